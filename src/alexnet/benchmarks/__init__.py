@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios to a peer and to the machine's limit in one run."""

@@ -1,0 +1,289 @@
+"""One run's whole configuration: frozen dataclasses, to and from JSON, and `override("a.b=3")`.
+
+A recipe (`alexnet.recipes`) returns one `RunConfig`; `RUN/config.json` holds it. Everything that can
+change a number is a field here; what only changes speed (threads, device) is an argument of a command.
+Errors are `ConfigError`, one line that names the nearest right key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from alexnet.errors import CommandError
+
+Config = TypeVar("Config")
+
+
+class ConfigError(CommandError):
+    """A key that does not exist, or a value of the wrong type or outside its range."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How stored images become the net's input; sizes in pixels."""
+
+    side: int = 256
+    """Side of the stored square; the store must have been prepared with it."""
+    crop: int = 224
+    """Side of the square the net sees."""
+    cropping: Literal["random", "random-resized", "centre"] = "random"
+    """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
+    resized_area: tuple[float, float] = (0.08, 1.0)
+    """Range of the area fraction of `random-resized`."""
+    resized_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    """Range of the aspect ratio of `random-resized`."""
+    images_per_draw: int = 1
+    """Consecutive images that share one crop offset and mirroring; the 2012 source drew once per 32."""
+    mirror: bool = True
+    """Mirror every second image, at random."""
+    color_noise: Literal["none", "source", "paper"] = "none"
+    """PCA colour noise: standard deviations x strength, then / 1.1 (source); eigenvalues x strength (paper)."""
+    color_noise_strength: float = 0.1
+    color_jitter: float = 0.0
+    """Brightness, contrast and saturation each multiplied by a draw from 1 -+ this; 0 is off."""
+    erasing: float = 0.0
+    """Probability that a random rectangle is set to the mean (Zhong 2017)."""
+    normalization: Literal["mean-image", "channel-mean", "mean-and-std"] = "mean-image"
+    """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation."""
+    mean_position: Literal["centre", "crop"] = "centre"
+    """Part of the mean image that is subtracted: always its centre (2012 source) or the crop's own place (Caffe)."""
+    order: Literal["each-epoch", "once"] = "each-epoch"
+    """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which net; the number of classes comes from the store."""
+
+    name: str = "alexnet"
+    variant: str = "2012"
+    dropout: float = 0.5
+    """Probability that a unit of fc6 and fc7 is silent; 0 is off."""
+    activation: str = ""
+    """`relu`, `tanh`, ...; empty is the variant's own."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The update rule; rates are those at the start, for the global batch."""
+
+    name: Literal["krizhevsky-sgd", "sgd", "adamw"] = "krizhevsky-sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+    bias_learning_rate_factor: float = 2.0
+    """Rate of biases (and normalisation gains) divided by the rate of weights."""
+    bias_weight_decay: bool = False
+    bias_follows_schedule: bool = True
+    """False: biases keep their first rate when the weights' rate drops, as in net 145 of 2012."""
+    layer_factors: tuple[tuple[str, float], ...] = ()
+    """`(layer, factor)` pairs: learning-rate factors of single layers; 0 freezes one."""
+    nesterov: bool = False
+    gradient_clip: float = 0.0
+    """Largest global norm of the gradient; 0 is off."""
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Learning rate over time; durations in epochs."""
+
+    name: Literal["constant", "step", "plateau", "cosine", "four-phase"] = "plateau"
+    epochs: int = 90
+    warmup_epochs: float = 0.0
+    """Linear rise from 0, before any schedule."""
+    step_epochs: float = 30.0
+    """`step`: epochs between drops."""
+    factor: float = 0.1
+    """`step` and `plateau`: what a drop multiplies the rate by."""
+    patience_epochs: int = 5
+    """`plateau`: evaluations without improvement before a drop."""
+    min_improvement: float = 0.002
+    """`plateau`: smallest fall of the validation error (a fraction) that counts as improvement."""
+    max_drops: int = 3
+    """`plateau`: drops before the rate stays (three in the paper); one more plateau then ends the run."""
+    final_fraction: float = 0.0
+    """`cosine`: last rate as a fraction of the first."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens once, at a share of the schedule's epochs."""
+
+    at: float
+    """Share of the schedule, 0..1."""
+    action: Literal["layer-factor", "color-noise-off"]
+    layer: str = ""
+    value: float = 0.0
+    """`layer-factor`: the layer's learning-rate factor from now on; 0 freezes it."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The rest of a training run."""
+
+    seed: int = 0
+    batch: int = 128
+    """Images per update, over all processes and micro-batches."""
+    accumulation: int = 1
+    """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    """Beta parameter of mixup (Zhang 2017); 0 is off."""
+    cutmix: float = 0.0
+    """Beta parameter of CutMix (Yun 2019); 0 is off. With mixup on too, each batch draws one of them."""
+    weight_average: float = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then what is tested; 0 is off."""
+    evaluate_every_epochs: int = 1
+    log_every_steps: int = 20
+    checkpoint_every_minutes: float = 10.0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run but the store."""
+
+    recipe: str
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    events: tuple[Event, ...] = ()
+
+
+def to_dict(config: object) -> dict[str, Any]:
+    """The configuration as plain dicts, lists, strings and numbers, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(typing.cast(Any, config))))
+
+
+def from_dict(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
+    """The dataclass `kind` from what `to_dict` gave; ConfigError on unknown keys and wrong types."""
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            raise ConfigError(_unknown(where + key, [where + name for name in hints]))
+    return kind(**{key: _coerce(hints[key], value, where + key) for key, value in values.items()})
+
+
+def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
+    """`config` with each `dotted.name=value` applied; the value is read as the field's type.
+
+    Lists are JSON (`data.resized_area=[0.3,1]`). ConfigError names the nearest key that exists.
+    """
+    values = to_dict(config)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"{setting!r} is not key=value, such as schedule.epochs=30")
+        _set(values, name, text)
+    return validate(from_dict(RunConfig, values))
+
+
+def keys(config: RunConfig) -> list[str]:
+    """All dotted names that `override` accepts."""
+    values = to_dict(config)
+    nested = {name: part for name, part in values.items() if isinstance(part, dict)}
+    return [f"{name}.{key}" for name, part in nested.items() for key in part] + ["events"]
+
+
+def validate(config: RunConfig) -> RunConfig:
+    """`config` itself, or ConfigError where values do not fit together."""
+    data, training, schedule = config.data, config.training, config.schedule
+    checks = [
+        (data.crop <= data.side, f"data.crop={data.crop} is larger than data.side={data.side}: make it smaller"),
+        (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
+        (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
+        (training.batch >= 1, "training.batch must be at least 1"),
+        (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
+        (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
+        (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
+        (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
+        (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
+        (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
+    ]
+    for holds, message in checks:
+        if not holds:
+            raise ConfigError(message)
+    return config
+
+
+def _set(values: dict[str, Any], name: str, text: str) -> None:
+    """Puts the text of one `name=text` into nested plain values, leaving types to `from_dict`."""
+    names = keys(from_dict(RunConfig, values))
+    if name not in names:
+        raise ConfigError(_unknown(name, names))
+    section, _, key = name.partition(".")
+    if key:
+        values[section][key] = text
+    else:
+        values[section] = text
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    by_last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = near or [by_last[last] for last in difflib.get_close_matches(name.rsplit(".", 1)[-1], by_last, n=1)]
+    return f"unknown key {name!r}; the nearest is {near[0]!r}" if near else f"unknown key {name!r}"
+
+
+def _coerce(hint: Any, value: Any, where: str) -> Any:
+    """`value` (from JSON, or text from a command line) as the type `hint`; ConfigError where it does not fit."""
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where + ".")
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return _choice(typing.get_args(hint), value, where)
+    if origin is tuple:
+        return _tuple(typing.get_args(hint), value, where)
+    if origin in (typing.Union, types.UnionType):  # pragma: no cover - no such field
+        raise TypeError(f"{where}: unions are not supported")
+    return _scalar(hint, value, where)
+
+
+def _choice(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value not in choices:
+        raise ConfigError(f"{where}={value!r} must be one of {', '.join(choices)}")
+    return value
+
+
+def _tuple(parts: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            value = None
+    if not isinstance(value, list):
+        raise ConfigError(f"{where} must be a JSON list, such as [0.3, 1.0]")
+    hints = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+    if len(hints) != len(value):
+        raise ConfigError(f"{where} must have {len(hints)} entries, got {len(value)}")
+    return tuple(_coerce(hint, entry, where) for hint, entry in zip(hints, value, strict=True))
+
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _scalar(hint: type, value: Any, where: str) -> Any:
+    """int, float, bool or str; text is parsed, other types must already be right."""
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+    error = ConfigError(f"{where} must be {wanted}, got {value!r}")
+    if hint is bool:
+        word = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        if word is None:
+            raise error
+        return word
+    if isinstance(value, bool) or (hint is int and isinstance(value, float)) or (hint is str and not isinstance(value, str)):
+        raise error
+    try:
+        return hint(value)
+    except (TypeError, ValueError):
+        raise error from None

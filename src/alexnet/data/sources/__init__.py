@@ -1,0 +1,1 @@
+"""The raw forms in which labelled photos come, one per file."""

@@ -1,0 +1,31 @@
+"""What can go wrong, by exit code. Each message is one line: what was found, what was wanted, what to type next."""
+
+
+class AlexNetError(Exception):
+    """Any error this package raises on purpose; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class WorkError(AlexNetError):
+    """It failed while working: full disk, non-finite loss, ..."""
+
+    exit_code = 1
+
+
+class CommandError(AlexNetError):
+    """The command was wrong: unknown recipe, key or file, settings that do not fit together."""
+
+    exit_code = 2
+
+
+class DataError(AlexNetError):
+    """The data is bad; the message lists what."""
+
+    exit_code = 3
+
+
+class Stopped(AlexNetError):  # noqa: N818 - not an error: the work was saved
+    """Stopped by a signal or a time limit after saving; `--resume` goes on."""
+
+    exit_code = 75

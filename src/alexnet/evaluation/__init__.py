@@ -1,0 +1,1 @@
+"""From a run or a model file to probabilities, errors and answers."""

@@ -1,0 +1,1 @@
+"""Pictures from arrays: draw_x(arrays) -> Figure. No torch in here."""

@@ -1,0 +1,1 @@
+"""The paper's update rule, parameter groups and learning-rate schedules."""

@@ -1,0 +1,1 @@
+"""Configuration as code: each recipe is a function returning one RunConfig."""

@@ -1,0 +1,1 @@
+"""Tables from run folders. No torch in here."""

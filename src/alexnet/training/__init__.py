@@ -1,0 +1,1 @@
+"""One training run, from recipe and store to run folder."""
