@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test lint check bench docs clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## create .venv with everything
+
+quickstart: $(STAMP) ## made-up photos to a tested AlexNet and a table, in about two minutes
+	$(BIN)/alexnet quickstart
+
+test: $(STAMP) ## the whole test suite
+	$(BIN)/python -m pytest -q -n auto
+
+lint: $(STAMP) ## ruff and strict type checking
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+check: lint docs test ## exactly what CI runs
+
+bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
+	$(BIN)/alexnet benchmark --out results/benchmarks
+
+docs: $(STAMP) ## fail when a table in README or docs is not the one results/ gives
+	$(BIN)/python -m alexnet.report.documents --check .
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

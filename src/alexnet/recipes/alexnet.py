@@ -1,0 +1,135 @@
+"""AlexNet: as it was run in 2012, as the paper's text has it, as others rebuilt it, and as one would today."""
+
+from __future__ import annotations
+
+from alexnet.config import (
+    DataConfig,
+    Event,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
+
+
+def alexnet_2012() -> RunConfig:
+    """The net and the training as they were run in 2012 (net 145 of the released source).
+
+    Two towers, a second, spatial normaliser, standard deviation 0.03 in conv3-5, one crop draw per 32
+    images, images shuffled once, colour noise divided by 1.1 and switched off late, conv1 slowed and
+    then frozen, biases at twice the rate and never slowed.
+
+    Source: CHM release of cuda-convnet, layers-145.cfg, layer-params-145.cfg, convdata_jpeg.py.
+    Expected: ILSVRC-2012 validation, ten crops, 40.7 / 18.2 % (paper, table 2) after about 90 epochs.
+    """
+    epochs = 91
+    return RunConfig(
+        recipe="alexnet-2012",
+        data=DataConfig(images_per_draw=32, color_noise="source", order="once"),
+        model=ModelConfig(variant="2012"),
+        optimizer=OptimizerConfig(bias_follows_schedule=False),
+        schedule=ScheduleConfig(name="plateau", epochs=epochs),
+        events=(
+            Event(at=67 / epochs, action="layer-factor", layer="conv1", value=0.1),
+            Event(at=67 / epochs, action="color-noise-off"),
+            Event(at=72 / epochs, action="layer-factor", layer="conv1", value=0.0),
+        ),
+    )
+
+
+def alexnet_paper() -> RunConfig:
+    """The net and the training as the paper's text has them, where it differs from what was run.
+
+    ReLU before every normaliser, alpha not divided by the window, standard deviation 0.01 everywhere,
+    eigenvalues in the colour noise, a crop of its own for each image.
+
+    Source: Krizhevsky, Sutskever, Hinton 2012, sections 3 to 5.
+    Expected: not known; nobody has published a run of the text to the letter.
+    """
+    return RunConfig(
+        recipe="alexnet-paper",
+        data=DataConfig(color_noise="paper"),
+        model=ModelConfig(variant="paper"),
+        schedule=ScheduleConfig(name="plateau", epochs=90),
+    )
+
+
+def alexnet_caffe() -> RunConfig:
+    """BVLC's AlexNet: 227 crops, biases 0.1, fc deviation 0.005, batch 256, no colour noise.
+
+    Prepare its store with `--resize warp`. One epoch is 5,000 updates there; the rate falls every 100,000.
+
+    Source: BVLC/caffe models/bvlc_alexnet (train_val.prototxt, solver.prototxt).
+    Expected: ILSVRC-2012 validation, centre crop, 42.9 / 19.8 % (its readme) after 360,000 updates.
+    """
+    return RunConfig(
+        recipe="alexnet-caffe",
+        data=DataConfig(crop=227, mean_position="crop"),
+        model=ModelConfig(variant="caffe"),
+        schedule=ScheduleConfig(name="step", epochs=72, step_epochs=20),
+        training=TrainingConfig(batch=256),
+    )
+
+
+def caffenet() -> RunConfig:
+    """BVLC's CaffeNet: pooling before normalisation, biases 1, otherwise as `alexnet-caffe`.
+
+    Source: BVLC/caffe models/bvlc_reference_caffenet (train_val.prototxt, solver.prototxt).
+    Expected: ILSVRC-2012 validation, centre crop, 42.6 / 19.6 % (its readme) after 310,000 updates.
+    """
+    return RunConfig(
+        recipe="caffenet",
+        data=DataConfig(crop=227, mean_position="crop"),
+        model=ModelConfig(variant="caffenet"),
+        schedule=ScheduleConfig(name="step", epochs=62, step_epochs=20),
+        training=TrainingConfig(batch=256),
+    )
+
+
+def alexnet_one_weird_trick() -> RunConfig:
+    """The single-tower net of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
+
+    The net without normalisers and with torch's own initialisation, on the 2012 data and update rule.
+
+    Source: Krizhevsky 2014, arXiv:1404.5997; rate in four phases as its released successor net 170.
+    Expected: ILSVRC-2012 validation, centre crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU net, which
+    normalises).
+    """
+    return RunConfig(
+        recipe="alexnet-one-weird-trick",
+        data=DataConfig(color_noise="source", normalization="mean-and-std"),
+        model=ModelConfig(variant="one-weird-trick"),
+        schedule=ScheduleConfig(name="four-phase", epochs=90),
+    )
+
+
+def alexnet_torchvision() -> RunConfig:
+    """What a torchvision user trains today: the stock recipe, as a baseline for the others.
+
+    Random-resized crops, SGD 0.01 / 0.9 / 1e-4 on weights and biases alike, the rate divided by 10 every
+    30 of 90 epochs (a third of the run: set `schedule.step_epochs` with `schedule.epochs`), batch 256.
+
+    Source: torchvision models/alexnet.py; pytorch/examples imagenet/main.py with its README's rate.
+    Expected: ILSVRC-2012 validation, centre crop, 43.48 / 20.93 % (torchvision's published weights).
+    """
+    return RunConfig(
+        recipe="alexnet-torchvision",
+        data=DataConfig(cropping="random-resized", normalization="mean-and-std"),
+        model=ModelConfig(variant="one-weird-trick"),
+        optimizer=OptimizerConfig(
+            name="sgd", weight_decay=1e-4, bias_learning_rate_factor=1.0, bias_weight_decay=True
+        ),
+        schedule=ScheduleConfig(name="step", epochs=90, step_epochs=30),
+        training=TrainingConfig(batch=256),
+    )
+
+
+RECIPES = (
+    alexnet_2012,
+    alexnet_paper,
+    alexnet_caffe,
+    caffenet,
+    alexnet_one_weird_trick,
+    alexnet_torchvision,
+)
