@@ -1,7 +1,8 @@
-"""Randomness as a pure function: of (seed, epoch) for the order, of (seed, epoch, image, name) for augmentation.
+"""Randomness as a pure function: order of (seed, epoch), augmentation of (seed, epoch, image, name).
 
-Nothing is drawn from a generator that moves on: each number is a hash of its own coordinates. So it does not
-matter which process, batch or thread asks, nor what was asked before, and a resumed run sees the same numbers.
+Nothing is drawn from a generator that moves on: each number is a hash of its own coordinates. So it does
+not matter which process, batch or thread asks, nor what was asked before, and a resumed run sees the same
+numbers.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 class ImageRandomness:
     """Random numbers of the images of a batch, a row each.
 
-    `indices` (N,) say which images of the split these are. `positions` (N,) say where in the epoch's order they
-    come (the indices themselves if not given); only `shared` needs them.
+    `indices` (N,) say which images of the split these are. `positions` (N,) say where in the epoch's order
+    they come (the indices themselves if not given); only `shared` needs them.
     """
 
     seed: int
@@ -30,7 +31,7 @@ class ImageRandomness:
 
     def uniform(self, name: str, count: int = 1) -> NDArray[np.float64]:
         """(N, count) numbers, uniform in [0, 1)."""
-        return (self._bits(name, count) >> np.uint64(11)) * 2.0**-53
+        return (self._bits(name, count) >> np.uint64(11)) * np.float64(2.0**-53)
 
     def normal(self, name: str, count: int = 1) -> NDArray[np.float64]:
         """(N, count) numbers from the normal distribution of mean 0 and deviation 1 (Box-Muller)."""
@@ -42,7 +43,7 @@ class ImageRandomness:
         return (self.uniform(name)[:, 0] * high).astype(np.int64)
 
     def shared(self, images_per_draw: int) -> ImageRandomness:
-        """The same, but `images_per_draw` images that follow each other in the epoch's order get equal numbers."""
+        """The same, but `images_per_draw` images that follow each other in the order get equal numbers."""
         if images_per_draw == 1:
             return self
         positions = np.asarray(self.indices if self.positions is None else self.positions)

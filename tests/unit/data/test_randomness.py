@@ -4,9 +4,10 @@ import hashlib
 
 import numpy as np
 import pytest
-from alexnet.data.randomness import ImageRandomness, epoch_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from alexnet.data.randomness import ImageRandomness, epoch_order
 
 seeds = st.integers(0, 2**63)
 index_lists = st.lists(st.integers(0, 2**31), min_size=1, max_size=20)
