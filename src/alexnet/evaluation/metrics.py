@@ -1,0 +1,148 @@
+"""From probabilities to errors: exact integer counts, 95 % intervals, errors by class, confusions.
+
+Ties count against the net: an image is right among the top k only if fewer than k other classes are at least
+as probable as the true one. So a net that says nothing (all classes equal) is always wrong, whatever the
+class order. The 2012 source gave fractional credit instead; the two differ only where probabilities are
+equal to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.errors import WorkError
+from alexnet.runs.predictions import Predictions
+
+TOP = 5
+"""The k of the second error; with no more classes than this it would always be 0 and is reported as null."""
+SHOWN_CONFUSIONS = 20
+"""How many of the most frequent confusions an evaluation keeps."""
+
+_Z = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True)
+class ClassErrors:
+    """Errors among the images of one class."""
+
+    wnid: str
+    name: str
+    images: int
+    top1_errors: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many images of class `true` were taken for `predicted`; both are WNIDs."""
+
+    true: str
+    predicted: str
+    images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of `RUN/evaluation.json`: how wrong the predictions for one split are."""
+
+    split: str
+    views: str
+    images: int
+    top1_errors: int
+    """Images whose most probable class is wrong."""
+    top5_errors: int | None
+    """Images whose true class is not among the five most probable; None with five classes or fewer."""
+    nll: float
+    """Mean of -ln(probability of the true class)."""
+    per_class: tuple[ClassErrors, ...]
+    """In label order."""
+    confusions: tuple[Confusion, ...]
+    """The most frequent first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the fields, with errors as fractions in [0, 1] and their 95 % intervals."""
+        rates: dict[str, Any] = {}
+        for k, errors in ((1, self.top1_errors), (5, self.top5_errors)):
+            rates[f"top{k}_error"] = None if errors is None else errors / self.images
+            rates[f"top{k}_interval"] = None if errors is None else list(interval(errors, self.images))
+        fields = asdict(self)
+        lists = {name: list(fields.pop(name)) for name in ("per_class", "confusions")}
+        return {**fields, **rates, **lists}
+
+
+def evaluate(predictions: Predictions) -> Evaluation:
+    """Counts the errors; WorkError where there is nothing to count or a probability is not a number."""
+    probabilities, labels = predictions.probabilities, predictions.labels
+    if not len(labels):
+        raise WorkError(f"split {predictions.split!r} holds no images to score")
+    if not np.isfinite(probabilities).all():
+        raise WorkError("some probabilities are not finite: the weights are broken; try --checkpoint best")
+    ranks = true_ranks(probabilities, labels)
+    few = probabilities.shape[1] <= TOP
+    return Evaluation(
+        split=predictions.split,
+        views=predictions.views,
+        images=len(labels),
+        top1_errors=count_errors(ranks, 1),
+        top5_errors=None if few else count_errors(ranks, TOP),
+        nll=mean_nll(probabilities, labels),
+        per_class=_per_class(predictions, ranks),
+        confusions=_confusions(predictions, ranks),
+    )
+
+
+def true_ranks(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """(N,) how many other classes are at least as probable as the true one; 0 is right."""
+    of_true = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    return (probabilities >= of_true).sum(axis=1, dtype=np.int64) - 1
+
+
+def count_errors(ranks: npt.NDArray[np.int64], k: int) -> int:
+    """Images whose true class is not among the k most probable."""
+    return int((ranks >= k).sum())
+
+
+def interval(errors: int, images: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of an error rate, as fractions; sound at 0 errors and for few images too.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    rate, z2 = errors / images, _Z * _Z
+    middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
+    half = _Z * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
+    # At the ends the formula gives exactly 0 and 1 but for rounding.
+    low = 0.0 if errors == 0 else middle - half
+    high = 1.0 if errors == images else middle + half
+    return low, high
+
+
+def mean_nll(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
+    """Mean of -ln(probability of the true class); 0 counts as float32's smallest normal number."""
+    of_true = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0].astype(np.float64)
+    floor = float(np.finfo(np.float32).tiny)
+    # fsum is exact, so the order of the images cannot change a digit.
+    return math.fsum(-np.log(np.maximum(of_true, floor))) / len(labels)
+
+
+def _per_class(predictions: Predictions, ranks: npt.NDArray[np.int64]) -> tuple[ClassErrors, ...]:
+    count = len(predictions.classes)
+    images = np.bincount(predictions.labels, minlength=count)
+    errors = np.bincount(predictions.labels[ranks > 0], minlength=count)
+    rows = zip(predictions.classes, predictions.names, images, errors, strict=True)
+    return tuple(ClassErrors(str(w), str(name), int(n), int(wrong)) for w, name, n, wrong in rows)
+
+
+def _confusions(predictions: Predictions, ranks: npt.NDArray[np.int64]) -> tuple[Confusion, ...]:
+    """Pairs of true class and the most probable other one, over the images that were wrong."""
+    labels = predictions.labels[ranks > 0]
+    others = predictions.probabilities[ranks > 0]
+    np.put_along_axis(others, labels[:, None], -1.0, axis=1)
+    pairs, counts = np.unique(np.stack([labels, others.argmax(axis=1)], axis=1), axis=0, return_counts=True)
+    # Sorted by count; equal counts stay in label order.
+    first = np.argsort(-counts, kind="stable")[:SHOWN_CONFUSIONS]
+    wnids = predictions.classes
+    return tuple(Confusion(str(wnids[pairs[i, 0]]), str(wnids[pairs[i, 1]]), int(counts[i])) for i in first)

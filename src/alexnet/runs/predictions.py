@@ -1,0 +1,85 @@
+"""`RUN/predictions/<split>-<views>.npz`: all probabilities, so that no net runs twice for one number."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one model (or the mean of several) says about every image of a split, in the store's order."""
+
+    split: str
+    views: str
+    probabilities: npt.NDArray[np.float32]
+    """(N, K), rows sum to 1: softmax, averaged over the views."""
+    labels: npt.NDArray[np.int64]
+    """(N,) the true class of each image, an index into `classes`."""
+    keys: npt.NDArray[np.str_]
+    """(N,) the images' names in the store."""
+    classes: npt.NDArray[np.str_]
+    """(K,) WNIDs in label order."""
+    names: npt.NDArray[np.str_]
+    """(K,) what people call the classes."""
+    weights_digest: str = ""
+    """sha256 of the weights that spoke; empty for a mean of several."""
+    store_digest: str = ""
+    """Digest of the store that was asked."""
+
+
+def path_of(run: Path, split: str, views: str) -> Path:
+    """Where the predictions of a run lie."""
+    return run / "predictions" / f"{split}-{views}.npz"
+
+
+def digest(file: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save(predictions: Predictions, path: Path) -> None:
+    """Writes the file whole or not at all: a temporary name beside it, synced, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Predictions:
+    """What `save` wrote; DataError where the file is missing, broken or not predictions."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            values: dict[str, Any] = {
+                name: str(array) if array.ndim == 0 else array for name, array in arrays.items()
+            }
+        return Predictions(**values)
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error
+
+
+def load_fresh(path: Path, weights_digest: str, store_digest: str) -> Predictions | None:
+    """The saved predictions if these weights made them on this store; None if not, or if the file is broken."""
+    try:
+        saved = load(path)
+    except DataError:
+        return None
+    fresh = (saved.weights_digest, saved.store_digest) == (weights_digest, store_digest)
+    return saved if fresh else None

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import metrics as twin
+
+from alexnet.errors import WorkError
+from alexnet.evaluation import metrics
+from alexnet.runs.predictions import Predictions
+
+
+def predictions(rows: np.ndarray, labels: np.ndarray) -> Predictions:
+    classes = np.array([f"n{c:08}" for c in range(rows.shape[1])])
+    keys = np.array([f"image-{i}" for i in range(len(labels))])
+    return Predictions("val", "ten", rows.astype(np.float32), labels, keys, classes, classes)
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> Predictions:
+    """Few distinct values, so that ties are common."""
+    images, classes = draw(st.integers(1, 12)), draw(st.integers(2, 9))
+    values = st.sampled_from([0.0625, 0.125, 0.25, 0.5])
+    rows = draw(
+        st.lists(st.lists(values, min_size=classes, max_size=classes), min_size=images, max_size=images)
+    )
+    labels = draw(st.lists(st.integers(0, classes - 1), min_size=images, max_size=images))
+    return predictions(np.array(rows), np.array(labels))
+
+
+@given(scored())
+def test_counts_equal_the_slow_twin(shown: Predictions) -> None:
+    rows, labels = shown.probabilities.tolist(), shown.labels.tolist()
+    found = metrics.evaluate(shown)
+    assert found.top1_errors == twin.errors(rows, labels, 1)
+    if len(shown.classes) > 5:
+        assert found.top5_errors == twin.errors(rows, labels, 5)
+    else:
+        assert found.top5_errors is None
+    assert found.nll == pytest.approx(twin.nll(rows, labels), rel=1e-12)
+    assert sum(c.top1_errors for c in found.per_class) == found.top1_errors
+    assert [c.images for c in found.per_class] == [labels.count(k) for k in range(len(shown.classes))]
+
+
+@given(scored())
+def test_confusions_equal_the_slow_twin_most_frequent_first(shown: Predictions) -> None:
+    found = metrics.evaluate(shown).confusions
+    wanted = twin.confusions(shown.probabilities.tolist(), shown.labels.tolist())
+    by_wnid = {(f"n{a:08}", f"n{b:08}"): count for (a, b), count in wanted.items()}
+    assert [c.images for c in found] == sorted(by_wnid.values(), reverse=True)[: metrics.SHOWN_CONFUSIONS]
+    assert all(by_wnid[c.true, c.predicted] == c.images for c in found)
+
+
+@given(scored(), st.randoms(use_true_random=False))
+def test_neither_the_order_of_images_nor_of_classes_matters(shown: Predictions, random) -> None:
+    images = list(range(len(shown.labels)))
+    classes = list(range(len(shown.classes)))
+    random.shuffle(images)
+    random.shuffle(classes)
+    moved = predictions(shown.probabilities[images][:, classes], np.argsort(classes)[shown.labels[images]])
+    before, after = metrics.evaluate(shown), metrics.evaluate(moved)
+    assert (before.top1_errors, before.top5_errors, before.nll) == (
+        after.top1_errors,
+        after.top5_errors,
+        after.nll,
+    )
+
+
+def test_a_net_that_says_nothing_is_always_wrong() -> None:
+    found = metrics.evaluate(predictions(np.full((4, 10), 0.1), np.array([0, 3, 5, 9])))
+    assert (found.top1_errors, found.top5_errors) == (4, 4)
+
+
+@pytest.mark.parametrize(("errors", "images"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 50), (300, 1975)])
+def test_interval_is_wilsons(errors: int, images: int) -> None:
+    assert metrics.interval(errors, images) == pytest.approx(twin.wilson(errors, images), abs=1e-5)
+
+
+@given(st.integers(1, 100_000), st.floats(0, 1))
+def test_interval_holds_the_rate_and_stays_in_0_to_1(images: int, share: float) -> None:
+    errors = round(share * images)
+    low, high = metrics.interval(errors, images)
+    assert 0 <= low <= errors / images <= high <= 1
+    assert low < high
+
+
+def test_the_line_for_the_file_is_plain_json() -> None:
+    rows = np.eye(6)[[0, 1, 2]] * 0.5 + 1 / 12
+    line = metrics.evaluate(predictions(rows, np.array([0, 1, 5]))).to_dict()
+    assert json.loads(json.dumps(line)) == line
+    assert line["top1_error"] == 1 / 3
+    assert line["top1_interval"][0] < 1 / 3 < line["top1_interval"][1]
+    assert line["confusions"] == [{"true": "n00000005", "predicted": "n00000002", "images": 1}]
+
+
+def test_a_probability_of_zero_still_gives_a_finite_nll() -> None:
+    assert metrics.mean_nll(np.array([[0.0, 1.0]], np.float32), np.array([0])) == pytest.approx(
+        87.34, abs=0.01
+    )
+
+
+def test_probabilities_that_are_not_numbers_are_refused() -> None:
+    rows = np.full((2, 6), 1 / 6)
+    rows[1, 2] = np.nan
+    with pytest.raises(WorkError, match="not finite"):
+        metrics.evaluate(predictions(rows, np.array([0, 1])))
+
+
+def test_nothing_to_score_is_an_error() -> None:
+    with pytest.raises(WorkError, match="no images"):
+        metrics.evaluate(predictions(np.empty((0, 6)), np.empty(0, np.int64)))
