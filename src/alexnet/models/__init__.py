@@ -1,1 +1,5 @@
 """One paper, one file."""
+
+from alexnet.models.alexnet import AlexNet
+
+__all__ = ["AlexNet"]

@@ -1,0 +1,32 @@
+"""First weights: named ways to fill a convolution or a fully connected layer."""
+
+from __future__ import annotations
+
+from torch import nn
+
+Weighted = nn.Conv2d | nn.Linear
+
+
+def gaussian(layer: Weighted, deviation: float, bias: float) -> None:
+    """Weights from a normal distribution of mean 0; every bias alike. Source: paper, section 5."""
+    nn.init.normal_(layer.weight, std=deviation)
+    _constant_bias(layer, bias)
+
+
+def kaiming(layer: Weighted, bias: float = 0.0) -> None:
+    """Normal weights whose deviation keeps a rectified signal's size: sqrt(2 / inputs of one unit).
+
+    Source: He et al. 2015, equation 10.
+    """
+    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+    _constant_bias(layer, bias)
+
+
+def torch_default(layer: Weighted) -> None:
+    """What torch fills a new layer with: uniform weights and biases within 1 / sqrt(inputs of one unit)."""
+    layer.reset_parameters()
+
+
+def _constant_bias(layer: Weighted, bias: float) -> None:
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, bias)

@@ -1,0 +1,28 @@
+"""Max pooling that rounds sizes up, as the 2012 source does: the last window may hang over the border."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class MaxPool(nn.Module):
+    """The largest value of each `size` x `size` window, one window every `stride` pixels.
+
+    Overlapping in the paper (3 every 2). Output side: 1 + ceil((side - size) / stride), or floor where
+    `rounds_up` is off. Windows that hang over the border take the largest of what is inside.
+    Source: paper, section 3.4; 2012 source release, layer.py (sizes round up).
+    """
+
+    def __init__(self, size: int = 3, stride: int = 2, rounds_up: bool = True):
+        super().__init__()
+        self.size, self.stride, self.rounds_up = size, stride, rounds_up
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        return functional.max_pool2d(maps, self.size, self.stride, ceil_mode=self.rounds_up)
+
+    def extra_repr(self) -> str:
+        """The window, for `print(net)`."""
+        return f"size={self.size}, stride={self.stride}, rounds_up={self.rounds_up}"

@@ -1,0 +1,148 @@
+"""One trained net as one safetensors file: weights, preprocessing, classes, configuration, terms.
+
+Tensors are named `model.<parameter>` and `preprocessing.<tensor>`; the metadata are JSON texts:
+`format_version`, `config`, `classes` (`[{wnid, name}]`), `preprocessing`, `terms`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from alexnet.config import RunConfig, from_dict, to_dict
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.models.registry import build
+
+FORMAT_VERSION = 1
+TERMS = {
+    "code_licence": "BSD-3-Clause",
+    "weights_licence": "its maker's choice; none is given here",
+    "data_terms": "the photos it was trained on keep their own terms (ImageNet: research and teaching only)",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a model file holds."""
+
+    model: nn.Module
+    config: RunConfig
+    classes: list[Class]
+    preprocessing: Preprocessing
+    terms: dict[str, str]
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    config: RunConfig,
+    classes: Sequence[Class],
+    preprocessing: Preprocessing,
+    terms: Mapping[str, str] = TERMS,
+) -> None:
+    """Writes the file under a temporary name, syncs it and renames it; WorkError where the disk refuses.
+
+    `classes` are in label order. What was at `path` stays whole until the new file is.
+    """
+    settings, tensors = preprocessing.state()
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "config": to_dict(config),
+        "classes": [{"wnid": each.wnid, "name": each.name} for each in classes],
+        "preprocessing": settings,
+        "terms": dict(terms),
+    }
+    named = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    named |= {f"preprocessing.{name}": tensor for name, tensor in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+    _write(path, whole, {key: json.dumps(value) for key, value in metadata.items()})
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
+    """The net, in evaluation mode on `device`, and all that travels with it.
+
+    CommandError where there is no such file; DataError where it is no model file, of a newer version, or does
+    not fit the net its configuration names.
+    """
+    metadata, tensors = _read(path, device)
+    config = from_dict(RunConfig, metadata["config"])
+    classes = [Class(**each) for each in metadata["classes"]]
+    with torch.device("meta"):  # no time spent on first weights
+        model = build(config.model, len(classes), config.data.crop)
+    weights = _under("model.", tensors)
+    _check(path, model, weights)
+    model.to_empty(device=device).load_state_dict(weights)
+    preprocessing = Preprocessing.from_state(metadata["preprocessing"], _under("preprocessing.", tensors))
+    return Loaded(model.eval(), config, classes, preprocessing, metadata["terms"])
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
+    try:
+        save_file(tensors, temporary, metadata)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise WorkError(f"cannot write {path}: {error}; free some space or choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path, device: torch.device | str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
+    with path.open("rb") as opened:
+        start = opened.read(2)
+    if start in (b"PK", b"\x80\x02"):
+        raise DataError(
+            f"{path} is a pickle, which can run code when opened: only safetensors files are read"
+        )
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as opened:
+            texts = opened.metadata() or {}
+            metadata = _metadata(path, texts)
+            return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise DataError(
+            f"{path} is not a whole safetensors file ({error}): copy or export it again"
+        ) from error
+
+
+def _metadata(path: Path, texts: dict[str, str]) -> dict[str, Any]:
+    if "format_version" not in texts:
+        raise DataError(
+            f"{path} holds weights but no preprocessing and classes: make it with `alexnet export`"
+        )
+    version = json.loads(texts["format_version"])
+    if version > FORMAT_VERSION:
+        raise DataError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}: update alexnet"
+        )
+    return {key: json.loads(text) for key, text in texts.items()}
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _check(path: Path, model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """DataError that names the first tensor in which the file and the net differ."""
+    for name, wanted in model.state_dict().items():
+        found = tuple(weights[name].shape) if name in weights else "missing"
+        if found != tuple(wanted.shape):
+            raise DataError(
+                f"{path} is of another architecture: {name} is {found}, "
+                f"its configuration wants {tuple(wanted.shape)}"
+            )

@@ -1,0 +1,34 @@
+"""Nets by name: from a `ModelConfig` to a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from alexnet.config import ModelConfig
+from alexnet.errors import CommandError
+from alexnet.models.alexnet import AlexNet
+
+
+def _alexnet(config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
+    return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation)
+
+
+_FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet": _alexnet}
+
+
+def families() -> tuple[str, ...]:
+    """The names `ModelConfig.name` may have."""
+    return tuple(_FAMILIES)
+
+
+def build(model_config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
+    """A freshly initialised net for `num_classes` classes and `crop` x `crop` images.
+
+    It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`.
+    CommandError where the name, the variant or the crop does not exist.
+    """
+    if model_config.name not in _FAMILIES:
+        raise CommandError(f"unknown net {model_config.name!r}; it must be one of {', '.join(_FAMILIES)}")
+    return _FAMILIES[model_config.name](model_config, num_classes, crop)
