@@ -76,7 +76,7 @@ def load(path: Path) -> Predictions:
 
 
 def load_fresh(path: Path, weights_digest: str, store_digest: str) -> Predictions | None:
-    """The saved predictions if these weights made them on this store; None if not, or if the file is broken."""
+    """The saved predictions if these weights made them on this store; else, or if broken, None."""
     try:
         saved = load(path)
     except DataError:
