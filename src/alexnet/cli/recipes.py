@@ -1,0 +1,39 @@
+"""`alexnet recipes [NAME]`: what there is to train, where it comes from and what error to expect."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Annotated
+
+import typer
+
+from alexnet import recipes
+from alexnet.config import to_dict
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="A recipe, to print it as one JSON object.")] = "",
+) -> None:
+    """List the recipes with their source and expected error; with NAME, print that one as JSON.
+
+    The JSON object is the configuration, with `parameters` and `multiply_adds` of its net at 1,000 classes
+    and the recipe's own crop.
+    """
+    typer.echo(json.dumps(as_json(name), indent=2) if name else "\n\n".join(map(described, recipes.names())))
+
+
+def as_json(name: str) -> dict[str, object]:
+    """The configuration of a recipe and the size of its net; CommandError names the nearest recipe."""
+    config = recipes.get(name)
+    from alexnet.models.summary import summarise  # needs torch, unlike the list
+
+    net = summarise(config)
+    return {**to_dict(config), "parameters": net.parameters, "multiply_adds": net.multiply_adds}
+
+
+def described(name: str) -> str:
+    """A recipe's name, the first line of its docstring, and its `Source:` and `Expected:` lines."""
+    lines = inspect.cleandoc(recipes.function(name).__doc__ or "").splitlines()
+    starts = [i for i, line in enumerate(lines) if line.startswith(("Source:", "Expected:"))]
+    return "\n    ".join([name, lines[0], *(lines[starts[0] :] if starts else [])])

@@ -1,0 +1,59 @@
+"""One small table: as text for a terminal, as Markdown for a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+ABSENT = "-"
+"""What a cell without a value shows."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under named columns; a row that is empty is a rule between groups of rows."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    numeric: frozenset[str] = field(default_factory=frozenset[str])
+    """Columns that are set flush right."""
+    notes: Sequence[str] = ()
+
+    def text(self) -> str:
+        """Aligned with spaces, no line ends in one; nothing but characters that any terminal shows."""
+        widths = self._widths()
+        rule = "  ".join("-" * width for width in widths)
+        lines = [self.title, ""] if self.title else []
+        lines += [self._line(self.columns, widths), rule]
+        lines += [self._line(row, widths) if row else rule for row in self.rows]
+        return "\n".join([*lines, *([""] if self.notes else []), *self.notes]) + "\n"
+
+    def markdown(self) -> str:
+        """A GitHub table; the title stands before it in bold, notes after it. Groups are not ruled off."""
+        marks = ["---:" if name in self.numeric else "---" for name in self.columns]
+        rows = [self.columns, marks, *(row for row in self.rows if row)]
+        lines = [f"**{self.title}**", ""] if self.title else []
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+
+    def _widths(self) -> list[int]:
+        filled = [self.columns, *(row for row in self.rows if row)]
+        return [max(len(row[i]) for row in filled) for i in range(len(self.columns))]
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        parts = [
+            cell.rjust(width) if name in self.numeric else cell.ljust(width)
+            for name, cell, width in zip(self.columns, cells, widths, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+
+def percent(fraction: float | None) -> str:
+    """An error as a table shows it: 0.1823 -> "18.2"; `ABSENT` for None. Only tables multiply by 100."""
+    return ABSENT if fraction is None else f"{100 * fraction:.1f}"
+
+
+def percent_interval(interval: Sequence[float] | None) -> str:
+    """A 95 % interval as a table shows it: "17.9-18.6"."""
+    return ABSENT if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
