@@ -44,7 +44,7 @@ class DataConfig:
     mirror: bool = True
     """Mirror every second image, at random."""
     color_noise: Literal["none", "source", "paper"] = "none"
-    """PCA colour noise: standard deviations x strength, then / 1.1 (source); eigenvalues x strength (paper)."""
+    """PCA noise: standard deviations x strength, then / 1.1 (source); eigenvalues x strength (paper)."""
     color_noise_strength: float = 0.1
     color_jitter: float = 0.0
     """Brightness, contrast and saturation each multiplied by a draw from 1 -+ this; 0 is off."""
@@ -53,7 +53,7 @@ class DataConfig:
     normalization: Literal["mean-image", "channel-mean", "mean-and-std"] = "mean-image"
     """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation."""
     mean_position: Literal["centre", "crop"] = "centre"
-    """Part of the mean image that is subtracted: always its centre (2012 source) or the crop's own place (Caffe)."""
+    """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
     """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
 
@@ -141,7 +141,7 @@ class TrainingConfig:
     cutmix: float = 0.0
     """Beta parameter of CutMix (Yun 2019); 0 is off. With mixup on too, each batch draws one of them."""
     weight_average: float = 0.0
-    """Decay per step of an exponential moving average of the weights, which is then what is tested; 0 is off."""
+    """Decay per step of a moving average of the weights, which is then what is tested; 0 is off."""
     evaluate_every_epochs: int = 1
     log_every_steps: int = 20
     checkpoint_every_minutes: float = 10.0
@@ -199,7 +199,10 @@ def validate(config: RunConfig) -> RunConfig:
     """`config` itself, or ConfigError where values do not fit together."""
     data, training, schedule = config.data, config.training, config.schedule
     checks = [
-        (data.crop <= data.side, f"data.crop={data.crop} is larger than data.side={data.side}: make it smaller"),
+        (
+            data.crop <= data.side,
+            f"data.crop={data.crop} is larger than data.side={data.side}: make it smaller",
+        ),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
         (training.batch >= 1, "training.batch must be at least 1"),
@@ -231,12 +234,14 @@ def _set(values: dict[str, Any], name: str, text: str) -> None:
 def _unknown(name: str, names: list[str]) -> str:
     by_last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    near = near or [by_last[last] for last in difflib.get_close_matches(name.rsplit(".", 1)[-1], by_last, n=1)]
+    near = near or [
+        by_last[last] for last in difflib.get_close_matches(name.rsplit(".", 1)[-1], by_last, n=1)
+    ]
     return f"unknown key {name!r}; the nearest is {near[0]!r}" if near else f"unknown key {name!r}"
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
-    """`value` (from JSON, or text from a command line) as the type `hint`; ConfigError where it does not fit."""
+    """`value` (from JSON, or a command line's text) as the type `hint`; ConfigError if it does not fit."""
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, where + ".")
     origin = typing.get_origin(hint)
@@ -269,7 +274,16 @@ def _tuple(parts: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     return tuple(_coerce(hint, entry, where) for hint, entry in zip(hints, value, strict=True))
 
 
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_WORDS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 def _scalar(hint: type, value: Any, where: str) -> Any:
@@ -281,7 +295,11 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
         if word is None:
             raise error
         return word
-    if isinstance(value, bool) or (hint is int and isinstance(value, float)) or (hint is str and not isinstance(value, str)):
+    if (
+        isinstance(value, bool)
+        or (hint is int and isinstance(value, float))
+        or (hint is str and not isinstance(value, str))
+    ):
         raise error
     try:
         return hint(value)

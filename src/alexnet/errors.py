@@ -1,4 +1,4 @@
-"""What can go wrong, by exit code. Each message is one line: what was found, what was wanted, what to type next."""
+"""What can go wrong, by exit code. A message is one line: what was found, what was wanted, what to type."""
 
 
 class AlexNetError(Exception):

@@ -1,4 +1,4 @@
-"""AlexNet: as it was run in 2012, as the paper's text has it, as others rebuilt it, and as one would today."""
+"""AlexNet: as it was run in 2012, as the paper's text has it, as others rebuilt it, as one would today."""
 
 from __future__ import annotations
 

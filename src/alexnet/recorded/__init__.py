@@ -1,0 +1,1 @@
+"""The runs behind `results/`: which they are, and one command that makes each of them anew."""

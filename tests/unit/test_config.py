@@ -1,0 +1,73 @@
+"""The configuration: overrides, JSON, and errors that name the nearest key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alexnet import recipes
+from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict
+from alexnet.errors import CommandError
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_survives_json(name: str) -> None:
+    config = recipes.get(name)
+    assert from_dict(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_override_sets_only_the_named_field() -> None:
+    before = recipes.get("alexnet-2012")
+    after = override(before, ["schedule.epochs=30", "data.mirror=false", "data.resized_area=[0.3,1]"])
+    assert after.schedule.epochs == 30
+    assert after.data.mirror is False
+    assert after.data.resized_area == (0.3, 1.0)
+    assert after.optimizer == before.optimizer
+    assert after.events == before.events
+
+
+def test_events_can_be_given_as_json() -> None:
+    text = '[{"at": 0.5, "action": "layer-factor", "layer": "conv1", "value": 0.0}]'
+    config = override(recipes.get("alexnet-2012"), [f"events={text}"])
+    assert [(event.at, event.layer, event.value) for event in config.events] == [(0.5, "conv1", 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("schedule.epoch=3", "schedule.epochs"),
+        ("epochs=3", "schedule.epochs"),
+        ("schedule.epochs=3.5", "a whole number"),
+        ("optimizer.learning_rate=fast", "a number"),
+        ("data.mirror=perhaps", "true or false"),
+        ("schedule.name=cosin", "cosine"),
+        ("schedule.epochs", "key=value"),
+        ("data.crop=300", "data.side=256"),
+        ("data.resized_area=[0.3]", "2 entries"),
+        ("data.resized_area=0.3", "JSON list"),
+        ("data=3", "unknown key"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_helps(setting: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(recipes.get("alexnet-2012"), [setting])
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.sampled_from(sorted(keys(recipes.get("alexnet-2012")))))
+def test_every_key_takes_back_its_own_value(key: str) -> None:
+    config = recipes.get("alexnet-2012")
+    value = to_dict(config)
+    for part in key.split("."):
+        value = value[part]
+    text = value if isinstance(value, str) else json.dumps(value)
+    assert override(config, [f"{key}={text}"]) == config
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(CommandError, match="alexnet-2012"):
+        recipes.get("alexnet2012")
