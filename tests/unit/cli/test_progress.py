@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from alexnet.cli import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, silent: bool = False) -> str:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.progress_bar("preparing", 4, done=1, unit="images", silent=silent) as advance:
+        advance(2, note="one unreadable")
+        advance()
+    return stream.getvalue()
+
+
+def test_plain_lines_say_what_is_done_and_keep_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(monkeypatch, io.StringIO())
+    assert text.startswith("preparing: 4/4 images, ")
+    assert text.endswith("0:00:00 left, one unreadable\n")
+    assert text.count("\n") == 1
+
+
+def test_plain_lines_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), [0.0]
+    with progress._lines("training", 100, 0, "steps", stream, lambda: now[0]) as advance:
+        for _ in range(50):
+            now[0] += 1
+            advance(2)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "training: 20/100 steps, 2/s, 0:00:40 left"
+    assert len(lines) == 6
+
+
+def test_a_total_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.progress_bar("reading", None) as advance:
+        advance(3)
+    assert stream.getvalue().startswith("reading: 3, ")
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    text = shown(monkeypatch, Terminal())
+    assert "preparing" in text
+    assert "4/4 images" in text
+    assert "one unreadable" in text
+
+
+def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, io.StringIO(), silent=True) == ""
+
+
+def test_the_last_line_comes_also_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with pytest.raises(OSError, match="disk"), progress.progress_bar("writing", 9) as advance:
+        advance(5)
+        raise OSError("disk")
+    assert stream.getvalue().startswith("writing: 5/9")
