@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         again = "" if debug else "; run with --debug for the traceback"
         return _fail(f"unexpected {type(error).__name__}: {error}{again}", 1, debug)
-    return code
+    # typer catches Ctrl-C itself where it can, and only leaves its code.
+    return _fail("interrupted", code, debug=False) if code == INTERRUPTED else code
 
 
 def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:

@@ -1,10 +1,9 @@
-"""Writes a figure to a file; the suffix chooses the format."""
+"""Writes a figure to a file; and the colours that all figures share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by everybody; black last, where a figure needs many.
@@ -13,8 +12,7 @@ DOTS_PER_INCH = 150
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """The path, written whole as PNG, SVG or PDF; the same figure gives the same bytes."""
+    """The path, written as PNG, SVG or PDF by its suffix; the same figure gives the same PNG to the byte."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={} if path.suffix == ".png" else {"Date": None})
+    figure.savefig(path, dpi=DOTS_PER_INCH)
     return path

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Annotated
+
+import pytest
+import typer
+
+from alexnet import __version__
+from alexnet.cli import main as program
+from alexnet.errors import CommandError, DataError, Stopped, WorkError
+
+
+def alexnet(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alexnet", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch):
+    """Makes `alexnet recipes` run a function of the test's."""
+
+    def replace(function) -> None:
+        monkeypatch.setitem(sys.modules, "alexnet.cli.recipes", SimpleNamespace(command=function))
+
+    return replace
+
+
+def test_help_lists_every_verb_and_exits_0() -> None:
+    for words in ((), ("--help",), ("-h",)):
+        done = alexnet(*words)
+        assert done.returncode == 0
+        assert all(f"  {verb} " in done.stdout for verb in program.VERBS)
+        assert not done.stderr
+
+
+def test_version() -> None:
+    assert alexnet("--version").stdout == f"alexnet {__version__}\n"
+
+
+def test_help_and_listing_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from alexnet.cli.main import main; main(['--help']); main(['recipes']);"
+        "print(sorted({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(CommandError, 2), (DataError, 3), (WorkError, 1), (Stopped, 75)]
+)
+def test_our_errors_are_one_line_with_their_exit_code(verb, capsys, error, code) -> None:
+    def command() -> None:
+        raise error("what was found; what to type next")
+
+    verb(command)
+    assert program.main(["recipes"]) == code
+    assert capsys.readouterr().err == "alexnet: what was found; what to type next\n"
+
+
+def test_an_unexpected_error_is_one_line_and_debug_shows_where(verb, capsys) -> None:
+    def command() -> None:
+        raise KeyError("lost")
+
+    verb(command)
+    assert program.main(["recipes"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("alexnet: unexpected KeyError: 'lost'")
+    assert "--debug" in shown
+    assert shown.count("\n") == 1
+    for words in (["--debug", "recipes"], ["recipes", "--debug"]):
+        assert program.main(words) == 1
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_130(verb, capsys) -> None:
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    verb(command)
+    assert program.main(["recipes"]) == 130
+    assert capsys.readouterr().err == "alexnet: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["trian"], "trian"),
+        (["--nonsense"], "--nonsense"),
+        (["recipes", "--nonsense"], "--nonsense"),
+        (["recipes", "1"], "count"),
+        (["recipes"], "count"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_2(verb, capsys, words, names) -> None:
+    def command(count: Annotated[list[int], typer.Argument()], size: Annotated[int, typer.Option()]) -> None:
+        pass
+
+    verb(command)
+    assert program.main(words) == 2
+    shown = capsys.readouterr().err
+    assert names.lower() in shown.lower() or "size" in shown
+    assert "--help`" in shown
+    assert shown.count("\n") == 1
+
+
+def test_after_a_double_dash_debug_is_a_word_like_any_other(verb, capsys) -> None:
+    seen: list[str] = []
+
+    def command(words: Annotated[list[str], typer.Argument()]) -> None:
+        seen.extend(words)
+
+    verb(command)
+    assert program.main(["recipes", "--", "--debug"]) == 0
+    assert seen == ["--debug"]
+
+
+def test_a_reader_that_went_away_is_no_news() -> None:
+    command = f"{sys.executable} -m alexnet recipes alexnet-2012 | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert not done.stderr

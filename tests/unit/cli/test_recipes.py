@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from alexnet import recipes
+from alexnet.cli.main import main
+from alexnet.config import RunConfig, from_dict
+
+
+def test_the_list_names_each_recipe_with_source_and_expected_error(capsys) -> None:
+    assert main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    blocks = {block.splitlines()[0]: block for block in shown.strip().split("\n\n")}
+    assert list(blocks) == recipes.names()
+    assert all("Source:" in block and "Expected:" in block for block in blocks.values())
+
+
+def test_one_recipe_is_one_json_object_that_makes_the_same_configuration(capsys) -> None:
+    assert main(["recipes", "alexnet-2012"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed.pop("parameters") == 60_965_224
+    assert printed.pop("multiply_adds") == 724_406_816
+    assert from_dict(RunConfig, printed) == recipes.get("alexnet-2012")
+
+
+def test_an_unknown_recipe_is_2_and_names_the_nearest(capsys) -> None:
+    assert main(["recipes", "alexnet-2013"]) == 2
+    printed = capsys.readouterr()
+    assert "'alexnet-2012'" in printed.err
+    assert not printed.out
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_can_be_printed(name: str, capsys) -> None:
+    assert main(["recipes", name]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == name

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alexnet.figures.filters import draw_filters
+from alexnet.figures.predictions import draw_predictions
+from alexnet.figures.save import save
+
+
+def shown(axes) -> np.ndarray:
+    return np.asarray(axes.images[0].get_array())
+
+
+def texts(figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in [*axes.texts, axes.title]]
+
+
+def test_kernels_are_split_by_tower_and_all_are_there() -> None:
+    weights = np.random.default_rng(0).normal(size=(96, 3, 11, 11))
+    figure = draw_filters(weights)
+    assert len(figure.axes) == 2
+    for axes, tower in zip(figure.axes, np.split(weights, 2), strict=True):
+        mosaic = shown(axes)
+        assert mosaic.shape == (3 * 12 - 1, 16 * 12 - 1, 3)
+        for place, kernel in enumerate(tower):
+            top, left = place // 16 * 12, place % 16 * 12
+            drawn = mosaic[top : top + 11, left : left + 11]
+            np.testing.assert_allclose(
+                (drawn - 0.5) * 2 * np.abs(kernel).max(), kernel.transpose(1, 2, 0), atol=1e-12
+            )
+
+
+def test_a_kernel_of_zeros_is_grey_and_one_tower_is_one_picture() -> None:
+    figure = draw_filters(np.zeros((64, 3, 5, 5), np.float32), towers=1)
+    (axes,) = figure.axes
+    assert (shown(axes)[:5, :5] == 0.5).all()
+    assert "64 kernels" in axes.get_title(loc="left")
+
+
+def test_each_photo_stands_over_its_name_and_its_answers() -> None:
+    photos = [np.full((20 + i, 30, 3), 10 * i, np.uint8) for i in range(5)]
+    top = [[("tench, Tinca tinca", 0.5), ("hen", 0.25)]] * 5
+    figure = draw_predictions(photos, ["hen", "tench, Tinca tinca", "a", "b", "c"], top)
+    pictures = [shown(axes) for axes in figure.axes if axes.images]
+    assert sorted(picture[0, 0, 0] for picture in pictures) == [0, 10, 20, 30, 40]
+    assert texts(figure).count("tench  0.50") == 5
+    bars = [axes.patches for axes in figure.axes if axes.patches]
+    first_photo, second_photo, third_photo = (
+        [bar.get_facecolor() for bar in patches] for patches in bars[:3]
+    )
+    assert first_photo[1] == second_photo[0] != third_photo[0] == third_photo[1]
+    assert [bar.get_width() for bar in bars[0]] == [0.5, 0.25]
+
+
+def test_the_same_figure_is_the_same_png_to_the_byte(tmp_path: Path) -> None:
+    figure = draw_filters(np.random.default_rng(0).normal(size=(4, 3, 5, 5)))
+    first, second = save(figure, tmp_path / "new" / "first.png"), save(figure, tmp_path / "second.png")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_saved_png_is_a_picture_and_no_window_system_is_touched(tmp_path: Path) -> None:
+    path = save(draw_filters(np.zeros((4, 3, 5, 5))), tmp_path / "filters.png")
+    with Image.open(path) as picture:
+        assert picture.width > 800
+    assert "matplotlib.pyplot" not in sys.modules

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from alexnet.report.tables import Table, percent, percent_interval
+
+TABLE = Table(
+    columns=("system", "top-1"),
+    rows=(("AlexNet", "40.7"), (), ("a|b", "9.1")),
+    title="Errors in %",
+    numeric=frozenset({"top-1"}),
+    notes=("ILSVRC-2012",),
+)
+
+
+def test_text_is_aligned_numbers_to_the_right_with_rules_between_groups() -> None:
+    assert TABLE.text() == (
+        "Errors in %\n\n"
+        "system   top-1\n"
+        "-------  -----\n"
+        "AlexNet   40.7\n"
+        "-------  -----\n"
+        "a|b        9.1\n\n"
+        "ILSVRC-2012\n"
+    )
+
+
+def test_markdown_escapes_bars_and_says_which_columns_are_numbers() -> None:
+    assert TABLE.markdown() == (
+        "**Errors in %**\n\n"
+        "| system | top-1 |\n"
+        "| --- | ---: |\n"
+        "| AlexNet | 40.7 |\n"
+        "| a\\|b | 9.1 |\n\n"
+        "ILSVRC-2012\n"
+    )
+
+
+def test_only_here_fractions_become_percent() -> None:
+    assert percent(0.18249) == "18.2"
+    assert percent(0.0) == "0.0"
+    assert percent(None) == "-"
+    assert percent_interval((0.0, 0.12345)) == "0.0-12.3"
+    assert percent_interval(None) == "-"
