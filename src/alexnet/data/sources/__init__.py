@@ -1,1 +1,8 @@
-"""The raw forms in which labelled photos come, one per file."""
+"""The raw forms in which labelled photos come, one per file; `open_source` finds the right one."""
+
+from __future__ import annotations
+
+from alexnet.data.sources.contract import Box, Example, Source, SourceSplit
+from alexnet.data.sources.open import open_source
+
+__all__ = ["Box", "Example", "Source", "SourceSplit", "open_source"]

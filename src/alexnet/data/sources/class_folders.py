@@ -1,0 +1,63 @@
+"""One folder per class, as torchvision, Keras and fastai want it; the folder's name is the class's WNID."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from alexnet.data.classes import Class, classes_of, in_label_order
+from alexnet.data.sources.contract import Source
+from alexnet.data.sources.listing import join
+from alexnet.data.sources.photos import PhotoSplit, is_clutter, make_split, photos_below, strays_of
+from alexnet.data.sources.tree import Tree
+from alexnet.errors import DataError
+
+
+def read(tree: Tree, base: str) -> Source | None:
+    """A source whose `train` is all photos of the class folders in `base`; None if there are none."""
+    if not holds_classes(tree, base):
+        return None
+    classes = read_classes(tree, base)
+    split = class_split(tree, base, classes)
+    return Source("class folders", tree.path, classes, {"train": split}, strays_of(tree, [split]))
+
+
+def holds_classes(tree: Tree, folder: str) -> bool:
+    """Whether any class folder in `folder` holds a photo."""
+    return any(photos_below(tree, join(folder, name)) for name in class_names(tree, folder))
+
+
+def class_names(tree: Tree, folder: str) -> list[str]:
+    """The class folders in label order: all subfolders but clutter and empty ones."""
+    names = tree.listing.subfolders(folder)
+    return in_label_order(
+        name for name in names if not is_clutter(name) and _has_files(tree, join(folder, name))
+    )
+
+
+def read_classes(tree: Tree, folder: str, words: Mapping[str, str] | None = None) -> list[Class]:
+    """The classes that the folder's subfolders stand for."""
+    return classes_of(class_names(tree, folder), words)
+
+
+def class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit:
+    """All photos of the classes' folders, subfolders included; DataError for a class without any."""
+    files = array("q")
+    labels: list[np.ndarray] = []
+    for label, one in enumerate(classes):
+        place = join(folder, one.wnid)
+        photos = photos_below(tree, place)
+        if not photos:
+            raise DataError(
+                f"{tree.path}: class folder {place} holds no photo: add some or move it elsewhere"
+            )
+        files += photos
+        labels.append(np.full(len(photos), label, dtype=np.int32))
+    return make_split(tree, files, np.concatenate(labels), folder, classes)
+
+
+def _has_files(tree: Tree, folder: str) -> bool:
+    listing = tree.listing
+    return any(not is_clutter(listing.name(file)) for file in listing.below(folder))

@@ -1,0 +1,108 @@
+"""What every raw form of labelled photos becomes: a `Source` of splits that give encoded images with labels.
+
+Sources only read. They pickle small enough to hand to worker processes: arrays and packed names, no open
+files and no lists of paths, since ImageNet has 1.28 million photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.data.classes import Class
+
+Labels = npt.NDArray[np.int32]
+
+
+class Box(NamedTuple):
+    """One object's rectangle; corners as shares of the width and height in [0, 1], y downwards."""
+
+    label: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @classmethod
+    def from_pixels(cls, label: int, corners: Sequence[float], size: tuple[int, int]) -> Box:
+        """From (x0, y0, x1, y1) in pixels, the last ones included as ImageNet counts, and (width, height)."""
+        x0, y0, x1, y1 = corners
+        width, height = size
+        shares = (x0 / width, y0 / height, (x1 + 1) / width, (y1 + 1) / height)
+        return cls(label, *(min(max(share, 0.0), 1.0) for share in shares))
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled photo as it was found."""
+
+    image: bytes
+    """The encoded file, unchanged."""
+    label: int
+    key: str
+    """Unique within its split: `<wnid>/<file name>` wherever photos are files, whatever the layout."""
+    boxes: tuple[Box, ...] = ()
+
+
+class SourceSplit(Protocol):
+    """The photos of `train`, `val` or `test`; safe to index from many threads."""
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) the label of every photo, known without reading any."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def key(self, index: int) -> str:
+        """The example's key, without reading the photo."""
+        ...
+
+    def __getitem__(self, index: int) -> Example:
+        """Photo 0 <= index < N; DataError where the source has changed or been cut since it was opened."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labelled photos in any raw form. Files come sorted by label, then name; records in their own order."""
+
+    form: str
+    """The raw form in words: "Kaggle tree", "class folders in a tar"."""
+    path: Path
+    classes: list[Class]
+    """In label order."""
+    splits: dict[str, SourceSplit]
+    """`train`, and `val` and `test` where there are labelled photos for them."""
+    strays: list[str] = field(default_factory=list[str])
+    """What was found beside the photos and left out, by name."""
+    exif: bool = False
+    """Turn photos upright by their EXIF note; False because ImageNet's makers ignored it."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some photos of a split, in the given order."""
+
+    whole: SourceSplit
+    indices: npt.NDArray[np.int64]
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) labels of the chosen photos."""
+        return self.whole.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        """The key of a chosen photo."""
+        return self.whole.key(int(self.indices[index]))
+
+    def __getitem__(self, index: int) -> Example:
+        return self.whole[int(self.indices[index])]

@@ -1,0 +1,98 @@
+"""Opens photos in whatever raw form they are, recognised by what is there, not by what it is called."""
+
+from __future__ import annotations
+
+import dataclasses
+import tarfile
+from pathlib import Path
+
+from alexnet.data.sources import (
+    class_folders,
+    idx,
+    ilsvrc_tars,
+    kaggle,
+    parquet,
+    tiny_imagenet,
+    train_val,
+    wnid_names,
+)
+from alexnet.data.sources.contract import Source
+from alexnet.data.sources.hold_out import hold_out
+from alexnet.data.sources.listing import join
+from alexnet.data.sources.photos import is_clutter, photos_in
+from alexnet.data.sources.train_val import SPLIT_WORDS
+from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
+from alexnet.errors import CommandError, DataError
+
+_TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx, parquet)
+_KNOWN = (
+    "the official ILSVRC-2012 tars, Kaggle's tree, train/ and val/ folders, a folder of class folders, "
+    "a tar of these, Tiny ImageNet, Hugging Face parquet, IDX files, photos named <wnid>_*.JPEG"
+)
+
+
+def open_source(path: Path, val_fraction: float = 0.1) -> Source:
+    """The labelled photos at a folder, tar or parquet file; nothing there is ever changed.
+
+    Where they come without a validation split, `val_fraction` of each class is held out as one (see
+    `hold_out`); 0 leaves all in `train`. CommandError where there is nothing, DataError where nothing is
+    recognised.
+    """
+    if not 0 <= val_fraction < 1:
+        raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
+    if not path.exists():
+        raise CommandError(f"no such file or folder: {path}")
+    source = _recognise(path)
+    if "val" in source.splits or not val_fraction:
+        return source
+    train, val = hold_out(source.splits["train"], val_fraction)
+    splits = {"train": train, "val": val} if len(val) else {"train": train}
+    return dataclasses.replace(source, splits={**source.splits, **splits})
+
+
+def _recognise(path: Path) -> Source:
+    if path.is_dir():
+        return ilsvrc_tars.read(path) or _from_tree(open_folder(path))
+    if path.suffix == ".parquet":
+        return parquet.read_files(path.parent, [path.name])
+    refuse_compressed(path)
+    if not tarfile.is_tarfile(path):
+        raise DataError(f"{path} is neither a folder nor a tar nor parquet; known are {_KNOWN}")
+    source = _from_tree(open_tar(path))
+    return dataclasses.replace(source, form=f"{source.form} in a tar")
+
+
+def _from_tree(tree: Tree) -> Source:
+    base = _base(tree)
+    for form in _TREE_FORMS:
+        source = form.read(tree, base)
+        if source:
+            return source
+    raise DataError(f"{tree.path}: {_found(tree, base)}; known are {_KNOWN}")
+
+
+def _base(tree: Tree) -> str:
+    """The folder in which the photos begin, below folders that hold a single other one."""
+    base = ""
+    while True:
+        inside = [name for name in tree.listing.subfolders(base) if not is_clutter(name)]
+        alone = len(inside) == 1 and not photos_in(tree, base)
+        if not alone or _is_split_or_class(tree, base, inside[0]):
+            return base
+        base = join(base, inside[0])
+
+
+def _is_split_or_class(tree: Tree, base: str, name: str) -> bool:
+    words = [word for words in SPLIT_WORDS.values() for word in words]
+    return name.lower() in words or bool(photos_in(tree, join(base, name)))
+
+
+def _found(tree: Tree, base: str) -> str:
+    photos = photos_in(tree, base)
+    if photos:
+        return f"{len(photos):,} photos in no class folder, so nothing says what they show"
+    if not len(tree.listing):
+        return "empty"
+    names = [name + "/" for name in tree.listing.subfolders(base)]
+    names += [tree.listing.name(file) for file in tree.listing.files(base)]
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is no known form of labelled photos"

@@ -1,0 +1,83 @@
+"""Tiny ImageNet as Stanford's CS231n published it: `images/` in class folders, flat `val`, a box a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.data.classes import classes_of, in_label_order, read_words, same_classes
+from alexnet.data.decode import UnreadableImage, image_size
+from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
+from alexnet.data.sources.contract import Box, Source
+from alexnet.data.sources.listing import join
+from alexnet.data.sources.photos import PhotoSplit, strays_of
+from alexnet.data.sources.train_val import flat_split
+from alexnet.data.sources.tree import Tree
+from alexnet.errors import DataError
+
+Corners = dict[str, list[float]]
+
+
+def read(tree: Tree, base: str) -> Source | None:
+    """The source; None where `wnids.txt` is not beside a `train` folder with photos."""
+    train_folder, val_folder = join(base, "train"), join(base, "val")
+    manifest = tree.listing.find(base, "wnids.txt")
+    if manifest is None or not holds_classes(tree, train_folder):
+        return None
+    words = tree.listing.find(base, "words.txt")
+    classes = read_classes(tree, train_folder, None if words is None else read_words(tree.text(words)))
+    listed = classes_of(in_label_order(tree.text(manifest).split()))
+    same_classes(listed, classes, f"{tree.path}: wnids.txt and the folders of train")
+    train = class_split(tree, train_folder, classes)
+    notes = [tree.listing.find(join(train_folder, c.wnid), f"{c.wnid}_boxes.txt") for c in classes]
+    known = [file for file in (manifest, words, *notes) if file is not None]
+    splits = {"train": _with_boxes(train, [file for file in notes if file is not None])}
+    if tree.listing.below(val_folder):
+        val, told = flat_split(tree, "val", join(val_folder, "images"), classes, [val_folder])
+        if val:
+            splits["val"] = _with_boxes(val, told)
+        known += told
+    return Source("Tiny ImageNet", tree.path, classes, dict(splits), strays_of(tree, splits.values(), known))
+
+
+@dataclass(frozen=True)
+class PixelBoxes:
+    """One box a photo at most."""
+
+    corners: npt.NDArray[np.float32]
+    """(N, 4) x0, y0, x1, y1 in pixels, both ends included; not a number where a photo has no box."""
+
+    def __call__(self, index: int, path: str, label: int, image: bytes) -> tuple[Box, ...]:
+        """The photo's box, if it has one; none either for a photo too broken to have a size."""
+        corners = self.corners[index]
+        if np.isnan(corners).any():
+            return ()
+        try:
+            return (Box.from_pixels(label, corners.tolist(), image_size(image)),)
+        except UnreadableImage:
+            return ()
+
+
+def _with_boxes(split: PhotoSplit, notes: Sequence[int]) -> PhotoSplit:
+    by_name: Corners = {}
+    for file in notes:
+        by_name |= _read_corners(split.tree, file)
+    names = (split.tree.listing.name(int(file)) for file in split.files)
+    missing = [float("nan")] * 4
+    corners = np.array([by_name.get(name, missing) for name in names], dtype=np.float32)
+    return replace(split, boxes=PixelBoxes(corners))
+
+
+def _read_corners(tree: Tree, file: int) -> Corners:
+    """Photo name -> corners, from lines of the name, in `val` the WNID, and four numbers."""
+    rows = [line.split("\t") for line in tree.text(file).splitlines() if line.strip()]
+    try:
+        found = {row[0]: [float(number) for number in row[-4:]] for row in rows}
+    except ValueError as error:
+        raise DataError(f"{tree.path}: broken boxes in {tree.listing.path(file)}: {error}") from error
+    if any(len(corners) != 4 for corners in found.values()):
+        raise DataError(f"{tree.path}: {tree.listing.path(file)} has lines without four corners")
+    return found

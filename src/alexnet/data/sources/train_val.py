@@ -1,0 +1,114 @@
+"""`train/` with class folders beside `val/`, which has class folders too or is flat with a label file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from alexnet.data.classes import Class, same_classes
+from alexnet.data.sources import devkit, label_file
+from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
+from alexnet.data.sources.contract import Source
+from alexnet.data.sources.listing import join
+from alexnet.data.sources.photos import PhotoSplit, make_split, photos_in, strays_of
+from alexnet.data.sources.tree import FolderTree, Tree
+from alexnet.errors import DataError
+
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""The words by which people call the three splits."""
+
+
+def read(tree: Tree, base: str) -> Source | None:
+    """The source in `base`, or None where no `train` or `val` folder holds class folders."""
+    folders = split_folders(tree, base)
+    first = next((f for name, f in folders.items() if name != "test" and holds_classes(tree, f)), None)
+    if first is None:
+        return None
+    classes = read_classes(tree, first)
+    splits, known = read_splits(tree, folders, classes, [base])
+    strays = strays_of(tree, splits.values(), known)
+    return Source("train and val folders", tree.path, classes, dict(splits), strays)
+
+
+def split_folders(tree: Tree, base: str) -> dict[str, str]:
+    """The folders of `train`, `val` and `test` in `base`, those that are there."""
+    names = tree.listing.subfolders(base)
+    found = {
+        split: next((join(base, name) for name in names if name.lower() in words), None)
+        for split, words in SPLIT_WORDS.items()
+    }
+    return {split: folder for split, folder in found.items() if folder is not None}
+
+
+def read_splits(
+    tree: Tree, folders: Mapping[str, str], classes: Sequence[Class], label_folders: Sequence[str]
+) -> tuple[dict[str, PhotoSplit], list[int]]:
+    """The labelled splits, and the files that label flat ones, looked for there and in `label_folders`.
+
+    A `test` folder without labels is left out; with labels and no `val` beside it, it is the `val`.
+    """
+    splits: dict[str, PhotoSplit] = {}
+    known: list[int] = []
+    for name, folder in folders.items():
+        if holds_classes(tree, folder):
+            same_classes(classes, read_classes(tree, folder), f"{tree.path}: classes of train and {name}")
+            splits[name] = class_split(tree, folder, classes)
+        elif photos_in(tree, folder):
+            split, labelled_by = flat_split(tree, name, folder, classes, label_folders)
+            known += labelled_by
+            if split:
+                splits[name] = split
+    if "val" not in splits and "test" in splits:
+        splits["val"] = splits.pop("test")
+    return splits, known
+
+
+def flat_split(
+    tree: Tree, name: str, folder: str, classes: Sequence[Class], label_folders: Sequence[str]
+) -> tuple[PhotoSplit | None, Sequence[int]]:
+    """The photos directly in a folder by the devkit or a label file, and the files of the tree that told.
+
+    None for a `test` without labels; DataError for any other split without.
+    """
+    photos = photos_in(tree, folder)
+    names = [tree.listing.name(photo) for photo in photos]
+    places = [folder, *label_folders]
+    kit, kit_files = _find_kit(tree, places) if name == "val" else (None, range(0))
+    file = None if kit else _find_label_file(tree, name, places)
+    if kit:
+        labels = kit.labels(names, [c.wnid for c in classes])
+    elif file is not None:
+        where = str(tree.path / tree.listing.path(file))
+        labels = label_file.read_labels(tree.text(file), names, classes, where)
+    elif name == "test":
+        return None, []
+    else:
+        what = f"{tree.path}: {folder}/ holds {len(photos):,} photos in no class folder and no labels"
+        raise DataError(f"{what}: put {label_file.FORMS} beside it")
+    return make_split(tree, photos, labels, folder, classes), kit_files if file is None else [file]
+
+
+def _find_kit(tree: Tree, folders: Sequence[str]) -> tuple[devkit.Devkit | None, Sequence[int]]:
+    """ILSVRC's development kit, packed or unpacked in one of the folders, and its files in the tree."""
+    if not isinstance(tree, FolderTree):
+        return None, []
+    kit = next((kit for folder in folders if (kit := devkit.find(tree.path / folder))), None)
+    if kit is None:
+        return None, []
+    relative = kit.path.relative_to(tree.path).as_posix()
+    folder, _, name = relative.rpartition("/")
+    archive = tree.listing.find(folder, name)
+    return kit, tree.listing.below(relative) if archive is None else [archive]
+
+
+def _find_label_file(tree: Tree, split: str, folders: Sequence[str]) -> int | None:
+    """The file that labels a split, looked for in each folder in turn."""
+    for folder in folders:
+        names = [tree.listing.name(file) for file in tree.listing.files(folder)]
+        name = label_file.choose(names, split, tree.path / folder)
+        if name:
+            return tree.listing.find(folder, name)
+    return None
