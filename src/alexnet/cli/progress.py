@@ -62,13 +62,14 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total, completed=done, unit=unit, rate="", note="")
-        started, counted = time.monotonic(), 0
+        started, counted, last_note = time.monotonic(), 0, ""
 
         def advance(count: int = 1, note: str = "") -> None:
-            nonlocal counted
+            nonlocal counted, last_note
             counted += count
+            last_note = note or last_note
             rate = f"{_rate(counted, time.monotonic() - started)}/s"
-            progress.update(task, advance=count, rate=rate, **({"note": note} if note else {}))
+            progress.update(task, advance=count, rate=rate, note=last_note)
 
         yield advance
 
