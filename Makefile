@@ -34,7 +34,7 @@ bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
 	$(BIN)/alexnet benchmark --out results/benchmarks
 
 docs: $(STAMP) ## fail when a table in README or docs is not the one results/ gives
-	$(BIN)/python -m alexnet.report.documents --check .
+	$(BIN)/python -m alexnet.report.documents --check
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,121 @@
+"""The tables in README and docs, written from `results/`: `python -m alexnet.report.documents [--check]`.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from alexnet.report.tables import ABSENT, Table, percent, percent_interval
+
+_PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def imagenette(results: Path) -> Table:
+    """Every recorded run on Imagenette, best ten-crop error first."""
+    runs = [_run(path.parent) for path in sorted(results.glob("imagenette-*/evaluation.json"))]
+    runs.sort(key=lambda run: run["ten"]["top1_error"])
+    rows = [
+        [
+            f"[`{run['recipe']}`](results/{run['folder']})",
+            percent(run["centre"]["top1_error"]),
+            percent(run["ten"]["top1_error"]),
+            percent_interval(run["ten"]["top1_interval"]),
+            str(run["epochs"]),
+            f"{run['minutes']:.0f}",
+            str(run["seed"]),
+        ]
+        for run in runs
+    ]
+    columns = ("recipe", "centre crop, top-1 %", "ten crops, top-1 %", "95 %", "epochs", "minutes", "seed")
+    machines = sorted({run["machine"] for run in runs})
+    notes = [f"Trained on {' and '.join(machines)}."] if machines else []
+    return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
+
+
+def benchmarks(results: Path) -> Table:
+    """Every row of every benchmark's CSV."""
+    rows: list[list[str]] = []
+    for path in sorted((results / "benchmarks").glob("*.csv")):
+        with path.open(newline="") as opened:
+            rows += [
+                [
+                    row["name"],
+                    _number(row["value"]),
+                    row["unit"],
+                    row["peer"] or ABSENT,
+                    _number(row["ratio"]),
+                ]
+                for row in csv.DictReader(opened)
+            ]
+    columns = ("what", "measured", "unit", "beside", "ratio")
+    return Table(columns, rows, numeric=frozenset(("measured", "ratio")))
+
+
+TABLES: dict[str, Callable[[Path], Table]] = {"imagenette": imagenette, "benchmarks": benchmarks}
+
+
+def refreshed(text: str, results: Path) -> str:
+    """The document `text` with each of its tables made anew from `results`."""
+    return _PLACE.sub(lambda found: found[1] + TABLES[found[2]](results).markdown() + found[3], text)
+
+
+def documents(root: Path) -> Iterator[Path]:
+    """The Markdown documents that may hold tables."""
+    yield root / "README.md"
+    yield from sorted((root / "docs").glob("*.md"))
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text())
+    environment = json.loads((folder / "environment.json").read_text())
+    evaluations = {each["views"]: each for each in json.loads((folder / "evaluation.json").read_text())}
+    return {
+        "folder": folder.name,
+        "recipe": config["recipe"],
+        "epochs": config["schedule"]["epochs"],
+        "seed": config["training"]["seed"],
+        "minutes": _training_seconds(folder / "metrics.jsonl") / 60,
+        "machine": environment["device"],
+        **evaluations,
+    }
+
+
+def _training_seconds(path: Path) -> float:
+    """Seconds of training that the log counts."""
+    seconds = [json.loads(line).get("seconds", 0.0) for line in path.read_text().splitlines()]
+    return max(seconds, default=0.0)
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.3g}" if text else ABSENT
+
+
+def main() -> int:
+    """Exit code 1 when `--check` finds a document whose tables are stale."""
+    parser = argparse.ArgumentParser(prog="python -m alexnet.report.documents", description=__doc__)
+    parser.add_argument("root", type=Path, nargs="?", default=Path(), help="the project's folder")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when a table is stale")
+    arguments = parser.parse_args()
+    stale = False
+    for path in documents(arguments.root):
+        before = path.read_text()
+        after = refreshed(before, arguments.root / "results")
+        if after != before and arguments.check:
+            stale = True
+            print(f"{path}: its tables are not what results/ gives; run python -m alexnet.report.documents")
+        elif after != before:
+            path.write_text(after)
+    return int(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
