@@ -1,0 +1,134 @@
+"""Augmentations that came after the paper: random area and aspect, colour jitter, random erasing."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from alexnet.data.randomness import ImageRandomness
+
+_TRIES = 10
+_GREY = (0.299, 0.587, 0.114)
+
+
+def random_resized_crop(
+    images: Tensor,
+    crop: int,
+    randomness: ImageRandomness,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    mirror: bool,
+) -> Tensor:
+    """(N, crop, crop, 3) uint8: a box of random area and aspect of each uint8 image (N, S, S, 3), resized.
+
+    The resize is bilinear with antialiasing. Source: Szegedy 2014, section 6.
+    """
+    boxes = random_boxes(images.shape[1], randomness, area, aspect)
+    mirrored = randomness.integers("mirror", 2) * mirror
+    resize = _resize_one_by_one if images.device.type == "cpu" else _resize_by_matrices
+    return resize(images, crop, boxes, mirrored)
+
+
+def random_boxes(
+    side: int, randomness: ImageRandomness, area: tuple[float, float], aspect: tuple[float, float]
+) -> NDArray[np.int64]:
+    """(N, 4) boxes (y, x, height, width) in pixels inside a square of `side`.
+
+    The area is uniform in `area` x side^2, the logarithm of width / height uniform in that of `aspect`.
+    The first of ten draws that fits is taken; if none does, the largest central box of an allowed aspect.
+    """
+    draws = randomness.uniform("resized crop", 2 * _TRIES).reshape(-1, _TRIES, 2)
+    areas = side**2 * (area[0] + (area[1] - area[0]) * draws[..., 0])
+    ratios = np.exp(np.log(aspect[0]) + np.log(aspect[1] / aspect[0]) * draws[..., 1])
+    sizes = np.rint(np.sqrt(np.stack([areas / ratios, areas * ratios], axis=-1))).astype(np.int64)
+    fits = np.all((sizes >= 1) & (sizes <= side), axis=-1)
+    chosen = sizes[np.arange(len(sizes)), np.argmax(fits, axis=1)]
+    nearest = min(max(1.0, aspect[0]), aspect[1])
+    largest = np.maximum(1, np.rint([side * min(1, 1 / nearest), side * min(1, nearest)])).astype(np.int64)
+    found = np.any(fits, axis=1, keepdims=True)
+    chosen = np.where(found, chosen, largest)
+    room = side - chosen
+    corners = (randomness.uniform("resized crop corner", 2) * (room + 1)).astype(np.int64)
+    return np.concatenate([np.where(found, corners, room // 2), chosen], axis=1)
+
+
+def color_jitter(images: Tensor, randomness: ImageRandomness, strength: float) -> Tensor:
+    """Brightness, then contrast, then saturation of float `images` (N, H, W, 3) of 0..255 changed in place.
+
+    Each by a factor drawn from 1 -+ strength. The three are one affine map of the colour, so values are cut
+    off at 0 and 255 only once, at its end.
+    """
+    factors = 1 + strength * (2 * randomness.uniform("color jitter", 3) - 1)
+    brightness, contrast, saturation = torch.from_numpy(factors.astype(np.float32)).to(images.device).T
+    gain = (brightness * contrast)[:, None, None]
+    greys = images @ images.new_tensor(_GREY)
+    means = greys.mean(dim=(1, 2), keepdim=True) * ((1 - contrast) * brightness)[:, None, None]
+    greys = greys * (gain * (1 - saturation)[:, None, None]) + means
+    return images.mul_((gain * saturation[:, None, None])[..., None]).add_(greys[..., None]).clamp_(0, 255)
+
+
+def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> Tensor:
+    """A random rectangle of an image (N, H, W, 3) set to 0, the mean, in place, with this probability.
+
+    Its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
+    """
+    height, width, channels = images.shape[1:]
+    chance, area, aspect, top, left = randomness.uniform("erasing", 5).T
+    area = (0.02 + 0.38 * area) * height * width
+    aspect = 0.3 ** (2 * aspect - 1)
+    tall = np.minimum(np.rint(np.sqrt(area / aspect)), height)
+    wide = np.minimum(np.rint(np.sqrt(area * aspect)), width)
+    rows = _between(np.floor(top * (height - tall + 1)), tall, height) & (chance < probability)[:, None]
+    columns = _between(np.floor(left * (width - wide + 1)), wide, width).repeat(channels, axis=1)
+    across = torch.from_numpy(columns).to(images.device)[:, None]
+    inside = torch.from_numpy(rows).to(images.device)[:, :, None] & across
+    images.view(len(images), height, width * channels).masked_fill_(inside, 0)
+    return images
+
+
+def _between(start: NDArray[np.float64], length: NDArray[np.float64], total: int) -> NDArray[np.bool_]:
+    """(N, total): True from each start on, for its length."""
+    steps = np.arange(total)
+    return (steps >= start[:, None]) & (steps < (start + length)[:, None])
+
+
+def _resize_one_by_one(
+    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
+) -> Tensor:
+    """On a CPU torch's uint8 resize of single images is fifteen times faster than matrices."""
+    resized = np.empty((len(images), crop, crop, 3), np.uint8)
+    for image, target, (y, x, height, width), flip in zip(
+        images.numpy(), resized, boxes, mirrored, strict=True
+    ):
+        box = torch.from_numpy(np.ascontiguousarray(image[y : y + height, x : x + width]))
+        planes = interpolate(box.permute(2, 0, 1)[None], (crop, crop), mode="bilinear", antialias=True)[0]
+        square = planes.numpy().transpose(1, 2, 0)
+        target[...] = square[:, ::-1] if flip else square
+    return torch.from_numpy(resized)
+
+
+def _resize_by_matrices(
+    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
+) -> Tensor:
+    """All images at once: rows and columns are mixed by a matrix each, for devices that multiply fast."""
+    side = images.shape[1]
+    rows = _mixing(boxes[:, 0], boxes[:, 2], side, crop)
+    columns = _mixing(boxes[:, 1], boxes[:, 3], side, crop)
+    columns = np.where(mirrored[:, None, None] == 1, columns[:, ::-1], columns)
+    down = torch.from_numpy(rows).to(images.device)[:, None]
+    across = torch.from_numpy(columns).to(images.device)[:, None].mT
+    resized = down @ images.permute(0, 3, 1, 2).float() @ across
+    return resized.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _mixing(start: NDArray[np.int64], length: NDArray[np.int64], side: int, crop: int) -> NDArray[np.float32]:
+    """(N, crop, side): the weights of an antialiased bilinear resize of `length` pixels to `crop`."""
+    scale = (length / crop)[:, None, None]
+    centres = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
+    pixels = np.arange(side) + 0.5
+    weights = np.maximum(0, 1 - np.abs(pixels - centres) / np.maximum(scale, 1))
+    weights *= _between(start.astype(np.float64), length.astype(np.float64), side)[:, None]
+    return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
