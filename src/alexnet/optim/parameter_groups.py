@@ -1,0 +1,98 @@
+"""Which rate each parameter learns at: one group for each layer's weights, biases, normalisation gains."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from alexnet.config import OptimizerConfig
+from alexnet.errors import CommandError
+from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
+
+Kind = Literal["weight", "bias", "norm"]
+
+
+def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """The groups for a `torch.optim.Optimizer`, in the order of the layers.
+
+    Beside torch's own keys a group has `layer`; `kind`; `factor`, what the schedule's rate is multiplied by;
+    `follows_schedule`, False where the first rate is kept. CommandError where `layer_factors` names no layer.
+    """
+    groups: dict[tuple[str, Kind], dict[str, Any]] = {}
+    for layer, kind, parameter in _labelled(model):
+        if (layer, kind) not in groups:
+            groups[layer, kind] = _group(layer, kind, config)
+        groups[layer, kind]["params"].append(parameter)
+    check_layers((layer for layer, _ in config.layer_factors), [layer for layer, _ in groups])
+    return list(groups.values())
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimiser over the model's groups; CommandError where the settings do not fit together."""
+    groups = parameter_groups(model, config)
+    if config.nesterov and config.name != "sgd":
+        raise CommandError(f"optimizer.nesterov goes with optimizer.name=sgd, not with {config.name}")
+    match config.name:
+        case "krizhevsky-sgd":
+            return KrizhevskySGD(groups, momentum=config.momentum)
+        case "sgd":
+            return torch.optim.SGD(
+                groups, config.learning_rate, config.momentum, nesterov=config.nesterov, fused=True
+            )
+        case "adamw":
+            return torch.optim.AdamW(groups, config.learning_rate, (config.momentum, 0.999), fused=True)
+
+
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, rate: float, first_rate: float, layer_factors: Mapping[str, float]
+) -> None:
+    """Each group's rate for the next update: `rate` (the schedule's) or `first_rate`, times its factors.
+
+    `layer_factors` come from events, on top of those of the configuration; 0 freezes a layer.
+    """
+    for group in optimizer.param_groups:
+        base = rate if group["follows_schedule"] else first_rate
+        group["lr"] = base * group["factor"] * layer_factors.get(group["layer"], 1.0)
+
+
+def check_layers(wanted: Iterator[str], present: list[str]) -> None:
+    """Returns if every wanted layer is there; else CommandError with the nearest one."""
+    for layer in wanted:
+        if layer not in present:
+            near = difflib.get_close_matches(layer, present, n=1, cutoff=0.0)
+            raise CommandError(f"no layer {layer!r} in this net; the nearest is {near[0]!r}")
+
+
+def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
+    is_weight = kind == "weight"
+    factor = dict(config.layer_factors).get(layer, 1.0)
+    factor *= 1.0 if is_weight else config.bias_learning_rate_factor
+    return {
+        "params": [],
+        "layer": layer,
+        "kind": kind,
+        "factor": factor,
+        "follows_schedule": is_weight or config.bias_follows_schedule,
+        "lr": config.learning_rate * factor,
+        "weight_decay": config.weight_decay if is_weight or config.bias_weight_decay else 0.0,
+    }
+
+
+def _labelled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
+    """Layer, kind and parameter. A normalisation belongs to the layer whose name is part of its own path."""
+    layers = [path for path, module in model.named_modules() if _has_matrix(module)]
+    for name, parameter in model.named_parameters():
+        path, _, last = name.rpartition(".")
+        owner = next((layer for layer in layers if layer == path or layer in path.split(".")), path)
+        if parameter.ndim > 1:
+            yield owner, "weight", parameter
+        else:
+            yield owner, "bias" if last == "bias" else "norm", parameter
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    return any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))

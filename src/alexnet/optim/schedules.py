@@ -1,0 +1,165 @@
+"""Learning rate over time. All durations are in steps here; `make_schedule` converts epochs once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from alexnet.config import ScheduleConfig
+
+FOUR_PHASES_FACTOR = 250.0
+"""First rate divided by last. Source: released net 170 (`dexp`): 0.01, 0.00158, 0.00025, 0.00004."""
+
+
+@dataclass
+class Schedule:
+    """A constant rate, and what all schedules share: a linear warm-up from 0, then `_after_warmup`."""
+
+    first_rate: float
+    """The rate at full height, before any drop."""
+    total_steps: int
+    """Of the whole run."""
+    warmup_steps: int = 0
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of update number `step`, which counts from 0."""
+        if step < self.warmup_steps:
+            return self.first_rate * ((step + 1) / self.warmup_steps)
+        return self._after_warmup(step - self.warmup_steps, self.total_steps - self.warmup_steps)
+
+    def phase(self, step: int) -> int:
+        """How many drops came before update `step`; 0 throughout where the rate does not fall in drops."""
+        return 0
+
+    def observe(self, error: float) -> None:
+        """Takes note of a validation error, a fraction; only the plateau listens."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run should end before `total_steps`."""
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """What `load_state` needs to go on, ready for JSON."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Goes on where `state` was taken."""
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        """The rate `step` steps after the warm-up, which leaves `steps` in all."""
+        return self.first_rate
+
+
+@dataclass
+class Step(Schedule):
+    """Multiplied by `factor` every `drop_steps` steps."""
+
+    drop_steps: int = 1
+    factor: float = 0.1
+
+    def phase(self, step: int) -> int:
+        """Drops so far; the warm-up does not count."""
+        return max(step - self.warmup_steps, 0) // self.drop_steps
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        return self.first_rate * self.factor ** (step // self.drop_steps)
+
+
+@dataclass
+class Cosine(Schedule):
+    """Half a cosine from the first rate to `final_fraction` of it."""
+
+    final_fraction: float = 0.0
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        share = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+        return self.first_rate * (self.final_fraction + (1.0 - self.final_fraction) * share)
+
+
+@dataclass
+class FourPhase(Schedule):
+    """Four equal phases that fall by the same factor, by 250 in all."""
+
+    def phase(self, step: int) -> int:
+        """0 to 3."""
+        return 4 * max(step - self.warmup_steps, 0) // (self.total_steps - self.warmup_steps)
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        return self.first_rate * FOUR_PHASES_FACTOR ** (-(4 * step // steps) / 3)
+
+
+@dataclass
+class Plateau(Schedule):
+    """Multiplied by `factor` when the validation error has stopped falling; the one schedule with a state.
+
+    An error counts as better if it is at least `min_improvement` below the best; `patience` errors in a row
+    that are not make a plateau. `max_drops` plateaus drop the rate, one more ends the run.
+    Source: paper, section 5: divided by 10 "when the validation error rate stopped improving", three times.
+    """
+
+    factor: float = 0.1
+    patience: int = 5
+    min_improvement: float = 0.002
+    max_drops: int = 3
+    best: float = field(default=math.inf, init=False)
+    waited: int = field(default=0, init=False)
+    plateaus: int = field(default=0, init=False)
+
+    def phase(self, step: int) -> int:
+        """Drops so far."""
+        return min(self.plateaus, self.max_drops)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there was one more plateau than drops."""
+        return self.plateaus > self.max_drops
+
+    def observe(self, error: float) -> None:
+        """Drops the rate or ends the run if this error completes a plateau."""
+        if error <= self.best - self.min_improvement:
+            self.best, self.waited = error, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.plateaus, self.waited = self.plateaus + 1, 0
+
+    def state(self) -> dict[str, Any]:
+        """Best error (None before the first), errors waited, plateaus."""
+        best = None if math.isinf(self.best) else self.best
+        return {"best": best, "waited": self.waited, "plateaus": self.plateaus}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Goes on where `state` was taken."""
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.waited, self.plateaus = state["waited"], state["plateaus"]
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        return self.first_rate * self.factor ** self.phase(step)
+
+
+def make_schedule(config: ScheduleConfig, first_rate: float, steps_per_epoch: int) -> Schedule:
+    """The schedule of a run of `config.epochs` epochs."""
+    total_steps = config.epochs * steps_per_epoch
+    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
+    match config.name:
+        case "constant":
+            return Schedule(first_rate, total_steps, warmup_steps)
+        case "step":
+            drop_steps = max(1, round(config.step_epochs * steps_per_epoch))
+            return Step(first_rate, total_steps, warmup_steps, drop_steps, config.factor)
+        case "cosine":
+            return Cosine(first_rate, total_steps, warmup_steps, config.final_fraction)
+        case "four-phase":
+            return FourPhase(first_rate, total_steps, warmup_steps)
+        case "plateau":
+            return Plateau(
+                first_rate,
+                total_steps,
+                warmup_steps,
+                config.factor,
+                config.patience_epochs,
+                config.min_improvement,
+                config.max_drops,
+            )
