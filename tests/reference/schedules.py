@@ -41,7 +41,7 @@ def plateau_drops(errors: list[float], patience: int, min_improvement: float) ->
     for length in range(1, len(errors) + 1):
         best, since, count = math.inf, 0, 0
         for error in errors[:length]:
-            if best - error >= min_improvement:
+            if error <= best - min_improvement:
                 best, since = error, 0
             else:
                 since += 1
