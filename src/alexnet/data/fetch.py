@@ -1,0 +1,192 @@
+"""Public data sets: which files each consists of, and how they get into a folder, checked and unpacked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet.data.download import Progress, download
+from alexnet.data.unpack import unpack
+from alexnet.errors import CommandError, DataError, WorkError
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a public data set."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    """Of the file; of a `.gz` file's contents, so that a copy that was compressed anew is as good."""
+    places: tuple[str, ...]
+    """URLs of the folders that hold it, in the order to try them."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set; an archive is unpacked, since class folders are what `prepare` reads."""
+
+    files: tuple[RemoteFile, ...]
+    unpacks_to: str = ""
+    """The folder that its one archive holds; empty where files are read as they are."""
+    inner: str = ""
+    """The archive within that folder which holds the photos."""
+
+
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+
+DATA_SETS: dict[str, DataSet] = {
+    "imagenette": DataSet(
+        (
+            RemoteFile(
+                "imagenette2-320.tgz",
+                341_663_724,
+                "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c",
+                ("https://s3.amazonaws.com/fast-ai-imageclas/",),
+            ),
+        ),
+        unpacks_to="imagenette2-320",
+    ),
+    "mnist": DataSet(
+        (
+            RemoteFile(
+                "train-images-idx3-ubyte.gz",
+                9_912_422,
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                _MNIST,
+            ),
+            RemoteFile(
+                "train-labels-idx1-ubyte.gz",
+                28_881,
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                _MNIST,
+            ),
+            RemoteFile(
+                "t10k-images-idx3-ubyte.gz",
+                1_648_877,
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                _MNIST,
+            ),
+            RemoteFile(
+                "t10k-labels-idx1-ubyte.gz",
+                4_542,
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                _MNIST,
+            ),
+        )
+    ),
+    "tiny-imagenet": DataSet(
+        (
+            RemoteFile(
+                "tiny-imagenet-200.zip",
+                248_100_043,
+                "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+                ("http://cs231n.stanford.edu/", "https://cs231n.stanford.edu/"),
+            ),
+        ),
+        unpacks_to="tiny-imagenet-200",
+    ),
+    "caltech-101": DataSet(
+        (
+            RemoteFile(
+                "caltech-101.zip",
+                137_414_764,
+                "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
+                ("https://data.caltech.edu/records/mzrjq-6wc02/files/",),
+            ),
+        ),
+        unpacks_to="caltech-101",
+        inner="101_ObjectCategories.tar.gz",
+    ),
+}
+"""By the name that `fetch` takes. The publishers give no SHA-256: these are of the copies in common use."""
+
+
+def size_bytes(name: str) -> int:
+    """How much there is to get; CommandError for a name that `DATA_SETS` lacks."""
+    return sum(file.size_bytes for file in _data_set(name).files)
+
+
+def fetch(name: str, folder: Path, location: str | None = None, progress: Progress | None = None) -> Path:
+    """Puts a data set of `DATA_SETS` into `folder`; returns the path to give to `prepare`.
+
+    `location` replaces the publisher: a folder, or a folder's URL, that holds files of the same names. Files
+    that are there and right are kept, half a file is continued. CommandError: no such set or folder;
+    WorkError: no network or no room; DataError: bytes that are not the published ones.
+    """
+    data_set = _data_set(name)
+    photos = folder / data_set.unpacks_to / data_set.inner.removesuffix(".tar.gz")
+    if data_set.unpacks_to and photos.exists():
+        return photos
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be made ({error.strerror}): name another folder") from error
+    _make_sure_of_room(data_set, folder)
+    for file in data_set.files:
+        _get(file, folder, location, progress or (lambda done_bytes: None))
+    if data_set.unpacks_to:
+        unpack(folder / data_set.files[0].name, data_set.unpacks_to, data_set.inner)
+    return photos
+
+
+def _data_set(name: str) -> DataSet:
+    if name not in DATA_SETS:
+        raise CommandError(f"no data set is called {name!r}: choose from {', '.join(DATA_SETS)}")
+    return DATA_SETS[name]
+
+
+def _make_sure_of_room(data_set: DataSet, folder: Path) -> None:
+    """Photos unpack to about their archive's size; of an archive in an archive, both stay for a while."""
+    size = sum(file.size_bytes for file in data_set.files)
+    there = sum(
+        path.stat().st_size
+        for file in data_set.files
+        for path in folder.glob(f"{file.name}*")
+        if path.is_file()
+    )
+    copies = 1 + bool(data_set.unpacks_to) + bool(data_set.inner)
+    free, wanted = shutil.disk_usage(folder).free, size * copies - there
+    if free < wanted:
+        found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
+        raise WorkError(f"{found}: make room or name another folder")
+
+
+def _get(file: RemoteFile, folder: Path, location: str | None, progress: Progress) -> None:
+    target = folder / file.name
+    if not target.exists():
+        urls = (
+            [place + file.name for place in file.places] if location is None else [_url(location, file.name)]
+        )
+        download(urls, target, lambda path: _is_right(file, path), progress)
+    elif _is_right(file, target):
+        progress(file.size_bytes)
+    else:
+        raise DataError(f"{target} is not the published file (checksum differs): move it away and try again")
+
+
+def _url(location: str, name: str) -> str:
+    """Where `location` has the file; a local folder is read like any other place."""
+    if "://" in location:
+        return f"{location.rstrip('/')}/{name}"
+    path = Path(location).resolve() / name
+    if not path.is_file():
+        raise CommandError(f"{path} does not exist: give --from the folder or URL that holds {name}")
+    return path.as_uri()
+
+
+def _is_right(file: RemoteFile, path: Path) -> bool:
+    opener = gzip.open if file.name.endswith(".gz") else open
+    try:
+        with opener(path, "rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return False
