@@ -1,0 +1,98 @@
+"""A run folder: what lies where, and its configuration. Everything after training reads run folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet.config import RunConfig, from_dict, to_dict
+from alexnet.errors import CommandError, DataError, WorkError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places in one run folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """A new run at `path`, which must not exist or be empty, else CommandError."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise CommandError(
+                f"{path} exists: type --resume to go on with that run, or give another --run folder"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkError(f"cannot make {path} ({error.strerror}): give another --run folder") from error
+        run = cls(path)
+        run.write_config(config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The run at `path`; CommandError where there is none."""
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise CommandError(f"no run at {path}: it has no config.json; train one there first")
+        return run
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, commit, device and store of the run's start, JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """A JSON object per logged step or event."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints, with `last` and `best`."""
+        return self.path / "checkpoints"
+
+    def config(self) -> RunConfig:
+        """The run's configuration; DataError where the file is not one."""
+        try:
+            return from_dict(RunConfig, json.loads(self.config_file.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
+
+    def write_config(self, config: RunConfig) -> None:
+        """Writes the configuration, whole or not at all."""
+        _write_json(self.config_file, to_dict(config))
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        """Writes what `environment.describe` found."""
+        _write_json(self.environment_file, environment)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Under a temporary name, synced, then renamed; WorkError where the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(values, indent=2) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise WorkError(f"cannot write {path} ({error.strerror}): free some space") from error
+    finally:
+        temporary.unlink(missing_ok=True)

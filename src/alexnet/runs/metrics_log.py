@@ -1,0 +1,79 @@
+"""What happened in a run: JSON lines that survive a kill, and TensorBoard's files beside them.
+
+Each line is one object with `event`, `step` and `epoch`. Events: `train` (mean `loss` and `error` since the
+last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `seconds`, `eta_seconds`),
+`validation` (`top1_error`, ...), `start`, `resume`, `learning-rate`, `checkpoint`, `warning`, and the names
+of scheduled events; the last line of a finished run is `result`. `seconds` count the training so far, over
+all resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from alexnet.errors import DataError, WorkError
+
+
+class MetricsLog(AbstractContextManager["MetricsLog"]):
+    """Appends to `metrics.jsonl` and to the events in `tensorboard`; only the main process has one."""
+
+    def __init__(self, file: Path, tensorboard: Path, first_step: int = 0):
+        """Goes on at `first_step`: what was logged of later steps, by a run that was cut off, is dropped."""
+        from tensorboardX import SummaryWriter
+
+        kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
+        _replace(file, kept)
+        self._stream = file.open("a", encoding="utf-8")
+        purge_step = first_step + 1 if kept else None
+        self._board = SummaryWriter(str(tensorboard), purge_step=purge_step, flush_secs=10)
+        self._path = file
+
+    def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
+        """One line; numbers also go to TensorBoard as `event/name`. WorkError where the disk is full."""
+        try:
+            self._stream.write(json.dumps({"event": event, "step": step, "epoch": epoch, **values}) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise WorkError(f"cannot write {self._path} ({error.strerror}): free some space") from error
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._board.add_scalar(f"{event}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flushes both."""
+        self._stream.close()
+        self._board.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole lines, oldest first, without a last one cut off by a kill. DataError on other text."""
+    return list(_whole_lines(path))
+
+
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            if line.endswith("\n"):
+                raise DataError(f"{path} holds a line that is not JSON ({error}): remove it") from error
+
+
+def _replace(path: Path, lines: list[dict[str, Any]]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    temporary.replace(path)

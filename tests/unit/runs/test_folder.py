@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet import config
+from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.runs.folder import RunFolder
+
+CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.crop=64"])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_comes_back_as_it_was_made(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "runs" / "one", CONFIG)
+    assert RunFolder.open(tmp_path / "runs" / "one").config() == CONFIG
+
+
+def test_an_empty_folder_may_be_there(tmp_path: Path) -> None:
+    assert RunFolder.create(tmp_path, CONFIG).config() == CONFIG
+
+
+def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_text("precious")
+    with pytest.raises(CommandError, match="--resume"):
+        RunFolder.create(tmp_path, CONFIG)
+    assert names(tmp_path) == ["weights"]
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(CommandError, match="exists"):
+        RunFolder.create(tmp_path / "run", CONFIG)
+    with pytest.raises(WorkError, match="another --run"):
+        RunFolder.create(tmp_path / "run" / "deeper", CONFIG)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no run at"):
+        RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", '{"data": {}}'])
+def test_a_broken_configuration(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(DataError, match="no configuration"):
+        RunFolder.open(tmp_path).config()
+
+
+def test_nothing_temporary_stays(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, CONFIG)
+    run.write_environment({"device": "cpu"})
+    assert names(tmp_path) == ["config.json", "environment.json"]
+    assert json.loads(run.environment_file.read_text()) == {"device": "cpu"}

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet.errors import DataError
+from alexnet.runs.metrics_log import MetricsLog, read_metrics
+
+
+def log(folder: Path, steps: range, first_step: int = 0) -> Path:
+    file = folder / "metrics.jsonl"
+    with MetricsLog(file, folder / "tensorboard", first_step) as lines:
+        for step in steps:
+            lines.write("train", step, step // 4, loss=1.0 / step, note="words")
+    return file
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    lines = read_metrics(log(tmp_path, range(1, 4)))
+    assert lines[1] == {"event": "train", "step": 2, "epoch": 0, "loss": 0.5, "note": "words"}
+    assert len(lines) == 3
+
+
+def test_every_line_is_on_disk_at_once(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "tensorboard") as lines:
+        lines.write("start", 0, 0)
+        assert len(read_metrics(tmp_path / "metrics.jsonl")) == 1
+
+
+def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 4))
+    whole = file.read_bytes()
+    for cut in range(1, len(whole.splitlines()[-1])):
+        file.write_bytes(whole[:-cut])
+        assert len(read_metrics(file)) == (3 if cut == 1 else 2)
+
+
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1\n{"step": 2}\n')
+    with pytest.raises(DataError, match="not JSON"):
+        read_metrics(file)
+
+
+def test_a_resumed_run_drops_what_came_after_its_checkpoint(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 8))
+    with file.open("a") as stream:
+        stream.write('{"event": "tra')
+    log(tmp_path, range(6, 9), first_step=5)
+    assert [line["step"] for line in read_metrics(file)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
+    log(tmp_path, range(1, 4))
+    events = b"".join(file.read_bytes() for file in (tmp_path / "tensorboard").iterdir())
+    assert events.count(b"train/loss") == 3
+    assert b"note" not in events
+
+
+def test_lines_are_plain_json(tmp_path: Path) -> None:
+    text = log(tmp_path, range(1, 3)).read_text()
+    assert [json.loads(line)["step"] for line in text.splitlines()] == [1, 2]
