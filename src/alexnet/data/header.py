@@ -1,0 +1,170 @@
+"""`STORE/header.json`: all a reader must know of a store before it touches an image.
+
+Written last and atomically, so a store with a header is a complete store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet.data.classes import Class
+from alexnet.errors import DataError
+
+HEADER_FILE = "header.json"
+VERSION = 1
+"""Of the store's format; a store of a newer version is refused."""
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One Arrow file of a split."""
+
+    file: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SplitEntry:
+    """One split: its images in order are those of its shards in order."""
+
+    count: int
+    shards: tuple[ShardEntry, ...]
+
+
+@dataclass(frozen=True)
+class OddFiles:
+    """Files that were read but not as plain as they should be (grey, CMYK, PNG named JPEG, ...)."""
+
+    count: int
+    first: tuple[str, ...]
+    """`split/key` of the first few."""
+
+
+@dataclass(frozen=True)
+class UnreadableFile:
+    """An image of the source that is not in the store."""
+
+    split: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What `header.json` holds, under the same names."""
+
+    version: int
+    side: int
+    """Pixels of the square's side, or of the shorter side where the shape is `whole`."""
+    shape: str
+    """`square`, or `whole` for the aspect of the original."""
+    resize: str
+    """How a square was made: `crop` (shorter side to `side`, central square) or `warp` (aspect changed)."""
+    encoding: str
+    """`jpeg`, or `raw` for uint8 (height, width, 3) in C order."""
+    quality: int
+    """JPEG quality; 0 where raw."""
+    subsampling: str
+    """JPEG chroma subsampling, `4:4:4`; empty where raw."""
+    resampling: str
+    """The filter images were resized with."""
+    exif: bool
+    """Whether EXIF orientation was applied; sizes and boxes are then those of the turned photo."""
+    source: dict[str, Any]
+    """`form`, and `photos` per split as the source counts them; no paths."""
+    plan: str
+    """A hash of the source's classes and labels, to recognise the same source again."""
+    splits: dict[str, SplitEntry]
+    classes: tuple[Class, ...]
+    """In label order."""
+    statistics_split: str
+    """The split that mean and covariance are of: `train` where there is one."""
+    channel_mean: Triple
+    """R, G, B in grey levels 0..255, like every statistic; of the pixels before JPEG encoding."""
+    mean_image: str
+    """File of the mean image: npy, float32 (side, side, 3)."""
+    color_covariance: tuple[Triple, Triple, Triple]
+    """Of the RGB values of all pixels, in grey levels squared."""
+    color_eigenvalues: Triple
+    """Descending."""
+    color_eigenvectors: tuple[Triple, Triple, Triple]
+    """Unit vectors, one per eigenvalue, each with a positive sum."""
+    odd: dict[str, OddFiles]
+    """By kind of oddity."""
+    unreadable: tuple[UnreadableFile, ...]
+
+    @property
+    def resized(self) -> dict[str, str]:
+        """How images were resized: what must agree between training and testing."""
+        return {"shape": self.shape, "resize": self.resize, "filter": self.resampling}
+
+    def digest(self) -> str:
+        """SHA-256 over the shards' hashes: equal for stores of equal contents."""
+        hashes = [
+            f"{shard.file} {shard.sha256}\n" for split in self.splits.values() for shard in split.shards
+        ]
+        return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
+
+
+def write_header(folder: Path, header: Header) -> None:
+    """Writes `folder/header.json` atomically."""
+    write_atomically(folder / HEADER_FILE, (json.dumps(dataclasses.asdict(header), indent=1) + "\n").encode())
+
+
+def read_header(folder: Path) -> Header:
+    """The header of the store at `folder`; DataError if there is none, or it is damaged, or too new."""
+    path = folder / HEADER_FILE
+    if not path.is_file():
+        missing = "an unfinished or foreign folder" if folder.is_dir() else "no such folder"
+        raise DataError(
+            f"{folder} is not a store ({missing}): make it with `alexnet prepare SOURCE {folder}`"
+        )
+    try:
+        values = json.loads(path.read_bytes())
+        version = values["version"]
+        if version <= VERSION:
+            return _header(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
+    raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
+
+
+def write_atomically(path: Path, contents: bytes) -> None:
+    """Replaces `path` by `contents`: after a crash the file is the old one or the new one, never a part."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _header(values: Mapping[str, Any]) -> Header:
+    parsed: dict[str, Any] = {
+        "splits": {name: _split(entry) for name, entry in values["splits"].items()},
+        "classes": tuple(Class(**entry) for entry in values["classes"]),
+        "channel_mean": tuple(values["channel_mean"]),
+        "color_covariance": tuple(map(tuple, values["color_covariance"])),
+        "color_eigenvalues": tuple(values["color_eigenvalues"]),
+        "color_eigenvectors": tuple(map(tuple, values["color_eigenvectors"])),
+        "odd": {
+            kind: OddFiles(entry["count"], tuple(entry["first"])) for kind, entry in values["odd"].items()
+        },
+        "unreadable": tuple(UnreadableFile(**entry) for entry in values["unreadable"]),
+    }
+    return Header(**{**values, **parsed})
+
+
+def _split(entry: Mapping[str, Any]) -> SplitEntry:
+    return SplitEntry(entry["count"], tuple(ShardEntry(**shard) for shard in entry["shards"]))

@@ -1,0 +1,219 @@
+"""A store opened for reading: images by number, mapped from Arrow files (`shard.py`) under one header.
+
+Opening reads the header and looks at the files' sizes; a shard is mapped when something in it is first asked
+for. Where a store is larger than half of the machine's memory, image bytes are read from the file instead of
+through the mapping (`Split.buffer`): reading a whole image at once is several times faster from a cold disk
+than the mapping's page faults.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.data.classes import Class
+from alexnet.data.header import Header, ShardEntry, SplitEntry, read_header
+from alexnet.data.shard import Shard
+from alexnet.data.sources.contract import Box
+from alexnet.errors import CommandError, DataError
+
+if TYPE_CHECKING:
+    from alexnet.data.loader import Loader
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stored image and what is known of it."""
+
+    image: memoryview
+    """JPEG file, or raw uint8 (height, width, 3) in C order: the header's `encoding`."""
+    label: int
+    key: str
+    width: int
+    """Of the original photo, in pixels."""
+    height: int
+    boxes: tuple[Box, ...]
+
+
+class Split:
+    """One split of a store, such as `train`."""
+
+    def __init__(self, folder: Path, name: str, entry: SplitEntry, mapped: bool) -> None:
+        self.name = name
+        self.mapped = mapped
+        """Whether `buffer` gives views of the mapped file, or bytes read from it."""
+        self._paths = [folder / shard.file for shard in entry.shards]
+        self._shards: list[Shard | None] = [None] * len(entry.shards)
+        self._first = list(accumulate((shard.count for shard in entry.shards), initial=0))
+
+    def __len__(self) -> int:
+        return self._first[-1]
+
+    @functools.cached_property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """(len,) int32, one per image."""
+        parts = [self._shard(number).labels for number in range(len(self._shards))]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+    def keys(self) -> list[str]:
+        """Names of all images, in order."""
+        shards = (self._shard(number) for number in range(len(self._shards)))
+        return list(chain.from_iterable(shard.keys() for shard in shards))
+
+    def key(self, index: int) -> str:
+        """Name of the image: unique in its split, the same for every store of the same source."""
+        shard, row = self._find(index)
+        return shard.key(row)
+
+    def buffer(self, index: int) -> memoryview:
+        """The stored bytes of one image, a JPEG file or raw pixels; a view where the split is `mapped`."""
+        shard, row = self._find(index)
+        return shard.buffer(row) if self.mapped else shard.read(row)
+
+    def read_into(self, index: int, pixels: npt.NDArray[np.uint8]) -> None:
+        """Copies a raw image into `pixels`, (height, width, 3) and C-contiguous."""
+        pixels.reshape(-1)[:] = np.frombuffer(self.buffer(index), np.uint8)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of the original photo, in pixels."""
+        shard, row = self._find(index)
+        return shard.size(row)
+
+    def boxes(self, index: int) -> tuple[Box, ...]:
+        """Boxes as (label, x0, y0, x1, y1), x and y in [0, 1] of the original photo; mostly none."""
+        shard, row = self._find(index)
+        return shard.boxes(row)
+
+    def __getitem__(self, index: int) -> Record:
+        shard, row = self._find(index)
+        image = shard.buffer(row) if self.mapped else shard.read(row)
+        return Record(image, int(shard.labels[row]), shard.key(row), *shard.size(row), shard.boxes(row))
+
+    def _find(self, index: int) -> tuple[Shard, int]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)} in split {self.name!r}")
+        index %= len(self)
+        number = bisect_right(self._first, index) - 1
+        return self._shard(number), index - self._first[number]
+
+    def _shard(self, number: int) -> Shard:
+        shard = self._shards[number]
+        if shard is None:
+            shard = self._shards[number] = Shard(self._paths[number])
+            wanted = self._first[number + 1] - self._first[number]
+            if len(shard.labels) != wanted:
+                raise _damaged(self._paths[number], f"{len(shard.labels)} records, the header says {wanted}")
+        return shard
+
+
+class Store:
+    """A prepared data set; `store[i]` and `len(store)` are of the training split, or the first there is."""
+
+    def __init__(self, path: Path, header: Header, mapped: bool) -> None:
+        self.path = path
+        self.header = header
+        self._splits = {name: Split(path, name, entry, mapped) for name, entry in header.splits.items()}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
+        """The store at `path`; DataError if it is missing, too new, incomplete or (with `verify`) altered.
+
+        Without `verify` files are compared by size only. `mapped` forces how image bytes are read; by default
+        they are mapped if the store fits into half of the machine's memory.
+        """
+        folder = Path(path)
+        header = read_header(folder)
+        shards = [shard for split in header.splits.values() for shard in split.shards]
+        for shard in shards:
+            _check(folder / shard.file, shard, verify)
+        if not (folder / header.mean_image).is_file():
+            raise _damaged(folder / header.mean_image, "it is missing")
+        fits = sum(shard.bytes for shard in shards) <= _memory_bytes() // 2
+        return cls(folder, header, fits if mapped is None else mapped)
+
+    @property
+    def classes(self) -> list[Class]:
+        """In label order."""
+        return list(self.header.classes)
+
+    @property
+    def side(self) -> int:
+        """Pixels of the stored square's side, or of the shorter side where images are whole."""
+        return self.header.side
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits."""
+        return list(self._splits)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shards' hashes: equal for stores of equal contents."""
+        return self.header.digest()
+
+    @property
+    def channel_mean(self) -> npt.NDArray[np.float64]:
+        """(3,) mean of R, G and B over the training split, 0..255."""
+        return np.array(self.header.channel_mean)
+
+    @property
+    def color_covariance(self) -> npt.NDArray[np.float64]:
+        """(3, 3) covariance of the RGB values of the training split's pixels, grey levels squared."""
+        return np.array(self.header.color_covariance)
+
+    def mean_image(self) -> npt.NDArray[np.float32]:
+        """(side, side, 3) mean of the training split, 0..255; of central squares where images are whole."""
+        return np.load(self.path / self.header.mean_image, allow_pickle=False)
+
+    def split(self, name: str) -> Split:
+        """One split; CommandError names those there are."""
+        if name not in self._splits:
+            raise CommandError(f"{self.path} has no split {name!r}: use one of {', '.join(self._splits)}")
+        return self._splits[name]
+
+    def loader(self, split: str = "train", batch: int = 128, seed: int = 0, **options: Any) -> Loader:
+        """Batches of decoded images of one split; `options` are those of `alexnet.data.loader.Loader`."""
+        from alexnet.data.loader import Loader
+
+        return Loader(self.split(split), batch=batch, seed=seed, **options)
+
+    def __len__(self) -> int:
+        return len(self._default())
+
+    def __getitem__(self, index: int) -> Record:
+        return self._default()[index]
+
+    def _default(self) -> Split:
+        return self._splits.get("train") or next(iter(self._splits.values()))
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(path: Path, shard: ShardEntry, verify: bool) -> None:
+    if not path.is_file():
+        raise _damaged(path, "it is missing")
+    if path.stat().st_size != shard.bytes:
+        raise _damaged(path, f"{path.stat().st_size} bytes, the header says {shard.bytes}")
+    if verify and file_sha256(path) != shard.sha256:
+        raise _damaged(path, "its hash is not the header's")
+
+
+def _damaged(path: Path, found: str) -> DataError:
+    return DataError(f"{path} is damaged ({found}): delete {path.parent} and run `alexnet prepare` again")
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
