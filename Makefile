@@ -26,7 +26,7 @@ test: $(STAMP) ## the whole test suite
 lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: lint docs test ## exactly what CI runs
 

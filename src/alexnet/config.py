@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -249,8 +248,12 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         return _choice(typing.get_args(hint), value, where)
     if origin is tuple:
         return _tuple(typing.get_args(hint), value, where)
-    if origin in (typing.Union, types.UnionType):  # pragma: no cover - no such field
-        raise TypeError(f"{where}: unions are not supported")
+    if origin is list:
+        return list(_tuple((*typing.get_args(hint), ...), value, where))
+    if origin is dict:
+        return {
+            key: _coerce(typing.get_args(hint)[1], entry, f"{where}.{key}") for key, entry in value.items()
+        }
     return _scalar(hint, value, where)
 
 

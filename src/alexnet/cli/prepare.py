@@ -1,0 +1,64 @@
+"""`alexnet prepare SOURCE STORE`: photos to a store, once; a stopped one goes on where it was."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class _Shape(StrEnum):
+    square = "square"
+    whole = "whole"
+
+
+class _Resize(StrEnum):
+    crop = "crop"
+    warp = "warp"
+
+
+class _Encoding(StrEnum):
+    jpeg = "jpeg"
+    raw = "raw"
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labelled photos, in any known form.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
+    side: Annotated[int, typer.Option(help="Pixels of the (shorter) side.")] = 256,
+    shape: Annotated[_Shape, typer.Option(help="The central square, or the whole photo.")] = _Shape.square,
+    resize: Annotated[_Resize, typer.Option(help="Keep the aspect, or warp as Caffe did.")] = _Resize.crop,
+    encoding: Annotated[_Encoding, typer.Option(help="Raw is larger and quicker to read.")] = _Encoding.jpeg,
+    quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
+    val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
+    exif: Annotated[bool, typer.Option("--exif", help="Turn photos upright by their EXIF note.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Unreadable photos are an error.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
+) -> None:
+    """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.cli.signals import stopping
+    from alexnet.data.prepare import Settings, prepare
+    from alexnet.data.sources import open_source
+
+    settings = Settings(
+        side=side,
+        shape=shape.value,
+        resize=resize.value,
+        encoding=encoding.value,
+        quality=quality,
+        exif=exif,
+    )
+    photos = open_source(source, val_fraction)
+    total = sum(len(split) for split in photos.splits.values())
+    with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
+        made = prepare(photos, store, settings, workers, strict, advance)
+    for unreadable in made.header.unreadable:
+        sys.stderr.write(f"left out, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
+    for kind, odd in made.header.odd.items():
+        sys.stderr.write(f"odd: {odd.count} {kind}\n")
+    counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
+    sys.stdout.write(f"{store}: {counts} images of {len(made.classes)} classes, side {side}\n")

@@ -1,0 +1,143 @@
+"""One shard of a store made from its part of a source: what a worker process of `prepare` does."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simplejpeg
+
+from alexnet.data.decode import Pixels, UnreadableImage, decode, oddities
+from alexnet.data.header import write_atomically
+from alexnet.data.resize import crop_offset, resized_size, to_square, to_whole, warp
+from alexnet.data.shard import Row, write_shard
+from alexnet.data.sources import Box, Example, SourceSplit
+from alexnet.data.statistics import ColorStatistics
+from alexnet.data.store import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alexnet.data.prepare import Settings
+
+NOTE_SUFFIX = ".note.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Photos `start` .. `stop` of a split into one file."""
+
+    folder: Path
+    split: str
+    number: int
+    start: int
+    stop: int
+    settings: Settings
+
+    @property
+    def file(self) -> str:
+        """The shard's name in the store."""
+        return f"{self.split}-{self.number:05}.arrow"
+
+    @property
+    def note_path(self) -> Path:
+        """The note that says the shard is done."""
+        return (self.folder / self.file).with_suffix(NOTE_SUFFIX)
+
+
+@dataclass
+class ShardNote:
+    """What is in a finished shard."""
+
+    bytes: int = 0
+    sha256: str = ""
+    labels: list[int] = field(default_factory=list[int])
+    odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def read_note(path: Path) -> ShardNote:
+    """The note of a finished shard."""
+    return ShardNote(**json.loads(path.read_text()))
+
+
+def statistics_path(note_path: Path) -> Path:
+    """Where the sums of the shard with that note lie."""
+    return note_path.with_name(note_path.name.removesuffix(NOTE_SUFFIX) + ".statistics.npz")
+
+
+def make_shard(split: SourceSplit, task: Task, count: Callable[[], None]) -> None:
+    """Writes the shard, its sums and, last of all, its note; calls `count` after every photo."""
+    note, statistics = ShardNote(), ColorStatistics.empty(task.settings.side)
+    final = task.folder / task.file
+    unfinished = final.with_name(f"{final.name}.{os.getpid()}.part")
+    write_shard(unfinished, _rows(split, task, note, statistics, count))
+    note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
+    unfinished.replace(final)
+    write_atomically(statistics_path(task.note_path), statistics.to_bytes())
+    write_atomically(task.note_path, json.dumps(asdict(note)).encode())
+
+
+def _rows(
+    split: SourceSplit, task: Task, note: ShardNote, statistics: ColorStatistics, count: Callable[[], None]
+) -> Iterator[Row]:
+    """The shard's records; what is odd or unreadable goes into `note`, colours into `statistics`."""
+    for index in range(task.start, task.stop):
+        example = split[index]
+        try:
+            photo = decode(example.image, task.settings.exif)
+            odd = oddities(example.image, example.key)
+        except UnreadableImage as error:
+            note.unreadable[example.key] = str(error)
+        else:
+            if odd:
+                note.odd[example.key] = odd
+            note.labels.append(example.label)
+            yield _row(example, photo, task.settings, statistics)
+        count()
+
+
+def _row(example: Example, photo: Pixels, settings: Settings, statistics: ColorStatistics) -> Row:
+    stored = resize(photo, settings)
+    statistics.add(_centre(stored, settings.side))
+    height, width = photo.shape[:2]
+    boxes = tuple(moved for box in example.boxes if (moved := move_box(box, height, width, settings)))
+    return Row(encode(stored, settings), example.label, example.key, width, height, boxes)
+
+
+def resize(photo: Pixels, settings: Settings) -> Pixels:
+    """The photo (H, W, 3) as it is stored."""
+    if settings.resize == "warp":
+        return warp(photo, settings.side)
+    return (to_whole if settings.shape == "whole" else to_square)(photo, settings.side)
+
+
+def encode(stored: Pixels, settings: Settings) -> bytes:
+    """The stored bytes of an image."""
+    stored = np.ascontiguousarray(stored)
+    if settings.encoding == "raw":
+        return stored.tobytes()
+    subsampling = settings.subsampling.replace(":", "")
+    return simplejpeg.encode_jpeg(stored, settings.quality, "RGB", subsampling, fastdct=False)
+
+
+def move_box(box: Box, height: int, width: int, settings: Settings) -> Box | None:
+    """The box in shares of the stored picture, clipped to it; None where nothing of it is left."""
+    if settings.resize == "warp" or settings.shape == "whole":
+        return box
+    tall, wide = resized_size(height, width, settings.side)
+    top, left = crop_offset(tall, wide, settings.side)
+    across = [min(max((x * wide - left) / settings.side, 0.0), 1.0) for x in (box.x0, box.x1)]
+    down = [min(max((y * tall - top) / settings.side, 0.0), 1.0) for y in (box.y0, box.y1)]
+    if across[0] >= across[1] or down[0] >= down[1]:
+        return None
+    return Box(box.label, across[0], down[0], across[1], down[1])
+
+
+def _centre(stored: Pixels, side: int) -> Pixels:
+    top, left = crop_offset(stored.shape[0], stored.shape[1], side)
+    return stored[top : top + side, left : left + side]

@@ -1,0 +1,93 @@
+"""Worker processes for `prepare`: each opens the source itself, and ends when its parent does."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+
+from alexnet.data.decode import quiet
+from alexnet.data.shard_task import Task, make_shard
+from alexnet.data.sources import Source
+from alexnet.errors import WorkError
+
+_POLL_SECONDS = 0.2
+_own: dict[str, Any] = {}
+"""What a worker process was given at its start: the source and the shared counter."""
+
+
+def run_tasks(source: Source, tasks: Sequence[Task], workers: int, progress: Callable[[int], None]) -> None:
+    """Makes all shards; `progress(count)` as images get done. WorkError where one can't be written."""
+    if not tasks:
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start, (source, counter))
+    try:
+        _watch([pool.submit(_make, task) for task in tasks], counter, progress)
+    except BaseException:
+        _end(pool)
+        raise
+    pool.shutdown()
+
+
+def _watch(futures: list[Future[None]], counter: Any, progress: Callable[[int], None]) -> None:
+    told, pending = 0, set(futures)
+    while pending:
+        done, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
+        now = counter.value
+        progress(now - told)
+        told = now
+        for future in done:
+            _result(future)
+
+
+def _result(future: Future[None]) -> None:
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        raise WorkError(
+            "a worker process was killed (out of memory?): the same command goes on, --workers 1 takes less"
+        ) from error
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+        raise WorkError(f"{reason}; finished shards are kept, the same command goes on") from error
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Stops the workers at once: what they had not finished is made anew next time."""
+    for process in list(pool._processes.values()):  # pyright: ignore[reportPrivateUsage]
+        process.terminate()
+    pool.shutdown(cancel_futures=True)
+
+
+def _start(source: Source, counter: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _own.update(source=source, counter=counter)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _make(task: Task) -> None:
+    def count() -> None:
+        with _own["counter"].get_lock():
+            _own["counter"].value += 1
+
+    with quiet():
+        make_shard(_own["source"].splits[task.split], task, count)
