@@ -80,7 +80,7 @@ class Header:
     resampling: str
     """The filter images were resized with."""
     exif: bool
-    """Whether EXIF orientation was applied; sizes and boxes are then those of the turned photo."""
+    """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
     source: dict[str, Any]
     """`form`, and `photos` per split as the source counts them; no paths."""
     plan: str

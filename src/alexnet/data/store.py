@@ -89,7 +89,7 @@ class Split:
         return shard.size(row)
 
     def boxes(self, index: int) -> tuple[Box, ...]:
-        """Boxes as (label, x0, y0, x1, y1), x and y in [0, 1] of the original photo; mostly none."""
+        """Boxes as (label, x0, y0, x1, y1), x and y in [0, 1] of the stored picture; mostly none."""
         shard, row = self._find(index)
         return shard.boxes(row)
 
