@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def _from_archive(path: Path) -> Devkit:
                 content = archive.extractfile(member) if name in (META, GROUND_TRUTH) else None
                 if content is not None:
                     wanted[name] = content.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a whole archive ({error}): get it again") from error
     if len(wanted) < 2:
         raise DataError(f"{path} holds no {META} and {GROUND_TRUTH}: is it the kit for tasks 1 and 2?")
@@ -78,7 +79,9 @@ def _devkit(path: Path, meta: bytes, ground_truth: bytes) -> Devkit:
 
 def _leaves(path: Path, meta: bytes) -> list[tuple[int, str, str]]:
     """(ILSVRC id, WNID, synonyms) of every class without children."""
-    from scipy.io import loadmat  # here because it takes a quarter of a second, and few need it
+    # Here because it takes a quarter of a second, and few need it.
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         synsets: Any = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
@@ -88,5 +91,5 @@ def _leaves(path: Path, meta: bytes) -> list[tuple[int, str, str]]:
         return [
             (int(number), str(wnid), str(words)) for number, wnid, words, children in rows if children == 0
         ]
-    except (KeyError, ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
         raise DataError(f"{path}: {META} is not that of ILSVRC-2012 ({error})") from error

@@ -1,0 +1,80 @@
+"""`alexnet inspect SOURCE`: what is there, before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from alexnet.data.inspect import Inspection, SplitFacts
+
+NAMED = 10
+"""Photos of one kind, and strays, that are named on the screen; --json names all."""
+
+
+def command(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Photos in any known form.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that names all.")] = False,
+) -> None:
+    """Count classes and photos and list every odd or unreadable one; decodes all and changes nothing."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.data.inspect import inspect
+    from alexnet.data.sources import open_source
+
+    # As it was found: a validation split is held out by `prepare` only.
+    opened = open_source(source, val_fraction=0)
+    photos = sum(len(split) for split in opened.splits.values())
+    with progress_bar("inspecting", photos, unit="photos", silent=as_json) as advance:
+        inspection = inspect(opened, progress=advance)
+    if as_json:
+        sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(described(inspection)) + "\n")
+
+
+def described(inspection: Inspection) -> list[str]:
+    """The inspection in lines of text."""
+    lines = [f"{inspection.path}: {inspection.form}; {inspection.label_order}"]
+    for name, facts in inspection.splits.items():
+        lines += _split_lines(name, facts)
+    for name, missing in (inspection.missing_of_ilsvrc or {}).items():
+        words = (
+            f"{abs(missing):,} photos {'fewer' if missing > 0 else 'more'} than"
+            if missing
+            else "as many photos as"
+        )
+        lines.append(f"{name}: {words} ILSVRC-2012 has")
+    lines += _named("left out", inspection.strays)
+    if "val" not in inspection.splits:
+        lines.append("no val: prepare holds out a share of each class (--val-fraction)")
+    return lines
+
+
+def _split_lines(name: str, facts: SplitFacts) -> list[str]:
+    (fewest, least), (most, largest) = facts.smallest_class, facts.largest_class
+    boxes = f", {facts.boxes:,} boxes" if facts.boxes else ""
+    lines = [f"{name}: {facts.photos:,} photos{boxes}; {least:,} ({fewest}) to {largest:,} ({most}) a class"]
+    if facts.shorter_side_pixels:
+        sides = (facts.shorter_side_pixels, facts.longer_side_pixels)
+        least_side, _, median, _, most_side = zip(*sides, strict=True)
+        told = f"{_by(median)} in the median, {_by(least_side)} at least, {_by(most_side)} at most"
+        lines.append(f"  shorter by longer side in pixels: {told}")
+    for kind, keys in sorted(facts.odd.items()):
+        lines += _named(f"  {kind}", keys) if len(keys) < facts.photos else [f"  all are {kind}"]
+    reasons = [f"{key} ({reason})" for key, reason in facts.unreadable.items()]
+    return lines + _named("  unreadable", reasons)
+
+
+def _by(sides: tuple[int, int]) -> str:
+    return f"{sides[0]}x{sides[1]}"
+
+
+def _named(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    rest = f" and {len(names) - NAMED:,} more (--json names all)" if len(names) > NAMED else ""
+    return [f"{what}: {len(names):,}: {', '.join(names[:NAMED])}{rest}"]

@@ -1,0 +1,170 @@
+"""A full look at a source before anything is made of it: counts, odd and broken photos, sizes, strays."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from alexnet.data.classes import Class, imagenet_classes
+from alexnet.data.decode import decode, oddities, quiet
+from alexnet.data.sources import Source, SourceSplit
+from alexnet.errors import DataError
+from alexnet.published import IMAGENET_TRAINING_IMAGES, IMAGENET_VALIDATION_IMAGES
+
+QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+"""At which the sides of the photos are told."""
+_CHUNK_PHOTOS = 64
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What one split holds; photos are named by their keys."""
+
+    photos: int
+    boxes: int
+    smallest_class: tuple[str, int]
+    """(WNID, photos)."""
+    largest_class: tuple[str, int]
+    shorter_side_pixels: list[int]
+    """At `QUANTILES`, over the readable photos; empty if there are none."""
+    longer_side_pixels: list[int]
+    odd: dict[str, list[str]]
+    """Photos by what is odd about them: grey, CMYK, PNG named .JPEG, EXIF orientation 6 ..."""
+    unreadable: dict[str, str]
+    """Why, by photo."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a source holds, as `inspect` found it."""
+
+    form: str
+    path: str
+    classes: list[Class]
+    label_order: str
+    """In words."""
+    splits: dict[str, SplitFacts]
+    strays: list[str]
+    missing_of_ilsvrc: dict[str, int] | None
+    """By split, how many photos fewer (or more: negative) than ILSVRC-2012 has; None for other classes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def inspect(
+    source: Source, progress: Callable[[int], object] | None = None, workers: int | None = None
+) -> Inspection:
+    """Reads and decodes every photo once, in `workers` threads (default: one a core); changes nothing.
+
+    `progress(count)` is called whenever `count` more photos are done.
+    """
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    try:
+        with quiet():
+            facts = {
+                name: _facts(source, split, pool, progress or (lambda count: None))
+                for name, split in source.splits.items()
+            }
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return Inspection(
+        form=source.form,
+        path=str(source.path),
+        classes=source.classes,
+        label_order=_label_order(source.classes),
+        splits=facts,
+        strays=source.strays,
+        missing_of_ilsvrc=_missing_of_ilsvrc(source),
+    )
+
+
+@dataclass(frozen=True)
+class _Photo:
+    key: str
+    shorter: int = 0
+    longer: int = 0
+    boxes: int = 0
+    odd: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def _facts(
+    source: Source, split: SourceSplit, pool: ThreadPoolExecutor, progress: Callable[[int], object]
+) -> SplitFacts:
+    odd: defaultdict[str, list[str]] = defaultdict(list)
+    unreadable: dict[str, str] = {}
+    sides = np.zeros((len(split), 2), dtype=np.int32)
+    boxes = 0
+    for index, photo in enumerate(_photos(split, pool, progress)):
+        sides[index] = photo.shorter, photo.longer
+        boxes += photo.boxes
+        if photo.reason:
+            unreadable[photo.key] = photo.reason
+        for kind in photo.odd:
+            odd[kind].append(photo.key)
+    counts = np.bincount(split.labels, minlength=len(source.classes))
+    smallest, largest = int(counts.argmin()), int(counts.argmax())
+    readable = sides[sides[:, 0] > 0]
+    quantiles = (
+        np.quantile(readable, QUANTILES, axis=0).round().astype(int).T.tolist() if len(readable) else [[], []]
+    )
+    return SplitFacts(
+        photos=len(split),
+        boxes=boxes,
+        smallest_class=(source.classes[smallest].wnid, int(counts[smallest])),
+        largest_class=(source.classes[largest].wnid, int(counts[largest])),
+        shorter_side_pixels=quantiles[0],
+        longer_side_pixels=quantiles[1],
+        odd=dict(odd),
+        unreadable=unreadable,
+    )
+
+
+def _photos(
+    split: SourceSplit, pool: ThreadPoolExecutor, progress: Callable[[int], object]
+) -> Iterator[_Photo]:
+    """What was seen of every photo, in order."""
+
+    def look(start: int) -> list[_Photo]:
+        return [_look(split, index) for index in range(start, min(start + _CHUNK_PHOTOS, len(split)))]
+
+    for photos in pool.map(look, range(0, len(split), _CHUNK_PHOTOS)):
+        yield from photos
+        progress(len(photos))
+
+
+def _look(split: SourceSplit, index: int) -> _Photo:
+    key = split.key(index)
+    try:
+        example = split[index]
+        height, width, _ = decode(example.image).shape
+        odd = tuple(oddities(example.image, key))
+    except DataError as error:
+        return _Photo(key, reason=str(error))
+    return _Photo(key, min(width, height), max(width, height), len(example.boxes), odd)
+
+
+def _label_order(classes: list[Class]) -> str:
+    known = [c.wnid for c in imagenet_classes()]
+    found = [c.wnid for c in classes]
+    if not set(found) <= set(known):
+        return f"{len(found):,} classes of one's own, {'sorted' if found == sorted(found) else 'not sorted'}"
+    order = "in WNID order" if found == sorted(found) else "not in WNID order"
+    share = "the" if len(found) == len(known) else f"{len(found):,} of the"
+    return f"{share} 1,000 classes of ILSVRC-2012, {order}"
+
+
+def _missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
+    if {c.wnid for c in source.classes} != {c.wnid for c in imagenet_classes()}:
+        return None
+    published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}
+    return {name: count - len(source.splits.get(name, ())) for name, count in published.items()}

@@ -1,0 +1,116 @@
+"""Inspection counts all, names the odd and the broken, and never stops at a bad photo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from unit.data import source_makers as make
+
+from alexnet.cli.main import main
+from alexnet.data import inspect as inspect_module
+from alexnet.data.classes import classes_of
+from alexnet.data.inspect import inspect
+from alexnet.data.sources import open_source
+
+ODD = {
+    "train/n01440764/grey.JPEG": make.photo(mode="L", size=(30, 20)),
+    "train/n01440764/cmyk.JPEG": make.photo(mode="CMYK"),
+    "train/n01440764/png.JPEG": make.photo(kind="PNG"),
+    "val/n02012849/cut.JPEG": make.photo(size=(60, 60))[:-90],
+    "val/n02012849/empty.JPEG": b"",
+    "val/n02012849/page.JPEG": b"<html>",
+}
+
+
+@pytest.fixture
+def odd_folder(tmp_path: Path) -> Path:
+    return make.write(tmp_path, make.folder_files() | ODD | {"notes.txt": b"x"})
+
+
+def test_counts_sizes_odd_and_broken(odd_folder: Path) -> None:
+    done: list[int] = []
+    found = inspect(open_source(odd_folder), progress=done.append, workers=2)
+    train, val = found.splits["train"], found.splits["val"]
+    assert (train.photos, val.photos, sum(done)) == (15, 9, 24)
+    assert train.largest_class == ("n01440764", 7)
+    assert train.smallest_class == ("n01443537", 4)
+    assert train.odd == {
+        "grey": ["n01440764/grey.JPEG"],
+        "CMYK": ["n01440764/cmyk.JPEG"],
+        "PNG named .JPEG": ["n01440764/png.JPEG"],
+    }
+    assert train.unreadable == {}
+    assert sorted(val.unreadable) == ["n02012849/cut.JPEG", "n02012849/empty.JPEG", "n02012849/page.JPEG"]
+    assert "truncated" in val.unreadable["n02012849/cut.JPEG"]
+    assert train.shorter_side_pixels == [8, 8, 8, 12, 20]
+    assert train.longer_side_pixels[-1] == 30
+    assert found.strays == ["notes.txt"]
+    assert found.label_order == "3 of the 1,000 classes of ILSVRC-2012, in WNID order"
+    assert found.missing_of_ilsvrc is None
+
+
+def test_boxes_are_counted_and_a_vanished_photo_is_unreadable(tmp_path: Path) -> None:
+    source = open_source(make.write(tmp_path, make.tiny_imagenet_files()))
+    (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_10.JPEG").unlink()
+    (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_20.JPEG").write_bytes(b"x")
+    train = inspect(source, workers=1).splits["train"]
+    assert train.boxes == 10
+    assert list(train.unreadable) == [
+        "n01440764/images/n01440764_10.JPEG",
+        "n01440764/images/n01440764_20.JPEG",
+    ]
+
+
+def test_nothing_readable(tmp_path: Path) -> None:
+    make.write(tmp_path, {"a/1.jpg": b"x", "b/1.jpg": b""})
+    train = inspect(open_source(tmp_path)).splits["train"]
+    assert train.shorter_side_pixels == train.longer_side_pixels == []
+    assert len(train.unreadable) == 2
+
+
+def test_ilsvrc_counts_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make.write(tmp_path, make.folder_files())
+    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
+    monkeypatch.setattr(inspect_module, "IMAGENET_TRAINING_IMAGES", 20)
+    monkeypatch.setattr(inspect_module, "IMAGENET_VALIDATION_IMAGES", 5)
+    assert inspect(open_source(tmp_path)).missing_of_ilsvrc == {"train": 8, "val": -1}
+
+
+def test_classes_of_ones_own(tmp_path: Path) -> None:
+    make.write(tmp_path, {"cat/1.jpg": make.photo(), "dog/1.jpg": make.photo()})
+    found = inspect(open_source(tmp_path))
+    assert found.label_order == "2 classes of one's own, sorted"
+    assert [c.wnid for c in found.classes] == ["cat", "dog"]
+
+
+def test_command_prints_one_json_document(odd_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(odd_folder), "--json"]) == 0
+    output, errors = capsys.readouterr()
+    document = json.loads(output)
+    assert errors == ""
+    assert document["classes"][0] == {"wnid": "n01440764", "name": "tench"}
+    assert document["splits"]["train"]["odd"]["CMYK"] == ["n01440764/cmyk.JPEG"]
+    assert document["strays"] == ["notes.txt"]
+
+
+def test_command_prints_lines(odd_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(odd_folder)]) == 0
+    output = capsys.readouterr().out
+    for words in ("15 photos", "CMYK: 1: n01440764/cmyk.JPEG", "unreadable: 3: ", "left out: 1: notes.txt"):
+        assert words in output
+
+
+def test_command_shows_photos_as_they_were_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make.write(tmp_path, {f"cat/{number}.jpg": make.photo(mode="L") for number in range(12)})
+    assert main(["inspect", str(tmp_path)]) == 0
+    output = capsys.readouterr().out
+    for words in ("train: 12 photos", "all are grey", "no val: prepare holds out", "--val-fraction"):
+        assert words in output
+
+
+def test_command_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tmp_path / "nowhere")]) == 2
+    assert main(["inspect", str(tmp_path)]) == 3
+    assert capsys.readouterr().err.count("\n") == 2
