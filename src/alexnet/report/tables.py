@@ -57,3 +57,8 @@ def percent(fraction: float | None) -> str:
 def percent_interval(interval: Sequence[float] | None) -> str:
     """A 95 % interval as a table shows it: "17.9-18.6"."""
     return ABSENT if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
+
+
+def with_interval(fraction: float | None, interval: Sequence[float] | None) -> str:
+    """Both in one cell: "18.2 (17.9-18.6)", or the error alone where there is no interval."""
+    return percent(fraction) + (f" ({percent_interval(interval)})" if interval else "")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from alexnet.report.tables import Table, percent, percent_interval
+from alexnet.report.tables import Table, percent, percent_interval, with_interval
 
 TABLE = Table(
     columns=("system", "top-1"),
@@ -40,3 +40,5 @@ def test_only_here_fractions_become_percent() -> None:
     assert percent(None) == "-"
     assert percent_interval((0.0, 0.12345)) == "0.0-12.3"
     assert percent_interval(None) == "-"
+    assert with_interval(0.18249, (0.1, 0.2)) == "18.2 (10.0-20.0)"
+    assert with_interval(0.18249, None) == "18.2"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.errors import DataError
+from alexnet.errors import DataError, WorkError
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 
@@ -51,7 +51,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WorkError, match="No space"):
         predictions.save(made(), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,126 @@
+"""`alexnet.load`: a trained net that takes photos and gives names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from alexnet.config import RunConfig
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.errors import CommandError
+from alexnet.evaluation.photos import Photo, pixels_of, to_stored_square
+from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score, testing
+from alexnet.models import model_file
+from alexnet.models.model_file import Loaded
+from alexnet.runs.weights import find_weights
+
+Answer: TypeAlias = tuple[str, str, float]
+"""(WNID, name, probability)."""
+
+
+class Classifier:
+    """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
+
+    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB and
+    of any size; each is resized as the photos were that the net was trained on. An answer does not depend on
+    the other photos of a call but for rounding.
+    """
+
+    def __init__(self, loaded: Loaded, squares_at_once: int = SQUARES_AT_ONCE) -> None:
+        """`squares_at_once`: most squares (photos x views) in one pass; bounds the memory."""
+        self._loaded = loaded
+        self._squares_at_once = squares_at_once
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The net itself, in evaluation mode."""
+        return self._loaded.model
+
+    @property
+    def classes(self) -> list[Class]:
+        """In label order."""
+        return self._loaded.classes
+
+    @property
+    def config(self) -> RunConfig:
+        """Of the run that trained it."""
+        return self._loaded.config
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """From stored squares to the net's input."""
+        return self._loaded.preprocessing
+
+    def classify(
+        self, images: Photo | Sequence[Photo], views: str = "ten", top: int = 5
+    ) -> list[list[Answer]]:
+        """For each photo its `top` most probable classes, the most probable first (equals in label order).
+
+        UnreadableImage for a file without a photo; CommandError for views that do not exist.
+        """
+        if top < 1:
+            raise CommandError(f"top must be at least 1, got {top}")
+        return [self._answers(row, top) for row in self.probabilities(images, views)]
+
+    def probabilities(self, images: Photo | Sequence[Photo], views: str = "ten") -> npt.NDArray[np.float32]:
+        """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`."""
+        positions = positions_of(views, self.preprocessing)
+        batches = self._batches(images, images_at_once(positions, self._squares_at_once))
+        rows = [score(self.model, self.preprocessing, squares, positions) for squares in batches]
+        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *rows])
+
+    def features(self, images: Photo | Sequence[Photo], layer: str = "fc7") -> npt.NDArray[np.float32]:
+        """(N, D) what a layer says about the central view, flattened: (N, 4096) for `fc7`.
+
+        CommandError names the layers there are.
+        """
+        positions = positions_of("centre", self.preprocessing)
+        rows: list[npt.NDArray[np.float32]] = []
+        for squares in self._batches(images, self._squares_at_once):
+            with testing(self.model) as device:
+                inputs = self.preprocessing.test_input(squares.to(device), positions)
+                activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
+            if layer not in activations:
+                raise CommandError(f"no layer {layer!r}; there are {', '.join(activations)}")
+            rows.append(activations[layer].flatten(1).float().cpu().numpy())
+        return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
+
+    def _answers(self, row: npt.NDArray[np.float32], top: int) -> list[Answer]:
+        best = np.argsort(-row, kind="stable")[:top]
+        return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
+
+    def _batches(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
+        """uint8 (n, side, side, 3), n at most `count`."""
+        photos = _as_list(images)
+        for start in range(0, len(photos), count):
+            squares = [
+                to_stored_square(pixels_of(photo), self.preprocessing)
+                for photo in photos[start : start + count]
+            ]
+            yield torch.from_numpy(np.stack(squares))
+
+
+def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
+    """The classifier of a run folder (its best checkpoint) or of a model file.
+
+    `device` is `auto` (a GPU where there is one), or anything torch takes. CommandError where there is
+    nothing to load; DataError where the file is broken, newer than this program, or not a model file.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Classifier(model_file.load(find_weights(Path(path)), device))
+
+
+def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:
+    """One photo becomes a list of one; an array or tensor of four dimensions is many."""
+    if isinstance(images, np.ndarray | Tensor):
+        return [images] if images.ndim == 3 else list(images)
+    return [images] if isinstance(images, str | Path | Image.Image) else list(images)

@@ -1,0 +1,68 @@
+"""Any photo a person may hand over, as the stored square the net was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from alexnet.data.decode import Pixels, decode
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.resize import to_square, warp
+from alexnet.errors import CommandError
+
+Photo: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.uint8] | Tensor"
+
+SUFFIXES = (
+    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Names of photos end in one of these, in either case."""
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """All photos below a folder by their names, sorted; hidden files and folders are left out."""
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return sorted(file for file in files if not _hidden(file.relative_to(folder)))
+
+
+def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+    """(side, side, 3): resized as `prepare` did for the net; a square of that side is left as it is."""
+    resize = warp if preprocessing.resized.get("resize") == "warp" else to_square
+    return resize(pixels, preprocessing.side)
+
+
+def pixels_of(photo: Photo) -> Pixels:
+    """(H, W, 3) uint8 RGB, turned upright as its camera noted.
+
+    CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo.
+    """
+    if isinstance(photo, str | Path):
+        return decode(_read(Path(photo)), exif=True)
+    if isinstance(photo, Image.Image):
+        return np.array(ImageOps.exif_transpose(photo).convert("RGB"))
+    return _checked(photo)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
+    array = np.asarray(photo.cpu() if isinstance(photo, Tensor) else photo)
+    if isinstance(photo, Tensor) and array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        array = array.transpose(1, 2, 0)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise CommandError(f"a photo must be uint8 (H, W, 3) in RGB, got {array.dtype} {array.shape}")
+    return cast(Pixels, np.ascontiguousarray(array))

@@ -1,0 +1,108 @@
+"""Runs put to the test: predictions made or found again, and `RUN/evaluation.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet import distributed
+from alexnet.data.store import Store
+from alexnet.errors import DataError, WorkError
+from alexnet.evaluation.metrics import Evaluation
+from alexnet.evaluation.predict import predict
+from alexnet.evaluation.score import SQUARES_AT_ONCE
+from alexnet.models import model_file
+from alexnet.runs import predictions
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.weights import find_weights
+
+
+def predictions_of(
+    run: RunFolder,
+    store: Store,
+    split: str,
+    views: str,
+    checkpoint: str = "",
+    device: torch.device | str = "cpu",
+    squares_at_once: int = SQUARES_AT_ONCE,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Predictions:
+    """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
+
+    `checkpoint` is `best` or `last`; empty is the best, or the last where none is best.
+    """
+    weights = find_weights(run.path, checkpoint)
+    path = predictions.path_of(run.path, split, views)
+    weights_digest, saved = "", None
+    if distributed.is_main():
+        weights_digest = predictions.digest(weights)
+        saved = predictions.load_fresh(path, weights_digest, store.digest)
+    saved = distributed.broadcast_object(saved)
+    if saved is not None:
+        return saved
+    net = model_file.load(weights, device)
+    made = predict(net, store, split, views, squares_at_once, progress)
+    if distributed.is_main():
+        made = replace(made, weights_digest=weights_digest)
+        predictions.save(made, path)
+    return made
+
+
+def entry(
+    evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = ""
+) -> dict[str, Any]:
+    """What an evaluation is in a file: the errors, and which runs were tested on which store."""
+    return {
+        **evaluation.to_dict(),
+        "store": store.path.resolve().name,
+        "store_digest": store.digest,
+        "runs": [_describe(run, checkpoint) for run in runs],
+    }
+
+
+def record(run: RunFolder, evaluation: dict[str, Any]) -> None:
+    """Puts an entry into `RUN/evaluation.json`, in place of an earlier one of the same split and views."""
+    path = run.path / "evaluation.json"
+    place = (evaluation["split"], evaluation["views"])
+    kept = [old for old in _read(path) if (old["split"], old["views"]) != place]
+    write_json(path, [*kept, evaluation])
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a JSON file whole or not at all; WorkError where the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise WorkError(f"cannot write {path} ({error.strerror}): choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
+    config = run.config()
+    return {
+        "run": run.path.resolve().name,
+        "recipe": config.recipe,
+        "epochs": config.schedule.epochs,
+        "seed": config.training.seed,
+        "checkpoint": find_weights(run.path, checkpoint).parent.name,
+    }
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}): remove it and evaluate again") from error

@@ -1,0 +1,140 @@
+"""The table of errors: what was published beside what our runs reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from alexnet import published
+from alexnet.errors import CommandError, DataError
+from alexnet.report.tables import Table, with_interval
+
+COLUMNS = ("system", "data", "views", "top-1", "top-5", "images", "epochs", "seed", "source")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; errors are fractions, None is what nobody knows."""
+
+    system: str
+    data: str
+    views: str
+    top1_error: float | None
+    top5_error: float | None
+    top1_interval: Sequence[float] | None
+    top5_interval: Sequence[float] | None
+    images: int | None
+    epochs: int | None
+    seeds: Sequence[int]
+    source: str
+    published: bool
+
+
+def published_rows(recipes: Iterable[str]) -> list[Row]:
+    """The paper's two tables, and what else was published on the systems that `recipes` rebuild."""
+    wanted = [*published.TABLE_1, *published.TABLE_2]
+    for recipe in recipes:
+        wanted += [row for row in published.rows_of(recipe) if row not in wanted]
+    return [
+        Row(
+            system=row.system,
+            data=row.data,
+            views=row.views,
+            top1_error=row.top1,
+            top5_error=row.top5,
+            top1_interval=None,
+            top5_interval=None,
+            images=None,
+            epochs=None,
+            seeds=(),
+            source=row.source,
+            published=True,
+        )
+        for row in wanted
+    ]
+
+
+def run_rows(path: Path) -> list[Row]:
+    """The evaluations in a run folder, or the one in a file that `evaluate --out` wrote.
+
+    CommandError where there are none; DataError where a file is broken.
+    """
+    if path.is_file():
+        return [_row(cast(Mapping[str, Any], _read(path)), path.stem)]
+    file = path / "evaluation.json"
+    if not file.is_file():
+        raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
+    return [_row(entry, path.name) for entry in _read(file)]
+
+
+def recipes_of(rows: Iterable[Row]) -> list[str]:
+    """The recipes behind our rows, each once."""
+    return list(dict.fromkeys(row.system for row in rows if not row.published))
+
+
+def comparison(ours: Sequence[Row]) -> Table:
+    """Published rows above ours, errors in percent."""
+    theirs = published_rows(recipes_of(ours))
+    return Table(
+        columns=COLUMNS,
+        rows=[*map(_cells, theirs), (), *map(_cells, ours)],
+        title="Errors in %, above the line as published on the whole of ImageNet, below it our runs",
+        numeric=frozenset({"images", "epochs", "seed"}),
+        notes=(
+            "In brackets the 95 % interval: of the images tested, not of the luck of a seed.",
+            "Only errors on the same data and views compare.",
+        ),
+    )
+
+
+def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """The same rows for JSON, errors as fractions in [0, 1]."""
+    theirs = published_rows(recipes_of(ours))
+    return {"published": [asdict(row) for row in theirs], "runs": [asdict(row) for row in ours]}
+
+
+def _row(entry: Mapping[str, Any], name: str) -> Row:
+    try:
+        runs: list[dict[str, Any]] = entry["runs"]
+        recipes = list(dict.fromkeys(run["recipe"] for run in runs))
+        epochs = {run["epochs"] for run in runs}
+        return Row(
+            system=" + ".join(recipes) if len(runs) == 1 else f"{len(runs)} x {' + '.join(recipes)}",
+            data=f"{entry['store']} {entry['split']}",
+            views=entry["views"],
+            top1_error=entry["top1_error"],
+            top5_error=entry["top5_error"],
+            top1_interval=entry["top1_interval"],
+            top5_interval=entry["top5_interval"],
+            images=entry["images"],
+            epochs=epochs.pop() if len(epochs) == 1 else None,
+            seeds=[run["seed"] for run in runs],
+            source=f"{name}, one run" if len(runs) == 1 else f"{name}, mean of {len(runs)} runs",
+            published=False,
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"the evaluation of {name} lacks {error}; evaluate it again") from error
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); evaluate again") from error
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.system,
+        row.data,
+        row.views or "-",
+        with_interval(row.top1_error, row.top1_interval),
+        with_interval(row.top5_error, row.top5_interval),
+        f"{row.images:,}" if row.images else "-",
+        str(row.epochs or "-"),
+        ", ".join(map(str, row.seeds)) or "-",
+        row.source,
+    )

@@ -1,0 +1,65 @@
+"""One evaluation as tables: the errors, the classes they are in, and what is taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alexnet.report.tables import Table, percent, with_interval
+
+CLASSES_SHOWN = 20
+CONFUSIONS_SHOWN = 10
+
+Entry = Mapping[str, Any]
+"""One entry of `RUN/evaluation.json`."""
+
+
+def errors_table(entries: Sequence[Entry]) -> Table:
+    """A row for each entry, errors in percent with their 95 % intervals."""
+    rows = [
+        (
+            _name(entry),
+            f"{entry['store']} {entry['split']}",
+            entry["views"],
+            with_interval(entry["top1_error"], entry["top1_interval"]),
+            with_interval(entry["top5_error"], entry["top5_interval"]),
+            f"{entry['nll']:.4f}",
+            f"{entry['images']:,}",
+        )
+        for entry in entries
+    ]
+    columns = ("run", "data", "views", "top-1 error %", "top-5 error %", "NLL", "images")
+    notes = ["In brackets the 95 % interval."]
+    if any(entry["top5_error"] is None for entry in entries):
+        notes.append("Top-5 errors need more than five classes.")
+    return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
+
+
+def classes_table(entry: Entry) -> Table:
+    """Top-1 error of each class in percent, the worst first; of many classes only the worst."""
+    classes = sorted((each for each in entry["per_class"] if each["images"]), key=_error, reverse=True)
+    shown = classes[:CLASSES_SHOWN]
+    rows = [(each["wnid"], each["name"], percent(_error(each)), f"{each['images']:,}") for each in shown]
+    of = f"the {len(shown)} worst of {len(classes):,} classes" if len(shown) < len(classes) else "each class"
+    columns = ("wnid", "class", "top-1 error %", "images")
+    return Table(columns, rows, f"Errors of {of}", frozenset(columns[2:]))
+
+
+def confusions_table(entry: Entry) -> Table:
+    """The pairs that are confused most often."""
+    names = {each["wnid"]: each["name"] for each in entry["per_class"]}
+    rows = [
+        (names[each["true"]], names[each["predicted"]], f"{each['images']:,}")
+        for each in entry["confusions"][:CONFUSIONS_SHOWN]
+    ]
+    columns = ("true class", "taken for", "images")
+    return Table(columns, rows, "Most frequent confusions", frozenset({"images"}))
+
+
+def _name(entry: Entry) -> str:
+    runs = entry["runs"]
+    return runs[0]["run"] if len(runs) == 1 else f"mean of {len(runs)} runs"
+
+
+def _error(each: Mapping[str, Any]) -> float:
+    return each["top1_errors"] / each["images"]

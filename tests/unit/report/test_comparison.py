@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet import published
+from alexnet.cli.main import main
+
+
+def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **changes) -> dict:
+    return {
+        "split": "val",
+        "views": "ten",
+        "store": "imagenette-128",
+        "images": 1975,
+        "top1_error": 0.151,
+        "top5_error": 0.0123,
+        "top1_interval": [0.136, 0.168],
+        "top5_interval": [0.008, 0.018],
+        "runs": [{"run": f"r{seed}", "recipe": recipe, "epochs": 20, "seed": seed} for seed in seeds],
+    } | changes
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "nette"
+    folder.mkdir()
+    (folder / "evaluation.json").write_text(json.dumps([entry(), entry(views="centre", top1_error=0.2)]))
+    return folder
+
+
+def lines(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def test_our_rows_stand_below_the_papers_tables(run: Path, capsys) -> None:
+    assert main(["compare", str(run)]) == 0
+    shown = capsys.readouterr().out
+    above, below = shown.split("\n---")[1:]
+    for row in published.TABLE_1 + published.TABLE_2:
+        assert any(line.startswith(row.system) and row.data in line for line in above.splitlines())
+    assert "40.7" in above
+    assert "imagenette-128 val" in below
+    assert "15.1 (13.6-16.8)" in below
+    assert "1.2 (0.8-1.8)" in below
+    assert "one run" in below
+
+
+def test_a_recipes_own_published_numbers_join_the_table(run: Path, capsys) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry("caffenet")]))
+    main(["compare", str(run)])
+    assert lines(capsys.readouterr().out, "CaffeNet  ")
+
+
+def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:
+    assert main(["compare", str(run), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["top1_error"] for row in shown["runs"]] == [0.151, 0.2]
+    assert {row["published"] for row in shown["published"]} == {True}
+    one_cnn = [
+        row for row in shown["published"] if row["source"] == "paper, table 2" and row["system"] == "AlexNet"
+    ]
+    assert [(row["top1_error"], row["top5_error"]) for row in one_cnn] == [(0.407, 0.182)]
+
+
+def test_an_ensemble_is_a_row_of_its_own(run: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "two.json"
+    out.write_text(json.dumps(entry(seeds=(0, 1))))
+    assert main(["compare", str(run), str(out)]) == 0
+    (row,) = lines(capsys.readouterr().out, "2 x alexnet-2012")
+    assert "0, 1" in row
+    assert "mean of 2 runs" in row
+
+
+def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> None:
+    assert main(["compare", str(tmp_path)]) == 2
+    assert f"alexnet evaluate {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["[{]", '[{"split": "val"}]', "[1]"])
+def test_a_broken_file_is_one_line_and_3(run: Path, capsys, text: str) -> None:
+    (run / "evaluation.json").write_text(text)
+    assert main(["compare", str(run)]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_errors_that_do_not_exist_are_dashes(run: Path, capsys) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry(top5_error=None, top5_interval=None)]))
+    assert main(["compare", str(run)]) == 0
+    (row,) = lines(capsys.readouterr().out, "alexnet-2012")
+    assert "15.1 (13.6-16.8)  -  " in row
