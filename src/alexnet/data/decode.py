@@ -8,6 +8,7 @@ palettes are converted, 16 bits are rescaled to 8, transparency is laid on white
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -108,10 +109,16 @@ def oddities(data: bytes, name: str = "") -> list[str]:
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Silences Pillow's warnings about odd files; enter it once around a whole pass: filters are global."""
+    """Silences Pillow's remarks on odd files; enter it once around a whole pass: they are global settings."""
+    remarks = logging.getLogger("PIL")
+    level = remarks.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        remarks.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            remarks.setLevel(level)
 
 
 def _decode_plain_jpeg(data: bytes) -> Pixels | None:

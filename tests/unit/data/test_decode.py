@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -173,6 +175,16 @@ def test_damage_gives_pixels_or_unreadable_image_and_nothing_else(kind: str, dat
                 assert "\n" not in str(error)
             else:
                 assert pixels.shape[2] == 3
+
+
+def test_quiet_silences_pillow_and_gives_its_voice_back() -> None:
+    level = logging.getLogger("PIL").level
+    with quiet():
+        warnings.warn("odd file", UserWarning, stacklevel=1)
+        assert not logging.getLogger("PIL.TiffImagePlugin").isEnabledFor(logging.ERROR)
+    assert logging.getLogger("PIL").level == level
+    with pytest.warns(UserWarning):
+        warnings.warn("odd file", UserWarning, stacklevel=1)
 
 
 @pytest.mark.parametrize(
