@@ -134,6 +134,7 @@ def test_a_server_that_sends_only_whole_files_is_read_from_the_start(
     done: list[int] = []
     fetch("toy", tmp_path, progress=done.append)
     assert (tmp_path / "toy.bin").read_bytes() == DATA
+    assert len(one_file.requests) == 1
     assert sum(done) == len(DATA)
 
 
