@@ -38,11 +38,10 @@ def resized_crop(
 
 
 def color_jitter(image: Array, brightness: float, contrast: float, saturation: float) -> Array:
-    """(H, W, 3): one after the other, cut off to 0..255 at the end."""
+    """(H, W, 3): one after the other."""
     image = image * brightness
     image = contrast * image + (1 - contrast) * _grey(image).mean()
-    image = saturation * image + (1 - saturation) * _grey(image)[..., None]
-    return np.clip(image, 0, 255)
+    return saturation * image + (1 - saturation) * _grey(image)[..., None]
 
 
 def _grey(image: Array) -> Array:

@@ -38,7 +38,7 @@ def color_shifts(
 ) -> NDArray[np.float32]:
     """(N, 3) grey levels (of 255) to add to the channels of each image.
 
-    `eigenvalues` (3,) and `eigenvectors` (3, 3; columns) are those of the covariance of pixels of 0..255.
+    `eigenvalues` (3,) and `eigenvectors` (3, 3; a row each) are those of the covariance of colours of 0..255.
     `source`: a draw of N(0, 1) x strength on each axis times its standard deviation, as the program of 2012
     does; about 7 grey levels a channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally
     that would be some 850 grey levels, so the eigenvalues are those of pixels of 0..1, the one scale on which
@@ -46,4 +46,4 @@ def color_shifts(
     """
     spread = np.sqrt(eigenvalues) if reading == "source" else 255 * (eigenvalues / 255**2)
     draws = randomness.normal("color noise", 3) * strength * spread
-    return (draws @ eigenvectors.T).astype(np.float32)
+    return (draws @ eigenvectors).astype(np.float32)

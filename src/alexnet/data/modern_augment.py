@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,44 +57,43 @@ def random_boxes(
     return np.concatenate([np.where(found, corners, room // 2), chosen], axis=1)
 
 
-def color_jitter(images: Tensor, randomness: ImageRandomness, strength: float) -> Tensor:
-    """Brightness, then contrast, then saturation of float `images` (N, H, W, 3) of 0..255 changed in place.
+def jitter_factors(randomness: ImageRandomness, strength: float) -> NDArray[np.float32]:
+    """(N, 3) factors of brightness, contrast and saturation, each drawn from 1 -+ strength."""
+    return (1 + strength * (2 * randomness.uniform("color jitter", 3) - 1)).astype(np.float32)
 
-    Each by a factor drawn from 1 -+ strength. The three are one affine map of the colour, so values are cut
-    off at 0 and 255 only once, at its end.
+
+def color_jitter(images: Any, factors: Any) -> None:
+    """Brightness, then contrast, then saturation of float `images` (..., H, W, 3), changed in place.
+
+    `factors` are (..., 3). Contrast is about the mean grey of the image, saturation about each pixel's grey.
+    Values beyond white are kept. Takes numpy arrays and tensors alike.
     """
-    factors = 1 + strength * (2 * randomness.uniform("color jitter", 3) - 1)
-    brightness, contrast, saturation = torch.from_numpy(factors.astype(np.float32)).to(images.device).T
-    gain = (brightness * contrast)[:, None, None]
-    greys = images @ images.new_tensor(_GREY)
-    means = greys.mean(dim=(1, 2), keepdim=True) * ((1 - contrast) * brightness)[:, None, None]
-    greys = greys * (gain * (1 - saturation)[:, None, None]) + means
-    return images.mul_((gain * saturation[:, None, None])[..., None]).add_(greys[..., None]).clamp_(0, 255)
+    brightness, contrast, saturation = (factors[..., step, None, None] for step in range(3))
+    weights = images.new_tensor(_GREY) if isinstance(images, Tensor) else np.array(_GREY, np.float32)
+    gain = brightness * contrast
+    greys = images @ weights
+    means = greys.mean((-2, -1))[..., None, None] * (brightness - gain)
+    greys = greys * (gain * (1 - saturation)) + means
+    images *= (gain * saturation)[..., None]
+    for channel in range(3):
+        images[..., channel] += greys
 
 
-def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> Tensor:
-    """A random rectangle of an image (N, H, W, 3) set to 0, the mean, in place, with this probability.
+def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
+    """Sets a random rectangle of an image (N, H, W, 3) to 0, the mean, in place, with this probability.
 
     Its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
-    height, width, channels = images.shape[1:]
+    height, width = images.shape[1:3]
     chance, area, aspect, top, left = randomness.uniform("erasing", 5).T
     area = (0.02 + 0.38 * area) * height * width
     aspect = 0.3 ** (2 * aspect - 1)
-    tall = np.minimum(np.rint(np.sqrt(area / aspect)), height)
-    wide = np.minimum(np.rint(np.sqrt(area * aspect)), width)
-    rows = _between(np.floor(top * (height - tall + 1)), tall, height) & (chance < probability)[:, None]
-    columns = _between(np.floor(left * (width - wide + 1)), wide, width).repeat(channels, axis=1)
-    across = torch.from_numpy(columns).to(images.device)[:, None]
-    inside = torch.from_numpy(rows).to(images.device)[:, :, None] & across
-    images.view(len(images), height, width * channels).masked_fill_(inside, 0)
-    return images
-
-
-def _between(start: NDArray[np.float64], length: NDArray[np.float64], total: int) -> NDArray[np.bool_]:
-    """(N, total): True from each start on, for its length."""
-    steps = np.arange(total)
-    return (steps >= start[:, None]) & (steps < (start + length)[:, None])
+    tall = np.minimum(np.rint(np.sqrt(area / aspect)), height).astype(np.int64)
+    wide = np.minimum(np.rint(np.sqrt(area * aspect)), width).astype(np.int64)
+    y, x = (top * (height - tall + 1)).astype(np.int64), (left * (width - wide + 1)).astype(np.int64)
+    targets: Any = images.numpy() if images.device.type == "cpu" else images
+    for index in np.flatnonzero(chance < probability):
+        targets[index, y[index] : y[index] + tall[index], x[index] : x[index] + wide[index]] = 0
 
 
 def _resize_one_by_one(
@@ -130,5 +131,5 @@ def _mixing(start: NDArray[np.int64], length: NDArray[np.int64], side: int, crop
     centres = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
     pixels = np.arange(side) + 0.5
     weights = np.maximum(0, 1 - np.abs(pixels - centres) / np.maximum(scale, 1))
-    weights *= _between(start.astype(np.float64), length.astype(np.float64), side)[:, None]
+    weights *= (pixels > start[:, None, None]) & (pixels < (start + length)[:, None, None])
     return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)

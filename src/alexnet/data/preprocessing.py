@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,12 @@ from torch import Tensor
 from alexnet.config import DataConfig, from_dict, to_dict
 from alexnet.data.augment import SOURCE_NOISE_DIVISOR, color_shifts, random_positions
 from alexnet.data.buffers import BufferPool
-from alexnet.data.modern_augment import color_jitter, erase, random_resized_crop
+from alexnet.data.modern_augment import erase, jitter_factors, random_resized_crop
+from alexnet.data.normalize import normalize
 from alexnet.data.randomness import ImageRandomness
+from alexnet.data.store import Store
 from alexnet.data.views import Positions, centre, cut
 from alexnet.errors import CommandError
-
-if TYPE_CHECKING:
-    from alexnet.data.store import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +37,7 @@ class Preprocessing:
     eigenvalues: Tensor
     """(3,) of the covariance of colours, largest first."""
     eigenvectors: Tensor
-    """(3, 3), a column each."""
+    """(3, 3), a row each."""
     resized: Mapping[str, str]
     """How the store's images were resized; only compared."""
     channels: Literal["RGB", "BGR"] = "RGB"
@@ -52,25 +51,23 @@ class Preprocessing:
 
         CommandError where the two do not fit together.
         """
-        if data.side != store.header.side:
+        if data.side != store.side:
             raise CommandError(
-                f"the store holds images of side {store.header.side}, the run wants {data.side}: "
-                f"type data.side={store.header.side}, or prepare a store with --side {data.side}"
+                f"the store holds images of side {store.side}, the run wants {data.side}: "
+                f"type data.side={store.side}, or prepare a store with --side {data.side}"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(
                 "a resized crop has no place in the mean image: type data.mean_position=centre"
             )
-        covariance = np.asarray(store.color_covariance, np.float64)
-        eigenvalues, eigenvectors = _axes(covariance)
-        mean = store.mean_image if data.normalization == "mean-image" else store.channel_mean
+        header = store.header
         return cls(
             data=data,
-            mean=_tensor(mean),
-            std=_tensor(np.sqrt(np.diag(covariance))),
-            eigenvalues=_tensor(eigenvalues),
-            eigenvectors=_tensor(eigenvectors),
-            resized=store.header.resized,
+            mean=_tensor(store.mean_image() if data.normalization == "mean-image" else header.channel_mean),
+            std=_tensor(np.sqrt(np.diag(header.color_covariance))),
+            eigenvalues=_tensor(header.color_eigenvalues),
+            eigenvectors=_tensor(header.color_eigenvectors),
+            resized={"shape": header.shape, "resize": header.resize, "resampling": header.resampling},
         )
 
     @property
@@ -90,25 +87,23 @@ class Preprocessing:
         """
         data = self.data
         positions, squares = self._training_squares(images, randomness.shared(data.images_per_draw))
-        inputs = self._floats(squares[:, None])
-        if data.color_jitter > 0:
-            color_jitter(inputs[:, 0], randomness, data.color_jitter)
-        inputs.sub_(self._mean_at(positions, images.device))
-        divisor = 1.0
-        if color_noise and data.color_noise != "none":
-            shifts = self._color_shifts(randomness).to(images.device)
-            inputs.view(len(images), data.crop, -1).add_(shifts.repeat(1, data.crop)[:, None])
-            divisor = SOURCE_NOISE_DIVISOR if data.color_noise == "source" else 1.0
-        inputs = self._divided(inputs, divisor)
+        noisy = color_noise and data.color_noise != "none"
+        inputs = self._normalized(
+            squares[:, None],
+            self._mean_at(positions, images.device),
+            self._color_shifts(randomness) if noisy else None,
+            SOURCE_NOISE_DIVISOR if noisy and data.color_noise == "source" else 1.0,
+            jitter_factors(randomness, data.color_jitter) if data.color_jitter > 0 else None,
+        )
         if data.erasing > 0:
             erase(inputs[:, 0], randomness, data.erasing)
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
         """(N * V, 3, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other."""
-        inputs = self._floats(cut(images, self.crop, positions))
-        inputs.sub_(self._mean_at(positions, images.device))
-        return self._divided(inputs).flatten(0, 1).permute(0, 3, 1, 2)
+        squares = cut(images, self.crop, positions)
+        inputs = self._normalized(squares, self._mean_at(positions[None], images.device))
+        return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """All of it, as a dictionary ready for JSON and as named tensors."""
@@ -157,48 +152,47 @@ class Preprocessing:
             positions[..., :2] = middle[..., :2]
         return positions, cut(images, data.crop, positions)[:, 0]
 
-    def _floats(self, squares: Tensor) -> Tensor:
-        """`squares` as float32 in the net's order of channels; on a CPU in memory that is used again."""
-        if self.channels == "BGR":
-            squares = squares.flip(-1)
-        if squares.device.type == "cpu":
-            return self._buffers.take(tuple(squares.shape), torch.float32).copy_(squares)
-        return squares.to(torch.float32)
-
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
-        """What is subtracted, (crop, crop, 3) or with leading axes as `positions` (V, 3) or (N, V, 3) has."""
+        """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, 3), or 1 for n and v if always alike."""
         if self.mean.ndim == 3 and self.data.mean_position == "crop":
-            places = positions if positions.ndim == 3 else positions[None]
-            return cut(self.mean.expand(len(places), -1, -1, -1), self.crop, places).to(device)
+            return cut(self.mean.expand(len(positions), -1, -1, -1), self.crop, positions).to(device)
         if device not in self._central_means:
+            everywhere = self.mean.expand(1, self.side, self.side, 3)
             middle = centre(self.side, self.crop)
-            full = self.mean.expand(self.side, self.side, 3)
-            self._central_means[device] = cut(full[None], self.crop, middle)[0, 0].to(device)
+            self._central_means[device] = cut(everywhere, self.crop, middle).to(device)
         return self._central_means[device]
 
-    def _color_shifts(self, randomness: ImageRandomness) -> Tensor:
+    def _color_shifts(self, randomness: ImageRandomness) -> NDArray[np.float32]:
         data = self.data
         assert data.color_noise != "none"
         values, vectors = self.eigenvalues.double().numpy(), self.eigenvectors.double().numpy()
-        return torch.from_numpy(
-            color_shifts(randomness, values, vectors, data.color_noise_strength, data.color_noise)
+        return color_shifts(randomness, values, vectors, data.color_noise_strength, data.color_noise)
+
+    def _normalized(
+        self,
+        squares: Tensor,
+        means: Tensor,
+        shifts: NDArray[np.float32] | None = None,
+        divisor: float = 1.0,
+        jitter: NDArray[np.float32] | None = None,
+    ) -> Tensor:
+        """uint8 (N, V, crop, crop, 3) as the net's numbers; on a CPU in memory that is used again."""
+        if self.channels == "BGR":
+            squares = squares.flip(-1)
+        shape, device = tuple(squares.shape), squares.device
+        on_cpu = device.type == "cpu"
+        inputs = self._buffers.take(shape, torch.float32) if on_cpu else torch.empty(shape, device=device)
+        std = self.std if self.data.normalization == "mean-and-std" else torch.ones(3)
+        scaled = divisor != 1 or self.data.normalization == "mean-and-std"
+        normalize(
+            inputs,
+            squares,
+            means,
+            None if shifts is None else torch.from_numpy(shifts[:, None]).to(device),
+            (std * divisor)[None, None].to(device) if scaled else None,
+            None if jitter is None else torch.from_numpy(jitter[:, None]).to(device),
         )
-
-    def _divided(self, inputs: Tensor, divisor: float = 1.0) -> Tensor:
-        """`inputs` (..., crop, crop, 3) divided in place, by the deviations too where they are used."""
-        if self.data.normalization == "mean-and-std":
-            row = (self.std * divisor).repeat(self.crop).to(inputs.device)
-            inputs.flatten(-2).div_(row)
-        elif divisor != 1:
-            inputs.div_(divisor)
         return inputs
-
-
-def _axes(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues, largest first, and eigenvectors in columns, of signs that do not hang on the library."""
-    values, vectors = np.linalg.eigh(covariance)
-    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(len(values))]
-    return values[::-1], (vectors * np.sign(largest))[:, ::-1]
 
 
 def _tensor(array: Any) -> Tensor:

@@ -7,7 +7,8 @@ from alexnet.data.augment import color_shifts, random_positions
 from alexnet.data.randomness import ImageRandomness, epoch_order
 
 COVARIANCE = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
-VALUES, VECTORS = np.linalg.eigh(COVARIANCE)
+VALUES, COLUMNS = np.linalg.eigh(COVARIANCE)
+VECTORS = COLUMNS.T
 
 
 def test_offsets_are_33_by_33_and_every_second_image_is_mirrored() -> None:
@@ -37,7 +38,7 @@ def test_one_draw_for_32_images_gives_four_positions_in_a_batch_of_128() -> None
 @pytest.mark.parametrize(("reading", "spread"), [("source", np.sqrt(VALUES)), ("paper", VALUES / 255)])
 def test_color_shifts_spread_along_the_axes_of_the_colours(reading: str, spread: np.ndarray) -> None:
     shifts = color_shifts(ImageRandomness(0, 0, np.arange(50_000)), VALUES, VECTORS, 0.1, reading)  # type: ignore[arg-type]
-    along = shifts.astype(np.float64) @ VECTORS
+    along = shifts.astype(np.float64) @ VECTORS.T
     np.testing.assert_allclose(along.std(0), 0.1 * spread, rtol=0.02)
     assert np.abs(np.corrcoef(along.T) - np.eye(3)).max() < 0.02
     assert np.all(np.abs(along.mean(0)) < 0.02 * 0.1 * spread)
@@ -46,6 +47,6 @@ def test_color_shifts_spread_along_the_axes_of_the_colours(reading: str, spread:
 def test_source_noise_of_the_published_deviations_is_seven_grey_levels() -> None:
     values = np.array([121.780, 37.094, 19.721]) ** 2
     direction = np.array([0.564, 0.576, 0.592])
-    vectors = np.linalg.qr(np.column_stack([direction, [1.0, 0, 0], [0, 1.0, 0]]))[0]
+    vectors = np.linalg.qr(np.column_stack([direction, [1.0, 0, 0], [0, 1.0, 0]]))[0].T
     shifts = color_shifts(ImageRandomness(0, 0, np.arange(20_000)), values, vectors, 0.1, "source")
     assert shifts.std() == pytest.approx(7.4, abs=0.15)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alexnet.data import modern_augment
-from alexnet.data.modern_augment import color_jitter, erase, random_boxes, random_resized_crop
+from alexnet.data.modern_augment import color_jitter, erase, jitter_factors, random_boxes, random_resized_crop
 from alexnet.data.randomness import ImageRandomness
 
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -67,21 +67,23 @@ def test_a_box_of_the_crops_size_is_copied() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**31), st.floats(0.05, 0.9))
-def test_color_jitter_equals_three_steps(seed: int, strength: float) -> None:
+def test_color_jitter_of_arrays_and_tensors_equals_three_steps(seed: int, strength: float) -> None:
     images = torch.rand(3, 6, 5, 3, generator=torch.Generator().manual_seed(seed)) * 255
-    randomness = ImageRandomness(seed, 0, [4, 7, 8])
-    factors = 1 + strength * (2 * randomness.uniform("color jitter", 3) - 1)
-    assert np.all(np.abs(factors - 1) <= strength)
-    wanted = [
-        twin.color_jitter(image.double().numpy(), *row) for image, row in zip(images, factors, strict=True)
-    ]
-    jittered = color_jitter(images.clone(), randomness, strength)
-    np.testing.assert_allclose(jittered.numpy(), np.stack(wanted), atol=2e-3)
+    factors = jitter_factors(ImageRandomness(seed, 0, [4, 7, 8]), strength)
+    assert np.all(np.abs(factors - 1) <= strength + 1e-6)
+    photos = images.double().numpy()
+    wanted = np.stack([twin.color_jitter(image, *row) for image, row in zip(photos, factors, strict=True)])
+    together, one = images.clone(), images[1].numpy().copy()
+    color_jitter(together, torch.from_numpy(factors))
+    color_jitter(one, factors[1])
+    np.testing.assert_allclose(together.numpy(), wanted, atol=2e-3)
+    np.testing.assert_allclose(one, wanted[1], atol=2e-3)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
 def test_erasing_sets_one_rectangle_to_zero(probability: float) -> None:
-    erased = erase(torch.ones(400, 40, 40, 3), ImageRandomness(0, 0, np.arange(400)), probability)
+    erased = torch.ones(400, 40, 40, 3)
+    erase(erased, ImageRandomness(0, 0, np.arange(400)), probability)
     holes = (erased == 0).numpy()
     assert np.array_equal(holes.all(-1), holes.any(-1))
     touched = 0

@@ -1,0 +1,164 @@
+"""Batches of stored images: order, then read, decode and prefetch in threads, then the device.
+
+The order is a function of (seed, epoch), so a stopped epoch goes on at any batch, with any number of
+processes. Decoders and copies release Python's lock; threads share the batch they fill.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alexnet.data.buffers import BufferPool
+from alexnet.data.pixels import read_square
+from alexnet.data.randomness import epoch_order
+from alexnet.data.store import Split
+from alexnet.errors import CommandError
+
+_PREFETCHED_BATCHES = 2
+_IMAGES_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a batch. It stays as it is for as long as anything refers to it."""
+
+    images: Tensor
+    """(N, side, side, 3) uint8, RGB, on the device."""
+    labels: Tensor
+    """(N,) int64, on the device."""
+    indices: Tensor
+    """(N,) int64, on the CPU: which images of the split these are."""
+    positions: Tensor
+    """(N,) int64, on the CPU: where in the epoch's order they come."""
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A batch in the making: its arrays and the tasks that fill them."""
+
+    batch: Batch
+    tasks: list[Future[None]]
+
+
+class Loader:
+    """Reads one split, batch by batch.
+
+    `batch` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
+    `order` is `each-epoch` (shuffled anew), `once` (the same shuffle in all epochs) or `sequential`.
+    `workers` are threads, by default as many as this process has cores. With `drop_last` an incomplete last
+    batch is left out; without it every image comes exactly once, and a share may be uneven, even missing.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch: int,
+        seed: int = 0,
+        order: Literal["each-epoch", "once", "sequential"] = "each-epoch",
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int | None = None,
+        device: torch.device | str = "cpu",
+        drop_last: bool = False,
+    ) -> None:
+        if drop_last and len(split) < batch:
+            raise CommandError(
+                f"a batch of {batch} does not fit into the {len(split)} images of split {split.name!r}: "
+                f"type training.batch={max(1, len(split))} or less"
+            )
+        self.split, self.batch, self.seed, self.order = split, batch, seed, order
+        self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self.device = torch.device(device)
+        self.wait_seconds = 0.0
+        """Time that callers of `batches` have waited for data so far."""
+        self._labels = split.labels.astype(np.int64)
+        self._buffers = BufferPool()
+        self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        whole, rest = divmod(len(self.split), self.batch)
+        return whole if self.drop_last or rest == 0 else whole + 1
+
+    def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
+        """The epoch's batches from `start_batch` on; DataError, naming the image, if one is damaged."""
+        order = self._epoch_order(epoch)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="alexnet-loader") as threads:
+            pending = deque[_Pending]()
+            try:
+                for number in range(start_batch, len(self)):
+                    if len(self._share(number)) == 0:
+                        continue
+                    pending.append(self._start(number, order, threads))
+                    if len(pending) > _PREFETCHED_BATCHES:
+                        yield self._finish(pending.popleft())
+                while pending:
+                    yield self._finish(pending.popleft())
+            finally:
+                threads.shutdown(wait=True, cancel_futures=True)
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        if self.order == "sequential":
+            return np.arange(len(self.split))
+        return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, len(self.split))
+
+    def _share(self, number: int) -> NDArray[np.int64]:
+        """Positions in the order of this process's part of a batch."""
+        first = number * self.batch
+        count = min(self.batch, len(self.split) - first)
+        ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
+        return np.arange(*ends)
+
+    def _start(self, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor) -> _Pending:
+        """A batch whose images the threads have begun to fill in."""
+        positions = self._share(number)
+        indices = order[positions]
+        images = self._empty_images(len(indices))
+        pixels = images.numpy()
+        starts = range(0, len(indices), _IMAGES_PER_TASK)
+        spans = [slice(start, start + _IMAGES_PER_TASK) for start in starts]
+        tasks = [threads.submit(self._read, indices[span], pixels[span]) for span in spans]
+        labels = torch.from_numpy(self._labels[indices])
+        return _Pending(Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions)), tasks)
+
+    def _empty_images(self, count: int) -> Tensor:
+        """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""
+        shape = (count, self.split.header.side, self.split.header.side, 3)
+        if self._copies is not None:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return self._buffers.take(shape, torch.uint8)
+
+    def _read(self, indices: NDArray[np.int64], pixels: NDArray[np.uint8]) -> None:
+        for index, square in zip(indices.tolist(), pixels, strict=True):
+            read_square(self.split, index, square)
+
+    def _finish(self, pending: _Pending) -> Batch:
+        """Waits for the images and sends them to the device."""
+        began = time.perf_counter()
+        for task in pending.tasks:
+            task.result()
+        self.wait_seconds += time.perf_counter() - began
+        return pending.batch if self._copies is None else self._sent(pending.batch, self._copies)
+
+    def _sent(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:
+        """The copy runs beside the computation that is under way; what comes later on the device waits."""
+        current = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(copies):
+            images = batch.images.to(self.device, non_blocking=True)
+            labels = batch.labels.pin_memory().to(self.device, non_blocking=True)
+        current.wait_stream(copies)
+        for tensor in (images, labels):
+            tensor.record_stream(current)
+        return replace(batch, images=images, labels=labels)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alexnet.data.loader import Batch, Loader
+from alexnet.data.randomness import epoch_order
+from alexnet.errors import CommandError, DataError
+
+
+class FakeSplit:
+    """What the loader uses of a store's split, in memory."""
+
+    name = "train"
+
+    def __init__(self, images: list[Any], side: int, encoding: str = "raw", shape: str = "square") -> None:
+        self.header = type("Header", (), {"side": side, "encoding": encoding, "shape": shape})()
+        self.labels = np.arange(len(images), dtype=np.int32) % 7
+        self.stored = [_jpeg(image) if encoding == "jpeg" else image.tobytes() for image in images]
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def key(self, index: int) -> str:
+        return f"n{index:03}.JPEG"
+
+    def buffer(self, index: int) -> memoryview:
+        return memoryview(self.stored[index])
+
+
+def _jpeg(image: Any) -> bytes:
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=95, colorsubsampling="444")
+
+
+def numbered(count: int, side: int = 4, **options: Any) -> Any:
+    """A split of flat grey images; the value says which it is."""
+    images = [np.full((side, side, 3), number % 256, np.uint8) for number in range(count)]
+    return FakeSplit(images, side, **options)
+
+
+def noisy(count: int, height: int, width: int, **options: Any) -> tuple[Any, list[Any]]:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return FakeSplit(list(pixels), min(height, width), **options), list(pixels)
+
+
+def seen(batches: list[Batch]) -> list[int]:
+    return [index for batch in batches for index in batch.indices.tolist()]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.booleans())
+def test_every_image_once_whatever_the_processes(count: int, size: int, world: int, shuffled: bool) -> None:
+    order = "each-epoch" if shuffled else "sequential"
+    split = numbered(count)
+    shares = [list(Loader(split, size, 5, order, rank, world, workers=2).batches(3)) for rank in range(world)]
+    assert sorted(index for share in shares for index in seen(share)) == list(range(count))
+    positions = np.concatenate([batch.positions.numpy() for share in shares for batch in share])
+    indices = np.array([index for share in shares for index in seen(share)])
+    wanted = epoch_order(5, 3, count) if shuffled else np.arange(count)
+    assert np.array_equal(wanted[positions], indices)
+    for batch in (batch for share in shares for batch in share):
+        assert torch.equal(batch.labels, batch.indices % 7)
+        assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.indices)
+
+
+def test_processes_share_each_batch_in_order() -> None:
+    split = numbered(40)
+    whole = [batch.indices for batch in Loader(split, 10).batches(1)]
+    parts = [
+        [batch.indices for batch in Loader(split, 10, rank=rank, world_size=4).batches(1)]
+        for rank in range(4)
+    ]
+    for number, indices in enumerate(whole):
+        assert torch.equal(torch.cat([part[number] for part in parts]), indices)
+
+
+def test_order_changes_each_epoch_or_is_the_same_in_all() -> None:
+    split = numbered(50)
+    orders = {order: [seen(list(Loader(split, 8, 1, order).batches(epoch))) for epoch in (0, 1)] for order in
+              ("each-epoch", "once", "sequential")}  # fmt: skip
+    assert orders["each-epoch"][0] != orders["each-epoch"][1]
+    assert orders["once"][0] == orders["once"][1] == orders["each-epoch"][0]
+    assert orders["sequential"] == [list(range(50))] * 2
+
+
+def test_a_resumed_epoch_goes_on_exactly() -> None:
+    split = numbered(50)
+    complete = list(Loader(split, 8, 2).batches(6))
+    resumed = list(Loader(split, 8, 2).batches(6, start_batch=3))
+    assert len(resumed) == len(complete) - 3
+    for before, after in zip(complete[3:], resumed, strict=True):
+        for name in ("images", "labels", "indices", "positions"):
+            assert torch.equal(getattr(before, name), getattr(after, name))
+
+
+def test_length_and_dropping_of_an_incomplete_batch() -> None:
+    split = numbered(20)
+    assert len(Loader(split, 8)) == len(list(Loader(split, 8).batches())) == 3
+    whole = Loader(split, 8, drop_last=True)
+    assert len(whole) == len(list(whole.batches())) == 2
+    assert len(Loader(split, 10)) == len(Loader(split, 10, drop_last=True)) == 2
+    with pytest.raises(CommandError, match=r"batch of 21 .* 20 images .*training\.batch=20"):
+        Loader(split, 21, drop_last=True)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_pixels_are_those_that_were_stored(encoding: str) -> None:
+    split, pixels = noisy(30, 16, 16, encoding=encoding)
+    for batch in Loader(split, 7).batches():
+        for index, image in zip(batch.indices.tolist(), batch.images.numpy(), strict=True):
+            wanted = simplejpeg.decode_jpeg(split.stored[index]) if encoding == "jpeg" else pixels[index]
+            assert np.array_equal(image, wanted)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 25), (30, 16), (16, 16)])
+def test_whole_images_give_their_central_square(height: int, width: int) -> None:
+    split, _ = noisy(3, height, width, encoding="jpeg", shape="whole")
+    (batch,) = Loader(split, 3, order="sequential").batches()
+    top, left = (height - 16) // 2, (width - 16) // 2
+    for stored, image in zip(split.stored, batch.images.numpy(), strict=True):
+        assert np.array_equal(image, simplejpeg.decode_jpeg(stored)[top : top + 16, left : left + 16])
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "small", "large"])
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_a_damaged_image_is_named(damage: str, encoding: str) -> None:
+    split, pixels = noisy(30, 16, 16, encoding=encoding)
+    good = split.stored[17]
+    sized = {"small": pixels[0][:8], "large": np.concatenate(pixels[:2])}
+    if damage in sized:
+        split.stored[17] = _jpeg(sized[damage]) if encoding == "jpeg" else sized[damage].tobytes()
+    else:
+        split.stored[17] = good[: len(good) // 2] if damage == "cut" else b""
+    with pytest.raises(DataError, match=r"'n017\.JPEG' of split 'train' is damaged"):
+        list(Loader(split, 8).batches())
+    assert not _loader_threads()
+
+
+def test_a_batch_that_is_held_never_changes() -> None:
+    split = numbered(96)
+    loader = Loader(split, 8)
+    held = [batch for epoch in range(2) for batch in loader.batches(epoch)]
+    for batch in held:
+        assert torch.equal(batch.images[:, 3, 3, 2].long(), batch.indices)
+
+
+def test_stopping_early_leaves_no_threads() -> None:
+    loader = Loader(numbered(200), 8)
+    batches = loader.batches()
+    assert len(list(islice(batches, 2))) == 2
+    assert _loader_threads()
+    batches.close()  # type: ignore[attr-defined]
+    assert not _loader_threads()
+
+
+def test_memory_is_flat_over_epochs() -> None:
+    loader = Loader(numbered(64, side=64), 8)
+    for _ in loader.batches(0):
+        pass
+    allocated = loader._buffers.allocated_count
+    assert allocated <= 4
+    tracemalloc.start()
+    sizes = []
+    for epoch in range(1, 31):
+        for _ in loader.batches(epoch):
+            pass
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert loader._buffers.allocated_count == allocated
+    batch_bytes = 8 * 64 * 64 * 3
+    assert max(sizes[5:]) - sizes[4] < batch_bytes // 2
+
+
+def test_waiting_is_measured() -> None:
+    loader = Loader(noisy(32, 64, 64, encoding="jpeg")[0], 8)
+    assert loader.wait_seconds == 0
+    batches = loader.batches()
+    next(batches)
+    first = loader.wait_seconds
+    assert first > 0
+    list(batches)
+    assert loader.wait_seconds >= first
+
+
+def _loader_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("alexnet-loader")]

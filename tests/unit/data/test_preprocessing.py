@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import reference.augment as twin
+import torch
+
+from alexnet.config import DataConfig
+from alexnet.data.augment import color_shifts, random_positions
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.randomness import ImageRandomness
+from alexnet.data.views import centre, ten
+from alexnet.errors import CommandError
+
+SIDE, CROP, COUNT = 24, 16, 6
+DATA = DataConfig(side=SIDE, crop=CROP)
+INDICES = np.array([3, 8, 1, 90, 1_000_000, 7])
+RANDOMNESS = ImageRandomness(11, 2, INDICES, np.arange(COUNT))
+
+
+def fake_store(side: int = SIDE, seed: int = 0) -> Any:
+    rng = np.random.default_rng(seed)
+    mean_image = (100 + 50 * rng.random((side, side, 3))).astype(np.float32)
+    covariance = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
+    values, vectors = np.linalg.eigh(covariance)
+    header = SimpleNamespace(
+        channel_mean=(120.5, 115.25, 101.0),
+        color_covariance=covariance.tolist(),
+        color_eigenvalues=values[::-1].tolist(),
+        color_eigenvectors=vectors.T[::-1].tolist(),
+        shape="square",
+        resize="crop",
+        resampling="bicubic",
+    )
+    return SimpleNamespace(side=side, header=header, mean_image=lambda: mean_image)
+
+
+def photos() -> torch.Tensor:
+    return torch.randint(
+        0, 256, (COUNT, SIDE, SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(4)
+    )
+
+
+def wanted_inputs(positions: Any, mean: Any, shifts: Any, divisor: Any) -> np.ndarray:
+    rows = zip(photos().numpy(), positions, shifts, strict=True)
+    return np.stack(
+        [twin.training_input(image, place, CROP, mean, shift, divisor) for image, place, shift in rows]
+    )
+
+
+def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
+    store = fake_store()
+    data = replace(DATA, color_noise="source", images_per_draw=4)
+    preprocessing = Preprocessing.from_store(data, store)
+    positions = random_positions(SIDE, CROP, RANDOMNESS.shared(4), mirror=True)[:, 0]
+    assert len(np.unique(positions, axis=0)) == 2
+    header = store.header
+    shifts = color_shifts(
+        RANDOMNESS, np.array(header.color_eigenvalues), np.array(header.color_eigenvectors), 0.1, "source"
+    )
+    mean = store.mean_image().astype(np.float64)
+    noisy = preprocessing.train_input(photos(), RANDOMNESS)
+    np.testing.assert_allclose(noisy.numpy(), wanted_inputs(positions, mean, shifts, 1.1), atol=1e-4)
+    plain = preprocessing.train_input(photos(), RANDOMNESS, color_noise=False)
+    np.testing.assert_allclose(plain.numpy(), wanted_inputs(positions, mean, 0 * shifts, 1.0), atol=1e-4)
+
+
+def test_paper_noise_is_added_and_nothing_is_divided() -> None:
+    store = fake_store()
+    preprocessing = Preprocessing.from_store(replace(DATA, color_noise="paper"), store)
+    difference = preprocessing.train_input(photos(), RANDOMNESS) - preprocessing.train_input(
+        photos(), RANDOMNESS, color_noise=False
+    )
+    values, vectors = np.array(store.header.color_eigenvalues), np.array(store.header.color_eigenvectors)
+    shifts = color_shifts(RANDOMNESS, values, vectors, 0.1, "paper")
+    everywhere = np.broadcast_to(shifts[:, :, None, None], difference.shape)
+    np.testing.assert_allclose(difference.numpy(), everywhere, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalization", ["channel-mean", "mean-and-std"])
+def test_means_and_deviations_of_channels(normalization: str) -> None:
+    store = fake_store()
+    preprocessing = Preprocessing.from_store(replace(DATA, normalization=normalization), store)  # type: ignore[arg-type]
+    divisor = np.sqrt(np.diag(store.header.color_covariance)) if normalization == "mean-and-std" else 1.0
+    mean = np.broadcast_to(store.header.channel_mean, (SIDE, SIDE, 3))
+    positions = random_positions(SIDE, CROP, RANDOMNESS, mirror=True)[:, 0]
+    wanted = wanted_inputs(positions, mean, np.zeros((COUNT, 3)), divisor)
+    np.testing.assert_allclose(preprocessing.train_input(photos(), RANDOMNESS).numpy(), wanted, atol=1e-4)
+
+
+def test_mean_at_the_crops_own_place_moves_and_mirrors_with_it() -> None:
+    store = fake_store()
+    preprocessing = Preprocessing.from_store(replace(DATA, mean_position="crop"), store)
+    image_minus_mean = photos().float() - torch.from_numpy(store.mean_image())
+    positions = random_positions(SIDE, CROP, RANDOMNESS, mirror=True)[:, 0]
+    for inputs, image, (y, x, mirrored) in zip(
+        preprocessing.train_input(photos(), RANDOMNESS), image_minus_mean, positions, strict=True
+    ):
+        square = image[y : y + CROP, x : x + CROP]
+        torch.testing.assert_close(inputs, (square.flip(1) if mirrored else square).permute(2, 0, 1))
+    views = preprocessing.test_input(photos(), ten(SIDE, CROP)).unflatten(0, (COUNT, 10))
+    torch.testing.assert_close(views[:, 1], image_minus_mean[:, :CROP, -CROP:].permute(0, 3, 1, 2))
+    torch.testing.assert_close(views[:, 6], views[:, 1].flip(3))
+
+
+def test_ten_views_follow_each_other_and_lose_the_same_central_mean() -> None:
+    store = fake_store()
+    preprocessing = Preprocessing.from_store(DATA, store)
+    views = preprocessing.test_input(photos(), ten(SIDE, CROP))
+    assert views.shape == (COUNT * 10, 3, CROP, CROP)
+    mean = store.mean_image().astype(np.float64)
+    for image, of_image in zip(photos().numpy(), views.unflatten(0, (COUNT, 10)), strict=True):
+        for place, view in zip(ten(SIDE, CROP), of_image, strict=True):
+            wanted = twin.training_input(image, tuple(place), CROP, mean, np.zeros(3), 1.0)
+            np.testing.assert_allclose(view.numpy(), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("cropping", ["random", "random-resized", "centre"])
+def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
+    data = replace(
+        DATA,
+        cropping=cropping,
+        color_noise="source",
+        color_jitter=0.4,
+        erasing=0.5,
+        normalization="mean-and-std",
+    )  # type: ignore[arg-type]
+    preprocessing = Preprocessing.from_store(data, fake_store())
+    together = preprocessing.train_input(photos(), RANDOMNESS)
+    assert together.dtype == torch.float32
+    assert together.is_contiguous(memory_format=torch.channels_last)
+    for number in range(COUNT):
+        alone = preprocessing.train_input(
+            photos()[number : number + 1], ImageRandomness(11, 2, INDICES[number : number + 1])
+        )
+        assert torch.equal(alone[0], together[number])
+    assert torch.equal(together, preprocessing.train_input(photos(), RANDOMNESS))
+    other_epoch = preprocessing.train_input(photos(), ImageRandomness(11, 3, INDICES))
+    assert not torch.equal(together, other_epoch)
+
+
+def test_centre_cropping_without_mirror_is_the_central_test_view() -> None:
+    preprocessing = Preprocessing.from_store(replace(DATA, cropping="centre", mirror=False), fake_store())
+    inputs = preprocessing.train_input(photos(), RANDOMNESS)
+    assert torch.equal(inputs, preprocessing.test_input(photos(), centre(SIDE, CROP)))
+
+
+def test_erased_rectangles_have_the_mean() -> None:
+    data = replace(DATA, erasing=1.0)
+    erased = Preprocessing.from_store(data, fake_store()).train_input(photos(), RANDOMNESS)
+    plain = Preprocessing.from_store(DATA, fake_store()).train_input(photos(), RANDOMNESS)
+    changed = erased != plain
+    assert changed.any(dim=(1, 2, 3)).all()
+    assert torch.all(erased[changed] == 0)
+
+
+def test_jitter_is_of_colours_before_the_mean() -> None:
+    grey = torch.full((1, SIDE, SIDE, 3), 100, dtype=torch.uint8)
+    data = replace(DATA, color_jitter=0.5, normalization="channel-mean")
+    one = ImageRandomness(0, 0, [5])
+    inputs = Preprocessing.from_store(data, fake_store()).train_input(grey, one)
+    brightness = 1 + 0.5 * (2 * one.uniform("color jitter", 3)[0, 0] - 1)
+    wanted = 100 * brightness - np.array([120.5, 115.25, 101.0])
+    np.testing.assert_allclose(inputs.mean(dim=(0, 2, 3)).numpy(), wanted, atol=1e-3)
+
+
+def test_inputs_are_not_overwritten_while_they_are_held() -> None:
+    preprocessing = Preprocessing.from_store(DATA, fake_store())
+    first = preprocessing.train_input(photos(), RANDOMNESS)
+    copy = first.clone()
+    preprocessing.train_input(255 - photos(), RANDOMNESS)
+    assert torch.equal(first, copy)
+
+
+def test_channels_of_a_bgr_net_are_swapped() -> None:
+    rgb = Preprocessing.from_store(replace(DATA, normalization="channel-mean"), fake_store())
+    bgr = replace(rgb, mean=rgb.mean.flip(0), channels="BGR")
+    middle = centre(SIDE, CROP)
+    assert torch.equal(bgr.test_input(photos(), middle), rgb.test_input(photos(), middle).flip(1))
+
+
+def test_state_goes_through_json_and_back() -> None:
+    preprocessing = Preprocessing.from_store(
+        replace(DATA, color_noise="source", resized_area=(0.3, 1.0)), fake_store()
+    )
+    values, tensors = preprocessing.state()
+    again = Preprocessing.from_state(json.loads(json.dumps(values)), tensors)
+    assert again.data == preprocessing.data
+    assert again.difference(preprocessing) == []
+    assert torch.equal(
+        again.train_input(photos(), RANDOMNESS), preprocessing.train_input(photos(), RANDOMNESS)
+    )
+
+
+def test_differences_are_named_and_training_options_are_none() -> None:
+    preprocessing = Preprocessing.from_store(DATA, fake_store())
+    trained_otherwise = Preprocessing.from_store(
+        replace(DATA, mirror=False, color_noise="paper"), fake_store()
+    )
+    assert preprocessing.difference(trained_otherwise) == []
+    warped = replace(preprocessing, resized={**preprocessing.resized, "resize": "warp"}, channels="BGR")
+    assert preprocessing.difference(warped) == ["resize: crop and warp", "channels: RGB and BGR"]
+    (line,) = preprocessing.difference(Preprocessing.from_store(DATA, fake_store(seed=1)))
+    assert line.startswith("mean: up to ") and line.endswith("grey levels apart")
+    (first, second) = preprocessing.difference(
+        Preprocessing.from_store(replace(DATA, normalization="channel-mean"), fake_store())
+    )
+    assert first == "normalization: mean-image and channel-mean"
+    assert second == "mean: shape (24, 24, 3) and (3,)"
+
+
+def test_a_store_of_another_side_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"side 32, the run wants 24: type data\.side=32"):
+        Preprocessing.from_store(DATA, fake_store(side=32))
+    with pytest.raises(CommandError, match=r"data\.mean_position=centre"):
+        Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())
