@@ -42,8 +42,8 @@ class Preprocessing:
     """How the store's images were resized; only compared."""
     channels: Literal["RGB", "BGR"] = "RGB"
     """Order of the channels that the net wants."""
-    _buffers: BufferPool = field(default_factory=BufferPool, repr=False)
-    _central_means: dict[torch.device, Tensor] = field(default_factory=dict, repr=False)
+    _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
+    _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_store(cls, data: DataConfig, store: Store) -> Preprocessing:

@@ -41,16 +41,13 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
 
 
 def photos() -> torch.Tensor:
-    return torch.randint(
-        0, 256, (COUNT, SIDE, SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(4)
-    )
+    generator = torch.Generator().manual_seed(4)
+    return torch.randint(0, 256, (COUNT, SIDE, SIDE, 3), dtype=torch.uint8, generator=generator)
 
 
 def wanted_inputs(positions: Any, mean: Any, shifts: Any, divisor: Any) -> np.ndarray:
     rows = zip(photos().numpy(), positions, shifts, strict=True)
-    return np.stack(
-        [twin.training_input(image, place, CROP, mean, shift, divisor) for image, place, shift in rows]
-    )
+    return np.stack([twin.training_input(image, at, CROP, mean, shift, divisor) for image, at, shift in rows])
 
 
 def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
@@ -122,14 +119,8 @@ def test_ten_views_follow_each_other_and_lose_the_same_central_mean() -> None:
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized", "centre"])
 def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
-    data = replace(
-        DATA,
-        cropping=cropping,
-        color_noise="source",
-        color_jitter=0.4,
-        erasing=0.5,
-        normalization="mean-and-std",
-    )  # type: ignore[arg-type]
+    modern = replace(DATA, color_jitter=0.4, erasing=0.5, normalization="mean-and-std")
+    data = replace(modern, cropping=cropping, color_noise="source")  # type: ignore[arg-type]
     preprocessing = Preprocessing.from_store(data, fake_store())
     together = preprocessing.train_input(photos(), RANDOMNESS)
     assert together.dtype == torch.float32
