@@ -18,12 +18,13 @@ def read_square(split: Split, index: int, square: Pixels) -> None:
     DataError, naming the image, where the bytes are not what the header promises.
     """
     header = split.header
+    data = np.frombuffer(split.buffer(index), np.uint8)
     try:
         if header.encoding == "raw":
-            square.reshape(-1)[:] = np.frombuffer(split.buffer(index), np.uint8)
+            square.reshape(-1)[:] = data
         elif header.shape == "whole":
-            square[...] = _central(simplejpeg.decode_jpeg(split.buffer(index)), header.side)
-        elif simplejpeg.decode_jpeg(split.buffer(index), buffer=square).shape != square.shape:
+            square[...] = _central(simplejpeg.decode_jpeg(data), header.side)
+        elif simplejpeg.decode_jpeg(data, buffer=square).shape != square.shape:
             raise ValueError(f"it is not {header.side} x {header.side}")
     except ValueError as error:
         raise DataError(

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import simplejpeg
 import torch
@@ -34,7 +35,7 @@ class FakeSplit:
         return f"n{index:03}.JPEG"
 
     def buffer(self, index: int) -> memoryview:
-        return memoryview(self.stored[index])
+        return memoryview(pa.py_buffer(self.stored[index]))  # of signed bytes, as Arrow's views are
 
 
 def _jpeg(image: Any) -> bytes:
