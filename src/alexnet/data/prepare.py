@@ -77,6 +77,11 @@ class Settings:
             if not holds:
                 raise CommandError(message)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings that matter: raw images have neither quality nor subsampling."""
+        meaningless = {"quality": 0, "subsampling": ""} if self.encoding == "raw" else {}
+        return {**asdict(self), **meaningless}
+
 
 def prepare(
     source: Source,
@@ -113,7 +118,7 @@ def _plan(source: Source, settings: Settings) -> dict[str, Any]:
     for name, split in source.splits.items():
         facts.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
     facts.update(json.dumps([each.wnid for each in source.classes]).encode())
-    return {"version": VERSION, **asdict(settings), "source": source.form, "photos": facts.hexdigest()}
+    return {"version": VERSION, **settings.to_dict(), "source": source.form, "photos": facts.hexdigest()}
 
 
 def _begin(path: Path, plan: dict[str, Any]) -> None:
@@ -209,7 +214,7 @@ def _header(
     eigenvalues, eigenvectors = statistics.axes()
     return Header(
         version=VERSION,
-        **asdict(settings),
+        **settings.to_dict(),
         resampling=FILTER,
         source={"form": source.form, "photos": {name: len(split) for name, split in source.splits.items()}},
         plan=plan["photos"],

@@ -1,27 +1,25 @@
 """A photo to its stored size: shorter side N and the central N x N (paper, section 2), or Caffe's warp.
 
-The filter is Pillow's antialiased bicubic, computed by torch, several times faster; the two are compared in
-the tests. A photo that has the wanted size already is not touched.
+The filter is Pillow's antialiased bicubic, rows before columns, computed by torch, several times faster; the
+two are compared in the tests. A photo that has the wanted size already is not touched, and one so narrow that
+it would grow beyond all memory is an UnreadableImage.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-Pixels = npt.NDArray[np.uint8]
+from alexnet.data.decode import MAX_PIXELS, Pixels, UnreadableImage
 
 FILTER = "bicubic, antialiased"
 
 
 def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """(height, width) with the shorter one `side` pixels and the aspect kept to half a pixel."""
+    """(height, width) with the shorter one `side` pixels and the longer one round(longer * side / shorter)."""
     shorter = min(height, width)
-    return tuple(
-        side if edge == shorter else max(side, round(edge * side / shorter)) for edge in (height, width)
-    )  # type: ignore[return-value]
+    return round(height * side / shorter), round(width * side / shorter)
 
 
 def crop_offset(height: int, width: int, side: int) -> tuple[int, int]:
@@ -39,7 +37,7 @@ def to_square(photo: Pixels, side: int) -> Pixels:
     """(side, side, 3): shorter side to `side`, then the centre."""
     whole = to_whole(photo, side)
     top, left = crop_offset(whole.shape[0], whole.shape[1], side)
-    return whole[top : top + side, left : left + side]
+    return np.ascontiguousarray(whole[top : top + side, left : left + side])
 
 
 def warp(photo: Pixels, side: int) -> Pixels:
@@ -50,6 +48,8 @@ def warp(photo: Pixels, side: int) -> Pixels:
 def _resize(photo: Pixels, height: int, width: int) -> Pixels:
     if photo.shape[:2] == (height, width):
         return photo
+    if height * width > MAX_PIXELS:
+        raise UnreadableImage(f"{photo.shape[1]}x{photo.shape[0]} pixels would become {width}x{height}")
     # A view with the channels last in memory keeps torch on its uint8 path, which is what makes it fast.
     planes = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None]
     sized = functional.interpolate(planes, size=(height, width), mode="bicubic", antialias=True)

@@ -89,19 +89,20 @@ def _rows(
     for index in range(task.start, task.stop):
         example = split[index]
         try:
-            photo = decode(example.image, task.settings.exif)
             odd = oddities(example.image, example.key)
+            row = _row(example, task.settings, statistics)
         except UnreadableImage as error:
             note.unreadable[example.key] = str(error)
         else:
             if odd:
                 note.odd[example.key] = odd
             note.labels.append(example.label)
-            yield _row(example, photo, task.settings, statistics)
+            yield row
         count()
 
 
-def _row(example: Example, photo: Pixels, settings: Settings, statistics: ColorStatistics) -> Row:
+def _row(example: Example, settings: Settings, statistics: ColorStatistics) -> Row:
+    photo = decode(example.image, settings.exif)
     stored = resize(photo, settings)
     statistics.add(_centre(stored, settings.side))
     height, width = photo.shape[:2]

@@ -21,23 +21,21 @@ class ColorStatistics:
     """Sums over uint8 images (side, side, 3)."""
 
     count: int
-    image: npt.NDArray[np.uint64]
-    """(side, side, 3) sum at every pixel."""
+    image: npt.NDArray[np.uint32]
+    """(side, side, 3) sum at every pixel; has room for 16 million images."""
     products: npt.NDArray[np.int64]
     """(3, 3) sum over all pixels of the products of channels."""
 
     @classmethod
     def empty(cls, side: int) -> ColorStatistics:
         """Statistics of no image yet."""
-        return cls(0, np.zeros((side, side, 3), np.uint64), np.zeros((3, 3), np.int64))
+        return cls(0, np.zeros((side, side, 3), np.uint32), np.zeros((3, 3), np.int64))
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
         """Counts one image (side, side, 3) in."""
-        pixels = image.reshape(-1, 3).astype(np.float64)
         self.count += 1
         self.image += image
-        # Exact: products of a whole image stay below 2^53 up to 138 million pixels.
-        self.products += (pixels.T @ pixels).astype(np.int64)
+        self.products += channel_products(image)
 
     def merge(self, other: ColorStatistics) -> None:
         """Counts in all that `other` has counted."""
@@ -53,7 +51,7 @@ class ColorStatistics:
     @property
     def channel_mean(self) -> Floats:
         """(3,) mean of each channel, in 0..255."""
-        return self.image.sum((0, 1)) / self._pixels
+        return self.image.sum((0, 1), dtype=np.int64) / self._pixels
 
     @property
     def covariance(self) -> Floats:
@@ -85,3 +83,20 @@ class ColorStatistics:
     @property
     def _pixels(self) -> int:
         return max(self.count, 1) * self.image.shape[0] * self.image.shape[1]
+
+
+_ROWS, _PIXELS = 256, 8
+
+
+def channel_products(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """(3, 3) sum over the pixels of an image (height, width, 3) of the products of channels, exactly.
+
+    In float32, which is exact here since 256 products of 255 x 255 stay below 2^24, and with eight pixels to a
+    row, a shape that keeps the processor busy: of each (24, 24) product the diagonal's blocks are wanted.
+    """
+    chunk = _ROWS * _PIXELS * 3
+    values = np.zeros(-(-image.size // chunk) * chunk, np.float32)
+    values[: image.size] = image.reshape(-1)
+    rows = values.reshape(-1, _ROWS, _PIXELS * 3)
+    products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
+    return np.einsum("pipj->ij", products.reshape(_PIXELS, 3, _PIXELS, 3)).astype(np.int64)
