@@ -65,4 +65,4 @@ def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise CommandError(f"a photo must be uint8 (H, W, 3) in RGB, got {array.dtype} {array.shape}")
-    return cast(Pixels, np.ascontiguousarray(array))
+    return cast(Pixels, np.array(array, order="C"))

@@ -81,15 +81,15 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
 
 def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
     """DataError where the net was trained on images resized otherwise."""
-    mine = {"side": str(preprocessing.side), **preprocessing.resized}
-    found = {"side": str(store.side), **store.header.resized}
-    # A whole photo's centre is the square that would have been stored, so `shape` may differ.
-    apart = [f"{name} {found[name]} for {mine[name]}" for name in found if mine.get(name) != found[name]]
-    apart = [difference for difference in apart if not difference.startswith("shape ")]
+    header = store.header
+    # Not the shape: the centre of a whole photo is the square that would have been stored.
+    found = {"side": str(header.side), "resize": header.resize, "resampling": header.resampling}
+    wanted = {"side": str(preprocessing.side), **preprocessing.resized}
+    apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted.get(name)]
     if apart:
         raise DataError(
             f"{store.path} was prepared otherwise than the net's training images ({'; '.join(apart)}): "
-            f"prepare a store with --side {preprocessing.side} --resize {mine.get('resize', 'crop')}"
+            f"prepare a store with --side {preprocessing.side} --resize {wanted['resize']}"
         )
 
 

@@ -1,0 +1,139 @@
+"""A small store of odd-shaped photos, a tiny net, and run folders that hold it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from alexnet.config import DataConfig, ModelConfig, RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.models import model_file, registry
+from alexnet.models.model_file import Loaded
+from alexnet.runs.folder import RunFolder
+
+CLASSES, VAL_PER_CLASS, SIDE, CROP = 7, 3, 72, 64
+
+
+class Tiny(nn.Module):
+    """A net whose answers differ between photos, places and colours."""
+
+    layer_names = ("conv1", "fc2")
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 7, stride=4)
+        self.fc2 = nn.Linear(4 * 16, num_classes)
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        conv1 = torch.relu(self.conv1(images / 50))
+        return {"conv1": conv1, "fc2": self.fc2(nn.functional.adaptive_avg_pool2d(conv1, 4).flatten(1))}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.activations(images)["fc2"]
+
+
+def jpeg(seed: int, size: tuple[int, int] = (90, 80)) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`train/` and `val/` of class folders: VAL_PER_CLASS photos a class, one more in class 0."""
+    root = tmp_path_factory.mktemp("photos")
+    for seed in range(CLASSES):
+        for split, count in (("train", 2), ("val", VAL_PER_CLASS + (seed == 0))):
+            folder = root / split / f"n0000000{seed}"
+            folder.mkdir(parents=True)
+            for number in range(count):
+                size = (90 + 10 * number, 80 + 5 * seed)
+                (folder / f"{number}.JPEG").write_bytes(
+                    jpeg(1000 * seed + 10 * number + (split == "val"), size)
+                )
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Store]:
+    """Makes stores of the photos with other settings."""
+
+    def make(**settings) -> Store:
+        path = tmp_path_factory.mktemp("stores") / "store"
+        return prepare(open_source(photos), path, Settings(**{"side": SIDE, **settings}), workers=1)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def store(prepared) -> Store:
+    return prepared()
+
+
+def config(seed: int = 0, name: str = "tiny") -> RunConfig:
+    return RunConfig(
+        recipe="alexnet-2012",
+        data=DataConfig(side=SIDE, crop=CROP),
+        model=ModelConfig(name=name),
+        schedule=ScheduleConfig(epochs=3),
+        training=TrainingConfig(seed=seed),
+    )
+
+
+def make_net(store: Store, seed: int = 0) -> Loaded:
+    torch.manual_seed(seed)
+    settings = config(seed)
+    preprocessing = Preprocessing.from_store(settings.data, store)
+    return Loaded(Tiny(len(store.classes)).eval(), settings, store.classes, preprocessing, {})
+
+
+@pytest.fixture
+def net(store: Store) -> Loaded:
+    return make_net(store)
+
+
+@pytest.fixture
+def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFolder]:
+    """Makes run folders as training leaves them, with the tiny net in them."""
+    family = {"tiny": lambda model_config, num_classes, crop: Tiny(num_classes)}
+    monkeypatch.setattr(registry, "_FAMILIES", {**registry._FAMILIES, **family})
+
+    def make(name: str, seed: int = 0) -> RunFolder:
+        run = RunFolder.create(tmp_path / name, config(seed))
+        write_checkpoint(run, make_net(store, seed), "best")
+        return run
+
+    return make
+
+
+def write_checkpoint(run: RunFolder, net: Loaded, name: str) -> Path:
+    folder = run.checkpoints / f"made-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    link = run.checkpoints / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    path = folder / "weights.safetensors"
+    model_file.save(path, net.model, net.config, net.classes, net.preprocessing)
+    return path
+
+
+def shuffled(net: Loaded, order: list[int]) -> Loaded:
+    """The same net with its labels in another order."""
+    model = Tiny(len(order)).eval()
+    model.load_state_dict(net.model.state_dict())
+    with torch.no_grad():
+        model.fc2.weight.copy_(net.model.fc2.weight[order])
+        model.fc2.bias.copy_(net.model.fc2.bias[order])
+    return replace(net, model=model, classes=[net.classes[label] for label in order])

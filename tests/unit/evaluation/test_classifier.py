@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import alexnet
+from alexnet.data.decode import UnreadableImage
+from alexnet.errors import CommandError, DataError
+from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.predict import predict
+
+from .conftest import CLASSES, jpeg, make_net, write_checkpoint
+
+
+@pytest.fixture
+def classifier(net) -> Classifier:
+    return Classifier(net)
+
+
+def val_photos(photos: Path) -> list[Path]:
+    return sorted((photos / "val").rglob("*.JPEG"))
+
+
+def test_photos_are_seen_as_in_the_store(classifier, net, store, photos) -> None:
+    found = classifier.probabilities(val_photos(photos), views="ten")
+    np.testing.assert_allclose(found, predict(net, store, "val", "ten").probabilities, atol=0.02)
+    assert found.dtype == np.float32
+
+
+def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(jpeg(5))
+    with Image.open(path) as image:
+        array = np.asarray(image)
+        kinds = [str(path), path, image, array, torch.tensor(array), torch.tensor(array).permute(2, 0, 1)]
+        rows = classifier.probabilities(kinds)
+    assert rows.shape == (6, CLASSES)
+    for row in rows[1:]:
+        np.testing.assert_allclose(row, rows[0], atol=1e-6)
+    for one in (str(path), path, array, torch.tensor(array)):
+        np.testing.assert_allclose(classifier.probabilities(one), rows[:1], atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(np.stack([array] * 2)), rows[:2], atol=1e-6)
+
+
+def test_answers_are_named_and_sorted(classifier, photos) -> None:
+    files = val_photos(photos)[:3]
+    rows = classifier.probabilities(files, views="centre")
+    answers = classifier.classify(files, views="centre", top=4)
+    assert [len(each) for each in answers] == [4, 4, 4]
+    for row, answer in zip(rows, answers, strict=True):
+        assert [probability for _, _, probability in answer] == sorted(row.tolist(), reverse=True)[:4]
+        labels = [[each.wnid for each in classifier.classes].index(wnid) for wnid, _, _ in answer]
+        assert [row[label] for label in labels] == [probability for _, _, probability in answer]
+        assert all(
+            name == classifier.classes[label].name for label, (_, name, _) in zip(labels, answer, strict=True)
+        )
+    assert len(classifier.classify(files[0], top=100)[0]) == CLASSES
+
+
+def test_the_company_of_other_photos_does_not_matter(net, photos) -> None:
+    files = val_photos(photos)
+    together = Classifier(net).probabilities(files)
+    np.testing.assert_allclose(Classifier(net, squares_at_once=20).probabilities(files), together, atol=1e-5)
+    np.testing.assert_allclose(Classifier(net).probabilities(files[4]), together[4:5], atol=1e-5)
+
+
+def test_photos_are_turned_upright(classifier) -> None:
+    upright = Image.open(io.BytesIO(jpeg(3, (90, 60))))
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    turned.save(file, "PNG", exif=exif)
+    with Image.open(file) as image:
+        np.testing.assert_allclose(
+            classifier.probabilities(image), classifier.probabilities(upright), atol=1e-6
+        )
+
+
+def test_features_are_a_layers_activations_at_the_centre(classifier, photos) -> None:
+    files = val_photos(photos)[:5]
+    features = classifier.features(files, layer="fc2")
+    assert features.shape == (5, CLASSES)
+    odds = np.exp(features) / np.exp(features).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(odds, classifier.probabilities(files, views="centre"), atol=1e-5)
+    assert classifier.features(files, layer="conv1").shape == (5, 4 * 15 * 15)
+    with pytest.raises(CommandError, match="conv1, fc2"):
+        classifier.features(files, layer="fc7")
+
+
+def test_no_photos_give_no_rows(classifier) -> None:
+    assert classifier.probabilities([]).shape == (0, CLASSES)
+    assert classifier.classify([]) == []
+
+
+def test_what_is_no_photo_is_refused(classifier, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no photo")
+    with pytest.raises(UnreadableImage):
+        classifier.classify(tmp_path / "text.jpg")
+    with pytest.raises(CommandError, match=r"absent\.jpg"):
+        classifier.classify([tmp_path / "absent.jpg"])
+    for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), torch.zeros(3, 9, 9)):
+        with pytest.raises(CommandError, match="uint8"):
+            classifier.classify([wrong])
+    with pytest.raises(CommandError, match="at least 1"):
+        classifier.classify([], top=0)
+
+
+def test_load_takes_a_run_folder_or_its_weights(make_run, photos) -> None:
+    run = make_run("run")
+    files = val_photos(photos)
+    from_run, from_file = (
+        alexnet.load(path, device="cpu")
+        for path in (str(run.path), run.checkpoints / "best" / "weights.safetensors")
+    )
+    np.testing.assert_array_equal(from_run.probabilities(files), from_file.probabilities(files))
+    assert from_run.config == run.config()
+    assert from_run.preprocessing.crop == 64
+    assert not from_run.model.training
+
+
+def test_load_prefers_the_best_checkpoint_and_is_content_with_the_last(make_run, store, photos) -> None:
+    run = make_run("run")
+    best = alexnet.load(run.path).probabilities(val_photos(photos))
+    write_checkpoint(run, make_net(store, seed=9), "last")
+    np.testing.assert_array_equal(alexnet.load(run.path).probabilities(val_photos(photos)), best)
+    (run.checkpoints / "best").unlink()
+    assert not np.array_equal(alexnet.load(run.path).probabilities(val_photos(photos)), best)
+
+
+def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no run folder or model file at"):
+        alexnet.load(tmp_path / "absent")
+    (tmp_path / "untrained").mkdir()
+    with pytest.raises(CommandError, match="train it first"):
+        alexnet.load(tmp_path / "untrained")
+    (tmp_path / "pickle.pt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match="pickle"):
+        alexnet.load(tmp_path / "pickle.pt")

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import alexnet
+from alexnet.cli.main import main
+
+from .conftest import jpeg
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos in folders, with clutter that is none."""
+    for place in ("a.jpg", "inner/b.JPEG", "inner/deeper/c.png", ".hidden/d.jpg", "notes.txt"):
+        path = tmp_path / "photos" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(len(place)))
+    return tmp_path / "photos"
+
+
+def classify(capsys, *words) -> tuple[int, str, str]:
+    code = main(["classify", "--device", "cpu", *map(str, words)])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_json_is_what_the_classifier_says(make_run, folder, capsys) -> None:
+    run = make_run("run")
+    code, out, _ = classify(
+        capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "centre"
+    )
+    assert code == 0
+    (answer,) = alexnet.load(run.path).classify([folder / "a.jpg"], views="centre", top=2)
+    classes = [{"wnid": wnid, "name": name, "probability": pytest.approx(p)} for wnid, name, p in answer]
+    assert json.loads(out) == [{"image": str(folder / "a.jpg"), "classes": classes}]
+
+
+def test_folders_are_searched_for_photos(make_run, folder, capsys) -> None:
+    code, out, _ = classify(capsys, folder, "--model", make_run("run").path, "--json")
+    assert code == 0
+    names = [Path(result["image"]).name for result in json.loads(out)]
+    assert names == ["a.jpg", "b.JPEG", "c.png"]
+
+
+def test_text_names_each_photo_and_its_classes(make_run, folder, capsys) -> None:
+    code, out, _ = classify(capsys, folder, "--model", make_run("run").path, "--top", 3)
+    assert code == 0
+    lines = out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == lines[::4]
+    assert all("%" in line for line in lines[1:4])
+
+
+def test_standard_input_is_one_photo(make_run, folder, capsys, monkeypatch) -> None:
+    run = make_run("run")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((folder / "a.jpg").read_bytes())))
+    code, out, _ = classify(capsys, "-", "--model", run.path, "--json")
+    assert code == 0
+    _, wanted, _ = classify(capsys, folder / "a.jpg", "--model", run.path, "--json")
+    (found,), (same,) = json.loads(out), json.loads(wanted)
+    assert found["image"] == "-"
+    assert found["classes"] == same["classes"]
+
+
+def test_unreadable_photos_are_named_and_counted_and_the_rest_is_done(make_run, folder, capsys) -> None:
+    for place, contents in (("bad.jpg", b"no photo"), ("inner/empty.png", b""), ("cut.jpg", jpeg(1)[:200])):
+        (folder / place).write_bytes(contents)
+    run = make_run("run").path
+    code, out, err = classify(capsys, folder, "--model", run, "--json")
+    assert code == 3
+    by_name = {Path(result["image"]).name: result for result in json.loads(out)}
+    assert {name for name, result in by_name.items() if "error" in result} == {
+        "bad.jpg",
+        "empty.png",
+        "cut.jpg",
+    }
+    assert all(len(by_name[name]["classes"]) == 5 for name in ("a.jpg", "b.JPEG", "c.png"))
+    assert "3 of 6 photos" in err
+    assert "bad.jpg" in err
+    code, out, _ = classify(capsys, folder, "--model", run)
+    assert code == 3
+    assert out.count("unreadable:") == 3
+
+
+def test_many_photos_in_many_batches_keep_their_answers(make_run, tmp_path, capsys) -> None:
+    run = make_run("run")
+    for number in range(60):
+        contents = b"broken" if number % 7 == 3 else jpeg(number)
+        (tmp_path / f"{number:03}.jpg").write_bytes(contents)
+    code, out, _ = classify(capsys, tmp_path, "--model", run.path, "--json", "--views", "centre", "--top", 1)
+    assert code == 3
+    loaded = alexnet.load(run.path)
+    for number, result in enumerate(r for r in json.loads(out) if Path(r["image"]).parent == tmp_path):
+        if number % 7 == 3:
+            assert "error" in result
+        else:
+            (answer,) = loaded.classify(result["image"], views="centre", top=1)
+            assert result["classes"][0]["wnid"] == answer[0][0]
+            np.testing.assert_allclose(result["classes"][0]["probability"], answer[0][2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["absent.jpg"], "absent.jpg"), (["empty"], "no photos"), ([], "IMAGE")]
+)
+def test_nothing_to_classify_is_a_wrong_command(
+    make_run, tmp_path, monkeypatch, capsys, words, named
+) -> None:
+    (tmp_path / "empty").mkdir()
+    run = make_run("run").path
+    monkeypatch.chdir(tmp_path)
+    code, _, err = classify(capsys, *words, "--model", run)
+    assert code == 2
+    assert named in err

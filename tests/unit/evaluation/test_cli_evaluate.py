@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexnet.cli.main import main
+from alexnet.evaluation import ensemble, metrics, tested
+from alexnet.runs import predictions
+
+from .conftest import CLASSES, VAL_PER_CLASS, make_net, write_checkpoint
+
+IMAGES = CLASSES * VAL_PER_CLASS + 1
+
+
+def evaluate(capsys, store, *words) -> tuple[int, str, str]:
+    code = main(["evaluate", "--store", str(store.path), "--device", "cpu", *map(str, words)])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
+    make_run, store, tmp_path, capsys
+) -> None:
+    run = make_run("run")
+    code, out, _ = evaluate(capsys, store, run.path, "--json", "--out", tmp_path / "new" / "out.json")
+    assert code == 0
+    printed = json.loads(out)
+    assert json.loads((tmp_path / "new" / "out.json").read_text()) == printed
+    assert json.loads((run.path / "evaluation.json").read_text()) == [printed]
+    assert (printed["split"], printed["views"], printed["images"]) == ("val", "ten", IMAGES)
+    saved = predictions.load(predictions.path_of(run.path, "val", "ten"))
+    assert printed["top1_error"] == np.mean(saved.probabilities.argmax(axis=1) != saved.labels)
+    assert printed["top1_interval"][0] < printed["top1_error"] < printed["top1_interval"][1]
+    assert printed["runs"] == [
+        {"run": "run", "recipe": "alexnet-2012", "epochs": 3, "seed": 0, "checkpoint": "best"}
+    ]
+
+
+def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) -> None:
+    run = make_run("run")
+    for words in (["--views", "ten"], ["--views", "centre"], ["--views", "ten"], ["--split", "train"]):
+        assert evaluate(capsys, store, run.path, *words)[0] == 0
+    entries = json.loads((run.path / "evaluation.json").read_text())
+    assert [(each["split"], each["views"]) for each in entries] == [
+        ("val", "centre"),
+        ("val", "ten"),
+        ("train", "ten"),
+    ]
+
+
+def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, store, tmp_path, capsys) -> None:
+    runs = [make_run(f"run-{seed}", seed) for seed in range(3)]
+    code, out, _ = evaluate(capsys, store, *(run.path for run in runs), "--json")
+    assert code == 0
+    printed = json.loads(out)
+    members = [predictions.load(predictions.path_of(run.path, "val", "ten")) for run in runs]
+    wanted = metrics.evaluate(ensemble.mean(members)).to_dict()
+    assert {name: printed[name] for name in wanted} == json.loads(json.dumps(wanted))
+    assert [member["runs"][0]["run"] for member in printed["members"]] == ["run-0", "run-1", "run-2"]
+    assert [run["seed"] for run in printed["runs"]] == [0, 1, 2]
+    for run, member in zip(runs, printed["members"], strict=True):
+        assert json.loads((run.path / "evaluation.json").read_text()) == [member]
+
+
+def test_fresh_predictions_are_used_again_and_stale_ones_are_not(
+    make_run, store, capsys, monkeypatch
+) -> None:
+    run = make_run("run")
+    evaluate(capsys, store, run.path)
+    calls: list[str] = []
+    predict = tested.predict
+    monkeypatch.setattr(tested, "predict", lambda *words: calls.append("predicted") or predict(*words))
+    evaluate(capsys, store, run.path)
+    assert not calls
+    write_checkpoint(run, make_net(store, seed=5), "last")
+    evaluate(capsys, store, run.path)
+    assert not calls
+    evaluate(capsys, store, run.path, "--checkpoint", "last")
+    assert len(calls) == 1
+    predictions.path_of(run.path, "val", "ten").write_bytes(b"broken")
+    evaluate(capsys, store, run.path)
+    assert len(calls) == 2
+
+
+def test_text_shows_errors_classes_and_confusions(make_run, store, capsys) -> None:
+    runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
+    code, out, err = evaluate(capsys, store, *runs, "--views", "centre")
+    assert code == 0
+    assert "mean of 2 runs" in out
+    assert out.count("centre") == 3
+    assert all(f"n0000000{label}" in out for label in range(CLASSES))
+    assert "Most frequent confusions" in out
+    assert "cpu" in err
+
+
+def test_with_json_standard_output_holds_nothing_else(make_run, store, capsys) -> None:
+    _, out, err = evaluate(capsys, store, make_run("run").path, "--json")
+    json.loads(out)
+    assert not err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["--views", "eleven"], 2, "centre, ten"),
+        (["--split", "test"], 2, "train, val"),
+        (["--checkpoint", "first"], 2, "best or last"),
+        (["--checkpoint", "last"], 2, "last"),
+        (["--device", "tpu"], 2, "tpu"),
+    ],
+)
+def test_wrong_commands_are_one_line(make_run, store, capsys, words, code, named) -> None:
+    run = make_run("run")
+    found, _, err = evaluate(capsys, store, run.path, *words)
+    lines = [line for line in err.splitlines() if line.startswith("alexnet:")]
+    assert found == code
+    assert len(lines) == 1
+    assert named in lines[0]
+    assert not (run.path / "evaluation.json").exists()
+
+
+def test_a_folder_that_is_no_run_and_a_store_that_is_none(make_run, store, tmp_path: Path, capsys) -> None:
+    assert evaluate(capsys, store, tmp_path)[0] == 2
+    assert main(["evaluate", str(make_run("run").path), "--store", str(tmp_path)]) == 3
+    assert "not a store" in capsys.readouterr().err
+
+
+def test_a_broken_record_of_earlier_evaluations_is_one_line(make_run, store, capsys) -> None:
+    run = make_run("run")
+    (run.path / "evaluation.json").write_text("[{")
+    code, _, err = evaluate(capsys, store, run.path)
+    assert code == 3
+    assert "evaluation.json is not JSON" in err

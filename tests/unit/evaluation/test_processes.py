@@ -1,0 +1,77 @@
+"""`alexnet evaluate` as torchrun starts it: real processes, real AlexNet."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.models.model_file import Loaded
+from alexnet.models.registry import build
+from alexnet.runs import predictions
+from alexnet.runs.folder import RunFolder
+
+from .conftest import CLASSES, CROP, VAL_PER_CLASS, config, write_checkpoint
+
+
+@pytest.fixture
+def run(store, tmp_path: Path) -> Iterator[RunFolder]:
+    torch.manual_seed(0)
+    settings = config(name="alexnet")
+    model = build(settings.model, CLASSES, CROP)
+    made = RunFolder.create(tmp_path / "run", settings)
+    preprocessing = Preprocessing.from_store(settings.data, store)
+    write_checkpoint(made, Loaded(model, settings, store.classes, preprocessing, {}), "best")
+    yield made
+    shutil.rmtree(made.checkpoints)  # large
+
+
+def start(rank: int, world_size: int, port: int, words: list[str]) -> subprocess.Popen[str]:
+    environment = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": world_size,
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": 1,
+    }
+    command = [sys.executable, "-W", "error", "-m", "alexnet", "evaluate", *words]
+    variables = os.environ | {name: str(value) for name, value in environment.items()}
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_one_two_and_three_processes_give_the_same_digits(run: RunFolder, store) -> None:
+    words = [str(run.path), "--store", str(store.path), "--views", "ten", "--batch", "40", "--json"]
+    saved = predictions.path_of(run.path, "val", "ten")
+    rows: list[np.ndarray] = []
+    printed: list[dict] = []
+    for world_size in (1, 2, 3):
+        saved.unlink(missing_ok=True)
+        port = free_port()
+        processes = [start(rank, world_size, port, words) for rank in range(world_size)]
+        outputs = [process.communicate() for process in processes]
+        assert [process.returncode for process in processes] == [0] * world_size, outputs
+        assert [out for out, _ in outputs[1:]] == [""] * (world_size - 1)
+        printed.append(json.loads(outputs[0][0]))
+        rows.append(predictions.load(saved).probabilities)
+    assert printed[0]["images"] == CLASSES * VAL_PER_CLASS + 1
+    assert printed[1] == printed[0] == printed[2]
+    np.testing.assert_array_equal(rows[1], rows[0])
+    np.testing.assert_array_equal(rows[2], rows[0])
