@@ -17,7 +17,7 @@ FILTER = "bicubic, antialiased"
 
 
 def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """(height, width) with the shorter one `side` pixels and the longer one round(longer * side / shorter)."""
+    """(height, width) with the shorter one `side` pixels, the longer one round(longer * side / shorter)."""
     shorter = min(height, width)
     return round(height * side / shorter), round(width * side / shorter)
 

@@ -87,7 +87,7 @@ class Shard:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is damaged ({error}): delete its store and prepare it again") from None
         self._table = pa.Table.from_batches(batches, SCHEMA)
-        self._bytes = memoryview(self._data)
+        self._bytes = memoryview(self._data).cast("B")
         self.labels = self._column("label")
         """(count,) int32"""
         spans = [_spans(batch.column(0), self._data.address) for batch in batches]

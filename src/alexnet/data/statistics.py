@@ -91,8 +91,8 @@ _ROWS, _PIXELS = 256, 8
 def channel_products(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """(3, 3) sum over the pixels of an image (height, width, 3) of the products of channels, exactly.
 
-    In float32, which is exact here since 256 products of 255 x 255 stay below 2^24, and with eight pixels to a
-    row, a shape that keeps the processor busy: of each (24, 24) product the diagonal's blocks are wanted.
+    In float32, which is exact here since 256 products of 255 x 255 stay below 2^24, and with eight pixels to
+    a row, a shape that keeps the processor busy: of each (24, 24) product the diagonal's blocks are wanted.
     """
     chunk = _ROWS * _PIXELS * 3
     values = np.zeros(-(-image.size // chunk) * chunk, np.float32)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.data.store_makers import make_store, row
+
+from alexnet.data.header import read_header, write_header
+from alexnet.data.shard import BATCH_RECORDS, Shard, write_shard
+from alexnet.data.sources import Box
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, DataError
+
+BOXES = (Box(2, 0.0, 0.25, 0.5, 1.0), Box(0, 0.125, 0.0, 1.0, 0.75))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [row(number) for number in range(11)]
+    rows[9] = replace(rows[9], boxes=BOXES)
+    return make_store(tmp_path / "store", {"train": rows, "val": [row(20), row(21)]})
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_every_record_is_what_was_written(folder: Path, mapped: bool) -> None:
+    split = Store.open(folder, mapped=mapped).split("train")
+    assert len(split) == 11
+    for index in range(11):
+        assert bytes(split.buffer(index)) == bytes([index]) * 12
+        assert (split.key(index), split.size(index)) == (f"photo-{index}", (100 + index, 50))
+        assert split.boxes(index) == (BOXES if index == 9 else ())
+        record = split[index]
+        assert (bytes(record.image), record.label, record.key) == (
+            bytes([index]) * 12,
+            index % 3,
+            f"photo-{index}",
+        )
+        assert (record.width, record.height, record.boxes) == (100 + index, 50, split.boxes(index))
+    assert split.labels.dtype == np.int32
+    assert split.labels.tolist() == [index % 3 for index in range(11)]
+    assert split.keys() == [f"photo-{index}" for index in range(11)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=200), max_size=2 * BATCH_RECORDS + 3), st.data())
+def test_images_of_any_length_are_found_at_their_places(
+    tmp_path_factory: pytest.TempPathFactory, images: list[bytes], data: st.DataObject
+) -> None:
+    """Over several record batches, in any order."""
+    path = tmp_path_factory.mktemp("shard") / "a.arrow"
+    write_shard(path, [row(number, image=image) for number, image in enumerate(images)])
+    shard = Shard(path)
+    assert len(shard.labels) == len(images)
+    for index in data.draw(st.permutations(range(len(images))))[:20]:
+        assert bytes(shard.buffer(index)) == images[index] == bytes(shard.read(index))
+
+
+def test_a_store_counts_and_indexes_its_training_images(folder: Path) -> None:
+    store = Store.open(folder)
+    assert (len(store), store[3].key, store[-1].key) == (11, "photo-3", "photo-10")
+    assert [each.wnid for each in store.classes] == ["n00000000", "n00000001", "n00000002"]
+    assert store.mean_image().shape == (2, 2, 3)
+    assert store.channel_mean.tolist() == [1, 2, 3]
+    with pytest.raises(IndexError):
+        store[11]
+
+
+def test_raw_pixels_are_copied_into_an_array(folder: Path) -> None:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    Store.open(folder).split("val").read_into(1, pixels)
+    assert (pixels == 21).all()
+
+
+def test_mapped_images_are_views_of_the_file_that_hold_no_descriptor(folder: Path) -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    split = Store.open(folder, mapped=True).split("train")
+    views = [np.frombuffer(split.buffer(index), np.uint8) for index in range(11)]
+    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert not any(view.flags.owndata or view.flags.writeable for view in views)
+    # Records of one shard lie in one mapping, in order; a copy would be elsewhere.
+    addresses = [view.__array_interface__["data"][0] for view in views[:4]]
+    assert np.diff(addresses).tolist() == [12, 12, 12]
+
+
+def test_opening_makes_no_object_per_record(tmp_path: Path) -> None:
+    """Twenty times the images: the same memory, but for eight bytes twice and a label each once in use."""
+
+    def bytes_of_opening(count: int) -> tuple[int, int]:
+        rows = [row(number, side=1) for number in range(count)]
+        folder = make_store(tmp_path / str(count), {"train": rows}, side=1, shard_records=count)
+        tracemalloc.start()
+        split = Store.open(folder).split("train")
+        opened = tracemalloc.get_traced_memory()[0]
+        _ = split.labels, split.buffer(0)
+        used = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return opened, used
+
+    small, large = bytes_of_opening(500), bytes_of_opening(10_000)
+    assert large[0] < small[0] + 2_000
+    assert large[1] < small[1] + 9_500 * 40
+
+
+def test_shards_open_in_other_programs(folder: Path) -> None:
+    table = pa.ipc.open_file(str(folder / "train-00002.arrow")).read_all()
+    assert table.column_names == ["image", "label", "key", "width", "height", "boxes"]
+    assert table.to_pylist()[1]["boxes"] == [box._asdict() for box in BOXES]
+
+
+def test_an_unknown_split_names_those_there_are(folder: Path) -> None:
+    with pytest.raises(CommandError, match="no split 'test': use one of train, val"):
+        Store.open(folder).split("test")
+
+
+def test_the_digest_is_of_the_contents(folder: Path, tmp_path: Path) -> None:
+    same = make_store(tmp_path / "same", {"val": [row(20), row(21)], "train": [row(0)]})
+    other = make_store(tmp_path / "other", {"val": [row(20), row(22)], "train": [row(0)]})
+    again = make_store(tmp_path / "again", {"train": [row(0)], "val": [row(20), row(21)]})
+    assert Store.open(same).digest == Store.open(again).digest != Store.open(other).digest
+
+
+def cut_a_shard(folder: Path) -> None:
+    path = folder / "train-00001.arrow"
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def lose_a_shard(folder: Path) -> None:
+    (folder / "val-00000.arrow").unlink()
+
+
+def lose_the_mean(folder: Path) -> None:
+    (folder / "mean_image.npy").unlink()
+
+
+def lose_the_header(folder: Path) -> None:
+    (folder / "header.json").unlink()
+
+
+def cut_the_header(folder: Path) -> None:
+    path = folder / "header.json"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def drop_a_field(folder: Path) -> None:
+    values = json.loads((folder / "header.json").read_text())
+    del values["classes"]
+    (folder / "header.json").write_text(json.dumps(values))
+
+
+def lose_everything(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            cut_a_shard,
+            r"train-00001.arrow is damaged \(\d+ bytes, the header says \d+\): delete .*store and run",
+        ),
+        (lose_a_shard, r"val-00000.arrow is damaged \(it is missing\)"),
+        (lose_the_mean, r"mean_image.npy is damaged \(it is missing\)"),
+        (
+            lose_the_header,
+            r"is not a store \(an unfinished or foreign folder\): make it with `alexnet prepare",
+        ),
+        (lose_everything, r"is not a store \(no such folder\)"),
+        (cut_the_header, r"header.json is damaged"),
+        (drop_a_field, r"header.json is damaged .*classes"),
+    ],
+)
+def test_damage_is_one_line_with_what_to_do(
+    folder: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(folder)
+    with pytest.raises(DataError, match=message) as error:
+        Store.open(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_newer_version_is_refused_by_name(folder: Path) -> None:
+    header = folder / "header.json"
+    header.write_text(json.dumps({"version": 99, "unheard": "of"}))
+    with pytest.raises(DataError, match="has version 99, this alexnet reads up to 1: upgrade"):
+        Store.open(folder)
+
+
+def test_a_changed_byte_is_found_by_verify_only(folder: Path) -> None:
+    path = folder / "train-00000.arrow"
+    contents = bytearray(path.read_bytes())
+    where = contents.index(bytes([2]) * 12)
+    contents[where] ^= 1
+    path.write_bytes(contents)
+    Store.open(folder)
+    with pytest.raises(DataError, match=r"train-00000.arrow is damaged \(its hash is not the header's\)"):
+        Store.open(folder, verify=True)
+
+
+def test_a_shard_of_the_right_size_that_is_no_arrow_is_refused_when_read(folder: Path) -> None:
+    path = folder / "train-00000.arrow"
+    path.write_bytes(bytes(path.stat().st_size))
+    split = Store.open(folder).split("train")
+    with pytest.raises(DataError, match=r"train-00000.arrow is damaged"):
+        split.buffer(0)
+
+
+def test_a_header_is_read_as_it_was_written(folder: Path) -> None:
+    header = read_header(folder)
+    write_header(folder, header)
+    assert read_header(folder) == header
+    assert [path.name for path in folder.glob("*.part")] == []
