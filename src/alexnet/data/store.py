@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import Class
-from alexnet.data.header import Header, ShardEntry, SplitEntry, read_header
+from alexnet.data.header import Header, ShardEntry, read_header
 from alexnet.data.shard import Shard
 from alexnet.data.sources.contract import Box
 from alexnet.errors import CommandError, DataError
@@ -47,8 +47,11 @@ class Record:
 class Split:
     """One split of a store, such as `train`."""
 
-    def __init__(self, folder: Path, name: str, entry: SplitEntry, mapped: bool) -> None:
+    def __init__(self, folder: Path, name: str, header: Header, mapped: bool) -> None:
         self.name = name
+        self.header = header
+        """Of the whole store."""
+        entry = header.splits[name]
         self.mapped = mapped
         """Whether `buffer` gives views of the mapped file, or bytes read from it."""
         self._paths = [folder / shard.file for shard in entry.shards]
@@ -121,7 +124,7 @@ class Store:
     def __init__(self, path: Path, header: Header, mapped: bool) -> None:
         self.path = path
         self.header = header
-        self._splits = {name: Split(path, name, entry, mapped) for name, entry in header.splits.items()}
+        self._splits = {name: Split(path, name, header, mapped) for name in header.splits}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
