@@ -20,6 +20,7 @@ from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.models import model_file
 from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.weights import find_weights
 
@@ -90,10 +91,12 @@ def write_json(path: Path, document: Any) -> None:
 
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
     config = run.config()
+    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     return {
         "run": run.path.resolve().name,
         "recipe": config.recipe,
-        "epochs": config.schedule.epochs,
+        # Those done: a run may have been stopped, or ended by its schedule.
+        "epochs": log[-1]["epoch"] if log else config.schedule.epochs,
         "seed": config.training.seed,
         "checkpoint": find_weights(run.path, checkpoint).parent.name,
     }

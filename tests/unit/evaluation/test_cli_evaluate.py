@@ -39,6 +39,13 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
     ]
 
 
+def test_the_epochs_that_were_done_are_what_counts(make_run, store, capsys) -> None:
+    run = make_run("run")
+    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')
+    _, out, _ = evaluate(capsys, store, run.path, "--json")
+    assert json.loads(out)["runs"][0]["epochs"] == 2
+
+
 def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) -> None:
     run = make_run("run")
     for words in (["--views", "ten"], ["--views", "centre"], ["--views", "ten"], ["--split", "train"]):

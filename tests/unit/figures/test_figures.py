@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from alexnet.figures.curves import draw_curves
 from alexnet.figures.filters import draw_filters
 from alexnet.figures.predictions import draw_predictions
 from alexnet.figures.save import save
@@ -54,6 +55,40 @@ def test_each_photo_stands_over_its_name_and_its_answers() -> None:
     )
     assert first_photo[1] == second_photo[0] != third_photo[0] == third_photo[1]
     assert [bar.get_width() for bar in bars[0]] == [0.5, 0.25]
+
+
+def records(steps_per_epoch: int, scale: float) -> list[dict]:
+    """A log of three epochs with two lines an epoch and a drop of the learning rate in the second."""
+    lines: list[dict] = [{"event": "start", "step": 0, "epoch": 0}]
+    for half in range(1, 7):
+        step = half * steps_per_epoch // 2
+        epoch = step // steps_per_epoch
+        lines.append({"event": "train", "step": step, "epoch": epoch, "loss": scale / half})
+        if half % 2 == 0:
+            lines.append(
+                {"event": "validation", "step": step, "epoch": epoch, "top1_error": scale / (9 * half)}
+            )
+    lines.append({"event": "learning-rate", "step": steps_per_epoch, "epoch": 1, "learning_rate": 0.001})
+    return lines
+
+
+def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
+    figure = draw_curves({"small": records(20, 2.0), "large": records(10, 1.0)})
+    loss, error = figure.axes
+    for axes, epochs in ((loss, [0.5, 1, 1.5, 2, 2.5, 3]), (error, [1, 2, 3])):
+        named = {line.get_label(): line for line in axes.lines if not str(line.get_label()).startswith("_")}
+        assert list(named) == ["small", "large"]
+        assert all(list(line.get_xdata()) == epochs for line in named.values())
+        assert len({(line.get_color(), line.get_linestyle()) for line in named.values()}) == 2
+    assert list(error.lines[0].get_ydata()) == [1 / 9, 1 / 18, 1 / 27]
+    uprights = [line for line in loss.lines if line.get_linestyle() == ":"]
+    assert [list(line.get_xdata()) for line in uprights] == [[1, 1], [1, 1]]
+    assert error.yaxis.get_major_formatter()(0.25, 0).startswith("25")
+
+
+def test_a_run_without_a_finished_epoch_can_be_drawn(tmp_path: Path) -> None:
+    started = [record for record in records(20, 2.0) if record["step"] <= 10]
+    assert save(draw_curves({"started": started, "empty": []}), tmp_path / "curves.png").stat().st_size
 
 
 def test_the_same_figure_is_the_same_png_to_the_byte(tmp_path: Path) -> None:

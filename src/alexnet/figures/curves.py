@@ -1,0 +1,66 @@
+"""How training went: loss and validation error over epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from alexnet.figures.save import COLORS
+
+Records = Sequence[Mapping[str, Any]]
+"""The lines of a `metrics.jsonl`."""
+
+_STYLES = ("-", "--", "-.")
+
+
+def draw_curves(runs: Mapping[str, Records]) -> Figure:
+    """Training loss (left) and top-1 validation error (right) of runs by name, over epochs.
+
+    Dotted uprights in a run's colour are changes of its learning rate: drops, and ends of warm-up.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for place, (name, records) in enumerate(runs.items()):
+        look = {"color": COLORS[place % len(COLORS)], "linestyle": _STYLES[place % len(_STYLES)]}
+        steps = _steps_per_epoch(records)
+        left.plot(*_curve(records, "train", "loss", steps), linewidth=1.2, label=name, **look)
+        right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
+        _mark_rates(records, steps, (left, right), look["color"])
+    _name_axes(left, "Training loss", "cross-entropy (nats)")
+    _name_axes(right, "Validation error", "top-1 error, one view")
+    right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    right.legend(frameon=False)
+    return figure
+
+
+def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list[float], list[float]]:
+    """Epochs and values of one kind of line."""
+    lines = [record for record in records if record["event"] == event]
+    return [record["step"] / steps for record in lines], [record[value] for record in lines]
+
+
+def _steps_per_epoch(records: Records) -> float:
+    """Updates in an epoch, from the last line that was written at the end of one."""
+    ends = [record for record in records if record["event"] == "validation" and record["epoch"]]
+    return ends[-1]["step"] / ends[-1]["epoch"] if ends else 1.0
+
+
+def _mark_rates(records: Records, steps: float, panels: Sequence[Axes], color: str) -> None:
+    for epoch in _curve(records, "learning-rate", "learning_rate", steps)[0]:
+        for axes in panels:
+            axes.axvline(epoch, color=color, linestyle=":", linewidth=0.9, alpha=0.7)
+
+
+def _name_axes(axes: Axes, title: str, vertical: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("epochs (dotted: the learning rate changed)")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(vertical)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
