@@ -208,6 +208,10 @@ def validate(config: RunConfig) -> RunConfig:
         (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
         (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
         (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
+        (
+            not config.optimizer.nesterov or config.optimizer.name == "sgd",
+            "optimizer.nesterov goes with optimizer.name=sgd only",
+        ),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
         (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),

@@ -7,7 +7,7 @@ by all processes alike, in the same order.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TypeVar, cast
@@ -80,11 +80,23 @@ def any_across(flag: bool) -> bool:
 
 def broadcast_object(obj: Object) -> Object:
     """The main process's object, in all of them."""
+    return from_main(lambda: obj)
+
+
+def from_main(make: Callable[[], Object]) -> Object:
+    """What `make` returns in the main process, in all of them; it is called there only."""
     if not _joined():
-        return obj
-    holder = [obj]
+        return make()
+    holder = [make() if is_main() else None]
     dist.broadcast_object_list(holder, src=0)
-    return holder[0]
+    return cast(Object, holder[0])
+
+
+def copy_from_main(tensors: Iterable[torch.Tensor]) -> None:
+    """Overwrites the tensors with those of the main process."""
+    if _joined():
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
 
 
 def gather_objects(obj: Object) -> list[Object]:
@@ -94,11 +106,6 @@ def gather_objects(obj: Object) -> list[Object]:
     objects: list[Object | None] = [None] * world_size()
     dist.all_gather_object(objects, obj)
     return cast("list[Object]", objects)
-
-
-def share(total: int) -> tuple[int, int]:
-    """(start, stop) of this process's part of `total` things in order; parts differ by at most one."""
-    return total * rank() // world_size(), total * (rank() + 1) // world_size()
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:

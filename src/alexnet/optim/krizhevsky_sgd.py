@@ -97,5 +97,5 @@ def _in_one_pass(
         nesterov=False,
         maximize=False,
         is_first_step=False,
-        grad_scale=torch.tensor(-1.0 / learning_rate, device=weights[0].device),
+        grad_scale=torch.full((), -1.0 / learning_rate, device=weights[0].device),
     )

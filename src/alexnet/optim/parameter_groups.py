@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -32,10 +32,8 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser over the model's groups; CommandError where the settings do not fit together."""
+    """The optimiser over the model's groups; CommandError where `layer_factors` names no layer."""
     groups = parameter_groups(model, config)
-    if config.nesterov and config.name != "sgd":
-        raise CommandError(f"optimizer.nesterov goes with optimizer.name=sgd, not with {config.name}")
     match config.name:
         case "krizhevsky-sgd":
             return KrizhevskySGD(groups, momentum=config.momentum)
@@ -59,7 +57,7 @@ def set_learning_rates(
         group["lr"] = base * group["factor"] * layer_factors.get(group["layer"], 1.0)
 
 
-def check_layers(wanted: Iterator[str], present: list[str]) -> None:
+def check_layers(wanted: Iterable[str], present: list[str]) -> None:
     """Returns if every wanted layer is there; else CommandError with the nearest one."""
     for layer in wanted:
         if layer not in present:

@@ -12,6 +12,8 @@ from typing import Any
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 
+_TEMPORARY = ".temporary"
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -22,7 +24,7 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
         """A new run at `path`, which must not exist or be empty, else CommandError."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(p for p in path.iterdir() if not _is_left_over(p))):
             raise CommandError(
                 f"{path} exists: type --resume to go on with that run, or give another --run folder"
             )
@@ -83,9 +85,14 @@ class RunFolder:
         _write_json(self.environment_file, environment)
 
 
+def _is_left_over(path: Path) -> bool:
+    """Whether it was being written by a process that was killed."""
+    return path.name.endswith(_TEMPORARY)
+
+
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Under a temporary name, synced, then renamed; WorkError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
         with temporary.open("w", encoding="utf-8") as stream:
             stream.write(json.dumps(values, indent=2) + "\n")

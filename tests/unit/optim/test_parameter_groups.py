@@ -92,8 +92,3 @@ def test_each_rule_lowers_the_loss_and_leaves_a_frozen_layer_alone(name: Any, ki
     optimizer.step()
     assert loss() < before
     assert torch.equal(net.conv1.weight, first)
-
-
-def test_nesterov_is_torchs() -> None:
-    with pytest.raises(CommandError, match="sgd"):
-        make_optimizer(Net(), OptimizerConfig(nesterov=True))

@@ -1,0 +1,146 @@
+"""`alexnet train RECIPE --store STORE --run RUN`: a recipe and a store become a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from alexnet.config import RunConfig
+    from alexnet.data.store import Store
+
+VALIDATION = ("val", "centre")
+"""Split and views that are tested while training."""
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.")],
+    store: Annotated[Path, typer.Option(help="What `alexnet prepare` made.")],
+    run: Annotated[Path, typer.Option(help="A new folder for everything the run leaves.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as schedule.epochs=30.")
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(metavar="RUN|FILE", help="Begin with the weights of that net that fit.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run, if it has begun.")] = False,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+) -> None:
+    """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on."""
+    from alexnet import distributed
+    from alexnet.cli.device import choose_device
+    from alexnet.cli.progress import progress_bar
+    from alexnet.data.store import Store
+    from alexnet.runs.folder import RunFolder
+    from alexnet.runs.weights import find_weights
+    from alexnet.training.loop import train
+
+    chosen = choose_device(device)
+    with distributed.running(chosen):
+        opened = Store.open(store)
+        opened.split(VALIDATION[0])
+        source = None if init_from is None else find_weights(init_from)
+        config = distributed.from_main(lambda: _begin(recipe, opened, run, settings or [], resume, chosen))
+        is_main = distributed.is_main()
+        result = train(
+            config,
+            opened,
+            RunFolder(run),
+            evaluate=_evaluation(config, opened),
+            device=chosen,
+            resume=resume,
+            minutes=minutes,
+            init_from=source,
+            progress=lambda total, done: progress_bar(
+                "training", total, done=done, unit="images", silent=not is_main
+            ),
+            say=_say,
+        )
+        if is_main:
+            _say(
+                f"done after {result.step:,} updates: top-1 error {result.errors['top1_error']:.4f} "
+                f"(best {result.best_top1_error:.4f}) on {VALIDATION[0]}, {VALIDATION[1]} view"
+            )
+            _say(f"next: alexnet evaluate {run} --store {store} --views ten")
+
+
+def _begin(
+    recipe: str, store: Store, run: Path, settings: list[str], resume: bool, device: torch.device
+) -> RunConfig:
+    """Makes the run's folder, or finds it again, and says what is about to be trained."""
+    from alexnet import distributed, recipes
+    from alexnet.cli.device import describe_device
+    from alexnet.config import override
+    from alexnet.runs import environment
+    from alexnet.runs.folder import RunFolder
+    from alexnet.training.resume import resumed_config
+
+    begun = RunFolder(run)
+    if resume and begun.config_file.is_file():
+        config, changes = resumed_config(begun, recipe, settings)
+        _introduce(config, store, describe_device(device))
+        for change in changes:
+            _say(f"changed: {change}")
+        begun.write_config(config)
+        return config
+    config = override(recipes.get(recipe), settings)
+    _introduce(config, store, describe_device(device))
+    if resume:
+        _say(f"nothing to resume in {run}: this is the beginning")
+    begun = RunFolder.create(run, config)
+    found = environment.describe(describe_device(device), store.digest, sys.argv, distributed.world_size())
+    begun.write_environment(found)
+    return config
+
+
+def _introduce(config: RunConfig, store: Store, device: str) -> None:
+    """Says what is about to be trained; CommandError, before anything is written, where it does not fit."""
+    from alexnet import distributed
+    from alexnet.training.learner import check
+    from alexnet.training.plan import make_plan
+
+    images, processes = len(store.split("train")), distributed.world_size()
+    plan, training = make_plan(config, images, processes), config.training
+    parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
+    schedule, optimizer, net = config.schedule, config.optimizer, config.model
+    _say(f"{config.recipe}: {net.name} {net.variant}, {parameters:,} parameters, seed {training.seed}")
+    _say(
+        f"{images:,} images of {len(store.classes)} classes, "
+        f"{schedule.epochs} epochs of {plan.steps_per_epoch:,} updates"
+    )
+    _say(
+        f"batch {training.batch}: {processes} process(es) of {training.batch / processes:g} images, "
+        f"each in {training.accumulation} micro-batch(es)"
+    )
+    _say(f"learning rate {optimizer.learning_rate:g} ({optimizer.name}, {schedule.name})")
+    _say(f"on {device}, {training.precision}")
+
+
+def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
+    """What tests a net while it is trained."""
+    from alexnet.data.preprocessing import Preprocessing
+    from alexnet.evaluation import metrics
+    from alexnet.evaluation.predict import predict
+    from alexnet.models.model_file import Loaded
+
+    preprocessing = Preprocessing.from_store(config.data, store)
+
+    def evaluate(model: nn.Module) -> Mapping[str, Any]:
+        net = Loaded(model, config, store.classes, preprocessing, {})
+        found = metrics.evaluate(predict(net, store, *VALIDATION)).to_dict()
+        return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
+
+    return evaluate
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

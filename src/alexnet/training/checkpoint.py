@@ -1,0 +1,161 @@
+"""Checkpoints on disk: folders that are there whole or not at all, and links to the last and the best.
+
+`RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the tested net, as a model file), `state.pt`
+(the rest: tensors and plain values, nothing that could run) and `meta.json` (position, errors, SHA-256 of the
+other two). `last` and `best` are relative links. The last, the one before it and the best are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet.errors import DataError, WorkError
+
+WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
+_PREFIX, _TEMPORARY = "step-", ".temporary-"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One whole checkpoint."""
+
+    path: Path
+    meta: dict[str, Any]
+
+    @property
+    def weights(self) -> Path:
+        """The model file."""
+        return self.path / WEIGHTS
+
+    def state(self) -> dict[str, Any]:
+        """What `write` was given, on the CPU. DataError where the file holds more than tensors and values."""
+        try:
+            return torch.load(self.path / STATE, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise DataError(
+                f"{self.path / STATE} is refused: it holds more than tensors and plain values, "
+                "and loading it could run code; delete that checkpoint"
+            ) from error
+
+
+def write(
+    folder: Path,
+    step: int,
+    write_weights: Callable[[Path], None],
+    state: dict[str, Any],
+    meta: dict[str, Any],
+    best: bool,
+) -> None:
+    """Adds the checkpoint of `step`, points `last` and, if it is, `best` to it, removes those no longer kept.
+
+    WorkError where the disk refuses; all that was there before is then still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{_TEMPORARY}{os.getpid()}"
+    try:
+        _discard(temporary)
+        temporary.mkdir()
+        write_weights(temporary / WEIGHTS)
+        torch.save(state, temporary / STATE)
+        hashes = {name: _sha256(temporary / name) for name in (WEIGHTS, STATE)}
+        text = json.dumps({"step": step, **meta, "sha256": hashes}, indent=2)
+        (temporary / META).write_text(text + "\n", encoding="utf-8")
+        _publish(temporary, folder / _name(step), best)
+    except (OSError, RuntimeError, WorkError) as error:  # torch reports a full disk as a RuntimeError
+        raise WorkError(
+            f"cannot write a checkpoint in {folder} ({error}): free some space, then type --resume"
+        ) from error
+    finally:
+        _discard(temporary)
+    _prune(folder, step)
+
+
+def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint, or None where there is none at all; `say` is told of damaged ones.
+
+    DataError where all are damaged.
+    """
+    paths = _checkpoints(folder)
+    for path in paths:
+        meta: dict[str, Any] = {}
+        try:
+            meta = json.loads((path / META).read_text(encoding="utf-8"))
+            damaged = [name for name, wanted in meta["sha256"].items() if _sha256(path / name) != wanted]
+        except (OSError, ValueError, KeyError) as error:
+            damaged = [str(error)]
+        if not damaged:
+            return Checkpoint(path, meta)
+        say(f"{path} is damaged ({', '.join(damaged)}); the one before it is taken")
+    if paths:
+        raise DataError(f"all checkpoints in {folder} are damaged: delete {folder.parent} and train again")
+    return None
+
+
+def _publish(temporary: Path, final: Path, best: bool) -> None:
+    """Syncs the finished folder, gives it its name, then moves the links."""
+    for file in [*temporary.iterdir(), temporary]:
+        _sync(file)
+    if final.exists():  # left by a run that was cut off after this step
+        _discard(final)
+    temporary.rename(final)
+    _sync(final.parent)
+    for name in ("last", "best") if best else ("last",):
+        link = final.parent / f"{_TEMPORARY}{name}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(final.name)
+        link.replace(final.parent / name)
+    _sync(final.parent)
+
+
+def _prune(folder: Path, step: int) -> None:
+    """Removes all but `step`, the one before it and the best; later ones belong to a course given up."""
+    best = (folder / "best").resolve()
+    paths = _checkpoints(folder)
+    here = paths.index(folder / _name(step))
+    for path in [*paths[:here], *paths[here + 2 :]]:
+        if path.resolve() != best:
+            _discard(path)
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        _discard(path)
+
+
+def _name(step: int) -> str:
+    return f"{_PREFIX}{step:08}"
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+
+
+def _discard(path: Path) -> None:
+    """Removes a folder under another name first, so that a kill leaves no half of it under its own."""
+    if path.is_symlink() or not path.exists():
+        path.unlink(missing_ok=True)
+        return
+    doomed = path if path.name.startswith(_TEMPORARY) else path.with_name(f"{_TEMPORARY}{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,55 @@
+"""Asked to stop: by a signal or by a time limit, in one process or in any of many."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
+from typing import Any
+
+from alexnet import distributed
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+
+class Interruption(AbstractContextManager["Interruption"]):
+    """While it lasts, Ctrl-C, SIGTERM and SIGUSR1 only ask to stop; a second Ctrl-C stops at once.
+
+    `reason` says in words why to stop, and is empty otherwise.
+    """
+
+    def __init__(self, minutes: float | None = None, agree_every_steps: int = 1):
+        """`minutes` from now it asks to stop too; processes agree every `agree_every_steps` steps."""
+        self.reason = ""
+        self._minutes = minutes
+        self._agree_every_steps = agree_every_steps
+        self._start = time.monotonic()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._asked) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wanted(self, step: int) -> bool:
+        """Whether to stop after `step` updates; the same answer in all processes, which all must ask."""
+        if self._minutes is not None and time.monotonic() - self._start >= 60 * self._minutes:
+            self.reason = self.reason or f"after {self._minutes:g} minutes"
+        if step % self._agree_every_steps:
+            return False
+        reasons = [reason for reason in distributed.gather_objects(self.reason) if reason]
+        self.reason = reasons[0] if reasons else ""
+        return bool(reasons)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        if self.reason and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.reason = f"by {signal.Signals(number).name}"

@@ -1,0 +1,116 @@
+"""All that training changes: net, optimiser, schedule, average; built anew or from a checkpoint's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet import distributed
+from alexnet.config import RunConfig
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.models.registry import build
+from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
+from alexnet.optim.schedules import Schedule, make_schedule
+from alexnet.training.weight_average import WeightAverage
+
+
+@dataclass
+class Learner:
+    """A net being trained, on `device`."""
+
+    config: RunConfig
+    classes: list[Class]
+    preprocessing: Preprocessing
+    device: torch.device
+    model: nn.Module
+    parallel: nn.Module
+    """`model`, with gradients averaged across processes where there are several."""
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    average: WeightAverage
+    scaler: torch.amp.GradScaler
+    """Keeps float16 gradients above zero; does nothing at other precisions."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs beside the tested weights: tensors and plain values only."""
+        state: dict[str, Any] = {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "scaler": self.scaler.state_dict(),
+        }
+        return state | ({"model": self.model.state_dict()} if self.average.decay else {})
+
+    def load(self, tested: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Goes on where `state` was taken; `tested` are the weights of `average.model`."""
+        load_weights(self.average.model, tested)
+        load_weights(self.model, state.get("model", tested))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+
+
+def check(config: RunConfig, store: Store) -> nn.Module:
+    """Returns the net, on the meta device, if all fits together; else CommandError. Nothing is computed."""
+    Preprocessing.from_store(config.data, store)
+    with torch.device("meta"):
+        model = build(config.model, len(store.classes), config.data.crop)
+    layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
+    check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
+    return model
+
+
+def build_learner(config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int) -> Learner:
+    """A learner at its beginning: first weights are a function of the seed.
+
+    CommandError where the configuration does not fit the store or the net.
+    """
+    check(config, store)
+    torch.manual_seed(config.training.seed)
+    model = build(config.model, len(store.classes), config.data.crop)
+    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return Learner(
+        config=config,
+        classes=store.classes,
+        preprocessing=Preprocessing.from_store(config.data, store),
+        device=device,
+        model=model,
+        parallel=distributed.synchronised(model, device),
+        optimizer=make_optimizer(model, config.optimizer),
+        schedule=make_schedule(config.schedule, config.optimizer.learning_rate, steps_per_epoch),
+        average=WeightAverage(model, config.training.weight_average),
+        scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
+    )
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Fills all of `model`; CommandError names the first tensor that does not fit."""
+    own = model.state_dict()
+    for name in [*own, *weights]:
+        found, wanted = _shape(weights, name), _shape(own, name)
+        if found != wanted:
+            raise CommandError(
+                f"the checkpoint is of another net: {name} is {found} there, {wanted} here; "
+                "train in a new folder"
+            )
+    model.load_state_dict(weights)
+
+
+def copy_matching(model: nn.Module, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Fills what has equal name and shape in `model` and `weights`: (names copied, names left)."""
+    own = model.state_dict()
+    copied = [name for name in own if _shape(weights, name) == _shape(own, name)]
+    with torch.no_grad():
+        for name in copied:
+            own[name].copy_(weights[name])
+    return copied, [name for name in own if name not in copied]
+
+
+def _shape(weights: Mapping[str, Tensor], name: str) -> str:
+    return "x".join(map(str, weights[name].shape)) or "scalar" if name in weights else "missing"

@@ -1,0 +1,183 @@
+"""A run in progress: where it stands, what it writes to its folder."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from alexnet import distributed
+from alexnet.config import RunConfig
+from alexnet.data.classes import same_classes
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.models import model_file
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import MetricsLog
+from alexnet.training import checkpoint
+from alexnet.training.learner import Learner, build_learner, copy_matching
+from alexnet.training.meter import Meter
+from alexnet.training.plan import Plan, make_plan
+
+Say = Callable[[str], None]
+"""Told of what people should know, a line at a time."""
+
+
+@dataclass
+class Session:
+    """One process's part in a run; only the main process writes files."""
+
+    config: RunConfig
+    run: RunFolder
+    plan: Plan
+    learner: Learner
+    store_digest: str
+    labels: npt.NDArray[np.int32]
+    """Of the training images."""
+    say: Say
+    meter: Meter = field(default_factory=Meter)
+    step: int = 0
+    """Updates done."""
+    validated_step: int = 0
+    """`step` at the last validation."""
+    phase: int = 0
+    """The schedule's, at the last update."""
+    errors: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the last validation found."""
+    best_error: float = math.inf
+    """Lowest top-1 validation error, a fraction."""
+    saved_step: int = 0
+    improved: bool = False
+    """Whether the last validation was the best, and is not saved yet."""
+    saved_at: float = field(default_factory=time.monotonic)
+    starving_readings: int = 0
+    """How many readings in a row found the net waiting for images."""
+    stuck_after: int = 0
+    """Updates after which the watchdog looks again whether the loss is stuck."""
+    lines: MetricsLog | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.plan.epoch_of(self.step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.step >= self.plan.total_steps or self.learner.schedule.finished
+
+    def logging(self) -> AbstractContextManager[Any]:
+        """While it lasts, `log` writes to the run's folder."""
+        if not distributed.is_main():
+            return nullcontext()
+        self.lines = MetricsLog(self.run.metrics_file, self.run.tensorboard, self.step)
+        return self.lines
+
+    def log(self, event: str, step: int | None = None, **values: Any) -> None:
+        """One line of the log, at `step` or now."""
+        if self.lines:
+            self.lines.write(event, self.step if step is None else step, self.epoch, **values)
+
+    def warn(self, text: str) -> None:
+        """To the log and to people."""
+        self.log("warning", text=text)
+        self.say(f"warning: {text}")
+
+    def save_is_due(self) -> bool:
+        """Whether a checkpoint should be written; the same answer in all processes."""
+        minutes = (time.monotonic() - self.saved_at) / 60
+        due = self.improved or minutes >= self.config.training.checkpoint_every_minutes
+        return distributed.broadcast_object(due) and self.saved_step != self.step
+
+    def save(self) -> None:
+        """Writes a checkpoint of this moment."""
+        learner = self.learner
+        distributed.copy_from_main(learner.average.model.buffers())
+        if distributed.is_main():
+            write_weights = partial(
+                model_file.save,
+                model=learner.average.model,
+                config=self.config,
+                classes=learner.classes,
+                preprocessing=learner.preprocessing,
+            )
+            folder = self.run.checkpoints
+            checkpoint.write(folder, self.step, write_weights, learner.state(), self._meta(), self.improved)
+        self.log("checkpoint", best=self.improved)
+        self.improved, self.saved_step, self.saved_at = False, self.step, time.monotonic()
+        distributed.barrier()
+
+    def restore(self) -> bool:
+        """Goes on at the newest whole checkpoint; False where there is none yet.
+
+        CommandError where it is of another net or another store; DataError where all are damaged.
+        """
+        found = checkpoint.newest(self.run.checkpoints, self.say)
+        if found is None:
+            return False
+        meta = found.meta
+        if meta["store_digest"] != self.store_digest:
+            raise CommandError(
+                f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
+                f"--init-from {self.run.path}"
+            )
+        loaded = model_file.load(found.weights, "cpu")
+        same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
+        self.learner.load(loaded.model.state_dict(), found.state())
+        self.step = self.saved_step = meta["step"]
+        self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
+        self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]
+        self.meter = Meter(meta["seconds"])
+        return True
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "batch": self.step % self.plan.steps_per_epoch,
+            "validated_step": self.validated_step,
+            "phase": self.phase,
+            "errors": self.errors,
+            "best_error": None if math.isinf(self.best_error) else self.best_error,
+            "seconds": self.meter.seconds,
+            "store_digest": self.store_digest,
+        }
+
+
+def begin(
+    config: RunConfig,
+    store: Store,
+    run: RunFolder,
+    device: torch.device,
+    resume: bool,
+    init_from: Path | None,
+    say: Say,
+) -> Session:
+    """A session at the run's beginning, at its newest checkpoint, or with another net's weights."""
+    split = store.split("train")
+    plan = make_plan(config, len(split), distributed.world_size())
+    learner = build_learner(config, store, device, plan.steps_per_epoch)
+    say = say if distributed.is_main() else _silence
+    session = Session(config, run, plan, learner, store.digest, split.labels, say)
+    if resume and session.restore():
+        rate = learner.schedule.learning_rate(session.step)
+        say(f"resumed after update {session.step:,}, in epoch {session.epoch}, learning rate {rate:g}")
+        return session
+    if init_from is not None:
+        source = model_file.load(init_from, "cpu").model.state_dict()
+        copied, left = copy_matching(learner.model, source)
+        copy_matching(learner.average.model, source)
+        say(f"from {init_from}: copied {', '.join(copied) or 'nothing'}; left {', '.join(left) or 'nothing'}")
+    return session
+
+
+def _silence(text: str) -> None:
+    pass

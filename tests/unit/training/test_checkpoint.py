@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet.errors import DataError, WorkError
+from alexnet.training import checkpoint
+
+STATE = {"velocity": torch.arange(4.0), "schedule": {"best": None, "waited": 2}}
+
+
+def write(folder: Path, step: int, best: bool = False, state: dict[str, Any] = STATE) -> None:
+    checkpoint.write(folder, step, lambda path: _write_bytes(path, step), state, {"epoch": step // 10}, best)
+
+
+def _write_bytes(path: Path, step: int) -> None:
+    path.write_bytes(f"weights of {step}".encode())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def no_news(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    write(tmp_path, 12)
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    assert found.meta["step"] == 12
+    assert found.meta["epoch"] == 1
+    assert found.weights.read_bytes() == b"weights of 12"
+    state = found.state()
+    assert torch.equal(state["velocity"], STATE["velocity"])
+    assert state["schedule"] == STATE["schedule"]
+
+
+def test_keeps_the_last_the_one_before_and_the_best(tmp_path: Path) -> None:
+    for step in range(1, 7):
+        write(tmp_path, step, best=step in (1, 3))
+    assert names(tmp_path) == ["best", "last", "step-00000003", "step-00000005", "step-00000006"]
+    assert (tmp_path / "last").readlink() == Path("step-00000006")
+    assert (tmp_path / "best").readlink() == Path("step-00000003")
+
+
+def test_a_run_folder_can_be_moved(tmp_path: Path) -> None:
+    write(tmp_path / "a", 1)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert (tmp_path / "b" / "last" / "weights.safetensors").is_file()
+
+
+def test_nothing_yet(tmp_path: Path) -> None:
+    assert checkpoint.newest(tmp_path / "checkpoints", no_news) is None
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "state.pt", "meta.json"])
+def test_a_damaged_one_falls_back_with_a_word(tmp_path: Path, file: str) -> None:
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    damaged = tmp_path / "step-00000002" / file
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    said: list[str] = []
+    found = checkpoint.newest(tmp_path, said.append)
+    assert found is not None
+    assert found.meta["step"] == 1
+    assert len(said) == 1
+    assert "step-00000002 is damaged" in said[0]
+
+
+def test_all_damaged(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    (tmp_path / "step-00000001" / "state.pt").unlink()
+    with pytest.raises(DataError, match="all checkpoints"):
+        checkpoint.newest(tmp_path, lambda line: None)
+
+
+def test_going_on_from_an_older_one_gives_up_the_later(tmp_path: Path) -> None:
+    for step in (10, 20, 30):
+        write(tmp_path, step)
+    write(tmp_path, 25)
+    assert names(tmp_path) == ["last", "step-00000020", "step-00000025"]
+
+
+def test_a_step_is_written_again(tmp_path: Path) -> None:
+    write(tmp_path, 10)
+    write(tmp_path, 10, state={"again": True})
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    assert found.state() == {"again": True}
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, ("touch pwned",))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, 1)
+    folder = tmp_path / "step-00000001"
+    torch.save({"optimizer": Evil()}, folder / "state.pt")
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["sha256"]["state.pt"] = hashlib.sha256((folder / "state.pt").read_bytes()).hexdigest()
+    (folder / "meta.json").write_text(json.dumps(meta))
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    with pytest.raises(DataError, match="refused"):
+        found.state()
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    write(tmp_path, 1, best=True)
+    before = names(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(WorkError, match="cannot write a checkpoint"):
+            write(tmp_path, 2, state={"large": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(tmp_path) == before
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    assert found.meta["step"] == 1
+
+
+def test_what_a_killed_writer_left_is_ignored_and_swept(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    half = tmp_path / ".temporary-4711"
+    half.mkdir()
+    (half / "weights.safetensors").write_bytes(b"half")
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    assert found.meta["step"] == 1
+    write(tmp_path, 2)
+    assert not half.exists()

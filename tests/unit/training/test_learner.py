@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+
+from alexnet.config import Event
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.training.learner import Learner, build_learner, check, copy_matching, load_weights
+
+CPU = torch.device("cpu")
+
+
+def build(store: Store, *settings: str) -> Learner:
+    return build_learner(tiny.config(*settings), store, CPU, steps_per_epoch=6)
+
+
+def weights(learner: Learner) -> dict[str, torch.Tensor]:
+    return learner.model.state_dict()
+
+
+def test_first_weights_are_a_function_of_the_seed(tiny_store: Store) -> None:
+    first = build(tiny_store)
+    torch.rand(3)
+    again, other = build(tiny_store), build(tiny_store, "training.seed=1")
+    assert all(torch.equal(weights(first)[name], weights(again)[name]) for name in weights(first))
+    assert not torch.equal(weights(first)["fc6.weight"], weights(other)["fc6.weight"])
+
+
+def test_the_last_layer_has_the_stores_classes(tiny_store: Store) -> None:
+    assert weights(build(tiny_store))["fc8.weight"].shape[0] == tiny.CLASSES
+
+
+def test_another_nets_checkpoint_is_one_line(tiny_store: Store) -> None:
+    narrow = build(tiny_store, "model.variant=one-weird-trick widths=[8,8,8,8,8,16,16]")
+    with pytest.raises(CommandError, match=r"fc6\.weight is 16x288 there, 32x288 here"):
+        load_weights(build(tiny_store).model, weights(narrow))
+    towers = {name: tensor for name, tensor in weights(narrow).items() if name != "fc8.bias"}
+    with pytest.raises(CommandError, match=r"fc8\.bias is missing there"):
+        load_weights(narrow.model, towers)
+
+
+def test_copies_what_fits_and_names_the_rest(tiny_store: Store) -> None:
+    old = build(tiny_store, "training.seed=5", "model.variant=one-weird-trick widths=[8,8,8,8,8,16,16]")
+    new = build(tiny_store)
+    fc6 = weights(new)["fc6.weight"].clone()
+    copied, left = copy_matching(new.model, weights(old))
+    assert "conv1.weight" in copied
+    assert set(left) == {"fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias", "fc8.weight"}
+    assert torch.equal(weights(new)["conv1.weight"], weights(old)["conv1.weight"])
+    assert torch.equal(weights(new)["fc6.weight"], fc6)
+
+
+def test_what_does_not_fit_is_found_without_computing(tiny_store: Store) -> None:
+    assert next(check(tiny.config(), tiny_store).parameters()).device.type == "meta"
+    with pytest.raises(CommandError, match="side"):
+        check(tiny.config("data.side=100"), tiny_store)
+    with pytest.raises(CommandError, match="nearest is 'fc8'"):
+        check(tiny.config('optimizer.layer_factors=[["fc9", 0.1]]'), tiny_store)
+
+
+def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
+    config = tiny.config('events=[{"at": 0.5, "action": "layer-factor", "layer": "conv7", "value": 0}]')
+    assert config.events == (Event(0.5, "layer-factor", "conv7", 0.0),)
+    with pytest.raises(CommandError, match="no layer 'conv7'"):
+        check(config, tiny_store)
+
+
+def test_the_state_holds_tensors_and_plain_values_only(tiny_store: Store) -> None:
+    def plain(value: object) -> bool:
+        if isinstance(value, dict):
+            return all(plain(key) and plain(each) for key, each in value.items())
+        if isinstance(value, list | tuple):
+            return all(plain(each) for each in value)
+        return value is None or isinstance(value, torch.Tensor | str | int | float | bool)
+
+    for settings in (
+        [],
+        ["training.weight_average=0.9"],
+        ["optimizer.name=adamw"],
+        ["schedule.name=plateau"],
+    ):
+        assert plain(build(tiny_store, *settings).state())

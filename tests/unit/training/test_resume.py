@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny
+
+from alexnet.errors import CommandError
+from alexnet.runs.folder import RunFolder
+from alexnet.training.resume import resumed_config
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", tiny.config())
+
+
+def test_without_settings_the_run_keeps_its_own(run: RunFolder) -> None:
+    assert resumed_config(run, tiny.RECIPE, []) == (tiny.config(), [])
+
+
+def test_the_same_settings_again_change_nothing(run: RunFolder) -> None:
+    assert resumed_config(run, tiny.RECIPE, tiny.SETTINGS) == (tiny.config(), [])
+
+
+def test_changes_are_listed(run: RunFolder) -> None:
+    config, changes = resumed_config(run, tiny.RECIPE, ["schedule.epochs=9", "optimizer.learning_rate=0.1"])
+    assert config == tiny.config("schedule.epochs=9", "optimizer.learning_rate=0.1")
+    assert sorted(changes) == ["optimizer.learning_rate: 0.01 -> 0.1", "schedule.epochs: 3 -> 9"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["model.dropout=0.1", "data.crop=72", "training.batch=4", "optimizer.name=adamw", "training.seed=3"],
+)
+def test_what_would_make_it_another_run_is_refused(run: RunFolder, setting: str) -> None:
+    with pytest.raises(CommandError, match=f"cannot change {setting.split('=')[0]}: .* -> "):
+        resumed_config(run, tiny.RECIPE, [setting])
+
+
+def test_averaging_is_not_switched(run: RunFolder) -> None:
+    with pytest.raises(CommandError, match="weight_average"):
+        resumed_config(run, tiny.RECIPE, ["training.weight_average=0.9"])
+
+
+def test_another_recipe(run: RunFolder) -> None:
+    with pytest.raises(CommandError, match="is a run of alexnet-one-weird-trick"):
+        resumed_config(run, "alexnet-2012", [])

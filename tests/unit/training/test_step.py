@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+from torch.nn import functional
+
+from alexnet.data.loader import Batch
+from alexnet.data.store import Store
+from alexnet.training.learner import Learner, build_learner
+from alexnet.training.step import training_batch, update
+
+NO_DROPOUT = "model.dropout=0"
+
+
+def learner(store: Store, *settings: str) -> Learner:
+    return build_learner(tiny.config(*settings), store, torch.device("cpu"), steps_per_epoch=6)
+
+
+def batch(store: Store, images: int = 8) -> Batch:
+    split = store.split("train")
+    indices = torch.arange(images) * 5
+    pixels = torch.stack(
+        [torch.frombuffer(bytearray(split.buffer(int(i))), dtype=torch.uint8) for i in indices]
+    )
+    labels = torch.tensor(split.labels[indices.numpy()], dtype=torch.int64)
+    return Batch(pixels.view(images, 72, 72, 3), labels, indices, torch.arange(images))
+
+
+def after(store: Store, *settings: str, steps: int = 2) -> dict[str, torch.Tensor]:
+    trained = learner(store, *settings)
+    for step in range(steps):
+        update(trained, batch(store), 0, step, color_noise=True)
+    return trained.model.state_dict()
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def test_the_gradient_is_that_of_the_mean_loss(tiny_store: Store) -> None:
+    trained = learner(tiny_store, NO_DROPOUT, "optimizer.name=sgd", "optimizer.momentum=0")
+    images, targets = training_batch(trained, batch(tiny_store), 0, True)
+    loss = functional.cross_entropy(trained.model(images), targets)
+    gradients = torch.autograd.grad(loss, trained.model.get_parameter("fc8.weight"))
+    before = trained.model.get_parameter("fc8.weight").detach().clone()
+    for group in trained.optimizer.param_groups:
+        group["weight_decay"] = 0.0
+    outcome = update(trained, batch(tiny_store), 0, 0, True)
+    step = before - trained.model.get_parameter("fc8.weight").detach()
+    torch.testing.assert_close(step, 0.01 * gradients[0], rtol=1e-3, atol=1e-7)
+    assert outcome.loss.item() / 8 == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 8])
+def test_micro_batches_give_the_same_update_but_for_rounding(tiny_store: Store, pieces: int) -> None:
+    whole = after(tiny_store, NO_DROPOUT)
+    split = after(tiny_store, NO_DROPOUT, f"training.accumulation={pieces}")
+    assert largest_difference(whole, split) < 1e-6
+
+
+def test_a_step_is_a_function_of_seed_and_step(tiny_store: Store) -> None:
+    first = after(tiny_store)
+    torch.manual_seed(1234)
+    again = after(tiny_store)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_dropout_differs_from_step_to_step(tiny_store: Store) -> None:
+    outcomes = [update(learner(tiny_store), batch(tiny_store), 0, step, True).loss.item() for step in (0, 1)]
+    assert outcomes[0] != outcomes[1]
+
+
+def test_clipping_bounds_the_step(tiny_store: Store) -> None:
+    trained = learner(tiny_store, "optimizer.gradient_clip=1e-3", "optimizer.weight_decay=0")
+    before = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+    update(trained, batch(tiny_store), 0, 0, True)
+    squares = sum(
+        float((tensor - before[name]).square().sum()) for name, tensor in trained.model.state_dict().items()
+    )
+    # Biases learn at twice the rate.
+    assert 0 < squares**0.5 <= 2 * 0.01 * 1e-3 * 1.001
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_stays_near(tiny_store: Store, precision: str) -> None:
+    exact = after(tiny_store, NO_DROPOUT)
+    rounded = after(tiny_store, NO_DROPOUT, f"training.precision={precision}")
+    assert 0 < largest_difference(exact, rounded) < 2e-3
+    assert all(tensor.dtype == torch.float32 for tensor in rounded.values())
+
+
+def test_the_average_follows(tiny_store: Store) -> None:
+    trained = learner(tiny_store, "training.weight_average=0.9")
+    first = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+    update(trained, batch(tiny_store), 0, 0, True)
+    for name, tensor in trained.average.model.state_dict().items():
+        torch.testing.assert_close(tensor, first[name].lerp(trained.model.state_dict()[name], 9 / 11))
+
+
+def test_counts_what_was_taken_for_another_class(tiny_store: Store) -> None:
+    trained = learner(tiny_store, NO_DROPOUT)
+    trained.model.get_parameter("fc8.bias").data[:] = torch.tensor([100.0, 0.0, 0.0])
+    given = batch(tiny_store)
+    outcome = update(trained, given, 0, 0, True)
+    assert outcome.images == 8
+    assert int(outcome.errors) == int((given.labels != 0).sum())
