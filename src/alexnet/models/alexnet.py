@@ -22,6 +22,7 @@ from alexnet.layers import initialise
 from alexnet.layers.dropout import MaskDropout
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
 from alexnet.layers.pooling import MaxPool
+from alexnet.layers.stage import Stage
 from alexnet.layers.two_towers import both_towers, own_tower
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -220,14 +221,14 @@ class AlexNet(nn.Module):
                 case "torch":
                     initialise.torch_default(layer)
 
-    def _stage(self, layer: str) -> nn.Sequential:
+    def _stage(self, layer: str) -> Stage:
         """What follows `layer`: its words of `Variant.stages` as modules."""
         words = self.variant.stages[LAYERS.index(layer)].split("+")
         width = self.variant.widths[LAYERS.index(layer)]
         steps = OrderedDict((word, self._step(word, width, layer)) for word in words)
         if layer == "conv5":
             steps["flatten"] = nn.Flatten()
-        return nn.Sequential(steps)
+        return Stage(steps)
 
     def _step(self, word: str, width: int, layer: str) -> nn.Module:
         variant = self.variant

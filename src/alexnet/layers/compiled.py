@@ -1,0 +1,91 @@
+"""Opens the C++ twin of a layer: compiled on first use, kept in the user's cache folder.
+
+`XDG_CACHE_HOME/alexnet` (or `~/.cache/alexnet`) holds one library per source, compiler and processor. Where
+there is no compiler, or anything fails, one note is logged and the layers compute with torch alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp")
+# Not -ffast-math: a NaN has to stay one, or training would not notice it.
+_ARITHMETIC = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros")
+_COMPILE_SECONDS = 120
+
+
+@functools.cache
+def library(name: str) -> ctypes.CDLL | None:
+    """The library of `name`.cpp beside this file, or None (and one logged note) where it cannot be had."""
+    try:
+        return ctypes.CDLL(str(_built(Path(__file__).with_name(f"{name}.cpp"))))
+    except (OSError, subprocess.SubprocessError) as error:
+        detail = getattr(error, "stderr", None) or str(error)
+        logging.getLogger(__name__).warning(
+            "%s runs on torch alone, several times slower: %s", name, detail.strip().splitlines()[-1]
+        )
+        return None
+
+
+def cache_folder() -> Path:
+    """Where compiled layers are kept."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "alexnet"
+
+
+def _built(source: Path) -> Path:
+    """The library of `source`, from the cache or compiled now. OSError or SubprocessError where it fails."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise FileNotFoundError("no C++ compiler (g++) on the PATH")
+    version = subprocess.run((compiler, "--version"), capture_output=True, text=True, check=True).stdout
+    runtime = _openmp_runtime()
+    identity = (source.read_text(), version, _processor(), runtime, *_FLAGS, *_ARITHMETIC)
+    digest = hashlib.sha256("\n".join(map(str, identity)).encode()).hexdigest()[:16]
+    target = cache_folder() / f"{source.stem}-{digest}.so"
+    if not target.exists():
+        _compile(compiler, source, target, runtime)
+    return target
+
+
+def _compile(compiler: str, source: Path, target: Path, runtime: str | None) -> None:
+    """Compiles beside `target` and renames, so that no other process ever opens half a library."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        compiled, linked = Path(folder) / "layer.o", Path(folder) / "layer.so"
+        linking = (runtime,) if runtime else ("-fopenmp",)
+        for command in (
+            (compiler, *_FLAGS, *_ARITHMETIC, "-c", source, "-o", compiled),
+            (compiler, "-shared", compiled, *linking, "-o", linked),
+        ):
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=_COMPILE_SECONDS)
+        linked.replace(target)
+
+
+def _openmp_runtime() -> str | None:
+    """The OpenMP library torch has opened: with another, two pools of threads would fight for the cores."""
+    try:
+        mapped = Path("/proc/self/maps").read_text()
+    except OSError:
+        return None
+    found = re.search(r"\s(/\S*libgomp\S*)$", mapped, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def _processor() -> str:
+    """What `-march=native` depends on: a cache folder may be shared by machines."""
+    try:
+        described = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    return "".join(re.findall(r"^(?:model name|flags)\s*:.*$", described, re.MULTILINE)[:2])

@@ -1,0 +1,287 @@
+// What follows a convolution, in one pass over memory, both ways: rectify, normalise across maps, normalise
+// within maps, pool, rectify; each of them may be left out. Maps lie channels-last, as float or bfloat16; all
+// arithmetic is in float. A thread works on one image at a time, in scratch memory that stays in its cache.
+//
+// Normalisation: b[i] = a[i] * d[i]^-3/4, d[i] = k + alpha * (sum of a[j]^2, j in the window of i); its gradient:
+// g[i] * d[i]^-3/4 - 3/2 * alpha * a[i] * (sum of g[j] * a[j] * d[j]^-7/4, i in the window of j).
+//
+// Plain C interface, opened by Python's ctypes; `Plan` has its twin in stage_compiled.py.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+struct Plan {
+    int64_t images, height, width, channels;
+    int64_t pooled_height, pooled_width, pool_size, pool_stride;  // pool_size 0: no pooling
+    int64_t groups, across_size, within_size;                     // a size of 0: no such normalisation
+    int64_t rectify_first, rectify_last, threads;                 // rectify_last only after pooling
+    double across_alpha, across_k, within_alpha, within_k;
+
+    int64_t row() const { return width * channels; }
+    int64_t image() const { return height * row(); }
+    int64_t pooled() const { return pooled_height * pooled_width * channels; }
+    int64_t reach() const { return within_size / 2; }
+};
+
+namespace {
+
+constexpr uint8_t SILENT = 255;  // in place of the chosen tap: rectified away, no gradient passes
+
+struct bfloat16 {
+    uint16_t bits;
+};
+
+inline float load(float value) { return value; }
+inline float load(bfloat16 value) {
+    const uint32_t bits = uint32_t(value.bits) << 16;
+    float result;
+    std::memcpy(&result, &bits, 4);
+    return result;
+}
+inline void store(float *to, float value) { *to = value; }
+inline void store(bfloat16 *to, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // to the nearest, ties to even
+    to->bits = uint16_t((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded);  // a NaN stays one
+}
+
+struct Scratch {
+    std::vector<float> values, gradient, normalised, squares, shares, sums, columns, window, mirrored;
+    std::vector<int32_t> taps;
+
+    explicit Scratch(const Plan &plan, bool backward)
+        : values(plan.image()),
+          gradient(backward ? plan.image() : 0),
+          normalised(backward && plan.within_size ? plan.image() : 0),
+          squares(plan.within_size ? plan.image() : 0),
+          shares(backward && plan.within_size ? plan.image() : 0),
+          sums(plan.within_size ? plan.row() : plan.channels),
+          columns(plan.row() + 2 * plan.reach() * plan.channels, 0.0f),  // the margins of these three stay zero
+          window(plan.channels + plan.across_size, 0.0f),
+          mirrored(plan.channels + plan.across_size, 0.0f),
+          taps(plan.channels) {}
+};
+
+// sums[i] = values[i] + ... + values[i + size - 1]; the usual size has a loop of its own to be unrolled.
+inline void slide(const float *values, float *sums, int64_t count, int64_t size) {
+    if (size == 5) {
+        for (int64_t i = 0; i < count; i++)
+            sums[i] = ((values[i] + values[i + 1]) + (values[i + 2] + values[i + 3])) + values[i + 4];
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) sums[i] = values[i];
+    for (int64_t offset = 1; offset < size; offset++)
+        for (int64_t i = 0; i < count; i++) sums[i] += values[i + offset];
+}
+
+void across_forward(const Plan &plan, float *values, Scratch &scratch) {
+    const int64_t maps = plan.channels / plan.groups;
+    const float alpha = plan.across_alpha, k = plan.across_k;
+    float *inner = scratch.window.data() + plan.across_size / 2, *sums = scratch.sums.data();
+    for (float *a = values; a < values + plan.image(); a += maps) {
+        for (int64_t i = 0; i < maps; i++) inner[i] = a[i] * a[i];
+        slide(scratch.window.data(), sums, maps, plan.across_size);
+        for (int64_t i = 0; i < maps; i++) {
+            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
+            a[i] *= root * std::sqrt(root);
+        }
+    }
+}
+
+// `gradient` in place: from that of the normalised values to that of `values`.
+void across_backward(const Plan &plan, const float *values, float *gradient, Scratch &scratch) {
+    const int64_t maps = plan.channels / plan.groups, size = plan.across_size, before = size / 2;
+    const float alpha = plan.across_alpha, k = plan.across_k;
+    float *inner = scratch.window.data() + before, *share = scratch.mirrored.data() + (size - 1 - before);
+    float *sums = scratch.sums.data();
+    for (int64_t start = 0; start < plan.image(); start += maps) {
+        const float *a = values + start;
+        float *g = gradient + start;
+        for (int64_t i = 0; i < maps; i++) inner[i] = a[i] * a[i];
+        slide(scratch.window.data(), sums, maps, size);
+        for (int64_t i = 0; i < maps; i++) {
+            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
+            g[i] *= root * std::sqrt(root);
+            share[i] = g[i] * a[i] * root * root;
+        }
+        slide(scratch.mirrored.data(), sums, maps, size);
+        for (int64_t i = 0; i < maps; i++) g[i] -= 1.5f * alpha * a[i] * sums[i];
+    }
+}
+
+// scratch.sums[x, c] of row y = the sum of values over the window, cut off at the image's border.
+void within_sums(const Plan &plan, const float *values, int64_t y, Scratch &scratch) {
+    const int64_t row = plan.row(), reach = plan.reach();
+    const int64_t first = y < reach ? 0 : y - reach;
+    const int64_t last = y + reach < plan.height ? y + reach : plan.height - 1;
+    float *inner = scratch.columns.data() + reach * plan.channels;
+    for (int64_t i = 0; i < row; i++) inner[i] = values[first * row + i];
+    for (int64_t other = first + 1; other <= last; other++)
+        for (int64_t i = 0; i < row; i++) inner[i] += values[other * row + i];
+    float *sums = scratch.sums.data();
+    const float *columns = scratch.columns.data();
+    for (int64_t i = 0; i < row; i++) sums[i] = columns[i];
+    for (int64_t offset = 1; offset < plan.within_size; offset++)
+        for (int64_t i = 0; i < row; i++) sums[i] += columns[i + offset * plan.channels];
+}
+
+void within_forward(const Plan &plan, float *values, Scratch &scratch) {
+    const float alpha = plan.within_alpha, k = plan.within_k;
+    const float *sums = scratch.sums.data();
+    for (int64_t i = 0; i < plan.image(); i++) scratch.squares[i] = values[i] * values[i];
+    for (int64_t y = 0; y < plan.height; y++) {
+        within_sums(plan, scratch.squares.data(), y, scratch);
+        float *a = values + y * plan.row();
+        for (int64_t i = 0; i < plan.row(); i++) {
+            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
+            a[i] *= root * std::sqrt(root);
+        }
+    }
+}
+
+// `gradient` in place, `values` are lost.
+void within_backward(const Plan &plan, float *values, float *gradient, Scratch &scratch) {
+    const float alpha = plan.within_alpha, k = plan.within_k;
+    const float *sums = scratch.sums.data();
+    for (int64_t i = 0; i < plan.image(); i++) scratch.squares[i] = values[i] * values[i];
+    float *shares = scratch.shares.data();
+    for (int64_t y = 0; y < plan.height; y++) {
+        within_sums(plan, scratch.squares.data(), y, scratch);
+        const int64_t at = y * plan.row();
+        for (int64_t i = 0; i < plan.row(); i++) {
+            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
+            gradient[at + i] *= root * std::sqrt(root);
+            shares[at + i] = gradient[at + i] * values[at + i] * root * root;
+        }
+    }
+    for (int64_t y = 0; y < plan.height; y++) {
+        within_sums(plan, shares, y, scratch);
+        const int64_t at = y * plan.row();
+        for (int64_t i = 0; i < plan.row(); i++) gradient[at + i] -= 1.5f * alpha * values[at + i] * sums[i];
+    }
+}
+
+// Calls visit(tap, pixel) for each pixel of the window of pooled pixel (y, x); taps are numbered row by row.
+template <typename Visit>
+inline void for_each_tap(const Plan &plan, int64_t y, int64_t x, Visit visit) {
+    for (int64_t down = 0; down < plan.pool_size && y * plan.pool_stride + down < plan.height; down++)
+        for (int64_t right = 0; right < plan.pool_size && x * plan.pool_stride + right < plan.width; right++)
+            visit(int32_t(down * plan.pool_size + right),
+                  (y * plan.pool_stride + down) * plan.width + x * plan.pool_stride + right);
+}
+
+// The first of equal values is chosen, and a NaN before any number, as torch does.
+template <typename T>
+void pool_forward(const Plan &plan, const float *values, T *out, uint8_t *chosen, Scratch &scratch) {
+    const int64_t channels = plan.channels;
+    float *best = scratch.sums.data();
+    int32_t *taps = scratch.taps.data();
+    for (int64_t y = 0; y < plan.pooled_height; y++)
+        for (int64_t x = 0; x < plan.pooled_width; x++) {
+            for_each_tap(plan, y, x, [&](int32_t tap, int64_t pixel) {
+                const float *a = values + pixel * channels;
+                for (int64_t c = 0; c < channels; c++) {
+                    const bool better = tap == 0 || a[c] > best[c] || a[c] != a[c];
+                    best[c] = better ? a[c] : best[c];
+                    taps[c] = better ? tap : taps[c];
+                }
+            });
+            const int64_t at = (y * plan.pooled_width + x) * channels;
+            for (int64_t c = 0; c < channels; c++) {
+                const bool silent = plan.rectify_last && best[c] <= 0;
+                store(out + at + c, silent ? 0.0f : best[c]);
+                if (chosen) chosen[at + c] = silent ? SILENT : uint8_t(taps[c]);
+            }
+        }
+}
+
+template <typename T>
+void pool_backward(const Plan &plan, const T *pooled_gradient, const uint8_t *chosen, float *gradient) {
+    std::memset(gradient, 0, plan.image() * sizeof(float));
+    for (int64_t y = 0; y < plan.pooled_height; y++)
+        for (int64_t x = 0; x < plan.pooled_width; x++) {
+            const int64_t at = (y * plan.pooled_width + x) * plan.channels;
+            for_each_tap(plan, y, x, [&](int32_t tap, int64_t pixel) {
+                float *to = gradient + pixel * plan.channels;
+                for (int64_t c = 0; c < plan.channels; c++)
+                    to[c] += chosen[at + c] == tap ? load(pooled_gradient[at + c]) : 0.0f;
+            });
+        }
+}
+
+template <typename T>
+void load_image(const Plan &plan, const T *maps, float *values) {
+    for (int64_t i = 0; i < plan.image(); i++) {
+        const float value = load(maps[i]);
+        values[i] = plan.rectify_first && value <= 0 ? 0.0f : value;
+    }
+}
+
+template <typename T>
+void forward(const Plan &plan, const T *maps, T *out, uint8_t *chosen) {
+#pragma omp parallel num_threads(int(plan.threads))
+    {
+        Scratch scratch(plan, false);
+        float *values = scratch.values.data();
+#pragma omp for schedule(static)
+        for (int64_t index = 0; index < plan.images; index++) {
+            load_image(plan, maps + index * plan.image(), values);
+            if (plan.across_size) across_forward(plan, values, scratch);
+            if (plan.within_size) within_forward(plan, values, scratch);
+            if (plan.pool_size)
+                pool_forward(plan, values, out + index * plan.pooled(),
+                             chosen ? chosen + index * plan.pooled() : nullptr, scratch);
+            else
+                for (int64_t i = 0; i < plan.image(); i++) store(out + index * plan.image() + i, values[i]);
+        }
+    }
+}
+
+template <typename T>
+void backward(const Plan &plan, const T *maps, const T *out_gradient, const uint8_t *chosen, T *gradient) {
+#pragma omp parallel num_threads(int(plan.threads))
+    {
+        Scratch scratch(plan, true);
+        float *values = scratch.values.data(), *inner = scratch.gradient.data();
+#pragma omp for schedule(static)
+        for (int64_t index = 0; index < plan.images; index++) {
+            const T *image = maps + index * plan.image();
+            if (plan.pool_size)
+                pool_backward(plan, out_gradient + index * plan.pooled(), chosen + index * plan.pooled(), inner);
+            else
+                for (int64_t i = 0; i < plan.image(); i++) inner[i] = load(out_gradient[index * plan.image() + i]);
+            if (plan.across_size || plan.within_size) load_image(plan, image, values);
+            if (plan.within_size) {
+                scratch.normalised = scratch.values;
+                if (plan.across_size) across_forward(plan, scratch.normalised.data(), scratch);
+                within_backward(plan, scratch.normalised.data(), inner, scratch);
+            }
+            if (plan.across_size) across_backward(plan, values, inner, scratch);
+            T *to = gradient + index * plan.image();
+            for (int64_t i = 0; i < plan.image(); i++)
+                store(to + i, plan.rectify_first && load(image[i]) <= 0 ? 0.0f : inner[i]);
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" {
+void forward_float32(const Plan *plan, const float *maps, float *out, uint8_t *chosen) {
+    forward(*plan, maps, out, chosen);
+}
+void backward_float32(const Plan *plan, const float *maps, const float *out_gradient, const uint8_t *chosen,
+                      float *gradient) {
+    backward(*plan, maps, out_gradient, chosen, gradient);
+}
+void forward_bfloat16(const Plan *plan, const bfloat16 *maps, bfloat16 *out, uint8_t *chosen) {
+    forward(*plan, maps, out, chosen);
+}
+void backward_bfloat16(const Plan *plan, const bfloat16 *maps, const bfloat16 *out_gradient, const uint8_t *chosen,
+                       bfloat16 *gradient) {
+    backward(*plan, maps, out_gradient, chosen, gradient);
+}
+}

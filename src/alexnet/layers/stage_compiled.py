@@ -1,0 +1,122 @@
+"""What follows a convolution by the C++ kernel: channels-last maps on a CPU, normalisers with exponent 3/4."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+
+from alexnet.layers.compiled import library
+from alexnet.layers.window import Window
+
+_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max pooling: window and stride in pixels; sizes round up or down."""
+
+    size: int
+    stride: int
+    rounds_up: bool
+
+    def side(self, side: int) -> int:
+        """Pixels across the pooled map of a map `side` pixels across."""
+        steps = (side - self.size + (self.stride - 1 if self.rounds_up else 0)) // self.stride
+        return steps if steps * self.stride >= side else steps + 1  # no window starts outside
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order they are taken; each may be left out."""
+
+    rectify_first: bool = False
+    across: Window | None = None
+    within: Window | None = None
+    pool: Pool | None = None
+    rectify_last: bool = False
+    """Only after pooling."""
+
+
+class _Plan(ctypes.Structure):
+    """`Plan` of stage.cpp, field by field."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("images", "height", "width", "channels")),
+        *((name, ctypes.c_int64) for name in ("pooled_height", "pooled_width", "pool_size", "pool_stride")),
+        *((name, ctypes.c_int64) for name in ("groups", "across_size", "within_size")),
+        *((name, ctypes.c_int64) for name in ("rectify_first", "rectify_last", "threads")),
+        *((name, ctypes.c_double) for name in ("across_alpha", "across_k", "within_alpha", "within_k")),
+    )
+
+
+def supports(maps: torch.Tensor, plan: Plan) -> bool:
+    """Whether the kernel can compute `plan` for `maps`."""
+    exact = all(window.beta == 0.75 for window in (plan.across, plan.within) if window)
+    return maps.device.type == "cpu" and maps.dtype in _NAMES and exact and library("stage") is not None
+
+
+def forward(
+    maps: torch.Tensor, plan: Plan, choices: bool = False
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(result, which pixel each pooling window chose): (N, C, H', W') channels-last, of float32 or bfloat16.
+
+    The choice is uint8, and None unless `choices` is set and `plan` pools; `backward` needs it then.
+    """
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    images, channels, height, width = maps.shape
+    if plan.pool:
+        height, width = plan.pool.side(height), plan.pool.side(width)
+    shape = (images, channels, height, width)
+    result = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
+    chosen = torch.empty_like(result, dtype=torch.uint8) if choices and plan.pool else None
+    _call("forward", maps, plan, maps, result, chosen)
+    return result, chosen
+
+
+def backward(
+    maps: torch.Tensor, gradient: torch.Tensor, plan: Plan, chosen: torch.Tensor | None
+) -> torch.Tensor:
+    """The gradient with respect to `maps`, from that with respect to the result."""
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    gradient = gradient.to(maps.dtype).contiguous(memory_format=torch.channels_last)
+    result = torch.empty_like(maps)
+    _call("backward", maps, plan, maps, gradient, chosen, result)
+    return result
+
+
+def _call(direction: str, maps: torch.Tensor, plan: Plan, *tensors: torch.Tensor | None) -> None:
+    kernel = getattr(library("stage"), f"{direction}_{_NAMES[maps.dtype]}")
+    sized = _sized(plan, *maps.shape)
+    kernel(
+        ctypes.byref(sized),
+        *(ctypes.c_void_p(tensor.data_ptr() if tensor is not None else None) for tensor in tensors),
+    )
+
+
+def _sized(plan: Plan, images: int, channels: int, height: int, width: int) -> _Plan:
+    """`plan` for maps of one size. Where no step needs whole images, rows of pixels stand in for images."""
+    if not (plan.pool or plan.within):
+        images, height = images * height, 1
+    across, within, pool = plan.across, plan.within, plan.pool
+    return _Plan(
+        images=images,
+        height=height,
+        width=width,
+        channels=channels,
+        pooled_height=pool.side(height) if pool else 0,
+        pooled_width=pool.side(width) if pool else 0,
+        pool_size=pool.size if pool else 0,
+        pool_stride=pool.stride if pool else 0,
+        groups=across.groups if across else 1,
+        across_size=across.size if across else 0,
+        within_size=within.size if within else 0,
+        rectify_first=plan.rectify_first,
+        rectify_last=plan.rectify_last,
+        threads=torch.get_num_threads(),
+        across_alpha=across.alpha if across else 0,
+        across_k=across.k if across else 0,
+        within_alpha=within.alpha if within else 0,
+        within_k=within.k if within else 0,
+    )
