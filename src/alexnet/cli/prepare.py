@@ -41,6 +41,7 @@ def command(
     """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
+    from alexnet.data.header import HEADER_FILE
     from alexnet.data.prepare import Settings, prepare
     from alexnet.data.sources import open_source
 
@@ -54,6 +55,7 @@ def command(
     )
     photos = open_source(source, val_fraction)
     total = sum(len(split) for split in photos.splits.values())
+    before = (store / HEADER_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
     for unreadable in made.header.unreadable:
@@ -61,4 +63,7 @@ def command(
     for kind, odd in made.header.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
-    sys.stdout.write(f"{store}: {counts} images of {len(made.classes)} classes, side {side}\n")
+    sys.stdout.write(
+        f"{store}: {counts} images of {len(made.classes)} classes, side {side}"
+        f"{'; it was finished before, nothing was done' if before else ''}\n"
+    )

@@ -82,9 +82,7 @@ class Header:
     exif: bool
     """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
     source: dict[str, Any]
-    """`form`, and `photos` per split as the source counts them; no paths."""
-    plan: str
-    """A hash of the source's classes and labels, to recognise the same source again."""
+    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys."""
     splits: dict[str, SplitEntry]
     classes: tuple[Class, ...]
     """In label order."""

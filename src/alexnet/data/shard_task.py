@@ -22,7 +22,7 @@ from alexnet.data.store import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from alexnet.data.prepare import Settings
+    from alexnet.data.settings import Settings
 
 NOTE_SUFFIX = ".note.json"
 

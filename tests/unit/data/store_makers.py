@@ -55,7 +55,6 @@ def _header(side: int, splits: dict[str, SplitEntry]) -> Header:
         resampling="none",
         exif=False,
         source={"form": "made by a test"},
-        plan="",
         splits=splits,
         classes=tuple(Class(f"n{number:08}", f"class {number}") for number in range(3)),
         statistics_split="train",
