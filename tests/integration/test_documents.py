@@ -1,0 +1,68 @@
+"""The lines a newcomer copies out of README and docs do what they say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from alexnet.cli.main import main
+from alexnet.data.synthetic import synthesize
+
+ROOT = Path(__file__).parents[2]
+QUICK = {"schedule.epochs=30": "schedule.epochs=1"}
+"""What is made smaller so that the lines take seconds."""
+
+
+def code_blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def own_photos_lines() -> list[list[str]]:
+    block = next(block for block in code_blocks("README.md", "") if "my-photos" in block)
+    lines = [[QUICK.get(word, word) for word in shlex.split(line)] for line in block.splitlines()]
+    assert [words[:2] for words in lines] == [["alexnet", verb] for verb in ("prepare", "train", "classify")]
+    return [words[1:] for words in lines]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which the README's lines for one's own photos have been typed."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    synthesize(folder / "made-up", classes=3, train_per_class=40, val_per_class=2, layout="folder")
+    (folder / "made-up" / "train").rename(folder / "my-photos")
+    photo = next((folder / "my-photos").rglob("*.jpg"))
+    for name in ("new-photo.jpg", "cat.jpg"):
+        Image.open(photo).save(folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in own_photos_lines():
+            assert main(words) == 0, words
+        yield folder
+
+
+def test_own_photos_in_three_lines(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (newcomer / "runs" / "mine" / "checkpoints" / "last").exists()
+    assert main(own_photos_lines()[-1]) == 0
+    named = capsys.readouterr().out
+    assert any(folder.name in named for folder in (newcomer / "my-photos").iterdir())
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/data.md"])
+def test_python_lines_run(document: str, newcomer: Path) -> None:
+    blocks = code_blocks(document, "python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, document, "exec"), {})
+
+
+def test_every_link_leads_somewhere() -> None:
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert target.startswith("http") or (document.parent / target).exists(), (document.name, target)
