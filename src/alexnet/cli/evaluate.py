@@ -21,8 +21,8 @@ def command(
     views: Annotated[str, typer.Option(metavar="centre|ten", help="What the net sees of an image.")] = "ten",
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the result there too.")] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="best|last", help="By default best, or last where none is best.")
-    ] = "",
+        str, typer.Option(metavar="last|best", help="Best on the validation images flatters a little.")
+    ] = "last",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Squares (images x views) at once.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, errors in [0, 1].")] = False,

@@ -34,8 +34,8 @@ def command(
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """What it does and the command line of each step, in order; a person could type them."""
-    photos, store, *runs = (
-        str(out / name) for name in ("photos", "store", *(f"run-{seed}" for seed in SEEDS))
+    photos, store, ensemble, *runs = (
+        str(out / name) for name in ("photos", "store", "ensemble.json", *(f"run-{seed}" for seed in SEEDS))
     )
     small = f"data.side={SIDE} data.crop={CROP} schedule.epochs={EPOCHS}".split()
     trains = [
@@ -45,14 +45,14 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         )
         for seed, run in zip(SEEDS, runs, strict=True)
     ]
-    test = ["evaluate", *runs, "--store", store, "--views", "ten", "--out", str(out / "ensemble.json")]
+    test = ["evaluate", *runs, "--store", store, "--views", "ten", "--out", ensemble]
     return [
         ("Make up 2,000 + 500 photos in the layout of ILSVRC-2012", ["synthesize", photos]),
         ("Look at what is there, as one would with ImageNet", ["inspect", photos]),
         ("Decode, resize, store", ["prepare", photos, store, "--side", str(SIDE)]),
         *trains,
         ("Test as the paper did: ten crops, then the two nets averaged", test),
-        ("The lecture's table", ["compare", *runs]),
+        ("The lecture's table", ["compare", *runs, ensemble]),
     ]
 
 
@@ -70,6 +70,7 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
     alexnet train alexnet-2012 --store stores/ilsvrc2012 --run runs/alexnet-2012
 
   a closer look at what was just made:
-    alexnet classify {out}/photos --model {out}/run-0
+    alexnet synthesize more-photos --layout folder --seed 1
+    alexnet classify more-photos/val --model {out}/run-0
     tensorboard --logdir {out}
 """

@@ -109,7 +109,7 @@ class Classifier:
 
 
 def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
-    """The classifier of a run folder (its best checkpoint) or of a model file.
+    """The classifier of a run folder (its last checkpoint) or of a model file.
 
     `device` is `auto` (a GPU where there is one), or anything torch takes. CommandError where there is
     nothing to load; DataError where the file is broken, newer than this program, or not a model file.

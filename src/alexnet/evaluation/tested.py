@@ -30,14 +30,14 @@ def predictions_of(
     store: Store,
     split: str,
     views: str,
-    checkpoint: str = "",
+    checkpoint: str = "last",
     device: torch.device | str = "cpu",
     squares_at_once: int = SQUARES_AT_ONCE,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
     """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
 
-    `checkpoint` is `best` or `last`; empty is the best, or the last where none is best.
+    `checkpoint` is `last` or `best`.
     """
     weights = find_weights(run.path, checkpoint)
     path = predictions.path_of(run.path, split, views)
@@ -57,7 +57,7 @@ def predictions_of(
 
 
 def entry(
-    evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = ""
+    evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = "last"
 ) -> dict[str, Any]:
     """What an evaluation is in a file: the errors, and which runs were tested on which store."""
     return {

@@ -112,7 +112,7 @@ def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
     def make(name: str, seed: int = 0) -> RunFolder:
         run = RunFolder.create(tmp_path / name, config(seed))
-        write_checkpoint(run, make_net(store, seed), "best")
+        write_checkpoint(run, make_net(store, seed), "last")
         return run
 
     return make

@@ -116,7 +116,7 @@ def test_load_takes_a_run_folder_or_its_weights(make_run, photos) -> None:
     files = val_photos(photos)
     from_run, from_file = (
         alexnet.load(path, device="cpu")
-        for path in (str(run.path), run.checkpoints / "best" / "weights.safetensors")
+        for path in (str(run.path), run.checkpoints / "last" / "weights.safetensors")
     )
     np.testing.assert_array_equal(from_run.probabilities(files), from_file.probabilities(files))
     assert from_run.config == run.config()
@@ -124,13 +124,13 @@ def test_load_takes_a_run_folder_or_its_weights(make_run, photos) -> None:
     assert not from_run.model.training
 
 
-def test_load_prefers_the_best_checkpoint_and_is_content_with_the_last(make_run, store, photos) -> None:
+def test_load_takes_the_last_weights_not_those_chosen_on_the_validation_images(make_run, store, photos):
     run = make_run("run")
-    best = alexnet.load(run.path).probabilities(val_photos(photos))
-    write_checkpoint(run, make_net(store, seed=9), "last")
-    np.testing.assert_array_equal(alexnet.load(run.path).probabilities(val_photos(photos)), best)
-    (run.checkpoints / "best").unlink()
-    assert not np.array_equal(alexnet.load(run.path).probabilities(val_photos(photos)), best)
+    last = alexnet.load(run.path).probabilities(val_photos(photos))
+    write_checkpoint(run, make_net(store, seed=9), "best")
+    np.testing.assert_array_equal(alexnet.load(run.path).probabilities(val_photos(photos)), last)
+    best = alexnet.load(run.checkpoints / "best" / "weights.safetensors")
+    assert not np.array_equal(best.probabilities(val_photos(photos)), last)
 
 
 def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
     assert printed["top1_error"] == np.mean(saved.probabilities.argmax(axis=1) != saved.labels)
     assert printed["top1_interval"][0] < printed["top1_error"] < printed["top1_interval"][1]
     assert printed["runs"] == [
-        {"run": "run", "recipe": "alexnet-2012", "epochs": 3, "seed": 0, "checkpoint": "best"}
+        {"run": "run", "recipe": "alexnet-2012", "epochs": 3, "seed": 0, "checkpoint": "last"}
     ]
 
 
@@ -82,10 +82,10 @@ def test_fresh_predictions_are_used_again_and_stale_ones_are_not(
     monkeypatch.setattr(tested, "predict", lambda *words: calls.append("predicted") or predict(*words))
     evaluate(capsys, store, run.path)
     assert not calls
-    write_checkpoint(run, make_net(store, seed=5), "last")
+    write_checkpoint(run, make_net(store, seed=5), "best")
     evaluate(capsys, store, run.path)
     assert not calls
-    evaluate(capsys, store, run.path, "--checkpoint", "last")
+    evaluate(capsys, store, run.path, "--checkpoint", "best")
     assert len(calls) == 1
     predictions.path_of(run.path, "val", "ten").write_bytes(b"broken")
     evaluate(capsys, store, run.path)
@@ -114,8 +114,8 @@ def test_with_json_standard_output_holds_nothing_else(make_run, store, capsys) -
     [
         (["--views", "eleven"], 2, "centre, ten"),
         (["--split", "test"], 2, "train, val"),
-        (["--checkpoint", "first"], 2, "best or last"),
-        (["--checkpoint", "last"], 2, "last"),
+        (["--checkpoint", "first"], 2, "last or best"),
+        (["--checkpoint", "best"], 2, "best"),
         (["--device", "tpu"], 2, "tpu"),
     ],
 )

@@ -31,7 +31,7 @@ def run(store, tmp_path: Path) -> Iterator[RunFolder]:
     model = build(settings.model, CLASSES, CROP)
     made = RunFolder.create(tmp_path / "run", settings)
     preprocessing = Preprocessing.from_store(settings.data, store)
-    write_checkpoint(made, Loaded(model, settings, store.classes, preprocessing, {}), "best")
+    write_checkpoint(made, Loaded(model, settings, store.classes, preprocessing, {}), "last")
     yield made
     shutil.rmtree(made.checkpoints)  # large
 
