@@ -79,9 +79,11 @@ def _lines(
     description: str, total: int | None, done: int, unit: str, stream: TextIO, clock: Callable[[], float]
 ) -> Generator[Advance, None, None]:
     started = shown = clock()
-    counted, last_note = 0, ""
+    counted, last_note, up_to_date = 0, "", False
 
     def show() -> None:
+        nonlocal shown, up_to_date
+        shown, up_to_date = clock(), True
         seconds = clock() - started
         reached = f"{done + counted}" + ("" if total is None else f"/{total}") + (f" {unit}" if unit else "")
         parts = [f"{description}: {reached}", f"{_rate(counted, seconds)}/s"]
@@ -91,17 +93,17 @@ def _lines(
         stream.flush()
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal counted, last_note, shown
-        counted += count
+        nonlocal counted, last_note, up_to_date
+        counted, up_to_date = counted + count, False
         last_note = note or last_note
         if clock() - shown >= PLAIN_INTERVAL_SECONDS:
-            shown = clock()
             show()
 
     try:
         yield advance
     finally:
-        show()
+        if not up_to_date:
+            show()
 
 
 def _rate(count: int, seconds: float) -> str:

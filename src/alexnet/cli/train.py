@@ -34,7 +34,10 @@ def command(
     minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
 ) -> None:
-    """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on."""
+    """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ...
+    """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
     from alexnet.cli.progress import progress_bar
@@ -126,16 +129,22 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
 
 def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
     """What tests a net while it is trained."""
+    import numpy as np
+
     from alexnet.data.preprocessing import Preprocessing
+    from alexnet.errors import WorkError
     from alexnet.evaluation import metrics
     from alexnet.evaluation.predict import predict
     from alexnet.models.model_file import Loaded
+    from alexnet.training.meter import LOWER_RATE
 
     preprocessing = Preprocessing.from_store(config.data, store)
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        net = Loaded(model, config, store.classes, preprocessing, {})
-        found = metrics.evaluate(predict(net, store, *VALIDATION)).to_dict()
+        made = predict(Loaded(model, config, store.classes, preprocessing, {}), store, *VALIDATION)
+        if not np.isfinite(made.probabilities).all():
+            raise WorkError(f"the net's answers to the validation images are not finite; {LOWER_RATE}")
+        found = metrics.evaluate(made).to_dict()
         return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
 
     return evaluate

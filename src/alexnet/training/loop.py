@@ -151,6 +151,7 @@ def _prepare_update(session: Session, step: int) -> bool:
 
 def _validate(session: Session, evaluate: Evaluate) -> None:
     """Tests the net, tells the schedule, and takes note whether it is the best so far."""
+    session.refuse_broken_weights()
     model = session.learner.average.model
     distributed.copy_from_main(model.buffers())
     session.errors = distributed.broadcast_object(dict(evaluate(model)))

@@ -15,6 +15,11 @@ from alexnet.errors import WorkError
 from alexnet.training.step import Outcome
 
 Item = TypeVar("Item")
+LOWER_RATE = (
+    "the last checkpoint is from before it: "
+    "--resume with a lower optimizer.learning_rate, or with optimizer.gradient_clip=1"
+)
+"""What to do about numbers that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,7 @@ class Meter:
             step for (step, _), ok in zip(self._outcomes, losses.isfinite().tolist(), strict=True) if not ok
         ]
         if bad:
-            raise WorkError(
-                f"the loss of update {bad[0]} is not finite; the last checkpoint is from before it: "
-                "start anew with a lower optimizer.learning_rate, or with optimizer.gradient_clip=1"
-            )
+            raise WorkError(f"the loss of update {bad[0]} is not finite; {LOWER_RATE}")
 
     def _clear(self) -> None:
         self._outcomes: list[tuple[int, Outcome]] = []

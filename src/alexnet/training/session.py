@@ -19,13 +19,13 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, WorkError
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import MetricsLog
 from alexnet.training import checkpoint
 from alexnet.training.learner import Learner, build_learner, copy_matching
-from alexnet.training.meter import Meter
+from alexnet.training.meter import LOWER_RATE, Meter
 from alexnet.training.plan import Plan, make_plan
 
 Say = Callable[[str], None]
@@ -98,8 +98,15 @@ class Session:
         due = self.improved or minutes >= self.config.training.checkpoint_every_minutes
         return distributed.broadcast_object(due) and self.saved_step != self.step
 
+    def refuse_broken_weights(self) -> None:
+        """WorkError where a weight is not finite: such a net is neither tested nor saved."""
+        for name, weight in self.learner.average.model.state_dict().items():
+            if not weight.isfinite().all():
+                raise WorkError(f"{name} is not finite after update {self.step - 1}; {LOWER_RATE}")
+
     def save(self) -> None:
         """Writes a checkpoint of this moment."""
+        self.refuse_broken_weights()
         learner = self.learner
         distributed.copy_from_main(learner.average.model.buffers())
         if distributed.is_main():

@@ -36,7 +36,7 @@ def test_plain_lines_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> Non
             advance(2)
     lines = stream.getvalue().splitlines()
     assert lines[0] == "training: 20/100 steps, 2/s, 0:00:40 left"
-    assert len(lines) == 6
+    assert len(lines) == 5
 
 
 def test_a_total_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,185 @@
+"""The command itself, really started, really killed; what it says and leaves."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from alexnet.cli.main import main
+from alexnet.data.store import Store
+from alexnet.models import model_file
+from alexnet.runs.metrics_log import read_metrics
+
+
+def words(store: Store, run: Path, *more: str) -> list[str]:
+    settings = [*tiny.SETTINGS, "training.checkpoint_every_minutes=0", *more]
+    return ["train", tiny.RECIPE, "--store", str(store.path), "--run", str(run), "--device", "cpu", *settings]
+
+
+def weights(run: Path) -> dict[str, Any]:
+    return model_file.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+
+
+def kill_after(command: list[str], log: Path, lines: int, pause_seconds: float) -> int:
+    """Starts the command, kills it as its log grows past `lines` lines; its exit code."""
+    with subprocess.Popen([sys.executable, "-m", "alexnet", *command], stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            if log.exists() and len(log.read_bytes().splitlines()) > lines:
+                wait(process, pause_seconds)
+                process.kill()
+                break
+            wait(process, 0.01)
+    return process.returncode
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments(tiny_store: Store, tmp_path: Path) -> None:
+    chance = random.Random()
+    seed = chance.randrange(10**6)
+    chance.seed(seed)
+    assert main(words(tiny_store, tmp_path / "whole")) == 0
+    run, killed = tmp_path / "killed", 0
+    for _ in range(3):
+        seen = len(read_metrics(run / "metrics.jsonl")) if (run / "metrics.jsonl").exists() else 0
+        command = words(tiny_store, run, "--resume")
+        code = kill_after(command, run / "metrics.jsonl", seen + chance.randrange(8), chance.random() / 5)
+        killed += code == -signal.SIGKILL
+    assert killed, f"it was never killed in time (seed {seed})"
+    assert main(words(tiny_store, run, "--resume")) == 0
+    whole, again = weights(tmp_path / "whole"), weights(run)
+    assert all(bool((whole[name] == again[name]).all()) for name in whole), f"seed {seed}"
+    losses = [
+        [line["loss"] for line in read_metrics(folder / "metrics.jsonl") if line["event"] == "train"]
+        for folder in (tmp_path / "whole", run)
+    ]
+    assert losses[0] == losses[1], f"seed {seed}"
+    assert sorted(path.name for path in (run / "checkpoints").iterdir() if path.name[0] == ".") == []
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "alexnet", *words(tiny_store, run, "schedule.epochs=1000")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "metrics.jsonl").exists() or len(read_metrics(run / "metrics.jsonl")) < 4:
+            wait(process, 0.02)
+        process.terminate()
+        error = process.communicate()[1]
+    assert process.returncode == 75
+    assert "alexnet: stopped by SIGTERM after update" in error
+    assert "--resume goes on" in error
+    stopped = [line for line in read_metrics(run / "metrics.jsonl") if line["event"] == "checkpoint"][-1]
+    meta = json.loads((run / "checkpoints" / "last" / "meta.json").read_text())
+    assert meta["step"] == stopped["step"]
+
+
+def test_minutes_then_resume(tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    command = words(tiny_store, run, "schedule.epochs=1")
+    assert main([*command, "--minutes", "0"]) == 75
+    assert "after 0 minutes after update 1 of 6" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert "resumed after update 1, in epoch 0, learning rate 0.01" in said
+    assert "done after 6 updates: top-1 error" in said
+    events = [line["event"] for line in read_metrics(run / "metrics.jsonl")]
+    assert (events[0], events.count("resume"), events[-1]) == ("start", 1, "result")
+
+
+def test_says_what_it_is_about_to_do_and_writes_it_down(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(words(tiny_store, run, "schedule.epochs=2", "training.accumulation=2")) == 0
+    said = capsys.readouterr()
+    for part in (
+        "alexnet-one-weird-trick: alexnet one-weird-trick widths=",
+        "parameters, seed 0",
+        "48 images of 3 classes, 2 epochs of 6 updates",
+        "batch 8: 1 process(es) of 8 images, each in 2 micro-batch(es)",
+        "learning rate 0.01 (krizhevsky-sgd, four-phase)",
+        "on cpu (",
+    ):
+        assert part in said.out
+    for part in ("training: 96/96 images", "images/s", "waiting", "error", "validation"):
+        assert part in said.err
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["store_digest"] == tiny_store.digest
+    assert "--run" in environment["command"] or "pytest" in environment["command"]
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["data.side=100"], 2, "side 72"),
+        (["data.crop=100"], 2, "larger than data.side"),
+        (["training.batch=100"], 2, "48 training images"),
+        (["model.variant=2013"], 2, "unknown variant"),
+        (["schedule.epoch=3"], 2, "schedule.epochs"),
+        (["schedule.epochs=three"], 2, "whole number"),
+        (["--device", "cuda:99"], 2, "cuda:99"),
+        (["--device", "tpu"], 2, "unknown device"),
+        (["--init-from", "nowhere"], 2, "nowhere"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_leaves_nothing(
+    tiny_store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    code: int,
+    message: str,
+) -> None:
+    run = tmp_path / "run"
+    assert main(words(tiny_store, run, *more)) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not run.exists()
+
+
+def test_an_unknown_recipe_names_the_nearest(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, run = str(tiny_store.path), str(tmp_path / "run")
+    assert main(["train", "alexnet-2021", "--store", store, "--run", run]) == 2
+    assert "nearest is 'alexnet-2012'" in capsys.readouterr().err
+
+
+def test_an_existing_run_is_left_alone(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words(tiny_store, tmp_path / "run", "schedule.epochs=1")
+    assert main([*command, "--minutes", "0"]) == 75
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    assert main(command) == 2
+    assert "--resume" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_resume_lists_what_changes_and_refuses_another_net(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words(tiny_store, tmp_path / "run", "schedule.epochs=1")
+    assert main([*command, "--minutes", "0"]) == 75
+    assert main([*command, "--resume", "model.dropout=0.1"]) == 2
+    assert "model.dropout: 0.5 -> 0.1" in capsys.readouterr().err
+    assert main([*command, "--resume", "optimizer.learning_rate=0.02", "--minutes", "0"]) == 75
+    said = capsys.readouterr().out
+    assert "changed: optimizer.learning_rate: 0.01 -> 0.02" in said
+    assert "learning rate 0.02" in said

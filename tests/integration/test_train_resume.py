@@ -1,0 +1,215 @@
+"""Stopped anywhere and resumed, a run ends as if it had never been stopped: bit for bit, on a CPU."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from alexnet.cli.train import _evaluation
+from alexnet.config import RunConfig
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.models import model_file
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.training import checkpoint
+from alexnet.training.loop import Advance, Result, train
+
+CPU = torch.device("cpu")
+RECIPES = {
+    "2012": ("schedule.name=plateau", "schedule.patience_epochs=1", "optimizer.bias_follows_schedule=false"),
+    "modern": (
+        "optimizer.name=adamw",
+        "optimizer.learning_rate=0.001",
+        "schedule.name=cosine",
+        "schedule.warmup_epochs=0.5",
+        "training.weight_average=0.9",
+        "training.mixup=0.2",
+        "training.cutmix=1",
+        "training.label_smoothing=0.1",
+        "training.accumulation=2",
+        'events=[{"at": 0.4, "action": "color-noise-off"}]',
+    ),
+}
+
+
+def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9, **options: Any) -> Result:
+    """Trains, and is asked to stop by a signal during update number `stop_after`."""
+    run = RunFolder.create(folder, config) if not options.get("resume") else RunFolder.open(folder)
+
+    @contextmanager
+    def progress(total: int, done: int) -> Iterator[Advance]:
+        images = done
+
+        def advance(count: int = 1, note: str = "") -> None:
+            nonlocal images
+            images += count
+            if count and images == stop_after * config.training.batch:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        yield advance
+
+    typed: Any = progress
+    return train(
+        config, store, run, evaluate=_evaluation(config, store), device=CPU, progress=typed, **options
+    )
+
+
+def lines(folder: Path, event: str) -> list[dict[str, Any]]:
+    """Of the log, without what depends on the clock."""
+    clock = {"images_per_second", "data_wait_share", "seconds", "eta_seconds"}
+    found = [line for line in read_metrics(folder / "metrics.jsonl") if line["event"] == event]
+    return [{name: value for name, value in line.items() if name not in clock} for line in found]
+
+
+def final_state(folder: Path) -> dict[str, Any]:
+    found = checkpoint.newest(folder / "checkpoints", lambda line: None)
+    assert found is not None
+    weights = model_file.load(found.weights).model.state_dict()
+    meta = {name: found.meta[name] for name in ("step", "errors", "best_error", "phase", "validated_step")}
+    return {"weights": weights, "state": found.state(), "meta": meta}
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal to the last bit, however deep."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for name in one:
+            assert_same(one[name], other[name])
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, list | tuple):
+        for first, second in zip(one, other, strict=True):
+            assert_same(first, second)
+    else:
+        assert one == other
+
+
+# Update 6 is the end of an epoch, where the validation is still to come.
+@pytest.mark.slow
+@pytest.mark.parametrize(("recipe", "stops"), [("2012", (1, 6, 11)), ("modern", (6, 10))])
+def test_bit_for_bit_wherever_it_is_stopped(
+    tiny_store: Store, tmp_path: Path, recipe: str, stops: tuple[int, ...]
+) -> None:
+    config = tiny.config("schedule.epochs=2", *RECIPES[recipe])
+    whole = start(config, tiny_store, tmp_path / "whole")
+    assert whole.step == 12
+    for stop_after in stops:
+        folder = tmp_path / f"stopped-{stop_after}"
+        with pytest.raises(Stopped, match=f"by SIGTERM after update {stop_after} of 12"):
+            start(config, tiny_store, folder, stop_after)
+        resumed = start(config, tiny_store, folder, resume=True)
+        for event in ("train", "validation", "learning-rate", "color-noise-off", "result"):
+            assert lines(folder, event) == lines(tmp_path / "whole", event)
+        assert_same(final_state(folder), final_state(tmp_path / "whole"))
+        assert (resumed.errors, resumed.best_top1_error) == (whole.errors, whole.best_top1_error)
+
+
+def test_what_was_logged_after_the_checkpoint_is_logged_once(tiny_store: Store, tmp_path: Path) -> None:
+    config, folder = tiny.config(), tmp_path / "run"
+    start(config, tiny_store, folder)
+    newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
+    (newest / "state.pt").write_bytes(b"damaged")
+    said: list[str] = []
+    start(config, tiny_store, folder, resume=True, say=said.append)
+    assert any("damaged" in line for line in said)
+    assert [line["step"] for line in lines(folder, "train")] == list(range(1, 19))
+
+
+def test_a_finished_run_is_finished(tiny_store: Store, tmp_path: Path) -> None:
+    config, folder = tiny.config("schedule.epochs=1"), tmp_path / "run"
+    first = start(config, tiny_store, folder)
+    before = (folder / "checkpoints" / "last" / "weights.safetensors").read_bytes()
+    assert start(config, tiny_store, folder, resume=True) == first
+    assert (folder / "checkpoints" / "last" / "weights.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_goes_on_when_it_is_given_more_epochs(tiny_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
+    longer = tiny.config("schedule.epochs=2", "schedule.name=constant")
+    assert start(longer, tiny_store, folder, resume=True).step == 12
+    start(longer, tiny_store, tmp_path / "whole")
+    assert_same(final_state(folder), final_state(tmp_path / "whole"))
+
+
+def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> None:
+    config = tiny.config(
+        "schedule.name=plateau", "schedule.patience_epochs=1", "schedule.epochs=50", "training.batch=24"
+    )
+    never_better = {"top1_error": 0.5}
+    result = train(
+        config,
+        tiny_store,
+        RunFolder.create(tmp_path / "run", config),
+        evaluate=lambda model: never_better,
+        device=CPU,
+    )
+    # The first error is the best; four that are not better make four plateaus.
+    assert result.epochs == 5
+    rates = [line["learning_rate"] for line in lines(tmp_path / "run", "learning-rate")]
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-5])
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["event"] == "result"
+
+
+def test_best_is_the_lowest_error_and_last_is_the_last(tiny_store: Store, tmp_path: Path) -> None:
+    config, errors = tiny.config(), iter([0.5, 0.2, 0.4])
+    run = RunFolder.create(tmp_path / "run", config)
+    result = train(config, tiny_store, run, evaluate=lambda model: {"top1_error": next(errors)}, device=CPU)
+    assert (run.checkpoints / "best").readlink() == Path("step-00000012")
+    assert (run.checkpoints / "last").readlink() == Path("step-00000018")
+    assert (result.errors["top1_error"], result.best_top1_error) == (0.4, 0.2)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny_store: Store, tmp_path: Path) -> None:
+    config, folder = tiny.config(), tmp_path / "run"
+    with pytest.raises(Stopped):
+        start(config, tiny_store, folder, stop_after=5)
+    before = final_state(folder)
+    wild = tiny.config("optimizer.learning_rate=1e30")
+    with pytest.raises(WorkError, match=r"not finite.*--resume with a lower"):
+        start(wild, tiny_store, folder, resume=True)
+    assert_same(final_state(folder), before)
+
+
+def test_another_store_is_refused(tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = tiny.config("schedule.epochs=1"), tmp_path / "run"
+    start(config, tiny_store, folder)
+    monkeypatch.setattr(Store, "digest", "another")
+    with pytest.raises(CommandError, match="another store"):
+        start(config, tiny_store, folder, resume=True)
+
+
+def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> None:
+    start(tiny.config("schedule.epochs=1"), tiny_store, tmp_path / "old")
+    weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
+    said: list[str] = []
+    frozen = tiny.config("schedule.epochs=1", 'optimizer.layer_factors=[["conv1", 0]]', "training.seed=4")
+    start(frozen, tiny_store, tmp_path / "new", init_from=weights, say=said.append)
+    old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
+    assert torch.equal(old["conv1.weight"], new["conv1.weight"])
+    assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
+    assert any("copied conv1.weight" in line and line.endswith("left nothing") for line in said)
+
+
+def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_path: Path) -> None:
+    frozen = 'events=[{"at": 0.0, "action": "layer-factor", "layer": "conv1", "value": 0}]'
+    config = tiny.config("schedule.epochs=1", frozen)
+    start(config, tiny_store, tmp_path / "run")
+    torch.manual_seed(config.training.seed)
+    from alexnet.models.registry import build
+
+    first = build(config.model, tiny.CLASSES, config.data.crop).get_parameter("conv1.weight")
+    assert torch.equal(final_state(tmp_path / "run")["weights"]["conv1.weight"], first)
+    assert lines(tmp_path / "run", "layer-factor") == [
+        {"event": "layer-factor", "step": 1, "epoch": 0, "layer": "conv1", "value": 0.0}
+    ]

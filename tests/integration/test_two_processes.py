@@ -1,0 +1,68 @@
+"""Under torchrun two processes do what one does, but for rounding."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from alexnet.cli.main import main
+from alexnet.data.store import Store
+from alexnet.models import model_file
+from alexnet.runs.metrics_log import read_metrics
+
+# 9 images are shared out unevenly: 4 and 5.
+SETTINGS = ("schedule.epochs=2", "training.batch=9", "model.dropout=0", "training.accumulation=2")
+
+
+def words(store: Store, run: Path, *more: str) -> list[str]:
+    settings = [*tiny.SETTINGS, *SETTINGS, *more]
+    return ["train", tiny.RECIPE, "--store", str(store.path), "--run", str(run), "--device", "cpu", *settings]
+
+
+def in_two_processes(command: list[str]) -> subprocess.CompletedProcess[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # Without the `--` torchrun takes our --run for one of its own options.
+    words = [*torchrun, "-m", "--", "alexnet", *command]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def lines(run: Path, event: str) -> list[dict[str, Any]]:
+    return [line for line in read_metrics(run / "metrics.jsonl") if line["event"] == event]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tiny_store: Store, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(words(tiny_store, one)) == 0
+    ended = in_two_processes(words(tiny_store, two))
+    assert ended.returncode == 0, ended.stderr
+    assert "batch 9: 2 process(es) of 4.5 images" in ended.stdout
+    assert ended.stdout.count("done after 10 updates") == 1
+    for of_one, of_two in zip(lines(one, "train"), lines(two, "train"), strict=True):
+        assert of_two["step"] == of_one["step"]
+        assert of_two["error"] == of_one["error"]
+        assert of_two["loss"] == pytest.approx(of_one["loss"], rel=1e-5)
+    for of_one, of_two in zip(lines(one, "validation"), lines(two, "validation"), strict=True):
+        assert of_two["images"] == of_one["images"] == tiny.CLASSES * tiny.VAL_PER_CLASS
+        assert of_two["top1_error"] == of_one["top1_error"]
+    nets = [
+        model_file.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+        for run in (one, two)
+    ]
+    assert max(float((nets[0][name] - nets[1][name]).abs().max()) for name in nets[0]) < 1e-5
+
+
+@pytest.mark.slow
+def test_stopped_in_two_processes_it_goes_on_in_one(tiny_store: Store, tmp_path: Path) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert main(words(tiny_store, whole)) == 0
+    ended = in_two_processes([*words(tiny_store, run), "--minutes", "0"])
+    assert "stopped after 0 minutes after update 1 of 10 and saved" in ended.stderr
+    assert main([*words(tiny_store, run), "--resume"]) == 0
+    for of_whole, of_run in zip(lines(whole, "train"), lines(run, "train"), strict=True):
+        assert of_run["loss"] == pytest.approx(of_whole["loss"], rel=1e-5)
