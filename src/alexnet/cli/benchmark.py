@@ -1,0 +1,53 @@
+"""`alexnet benchmark [NAME]`: rates beside a peer's and the machine's limit, measured in one run, as CSV."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from alexnet.benchmarks.timing import Measurement
+
+
+class _Name(StrEnum):
+    decode = "decode"
+    prepare = "prepare"
+    loader = "loader"
+    layers = "layers"
+    step = "step"
+
+
+def command(
+    name: Annotated[
+        _Name | None, typer.Argument(metavar="[NAME]", help="One of them; all by default.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Photos for decode, prepare and loader; made up by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also keep each as DIR/NAME.csv.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1; for layers and step.")] = "auto",
+) -> None:
+    """Measure images per second, bytes and errors; each row is a ratio to a peer in the same run."""
+    from alexnet.benchmarks.timing import as_csv, write_csv
+
+    for each in [name] if name else list(_Name):
+        rows = _measure(each, source, device)
+        sys.stdout.write(as_csv(rows))
+        sys.stdout.flush()
+        if out:
+            write_csv(out / f"{each.value}.csv", rows)
+
+
+def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]:
+    from alexnet.benchmarks import decode, layers, loader, prepare, step
+    from alexnet.benchmarks.photos import photos_or_made_up
+    from alexnet.cli.device import choose_device
+
+    if name in (_Name.layers, _Name.step):
+        return {_Name.layers: layers, _Name.step: step}[name].measure(choose_device(device))
+    with photos_or_made_up(source) as photos:
+        return {_Name.decode: decode, _Name.prepare: prepare, _Name.loader: loader}[name].measure(photos)
