@@ -32,7 +32,7 @@ class Measurement:
 def median_seconds(
     contenders: Mapping[str, Callable[[], object]], rounds: int = 5, warm_up: int = 1
 ) -> dict[str, float]:
-    """Median seconds of each function, run in turn A B A B ... so that drift of the machine hits all alike."""
+    """Median seconds of each function, run in turn A B A B, so that drift of the machine hits all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(warm_up + rounds):
         for name, run in contenders.items():

@@ -22,9 +22,7 @@ class _Name(StrEnum):
 
 
 def command(
-    name: Annotated[
-        _Name | None, typer.Argument(metavar="[NAME]", help="One of them; all by default.")
-    ] = None,
+    name: Annotated[_Name | None, typer.Argument(metavar="[NAME]", help="One; all by default.")] = None,
     source: Annotated[
         Path | None, typer.Option(help="Photos for decode, prepare and loader; made up by default.")
     ] = None,
