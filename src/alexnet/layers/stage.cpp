@@ -7,7 +7,6 @@
 //
 // Plain C interface, opened by Python's ctypes; `Plan` has its twin in stage_compiled.py.
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -28,6 +27,7 @@ struct Plan {
 namespace {
 
 constexpr uint8_t SILENT = 255;  // in place of the chosen tap: rectified away, no gradient passes
+constexpr int32_t FOURTH_ROOT_GUESS = 0x4f5851eb;  // off by 3 % at most
 
 struct bfloat16 {
     uint16_t bits;
@@ -48,6 +48,21 @@ inline void store(bfloat16 *to, float value) {
     to->bits = uint16_t((bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16) | 0x40 : rounded);  // a NaN stays one
 }
 
+// d^-1/4 to float's precision for d > 0, several times faster than roots and a division: a guess from the bits
+// of the number, then Newton's method. NaN stays NaN.
+inline float inverse_fourth_root(float d) {
+    int32_t bits;
+    std::memcpy(&bits, &d, 4);
+    bits = FOURTH_ROOT_GUESS - (bits >> 2);
+    float root;
+    std::memcpy(&root, &bits, 4);
+    for (int step = 0; step < 3; step++) {
+        const float squared = root * root;
+        root *= 1.25f - 0.25f * d * (squared * squared);
+    }
+    return root;
+}
+
 struct Scratch {
     std::vector<float> values, gradient, normalised, squares, shares, sums, columns, window, mirrored;
     std::vector<int32_t> taps;
@@ -60,55 +75,82 @@ struct Scratch {
           shares(backward && plan.within_size ? plan.image() : 0),
           sums(plan.within_size ? plan.row() : plan.channels),
           columns(plan.row() + 2 * plan.reach() * plan.channels, 0.0f),  // the margins of these three stay zero
-          window(plan.channels + plan.across_size, 0.0f),
-          mirrored(plan.channels + plan.across_size, 0.0f),
+          window(plan.width * (plan.channels + plan.groups * plan.across_size), 0.0f),
+          mirrored(backward ? window.size() : 0, 0.0f),
           taps(plan.channels) {}
 };
 
-// sums[i] = values[i] + ... + values[i + size - 1]; the usual size has a loop of its own to be unrolled.
-inline void slide(const float *values, float *sums, int64_t count, int64_t size) {
-    if (size == 5) {
-        for (int64_t i = 0; i < count; i++)
-            sums[i] = ((values[i] + values[i + 1]) + (values[i + 2] + values[i + 3])) + values[i + 4];
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) sums[i] = values[i];
-    for (int64_t offset = 1; offset < size; offset++)
-        for (int64_t i = 0; i < count; i++) sums[i] += values[i + offset];
+// The sum of values[0 .. size - 1]. SIZE is the same where it is known beforehand, and then vectorised; else 0.
+template <int SIZE>
+inline float window_sum(const float *values, int64_t size) {
+    float sum = values[0];
+    for (int64_t offset = 1; offset < (SIZE ? SIZE : size); offset++) sum += values[offset];
+    return sum;
 }
 
-void across_forward(const Plan &plan, float *values, Scratch &scratch) {
+// Each step across maps is taken for a whole row of pixels before the next: what one has just written cannot be
+// read at another alignment without a wait. `window` and `mirrored` hold a row, each tower's maps with margins.
+template <typename Step>
+inline void for_each_tower(const Plan &plan, Step step) {
     const int64_t maps = plan.channels / plan.groups;
+    for (int64_t tower = 0; tower < plan.width * plan.groups; tower++)
+        step(tower * maps, tower * (maps + plan.across_size));
+}
+
+template <int SIZE>
+void across_forward(const Plan &plan, float *values, Scratch &scratch) {
+    const int64_t maps = plan.channels / plan.groups, size = plan.across_size;
     const float alpha = plan.across_alpha, k = plan.across_k;
-    float *inner = scratch.window.data() + plan.across_size / 2, *sums = scratch.sums.data();
-    for (float *a = values; a < values + plan.image(); a += maps) {
-        for (int64_t i = 0; i < maps; i++) inner[i] = a[i] * a[i];
-        slide(scratch.window.data(), sums, maps, plan.across_size);
-        for (int64_t i = 0; i < maps; i++) {
-            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
-            a[i] *= root * std::sqrt(root);
-        }
+    for (float *row = values; row < values + plan.image(); row += plan.row()) {
+        for_each_tower(plan, [&](int64_t at, int64_t padded) {
+            float *squares = scratch.window.data() + padded + size / 2;
+            for (int64_t i = 0; i < maps; i++) squares[i] = row[at + i] * row[at + i];
+        });
+        for_each_tower(plan, [&](int64_t at, int64_t padded) {
+            const float *squares = scratch.window.data() + padded;
+            float *a = row + at;
+#pragma omp simd
+            for (int64_t i = 0; i < maps; i++) {
+                const float root = inverse_fourth_root(k + alpha * window_sum<SIZE>(squares + i, size));
+                a[i] *= root * root * root;
+            }
+        });
     }
+}
+
+void normalise_across(const Plan &plan, float *values, Scratch &scratch) {
+    plan.across_size == 5 ? across_forward<5>(plan, values, scratch) : across_forward<0>(plan, values, scratch);
 }
 
 // `gradient` in place: from that of the normalised values to that of `values`.
+template <int SIZE>
 void across_backward(const Plan &plan, const float *values, float *gradient, Scratch &scratch) {
     const int64_t maps = plan.channels / plan.groups, size = plan.across_size, before = size / 2;
     const float alpha = plan.across_alpha, k = plan.across_k;
-    float *inner = scratch.window.data() + before, *share = scratch.mirrored.data() + (size - 1 - before);
-    float *sums = scratch.sums.data();
-    for (int64_t start = 0; start < plan.image(); start += maps) {
-        const float *a = values + start;
-        float *g = gradient + start;
-        for (int64_t i = 0; i < maps; i++) inner[i] = a[i] * a[i];
-        slide(scratch.window.data(), sums, maps, size);
-        for (int64_t i = 0; i < maps; i++) {
-            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
-            g[i] *= root * std::sqrt(root);
-            share[i] = g[i] * a[i] * root * root;
-        }
-        slide(scratch.mirrored.data(), sums, maps, size);
-        for (int64_t i = 0; i < maps; i++) g[i] -= 1.5f * alpha * a[i] * sums[i];
+    for (int64_t start = 0; start < plan.image(); start += plan.row()) {
+        const float *row = values + start;
+        float *row_gradient = gradient + start;
+        for_each_tower(plan, [&](int64_t at, int64_t padded) {
+            float *squares = scratch.window.data() + padded + before;
+            for (int64_t i = 0; i < maps; i++) squares[i] = row[at + i] * row[at + i];
+        });
+        for_each_tower(plan, [&](int64_t at, int64_t padded) {
+            const float *a = row + at, *squares = scratch.window.data() + padded;
+            float *g = row_gradient + at, *shares = scratch.mirrored.data() + padded + size - 1 - before;
+#pragma omp simd
+            for (int64_t i = 0; i < maps; i++) {
+                const float root = inverse_fourth_root(k + alpha * window_sum<SIZE>(squares + i, size));
+                const float squared = root * root;
+                g[i] *= squared * root;
+                shares[i] = g[i] * a[i] * (squared * squared);
+            }
+        });
+        for_each_tower(plan, [&](int64_t at, int64_t padded) {
+            const float *a = row + at, *shares = scratch.mirrored.data() + padded;
+            float *g = row_gradient + at;
+#pragma omp simd
+            for (int64_t i = 0; i < maps; i++) g[i] -= 1.5f * alpha * a[i] * window_sum<SIZE>(shares + i, size);
+        });
     }
 }
 
@@ -136,8 +178,8 @@ void within_forward(const Plan &plan, float *values, Scratch &scratch) {
         within_sums(plan, scratch.squares.data(), y, scratch);
         float *a = values + y * plan.row();
         for (int64_t i = 0; i < plan.row(); i++) {
-            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
-            a[i] *= root * std::sqrt(root);
+            const float root = inverse_fourth_root(k + alpha * sums[i]);
+            a[i] *= root * root * root;
         }
     }
 }
@@ -152,9 +194,9 @@ void within_backward(const Plan &plan, float *values, float *gradient, Scratch &
         within_sums(plan, scratch.squares.data(), y, scratch);
         const int64_t at = y * plan.row();
         for (int64_t i = 0; i < plan.row(); i++) {
-            const float root = 1.0f / std::sqrt(k + alpha * sums[i]);
-            gradient[at + i] *= root * std::sqrt(root);
-            shares[at + i] = gradient[at + i] * values[at + i] * root * root;
+            const float root = inverse_fourth_root(k + alpha * sums[i]), squared = root * root;
+            gradient[at + i] *= squared * root;
+            shares[at + i] = gradient[at + i] * values[at + i] * (squared * squared);
         }
     }
     for (int64_t y = 0; y < plan.height; y++) {
@@ -183,18 +225,27 @@ void pool_forward(const Plan &plan, const float *values, T *out, uint8_t *chosen
         for (int64_t x = 0; x < plan.pooled_width; x++) {
             for_each_tap(plan, y, x, [&](int32_t tap, int64_t pixel) {
                 const float *a = values + pixel * channels;
+                if (tap == 0) {
+                    std::memcpy(best, a, channels * sizeof(float));
+                    std::memset(taps, 0, channels * sizeof(int32_t));
+                    return;
+                }
+#pragma omp simd
                 for (int64_t c = 0; c < channels; c++) {
-                    const bool better = tap == 0 || a[c] > best[c] || a[c] != a[c];
+                    const bool better = (a[c] > best[c]) | (a[c] != a[c]);
                     best[c] = better ? a[c] : best[c];
                     taps[c] = better ? tap : taps[c];
                 }
             });
             const int64_t at = (y * plan.pooled_width + x) * channels;
-            for (int64_t c = 0; c < channels; c++) {
-                const bool silent = plan.rectify_last && best[c] <= 0;
-                store(out + at + c, silent ? 0.0f : best[c]);
-                if (chosen) chosen[at + c] = silent ? SILENT : uint8_t(taps[c]);
-            }
+            if (plan.rectify_last)
+                for (int64_t c = 0; c < channels; c++) {
+                    taps[c] = best[c] <= 0 ? SILENT : taps[c];
+                    best[c] = best[c] <= 0 ? 0.0f : best[c];
+                }
+            for (int64_t c = 0; c < channels; c++) store(out + at + c, best[c]);
+            if (chosen)
+                for (int64_t c = 0; c < channels; c++) chosen[at + c] = uint8_t(taps[c]);
         }
 }
 
@@ -206,6 +257,7 @@ void pool_backward(const Plan &plan, const T *pooled_gradient, const uint8_t *ch
             const int64_t at = (y * plan.pooled_width + x) * plan.channels;
             for_each_tap(plan, y, x, [&](int32_t tap, int64_t pixel) {
                 float *to = gradient + pixel * plan.channels;
+#pragma omp simd
                 for (int64_t c = 0; c < plan.channels; c++)
                     to[c] += chosen[at + c] == tap ? load(pooled_gradient[at + c]) : 0.0f;
             });
@@ -229,7 +281,7 @@ void forward(const Plan &plan, const T *maps, T *out, uint8_t *chosen) {
 #pragma omp for schedule(static)
         for (int64_t index = 0; index < plan.images; index++) {
             load_image(plan, maps + index * plan.image(), values);
-            if (plan.across_size) across_forward(plan, values, scratch);
+            if (plan.across_size) normalise_across(plan, values, scratch);
             if (plan.within_size) within_forward(plan, values, scratch);
             if (plan.pool_size)
                 pool_forward(plan, values, out + index * plan.pooled(),
@@ -256,10 +308,11 @@ void backward(const Plan &plan, const T *maps, const T *out_gradient, const uint
             if (plan.across_size || plan.within_size) load_image(plan, image, values);
             if (plan.within_size) {
                 scratch.normalised = scratch.values;
-                if (plan.across_size) across_forward(plan, scratch.normalised.data(), scratch);
+                if (plan.across_size) normalise_across(plan, scratch.normalised.data(), scratch);
                 within_backward(plan, scratch.normalised.data(), inner, scratch);
             }
-            if (plan.across_size) across_backward(plan, values, inner, scratch);
+            if (plan.across_size == 5) across_backward<5>(plan, values, inner, scratch);
+            else if (plan.across_size) across_backward<0>(plan, values, inner, scratch);
             T *to = gradient + index * plan.image();
             for (int64_t i = 0; i < plan.image(); i++)
                 store(to + i, plan.rectify_first && load(image[i]) <= 0 ? 0.0f : inner[i]);
