@@ -73,11 +73,6 @@ def sum_across(tensor: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def any_across(flag: bool) -> bool:
-    """Whether the flag is up in any process."""
-    return any(gather_objects(flag))
-
-
 def broadcast_object(obj: Object) -> Object:
     """The main process's object, in all of them."""
     return from_main(lambda: obj)

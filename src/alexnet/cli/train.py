@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on.
 
-    On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ...
+    On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all must see STORE and RUN).
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from alexnet.cli.device import choose_device, describe_device
+from alexnet.errors import CommandError
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Pretends that torch sees four GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("name", "local_rank", "wanted"),
+    [
+        ("auto", "", "cuda:0"),
+        ("auto", "2", "cuda:2"),
+        ("cuda", "3", "cuda:3"),
+        ("cuda:1", "3", "cuda:1"),
+        ("cpu", "1", "cpu"),
+    ],
+)
+def test_with_gpus(gpus: pytest.MonkeyPatch, name: str, local_rank: str, wanted: str) -> None:
+    gpus.setenv("LOCAL_RANK", local_rank or "0")
+    assert choose_device(name) == torch.device(wanted)
+
+
+def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == torch.device("cpu")
+    with pytest.raises(CommandError, match="--device cpu"):
+        choose_device("cuda")
+
+
+def test_a_gpu_that_is_not_there(gpus: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CommandError, match=r"no device cuda:4.*sees 4"):
+        choose_device("cuda:4")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", ""])
+def test_other_names(name: str) -> None:
+    with pytest.raises(CommandError, match="unknown device"):
+        choose_device(name)
+
+
+def test_in_words() -> None:
+    assert describe_device(torch.device("cpu")) == f"cpu ({torch.get_num_threads()} threads)"

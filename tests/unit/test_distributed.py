@@ -1,0 +1,47 @@
+"""One process alone: every collective is there and does nothing. Two are in tests/integration."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet import distributed
+
+CPU = torch.device("cpu")
+
+
+def test_alone_everything_is_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    with distributed.running(CPU):
+        assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
+        assert distributed.sum_across(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+        assert distributed.broadcast_object("word") == "word"
+        assert distributed.from_main(lambda: 3) == 3
+        assert distributed.gather_objects("word") == ["word"]
+        distributed.barrier()
+
+
+def test_alone_a_model_is_itself() -> None:
+    model = nn.Linear(2, 2)
+    assert distributed.synchronised(model, CPU) is model
+    with distributed.without_synchronisation(model, True):
+        model(torch.ones(1, 2)).sum().backward()
+    assert model.weight.grad is not None
+
+
+def test_a_group_of_one_really_joins_and_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with distributed.running(CPU):
+        total = torch.tensor([1.0])
+        assert distributed.sum_across(total) is not total
+        assert distributed.gather_objects({"a": 1}) == [{"a": 1}]
+        model = distributed.synchronised(nn.Linear(2, 2), CPU)
+        assert isinstance(model, nn.parallel.DistributedDataParallel)
+    assert distributed.world_size() == 1
