@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,13 +54,32 @@ def _run_in_processes(
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
-    pool = ProcessPoolExecutor(workers, context, _start, (source, counter))
-    try:
-        _watch([pool.submit(_make, task) for task in tasks], counter, progress)
-    except BaseException:
-        _end(pool)
-        raise
-    pool.shutdown()
+    # By way of a file: handed over at the start, a large source keeps us waiting for each process's imports.
+    with tempfile.NamedTemporaryFile() as handed:
+        pickle.dump(source, handed)
+        handed.flush()
+        pool = ProcessPoolExecutor(workers, context, _start, (handed.name, counter))
+        try:
+            _watch(_submit(pool, tasks), counter, progress)
+        except BaseException:
+            _end(pool)
+            raise
+        pool.shutdown()
+
+
+def _submit(pool: ProcessPoolExecutor, tasks: Sequence[Task]) -> list[Future[None]]:
+    """Starts the processes from a thread with Ctrl-C blocked.
+
+    They inherit that and so never see it, not even while they import: it reaches us, and we end them. And no
+    signal's exception, which the main thread gets, comes between a process's start and its entry in the pool.
+    """
+
+    def submit() -> list[Future[None]]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return [pool.submit(_make, task) for task in tasks]
+
+    with ThreadPoolExecutor(1) as starter:
+        return starter.submit(submit).result()
 
 
 def _watch(futures: list[Future[None]], counter: Any, progress: Callable[[int], None]) -> None:
@@ -87,11 +109,10 @@ def _end(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(cancel_futures=True)
 
 
-def _start(source: Source, counter: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+def _start(source_path: str, counter: Any) -> None:
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _own.update(source=source, counter=counter)
+    _own.update(source=pickle.loads(Path(source_path).read_bytes()), counter=counter)
 
 
 def _end_with_parent() -> None:
