@@ -19,6 +19,7 @@ def command(
 ) -> None:
     """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, and a table."""
     from alexnet.cli.main import main
+    from alexnet.cli.pictures import draw_answers, draw_runs
     from alexnet.errors import CommandError
 
     if out.exists() and any(out.iterdir()):
@@ -29,7 +30,9 @@ def command(
         code = main(words)
         if code:
             raise typer.Exit(code)
-    sys.stdout.write(_next(out))
+    runs = [out / f"run-{seed}" for seed in SEEDS]
+    pictures = [*draw_runs(runs, out), draw_answers(runs[0], out / "store", out)]
+    sys.stdout.write(f"\nPictures: {', '.join(map(str, pictures))}\n{_next(out)}")
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:

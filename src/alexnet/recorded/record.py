@@ -13,11 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from alexnet.cli.pictures import draw_runs
 from alexnet.errors import WorkError
-from alexnet.figures.curves import draw_curves
-from alexnet.figures.save import save
 from alexnet.recorded.runs import RecordedRun
-from alexnet.runs.metrics_log import read_metrics
 
 EVIDENCE = ("config.json", "environment.json", "evaluation.json", "metrics.jsonl")
 
@@ -52,7 +50,7 @@ def keep(run: RecordedRun, folder: Path, result: Path) -> Path:
     result.mkdir(parents=True, exist_ok=True)
     for name in EVIDENCE:
         shutil.copyfile(folder / name, result / name)
-    save(draw_curves({run.recipe: read_metrics(folder / "metrics.jsonl")}), result / "curves.png")
+    draw_runs([folder], result)
     (result / "README.md").write_text(readme(run, result))
     return result
 
@@ -83,7 +81,7 @@ where `DATA` is the folder that holds `{run.source}`; that is
 | `metrics.jsonl` | every logged step and event |
 | `config.json` | the whole configuration |
 | `environment.json` | versions, device, commit, digest of the store |
-| `curves.png` | training loss and validation error |
+| `curves.png`, `filters.png` | training loss and validation error; the first layer |
 
 Commit {environment.get("commit") or "unknown"}.
 """
