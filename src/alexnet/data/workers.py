@@ -8,9 +8,10 @@ import pickle
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,18 @@ def run_tasks(source: Source, tasks: Sequence[Task], workers: int, progress: Cal
 
 
 def _run_here(source: Source, tasks: Sequence[Task], progress: Callable[[int], None]) -> None:
+    with one_thread(), quiet():
+        for task in tasks:
+            make_shard(source.splits[task.split], task, lambda: progress(1))
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """torch without helping threads: on photos they wait for each other longer than they work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with quiet():
-            for task in tasks:
-                make_shard(source.splits[task.split], task, lambda: progress(1))
+        yield
     finally:
         torch.set_num_threads(threads)
 
