@@ -17,7 +17,19 @@ from alexnet.cli.pictures import draw_runs
 from alexnet.errors import WorkError
 from alexnet.recorded.runs import RecordedRun
 
-EVIDENCE = ("config.json", "environment.json", "evaluation.json", "metrics.jsonl")
+EVIDENCE = ("config.json", "evaluation.json", "metrics.jsonl")
+ENVIRONMENT = (
+    "started",
+    "device",
+    "processor",
+    "cores",
+    "processes",
+    "python",
+    "packages",
+    "commit",
+    "store_digest",
+)
+"""What is kept of a run's environment: nothing that is only true of one machine's folders."""
 
 
 def commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
@@ -50,6 +62,11 @@ def keep(run: RecordedRun, folder: Path, result: Path) -> Path:
     result.mkdir(parents=True, exist_ok=True)
     for name in EVIDENCE:
         shutil.copyfile(folder / name, result / name)
+    environment = json.loads((folder / "environment.json").read_text())
+    if environment["uncommitted_changes"]:
+        raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
+    kept = {name: environment[name] for name in ENVIRONMENT}
+    (result / "environment.json").write_text(json.dumps(kept, indent=1) + "\n")
     draw_runs([folder], result)
     (result / "README.md").write_text(readme(run, result))
     return result

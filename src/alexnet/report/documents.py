@@ -84,7 +84,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "epochs": config["schedule"]["epochs"],
         "seed": config["training"]["seed"],
         "minutes": _training_seconds(folder / "metrics.jsonl") / 60,
-        "machine": environment["device"],
+        "machine": f"{environment['device']} of an {environment['processor']}",
         **evaluations,
     }
 

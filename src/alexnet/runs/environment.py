@@ -25,6 +25,7 @@ def describe(device: str, store_digest: str, command: Sequence[str], processes: 
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(command),
         "device": device,
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "processes": processes,
         "store_digest": store_digest,
@@ -34,6 +35,14 @@ def describe(device: str, store_digest: str, command: Sequence[str], processes: 
         "commit": commit,
         "uncommitted_changes": changes,
     }
+
+
+def _processor() -> str:
+    """The processor's name as its maker gives it, or its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:
