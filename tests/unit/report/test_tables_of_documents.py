@@ -1,0 +1,64 @@
+"""Tables in documents come from results/, and a stale one is found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from alexnet.report import documents
+
+PLACE = "before\n<!-- table: imagenette -->\n<!-- end -->\nafter\n"
+
+
+def write_result(root: Path, recipe: str, ten: float) -> None:
+    folder = root / "results" / f"imagenette-{recipe}"
+    folder.mkdir(parents=True)
+    entries = [
+        {"views": "centre", "top1_error": ten + 0.02, "top1_interval": [0.1, 0.2]},
+        {"views": "ten", "top1_error": ten, "top1_interval": [ten - 0.01, ten + 0.01]},
+    ]
+    config = {"recipe": recipe, "schedule": {"epochs": 20}, "training": {"seed": 3}}
+    files = {
+        "evaluation.json": entries,
+        "config.json": config,
+        "environment.json": {"device": "cpu (2 threads)", "processor": "Test"},
+    }
+    for name, values in files.items():
+        (folder / name).write_text(json.dumps(values))
+    (folder / "metrics.jsonl").write_text('{"seconds": 60.0}\n{"seconds": 600.0}\n{"event": "end"}\n')
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["documents", *words])
+    return documents.main()
+
+
+def test_the_table_is_written_best_first_and_then_found_fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "README.md").write_text(PLACE)
+    write_result(tmp_path, "worse", 0.3)
+    write_result(tmp_path, "better", 0.2)
+    assert run(monkeypatch, str(tmp_path), "--check") == 1
+    assert (tmp_path / "README.md").read_text() == PLACE
+    assert run(monkeypatch, str(tmp_path)) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert text.index("better") < text.index("worse")
+    assert "| 22.0 | 20.0 | 19.0-21.0 | 20 | 10 | 3 |" in text
+    assert run(monkeypatch, str(tmp_path), "--check") == 0
+    (tmp_path / "README.md").write_text(text.replace("20.0", "15.0"))
+    assert run(monkeypatch, str(tmp_path), "--check") == 1
+
+
+def test_benchmarks_are_rows_of_their_csv(tmp_path: Path) -> None:
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "step.csv").write_text(
+        "benchmark,name,value,unit,peer,ratio,target\nstep,training,65.43,images/s,stock,1.0512,>= 1\n"
+    )
+    assert "| training | 65.4 | images/s | stock | 1.05 |" in documents.benchmarks(tmp_path).markdown()
