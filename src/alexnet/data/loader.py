@@ -6,6 +6,7 @@ processes. Decoders and copies release Python's lock; threads share the batch th
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -26,7 +27,8 @@ from alexnet.data.store import Split
 from alexnet.errors import CommandError
 
 _PREFETCHED_BATCHES = 2
-_IMAGES_PER_TASK = 8
+_TASKS_PER_WORKER = 2
+"""Of each batch: few, as handing one over costs more than copying an image; two, as images differ."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ class Loader:
         indices = order[positions]
         images = self._empty_images(len(indices))
         pixels = images.numpy()
-        starts = range(0, len(indices), _IMAGES_PER_TASK)
-        spans = [slice(start, start + _IMAGES_PER_TASK) for start in starts]
+        size = math.ceil(len(indices) / (self.workers * _TASKS_PER_WORKER))
+        spans = [slice(start, start + size) for start in range(0, len(indices), size)]
         tasks = [threads.submit(self._read, indices[span], pixels[span]) for span in spans]
         labels = torch.from_numpy(self._labels[indices])
         return _Pending(Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions)), tasks)
