@@ -17,7 +17,8 @@ LEVELS = (
     {"models"},
     {"training", "evaluation"},
     {"figures", "report", "benchmarks"},
-    {"cli", "recorded"},
+    {"recorded"},
+    {"cli"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ROOTS = {"__init__", "__main__"}

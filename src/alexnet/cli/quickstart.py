@@ -19,8 +19,8 @@ def command(
 ) -> None:
     """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, and a table."""
     from alexnet.cli.main import main
-    from alexnet.cli.pictures import draw_answers, draw_runs
     from alexnet.errors import CommandError
+    from alexnet.recorded.pictures import draw_answers_of, draw_curves_of
 
     if out.exists() and any(out.iterdir()):
         raise CommandError(f"{out} is not empty: remove it, or choose another with --out DIR")
@@ -31,8 +31,9 @@ def command(
         if code:
             raise typer.Exit(code)
     runs = [out / f"run-{seed}" for seed in SEEDS]
-    pictures = [*draw_runs(runs, out), draw_answers(runs[0], out / "store", out)]
-    sys.stdout.write(f"\nPictures: {', '.join(map(str, pictures))}\n{_next(out)}")
+    curves = draw_curves_of(runs, out / "curves.png")
+    answers = draw_answers_of(runs[0], out / "store", out / "predictions.png")
+    sys.stdout.write(f"\nPictures: {curves}, {answers}\n{_next(out)}")
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:

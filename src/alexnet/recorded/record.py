@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from alexnet.cli.pictures import draw_runs
 from alexnet.errors import WorkError
+from alexnet.recorded.pictures import draw_curves_of, draw_filters_of
 from alexnet.recorded.runs import RecordedRun
 
 EVIDENCE = ("config.json", "evaluation.json", "metrics.jsonl")
@@ -67,7 +67,8 @@ def keep(run: RecordedRun, folder: Path, result: Path) -> Path:
         raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
     kept = {name: environment[name] for name in ENVIRONMENT}
     (result / "environment.json").write_text(json.dumps(kept, indent=1) + "\n")
-    draw_runs([folder], result)
+    draw_curves_of([folder], result / "curves.png")
+    draw_filters_of(folder, result / "filters.png")
     (result / "README.md").write_text(readme(run, result))
     return result
 
