@@ -1,0 +1,45 @@
+"""The nets for `torch.hub.load(<this repository>, "alexnet_2012", num_classes=10, crop=112)`, untrained.
+
+No trained weights are published; `alexnet.load(run)` opens those you have trained.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+
+from alexnet.models.alexnet import AlexNet
+
+dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
+
+
+def alexnet_2012(num_classes: int = 1000, crop: int = 224) -> AlexNet:
+    """The net as it was run in 2012; its input is grey levels less the mean."""
+    return AlexNet("2012", num_classes, crop)
+
+
+def alexnet_paper(num_classes: int = 1000, crop: int = 224) -> AlexNet:
+    """The net as the paper's text has it."""
+    return AlexNet("paper", num_classes, crop)
+
+
+def alexnet_caffe(num_classes: int = 1000, crop: int = 227) -> AlexNet:
+    """BVLC's AlexNet."""
+    return AlexNet("caffe", num_classes, crop)
+
+
+def caffenet(num_classes: int = 1000, crop: int = 227) -> AlexNet:
+    """BVLC's CaffeNet: pools before it normalises."""
+    return AlexNet("caffenet", num_classes, crop)
+
+
+def alexnet_one_weird_trick(num_classes: int = 1000, crop: int = 224) -> AlexNet:
+    """The single-tower net of 2014 that torchvision calls AlexNet."""
+    return AlexNet("one-weird-trick", num_classes, crop)
+
+
+def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
+    """The same eight layers with batch normalisation. Wants normalised images."""
+    return AlexNet("modern", num_classes, crop)

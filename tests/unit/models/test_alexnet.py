@@ -1,0 +1,193 @@
+"""AlexNet in all variants: the published counts and shapes, the slow twin, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from reference.alexnet import net_145
+from torch import nn
+
+from alexnet import published, recipes
+from alexnet.config import ModelConfig
+from alexnet.errors import CommandError
+from alexnet.models.alexnet import LAYERS, VARIANTS, AlexNet
+from alexnet.models.convert import from_torchvision
+from alexnet.models.registry import build
+from alexnet.models.summary import summarise, summarise_model
+
+TOWERS = ("2012", "paper", "caffe", "caffenet")
+
+
+def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> AlexNet:
+    with torch.device("meta"):
+        return AlexNet(variant, classes, crop)
+
+
+@pytest.mark.parametrize("variant", TOWERS)
+@pytest.mark.parametrize("crop", [224, 227])
+def test_two_towers_have_the_published_counts_at_224_and_227(variant: str, crop: int) -> None:
+    summary = summarise_model(on_meta(variant, crop), crop)
+    assert summary.parameters == published.ALEXNET_PARAMETERS == 60_965_224
+    assert summary.multiply_adds == published.ALEXNET_MULTIPLY_ADDS == 724_406_816
+    assert summary.activations == published.ALEXNET_UNITS == 659_272
+    for found, wanted in zip(summary.layers, published.ALEXNET_LAYERS, strict=True):
+        assert (found.name, found.output_shape) == (wanted.name, wanted.output_shape)
+        assert (found.weights, found.biases) == (wanted.weights, wanted.biases)
+        assert found.multiply_adds == wanted.multiply_adds
+
+
+def test_one_weird_trick_is_torchvisions() -> None:
+    summary = summarise_model(on_meta("one-weird-trick"), 224)
+    assert summary.parameters == published.ONE_WEIRD_TRICK_PARAMETERS == 61_100_840
+    assert summary.multiply_adds == published.ONE_WEIRD_TRICK_MULTIPLY_ADDS
+    widths = [layer.output_shape[0] for layer in summary.layers[:5]]
+    assert widths == [64, 192, 384, 256, 256]
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
+    summary = summarise(recipes.get(name))
+    assert [layer.name for layer in summary.layers] == list(LAYERS)
+    assert summary.layers[-1].output_shape == (1000,)
+
+
+def test_first_weights_of_2012_have_the_sources_deviations_and_biases() -> None:
+    torch.manual_seed(0)
+    model = AlexNet("2012", num_classes=1000, crop=64)
+    for layer in published.ALEXNET_LAYERS:
+        module = model.get_submodule(layer.name)
+        weight = module.get_parameter("weight")
+        assert weight.std().item() == pytest.approx(layer.deviation, rel=0.02)
+        assert abs(weight.mean().item()) < layer.deviation / 20
+        assert module.get_parameter("bias").unique().tolist() == [layer.first_bias]
+
+
+@pytest.mark.parametrize(
+    ("variant", "deviations", "bias"),
+    [("paper", (0.01,) * 8, 1), ("caffe", (0.01,) * 5 + (0.005, 0.005, 0.01), 0.1)],
+)
+def test_first_weights_of_other_gaussian_variants(
+    variant: str, deviations: tuple[float, ...], bias: float
+) -> None:
+    torch.manual_seed(0)
+    model = AlexNet(variant, num_classes=1000, crop=64)
+    for name, deviation in zip(LAYERS, deviations, strict=True):
+        assert model.get_submodule(name).get_parameter("weight").std().item() == pytest.approx(
+            deviation, rel=0.02
+        )
+    with_bias = {name for name in LAYERS if model.get_submodule(name).get_parameter("bias").max() > 0}
+    assert with_bias == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+    assert model.conv2.get_parameter("bias").unique().tolist() == pytest.approx([bias])
+
+
+@pytest.mark.parametrize("crop", [64, 67])
+def test_2012_equals_its_slow_twin(crop: int) -> None:
+    torch.manual_seed(1)
+    model = AlexNet("2012", num_classes=7, crop=crop).double().eval()
+    for parameter in model.parameters():  # larger than at birth, so that every part matters
+        parameter.data.normal_(std=0.05)
+    images = 60 * torch.randn(2, 3, crop, crop, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), net_145(dict(model.state_dict()), images))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("crop", [64, 112])
+def test_every_variant_learns_at_small_crops(variant: str, crop: int) -> None:
+    torch.manual_seed(2)
+    model = AlexNet(variant, num_classes=5, crop=crop)
+    images = 60 * torch.randn(4, 3, crop, crop)
+    logits = model(images)
+    assert logits.shape == (4, 5)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant: str) -> None:
+    torch.manual_seed(3)
+    model = AlexNet(variant, num_classes=5, crop=64).eval()
+    images = 60 * torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        taps, logits = model.activations(images), model(images)
+    assert tuple(taps) == model.layer_names
+    torch.testing.assert_close(taps["logits"], logits, rtol=1e-4, atol=1e-5)
+    assert taps["fc7"].shape == (2, 4096)
+    for name in ("conv1", "conv3", "conv5", "fc6", "fc7"):
+        assert taps[name].min() >= 0, name
+    pooled = nn.functional.max_pool2d(taps["conv5"], 3, 2, ceil_mode=model.variant.pool_rounds_up)
+    if variant != "one-weird-trick":  # which pools to 6 x 6 after that
+        torch.testing.assert_close(taps["pool5"].flatten(1), pooled.flatten(1))
+
+
+def test_layer_1_of_2012_rectifies_after_it_normalises() -> None:
+    torch.manual_seed(4)
+    model = AlexNet("2012", num_classes=5, crop=64).eval()
+    # Strong negative responses: they count in the denominator only where ReLU comes later.
+    model.conv1.get_parameter("weight").data.mul_(100)
+    images = 60 * torch.randn(1, 3, 64, 64)
+    stages = ("relu+lrn+pool", *model.variant.stages[1:])
+    other = AlexNet(dataclasses.replace(model.variant, stages=stages), 5, 64).eval()
+    other.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert model.activations(images)["pool1"].sum() < 0.99 * other.activations(images)["pool1"].sum()
+
+
+def test_torchvisions_weights_give_torchvisions_answers() -> None:
+    torch.manual_seed(5)
+    names = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}
+    model = AlexNet("one-weird-trick", num_classes=10, crop=224).eval()
+    theirs = nn.ModuleDict(
+        {
+            "features": nn.Sequential(
+                *(nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+                *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+                *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
+                *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
+                *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            ),
+            "classifier": nn.Sequential(
+                *(nn.Dropout(), nn.Linear(256 * 36, 4096), nn.ReLU()),
+                *(nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 10)),
+            ),
+        }
+    ).eval()
+    assert theirs["features"][names["conv5"]].weight.shape == model.conv5.get_parameter("weight").shape
+    model.load_state_dict(from_torchvision(theirs.state_dict()))
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        wanted = theirs["classifier"](theirs["features"](images).flatten(1))
+        torch.testing.assert_close(model(images), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
+    torch.manual_seed(6)
+    step = AlexNet("2012", num_classes=2, crop=64, dropout=0.5).after["fc6"].get_submodule("dropout")
+    ones = torch.ones(4, 4096)
+    assert step.train()(ones).unique().tolist() == [0, 1]
+    assert step.train()(ones).mean().item() == pytest.approx(0.5, abs=0.03)
+    assert step.eval()(ones).unique().tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: AlexNet(crop=63), "64 pixels"),
+        (lambda: AlexNet("1998"), "2012"),
+        (lambda: AlexNet(activation="rely"), "relu"),
+        (lambda: AlexNet("modern tower=2"), "towers"),
+        (lambda: on_meta("2012", 64, 5)(torch.empty(3, 64, 64)), "batch dimension"),
+        (lambda: on_meta("2012", 64, 5)(torch.empty(2, 3, 72, 72)), "64"),
+        (lambda: build(ModelConfig(name="vgg-z"), 10, 224), "alexnet"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        make()
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
