@@ -1,0 +1,77 @@
+"""Rectify, normalise and pool in one kernel: the same as step by step, in both directions."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from alexnet.layers import stage_compiled
+from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
+from alexnet.layers.pooling import MaxPool
+from alexnet.layers.stage import Stage
+
+pytestmark = pytest.mark.skipif(stage_compiled.library("stage") is None, reason="needs a C++ compiler")
+
+STAGES = {
+    "2012, layer 1": [LocalResponseNorm(alpha=0.01, groups=2), MaxPool(3, 2, True), nn.ReLU()],
+    "2012, layer 2": [
+        *(nn.ReLU(), LocalResponseNorm(alpha=0.01, groups=2)),
+        *(SpatialResponseNorm(alpha=0.01), MaxPool(3, 2, True)),
+    ],
+    "caffenet": [nn.ReLU(), MaxPool(3, 2, True), LocalResponseNorm(alpha=0.01, k=1.0)],
+    "one weird trick": [nn.ReLU(), MaxPool(3, 2, False)],
+    "without overlap": [nn.ReLU(), MaxPool(2, 2, True)],
+}
+
+
+def step_by_step(steps: list[nn.Module], maps: Tensor) -> Tensor:
+    for step in steps:
+        if isinstance(step, MaxPool):
+            maps = nn.functional.max_pool2d(maps, step.size, step.stride, ceil_mode=step.rounds_up)
+        else:
+            maps = step(maps.clone())
+    return maps
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(("height", "width"), [(13, 13), (12, 9), (27, 14)])
+def test_one_kernel_equals_the_steps(name: str, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    steps = STAGES[name]
+    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(steps)))
+    maps = 5 * torch.randn(3, 32, height, width)
+    fused, plain = (
+        maps.clone().contiguous(memory_format=torch.channels_last).requires_grad_() for _ in range(2)
+    )
+    result, wanted = stage(fused * 1), step_by_step(steps, plain * 1)
+    torch.testing.assert_close(result, wanted, rtol=1e-5, atol=1e-5)
+    gradient = torch.randn_like(wanted)
+    result.backward(gradient)
+    wanted.backward(gradient)
+    torch.testing.assert_close(fused.grad, plain.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_equals_float32_to_its_own_precision() -> None:
+    torch.manual_seed(1)
+    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(STAGES["2012, layer 2"])))
+    maps = 5 * torch.randn(2, 32, 13, 13)
+    half = stage(maps.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), stage(maps.bfloat16().float()), rtol=0.01, atol=0.01)
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    torch.manual_seed(2)
+    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(STAGES["2012, layer 2"])))
+    maps = 5 * torch.randn(5, 32, 13, 13)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = stage(maps.clone())
+        torch.set_num_threads(3)
+        assert torch.equal(one, stage(maps.clone()))
+    finally:
+        torch.set_num_threads(before)
