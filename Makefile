@@ -21,7 +21,7 @@ quickstart: $(STAMP) ## made-up photos to a tested AlexNet and a table, in about
 	$(BIN)/alexnet quickstart
 
 test: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest -q -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/ruff check .
