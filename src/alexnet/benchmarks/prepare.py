@@ -37,7 +37,7 @@ def measure(source: Source, side: int = 256) -> list[Measurement]:
 def _one_core(source: Source, settings: Settings) -> list[Measurement]:
     """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums up the colours."""
     photos = first_photos(source)
-    few = _photos(source, len(photos))
+    shard = _photos(source, RECORDS)
 
     def pixels() -> None:
         for photo in photos:
@@ -49,21 +49,20 @@ def _one_core(source: Source, settings: Settings) -> list[Measurement]:
 
     def whole() -> None:
         with _folder() as folder:
-            prepare(few, folder, settings, workers=1)
+            prepare(shard, folder, settings, workers=1)
 
     def pillow_whole() -> None:
         with _folder() as folder:
-            _pillow_store(few, folder, settings)
+            _pillow_store(shard, folder, settings)
 
-    loops = {"pixels": pixels, "Pillow": pillow, "prepare": whole, "Pillow store": pillow_whole}
     with one_thread():
-        seconds = median_seconds(loops)
-    rates = {name: len(photos) / each for name, each in seconds.items()}
+        loops = median_seconds({"ours": pixels, "Pillow": pillow})
+        stores = median_seconds({"ours": whole, "Pillow": pillow_whole}, rounds=3, warm_up=0)
+    ours, theirs = (len(photos) / loops[name] for name in ("ours", "Pillow"))
+    our_store, their_store = (RECORDS / stores[name] for name in ("ours", "Pillow"))
     return [
-        _row("decode, resize, encode", rates["pixels"], "Pillow loop", rates["Pillow"], ">= 1.7"),
-        _row(
-            "all of prepare", rates["prepare"], "Pillow loop with statistics", rates["Pillow store"], ">= 1.7"
-        ),
+        _row("decode, resize, encode", ours, "Pillow loop", theirs, ">= 1.7"),
+        _row("all of prepare", our_store, "Pillow loop with statistics", their_store, ">= 1.7"),
         Measurement(
             "prepare", "mean difference to Pillow", _difference(photos, settings.side), "grey levels"
         ),

@@ -71,7 +71,7 @@ class ColorStatistics:
     def to_bytes(self) -> bytes:
         """The sums, to be read by `load`."""
         written = io.BytesIO()
-        np.savez_compressed(written, count=self.count, image=self.image, products=self.products)
+        np.savez(written, count=self.count, image=self.image, products=self.products)
         return written.getvalue()
 
     @classmethod
