@@ -50,7 +50,8 @@ def _built(source: Path) -> Path:
         raise FileNotFoundError("no C++ compiler (g++) on the PATH")
     version = subprocess.run((compiler, "--version"), capture_output=True, text=True, check=True).stdout
     runtime = _openmp_runtime()
-    identity = (source.read_text(), version, _processor(), runtime, *_FLAGS, *_ARITHMETIC)
+    sources = sorted(each.read_text() for each in source.parent.glob("*.cpp"))  # one may include another
+    identity = (*sources, version, _processor(), runtime, *_FLAGS, *_ARITHMETIC)
     digest = hashlib.sha256("\n".join(map(str, identity)).encode()).hexdigest()[:16]
     target = cache_folder() / f"{source.stem}-{digest}.so"
     if not target.exists():

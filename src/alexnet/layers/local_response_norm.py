@@ -46,7 +46,9 @@ class _ResponseNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, None]:
         (maps,), plan = ctx.saved_tensors, _plan(ctx.window)
         gradient = gradient.to(maps.dtype).contiguous(memory_format=torch.channels_last)
         if stage_compiled.supports(maps, plan):
@@ -79,8 +81,8 @@ class LocalResponseNorm(nn.Module):
     """Divides each response by a power of the sum of squares of its neighbours among the maps.
 
     The window of map i runs from i - floor(size / 2) over `size` maps and is cut off at the borders; with
-    `groups` towers also at the border between towers. `alpha_convention`: "mean" divides alpha by `size`, as the
-    2012 source and torch do; "sum" is the paper's formula to the letter.
+    `groups` towers also at the border between towers. `alpha_convention`: "mean" divides alpha by `size`, as
+    the 2012 source and torch do; "sum" is the paper's formula to the letter.
     Source: paper, section 3.3.
     """
 
@@ -109,7 +111,8 @@ class LocalResponseNorm(nn.Module):
 class SpatialResponseNorm(nn.Module):
     """Divides each response by a power of the sum of squares of its neighbours in its own map.
 
-    A square of `size` x `size` pixels (odd), cut off at the borders; alpha is divided by size * size there too.
+    A square of `size` x `size` pixels (odd), cut off at the borders; alpha is divided by its whole area there
+    too.
     Source: 2012 source release, layer `cnorm2` of net 145; the paper does not mention it.
     """
 

@@ -1,4 +1,4 @@
-"""What follows a layer - rectify, normalise, pool - in one pass over memory where a C++ compiler is at hand."""
+"""What follows a layer - rectify, normalise, pool - as one pass over memory where there is a C++ compiler."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ class Stage(nn.Sequential):
         super().__init__(steps)
         self._parts = _parts(list(steps.values()))
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """The last step's result."""
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """The last step's result: (N, C, H, W) or (N, units) in."""
+        hidden = input
         for steps, plan in self._parts:
-            if plan and not torch.compiler.is_compiling() and stage_compiled.supports(maps, plan):
-                maps = cast(torch.Tensor, _Fused.apply(maps, plan))
+            if plan and not torch.compiler.is_compiling() and stage_compiled.supports(hidden, plan):
+                hidden = cast(torch.Tensor, _Fused.apply(hidden, plan))
             else:
                 for step in steps:
-                    maps = step(maps)
-        return maps
+                    hidden = step(hidden)
+        return hidden
 
 
 class _Fused(torch.autograd.Function):
@@ -47,7 +48,9 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, None]:
         maps, chosen = ctx.saved_tensors
         return stage_compiled.backward(maps, gradient, ctx.plan, chosen), None
 
@@ -64,7 +67,7 @@ def _parts(steps: list[nn.Module]) -> list[tuple[list[nn.Module], Plan | None]]:
 
 
 def _plan(steps: list[nn.Module]) -> tuple[int, Plan | None]:
-    """How many of the first steps the kernel takes at once, and its plan; one step and None where it cannot."""
+    """How many of the first steps the kernel takes at once, and its plan; 1 and None where it cannot."""
     rest = list(steps)
 
     def take(kind: type[nn.Module]) -> Any:

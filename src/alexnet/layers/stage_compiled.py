@@ -1,4 +1,4 @@
-"""What follows a convolution by the C++ kernel: channels-last maps on a CPU, normalisers with exponent 3/4."""
+"""What follows a convolution, by the C++ kernel: maps on a CPU, normalisers with exponent 3/4."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ class _Plan(ctypes.Structure):
 
 def supports(maps: torch.Tensor, plan: Plan) -> bool:
     """Whether the kernel can compute `plan` for `maps`."""
-    exact = all(window.beta == 0.75 for window in (plan.across, plan.within) if window)
-    return maps.device.type == "cpu" and maps.dtype in _NAMES and exact and library("stage") is not None
+    known = all(window.beta == 0.75 and window.k > 0 for window in (plan.across, plan.within) if window)
+    known = known and (plan.pool is None or plan.pool.size < 16)  # a chosen pixel is one byte
+    return maps.device.type == "cpu" and maps.dtype in _NAMES and known and library("stage") is not None
 
 
 def forward(

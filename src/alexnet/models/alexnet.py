@@ -20,6 +20,7 @@ from alexnet.config import from_dict
 from alexnet.errors import CommandError
 from alexnet.layers import initialise
 from alexnet.layers.dropout import MaskDropout
+from alexnet.layers.fully_connected import FullyConnected
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.stage import Stage
@@ -176,9 +177,9 @@ class AlexNet(nn.Module):
         self.conv3 = both_towers(two, three, 3, padding=1, bias=bias[2])
         self.conv4 = own_tower(three, four, 3, padding=1, towers=towers, bias=bias[3])
         self.conv5 = own_tower(four, five, 3, padding=1, towers=towers, bias=bias[4])
-        self.fc6 = nn.Linear(five * self._final_side() ** 2, six, bias=bias[5])
-        self.fc7 = nn.Linear(six, seven, bias=bias[6])
-        self.fc8 = nn.Linear(seven, num_classes)
+        self.fc6 = FullyConnected(five * self._final_side() ** 2, six, bias=bias[5])
+        self.fc7 = FullyConnected(six, seven, bias=bias[6])
+        self.fc8 = FullyConnected(seven, num_classes)
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in LAYERS[:-1]})
         self.initialise()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -75,7 +75,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     CommandError where there is no such file; DataError where it is no model file, of a newer version, or does
     not fit the net its configuration names.
     """
-    metadata, tensors = _read(path, device)
+    metadata, tensors = _read(path)
     config = from_dict(RunConfig, metadata["config"])
     classes = [Class(**each) for each in metadata["classes"]]
     with torch.device("meta"):  # no time spent on first weights
@@ -100,7 +100,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path, device: torch.device | str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
     with path.open("rb") as opened:
@@ -110,7 +110,7 @@ def _read(path: Path, device: torch.device | str) -> tuple[dict[str, Any], dict[
             f"{path} is a pickle, which can run code when opened: only safetensors files are read"
         )
     try:
-        with safe_open(path, framework="pt", device=str(device)) as opened:
+        with safe_open(path, framework="pt") as opened:
             texts = opened.metadata() or {}
             metadata = _metadata(path, texts)
             return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118

@@ -1,0 +1,98 @@
+"""A fully connected layer that uses the whole width of AVX-512 processors not made by Intel.
+
+There MKL, which torch multiplies matrices with, works at half their width or less; oneDNN, which torch
+convolves with, does not. So the product is computed as the 1 x 1 convolution it is: the rows of the large
+matrix, as they lie in memory, are the pixels of channels-last images, the rows of the small one the filters.
+Everywhere else this is `torch.nn.Linear`.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+_IMAGES = 16
+"""Pseudo-images the rows are cut into: oneDNN's threads share out images."""
+_FEWEST_ROWS = 16
+"""Below this many inputs the product is bound by memory and MKL is as fast."""
+
+
+class FullyConnected(nn.Linear):
+    """`torch.nn.Linear`, with the same parameters and, to rounding, the same result."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """(N, in_features) -> (N, out_features)."""
+        if not self._convolves(input):
+            return super().forward(input)
+        return cast(torch.Tensor, _Product.apply(input, self.weight, self.bias))
+
+    def _convolves(self, inputs: torch.Tensor) -> bool:
+        exact = inputs.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and self.out_features % _IMAGES == 0
+        here = inputs.device.type == "cpu" and not torch.compiler.is_compiling()
+        return here and exact and large and convolution_is_faster()
+
+
+@functools.cache
+def convolution_is_faster() -> bool:
+    """Whether this is an AVX-512 processor of another maker than Intel."""
+    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    try:
+        return "GenuineIntel" not in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        ctx.save_for_backward(inputs, weight)
+        outputs = _rows(torch.conv2d(_pixels(weight), _filters(inputs)))
+        outputs = outputs.t().contiguous()
+        return outputs if bias is None else outputs.add_(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
+        inputs, weight = ctx.saved_tensors
+        to_inputs, to_weight, to_bias = ctx.needs_input_grad
+        by_unit = gradient.t().contiguous()
+        return (
+            _input_gradient(by_unit, weight, inputs) if to_inputs else None,
+            _rows(torch.conv2d(_pixels(by_unit), _filters(inputs.t().contiguous()))) if to_weight else None,
+            gradient.sum(0) if to_bias else None,
+        )
+
+
+def _input_gradient(by_unit: torch.Tensor, weight: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """by_unit (O, N) transposed times weight (O, I): how a convolution finds its filters' gradient."""
+    wanted = [False, True, False]
+    arguments = (_pixels(by_unit), _pixels(weight), _filters(inputs), None)
+    # Stride, padding, dilation, transposed, its padding, groups.
+    geometry = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    return torch.ops.aten.convolution_backward(*arguments, *geometry, wanted)[1].reshape(inputs.shape)
+
+
+def _pixels(matrix: torch.Tensor) -> torch.Tensor:
+    """(rows, columns) as channels-last images whose pixels are the rows; a view."""
+    return matrix.view(_IMAGES, len(matrix) // _IMAGES, 1, -1).permute(0, 3, 1, 2)
+
+
+def _rows(images: torch.Tensor) -> torch.Tensor:
+    """The inverse of `_pixels`; a view of channels-last images."""
+    return images.permute(0, 2, 3, 1).reshape(-1, images.shape[1])
+
+
+def _filters(matrix: torch.Tensor) -> torch.Tensor:
+    """(rows, columns) as 1 x 1 filters, one per row; a view."""
+    return matrix[:, :, None, None]
