@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference.response_norm import across_maps, within_map
 from torch import Tensor, nn
 
-from alexnet.layers import response_norm_chunked, stage_compiled
+from alexnet.layers import local_response_norm, response_norm_chunked, stage_compiled
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm, response_norm
 from alexnet.layers.stage_compiled import Plan
 from alexnet.layers.window import Window
@@ -152,3 +152,25 @@ def test_a_nan_stays_a_nan() -> None:
     maps = torch.randn(1, 8, 4, 4)
     maps[0, 3, 1, 1] = float("nan")
     assert LocalResponseNorm()(maps)[0, 3, 1, 1].isnan()
+
+
+def test_a_nan_spreads_over_its_window_and_no_further() -> None:
+    maps = torch.randn(1, 12, 3, 3)
+    maps[0, 5, 1, 1] = float("nan")
+    assert LocalResponseNorm()(maps)[0, :, 1, 1].isnan().nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
+    assert LocalResponseNorm()(maps).isnan().sum() == 5
+
+
+@settings(max_examples=20, deadline=None)
+@given(windows | spatial_windows, st.integers(0, 1000))
+def test_the_form_for_compilers_and_exporters_equals_the_loops(window: Window, seed: int) -> None:
+    maps, _ = draw(window, seed, torch.float64)
+    torch.testing.assert_close(local_response_norm._closed_form(maps, window), twin(maps, window))
+
+
+@pytest.mark.parametrize("norm", [LocalResponseNorm(), SpatialResponseNorm(), LocalResponseNorm(beta=0.6)])
+def test_an_empty_batch_stays_empty(norm: nn.Module) -> None:
+    maps = torch.empty(0, 8, 3, 3, requires_grad=True)
+    norm(maps).sum().backward()
+    assert maps.grad is not None
+    assert maps.grad.shape == (0, 8, 3, 3)

@@ -75,3 +75,52 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         assert torch.equal(one, stage(maps.clone()))
     finally:
         torch.set_num_threads(before)
+
+
+def test_equal_values_and_nan_are_chosen_as_torch_chooses() -> None:
+    generator = torch.Generator().manual_seed(3)
+    maps = torch.randint(-1, 2, (4, 8, 9, 9), generator=generator).float()
+    maps[0, 0, 4, 4] = float("nan")
+    fused, plain = (maps.clone().requires_grad_() for _ in range(2))
+    result = Stage(OrderedDict(pool=MaxPool()))(fused)
+    wanted = nn.functional.max_pool2d(plain, 3, 2, ceil_mode=True)
+    torch.testing.assert_close(result, wanted, rtol=0, atol=0, equal_nan=True)
+    gradient = torch.randn_like(wanted)
+    result.backward(gradient)
+    wanted.backward(gradient)
+    torch.testing.assert_close(fused.grad, plain.grad)
+
+
+@pytest.mark.parametrize(
+    ("steps", "fused"),
+    [
+        ([nn.BatchNorm2d(8), nn.ReLU(), MaxPool()], [False, True]),
+        ([LocalResponseNorm(beta=0.6), MaxPool()], [True]),  # planned, but no exponent of the kernel's
+        ([nn.Tanh(), MaxPool(), nn.Tanh()], [False, True, False]),
+        ([nn.ReLU()], [False]),
+    ],
+)
+def test_what_the_kernel_cannot_do_is_done_step_by_step(steps: list[nn.Module], fused: list[bool]) -> None:
+    torch.manual_seed(4)
+    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(steps))).eval()
+    assert [plan is not None for _, plan in stage._parts] == fused
+    maps = 5 * torch.randn(2, 8, 9, 9)
+    torch.testing.assert_close(stage(maps.clone()), step_by_step(steps, maps), rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_gradient_no_choices_are_kept() -> None:
+    maps = torch.randn(2, 8, 9, 9)
+    plan = Stage(OrderedDict(pool=MaxPool()))._parts[0][1]
+    assert plan is not None
+    assert stage_compiled.forward(maps, plan)[1] is None
+    chosen = stage_compiled.forward(maps, plan, choices=True)[1]
+    assert chosen is not None
+    assert chosen.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("rounds_up", [True, False])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 2), (2, 3), (3, 3)])
+def test_pooled_sides_are_torchs(size: int, stride: int, rounds_up: bool) -> None:
+    for side in range(size, 20):
+        maps = nn.functional.max_pool2d(torch.zeros(1, 1, side, side), size, stride, ceil_mode=rounds_up)
+        assert stage_compiled.Pool(size, stride, rounds_up).side(side) == maps.shape[-1]

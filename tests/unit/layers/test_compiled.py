@@ -1,0 +1,95 @@
+"""Compiling on first use: cached, shared between processes, and never fatal."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexnet.layers import compiled
+from alexnet.layers.local_response_norm import LocalResponseNorm
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch, tmp_path):
+    """An empty cache folder, and nothing remembered before or after."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    compiled.library.cache_clear()
+    yield
+    compiled.library.cache_clear()
+
+
+def fake_compiler(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "g++").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "g++").chmod(0o755)
+
+
+@needs_compiler
+def test_compiles_once_into_the_users_cache(monkeypatch, tmp_path):
+    assert isinstance(compiled.library("stage"), ctypes.CDLL)
+    kept = list((tmp_path / "cache" / "alexnet").iterdir())
+    assert [path.suffix for path in kept] == [".so"]
+    compiled.library.cache_clear()
+    monkeypatch.setattr(compiled, "_compile", lambda *anything: pytest.fail("compiled again"))
+    assert compiled.library("stage") is not None
+
+
+@needs_compiler
+def test_another_compiler_gets_a_library_of_its_own(monkeypatch, tmp_path):
+    first = compiled._built(Path(compiled.__file__).with_name("stage.cpp"))
+    real = shutil.which("g++")
+    fake_compiler(tmp_path / "bin", f'case "$1" in --version) echo other;; *) exec {real} "$@";; esac')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    assert compiled._built(Path(compiled.__file__).with_name("stage.cpp")) != first
+
+
+@needs_compiler
+def test_shares_torchs_openmp_threads():
+    compiled.library("stage")
+    torch.ones(10).sum()
+    mapped = Path("/proc/self/maps").read_text()
+    assert len(set(re.findall(r"\S*libgomp\S*", mapped))) <= 1
+
+
+def test_without_a_compiler_torch_computes_and_one_note_says_so(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    maps = torch.randn(2, 8, 3, 3) * 50
+    with caplog.at_level(logging.WARNING):
+        results = [LocalResponseNorm()(maps) for _ in range(3)]
+    torch.testing.assert_close(results[-1], torch.nn.LocalResponseNorm(5, k=2.0)(maps))
+    assert [record.message for record in caplog.records] == [
+        "stage runs on torch alone, several times slower: no C++ compiler (g++) on the PATH"
+    ]
+
+
+def test_a_failing_compiler_is_no_error_and_leaves_nothing_behind(monkeypatch, tmp_path, caplog):
+    fake_compiler(
+        tmp_path / "bin", 'case "$1" in --version) echo fake;; *) echo "out of order" >&2; exit 1;; esac'
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert compiled.library("stage") is None
+    assert "out of order" in caplog.text
+    assert list((tmp_path / "cache" / "alexnet").iterdir()) == []
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_error(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert compiled.library("stage") is None
+    assert len(caplog.records) == 1
+
+
+@needs_compiler
+def test_the_source_compiles_without_a_warning(tmp_path):
+    source = Path(compiled.__file__).with_name("stage.cpp")
+    command = ("g++", "-std=c++17", "-fopenmp", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", source)
+    subprocess.run(command, check=True)

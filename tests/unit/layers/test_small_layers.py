@@ -1,0 +1,113 @@
+"""Dropout in both forms, pooling, towers, first weights and the fully connected layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet.layers import fully_connected, initialise
+from alexnet.layers.dropout import MaskDropout
+from alexnet.layers.fully_connected import FullyConnected
+from alexnet.layers.pooling import MaxPool
+from alexnet.layers.two_towers import both_towers, own_tower, split
+
+
+def test_mask_dropout_only_silences_in_training():
+    torch.manual_seed(0)
+    dropped = MaskDropout(0.3)(torch.full((200, 500), 3.0))
+    assert set(dropped.unique().tolist()) == {0.0, 3.0}  # never scaled up
+    assert (dropped == 0).float().mean() == pytest.approx(0.3, abs=0.01)
+
+
+def test_mask_dropout_scales_in_the_test():
+    assert torch.equal(MaskDropout(0.3).eval()(torch.ones(3)), torch.full((3,), 0.7))
+
+
+def test_both_forms_of_dropout_agree_up_to_the_scale_of_the_next_layer():
+    units = torch.randn(50, 40)
+    mask, inverted = MaskDropout(0.5), nn.Dropout(0.5)
+    torch.manual_seed(1)
+    masked = mask(units)
+    torch.manual_seed(1)
+    torch.testing.assert_close(masked, inverted(units) * 0.5)
+    torch.testing.assert_close(mask.eval()(units), inverted.eval()(units) * 0.5)
+
+
+def test_the_gradient_passes_only_where_the_mask_is_one():
+    torch.manual_seed(2)
+    units = torch.ones(4, 100, requires_grad=True)
+    dropped = MaskDropout()(units)
+    dropped.sum().backward()
+    assert torch.equal(units.grad, dropped.detach())
+
+
+@pytest.mark.parametrize(("side", "pooled"), [(55, 27), (27, 13), (13, 6), (15, 7), (7, 3), (3, 1)])
+def test_overlapping_pooling_gives_the_papers_sides(side, pooled):
+    assert MaxPool()(torch.zeros(1, 1, side, side)).shape[-1] == pooled
+
+
+def test_pooling_without_overlap_rounds_up():
+    maps = torch.zeros(1, 1, 55, 55)
+    maps[..., 54, 54] = 7.0
+    assert MaxPool(2, 2)(maps).shape[-1] == 28
+    assert MaxPool(2, 2)(maps)[..., 27, 27] == 7.0  # the window that hangs over sees the last pixel
+    assert MaxPool(2, 2, rounds_up=False)(maps).shape[-1] == 27
+
+
+def test_own_tower_reads_its_half_and_both_towers_read_all():
+    maps = torch.randn(1, 8, 5, 5)
+    changed = maps.clone()
+    changed[:, 4:] += 1  # the second tower
+    own, both = own_tower(8, 6, 3, padding=1), both_towers(8, 6, 3, padding=1)
+    assert torch.equal(split(own(maps))[0], split(own(changed))[0])
+    assert not torch.equal(split(own(maps))[1], split(own(changed))[1])
+    assert not torch.equal(split(both(maps))[0], split(both(changed))[0])
+
+
+def test_gaussian_and_constant_bias():
+    layer = nn.Linear(500, 400)
+    initialise.gaussian(layer, 0.03, 1.0)
+    assert layer.weight.std().item() == pytest.approx(0.03, rel=0.02)
+    assert abs(layer.weight.mean().item()) < 3e-4
+    assert (layer.bias == 1).all()
+
+
+def test_kaiming_keeps_a_rectified_signals_size():
+    layer = nn.Conv2d(64, 300, 3, bias=False)
+    initialise.kaiming(layer)
+    assert layer.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+
+
+@pytest.fixture
+def convolved(monkeypatch):
+    """The convolution in place of the matrix product, whatever this processor is."""
+    monkeypatch.setattr(fully_connected, "convolution_is_faster", lambda: True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(16, 70, 48), (33, 64, 64), (130, 5, 16)])
+def test_fully_connected_equals_linear(convolved, shape, bias):
+    count, inputs, outputs = shape
+    layer, plain = FullyConnected(inputs, outputs, bias), nn.Linear(inputs, outputs, bias)
+    plain.load_state_dict(layer.state_dict())
+    found = torch.randn(count, inputs, requires_grad=True)
+    wanted = found.detach().clone().requires_grad_()
+    outer = torch.randn(count, outputs)
+    layer(found).backward(outer)
+    plain(wanted).backward(outer)
+    torch.testing.assert_close(layer(found), plain(wanted), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.grad, wanted.grad, rtol=1e-4, atol=1e-5)
+    for mine, other in zip(layer.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
+        assert mine.grad.is_contiguous()
+
+
+def test_fully_connected_is_linear_for_few_rows_other_types_and_under_autocast(convolved, monkeypatch):
+    monkeypatch.setattr(fully_connected._Product, "apply", lambda *anything: pytest.fail("convolved"))
+    layer = FullyConnected(8, 32)
+    assert layer(torch.randn(3, 8)).shape == (3, 32)
+    assert FullyConnected(8, 10)(torch.randn(64, 8)).shape == (64, 10)
+    assert layer.double()(torch.randn(64, 8, dtype=torch.float64)).dtype == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FullyConnected(8, 32)(torch.randn(64, 8)).dtype == torch.bfloat16
