@@ -133,7 +133,7 @@ def alexnet_modern() -> RunConfig:
     says what was tried and what each part is worth.
 
     Source: ours, by measurement on photos held out of Imagenette's training set.
-    Expected: `results/imagenette-alexnet-modern`; on ImageNet not run.
+    Expected: `docs/experiments.md` says what it gave on Imagenette; on ImageNet not run.
     """
     return RunConfig(
         recipe="alexnet-modern",
