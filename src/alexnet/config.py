@@ -178,7 +178,8 @@ def validate(config: RunConfig) -> RunConfig:
     checks = [
         (
             data.crop <= data.side,
-            f"data.crop={data.crop} is larger than data.side={data.side}: make it smaller",
+            f"data.crop={data.crop} is larger than data.side={data.side}: "
+            f"type data.crop={round(data.side * 7 / 8)} or less",
         ),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),

@@ -52,9 +52,10 @@ class Preprocessing:
         CommandError where the two do not fit together.
         """
         if data.side != store.side:
+            crop = round(data.crop * store.side / data.side)
             raise CommandError(
-                f"the store holds images of side {store.side}, the run wants {data.side}: "
-                f"type data.side={store.side}, or prepare a store with --side {data.side}"
+                f"the store holds images of side {store.side}, the run wants {data.side}: type "
+                f"data.side={store.side} data.crop={crop}, or prepare a store with --side {data.side}"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(
