@@ -1,0 +1,31 @@
+"""`alexnet quickstart`, one epoch of it: everything it promises is there afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alexnet.cli import quickstart
+from alexnet.cli.main import main
+
+
+@pytest.mark.slow
+def test_the_whole_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quickstart, "EPOCHS", 1)
+    out = tmp_path / "quick start"  # a path with a space, as people have them
+    assert main(["quickstart", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    ensemble = json.loads((out / "ensemble.json").read_text())
+    assert ensemble["images"] == 500
+    assert len(ensemble["members"]) == 2
+    assert ensemble["views"] == "ten"
+    for name in ("curves.png", "predictions.png", "store/header.json", "run-1/evaluation.json"):
+        assert (out / name).is_file(), name
+    assert "paper, table 2" in said
+    assert "What to type next" in said
+    assert main(["quickstart", "--out", str(out)]) == 2
+    assert "not empty" in capsys.readouterr().err
