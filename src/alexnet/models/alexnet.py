@@ -14,7 +14,6 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from alexnet.config import from_dict
 from alexnet.errors import CommandError
@@ -22,6 +21,7 @@ from alexnet.layers import initialise
 from alexnet.layers.dropout import MaskDropout
 from alexnet.layers.fully_connected import FullyConnected
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
+from alexnet.layers.overhang import OverhangingConv2d
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.stage import Stage
 from alexnet.layers.two_towers import both_towers, own_tower
@@ -169,10 +169,13 @@ class AlexNet(nn.Module):
         self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
         self.activate = _activation(activation or "relu")
         one, two, three, four, five, six, seven = self.variant.widths
-        towers, around = self.variant.towers, 2 if self.variant.conv1_border == "around" else 0
+        towers = self.variant.towers
         # A batch normalisation that follows has the bias.
         bias = ["batchnorm" not in words for words in self.variant.stages]
-        self.conv1 = both_towers(3, one, 11, stride=4, padding=around, bias=bias[0])
+        if self.variant.conv1_border == "around":
+            self.conv1 = both_towers(3, one, 11, stride=4, padding=2, bias=bias[0])
+        else:
+            self.conv1 = OverhangingConv2d(3, one, 11, stride=4, bias=bias[0])
         self.conv2 = own_tower(one, two, 5, padding=2, towers=towers, bias=bias[1])
         self.conv3 = both_towers(two, three, 3, padding=1, bias=bias[2])
         self.conv4 = own_tower(three, four, 3, padding=1, towers=towers, bias=bias[3])
@@ -186,7 +189,7 @@ class AlexNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
-        hidden = self._bordered(images)
+        hidden = self._checked(images)
         for layer, stage in self.after.items():
             hidden = stage(self.get_submodule(layer)(hidden))
         return self.fc8(hidden)
@@ -197,7 +200,7 @@ class AlexNet(nn.Module):
         `convN` and `fcN`: after the activation function (and batch normalisation), before anything else, in
         particular before the test's dropout scaling. `poolN`: the maps the next layer reads.
         """
-        hidden, taps = self._bordered(images), dict[str, torch.Tensor]()
+        hidden, taps = self._checked(images), dict[str, torch.Tensor]()
         for layer, stage in self.after.items():
             hidden, pooled = self.get_submodule(layer)(hidden), False
             for word, step in stage.named_children():
@@ -255,15 +258,10 @@ class AlexNet(nn.Module):
             case _:
                 raise CommandError(f"unknown step {word!r} after {layer}: see the words of Variant.stages")
 
-    def _conv1_side(self) -> int:
-        """Pixels across a map of conv1."""
-        if self.variant.conv1_border == "around":
-            return (self.crop + 4 - 11) // 4 + 1
-        return 1 + math.ceil((self.crop - 11) / 4)
-
     def _final_side(self) -> int:
         """Pixels across a map that fc6 reads."""
-        side = self._conv1_side()
+        around = self.variant.conv1_border == "around"
+        side = 1 + ((self.crop + 4 - 11) // 4 if around else math.ceil((self.crop - 11) / 4))
         rounded = math.ceil if self.variant.pool_rounds_up else math.floor
         for words in self.variant.stages:
             if "pool" in words.split("+"):
@@ -272,8 +270,8 @@ class AlexNet(nn.Module):
                 side = 6
         return side
 
-    def _bordered(self, images: torch.Tensor) -> torch.Tensor:
-        """`images` checked, channels-last, with zeros on the right and bottom where the variant has them."""
+    def _checked(self, images: torch.Tensor) -> torch.Tensor:
+        """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
         wanted = (3, self.crop, self.crop)
         if images.shape == wanted:
             raise CommandError(f"one image {wanted} without a batch dimension: pass images[None]")
@@ -282,11 +280,7 @@ class AlexNet(nn.Module):
                 f"images are {tuple(images.shape)}, this net was built for (N, 3, {self.crop}, {self.crop}): "
                 f"crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
             )
-        images = images.contiguous(memory_format=torch.channels_last)
-        if self.variant.conv1_border == "around":
-            return images
-        border = 4 * (self._conv1_side() - 1) + 11 - self.crop
-        return functional.pad(images, (0, border, 0, border)) if border else images
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def _activation(name: str) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import nn
 from alexnet.layers import fully_connected, initialise
 from alexnet.layers.dropout import MaskDropout
 from alexnet.layers.fully_connected import FullyConnected
+from alexnet.layers.overhang import OverhangingConv2d
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.two_towers import both_towers, own_tower, split
 
@@ -111,3 +112,36 @@ def test_fully_connected_is_linear_for_few_rows_other_types_and_under_autocast(c
     assert layer.double()(torch.randn(64, 8, dtype=torch.float64)).dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
         assert FullyConnected(8, 32)(torch.randn(64, 8)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("side", "maps_side"), [(224, 55), (227, 55), (64, 15), (112, 27), (67, 15)])
+def test_the_first_convolution_hangs_over_right_and_bottom_only(side, maps_side):
+    layer = OverhangingConv2d(3, 2, 11, stride=4)
+    images = torch.randn(2, 3, side, side)
+    border = 11 + 4 * (maps_side - 1) - side
+    padded = nn.functional.pad(images, (0, border, 0, border))
+    wanted = nn.functional.conv2d(padded, layer.weight, layer.bias, 4)
+    assert wanted.shape[-1] == maps_side
+    torch.testing.assert_close(layer(images), wanted)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_first_convolution_keeps_the_image_and_not_its_larger_copy(autocast):
+    layer = OverhangingConv2d(3, 4, 11, stride=4)
+    images = torch.randn(2, 3, 64, 64, requires_grad=True)
+    found, other = [], images.detach().clone().requires_grad_()
+    for inputs, run in ((images, layer), (other, lambda a: nn.Conv2d.forward(layer, layer._extended(a)))):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            run(inputs).float().square().sum().backward()
+        found.append((inputs.grad, layer.weight.grad, layer.bias.grad))
+    for mine, plain in zip(*found, strict=True):
+        torch.testing.assert_close(mine, plain)
+
+
+def test_images_changed_before_the_gradient_are_noticed():
+    layer, images = OverhangingConv2d(3, 4, 11, stride=4), torch.randn(2, 3, 64, 64)
+    maps = layer(images)
+    images.mul_(2)
+    with pytest.raises(RuntimeError, match="images were changed"):
+        maps.sum().backward()
