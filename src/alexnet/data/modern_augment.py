@@ -99,13 +99,14 @@ def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> No
 def _resize_one_by_one(
     images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
 ) -> Tensor:
-    """On a CPU torch's uint8 resize of single images is fifteen times faster than matrices."""
+    """On a CPU torch's uint8 resize of single images is many times faster than matrices."""
     resized = np.empty((len(images), crop, crop, 3), np.uint8)
     for image, target, (y, x, height, width), flip in zip(
         images.numpy(), resized, boxes, mirrored, strict=True
     ):
-        box = torch.from_numpy(np.ascontiguousarray(image[y : y + height, x : x + width]))
-        planes = interpolate(box.permute(2, 0, 1)[None], (crop, crop), mode="bilinear", antialias=True)[0]
+        box = torch.from_numpy(np.ascontiguousarray(image[y : y + height, x : x + width]))[None]
+        channels_last = box.permute(0, 3, 1, 2)  # torch has a faster way for this order in memory
+        planes = interpolate(channels_last, (crop, crop), mode="bilinear", antialias=True)[0]
         square = planes.numpy().transpose(1, 2, 0)
         target[...] = square[:, ::-1] if flip else square
     return torch.from_numpy(resized)
