@@ -41,7 +41,7 @@ def command(
         if not distributed.is_main():
             return
     if out is not None:
-        from alexnet.evaluation.tested import write_json
+        from alexnet.files import write_json
 
         write_json(out, result)
     typer.echo(json.dumps(result, indent=2) if as_json else _report(result), nl=as_json)

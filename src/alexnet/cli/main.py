@@ -13,6 +13,7 @@ import typer
 
 from alexnet import __version__
 from alexnet.errors import AlexNetError
+from alexnet.machine import keep_freed_memory
 
 VERBS = {
     "quickstart": "The whole chain on made-up photos, in about two minutes.",
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 failed while working, 2 the command was wrong, 3 the data is bad, 75 stopped and resumable.
     """
+    keep_freed_memory()
     words, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(words)

@@ -16,7 +16,6 @@ from alexnet.data.header import (
     ShardEntry,
     SplitEntry,
     UnreadableFile,
-    write_atomically,
     write_header,
 )
 from alexnet.data.plan import Plan
@@ -26,6 +25,7 @@ from alexnet.data.shard_task import ShardNote, Task, statistics_path
 from alexnet.data.sources import Source
 from alexnet.data.statistics import ColorStatistics
 from alexnet.errors import DataError
+from alexnet.files import write_whole
 
 MEAN_IMAGE = "mean_image.npy"
 ODD_LISTED = 20
@@ -51,7 +51,7 @@ def finish(
     _check_classes(notes, source)
     pixels = io.BytesIO()
     np.save(pixels, statistics.mean_image)
-    write_atomically(path / MEAN_IMAGE, pixels.getvalue())
+    write_whole(path / MEAN_IMAGE, pixels.getvalue())
     write_header(path, header)
 
 

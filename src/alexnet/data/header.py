@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from alexnet.data.classes import Class
 from alexnet.errors import DataError
+from alexnet.files import write_json
 
 HEADER_FILE = "header.json"
 VERSION = 1
@@ -117,7 +117,7 @@ class Header:
 
 def write_header(folder: Path, header: Header) -> None:
     """Writes `folder/header.json` atomically."""
-    write_atomically(folder / HEADER_FILE, (json.dumps(dataclasses.asdict(header), indent=1) + "\n").encode())
+    write_json(folder / HEADER_FILE, dataclasses.asdict(header))
 
 
 def read_header(folder: Path) -> Header:
@@ -136,16 +136,6 @@ def read_header(folder: Path) -> Header:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
     raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
-
-
-def write_atomically(path: Path, contents: bytes) -> None:
-    """Replaces `path` by `contents`: after a crash the file is the old one or the new one, never a part."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _header(values: Mapping[str, Any]) -> Header:

@@ -7,7 +7,6 @@ processes. Decoders and copies release Python's lock; threads share the batch th
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from alexnet.data.pixels import read_square
 from alexnet.data.randomness import epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
+from alexnet.machine import cores
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2
@@ -81,7 +81,7 @@ class Loader:
             )
         self.split, self.batch, self.seed, self.order = split, batch, seed, order
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or cores()
         self.device = torch.device(device)
         self.wait_seconds = 0.0
         """Time that callers of `batches` have waited for data so far."""

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from alexnet.data.header import VERSION, read_header, write_atomically
+from alexnet.data.header import VERSION, read_header
 from alexnet.data.settings import Settings
 from alexnet.data.sources import Source
 from alexnet.errors import CommandError
+from alexnet.files import is_left_over, write_json
 
 Plan = dict[str, Any]
 """All settings, and what identifies the source."""
@@ -36,12 +37,10 @@ def begin(path: Path, plan: Plan) -> None:
         raise CommandError(f"{path} is a file: choose another STORE")
     if (path / PLAN_FILE).exists():
         _same_plan(path, json.loads((path / PLAN_FILE).read_text()), plan)
-    elif path.exists() and any(each.name != f"{PLAN_FILE}.part" for each in path.iterdir()):
+    elif path.exists() and not all(map(is_left_over, path.iterdir())):
         raise CommandError(f"{path} is not empty and no store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
-    for part in path.glob("*.part"):
-        part.unlink()
-    write_atomically(path / PLAN_FILE, json.dumps(plan).encode())
+    write_json(path / PLAN_FILE, plan)
 
 
 def _same_plan(path: Path, found: Plan, wanted: Plan) -> None:
@@ -64,4 +63,4 @@ def clear(path: Path) -> None:
     """Removes all that only unfinished work needs."""
     for pattern in _LEFT_BEHIND:
         for left in path.glob(pattern):
-            left.unlink()
+            left.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ when all shards are done, and makes the folder a store.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,8 @@ from alexnet.data.sources import Source
 from alexnet.data.store import Store
 from alexnet.data.workers import run_tasks
 from alexnet.errors import WorkError
+from alexnet.files import CannotWrite, only_we
+from alexnet.machine import cores
 
 __all__ = ["Settings", "prepare"]
 
@@ -51,10 +52,11 @@ def prepare(
         if (path / HEADER_FILE).exists():
             check_finished(path, plan)
         else:
-            _make(source, path, settings, plan, workers or _cores(), strict, progress)
+            _make(source, path, settings, plan, workers or cores(), strict, progress)
         clear(path)
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+    except (OSError, CannotWrite) as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        reason = "the disk is full" if full else error
         raise WorkError(f"{path}: {reason}; finished shards are kept, the same command goes on") from error
     store = Store.open(path)
     if strict:
@@ -73,13 +75,16 @@ def _make(
 ) -> None:
     tasks = _tasks(source, path, settings)
     begin(path, plan)
-    missing = [task for task in tasks if not task.note_path.exists()]
-    images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
-    progress(images - missing_images)
-    _check_space(path, settings, missing_images)
-    run_tasks(source, missing, workers, progress)
-    notes = {task: read_note(task.note_path) for task in tasks}
-    finish(path, source, settings, plan, notes, strict)
+    with only_we(path):
+        for part in path.glob("*.part"):
+            part.unlink()
+        missing = [task for task in tasks if not task.note_path.exists()]
+        images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
+        progress(images - missing_images)
+        _check_space(path, settings, missing_images)
+        run_tasks(source, missing, workers, progress)
+        notes = {task: read_note(task.note_path) for task in tasks}
+        finish(path, source, settings, plan, notes, strict)
 
 
 def _tasks(source: Source, path: Path, settings: Settings) -> list[Task]:
@@ -102,8 +107,3 @@ def _check_space(path: Path, settings: Settings, images: int) -> None:
             f"{path} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free: "
             "make room, or use a smaller --side or --encoding jpeg"
         )
-
-
-def _cores() -> int:
-    """Cores that this process may use; all there are where the system does not tell."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +11,12 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.decode import Pixels, UnreadableImage, decode, oddities
-from alexnet.data.header import write_atomically
 from alexnet.data.resize import crop_offset, resized_size, to_square, to_whole, warp
 from alexnet.data.shard import Row, write_shard
 from alexnet.data.sources import Box, Example, SourceSplit
 from alexnet.data.statistics import ColorStatistics
 from alexnet.data.store import file_sha256
+from alexnet.files import unfinished_path, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,12 +73,12 @@ def make_shard(split: SourceSplit, task: Task, count: Callable[[], None]) -> Non
     """Writes the shard, its sums and, last of all, its note; calls `count` after every photo."""
     note, statistics = ShardNote(), ColorStatistics.empty(task.settings.side)
     final = task.folder / task.file
-    unfinished = final.with_name(f"{final.name}.{os.getpid()}.part")
+    unfinished = unfinished_path(final)
     write_shard(unfinished, _rows(split, task, note, statistics, count))
     note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
     unfinished.replace(final)
-    write_atomically(statistics_path(task.note_path), statistics.to_bytes())
-    write_atomically(task.note_path, json.dumps(asdict(note)).encode())
+    write_whole(statistics_path(task.note_path), statistics.to_bytes())
+    write_whole(task.note_path, json.dumps(asdict(note)).encode())
 
 
 def _rows(

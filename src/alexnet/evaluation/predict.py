@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
 from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score
+from alexnet.machine import cores
 from alexnet.models.model_file import Loaded
 from alexnet.runs.predictions import Predictions
 
@@ -99,7 +99,7 @@ def _batches(split: Split, images: int) -> Iterator[tuple[int, Tensor]]:
     What a batch holds does not depend on how many processes there are, so neither does any digit.
     """
     starts = range(0, len(split), images)[distributed.rank() :: distributed.world_size()]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:
+    with ThreadPoolExecutor(cores()) as readers:
         filling = (_start_filling(split, start, min(images, len(split) - start), readers) for start in starts)
         for start, squares, tasks in _one_ahead(filling):
             deque(tasks, maxlen=0)  # waits for all, and raises what went wrong in any

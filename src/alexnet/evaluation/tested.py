@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,11 @@ import torch
 
 from alexnet import distributed
 from alexnet.data.store import Store
-from alexnet.errors import DataError, WorkError
+from alexnet.errors import DataError
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
+from alexnet.files import write_json
 from alexnet.models import model_file
 from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
@@ -74,19 +74,6 @@ def record(run: RunFolder, evaluation: dict[str, Any]) -> None:
     place = (evaluation["split"], evaluation["views"])
     kept = [old for old in _read(path) if (old["split"], old["views"]) != place]
     write_json(path, [*kept, evaluation])
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Writes a JSON file whole or not at all; WorkError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise WorkError(f"cannot write {path} ({error.strerror}): choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Tensors are named `model.<parameter>` and `preprocessing.<tensor>`; the metadata
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from torch import nn
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import CommandError, DataError
+from alexnet.files import CannotWrite, replacing
 from alexnet.models.registry import build
 
 FORMAT_VERSION = 1
@@ -88,16 +88,13 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
     try:
-        save_file(tensors, temporary, metadata)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise WorkError(f"cannot write {path}: {error}; free some space or choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as unfinished:
+            save_file(tensors, unfinished, metadata)
+    except SafetensorError as error:  # so it reports a full disk
+        raise CannotWrite(
+            f"cannot write {path} ({error}): free some space, or choose another place"
+        ) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
-
-_TEMPORARY = ".temporary"
+from alexnet.files import is_left_over, write_json
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
         """A new run at `path`, which must not exist or be empty, else CommandError."""
-        if path.exists() and (not path.is_dir() or any(p for p in path.iterdir() if not _is_left_over(p))):
+        if path.exists() and (not path.is_dir() or any(p for p in path.iterdir() if not is_left_over(p))):
             raise CommandError(
                 f"{path} exists: type --resume to go on with that run, or give another --run folder"
             )
@@ -78,28 +76,8 @@ class RunFolder:
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration, whole or not at all."""
-        _write_json(self.config_file, to_dict(config))
+        write_json(self.config_file, to_dict(config))
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Writes what `environment.describe` found."""
-        _write_json(self.environment_file, environment)
-
-
-def _is_left_over(path: Path) -> bool:
-    """Whether it was being written by a process that was killed."""
-    return path.name.endswith(_TEMPORARY)
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Under a temporary name, synced, then renamed; WorkError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(values, indent=2) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise WorkError(f"cannot write {path} ({error.strerror}): free some space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_json(self.environment_file, environment)

@@ -10,7 +10,6 @@ all resumes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from alexnet.errors import DataError, WorkError
+from alexnet.files import write_whole
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
@@ -28,7 +28,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         from tensorboardX import SummaryWriter
 
         kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
-        _replace(file, kept)
+        write_whole(file, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._stream = file.open("a", encoding="utf-8")
         purge_step = first_step + 1 if kept else None
         self._board = SummaryWriter(str(tensorboard), purge_step=purge_step, flush_secs=10)
@@ -71,9 +71,3 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
         except json.JSONDecodeError as error:
             if line.endswith("\n"):
                 raise DataError(f"{path} holds a line that is not JSON ({error}): remove it") from error
-
-
-def _replace(path: Path, lines: list[dict[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)

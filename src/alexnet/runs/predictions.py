@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.errors import DataError, WorkError
+from alexnet.errors import DataError
+from alexnet.files import replacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +50,9 @@ def digest(file: Path) -> str:
 
 def save(predictions: Predictions, path: Path) -> None:
     """Writes the file whole or not at all; WorkError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.temporary")
     arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise WorkError(f"cannot write {path} ({error.strerror}): free some space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished, unfinished.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def load(path: Path) -> Predictions:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, WorkError
+from alexnet.files import only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import MetricsLog
@@ -75,12 +76,15 @@ class Session:
         """Whether nothing is left to do."""
         return self.step >= self.plan.total_steps or self.learner.schedule.finished
 
-    def logging(self) -> AbstractContextManager[Any]:
-        """While it lasts, `log` writes to the run's folder."""
+    @contextmanager
+    def logging(self) -> Generator[None]:
+        """While it lasts, `log` writes to the run's folder, and no other process may train there."""
         if not distributed.is_main():
-            return nullcontext()
-        self.lines = MetricsLog(self.run.metrics_file, self.run.tensorboard, self.step)
-        return self.lines
+            yield
+            return
+        file, board = self.run.metrics_file, self.run.tensorboard
+        with only_we(self.run.path), MetricsLog(file, board, self.step) as self.lines:
+            yield
 
     def log(self, event: str, step: int | None = None, **values: Any) -> None:
         """One line of the log, at `step` or now."""

@@ -1,0 +1,82 @@
+"""Files that appear whole or not at all, whatever kills the process that writes them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import CommandError, WorkError
+
+_UNFINISHED = ".part"
+
+
+class CannotWrite(WorkError):  # noqa: N818 - it says what happened
+    """The disk is full, or refuses; what was at the path is still there."""
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A temporary path beside `path`: what is written there takes the place of `path` at the end, synced.
+
+    Makes the folder. CannotWrite where the disk refuses.
+    """
+    unfinished = unfinished_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CannotWrite(
+            f"cannot write {path} ({reason}): free some space, or choose another place"
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where this process writes what is to become `path`: hidden, beside it."""
+    return path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+
+
+@contextmanager
+def only_we(folder: Path) -> Generator[None]:
+    """Nobody else who asks for the same folder gets it meanwhile; CommandError where somebody has it.
+
+    A killed process holds nothing. Where the file system cannot lock, nobody is kept out.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise CommandError(f"another process is at work on {folder}: wait for it, or stop it") from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, contents: bytes) -> None:
+    """Puts `contents` in place of what is at `path`."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(contents)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Puts a JSON document, indented, in place of what is at `path`."""
+    write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether it was being written by a process that was killed."""
+    return path.name.startswith(".") and path.name.endswith(_UNFINISHED)

@@ -1,0 +1,48 @@
+"""Files appear whole or not at all; one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alexnet.files import CannotWrite, is_left_over, only_we, replacing, unfinished_path, write_json
+
+
+def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    write_json(path, {"a": 1})
+    before = path.read_bytes()
+    told = pytest.raises(CannotWrite, match=r"cannot write .*table.json \(full up\): free some space")
+    with told, replacing(path) as unfinished:
+        unfinished.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "full up")
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_error_passes_through(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "table.json") as unfinished:
+        unfinished.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_hidden_unfinished_file_is_left_over(tmp_path: Path) -> None:
+    assert is_left_over(unfinished_path(tmp_path / "table.json"))
+    assert not is_left_over(tmp_path / "table.json")
+    assert not is_left_over(tmp_path / "photos.part")
+
+
+def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
+    words = "import pathlib, sys, alexnet.files; alexnet.files.only_we(pathlib.Path(sys.argv[1])).__enter__()"
+
+    def ask() -> subprocess.CompletedProcess[str]:
+        return subprocess.run((sys.executable, "-c", words, str(tmp_path)), capture_output=True, text=True)
+
+    with only_we(tmp_path):
+        assert f"CommandError: another process is at work on {tmp_path}" in ask().stderr
+    assert ask().returncode == 0
