@@ -62,14 +62,13 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total, completed=done, unit=unit, rate="", note="")
-        started, counted, last_note = time.monotonic(), 0, ""
+        pace, last_note = _Pace(time.monotonic), ""
 
         def advance(count: int = 1, note: str = "") -> None:
-            nonlocal counted, last_note
-            counted += count
+            nonlocal last_note
+            pace.add(count)
             last_note = note or last_note
-            rate = f"{_rate(counted, time.monotonic() - started)}/s"
-            progress.update(task, advance=count, rate=rate, note=last_note)
+            progress.update(task, advance=count, rate=pace.text(), note=last_note)
 
         yield advance
 
@@ -78,23 +77,23 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
 def _lines(
     description: str, total: int | None, done: int, unit: str, stream: TextIO, clock: Callable[[], float]
 ) -> Generator[Advance, None, None]:
-    started = shown = clock()
-    counted, last_note, up_to_date = 0, "", False
+    shown, pace = clock(), _Pace(clock)
+    last_note, up_to_date = "", False
 
     def show() -> None:
         nonlocal shown, up_to_date
         shown, up_to_date = clock(), True
-        seconds = clock() - started
-        reached = f"{done + counted}" + ("" if total is None else f"/{total}") + (f" {unit}" if unit else "")
-        parts = [f"{description}: {reached}", f"{_rate(counted, seconds)}/s"]
-        if total is not None and counted:
-            parts.append(f"{_clock_time((total - done - counted) * seconds / counted)} left")
-        stream.write(", ".join([*parts, *([last_note] if last_note else [])]) + "\n")
+        reached = done + pace.counted
+        counts = f"{reached}" + ("" if total is None else f"/{total}") + (f" {unit}" if unit else "")
+        left = f"{_clock_time((total - reached) / pace.rate)} left" if total is not None and pace.rate else ""
+        parts = (f"{description}: {counts}", pace.text(), left, last_note)
+        stream.write(", ".join(part for part in parts if part) + "\n")
         stream.flush()
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal counted, last_note, up_to_date
-        counted, up_to_date = counted + count, False
+        nonlocal last_note, up_to_date
+        pace.add(count)
+        up_to_date = False
         last_note = note or last_note
         if clock() - shown >= PLAIN_INTERVAL_SECONDS:
             show()
@@ -106,9 +105,26 @@ def _lines(
             show()
 
 
-def _rate(count: int, seconds: float) -> str:
-    rate = count / max(seconds, 1e-9)
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+class _Pace:
+    """Units a second since the first ones: those were done by an earlier process, or while starting up."""
+
+    def __init__(self, clock: Callable[[], float]):
+        self.counted, self._first, self._begun, self._clock = 0, 0, 0.0, clock
+
+    def add(self, count: int) -> None:
+        if not self.counted:
+            self._first, self._begun = count, self._clock()
+        self.counted += count
+
+    @property
+    def rate(self) -> float:
+        """Units per second; 0 while it is not known."""
+        return (self.counted - self._first) / max(self._clock() - self._begun, 1e-9)
+
+    def text(self) -> str:
+        """Such as `1,234/s`; empty while it is not known."""
+        rate = self.rate
+        return "" if not rate else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 def _clock_time(seconds: float) -> str:

@@ -105,7 +105,7 @@ class Header:
     @property
     def resized(self) -> dict[str, str]:
         """How images were resized: what must agree between training and testing."""
-        return {"shape": self.shape, "resize": self.resize, "filter": self.resampling}
+        return {"shape": self.shape, "resize": self.resize, "resampling": self.resampling}
 
     def digest(self) -> str:
         """SHA-256 over the shards' hashes: equal for stores of equal contents."""

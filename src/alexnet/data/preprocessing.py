@@ -68,7 +68,7 @@ class Preprocessing:
             std=_tensor(np.sqrt(np.diag(header.color_covariance))),
             eigenvalues=_tensor(header.color_eigenvalues),
             eigenvectors=_tensor(header.color_eigenvectors),
-            resized={"shape": header.shape, "resize": header.resize, "resampling": header.resampling},
+            resized=header.resized,
         )
 
     @property

@@ -105,7 +105,8 @@ def _result(future: Future[None]) -> None:
         future.result()
     except BrokenProcessPool as error:
         raise WorkError(
-            "a worker process was killed (out of memory?): the same command goes on, --workers 1 takes less"
+            "a worker process was killed (out of memory? or a script that calls prepare outside of "
+            "`if __name__ == '__main__':`?): the same command goes on, --workers 1 takes less"
         ) from error
 
 

@@ -81,9 +81,8 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
 
 def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
     """DataError where the net was trained on images resized otherwise."""
-    header = store.header
-    # Not the shape: the centre of a whole photo is the square that would have been stored.
-    found = {"side": str(header.side), "resize": header.resize, "resampling": header.resampling}
+    found = {"side": str(store.side), **store.header.resized}
+    del found["shape"]  # the centre of a whole photo is the square that would have been stored
     wanted = {"side": str(preprocessing.side), **preprocessing.resized}
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted.get(name)]
     if apart:
