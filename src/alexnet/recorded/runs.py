@@ -26,8 +26,11 @@ class RecordedRun:
         return f"{self.source.removesuffix('.tar')}-{self.side}"
 
 
-EPOCHS = 20
-_SMALL = ("data.side=128", "data.crop=112", f"schedule.epochs={EPOCHS}", "training.seed=0")
+EPOCHS = 40
+_SMALL = (
+    *("data.side=128", "data.crop=112", f"schedule.epochs={EPOCHS}", "training.seed=0"),
+    "training.precision=bfloat16",  # for all alike: recent processors multiply it more than twice as fast
+)
 
 
 def _imagenette(recipe: str, shows: str, *settings: str) -> RecordedRun:
@@ -37,11 +40,11 @@ def _imagenette(recipe: str, shows: str, *settings: str) -> RecordedRun:
 RUNS = (
     _imagenette(
         "alexnet-2012",
-        "The net and the training of 2012; a plateau is 2 tests here, not 5: there are 20 epochs, not 91.",
-        "schedule.patience_epochs=2",
+        f"The net and the training of 2012, in {EPOCHS} epochs at most, not 91, and in bfloat16.",
     ),
     _imagenette(
-        "alexnet-one-weird-trick", "The single-tower net of 2014 with the data and update rule of 2012."
+        "alexnet-one-weird-trick",
+        "The single-tower net of 2014 with the data and update rule of 2012.",
     ),
     _imagenette(
         "alexnet-torchvision",

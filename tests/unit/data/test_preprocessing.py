@@ -33,9 +33,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
         color_covariance=covariance.tolist(),
         color_eigenvalues=values[::-1].tolist(),
         color_eigenvectors=vectors.T[::-1].tolist(),
-        shape="square",
-        resize="crop",
-        resampling="bicubic",
+        resized={"shape": "square", "resize": "crop", "resampling": "bicubic"},
     )
     return SimpleNamespace(side=side, header=header, mean_image=lambda: mean_image)
 
