@@ -20,6 +20,10 @@ __all__ = ["Store", "__version__", "load", "models"]
 _LAZY = {"load": ("alexnet.evaluation.classifier", "load"), "Store": ("alexnet.data.store", "Store")}
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         module, attribute = _LAZY[name]

@@ -151,6 +151,11 @@ class RunConfig:
     events: tuple[Event, ...] = ()
 
 
+def usual_crop(side: int) -> int:
+    """The crop that goes with stored squares of `side` pixels, in the proportion of 224 to 256."""
+    return min(side, max(64, 8 * round(side * 7 / 64)))
+
+
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     """`config` with each `dotted.name=value` applied; the value is read as the field's type.
 
@@ -179,7 +184,7 @@ def validate(config: RunConfig) -> RunConfig:
         (
             data.crop <= data.side,
             f"data.crop={data.crop} is larger than data.side={data.side}: "
-            f"type data.crop={round(data.side * 7 / 8)} or less",
+            f"type data.crop={usual_crop(data.side)} or less",
         ),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet import recipes
-from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict
+from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict, usual_crop
 from alexnet.errors import CommandError
 
 
@@ -71,3 +71,8 @@ def test_every_key_takes_back_its_own_value(key: str) -> None:
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(CommandError, match="alexnet-2012"):
         recipes.get("alexnet2012")
+
+
+@pytest.mark.parametrize(("side", "crop"), [(256, 224), (128, 112), (72, 64), (64, 64), (48, 48)])
+def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
+    assert usual_crop(side) == crop

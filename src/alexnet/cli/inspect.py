@@ -57,7 +57,8 @@ def described(inspection: Inspection) -> list[str]:
 def _split_lines(name: str, facts: SplitFacts) -> list[str]:
     (fewest, least), (most, largest) = facts.smallest_class, facts.largest_class
     boxes = f", {facts.boxes:,} boxes" if facts.boxes else ""
-    lines = [f"{name}: {facts.photos:,} photos{boxes}; {least:,} ({fewest}) to {largest:,} ({most}) a class"]
+    spread = f"{least:,} ({fewest}) to {largest:,} ({most})" if least < largest else f"{least:,}"
+    lines = [f"{name}: {facts.photos:,} photos{boxes}; {spread} a class"]
     if facts.shorter_side_pixels:
         sides = (facts.shorter_side_pixels, facts.longer_side_pixels)
         least_side, _, median, _, most_side = zip(*sides, strict=True)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+STRAYS_NAMED = 5
+
 
 class _Shape(StrEnum):
     square = "square"
@@ -58,10 +60,18 @@ def command(
     before = (store / HEADER_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
+    if photos.strays:
+        named = ", ".join(photos.strays[:STRAYS_NAMED])
+        more = "; `alexnet inspect` names all" if len(photos.strays) > STRAYS_NAMED else ""
+        sys.stderr.write(f"left out, of no class: {len(photos.strays):,}: {named}{more}\n")
     for unreadable in made.header.unreadable:
         sys.stderr.write(f"left out, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
     for kind, odd in made.header.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
+    if "val" not in made.splits:
+        sys.stderr.write(
+            "no val: no class has enough photos to hold one out; training needs some, see --val-fraction\n"
+        )
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
     sys.stdout.write(
         f"{store}: {counts} images of {len(made.classes)} classes, side {side}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -56,17 +57,23 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Decode, resize, store", ["prepare", photos, store, "--side", str(SIDE)]),
         *trains,
         ("Test as the paper did: ten crops, then the two nets averaged", test),
-        ("The lecture's table", ["compare", *runs, ensemble]),
+        ("The errors beside the published ones", ["compare", *runs, ensemble]),
     ]
 
 
 def _next(out: Path) -> str:
+    here = Path(sys.executable).with_name("activate")
+    hidden = shutil.which("alexnet") is None and here.exists()
+    activate = (
+        f"\nFirst, once in each terminal, so that it finds `alexnet`:\n    . {here}\n" if hidden else ""
+    )
     return f"""
 Done: {out} holds the photos, the store and two run folders. What to type next:
 
   your own photos, a folder of photos per class:
     alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
-    alexnet train alexnet-modern --store stores/mine --run runs/mine data.side=128 data.crop=112
+    alexnet train alexnet-modern --store stores/mine --run runs/mine \\
+      data.side=128 data.crop=112 schedule.epochs=30
     alexnet classify new-photo.jpg --model runs/mine
 
   ImageNet (the official tars, the Kaggle download, folders or parquet files):
@@ -76,5 +83,5 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
   a closer look at what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
     alexnet classify more-photos/val --model {out}/run-0
-    tensorboard --logdir {out}
-"""
+    pip install tensorboard && tensorboard --logdir {out}
+{activate}"""

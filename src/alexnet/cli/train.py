@@ -96,8 +96,6 @@ def _begin(
         return config
     config = override(recipes.get(recipe), settings)
     _introduce(config, store, describe_device(device))
-    if resume:
-        _say(f"nothing to resume in {run}: this is the beginning")
     begun = RunFolder.create(run, config)
     found = environment.describe(describe_device(device), store.digest, sys.argv, distributed.world_size())
     begun.write_environment(found)

@@ -21,7 +21,7 @@ from alexnet.data.shard_task import Task, read_note
 from alexnet.data.sources import Source
 from alexnet.data.store import Store
 from alexnet.data.workers import run_tasks
-from alexnet.errors import WorkError
+from alexnet.errors import CommandError, WorkError
 from alexnet.files import CannotWrite, only_we
 from alexnet.machine import cores
 
@@ -44,9 +44,11 @@ def prepare(
 
     `workers` processes (default: one per core); `progress(count)` is told of images done. Photos that can't
     be read are left out and listed in the header; with `strict` they are a DataError instead.
-    CommandError where `path` holds something else; WorkError where the disk is full. Nothing done is lost:
-    the same call goes on.
+    CommandError where `path` holds something else, or lies in the source; WorkError where the disk is full.
+    Nothing done is lost: the same call goes on.
     """
+    if path.resolve().is_relative_to(source.path.resolve()):
+        raise CommandError(f"{path} lies in the source, where nothing is ever written: choose another STORE")
     plan = make_plan(source, settings)
     try:
         if (path / HEADER_FILE).exists():

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.config import DataConfig, from_dict, to_dict
+from alexnet.config import DataConfig, from_dict, to_dict, usual_crop
 from alexnet.data.augment import SOURCE_NOISE_DIVISOR, color_shifts, random_positions
 from alexnet.data.buffers import BufferPool
 from alexnet.data.modern_augment import erase, jitter_factors, random_resized_crop
@@ -52,10 +52,9 @@ class Preprocessing:
         CommandError where the two do not fit together.
         """
         if data.side != store.side:
-            crop = round(data.crop * store.side / data.side)
             raise CommandError(
-                f"the store holds images of side {store.side}, the run wants {data.side}: type "
-                f"data.side={store.side} data.crop={crop}, or prepare a store with --side {data.side}"
+                f"the store holds images of side {store.side}, the run wants {data.side}: type data.side="
+                f"{store.side} data.crop={usual_crop(store.side)}, or prepare a store with --side {data.side}"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(

@@ -180,7 +180,10 @@ class Store:
     def split(self, name: str) -> Split:
         """One split; CommandError names those there are."""
         if name not in self._splits:
-            raise CommandError(f"{self.path} has no split {name!r}: use one of {', '.join(self._splits)}")
+            raise CommandError(
+                f"{self.path} has no split {name!r}, only {', '.join(self._splits)}: name another, or make a "
+                "store that has it (prepare's --val-fraction holds some photos out as `val`)"
+            )
         return self._splits[name]
 
     def loader(self, split: str = "train", batch: int = 128, seed: int = 0, **options: Any) -> Loader:

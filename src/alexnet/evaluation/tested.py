@@ -69,10 +69,10 @@ def entry(
 
 
 def record(run: RunFolder, evaluation: dict[str, Any]) -> None:
-    """Puts an entry into `RUN/evaluation.json`, in place of an earlier one of the same split and views."""
+    """Puts an entry into `RUN/evaluation.json`, in place of one of the same store, split and views."""
     path = run.path / "evaluation.json"
-    place = (evaluation["split"], evaluation["views"])
-    kept = [old for old in _read(path) if (old["split"], old["views"]) != place]
+    place = ("store_digest", "split", "views")
+    kept = [old for old in _read(path) if any(old.get(key) != evaluation[key] for key in place)]
     write_json(path, [*kept, evaluation])
 
 

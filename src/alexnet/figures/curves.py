@@ -30,8 +30,10 @@ def draw_curves(runs: Mapping[str, Records]) -> Figure:
         left.plot(*_curve(records, "train", "loss", steps), linewidth=1.2, label=name, **look)
         right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
         _mark_rates(records, steps, (left, right), look["color"])
-    _name_axes(left, "Training loss", "cross-entropy (nats)")
-    _name_axes(right, "Validation error", "top-1 error, one view")
+    dropped = any(record["event"] == "learning-rate" for records in runs.values() for record in records)
+    epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
+    _name_axes(left, "Training loss", epochs, "cross-entropy (nats)")
+    _name_axes(right, "Validation error", epochs, "top-1 error, one view")
     right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     right.legend(frameon=False)
     return figure
@@ -55,9 +57,9 @@ def _mark_rates(records: Records, steps: float, panels: Sequence[Axes], color: s
             axes.axvline(epoch, color=color, linestyle=":", linewidth=0.9, alpha=0.7)
 
 
-def _name_axes(axes: Axes, title: str, vertical: str) -> None:
+def _name_axes(axes: Axes, title: str, horizontal: str, vertical: str) -> None:
     axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel("epochs (dotted: the learning rate changed)")
+    axes.set_xlabel(horizontal)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(vertical)

@@ -134,7 +134,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         with_interval(row.top1_error, row.top1_interval),
         with_interval(row.top5_error, row.top5_interval),
         f"{row.images:,}" if row.images else "-",
-        str(row.epochs or "-"),
+        "-" if row.epochs is None else str(row.epochs),
         ", ".join(map(str, row.seeds)) or "-",
         row.source,
     )

@@ -35,7 +35,10 @@ def imagenette(results: Path) -> Table:
         ]
         for run in runs
     ]
-    columns = ("recipe", "centre crop, top-1 %", "ten crops, top-1 %", "95 %", "epochs", "minutes", "seed")
+    columns = (
+        *("recipe", "top-1 error %, centre crop", "top-1 error %, ten crops", "its 95 % interval"),
+        *("epochs", "minutes", "seed"),
+    )
     machines = sorted({run["machine"] for run in runs})
     notes = [f"Trained on {' and '.join(machines)}."] if machines else []
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
@@ -81,7 +84,7 @@ def _run(folder: Path) -> dict[str, Any]:
     return {
         "folder": folder.name,
         "recipe": config["recipe"],
-        "epochs": config["schedule"]["epochs"],
+        "epochs": evaluations["centre"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
         "minutes": _training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",

@@ -42,7 +42,7 @@ def classes_table(entry: Entry) -> Table:
     rows = [(each["wnid"], each["name"], percent(_error(each)), f"{each['images']:,}") for each in shown]
     of = f"the {len(shown)} worst of {len(classes):,} classes" if len(shown) < len(classes) else "each class"
     columns = ("wnid", "class", "top-1 error %", "images")
-    return Table(columns, rows, f"Errors of {of}", frozenset(columns[2:]))
+    return Table(columns, rows, f"Errors of {of}{_of_all(entry)}", frozenset(columns[2:]))
 
 
 def confusions_table(entry: Entry) -> Table:
@@ -53,7 +53,12 @@ def confusions_table(entry: Entry) -> Table:
         for each in entry["confusions"][:CONFUSIONS_SHOWN]
     ]
     columns = ("true class", "taken for", "images")
-    return Table(columns, rows, "Most frequent confusions", frozenset({"images"}))
+    return Table(columns, rows, f"Most frequent confusions{_of_all(entry)}", frozenset({"images"}))
+
+
+def _of_all(entry: Entry) -> str:
+    """Says so where a table is of several runs together."""
+    return f", of the {_name(entry)}" if len(entry["runs"]) > 1 else ""
 
 
 def _name(entry: Entry) -> str:

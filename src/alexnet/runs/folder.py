@@ -22,7 +22,9 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
         """A new run at `path`, which must not exist or be empty, else CommandError."""
-        if path.exists() and (not path.is_dir() or any(p for p in path.iterdir() if not is_left_over(p))):
+        if path.is_file():
+            raise CommandError(f"{path} is a file: give another --run folder")
+        if path.exists() and not all(map(is_left_over, path.iterdir())):
             raise CommandError(
                 f"{path} exists: type --resume to go on with that run, or give another --run folder"
             )

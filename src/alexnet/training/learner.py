@@ -58,6 +58,8 @@ class Learner:
 
 def check(config: RunConfig, store: Store) -> nn.Module:
     """Returns the net, on the meta device, if all fits together; else CommandError. Nothing is computed."""
+    if len(store.classes) < 2:
+        raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.crop)

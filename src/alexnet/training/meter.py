@@ -16,7 +16,7 @@ from alexnet.training.step import Outcome
 
 Item = TypeVar("Item")
 LOWER_RATE = (
-    "the last checkpoint is from before it: "
+    "the last checkpoint, if there is one yet, is from before it: "
     "--resume with a lower optimizer.learning_rate, or with optimizer.gradient_clip=1"
 )
 """What to do about numbers that are not finite."""

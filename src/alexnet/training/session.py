@@ -134,6 +134,7 @@ class Session:
         """
         found = checkpoint.newest(self.run.checkpoints, self.say)
         if found is None:
+            self.say(f"no checkpoint in {self.run.path} yet: this is the beginning")
             return False
         meta = found.meta
         if meta["store_digest"] != self.store_digest:

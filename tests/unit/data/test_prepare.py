@@ -258,6 +258,13 @@ def test_too_small_a_disk_is_told_beforehand(
         prepare(photos, tmp_path / "store", JPEG)
 
 
+def test_nothing_is_written_into_a_source(photos: Source, tmp_path: Path) -> None:
+    inside = replace(photos, path=tmp_path)
+    with pytest.raises(CommandError, match="lies in the source"):
+        prepare(inside, tmp_path / "store", JPEG)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fills_up_loses_nothing(
     photos: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

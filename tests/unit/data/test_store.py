@@ -116,7 +116,7 @@ def test_shards_open_in_other_programs(folder: Path) -> None:
 
 
 def test_an_unknown_split_names_those_there_are(folder: Path) -> None:
-    with pytest.raises(CommandError, match="no split 'test': use one of train, val"):
+    with pytest.raises(CommandError, match="no split 'test', only train, val"):
         Store.open(folder).split("test")
 
 

@@ -58,6 +58,16 @@ def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) 
     ]
 
 
+def test_what_was_found_on_another_store_stays(make_run, store, capsys) -> None:
+    run = make_run("run")
+    evaluate(capsys, store, run.path)
+    (entry,) = json.loads((run.path / "evaluation.json").read_text())
+    elsewhere = {**entry, "store": "elsewhere", "store_digest": "another"}
+    (run.path / "evaluation.json").write_text(json.dumps([elsewhere]))
+    evaluate(capsys, store, run.path)
+    assert json.loads((run.path / "evaluation.json").read_text()) == [elsewhere, entry]
+
+
 def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, store, tmp_path, capsys) -> None:
     runs = [make_run(f"run-{seed}", seed) for seed in range(3)]
     code, out, _ = evaluate(capsys, store, *(run.path for run in runs), "--json")

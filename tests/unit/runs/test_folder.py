@@ -34,7 +34,7 @@ def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_pat
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(CommandError, match="exists"):
+    with pytest.raises(CommandError, match="is a file"):
         RunFolder.create(tmp_path / "run", CONFIG)
     with pytest.raises(WorkError, match="another --run"):
         RunFolder.create(tmp_path / "run" / "deeper", CONFIG)

@@ -51,7 +51,8 @@ def class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit
         photos = photos_below(tree, place)
         if not photos:
             raise DataError(
-                f"{tree.path}: class folder {place} holds no photo: add some or move it elsewhere"
+                f"{tree.path}: {place} holds no photo, so it is no class folder as others here are: move it "
+                "elsewhere, or name the folder inside that you mean"
             )
         files += photos
         labels.append(np.full(len(photos), label, dtype=np.int32))
