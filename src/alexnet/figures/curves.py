@@ -27,7 +27,7 @@ def draw_curves(runs: Mapping[str, Records]) -> Figure:
     for place, (name, records) in enumerate(runs.items()):
         look = {"color": COLORS[place % len(COLORS)], "linestyle": _STYLES[place % len(_STYLES)]}
         steps = _steps_per_epoch(records)
-        left.plot(*_curve(records, "train", "loss", steps), linewidth=1.2, label=name, **look)
+        left.plot(*_training_loss(records, steps), linewidth=1.2, label=name, **look)
         right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
         _mark_rates(records, steps, (left, right), look["color"])
     dropped = any(record["event"] == "learning-rate" for records in runs.values() for record in records)
@@ -43,6 +43,24 @@ def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list
     """Epochs and values of one kind of line."""
     lines = [record for record in records if record["event"] == event]
     return [record["step"] / steps for record in lines], [record[value] for record in lines]
+
+
+def _training_loss(records: Records, steps: float) -> tuple[list[float], list[float]]:
+    """Epochs and mean losses, each over a quarter of an epoch at least: a line may count few updates."""
+    epochs: list[float] = []
+    losses: list[float] = []
+    before = updates = 0
+    total = 0.0
+    for record in records:
+        if record["event"] != "train":
+            continue
+        total += record["loss"] * (record["step"] - before)
+        updates, before = updates + record["step"] - before, record["step"]
+        if updates >= steps / 4:
+            epochs.append(before / steps)
+            losses.append(total / updates)
+            updates, total = 0, 0.0
+    return epochs, losses
 
 
 def _steps_per_epoch(records: Records) -> float:

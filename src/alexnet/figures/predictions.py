@@ -36,6 +36,7 @@ def draw_predictions(
         photo.imshow(image)
         photo.set_anchor("S")  # photos of all shapes stand on their names
         _draw_bars(grid[row + 1, column], true_name, answers)
+    figure.supxlabel("Above the bars the true class; orange where the net names it", fontsize=8.5)
     return figure
 
 

@@ -86,6 +86,17 @@ def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
     assert error.yaxis.get_major_formatter()(0.25, 0).startswith("25")
 
 
+def test_a_line_of_few_updates_counts_little() -> None:
+    lines: list[dict] = [
+        {"event": "train", "step": step, "epoch": step // 10, "loss": loss}
+        for step, loss in ((4, 2.0), (8, 1.0), (9, 9.0), (10, 9.0), (14, 3.0))
+    ]
+    lines.append({"event": "validation", "step": 10, "epoch": 1, "top1_error": 0.5})
+    loss = draw_curves({"run": lines}).axes[0].lines[0]
+    np.testing.assert_allclose(loss.get_xdata(), [0.4, 0.8, 1.4])
+    np.testing.assert_allclose(loss.get_ydata(), [2.0, 1.0, (9 + 9 + 4 * 3) / 6])
+
+
 def test_a_run_without_a_finished_epoch_can_be_drawn(tmp_path: Path) -> None:
     started = [record for record in records(20, 2.0) if record["step"] <= 10]
     assert save(draw_curves({"started": started, "empty": []}), tmp_path / "curves.png").stat().st_size
