@@ -7,6 +7,7 @@ Errors are `ConfigError`, one line that names the nearest right key.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -179,7 +180,8 @@ def keys(config: RunConfig) -> list[str]:
 
 def validate(config: RunConfig) -> RunConfig:
     """`config` itself, or ConfigError where values do not fit together."""
-    data, training, schedule = config.data, config.training, config.schedule
+    data, training, schedule, optimizer = config.data, config.training, config.schedule, config.optimizer
+    _refuse_not_finite(config)
     checks = [
         (
             data.crop <= data.side,
@@ -187,13 +189,29 @@ def validate(config: RunConfig) -> RunConfig:
             f"type data.crop={usual_crop(data.side)} or less",
         ),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
+        (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
+        (
+            0 < data.resized_aspect[0] <= data.resized_aspect[1],
+            "data.resized_aspect must rise and be above 0",
+        ),
+        (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
+        (0 <= data.erasing <= 1, "data.erasing must be in [0, 1]"),
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
+        (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
+        (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
+        (0 < schedule.factor <= 1, "schedule.factor must be in (0, 1]"),
+        (schedule.patience_epochs >= 1, "schedule.patience_epochs must be at least 1"),
+        (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
+        (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
+        (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
         (training.batch >= 1, "training.batch must be at least 1"),
         (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
         (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
-        (config.optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
+        (optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
+        (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
+        (optimizer.weight_decay >= 0, "optimizer.weight_decay must be at least 0"),
         (
-            not config.optimizer.nesterov or config.optimizer.name == "sgd",
+            not optimizer.nesterov or optimizer.name == "sgd",
             "optimizer.nesterov goes with optimizer.name=sgd only",
         ),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
@@ -204,6 +222,14 @@ def validate(config: RunConfig) -> RunConfig:
         if not holds:
             raise ConfigError(message)
     return config
+
+
+def _refuse_not_finite(config: RunConfig) -> None:
+    for key in keys(config):
+        section, _, name = key.partition(".")
+        value = getattr(getattr(config, section), name) if name else 0.0
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}={value} is not a finite number")
 
 
 def _set(values: dict[str, Any], name: str, text: str) -> None:

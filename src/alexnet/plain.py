@@ -32,7 +32,12 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> K
     for key in values:
         if key not in hints:
             raise ConfigError(unknown_key(where + key, [where + name for name in hints]))
-    return kind(**{key: _coerce(hints[key], value, where + key) for key, value in values.items()})
+    try:
+        return kind(**{key: _coerce(hints[key], value, where + key) for key, value in values.items()})
+    except TypeError as error:  # such as: missing 1 required positional argument: 'at'
+        raise ConfigError(
+            f"{where.rstrip('.') or kind.__name__}: {str(error).partition('() ')[2]}"
+        ) from error
 
 
 def unknown_key(name: str, names: list[str]) -> str:
@@ -48,6 +53,8 @@ def unknown_key(name: str, names: list[str]) -> str:
 def _coerce(hint: Any, value: Any, where: str) -> Any:
     """`value` (from JSON, or a command line's text) as the type `hint`; ConfigError if it does not fit."""
     if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must be a JSON object, got {value!r}")
         return from_dict(typing.cast(type, hint), value, where + ".")
     origin = typing.get_origin(hint)
     if origin is Literal:

@@ -23,7 +23,7 @@ def command(
     from alexnet.errors import CommandError
     from alexnet.recorded.pictures import draw_answers_of, draw_curves_of
 
-    if out.exists() and any(out.iterdir()):
+    if out.is_file() or (out.exists() and any(out.iterdir())):
         raise CommandError(f"{out} is not empty: remove it, or choose another with --out DIR")
     for title, words in steps(out):
         sys.stdout.write(f"\n# {title}\n$ alexnet {shlex.join(words)}\n")

@@ -92,7 +92,6 @@ def _begin(
         _introduce(config, store, describe_device(device))
         for change in changes:
             _say(f"changed: {change}")
-        begun.write_config(config)
         return config
     config = override(recipes.get(recipe), settings)
     _introduce(config, store, describe_device(device))

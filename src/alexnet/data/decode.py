@@ -77,7 +77,7 @@ def decode(data: bytes, exif: bool = False) -> Pixels:
         if pixels is not None:
             return pixels
     with _reading(data) as image:
-        return _rgb(ImageOps.exif_transpose(image) if exif else image)
+        return rgb(ImageOps.exif_transpose(image) if exif else image)
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -156,7 +156,7 @@ def _orientation(data: bytes) -> int:
         return image.getexif().get(_ORIENTATION, 1)
 
 
-def _rgb(image: Any) -> Pixels:
+def rgb(image: Any) -> Pixels:
     """(H, W, 3) uint8 of any Pillow mode."""
     if image.mode == "F":
         raise UnreadableImage("32-bit floating-point image: its white level is unknown")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -52,7 +54,8 @@ def finish(
     pixels = io.BytesIO()
     np.save(pixels, statistics.mean_image)
     write_whole(path / MEAN_IMAGE, pixels.getvalue())
-    write_header(path, header)
+    digest = hashlib.sha256(pixels.getvalue()).hexdigest()
+    write_header(path, dataclasses.replace(header, mean_image_sha256=digest))
 
 
 def refuse_unreadable(header: Header) -> None:

@@ -101,6 +101,7 @@ class Header:
     odd: dict[str, OddFiles]
     """By kind of oddity."""
     unreadable: tuple[UnreadableFile, ...]
+    mean_image_sha256: str = ""
 
     @property
     def resized(self) -> dict[str, str]:

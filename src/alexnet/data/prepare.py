@@ -40,7 +40,7 @@ def prepare(
     strict: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Store:
-    """The finished store at `path`; does nothing where it is finished already.
+    """The finished store at `path`; where it was finished before, its hashes are compared and no more done.
 
     `workers` processes (default: one per core); `progress(count)` is told of images done. Photos that can't
     be read are left out and listed in the header; with `strict` they are a DataError instead.
@@ -50,8 +50,9 @@ def prepare(
     if path.resolve().is_relative_to(source.path.resolve()):
         raise CommandError(f"{path} lies in the source, where nothing is ever written: choose another STORE")
     plan = make_plan(source, settings)
+    finished = (path / HEADER_FILE).exists()
     try:
-        if (path / HEADER_FILE).exists():
+        if finished:
             check_finished(path, plan)
         else:
             _make(source, path, settings, plan, workers or cores(), strict, progress)
@@ -60,7 +61,7 @@ def prepare(
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         reason = "the disk is full" if full else error
         raise WorkError(f"{path}: {reason}; finished shards are kept, the same command goes on") from error
-    store = Store.open(path)
+    store = Store.open(path, verify=finished)
     if strict:
         refuse_unreadable(store.header)
     return store

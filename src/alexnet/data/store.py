@@ -56,6 +56,7 @@ class Split:
         """Whether `buffer` gives views of the mapped file, or bytes read from it."""
         self._paths = [folder / shard.file for shard in entry.shards]
         self._shards: list[Shard | None] = [None] * len(entry.shards)
+        self._verified = [False] * len(entry.shards)
         self._first = list(accumulate((shard.count for shard in entry.shards), initial=0))
 
     def __len__(self) -> int:
@@ -78,8 +79,12 @@ class Split:
         return shard.key(row)
 
     def buffer(self, index: int) -> memoryview:
-        """The stored bytes of one image, a JPEG file or raw pixels; a view where the split is `mapped`."""
+        """The stored bytes of one image, a JPEG file or raw pixels; a view where the split is `mapped`.
+
+        DataError where its file is not the one the header names: the first image read compares the hash.
+        """
         shard, row = self._find(index)
+        self._verify(index)
         return shard.buffer(row) if self.mapped else shard.read(row)
 
     def read_into(self, index: int, pixels: npt.NDArray[np.uint8]) -> None:
@@ -98,15 +103,25 @@ class Split:
 
     def __getitem__(self, index: int) -> Record:
         shard, row = self._find(index)
-        image = shard.buffer(row) if self.mapped else shard.read(row)
-        return Record(image, int(shard.labels[row]), shard.key(row), *shard.size(row), shard.boxes(row))
+        return Record(
+            self.buffer(index), int(shard.labels[row]), shard.key(row), *shard.size(row), shard.boxes(row)
+        )
 
     def _find(self, index: int) -> tuple[Shard, int]:
+        number = self._number(index)
+        return self._shard(number), index % len(self) - self._first[number]
+
+    def _number(self, index: int) -> int:
+        """Which shard an image is in."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)} in split {self.name!r}")
-        index %= len(self)
-        number = bisect_right(self._first, index) - 1
-        return self._shard(number), index - self._first[number]
+        return bisect_right(self._first, index % len(self)) - 1
+
+    def _verify(self, index: int) -> None:
+        number = self._number(index)
+        if not self._verified[number]:
+            _check_hash(self._paths[number], self.header.splits[self.name].shards[number].sha256)
+            self._verified[number] = True
 
     def _shard(self, number: int) -> Shard:
         shard = self._shards[number]
@@ -130,7 +145,8 @@ class Store:
     def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
         """The store at `path`; DataError if it is missing, too new, incomplete or (with `verify`) altered.
 
-        Without `verify` files are compared by size only. `mapped` forces how image bytes are read; by default
+        Without `verify` files are compared by size, and by hash when the first of their images is read.
+        `mapped` forces how image bytes are read; by default
         they are mapped if the store fits into half of the machine's memory.
         """
         folder = Path(path)
@@ -175,7 +191,10 @@ class Store:
 
     def mean_image(self) -> npt.NDArray[np.float32]:
         """(side, side, 3) mean of the training split, 0..255; of central squares where images are whole."""
-        return np.load(self.path / self.header.mean_image, allow_pickle=False)
+        path = self.path / self.header.mean_image
+        if self.header.mean_image_sha256:  # older stores have none
+            _check_hash(path, self.header.mean_image_sha256)
+        return np.load(path, allow_pickle=False)
 
     def split(self, name: str) -> Split:
         """One split; CommandError names those there are."""
@@ -213,7 +232,12 @@ def _check(path: Path, shard: ShardEntry, verify: bool) -> None:
         raise _damaged(path, "it is missing")
     if path.stat().st_size != shard.bytes:
         raise _damaged(path, f"{path.stat().st_size} bytes, the header says {shard.bytes}")
-    if verify and file_sha256(path) != shard.sha256:
+    if verify:
+        _check_hash(path, shard.sha256)
+
+
+def _check_hash(path: Path, wanted: str) -> None:
+    if file_sha256(path) != wanted:
         raise _damaged(path, "its hash is not the header's")
 
 

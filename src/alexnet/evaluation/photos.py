@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from alexnet.data.decode import Pixels, decode
+from alexnet.data.decode import Pixels, decode, rgb
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import to_square, warp
 from alexnet.errors import CommandError
@@ -44,7 +44,7 @@ def pixels_of(photo: Photo) -> Pixels:
     if isinstance(photo, str | Path):
         return decode(_read(Path(photo)), exif=True)
     if isinstance(photo, Image.Image):
-        return np.array(ImageOps.exif_transpose(photo).convert("RGB"))
+        return rgb(ImageOps.exif_transpose(photo))
     return _checked(photo)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def predictions_of(
     `checkpoint` is `last` or `best`.
     """
     weights = find_weights(run.path, checkpoint)
-    path = predictions.path_of(run.path, split, views)
+    path = predictions.path_of(run.path, split, views, checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
         weights_digest = predictions.digest(weights)
@@ -69,11 +69,14 @@ def entry(
 
 
 def record(run: RunFolder, evaluation: dict[str, Any]) -> None:
-    """Puts an entry into `RUN/evaluation.json`, in place of one of the same store, split and views."""
+    """Puts an entry into `RUN/evaluation.json`, in place of one on the same data, views and checkpoint."""
     path = run.path / "evaluation.json"
-    place = ("store_digest", "split", "views")
-    kept = [old for old in _read(path) if any(old.get(key) != evaluation[key] for key in place)]
+    kept = [old for old in _read(path) if _place(old) != _place(evaluation)]
     write_json(path, [*kept, evaluation])
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*(entry[key] for key in ("store_digest", "split", "views")), entry["runs"][0]["checkpoint"])
 
 
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def library(name: str) -> ctypes.CDLL | None:
     """The library of `name`.cpp beside this file, or None (and one logged note) where it cannot be had."""
     try:
         return ctypes.CDLL(str(_built(Path(__file__).with_name(f"{name}.cpp"))))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError, RuntimeError) as error:  # the last: nobody's home folder
         detail = getattr(error, "stderr", None) or str(error)
         logging.getLogger(__name__).warning(
             "%s runs on torch alone, several times slower: %s", name, detail.strip().splitlines()[-1]

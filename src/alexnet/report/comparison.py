@@ -101,6 +101,7 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
         runs: list[dict[str, Any]] = entry["runs"]
         recipes = list(dict.fromkeys(run["recipe"] for run in runs))
         epochs = {run["epochs"] for run in runs}
+        best = ", best checkpoint" if any(run["checkpoint"] != "last" for run in runs) else ""
         return Row(
             system=" + ".join(recipes) if len(runs) == 1 else f"{len(runs)} x {' + '.join(recipes)}",
             data=f"{entry['store']} {entry['split']}",
@@ -112,7 +113,7 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
             images=entry["images"],
             epochs=epochs.pop() if len(epochs) == 1 else None,
             seeds=[run["seed"] for run in runs],
-            source=f"{name}, one run" if len(runs) == 1 else f"{name}, mean of {len(runs)} runs",
+            source=f"{name}, {'one run' if len(runs) == 1 else f'mean of {len(runs)} runs'}{best}",
             published=False,
         )
     except (KeyError, TypeError) as error:

@@ -63,7 +63,8 @@ def _of_all(entry: Entry) -> str:
 
 def _name(entry: Entry) -> str:
     runs = entry["runs"]
-    return runs[0]["run"] if len(runs) == 1 else f"mean of {len(runs)} runs"
+    name = runs[0]["run"] if len(runs) == 1 else f"mean of {len(runs)} runs"
+    return name if runs[0]["checkpoint"] == "last" else f"{name} ({runs[0]['checkpoint']})"
 
 
 def _error(each: Mapping[str, Any]) -> float:

@@ -57,7 +57,10 @@ def _checkout(folder: Path) -> tuple[str, str]:
     """Commit and diff of the checkout that `folder` is tracked in, or two empty texts."""
     if not _git(folder, "ls-files", "--error-unmatch", "."):
         return "", ""
-    return _git(folder, "rev-parse", "HEAD"), _git(folder, "diff", "HEAD", "--", str(folder.parent))
+    package = str(folder.parent)
+    new_files = _git(folder, "ls-files", "--others", "--exclude-standard", "--", package)
+    changes = _git(folder, "diff", "HEAD", "--", package)
+    return _git(folder, "rev-parse", "HEAD"), "\n".join(part for part in (new_files, changes) if part)
 
 
 def _git(folder: Path, *words: str) -> str:

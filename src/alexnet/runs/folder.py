@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet.config import RunConfig, from_dict, to_dict
+from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.files import is_left_over, write_json
 
@@ -73,7 +73,7 @@ class RunFolder:
         """The run's configuration; DataError where the file is not one."""
         try:
             return from_dict(RunConfig, json.loads(self.config_file.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, TypeError) as error:
+        except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
 
     def write_config(self, config: RunConfig) -> None:

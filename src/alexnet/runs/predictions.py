@@ -37,9 +37,10 @@ class Predictions:
     """Digest of the store that was asked."""
 
 
-def path_of(run: Path, split: str, views: str) -> Path:
-    """Where the predictions of a run lie."""
-    return run / "predictions" / f"{split}-{views}.npz"
+def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path:
+    """Where the predictions of a run lie; those of another checkpoint than the last say so in their name."""
+    other = "" if checkpoint == "last" else f"-{checkpoint}"
+    return run / "predictions" / f"{split}-{views}{other}.npz"
 
 
 def digest(file: Path) -> str:

@@ -51,7 +51,9 @@ class Learner:
         """Goes on where `state` was taken; `tested` are the weights of `average.model`."""
         load_weights(self.average.model, tested)
         load_weights(self.model, state.get("model", tested))
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Its state only: the groups' settings are this configuration's, which a resumed run may have changed.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
         self.schedule.load_state(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
 

@@ -85,6 +85,7 @@ def train(
         session.log("resume" if session.step else "start", learning_rate=_learning_rate(session))
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
+            session.save()
         loader = _loader(config, store, device)
         for epoch, batch in session.meter.timed(_batches(loader, session)):
             step = session.step

@@ -8,8 +8,11 @@ from alexnet.config import RunConfig, keys, override, to_dict
 from alexnet.errors import CommandError
 from alexnet.runs.folder import RunFolder
 
-FIXED = ("model.", "data.side", "data.crop", "optimizer.name", "training.batch", "training.seed")
-"""What a run keeps: changing it would change the net, or what its position in an epoch means."""
+FIXED = (
+    *("data.side", "data.crop", "optimizer.name", "schedule.name"),
+    *("training.batch", "training.seed", "training.precision"),
+)
+"""What a run keeps, beside its net: with a change its position or its state would have no meaning."""
 
 
 def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
@@ -24,7 +27,7 @@ def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tupl
         )
     after = override(before, settings)
     changes = differences(before, after)
-    fixed = [change for change in changes if change.startswith(FIXED)]
+    fixed = [change for change in changes if _is_fixed(change.partition(":")[0])]
     if fixed:
         raise CommandError(
             f"--resume cannot change {'; '.join(fixed)}: leave that setting out, or train in a new folder"
@@ -33,6 +36,10 @@ def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tupl
     if averaged[0] != averaged[1]:
         raise CommandError("--resume cannot switch training.weight_average on or off: train in a new folder")
     return after, changes
+
+
+def _is_fixed(key: str) -> bool:
+    return key in FIXED or key.startswith("model.")
 
 
 def differences(before: RunConfig, after: RunConfig) -> list[str]:

@@ -84,6 +84,7 @@ class Session:
             return
         file, board = self.run.metrics_file, self.run.tensorboard
         with only_we(self.run.path), MetricsLog(file, board, self.step) as self.lines:
+            self.run.write_config(self.config)  # a resumed run's may have changed
             yield
 
     def log(self, event: str, step: int | None = None, **values: Any) -> None:

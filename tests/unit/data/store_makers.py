@@ -30,7 +30,7 @@ def make_store(folder: Path, splits: dict[str, Sequence[Row]], side: int = 2, sh
     folder.mkdir()
     entries = {name: _split(folder, name, rows, shard_records) for name, rows in splits.items()}
     np.save(folder / "mean_image.npy", np.full((side, side, 3), 7, np.float32))
-    write_header(folder, _header(side, entries))
+    write_header(folder, _header(side, entries, file_sha256(folder / "mean_image.npy")))
     return folder
 
 
@@ -43,7 +43,7 @@ def _split(folder: Path, name: str, rows: Sequence[Row], shard_records: int) -> 
     return SplitEntry(len(rows), tuple(shards))
 
 
-def _header(side: int, splits: dict[str, SplitEntry]) -> Header:
+def _header(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) -> Header:
     return Header(
         version=VERSION,
         side=side,
@@ -65,4 +65,5 @@ def _header(side: int, splits: dict[str, SplitEntry]) -> Header:
         color_eigenvectors=IDENTITY,
         odd={},
         unreadable=(),
+        mean_image_sha256=mean_image_sha256,
     )

@@ -193,15 +193,29 @@ def test_a_newer_version_is_refused_by_name(folder: Path) -> None:
         Store.open(folder)
 
 
-def test_a_changed_byte_is_found_by_verify_only(folder: Path) -> None:
+def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: Path) -> None:
     path = folder / "train-00000.arrow"
     contents = bytearray(path.read_bytes())
     where = contents.index(bytes([2]) * 12)
     contents[where] ^= 1
     path.write_bytes(contents)
-    Store.open(folder)
-    with pytest.raises(DataError, match=r"train-00000.arrow is damaged \(its hash is not the header's\)"):
+    damage = r"train-00000.arrow is damaged \(its hash is not the header's\)"
+    store = Store.open(folder)
+    with pytest.raises(DataError, match=damage):
+        store.split("train").buffer(3)
+    with pytest.raises(DataError, match=damage):
+        store[0]
+    with pytest.raises(DataError, match=damage):
         Store.open(folder, verify=True)
+
+
+def test_a_changed_mean_image_is_refused(folder: Path) -> None:
+    path = folder / "mean_image.npy"
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(DataError, match=r"mean_image.npy is damaged"):
+        Store.open(folder).mean_image()
 
 
 def test_a_shard_of_the_right_size_that_is_no_arrow_is_refused_when_read(folder: Path) -> None:

@@ -19,7 +19,10 @@ def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **chan
         "top5_error": 0.0123,
         "top1_interval": [0.136, 0.168],
         "top5_interval": [0.008, 0.018],
-        "runs": [{"run": f"r{seed}", "recipe": recipe, "epochs": 20, "seed": seed} for seed in seeds],
+        "runs": [
+            {"run": f"r{seed}", "recipe": recipe, "epochs": 20, "seed": seed, "checkpoint": "last"}
+            for seed in seeds
+        ],
     } | changes
 
 
