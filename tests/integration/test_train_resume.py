@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ import pytest
 import tiny
 import torch
 
+from alexnet.cli.main import main
 from alexnet.cli.train import _evaluation
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.files import only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
@@ -58,9 +61,8 @@ def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9
         yield advance
 
     typed: Any = progress
-    return train(
-        config, store, run, evaluate=_evaluation(config, store), device=CPU, progress=typed, **options
-    )
+    usual = {"evaluate": _evaluation(config, store), "device": CPU, "progress": typed}
+    return train(config, store, run, **{**usual, **options})
 
 
 def lines(folder: Path, event: str) -> list[dict[str, Any]]:
@@ -213,3 +215,58 @@ def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp
     assert lines(tmp_path / "run", "layer-factor") == [
         {"event": "layer-factor", "step": 1, "epoch": 0, "layer": "conv1", "value": 0.0}
     ]
+
+
+def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
+    before = model_file.load(folder / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    frozen = [[f"conv{number}", 0] for number in range(1, 6)]
+    settings = (f"optimizer.layer_factors={json.dumps(frozen)}", "optimizer.momentum=0.5")
+    changed = tiny.config("schedule.epochs=2", "schedule.name=constant", *settings)
+    start(changed, tiny_store, folder, resume=True)
+    found = checkpoint.newest(folder / "checkpoints", lambda line: None)
+    assert found is not None
+    assert {group["momentum"] for group in found.state()["optimizer"]["param_groups"]} == {0.5}
+    after = model_file.load(found.weights).model.state_dict()
+    same = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
+    assert same == {"conv1", "conv2", "conv3", "conv4", "conv5"}
+    assert RunFolder.open(folder).config() == changed
+
+
+def test_best_is_the_same_checkpoint_after_a_stop_at_an_epochs_end(tiny_store: Store, tmp_path: Path) -> None:
+    config = tiny.config("schedule.epochs=2", "training.log_every_steps=4", "schedule.name=constant")
+    folder, errors = tmp_path / "run", iter((0.1, 0.5))
+
+    def evaluate(model: torch.nn.Module) -> dict[str, Any]:
+        return {"top1_error": next(errors)}
+
+    with pytest.raises(Stopped):
+        start(config, tiny_store, folder, stop_after=6, evaluate=evaluate)
+    start(config, tiny_store, folder, resume=True, evaluate=evaluate)
+    assert (folder / "checkpoints" / "best").readlink().name == "step-00000006"
+
+
+def test_a_stop_at_the_last_update_is_tested_once(tiny_store: Store, tmp_path: Path) -> None:
+    config = tiny.config("schedule.epochs=1", "training.log_every_steps=4")
+    folder, tested = tmp_path / "run", list[int]()
+
+    def evaluate(model: torch.nn.Module) -> dict[str, Any]:
+        tested.append(1)
+        return {"top1_error": 0.1}
+
+    with pytest.raises(Stopped):
+        start(config, tiny_store, folder, stop_after=6, evaluate=evaluate)
+    for _ in range(2):
+        start(config, tiny_store, folder, resume=True, evaluate=evaluate)
+    assert len(tested) == 1
+
+
+def test_a_run_at_work_is_left_alone(tiny_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    start(tiny.config("schedule.epochs=1"), tiny_store, folder)
+    before = (folder / "config.json").read_bytes()
+    words = ["train", tiny.RECIPE, "--store", str(tiny_store.path), "--run", str(folder), "--resume"]
+    with only_we(folder):
+        assert main([*words, "schedule.epochs=5"]) == 2
+    assert (folder / "config.json").read_bytes() == before

@@ -76,3 +76,16 @@ def test_unknown_recipe_names_the_nearest() -> None:
 @pytest.mark.parametrize(("side", "crop"), [(256, 224), (128, 112), (72, 64), (64, 64), (48, 48)])
 def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
     assert usual_crop(side) == crop
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("training.log_every_steps=0", "training.evaluate_every_epochs=0", "schedule.step_epochs=0"),
+        *("data.resized_area=[2,3]", "data.resized_area=[0.9,0.1]", "optimizer.momentum=nan"),
+        *("optimizer.learning_rate=inf", "schedule.factor=0", "events=[1]", "events=[{}]"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named(setting: str) -> None:
+    with pytest.raises(ConfigError, match=setting.partition("=")[0].replace(".", r"\.")):
+        override(recipes.get("alexnet-2012"), [setting])

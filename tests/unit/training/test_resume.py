@@ -31,11 +31,19 @@ def test_changes_are_listed(run: RunFolder) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["model.dropout=0.1", "data.crop=72", "training.batch=4", "optimizer.name=adamw", "training.seed=3"],
+    [
+        *("model.dropout=0.1", "data.crop=72", "training.batch=4", "training.seed=3"),
+        *("training.precision=float16", "optimizer.name=adamw", "schedule.name=cosine"),
+    ],
 )
 def test_what_would_make_it_another_run_is_refused(run: RunFolder, setting: str) -> None:
     with pytest.raises(CommandError, match=f"cannot change {setting.split('=')[0]}: .* -> "):
         resumed_config(run, tiny.RECIPE, [setting])
+
+
+def test_a_key_that_begins_like_a_fixed_one_is_not_fixed(run: RunFolder) -> None:
+    config, _ = resumed_config(run, tiny.RECIPE, ["data.cropping=centre"])
+    assert config.data.cropping == "centre"
 
 
 def test_averaging_is_not_switched(run: RunFolder) -> None:
