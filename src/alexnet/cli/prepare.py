@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,10 @@ def command(
     encoding: Annotated[_Encoding, typer.Option(help="Raw is larger and quicker to read.")] = _Encoding.jpeg,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
     val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
-    exif: Annotated[bool, typer.Option("--exif", help="Turn photos upright by their EXIF note.")] = False,
+    exif: Annotated[
+        bool | None,
+        typer.Option(help="Turn photos upright by their EXIF note: by default one's own, not ImageNet's."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Unreadable photos are an error.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
@@ -53,9 +57,9 @@ def command(
         resize=resize.value,
         encoding=encoding.value,
         quality=quality,
-        exif=exif,
     )
     photos = open_source(source, val_fraction)
+    settings = replace(settings, exif=photos.exif if exif is None else exif)
     total = sum(len(split) for split in photos.splits.values())
     before = (store / HEADER_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:

@@ -8,6 +8,7 @@ For a user's own photos the folder's name is both WNID and name.
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ def _imagenet_names() -> dict[str, str]:
 def imagenet_classes() -> list[Class]:
     """The 1,000 classes of ILSVRC-2012 in WNID order, the label order of nearly all published weights."""
     return [Class(wnid, name) for wnid, name in _imagenet_names().items()]
+
+
+def is_wnid(name: str) -> bool:
+    """Whether a name is a WordNet id as ImageNet writes it: `n` and eight digits."""
+    return re.fullmatch(r"n\d{8}", name) is not None
 
 
 def name_of(wnid: str) -> str:

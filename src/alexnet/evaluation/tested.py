@@ -59,11 +59,19 @@ def predictions_of(
 def entry(
     evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = "last"
 ) -> dict[str, Any]:
-    """What an evaluation is in a file: the errors, and which runs were tested on which store."""
+    """What an evaluation is in a file: the errors, and which runs were tested on which store.
+
+    `left_out` names the split's photos that `prepare` could not read: they are tested by nobody.
+    """
     return {
         **evaluation.to_dict(),
         "store": store.path.resolve().name,
         "store_digest": store.digest,
+        "left_out": [
+            f"{photo.key} ({photo.reason})"
+            for photo in store.header.unreadable
+            if photo.split == evaluation.split
+        ],
         "runs": [_describe(run, checkpoint) for run in runs],
     }
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from alexnet import published
 from alexnet.errors import CommandError, DataError
+from alexnet.report.evaluation import not_tested
 from alexnet.report.tables import Table, with_interval
 
 COLUMNS = ("system", "data", "views", "top-1", "top-5", "images", "epochs", "seed", "source")
@@ -31,6 +32,8 @@ class Row:
     seeds: Sequence[int]
     source: str
     published: bool
+    left_out: int = 0
+    """Photos of the split that could not be read, and so were not tested."""
 
 
 def published_rows(recipes: Iterable[str]) -> list[Row]:
@@ -86,6 +89,7 @@ def comparison(ours: Sequence[Row]) -> Table:
         notes=(
             "In brackets the 95 % interval: of the images tested, not of the luck of a seed.",
             "Only errors on the same data and views compare.",
+            *not_tested({row.data: row.left_out for row in ours}),
         ),
     )
 
@@ -115,6 +119,7 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
             seeds=[run["seed"] for run in runs],
             source=f"{name}, {'one run' if len(runs) == 1 else f'mean of {len(runs)} runs'}{best}",
             published=False,
+            left_out=len(entry.get("left_out", ())),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"the evaluation of {name} lacks {error}; evaluate it again") from error

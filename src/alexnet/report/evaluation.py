@@ -19,7 +19,7 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     rows = [
         (
             _name(entry),
-            f"{entry['store']} {entry['split']}",
+            _data(entry),
             entry["views"],
             with_interval(entry["top1_error"], entry["top1_interval"]),
             with_interval(entry["top5_error"], entry["top5_interval"]),
@@ -30,6 +30,7 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     ]
     columns = ("run", "data", "views", "top-1 error %", "top-5 error %", "NLL", "images")
     notes = ["In brackets the 95 % interval."]
+    notes += not_tested({_data(entry): len(entry.get("left_out", ())) for entry in entries})
     if any(entry["top5_error"] is None for entry in entries):
         notes.append("Top-5 errors need more than five classes.")
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
@@ -56,9 +57,22 @@ def confusions_table(entry: Entry) -> Table:
     return Table(columns, rows, f"Most frequent confusions{_of_all(entry)}", frozenset({"images"}))
 
 
+def not_tested(left_out: Mapping[str, int]) -> list[str]:
+    """A note for each data set, by name, whose store lacks photos that could not be read."""
+    return [
+        f"Not tested: {count:,} of the photos of {data}, which could not be read."
+        for data, count in left_out.items()
+        if count
+    ]
+
+
 def _of_all(entry: Entry) -> str:
     """Says so where a table is of several runs together."""
     return f", of the {_name(entry)}" if len(entry["runs"]) > 1 else ""
+
+
+def _data(entry: Entry) -> str:
+    return f"{entry['store']} {entry['split']}"
 
 
 def _name(entry: Entry) -> str:

@@ -185,7 +185,10 @@ def begin(
         say(f"resumed after update {session.step:,}, in epoch {session.epoch}, learning rate {rate:g}")
         return session
     if init_from is not None:
-        source = model_file.load(init_from, "cpu").model.state_dict()
+        given = model_file.load(init_from, "cpu")
+        for line in learner.preprocessing.difference(given.preprocessing):
+            say(f"images here and there: {line}")
+        source = given.model.state_dict()
         copied, left = copy_matching(learner.model, source)
         copy_matching(learner.average.model, source)
         say(f"from {init_from}: copied {', '.join(copied) or 'nothing'}; left {', '.join(left) or 'nothing'}")

@@ -238,6 +238,29 @@ def test_one_archive_alone_is_enough(tmp_path: Path) -> None:
         assert _content(source, "val") == _expected(make.val_photos())
 
 
+def test_the_training_tar_itself_is_a_source(tmp_path: Path) -> None:
+    archive = make.ilsvrc_tars(tmp_path / "both") / "ILSVRC2012_img_train.tar"
+    archive = archive.rename(tmp_path / "renamed.tar")
+    source = open_source(archive, val_fraction=0)
+    assert _content(source, "train") == _expected(make.train_photos())
+    assert source.form == "official ILSVRC-2012 training tar"
+
+
+def test_a_folder_among_wnids_that_is_none_is_named_and_no_class(tmp_path: Path) -> None:
+    files = make.train_photos() | {"duplicates of n01440764/a.JPEG": make.photo(1)}
+    source = open_source(make.write(tmp_path, files), val_fraction=0)
+    assert [each.wnid for each in source.classes] == list(make.WNIDS)
+    assert source.strays == ["duplicates of n01440764/ (1 files)"]
+    assert _content(source, "train") == _expected(make.train_photos())
+
+
+def test_photos_of_ones_own_are_turned_upright_and_imagenets_are_not(tmp_path: Path) -> None:
+    own = {"cat/a.jpg": make.photo(1), "dog/b.jpg": make.photo(2)}
+    assert open_source(make.write(tmp_path / "own", own)).exif
+    assert open_source(make.write(tmp_path / "split", _in_folder("train", own))).exif
+    assert not open_source(make.write(tmp_path / "imagenet", make.train_photos())).exif
+
+
 def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:
     make.write(tmp_path / "elsewhere", {"a.jpg": make.photo(1)})
     make.write(tmp_path / "photos", {"dog/b.jpg": make.photo(2)})

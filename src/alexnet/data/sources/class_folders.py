@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alexnet.data.classes import Class, classes_of, in_label_order
+from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
 from alexnet.data.sources.photos import PhotoSplit, is_clutter, make_split, photos_below, strays_of
@@ -21,7 +21,8 @@ def read(tree: Tree, base: str) -> Source | None:
         return None
     classes = read_classes(tree, base)
     split = class_split(tree, base, classes)
-    return Source("class folders", tree.path, classes, {"train": split}, strays_of(tree, [split]))
+    strays = strays_of(tree, [split])
+    return Source("class folders", tree.path, classes, {"train": split}, strays, exif=ones_own(classes))
 
 
 def holds_classes(tree: Tree, folder: str) -> bool:
@@ -29,12 +30,20 @@ def holds_classes(tree: Tree, folder: str) -> bool:
     return any(photos_below(tree, join(folder, name)) for name in class_names(tree, folder))
 
 
+def ones_own(classes: Sequence[Class]) -> bool:
+    """Whether these are somebody's own classes, not ImageNet's: photos that cameras or telephones turned."""
+    return not any(is_wnid(each.wnid) for each in classes)
+
+
 def class_names(tree: Tree, folder: str) -> list[str]:
-    """The class folders in label order: all subfolders but clutter and empty ones."""
-    names = tree.listing.subfolders(folder)
-    return in_label_order(
-        name for name in names if not is_clutter(name) and _has_files(tree, join(folder, name))
-    )
+    """The class folders in label order: all subfolders but clutter and empty ones.
+
+    Where most are named by WNIDs the others are no classes either (`duplicates`, `n01440764 (copy)`).
+    """
+    names = [name for name in tree.listing.subfolders(folder) if not is_clutter(name)]
+    names = [name for name in names if _has_files(tree, join(folder, name))]
+    wnids = [name for name in names if is_wnid(name)]
+    return in_label_order(wnids if 2 * len(wnids) > len(names) else names)
 
 
 def read_classes(tree: Tree, folder: str, words: Mapping[str, str] | None = None) -> list[Class]:

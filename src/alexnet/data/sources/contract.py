@@ -82,7 +82,7 @@ class Source:
     strays: list[str] = field(default_factory=list[str])
     """What was found beside the photos and left out, by name."""
     exif: bool = False
-    """Turn photos upright by their EXIF note; False because ImageNet's makers ignored it."""
+    """Whether `prepare` turns photos upright by their EXIF note, if not told; ImageNet's makers did not."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tarfile
 from array import array
 from pathlib import Path
 
-from alexnet.data.classes import Class, classes_of, in_label_order
+from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
 from alexnet.data.sources import devkit, label_file
 from alexnet.data.sources.class_folders import class_split, read_classes
 from alexnet.data.sources.contract import Labels, Source, SourceSplit
@@ -39,6 +40,18 @@ def read(folder: Path) -> Source | None:
         used.add(labelled_by)
     strays += sorted(entry.name for entry in folder.iterdir() if entry.name not in used)
     return Source("official ILSVRC-2012 tars", folder, classes, splits, strays)
+
+
+def read_train(path: Path) -> Source | None:
+    """The training photos alone, of a tar of one tar a class; None for any other tar."""
+    with tarfile.open(path) as tar:
+        first = tar.next()
+    if first is None or not is_wnid(first.name.removesuffix(".tar")) or first.isdir():
+        return None
+    tree = open_tar_of_tars(path)
+    classes = read_classes(tree, "")
+    split = class_split(tree, "", classes)
+    return Source("official ILSVRC-2012 training tar", path, classes, {"train": split}, _inside(tree, split))
 
 
 def _val(

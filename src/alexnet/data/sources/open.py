@@ -58,6 +58,9 @@ def _recognise(path: Path) -> Source:
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is neither a folder nor a tar nor parquet; known are {_KNOWN}")
+    source = ilsvrc_tars.read_train(path)
+    if source:
+        return source
     source = _from_tree(open_tar(path))
     return dataclasses.replace(source, form=f"{source.form} in a tar")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from alexnet.data.classes import Class, same_classes
 from alexnet.data.sources import devkit, label_file
-from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
+from alexnet.data.sources.class_folders import class_split, holds_classes, ones_own, read_classes
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
 from alexnet.data.sources.photos import PhotoSplit, make_split, photos_in, strays_of
@@ -30,7 +30,8 @@ def read(tree: Tree, base: str) -> Source | None:
     classes = read_classes(tree, first)
     splits, known = read_splits(tree, folders, classes, [base])
     strays = strays_of(tree, splits.values(), known)
-    return Source("train and val folders", tree.path, classes, dict(splits), strays)
+    own = ones_own(classes)
+    return Source("train and val folders", tree.path, classes, dict(splits), strays, exif=own)
 
 
 def split_folders(tree: Tree, base: str) -> dict[str, str]:
