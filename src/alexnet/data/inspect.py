@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from alexnet.data.classes import Class, imagenet_classes
 from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
+from alexnet.machine import cores
 from alexnet.published import IMAGENET_TRAINING_IMAGES, IMAGENET_VALIDATION_IMAGES
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -67,7 +67,7 @@ def inspect(
 
     `progress(count)` is called whenever `count` more photos are done.
     """
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         with quiet():
             facts = {

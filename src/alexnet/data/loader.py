@@ -7,7 +7,6 @@ processes. Decoders and copies release Python's lock; threads share the batch th
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,8 +82,6 @@ class Loader:
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.workers = workers or cores()
         self.device = torch.device(device)
-        self.wait_seconds = 0.0
-        """Time that callers of `batches` have waited for data so far."""
         self._labels = split.labels.astype(np.int64)
         self._buffers = BufferPool()
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
@@ -148,10 +145,8 @@ class Loader:
 
     def _finish(self, pending: _Pending) -> Batch:
         """Waits for the images and sends them to the device."""
-        began = time.perf_counter()
         for task in pending.tasks:
             task.result()
-        self.wait_seconds += time.perf_counter() - began
         return pending.batch if self._copies is None else self._sent(pending.batch, self._copies)
 
     def _sent(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:

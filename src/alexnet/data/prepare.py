@@ -1,8 +1,8 @@
 """Source to store: decode, resize, encode, in parallel and by shards; a stopped one goes on where it was.
 
-A shard is written under a temporary name beside a note of what is in it; when both are complete they are
-renamed, note last. So at any moment of a kill every shard is either done or not begun. The header is written
-when all shards are done, and makes the folder a store.
+A shard is written under a temporary name and renamed when it is complete; then its colour sums, and last a
+note of what is in it. A shard with a note is done, whatever was killed when. The header is written when all
+shards are done, and makes the folder a store.
 """
 
 from __future__ import annotations

@@ -87,10 +87,6 @@ class Split:
         self._verify(index)
         return shard.buffer(row) if self.mapped else shard.read(row)
 
-    def read_into(self, index: int, pixels: npt.NDArray[np.uint8]) -> None:
-        """Copies a raw image into `pixels`, (height, width, 3) and C-contiguous."""
-        pixels.reshape(-1)[:] = np.frombuffer(self.buffer(index), np.uint8)
-
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of the original photo, in pixels."""
         shard, row = self._find(index)

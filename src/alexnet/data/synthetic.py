@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from alexnet.data.odd_photos import ODD_KINDS, encode
 from alexnet.data.synthetic_objects import SHAPES, TEXTURES
 from alexnet.data.synthetic_photo import draw_photo
 from alexnet.errors import CommandError, WorkError
+from alexnet.machine import cores
 
 Layout = Literal["ilsvrc", "folder"]
 
@@ -100,7 +100,7 @@ def synthesize(
         train = _with_odd(train, seed)
     try:
         part = _claim(folder)
-        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(workers or cores()) as pool:
             make = _maker(pool, progress or (lambda photos: None))
             if layout == "ilsvrc":
                 _write_ilsvrc(part, made_up, train, val, seed, make)

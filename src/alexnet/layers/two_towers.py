@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 
@@ -25,8 +24,3 @@ def both_towers(
     Source: paper, section 3.5.
     """
     return nn.Conv2d(inputs, outputs, size, padding=padding, stride=stride, bias=bias)
-
-
-def split(maps: torch.Tensor, towers: int = 2) -> tuple[torch.Tensor, ...]:
-    """Each tower's maps, a view: (N, C, ...) -> `towers` tensors of (N, C / towers, ...)."""
-    return maps.chunk(towers, dim=1)

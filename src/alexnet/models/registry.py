@@ -18,11 +18,6 @@ def _alexnet(config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
 _FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet": _alexnet}
 
 
-def families() -> tuple[str, ...]:
-    """The names `ModelConfig.name` may have."""
-    return tuple(_FAMILIES)
-
-
 def build(model_config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
     """A freshly initialised net for `num_classes` classes and `crop` x `crop` images.
 

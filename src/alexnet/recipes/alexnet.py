@@ -65,7 +65,7 @@ def alexnet_caffe() -> RunConfig:
     """
     return RunConfig(
         recipe="alexnet-caffe",
-        data=DataConfig(crop=227, mean_position="crop"),
+        data=DataConfig(crop=227, mean_position="crop", order="once"),
         model=ModelConfig(variant="caffe"),
         schedule=ScheduleConfig(name="step", epochs=72, step_epochs=20),
         training=TrainingConfig(batch=256),
@@ -80,7 +80,7 @@ def caffenet() -> RunConfig:
     """
     return RunConfig(
         recipe="caffenet",
-        data=DataConfig(crop=227, mean_position="crop"),
+        data=DataConfig(crop=227, mean_position="crop", order="once"),
         model=ModelConfig(variant="caffenet"),
         schedule=ScheduleConfig(name="step", epochs=62, step_epochs=20),
         training=TrainingConfig(batch=256),

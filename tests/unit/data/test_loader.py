@@ -180,16 +180,5 @@ def test_memory_is_flat_over_epochs() -> None:
     assert max(sizes[5:]) - sizes[4] < most * 8 * 64 * 64 * 3
 
 
-def test_waiting_is_measured() -> None:
-    loader = Loader(noisy(32, 64, 64, encoding="jpeg")[0], 8)
-    assert loader.wait_seconds == 0
-    batches = loader.batches()
-    next(batches)
-    first = loader.wait_seconds
-    assert first > 0
-    list(batches)
-    assert loader.wait_seconds >= first
-
-
 def _loader_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("alexnet-loader")]

@@ -73,12 +73,6 @@ def test_a_store_counts_and_indexes_its_training_images(folder: Path) -> None:
         store[11]
 
 
-def test_raw_pixels_are_copied_into_an_array(folder: Path) -> None:
-    pixels = np.zeros((2, 2, 3), np.uint8)
-    Store.open(folder).split("val").read_into(1, pixels)
-    assert (pixels == 21).all()
-
-
 def test_mapped_images_are_views_of_the_file_that_hold_no_descriptor(folder: Path) -> None:
     before = len(list(Path("/dev/fd").iterdir()))
     split = Store.open(folder, mapped=True).split("train")

@@ -11,7 +11,7 @@ from alexnet.layers.dropout import MaskDropout
 from alexnet.layers.fully_connected import FullyConnected
 from alexnet.layers.overhang import OverhangingConv2d
 from alexnet.layers.pooling import MaxPool
-from alexnet.layers.two_towers import both_towers, own_tower, split
+from alexnet.layers.two_towers import both_towers, own_tower
 
 
 def test_mask_dropout_only_silences_in_training():
@@ -61,9 +61,9 @@ def test_own_tower_reads_its_half_and_both_towers_read_all():
     changed = maps.clone()
     changed[:, 4:] += 1  # the second tower
     own, both = own_tower(8, 6, 3, padding=1), both_towers(8, 6, 3, padding=1)
-    assert torch.equal(split(own(maps))[0], split(own(changed))[0])
-    assert not torch.equal(split(own(maps))[1], split(own(changed))[1])
-    assert not torch.equal(split(both(maps))[0], split(both(changed))[0])
+    assert torch.equal(own(maps).chunk(2, dim=1)[0], own(changed).chunk(2, dim=1)[0])
+    assert not torch.equal(own(maps).chunk(2, dim=1)[1], own(changed).chunk(2, dim=1)[1])
+    assert not torch.equal(both(maps).chunk(2, dim=1)[0], both(changed).chunk(2, dim=1)[0])
 
 
 def test_gaussian_and_constant_bias():

@@ -95,7 +95,7 @@ def test_2012_equals_its_slow_twin(crop: int) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("crop", [64, 112])
-def test_every_variant_learns_at_small_crops(variant: str, crop: int) -> None:
+def test_every_weight_of_every_variant_has_a_gradient_at_small_crops(variant: str, crop: int) -> None:
     torch.manual_seed(2)
     model = AlexNet(variant, num_classes=5, crop=crop)
     images = 60 * torch.randn(4, 3, crop, crop)
