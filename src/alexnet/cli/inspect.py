@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,17 +42,22 @@ def described(inspection: Inspection) -> list[str]:
     lines = [f"{inspection.path}: {inspection.form}; {inspection.label_order}"]
     for name, facts in inspection.splits.items():
         lines += _split_lines(name, facts)
-    for name, missing in (inspection.missing_of_ilsvrc or {}).items():
-        words = (
-            f"{abs(missing):,} photos {'fewer' if missing > 0 else 'more'} than"
-            if missing
-            else "as many photos as"
-        )
-        lines.append(f"{name}: {words} ILSVRC-2012 has")
+    lines += beside_ilsvrc(inspection.missing_of_ilsvrc or {})
     lines += _named("left out", inspection.strays)
     if "val" not in inspection.splits:
         lines.append("no val: prepare holds out a share of each class (--val-fraction)")
     return lines
+
+
+def beside_ilsvrc(missing: Mapping[str, int]) -> list[str]:
+    """A line for each split: how many photos it has fewer, or more, than ILSVRC-2012."""
+    words = {
+        name: f"{abs(count):,} photos {'fewer' if count > 0 else 'more'} than"
+        if count
+        else "as many photos as"
+        for name, count in missing.items()
+    }
+    return [f"{name}: {text} ILSVRC-2012 has" for name, text in words.items()]
 
 
 def _split_lines(name: str, facts: SplitFacts) -> list[str]:

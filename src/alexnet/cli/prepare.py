@@ -45,9 +45,11 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
+    from alexnet.cli.inspect import beside_ilsvrc
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.header import HEADER_FILE
+    from alexnet.data.inspect import missing_of_ilsvrc
     from alexnet.data.prepare import Settings, prepare
     from alexnet.data.sources import open_source
 
@@ -64,6 +66,8 @@ def command(
     before = (store / HEADER_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
+    for line in beside_ilsvrc(missing_of_ilsvrc(photos) or {}):
+        sys.stderr.write(line + "\n")
     if photos.strays:
         named = ", ".join(photos.strays[:STRAYS_NAMED])
         more = "; `alexnet inspect` names all" if len(photos.strays) > STRAYS_NAMED else ""

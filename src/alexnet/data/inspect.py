@@ -83,7 +83,7 @@ def inspect(
         label_order=_label_order(source.classes),
         splits=facts,
         strays=source.strays,
-        missing_of_ilsvrc=_missing_of_ilsvrc(source),
+        missing_of_ilsvrc=missing_of_ilsvrc(source),
     )
 
 
@@ -163,7 +163,8 @@ def _label_order(classes: list[Class]) -> str:
     return f"{share} 1,000 classes of ILSVRC-2012, {order}"
 
 
-def _missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
+def missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
+    """How many photos each split has fewer than ILSVRC-2012; None where the classes are not its 1,000."""
     if {c.wnid for c in source.classes} != {c.wnid for c in imagenet_classes()}:
         return None
     published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}

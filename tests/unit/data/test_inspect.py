@@ -70,12 +70,18 @@ def test_nothing_readable(tmp_path: Path) -> None:
     assert len(train.unreadable) == 2
 
 
-def test_ilsvrc_counts_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make.write(tmp_path, make.folder_files())
+def test_ilsvrc_counts_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make.write(tmp_path / "photos", make.folder_files())
     monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
     monkeypatch.setattr(inspect_module, "IMAGENET_TRAINING_IMAGES", 20)
     monkeypatch.setattr(inspect_module, "IMAGENET_VALIDATION_IMAGES", 5)
-    assert inspect(open_source(tmp_path)).missing_of_ilsvrc == {"train": 8, "val": -1}
+    assert inspect(open_source(tmp_path / "photos")).missing_of_ilsvrc == {"train": 8, "val": -1}
+    for words in (["inspect"], ["prepare", str(tmp_path / "store"), "--side", "16", "--workers", "1"]):
+        assert main([words[0], str(tmp_path / "photos"), *words[1:]]) == 0
+        told = "".join(capsys.readouterr())
+        assert "train: 8 photos fewer than ILSVRC-2012 has\nval: 1 photos more than" in told
 
 
 def test_classes_of_ones_own(tmp_path: Path) -> None:
