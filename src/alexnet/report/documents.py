@@ -56,11 +56,12 @@ def benchmarks(results: Path) -> Table:
                     row["unit"],
                     row["peer"] or ABSENT,
                     _number(row["ratio"]),
+                    row["target"] or ABSENT,
                 ]
                 for row in csv.DictReader(opened)
             ]
-    columns = ("what", "measured", "unit", "beside", "ratio")
-    return Table(columns, rows, numeric=frozenset(("measured", "ratio")))
+    columns = ("what", "measured", "unit", "beside", "ratio", "aim")
+    return Table(columns, rows, numeric=frozenset(("measured", "ratio", "aim")))
 
 
 TABLES: dict[str, Callable[[Path], Table]] = {"imagenette": imagenette, "benchmarks": benchmarks}

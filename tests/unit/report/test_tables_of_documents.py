@@ -61,4 +61,4 @@ def test_benchmarks_are_rows_of_their_csv(tmp_path: Path) -> None:
     (folder / "step.csv").write_text(
         "benchmark,name,value,unit,peer,ratio,target\nstep,training,65.43,images/s,stock,1.0512,>= 1\n"
     )
-    assert "| training | 65.4 | images/s | stock | 1.05 |" in documents.benchmarks(tmp_path).markdown()
+    assert "| training | 65.4 | images/s | stock | 1.05 | >= 1 |" in documents.benchmarks(tmp_path).markdown()
