@@ -27,5 +27,15 @@ def test_the_whole_chain(
         assert (out / name).is_file(), name
     assert "paper, table 2" in said
     assert "What to type next" in said
-    assert main(["quickstart", "--out", str(out)]) == 2
-    assert "not empty" in capsys.readouterr().err
+    (out / "ensemble.json").unlink()
+    assert main(["quickstart", "--out", str(out)]) == 0  # what is done is not done again
+    assert json.loads((out / "ensemble.json").read_text()) == ensemble
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").touch()
+    assert main(["quickstart", "--out", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

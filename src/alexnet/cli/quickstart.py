@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 SIDE, CROP, EPOCHS, SEEDS = 72, 64, 8, (0, 1)
+PHOTOS, LAST_MADE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
 
 
 def command(
@@ -18,14 +19,19 @@ def command(
         "quickstart"
     ),
 ) -> None:
-    """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, and a table."""
+    """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, and a table.
+
+    The same command goes on where it was stopped.
+    """
     from alexnet.cli.main import main
     from alexnet.errors import CommandError
     from alexnet.recorded.pictures import draw_answers_of, draw_curves_of
 
-    if out.is_file() or (out.exists() and any(out.iterdir())):
-        raise CommandError(f"{out} is not empty: remove it, or choose another with --out DIR")
+    if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
+        raise CommandError(f"{out} holds something else: choose another with --out DIR")
     for title, words in steps(out):
+        if words[0] == "synthesize" and (out / PHOTOS / LAST_MADE).exists():
+            continue
         sys.stdout.write(f"\n# {title}\n$ alexnet {shlex.join(words)}\n")
         sys.stdout.flush()
         code = main(words)
@@ -40,13 +46,16 @@ def command(
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """What it does and the command line of each step, in order; a person could type them."""
     photos, store, ensemble, *runs = (
-        str(out / name) for name in ("photos", "store", "ensemble.json", *(f"run-{seed}" for seed in SEEDS))
+        str(out / name) for name in (PHOTOS, "store", "ensemble.json", *(f"run-{seed}" for seed in SEEDS))
     )
     small = f"data.side={SIDE} data.crop={CROP} schedule.epochs={EPOCHS}".split()
     trains = [
         (
             f"Train AlexNet at a small size, seed {seed}",
-            ["train", "alexnet-modern", "--store", store, "--run", run, *small, f"training.seed={seed}"],
+            [
+                *("train", "alexnet-modern", "--store", store, "--run", run, *small, f"training.seed={seed}"),
+                *(("--resume",) if Path(run).exists() else ()),
+            ],
         )
         for seed, run in zip(SEEDS, runs, strict=True)
     ]

@@ -21,6 +21,7 @@ from alexnet.data.decode import quiet
 from alexnet.data.shard_task import Task, make_shard
 from alexnet.data.sources import Source
 from alexnet.errors import WorkError
+from alexnet.machine import keep_freed_memory
 
 _POLL_SECONDS = 0.2
 _own: dict[str, Any] = {}
@@ -119,6 +120,7 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 def _start(source_path: str, counter: Any) -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _own.update(source=pickle.loads(Path(source_path).read_bytes()), counter=counter)
 
