@@ -78,7 +78,7 @@ def command(
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     if "val" not in made.splits:
         sys.stderr.write(
-            "no val: no class has enough photos to hold one out; training needs some, see --val-fraction\n"
+            "no val: nothing was held out (--val-fraction, of classes with enough photos): training needs it\n"
         )
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
     sys.stdout.write(

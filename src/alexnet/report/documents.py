@@ -64,7 +64,29 @@ def benchmarks(results: Path) -> Table:
     return Table(columns, rows, numeric=frozenset(("measured", "ratio", "aim")))
 
 
-TABLES: dict[str, Callable[[Path], Table]] = {"imagenette": imagenette, "benchmarks": benchmarks}
+def experiments(results: Path) -> Table:
+    """What was tried for the modern recipe, from its CSV."""
+    with (results / "experiments" / "alexnet-modern.csv").open(newline="") as opened:
+        rows = [
+            [
+                f"`{row['settings']}`",
+                _percent(row["top1_error"]),
+                f"{_percent(row['low'])}-{_percent(row['high'])}" if row["low"] else ABSENT,
+                row["nll"] or ABSENT,
+                _percent(row["training_error"]),
+                row["remark"],
+            ]
+            for row in csv.DictReader(opened)
+        ]
+    numbers = ("top-1 error %, ten crops", "its 95 % interval", "NLL", "training error % at the end")
+    return Table(("settings beyond that recipe", *numbers, "what it says"), rows, numeric=frozenset(numbers))
+
+
+TABLES: dict[str, Callable[[Path], Table]] = {
+    "imagenette": imagenette,
+    "benchmarks": benchmarks,
+    "experiments": experiments,
+}
 
 
 def refreshed(text: str, results: Path) -> str:
@@ -97,6 +119,10 @@ def _training_seconds(path: Path) -> float:
     """Seconds of training that the log counts."""
     seconds = [json.loads(line).get("seconds", 0.0) for line in path.read_text().splitlines()]
     return max(seconds, default=0.0)
+
+
+def _percent(text: str) -> str:
+    return percent(float(text)) if text else ABSENT
 
 
 def _number(text: str) -> str:

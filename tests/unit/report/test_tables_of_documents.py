@@ -62,3 +62,14 @@ def test_benchmarks_are_rows_of_their_csv(tmp_path: Path) -> None:
         "benchmark,name,value,unit,peer,ratio,target\nstep,training,65.43,images/s,stock,1.0512,>= 1\n"
     )
     assert "| training | 65.4 | images/s | stock | 1.05 | >= 1 |" in documents.benchmarks(tmp_path).markdown()
+
+
+def test_experiments_are_rows_of_their_csv(tmp_path: Path) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "alexnet-modern.csv").write_text(
+        "settings,top1_error,low,high,nll,training_error,remark\n"
+        "schedule.epochs=40,0.1711,0.1484,0.1964,0.582,0.107,best\nmodel.dropout=0,,,,,,given up\n"
+    )
+    text = documents.experiments(tmp_path).markdown()
+    assert "| `schedule.epochs=40` | 17.1 | 14.8-19.6 | 0.582 | 10.7 | best |" in text
+    assert "given up" in text
