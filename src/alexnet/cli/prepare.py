@@ -77,9 +77,7 @@ def command(
     for kind, odd in made.header.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     if "val" not in made.splits:
-        sys.stderr.write(
-            "no val: nothing was held out (--val-fraction, of classes with enough photos): training needs it\n"
-        )
+        sys.stderr.write("no val: nothing was held out (--val-fraction, of classes with enough photos)\n")
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
     sys.stdout.write(
         f"{store}: {counts} images of {len(made.classes)} classes, side {side}"
