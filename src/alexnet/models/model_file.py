@@ -25,6 +25,7 @@ from alexnet.files import CannotWrite, replacing
 from alexnet.models.registry import build
 
 FORMAT_VERSION = 1
+_METADATA = ("format_version", "config", "classes", "preprocessing", "terms")
 TERMS = {
     "code_licence": "BSD-3-Clause",
     "weights_licence": "its maker's choice; none is given here",
@@ -112,15 +113,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             metadata = _metadata(path, texts)
             return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a whole safetensors file ({error}): copy or export it again"
-        ) from error
+        raise DataError(f"{path} is not a whole safetensors file ({error}): copy it again") from error
 
 
 def _metadata(path: Path, texts: dict[str, str]) -> dict[str, Any]:
-    if "format_version" not in texts:
+    missing = [name for name in _METADATA if name not in texts]
+    if missing:
         raise DataError(
-            f"{path} holds weights but no preprocessing and classes: make it with `alexnet export`"
+            f"{path} holds weights but no {', '.join(missing)}: give a file that this program wrote"
         )
     version = json.loads(texts["format_version"])
     if version > FORMAT_VERSION:
