@@ -135,6 +135,13 @@ ONE_WEIRD_TRICK_PARAMETERS = 61_100_840
 """torchvision's model page; Krizhevsky 2014, arXiv:1404.5997."""
 ONE_WEIRD_TRICK_MULTIPLY_ADDS = 714_188_480
 
+IMAGENET_MD5 = {
+    "ILSVRC2012_img_train.tar": "1d675b47d978889d74fa0da5fadfb00e",
+    "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
+    "ILSVRC2012_devkit_t12.tar.gz": "fa75699e90414af021442c21a62c3abf",
+}
+"""Of the official archives, as image-net.org publishes them."""
+
 IMAGENET_TRAINING_IMAGES = 1_281_167
 IMAGENET_VALIDATION_IMAGES = 50_000
 """ILSVRC-2012 development kit, readme."""

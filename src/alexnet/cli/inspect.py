@@ -43,6 +43,8 @@ def described(inspection: Inspection) -> list[str]:
     for name, facts in inspection.splits.items():
         lines += _split_lines(name, facts)
     lines += beside_ilsvrc(inspection.missing_of_ilsvrc or {})
+    for name, whole in inspection.published_bytes.items():
+        lines.append(f"{name}: {'the published bytes' if whole else 'NOT the published bytes'} by its MD5")
     lines += _named("left out", inspection.strays)
     if "val" not in inspection.splits:
         lines.append("no val: prepare holds out a share of each class (--val-fraction)")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
 from alexnet.machine import cores
-from alexnet.published import IMAGENET_TRAINING_IMAGES, IMAGENET_VALIDATION_IMAGES
+from alexnet.published import IMAGENET_MD5, IMAGENET_TRAINING_IMAGES, IMAGENET_VALIDATION_IMAGES
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 """At which the sides of the photos are told."""
@@ -54,6 +56,8 @@ class Inspection:
     strays: list[str]
     missing_of_ilsvrc: dict[str, int] | None
     """By split, how many photos fewer (or more: negative) than ILSVRC-2012 has; None for other classes."""
+    published_bytes: dict[str, bool]
+    """Whether each official archive of ILSVRC-2012 that is there has the published MD5."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -84,6 +88,7 @@ def inspect(
         splits=facts,
         strays=source.strays,
         missing_of_ilsvrc=missing_of_ilsvrc(source),
+        published_bytes=_published_bytes(source),
     )
 
 
@@ -169,3 +174,15 @@ def missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
         return None
     published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}
     return {name: count - len(source.splits.get(name, ())) for name, count in published.items()}
+
+
+def _published_bytes(source: Source) -> dict[str, bool]:
+    if missing_of_ilsvrc(source) is None or not source.path.is_dir():
+        return {}
+    here = {name: source.path / name for name in IMAGENET_MD5 if (source.path / name).is_file()}
+    return {name: _md5(path) == IMAGENET_MD5[name] for name, path in here.items()}
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

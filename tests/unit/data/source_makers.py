@@ -94,9 +94,24 @@ def ilsvrc_tars(folder: Path) -> Path:
     return write(folder, {"ILSVRC2012_img_train.tar": train_tar, "ILSVRC2012_img_val.tar": val_tar})
 
 
-def devkit_files() -> Photos:
+def ilsvrc_2010(folder: Path) -> Path:
+    """The archives of 2010: other names, and a test set whose answers were published later."""
+    tars = ilsvrc_tars(folder)
+    for name in ("train", "val"):
+        (tars / f"ILSVRC2012_img_{name}.tar").rename(tars / f"ILSVRC2010_images_{name}.tar")
+    kit = {f"devkit-1.0/{name}": data for name, data in devkit_files(2010).items()}
+    truth = devkit_files(2010)["data/ILSVRC2010_validation_ground_truth.txt"]
+    files = {
+        "ILSVRC2010_images_test.tar": (tars / "ILSVRC2010_images_val.tar").read_bytes(),
+        "ILSVRC2010_devkit-1.0.tar.gz": gzip.compress(tar_bytes(kit)),
+        "ILSVRC2010_test_ground_truth.txt": truth,
+    }
+    return write(tars, files)
+
+
+def devkit_files(year: int = 2012) -> Photos:
     """The development kit's two files: leaves have ids in an order of their own, inner nodes come behind."""
-    fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height"]
+    fields = [f"ILSVRC{year}_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height"]
     fields.append("num_train_images")
     synsets = np.zeros((len(WNIDS) + 1, 1), dtype=[(name, object) for name in fields])
     leaves = sorted(WNIDS, key=ILSVRC_IDS.__getitem__)
@@ -108,7 +123,10 @@ def devkit_files() -> Photos:
     meta = io.BytesIO()
     savemat(meta, {"synsets": synsets})
     truth = "".join(f"{ILSVRC_IDS[wnid]}\n" for wnid in val_wnids().values())
-    return {"data/meta.mat": meta.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": truth.encode()}
+    return {
+        "data/meta.mat": meta.getvalue(),
+        f"data/ILSVRC{year}_validation_ground_truth.txt": truth.encode(),
+    }
 
 
 def devkit_archive() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -120,3 +121,17 @@ def test_command_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["inspect", str(tmp_path / "nowhere")]) == 2
     assert main(["inspect", str(tmp_path)]) == 3
     assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_official_archives_are_compared_with_their_published_md5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make.write(make.ilsvrc_tars(tmp_path), {"ILSVRC2012_devkit_t12.tar.gz": make.devkit_archive()})
+    assert inspect(open_source(tmp_path)).published_bytes == {}  # not ImageNet's 1,000 classes
+    val = hashlib.md5((tmp_path / "ILSVRC2012_img_val.tar").read_bytes()).hexdigest()
+    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
+    monkeypatch.setitem(inspect_module.IMAGENET_MD5, "ILSVRC2012_img_val.tar", val)
+    assert main(["inspect", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "ILSVRC2012_img_val.tar: the published bytes by its MD5" in told
+    assert "ILSVRC2012_img_train.tar: NOT the published bytes by its MD5" in told

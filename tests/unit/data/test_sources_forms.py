@@ -238,6 +238,18 @@ def test_one_archive_alone_is_enough(tmp_path: Path) -> None:
         assert _content(source, "val") == _expected(make.val_photos())
 
 
+def test_the_archives_of_2010_have_a_test_set_too(tmp_path: Path) -> None:
+    source = open_source(make.ilsvrc_2010(tmp_path))
+    assert source.form == "official ILSVRC-2010 tars"
+    assert _content(source, "train") == _expected(make.train_photos())
+    assert _content(source, "val") == _content(source, "test") == _expected(make.val_photos())
+    assert source.strays == []
+    (tmp_path / "ILSVRC2010_test_ground_truth.txt").unlink()
+    source = open_source(tmp_path)
+    assert list(source.splits) == ["train", "val"]
+    assert source.strays == ["ILSVRC2010_images_test.tar"]
+
+
 def test_the_training_tar_itself_is_a_source(tmp_path: Path) -> None:
     archive = make.ilsvrc_tars(tmp_path / "both") / "ILSVRC2012_img_train.tar"
     archive = archive.rename(tmp_path / "renamed.tar")

@@ -1,4 +1,4 @@
-"""The ILSVRC-2012 development kit: which WNID each validation photo shows.
+"""The development kit of ILSVRC-2010 or 2012: which WNID each validation photo shows.
 
 Its ground truth is a column of ILSVRC ids (1..1000, in an order of their own) for the photos sorted by
 name, and `meta.mat` says which WNID an id is. Ids above 1000 are inner nodes of the tree of meanings and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from alexnet.data.sources.label_file import in_order
 from alexnet.errors import DataError
 
 META = "meta.mat"
-GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
 @dataclass(frozen=True)
@@ -33,51 +32,69 @@ class Devkit:
     """The synonyms of each of the leaf classes, by WNID."""
     truth: list[str]
     """The WNID of each validation photo, sorted by file name."""
+    test_truth: list[str]
+    """The same for the test photos, where the answers were published (2010); else empty."""
 
-    def labels(self, photos: Sequence[str], wnids: Sequence[str]) -> Labels:
-        """(len(photos),) the labels of all validation photos, given as sorted names."""
-        return in_order(self.truth, photos, {wnid: label for label, wnid in enumerate(wnids)}, str(self.path))
+    def labels(self, photos: Sequence[str], wnids: Sequence[str], test: bool = False) -> Labels:
+        """(len(photos),) the labels of all validation (or test) photos, given as sorted names."""
+        truth = self.test_truth if test else self.truth
+        return in_order(truth, photos, {wnid: label for label, wnid in enumerate(wnids)}, str(self.path))
 
 
-def find(folder: Path) -> Devkit | None:
+def find(folder: Path, year: int = 2012) -> Devkit | None:
     """The development kit in or beside the photos of a folder: unpacked, or as its `.tar.gz`."""
-    for place in (folder, folder / "data", *sorted(folder.glob("ILSVRC2012_devkit*"))):
+    kits = sorted([*folder.glob(f"ILSVRC{year}_devkit*"), *folder.glob("devkit-1.0")])
+    for place in (folder, folder / "data", *kits):
         if place.is_file() and place.name.endswith((".tar.gz", ".tgz", ".tar")):
-            return _from_archive(place)
+            return _from_archive(place, year)
         for data in (place, place / "data", place / place.name / "data"):
-            if (data / META).is_file() and (data / GROUND_TRUTH).is_file():
-                return _devkit(place, (data / META).read_bytes(), (data / GROUND_TRUTH).read_bytes())
+            files = {name: (data / name) for name in _names(year) if (data / name).is_file()}
+            if META in files and _ground_truth(year) in files:
+                return _devkit(place, {name: file.read_bytes() for name, file in files.items()}, year)
     return None
 
 
-def _from_archive(path: Path) -> Devkit:
+def _ground_truth(year: int, split: str = "validation") -> str:
+    return f"ILSVRC{year}_{split}_ground_truth.txt"
+
+
+def _names(year: int) -> tuple[str, str, str]:
+    return META, _ground_truth(year), _ground_truth(year, "test")
+
+
+def _from_archive(path: Path, year: int) -> Devkit:
     """Reads the archive through once; it is small."""
     wanted: dict[str, bytes] = {}
+    truth = path.with_name(_ground_truth(year, "test"))  # published later, beside the kit
+    if truth.is_file():
+        wanted[truth.name] = truth.read_bytes()
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
-                content = archive.extractfile(member) if name in (META, GROUND_TRUTH) else None
+                content = archive.extractfile(member) if name in _names(year) else None
                 if content is not None:
                     wanted[name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a whole archive ({error}): get it again") from error
-    if len(wanted) < 2:
-        raise DataError(f"{path} holds no {META} and {GROUND_TRUTH}: is it the kit for tasks 1 and 2?")
-    return _devkit(path, wanted[META], wanted[GROUND_TRUTH])
+    if not {META, _ground_truth(year)} <= set(wanted):
+        raise DataError(f"{path} holds no {META} and {_ground_truth(year)}: is it the kit for tasks 1 and 2?")
+    return _devkit(path, wanted, year)
 
 
-def _devkit(path: Path, meta: bytes, ground_truth: bytes) -> Devkit:
-    leaves = _leaves(path, meta)
+def _devkit(path: Path, files: Mapping[str, bytes], year: int) -> Devkit:
+    leaves = _leaves(path, files[META], year)
     wnids = {number: wnid for number, wnid, _ in leaves}
-    try:
-        truth = [wnids[int(line)] for line in ground_truth.split()]
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{path}: {GROUND_TRUTH} holds {error}, which is no class of {META}") from error
-    return Devkit(path, {wnid: words for _, wnid, words in leaves}, truth)
+    truths: list[list[str]] = []
+    for name in (_ground_truth(year), _ground_truth(year, "test")):
+        try:
+            truths.append([wnids[int(line)] for line in files.get(name, b"").split()])
+        except (ValueError, KeyError) as error:
+            raise DataError(f"{path}: {name} holds {error}, which is no class of {META}") from error
+    return Devkit(path, {wnid: words for _, wnid, words in leaves}, *truths)
 
 
-def _leaves(path: Path, meta: bytes) -> list[tuple[int, str, str]]:
+def _leaves(path: Path, meta: bytes, year: int) -> list[tuple[int, str, str]]:
     """(ILSVRC id, WNID, synonyms) of every class without children."""
     # Here because it takes a quarter of a second, and few need it.
     from scipy.io import loadmat
@@ -86,10 +103,10 @@ def _leaves(path: Path, meta: bytes) -> list[tuple[int, str, str]]:
     try:
         synsets: Any = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
         rows = zip(
-            *(synsets[name] for name in ("ILSVRC2012_ID", "WNID", "words", "num_children")), strict=True
+            *(synsets[name] for name in (f"ILSVRC{year}_ID", "WNID", "words", "num_children")), strict=True
         )
         return [
             (int(number), str(wnid), str(words)) for number, wnid, words, children in rows if children == 0
         ]
     except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: {META} is not that of ILSVRC-2012 ({error})") from error
+        raise DataError(f"{path}: {META} is not that of ILSVRC-{year} ({error})") from error

@@ -1,4 +1,4 @@
-"""The official ILSVRC-2012 archives, read in place: a tar of 1,000 tars, a flat tar, the development kit."""
+"""The official archives of ILSVRC-2012 and 2010, read in place: a tar of 1,000 tars, flat tars, the kit."""
 
 from __future__ import annotations
 
@@ -14,32 +14,48 @@ from alexnet.data.sources.photos import make_split, photos_below, strays_of
 from alexnet.data.sources.tree import Tree, open_tar, open_tar_of_tars
 from alexnet.errors import DataError
 
-TRAIN = "ILSVRC2012_img_train.tar"
-VAL = "ILSVRC2012_img_val.tar"
+_PREFIXES = {2012: "ILSVRC2012_img", 2010: "ILSVRC2010_images"}
 
 
 def read(folder: Path) -> Source | None:
-    """The source, or None where the folder has neither archive; one of them alone is enough."""
-    here = {name: (folder / name).is_file() for name in (TRAIN, VAL)}
-    if not any(here.values()):
-        return None
-    kit = devkit.find(folder)
+    """The source, or None where the folder has neither archive; one of them alone is enough.
+
+    The test photos too where their answers were published, as those of 2010 were.
+    """
+    for year, prefix in _PREFIXES.items():
+        archives = {name: folder / f"{prefix}_{name}.tar" for name in ("train", "val", "test")}
+        here = {name: archive for name, archive in archives.items() if archive.is_file()}
+        if "train" in here or "val" in here:
+            return _read(folder, year, here)
+    return None
+
+
+def _read(folder: Path, year: int, archives: dict[str, Path]) -> Source:
+    kit = devkit.find(folder, year)
     splits: dict[str, SourceSplit] = {}
     strays: list[str] = []
-    used = {TRAIN, VAL, kit.path.name if kit else ""}
+    used = {kit.path.name if kit else ""}
     classes: list[Class] = []
-    if here[TRAIN]:
-        tree = open_tar_of_tars(folder / TRAIN)
+    if "train" in archives:
+        tree = open_tar_of_tars(archives["train"])
         classes = read_classes(tree, "", kit.words if kit else None)
         splits["train"] = class_split(tree, "", classes)
         strays += _inside(tree, splits["train"])
-    if here[VAL]:
-        tree = open_tar(folder / VAL)
+    if "val" in archives:
+        tree = open_tar(archives["val"])
         classes, splits["val"], labelled_by = _val(folder, tree, kit, classes)
         strays += _inside(tree, splits["val"])
         used.add(labelled_by)
+    if "test" in archives and kit and kit.test_truth:
+        tree = open_tar(archives["test"])
+        photos, names = _photos(tree)
+        labels = kit.labels(names, [c.wnid for c in classes], test=True)
+        splits["test"] = make_split(tree, photos, labels, "", classes)
+        strays += _inside(tree, splits["test"])
+        used.add(f"ILSVRC{year}_test_ground_truth.txt")
+    used |= {archives[name].name for name in splits}
     strays += sorted(entry.name for entry in folder.iterdir() if entry.name not in used)
-    return Source("official ILSVRC-2012 tars", folder, classes, splits, strays)
+    return Source(f"official ILSVRC-{year} tars", folder, classes, splits, strays)
 
 
 def read_train(path: Path) -> Source | None:
@@ -58,22 +74,28 @@ def _val(
     folder: Path, tree: Tree, kit: devkit.Devkit | None, classes: list[Class]
 ) -> tuple[list[Class], SourceSplit, str]:
     """The classes (the kit's without training photos), the split, and the name of what labelled it."""
-    photos = array("q", sorted(photos_below(tree, ""), key=tree.listing.name))
-    names = [tree.listing.name(photo) for photo in photos]
-    labels, classes, source = _labels(folder, names, kit, classes)
+    photos, names = _photos(tree)
+    labels, classes, source = _labels(tree.path, names, kit, classes)
     return classes, make_split(tree, photos, labels, "", classes), source
 
 
+def _photos(tree: Tree) -> tuple[array[int], list[str]]:
+    """The photos of a flat tar and their names, sorted by name."""
+    photos = array("q", sorted(photos_below(tree, ""), key=tree.listing.name))
+    return photos, [tree.listing.name(photo) for photo in photos]
+
+
 def _labels(
-    folder: Path, names: list[str], kit: devkit.Devkit | None, classes: list[Class]
+    archive: Path, names: list[str], kit: devkit.Devkit | None, classes: list[Class]
 ) -> tuple[Labels, list[Class], str]:
     if kit:
         classes = classes or classes_of(in_label_order(kit.words), kit.words)
         return kit.labels(names, [c.wnid for c in classes]), classes, kit.path.name
+    folder = archive.parent
     source = label_file.choose([entry.name for entry in folder.iterdir()], "val", folder)
     if source is None:
         wanted = f"the devkit (ILSVRC2012_devkit_t12.tar.gz), LOC_val_solution.csv or {label_file.FORMS}"
-        raise DataError(f"{folder}: {VAL} has no labels: put one of these beside it: {wanted}")
+        raise DataError(f"{archive} has no labels: put one of these beside it: {wanted}")
     where = str(folder / source)
     text = (folder / source).read_text(encoding="utf-8-sig")
     classes = classes or label_file.classes_in(text, where)
