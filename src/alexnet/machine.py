@@ -20,8 +20,8 @@ def keep_freed_memory() -> None:
     """Tells glibc to use freed memory again instead of handing it back; does nothing elsewhere.
 
     torch frees a net's activations at each step and asks for them anew at the next. Handed back, every page
-    has to be found and zeroed again: a tenth of the time of training on a CPU. For whole commands only: it
-    holds for all of the process.
+    has to be found and zeroed again, a good part of the time of training on a CPU. For whole commands only:
+    it holds for all of the process.
     """
     if sys.platform != "linux":
         return

@@ -102,6 +102,7 @@ class Header:
     """By kind of oddity."""
     unreadable: tuple[UnreadableFile, ...]
     mean_image_sha256: str = ""
+    """Of that file; empty in stores that were made before it was kept."""
 
     @property
     def resized(self) -> dict[str, str]:

@@ -83,8 +83,11 @@ class Split:
 
         DataError where its file is not the one the header names: the first image read compares the hash.
         """
-        shard, row = self._find(index)
-        self._verify(index)
+        number, row = self._place(index)
+        if not self._verified[number]:
+            _check_hash(self._paths[number], self.header.splits[self.name].shards[number].sha256)
+            self._verified[number] = True
+        shard = self._shard(number)
         return shard.buffer(row) if self.mapped else shard.read(row)
 
     def size(self, index: int) -> tuple[int, int]:
@@ -104,20 +107,16 @@ class Split:
         )
 
     def _find(self, index: int) -> tuple[Shard, int]:
-        number = self._number(index)
-        return self._shard(number), index % len(self) - self._first[number]
+        number, row = self._place(index)
+        return self._shard(number), row
 
-    def _number(self, index: int) -> int:
-        """Which shard an image is in."""
+    def _place(self, index: int) -> tuple[int, int]:
+        """The number of the image's shard, and its row there."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)} in split {self.name!r}")
-        return bisect_right(self._first, index % len(self)) - 1
-
-    def _verify(self, index: int) -> None:
-        number = self._number(index)
-        if not self._verified[number]:
-            _check_hash(self._paths[number], self.header.splits[self.name].shards[number].sha256)
-            self._verified[number] = True
+        index %= len(self)
+        number = bisect_right(self._first, index) - 1
+        return number, index - self._first[number]
 
     def _shard(self, number: int) -> Shard:
         shard = self._shards[number]
@@ -142,8 +141,8 @@ class Store:
         """The store at `path`; DataError if it is missing, too new, incomplete or (with `verify`) altered.
 
         Without `verify` files are compared by size, and by hash when the first of their images is read.
-        `mapped` forces how image bytes are read; by default
-        they are mapped if the store fits into half of the machine's memory.
+        `mapped` forces how image bytes are read; by default they are mapped if the store fits into half of
+        the machine's memory.
         """
         folder = Path(path)
         header = read_header(folder)

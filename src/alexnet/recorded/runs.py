@@ -29,7 +29,7 @@ class RecordedRun:
 EPOCHS = 40
 _SMALL = (
     *("data.side=128", "data.crop=112", f"schedule.epochs={EPOCHS}", "training.seed=0"),
-    "training.precision=bfloat16",  # for all alike: recent processors multiply it more than twice as fast
+    "training.precision=bfloat16",  # for all alike: some processors multiply it much faster
 )
 
 

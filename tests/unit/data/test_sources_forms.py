@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,6 +245,12 @@ def test_the_archives_of_2010_have_a_test_set_too(tmp_path: Path) -> None:
     assert _content(source, "train") == _expected(make.train_photos())
     assert _content(source, "val") == _content(source, "test") == _expected(make.val_photos())
     assert source.strays == []
+    with tarfile.open(tmp_path / "ILSVRC2010_devkit-1.0.tar.gz") as kit:
+        kit.extractall(tmp_path, filter="data")
+    (tmp_path / "ILSVRC2010_devkit-1.0.tar.gz").unlink()
+    unpacked = open_source(tmp_path)
+    assert _content(unpacked, "test") == _expected(make.val_photos())
+    assert unpacked.strays == []
     (tmp_path / "ILSVRC2010_test_ground_truth.txt").unlink()
     source = open_source(tmp_path)
     assert list(source.splits) == ["train", "val"]

@@ -14,7 +14,6 @@ from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialRespons
 from alexnet.layers.stage_compiled import Plan
 from alexnet.layers.window import Window
 
-needs_compiler = pytest.mark.skipif(stage_compiled.library("stage") is None, reason="needs a C++ compiler")
 windows = st.builds(
     Window,
     size=st.integers(1, 7),
@@ -86,7 +85,6 @@ def test_torch_alone_cuts_large_maps_into_pieces_without_a_seam(monkeypatch: pyt
         torch.testing.assert_close(found, twin_gradient(maps, gradient, window))
 
 
-@needs_compiler
 @settings(max_examples=40, deadline=None)
 @given(windows.filter(lambda window: window.beta == 0.75), st.integers(0, 1000))
 def test_the_kernel_equals_the_loops(window: Window, seed: int) -> None:

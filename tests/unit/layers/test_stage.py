@@ -13,8 +13,6 @@ from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialRespons
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.stage import Stage
 
-pytestmark = pytest.mark.skipif(stage_compiled.library("stage") is None, reason="needs a C++ compiler")
-
 STAGES = {
     "2012, layer 1": [LocalResponseNorm(alpha=0.01, groups=2), MaxPool(3, 2, True), nn.ReLU()],
     "2012, layer 2": [

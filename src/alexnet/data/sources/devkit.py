@@ -42,15 +42,17 @@ class Devkit:
 
 
 def find(folder: Path, year: int = 2012) -> Devkit | None:
-    """The development kit in or beside the photos of a folder: unpacked, or as its `.tar.gz`."""
+    """The development kit in or beside the photos of a folder: unpacked, or as its `.tar.gz`.
+
+    The answers to the test photos, published later, may lie in the folder itself.
+    """
     kits = sorted([*folder.glob(f"ILSVRC{year}_devkit*"), *folder.glob("devkit-1.0")])
     for place in (folder, folder / "data", *kits):
         if place.is_file() and place.name.endswith((".tar.gz", ".tgz", ".tar")):
-            return _from_archive(place, year)
+            return _from_archive(place, folder, year)
         for data in (place, place / "data", place / place.name / "data"):
-            files = {name: (data / name) for name in _names(year) if (data / name).is_file()}
-            if META in files and _ground_truth(year) in files:
-                return _devkit(place, {name: file.read_bytes() for name, file in files.items()}, year)
+            if (data / META).is_file() and (data / _ground_truth(year)).is_file():
+                return _devkit(place, _here(folder, year) | _here(data, year), year)
     return None
 
 
@@ -62,12 +64,14 @@ def _names(year: int) -> tuple[str, str, str]:
     return META, _ground_truth(year), _ground_truth(year, "test")
 
 
-def _from_archive(path: Path, year: int) -> Devkit:
+def _here(folder: Path, year: int) -> dict[str, bytes]:
+    """The contents of those of the kit's files that lie in a folder, by name."""
+    return {name: (folder / name).read_bytes() for name in _names(year) if (folder / name).is_file()}
+
+
+def _from_archive(path: Path, folder: Path, year: int) -> Devkit:
     """Reads the archive through once; it is small."""
-    wanted: dict[str, bytes] = {}
-    truth = path.with_name(_ground_truth(year, "test"))  # published later, beside the kit
-    if truth.is_file():
-        wanted[truth.name] = truth.read_bytes()
+    wanted = _here(folder, year)
     try:
         with tarfile.open(path) as archive:
             for member in archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from array import array
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
 from alexnet.data.sources import devkit, label_file
@@ -62,7 +62,8 @@ def read_train(path: Path) -> Source | None:
     """The training photos alone, of a tar of one tar a class; None for any other tar."""
     with tarfile.open(path) as tar:
         first = tar.next()
-    if first is None or not is_wnid(first.name.removesuffix(".tar")) or first.isdir():
+    name = PurePosixPath(first.name if first else "")
+    if name.suffix != ".tar" or not is_wnid(name.stem):
         return None
     tree = open_tar_of_tars(path)
     classes = read_classes(tree, "")
