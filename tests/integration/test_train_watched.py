@@ -16,6 +16,12 @@ from alexnet.training import watchdog
 from alexnet.training.loop import train
 
 
+@pytest.fixture(autouse=True)
+def a_loader_that_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small a net may well wait for images on a busy machine: not what these tests are about."""
+    monkeypatch.setattr(watchdog, "STARVING_SHARE", 1.0)
+
+
 def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict[str, torch.Tensor]]:
     """Warnings of a run's log, and its weights."""
     config = tiny.config("schedule.epochs=2", *settings)
