@@ -60,6 +60,8 @@ class ModelConfig:
     """Probability that a unit of fc6 and fc7 is silent; 0 is off."""
     activation: str = ""
     """`relu`, `tanh`, ...; empty is the variant's own."""
+    bottleneck: int = 0
+    """Units of a linear layer between fc7 and fc8, for very many classes (2,048 in 2012); 0 is none."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
+    fine_tuning: bool = False
+    """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
     mixup: float = 0.0
     """Beta parameter of mixup (Zhang 2017); 0 is off."""
@@ -207,6 +211,7 @@ def validate(config: RunConfig) -> RunConfig:
         (training.batch >= 1, "training.batch must be at least 1"),
         (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
         (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
+        (config.model.bottleneck >= 0, "model.bottleneck must be at least 0"),
         (optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
         (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
         (optimizer.weight_decay >= 0, "optimizer.weight_decay must be at least 0"),

@@ -131,6 +131,14 @@ ALEXNET_PARAMETERS = 60_965_224
 ALEXNET_MULTIPLY_ADDS = 724_406_816
 ALEXNET_UNITS = 659_272
 """The paper's "650,000 neurons" (abstract), counted."""
+STAR_PARAMETERS = 61_555_304
+"""The "1 CNN*" of table 2, counted: a sixth convolution over the last pooling layer (source, net 146)."""
+STAR_CONV6_PARAMETERS = 590_080
+STAR_CONV6_MULTIPLY_ADDS = 21_233_664
+FALL_2009_CLASSES = 10_184
+"""Paper, section 6: the whole of ImageNet, Fall 2009 release."""
+FALL_2011_CLASSES = 21_843
+"""Classes of the pre-training on the Fall 2011 release (source, net 146; the paper says 22K)."""
 ONE_WEIRD_TRICK_PARAMETERS = 61_100_840
 """torchvision's model page; Krizhevsky 2014, arXiv:1404.5997."""
 ONE_WEIRD_TRICK_MULTIPLY_ADDS = 714_188_480

@@ -24,6 +24,7 @@ from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.training import checkpoint
+from alexnet.training.inherit import InitFrom
 from alexnet.training.loop import Advance, Result, train
 
 CPU = torch.device("cpu")
@@ -196,11 +197,14 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
     said: list[str] = []
     frozen = tiny.config("schedule.epochs=1", 'optimizer.layer_factors=[["conv1", 0]]', "training.seed=4")
-    start(frozen, tiny_store, tmp_path / "new", init_from=weights, say=said.append)
+    start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), say=said.append)
     old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
     assert torch.equal(old["conv1.weight"], new["conv1.weight"])
     assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
-    assert any("copied conv1.weight" in line and line.endswith("left nothing") for line in said)
+    assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in said)
+    (logged,) = lines(tmp_path / "new", "init-from")
+    assert len(logged["copied"]) == 16
+    assert not logged["new"]
 
 
 def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
+    from alexnet.training.inherit import InitFrom
 
 VALIDATION = ("val", "centre")
 """Split and views that are tested while training."""
@@ -28,8 +29,11 @@ def command(
         list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as schedule.epochs=30.")
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(metavar="RUN|FILE", help="Begin with the weights of that net that fit.")
+        Path | None, typer.Option(metavar="RUN|FILE", help="Begin with the weights of that trained net.")
     ] = None,
+    init_layers: Annotated[
+        str, typer.Option(metavar="LAYER,...", help="Take only these layers from it: conv1,conv2.")
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run, if it has begun.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
@@ -40,48 +44,78 @@ def command(
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
+    from alexnet.errors import CommandError
+
+    if init_layers and init_from is None:
+        raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
+    chosen = choose_device(device)
+    with distributed.running(chosen):
+        layers = tuple(filter(None, init_layers.split(",")))
+        train_run(recipe, store, run, settings or [], chosen, resume, minutes, init_from, layers)
+        if distributed.is_main():
+            _say(f"next: alexnet evaluate {run} --store {store} --views ten")
+
+
+def train_run(
+    recipe: str,
+    store: Path,
+    run: Path,
+    settings: list[str],
+    device: torch.device,
+    resume: bool,
+    minutes: float | None,
+    init_from: Path | None = None,
+    init_layers: tuple[str, ...] = (),
+) -> None:
+    """Trains one run to its end, or raises `Stopped`, and says how it went."""
+    from alexnet import distributed
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.runs.folder import RunFolder
     from alexnet.runs.weights import find_weights
+    from alexnet.training.inherit import InitFrom
     from alexnet.training.loop import train
 
-    chosen = choose_device(device)
-    with distributed.running(chosen):
-        opened = Store.open(store)
-        opened.split(VALIDATION[0])
-        source = None if init_from is None else find_weights(init_from)
-        config = distributed.from_main(lambda: _begin(recipe, opened, run, settings or [], resume, chosen))
-        is_main = distributed.is_main()
-        result = train(
-            config,
-            opened,
-            RunFolder(run),
-            evaluate=_evaluation(config, opened),
-            device=chosen,
-            resume=resume,
-            minutes=minutes,
-            init_from=source,
-            progress=lambda total, done: progress_bar(
-                "training", total, done=done, unit="images", silent=not is_main
-            ),
-            say=_say,
+    opened = Store.open(store)
+    opened.split(VALIDATION[0])
+    source = None if init_from is None else InitFrom(find_weights(init_from), init_layers)
+    config = distributed.from_main(lambda: _begin(recipe, opened, run, settings, resume, device, source))
+    is_main = distributed.is_main()
+    result = train(
+        config,
+        opened,
+        RunFolder(run),
+        evaluate=_evaluation(config, opened),
+        device=device,
+        resume=resume,
+        minutes=minutes,
+        init_from=source,
+        progress=lambda total, done: progress_bar(
+            "training", total, done=done, unit="images", silent=not is_main
+        ),
+        say=_say,
+    )
+    if is_main:
+        _say(
+            f"done after {result.step:,} updates: top-1 error {result.errors['top1_error']:.4f} "
+            f"(best {result.best_top1_error:.4f}) on {VALIDATION[0]}, {VALIDATION[1]} view"
         )
-        if is_main:
-            _say(
-                f"done after {result.step:,} updates: top-1 error {result.errors['top1_error']:.4f} "
-                f"(best {result.best_top1_error:.4f}) on {VALIDATION[0]}, {VALIDATION[1]} view"
-            )
-            _say(f"next: alexnet evaluate {run} --store {store} --views ten")
 
 
 def _begin(
-    recipe: str, store: Store, run: Path, settings: list[str], resume: bool, device: torch.device
+    recipe: str,
+    store: Store,
+    run: Path,
+    settings: list[str],
+    resume: bool,
+    device: torch.device,
+    init_from: InitFrom | None,
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
     from alexnet import distributed, recipes
     from alexnet.cli.device import describe_device
     from alexnet.config import override
+    from alexnet.errors import CommandError
     from alexnet.runs import environment
     from alexnet.runs.folder import RunFolder
     from alexnet.training.resume import resumed_config
@@ -94,11 +128,26 @@ def _begin(
             _say(f"changed: {change}")
         return config
     config = override(recipes.get(recipe), settings)
+    if init_from is not None:
+        _try(init_from, config, store)
+    elif config.training.fine_tuning:
+        raise CommandError(
+            f"{recipe} fine-tunes a trained net: type --init-from RUN, or training.fine_tuning=no"
+        )
     _introduce(config, store, describe_device(device))
     begun = RunFolder.create(run, config)
     found = environment.describe(describe_device(device), store.digest, sys.argv, distributed.world_size())
     begun.write_environment(found)
     return config
+
+
+def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
+    """DataError, before anything is written, where that net's weights do not fit."""
+    from alexnet.models import model_file
+    from alexnet.training.inherit import inherit
+    from alexnet.training.learner import check
+
+    inherit(check(config, store), store.classes, model_file.load(init_from.path), init_from.layers)
 
 
 def _introduce(config: RunConfig, store: Store, device: str) -> None:

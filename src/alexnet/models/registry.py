@@ -12,7 +12,7 @@ from alexnet.models.alexnet import AlexNet
 
 
 def _alexnet(config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
-    return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation)
+    return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
 
 
 _FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet": _alexnet}

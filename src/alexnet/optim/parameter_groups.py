@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -57,6 +57,17 @@ def set_learning_rates(
         group["lr"] = base * group["factor"] * layer_factors.get(group["layer"], 1.0)
 
 
+def layers_of(model: nn.Module) -> list[str]:
+    """The paths of all layers that have a matrix or filters, in order; the last one gives the logits."""
+    return [path for path, module in model.named_modules() if _has_matrix(module)]
+
+
+def owner(name: str, layers: Sequence[str]) -> str:
+    """The layer of `layers` that a tensor belongs to: a normalisation has its layer's name in its path."""
+    path = name.rpartition(".")[0]
+    return next((layer for layer in layers if layer == path or layer in path.split(".")), path)
+
+
 def check_layers(wanted: Iterable[str], present: list[str]) -> None:
     """Returns if every wanted layer is there; else CommandError with the nearest one."""
     for layer in wanted:
@@ -81,15 +92,13 @@ def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
 
 
 def _labelled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
-    """Layer, kind and parameter. A normalisation belongs to the layer whose name is part of its own path."""
-    layers = [path for path, module in model.named_modules() if _has_matrix(module)]
+    """Layer, kind and parameter."""
+    layers = layers_of(model)
     for name, parameter in model.named_parameters():
-        path, _, last = name.rpartition(".")
-        owner = next((layer for layer in layers if layer == path or layer in path.split(".")), path)
         if parameter.ndim > 1:
-            yield owner, "weight", parameter
+            yield owner(name, layers), "weight", parameter
         else:
-            yield owner, "bias" if last == "bias" else "norm", parameter
+            yield owner(name, layers), "bias" if name.endswith(".bias") else "norm", parameter
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -106,15 +106,5 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     model.load_state_dict(weights)
 
 
-def copy_matching(model: nn.Module, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Fills what has equal name and shape in `model` and `weights`: (names copied, names left)."""
-    own = model.state_dict()
-    copied = [name for name in own if _shape(weights, name) == _shape(own, name)]
-    with torch.no_grad():
-        for name in copied:
-            own[name].copy_(weights[name])
-    return copied, [name for name in own if name not in copied]
-
-
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:
     return "x".join(map(str, weights[name].shape)) or "scalar" if name in weights else "missing"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +18,7 @@ from alexnet.errors import Stopped
 from alexnet.optim.parameter_groups import set_learning_rates
 from alexnet.runs.folder import RunFolder
 from alexnet.training import events
+from alexnet.training.inherit import InitFrom
 from alexnet.training.interruption import Interruption
 from alexnet.training.record import record
 from alexnet.training.session import Session, begin
@@ -62,14 +62,14 @@ def train(
     device: torch.device,
     resume: bool = False,
     minutes: float | None = None,
-    init_from: Path | None = None,
+    init_from: InitFrom | None = None,
     progress: Progress = lambda total, done: nullcontext(lambda count=1, note="": None),
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Trains to the end of the schedule and returns how it ended; everything is in the run's folder.
 
     With `resume` it goes on at the newest checkpoint, if there is one; on a CPU the weights are then, bit for
-    bit, those of a run that was never stopped. `init_from` is a model file whose fitting weights it begins
+    bit, those of a run that was never stopped. `init_from` names a trained net whose weights it begins
     with. Stopped after saving, at a signal or after `minutes`. WorkError at a loss that is not finite, or
     where the disk is full: the last checkpoint stays.
     """
@@ -83,6 +83,8 @@ def train(
         interruption = stack.enter_context(Interruption(minutes, agree_every_steps=20 if on_gpu else 1))
         advance = stack.enter_context(progress(plan.total_steps * batch_images, session.step * batch_images))
         session.log("resume" if session.step else "start", learning_rate=_learning_rate(session))
+        if session.inherited:
+            session.log("init-from", **asdict(session.inherited))
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
             session.save()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,8 @@ from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import MetricsLog
 from alexnet.training import checkpoint
-from alexnet.training.learner import Learner, build_learner, copy_matching
+from alexnet.training.inherit import Inherited, InitFrom, inherit
+from alexnet.training.learner import Learner, build_learner
 from alexnet.training.meter import LOWER_RATE, Meter
 from alexnet.training.plan import Plan, make_plan
 
@@ -64,6 +64,8 @@ class Session:
     """How many readings in a row found the net waiting for images."""
     stuck_after: int = 0
     """Updates after which the watchdog looks again whether the loss is stuck."""
+    inherited: Inherited | None = None
+    """What was taken from another net at the beginning."""
     lines: MetricsLog | None = None
 
     @property
@@ -171,7 +173,7 @@ def begin(
     run: RunFolder,
     device: torch.device,
     resume: bool,
-    init_from: Path | None,
+    init_from: InitFrom | None,
     say: Say,
 ) -> Session:
     """A session at the run's beginning, at its newest checkpoint, or with another net's weights."""
@@ -185,13 +187,14 @@ def begin(
         say(f"resumed after update {session.step:,}, in epoch {session.epoch}, learning rate {rate:g}")
         return session
     if init_from is not None:
-        given = model_file.load(init_from, "cpu")
+        given = model_file.load(init_from.path, "cpu")
+        session.inherited = inherit(learner.model, learner.classes, given, init_from.layers)
+        inherit(learner.average.model, learner.classes, given, init_from.layers)
+        say(f"begins with {init_from.path}")
+        for line in session.inherited.lines():
+            say(f"  {line}")
         for line in learner.preprocessing.difference(given.preprocessing):
-            say(f"images here and there: {line}")
-        source = given.model.state_dict()
-        copied, left = copy_matching(learner.model, source)
-        copy_matching(learner.average.model, source)
-        say(f"from {init_from}: copied {', '.join(copied) or 'nothing'}; left {', '.join(left) or 'nothing'}")
+            say(f"  images here and there: {line}")
     return session
 
 

@@ -12,7 +12,8 @@ from torch import nn
 from alexnet import published, recipes
 from alexnet.config import ModelConfig
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import LAYERS, VARIANTS, AlexNet
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.alexnet_variants import VARIANTS, variant_named
 from alexnet.models.convert import from_torchvision
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise, summarise_model
@@ -46,10 +47,46 @@ def test_one_weird_trick_is_torchvisions() -> None:
     assert widths == [64, 192, 384, 256, 256]
 
 
+def test_star_has_the_published_counts() -> None:
+    star = summarise_model(on_meta("2012-star"), 224)
+    assert star.parameters == published.STAR_PARAMETERS == 61_555_304
+    (conv6,) = [layer for layer in star.layers if layer.name == "conv6"]
+    assert conv6.weights + conv6.biases == published.STAR_CONV6_PARAMETERS == 590_080
+    assert conv6.output_shape == (256, 6, 6)
+    assert conv6.multiply_adds == published.STAR_CONV6_MULTIPLY_ADDS == 21_233_664
+    assert star.multiply_adds == published.ALEXNET_MULTIPLY_ADDS + published.STAR_CONV6_MULTIPLY_ADDS
+
+
+@pytest.mark.parametrize(
+    ("classes", "bottleneck", "millions"),
+    [(published.FALL_2009_CLASSES, 0, 99.2), (published.FALL_2011_CLASSES, 2048, 110.6)],
+)
+def test_star_for_very_many_classes(classes: int, bottleneck: int, millions: float) -> None:
+    with torch.device("meta"):
+        model = AlexNet("2012-star", classes, bottleneck=bottleneck)
+    assert summarise_model(model, 224).parameters == pytest.approx(millions * 1e6, abs=0.05e6)
+
+
+def test_the_sixth_convolution_reads_both_towers_and_the_bottleneck_is_linear() -> None:
+    torch.manual_seed(0)
+    model = AlexNet("2012-star", 5, 112, bottleneck=16).eval()
+    assert model.conv6.get_parameter("weight").shape == (256, 256, 3, 3)
+    assert model.conv6.get_parameter("weight").std().item() == pytest.approx(0.03, rel=0.02)
+    assert model.conv6.get_parameter("bias").unique().tolist() == [1]
+    with torch.no_grad():
+        taps = model.activations(60 * torch.randn(2, 3, 112, 112))
+    assert taps["conv6"].shape == taps["pool5"].shape == (2, 256, 3, 3)
+    assert tuple(taps) == model.layer_names
+    assert taps["bottleneck"].min() < 0
+    expected = nn.functional.linear(0.5 * taps["fc7"], model.bottleneck.weight, model.bottleneck.bias)
+    torch.testing.assert_close(taps["bottleneck"], expected)
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
-    summary = summarise(recipes.get(name))
-    assert [layer.name for layer in summary.layers] == list(LAYERS)
+    config = recipes.get(name)
+    summary = summarise(config)
+    assert [layer.name for layer in summary.layers] == list(variant_named(config.model.variant).layers)
     assert summary.layers[-1].output_shape == (1000,)
 
 
@@ -73,11 +110,11 @@ def test_first_weights_of_other_gaussian_variants(
 ) -> None:
     torch.manual_seed(0)
     model = AlexNet(variant, num_classes=1000, crop=64)
-    for name, deviation in zip(LAYERS, deviations, strict=True):
+    for name, deviation in zip(model.layers, deviations, strict=True):
         assert model.get_submodule(name).get_parameter("weight").std().item() == pytest.approx(
             deviation, rel=0.02
         )
-    with_bias = {name for name in LAYERS if model.get_submodule(name).get_parameter("bias").max() > 0}
+    with_bias = {name for name in model.layers if model.get_submodule(name).get_parameter("bias").max() > 0}
     assert with_bias == {"conv2", "conv4", "conv5", "fc6", "fc7"}
     assert model.conv2.get_parameter("bias").unique().tolist() == pytest.approx([bias])
 

@@ -50,3 +50,29 @@ def test_torchvision_is_the_stock_recipe() -> None:
     assert optimizer.bias_learning_rate_factor == 1
     assert (config.data.cropping, config.data.resized_area) == ("random-resized", (0.08, 1.0))
     assert (config.schedule.name, config.schedule.step_epochs, config.schedule.epochs) == ("step", 30, 90)
+
+
+def test_star_is_fine_tuned_as_net_146_was() -> None:
+    config = recipes.get("alexnet-2012-star")
+    assert (config.model.variant, config.training.fine_tuning) == ("2012-star", True)
+    assert config.optimizer.learning_rate == 0.001
+    assert dict(config.optimizer.layer_factors) == {"conv1": 0.1}
+    assert config.optimizer.learning_rate * config.optimizer.bias_learning_rate_factor == pytest.approx(0.02)
+    assert (config.schedule.epochs, config.schedule.max_drops) == (54, 2)
+    updates = 54 * (1_281_167 // 128)
+    assert round(config.events[0].at * updates) == 300
+    epochs = [(event.action, event.layer, event.value, event.at * 54) for event in config.events[1:]]
+    assert epochs == [
+        ("layer-factor", "conv1", 0.1, pytest.approx(5)),
+        ("layer-factor", "conv1", 0.0, pytest.approx(7)),
+        ("layer-factor", "fc8", 1.0, pytest.approx(9)),
+        ("color-noise-off", "", 0.0, pytest.approx(38)),
+    ]
+    assert (config.events[0].layer, config.events[0].value) == ("fc8", 10)
+
+
+def test_star_is_pre_trained_as_2012_but_for_the_schedule() -> None:
+    star, plain = recipes.get("alexnet-2012-star-pretrain"), recipes.get("alexnet-2012")
+    assert (star.data, star.optimizer) == (plain.data, plain.optimizer)
+    assert (star.schedule.step_epochs, star.schedule.epochs) == (6, 8)
+    assert not star.training.fine_tuning

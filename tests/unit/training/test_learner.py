@@ -7,7 +7,7 @@ import torch
 from alexnet.config import Event
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.training.learner import Learner, build_learner, check, copy_matching, load_weights
+from alexnet.training.learner import Learner, build_learner, check, load_weights
 
 CPU = torch.device("cpu")
 
@@ -39,17 +39,6 @@ def test_another_nets_checkpoint_is_one_line(tiny_store: Store) -> None:
     towers = {name: tensor for name, tensor in weights(narrow).items() if name != "fc8.bias"}
     with pytest.raises(CommandError, match=r"fc8\.bias is missing there"):
         load_weights(narrow.model, towers)
-
-
-def test_copies_what_fits_and_names_the_rest(tiny_store: Store) -> None:
-    old = build(tiny_store, "training.seed=5", "model.variant=one-weird-trick widths=[8,8,8,8,8,16,16]")
-    new = build(tiny_store)
-    fc6 = weights(new)["fc6.weight"].clone()
-    copied, left = copy_matching(new.model, weights(old))
-    assert "conv1.weight" in copied
-    assert set(left) == {"fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias", "fc8.weight"}
-    assert torch.equal(weights(new)["conv1.weight"], weights(old)["conv1.weight"])
-    assert torch.equal(weights(new)["fc6.weight"], fc6)
 
 
 def test_what_does_not_fit_is_found_without_computing(tiny_store: Store) -> None:

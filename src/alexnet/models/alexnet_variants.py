@@ -1,0 +1,115 @@
+"""The AlexNets there are: each a set of constants, as run, as the paper has it, as others built it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from alexnet.config import from_dict
+from alexnet.errors import CommandError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One AlexNet: convolutions, then fc6 and fc7, then fc8, whose width is the number of classes.
+
+    `stages` says what follows each layer but fc8, in order, joined by `+`. The words: `relu` (the
+    activation function), `lrn` (across maps), `spatial` (within a map), `pool`, `batchnorm`, `dropout`, and
+    `to6x6` (torchvision's adaptive average pooling).
+    """
+
+    stages: tuple[str, ...] = ("relu+lrn+pool", "relu+lrn+pool", "relu", "relu", "relu+pool") + 2 * (
+        "relu+dropout",
+    )
+    widths: tuple[int, ...] = (96, 256, 384, 384, 256, 4096, 4096)
+    towers: int = 2
+    """Groups of conv2, conv4 and conv5; the others and the fully connected layers read both towers."""
+    conv1_border: Literal["right-bottom", "around"] = "right-bottom"
+    """Zeros until the last window fits (3 pixels at 224, none at 227), or 2 on all sides (torchvision)."""
+    pool_size: int = 3
+    pool_rounds_up: bool = True
+    lrn_k: float = 2.0
+    lrn_alpha_convention: Literal["mean", "sum"] = "mean"
+    lrn_per_tower: bool = True
+    initialisation: Literal["gaussian", "kaiming", "torch"] = "gaussian"
+    deviations: tuple[float, ...] = (0.01,) * 8
+    """`gaussian`: standard deviation of each layer's first weights."""
+    biases: tuple[float, ...] = (0, 1, 0, 1, 1, 1, 1, 0)
+    """`gaussian`: each layer's first biases."""
+    dropout_form: Literal["mask", "inverted"] = "mask"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """`conv1` ... `conv5` (or `conv6`), `fc6`, `fc7`, `fc8`; one of each for a width, and fc8."""
+        return (*(f"conv{i}" for i in range(1, len(self.widths) - 1)), "fc6", "fc7", "fc8")
+
+
+_NET_145 = Variant(
+    stages=("lrn+pool+relu", "relu+lrn+spatial+pool", "relu", "relu", "pool+relu") + 2 * ("relu+dropout",),
+    deviations=(0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01),
+)
+_CAFFE_DEVIATIONS = (0.01,) * 5 + (0.005, 0.005, 0.01)
+
+VARIANTS: dict[str, Variant] = {
+    # Net 145 of the released source: how it was run. Two normalisers in layer 2; layer 1 rectifies last.
+    "2012": _NET_145,
+    # Net 146, the "1 CNN*" of table 2: a sixth convolution over the last pooling layer.
+    "2012-star": replace(
+        _NET_145,
+        stages=(*_NET_145.stages[:5], "relu", *_NET_145.stages[5:]),
+        widths=(96, 256, 384, 384, 256, 256, 4096, 4096),
+        deviations=(0.01, 0.01, 0.03, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01),
+        biases=(0, 1, 0, 1, 1, 1, 1, 1, 0),
+    ),
+    # The text: every formula and constant of sections 3 to 5 to the letter.
+    "paper": Variant(lrn_alpha_convention="sum"),
+    # BVLC/caffe models/bvlc_alexnet.
+    "caffe": Variant(
+        lrn_k=1.0,
+        lrn_per_tower=False,
+        deviations=_CAFFE_DEVIATIONS,
+        biases=(0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0),
+        dropout_form="inverted",
+    ),
+    # BVLC/caffe models/bvlc_reference_caffenet: pools before it normalises.
+    "caffenet": Variant(
+        stages=("relu+pool+lrn", "relu+pool+lrn", "relu", "relu", "relu+pool") + 2 * ("relu+dropout",),
+        lrn_k=1.0,
+        lrn_per_tower=False,
+        deviations=_CAFFE_DEVIATIONS,
+        dropout_form="inverted",
+    ),
+    # Krizhevsky 2014 (arXiv:1404.5997) as torchvision has it: one tower, no normalisers.
+    "one-weird-trick": Variant(
+        stages=("relu+pool", "relu+pool", "relu", "relu", "relu+pool+to6x6+dropout", "relu+dropout", "relu"),
+        widths=(64, 192, 384, 256, 256, 4096, 4096),
+        towers=1,
+        conv1_border="around",
+        pool_rounds_up=False,
+        initialisation="torch",
+        dropout_form="inverted",
+    ),
+    # The same eight layers as one would build them today.
+    "modern": Variant(
+        stages=(
+            *("batchnorm+relu+pool", "batchnorm+relu+pool", "batchnorm+relu", "batchnorm+relu"),
+            *("batchnorm+relu+pool", "batchnorm+relu+dropout", "batchnorm+relu+dropout"),
+        ),
+        towers=1,
+        initialisation="kaiming",
+        dropout_form="inverted",
+    ),
+}
+
+
+def variant_named(text: str) -> Variant:
+    """The variant of a name, with fields changed where the name goes on: `modern towers=2 pool_size=2`.
+
+    Lists are JSON without spaces: `2012 stages=["pool+relu",...]`. CommandError on unknown names.
+    """
+    name, *settings = text.split()
+    if name not in VARIANTS:
+        raise CommandError(f"unknown variant {name!r} of alexnet; it must be one of {', '.join(VARIANTS)}")
+    changes: dict[str, Any] = {key: value for key, _, value in (text.partition("=") for text in settings)}
+    parsed = from_dict(Variant, changes, "variant ")
+    return replace(VARIANTS[name], **{key: getattr(parsed, key) for key in changes})

@@ -1,0 +1,102 @@
+"""Beginning with another net's weights: which tensors are copied, which stay new, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from alexnet.data.classes import Class
+from alexnet.errors import DataError
+from alexnet.models.model_file import Loaded
+from alexnet.optim.parameter_groups import check_layers, layers_of, owner
+
+
+@dataclass(frozen=True)
+class InitFrom:
+    """A model file to begin with."""
+
+    path: Path
+    layers: tuple[str, ...] = ()
+    """Only these are taken; empty is all."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What became of each tensor."""
+
+    copied: tuple[str, ...]
+    new: dict[str, str]
+    """Left as first weights: tensor and reason."""
+    unused: tuple[str, ...]
+    """Tensors of the given net that have no place here."""
+
+    def lines(self) -> list[str]:
+        """A line each for what was copied, what is new (by reason) and what was not used."""
+        reasons = dict.fromkeys(self.new.values())
+        new = [
+            f"new: {', '.join(name for name in self.new if self.new[name] == reason)} ({reason})"
+            for reason in reasons
+        ]
+        unused = [f"not used: {', '.join(self.unused)}"] if self.unused else []
+        return [f"copied: {', '.join(self.copied) or 'nothing'}", *new, *unused]
+
+
+def inherit(
+    model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()
+) -> Inherited:
+    """Copies the tensors of `given` that `model` has too, all or those of `layers`.
+
+    The last layer is copied only where both have the same classes in the same order. CommandError where
+    `layers` names one that is not there; DataError, with nothing changed, where a tensor does not fit.
+    """
+    known, there = layers_of(model), given.model.state_dict()
+    check_layers(layers, known)
+    head = _why_not_head(classes, given.classes)
+    chosen: dict[str, Tensor] = {}
+    new: dict[str, str] = {}
+    misfits: dict[str, str] = {}
+    own = model.state_dict()
+    for name, tensor in own.items():
+        layer = owner(name, known)
+        if layers and layer not in layers:
+            new[name] = "its layer was not asked for"
+        elif layer == known[-1] and head and layer not in layers:
+            new[name] = head
+        elif name not in there and not layers:
+            new[name] = "that net has none"
+        elif name not in there or there[name].shape != tensor.shape:
+            misfits[name] = layer
+        elif layer == known[-1] and head:
+            raise DataError(f"{layer} cannot be taken: {head}")
+        else:
+            chosen[name] = there[name]
+    _refuse(misfits, own, there, known)
+    model.load_state_dict(own | chosen)
+    return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+
+
+def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
+    """Why the last layer of a net for other classes has no meaning here; empty where it has."""
+    mine, theirs = [each.wnid for each in here], [each.wnid for each in there]
+    if mine == theirs:
+        return ""
+    if len(mine) != len(theirs):
+        return f"{len(mine):,} classes here, {len(theirs):,} there"
+    return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
+
+
+def _refuse(
+    misfits: dict[str, str], own: dict[str, Tensor], there: dict[str, Tensor], known: Sequence[str]
+) -> None:
+    if not misfits:
+        return
+    name = next(iter(misfits))
+    found = tuple(there[name].shape) if name in there else "missing"
+    fitting = [layer for layer in known[:-1] if layer not in misfits.values()]
+    raise DataError(
+        f"{name} is {tuple(own[name].shape)} here and {found} in the net to begin with: "
+        f"take only layers that fit, such as --init-layers {','.join(fitting)}"
+    )

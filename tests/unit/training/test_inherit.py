@@ -1,0 +1,119 @@
+"""Beginning with another net's weights: nothing is copied in silence, nothing that has no meaning here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from alexnet.config import RunConfig
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.errors import CommandError, DataError
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.alexnet_variants import variant_named
+from alexnet.models.model_file import Loaded
+from alexnet.training.inherit import Inherited, inherit
+
+TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
+PLAIN = "2012 widths=[8,8,8,8,8,16,16]"
+STAR = "2012-star widths=[8,8,8,8,8,8,16,16]"
+
+
+def net(variant: str, classes: Sequence[Class], seed: int, crop: int = 64, bottleneck: int = 0) -> AlexNet:
+    torch.manual_seed(seed)
+    return AlexNet(variant_named(variant), len(classes), crop, bottleneck=bottleneck)
+
+
+def given(model: nn.Module, classes: Sequence[Class]) -> Loaded:
+    nothing = Preprocessing.__new__(Preprocessing)
+    return Loaded(model, RunConfig(recipe="alexnet-2012"), list(classes), nothing, {})
+
+
+def copies(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def begin(
+    model: AlexNet,
+    classes: Sequence[Class],
+    other: AlexNet,
+    others: Sequence[Class],
+    layers: Sequence[str] = (),
+) -> Inherited:
+    """`inherit`, after which every tensor is what the answer says it is."""
+    before, there = copies(model), copies(other)
+    found = inherit(model, classes, given(other, others), layers)
+    after = copies(model)
+    assert {*found.copied} | {*found.new} == {*after}
+    assert not {*found.copied} & {*found.new}
+    assert all(torch.equal(after[name], there[name]) for name in found.copied)
+    assert all(torch.equal(after[name], before[name]) for name in found.new)
+    return found
+
+
+def test_fine_tuning_takes_all_but_the_head() -> None:
+    pre = net(STAR, TEN, seed=0, bottleneck=4)
+    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN, ["conv1", "conv6", "fc7"])
+    assert found.new["fc6.weight"] == "its layer was not asked for"
+    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], net(STAR, TEN, seed=0), TEN)
+    assert found.new == dict.fromkeys(["fc8.weight", "fc8.bias"], "3 classes here, 10 there")
+    assert found.lines()[1] == "new: fc8.weight, fc8.bias (3 classes here, 10 there)"
+    assert "conv6.bias" in found.copied
+
+
+def test_a_bottleneck_stays_behind() -> None:
+    pre = net(STAR, TEN, seed=0, bottleneck=4)
+    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN)
+    assert {*found.new} == {"fc8.weight", "fc8.bias"}
+    assert found.unused == ("bottleneck.weight", "bottleneck.bias")
+    assert found.lines()[-1] == "not used: bottleneck.weight, bottleneck.bias"
+
+
+def test_a_sixth_convolution_is_new_where_there_was_none() -> None:
+    found = begin(net(STAR, TEN, seed=1, crop=112), TEN, net(PLAIN, TEN, seed=0, crop=112), TEN)
+    assert found.new == dict.fromkeys(["conv6.weight", "conv6.bias"], "that net has none")
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        (TEN[::-1], "the same classes in another order"),
+        ([*TEN[:9], Class("n99999999", "x")], "other classes"),
+    ],
+)
+def test_a_head_for_other_classes_is_not_copied_though_its_shape_fits(
+    others: list[Class], reason: str
+) -> None:
+    other = net(PLAIN, TEN, seed=0)
+    found = begin(net(PLAIN, TEN, seed=1), TEN, other, others)
+    assert found.new == dict.fromkeys(["fc8.weight", "fc8.bias"], reason)
+    with pytest.raises(DataError, match=reason):
+        begin(net(PLAIN, TEN, seed=1), TEN, other, others, ["fc8"])
+
+
+def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
+    model, other = net(PLAIN, TEN, seed=1, crop=112), net(PLAIN, TEN, seed=0)
+    before = copies(model)
+    advice = r"fc6\.weight is \(16, 72\) here and \(16, 8\).*--init-layers conv1,conv2,conv3,conv4,conv5,fc7$"
+    with pytest.raises(DataError, match=advice):
+        inherit(model, TEN, given(other, TEN))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    begin(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
+
+
+def test_layers_must_be_there() -> None:
+    model, other = net(STAR, TEN, seed=1), net(PLAIN, TEN, seed=0)
+    with pytest.raises(CommandError, match="no layer 'conv7' in this net; the nearest is 'conv6'"):
+        inherit(model, TEN, given(other, TEN), ["conv7"])
+    with pytest.raises(DataError, match=r"conv6\.weight is .* here and missing"):
+        inherit(model, TEN, given(other, TEN), ["conv6"])
+
+
+def test_batch_normalisation_goes_with_its_layer() -> None:
+    narrow = "modern widths=[8,8,8,8,8,16,16]"
+    found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
+    assert "after.conv1.batchnorm.running_mean" in found.copied
+    assert all(".conv1." in f".{name}" for name in found.copied)
