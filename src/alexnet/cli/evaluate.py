@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,15 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+    from alexnet.data.store import Store
+    from alexnet.runs.folder import RunFolder
+    from alexnet.runs.predictions import Predictions
+
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Several are tested as an ensemble too.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Several, or an ensemble's folder, are averaged too."),
     ],
     store: Annotated[Path, typer.Option(help="Where the images are.")],
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "val",
@@ -23,6 +29,13 @@ def command(
     checkpoint: Annotated[
         str, typer.Option(metavar="last|best", help="Best on the validation images flatters a little.")
     ] = "last",
+    mean: Annotated[
+        str, typer.Option(metavar="probabilities|logits", help="What is averaged over the runs.")
+    ] = "probabilities",
+    weights: Annotated[str, typer.Option(metavar="W,W,...", help="A weight for each run.")] = "",
+    search_weights: Annotated[
+        str, typer.Option(metavar="SPLIT", help="Search the weights on that split, such as train.")
+    ] = "",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Squares (images x views) at once.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, errors in [0, 1].")] = False,
@@ -30,14 +43,17 @@ def command(
     """Test runs: top-1 and top-5 errors with 95 % intervals, by class, and what is confused.
 
     Probabilities are averaged over the views, and over the runs where there are several; they are kept in
-    RUN/predictions and used again while they are fresh. Each run's errors go into RUN/evaluation.json.
+    RUN/predictions and used again while they are fresh. Each run's errors go into RUN/evaluation.json, those
+    of an ensemble's folder into its own.
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
 
     chosen = choose_device(device)
+    averaging = Averaging(mean, _numbers(weights), search_weights, split)
     with distributed.running(chosen):
-        result = evaluate(runs, store, split, views, checkpoint, chosen, batch, silent=as_json)
+        test = Test(store, split, views, checkpoint, chosen, batch, silent=as_json)
+        result = evaluate(runs, test, averaging)
         if not distributed.is_main():
             return
     if out is not None:
@@ -47,47 +63,120 @@ def command(
     typer.echo(json.dumps(result, indent=2) if as_json else _report(result), nl=as_json)
 
 
-def evaluate(
-    runs: list[Path],
-    store: Path,
-    split: str,
-    views: str,
-    checkpoint: str,
-    device: torch.device,
-    batch: int,
-    silent: bool,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Test:
+    """How each run is tested."""
+
+    store: Path
+    split: str
+    views: str
+    checkpoint: str
+    device: torch.device
+    batch: int
+    silent: bool
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """How runs are averaged."""
+
+    of: str
+    weights: tuple[float, ...]
+    search_on: str
+    reported: str
+
+    def __post_init__(self) -> None:
+        from alexnet.errors import CommandError
+
+        if self.search_on and self.weights:
+            raise CommandError("--weights and --search-weights exclude each other: give one of them")
+        if self.search_on == self.reported:
+            raise CommandError(
+                f"weights searched on {self.reported} would flatter its own errors: "
+                "search on another split, such as --search-weights train"
+            )
+
+
+def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, Any]:
     """The entry of one run, or of the mean of several beside its `members`; each goes into its folder too."""
+    from alexnet import distributed
+    from alexnet.data.store import Store
+    from alexnet.evaluation import metrics, tested
+    from alexnet.runs.ensemble_folder import is_ensemble, members_of
+    from alexnet.runs.folder import RunFolder
+
+    opened, folders = Store.open(test.store), [RunFolder.open(run) for run in members_of(runs)]
+    tested.same_question(folders, opened, test.checkpoint)
+    members = [_predictions(folder, opened, test, test.split) for folder in folders]
+    entries = [
+        tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
+        for member, folder in zip(members, folders, strict=True)
+    ]
+    if distributed.is_main():
+        for folder, entry in zip(folders, entries, strict=True):
+            tested.record(folder.path, entry)
+    if len(folders) == 1 and not is_ensemble(runs[0]):
+        return entries[0]
+    result = _together(members, folders, opened, test, averaging)
+    if len(runs) == 1 and distributed.is_main():
+        tested.record(runs[0], result)
+    return {**result, "members": entries}
+
+
+def _together(
+    members: list[Predictions], folders: list[RunFolder], store: Store, test: Test, averaging: Averaging
+) -> dict[str, Any]:
+    """The entry of the members' mean, with how they were averaged and what each of them added."""
+    from typing import cast
+
+    from alexnet.evaluation import ensemble, metrics, tested
+
+    of = cast(ensemble.Of, averaging.of)
+    weights = averaging.weights or None
+    if averaging.search_on:
+        elsewhere = [_predictions(folder, store, test, averaging.search_on) for folder in folders]
+        weights = ensemble.search_weights(elsewhere, of)
+    mean = ensemble.mean(members, weights, of)
+    return {
+        **tested.entry(metrics.evaluate(mean), store, folders, test.checkpoint),
+        "mean": of,
+        "weights": weights,
+        "weights_searched_on": averaging.search_on or None,
+        "growth": [step.to_dict() for step in ensemble.growth(members, weights, of)],
+    }
+
+
+def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Predictions:
+    """The run's probabilities for all images of a split, with a progress bar."""
     from alexnet import distributed
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
-    from alexnet.data.store import Store
-    from alexnet.evaluation import ensemble, metrics, tested
-    from alexnet.runs.folder import RunFolder
+    from alexnet.evaluation import tested
 
-    opened, folders = Store.open(store), [RunFolder.open(run) for run in runs]
-    images = len(opened.split(split)) // distributed.world_size()
-    silent = silent or not distributed.is_main()
-    members: list[Any] = []
-    entries: list[dict[str, Any]] = []
-    for folder in folders:
-        title = f"testing {folder.path.name} on {describe_device(device)}"
-        with progress_bar(title, images, unit="images", silent=silent) as advance:
-            options = checkpoint, device, batch, advance
-            members.append(tested.predictions_of(folder, opened, split, views, *options))
-        entries.append(tested.entry(metrics.evaluate(members[-1]), opened, [folder], checkpoint))
-        if distributed.is_main():
-            tested.record(folder, entries[-1])
-    if len(folders) == 1:
-        return entries[0]
-    mean = metrics.evaluate(ensemble.mean(members))
-    return {**tested.entry(mean, opened, folders, checkpoint), "members": entries}
+    images = len(store.split(split)) // distributed.world_size()
+    silent = test.silent or not distributed.is_main()
+    title = f"testing {folder.path.name} on {describe_device(test.device)}"
+    with progress_bar(title, images, unit="images", silent=silent) as advance:
+        options = test.checkpoint, test.device, test.batch, advance
+        return tested.predictions_of(folder, store, split, test.views, *options)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    from alexnet.errors import CommandError
+
+    try:
+        return tuple(float(number) for number in filter(None, text.split(",")))
+    except ValueError as error:
+        raise CommandError(f"--weights {text} is not a list of numbers, such as 2,1,1") from error
 
 
 def _report(result: dict[str, Any]) -> str:
-    from alexnet.report.evaluation import classes_table, confusions_table, errors_table
+    from alexnet.report.evaluation import classes_table, confusions_table, errors_table, growth_table
 
-    tables = [errors_table([*result.get("members", []), result]), classes_table(result)]
+    tables = [errors_table([*result.get("members", []), result])]
+    if len(result.get("growth", [])) > 1:
+        tables.append(growth_table(result))
+    tables.append(classes_table(result))
     if result["confusions"]:
         tables.append(confusions_table(result))
     return "\n".join(table.text() for table in tables)

@@ -23,6 +23,7 @@ VERBS = {
     "inspect": "Count a source's classes and images; list every odd or unreadable file.",
     "prepare": "Turn a source of photos into a store.",
     "train": "Train a recipe on a store.",
+    "ensemble": "Train several nets, or all of a row of the paper's table.",
     "evaluate": "Test one run, or several as an ensemble.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",

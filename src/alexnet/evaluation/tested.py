@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from alexnet import distributed
+from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.errors import DataError
 from alexnet.evaluation.metrics import Evaluation
@@ -56,6 +57,14 @@ def predictions_of(
     return made
 
 
+def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "last") -> None:
+    """DataError, before any image is looked at, where a run's classes are not the store's."""
+    for run in runs:
+        classes = model_file.classes_of(find_weights(run.path, checkpoint))
+        if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
+            same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
+
+
 def entry(
     evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = "last"
 ) -> dict[str, Any]:
@@ -76,15 +85,23 @@ def entry(
     }
 
 
-def record(run: RunFolder, evaluation: dict[str, Any]) -> None:
-    """Puts an entry into `RUN/evaluation.json`, in place of one on the same data, views and checkpoint."""
-    path = run.path / "evaluation.json"
+def record(folder: Path, evaluation: dict[str, Any]) -> None:
+    """Puts an entry into the folder's `evaluation.json`, in place of one on the same data and views.
+
+    Another checkpoint, or another way to average, has an entry of its own.
+    """
+    path = folder / "evaluation.json"
     kept = [old for old in _read(path) if _place(old) != _place(evaluation)]
     write_json(path, [*kept, evaluation])
 
 
 def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*(entry[key] for key in ("store_digest", "split", "views")), entry["runs"][0]["checkpoint"])
+    averaging = [entry.get(key) for key in ("mean", "weights", "weights_searched_on")]
+    return (
+        *(entry[key] for key in ("store_digest", "split", "views")),
+        entry["runs"][0]["checkpoint"],
+        json.dumps(averaging),
+    )
 
 
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:

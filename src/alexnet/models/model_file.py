@@ -7,7 +7,8 @@ Tensors are named `model.<parameter>` and `preprocessing.<tensor>`; the metadata
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,12 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     return Loaded(model.eval(), config, classes, preprocessing, metadata["terms"])
 
 
+def classes_of(path: Path) -> list[Class]:
+    """The classes of the net in a file, in label order, without reading its weights; errors as `load`."""
+    with _opened(path) as opened:
+        return [Class(**each) for each in _metadata(path, opened.metadata() or {})["classes"]]
+
+
 def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
     try:
         with replacing(path) as unfinished:
@@ -99,6 +106,14 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    with _opened(path) as opened:
+        metadata = _metadata(path, opened.metadata() or {})
+        return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
+    """The file as safetensors reads it; what goes wrong meanwhile is one line."""
     if not path.is_file():
         raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
     with path.open("rb") as opened:
@@ -109,9 +124,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         )
     try:
         with safe_open(path, framework="pt") as opened:
-            texts = opened.metadata() or {}
-            metadata = _metadata(path, texts)
-            return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            yield opened
     except (SafetensorError, ValueError) as error:
         raise DataError(f"{path} is not a whole safetensors file ({error}): copy it again") from error
 

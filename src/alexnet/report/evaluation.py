@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alexnet.report.tables import Table, percent, with_interval
+from alexnet.report.tables import Table, percent, signed, with_interval
 
 CLASSES_SHOWN = 20
 CONFUSIONS_SHOWN = 10
@@ -34,6 +34,30 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     if any(entry["top5_error"] is None for entry in entries):
         notes.append("Top-5 errors need more than five classes.")
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
+
+
+def growth_table(entry: Entry) -> Table:
+    """What each further net buys: the errors of the first, the first two, ... all of an ensemble's nets."""
+    rows = [
+        (
+            str(step["nets"]),
+            entry["runs"][step["nets"] - 1]["run"],
+            with_interval(step["top1_error"], step["top1_interval"]),
+            with_interval(step["top5_error"], step["top5_interval"]),
+            signed(step["gain"], step["gain_interval"]),
+            percent(step["choices_top1_error"]),
+        )
+        for step in entry["growth"]
+    ]
+    columns = (
+        *("nets", "the last of them", "top-1 error %", "top-5 error %"),
+        *("top-1 points it takes away", "top-1 error %, any so many"),
+    )
+    notes = (
+        "In brackets 95 % intervals; those of differences are of the same images with and without that net.",
+        "The last column is the mean over every choice of so many of these nets.",
+    )
+    return Table(columns, rows, "What each further net buys", frozenset({"nets", columns[-1]}), notes)
 
 
 def classes_table(entry: Entry) -> Table:

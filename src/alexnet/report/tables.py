@@ -59,6 +59,13 @@ def percent_interval(interval: Sequence[float] | None) -> str:
     return ABSENT if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
 
 
+def signed(difference: float | None, interval: Sequence[float] | None) -> str:
+    """A difference of errors in points, with its 95 % interval: "+1.2 (+0.4 to +2.0)"."""
+    if difference is None or interval is None:
+        return ABSENT
+    return f"{100 * difference:+.1f} ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})"
+
+
 def with_interval(fraction: float | None, interval: Sequence[float] | None) -> str:
     """Both in one cell: "18.2 (17.9-18.6)", or the error alone where there is no interval."""
     return percent(fraction) + (f" ({percent_interval(interval)})" if interval else "")

@@ -1,0 +1,139 @@
+"""`alexnet ensemble NAME --store STORE --out DIR`: the nets of a row of the paper's table 2, one by one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+
+    from alexnet.recipes.ensembles import Member
+
+
+def command(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name."),
+    ],
+    store: Annotated[Path, typer.Option(help="What the nets are to tell apart.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for a run folder of each net.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[key=value]...", help="For all nets; RECIPE:key=value for those of a recipe."
+        ),
+    ] = None,
+    pretrain_store: Annotated[
+        Path | None, typer.Option(metavar="STORE", help="Other, more classes, for the starred nets.")
+    ] = None,
+    nets: Annotated[int, typer.Option(min=1, help="How many, where NAME is a recipe.")] = 5,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+) -> None:
+    """Train several nets that differ in their seed only, or all nets of a row of the paper's table 2.
+
+    The same command goes on where it was stopped. `alexnet evaluate DIR` then averages their probabilities.
+    """
+    from alexnet import distributed, recipes
+    from alexnet.cli.device import choose_device
+    from alexnet.config import override
+    from alexnet.recipes import ensembles
+    from alexnet.runs.ensemble_folder import EnsembleFolder
+
+    members = ensembles.members_of(name, nets)
+    words = [_settings_of(member, settings or [], members) for member in members]
+    for member, each in zip(members, words, strict=True):
+        override(recipes.get(member.recipe), each)
+    stores = [_store_of(member, store, pretrain_store) for member in members]
+    chosen = choose_device(device)
+    with distributed.running(chosen):
+        distributed.from_main(
+            lambda: EnsembleFolder.begin(out, _description(name, members, words, stores)).path
+        )
+        deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        for number, member in enumerate(members):
+            _say(f"\n# {number + 1} of {len(members)}: {member.name} ({member.recipe}, seed {member.seed})")
+            _train(member, stores[number], out, words[number], chosen, deadline)
+        _say(f"next: alexnet evaluate {out} --store {store}")
+
+
+def _train(
+    member: Member, store: Path, out: Path, settings: list[str], device: torch.device, deadline: float | None
+) -> None:
+    from alexnet.cli.train import train_run
+    from alexnet.runs.metrics_log import has_finished
+
+    run = out / member.name
+    if has_finished(run / "metrics.jsonl"):
+        _say("done before")
+        return
+    minutes = None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60)
+    init_from = out / member.init_from if member.init_from else None
+    begun = (run / "config.json").is_file()
+    train_run(member.recipe, store, run, settings, device, begun, minutes, init_from)
+
+
+def _settings_of(member: Member, settings: list[str], members: tuple[Member, ...]) -> list[str]:
+    """What the command line sets for this member; CommandError for a recipe that none of them is of."""
+    from alexnet.errors import CommandError
+
+    chosen: list[str] = []
+    for setting in settings:
+        recipe, colon, rest = setting.partition(":")
+        if not colon or "=" in recipe:
+            chosen.append(setting)
+        elif recipe not in {each.recipe for each in members}:
+            there = ", ".join(dict.fromkeys(each.recipe for each in members))
+            raise CommandError(f"{setting}: no member is of recipe {recipe!r}; there are {there}")
+        elif recipe == member.recipe:
+            chosen.append(rest)
+    if any(setting.startswith("training.seed=") for setting in chosen):
+        raise CommandError("training.seed is what the members differ in: leave it out")
+    return [*chosen, f"training.seed={member.seed}"]
+
+
+def _store_of(member: Member, store: Path, pretrain_store: Path | None) -> Path:
+    from alexnet.errors import CommandError
+
+    if not member.pretraining:
+        return store
+    if pretrain_store is None:
+        raise CommandError(
+            f"{member.name} is pre-trained on other classes: name their store, --pretrain-store"
+        )
+    return pretrain_store
+
+
+def _description(
+    name: str, members: tuple[Member, ...], settings: list[list[str]], stores: list[Path]
+) -> dict[str, Any]:
+    from alexnet.data.store import Store
+
+    digests = {store: Store.open(store).digest for store in stores}
+    rows = zip(members, settings, stores, strict=True)
+    return {
+        "name": name,
+        "members": [
+            {
+                **asdict(member),
+                "settings": words,
+                "store": store.resolve().name,
+                "store_digest": digests[store],
+            }
+            for member, words, store in rows
+        ],
+    }
+
+
+def _say(line: str) -> None:
+    from alexnet import distributed
+
+    if distributed.is_main():
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,76 @@
+"""An ensemble's folder: a run folder for each member, and `ensemble.json`, which says who they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.files import is_left_over, write_json
+
+
+@dataclass(frozen=True)
+class EnsembleFolder:
+    """The places in one ensemble's folder."""
+
+    path: Path
+
+    @property
+    def members_file(self) -> Path:
+        """`{name, members: [{name, recipe, seed, init_from, pretraining, settings, store, ...}]}`, JSON."""
+        return self.path / "ensemble.json"
+
+    @classmethod
+    def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleFolder:
+        """The folder for the ensemble described, new or begun before; CommandError where it is another's."""
+        folder = cls(path)
+        if is_ensemble(path):
+            if folder._read() != json.loads(json.dumps(description)):
+                raise CommandError(
+                    f"{path} was begun with other members, settings or stores: see {folder.members_file}, "
+                    "and give the same command again, or another --out folder"
+                )
+            return folder
+        if path.is_file() or (path.exists() and not all(map(is_left_over, path.iterdir()))):
+            raise CommandError(f"{path} holds something else: give another --out folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkError(f"cannot make {path} ({error.strerror}): give another --out folder") from error
+        write_json(folder.members_file, description)
+        return folder
+
+    def voting(self) -> list[Path]:
+        """The run folders whose probabilities are averaged; DataError where one is not there yet."""
+        names = [member["name"] for member in self._read()["members"] if not member["pretraining"]]
+        absent = [name for name in names if not (self.path / name / "checkpoints" / "last").exists()]
+        if absent:
+            raise DataError(
+                f"{self.path} lacks {', '.join(absent)}: type the `alexnet ensemble` command again to go on"
+            )
+        return [self.path / name for name in names]
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            description = json.loads(self.members_file.read_text(encoding="utf-8"))
+            assert all({"name", "pretraining"} <= {*member} for member in description["members"])
+        except (ValueError, KeyError, TypeError, AssertionError) as error:
+            raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error
+        return description
+
+
+def is_ensemble(path: Path) -> bool:
+    """Whether `alexnet ensemble` made this folder."""
+    return EnsembleFolder(path).members_file.is_file()
+
+
+def members_of(paths: Sequence[Path]) -> list[Path]:
+    """Run folders and model files as they are; an ensemble's folder as its voting members."""
+    return [
+        member
+        for path in paths
+        for member in (EnsembleFolder(path).voting() if is_ensemble(path) else [path])
+    ]
