@@ -10,19 +10,28 @@ import typer
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, or files of --out.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs or ensembles, or files of --out.")
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document, errors in [0, 1].")
     ] = False,
 ) -> None:
     """Print what runs reached, as `alexnet evaluate` found it, beside what was published.
 
-    A file that `evaluate --out` wrote stands for its ensemble.
+    For ensembles also what 1, 2, ... all of their nets reach together. A file that `evaluate --out` wrote
+    stands for its ensemble.
     """
     from alexnet.report import comparison
+    from alexnet.report.evaluation import growth_table
 
-    rows = [row for run in runs for row in comparison.run_rows(run)]
+    rows = comparison.rows_of(runs)
+    grown = [entry for run in runs for entry in comparison.evaluations_of(run) if len(entry["runs"]) > 1]
     if as_json:
-        typer.echo(json.dumps(comparison.as_json(rows), indent=2))
-    else:
-        typer.echo(comparison.comparison(rows).text(), nl=False)
+        ensembles = [{"runs": entry["runs"], "growth": entry.get("growth", [])} for entry in grown]
+        typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": ensembles}, indent=2))
+        return
+    typer.echo(comparison.comparison(rows).text(), nl=False)
+    for entry in grown:
+        if entry.get("growth"):
+            typer.echo("\n" + growth_table(entry).text(), nl=False)

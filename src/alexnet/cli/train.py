@@ -144,10 +144,10 @@ def _begin(
 def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
     """DataError, before anything is written, where that net's weights do not fit."""
     from alexnet.models import model_file
-    from alexnet.training.inherit import inherit
+    from alexnet.training.inherit import match
     from alexnet.training.learner import check
 
-    inherit(check(config, store), store.classes, model_file.load(init_from.path), init_from.layers)
+    match(check(config, store), store.classes, model_file.load(init_from.path), init_from.layers)
 
 
 def _introduce(config: RunConfig, store: Store, device: str) -> None:

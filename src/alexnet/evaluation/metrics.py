@@ -130,7 +130,7 @@ def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_])
     mended, spoilt = (float(np.sum(each)) + 0.5 for each in (before & ~after, after & ~before))
     difference = (mended - spoilt) / images
     half = _Z * math.sqrt((mended + spoilt) / images - difference**2) / math.sqrt(images)
-    return difference - half, difference + half
+    return max(difference - half, -1.0), min(difference + half, 1.0)
 
 
 def mean_nll(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from alexnet import published
 from alexnet.errors import CommandError, DataError
+from alexnet.report.answers import Answers, answers_of
 from alexnet.report.evaluation import not_tested
-from alexnet.report.tables import Table, with_interval
+from alexnet.report.tables import Table, signed, with_interval
 
-COLUMNS = ("system", "data", "views", "top-1", "top-5", "images", "epochs", "seed", "source")
+COLUMNS = (
+    *("system", "data", "views", "top-1", "less than the first", "top-5", "images"),
+    *("epochs", "seed", "source"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Row:
     seeds: Sequence[int]
     source: str
     published: bool
+    difference: float | None = None
+    """Top-1 error of the first of our rows on the same images, less this one's."""
+    difference_interval: Sequence[float] | None = None
+    """Of the same images in both: much narrower than the errors' own intervals."""
     left_out: int = 0
     """Photos of the split that could not be read, and so were not tested."""
 
@@ -60,17 +68,35 @@ def published_rows(recipes: Iterable[str]) -> list[Row]:
     ]
 
 
-def run_rows(path: Path) -> list[Row]:
-    """The evaluations in a run folder, or the one in a file that `evaluate --out` wrote.
+def rows_of(paths: Iterable[Path]) -> list[Row]:
+    """The evaluations in run folders and ensembles' folders, and in files that `evaluate --out` wrote.
 
-    CommandError where there are none; DataError where a file is broken.
+    Where their predictions are still there, each is compared with the first on the same images, be it of
+    other views. CommandError where there are no evaluations; DataError where a file is broken.
     """
+    rows: list[Row] = []
+    firsts: list[Answers] = []
+    for path in paths:
+        for entry in evaluations_of(path):
+            row, answers = _row(entry, path.stem if path.is_file() else path.name), answers_of(path, entry)
+            first = next((each for each in firsts if answers and each.same_images(answers)), None)
+            if answers and first:
+                difference, interval = first.less(answers)
+                row = replace(row, difference=difference, difference_interval=interval)
+            elif answers:
+                firsts.append(answers)
+            rows.append(row)
+    return rows
+
+
+def evaluations_of(path: Path) -> list[Mapping[str, Any]]:
+    """The entries of a folder's `evaluation.json`, or the one in a file; errors as `rows_of`."""
     if path.is_file():
-        return [_row(cast(Mapping[str, Any], _read(path)), path.stem)]
+        return [cast(Mapping[str, Any], _read(path))]
     file = path / "evaluation.json"
     if not file.is_file():
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
-    return [_row(entry, path.name) for entry in _read(file)]
+    return _read(file)
 
 
 def recipes_of(rows: Iterable[Row]) -> list[str]:
@@ -88,6 +114,7 @@ def comparison(ours: Sequence[Row]) -> Table:
         numeric=frozenset({"images", "epochs", "seed"}),
         notes=(
             "In brackets the 95 % interval: of the images tested, not of the luck of a seed.",
+            "Less than the first: points of top-1 error below our first row on the same images.",
             "Only errors on the same data and views compare.",
             *not_tested({row.data: row.left_out for row in ours}),
         ),
@@ -138,6 +165,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.data,
         row.views or "-",
         with_interval(row.top1_error, row.top1_interval),
+        signed(row.difference, row.difference_interval),
         with_interval(row.top5_error, row.top5_interval),
         f"{row.images:,}" if row.images else "-",
         "-" if row.epochs is None else str(row.epochs),

@@ -57,7 +57,8 @@ def growth_table(entry: Entry) -> Table:
         "In brackets 95 % intervals; those of differences are of the same images with and without that net.",
         "The last column is the mean over every choice of so many of these nets.",
     )
-    return Table(columns, rows, "What each further net buys", frozenset({"nets", columns[-1]}), notes)
+    title = f"What each further net buys on {_data(entry)}, views {entry['views']}"
+    return Table(columns, rows, title, frozenset({"nets", columns[-1]}), notes)
 
 
 def classes_table(entry: Entry) -> Table:

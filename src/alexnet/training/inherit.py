@@ -47,15 +47,23 @@ class Inherited:
 def inherit(
     model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()
 ) -> Inherited:
-    """Copies the tensors of `given` that `model` has too, all or those of `layers`.
+    """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing."""
+    found = match(model, classes, given, layers)
+    there = given.model.state_dict()
+    model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
+    return found
+
+
+def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()) -> Inherited:
+    """Which tensors of `given`, all or those of `layers`, `model` can begin with; it may be on meta.
 
     The last layer is copied only where both have the same classes in the same order. CommandError where
-    `layers` names one that is not there; DataError, with nothing changed, where a tensor does not fit.
+    `layers` names one that is not there; DataError where a tensor does not fit.
     """
     known, there = layers_of(model), given.model.state_dict()
     check_layers(layers, known)
     head = _why_not_head(classes, given.classes)
-    chosen: dict[str, Tensor] = {}
+    chosen: list[str] = []
     new: dict[str, str] = {}
     misfits: dict[str, str] = {}
     own = model.state_dict()
@@ -72,9 +80,8 @@ def inherit(
         elif layer == known[-1] and head:
             raise DataError(f"{layer} cannot be taken: {head}")
         else:
-            chosen[name] = there[name]
+            chosen.append(name)
     _refuse(misfits, own, there, known)
-    model.load_state_dict(own | chosen)
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
 
 

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alexnet.cli.main import main
+from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, tested
 from alexnet.runs import predictions
 
-from .conftest import CLASSES, VAL_PER_CLASS, make_net, write_checkpoint
+from .conftest import CLASSES, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
 
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 
@@ -107,7 +109,7 @@ def test_text_shows_errors_classes_and_confusions(make_run, store, capsys) -> No
     code, out, err = evaluate(capsys, store, *runs, "--views", "centre")
     assert code == 0
     assert "mean of 2 runs" in out
-    assert out.count("centre") == 3
+    assert out.count(" centre ") == 3
     assert all(f"n0000000{label}" in out for label in range(CLASSES))
     assert "Most frequent confusions" in out
     assert "cpu" in err
@@ -151,3 +153,74 @@ def test_a_broken_record_of_earlier_evaluations_is_one_line(make_run, store, cap
     code, _, err = evaluate(capsys, store, run.path)
     assert code == 3
     assert "evaluation.json is not JSON" in err
+
+
+def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_path, capsys) -> None:
+    runs = [make_run(f"both/net-{seed}", seed) for seed in range(3)]
+    members = [{"name": run.path.name, "pretraining": run is runs[0]} for run in runs]
+    (tmp_path / "both" / "ensemble.json").write_text(json.dumps({"name": "x", "members": members}))
+    code, out, _ = evaluate(capsys, store, tmp_path / "both", "--json")
+    assert code == 0
+    printed = json.loads(out)
+    assert [run["run"] for run in printed["runs"]] == ["net-1", "net-2"]
+    assert [step["nets"] for step in printed["growth"]] == [1, 2]
+    (kept,) = json.loads((tmp_path / "both" / "evaluation.json").read_text())
+    assert kept == {name: value for name, value in printed.items() if name != "members"}
+    assert main(["compare", str(tmp_path / "both"), str(runs[1].path)]) == 0
+    shown = capsys.readouterr().out
+    assert "2 x alexnet-2012" in shown
+    assert "What each further net buys on store val, views ten" in shown
+
+
+def test_weights_given_and_searched_are_written_down(make_run, store, capsys) -> None:
+    runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
+    _, out, _ = evaluate(capsys, store, *runs, "--json", "--weights", "3,1", "--mean", "logits")
+    given = json.loads(out)
+    assert (given["mean"], given["weights"], given["weights_searched_on"]) == ("logits", [3.0, 1.0], None)
+    _, out, _ = evaluate(capsys, store, *runs, "--json", "--search-weights", "train")
+    searched = json.loads(out)
+    assert searched["weights_searched_on"] == "train"
+    elsewhere = [predictions.load(predictions.path_of(run, "train", "ten")) for run in runs]
+    assert searched["weights"] == list(ensemble.search_weights(elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--search-weights", "val"], "flatter"),
+        (["--search-weights", "train", "--weights", "1,1"], "exclude"),
+        (["--weights", "1,x"], "list of numbers"),
+        (["--weights", "1,2,3"], "3 weights for 2 runs"),
+        (["--mean", "ranks"], "probabilities or logits"),
+    ],
+)
+def test_wrong_averaging_is_one_line(make_run, store, capsys, words, named) -> None:
+    runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
+    code, _, err = evaluate(capsys, store, *runs, *words)
+    assert code == 2
+    assert named in err.splitlines()[-1]
+
+
+def test_a_run_for_other_classes_is_refused_before_anything_is_tested(
+    make_run, store, capsys, monkeypatch
+) -> None:
+    first, second = make_run("first"), make_run("second")
+    net = make_net(store)
+    others = [Class(f"n9999999{label}", f"other {label}") for label in range(CLASSES)]
+    write_checkpoint(second, replace(net, classes=others), "last")
+    monkeypatch.setattr(tested, "predict", lambda *words: pytest.fail("tested"))
+    code, _, err = evaluate(capsys, store, first.path, second.path)
+    assert code == 3
+    assert "classes of" in err
+    assert "second differ: missing n00000000" in err
+    assert not (first.path / "evaluation.json").exists()
+
+
+def test_members_whose_classes_stand_in_another_order_are_averaged_by_wnid(make_run, store, capsys) -> None:
+    first, second = make_run("first"), make_run("second")
+    _, straight, _ = evaluate(capsys, store, first.path, second.path, "--json")
+    write_checkpoint(second, shuffled(make_net(store), [3, 1, 0, 6, 5, 4, 2]), "last")
+    _, crossed, _ = evaluate(capsys, store, first.path, second.path, "--json")
+    assert json.loads(straight)["top1_error"] == json.loads(crossed)["top1_error"]
+    saved = [predictions.load(predictions.path_of(run.path, "val", "ten")) for run in (first, second)]
+    np.testing.assert_allclose(saved[0].probabilities, saved[1].probabilities, atol=1e-5)

@@ -112,3 +112,32 @@ def test_probabilities_that_are_not_numbers_are_refused() -> None:
 def test_nothing_to_score_is_an_error() -> None:
     with pytest.raises(WorkError, match="no images"):
         metrics.evaluate(predictions(np.empty((0, 6)), np.empty(0, np.int64)))
+
+
+def test_paired_interval_covers_the_true_difference_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    held = 0
+    for _ in range(2000):
+        draw = generator.random(300)
+        before, after = draw < 0.30, (draw > 0.08) & (draw < 0.34)  # 0.08 mended, 0.04 spoilt
+        low, high = metrics.paired_interval(before, after)
+        held += low <= 0.04 <= high
+    assert 0.935 <= held / 2000 <= 0.975
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
+def test_paired_interval_turns_round_with_its_arguments(pairs: list[tuple[bool, bool]]) -> None:
+    before, after = np.array(pairs).T
+    low, high = metrics.paired_interval(before, after)
+    other = metrics.paired_interval(after, before)
+    assert other == pytest.approx((-high, -low))
+    assert -1 <= low < high <= 1
+
+
+def test_paired_interval_is_narrower_than_two_errors_apart() -> None:
+    wrong = np.arange(1000) < 200
+    mended = np.arange(1000) < 180
+    low, high = metrics.paired_interval(wrong, mended)
+    assert 0 < low < 0.02 < high
+    apart = metrics.interval(200, 1000)
+    assert high - low < apart[1] - apart[0]

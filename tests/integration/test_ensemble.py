@@ -1,0 +1,152 @@
+"""`alexnet ensemble`: all the nets of a row, one after the other, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+
+from alexnet.cli.main import main
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+
+PLAIN = "alexnet-2012:model.variant=2012 widths=[8,8,8,8,8,16,16]"
+STARS = [
+    f"{recipe}:model.variant=2012-star widths=[8,8,8,8,8,8,16,16]"
+    for recipe in ("alexnet-2012-star-pretrain", "alexnet-2012-star")
+]
+SMALL = [
+    "data.side=72",
+    "data.crop=64",
+    "schedule.epochs=1",
+    "training.batch=8",
+    "training.log_every_steps=3",
+]
+
+
+@pytest.fixture
+def pretrain_store(tmp_path: Path) -> Store:
+    """The photos of the tiny store as other classes."""
+    photos = tiny.photos(tmp_path / "photos")
+    for folder in photos.glob("*/class*"):
+        folder.rename(folder.with_name(folder.name.replace("class", "other")))
+    return prepare(
+        open_source(photos), tmp_path / "pretrain-store", Settings(side=72, encoding="raw"), workers=1
+    )
+
+
+def ensemble(name: str, store: Store, out: Path, *words: str) -> int:
+    return main(["ensemble", name, "--store", str(store.path), "--out", str(out), "--device", "cpu", *words])
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "checkpoints" / "last" / "weights.safetensors")
+
+
+def test_seven_cnns_star_knows_its_members(
+    tiny_store: Store, pretrain_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seven"
+    words = [*SMALL, PLAIN, *STARS, "--pretrain-store", str(pretrain_store.path)]
+    assert ensemble("7-cnns-star", tiny_store, out, *words) == 0
+    description = json.loads((out / "ensemble.json").read_text())
+    names = [member["name"] for member in description["members"]]
+    assert names == [
+        *(f"seed-{seed}" for seed in range(5)),
+        *("star-0-pretrain", "star-0", "star-1-pretrain", "star-1"),
+    ]
+    shown = capsys.readouterr().out
+    assert "# 7 of 9: star-0 (alexnet-2012-star, seed 0)" in shown
+    (begun,) = [
+        line
+        for line in map(json.loads, (out / "star-1" / "metrics.jsonl").read_text().splitlines())
+        if line["event"] == "init-from"
+    ]
+    # Both data sets have three classes, but not the same ones.
+    assert begun["new"] == {"fc8.weight": "other classes", "fc8.bias": "other classes"}
+    assert main(["evaluate", str(out), "--store", str(tiny_store.path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [run["run"] for run in result["runs"]] == [
+        *(f"seed-{seed}" for seed in range(5)),
+        "star-0",
+        "star-1",
+    ]
+    assert [step["nets"] for step in result["growth"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert ensemble("7-cnns-star", tiny_store, out, *words) == 0
+    assert capsys.readouterr().out.count("done before") == 9
+
+
+def test_a_stopped_ensemble_goes_on_to_the_same_nets(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*tiny.SETTINGS, "--nets", "2"]
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "whole", *words) == 0
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "--minutes", "0") == 75
+    assert not (tmp_path / "cut" / "seed-1").exists()
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words) == 0
+    for seed in range(2):
+        whole, cut = (weights(tmp_path / name / f"seed-{seed}") for name in ("whole", "cut"))
+        assert all(torch.equal(whole[name], cut[name]) for name in whole)
+        config = json.loads((tmp_path / "cut" / f"seed-{seed}" / "config.json").read_text())
+        assert config["training"]["seed"] == seed
+    seeds = [weights(tmp_path / "cut" / f"seed-{seed}")["model.fc6.weight"] for seed in range(2)]
+    assert not torch.equal(*seeds)
+    capsys.readouterr()
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "schedule.epochs=9") == 2
+    assert "begun with other members, settings or stores" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("7-cnn-star", [], "the nearest is '7-cnns-star'"),
+        ("1-cnn-star", SMALL, "--pretrain-store"),
+        ("5-cnns", ["training.seed=3"], "leave it out"),
+        ("5-cnns", ["caffenet:data.side=72"], "no member is of recipe 'caffenet'; there are alexnet-2012"),
+        ("5-cnns", ["data.sied=72"], "the nearest is 'data.side'"),
+    ],
+)
+def test_wrong_commands_are_one_line_and_leave_nothing(
+    tiny_store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: list[str],
+    said: str,
+) -> None:
+    assert ensemble(name, tiny_store, tmp_path / "out", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_net_that_does_not_fit_leaves_nothing_half_written(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(recipe: str, run: str, *words: str) -> int:
+        common = ["--store", str(tiny_store.path), "--run", str(tmp_path / run), "--device", "cpu"]
+        return main(["train", recipe, *common, *SMALL, *words])
+
+    narrow, wide = (f"model.variant=2012-star widths=[8,8,8,8,8,{width},16,16]" for width in (8, 16))
+    assert train("alexnet-2012-star-pretrain", "pre", narrow) == 0
+    capsys.readouterr()
+    assert train("alexnet-2012-star", "star", wide, "--init-from", str(tmp_path / "pre")) == 3
+    assert "conv6.weight is (16, 8, 3, 3) here and (8, 8, 3, 3)" in capsys.readouterr().err
+    assert train("alexnet-2012-star", "star", wide) == 2
+    assert "fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
+    assert train("alexnet-2012-star", "star", wide, "--init-layers", "conv1") == 2
+    assert "goes with --init-from" in capsys.readouterr().err
+    assert not (tmp_path / "star").exists()
+
+
+def test_an_ensemble_that_lacks_a_net_is_not_tested(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cut"
+    ensemble(tiny.RECIPE, tiny_store, out, *tiny.SETTINGS, "--nets", "2", "--minutes", "0")
+    assert main(["evaluate", str(out), "--store", str(tiny_store.path)]) == 3
+    assert "lacks seed-1" in capsys.readouterr().err
