@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint check bench docs clean
+.PHONY: help setup quickstart test lint check bench results docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,6 +32,11 @@ check: lint docs test ## exactly what CI runs
 
 bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
 	$(BIN)/alexnet benchmark --out results/benchmarks
+
+DATA ?= data
+WORK ?= .
+results: $(STAMP) ## make recorded runs that are missing or stale: DATA=folder [WORK=folder] [MINUTES=N] [DRY=1]
+	$(BIN)/python -m alexnet.recorded --data $(DATA) --work $(WORK) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DRY),--dry)
 
 docs: $(STAMP) ## fail when a table in README or docs is not the one results/ gives
 	$(BIN)/python -m alexnet.report.documents --check

@@ -1,4 +1,4 @@
-"""Makes one recorded run: prepare, train, test, and keep the evidence.
+"""Makes one recorded result: prepare, train, test, and keep the evidence.
 
 Each step is the command a reader would type, run as it is written in the result's README.
 """
@@ -6,18 +6,27 @@ Each step is the command a reader would type, run as it is written in the result
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from alexnet.errors import WorkError
+import numpy as np
+
+from alexnet.errors import Stopped, WorkError
+from alexnet.evaluation import ensemble
+from alexnet.evaluation.metrics import true_ranks
+from alexnet.files import write_json
 from alexnet.recorded.pictures import draw_curves_of, draw_filters_of
-from alexnet.recorded.runs import RecordedRun
+from alexnet.recorded.readme import readme
+from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.recorded.state import VIEWS
+from alexnet.runs import predictions
+from alexnet.runs.metrics_log import has_finished
 
-EVIDENCE = ("config.json", "evaluation.json", "metrics.jsonl")
 ENVIRONMENT = (
     "started",
     "device",
@@ -31,75 +40,120 @@ ENVIRONMENT = (
 )
 """What is kept of a run's environment: nothing that is only true of one machine's folders."""
 
+MinutesLeft = Callable[[], float | None]
+"""How many minutes of training are left; None is as many as it takes."""
 
-def commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
-    """The commands that make the run, in order; a finished step finds itself done and is quick."""
+
+def training_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
+    """The commands that make the run's store and train it."""
     store, folder = str(work / "stores" / run.store), str(work / "runs" / run.name)
-    train = ["alexnet", "train", run.recipe, "--store", store, "--run", folder, *run.settings]
-    if (work / "runs" / run.name).exists():
-        train.append("--resume")
-    test = ["alexnet", "evaluate", folder, "--store", store, "--views"]
-    prepare = ["alexnet", "prepare", str(data / run.source), store, "--side", str(run.side)]
-    return [prepare, train, [*test, "centre"], [*test, "ten"]]
+    begin = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
+    train = ["alexnet", "train", run.recipe, "--store", store, "--run", folder, *begin, *run.settings]
+    prepare = ["alexnet", "prepare", str(data / run.source.file), store, "--side", str(run.side)]
+    return [prepare, train]
 
 
-def record(run: RecordedRun, data: Path, work: Path, results: Path) -> Path:
-    """The folder `results/<name>` with the run's evidence, made by running its commands.
+def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
+    """The commands that test it, one for each of `VIEWS`."""
+    members = members_of(recorded)
+    folders = [str(work / "runs" / run.name) for run in members]
+    test = ["alexnet", "evaluate", *folders, "--store", str(work / "stores" / members[0].store), "--views"]
+    out = [["--out", str(_out(recorded, views, work))] for views in VIEWS]
+    return [
+        [*test, views, *(where if isinstance(recorded, RecordedEnsemble) else ())]
+        for views, where in zip(VIEWS, out, strict=True)
+    ]
 
-    Stores and run folders are kept under `work`, so that a stopped recording goes on where it was.
-    WorkError when a command fails.
+
+def members_of(recorded: Recorded) -> list[RecordedRun]:
+    """The runs of an ensemble, or the one run."""
+    return list(map(run_named, recorded.members)) if isinstance(recorded, RecordedEnsemble) else [recorded]
+
+
+def record(
+    recorded: Recorded,
+    data: Path,
+    work: Path,
+    results: Path,
+    minutes_left: MinutesLeft = lambda: None,
+) -> Path:
+    """The folder `results/<name>` with the evidence, made by running the result's commands.
+
+    Stores and run folders are kept under `work`, so that a stopped recording goes on where it was, and what
+    was trained there before is not trained again. WorkError when a command fails, Stopped when time is up.
     """
-    for command in commands(run, data, work):
-        print("$ " + shlex.join(command), flush=True)
-        code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
-        if code:
-            raise WorkError(f"`{shlex.join(command)}` ended with exit code {code}")
-    return keep(run, work / "runs" / run.name, results / run.name)
+    for run in members_of(recorded):
+        _train(run, data, work, minutes_left)
+    for command in testing_commands(recorded, work):
+        _do(command)
+    if isinstance(recorded, RecordedEnsemble):
+        return _keep_ensemble(recorded, work, results)
+    return keep(recorded, work, results)
 
 
-def keep(run: RecordedRun, folder: Path, result: Path) -> Path:
-    """Copies a finished run's evidence from its folder to `result`, with a picture and a README."""
-    result.mkdir(parents=True, exist_ok=True)
-    for name in EVIDENCE:
-        shutil.copyfile(folder / name, result / name)
+def _train(run: RecordedRun, data: Path, work: Path, minutes_left: MinutesLeft) -> None:
+    """Trains the run, and before it what it begins with, unless that was done."""
+    folder = work / "runs" / run.name
+    if has_finished(folder / "metrics.jsonl"):
+        return
+    if run.init_from:
+        _train(run_named(run.init_from), data, work, minutes_left)
+    prepare, train = training_commands(run, data, work)
+    _do(prepare)
+    left = minutes_left()
+    limit = [] if left is None else ["--minutes", f"{max(left, 0):.1f}"]
+    _do([*train, *(["--resume"] if folder.exists() else []), *limit])
+
+
+def _do(command: Sequence[str]) -> None:
+    print("$ " + shlex.join(command), flush=True)
+    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    if code == Stopped.exit_code:
+        raise Stopped("stopped and saved; the same command goes on")
+    if code:
+        raise WorkError(f"`{shlex.join(command)}` ended with exit code {code}")
+
+
+def keep(run: RecordedRun, work: Path, results: Path) -> Path:
+    """Copies a finished run's evidence from its folder, with pictures of the first seed and a README."""
+    folder, result = work / "runs" / run.name, results / run.name
     environment = json.loads((folder / "environment.json").read_text())
     if environment["uncommitted_changes"]:
         raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
-    kept = {name: environment[name] for name in ENVIRONMENT}
-    (result / "environment.json").write_text(json.dumps(kept, indent=1) + "\n")
-    draw_curves_of([folder], result / "curves.png")
-    draw_filters_of(folder, result / "filters.png")
-    (result / "README.md").write_text(readme(run, result))
+    result.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "evaluation.json", "metrics.jsonl"):
+        shutil.copyfile(folder / name, result / name)
+    write_json(result / "environment.json", {name: environment[name] for name in ENVIRONMENT})
+    _keep_wrong(run, work, result)
+    if run.config().training.seed == 0:
+        draw_curves_of([folder], result / "curves.png")
+        draw_filters_of(folder, result / "filters.png")
+    (result / "README.md").write_text(readme(run, training_commands, testing_commands, environment["commit"]))
     return result
 
 
-def readme(run: RecordedRun, result: Path) -> str:
-    """What the result is, how to make it again, and where its numbers stand."""
-    environment = json.loads((result / "environment.json").read_text())
-    steps = "\n".join(shlex.join(command) for command in commands(run, Path("DATA"), Path(os.curdir)))
-    return f"""# {run.name}
+def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Path:
+    result = results / recorded.name
+    entries = [json.loads(_out(recorded, views, work).read_text()) for views in VIEWS]
+    for entry in entries:
+        # The members' own evaluations are kept with them: their errors say which ones these were.
+        found: list[dict[str, Any]] = entry["members"]
+        entry["members"] = {member["runs"][0]["run"]: member["top1_errors"] for member in found}
+    write_json(result / "evaluation.json", entries)
+    _keep_wrong(recorded, work, result)
+    (result / "README.md").write_text(readme(recorded, training_commands, testing_commands, ""))
+    return result
 
-{run.shows}
 
-One run, seed in `config.json`. Made by
+def _keep_wrong(recorded: Recorded, work: Path, result: Path) -> None:
+    """`wrong.json`: by views, the numbers of the validation images whose most probable class was wrong."""
+    wrong: dict[str, list[int]] = {}
+    for views in VIEWS:
+        paths = [predictions.path_of(work / "runs" / run.name, "val", views) for run in members_of(recorded)]
+        mean = ensemble.mean(list(map(predictions.load, paths)))
+        wrong[views] = np.flatnonzero(true_ranks(mean.probabilities, mean.labels)).tolist()
+    (result / "wrong.json").write_text(json.dumps(wrong) + "\n")
 
-```
-python -m alexnet.recorded {run.name} --data DATA
-```
 
-where `DATA` is the folder that holds `{run.source}`; that is
-
-```
-{steps}
-```
-
-| file | what |
-|---|---|
-| `evaluation.json` | the errors, as fractions, with 95 % intervals |
-| `metrics.jsonl` | every logged step and event |
-| `config.json` | the whole configuration |
-| `environment.json` | versions, device, commit, digest of the store |
-| `curves.png`, `filters.png` | training loss and validation error; the first layer |
-
-Commit {environment.get("commit") or "unknown"}.
-"""
+def _out(recorded: Recorded, views: str, work: Path) -> Path:
+    return work / "ensembles" / f"{recorded.name}-{views}.json"

@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from alexnet.report.evaluation import growth_table
+from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
 
 _PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def imagenette(results: Path) -> Table:
-    """Every recorded run on Imagenette, best ten-crop error first."""
-    runs = [_run(path.parent) for path in sorted(results.glob("imagenette-*/evaluation.json"))]
+    """One recorded run of each recipe on Imagenette alone, best ten-crop error first."""
+    runs = [_run(path.parent) for path in sorted(results.glob("imagenette-*/config.json"))]
+    runs = [run for run in runs if run["seed"] == 0 and not run["fine_tuning"]]
     runs.sort(key=lambda run: run["ten"]["top1_error"])
     rows = [
         [
@@ -42,6 +45,14 @@ def imagenette(results: Path) -> Table:
     machines = sorted({run["machine"] for run in runs})
     notes = [f"Trained on {' and '.join(machines)}."] if machines else []
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
+
+
+def growth(results: Path) -> Table:
+    """What each further net of the recorded 7 CNNs* buys, with ten crops."""
+    path = results / "imagenette-7-cnns-star" / "evaluation.json"
+    entries = json.loads(path.read_text()) if path.is_file() else []
+    ten = [entry for entry in entries if entry["views"] == "ten"]
+    return growth_table(ten[0]) if ten else Table(("nets",), [])
 
 
 def benchmarks(results: Path) -> Table:
@@ -84,6 +95,9 @@ def experiments(results: Path) -> Table:
 
 TABLES: dict[str, Callable[[Path], Table]] = {
     "imagenette": imagenette,
+    "table-2": table_2,
+    "views-gain": views_gain,
+    "growth": growth,
     "benchmarks": benchmarks,
     "experiments": experiments,
 }
@@ -92,6 +106,18 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 def refreshed(text: str, results: Path) -> str:
     """The document `text` with each of its tables made anew from `results`."""
     return _PLACE.sub(lambda found: found[1] + TABLES[found[2]](results).markdown() + found[3], text)
+
+
+def refresh(root: Path) -> list[Path]:
+    """Writes the tables of all documents anew; returns those that have changed."""
+    changed: list[Path] = []
+    for path in documents(root):
+        before = path.read_text()
+        after = refreshed(before, root / "results")
+        if after != before:
+            path.write_text(after)
+            changed.append(path)
+    return changed
 
 
 def documents(root: Path) -> Iterator[Path]:
@@ -109,6 +135,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "recipe": config["recipe"],
         "epochs": evaluations["centre"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
+        "fine_tuning": config["training"].get("fine_tuning", False),
         "minutes": _training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",
         **evaluations,
@@ -135,16 +162,17 @@ def main() -> int:
     parser.add_argument("root", type=Path, nargs="?", default=Path(), help="the project's folder")
     parser.add_argument("--check", action="store_true", help="change nothing, fail when a table is stale")
     arguments = parser.parse_args()
-    stale = False
-    for path in documents(arguments.root):
-        before = path.read_text()
-        after = refreshed(before, arguments.root / "results")
-        if after != before and arguments.check:
-            stale = True
-            print(f"{path}: its tables are not what results/ gives; run python -m alexnet.report.documents")
-        elif after != before:
-            path.write_text(after)
-    return int(stale)
+    if not arguments.check:
+        refresh(arguments.root)
+        return 0
+    stale = [
+        path
+        for path in documents(arguments.root)
+        if refreshed(path.read_text(), arguments.root / "results") != path.read_text()
+    ]
+    for path in stale:
+        print(f"{path}: its tables are not what results/ gives; run python -m alexnet.report.documents")
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

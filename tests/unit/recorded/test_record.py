@@ -1,30 +1,63 @@
-"""Recorded runs: each is a recipe with settings that fit; its README shows the commands that run."""
+"""Recorded results: each fits its recipe, is made by what its README shows, and is noticed when stale."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from alexnet import recipes
-from alexnet.config import override
-from alexnet.errors import CommandError, WorkError
-from alexnet.recorded import record, runs
+from alexnet.config import to_dict
+from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.recorded import record, runs, state
+from alexnet.recorded.readme import readme
+from alexnet.runs import predictions
+from alexnet.runs.predictions import Predictions
+
+SEVEN = next(each for each in runs.ENSEMBLES if each.name == "imagenette-7-cnns-star")
+STAR = runs.run_named("imagenette-alexnet-2012-star")
+PLAIN = runs.run_named("imagenette-alexnet-2012")
+IMAGES = 4
 
 
-@pytest.mark.parametrize("run", runs.RUNS, ids=runs.names())
+@pytest.mark.parametrize("run", runs.RUNS, ids=[run.name for run in runs.RUNS])
 def test_every_recorded_run_fits_its_recipe(run: runs.RecordedRun) -> None:
-    config = override(recipes.get(run.recipe), run.settings)
+    config = run.config()
     assert config.data.side == run.side
     assert config.schedule.epochs >= 20
+    assert config.training.fine_tuning == bool(run.init_from)
 
 
-def test_runs_of_one_data_set_are_trained_equally_long_from_the_same_seed() -> None:
-    configs = [override(recipes.get(run.recipe), run.settings) for run in runs.RUNS]
-    assert len({(config.schedule.epochs, config.training.seed, config.data.crop) for config in configs}) == 1
+def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
+    configs = [run.config() for run in runs.RUNS]
+    assert (
+        len({(config.schedule.epochs, config.data.crop, config.training.precision) for config in configs})
+        == 1
+    )
+
+
+def test_what_a_result_is_made_of_comes_before_it() -> None:
+    order = runs.names()
+    assert len({*order}) == len(order)
+    for run in runs.RUNS:
+        assert not run.init_from or order.index(run.init_from) < order.index(run.name)
+    for ensemble in runs.ENSEMBLES:
+        assert all(order.index(member) < order.index(ensemble.name) for member in ensemble.members)
+
+
+def test_five_cnns_differ_in_their_seed_only_and_seven_add_two_stars() -> None:
+    five, seven = runs.ENSEMBLES
+    configs = [to_dict(runs.run_named(name).config()) for name in five.members]
+    assert [config["training"].pop("seed") for config in configs] == [0, 1, 2, 3, 4]
+    assert all(config == configs[0] for config in configs)
+    assert seven.members[:5] == five.members
+    stars = [runs.run_named(name) for name in seven.members[5:]]
+    assert [star.recipe for star in stars] == ["alexnet-2012-star"] * 2
+    assert len({star.init_from for star in stars}) == 2
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
@@ -32,23 +65,150 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         runs.find("alexnet-modern")
 
 
-def test_a_failing_step_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def typed_commands(monkeypatch: pytest.MonkeyPatch, codes: Callable[[list[str]], int]) -> list[list[str]]:
     typed: list[list[str]] = []
 
-    def fail(words: list[str], check: bool) -> subprocess.CompletedProcess[str]:
-        typed.append(words)
-        return subprocess.CompletedProcess(words, 3)
+    def run(words: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        typed.append(words[2:])
+        return subprocess.CompletedProcess(words, codes(words))
 
-    monkeypatch.setattr(record.subprocess, "run", fail)
+    monkeypatch.setattr(record.subprocess, "run", run)
+    return typed
+
+
+def test_a_failing_step_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = typed_commands(monkeypatch, lambda words: 3)
     with pytest.raises(WorkError, match="exit code 3"):
-        record.record(runs.RUNS[0], tmp_path / "data", tmp_path, tmp_path / "results")
+        record.record(PLAIN, tmp_path / "data", tmp_path, tmp_path / "results")
     assert len(typed) == 1
     assert not (tmp_path / "results").exists()
 
 
-def test_the_readme_holds_the_commands_and_no_path_of_a_machine(tmp_path: Path) -> None:
-    (tmp_path / "environment.json").write_text(json.dumps({"commit": "abc"}))
-    text = record.readme(runs.RUNS[0], tmp_path)
-    for words in record.commands(runs.RUNS[0], Path("DATA"), Path()):
+def test_a_star_is_made_after_what_it_begins_with_and_stops_when_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = typed_commands(monkeypatch, lambda words: 75 if words[4] == "alexnet-2012-star" else 0)
+    with pytest.raises(Stopped):
+        record.record(STAR, tmp_path / "data", tmp_path, tmp_path / "results", lambda: 2.5)
+    assert [words[1:3] for words in typed if words[1] == "train"] == [
+        ["train", "alexnet-2012-star-pretrain"],
+        ["train", "alexnet-2012-star"],
+    ]
+    assert typed[-1][-2:] == ["--minutes", "2.5"]
+    assert str(tmp_path / "runs" / STAR.init_from) in typed[-1]
+
+
+@pytest.mark.parametrize("recorded", [PLAIN, STAR, SEVEN], ids=["plain", "star", "seven"])
+def test_the_readme_holds_the_commands_and_no_path_of_a_machine(
+    recorded: runs.Recorded, tmp_path: Path
+) -> None:
+    text = readme(recorded, record.training_commands, record.testing_commands, "abc")
+    for words in record.testing_commands(recorded, Path()):
         assert shlex.join(words) in text
+    if isinstance(recorded, runs.RecordedEnsemble):
+        assert all(f"`{name}`" in text for name in recorded.members)
+        assert "`imagenette-224.tar` and `tiny-imagenet-30.tar`" in text
+    else:
+        for words in record.training_commands(recorded, Path("DATA"), Path()):
+            assert shlex.join(words) in text
     assert str(tmp_path) not in text
+
+
+def trained(work: Path, name: str, seed: int) -> None:
+    """A finished and tested run as its commands leave it, with random answers."""
+    folder, run = work / "runs" / name, runs.run_named(name)
+    folder.mkdir(parents=True)
+    result = {"event": "result", "step": 9, "epoch": 40, "seconds": 600.0}
+    (folder / "metrics.jsonl").write_text(json.dumps(result) + "\n")
+    (folder / "config.json").write_text(json.dumps(to_dict(run.config())))
+    environment = {**dict.fromkeys(record.ENVIRONMENT, ""), "uncommitted_changes": ""}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    entries = []
+    for views in state.VIEWS:
+        rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
+        labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
+        made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
+        predictions.save(made, predictions.path_of(folder, "val", views))
+        errors = int((rows.argmax(1) != labels).sum())
+        entries.append({"views": views, "top1_errors": errors, "runs": [{"run": name}]})
+    (folder / "evaluation.json").write_text(json.dumps(entries))
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[runs.Recorded], Path]:
+    """Records a result whose runs are trained and tested, without running anything."""
+    monkeypatch.setattr(record, "draw_curves_of", lambda runs, picture: picture)
+    monkeypatch.setattr(record, "draw_filters_of", lambda run, picture: picture)
+    typed_commands(monkeypatch, lambda words: 0)
+    work, results = tmp_path / "work", tmp_path / "results"
+
+    def make(recorded: runs.Recorded) -> Path:
+        for seed, run in enumerate(record.members_of(recorded)):
+            if not (work / "runs" / run.name).exists():
+                trained(work, run.name, seed)
+        if isinstance(recorded, runs.RecordedEnsemble):
+            for views in state.VIEWS:
+                entries = [
+                    next(
+                        e
+                        for e in json.loads((work / "runs" / name / "evaluation.json").read_text())
+                        if e["views"] == views
+                    )
+                    for name in recorded.members
+                ]
+                out = work / "ensembles" / f"{recorded.name}-{views}.json"
+                out.parent.mkdir(exist_ok=True)
+                out.write_text(json.dumps({"views": views, "top1_errors": 1, "members": entries}))
+        return record.record(recorded, tmp_path / "data", work, results)
+
+    return make
+
+
+def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert state.why_to_make(PLAIN, results) == "missing"
+    folder = made(PLAIN)
+    assert state.why_to_make(PLAIN, results) == ""
+    wrong = json.loads((folder / "wrong.json").read_text())
+    errors = {e["views"]: e["top1_errors"] for e in json.loads((folder / "evaluation.json").read_text())}
+    assert {views: len(images) for views, images in wrong.items()} == errors
+    config = json.loads((folder / "config.json").read_text())
+    config["optimizer"]["learning_rate"] = 0.02
+    (folder / "config.json").write_text(json.dumps(config))
+    assert state.why_to_make(PLAIN, results) == "stale: optimizer.learning_rate: 0.02 -> 0.01"
+
+
+def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) -> None:
+    results, five = tmp_path / "results", runs.ENSEMBLES[0]
+    for name in five.members:
+        made(runs.run_named(name))
+    made(five)
+    assert state.why_to_make(five, results) == ""
+    member = results / five.members[2] / "evaluation.json"
+    entries = json.loads(member.read_text())
+    entries[1]["top1_errors"] += 1
+    member.write_text(json.dumps(entries))
+    assert "made other errors, with ten views" in state.why_to_make(five, results)
+    member.unlink()
+    assert state.why_to_make(five, results) == f"stale: its member {five.members[2]} is"
+
+
+def test_time_is_expected_by_the_work_there_is(made, tmp_path: Path) -> None:
+    results, nowhere = tmp_path / "results", tmp_path / "nowhere"
+    assert state.expected_minutes(PLAIN, results, nowhere) is None
+    made(PLAIN)  # 40 epochs of the whole set in ten minutes
+    assert state.expected_minutes(runs.run_named(f"{PLAIN.name}-seed-1"), results, nowhere) == pytest.approx(
+        10
+    )
+    pretraining = state.expected_minutes(runs.run_named(STAR.init_from), results, nowhere)
+    assert pretraining == pytest.approx(10 * 15_000 / 9_469, rel=0.05)
+    assert state.expected_minutes(PLAIN, results, tmp_path / "work") == 0
+
+
+def test_runs_with_uncommitted_changes_are_not_kept(made, tmp_path: Path) -> None:
+    trained(tmp_path / "work", PLAIN.name, 0)
+    environment = tmp_path / "work" / "runs" / PLAIN.name / "environment.json"
+    environment.write_text(json.dumps({"uncommitted_changes": "+ a line"}))
+    with pytest.raises(WorkError, match="uncommitted"):
+        made(PLAIN)
+    assert not (tmp_path / "results").exists()

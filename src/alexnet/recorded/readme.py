@@ -1,0 +1,65 @@
+"""The README of one recorded result: what it is, and how to make it again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
+
+_FILES = {
+    "evaluation.json": "the errors, as fractions, with 95 % intervals",
+    "wrong.json": "the validation images whose most probable class was wrong, by number",
+    "metrics.jsonl": "every logged step and event",
+    "config.json": "the whole configuration",
+    "environment.json": "versions, device, commit, digest of the store",
+    "curves.png": "training loss and validation error",
+    "filters.png": "the first layer",
+}
+
+
+def readme(
+    recorded: Recorded,
+    training: Callable[[RecordedRun, Path, Path], list[list[str]]],
+    testing: Callable[[Recorded, Path], list[list[str]]],
+    commit: str,
+) -> str:
+    """What the result is, its commands (given by the two functions) and its files."""
+    here, data = Path(os.curdir), Path("DATA")
+    if isinstance(recorded, RecordedEnsemble):
+        runs = [run_named(name) for name in recorded.members]
+        made_of = "Its members, each recorded beside it:\n\n" + "".join(f"- `{run.name}`\n" for run in runs)
+        commands, files, number = testing(recorded, here), list(_FILES)[:2], "One run each."
+    else:
+        first = [run_named(recorded.init_from)] if recorded.init_from else []
+        runs = [*first, recorded]
+        made_of = f"It begins with the recorded run `{first[0].name}`.\n" if first else ""
+        commands = [*(words for run in runs for words in training(run, data, here)), *testing(recorded, here)]
+        pictures = recorded.config().training.seed == 0
+        files, number = list(_FILES)[: None if pictures else -2], "One run, seed in `config.json`."
+    begun = [run_named(run.init_from) for run in runs if run.init_from]
+    needed = " and ".join(f"`{file}`" for file in dict.fromkeys(run.source.file for run in [*runs, *begun]))
+    lines = "\n".join(map(shlex.join, commands))
+    table = "\n".join(f"| `{name}` | {_FILES[name]} |" for name in files)
+    return f"""# {recorded.name}
+
+{recorded.shows}
+
+{number} Made by
+
+```
+python -m alexnet.recorded {recorded.name} --data DATA
+```
+
+where `DATA` is the folder that holds {needed}; that is
+
+```
+{lines}
+```
+
+{made_of and made_of + chr(10)}| file | what |
+|---|---|
+{table}
+{f"{chr(10)}Commit {commit}.{chr(10)}" if commit else ""}"""

@@ -1,0 +1,97 @@
+"""Which recorded results are missing or stale, and how long it takes to make them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from alexnet.config import RunConfig, from_dict
+from alexnet.models.summary import summarise
+from alexnet.recorded.runs import ALL, RUNS, Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.runs.metrics_log import has_finished, read_metrics
+from alexnet.training.resume import differences
+
+VIEWS = ("centre", "ten")
+"""What every recorded result is tested with."""
+
+
+def why_to_make(recorded: Recorded, results: Path) -> str:
+    """Why the result must be made: "missing", or what has changed since; empty where it is up to date."""
+    folder = results / recorded.name
+    if not (folder / "evaluation.json").is_file():
+        return "missing"
+    if {entry["views"] for entry in _evaluations(folder)} != {*VIEWS}:
+        return "not tested with all views"
+    if isinstance(recorded, RecordedEnsemble):
+        return _why_ensemble(recorded, results)
+    changed = differences(from_dict(RunConfig, _json(folder / "config.json")), recorded.config())
+    if changed:
+        return f"stale: {'; '.join(changed)}"
+    return "" if (folder / "wrong.json").is_file() else "its list of wrong answers is missing"
+
+
+def _why_ensemble(ensemble: RecordedEnsemble, results: Path) -> str:
+    for name in ensemble.members:
+        if why_to_make(run_named(name), results):
+            return f"stale: its member {name} is"
+    counted = {entry["views"]: entry["members"] for entry in _evaluations(results / ensemble.name)}
+    for views in VIEWS:
+        present = {name: _errors(results / name, views) for name in ensemble.members}
+        if counted[views] != present:
+            return f"stale: its members were others, or made other errors, with {views} views"
+    return ""
+
+
+def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | None:
+    """Minutes of training, from what the recorded runs took on their machines; None where nothing tells.
+
+    None of it is left for a run that has been trained under `work`.
+    """
+    if isinstance(recorded, RecordedEnsemble):
+        return 0.0
+    if has_finished(work / "runs" / recorded.name / "metrics.jsonl"):
+        return 0.0
+    per_operation = [
+        seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
+        for run in RUNS
+        if (seconds := _training_seconds(results / run.name))
+    ]
+    if not per_operation:
+        return None
+    epochs = recorded.config().schedule.epochs
+    return median(per_operation) * epochs * _operations_an_epoch(recorded) / 60
+
+
+def to_make(results: Path) -> list[tuple[Recorded, str]]:
+    """What is not up to date, in the order to make it, each with the reason."""
+    return [(recorded, why) for recorded in ALL if (why := why_to_make(recorded, results))]
+
+
+def _operations_an_epoch(run: RecordedRun) -> float:
+    """Multiply-adds of one pass over the training photos."""
+    return summarise(run.config()).multiply_adds * run.source.training_photos
+
+
+def _training_seconds(folder: Path) -> float:
+    path = folder / "metrics.jsonl"
+    return (
+        max((line.get("seconds", 0.0) for line in read_metrics(path)), default=0.0) if path.is_file() else 0.0
+    )
+
+
+def _epochs(folder: Path) -> int:
+    return max(1, read_metrics(folder / "metrics.jsonl")[-1]["epoch"])
+
+
+def _evaluations(folder: Path) -> list[dict[str, Any]]:
+    return _json(folder / "evaluation.json")
+
+
+def _errors(folder: Path, views: str) -> int:
+    return next(entry["top1_errors"] for entry in _evaluations(folder) if entry["views"] == views)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
