@@ -20,7 +20,18 @@ def command(
     The JSON object is the configuration, with `parameters` and `multiply_adds` of its net at 1,000 classes
     and the recipe's own crop.
     """
-    typer.echo(json.dumps(as_json(name), indent=2) if name else "\n\n".join(map(described, recipes.names())))
+    typer.echo(json.dumps(as_json(name), indent=2) if name else overview())
+
+
+def overview() -> str:
+    """All recipes and ensembles, described."""
+    from alexnet.recipes.ensembles import ENSEMBLES
+
+    nets = "\n".join(
+        f"    {name}: {', '.join(f'{member.name} ({member.recipe})' for member in members)}"
+        for name, members in ENSEMBLES.items()
+    )
+    return "\n\n".join([*map(described, recipes.names()), f"Nets of `alexnet ensemble NAME`:\n{nets}"])
 
 
 def as_json(name: str) -> dict[str, object]:
