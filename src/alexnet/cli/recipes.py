@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -35,7 +36,14 @@ def overview() -> str:
 
 
 def as_json(name: str) -> dict[str, object]:
-    """The configuration of a recipe and the size of its net; CommandError names the nearest recipe."""
+    """A recipe's configuration and the size of its net, or an ensemble's members.
+
+    CommandError names the nearest recipe where there is neither.
+    """
+    from alexnet.recipes.ensembles import ENSEMBLES
+
+    if name in ENSEMBLES:
+        return {"name": name, "members": [asdict(member) for member in ENSEMBLES[name]]}
     config = recipes.get(name)
     from alexnet.models.summary import summarise  # needs torch, unlike the list
 

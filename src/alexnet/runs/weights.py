@@ -19,9 +19,15 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
     if path.is_file():
         return path
+    if (path / "ensemble.json").is_file():
+        raise CommandError(f"{path} is an ensemble: name one of its nets, such as {_a_net(path)}")
     if not path.is_dir():
         raise CommandError(f"no run folder or model file at {path}")
     file = path / "checkpoints" / checkpoint / "weights.safetensors"
     if not file.is_file():
         raise CommandError(f"no weights at {file.parent}; train it first")
     return file
+
+
+def _a_net(ensemble: Path) -> Path:
+    return min((file.parent for file in ensemble.glob("*/config.json")), default=ensemble / "seed-0")

@@ -13,8 +13,20 @@ def test_the_list_names_each_recipe_with_source_and_expected_error(capsys) -> No
     assert main(["recipes"]) == 0
     shown = capsys.readouterr().out
     blocks = {block.splitlines()[0]: block for block in shown.strip().split("\n\n")}
+    ensembles = blocks.pop("Nets of `alexnet ensemble NAME`:")
+    assert "7-cnns-star: seed-0 (alexnet-2012), seed-1" in ensembles
     assert list(blocks) == recipes.names()
     assert all("Source:" in block and "Expected:" in block for block in blocks.values())
+
+
+def test_an_ensemble_is_one_json_object_with_its_members(capsys) -> None:
+    assert main(["recipes", "7-cnns-star"]) == 0
+    members = json.loads(capsys.readouterr().out)["members"]
+    assert [member["recipe"] for member in members if not member["pretraining"]] == [
+        *["alexnet-2012"] * 5,
+        *["alexnet-2012-star"] * 2,
+    ]
+    assert [member["init_from"] for member in members[-2:]] == ["", "star-1-pretrain"]
 
 
 def test_one_recipe_is_one_json_object_that_makes_the_same_configuration(capsys) -> None:
