@@ -19,17 +19,18 @@ def test_the_whole_chain(
     out = tmp_path / "quick start"  # a path with a space, as people have them
     assert main(["quickstart", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    ensemble = json.loads((out / "ensemble.json").read_text())
+    (ensemble,) = json.loads((out / "nets" / "evaluation.json").read_text())
     assert ensemble["images"] == 500
-    assert len(ensemble["members"]) == 2
+    assert [run["seed"] for run in ensemble["runs"]] == [0, 1]
     assert ensemble["views"] == "ten"
-    for name in ("curves.png", "predictions.png", "store/header.json", "run-1/evaluation.json"):
+    for name in ("curves.png", "predictions.png", "store/header.json", "nets/seed-1/evaluation.json"):
         assert (out / name).is_file(), name
     assert "paper, table 2" in said
     assert "What to type next" in said
-    (out / "ensemble.json").unlink()
+    (out / "nets" / "evaluation.json").unlink()
     assert main(["quickstart", "--out", str(out)]) == 0  # what is done is not done again
-    assert json.loads((out / "ensemble.json").read_text()) == ensemble
+    assert capsys.readouterr().out.count("done before") == 2
+    assert json.loads((out / "nets" / "evaluation.json").read_text()) == [ensemble]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(

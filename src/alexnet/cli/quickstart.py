@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-SIDE, CROP, EPOCHS, SEEDS = 72, 64, 8, (0, 1)
+SIDE, CROP, EPOCHS, NETS = 72, 64, 8, 2
 PHOTOS, LAST_MADE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
 
 
@@ -37,37 +37,29 @@ def command(
         code = main(words)
         if code:
             raise typer.Exit(code)
-    runs = [out / f"run-{seed}" for seed in SEEDS]
-    curves = draw_curves_of(runs, out / "curves.png")
-    answers = draw_answers_of(runs[0], out / "store", out / "predictions.png")
+    runs = _runs(out)
+    curves = draw_curves_of(list(map(Path, runs)), out / "curves.png")
+    answers = draw_answers_of(Path(runs[0]), out / "store", out / "predictions.png")
     sys.stdout.write(f"\nPictures: {curves}, {answers}\n{_next(out)}")
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """What it does and the command line of each step, in order; a person could type them."""
-    photos, store, ensemble, *runs = (
-        str(out / name) for name in (PHOTOS, "store", "ensemble.json", *(f"run-{seed}" for seed in SEEDS))
-    )
+    photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
     small = f"data.side={SIDE} data.crop={CROP} schedule.epochs={EPOCHS}".split()
-    trains = [
-        (
-            f"Train AlexNet at a small size, seed {seed}",
-            [
-                *("train", "alexnet-modern", "--store", store, "--run", run, *small, f"training.seed={seed}"),
-                *(("--resume",) if Path(run).exists() else ()),
-            ],
-        )
-        for seed, run in zip(SEEDS, runs, strict=True)
-    ]
-    test = ["evaluate", *runs, "--store", store, "--views", "ten", "--out", ensemble]
+    two = ["ensemble", "alexnet-modern", "--nets", str(NETS), "--store", store, "--out", nets, *small]
     return [
         ("Make up 2,000 + 500 photos in the layout of ILSVRC-2012", ["synthesize", photos]),
         ("Look at what is there, as one would with ImageNet", ["inspect", photos]),
         ("Decode, resize, store", ["prepare", photos, store, "--side", str(SIDE)]),
-        *trains,
-        ("Test as the paper did: ten crops, then the two nets averaged", test),
-        ("The errors beside the published ones", ["compare", *runs, ensemble]),
+        ("Train two AlexNets at a small size that differ in their seed", two),
+        ("Test as the paper did: ten crops, then the two averaged", ["evaluate", nets, "--store", store]),
+        ("The errors beside the published ones", ["compare", *_runs(out), nets]),
     ]
+
+
+def _runs(out: Path) -> list[str]:
+    return [str(out / "nets" / f"seed-{seed}") for seed in range(NETS)]
 
 
 def _next(out: Path) -> str:
@@ -91,6 +83,6 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
 
   a closer look at what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
-    alexnet classify more-photos/val --model {out}/run-0
+    alexnet classify more-photos/val --model {out}/nets/seed-0
     pip install tensorboard && tensorboard --logdir {out}
 {activate}"""
