@@ -2,8 +2,8 @@
 
 The filter of `prepare` is Pillow's antialiased bicubic, rows before columns, computed by torch, several times
 faster; the two are compared in the tests. Nets of other programs were trained on photos resized with other
-filters, and `FILTERS` names those too. A photo that has the wanted size already is not touched, and one so narrow that
-it would grow beyond all memory is an UnreadableImage.
+filters, and `FILTERS` names those too. A photo that has the wanted size already is not touched, and one so
+narrow that it would grow beyond all memory is an UnreadableImage.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILTERS = {
     "bilinear, antialiased": ("bilinear", True),
     "bilinear": ("bilinear", False),
 }
-"""By the name that stores and model files carry: torch's name, and whether it is widened to shrink a photo."""
+"""By the name that stores and model files carry: torch's name, and whether it widens to shrink a photo."""
 
 
 def resized_size(height: int, width: int, side: int) -> tuple[int, int]:

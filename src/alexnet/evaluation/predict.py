@@ -81,7 +81,7 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
 
 
 def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
-    """DataError where the net was trained on images of other size or form; a warning where of another filter."""
+    """DataError where the net was trained on images of another size or form; a warning for another filter."""
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
     found = {"side": str(store.side), "resize": store.header.resize}
     wanted = {"side": str(preprocessing.side), "resize": preprocessing.resized["resize"]}

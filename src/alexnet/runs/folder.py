@@ -76,6 +76,15 @@ class RunFolder:
         except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
 
+    def environment(self) -> dict[str, Any]:
+        """What `write_environment` was given, or nothing; DataError where the file is broken."""
+        if not self.environment_file.is_file():
+            return {}
+        try:
+            return json.loads(self.environment_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{self.environment_file} is not JSON ({error}): restore it") from error
+
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration, whole or not at all."""
         write_json(self.config_file, to_dict(config))

@@ -332,7 +332,7 @@ def test_the_list_of_data_sets_is_sound() -> None:
     for data_set in DATA_SETS.values():
         assert len(data_set.files) == 1 or not data_set.unpacks_to
         for file in data_set.files:
-            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            assert re.fullmatch(r"[0-9a-f]{64}", file.digest)
             assert file.places
             assert all(re.fullmatch(r"https?://.+/", place) for place in file.places)
 
