@@ -37,12 +37,20 @@ class RunFolder:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        """The run at `path`; CommandError where there is none."""
+    def open(cls, path: Path, or_file: bool = False) -> RunFolder:
+        """The run at `path`; CommandError where there is none.
+
+        With `or_file` an exported file may stand for a run: it has weights, but none of a folder's places.
+        """
         run = cls(path)
-        if not run.config_file.is_file():
+        if not run.config_file.is_file() and not (or_file and run.is_exported):
             raise CommandError(f"no run at {path}: it has no config.json; train one there first")
         return run
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it is one file, as `alexnet export` writes it, instead of a folder."""
+        return self.path.is_file()
 
     @property
     def config_file(self) -> Path:
