@@ -115,7 +115,7 @@ def _messages() -> dict[str, Any]:
             label, kind, key, number = field.split()
             _add_field(message, label, kind, key, int(number))
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # pyright: ignore[reportArgumentType]
+    pool.AddSerializedFile(file.SerializeToString())
     find = pool.FindMessageTypeByName
     return {name: message_factory.GetMessageClass(find(f"caffe.{name}")) for name in _SCHEMA}
 
@@ -128,5 +128,5 @@ def _add_field(message: Any, label: str, kind: str, name: str, number: int) -> N
         number=number,
         label=getattr(types, f"LABEL_{label.upper()}"),
         type=getattr(types, f"TYPE_{kind.upper()}") if scalar else types.TYPE_MESSAGE,
-        type_name="" if scalar else f".caffe.{kind}",
+        type_name=None if scalar else f".caffe.{kind}",
     )

@@ -40,6 +40,14 @@ def write_run(run: Path, net: Loaded, source: Path, form: str, command: Sequence
             write = partial(model_file.write, net=net)
             checkpoint.write(folder.checkpoints, 0, write, {}, dict(_POSITION), best=True)
     except WorkError as error:
-        reason = getattr(error.__cause__, "strerror", None) or error
-        raise WorkError(f"cannot write {run} ({reason}): free some space, or choose another place") from error
+        raise WorkError(
+            f"cannot write {run} ({_reason(error)}): free some space, or choose another place"
+        ) from error
     return RunFolder(run)
+
+
+def _reason(error: BaseException) -> object:
+    """What was first said; the places named since then are those of a folder that nobody has heard of."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "strerror", None) or error

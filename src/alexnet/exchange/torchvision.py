@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -45,7 +46,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CommandError(f"no file at {path}")
     try:
-        state: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it remarks on pickles that it then refuses
+            state: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"refused: it holds more than tensors, and opening it could run code; {WANTED}"
