@@ -118,7 +118,10 @@ def load_metadata(path: Path) -> dict[str, Any]:
 def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) -> None:
     try:
         with replacing(path) as unfinished:
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
             save_file(tensors, unfinished, texts)
+            unfinished.chmod(mode)  # it leaves files that nobody else may read
     except SafetensorError as error:  # so it reports a full disk
         raise CannotWrite(
             f"cannot write {path} ({error}): free some space, or choose another place"

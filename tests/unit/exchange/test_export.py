@@ -82,6 +82,12 @@ def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
     assert TERMS["data_terms"] in shown.err
 
 
+def test_others_may_read_it_as_any_new_file(make_run, tmp_path, capsys) -> None:
+    (tmp_path / "new").touch()
+    assert export(capsys, make_run().path, tmp_path / "net.safetensors")[0] == 0
+    assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
 def test_errors_of_other_weights_do_not_travel(make_run, store, tmp_path, capsys) -> None:
     run = make_run()
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
