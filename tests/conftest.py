@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from local_server import Server
 
 _REAL_IMAGES = Path(__file__).parents[2] / "shared" / "data"
 
@@ -18,3 +23,16 @@ def shared_data() -> Path:
     if not _REAL_IMAGES.is_dir():
         pytest.skip("the real images (../shared/data) are not here")
     return _REAL_IMAGES
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A web server on this machine, asked again at once where it fails."""
+    from local_server import Server
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("alexnet.data.download._WAITS_SECONDS", (0, 0, 0))
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()

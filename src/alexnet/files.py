@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,12 +34,32 @@ def replacing(path: Path) -> Generator[Path]:
             os.fsync(written.fileno())
         unfinished.replace(path)
     except OSError as error:
-        reason = error.strerror or error
-        raise CannotWrite(
-            f"cannot write {path} ({reason}): free some space, or choose another place"
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing(folder: Path) -> Generator[Path]:
+    """A temporary path beside `folder`: the folder made there takes that name at the end.
+
+    `folder` must not exist, or be empty. CannotWrite where the disk refuses; then nothing is left.
+    """
+    unfinished = unfinished_path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        unfinished.rename(folder)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"cannot write {path} ({error.strerror or error}): free some space, or choose another place"
+    )
 
 
 def unfinished_path(path: Path) -> Path:

@@ -158,3 +158,9 @@ COLOR_DEVIATIONS = (121.780, 37.094, 19.721)
 """Square roots of the RGB covariance's eigenvalues on 0..255 (cuda-convnet2, make-data/input_meta)."""
 CHANNEL_MEANS = (127.3, 119.7, 104.9)
 """R, G, B on 0..255 (cuda-convnet2, make-data/input_meta)."""
+
+TORCHVISION_CHANNEL_MEANS = (0.485, 0.456, 0.406)
+TORCHVISION_CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
+"""R, G, B on 0..1, of what torchvision's AlexNet sees (torchvision, transforms/_presets.py)."""
+CAFFE_CHANNEL_MEANS = (104.00698793, 116.66876762, 122.67891434)
+"""B, G, R on 0..255: ilsvrc_2012_mean.npy, averaged over its pixels (BVLC/caffe, python/caffe/imagenet)."""

@@ -16,7 +16,7 @@ LEVELS = (
     {"layers", "optim", "data", "runs", "recipes"},
     {"models"},
     {"training", "evaluation"},
-    {"figures", "report", "benchmarks"},
+    {"figures", "report", "benchmarks", "exchange"},
     {"recorded"},
     {"cli"},
 )

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.files import CannotWrite, is_left_over, only_we, replacing, unfinished_path, write_json
+from alexnet.files import (
+    CannotWrite,
+    appearing,
+    is_left_over,
+    only_we,
+    replacing,
+    unfinished_path,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> None:
@@ -46,3 +54,19 @@ def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
     with only_we(tmp_path):
         assert f"CommandError: another process is at work on {tmp_path}" in ask().stderr
     assert ask().returncode == 0
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with appearing(tmp_path / "new" / "run") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "file").write_text("whole")
+        assert not (tmp_path / "new" / "run").exists()
+    assert (tmp_path / "new" / "run" / "file").read_text() == "whole"
+    with pytest.raises(KeyError), appearing(tmp_path / "new" / "other") as unfinished:
+        unfinished.mkdir()
+        (unfinished / "file").write_text("half")
+        raise KeyError
+    with pytest.raises(CannotWrite, match="run"), appearing(tmp_path / "new" / "run") as unfinished:
+        unfinished.mkdir()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["run"]
+    assert (tmp_path / "new" / "run" / "file").read_text() == "whole"

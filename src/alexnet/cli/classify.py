@@ -24,6 +24,9 @@ def command(
     views: Annotated[str, typer.Option(metavar="centre|ten", help="What the net sees of a photo.")] = "ten",
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    terms: Annotated[
+        bool, typer.Option("--terms", help="Say first whose weights these are, on standard error.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """Name what is in photos, with probabilities.
@@ -33,11 +36,14 @@ def command(
     """
     from alexnet.cli.device import choose_device
     from alexnet.cli.progress import progress_bar
+    from alexnet.cli.terms import terms_text
     from alexnet.errors import DataError
     from alexnet.evaluation.classifier import load
 
     names = list(photo_names(images))
     classifier = load(model, choose_device(device))
+    if terms:
+        sys.stderr.write(terms_text(classifier.terms, classifier.provenance))
     results: list[dict[str, Any]] = []
     with progress_bar("classifying", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
         for start in range(0, len(names), PHOTOS_AT_ONCE):

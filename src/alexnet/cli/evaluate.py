@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def command(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Several, or an ensemble's folder, are averaged too."),
+        typer.Argument(
+            metavar="RUN|FILE...",
+            help="Several, or an ensemble's folder, are averaged too; FILE is exported.",
+        ),
     ],
     store: Annotated[Path, typer.Option(help="Where the images are.")],
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "val",
@@ -44,7 +47,7 @@ def command(
 
     Probabilities are averaged over the views, and over the runs where there are several; they are kept in
     RUN/predictions and used again while they are fresh. Each run's errors go into RUN/evaluation.json, those
-    of an ensemble's folder into its own.
+    of an ensemble's folder into its own. Nothing is kept of exported files.
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
@@ -105,7 +108,7 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     from alexnet.runs.ensemble_folder import is_ensemble, members_of
     from alexnet.runs.folder import RunFolder
 
-    opened, folders = Store.open(test.store), [RunFolder.open(run) for run in members_of(runs)]
+    opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
     tested.same_question(folders, opened, test.checkpoint)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -18,7 +19,7 @@ from alexnet.machine import keep_freed_memory
 VERBS = {
     "quickstart": "The whole chain on made-up photos, in about two minutes.",
     "recipes": "List the recipes, or print one of them as JSON.",
-    "fetch": "Get a public data set, checked and resumable.",
+    "fetch": "Get a public data set or published weights, checked and resumable.",
     "synthesize": "Make up photos in ILSVRC's layout or in class folders.",
     "inspect": "Count a source's classes and images; list every odd or unreadable file.",
     "prepare": "Turn a source of photos into a store.",
@@ -27,6 +28,8 @@ VERBS = {
     "evaluate": "Test one run, or several as an ensemble.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
+    "export": "One file of a net that says all of itself: .safetensors or .onnx.",
+    "import": "A run folder of weights that torchvision or Caffe trained.",
     "benchmark": "Rates beside the peers' and the machine's limit.",
 }
 """Each verb and its line in `--help`; the command is the function `command` of `alexnet.cli.<verb>`."""
@@ -90,7 +93,9 @@ def _application(chosen: str) -> typer.Typer:
     )
     application.callback()(_global_options)
     for verb, line in VERBS.items():
-        command = importlib.import_module(f"alexnet.cli.{verb}").command if verb == chosen else _not_chosen
+        # A verb that is a word of Python too has `_` behind its file's name.
+        file = verb + "_" * keyword.iskeyword(verb)
+        command = importlib.import_module(f"alexnet.cli.{file}").command if verb == chosen else _not_chosen
         application.command(verb, short_help=line)(command)
     return application
 

@@ -136,7 +136,8 @@ def _begin(
         )
     _introduce(config, store, describe_device(device))
     begun = RunFolder.create(run, config)
-    found = environment.describe(describe_device(device), store.digest, sys.argv, distributed.world_size())
+    facts = describe_device(device), store.digest, sys.argv, distributed.world_size()
+    found = environment.describe(*facts, store=store.path.resolve().name)
     begun.write_environment(found)
     return config
 

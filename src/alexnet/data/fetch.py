@@ -1,4 +1,4 @@
-"""Public data sets: which files each consists of, and how they get into a folder, checked and unpacked."""
+"""Public data sets: which files each consists of, and how files get into a folder, checked and unpacked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import shutil
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from alexnet.errors import CommandError, DataError, WorkError
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file of a public data set."""
+    """One file that somebody publishes."""
 
     name: str
     size_bytes: int
-    sha256: str
-    """Of the file; of a `.gz` file's contents, so that a copy that was compressed anew is as good."""
+    digest: str
+    """SHA-256 of the file, or SHA-1 (40 digits) where its publisher gives no other; of a `.gz` file's
+    contents, so that a copy that was compressed anew is as good."""
     places: tuple[str, ...]
     """URLs of the folders that hold it, in the order to try them."""
 
@@ -126,16 +128,25 @@ def fetch(name: str, folder: Path, location: str | None = None, progress: Progre
     photos = folder / data_set.unpacks_to / data_set.inner.removesuffix(".tar.gz")
     if data_set.unpacks_to and photos.exists():
         return photos
+    # Photos unpack to about their archive's size; of an archive in an archive, both stay for a while.
+    copies = 1 + bool(data_set.unpacks_to) + bool(data_set.inner)
+    fetch_files(data_set.files, folder, location, progress or (lambda done_bytes: None), copies)
+    if data_set.unpacks_to:
+        unpack(folder / data_set.files[0].name, data_set.unpacks_to, data_set.inner)
+    return photos
+
+
+def fetch_files(
+    files: Sequence[RemoteFile], folder: Path, location: str | None, progress: Progress, copies: int = 1
+) -> None:
+    """Puts `files` into `folder`, where there must be room for `copies` of them; else it is like `fetch`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{folder} cannot be made ({error.strerror}): name another folder") from error
-    _make_sure_of_room(data_set, folder)
-    for file in data_set.files:
-        _get(file, folder, location, progress or (lambda done_bytes: None))
-    if data_set.unpacks_to:
-        unpack(folder / data_set.files[0].name, data_set.unpacks_to, data_set.inner)
-    return photos
+    _make_sure_of_room(files, folder, copies)
+    for file in files:
+        _get(file, folder, location, progress)
 
 
 def _data_set(name: str) -> DataSet:
@@ -144,16 +155,11 @@ def _data_set(name: str) -> DataSet:
     return DATA_SETS[name]
 
 
-def _make_sure_of_room(data_set: DataSet, folder: Path) -> None:
-    """Photos unpack to about their archive's size; of an archive in an archive, both stay for a while."""
-    size = sum(file.size_bytes for file in data_set.files)
+def _make_sure_of_room(files: Sequence[RemoteFile], folder: Path, copies: int) -> None:
+    size = sum(file.size_bytes for file in files)
     there = sum(
-        path.stat().st_size
-        for file in data_set.files
-        for path in folder.glob(f"{file.name}*")
-        if path.is_file()
+        path.stat().st_size for file in files for path in folder.glob(f"{file.name}*") if path.is_file()
     )
-    copies = 1 + bool(data_set.unpacks_to) + bool(data_set.inner)
     free, wanted = shutil.disk_usage(folder).free, size * copies - there
     if free < wanted:
         found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
@@ -187,6 +193,7 @@ def _is_right(file: RemoteFile, path: Path) -> bool:
     opener = gzip.open if file.name.endswith(".gz") else open
     try:
         with opener(path, "rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
+            kind = "sha1" if len(file.digest) == 40 else "sha256"
+            return hashlib.file_digest(data, kind).hexdigest() == file.digest
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return False

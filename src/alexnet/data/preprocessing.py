@@ -39,7 +39,7 @@ class Preprocessing:
     eigenvectors: Tensor
     """(3, 3), a row each."""
     resized: Mapping[str, str]
-    """How the store's images were resized; only compared."""
+    """How the net's training photos became squares: `shape`, `resize` and `resampling`, as in `Header`."""
     channels: Literal["RGB", "BGR"] = "RGB"
     """Order of the channels that the net wants."""
     _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
@@ -79,6 +79,16 @@ class Preprocessing:
     def crop(self) -> int:
         """Side of the square the net sees, in pixels."""
         return self.data.crop
+
+    @property
+    def divisor(self) -> Tensor:
+        """(3,) what grey levels less the mean are divided by: the deviations, or ones."""
+        return self.std if self.data.normalization == "mean-and-std" else torch.ones(3)
+
+    def central_mean(self) -> Tensor:
+        """(3, crop, crop) what is subtracted from the central view, in the net's channel order."""
+        middle = centre(self.side, self.crop)[None]
+        return self._mean_at(middle, torch.device("cpu"))[0, 0].permute(2, 0, 1)
 
     def train_input(self, images: Tensor, randomness: ImageRandomness, color_noise: bool = True) -> Tensor:
         """(N, 3, crop, crop) float32 on the device of uint8 `images` (N, S, S, 3), augmented.
@@ -182,14 +192,13 @@ class Preprocessing:
         shape, device = tuple(squares.shape), squares.device
         on_cpu = device.type == "cpu"
         inputs = self._buffers.take(shape, torch.float32) if on_cpu else torch.empty(shape, device=device)
-        std = self.std if self.data.normalization == "mean-and-std" else torch.ones(3)
         scaled = divisor != 1 or self.data.normalization == "mean-and-std"
         normalize(
             inputs,
             squares,
             means,
             None if shifts is None else torch.from_numpy(shifts[:, None]).to(device),
-            (std * divisor)[None, None].to(device) if scaled else None,
+            (self.divisor * divisor)[None, None].to(device) if scaled else None,
             None if jitter is None else torch.from_numpy(jitter[:, None]).to(device),
         )
         return inputs

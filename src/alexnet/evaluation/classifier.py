@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,16 @@ class Classifier:
     def preprocessing(self) -> Preprocessing:
         """From stored squares to the net's input."""
         return self._loaded.preprocessing
+
+    @property
+    def terms(self) -> dict[str, str]:
+        """Licences of code and weights, and the terms of the data: what may be done with it."""
+        return self._loaded.terms
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Which run it was and what errors it has; empty where it is not from an exported file."""
+        return self._loaded.provenance
 
     def classify(
         self, images: Photo | Sequence[Photo], views: str = "ten", top: int = 5

@@ -31,9 +31,9 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, 3): resized as `prepare` did for the net; a square of that side is left as it is."""
-    resize = warp if preprocessing.resized.get("resize") == "warp" else to_square
-    return resize(pixels, preprocessing.side)
+    """(side, side, 3): resized as the net's training photos were; a square of that side is left as it is."""
+    resize = warp if preprocessing.resized["resize"] == "warp" else to_square
+    return resize(pixels, preprocessing.side, preprocessing.resized["resampling"])
 
 
 def pixels_of(photo: Photo) -> Pixels:

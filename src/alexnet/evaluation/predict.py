@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,7 @@ def predict(
     another value changes rounding only, by less than 1e-5. `progress` is called with numbers of images.
 
     DataError where the store's classes are not the net's or its images were resized otherwise; WorkError
-    where an image was not scored, or twice.
+    where an image was not scored, or twice. A store resized with another filter is a logged warning.
     """
     part = store.split(split)
     columns = _columns(net, store)
@@ -80,15 +81,22 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
 
 
 def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
-    """DataError where the net was trained on images resized otherwise."""
-    found = {"side": str(store.side), **store.header.resized}
-    del found["shape"]  # the centre of a whole photo is the square that would have been stored
-    wanted = {"side": str(preprocessing.side), **preprocessing.resized}
-    apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted.get(name)]
+    """DataError where the net was trained on images of another size or form; a warning for another filter."""
+    # The shape does not matter: the centre of a whole photo is the square that would have been stored.
+    found = {"side": str(store.side), "resize": store.header.resize}
+    wanted = {"side": str(preprocessing.side), "resize": preprocessing.resized["resize"]}
+    apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
             f"{store.path} was prepared otherwise than the net's training images ({'; '.join(apart)}): "
             f"prepare a store with --side {preprocessing.side} --resize {wanted['resize']}"
+        )
+    filters = store.header.resampling, preprocessing.resized["resampling"]
+    if filters[0] != filters[1] and distributed.is_main():
+        logging.getLogger(__name__).warning(
+            "warning: %s was resized with a filter (%s) other than the net's training images (%s): "
+            "errors may be a little higher",
+            *(store.path, *filters),
         )
 
 

@@ -38,9 +38,11 @@ def predictions_of(
 ) -> Predictions:
     """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
 
-    `checkpoint` is `last` or `best`.
+    `checkpoint` is `last` or `best`. Of an exported file nothing is saved.
     """
     weights = find_weights(run.path, checkpoint)
+    if run.is_exported:
+        return predict(model_file.load(weights, device), store, split, views, squares_at_once, progress)
     path = predictions.path_of(run.path, split, views, checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
@@ -88,8 +90,10 @@ def entry(
 def record(folder: Path, evaluation: dict[str, Any]) -> None:
     """Puts an entry into the folder's `evaluation.json`, in place of one on the same data and views.
 
-    Another checkpoint, or another way to average, has an entry of its own.
+    Another checkpoint, or another way to average, has an entry of its own. An exported file has no place.
     """
+    if folder.is_file():
+        return
     path = folder / "evaluation.json"
     kept = [old for old in _read(path) if _place(old) != _place(evaluation)]
     write_json(path, [*kept, evaluation])
@@ -105,6 +109,8 @@ def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
+    if run.is_exported:
+        return _describe_exported(run)
     config = run.config()
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     return {
@@ -114,6 +120,19 @@ def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
         "epochs": log[-1]["epoch"] if log else config.schedule.epochs,
         "seed": config.training.seed,
         "checkpoint": find_weights(run.path, checkpoint).parent.name,
+    }
+
+
+def _describe_exported(run: RunFolder) -> dict[str, Any]:
+    """The same, from what travels in the file; a checkpoint's own file says less."""
+    texts = model_file.load_metadata(run.path)
+    config, known = texts["config"], texts.get("provenance", {})
+    return {
+        "run": run.path.name,
+        "recipe": config["recipe"],
+        "epochs": known.get("epochs", config["schedule"]["epochs"]),
+        "seed": known.get("seed", config["training"]["seed"]),
+        "checkpoint": known.get("checkpoint", "last"),
     }
 
 

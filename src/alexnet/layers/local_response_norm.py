@@ -67,7 +67,8 @@ def _closed_form(maps: torch.Tensor, window: Window) -> torch.Tensor:
     values = maps.float() if maps.dtype != torch.float64 else maps
     squares = values * values
     if window.within_map:
-        sums = functional.avg_pool2d(squares, window.size, 1, window.size // 2, divisor_override=1)
+        # Not by `divisor_override`, which torch's exporter to ONNX passes over.
+        sums = window.size**2 * functional.avg_pool2d(squares, window.size, 1, window.size // 2)
     else:
         grouped = squares.unflatten(1, (window.groups, -1))
         margins = (0, 0, 0, 0, window.before, window.after)

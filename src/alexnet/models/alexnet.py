@@ -202,7 +202,7 @@ class AlexNet(nn.Module):
     def _checked(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
         wanted = (3, self.crop, self.crop)
-        if images.shape == wanted:
+        if images.ndim == 3 and images.shape == wanted:
             raise CommandError(f"one image {wanted} without a batch dimension: pass images[None]")
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise CommandError(

@@ -1,13 +1,14 @@
-"""Weights of other programs' AlexNets under our names."""
+"""Weights of other programs' AlexNets under our names, and in the order of channels that is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
 
 from alexnet.errors import DataError
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.alexnet_variants import VARIANTS
 
 _TORCHVISION = {
     "features.0": "conv1",
@@ -21,12 +22,12 @@ _TORCHVISION = {
 }
 
 
-def from_torchvision(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """torchvision's AlexNet state_dict as ours; DataError where a name is not one of torchvision's.
 
     Maps come before rows and columns in fc6's inputs in both, so no weight has to move.
     """
-    renamed: dict[str, torch.Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
         if layer not in _TORCHVISION:
@@ -35,14 +36,49 @@ def from_torchvision(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tenso
     return renamed
 
 
-def load_torchvision_state_dict(model: AlexNet, state: Mapping[str, torch.Tensor]) -> None:
-    """Fills a `one-weird-trick` net with torchvision's weights; DataError names what does not fit."""
-    weights = from_torchvision(state)
-    for name, wanted in model.state_dict().items():
-        found = tuple(weights[name].shape) if name in weights else "missing"
-        if found != tuple(wanted.shape):
-            raise DataError(
-                f"{name} is {found} in these weights, {tuple(wanted.shape)} in this net: "
-                "build AlexNet('one-weird-trick') with as many classes"
-            )
-    model.load_state_dict(weights)
+def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    """The weights and biases of a Caffe net, by its layers' names, as ours; other layers are left out.
+
+    Files of before 2014 give all blobs four dimensions, the first of them 1: those are taken away. Rows,
+    columns and maps are in our order. DataError where a layer is missing or has no bias.
+    """
+    ours: dict[str, Tensor] = {}
+    for layer in VARIANTS["caffe"].layers:
+        if len(blobs.get(layer, ())) != 2:
+            raise DataError(f"it has no layer {layer} with weights and biases; it has {_known(blobs)}")
+        for kind, tensor in zip(("weight", "bias"), blobs[layer], strict=True):
+            ours[f"{layer}.{kind}"] = tensor.reshape(_without_leading_ones(tensor.shape))
+    return ours
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Puts `weights` into all of `model` as float32; DataError names the first that does not fit."""
+    own = model.state_dict()
+    for name in [*own, *weights]:
+        found, wanted = _shape(weights, name), _shape(own, name)
+        if found != wanted:
+            raise DataError(f"{name} is {found} in these weights, {wanted} in this net")
+        if not weights[name].isfinite().all():
+            raise DataError(f"{name} holds values that are not finite numbers")
+    model.to_empty(device="cpu").load_state_dict({name: weight.float() for name, weight in weights.items()})
+
+
+def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
+    """The weights of a net that reads `channels` (`RGB` or `BGR`) as one that reads RGB has them."""
+    turned = {"conv1.weight": weights["conv1.weight"].flip(1)} if channels == "BGR" else {}
+    return {**weights, **turned}
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
+    return "x".join(map(str, tensors[name].shape)) if name in tensors else "missing"
+
+
+def _without_leading_ones(shape: torch.Size) -> list[int]:
+    sizes = list(shape)
+    while len(sizes) > 1 and sizes[0] == 1:
+        del sizes[0]
+    return sizes
+
+
+def _known(blobs: Mapping[str, tuple[Tensor, ...]]) -> str:
+    return ", ".join(name for name in blobs if blobs[name]) or "none"

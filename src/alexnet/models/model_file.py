@@ -1,7 +1,8 @@
 """One trained net as one safetensors file: weights, preprocessing, classes, configuration, terms.
 
 Tensors are named `model.<parameter>` and `preprocessing.<tensor>`; the metadata are JSON texts:
-`format_version`, `config`, `classes` (`[{wnid, name}]`), `preprocessing`, `terms`.
+`format_version`, `config`, `classes` (`[{wnid, name}]`), `preprocessing`, `terms`, and `provenance` (which
+run it was and what errors it has; only in files that `alexnet export` wrote).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,22 @@ class Loaded:
     classes: list[Class]
     preprocessing: Preprocessing
     terms: dict[str, str]
+    """`code_licence`, `weights_licence`, `data_terms`: what may be done with it."""
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
+    """As `alexnet.runs.provenance` describes a run; empty where the file is a checkpoint."""
+
+
+def metadata(net: Loaded) -> dict[str, str]:
+    """All that travels with the weights but tensors, as JSON texts by their names in the file."""
+    values = {
+        "format_version": FORMAT_VERSION,
+        "config": to_dict(net.config),
+        "classes": [{"wnid": each.wnid, "name": each.name} for each in net.classes],
+        "preprocessing": net.preprocessing.state()[0],
+        "terms": net.terms,
+        "provenance": net.provenance,
+    }
+    return {key: json.dumps(value) for key, value in values.items()}
 
 
 def save(
@@ -57,18 +74,15 @@ def save(
 
     `classes` are in label order. What was at `path` stays whole until the new file is.
     """
-    settings, tensors = preprocessing.state()
-    metadata = {
-        "format_version": FORMAT_VERSION,
-        "config": to_dict(config),
-        "classes": [{"wnid": each.wnid, "name": each.name} for each in classes],
-        "preprocessing": settings,
-        "terms": dict(terms),
-    }
-    named = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    named |= {f"preprocessing.{name}": tensor for name, tensor in tensors.items()}
+    write(path, Loaded(model, config, list(classes), preprocessing, dict(terms)))
+
+
+def write(path: Path, net: Loaded) -> None:
+    """`save`, of what `load` gave or what has been put together like it."""
+    named = {f"model.{name}": tensor for name, tensor in net.model.state_dict().items()}
+    named |= {f"preprocessing.{name}": tensor for name, tensor in net.preprocessing.state()[1].items()}
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-    _write(path, whole, {key: json.dumps(value) for key, value in metadata.items()})
+    _write(path, whole, metadata(net))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
@@ -77,28 +91,37 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     CommandError where there is no such file; DataError where it is no model file, of a newer version, or does
     not fit the net its configuration names.
     """
-    metadata, tensors = _read(path)
-    config = from_dict(RunConfig, metadata["config"])
-    classes = [Class(**each) for each in metadata["classes"]]
+    texts, tensors = _read(path)
+    config = from_dict(RunConfig, texts["config"])
+    classes = [Class(**each) for each in texts["classes"]]
     with torch.device("meta"):  # no time spent on first weights
         model = build(config.model, len(classes), config.data.crop)
     weights = _under("model.", tensors)
     _check(path, model, weights)
     model.to_empty(device=device).load_state_dict(weights)
-    preprocessing = Preprocessing.from_state(metadata["preprocessing"], _under("preprocessing.", tensors))
-    return Loaded(model.eval(), config, classes, preprocessing, metadata["terms"])
+    preprocessing = Preprocessing.from_state(texts["preprocessing"], _under("preprocessing.", tensors))
+    travelled = texts["terms"], texts.get("provenance", {})
+    return Loaded(model.eval(), config, classes, preprocessing, *travelled)
 
 
 def classes_of(path: Path) -> list[Class]:
     """The classes of the net in a file, in label order, without reading its weights; errors as `load`."""
+    return [Class(**each) for each in load_metadata(path)["classes"]]
+
+
+def load_metadata(path: Path) -> dict[str, Any]:
+    """What `metadata` wrote, as values; the weights are not read. Errors as for `load`."""
     with _opened(path) as opened:
-        return [Class(**each) for each in _metadata(path, opened.metadata() or {})["classes"]]
+        return _values(path, opened.metadata() or {})
 
 
-def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) -> None:
     try:
         with replacing(path) as unfinished:
-            save_file(tensors, unfinished, metadata)
+            unfinished.touch()
+            mode = unfinished.stat().st_mode
+            save_file(tensors, unfinished, texts)
+            unfinished.chmod(mode)  # it leaves files that nobody else may read
     except SafetensorError as error:  # so it reports a full disk
         raise CannotWrite(
             f"cannot write {path} ({error}): free some space, or choose another place"
@@ -107,8 +130,8 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     with _opened(path) as opened:
-        metadata = _metadata(path, opened.metadata() or {})
-        return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        values = _values(path, opened.metadata() or {})
+        return values, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
 @contextmanager
@@ -129,7 +152,7 @@ def _opened(path: Path) -> Generator[Any]:
         raise DataError(f"{path} is not a whole safetensors file ({error}): copy it again") from error
 
 
-def _metadata(path: Path, texts: dict[str, str]) -> dict[str, Any]:
+def _values(path: Path, texts: dict[str, str]) -> dict[str, Any]:
     missing = [name for name in _METADATA if name not in texts]
     if missing:
         raise DataError(

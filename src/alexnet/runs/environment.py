@@ -16,8 +16,12 @@ from alexnet.machine import cores
 PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
 
 
-def describe(device: str, store_digest: str, command: Sequence[str], processes: int = 1) -> dict[str, Any]:
+def describe(
+    device: str, store_digest: str, command: Sequence[str], processes: int = 1, store: str = ""
+) -> dict[str, Any]:
     """What `RUN/environment.json` holds; `device` is in words, `command` the words of the command line.
+
+    `store` is the name of the store's folder.
 
     `commit` and `uncommitted_changes` (a diff) are empty where the program does not run from a checkout.
     """
@@ -29,6 +33,7 @@ def describe(device: str, store_digest: str, command: Sequence[str], processes: 
         "processor": _processor(),
         "cores": cores(),
         "processes": processes,
+        "store": store,
         "store_digest": store_digest,
         "python": platform.python_version(),
         "platform": platform.platform(),

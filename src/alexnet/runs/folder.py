@@ -37,12 +37,20 @@ class RunFolder:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        """The run at `path`; CommandError where there is none."""
+    def open(cls, path: Path, or_file: bool = False) -> RunFolder:
+        """The run at `path`; CommandError where there is none.
+
+        With `or_file` an exported file may stand for a run: it has weights, but none of a folder's places.
+        """
         run = cls(path)
-        if not run.config_file.is_file():
+        if not run.config_file.is_file() and not (or_file and run.is_exported):
             raise CommandError(f"no run at {path}: it has no config.json; train one there first")
         return run
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it is one file, as `alexnet export` writes it, instead of a folder."""
+        return self.path.is_file()
 
     @property
     def config_file(self) -> Path:
@@ -75,6 +83,15 @@ class RunFolder:
             return from_dict(RunConfig, json.loads(self.config_file.read_text(encoding="utf-8")))
         except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
+
+    def environment(self) -> dict[str, Any]:
+        """What `write_environment` was given, or nothing; DataError where the file is broken."""
+        if not self.environment_file.is_file():
+            return {}
+        try:
+            return json.loads(self.environment_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{self.environment_file} is not JSON ({error}): restore it") from error
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration, whole or not at all."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from alexnet.data.classes import Class
 from alexnet.errors import DataError
+from alexnet.models.convert import in_rgb
 from alexnet.models.model_file import Loaded
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
 
@@ -60,7 +61,8 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     The last layer is copied only where both have the same classes in the same order. CommandError where
     `layers` names one that is not there; DataError where a tensor does not fit.
     """
-    known, there = layers_of(model), given.model.state_dict()
+    known = layers_of(model)
+    there = in_rgb(given.model.state_dict(), given.preprocessing.channels)  # as every net sees that we train
     check_layers(layers, known)
     head = _why_not_head(classes, given.classes)
     chosen: list[str] = []

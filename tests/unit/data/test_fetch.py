@@ -8,70 +8,17 @@ import io
 import re
 import shutil
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from local_server import Server
 
-from alexnet.data import download as downloads
 from alexnet.data.fetch import DATA_SETS, DataSet, RemoteFile, fetch, size_bytes
 from alexnet.errors import CommandError, DataError, WorkError
 
 DATA = np.random.default_rng(0).bytes(1_500_000)
-
-
-class Server:
-    """Serves `files` by path; each number in `dies_after` breaks one answer off after that many bytes."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.dies_after: list[int] = []
-        self.errors: list[int] = []
-        self.ranges = True
-        self.requests: list[tuple[str, str | None]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.requests.append((self.path, self.headers["Range"]))
-                server.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        if self.errors or handler.path not in self.files:
-            handler.send_error(self.errors.pop(0) if self.errors else 404)
-            return
-        data = self.files[handler.path]
-        start = int(re.fullmatch(r"bytes=(\d+)-", handler.headers["Range"] or "bytes=0-")[1])
-        start = start if self.ranges else 0
-        if start >= len(data):
-            handler.send_error(416)
-            return
-        handler.send_response(206 if start else 200)
-        handler.send_header("Content-Length", str(len(data) - start))
-        handler.end_headers()
-        end = start + self.dies_after.pop(0) if self.dies_after else len(data)
-        handler.wfile.write(data[start:end])
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(downloads, "_WAITS_SECONDS", (0, 0, 0))
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
 
 
 def remote(name: str, data: bytes, *places: str) -> RemoteFile:
@@ -332,7 +279,7 @@ def test_the_list_of_data_sets_is_sound() -> None:
     for data_set in DATA_SETS.values():
         assert len(data_set.files) == 1 or not data_set.unpacks_to
         for file in data_set.files:
-            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            assert re.fullmatch(r"[0-9a-f]{64}", file.digest)
             assert file.places
             assert all(re.fullmatch(r"https?://.+/", place) for place in file.places)
 

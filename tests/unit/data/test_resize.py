@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from reference import resize as twin
 
 from alexnet.data.decode import decode
 from alexnet.data.resize import resized_size, to_square, to_whole, warp
+from alexnet.errors import DataError
 
 FORMS = [(to_square, twin.to_square), (to_whole, twin.to_whole), (warp, twin.warp)]
 
@@ -69,3 +71,39 @@ def test_shrinking_is_antialiased() -> None:
     board = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     square = to_square(np.repeat(board[:, :, None], 3, 2), 32)
     assert np.abs(square.astype(int) - 127).max() <= 2
+
+
+def without_antialiasing(photo: np.ndarray, side: int) -> np.ndarray:
+    """Each pixel from the four nearest to its middle, as OpenCV's default does it."""
+    result = np.empty((side, side, 3))
+    height, width, _ = photo.shape
+    for y, x in np.ndindex(side, side):
+        down = min(max((y + 0.5) * height / side - 0.5, 0), height - 1)
+        across = min(max((x + 0.5) * width / side - 0.5, 0), width - 1)
+        top, left = int(down), int(across)
+        below, right = min(top + 1, height - 1), min(left + 1, width - 1)
+        upper = photo[top, left] * (1 - (across - left)) + photo[top, right] * (across - left)
+        lower = photo[below, left] * (1 - (across - left)) + photo[below, right] * (across - left)
+        result[y, x] = upper * (1 - (down - top)) + lower * (down - top)
+    return result
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 90), st.integers(2, 90), st.integers(8, 24), st.integers(0, 2**32 - 1))
+def test_caffes_filter_looks_at_four_pixels(height: int, width: int, side: int, seed: int) -> None:
+    photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    found = warp(photo, side, "bilinear")
+    assert np.abs(found - without_antialiasing(photo, side)).max() <= 1.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(20, 150), st.integers(20, 150), st.integers(0, 2**32 - 1))
+def test_torchvisions_filter_is_pillows_bilinear(height: int, width: int, seed: int) -> None:
+    photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    wanted = Image.fromarray(photo).resize((64, 64), Image.Resampling.BILINEAR)
+    assert difference(warp(photo, 64, "bilinear, antialiased"), np.asarray(wanted)).max() <= 2
+
+
+def test_a_filter_of_later_years_is_refused() -> None:
+    with pytest.raises(DataError, match="'lanczos' are not known here: update alexnet"):
+        to_square(np.zeros((9, 9, 3), np.uint8), 8, "lanczos")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from PIL import Image
 
 import alexnet
 from alexnet.data.decode import UnreadableImage
+from alexnet.data.resize import FILTERS, to_square, warp
 from alexnet.errors import CommandError, DataError
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.predict import predict
 
-from .conftest import CLASSES, jpeg, make_net, write_checkpoint
+from .conftest import CLASSES, SIDE, jpeg, make_net, write_checkpoint
 
 
 @pytest.fixture
@@ -142,3 +144,13 @@ def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
     (tmp_path / "pickle.pt").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError, match="pickle"):
         alexnet.load(tmp_path / "pickle.pt")
+
+
+@pytest.mark.parametrize("resampling", FILTERS)
+@pytest.mark.parametrize(("how", "resize"), [("crop", to_square), ("warp", warp)], ids=["crop", "warp"])
+def test_photos_are_resized_as_the_nets_own_were(net, resampling, how, resize) -> None:
+    resized = {"shape": "square", "resize": how, "resampling": resampling}
+    classifier = Classifier(replace(net, preprocessing=replace(net.preprocessing, resized=resized)))
+    photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
+    square = resize(photo, SIDE, resampling)
+    np.testing.assert_array_equal(classifier.probabilities([photo]), classifier.probabilities([square]))

@@ -91,6 +91,17 @@ def test_other_classes_are_refused_by_name(net, store) -> None:
         predict(fewer, store)
 
 
+def test_images_resized_with_another_filter_are_tested_with_a_warning(net, store, caplog) -> None:
+    resized = {**net.preprocessing.resized, "resampling": "bilinear"}
+    other = replace(net, preprocessing=replace(net.preprocessing, resized=resized))
+    found = predict(other, store, "val", "centre").probabilities
+    (record,) = caplog.records
+    assert "resized with a filter (bicubic, antialiased) other than the net's" in record.getMessage()
+    caplog.clear()
+    np.testing.assert_array_equal(found, predict(net, store, "val", "centre").probabilities)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("settings", "named"), [({"side": 80}, "side 80 for 72"), ({"resize": "warp"}, "resize warp")]
 )

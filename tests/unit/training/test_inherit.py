@@ -117,3 +117,14 @@ def test_batch_normalisation_goes_with_its_layer() -> None:
     found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
     assert "after.conv1.batchnorm.running_mean" in found.copied
     assert all(".conv1." in f".{name}" for name in found.copied)
+
+
+def test_a_net_that_read_blue_first_reads_red_first_from_now_on() -> None:
+    other = net(PLAIN, TEN, seed=0).eval()
+    bgr = given(other, TEN)
+    object.__setattr__(bgr.preprocessing, "channels", "BGR")
+    ours = net(PLAIN, TEN, seed=1).eval()
+    inherit(ours, TEN, bgr)
+    images = 50 * torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), other(images.flip(1)))

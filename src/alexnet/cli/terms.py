@@ -1,0 +1,39 @@
+"""Whose weights they are and what may be done with them, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_TERMS = {
+    "weights_licence": "licence of the weights",
+    "code_licence": "licence of the code",
+    "data_terms": "data it was trained on",
+}
+
+
+def terms_text(terms: Mapping[str, str], provenance: Mapping[str, Any]) -> str:
+    """A line for each term and for where the weights come from, each with its end of line."""
+    lines = [f"{words}: {terms[name]}" for name, words in _TERMS.items() if name in terms]
+    if provenance:
+        lines.append(f"comes from: {_origin(provenance)}")
+    lines += [f"tested: {_errors(entry)}" for entry in provenance.get("errors", [])]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    imported = provenance.get("imported")
+    if imported:
+        return f"{imported['file']} of {imported['as']}, sha256 {imported['sha256']}"
+    store = provenance["store"] or provenance["store_digest"][:12]
+    return (
+        f"run {provenance['run']} of {provenance['recipe']}, {provenance['epochs']} epochs on {store}, "
+        f"seed {provenance['seed']}" + ("" if provenance["finished"] else ", unfinished")
+    )
+
+
+def _errors(entry: Mapping[str, Any]) -> str:
+    top5 = entry["top5_error"]
+    errors = f"{entry['top1_error']:.2%}" + ("" if top5 is None else f" / {top5:.2%}")
+    data = f"{entry['images']:,} images of {entry['store']} {entry['split']}"
+    return f"{errors} errors on {data}, views: {entry['views']}"

@@ -1,0 +1,85 @@
+"""What nets of other programs have in common when they become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from alexnet.config import RunConfig
+from alexnet.data.classes import Class, classes_of, imagenet_classes
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.errors import CommandError, DataError
+from alexnet.models import convert
+from alexnet.models.model_file import TERMS, Loaded
+from alexnet.models.registry import build
+
+FOREIGN_TERMS = {**TERMS, "weights_licence": "that of whoever trained them; the file does not say"}
+NO_COLOR_STATISTICS: Mapping[str, Any] = {"eigenvalues": torch.zeros(3), "eigenvectors": torch.eye(3)}
+"""Only training asks for them, and it takes those of its own photos."""
+
+
+def put_together(
+    path: Path,
+    config: RunConfig,
+    preprocessing: Preprocessing,
+    weights: Mapping[str, Tensor],
+    classes: Sequence[Class],
+) -> Loaded:
+    """The net of `weights`, which are from the file `path`, with `classes`, or ImageNet's if empty.
+
+    CommandError where there are not as many classes as answers; DataError where the weights do not fit.
+    """
+    with about(path):
+        answers = len(weights["fc8.bias"]) if "fc8.bias" in weights else len(imagenet_classes())
+        names = _classes(path, answers, classes)
+        with torch.device("meta"):
+            model = build(config.model, len(names), config.data.crop)
+        convert.fill(model, weights)
+    return Loaded(model.eval(), config, names, preprocessing, dict(FOREIGN_TERMS))
+
+
+def read_classes(path: Path) -> list[Class]:
+    """Classes in label order from a text of one `wnid` or `wnid<TAB>name` a line.
+
+    CommandError where there is no such file; DataError where it is no text or names a class twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text: give one wnid, or wnid<TAB>name, a line") from error
+    parts = [line.strip().partition("\t") for line in lines if line.strip()]
+    wnids = [wnid.strip() for wnid, _, _ in parts]
+    twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
+    if twice:
+        raise DataError(f"{path} names {twice} twice: each class has one line")
+    known = classes_of(wnids)
+    names = [name.strip() for _, _, name in parts]
+    return [Class(each.wnid, name or each.name) for each, name in zip(known, names, strict=True)]
+
+
+@contextmanager
+def about(path: Path) -> Generator[None]:
+    """A DataError raised meanwhile begins with `path`."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _classes(path: Path, count: int, given: Sequence[Class]) -> list[Class]:
+    known = list(given) or imagenet_classes()
+    if len(known) == count:
+        return known
+    if given:
+        raise CommandError(f"{len(given)} classes were given, and {path} tells {count} apart")
+    raise CommandError(
+        f"{path} tells {count} classes apart, not ImageNet's 1000: name them with --classes FILE, "
+        "one wnid or wnid<TAB>name a line, in the net's order"
+    )

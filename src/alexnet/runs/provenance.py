@@ -1,0 +1,90 @@
+"""Where a run's weights come from: what has to be known of them wherever they go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from alexnet import __version__
+from alexnet.errors import DataError
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.weights import find_weights
+
+_ERRORS = ("split", "views", "images", "top1_error", "top1_interval", "top5_error", "top5_interval")
+
+
+def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
+    """What is known of a checkpoint's weights, ready for JSON.
+
+    `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
+    and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them), `imported`
+    (file, SHA-256 and program) where the weights are another program's, of which the rest is not known.
+    """
+    config, environment = run.config(), run.environment()
+    known = {
+        "run": run.path.resolve().name,
+        "recipe": config.recipe,
+        "checkpoint": checkpoint,
+        "finished": not how_far(run),
+        "alexnet": __version__,
+        "errors": _errors(run, checkpoint),
+    }
+    if "imported" in environment:
+        return {**known, "imported": environment["imported"]}
+    position = _position(run, checkpoint)
+    return {
+        **known,
+        "seed": config.training.seed,
+        "epochs": position.get("epoch"),
+        "updates": position.get("step"),
+        "store": environment.get("store", ""),
+        "store_digest": environment.get("store_digest", ""),
+    }
+
+
+def how_far(run: RunFolder) -> str:
+    """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty where it is finished.
+
+    What was imported is finished.
+    """
+    if "imported" in run.environment():
+        return ""
+    log = _log(run)
+    if not log:
+        return "its beginning"
+    last = log[-1]
+    done = f"epoch {last['epoch']} of {run.config().schedule.epochs}, update {last['step']:,}"
+    return "" if last["event"] == "result" else done
+
+
+def _log(run: RunFolder) -> list[dict[str, Any]]:
+    return read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+
+
+def _position(run: RunFolder, checkpoint: str) -> dict[str, Any]:
+    """Epoch and step of a checkpoint, or nothing."""
+    meta = find_weights(run.path, checkpoint).with_name("meta.json")
+    return json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
+
+
+def _errors(run: RunFolder, checkpoint: str) -> list[dict[str, Any]]:
+    """What `RUN/evaluation.json` says of these weights, without what it says of each class."""
+    file, log = run.path / "evaluation.json", _log(run)
+    if not file.is_file():
+        return []
+    try:
+        entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return [_shortened(entry) for entry in entries if _is_of(entry["runs"][0], checkpoint, log)]
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{file} is broken ({error!r}): remove it and evaluate again") from error
+
+
+def _is_of(tested: Mapping[str, Any], checkpoint: str, log: list[dict[str, Any]]) -> bool:
+    """Whether this checkpoint was tested, and the run has not gone on since."""
+    return tested["checkpoint"] == checkpoint and (not log or tested["epochs"] == log[-1]["epoch"])
+
+
+def _shortened(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: entry.get(key) for key in (*_ERRORS, "store", "store_digest")}

@@ -1,0 +1,77 @@
+"""Foreign files, a server on this machine that has some, and runs as training leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from alexnet.benchmarks.step import stock_net
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.store import Store
+from alexnet.models import model_file
+from alexnet.models.registry import build
+from alexnet.runs.folder import RunFolder
+
+_STOCK_NAMES = {
+    **{f"{place}": f"features.{place}" for place in (0, 3, 6, 8, 10)},
+    "15": "classifier.1",
+    "18": "classifier.4",
+    "20": "classifier.6",
+}
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose large files do not stay behind."""
+    yield tmp_path
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.stat().st_size > 1 << 20:
+            file.unlink()
+
+
+@pytest.fixture(scope="session")
+def stock() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """The net torchvision ships with random weights, and its state_dict under torchvision's names."""
+    torch.manual_seed(3)
+    net = stock_net().eval()
+    with torch.no_grad():
+        net[-1].weight.mul_(120)  # so that the answers differ
+    state = {}
+    for name, tensor in net.state_dict().items():
+        place, _, kind = name.partition(".")
+        state[f"{_STOCK_NAMES[place]}.{kind}"] = tensor
+    return net, state
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def make_run(store: Store, tmp_path: Path) -> Callable[..., RunFolder]:
+    """Makes run folders as training leaves them, but for their weights, which are random."""
+
+    def make(*settings: str, log: str = "") -> RunFolder:
+        config = tiny.config(*settings)
+        run = RunFolder.create(tmp_path / "run", config)
+        torch.manual_seed(5)
+        model = build(config.model, len(store.classes), config.data.crop).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn_like(parameter) / max(1, parameter[0].numel()) ** 0.5)
+        preprocessing = Preprocessing.from_store(config.data, store)
+        for name in ("last", "best"):
+            path = run.checkpoints / name / "weights.safetensors"
+            model_file.save(path, model, config, store.classes, preprocessing)
+        (run.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
+        run.write_environment({"store": "store", "store_digest": store.digest})
+        run.metrics_file.write_text(log or '{"event": "result", "step": 18, "epoch": 3}\n')
+        return run
+
+    return make

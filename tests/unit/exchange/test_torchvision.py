@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import alexnet
+from alexnet.cli.main import main
+from alexnet.data.classes import imagenet_classes
+from alexnet.runs.predictions import digest
+
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def import_torchvision(file: Path, run: Path, *words: object) -> int:
+    return main(["import", str(file), str(run), "--as", "torchvision", *map(str, words)])
+
+
+def say_what_is_wrong(capsys, file: Path, *words: object, code: int = 3) -> str:
+    assert import_torchvision(file, file.parent / "run", *words) == code
+    assert not (file.parent / "run").exists()
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.slow
+def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, capsys) -> None:
+    net, state = stock
+    torch.save(OrderedDict(state), large / "net.pth")
+    assert import_torchvision(large / "net.pth", large / "run") == 0
+    assert f"next: alexnet classify PHOTO --model {large / 'run'}" in capsys.readouterr().out
+    classifier = alexnet.load(large / "run", "cpu")
+    assert classifier.classes == imagenet_classes()
+    square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    (found,) = classifier.probabilities([square], views="centre")
+    crop = (square[16:240, 16:240] / 255 - MEAN) / DEVIATION
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(crop.transpose(2, 0, 1)[None]).float()).softmax(1)[0].numpy()
+    assert wanted.max() > 3 / 1000
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
+    environment = json.loads((large / "run" / "environment.json").read_text())
+    sha256 = digest(large / "net.pth")
+    assert environment["imported"] == {"file": "net.pth", "sha256": sha256, "as": "torchvision"}
+    assert (large / "run" / "checkpoints" / "best" / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"features.0.weight": None}, "conv1.weight is missing"),
+        ({"features.1.weight": torch.zeros(1)}, "features.1.weight is not in torchvision's AlexNet"),
+        ({"features.3.weight": torch.zeros(2, 3)}, "conv2.weight is 2x3 in these weights, 192x64x5x5"),
+        ({"features.0.bias": torch.full((64,), torch.nan)}, "conv1.bias holds values that are not finite"),
+        ({"epoch": 90}, "holds other things than named tensors"),
+    ],
+    ids=["missing", "unexpected", "shape", "nan", "checkpoint"],
+)
+def test_what_does_not_fit_is_named(stock, large: Path, capsys, change: dict, named: str) -> None:
+    state = {name: tensor for name, tensor in {**stock[1], **change}.items() if tensor is not None}
+    # What is refused before its values are looked at need not be large.
+    small = state if "not finite" in named else {n: _expanded(t) for n, t in state.items()}
+    torch.save(small, large / "net.pth")
+    assert named in say_what_is_wrong(capsys, large / "net.pth")
+
+
+def _expanded(value: object) -> object:
+    """A tensor of the same shape that takes no room on disk."""
+    return torch.zeros(()).expand(value.shape) if isinstance(value, torch.Tensor) else value
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, ("exploded", "w")
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"features.0.weight": _Bomb()}, tmp_path / "net.pth")
+    assert "could run code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+    (tmp_path / "net.pth").write_bytes(pickle.dumps(_Bomb()))
+    assert "could run code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_file_cut_short_is_refused(tmp_path: Path, capsys, share: float) -> None:
+    torch.save({"features.0.bias": torch.zeros(500)}, tmp_path / "net.pth")
+    whole = (tmp_path / "net.pth").read_bytes()
+    (tmp_path / "net.pth").write_bytes(whole[: int(share * len(whole))])
+    assert "net.pth" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+
+
+def test_other_classes_must_be_named_and_then_are(stock, large: Path, capsys) -> None:
+    state = {name: _expanded(tensor) for name, tensor in stock[1].items()}
+    state |= {"classifier.6.weight": torch.zeros(3, 4096), "classifier.6.bias": torch.zeros(3)}
+    net, names = large / "net.pth", large / "names.txt"
+    torch.save(state, net)
+    assert "tells 3 classes apart, not ImageNet's 1000" in say_what_is_wrong(capsys, net, code=2)
+    names.write_text("n01440764\ncat\ta cat\n\n")
+    assert "2 classes were given" in say_what_is_wrong(capsys, net, "--classes", names, code=2)
+    names.write_text("n01440764\ncat\ta cat\ncat\n")
+    assert "names cat twice" in say_what_is_wrong(capsys, net, "--classes", names)
+    names.write_text("n01440764\ncat\ta cat\ndog\n")
+    assert import_torchvision(net, large / "run", "--classes", names) == 0
+    classes = alexnet.load(large / "run", "cpu").classes
+    assert [(each.wnid, each.name) for each in classes] == [
+        ("n01440764", "tench"),
+        ("cat", "a cat"),
+        ("dog", "dog"),
+    ]
+
+
+def test_caffes_options_are_not_torchvisions(tmp_path: Path, capsys) -> None:
+    error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--variant", "caffe", code=2)
+    assert "are for --as caffe" in error
+    assert "no file at" in say_what_is_wrong(capsys, tmp_path / "net.pth", code=2)
+
+
+def test_a_full_disk_leaves_no_run(stock, large: Path, monkeypatch, capsys) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    torch.save({name: _expanded(tensor) for name, tensor in stock[1].items()}, large / "net.pth")
+    monkeypatch.setattr("alexnet.models.model_file.save_file", full)
+    error = say_what_is_wrong(capsys, large / "net.pth", code=1)
+    assert f"cannot write {large / 'run'} (No space left on device)" in error
+    assert [path.name for path in large.iterdir()] == ["net.pth"]
