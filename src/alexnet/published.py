@@ -146,13 +146,17 @@ ONE_WEIRD_TRICK_MULTIPLY_ADDS = 714_188_480
 IMAGENET_MD5 = {
     "ILSVRC2012_img_train.tar": "1d675b47d978889d74fa0da5fadfb00e",
     "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
+    "ILSVRC2012_img_test_v10102019.tar": "e1b8681fff3d63731c599df9b4b6fc02",
     "ILSVRC2012_devkit_t12.tar.gz": "fa75699e90414af021442c21a62c3abf",
 }
 """Of the official archives, as image-net.org publishes them."""
 
 IMAGENET_TRAINING_IMAGES = 1_281_167
 IMAGENET_VALIDATION_IMAGES = 50_000
+IMAGENET_TEST_IMAGES = 100_000
 """ILSVRC-2012 development kit, readme."""
+IMAGENET_2010_TEST_IMAGES = 150_000
+"""Paper, section 2."""
 
 COLOR_DEVIATIONS = (121.780, 37.094, 19.721)
 """Square roots of the RGB covariance's eigenvalues on 0..255 (cuda-convnet2, make-data/input_meta)."""
