@@ -25,6 +25,7 @@ VERBS = {
     "train": "Train a recipe on a store.",
     "ensemble": "Train several nets, or all of a row of the paper's table.",
     "evaluate": "Test one run, or several as an ensemble.",
+    "submit": "Write the answers to a test set in ILSVRC's form.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
     "benchmark": "Rates beside the peers' and the machine's limit.",
