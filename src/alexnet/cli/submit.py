@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def command(
     devkit: Annotated[Path, typer.Option(metavar="KIT", help="ILSVRC2012_devkit_t12: packed, or a folder.")],
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Several are averaged.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN...", help="Several, or an ensemble's folder, are averaged."),
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Where the images are.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The file to write.")] = None,
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "test",
@@ -75,11 +78,14 @@ def _rows(
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
     from alexnet.evaluation import ensemble, submission, tested
+    from alexnet.runs.ensemble_folder import members_of
     from alexnet.runs.folder import RunFolder
 
+    folders = [RunFolder.open(run) for run in members_of(runs)]
+    tested.same_question(folders, store, what[-1])
     images = len(photos.order) // distributed.world_size()
     members = []
-    for folder in [RunFolder.open(run) for run in runs]:
+    for folder in folders:
         title = f"testing {folder.path.name} on {describe_device(device)}"
         with progress_bar(title, images, unit="images", silent=not distributed.is_main()) as advance:
             members.append(tested.predictions_of(folder, store, *what, device, batch, advance))

@@ -197,6 +197,11 @@ def test_several_runs_are_averaged(stores, make_run, submit, tmp_path, ilsvrc) -
     told = [wnids[int(line.split()[0]) - 1] for line in (tmp_path / "out.txt").read_text().splitlines()]
     keys = store.split("test").keys()
     assert told == [store.classes[first[keys.index(key)]].wnid for key in sorted(keys)]
+    text = (tmp_path / "out.txt").read_text()
+    members = [{"name": folder.name, "pretraining": False} for folder in folders]
+    (tmp_path / "ensemble.json").write_text(json.dumps({"name": "x", "members": members}))
+    assert submit(store, tmp_path)[0] == 0
+    assert (tmp_path / "out.txt").read_text() == text
 
 
 def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_path, capsys) -> None:
