@@ -126,6 +126,9 @@ ALEXNET_LAYERS = (
 )
 """Paper, section 3.5 and figure 2, corrected where the figure misprints conv1 (253,440 units for 290,400)."""
 
+CROSSING_INPUTS = {"conv3": 256 * 13 * 13, "fc6": 256 * 6 * 6, "fc7": 4_096, "fc8": 4_096}
+"""Values of an image that the layers read which read both towers (paper, section 3.5 and figure 2)."""
+
 ALEXNET_PARAMETERS = 60_965_224
 """The paper's "60 million" (abstract), counted."""
 ALEXNET_MULTIPLY_ADDS = 724_406_816
@@ -146,13 +149,17 @@ ONE_WEIRD_TRICK_MULTIPLY_ADDS = 714_188_480
 IMAGENET_MD5 = {
     "ILSVRC2012_img_train.tar": "1d675b47d978889d74fa0da5fadfb00e",
     "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
+    "ILSVRC2012_img_test_v10102019.tar": "e1b8681fff3d63731c599df9b4b6fc02",
     "ILSVRC2012_devkit_t12.tar.gz": "fa75699e90414af021442c21a62c3abf",
 }
 """Of the official archives, as image-net.org publishes them."""
 
 IMAGENET_TRAINING_IMAGES = 1_281_167
 IMAGENET_VALIDATION_IMAGES = 50_000
+IMAGENET_TEST_IMAGES = 100_000
 """ILSVRC-2012 development kit, readme."""
+IMAGENET_2010_TEST_IMAGES = 150_000
+"""Paper, section 2."""
 
 COLOR_DEVIATIONS = (121.780, 37.094, 19.721)
 """Square roots of the RGB covariance's eigenvalues on 0..255 (cuda-convnet2, make-data/input_meta)."""
@@ -164,3 +171,35 @@ TORCHVISION_CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
 """R, G, B on 0..1, of what torchvision's AlexNet sees (torchvision, transforms/_presets.py)."""
 CAFFE_CHANNEL_MEANS = (104.00698793, 116.66876762, 122.67891434)
 """B, G, R on 0..255: ilsvrc_2012_mean.npy, averaged over its pixels (BVLC/caffe, python/caffe/imagenet)."""
+
+PAPER_BATCH = 128
+"""Paper, section 5."""
+PAPER_EPOCHS, PAPER_IMAGES, PAPER_DAYS = 90, 1_200_000, (5, 6)
+"""Paper, section 5: "roughly 90 cycles through the training set of 1.2 million images",
+"five to six days"."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What its maker says a device can do at most."""
+
+    name: str
+    float32_flops: float
+    """Multiplications and additions a second."""
+    bfloat16_flops: float | None
+    """The same in matrix products of dense bfloat16; None where it cannot."""
+    memory_bytes_per_second: float
+    memory_bytes: float
+    link_bytes_per_second: float
+    """To another device, in each direction."""
+    source: str
+
+
+GTX_580 = Device(
+    *("GTX 580, 3 GB", 1.581e12, None, 192.4e9, 3e9, 8e9),
+    "NVIDIA, GeForce GTX 580 (512 cores at 1,544 MHz); paper, section 3.2 (3 GB); PCI Express 2.0, 16 lanes",
+)
+H200 = Device(
+    *("H200", 67e12, 989.5e12, 4.8e12, 141e9, 450e9),
+    "NVIDIA, H200 data sheet, SXM: half of the rate with sparsity; NVLink's 900 GB/s count both directions",
+)

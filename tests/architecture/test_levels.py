@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "alexnet"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LEVELS = (
-    {"published", "config", "plain", "errors", "files", "machine", "distributed"},
+    {"published", "config", "plain", "errors", "files", "machine", "distributed", "cost"},
     {"layers", "optim", "data", "runs", "recipes"},
     {"models"},
     {"training", "evaluation"},

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.benchmarks.timing import Measurement, median_seconds
+from alexnet.cost import Job, run_hours
 from alexnet.models.alexnet import AlexNet
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
-from alexnet.published import ALEXNET_MULTIPLY_ADDS
+from alexnet.published import ALEXNET_LAYERS, ALEXNET_MULTIPLY_ADDS
 
 CROP, BATCH, GPU_BATCH, MATRIX = 224, 128, 1024, 4096
 STOCK = "torchvision's net with torch.optim.SGD"
@@ -91,7 +92,8 @@ def _rates(device: torch.device, batch: int, dtype: torch.dtype) -> list[Measure
         contenders = {name: make(name, device, batch, dtype) for name in ("ours", "stock")}
         seconds = median_seconds({**contenders, "product": multiply})
         rate = batch / seconds["ours"]
-        share = rate * 2 * passes * ALEXNET_MULTIPLY_ADDS / (2 * MATRIX**3 / seconds["product"])
+        product_flops = 2 * MATRIX**3 / seconds["product"]
+        share = rate * 2 * passes * ALEXNET_MULTIPLY_ADDS / product_flops
         name = f"alexnet-2012 {job}, {CROP} pixels, batch {batch}, {dtype}".replace("torch.", "")
         rows += [
             Measurement(
@@ -99,7 +101,21 @@ def _rates(device: torch.device, batch: int, dtype: torch.dtype) -> list[Measure
             ),
             Measurement("step", name, rate, "images/s", MATRIX_PRODUCT, share, targets[1]),
         ]
+        if job == "training":
+            rows.append(whole_run(name, rate, product_flops))
     return rows
+
+
+def whole_run(name: str, rate: float, product_flops: float) -> Measurement:
+    """Hours of the paper's 90 epochs of ILSVRC-2012 at `rate` images a second, on paper.
+
+    `ratio` is to the hours that the arithmetic alone would take at the rate of the matrix product.
+    """
+    least = product_flops / Job(ALEXNET_LAYERS, 1).flops
+    hours = run_hours(rate)
+    return Measurement(
+        "step", f"{name}: 90 epochs of ILSVRC-2012", hours, "hours", MATRIX_PRODUCT, hours / run_hours(least)
+    )
 
 
 def _peak_memory() -> list[Measurement]:

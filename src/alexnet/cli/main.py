@@ -26,6 +26,7 @@ VERBS = {
     "train": "Train a recipe on a store.",
     "ensemble": "Train several nets, or all of a row of the paper's table.",
     "evaluate": "Test one run, or several as an ensemble.",
+    "submit": "Write the answers to a test set in ILSVRC's form.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",

@@ -20,6 +20,7 @@ def command(
     classes: Annotated[int, typer.Option(help="2 to 100; each is a shape with a texture.")] = 10,
     train_per_class: Annotated[int, typer.Option(help="Training photos of each class.")] = 200,
     val_per_class: Annotated[int, typer.Option(help="Validation photos of each class.")] = 50,
+    test: Annotated[int, typer.Option(min=0, help="Test photos in all, without labels (ilsvrc).")] = 0,
     layout: Annotated[_Layout, typer.Option(help="ILSVRC-2012's tars and kit, or folders.")] = _Layout.ilsvrc,
     odd: Annotated[
         bool, typer.Option("--odd", help="Add the odd files that ImageNet is known to hold.")
@@ -30,10 +31,10 @@ def command(
     from alexnet.cli.progress import progress_bar
     from alexnet.data.synthetic import synthesize
 
-    photos = classes * (train_per_class + val_per_class)
+    photos = classes * (train_per_class + val_per_class) + test
     with progress_bar("making up", photos, unit="photos") as advance:
         odd_photos = synthesize(
-            folder, classes, train_per_class, val_per_class, layout.value, odd, seed, progress=advance
+            folder, classes, train_per_class, val_per_class, layout.value, odd, seed, test, progress=advance
         )
     for photo in odd_photos:
         sys.stdout.write(f"odd: {photo.kind} {photo.name}\n")

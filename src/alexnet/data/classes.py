@@ -19,6 +19,9 @@ import numpy.typing as npt
 
 from alexnet.errors import DataError
 
+NO_LABEL = -1
+"""The label of a photo of which nobody told the class, as those of ILSVRC-2012's test set."""
+
 SHOWN = 3
 """How many differing classes a message names before it only counts the rest."""
 
@@ -105,8 +108,16 @@ def same_classes(expected: Sequence[Class], found: Sequence[Class], what: str) -
 
 
 def label_map(found: Sequence[Class], expected: Sequence[Class], what: str) -> npt.NDArray[np.int32]:
-    """(len(found),) the label in `expected` of each label of `found`, by WNID; DataError if one is absent."""
+    """(len(found),) the label in `expected` of each label of `found`, by WNID.
+
+    DataError if a class is absent, or stands twice in either list: it would be unclear which label is meant.
+    """
     labels = {c.wnid: label for label, c in enumerate(expected)}
+    for classes in (found, expected):
+        uses = Counter(c.wnid for c in classes)
+        twice = [wnid for wnid, count in uses.items() if count > 1]
+        if twice:
+            raise DataError(f"{what}: more than one label for class {_some(twice)}")
     absent = [c.wnid for c in found if c.wnid not in labels]
     if absent:
         raise DataError(f"{what}: no such class {_some(absent)}")

@@ -1,4 +1,4 @@
-"""Writes photos as ILSVRC-2012 publishes them: a tar of class tars, a validation tar, the development kit.
+"""Writes photos as ILSVRC-2012 publishes them: a tar of class tars, flat tars for testing, the kit.
 
 The same photos give the same bytes: no file carries the time or the person that made it.
 """
@@ -17,7 +17,6 @@ from scipy.io import savemat
 from alexnet.data.classes import Class
 
 TRAIN_TAR = "ILSVRC2012_img_train.tar"
-VAL_TAR = "ILSVRC2012_img_val.tar"
 DEVKIT = "ILSVRC2012_devkit_t12"
 _ROOT_WNID = "n99999999"
 _MAT_HEADER_BYTES = 116
@@ -50,11 +49,11 @@ def write_train_tar(folder: Path, photos_of: Iterable[tuple[str, Iterable[tuple[
             _add(tar, f"{wnid}.tar", class_file.getvalue())
 
 
-def write_val_tar(folder: Path, photos: Iterable[bytes]) -> None:
-    """Writes the validation photos in the given order, which is that of the ground truth."""
-    with tarfile.open(folder / VAL_TAR, "w") as tar:
+def write_flat_tar(folder: Path, split: str, photos: Iterable[bytes]) -> None:
+    """Writes the photos of `val` or `test`, numbered in the given order, which is the ground truth's."""
+    with tarfile.open(folder / f"ILSVRC2012_img_{split}.tar", "w") as tar:
         for number, photo in enumerate(photos, start=1):
-            _add(tar, f"ILSVRC2012_val_{number:08d}.JPEG", photo)
+            _add(tar, f"ILSVRC2012_{split}_{number:08d}.JPEG", photo)
 
 
 def write_devkit(

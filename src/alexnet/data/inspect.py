@@ -13,12 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.data.classes import Class, imagenet_classes
+from alexnet.data.classes import NO_LABEL, Class, imagenet_classes
 from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
 from alexnet.machine import cores
-from alexnet.published import IMAGENET_MD5, IMAGENET_TRAINING_IMAGES, IMAGENET_VALIDATION_IMAGES
+from alexnet.published import (
+    IMAGENET_MD5,
+    IMAGENET_TEST_IMAGES,
+    IMAGENET_TRAINING_IMAGES,
+    IMAGENET_VALIDATION_IMAGES,
+)
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 """At which the sides of the photos are told."""
@@ -30,6 +35,8 @@ class SplitFacts:
     """What one split holds; photos are named by their keys."""
 
     photos: int
+    unlabelled: int
+    """Photos of whose class nothing is known."""
     boxes: int
     smallest_class: tuple[str, int]
     """(WNID, photos)."""
@@ -116,7 +123,8 @@ def _facts(
             unreadable[photo.key] = photo.reason
         for kind in photo.odd:
             odd[kind].append(photo.key)
-    counts = np.bincount(split.labels, minlength=len(source.classes))
+    labelled = split.labels[split.labels != NO_LABEL]
+    counts = np.bincount(labelled, minlength=len(source.classes))
     smallest, largest = int(counts.argmin()), int(counts.argmax())
     readable = sides[sides[:, 0] > 0]
     quantiles = (
@@ -124,6 +132,7 @@ def _facts(
     )
     return SplitFacts(
         photos=len(split),
+        unlabelled=len(split) - len(labelled),
         boxes=boxes,
         smallest_class=(source.classes[smallest].wnid, int(counts[smallest])),
         largest_class=(source.classes[largest].wnid, int(counts[largest])),
@@ -169,10 +178,15 @@ def _label_order(classes: list[Class]) -> str:
 
 
 def missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
-    """How many photos each split has fewer than ILSVRC-2012; None where the classes are not its 1,000."""
+    """How many photos each split has fewer than ILSVRC-2012; None where the classes are not its 1,000.
+
+    Of the test photos only where some are there: nothing but a submission needs them.
+    """
     if {c.wnid for c in source.classes} != {c.wnid for c in imagenet_classes()}:
         return None
     published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}
+    if "test" in source.splits:
+        published["test"] = IMAGENET_TEST_IMAGES
     return {name: count - len(source.splits.get(name, ())) for name, count in published.items()}
 
 

@@ -64,7 +64,7 @@ class Split:
 
     @functools.cached_property
     def labels(self) -> npt.NDArray[np.int32]:
-        """(len,) int32, one per image."""
+        """(len,) int32, one per image; -1 where its class is not known."""
         parts = [self._shard(number).labels for number in range(len(self._shards))]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 

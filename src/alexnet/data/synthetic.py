@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from alexnet.data.classes import Class
-from alexnet.data.ilsvrc_writer import write_devkit, write_train_tar, write_val_tar
+from alexnet.data.ilsvrc_writer import write_devkit, write_flat_tar, write_train_tar
 from alexnet.data.odd_photos import ODD_KINDS, encode
 from alexnet.data.synthetic_objects import SHAPES, TEXTURES
 from alexnet.data.synthetic_photo import draw_photo
@@ -29,7 +29,7 @@ from alexnet.machine import cores
 Layout = Literal["ilsvrc", "folder"]
 
 MOST_CLASSES = len(SHAPES) * len(TEXTURES)
-_TRAIN, _VAL, _SHUFFLE, _ODD = range(4)
+_TRAIN, _VAL, _SHUFFLE, _ODD, _TEST, _SHUFFLE_TEST = range(6)
 """What random numbers are for, so that no two purposes share any."""
 _UNFINISHED = ".unfinished"
 _AHEAD = 64
@@ -82,12 +82,14 @@ def synthesize(
     layout: Layout = "ilsvrc",
     odd: bool = False,
     seed: int = 0,
+    test: int = 0,
     progress: Callable[[int], None] | None = None,
     workers: int | None = None,
 ) -> list[OddPhoto]:
     """Fills `folder`, which must be new or empty, with made-up photos; returns those made odd on purpose.
 
-    `ilsvrc`: the tar of tars, the flat validation tar and the development kit, as ILSVRC-2012 publishes them.
+    `ilsvrc`: the tar of tars, the flat validation tar and the development kit, as ILSVRC-2012 publishes them,
+    and a flat tar of `test` photos, in all, that nobody tells the classes of.
     `folder`: `train/<class name>/*.jpg` and `val/<class name>/*.jpg`.
     `progress` is called with 1 for every photo. The same seed gives the same bytes for any number of workers
     (threads; default: one per core). CommandError where the folder holds something, WorkError where it cannot
@@ -96,6 +98,7 @@ def synthesize(
     made_up = made_up_classes(classes)
     train = _photos(made_up, train_per_class, _TRAIN, seed, layout)
     val = _photos(made_up, val_per_class, _VAL, seed, layout)
+    hidden = _test_photos(made_up, test, seed, layout)
     if odd:
         train = _with_odd(train, seed)
     try:
@@ -103,7 +106,9 @@ def synthesize(
         with ThreadPoolExecutor(workers or cores()) as pool:
             make = _maker(pool, progress or (lambda photos: None))
             if layout == "ilsvrc":
-                _write_ilsvrc(part, made_up, train, val, seed, make)
+                _write_ilsvrc(part, made_up, train, _shuffled(val, seed, _SHUFFLE), make)
+                if hidden:
+                    write_flat_tar(part, "test", make(hidden))
             else:
                 _write_folders(part / "train", train, make)
                 _write_folders(part / "val", val, make)
@@ -142,6 +147,19 @@ def _photos(classes: list[Class], per_class: int, split: int, seed: int, layout:
                 place = (made_up.name, f"{number:05d}.jpg")
             photos.append(_Photo(*names, label, *place, (seed, split, shape, texture, number)))
     return photos
+
+
+def _test_photos(classes: list[Class], count: int, seed: int, layout: Layout) -> list[_Photo]:
+    """`count` photos of about equally many of each class, shuffled."""
+    if count < 0 or (count and layout != "ilsvrc"):
+        raise CommandError(f"{count} test photos in layout {layout}: only layout ilsvrc has any, 0 or more")
+    per_class = math.ceil(count / len(classes))
+    photos = _photos(classes, per_class, _TEST, seed, layout) if count else []
+    return _shuffled(photos, seed, _SHUFFLE_TEST)[:count]
+
+
+def _shuffled(photos: list[_Photo], seed: int, purpose: int) -> list[_Photo]:
+    return [photos[index] for index in np.random.default_rng((seed, purpose)).permutation(len(photos))]
 
 
 def _with_odd(photos: list[_Photo], seed: int) -> list[_Photo]:
@@ -186,16 +204,14 @@ def _maker(pool: ThreadPoolExecutor, progress: Callable[[int], None]) -> _Make:
 
 
 def _write_ilsvrc(
-    folder: Path, classes: list[Class], train: list[_Photo], val: list[_Photo], seed: int, make: _Make
+    folder: Path, classes: list[Class], train: list[_Photo], val: list[_Photo], make: _Make
 ) -> None:
-    order = np.random.default_rng((seed, _SHUFFLE)).permutation(len(val))
-    shuffled = [val[index] for index in order]
     by_class = itertools.groupby(train, key=lambda photo: photo.folder)
     write_train_tar(folder, ((wnid, _named(list(photos), make)) for wnid, photos in by_class))
-    write_val_tar(folder, make(shuffled))
+    write_flat_tar(folder, "val", make(val))
     counts = Counter(photo.label for photo in train)
     write_devkit(
-        folder, classes, [counts[label] for label in range(len(classes))], [photo.label for photo in shuffled]
+        folder, classes, [counts[label] for label in range(len(classes))], [photo.label for photo in val]
     )
 
 

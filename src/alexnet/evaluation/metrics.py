@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.errors import WorkError
+from alexnet.data.classes import NO_LABEL
+from alexnet.errors import CommandError, WorkError
 from alexnet.runs.predictions import Predictions
 
 TOP = 5
@@ -75,12 +76,15 @@ class Evaluation:
 
 
 def evaluate(predictions: Predictions) -> Evaluation:
-    """Counts the errors; WorkError where there is nothing to count or a probability is not a number."""
+    """Counts the errors; WorkError where there is nothing to count or a probability is not a number.
+
+    CommandError where the images have no labels.
+    """
     probabilities, labels = predictions.probabilities, predictions.labels
     if not len(labels):
         raise WorkError(f"split {predictions.split!r} holds no images to score")
-    if not np.isfinite(probabilities).all():
-        raise WorkError("some probabilities are not finite: the weights are broken; try --checkpoint best")
+    refuse_unlabelled(predictions.split, labels)
+    refuse_broken(probabilities)
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] <= TOP
     return Evaluation(
@@ -93,6 +97,22 @@ def evaluate(predictions: Predictions) -> Evaluation:
         per_class=_per_class(predictions, ranks),
         confusions=_confusions(predictions, ranks),
     )
+
+
+def refuse_unlabelled(split: str, labels: npt.NDArray[Any]) -> None:
+    """CommandError where some image's class is not known: there is nothing to compare an answer with."""
+    unlabelled = int((labels == NO_LABEL).sum())
+    if unlabelled:
+        raise CommandError(
+            f"{unlabelled:,} of {len(labels):,} images of split {split!r} have no label, so no errors can be "
+            "counted: `alexnet submit` writes what the net says of them"
+        )
+
+
+def refuse_broken(probabilities: npt.NDArray[Any]) -> None:
+    """WorkError where a probability is not a number."""
+    if not np.isfinite(probabilities).all():
+        raise WorkError("some probabilities are not finite: the weights are broken; try --checkpoint best")
 
 
 def true_ranks(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

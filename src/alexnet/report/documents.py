@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from alexnet.report import scaling
 from alexnet.report.evaluation import growth_table
 from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
@@ -100,6 +101,10 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "growth": growth,
     "benchmarks": benchmarks,
     "experiments": experiments,
+    "scaling-counts": scaling.counts,
+    "scaling-limits": scaling.limits,
+    "scaling-reached": scaling.reached,
+    "scaling-photos": scaling.photos,
 }
 
 

@@ -24,7 +24,7 @@ class Predictions:
     probabilities: npt.NDArray[np.float32]
     """(N, K), rows sum to 1: softmax, averaged over the views."""
     labels: npt.NDArray[np.int64]
-    """(N,) the true class of each image, an index into `classes`."""
+    """(N,) the true class of each image, an index into `classes`; -1 where nobody told it."""
     keys: npt.NDArray[np.str_]
     """(N,) the images' names in the store."""
     classes: npt.NDArray[np.str_]

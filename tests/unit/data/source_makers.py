@@ -52,6 +52,11 @@ def val_photos() -> Photos:
     return found
 
 
+def hidden_photos() -> Photos:
+    """Photos by their official names, of whose classes nothing is told."""
+    return {f"ILSVRC2012_test_{number:08d}.JPEG": photo(2000 + number) for number in range(1, 6)}
+
+
 def flat(photos: Photos) -> Photos:
     """Photos by file name, sorted."""
     return {key.split("/")[1]: photos[key] for key in sorted(photos, key=lambda key: key.split("/")[1])}
@@ -157,7 +162,7 @@ def kaggle(folder: Path) -> Path:
     first, wnid = next(iter(val_wnids().items()))
     files = {f"{images}/train/{key}": data for key, data in train_photos().items()}
     files |= {f"{images}/val/{name}": data for name, data in flat(val_photos()).items()}
-    files |= {f"{images}/test/ILSVRC2012_test_0000000{number}.JPEG": photo(number) for number in range(5)}
+    files |= {f"{images}/test/{name}": data for name, data in hidden_photos().items()}
     files[f"{notes}/train/{WNIDS[0]}/{WNIDS[0]}_10.xml"] = annotation(WNIDS[0], (3, 2, 8, 7))
     files[f"{notes}/val/{Path(first).stem}.xml"] = annotation(wnid, (0, 0, 11, 3))
     files["ILSVRC/ImageSets/CLS-LOC/val.txt"] = b"ILSVRC2012_val_00000001 1\n"

@@ -85,3 +85,10 @@ def test_label_map_brings_labels_to_the_other_order(wnids: list[str], random) ->
 def test_label_map_refuses_a_class_that_is_not_there() -> None:
     with pytest.raises(DataError, match="predictions: no such class z"):
         label_map(classes_of("az"), classes_of("abc"), "predictions")
+
+
+@pytest.mark.parametrize(("found", "expected"), [("aab", "ab"), ("ab", "aab")])
+def test_label_map_refuses_a_class_with_two_labels(found: str, expected: str) -> None:
+    lists = ([Class(wnid, wnid) for wnid in each] for each in (found, expected))
+    with pytest.raises(DataError, match="predictions: more than one label for class a"):
+        label_map(*lists, "predictions")

@@ -63,9 +63,20 @@ def test_strays_are_named_and_change_nothing(tmp_path: Path, tar: bool) -> None:
 
 
 def test_strays_beside_and_in_the_official_tars(tmp_path: Path) -> None:
-    files = {"ILSVRC2012_img_test.tar": b"x", "val.txt": make.label_lines(" "), "notes.pdf": b"x"}
+    test = {"ILSVRC2012_img_test.tar": b"x", "ILSVRC2012_img_test_v10102019.tar": _test_tar()}
+    files = {**test, "val.txt": make.label_lines(" "), "notes.pdf": b"x"}
     make.write(make.ilsvrc_tars(tmp_path), files)
-    assert open_source(tmp_path).strays == ["ILSVRC2012_img_test.tar", "notes.pdf"]
+    strays = open_source(tmp_path).strays
+    assert strays == ["ILSVRC2012_img_test_v10102019.tar: readme", "ILSVRC2012_img_test.tar", "notes.pdf"]
+
+
+def _test_tar() -> bytes:
+    return make.tar_bytes(make.hidden_photos() | {"readme": b"x"})
+
+
+def test_a_test_tar_without_photos_is_refused(tmp_path: Path) -> None:
+    files = {"ILSVRC2012_img_test.tar": make.tar_bytes({"readme": b"x"}), "val.txt": make.label_lines(" ")}
+    _refused(make.write(make.ilsvrc_tars(tmp_path), files), "ILSVRC2012_img_test.tar holds no photo")
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -116,6 +116,22 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_workers(ilsvrc: Pat
     assert b"Created on" not in kit(ilsvrc)["ILSVRC2012_devkit_t12/data/meta.mat"]
 
 
+def test_test_photos_come_beside_the_others_and_nobody_tells_their_classes(
+    ilsvrc: Path, tmp_path: Path
+) -> None:
+    counts: list[int] = []
+    synthesize(
+        tmp_path, CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, seed=3, test=CLASSES + 1, progress=counts.append
+    )
+    test = members((tmp_path / "ILSVRC2012_img_test.tar").read_bytes())
+    assert list(test) == [f"ILSVRC2012_test_{number:08d}.JPEG" for number in range(1, CLASSES + 2)]
+    others = members((tmp_path / "ILSVRC2012_img_val.tar").read_bytes()).values()
+    assert len({*test.values(), *others}) == len(test) + len(others)
+    assert sum(counts) == CLASSES * (TRAIN_PER_CLASS + VAL_PER_CLASS) + CLASSES + 1
+    (tmp_path / "ILSVRC2012_img_test.tar").unlink()
+    assert files_of(tmp_path) == files_of(ilsvrc)
+
+
 def test_no_two_photos_are_alike(tmp_path: Path) -> None:
     synthesize(tmp_path, 4, 5, 5, layout="folder")
     photos = list(files_of(tmp_path).values())
@@ -273,6 +289,8 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path) -> None
         ({"classes": 101}, "ask for 2 to 100"),
         ({"train_per_class": 0}, "at least 1"),
         ({"val_per_class": 0}, "at least 1"),
+        ({"test": -1}, "0 or more"),
+        ({"test": 5, "layout": "folder"}, "only layout ilsvrc"),
         ({"classes": 2, "train_per_class": 6, "odd": True}, "too few"),
     ],
 )

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import metrics as twin
 
-from alexnet.errors import WorkError
+from alexnet.data.classes import NO_LABEL
+from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation import metrics
 from alexnet.runs.predictions import Predictions
 
@@ -141,3 +142,9 @@ def test_paired_interval_is_narrower_than_two_errors_apart() -> None:
     assert 0 < low < 0.02 < high
     apart = metrics.interval(200, 1000)
     assert high - low < apart[1] - apart[0]
+
+
+def test_images_without_labels_are_refused_and_submit_is_named() -> None:
+    rows = np.full((3, 6), 1 / 6, np.float32)
+    with pytest.raises(CommandError, match=r"2 of 3 images .* have no label.*alexnet submit"):
+        metrics.evaluate(predictions(rows, np.array([0, NO_LABEL, NO_LABEL])))

@@ -45,7 +45,10 @@ class Example:
     """The encoded file, unchanged."""
     label: int
     key: str
-    """Unique within its split: `<wnid>/<file name>` wherever photos are files, whatever the layout."""
+    """Unique within its split: `<wnid>/<file name>` wherever photos are files, whatever the layout.
+
+    Without a label the file name alone.
+    """
     boxes: tuple[Box, ...] = ()
 
 
@@ -54,7 +57,7 @@ class SourceSplit(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """(N,) the label of every photo, known without reading any."""
+        """(N,) the label of every photo, known without reading any; `NO_LABEL` where nobody told."""
         ...
 
     def __len__(self) -> int: ...
@@ -78,7 +81,7 @@ class Source:
     classes: list[Class]
     """In label order."""
     splits: dict[str, SourceSplit]
-    """`train`, and `val` and `test` where there are labelled photos for them."""
+    """`train`, and `val` and `test` where there are photos for them; those of `test` may lack labels."""
     strays: list[str] = field(default_factory=list[str])
     """What was found beside the photos and left out, by name."""
     exif: bool = False

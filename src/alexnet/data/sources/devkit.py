@@ -17,7 +17,7 @@ from typing import Any
 
 from alexnet.data.sources.contract import Labels
 from alexnet.data.sources.label_file import in_order
-from alexnet.errors import DataError
+from alexnet.errors import CommandError, DataError
 
 META = "meta.mat"
 
@@ -28,6 +28,8 @@ class Devkit:
 
     path: Path
     """The folder or archive it was read from."""
+    wnids: list[str]
+    """The leaf classes in the order of their ILSVRC ids, which are 1..K."""
     words: dict[str, str]
     """The synonyms of each of the leaf classes, by WNID."""
     truth: list[str]
@@ -54,6 +56,20 @@ def find(folder: Path, year: int = 2012) -> Devkit | None:
             if (data / META).is_file() and (data / _ground_truth(year)).is_file():
                 return _devkit(place, _here(folder, year) | _here(data, year), year)
     return None
+
+
+def read(path: Path, year: int = 2012) -> Devkit:
+    """The kit at `path`: its archive, its folder, or a folder that holds either.
+
+    CommandError where there is nothing, DataError where it is no kit of that year.
+    """
+    if not path.exists():
+        raise CommandError(f"no such file or folder: {path}")
+    kit = _from_archive(path, path.parent, year) if path.is_file() else find(path, year)
+    if kit is None:
+        archive = "ILSVRC2012_devkit_t12.tar.gz" if year == 2012 else f"ILSVRC{year}_devkit-1.0.tar.gz"
+        raise DataError(f"{path} holds no development kit of ILSVRC-{year}: give {archive}, or what is in it")
+    return kit
 
 
 def _ground_truth(year: int, split: str = "validation") -> str:
@@ -87,15 +103,17 @@ def _from_archive(path: Path, folder: Path, year: int) -> Devkit:
 
 
 def _devkit(path: Path, files: Mapping[str, bytes], year: int) -> Devkit:
-    leaves = _leaves(path, files[META], year)
+    leaves = sorted(_leaves(path, files[META], year))
     wnids = {number: wnid for number, wnid, _ in leaves}
+    if list(wnids) != list(range(1, len(leaves) + 1)) or len(set(wnids.values())) < len(leaves):
+        raise DataError(f"{path}: {META} does not number its {len(leaves):,} classes from 1, each once")
     truths: list[list[str]] = []
     for name in (_ground_truth(year), _ground_truth(year, "test")):
         try:
             truths.append([wnids[int(line)] for line in files.get(name, b"").split()])
         except (ValueError, KeyError) as error:
             raise DataError(f"{path}: {name} holds {error}, which is no class of {META}") from error
-    return Devkit(path, {wnid: words for _, wnid, words in leaves}, *truths)
+    return Devkit(path, list(wnids.values()), {wnid: words for _, wnid, words in leaves}, *truths)
 
 
 def _leaves(path: Path, meta: bytes, year: int) -> list[tuple[int, str, str]]:

@@ -10,21 +10,25 @@ from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
 from alexnet.data.sources import devkit, label_file
 from alexnet.data.sources.class_folders import class_split, read_classes
 from alexnet.data.sources.contract import Labels, Source, SourceSplit
-from alexnet.data.sources.photos import make_split, photos_below, strays_of
+from alexnet.data.sources.photos import make_split, photos_below, strays_of, unlabelled_split
 from alexnet.data.sources.tree import Tree, open_tar, open_tar_of_tars
 from alexnet.errors import DataError
 
 _PREFIXES = {2012: "ILSVRC2012_img", 2010: "ILSVRC2010_images"}
+_ENDS = {"train": "train", "val": "val", "test": "test", "newer test": "test_v10102019"}
+"""How the archives' names end: the test photos of 2012 were given out a second time, seven years later."""
 
 
 def read(folder: Path) -> Source | None:
     """The source, or None where the folder has neither archive; one of them alone is enough.
 
-    The test photos too where their answers were published, as those of 2010 were.
+    The test photos have labels where their answers were published, as those of 2010 were, and lie beside.
     """
     for year, prefix in _PREFIXES.items():
-        archives = {name: folder / f"{prefix}_{name}.tar" for name in ("train", "val", "test")}
+        archives = {name: folder / f"{prefix}_{end}.tar" for name, end in _ENDS.items()}
         here = {name: archive for name, archive in archives.items() if archive.is_file()}
+        if "newer test" in here:
+            here["test"] = here.pop("newer test")
         if "train" in here or "val" in here:
             return _read(folder, year, here)
     return None
@@ -46,13 +50,12 @@ def _read(folder: Path, year: int, archives: dict[str, Path]) -> Source:
         classes, splits["val"], labelled_by = _val(folder, tree, kit, classes)
         strays += _inside(tree, splits["val"])
         used.add(labelled_by)
-    if "test" in archives and kit and kit.test_truth:
+    if "test" in archives:
         tree = open_tar(archives["test"])
-        photos, names = _photos(tree)
-        labels = kit.labels(names, [c.wnid for c in classes], test=True)
-        splits["test"] = make_split(tree, photos, labels, "", classes)
+        splits["test"] = _test(tree, kit, classes)
         strays += _inside(tree, splits["test"])
-        used.add(f"ILSVRC{year}_test_ground_truth.txt")
+        if kit and kit.test_truth:
+            used.add(f"ILSVRC{year}_test_ground_truth.txt")
     used |= {archives[name].name for name in splits}
     strays += sorted(entry.name for entry in folder.iterdir() if entry.name not in used)
     return Source(f"official ILSVRC-{year} tars", folder, classes, splits, strays)
@@ -78,6 +81,16 @@ def _val(
     photos, names = _photos(tree)
     labels, classes, source = _labels(tree.path, names, kit, classes)
     return classes, make_split(tree, photos, labels, "", classes), source
+
+
+def _test(tree: Tree, kit: devkit.Devkit | None, classes: list[Class]) -> SourceSplit:
+    """The test photos, without labels unless the kit has the answers."""
+    photos, names = _photos(tree)
+    if kit and kit.test_truth:
+        return make_split(tree, photos, kit.labels(names, [c.wnid for c in classes], test=True), "", classes)
+    if not photos:
+        raise DataError(f"{tree.path} holds no photo: get it again, or remove it")
+    return unlabelled_split(tree, photos, tree.listing.path(photos[0]).rpartition("/")[0])
 
 
 def _photos(tree: Tree) -> tuple[array[int], list[str]]:

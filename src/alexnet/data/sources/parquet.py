@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alexnet.data.classes import Class
+from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.official_names import official_name
 from alexnet.data.sources.contract import Example, Labels, Source, SourceSplit
 from alexnet.data.sources.listing import PackedNames
 from alexnet.data.sources.parquet_columns import (
@@ -50,22 +51,24 @@ def read_files(folder: Path, paths: Sequence[str]) -> Source:
         by_split.setdefault(_split_of(path), []).append(folder / path)
     columns = find_columns(next(iter(by_split.values()))[0])
     tables = {split: read_labels(files, columns) for split, files in by_split.items()}
-    strays = [
-        f"{split}: {len(table[0]):,} photos without labels"
-        for split, table in tables.items()
-        if _bare(table[0])
-    ]
-    tables = {split: table for split, table in tables.items() if not _bare(table[0])}
-    if not tables:
+    bare = [split for split, (values, _) in tables.items() if _bare(values)]
+    told = [split for split in tables if split not in bare]
+    if not told:
         raise DataError(f"{folder}: no photo in the parquet files has a label")
-    classes = classes_from(columns, *tables["train" if "train" in tables else next(iter(tables))])
-    splits: dict[str, SourceSplit] = {
-        split: ParquetSplit(
-            split, by_split[split], columns, to_labels(values, classes, f"{folder}: {split}"), names, classes
-        )
-        for split, (values, names) in tables.items()
-    }
-    if "val" not in splits and "test" in splits:
+    classes = classes_from(columns, *tables["train" if "train" in told else told[0]])
+    splits: dict[str, SourceSplit] = {}
+    strays: list[str] = []
+    for split in (split for split in SPLIT_WORDS if split in tables):
+        values, names = tables[split]
+        if split in told:
+            labels = to_labels(values, classes, f"{folder}: {split}")
+        elif split == "test" and names and official_name(names[0]):
+            labels = values.astype(np.int32)
+        else:
+            strays.append(f"{split}: {len(values):,} photos without labels")
+            continue
+        splits[split] = ParquetSplit(split, by_split[split], columns, labels, names, classes)
+    if "val" not in splits and "test" in told:
         splits["val"] = splits.pop("test")
     return Source("Hugging Face parquet", folder, classes, splits, strays)
 
@@ -104,10 +107,14 @@ class ParquetSplit:
         return len(self.labels)
 
     def key(self, index: int) -> str:
-        """`<wnid>/<file name>` if no two photos are named the same, else split and row: `train/00000042`."""
+        """`<wnid>/<file name>` if no two photos are named the same, else split and row: `train/00000042`.
+
+        Without a label the file name alone.
+        """
         if self._names is None:
             return f"{self._split}/{index:08d}"
-        return f"{self._wnids[self.labels[index]]}/{self._names[index]}"
+        label = int(self.labels[index])
+        return self._names[index] if label == NO_LABEL else f"{self._wnids[label]}/{self._names[index]}"
 
     def __getitem__(self, index: int) -> Example:
         group = int(np.searchsorted(self._ends, index, side="right"))
@@ -142,4 +149,4 @@ def _split_of(path: str) -> str:
 
 def _bare(values: npt.NDArray[Any]) -> bool:
     """Whether these are the labels of an unlabelled split: Hugging Face writes -1 for all."""
-    return len(values) == 0 or (values.dtype.kind == "i" and bool((values == -1).all()))
+    return len(values) == 0 or (values.dtype.kind == "i" and bool((values == NO_LABEL).all()))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from alexnet.data.classes import Class
+from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.sources.contract import Box, Example, Labels, SourceSplit
 from alexnet.data.sources.listing import Int64s, join
 from alexnet.data.sources.tree import Tree
@@ -59,8 +59,9 @@ class PhotoSplit:
     def key(self, index: int) -> str:
         """`<wnid>/<rest of the path>`, the same from every layout; always valid UTF-8."""
         path = self.tree.listing.path(int(self.files[index]))
-        inside, wnid = path.removeprefix(self.folder).strip("/"), self.wnids[self.labels[index]]
-        key = inside if inside.startswith(wnid + "/") else f"{wnid}/{inside}"
+        key, label = path.removeprefix(self.folder).strip("/"), int(self.labels[index])
+        if label != NO_LABEL and not key.startswith(self.wnids[label] + "/"):
+            key = f"{self.wnids[label]}/{key}"
         return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def __getitem__(self, index: int) -> Example:
@@ -77,6 +78,11 @@ def make_split(
     order = np.argsort(labels, kind="stable")
     numbers = np.array(files, dtype=np.int64)
     return PhotoSplit(tree, numbers[order], labels[order], folder, [c.wnid for c in classes])
+
+
+def unlabelled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:
+    """Files directly in `folder`, in the given order, of whose classes nothing is known."""
+    return make_split(tree, files, np.full(len(files), NO_LABEL, dtype=np.int32), folder, [])
 
 
 def is_clutter(name: str) -> bool:

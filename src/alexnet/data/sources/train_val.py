@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alexnet.data.classes import Class, same_classes
+from alexnet.data.classes import NO_LABEL, Class, same_classes
+from alexnet.data.official_names import official_name
 from alexnet.data.sources import devkit, label_file
 from alexnet.data.sources.class_folders import class_split, holds_classes, ones_own, read_classes
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import PhotoSplit, make_split, photos_in, strays_of
+from alexnet.data.sources.photos import PhotoSplit, make_split, photos_in, strays_of, unlabelled_split
 from alexnet.data.sources.tree import FolderTree, Tree
 from alexnet.errors import DataError
 
@@ -47,9 +48,10 @@ def split_folders(tree: Tree, base: str) -> dict[str, str]:
 def read_splits(
     tree: Tree, folders: Mapping[str, str], classes: Sequence[Class], label_folders: Sequence[str]
 ) -> tuple[dict[str, PhotoSplit], list[int]]:
-    """The labelled splits, and the files that label flat ones, looked for there and in `label_folders`.
+    """The splits, and the files that label flat ones, looked for there and in `label_folders`.
 
-    A `test` folder without labels is left out; with labels and no `val` beside it, it is the `val`.
+    A `test` folder without labels is left out, unless it is ILSVRC's own (see `official_names`). One with
+    labels and no `val` beside it is the `val`.
     """
     splits: dict[str, PhotoSplit] = {}
     known: list[int] = []
@@ -62,7 +64,7 @@ def read_splits(
             known += labelled_by
             if split:
                 splits[name] = split
-    if "val" not in splits and "test" in splits:
+    if "val" not in splits and "test" in splits and splits["test"].labels[0] != NO_LABEL:
         splits["val"] = splits.pop("test")
     return splits, known
 
@@ -72,7 +74,7 @@ def flat_split(
 ) -> tuple[PhotoSplit | None, Sequence[int]]:
     """The photos directly in a folder by the devkit or a label file, and the files of the tree that told.
 
-    None for a `test` without labels; DataError for any other split without.
+    Without labels ILSVRC's own `test` has none, and any other `test` is None; DataError for other splits.
     """
     photos = photos_in(tree, folder)
     names = [tree.listing.name(photo) for photo in photos]
@@ -85,7 +87,7 @@ def flat_split(
         where = str(tree.path / tree.listing.path(file))
         labels = label_file.read_labels(tree.text(file), names, classes, where)
     elif name == "test":
-        return None, []
+        return unlabelled_split(tree, photos, folder) if any(map(official_name, names)) else None, []
     else:
         what = f"{tree.path}: {folder}/ holds {len(photos):,} photos in no class folder and no labels"
         raise DataError(f"{what}: put {label_file.FORMS} beside it")
