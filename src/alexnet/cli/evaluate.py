@@ -109,6 +109,7 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     from alexnet.runs.folder import RunFolder
 
     opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
+    metrics.refuse_unlabelled(test.split, opened.split(test.split).labels)
     tested.same_question(folders, opened, test.checkpoint)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
