@@ -144,7 +144,7 @@ class _Tower(nn.Module):
 
 def _layers(net: AlexNet) -> dict[str, Weighted]:
     """The convolutions and fully connected layers by name, in the order in which they are passed."""
-    return {name: layer for name, layer in net.named_children() if isinstance(layer, Weighted)}
+    return {name: cast(Weighted, net.get_submodule(name)) for name in net.layers}
 
 
 def _of_two_towers(net: nn.Module) -> AlexNet:
