@@ -41,6 +41,8 @@ def command(
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on.
 
     On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all must see STORE and RUN).
+
+    A net of two towers on two GPUs: model.towers_on=cuda:0,cuda:1; with torchrun each process takes two.
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device

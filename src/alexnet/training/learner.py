@@ -45,7 +45,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the tested weights: tensors and plain values only."""
         state: dict[str, Any] = {
-            "optimizer": {"state": whole_state(self.model, self.optimizer)},
+            "optimizer": whole_state(self.model, self.optimizer),
             "schedule": self.schedule.state(),
             "scaler": self.scaler.state_dict(),
         }

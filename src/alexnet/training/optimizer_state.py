@@ -11,20 +11,25 @@ from torch import Tensor, nn
 from alexnet.models.towers import AlexNetOnTwoDevices, whole_name
 
 State = Mapping[int, Mapping[str, Any]]
-"""By the parameter's position in the optimiser's groups."""
+"""By the parameter's position in the optimiser's groups: tensors by their name in its rule."""
 
 
-def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """What `optimizer` remembers of `model`, as it would of the same net on one device."""
-    state: State = optimizer.state_dict()["state"]
+def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimiser's `state_dict()` (`state`, `param_groups`), as it would be with `model` on one device."""
+    saved = optimizer.state_dict()
     if not isinstance(model, AlexNetOnTwoDevices):
-        return state
+        return saved
     names = _names(model, optimizer)
-    return _renamed(state, names, _wholes(names), model.joined)
+    wholes = _wholes(names)
+    groups = [(group, _wholes([names[at] for at in group["params"]])) for group in saved["param_groups"]]
+    return {
+        "state": _renamed(saved["state"], names, wholes, model.joined),
+        "param_groups": [{**group, "params": list(map(wholes.index, own))} for group, own in groups],
+    }
 
 
 def own_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> State:
-    """The inverse of `whole_state`: what `optimizer.load_state_dict` takes."""
+    """The `state` of what `whole_state` gave, as `optimizer.load_state_dict` takes it."""
     if not isinstance(model, AlexNetOnTwoDevices):
         return state
     names = _names(model, optimizer)
