@@ -48,7 +48,7 @@ def test_a_run_is_that_of_one_device_and_is_used_on_one(
     assert main(["evaluate", str(two), "--store", str(tiny_store.path), "--views", "ten"]) == 0
     assert main(["classify", str(tmp_path / "photo.png"), "--model", str(two)]) == 0
     assert train(tiny_store, tmp_path / "third", ON_TWO, "--init-from", str(two)) == 0
-    assert "copied conv1.weight" in capsys.readouterr().out
+    assert "copied: conv1.weight" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("before", "after"), [(ON_TWO, ""), ("", ON_TWO)], ids=["to one", "to two"])

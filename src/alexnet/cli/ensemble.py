@@ -49,7 +49,9 @@ def command(
 
     members = ensembles.members_of(name, nets)
     words = [_settings_of(member, settings or [], members) for member in members]
-    configs = [override(recipes.get(member.recipe), each) for member, each in zip(members, words, strict=True)]
+    configs = [
+        override(recipes.get(member.recipe), each) for member, each in zip(members, words, strict=True)
+    ]
     stores = [_store_of(member, store, pretrain_store) for member in members]
     chosen, *others = dict.fromkeys(choose_device(device, config.model.towers_on) for config in configs)
     if others:

@@ -183,7 +183,7 @@ def _half_stage(stage: nn.Module) -> Stage:
 
 def _half_step(step: nn.Module) -> nn.Module:
     if isinstance(step, nn.BatchNorm1d | nn.BatchNorm2d):
-        return type(step)(step.num_features // 2)
+        return type(step)(step.num_features // 2, step.eps, step.momentum)
     half = copy.deepcopy(step)
     if isinstance(half, LocalResponseNorm):
         half.window = replace(half.window, groups=1)

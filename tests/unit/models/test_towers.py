@@ -26,9 +26,11 @@ CPUS = 2 * [torch.device("cpu")]
 IMAGES = 60 * torch.randn(4, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def whole_and_cut(variant: Variant, dropout: float = 0.0) -> tuple[AlexNet, AlexNetOnTwoDevices]:
+def whole_and_cut(
+    variant: Variant, dropout: float = 0.0, bottleneck: int = 0
+) -> tuple[AlexNet, AlexNetOnTwoDevices]:
     torch.manual_seed(1)
-    net = AlexNet(variant, num_classes=7, crop=64, dropout=dropout).double()
+    net = AlexNet(variant, num_classes=7, crop=64, dropout=dropout, bottleneck=bottleneck).double()
     for parameter in net.parameters():  # larger than at birth, so that every part matters
         parameter.data.normal_(std=0.05)
     return net, AlexNetOnTwoDevices(net, CPUS)
@@ -45,11 +47,16 @@ def answers_and_gradients(net: nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("variant", CUT.values(), ids=CUT)
-@pytest.mark.parametrize(("training", "dropout"), [(True, 0.0), (False, 0.5)], ids=["training", "testing"])
+@pytest.mark.parametrize(
+    ("training", "dropout", "bottleneck"),
+    [(True, 0.0, 0), (False, 0.5, 0), (True, 0.0, 10)],
+    ids=["training", "testing", "bottleneck"],
+)
 def test_logits_and_all_gradients_are_those_of_one_device(
-    variant: Variant, training: bool, dropout: float
+    variant: Variant, training: bool, dropout: float, bottleneck: int
 ) -> None:
-    wanted, found = (answers_and_gradients(net.train(training)) for net in whole_and_cut(variant, dropout))
+    nets = whole_and_cut(variant, dropout, bottleneck)
+    wanted, found = (answers_and_gradients(net.train(training)) for net in nets)
     assert list(found) == list(wanted)
     for name, tensor in wanted.items():
         assert tensor.abs().sum() > 0, name
@@ -131,8 +138,8 @@ def test_what_has_no_two_towers_is_refused_in_one_line(variant: str) -> None:
 
 
 def test_a_layer_of_an_odd_number_of_units_is_refused() -> None:
-    net = AlexNet("2012 widths=[8,16,12,20,24,31,36]", num_classes=7, crop=64)
-    with pytest.raises(CommandError, match="fc6 has 31"):
+    net = AlexNet("2012 widths=[8,16,12,20,24,32,36]", num_classes=7, crop=64, bottleneck=5)
+    with pytest.raises(CommandError, match="bottleneck has 5"):
         AlexNetOnTwoDevices(net, CPUS)
     with pytest.raises(CommandError, match="two towers"):
         AlexNetOnTwoDevices(nn.Linear(2, 2), CPUS)

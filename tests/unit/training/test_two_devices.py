@@ -19,6 +19,7 @@ from alexnet.training.inherit import inherit
 from alexnet.training.learner import Learner, build_learner, check
 from alexnet.training.optimizer_state import whole_state
 from alexnet.training.step import update
+from alexnet.training.watchdog import measure
 
 CPU = torch.device("cpu")
 ON_TWO = "model.towers_on=cpu,cpu"
@@ -62,7 +63,7 @@ def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
     "settings",
     [
         [],
-        ["optimizer.gradient_clip=0.5", "training.accumulation=2"],
+        ["optimizer.gradient_clip=0.5", "training.accumulation=2", "model.bottleneck=6"],
         ["optimizer.name=sgd", "optimizer.bias_weight_decay=true"],
         ["optimizer.name=adamw", "optimizer.learning_rate=0.0001"],
     ],
@@ -146,3 +147,10 @@ def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Stor
         check(tiny.config(tiny.TOWERS, "model.towers_on=cpu"), tiny_store)
     with pytest.raises(CommandError, match="begins on cpu, not on meta"):
         build_learner(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
+
+
+def test_the_watchdog_looks_at_both_towers(tiny_store: Store) -> None:
+    two = learner(tiny_store, ON_TWO)
+    signals = measure(two.model, torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0]))
+    assert len(signals.activations) == len(signals.gradients) == 16
+    assert signals.gradients["towers.1.conv1"] > 0
