@@ -24,6 +24,9 @@ SETTINGS = (
     "schedule.epochs=3",
 )
 
+TOWERS = "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming"
+"""A setting: the same with two towers."""
+
 
 def photos(folder: Path) -> Path:
     """Noise of three brightnesses, in `train/` and `val/` folders of class folders."""

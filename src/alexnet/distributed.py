@@ -104,10 +104,14 @@ def gather_objects(obj: Object) -> list[Object]:
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` with its first weights taken from the main process and its gradients averaged across all."""
+    """`model` with its first weights taken from the main process and its gradients averaged across all.
+
+    `device` is where it is, or where its first layer is if it is on several.
+    """
     if not _joined():
         return model
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    on_one_gpu = {parameter.device for parameter in model.parameters()} == {device} and device.type == "cuda"
+    return DistributedDataParallel(model, device_ids=[device] if on_one_gpu else None)
 
 
 def without_synchronisation(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:

@@ -156,3 +156,16 @@ def test_an_ensemble_that_lacks_a_net_is_not_tested(
     )
     assert main(["classify", str(tmp_path / "photo.png"), "--model", str(out)]) == 2
     assert f"is an ensemble: name one of its nets, such as {out / 'seed-0'}" in capsys.readouterr().err
+
+
+def test_nets_that_would_be_on_other_devices_are_refused(
+    tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    places = ["--store", str(tiny_store.path), "--pretrain-store", str(tiny_store.path)]
+    words = ["1-cnn-star", *places, "--out", str(tmp_path / "out")]
+    assert main(["ensemble", *words, "alexnet-2012-star:model.towers_on=cuda:0,cuda:1"]) == 2
+    assert "on cuda:1 and on cuda:2: type the same model.towers_on" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

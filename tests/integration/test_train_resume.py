@@ -42,6 +42,7 @@ RECIPES = {
         "training.accumulation=2",
         'events=[{"at": 0.4, "action": "color-noise-off"}]',
     ),
+    "two devices": (tiny.TOWERS, "model.towers_on=cpu,cpu", "training.weight_average=0.9"),
 }
 
 
@@ -99,7 +100,9 @@ def assert_same(one: Any, other: Any) -> None:
 
 # Update 6 is the end of an epoch, where the validation is still to come.
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "stops"), [("2012", (1, 6, 11)), ("modern", (6, 10))])
+@pytest.mark.parametrize(
+    ("recipe", "stops"), [("2012", (1, 6, 11)), ("modern", (6, 10)), ("two devices", (6,))]
+)
 def test_bit_for_bit_wherever_it_is_stopped(
     tiny_store: Store, tmp_path: Path, recipe: str, stops: tuple[int, ...]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Under torchrun two processes do what one does, but for rounding."""
+"""Under torchrun two processes do what one does, but for rounding; each may be on two devices."""
 
 from __future__ import annotations
 
@@ -36,10 +36,15 @@ def lines(run: Path, event: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tiny_store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("net", "devices"), [((), ()), ((tiny.TOWERS,), ("model.towers_on=cpu,cpu",))], ids=["one", "two"]
+)
+def test_two_processes_train_as_one(
+    tiny_store: Store, tmp_path: Path, net: tuple[str, ...], devices: tuple[str, ...]
+) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert main(words(tiny_store, one)) == 0
-    ended = in_two_processes(words(tiny_store, two))
+    assert main(words(tiny_store, one, *net)) == 0
+    ended = in_two_processes(words(tiny_store, two, *net, *devices))
     assert ended.returncode == 0, ended.stderr
     assert "batch 9: 2 process(es) of 4.5 images" in ended.stdout
     assert ended.stdout.count("done after 10 updates") == 1

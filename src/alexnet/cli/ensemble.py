@@ -43,15 +43,21 @@ def command(
     from alexnet import distributed, recipes
     from alexnet.cli.device import choose_device
     from alexnet.config import override
+    from alexnet.errors import CommandError
     from alexnet.recipes import ensembles
     from alexnet.runs.ensemble_folder import EnsembleFolder
 
     members = ensembles.members_of(name, nets)
     words = [_settings_of(member, settings or [], members) for member in members]
-    for member, each in zip(members, words, strict=True):
-        override(recipes.get(member.recipe), each)
+    configs = [
+        override(recipes.get(member.recipe), each) for member, each in zip(members, words, strict=True)
+    ]
     stores = [_store_of(member, store, pretrain_store) for member in members]
-    chosen = choose_device(device)
+    chosen, *others = dict.fromkeys(choose_device(device, config.model.towers_on) for config in configs)
+    if others:
+        raise CommandError(
+            f"the nets would be on {chosen} and on {others[0]}: type the same model.towers_on= for all"
+        )
     with distributed.running(chosen):
         distributed.from_main(
             lambda: EnsembleFolder.begin(out, _description(name, members, words, stores)).path

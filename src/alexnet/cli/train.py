@@ -41,6 +41,8 @@ def command(
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume goes on.
 
     On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all must see STORE and RUN).
+
+    A net of two towers on two GPUs: model.towers_on=cuda:0,cuda:1; with torchrun each process takes two.
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
@@ -48,7 +50,9 @@ def command(
 
     if init_layers and init_from is None:
         raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
-    chosen = choose_device(device)
+    # All processes read what it is before the first of them writes, which is after all have joined.
+    config, _ = _configured(recipe, run, settings or [], resume)
+    chosen = choose_device(device, config.model.towers_on)
     with distributed.running(chosen):
         layers = tuple(filter(None, init_layers.split(",")))
         train_run(recipe, store, run, settings or [], chosen, resume, minutes, init_from, layers)
@@ -102,6 +106,21 @@ def train_run(
         )
 
 
+def _configured(
+    recipe: str, run: Path, settings: list[str], resume: bool
+) -> tuple[RunConfig, list[str] | None]:
+    """The run's configuration, and what is changed of it where the run goes on; None where it begins."""
+    from alexnet import recipes
+    from alexnet.config import override
+    from alexnet.runs.folder import RunFolder
+    from alexnet.training.resume import resumed_config
+
+    begun = RunFolder(run)
+    if resume and begun.config_file.is_file():
+        return resumed_config(begun, recipe, settings)
+    return override(recipes.get(recipe), settings), None
+
+
 def _begin(
     recipe: str,
     store: Store,
@@ -112,33 +131,29 @@ def _begin(
     init_from: InitFrom | None,
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
-    from alexnet import distributed, recipes
+    from alexnet import distributed
     from alexnet.cli.device import describe_device
-    from alexnet.config import override
     from alexnet.errors import CommandError
     from alexnet.runs import environment
     from alexnet.runs.folder import RunFolder
-    from alexnet.training.resume import resumed_config
 
-    begun = RunFolder(run)
-    if resume and begun.config_file.is_file():
-        config, changes = resumed_config(begun, recipe, settings)
-        _introduce(config, store, describe_device(device))
+    config, changes = _configured(recipe, run, settings, resume)
+    where = describe_device(device, config.model.towers_on)
+    if changes is not None:
+        _introduce(config, store, where)
         for change in changes:
             _say(f"changed: {change}")
         return config
-    config = override(recipes.get(recipe), settings)
     if init_from is not None:
         _try(init_from, config, store)
     elif config.training.fine_tuning:
         raise CommandError(
             f"{recipe} fine-tunes a trained net: type --init-from RUN, or training.fine_tuning=no"
         )
-    _introduce(config, store, describe_device(device))
-    begun = RunFolder.create(run, config)
-    facts = describe_device(device), store.digest, sys.argv, distributed.world_size()
+    _introduce(config, store, where)
+    facts = where, store.digest, sys.argv, distributed.world_size()
     found = environment.describe(*facts, store=store.path.resolve().name)
-    begun.write_environment(found)
+    RunFolder.create(run, config).write_environment(found)
     return config
 
 

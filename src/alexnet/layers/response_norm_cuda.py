@@ -63,6 +63,7 @@ def _launch(kernel: Any, window: Window, *tensors: torch.Tensor) -> None:
         sizes, constants = (height, width, channels), {"REACH": window.size // 2}
     else:
         sizes, constants = (channels // window.groups,), {"BEFORE": window.before, "AFTER": window.after}
-    kernel[(-(-count // _BLOCK),)](
-        *tensors, count, *sizes, window.alpha, window.beta, window.k, BLOCK=_BLOCK, **constants
-    )
+    with torch.cuda.device_of(tensors[0]):  # Triton takes the current device, whatever it is given
+        kernel[(-(-count // _BLOCK),)](
+            *tensors, count, *sizes, window.alpha, window.beta, window.k, BLOCK=_BLOCK, **constants
+        )

@@ -21,7 +21,8 @@ _FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet":
 def build(model_config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
     """A freshly initialised net for `num_classes` classes and `crop` x `crop` images.
 
-    It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`.
+    It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
+    whatever `towers_on` says: a net that was trained on two devices is used on one.
     CommandError where the name, the variant or the crop does not exist.
     """
     if model_config.name not in _FAMILIES:

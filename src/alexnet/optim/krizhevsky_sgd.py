@@ -42,14 +42,17 @@ class KrizhevskySGD(torch.optim.Optimizer):
         return loss
 
     def _update(self, group: dict[str, Any]) -> None:
-        weights = [weight for weight in group["params"] if weight.grad is not None]
-        if group["lr"] == 0 or not weights:
+        if group["lr"] == 0:
             return
-        gradients = [weight.grad for weight in weights]
-        velocities = [self._velocity(weight) for weight in weights]
-        one_pass = all(weight.dtype == torch.float32 for weight in weights)
-        update = _in_one_pass if one_pass else _in_four_passes
-        update(weights, gradients, velocities, group["lr"], group["momentum"], group["weight_decay"])
+        ready: list[Tensor] = [weight for weight in group["params"] if weight.grad is not None]
+        # The fused kernel takes the weights of one device at a time.
+        for device in dict.fromkeys(weight.device for weight in ready):
+            weights = [weight for weight in ready if weight.device == device]
+            gradients = [cast(Tensor, weight.grad) for weight in weights]
+            velocities = [self._velocity(weight) for weight in weights]
+            one_pass = all(weight.dtype == torch.float32 for weight in weights)
+            update = _in_one_pass if one_pass else _in_four_passes
+            update(weights, gradients, velocities, group["lr"], group["momentum"], group["weight_decay"])
 
     def _velocity(self, weight: Tensor) -> Tensor:
         state = cast("dict[str, Tensor]", self.state[weight])

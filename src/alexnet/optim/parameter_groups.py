@@ -58,14 +58,18 @@ def set_learning_rates(
 
 
 def layers_of(model: nn.Module) -> list[str]:
-    """The paths of all layers that have a matrix or filters, in order; the last one gives the logits."""
-    return [path for path, module in model.named_modules() if _has_matrix(module)]
+    """All layers that have a matrix or filters, in order; the last one gives the logits.
+
+    A layer's name is the last word of its path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
+    """
+    paths = [path for path, module in model.named_modules() if _has_matrix(module)]
+    return list(dict.fromkeys(path.rpartition(".")[2] for path in paths))
 
 
 def owner(name: str, layers: Sequence[str]) -> str:
     """The layer of `layers` that a tensor belongs to: a normalisation has its layer's name in its path."""
     path = name.rpartition(".")[0]
-    return next((layer for layer in layers if layer == path or layer in path.split(".")), path)
+    return next((layer for layer in layers if layer in path.split(".")), path)
 
 
 def check_layers(wanted: Iterable[str], present: list[str]) -> None:

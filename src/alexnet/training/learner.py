@@ -16,19 +16,23 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models.registry import build
+from alexnet.models.tower_devices import tower_devices
+from alexnet.models.towers import AlexNetOnTwoDevices
 from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
+from alexnet.training.optimizer_state import own_state, whole_state
 from alexnet.training.weight_average import WeightAverage
 
 
 @dataclass
 class Learner:
-    """A net being trained, on `device`."""
+    """A net being trained."""
 
     config: RunConfig
     classes: list[Class]
     preprocessing: Preprocessing
     device: torch.device
+    """Where images go and losses come from: that of `model`, or of its first tower."""
     model: nn.Module
     parallel: nn.Module
     """`model`, with gradients averaged across processes where there are several."""
@@ -41,7 +45,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside the tested weights: tensors and plain values only."""
         state: dict[str, Any] = {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": whole_state(self.model, self.optimizer),
             "schedule": self.schedule.state(),
             "scaler": self.scaler.state_dict(),
         }
@@ -53,7 +57,8 @@ class Learner:
         load_weights(self.model, state.get("model", tested))
         # Its state only: the groups' settings are this configuration's, which a resumed run may have changed.
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+        own = own_state(self.model, self.optimizer, state["optimizer"]["state"])
+        self.optimizer.load_state_dict({"state": own, "param_groups": groups})
         self.schedule.load_state(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
 
@@ -65,20 +70,22 @@ def check(config: RunConfig, store: Store) -> nn.Module:
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.crop)
+    if config.model.towers_on:
+        tower_devices(config.model.towers_on)
+        model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
     return model
 
 
 def build_learner(config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int) -> Learner:
-    """A learner at its beginning: first weights are a function of the seed.
+    """A learner at its beginning: first weights are a function of the seed, on one device and on two.
 
-    CommandError where the configuration does not fit the store or the net.
+    CommandError where the configuration does not fit the store, the net or `device`.
     """
     check(config, store)
     torch.manual_seed(config.training.seed)
-    model = build(config.model, len(store.classes), config.data.crop)
-    model = model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = _placed(build(config.model, len(store.classes), config.data.crop), config.model.towers_on, device)
     return Learner(
         config=config,
         classes=store.classes,
@@ -104,6 +111,18 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 "train in a new folder"
             )
     model.load_state_dict(weights)
+
+
+def _placed(model: nn.Module, towers_on: str, device: torch.device) -> nn.Module:
+    """`model` on `device`, or on the two devices of `towers_on`, of which that must be the first."""
+    if not towers_on:
+        return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    devices = tower_devices(towers_on)
+    if device != devices[0]:
+        raise CommandError(
+            f"model.towers_on={towers_on} begins on {devices[0]}, not on {device}: give that one"
+        )
+    return AlexNetOnTwoDevices(model, devices)
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:

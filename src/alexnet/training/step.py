@@ -37,7 +37,7 @@ def update(learner: Learner, batch: Batch, epoch: int, step: int, color_noise: b
     silences the same units.
     """
     images, targets = training_batch(learner, batch, epoch, color_noise)
-    _seed_dropout(learner.config.training.seed, step)
+    _seed_dropout(learner, step)
     outcome = _accumulate_gradients(learner, images, targets, batch.labels.to(learner.device))
     _apply_gradients(learner)
     learner.average.update(learner.model, step)
@@ -91,6 +91,15 @@ def _autocast(learner: Learner) -> torch.autocast:
     return torch.autocast(learner.device.type, AUTOCAST[precision], enabled=precision != "float32")
 
 
-def _seed_dropout(seed: int, step: int) -> None:
-    text = f"dropout/{seed}/{step}/{distributed.rank()}"
-    torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest()))
+def _seed_dropout(learner: Learner, step: int) -> None:
+    """Each device of a net on two has its own seed, or both towers would lose the same units."""
+    text = f"dropout/{learner.config.training.seed}/{step}/{distributed.rank()}"
+    torch.manual_seed(_seed(text))
+    _, *others = dict.fromkeys(parameter.device for parameter in learner.model.parameters())
+    for number, device in enumerate(others, start=1):
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(_seed(f"{text}/{number}"))
+
+
+def _seed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())

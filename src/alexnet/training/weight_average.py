@@ -33,4 +33,5 @@ class WeightAverage:
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:
-    return list(model.state_dict().values())
+    # Not those of state_dict, which are copies where the net is on two devices.
+    return [*model.parameters(), *model.buffers()]

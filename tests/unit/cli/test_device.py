@@ -30,6 +30,14 @@ def test_with_gpus(gpus: pytest.MonkeyPatch, name: str, local_rank: str, wanted:
     assert choose_device(name) == torch.device(wanted)
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda:2"])
+def test_towers_on_two_devices_begin_on_the_first(gpus: pytest.MonkeyPatch, name: str) -> None:
+    gpus.setenv("LOCAL_RANK", "0")
+    assert choose_device(name, "cuda:2,cuda:1") == torch.device("cuda:2")
+    with pytest.raises(CommandError, match=r"--device cuda:1 is not the first .*leave --device out"):
+        choose_device("cuda:1", "cuda:2,cuda:1")
+
+
 def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device() == torch.device("cpu")
@@ -49,4 +57,6 @@ def test_other_names(name: str) -> None:
 
 
 def test_in_words() -> None:
-    assert describe_device(torch.device("cpu")) == f"cpu ({torch.get_num_threads()} threads)"
+    cpu = torch.device("cpu")
+    assert describe_device(cpu) == f"cpu ({torch.get_num_threads()} threads)"
+    assert describe_device(cpu, "cpu,cpu") == f"{describe_device(cpu)} and {describe_device(cpu)}"

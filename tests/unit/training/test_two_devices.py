@@ -1,0 +1,156 @@
+"""A learner whose net is on two devices learns what one on a single device learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from torch import Tensor
+
+from alexnet.data.loader import Batch
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.models.model_file import Loaded
+from alexnet.models.towers import AlexNetOnTwoDevices
+from alexnet.optim.parameter_groups import set_learning_rates
+from alexnet.training.inherit import inherit
+from alexnet.training.learner import Learner, build_learner, check
+from alexnet.training.optimizer_state import whole_state
+from alexnet.training.step import update
+from alexnet.training.watchdog import measure
+
+CPU = torch.device("cpu")
+ON_TWO = "model.towers_on=cpu,cpu"
+
+
+def learner(store: Store, *settings: str) -> Learner:
+    return build_learner(
+        tiny.config(tiny.TOWERS, "model.dropout=0", *settings), store, CPU, steps_per_epoch=6
+    )
+
+
+def batch(store: Store) -> Batch:
+    split, indices = store.split("train"), torch.arange(8) * 5
+    pixels = [torch.frombuffer(bytearray(split.buffer(int(i))), dtype=torch.uint8) for i in indices]
+    labels = torch.tensor(split.labels[indices.numpy()], dtype=torch.int64)
+    return Batch(torch.stack(pixels).view(8, 72, 72, 3), labels, indices, torch.arange(8))
+
+
+def train(trained: Learner, store: Store, steps: range) -> Learner:
+    for step in steps:
+        update(trained, batch(store), 0, step, color_noise=True)
+    return trained
+
+
+def weights(trained: Learner) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+
+
+def assert_near(one: dict[str, Tensor], other: dict[str, Tensor], largest: float = 2e-6) -> None:
+    assert list(one) == list(other)
+    assert max(float((one[name] - other[name]).abs().max()) for name in one) < largest
+
+
+def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
+    one, two = learner(tiny_store), learner(tiny_store, ON_TWO)
+    assert isinstance(two.model, AlexNetOnTwoDevices)
+    assert all(torch.equal(tensor, weights(two)[name]) for name, tensor in weights(one).items())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["optimizer.gradient_clip=0.5", "training.accumulation=2", "model.bottleneck=6"],
+        ["optimizer.name=sgd", "optimizer.bias_weight_decay=true"],
+        ["optimizer.name=adamw", "optimizer.learning_rate=0.0001"],
+    ],
+    ids=["2012", "clipped", "sgd", "adamw"],
+)
+def test_updates_are_those_on_one_device(tiny_store: Store, settings: list[str]) -> None:
+    averaged = [*settings, "training.weight_average=0.9"]
+    one, two = (train(learner(tiny_store, *averaged, *on), tiny_store, range(3)) for on in ([], [ON_TWO]))
+    assert_near(weights(one), weights(two))
+    assert_near(one.average.model.state_dict(), two.average.model.state_dict())
+    assert not torch.equal(weights(two)["fc8.weight"], two.average.model.state_dict()["fc8.weight"])
+
+
+def test_autocast_reaches_both_towers(tiny_store: Store) -> None:
+    lower = "training.precision=bfloat16"
+    one, two = (train(learner(tiny_store, lower, *on), tiny_store, range(2)) for on in ([], [ON_TWO]))
+    assert_near(weights(one), weights(two), largest=2e-3)
+    exact = weights(train(learner(tiny_store, ON_TWO), tiny_store, range(2)))
+    for rows in (slice(None, 4), slice(4, None)):
+        assert not torch.equal(weights(two)["conv1.weight"][rows], exact["conv1.weight"][rows])
+
+
+@pytest.mark.parametrize("name", ["krizhevsky-sgd", "sgd", "adamw"])
+@pytest.mark.parametrize(("before", "after"), [([ON_TWO], []), ([], [ON_TWO])], ids=["to one", "to two"])
+def test_a_checkpoint_goes_on_with_the_towers_elsewhere(
+    tiny_store: Store, name: str, before: list[str], after: list[str]
+) -> None:
+    rule = [f"optimizer.name={name}", "optimizer.learning_rate=0.001", "training.weight_average=0.9"]
+    first = train(learner(tiny_store, *rule, *before), tiny_store, range(3))
+    second = learner(tiny_store, *rule, *after, "training.seed=5")
+    second.load(first.average.model.state_dict(), first.state())
+    assert all(torch.equal(tensor, weights(first)[name]) for name, tensor in weights(second).items())
+    again = learner(tiny_store, *rule, *after)
+    again.load(first.average.model.state_dict(), first.state())
+    assert_near(
+        weights(train(first, tiny_store, range(3, 6))), weights(train(again, tiny_store, range(3, 6))), 5e-6
+    )
+
+
+def test_the_optimisers_memory_is_saved_as_on_one_device(tiny_store: Store) -> None:
+    one, two = (
+        train(learner(tiny_store, "optimizer.name=adamw", *on), tiny_store, range(2)) for on in ([], [ON_TWO])
+    )
+    wanted: Any = whole_state(one.model, one.optimizer)
+    found: Any = whole_state(two.model, two.optimizer)
+    assert found["param_groups"] == wanted["param_groups"]
+    assert list(found["state"]) == list(wanted["state"])
+    for at, memory in wanted["state"].items():
+        assert list(found["state"][at]) == list(memory)
+        for slot, tensor in memory.items():
+            assert found["state"][at][slot].shape == tensor.shape
+            assert found["state"][at][slot].stride() == tensor.stride()
+
+
+def test_a_layer_is_frozen_in_both_towers(tiny_store: Store) -> None:
+    frozen = learner(tiny_store, ON_TWO, 'optimizer.layer_factors=[["conv3", 0]]')
+    set_learning_rates(frozen.optimizer, 0.01, 0.01, {"conv1": 0.0})
+    before = weights(frozen)
+    after = weights(train(frozen, tiny_store, range(2)))
+    still = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
+    assert still == {"conv1", "conv3"}
+
+
+def test_a_run_begins_with_another_nets_weights(tiny_store: Store) -> None:
+    other, two = learner(tiny_store, "training.seed=5"), learner(tiny_store, ON_TWO)
+    given = Loaded(other.model, other.config, other.classes[::-1], other.preprocessing, {})
+    before, there = weights(two), weights(other)
+    found = inherit(two.model, two.classes, given, ["conv1", "fc6"])
+    assert found.copied == ("conv1.weight", "conv1.bias", "fc6.weight", "fc6.bias")
+    assert all(torch.equal(weights(two)[name], there[name]) for name in found.copied)
+    assert all(torch.equal(weights(two)[name], before[name]) for name in found.new)
+    assert {*inherit(two.model, two.classes, given).new} == {"fc8.weight", "fc8.bias"}
+
+
+def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Store) -> None:
+    fitting = check(tiny.config(tiny.TOWERS, ON_TWO), tiny_store)
+    assert {parameter.device.type for parameter in fitting.parameters()} == {"meta"}
+    with pytest.raises(CommandError, match="needs a net of two towers"):
+        check(tiny.config(ON_TWO), tiny_store)
+    with pytest.raises(CommandError, match="two devices of one kind"):
+        check(tiny.config(tiny.TOWERS, "model.towers_on=cpu"), tiny_store)
+    with pytest.raises(CommandError, match="begins on cpu, not on meta"):
+        build_learner(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
+
+
+def test_the_watchdog_looks_at_both_towers(tiny_store: Store) -> None:
+    two = learner(tiny_store, ON_TWO)
+    signals = measure(two.model, torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0]))
+    assert len(signals.activations) == len(signals.gradients) == 16
+    assert signals.gradients["towers.1.conv1"] > 0
