@@ -78,9 +78,9 @@ class OptimizerConfig:
     """Rate of biases (and normalisation gains) divided by the rate of weights."""
     bias_weight_decay: bool = False
     bias_follows_schedule: bool = True
-    """False: biases keep their first rate when the weights' rate drops, as in net 145 of 2012."""
+    """False: biases keep their first rate when the weights' changes, also by a layer's factor, as in 2012."""
     layer_factors: tuple[tuple[str, float], ...] = ()
-    """`(layer, factor)` pairs: learning-rate factors of single layers; 0 freezes one."""
+    """`(layer, factor)` pairs: learning-rate factors of single layers; 0 freezes one, biases and all."""
     nesterov: bool = False
     gradient_clip: float = 0.0
     """Largest global norm of the gradient; 0 is off."""

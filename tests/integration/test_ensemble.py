@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_seven_cnns_star_knows_its_members(
         if line["event"] == "init-from"
     ]
     # Both data sets have three classes, but not the same ones.
+    assert begun["path"] == str(out / "star-1-pretrain" / "checkpoints" / "last" / "weights.safetensors")
     assert begun["new"] == {"fc8.weight": "other classes", "fc8.bias": "other classes"}
     assert main(["evaluate", str(out), "--store", str(tiny_store.path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -87,6 +89,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_nets(
     words = [*tiny.SETTINGS, "--nets", "2"]
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "whole", *words) == 0
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "--minutes", "0") == 75
+    assert "seed-0 is saved, the others are not trained: the same command goes on" in capsys.readouterr().err
     assert not (tmp_path / "cut" / "seed-1").exists()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words) == 0
     for seed in range(2):
@@ -109,6 +112,9 @@ def test_a_stopped_ensemble_goes_on_to_the_same_nets(
         ("5-cnns", ["training.seed=3"], "leave it out"),
         ("5-cnns", ["caffenet:data.side=72"], "no member is of recipe 'caffenet'; there are alexnet-2012"),
         ("5-cnns", ["data.sied=72"], "the nearest is 'data.side'"),
+        ("5-cnns", ["--nets", "3"], "has its own nets"),
+        ("5-cnns", ["data.side=100", "data.crop=88"], "the store holds images of side 72"),
+        ("alexnet-2012-star", SMALL, "choose 1-cnn-star or 7-cnns-star"),
     ],
 )
 def test_wrong_commands_are_one_line_and_leave_nothing(
@@ -143,13 +149,31 @@ def test_a_net_that_does_not_fit_leaves_nothing_half_written(
     assert not (tmp_path / "star").exists()
 
 
+def test_a_star_killed_before_its_first_checkpoint_does_not_go_on_from_nothing(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(recipe: str, run: str, *words: str) -> int:
+        common = ["--store", str(tiny_store.path), "--run", str(tmp_path / run), "--device", "cpu"]
+        return main(["train", recipe, *common, *SMALL, *words])
+
+    narrow = "model.variant=2012-star widths=[8,8,8,8,8,8,16,16]"
+    pre = ["--init-from", str(tmp_path / "pre")]
+    assert train("alexnet-2012-star-pretrain", "pre", narrow) == 0
+    assert train("alexnet-2012-star", "star", narrow, *pre, "--minutes", "0") == 75
+    shutil.rmtree(tmp_path / "star" / "checkpoints")
+    capsys.readouterr()
+    assert train("alexnet-2012-star", "star", narrow, "--resume") == 2
+    assert "give its --init-from again" in capsys.readouterr().err
+    assert train("alexnet-2012-star", "star", narrow, "--resume", *pre) == 0
+
+
 def test_an_ensemble_that_lacks_a_net_is_not_tested(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "cut"
     ensemble(tiny.RECIPE, tiny_store, out, *tiny.SETTINGS, "--nets", "2", "--minutes", "0")
     assert main(["evaluate", str(out), "--store", str(tiny_store.path)]) == 3
-    assert "lacks seed-1" in capsys.readouterr().err
+    assert "seed-0, seed-1 must be trained to the end" in capsys.readouterr().err
     assert main(["classify", str(tmp_path), "--model", str(out)]) == 2
     (tmp_path / "photo.png").write_bytes(
         next((tiny_store.path.parent / "photos").rglob("*.png")).read_bytes()

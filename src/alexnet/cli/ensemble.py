@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+    from alexnet.config import RunConfig
     from alexnet.recipes.ensembles import Member
 
 
@@ -32,7 +33,9 @@ def command(
     pretrain_store: Annotated[
         Path | None, typer.Option(metavar="STORE", help="Other, more classes, for the starred nets.")
     ] = None,
-    nets: Annotated[int, typer.Option(min=1, help="How many, where NAME is a recipe.")] = 5,
+    nets: Annotated[
+        int | None, typer.Option(min=1, help="How many, where NAME is a recipe.", show_default="5")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
 ) -> None:
@@ -53,11 +56,14 @@ def command(
         override(recipes.get(member.recipe), each) for member, each in zip(members, words, strict=True)
     ]
     stores = [_store_of(member, store, pretrain_store) for member in members]
+    if pretrain_store is not None and pretrain_store not in stores:
+        raise CommandError(f"--pretrain-store goes with starred nets: {name} has none")
     chosen, *others = dict.fromkeys(choose_device(device, config.model.towers_on) for config in configs)
     if others:
         raise CommandError(
             f"the nets would be on {chosen} and on {others[0]}: type the same model.towers_on= for all"
         )
+    _check(configs, stores)
     with distributed.running(chosen):
         distributed.from_main(
             lambda: EnsembleFolder.begin(out, _description(name, members, words, stores)).path
@@ -73,6 +79,7 @@ def _train(
     member: Member, store: Path, out: Path, settings: list[str], device: torch.device, deadline: float | None
 ) -> None:
     from alexnet.cli.train import train_run
+    from alexnet.errors import Stopped
     from alexnet.runs.metrics_log import has_finished
 
     run = out / member.name
@@ -82,7 +89,26 @@ def _train(
     minutes = None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60)
     init_from = out / member.init_from if member.init_from else None
     begun = (run / "config.json").is_file()
-    train_run(member.recipe, store, run, settings, device, begun, minutes, init_from)
+    try:
+        train_run(member.recipe, store, run, settings, device, begun, minutes, init_from)
+    except Stopped as stopped:
+        raise Stopped(
+            f"{member.name} is saved, the others are not trained: the same command goes on"
+        ) from stopped
+
+
+def _check(configs: list[RunConfig], stores: list[Path]) -> None:
+    """CommandError or DataError, before the first net is trained, where one does not fit its store."""
+    from alexnet.cli.train import VALIDATION
+    from alexnet.data.store import Store
+    from alexnet.training.learner import check
+    from alexnet.training.plan import make_plan
+
+    for config, store in zip(configs, stores, strict=True):
+        opened = Store.open(store)
+        opened.split(VALIDATION[0])
+        check(config, opened)
+        make_plan(config, len(opened.split("train")), 1)
 
 
 def _settings_of(member: Member, settings: list[str], members: tuple[Member, ...]) -> list[str]:
@@ -129,7 +155,6 @@ def _description(
             {
                 **asdict(member),
                 "settings": words,
-                "store": store.resolve().name,
                 "store_digest": digests[store],
             }
             for member, words, store in rows

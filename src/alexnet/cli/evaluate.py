@@ -104,12 +104,14 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     """The entry of one run, or of the mean of several beside its `members`; each goes into its folder too."""
     from alexnet import distributed
     from alexnet.data.store import Store
-    from alexnet.evaluation import metrics, tested
+    from alexnet.evaluation import ensemble, metrics, tested
     from alexnet.runs.ensemble_folder import is_ensemble, members_of
     from alexnet.runs.folder import RunFolder
 
     opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
-    metrics.refuse_unlabelled(test.split, opened.split(test.split).labels)
+    for split in filter(None, (test.split, averaging.search_on)):
+        metrics.refuse_unlabelled(split, opened.split(split).labels)
+    ensemble.check_averaging(len(folders), averaging.weights or None, averaging.of)
     tested.same_question(folders, opened, test.checkpoint)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
@@ -169,7 +171,7 @@ def _numbers(text: str) -> tuple[float, ...]:
     from alexnet.errors import CommandError
 
     try:
-        return tuple(float(number) for number in filter(None, text.split(",")))
+        return tuple(float(number) for number in text.split(",")) if text else ()
     except ValueError as error:
         raise CommandError(f"--weights {text} is not a list of numbers, such as 2,1,1") from error
 

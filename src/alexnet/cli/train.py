@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VALIDATION = ("val", "centre")
 """Split and views that are tested while training."""
+LOWEST_FRACTION = 0.9e-3
+"""Three drops by 10 are what recipes have; below, the drops were meant for fewer epochs."""
 
 
 def command(
@@ -133,9 +135,9 @@ def _begin(
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
     from alexnet import distributed
     from alexnet.cli.device import describe_device
-    from alexnet.errors import CommandError
     from alexnet.runs import environment
     from alexnet.runs.folder import RunFolder
+    from alexnet.training.inherit import refuse_without_net
 
     config, changes = _configured(recipe, run, settings, resume)
     where = describe_device(device, config.model.towers_on)
@@ -146,10 +148,8 @@ def _begin(
         return config
     if init_from is not None:
         _try(init_from, config, store)
-    elif config.training.fine_tuning:
-        raise CommandError(
-            f"{recipe} fine-tunes a trained net: type --init-from RUN, or training.fine_tuning=no"
-        )
+    else:
+        refuse_without_net(config)
     _introduce(config, store, where)
     facts = where, store.digest, sys.argv, distributed.world_size()
     found = environment.describe(*facts, store=store.path.resolve().name)
@@ -169,6 +169,7 @@ def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
     """Says what is about to be trained; CommandError, before anything is written, where it does not fit."""
     from alexnet import distributed
+    from alexnet.optim.schedules import make_schedule
     from alexnet.training.learner import check
     from alexnet.training.plan import make_plan
 
@@ -187,6 +188,12 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
     )
     _say(f"learning rate {optimizer.learning_rate:g} ({optimizer.name}, {schedule.name})")
     _say(f"on {device}, {training.precision}")
+    drops = make_schedule(schedule, optimizer.learning_rate, plan.steps_per_epoch).phase(plan.total_steps - 1)
+    if schedule.name == "step" and schedule.factor**drops < LOWEST_FRACTION:
+        _say(
+            f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
+            "set schedule.step_epochs with schedule.epochs"
+        )
 
 
 def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:

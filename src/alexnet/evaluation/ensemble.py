@@ -14,13 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.metrics import TOP, count_errors, interval, mean_nll, paired_interval, true_ranks
+from alexnet.evaluation.metrics import (
+    TOP,
+    count_errors,
+    interval,
+    mean_nll,
+    paired_interval,
+    refuse_unlabelled,
+    true_ranks,
+)
 from alexnet.runs.predictions import Predictions
 
 Of = Literal["probabilities", "logits"]
 """What is averaged; `logits` is the mean of logarithms of probabilities, made to sum to 1 again."""
 ALL_CHOICES = 8
 """Up to so many members every choice among them is tested, 255 in all."""
+_BLOCK = 1024
+"""Images at a time: their probabilities stay in the processor's cache."""
 _GRID = np.linspace(0.0, 1.0, 21)
 _FIRST, _PASSES = 0.5, 5
 
@@ -55,15 +65,26 @@ def mean(
     DataError where the members did not see the same images in the same order with the same classes and views.
     """
     first, *others = members
-    shares = _shares(weights, len(members))
-    if of not in get_args(Of):
-        raise CommandError(f"no mean of {of!r}; it must be of {' or '.join(get_args(Of))}")
+    shares = check_averaging(len(members), weights, of)
+    _same_question(members)
     if not others:
         return first
-    for place, other in enumerate(others, start=2):
-        _same_question(first, other, place)
     probabilities = _mean([each.probabilities for each in members], shares, of)
-    return replace(first, probabilities=probabilities.astype(np.float32), weights_digest="")
+    return replace(first, probabilities=probabilities, weights_digest="")
+
+
+def check_averaging(
+    count: int, weights: Sequence[float] | None = None, of: str = "probabilities"
+) -> npt.NDArray[np.float64]:
+    """(count,) the weights of as many members, 1 each where none are given; errors as `mean`."""
+    if of not in get_args(Of):
+        raise CommandError(f"no mean of {of!r}; it must be of {' or '.join(get_args(Of))}")
+    shares = np.ones(count) if weights is None else np.array(weights, np.float64)
+    if len(shares) != count:
+        raise CommandError(f"{len(shares)} weights for {count} runs: give one for each")
+    if not np.isfinite(shares).all() or shares.min() < 0 or not shares.any():
+        raise CommandError("weights must be numbers of at least 0, and not all 0")
+    return shares
 
 
 def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> tuple[float, ...]:
@@ -73,9 +94,12 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
     from 0.5 on, in at most five passes.
     Source: the 2012 source's avg-valid.py, which lowered the top-5 error of the images it reported.
     """
-    for place, other in enumerate(members[1:], start=2):
-        _same_question(members[0], other, place)
+    _same_question(members)
+    refuse_unlabelled(members[0].split, members[0].labels)
     rows, labels = [each.probabilities for each in members], members[0].labels
+    if of == "probabilities":  # the mean at the true class is all that its loss needs
+        rows = [np.take_along_axis(row, labels[:, None], axis=1) for row in rows]
+        labels = np.zeros_like(labels)
     best = np.full(len(members), _FIRST)
     lowest = mean_nll(_mean(rows, best, of), labels)
     for _ in range(_PASSES):
@@ -94,15 +118,21 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
 def growth(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
 ) -> list[Growth]:
-    """The errors of 1, 2, ... all members, added in the order given."""
+    """The errors of 1, 2, ... all members, added in the order given.
+
+    Left out are first ones whose weights are all 0, which say nothing.
+    """
+    shares = check_averaging(len(members), weights, of)
+    _same_question(members)
+    images, few = len(members[0].labels), members[0].probabilities.shape[1] <= TOP
     steps: list[Growth] = []
     before: npt.NDArray[np.bool_] | None = None
     for nets in range(1, len(members) + 1):
-        ranks = _ranks(members[:nets], weights and weights[:nets], of)
-        wrong, images = ranks >= 1, len(ranks)
-        few = members[0].probabilities.shape[1] <= TOP
-        top1, top5 = count_errors(ranks, 1), count_errors(ranks, TOP)
-        gain = None if before is None else paired_interval(before, wrong)
+        first = range(nets)
+        if not shares[first].any():
+            continue
+        ranks = _ranks(members, first, shares, of)
+        wrong, top1, top5 = ranks >= 1, count_errors(ranks, 1), count_errors(ranks, TOP)
         steps.append(
             Growth(
                 nets=nets,
@@ -111,8 +141,8 @@ def growth(
                 top5_error=None if few else top5 / images,
                 top5_interval=None if few else interval(top5, images),
                 gain=None if before is None else (int(before.sum()) - top1) / images,
-                gain_interval=gain,
-                choices_top1_error=_of_all_choices(members, nets, weights, of),
+                gain_interval=None if before is None else paired_interval(before, wrong),
+                choices_top1_error=_of_all_choices(members, nets, shares, of),
             )
         )
         before = wrong
@@ -120,49 +150,46 @@ def growth(
 
 
 def _of_all_choices(
-    members: Sequence[Predictions], nets: int, weights: Sequence[float] | None, of: Of
+    members: Sequence[Predictions], nets: int, shares: npt.NDArray[np.float64], of: Of
 ) -> float | None:
     if len(members) > ALL_CHOICES:
         return None
-    errors: list[float] = []
-    for chosen in combinations(range(len(members)), nets):
-        shares = None if weights is None else [weights[i] for i in chosen]
-        errors.append(float(np.mean(_ranks([members[i] for i in chosen], shares, of) >= 1)))
-    return float(np.mean(errors))
+    choices = [each for each in combinations(range(len(members)), nets) if shares[list(each)].any()]
+    return float(np.mean([np.mean(_ranks(members, each, shares, of) >= 1) for each in choices]))
 
 
-def _ranks(members: Sequence[Predictions], weights: Sequence[float] | None, of: Of) -> npt.NDArray[np.int64]:
-    return true_ranks(
-        mean(members, weights if weights and any(weights) else None, of).probabilities, members[0].labels
-    )
+def _ranks(
+    members: Sequence[Predictions], chosen: Sequence[int], shares: npt.NDArray[np.float64], of: Of
+) -> npt.NDArray[np.int64]:
+    """(N,) the true class's place in the mean of the chosen members, counted from 0."""
+    labels, weights = members[0].labels, shares[list(chosen)]
+    ranks: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(labels), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        rows = [members[i].probabilities[block] for i in chosen]
+        ranks.append(true_ranks(_mean(rows, weights, of) if len(rows) > 1 else rows[0], labels[block]))
+    return np.concatenate(ranks)
 
 
 def _mean(
-    rows: Sequence[npt.NDArray[np.float32]], shares: npt.NDArray[Any], of: Of
-) -> npt.NDArray[np.float64]:
-    """(N, K) float64, so that the members' order cannot show in a float32 result; rows sum to 1."""
+    rows: Sequence[npt.NDArray[np.float32]], shares: npt.NDArray[np.float64], of: Of
+) -> npt.NDArray[np.float32]:
+    """(N, K), summed in float64 so that the members' order does not show; rows sum to 1."""
     total = np.zeros(rows[0].shape)
     smallest = np.finfo(np.float32).tiny  # for a probability that underflowed
     for row, share in zip(rows, shares, strict=True):
         terms = row if of == "probabilities" else np.log(np.maximum(row, smallest).astype(np.float64))
         total += share * terms
     total /= shares.sum()
-    if of == "probabilities":
-        return total
-    np.exp(total - total.max(axis=1, keepdims=True), out=total)
-    return total / total.sum(axis=1, keepdims=True)
+    if of == "logits":
+        np.exp(total - total.max(axis=1, keepdims=True), out=total)
+        total /= total.sum(axis=1, keepdims=True)
+    return total.astype(np.float32)
 
 
-def _shares(weights: Sequence[float] | None, count: int) -> npt.NDArray[np.float64]:
-    shares = np.ones(count) if weights is None else np.array(weights, np.float64)
-    if len(shares) != count:
-        raise CommandError(f"{len(shares)} weights for {count} runs: give one for each")
-    if not np.isfinite(shares).all() or shares.min() < 0 or not shares.any():
-        raise CommandError("weights must be numbers of at least 0, and not all 0")
-    return shares
-
-
-def _same_question(first: Predictions, other: Predictions, place: int) -> None:
-    for what in ("split", "views", "classes", "keys", "labels"):
-        if not np.array_equal(getattr(first, what), getattr(other, what)):
-            raise DataError(f"an ensemble needs the same {what} in all runs; those of run {place} differ")
+def _same_question(members: Sequence[Predictions]) -> None:
+    first, *others = members
+    for place, other in enumerate(others, start=2):
+        for what in ("split", "views", "classes", "keys", "labels"):
+            if not np.array_equal(getattr(first, what), getattr(other, what)):
+                raise DataError(f"an ensemble needs the same {what} in all runs; those of run {place} differ")

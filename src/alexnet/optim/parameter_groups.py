@@ -53,8 +53,9 @@ def set_learning_rates(
     `layer_factors` come from events, on top of those of the configuration; 0 freezes a layer.
     """
     for group in optimizer.param_groups:
-        base = rate if group["follows_schedule"] else first_rate
-        group["lr"] = base * group["factor"] * layer_factors.get(group["layer"], 1.0)
+        follows = group["follows_schedule"]
+        factor = _reaching(layer_factors.get(group["layer"], 1.0), follows)
+        group["lr"] = (rate if follows else first_rate) * group["factor"] * factor
 
 
 def layers_of(model: nn.Module) -> list[str]:
@@ -80,9 +81,14 @@ def check_layers(wanted: Iterable[str], present: list[str]) -> None:
             raise CommandError(f"no layer {layer!r} in this net; the nearest is {near[0]!r}")
 
 
+def _reaching(layer_factor: float, follows_schedule: bool) -> float:
+    """What is left of a layer's factor for biases that keep their own rate: 0 freezes them, no more."""
+    return layer_factor if follows_schedule or layer_factor == 0 else 1.0
+
+
 def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
     is_weight = kind == "weight"
-    factor = dict(config.layer_factors).get(layer, 1.0)
+    factor = _reaching(dict(config.layer_factors).get(layer, 1.0), is_weight or config.bias_follows_schedule)
     factor *= 1.0 if is_weight else config.bias_learning_rate_factor
     return {
         "params": [],

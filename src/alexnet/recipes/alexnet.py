@@ -44,7 +44,8 @@ def alexnet_2012_star_pretrain() -> RunConfig:
 
     Trained from its own first weights, as the paper says. In 2012 the convolutions came from nets trained
     before: that is `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for
-    each in `optimizer.layer_factors`. For very many classes add `model.bottleneck=2048`.
+    each in `optimizer.layer_factors`. For very many classes add `model.bottleneck=2048`. The rate falls after
+    three quarters of the run: set `schedule.step_epochs` with `schedule.epochs`.
 
     Source: CHM release, layers-146-2012-2011.cfg and the layer-params of its pre-training; paper, section 6.
     Expected: 67.4 / 40.9 % on half of the Fall 2009 release, 10,184 classes (paper, section 6).

@@ -51,15 +51,24 @@ ENSEMBLES: dict[str, tuple[Member, ...]] = {
 """The CNN rows of table 2 in its order: "7 CNNs*" are five plain nets and two that were pre-trained."""
 
 
-def members_of(name: str, nets: int) -> tuple[Member, ...]:
-    """The members of an ensemble of `ENSEMBLES`, or `nets` nets of a recipe of that name.
+DEFAULT_NETS = 5
 
-    CommandError names the nearest where there is neither.
+
+def members_of(name: str, nets: int | None = None) -> tuple[Member, ...]:
+    """The members of an ensemble of `ENSEMBLES`, or `nets` (5) nets of a recipe of that name.
+
+    CommandError names the nearest where there is neither, and where `nets` has no meaning.
     """
     if name in ENSEMBLES:
+        if nets is not None:
+            raise CommandError(f"--nets goes with a recipe's name: {name} has its own nets")
         return ENSEMBLES[name]
     if name in recipes.names():
-        return plain(name, nets)
+        if recipes.get(name).training.fine_tuning:
+            raise CommandError(
+                f"{name} fine-tunes nets that were pre-trained: choose 1-cnn-star or 7-cnns-star"
+            )
+        return plain(name, nets or DEFAULT_NETS)
     near = difflib.get_close_matches(name, [*ENSEMBLES, *recipes.names()], n=1)
     hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(ENSEMBLES)}, or any recipe"
     raise CommandError(f"unknown ensemble {name!r}; {hint}")

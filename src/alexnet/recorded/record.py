@@ -19,13 +19,16 @@ import numpy as np
 from alexnet.errors import Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
-from alexnet.files import write_json
+from alexnet.files import write_json, write_whole
 from alexnet.recorded.pictures import draw_curves_of, draw_filters_of
 from alexnet.recorded.readme import readme
 from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
 from alexnet.recorded.state import VIEWS
 from alexnet.runs import predictions
+from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import has_finished
+from alexnet.runs.weights import find_weights
+from alexnet.training.resume import differences
 
 ENVIRONMENT = (
     "started",
@@ -92,17 +95,27 @@ def record(
 
 
 def _train(run: RecordedRun, data: Path, work: Path, minutes_left: MinutesLeft) -> None:
-    """Trains the run, and before it what it begins with, unless that was done."""
+    """Prepares its store and trains the run, and before it what it begins with, unless that was done."""
     folder = work / "runs" / run.name
+    refuse_other(run, folder)
+    prepare, train = training_commands(run, data, work)
+    _do(prepare)
     if has_finished(folder / "metrics.jsonl"):
         return
     if run.init_from:
         _train(run_named(run.init_from), data, work, minutes_left)
-    prepare, train = training_commands(run, data, work)
-    _do(prepare)
     left = minutes_left()
     limit = [] if left is None else ["--minutes", f"{max(left, 0):.1f}"]
     _do([*train, *(["--resume"] if folder.exists() else []), *limit])
+
+
+def refuse_other(run: RecordedRun, folder: Path) -> None:
+    """WorkError where the folder holds a run that was trained with other settings than today's."""
+    if not (folder / "config.json").is_file():
+        return
+    changed = differences(RunFolder(folder).config(), run.config())
+    if changed:
+        raise WorkError(f"{folder} was trained otherwise ({'; '.join(changed)}): move it away")
 
 
 def _do(command: Sequence[str]) -> None:
@@ -120,15 +133,17 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
     environment = json.loads((folder / "environment.json").read_text())
     if environment["uncommitted_changes"]:
         raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
-    result.mkdir(parents=True, exist_ok=True)
+    _begin_keeping(result)
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
         shutil.copyfile(folder / name, result / name)
-    write_json(result / "environment.json", {name: environment[name] for name in ENVIRONMENT})
-    _keep_wrong(run, work, result)
+    kept = {name: environment[name] for name in ENVIRONMENT}
+    kept["weights_sha256"] = predictions.digest(find_weights(folder))
+    write_json(result / "environment.json", kept)
     if run.config().training.seed == 0:
         draw_curves_of([folder], result / "curves.png")
         draw_filters_of(folder, result / "filters.png")
     (result / "README.md").write_text(readme(run, training_commands, testing_commands, environment["commit"]))
+    _keep_wrong(run, work, result)
     return result
 
 
@@ -139,10 +154,17 @@ def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Pat
         # The members' own evaluations are kept with them: their errors say which ones these were.
         found: list[dict[str, Any]] = entry["members"]
         entry["members"] = {member["runs"][0]["run"]: member["top1_errors"] for member in found}
+    _begin_keeping(result)
     write_json(result / "evaluation.json", entries)
-    _keep_wrong(recorded, work, result)
     (result / "README.md").write_text(readme(recorded, training_commands, testing_commands, ""))
+    _keep_wrong(recorded, work, result)
     return result
+
+
+def _begin_keeping(result: Path) -> None:
+    """Makes the folder; without its `wrong.json`, which comes last, it counts as not recorded."""
+    result.mkdir(parents=True, exist_ok=True)
+    (result / "wrong.json").unlink(missing_ok=True)
 
 
 def _keep_wrong(recorded: Recorded, work: Path, result: Path) -> None:
@@ -152,7 +174,7 @@ def _keep_wrong(recorded: Recorded, work: Path, result: Path) -> None:
         paths = [predictions.path_of(work / "runs" / run.name, "val", views) for run in members_of(recorded)]
         mean = ensemble.mean(list(map(predictions.load, paths)))
         wrong[views] = np.flatnonzero(true_ranks(mean.probabilities, mean.labels)).tolist()
-    (result / "wrong.json").write_text(json.dumps(wrong) + "\n")
+    write_whole(result / "wrong.json", f"{json.dumps(wrong)}\n".encode())
 
 
 def _out(recorded: Recorded, views: str, work: Path) -> Path:

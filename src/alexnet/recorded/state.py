@@ -20,7 +20,7 @@ VIEWS = ("centre", "ten")
 def why_to_make(recorded: Recorded, results: Path) -> str:
     """Why the result must be made: "missing", or what has changed since; empty where it is up to date."""
     folder = results / recorded.name
-    if not (folder / "evaluation.json").is_file():
+    if not (folder / "evaluation.json").is_file() or not (folder / "wrong.json").is_file():
         return "missing"
     if {entry["views"] for entry in _evaluations(folder)} != {*VIEWS}:
         return "not tested with all views"
@@ -29,7 +29,21 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
     changed = differences(from_dict(RunConfig, _json(folder / "config.json")), recorded.config())
     if changed:
         return f"stale: {'; '.join(changed)}"
-    return "" if (folder / "wrong.json").is_file() else "its list of wrong answers is missing"
+    if recorded.init_from and why_to_make(run_named(recorded.init_from), results):
+        return f"stale: {recorded.init_from}, which it begins with, is"
+    return _why_begun_otherwise(recorded, results)
+
+
+def _why_begun_otherwise(run: RecordedRun, results: Path) -> str:
+    """Why a recorded run that begins with another is stale although neither's settings have changed."""
+    if not run.init_from:
+        return ""
+    present = _json(results / run.init_from / "environment.json").get("weights_sha256")
+    began = [
+        line for line in read_metrics(results / run.name / "metrics.jsonl") if line["event"] == "init-from"
+    ]
+    with_those = began and began[-1].get("weights_sha256") == present
+    return "" if with_those else f"stale: it began with other weights than {run.init_from} has"
 
 
 def _why_ensemble(ensemble: RecordedEnsemble, results: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.files import is_left_over, write_json
+from alexnet.runs.metrics_log import has_finished
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,25 @@ class EnsembleFolder:
         return folder
 
     def voting(self) -> list[Path]:
-        """The run folders whose probabilities are averaged; DataError where one is not there yet."""
+        """The run folders whose probabilities are averaged; DataError where one is not trained to its end."""
         names = [member["name"] for member in self._read()["members"] if not member["pretraining"]]
-        absent = [name for name in names if not (self.path / name / "checkpoints" / "last").exists()]
+        absent = [name for name in names if not has_finished(self.path / name / "metrics.jsonl")]
         if absent:
             raise DataError(
-                f"{self.path} lacks {', '.join(absent)}: type the `alexnet ensemble` command again to go on"
+                f"in {self.path} {', '.join(absent)} must be trained to the end: "
+                "type the `alexnet ensemble` command again to go on"
             )
         return [self.path / name for name in names]
 
     def _read(self) -> dict[str, Any]:
+        description: dict[str, Any] = {}
         try:
             description = json.loads(self.members_file.read_text(encoding="utf-8"))
-            assert all({"name", "pretraining"} <= {*member} for member in description["members"])
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error
+            described = all({"name", "pretraining"} <= {*member} for member in description["members"])
+        except (ValueError, KeyError, TypeError):
+            described = False
+        if not described:
+            raise DataError(f"{self.members_file} does not describe an ensemble: restore it")
         return description
 
 

@@ -64,6 +64,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return list(_whole_lines(path))
 
 
+def has_begun_with(path: Path) -> bool:
+    """Whether the log of that path is there and of a run that began with another net's weights."""
+    return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))
+
+
 def has_finished(path: Path) -> bool:
     """Whether the log of that path is there and of a run that went to its end."""
     return path.is_file() and any(line["event"] == "result" for line in read_metrics(path)[-1:])

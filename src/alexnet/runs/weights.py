@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alexnet.errors import CommandError
+from alexnet.runs.ensemble_folder import is_ensemble
 
 CHECKPOINTS = ("last", "best")
 """`best` was chosen by its error on the validation images, so testing it on them flatters it a little."""
@@ -19,7 +20,7 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
     if path.is_file():
         return path
-    if (path / "ensemble.json").is_file():
+    if is_ensemble(path):
         raise CommandError(f"{path} is an ensemble: name one of its nets, such as {_a_net(path)}")
     if not path.is_dir():
         raise CommandError(f"no run folder or model file at {path}")

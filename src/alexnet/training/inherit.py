@@ -8,8 +8,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from alexnet.config import RunConfig
 from alexnet.data.classes import Class
-from alexnet.errors import DataError
+from alexnet.errors import CommandError, DataError
 from alexnet.models.convert import in_rgb
 from alexnet.models.model_file import Loaded
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
@@ -43,6 +44,14 @@ class Inherited:
         ]
         unused = [f"not used: {', '.join(self.unused)}"] if self.unused else []
         return [f"copied: {', '.join(self.copied) or 'nothing'}", *new, *unused]
+
+
+def refuse_without_net(config: RunConfig) -> None:
+    """CommandError where the configuration is for fine-tuning: it makes no sense from first weights."""
+    if config.training.fine_tuning:
+        raise CommandError(
+            f"{config.recipe} fine-tunes a trained net: type --init-from RUN, or training.fine_tuning=no"
+        )
 
 
 def inherit(

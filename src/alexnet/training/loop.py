@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -83,8 +83,8 @@ def train(
         interruption = stack.enter_context(Interruption(minutes, agree_every_steps=20 if on_gpu else 1))
         advance = stack.enter_context(progress(plan.total_steps * batch_images, session.step * batch_images))
         session.log("resume" if session.step else "start", learning_rate=_learning_rate(session))
-        if session.inherited:
-            session.log("init-from", **asdict(session.inherited))
+        if session.began_with:
+            session.log("init-from", **session.began_with)
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
             session.save()

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,9 +22,10 @@ from alexnet.errors import CommandError, WorkError
 from alexnet.files import only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
-from alexnet.runs.metrics_log import MetricsLog
+from alexnet.runs.metrics_log import MetricsLog, has_begun_with
+from alexnet.runs.predictions import digest
 from alexnet.training import checkpoint
-from alexnet.training.inherit import Inherited, InitFrom, inherit
+from alexnet.training.inherit import InitFrom, inherit, refuse_without_net
 from alexnet.training.learner import Learner, build_learner
 from alexnet.training.meter import LOWER_RATE, Meter
 from alexnet.training.plan import Plan, make_plan
@@ -64,8 +65,8 @@ class Session:
     """How many readings in a row found the net waiting for images."""
     stuck_after: int = 0
     """Updates after which the watchdog looks again whether the loss is stuck."""
-    inherited: Inherited | None = None
-    """What was taken from another net at the beginning."""
+    began_with: dict[str, Any] | None = None
+    """Which net's weights the run begins with, and what was taken from it."""
     lines: MetricsLog | None = None
 
     @property
@@ -130,6 +131,23 @@ class Session:
         self.improved, self.saved_step, self.saved_at = False, self.step, time.monotonic()
         distributed.barrier()
 
+    def inherit(self, init_from: InitFrom) -> None:
+        """Begins with another net's weights, and says which; errors as `inherit.match`."""
+        learner, given = self.learner, model_file.load(init_from.path, "cpu")
+        found = inherit(learner.model, learner.classes, given, init_from.layers)
+        inherit(learner.average.model, learner.classes, given, init_from.layers)
+        self.began_with = {
+            "path": str(init_from.path),
+            "weights_sha256": digest(init_from.path),
+            "terms": given.terms,
+            **asdict(found),
+        }
+        self.say(f"begins with {init_from.path}")
+        for line in found.lines():
+            self.say(f"  {line}")
+        for line in learner.preprocessing.difference(given.preprocessing):
+            self.say(f"  images here and there: {line}")
+
     def restore(self) -> bool:
         """Goes on at the newest whole checkpoint; False where there is none yet.
 
@@ -187,14 +205,14 @@ def begin(
         say(f"resumed after update {session.step:,}, in epoch {session.epoch}, learning rate {rate:g}")
         return session
     if init_from is not None:
-        given = model_file.load(init_from.path, "cpu")
-        session.inherited = inherit(learner.model, learner.classes, given, init_from.layers)
-        inherit(learner.average.model, learner.classes, given, init_from.layers)
-        say(f"begins with {init_from.path}")
-        for line in session.inherited.lines():
-            say(f"  {line}")
-        for line in learner.preprocessing.difference(given.preprocessing):
-            say(f"  images here and there: {line}")
+        session.inherit(init_from)
+    elif has_begun_with(run.metrics_file):
+        raise CommandError(
+            f"{run.path} began with another net and was stopped before its first checkpoint: "
+            "give its --init-from again"
+        )
+    else:
+        refuse_without_net(config)
     return session
 
 

@@ -157,6 +157,8 @@ def test_a_broken_record_of_earlier_evaluations_is_one_line(make_run, store, cap
 
 def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_path, capsys) -> None:
     runs = [make_run(f"both/net-{seed}", seed) for seed in range(3)]
+    for run in runs[1:]:
+        run.metrics_file.write_text('{"event": "result", "step": 9, "epoch": 3}\n')
     members = [{"name": run.path.name, "pretraining": run is runs[0]} for run in runs]
     (tmp_path / "both" / "ensemble.json").write_text(json.dumps({"name": "x", "members": members}))
     code, out, _ = evaluate(capsys, store, tmp_path / "both", "--json")
@@ -188,14 +190,19 @@ def test_weights_given_and_searched_are_written_down(make_run, store, capsys) ->
     ("words", "named"),
     [
         (["--search-weights", "val"], "flatter"),
+        (["--search-weights", "tset"], "no split 'tset'"),
+        (["--weights", "1,,2"], "list of numbers"),
         (["--search-weights", "train", "--weights", "1,1"], "exclude"),
         (["--weights", "1,x"], "list of numbers"),
         (["--weights", "1,2,3"], "3 weights for 2 runs"),
         (["--mean", "ranks"], "probabilities or logits"),
     ],
 )
-def test_wrong_averaging_is_one_line(make_run, store, capsys, words, named) -> None:
+def test_wrong_averaging_is_one_line_before_anything_is_tested(
+    make_run, store, capsys, monkeypatch, words, named
+) -> None:
     runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
+    monkeypatch.setattr(tested, "predict", lambda *words: pytest.fail("tested"))
     code, _, err = evaluate(capsys, store, *runs, *words)
     assert code == 2
     assert named in err.splitlines()[-1]

@@ -200,6 +200,8 @@ def test_several_runs_are_averaged(stores, make_run, submit, tmp_path, ilsvrc) -
     text = (tmp_path / "out.txt").read_text()
     members = [{"name": folder.name, "pretraining": False} for folder in folders]
     (tmp_path / "ensemble.json").write_text(json.dumps({"name": "x", "members": members}))
+    for folder in folders:
+        (folder / "metrics.jsonl").write_text('{"event": "result", "step": 9, "epoch": 3}\n')
     assert submit(store, tmp_path)[0] == 0
     assert (tmp_path / "out.txt").read_text() == text
 

@@ -125,8 +125,29 @@ def test_too_many_members_are_not_tried_in_every_choice() -> None:
     assert {step.choices_top1_error for step in steps} == {None}
 
 
+def test_weights_are_not_searched_where_nobody_told_the_classes() -> None:
+    nameless = [replace(each, labels=np.full(20, -1)) for each in three()]
+    with pytest.raises(CommandError, match="no label"):
+        ensemble.search_weights(nameless)
+
+
+@pytest.mark.parametrize("images", [1, 1023, 1025, 2050])
+def test_growth_does_not_depend_on_how_images_are_cut_into_blocks(images: int) -> None:
+    def many(seed: int) -> Predictions:
+        rows = np.random.default_rng(seed).dirichlet(np.ones(6), size=images).astype(np.float32)
+        keys = np.arange(images).astype(np.str_)
+        return replace(member(0), probabilities=rows, labels=np.arange(images) % 6, keys=keys)
+
+    members = [many(0), many(1)]
+    for of in ("probabilities", "logits"):
+        mean = ensemble.mean(members, of=of)
+        wrong = float(np.mean(mean.probabilities.argmax(axis=1) != mean.labels))
+        assert ensemble.growth(members, of=of)[-1].top1_error == wrong
+
+
 def test_weights_of_growth_go_with_the_members() -> None:
     steps = ensemble.growth(three(), [0.0, 1.0, 3.0])
-    assert steps[2].top1_error == np.mean(
+    assert [step.nets for step in steps] == [2, 3]  # the first one alone says nothing
+    assert steps[1].top1_error == np.mean(
         ensemble.mean(three(), [0, 1, 3]).probabilities.argmax(axis=1) != three()[0].labels
     )

@@ -92,3 +92,20 @@ def test_each_rule_lowers_the_loss_and_leaves_a_frozen_layer_alone(name: Any, ki
     optimizer.step()
     assert loss() < before
     assert torch.equal(net.conv1.weight, first)
+
+
+def test_biases_that_keep_their_rate_keep_it_under_a_layers_factor_too() -> None:
+    config = OptimizerConfig(bias_follows_schedule=False, layer_factors=(("conv1", 0.1),))
+    model = Net()
+    optimizer = make_optimizer(model, config)
+
+    def rates(factors: dict[str, float]) -> dict[tuple[str, str], float]:
+        set_learning_rates(optimizer, 0.001, 0.01, factors)
+        return {(group["layer"], group["kind"]): group["lr"] for group in optimizer.param_groups}
+
+    slowed = rates({"fc8": 10.0, "conv1": 0.1})
+    assert slowed["fc8", "weight"] == pytest.approx(0.01)
+    assert slowed["conv1", "weight"] == pytest.approx(0.00001)
+    assert slowed["fc8", "bias"] == slowed["conv1", "bias"] == pytest.approx(0.02)
+    frozen = rates({"conv1": 0.0})
+    assert frozen["conv1", "weight"] == frozen["conv1", "bias"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import subprocess
@@ -114,12 +115,20 @@ def test_the_readme_holds_the_commands_and_no_path_of_a_machine(
     assert str(tmp_path) not in text
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def trained(work: Path, name: str, seed: int) -> None:
     """A finished and tested run as its commands leave it, with random answers."""
     folder, run = work / "runs" / name, runs.run_named(name)
     folder.mkdir(parents=True)
+    begun = {"event": "init-from", "step": 0, "epoch": 0, "weights_sha256": sha256(run.init_from)}
     result = {"event": "result", "step": 9, "epoch": 40, "seconds": 600.0}
-    (folder / "metrics.jsonl").write_text(json.dumps(result) + "\n")
+    lines = [begun, result] if run.init_from else [result]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "checkpoints" / "last").mkdir(parents=True)
+    (folder / "checkpoints" / "last" / "weights.safetensors").write_text(name)
     (folder / "config.json").write_text(json.dumps(to_dict(run.config())))
     environment = {**dict.fromkeys(record.ENVIRONMENT, ""), "uncommitted_changes": ""}
     (folder / "environment.json").write_text(json.dumps(environment))
@@ -176,6 +185,32 @@ def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path:
     config["optimizer"]["learning_rate"] = 0.02
     (folder / "config.json").write_text(json.dumps(config))
     assert state.why_to_make(PLAIN, results) == "stale: optimizer.learning_rate: 0.02 -> 0.01"
+    made(PLAIN)
+    assert state.why_to_make(PLAIN, results) == ""
+
+
+def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: Path) -> None:
+    trained(tmp_path / "work", PLAIN.name, 0)
+    file = tmp_path / "work" / "runs" / PLAIN.name / "config.json"
+    config = json.loads(file.read_text())
+    config["optimizer"]["learning_rate"] = 0.02
+    file.write_text(json.dumps(config))
+    with pytest.raises(WorkError, match=r"trained otherwise \(optimizer.learning_rate: 0.02 -> 0.01\)"):
+        made(PLAIN)
+
+
+def test_a_star_is_stale_when_what_it_begins_with_has_changed(made, tmp_path: Path) -> None:
+    results, pretrained = tmp_path / "results", runs.run_named(STAR.init_from)
+    made(pretrained)
+    made(STAR)
+    assert state.why_to_make(STAR, results) == ""
+    (
+        tmp_path / "work" / "runs" / pretrained.name / "checkpoints" / "last" / "weights.safetensors"
+    ).write_text("new")
+    made(pretrained)
+    assert "began with other weights" in state.why_to_make(STAR, results)
+    (results / pretrained.name / "evaluation.json").unlink()
+    assert state.why_to_make(STAR, results) == f"stale: {pretrained.name}, which it begins with, is"
 
 
 def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) -> None:
