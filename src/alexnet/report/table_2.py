@@ -19,22 +19,24 @@ ROWS = {
     "7 AlexNets, two of them pre-trained": "imagenette-7-cnns-star",
 }
 """What the row is called in `published.TABLE_2`, and which recorded result is ours."""
-LECTURE = dict(zip(ROWS, ("1 CNN", "5 CNNs", "1 CNN*", "7 CNNs*"), strict=True))
-"""What the lecture calls it."""
+CALLED = dict(zip(ROWS, ("1 CNN", "5 CNNs", "1 CNN*", "7 CNNs*"), strict=True))
+"""What the paper's table calls it."""
 
 
 def table_2(results: Path) -> Table:
     """Published errors on ILSVRC-2012, ours on Imagenette, and how many fewer than one net's ours are."""
     rows = [
-        [LECTURE[system], *_published(system), *_ours(results / name, results / ROWS["AlexNet"])]
+        [CALLED[system], *_published(system), *_ours(results / name, results / ROWS["AlexNet"])]
         for system, name in ROWS.items()
     ]
     columns = (
         *("net", "paper: top-1 % (val)", "top-5 % (val)", "top-5 % (test)"),
         *("ours: top-1 %, centre", "top-1 %, ten crops", "top-5 %, ten crops", "less than 1 CNN", "seeds"),
     )
+    ten = _evaluations(results / ROWS["AlexNet"]).get("ten")
+    tested = f" ({ten['images']:,} photos of {len(ten['per_class'])} classes)" if ten else ""
     notes = (
-        "Paper: ILSVRC-2012, ten crops (table 2). Ours: Imagenette, 1,975 validation photos, 10 classes.",
+        f"Paper: ILSVRC-2012, ten crops (table 2). Ours: Imagenette's validation photos{tested}.",
         "In brackets 95 % intervals; the last but one column is points of top-1 error with ten crops, its "
         "interval that of the same photos answered by both.",
     )
@@ -49,7 +51,7 @@ def views_gain(results: Path) -> Table:
         centre, ten = (_wrong(folder, views) for views in ("centre", "ten"))
         if centre is not None and ten is not None:
             difference = float(centre.mean() - ten.mean())
-            rows.append([LECTURE[system], signed(difference, paired_interval(centre, ten))])
+            rows.append([CALLED[system], signed(difference, paired_interval(centre, ten))])
     return Table(("net", "top-1 points that ten crops take away (95 % interval)"), rows)
 
 

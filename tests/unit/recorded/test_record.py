@@ -14,6 +14,7 @@ import pytest
 
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.recipes.ensembles import ENSEMBLES
 from alexnet.recorded import record, runs, state
 from alexnet.recorded.readme import readme
 from alexnet.runs import predictions
@@ -59,6 +60,20 @@ def test_five_cnns_differ_in_their_seed_only_and_seven_add_two_stars() -> None:
     stars = [runs.run_named(name) for name in seven.members[5:]]
     assert [star.recipe for star in stars] == ["alexnet-2012-star"] * 2
     assert len({star.init_from for star in stars}) == 2
+
+
+def test_the_recorded_nets_are_those_of_the_command_for_the_same_row() -> None:
+    members = {member.name: member for member in ENSEMBLES["7-cnns-star"]}
+    wanted = [
+        (each.recipe, each.seed, members[each.init_from].recipe if each.init_from else "")
+        for each in members.values()
+        if not each.pretraining
+    ]
+    recorded = [runs.run_named(name) for name in SEVEN.members]
+    assert wanted == [
+        (run.recipe, run.config().training.seed, run.init_from and runs.run_named(run.init_from).recipe)
+        for run in recorded
+    ]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
