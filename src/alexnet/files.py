@@ -48,12 +48,21 @@ def appearing(folder: Path) -> Generator[Path]:
     unfinished = unfinished_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{folder.name}.*{_UNFINISHED}"):
+            if not _is_alive(left):
+                shutil.rmtree(left, ignore_errors=True)
         yield unfinished
         unfinished.rename(folder)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _is_alive(unfinished: Path) -> bool:
+    """Whether the process that is to finish it is still there."""
+    number = unfinished.name.removesuffix(_UNFINISHED).rpartition(".")[2]
+    return not number.isdigit() or Path("/proc", number).exists() or not Path("/proc/self").exists()
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotWrite:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from alexnet.files import only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.predictions import digest
+from alexnet.runs.provenance import provenance
 from alexnet.training import checkpoint
 from alexnet.training.inherit import InitFrom
 from alexnet.training.loop import Advance, Result, train
@@ -206,8 +209,27 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
     assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in said)
     (logged,) = lines(tmp_path / "new", "init-from")
+    assert logged["weights_sha256"] == digest(weights)
+    known = provenance(RunFolder(tmp_path / "new"))
+    assert known["began_with"] == {"path": str(weights), "weights_sha256": digest(weights)}
     assert len(logged["copied"]) == 16
     assert not logged["new"]
+
+
+def test_what_may_be_done_with_weights_holds_for_what_is_made_of_them(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    config = tiny.config("schedule.epochs=1")
+    start(config, tiny_store, tmp_path / "old")
+    weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
+    net = model_file.load(weights)
+    model_file.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_licence": "theirs"}))
+    theirs = InitFrom(tmp_path / "theirs.safetensors")
+    with pytest.raises(Stopped):
+        start(config, tiny_store, tmp_path / "new", init_from=theirs, minutes=0)
+    start(config, tiny_store, tmp_path / "new", resume=True)
+    made = model_file.load(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
+    assert made.terms == {"weights_licence": "theirs"}
 
 
 def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
     with only_we(tmp_path):
         assert f"CommandError: another process is at work on {tmp_path}" in ask().stderr
     assert ask().returncode == 0
+
+
+def test_what_a_killed_process_left_is_removed_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".run.999999999.part", tmp_path / f".run.{os.getppid()}.part"
+    for folder in (dead, alive):
+        folder.mkdir()
+    with appearing(tmp_path / "run") as unfinished:
+        unfinished.mkdir()
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

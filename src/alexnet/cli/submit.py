@@ -40,13 +40,13 @@ def command(
     """
     from alexnet import distributed
     from alexnet.cli.device import choose_device
-    from alexnet.data.sources.devkit import read
+    from alexnet.data.sources.devkit import read, read_any_year
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
     from alexnet.evaluation import submission
 
     if check is not None:
-        sys.stdout.write(_checked(check, read(devkit), split))
+        sys.stdout.write(_checked(check, read_any_year(devkit), split))
         return
     if not runs or store is None or out is None:
         raise CommandError("give RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
@@ -81,7 +81,7 @@ def _rows(
     from alexnet.runs.ensemble_folder import members_of
     from alexnet.runs.folder import RunFolder
 
-    folders = [RunFolder.open(run) for run in members_of(runs)]
+    folders = [RunFolder.open(run, or_file=True) for run in members_of(runs)]
     tested.same_question(folders, store, what[-1])
     images = len(photos.order) // distributed.world_size()
     members = []
@@ -97,7 +97,7 @@ def _report(out: Path, rows: Ids, kit: Devkit, photos: Photos) -> str:
     whole = len(rows) == photos.official_count
     what = f"the whole of {name}" if whole else f"NOT the {photos.official_count:,} of {name}"
     said = f"{out}: {len(rows):,} lines of five ids, {what}\n"
-    return said + (_errors(out, rows, kit, photos.split) if len(rows) == len(kit.truth) else "")
+    return said + _errors(out, rows, kit, photos.split)
 
 
 def _checked(path: Path, kit: Devkit, split: str) -> str:
@@ -107,8 +107,11 @@ def _checked(path: Path, kit: Devkit, split: str) -> str:
     if not path.is_file():
         raise CommandError(f"no such file: {path}")
     rows = submission.parse(path.read_text(encoding="utf-8", errors="replace"), kit, str(path))
-    said = f"{path}: {len(rows):,} lines of five different ids of 1 to {len(kit.wnids):,}\n"
-    return said + _errors(path, rows, kit, split)
+    said = f"{path}: {len(rows):,} lines of five different ids of 1 to {len(kit.wnids):,}"
+    official = submission.official_count(kit.year, split)
+    if official and len(rows) != official:
+        said += f", NOT the {official:,} of ILSVRC-{kit.year}'s {split} set"
+    return f"{said}\n{_errors(path, rows, kit, split)}"
 
 
 def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
@@ -116,7 +119,7 @@ def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
     from alexnet.evaluation import submission
 
     truth = {"val": kit.truth, "test": kit.test_truth}.get(split)
-    if not truth:
+    if not truth or len(rows) != len(truth):
         return ""
     wrong = submission.count_errors(rows, truth, kit, str(path))
     return f"top-5 error by the kit's answers: {100 * wrong / len(rows):.2f} % ({wrong:,} of {len(rows):,})\n"

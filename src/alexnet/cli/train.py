@@ -133,9 +133,7 @@ def _begin(
     init_from: InitFrom | None,
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
-    from alexnet import distributed
     from alexnet.cli.device import describe_device
-    from alexnet.runs import environment
     from alexnet.runs.folder import RunFolder
     from alexnet.training.inherit import refuse_without_net
 
@@ -145,16 +143,24 @@ def _begin(
         _introduce(config, store, where)
         for change in changes:
             _say(f"changed: {change}")
+        if not RunFolder(run).environment_file.is_file():  # killed between the two
+            RunFolder(run).write_environment(_environment(where, store))
         return config
     if init_from is not None:
         _try(init_from, config, store)
     else:
         refuse_without_net(config)
     _introduce(config, store, where)
-    facts = where, store.digest, sys.argv, distributed.world_size()
-    found = environment.describe(*facts, store=store.path.resolve().name)
-    RunFolder.create(run, config).write_environment(found)
+    RunFolder.create(run, config).write_environment(_environment(where, store))
     return config
+
+
+def _environment(device: str, store: Store) -> dict[str, Any]:
+    from alexnet import distributed
+    from alexnet.runs import environment
+
+    facts = device, store.digest, sys.argv, distributed.world_size()
+    return environment.describe(*facts, store=store.path.resolve().name)
 
 
 def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:

@@ -41,6 +41,11 @@ _OFFICIAL = {
 Ids = npt.NDArray[np.int64]
 
 
+def official_count(year: int, split: str) -> int:
+    """How many photos the whole of that year's `val` or `test` has; 0 for another split."""
+    return _OFFICIAL.get((year, split), 0)
+
+
 class Photos(NamedTuple):
     """A split of ILSVRC's own photos."""
 
@@ -53,7 +58,7 @@ class Photos(NamedTuple):
     @property
     def official_count(self) -> int:
         """How many photos the whole set has."""
-        return _OFFICIAL.get((self.year, self.split), 0)
+        return official_count(self.year, self.split)
 
 
 def photos_of(split: Split) -> Photos:

@@ -111,14 +111,15 @@ def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
 def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
     if run.is_exported:
         return _describe_exported(run)
-    config = run.config()
+    config, imported = run.config(), "imported" in run.environment()  # of those neither is known
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+    # Those done: a run may have been stopped, or ended by its schedule.
+    epochs = log[-1]["epoch"] if log else config.schedule.epochs
     return {
         "run": run.path.resolve().name,
         "recipe": config.recipe,
-        # Those done: a run may have been stopped, or ended by its schedule.
-        "epochs": log[-1]["epoch"] if log else config.schedule.epochs,
-        "seed": config.training.seed,
+        "epochs": None if imported else epochs,
+        "seed": None if imported else config.training.seed,
         "checkpoint": find_weights(run.path, checkpoint).parent.name,
     }
 
@@ -127,11 +128,12 @@ def _describe_exported(run: RunFolder) -> dict[str, Any]:
     """The same, from what travels in the file; a checkpoint's own file says less."""
     texts = model_file.load_metadata(run.path)
     config, known = texts["config"], texts.get("provenance", {})
+    imported = "imported" in known
     return {
         "run": run.path.name,
         "recipe": config["recipe"],
-        "epochs": known.get("epochs", config["schedule"]["epochs"]),
-        "seed": known.get("seed", config["training"]["seed"]),
+        "epochs": None if imported else known.get("epochs", config["schedule"]["epochs"]),
+        "seed": None if imported else known.get("seed", config["training"]["seed"]),
         "checkpoint": known.get("checkpoint", "last"),
     }
 

@@ -56,6 +56,8 @@ def read_classes(path: Path) -> list[Class]:
         raise DataError(f"{path} is no text: give one wnid, or wnid<TAB>name, a line") from error
     parts = [line.strip().partition("\t") for line in lines if line.strip()]
     wnids = [wnid.strip() for wnid, _, _ in parts]
+    if not wnids:
+        raise DataError(f"{path} names no class: give one wnid, or wnid<TAB>name, a line")
     twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
     if twice:
         raise DataError(f"{path} names {twice} twice: each class has one line")

@@ -92,7 +92,7 @@ def fetch_weights(
     from alexnet.exchange.imported import refuse_taken, write_run
 
     published, run = PUBLISHED_WEIGHTS[name], RunFolder(folder / name)
-    if run.config_file.is_file():
+    if run.environment().get("imported", {}).get("file") == published.file.name:
         return run
     refuse_taken(run.path)
     # The file, and the run of the same size that is made of it.

@@ -23,7 +23,7 @@ from alexnet.layers.overhang import OverhangingConv2d
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.stage import Stage
 from alexnet.layers.two_towers import both_towers, own_tower
-from alexnet.models.alexnet_variants import Variant, variant_named
+from alexnet.models.alexnet_variants import Variant, refuse_uneven, variant_named
 
 READS_BOTH_TOWERS = ("conv1", "conv3", "conv6")
 """Convolutions whose towers read all maps; in the others each reads its own. Source: section 3.5; net 146."""
@@ -62,6 +62,7 @@ class AlexNet(nn.Module):
                 f"crop {crop} is too small for AlexNet: use {MINIMUM_CROP_PIXELS} pixels or more"
             )
         self.variant = variant_named(variant) if isinstance(variant, str) else variant
+        refuse_uneven(self.variant)
         self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
         self.activate = _activation(activation or "relu")
         self.layers = self.variant.layers

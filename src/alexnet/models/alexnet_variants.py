@@ -113,3 +113,14 @@ def variant_named(text: str) -> Variant:
     changes: dict[str, Any] = {key: value for key, _, value in (text.partition("=") for text in settings)}
     parsed = from_dict(Variant, changes, "variant ")
     return replace(VARIANTS[name], **{key: getattr(parsed, key) for key in changes})
+
+
+def refuse_uneven(variant: Variant) -> None:
+    """CommandError where the variant's lists are not of one length each for its layers."""
+    layers = len(variant.widths)
+    found = (len(variant.stages), len(variant.deviations), len(variant.biases))
+    if layers < 3 or found != (layers, layers + 1, layers + 1):
+        raise CommandError(
+            f"a variant with {layers} widths needs {layers} stages, {layers + 1} deviations and biases, "
+            f"not {', '.join(map(str, found))}"
+        )

@@ -90,9 +90,10 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
 
 
 def evaluations_of(path: Path) -> list[Mapping[str, Any]]:
-    """The entries of a folder's `evaluation.json`, or the one in a file; errors as `rows_of`."""
+    """The entries of a folder's `evaluation.json`, or those in a file; errors as `rows_of`."""
     if path.is_file():
-        return [cast(Mapping[str, Any], _read(path))]
+        found = _read(path)
+        return found if isinstance(found, list) else [cast(Mapping[str, Any], found)]
     file = path / "evaluation.json"
     if not file.is_file():
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
@@ -143,7 +144,7 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
             top5_interval=entry["top5_interval"],
             images=entry["images"],
             epochs=epochs.pop() if len(epochs) == 1 else None,
-            seeds=[run["seed"] for run in runs],
+            seeds=[run["seed"] for run in runs if run["seed"] is not None],
             source=f"{name}, {'one run' if len(runs) == 1 else f'mean of {len(runs)} runs'}{best}",
             published=False,
             left_out=len(entry.get("left_out", ())),

@@ -103,7 +103,9 @@ def reached(results: Path) -> Table:
         rate = PAPER_EPOCHS * PAPER_IMAGES / (days * 86400)
         rows.append(_reached(f"the paper, if it took {days} days", rate, rate / limit, PAPER_IMAGES))
     measured = next(
-        row for row in _rows(results, "step") if row["name"].startswith(_TRAINING) and "matrix" in row["peer"]
+        row
+        for row in _rows(results, "step")
+        if row["name"].startswith(_TRAINING) and row["unit"] == "images/s" and "matrix" in row["peer"]
     )
     rate, usual = float(measured["value"]), 3 * ALEXNET_MULTIPLY_ADDS
     share = float(measured["ratio"]) * job.multiply_adds / usual

@@ -19,8 +19,9 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
     """What is known of a checkpoint's weights, ready for JSON.
 
     `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
-    and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them), `imported`
-    (file, SHA-256 and program) where the weights are another program's, of which the rest is not known.
+    and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them),
+    `began_with` (path and SHA-256 of the weights it was given first, or None); `imported` (file, SHA-256 and
+    program) where the weights are another program's, of which the rest is not known.
     """
     config, environment = run.config(), run.environment()
     known = {
@@ -41,6 +42,7 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
         "updates": position.get("step"),
         "store": environment.get("store", ""),
         "store_digest": environment.get("store_digest", ""),
+        "began_with": _began_with(run),
     }
 
 
@@ -61,6 +63,11 @@ def how_far(run: RunFolder) -> str:
 
 def _log(run: RunFolder) -> list[dict[str, Any]]:
     return read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+
+
+def _began_with(run: RunFolder) -> dict[str, str] | None:
+    begun = [line for line in _log(run) if line["event"] == "init-from"]
+    return {key: begun[-1].get(key, "") for key in ("path", "weights_sha256")} if begun else None
 
 
 def _position(run: RunFolder, checkpoint: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -65,6 +65,8 @@ class Session:
     """How many readings in a row found the net waiting for images."""
     stuck_after: int = 0
     """Updates after which the watchdog looks again whether the loss is stuck."""
+    terms: Mapping[str, str] = field(default_factory=lambda: model_file.TERMS)
+    """What may be done with the weights; it travels with them."""
     began_with: dict[str, Any] | None = None
     """Which net's weights the run begins with, and what was taken from it."""
     lines: MetricsLog | None = None
@@ -124,6 +126,7 @@ class Session:
                 config=self.config,
                 classes=learner.classes,
                 preprocessing=learner.preprocessing,
+                terms=self.terms,
             )
             folder = self.run.checkpoints
             checkpoint.write(folder, self.step, write_weights, learner.state(), self._meta(), self.improved)
@@ -136,6 +139,7 @@ class Session:
         learner, given = self.learner, model_file.load(init_from.path, "cpu")
         found = inherit(learner.model, learner.classes, given, init_from.layers)
         inherit(learner.average.model, learner.classes, given, init_from.layers)
+        self.terms = given.terms  # what may be done with those weights holds for what is made of them
         self.began_with = {
             "path": str(init_from.path),
             "weights_sha256": digest(init_from.path),
@@ -166,6 +170,7 @@ class Session:
         loaded = model_file.load(found.weights, "cpu")
         same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
         self.learner.load(loaded.model.state_dict(), found.state())
+        self.terms = loaded.terms
         self.step = self.saved_step = meta["step"]
         self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
         self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]

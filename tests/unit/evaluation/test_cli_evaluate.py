@@ -41,6 +41,14 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
     ]
 
 
+def test_epochs_and_seed_of_an_imported_net_are_not_made_up(make_run, store, capsys) -> None:
+    run = make_run("run")
+    run.write_environment({"imported": {"file": "net.pth"}})
+    _, out, _ = evaluate(capsys, store, run.path, "--json")
+    (tested_run,) = json.loads(out)["runs"]
+    assert (tested_run["epochs"], tested_run["seed"]) == (None, None)
+
+
 def test_the_epochs_that_were_done_are_what_counts(make_run, store, capsys) -> None:
     run = make_run("run")
     run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')

@@ -18,7 +18,7 @@ from alexnet.evaluation import submission
 from alexnet.runs.predictions import Predictions
 
 WNIDS = [f"n0000000{number}" for number in range(8)]
-KIT = Devkit(Path("kit"), [WNIDS[place] for place in (5, 0, 7, 2, 1, 6, 3, 4)], {}, [], [])
+KIT = Devkit(Path("kit"), 2012, [WNIDS[place] for place in (5, 0, 7, 2, 1, 6, 3, 4)], {}, [], [])
 TEST = "ILSVRC2012_test_{:08d}.JPEG"
 
 

@@ -57,6 +57,7 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
         "finished": True,
         "alexnet": __version__,
         "seed": 0,
+        "began_with": None,
         "epochs": 3,
         "updates": 18,
         "store": "store",

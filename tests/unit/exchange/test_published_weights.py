@@ -11,9 +11,11 @@ import torch
 from local_server import Server
 
 import alexnet
+from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.data.fetch import RemoteFile
 from alexnet.exchange.published_weights import PUBLISHED_WEIGHTS
+from alexnet.runs.folder import RunFolder
 
 
 def fetch(capsys, name: str, folder: Path, *words: object) -> tuple[int, str, str]:
@@ -82,6 +84,15 @@ def test_something_else_of_that_name_is_left_alone(torchvisions, tmp_path, capsy
     assert code == 2
     assert "exists: give another folder" in error
     assert torchvisions.requests == []
+
+
+def test_a_run_of_ones_own_by_that_name_is_not_taken_for_the_published_net(
+    torchvisions, tmp_path, capsys
+) -> None:
+    RunFolder.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
+    code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
+    assert code == 2
+    assert "exists: give another folder" in error
 
 
 def test_an_unknown_name_lists_photos_and_nets(tmp_path, capsys) -> None:

@@ -47,6 +47,12 @@ def test_one_weird_trick_is_torchvisions() -> None:
     assert widths == [64, 192, 384, 256, 256]
 
 
+@pytest.mark.parametrize("fields", ["widths=[8,8,8,8,8,8,16,16]", "biases=[0,1]", "stages=[]", "widths=[8]"])
+def test_a_variant_whose_lists_differ_in_length_is_refused(fields: str) -> None:
+    with pytest.raises(CommandError, match="widths needs"):
+        AlexNet(f"2012 {fields}", 5, 64)
+
+
 def test_star_has_the_published_counts() -> None:
     star = summarise_model(on_meta("2012-star"), 224)
     assert star.parameters == published.STAR_PARAMETERS == 61_555_304

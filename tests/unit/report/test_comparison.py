@@ -77,6 +77,22 @@ def test_an_ensemble_is_a_row_of_its_own(run: Path, tmp_path: Path, capsys) -> N
     assert "mean of 2 runs" in row
 
 
+def test_a_runs_own_file_stands_for_the_run(run: Path, capsys) -> None:
+    main(["compare", str(run), "--json"])
+    of_folder = json.loads(capsys.readouterr().out)["runs"]
+    assert main(["compare", str(run / "evaluation.json"), "--json"]) == 0
+    of_file = json.loads(capsys.readouterr().out)["runs"]
+    assert [row["top1_error"] for row in of_file] == [row["top1_error"] for row in of_folder]
+
+
+def test_what_nobody_knows_of_an_imported_net_is_a_dash(run: Path, capsys) -> None:
+    theirs = {"run": "theirs", "recipe": "caffenet", "epochs": None, "seed": None, "checkpoint": "last"}
+    (run / "evaluation.json").write_text(json.dumps([entry(runs=[theirs])]))
+    assert main(["compare", str(run), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (row["epochs"], row["seeds"]) == (None, [])
+
+
 def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> None:
     assert main(["compare", str(tmp_path)]) == 2
     assert f"alexnet evaluate {tmp_path}" in capsys.readouterr().err

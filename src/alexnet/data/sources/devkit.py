@@ -28,6 +28,8 @@ class Devkit:
 
     path: Path
     """The folder or archive it was read from."""
+    year: int
+    """Of the challenge: 2010 or 2012."""
     wnids: list[str]
     """The leaf classes in the order of their ILSVRC ids, which are 1..K."""
     words: dict[str, str]
@@ -72,6 +74,17 @@ def read(path: Path, year: int = 2012) -> Devkit:
     return kit
 
 
+def read_any_year(path: Path) -> Devkit:
+    """The kit of either year at `path`; errors as `read`."""
+    try:
+        return read(path)
+    except DataError:
+        try:
+            return read(path, 2010)
+        except DataError:
+            return read(path)  # whose message is the likelier to help
+
+
 def _ground_truth(year: int, split: str = "validation") -> str:
     return f"ILSVRC{year}_{split}_ground_truth.txt"
 
@@ -113,7 +126,7 @@ def _devkit(path: Path, files: Mapping[str, bytes], year: int) -> Devkit:
             truths.append([wnids[int(line)] for line in files.get(name, b"").split()])
         except (ValueError, KeyError) as error:
             raise DataError(f"{path}: {name} holds {error}, which is no class of {META}") from error
-    return Devkit(path, list(wnids.values()), {wnid: words for _, wnid, words in leaves}, *truths)
+    return Devkit(path, year, list(wnids.values()), {wnid: words for _, wnid, words in leaves}, *truths)
 
 
 def _leaves(path: Path, meta: bytes, year: int) -> list[tuple[int, str, str]]:
