@@ -13,13 +13,13 @@ import torch
 from alexnet import distributed
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
-from alexnet.errors import DataError
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.files import write_json
 from alexnet.models import model_file
 from alexnet.runs import predictions
+from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
@@ -94,9 +94,8 @@ def record(folder: Path, evaluation: dict[str, Any]) -> None:
     """
     if folder.is_file():
         return
-    path = folder / "evaluation.json"
-    kept = [old for old in _read(path) if _place(old) != _place(evaluation)]
-    write_json(path, [*kept, evaluation])
+    kept = [old for old in read_evaluations(folder) if _place(old) != _place(evaluation)]
+    write_json(folder / NAME, [*kept, evaluation])
 
 
 def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -136,12 +135,3 @@ def _describe_exported(run: RunFolder) -> dict[str, Any]:
         "seed": None if imported else known.get("seed", config["training"]["seed"]),
         "checkpoint": known.get("checkpoint", "last"),
     }
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}): remove it and evaluate again") from error

@@ -10,6 +10,7 @@ from typing import Any
 from alexnet.config import RunConfig, from_dict
 from alexnet.models.summary import summarise
 from alexnet.recorded.runs import ALL, RUNS, Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.training.resume import differences
 
@@ -20,9 +21,10 @@ VIEWS = ("centre", "ten")
 def why_to_make(recorded: Recorded, results: Path) -> str:
     """Why the result must be made: "missing", or what has changed since; empty where it is up to date."""
     folder = results / recorded.name
-    if not (folder / "evaluation.json").is_file() or not (folder / "wrong.json").is_file():
+    entries = read_evaluations(folder) if folder.is_dir() else []
+    if not entries or not (folder / "wrong.json").is_file():
         return "missing"
-    if {entry["views"] for entry in _evaluations(folder)} != {*VIEWS}:
+    if {entry["views"] for entry in entries} != {*VIEWS}:
         return "not tested with all views"
     if isinstance(recorded, RecordedEnsemble):
         return _why_ensemble(recorded, results)
@@ -50,7 +52,7 @@ def _why_ensemble(ensemble: RecordedEnsemble, results: Path) -> str:
     for name in ensemble.members:
         if why_to_make(run_named(name), results):
             return f"stale: its member {name} is"
-    counted = {entry["views"]: entry["members"] for entry in _evaluations(results / ensemble.name)}
+    counted = {entry["views"]: entry["members"] for entry in read_evaluations(results / ensemble.name)}
     for views in VIEWS:
         present = {name: _errors(results / name, views) for name in ensemble.members}
         if counted[views] != present:
@@ -99,12 +101,8 @@ def _epochs(folder: Path) -> int:
     return max(1, read_metrics(folder / "metrics.jsonl")[-1]["epoch"])
 
 
-def _evaluations(folder: Path) -> list[dict[str, Any]]:
-    return _json(folder / "evaluation.json")
-
-
 def _errors(folder: Path, views: str) -> int:
-    return next(entry["top1_errors"] for entry in _evaluations(folder) if entry["views"] == views)
+    return next(entry["top1_errors"] for entry in read_evaluations(folder) if entry["views"] == views)
 
 
 def _json(path: Path) -> Any:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from alexnet import published
 from alexnet.errors import CommandError, DataError
 from alexnet.report.answers import Answers, answers_of
 from alexnet.report.evaluation import not_tested
 from alexnet.report.tables import Table, signed, with_interval
+from alexnet.runs.evaluations import read_evaluations
 
 COLUMNS = (
     *("system", "data", "views", "top-1", "less than the first", "top-5", "images"),
@@ -89,15 +89,12 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
     return rows
 
 
-def evaluations_of(path: Path) -> list[Mapping[str, Any]]:
+def evaluations_of(path: Path) -> list[dict[str, Any]]:
     """The entries of a folder's `evaluation.json`, or those in a file; errors as `rows_of`."""
-    if path.is_file():
-        found = _read(path)
-        return found if isinstance(found, list) else [cast(Mapping[str, Any], found)]
-    file = path / "evaluation.json"
-    if not file.is_file():
+    entries = read_evaluations(path)
+    if not entries:
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
-    return _read(file)
+    return entries
 
 
 def recipes_of(rows: Iterable[Row]) -> list[str]:
@@ -151,13 +148,6 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"the evaluation of {name} lacks {error}; evaluate it again") from error
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); evaluate again") from error
 
 
 def _cells(row: Row) -> tuple[str, ...]:

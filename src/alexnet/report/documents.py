@@ -18,6 +18,7 @@ from alexnet.report import scaling
 from alexnet.report.evaluation import growth_table
 from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
+from alexnet.runs.evaluations import read_evaluations
 
 _PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -50,8 +51,7 @@ def imagenette(results: Path) -> Table:
 
 def growth(results: Path) -> Table:
     """What each further net of the recorded 7 CNNs* buys, with ten crops."""
-    path = results / "imagenette-7-cnns-star" / "evaluation.json"
-    entries = json.loads(path.read_text()) if path.is_file() else []
+    entries = read_evaluations(results / "imagenette-7-cnns-star")
     ten = [entry for entry in entries if entry["views"] == "ten"]
     return growth_table(ten[0]) if ten else Table(("nets",), [("not recorded yet",)])
 
@@ -134,7 +134,7 @@ def documents(root: Path) -> Iterator[Path]:
 def _run(folder: Path) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text())
     environment = json.loads((folder / "environment.json").read_text())
-    evaluations = {each["views"]: each for each in json.loads((folder / "evaluation.json").read_text())}
+    evaluations = {each["views"]: each for each in read_evaluations(folder)}
     return {
         "folder": folder.name,
         "recipe": config["recipe"],

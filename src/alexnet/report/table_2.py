@@ -11,6 +11,7 @@ import numpy as np
 from alexnet import published
 from alexnet.evaluation.metrics import paired_interval
 from alexnet.report.tables import ABSENT, Table, percent, signed, with_interval
+from alexnet.runs.evaluations import read_evaluations
 
 ROWS = {
     "AlexNet": "imagenette-alexnet-2012",
@@ -80,8 +81,7 @@ def _ours(folder: Path, single: Path) -> list[str]:
 
 
 def _evaluations(folder: Path) -> dict[str, dict[str, Any]]:
-    path = folder / "evaluation.json"
-    return {entry["views"]: entry for entry in json.loads(path.read_text())} if path.is_file() else {}
+    return {entry["views"]: entry for entry in read_evaluations(folder)}
 
 
 def _wrong(folder: Path, views: str) -> np.ndarray[Any, np.dtype[np.bool_]] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from alexnet import __version__
 from alexnet.errors import DataError
+from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.weights import find_weights
@@ -78,14 +79,11 @@ def _position(run: RunFolder, checkpoint: str) -> dict[str, Any]:
 
 def _errors(run: RunFolder, checkpoint: str) -> list[dict[str, Any]]:
     """What `RUN/evaluation.json` says of these weights, without what it says of each class."""
-    file, log = run.path / "evaluation.json", _log(run)
-    if not file.is_file():
-        return []
+    entries, log = read_evaluations(run.path), _log(run)
     try:
-        entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
         return [_shortened(entry) for entry in entries if _is_of(entry["runs"][0], checkpoint, log)]
-    except (ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{file} is broken ({error!r}): remove it and evaluate again") from error
+    except (LookupError, TypeError) as error:
+        raise DataError(f"{run.path / NAME} is broken ({error!r}): remove it and evaluate again") from error
 
 
 def _is_of(tested: Mapping[str, Any], checkpoint: str, log: list[dict[str, Any]]) -> bool:
