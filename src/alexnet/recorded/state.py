@@ -11,7 +11,7 @@ from alexnet.config import RunConfig, from_dict
 from alexnet.models.summary import summarise
 from alexnet.recorded.runs import ALL, RUNS, Recorded, RecordedEnsemble, RecordedRun, run_named
 from alexnet.runs.evaluations import read_evaluations
-from alexnet.runs.metrics_log import has_finished, read_metrics
+from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.training.resume import differences
 
 VIEWS = ("centre", "ten")
@@ -72,7 +72,7 @@ def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | N
     per_operation = [
         seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
         for run in RUNS
-        if (seconds := _training_seconds(results / run.name))
+        if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
     ]
     if not per_operation:
         return None
@@ -88,13 +88,6 @@ def to_make(results: Path) -> list[tuple[Recorded, str]]:
 def _operations_an_epoch(run: RecordedRun) -> float:
     """Multiply-adds of one pass over the training photos."""
     return summarise(run.config()).multiply_adds * run.source.training_photos
-
-
-def _training_seconds(folder: Path) -> float:
-    path = folder / "metrics.jsonl"
-    return (
-        max((line.get("seconds", 0.0) for line in read_metrics(path)), default=0.0) if path.is_file() else 0.0
-    )
 
 
 def _epochs(folder: Path) -> int:

@@ -19,6 +19,7 @@ from alexnet.report.evaluation import growth_table
 from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
 from alexnet.runs.evaluations import read_evaluations
+from alexnet.runs.metrics_log import training_seconds
 
 _PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -141,16 +142,10 @@ def _run(folder: Path) -> dict[str, Any]:
         "epochs": evaluations["centre"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
         "fine_tuning": config["training"].get("fine_tuning", False),
-        "minutes": _training_seconds(folder / "metrics.jsonl") / 60,
+        "minutes": training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",
         **evaluations,
     }
-
-
-def _training_seconds(path: Path) -> float:
-    """Seconds of training that the log counts."""
-    seconds = [json.loads(line).get("seconds", 0.0) for line in path.read_text().splitlines()]
-    return max(seconds, default=0.0)
 
 
 def _percent(text: str) -> str:

@@ -64,6 +64,12 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return list(_whole_lines(path))
 
 
+def training_seconds(path: Path) -> float:
+    """Seconds of training that the log of that path counts, over all resumes; 0 where there is none."""
+    lines = read_metrics(path) if path.is_file() else []
+    return max((line.get("seconds", 0.0) for line in lines), default=0.0)
+
+
 def has_begun_with(path: Path) -> bool:
     """Whether the log of that path is there and of a run that began with another net's weights."""
     return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))

@@ -10,7 +10,7 @@ from alexnet import __version__
 from alexnet.errors import DataError
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
-from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.weights import find_weights
 
 _ERRORS = ("split", "views", "images", "top1_error", "top1_interval", "top5_error", "top5_interval")
@@ -52,14 +52,12 @@ def how_far(run: RunFolder) -> str:
 
     What was imported is finished.
     """
-    if "imported" in run.environment():
+    if "imported" in run.environment() or has_finished(run.metrics_file):
         return ""
     log = _log(run)
     if not log:
         return "its beginning"
-    last = log[-1]
-    done = f"epoch {last['epoch']} of {run.config().schedule.epochs}, update {last['step']:,}"
-    return "" if last["event"] == "result" else done
+    return f"epoch {log[-1]['epoch']} of {run.config().schedule.epochs}, update {log[-1]['step']:,}"
 
 
 def _log(run: RunFolder) -> list[dict[str, Any]]:
