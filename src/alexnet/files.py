@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -105,6 +106,12 @@ def write_whole(path: Path, contents: bytes) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Puts a JSON document, indented, in place of what is at `path`."""
     write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_left_over(path: Path) -> bool:

@@ -20,11 +20,10 @@ from alexnet.cli.train import _evaluation
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
-from alexnet.files import only_we
+from alexnet.files import file_sha256, only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.predictions import digest
 from alexnet.runs.provenance import provenance
 from alexnet.training import checkpoint
 from alexnet.training.inherit import InitFrom
@@ -209,9 +208,9 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
     assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in said)
     (logged,) = lines(tmp_path / "new", "init-from")
-    assert logged["weights_sha256"] == digest(weights)
+    assert logged["weights_sha256"] == file_sha256(weights)
     known = provenance(RunFolder(tmp_path / "new"))
-    assert known["began_with"] == {"path": str(weights), "weights_sha256": digest(weights)}
+    assert known["began_with"] == {"path": str(weights), "weights_sha256": file_sha256(weights)}
     assert len(logged["copied"]) == 16
     assert not logged["new"]
 

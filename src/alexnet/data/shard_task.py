@@ -15,8 +15,7 @@ from alexnet.data.resize import crop_offset, resized_size, to_square, to_whole, 
 from alexnet.data.shard import Row, write_shard
 from alexnet.data.sources import Box, Example, SourceSplit
 from alexnet.data.statistics import ColorStatistics
-from alexnet.data.store import file_sha256
-from alexnet.files import unfinished_path, write_whole
+from alexnet.files import file_sha256, unfinished_path, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,6 @@ than the mapping's page faults.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from alexnet.data.header import Header, ShardEntry, read_header
 from alexnet.data.shard import Shard
 from alexnet.data.sources.contract import Box
 from alexnet.errors import CommandError, DataError
+from alexnet.files import file_sha256
 
 if TYPE_CHECKING:
     from alexnet.data.loader import Loader
@@ -214,12 +214,6 @@ class Store:
 
     def _default(self) -> Split:
         return self._splits.get("train") or next(iter(self._splits.values()))
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(path: Path, shard: ShardEntry, verify: bool) -> None:

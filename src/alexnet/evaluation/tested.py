@@ -16,13 +16,14 @@ from alexnet.data.store import Store
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
-from alexnet.files import write_json
+from alexnet.files import file_sha256, write_json
 from alexnet.models import model_file
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.provenance import position
 from alexnet.runs.weights import find_weights
 
 
@@ -46,7 +47,7 @@ def predictions_of(
     path = predictions.path_of(run.path, split, views, checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
-        weights_digest = predictions.digest(weights)
+        weights_digest = file_sha256(weights)
         saved = predictions.load_fresh(path, weights_digest, store.digest)
     saved = distributed.broadcast_object(saved)
     if saved is not None:
@@ -118,6 +119,7 @@ def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
         "run": run.path.resolve().name,
         "recipe": config.recipe,
         "epochs": None if imported else epochs,
+        "updates": position(run, checkpoint).get("step"),
         "seed": None if imported else config.training.seed,
         "checkpoint": find_weights(run.path, checkpoint).parent.name,
     }
@@ -132,6 +134,7 @@ def _describe_exported(run: RunFolder) -> dict[str, Any]:
         "run": run.path.name,
         "recipe": config["recipe"],
         "epochs": None if imported else known.get("epochs", config["schedule"]["epochs"]),
+        "updates": known.get("updates"),
         "seed": None if imported else known.get("seed", config["training"]["seed"]),
         "checkpoint": known.get("checkpoint", "last"),
     }

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import CommandError, WorkError
-from alexnet.files import appearing
+from alexnet.files import appearing, file_sha256
 from alexnet.models import model_file
 from alexnet.models.model_file import Loaded
 from alexnet.runs import environment
 from alexnet.runs.folder import RunFolder
-from alexnet.runs.predictions import digest
 from alexnet.training import checkpoint
 
 _POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest": ""}
@@ -32,7 +31,7 @@ def write_run(run: Path, net: Loaded, source: Path, form: str, command: Sequence
     CommandError where `run` is taken; WorkError where the disk refuses.
     """
     refuse_taken(run)
-    imported = {"file": source.name, "sha256": digest(source), "as": form}
+    imported = {"file": source.name, "sha256": file_sha256(source), "as": form}
     try:
         with appearing(run) as unfinished:
             folder = RunFolder.create(unfinished, net.config)

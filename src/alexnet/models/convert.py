@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import DataError
 from alexnet.models.alexnet_variants import VARIANTS
+from alexnet.models.misfit import first_misfit
 
 _TORCHVISION = {
     "features.0": "conv1",
@@ -53,12 +54,11 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Puts `weights` into all of `model` as float32; DataError names the first that does not fit."""
-    own = model.state_dict()
-    for name in [*own, *weights]:
-        found, wanted = _shape(weights, name), _shape(own, name)
-        if found != wanted:
-            raise DataError(f"{name} is {found} in these weights, {wanted} in this net")
-        if not weights[name].isfinite().all():
+    found = first_misfit(weights, model.state_dict())
+    if found:
+        raise DataError(found)
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
             raise DataError(f"{name} holds values that are not finite numbers")
     model.to_empty(device="cpu").load_state_dict({name: weight.float() for name, weight in weights.items()})
 
@@ -67,10 +67,6 @@ def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
     """The weights of a net that reads `channels` (`RGB` or `BGR`) as one that reads RGB has them."""
     turned = {"conv1.weight": weights["conv1.weight"].flip(1)} if channels == "BGR" else {}
     return {**weights, **turned}
-
-
-def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
-    return "x".join(map(str, tensors[name].shape)) if name in tensors else "missing"
 
 
 def _without_leading_ones(shape: torch.Size) -> list[int]:

@@ -24,6 +24,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.files import CannotWrite, replacing
+from alexnet.models.misfit import first_misfit
 from alexnet.models.registry import build
 
 FORMAT_VERSION = 1
@@ -97,7 +98,9 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     with torch.device("meta"):  # no time spent on first weights
         model = build(config.model, len(classes), config.data.crop)
     weights = _under("model.", tensors)
-    _check(path, model, weights)
+    unfit = first_misfit(weights, model.state_dict())
+    if unfit:
+        raise DataError(f"{path} is of another architecture than its configuration: {unfit}")
     model.to_empty(device=device).load_state_dict(weights)
     preprocessing = Preprocessing.from_state(texts["preprocessing"], _under("preprocessing.", tensors))
     travelled = texts["terms"], texts.get("provenance", {})
@@ -168,14 +171,3 @@ def _values(path: Path, texts: dict[str, str]) -> dict[str, Any]:
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _check(path: Path, model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """DataError that names the first tensor in which the file and the net differ."""
-    for name, wanted in model.state_dict().items():
-        found = tuple(weights[name].shape) if name in weights else "missing"
-        if found != tuple(wanted.shape):
-            raise DataError(
-                f"{path} is of another architecture: {name} is {found}, "
-                f"its configuration wants {tuple(wanted.shape)}"
-            )

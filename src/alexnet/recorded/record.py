@@ -19,7 +19,7 @@ import numpy as np
 from alexnet.errors import Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
-from alexnet.files import write_json, write_whole
+from alexnet.files import file_sha256, write_json, write_whole
 from alexnet.recorded.pictures import draw_curves_of, draw_filters_of
 from alexnet.recorded.readme import readme
 from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
@@ -137,7 +137,7 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
         shutil.copyfile(folder / name, result / name)
     kept = {name: environment[name] for name in ENVIRONMENT}
-    kept["weights_sha256"] = predictions.digest(find_weights(folder))
+    kept["weights_sha256"] = file_sha256(find_weights(folder))
     write_json(result / "environment.json", kept)
     if run.config().training.seed == 0:
         draw_curves_of([folder], result / "curves.png")

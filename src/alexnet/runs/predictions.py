@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +40,6 @@ def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path
     """Where the predictions of a run lie; those of another checkpoint than the last say so in their name."""
     other = "" if checkpoint == "last" else f"-{checkpoint}"
     return run / "predictions" / f"{split}-{views}{other}.npz"
-
-
-def digest(file: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def save(predictions: Predictions, path: Path) -> None:

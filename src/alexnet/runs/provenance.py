@@ -35,12 +35,12 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
     }
     if "imported" in environment:
         return {**known, "imported": environment["imported"]}
-    position = _position(run, checkpoint)
+    done = position(run, checkpoint)
     return {
         **known,
         "seed": config.training.seed,
-        "epochs": position.get("epoch"),
-        "updates": position.get("step"),
+        "epochs": done.get("epoch"),
+        "updates": done.get("step"),
         "store": environment.get("store", ""),
         "store_digest": environment.get("store_digest", ""),
         "began_with": _began_with(run),
@@ -69,24 +69,24 @@ def _began_with(run: RunFolder) -> dict[str, str] | None:
     return {key: begun[-1].get(key, "") for key in ("path", "weights_sha256")} if begun else None
 
 
-def _position(run: RunFolder, checkpoint: str) -> dict[str, Any]:
-    """Epoch and step of a checkpoint, or nothing."""
+def position(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
+    """`epoch` and `step` (updates done) of a run's checkpoint; empty where that is not known."""
     meta = find_weights(run.path, checkpoint).with_name("meta.json")
     return json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
 
 
 def _errors(run: RunFolder, checkpoint: str) -> list[dict[str, Any]]:
     """What `RUN/evaluation.json` says of these weights, without what it says of each class."""
-    entries, log = read_evaluations(run.path), _log(run)
+    entries, updates = read_evaluations(run.path), position(run, checkpoint).get("step")
     try:
-        return [_shortened(entry) for entry in entries if _is_of(entry["runs"][0], checkpoint, log)]
+        return [_shortened(entry) for entry in entries if _is_of(entry["runs"][0], checkpoint, updates)]
     except (LookupError, TypeError) as error:
         raise DataError(f"{run.path / NAME} is broken ({error!r}): remove it and evaluate again") from error
 
 
-def _is_of(tested: Mapping[str, Any], checkpoint: str, log: list[dict[str, Any]]) -> bool:
+def _is_of(tested: Mapping[str, Any], checkpoint: str, updates: int | None) -> bool:
     """Whether this checkpoint was tested, and the run has not gone on since."""
-    return tested["checkpoint"] == checkpoint and (not log or tested["epochs"] == log[-1]["epoch"])
+    return tested["checkpoint"] == checkpoint and tested.get("updates", "not told") == updates
 
 
 def _shortened(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ other two). `last` and `best` are relative links. The last, the one before it an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from alexnet.errors import DataError, WorkError
+from alexnet.files import file_sha256
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 _PREFIX, _TEMPORARY = "step-", ".temporary-"
@@ -67,7 +67,7 @@ def write(
         temporary.mkdir()
         write_weights(temporary / WEIGHTS)
         torch.save(state, temporary / STATE)
-        hashes = {name: _sha256(temporary / name) for name in (WEIGHTS, STATE)}
+        hashes = {name: file_sha256(temporary / name) for name in (WEIGHTS, STATE)}
         text = json.dumps({"step": step, **meta, "sha256": hashes}, indent=2)
         (temporary / META).write_text(text + "\n", encoding="utf-8")
         _publish(temporary, folder / _name(step), best)
@@ -90,7 +90,7 @@ def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
         meta: dict[str, Any] = {}
         try:
             meta = json.loads((path / META).read_text(encoding="utf-8"))
-            damaged = [name for name, wanted in meta["sha256"].items() if _sha256(path / name) != wanted]
+            damaged = [name for name, wanted in meta["sha256"].items() if file_sha256(path / name) != wanted]
         except (OSError, ValueError, KeyError) as error:
             damaged = [str(error)]
         if not damaged:
@@ -154,8 +154,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.errors import CommandError, DataError
 from alexnet.models.convert import in_rgb
+from alexnet.models.misfit import misfit
 from alexnet.models.model_file import Loaded
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
 
@@ -76,9 +77,9 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     head = _why_not_head(classes, given.classes)
     chosen: list[str] = []
     new: dict[str, str] = {}
-    misfits: dict[str, str] = {}
+    misfits: dict[str, str] = {}  # how they do not fit, and in which layer
     own = model.state_dict()
-    for name, tensor in own.items():
+    for name in own:
         layer = owner(name, known)
         if layers and layer not in layers:
             new[name] = "its layer was not asked for"
@@ -86,13 +87,13 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
             new[name] = head
         elif name not in there and not layers:
             new[name] = "that net has none"
-        elif name not in there or there[name].shape != tensor.shape:
-            misfits[name] = layer
+        elif unfit := misfit(name, there, own):
+            misfits[unfit] = layer
         elif layer == known[-1] and head:
             raise DataError(f"{layer} cannot be taken: {head}")
         else:
             chosen.append(name)
-    _refuse(misfits, own, there, known)
+    _refuse(misfits, known)
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
 
 
@@ -106,15 +107,10 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
 
 
-def _refuse(
-    misfits: dict[str, str], own: dict[str, Tensor], there: dict[str, Tensor], known: Sequence[str]
-) -> None:
-    if not misfits:
-        return
-    name = next(iter(misfits))
-    found = tuple(there[name].shape) if name in there else "missing"
-    fitting = [layer for layer in known[:-1] if layer not in misfits.values()]
-    raise DataError(
-        f"{name} is {tuple(own[name].shape)} here and {found} in the net to begin with: "
-        f"take only layers that fit, such as --init-layers {','.join(fitting)}"
-    )
+def _refuse(misfits: dict[str, str], known: Sequence[str]) -> None:
+    if misfits:
+        fitting = [layer for layer in known[:-1] if layer not in misfits.values()]
+        raise DataError(
+            f"the net to begin with does not fit: {next(iter(misfits))}: "
+            f"take only layers that fit, such as --init-layers {','.join(fitting)}"
+        )

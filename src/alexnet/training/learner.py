@@ -15,6 +15,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
+from alexnet.models.misfit import first_misfit
 from alexnet.models.registry import build
 from alexnet.models.tower_devices import tower_devices
 from alexnet.models.towers import AlexNetOnTwoDevices
@@ -102,14 +103,9 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Fills all of `model`; CommandError names the first tensor that does not fit."""
-    own = model.state_dict()
-    for name in [*own, *weights]:
-        found, wanted = _shape(weights, name), _shape(own, name)
-        if found != wanted:
-            raise CommandError(
-                f"the checkpoint is of another net: {name} is {found} there, {wanted} here; "
-                "train in a new folder"
-            )
+    found = first_misfit(weights, model.state_dict())
+    if found:
+        raise CommandError(f"the checkpoint is of another net: {found}; train in a new folder")
     model.load_state_dict(weights)
 
 
@@ -123,7 +119,3 @@ def _placed(model: nn.Module, towers_on: str, device: torch.device) -> nn.Module
             f"model.towers_on={towers_on} begins on {devices[0]}, not on {device}: give that one"
         )
     return AlexNetOnTwoDevices(model, devices)
-
-
-def _shape(weights: Mapping[str, Tensor], name: str) -> str:
-    return "x".join(map(str, weights[name].shape)) or "scalar" if name in weights else "missing"

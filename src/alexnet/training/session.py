@@ -19,11 +19,10 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, WorkError
-from alexnet.files import only_we
+from alexnet.files import file_sha256, only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import MetricsLog, has_begun_with
-from alexnet.runs.predictions import digest
 from alexnet.training import checkpoint
 from alexnet.training.inherit import InitFrom, inherit, refuse_without_net
 from alexnet.training.learner import Learner, build_learner
@@ -142,7 +141,7 @@ class Session:
         self.terms = given.terms  # what may be done with those weights holds for what is made of them
         self.began_with = {
             "path": str(init_from.path),
-            "weights_sha256": digest(init_from.path),
+            "weights_sha256": file_sha256(init_from.path),
             "terms": given.terms,
             **asdict(found),
         }

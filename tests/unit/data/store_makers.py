@@ -10,7 +10,7 @@ import numpy as np
 from alexnet.data.classes import Class
 from alexnet.data.header import VERSION, Header, ShardEntry, SplitEntry, write_header
 from alexnet.data.shard import Row, write_shard
-from alexnet.data.store import file_sha256
+from alexnet.files import file_sha256
 
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 

@@ -94,7 +94,8 @@ def test_errors_of_other_weights_do_not_travel(make_run, store, tmp_path, capsys
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
     assert export(capsys, run.path, tmp_path / "best.safetensors", "--checkpoint", "best")[0] == 0
     assert metadata(tmp_path / "best.safetensors")["provenance"]["errors"] == []
-    run.metrics_file.write_text('{"event": "result", "step": 36, "epoch": 6}\n')
+    # A run that has gone on since, though not to the next epoch.
+    (run.checkpoints / "last" / "meta.json").write_text('{"step": 19, "epoch": 3}')
     assert export(capsys, run.path, tmp_path / "later.safetensors")[0] == 0
     assert metadata(tmp_path / "later.safetensors")["provenance"]["errors"] == []
 

@@ -12,7 +12,7 @@ import torch
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
-from alexnet.runs.predictions import digest
+from alexnet.files import file_sha256
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -45,7 +45,7 @@ def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, cap
     assert wanted.max() > 3 / 1000
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
     environment = json.loads((large / "run" / "environment.json").read_text())
-    sha256 = digest(large / "net.pth")
+    sha256 = file_sha256(large / "net.pth")
     assert environment["imported"] == {"file": "net.pth", "sha256": sha256, "as": "torchvision"}
     assert (large / "run" / "checkpoints" / "best" / "weights.safetensors").is_file()
 

@@ -67,7 +67,7 @@ def test_a_newer_version_is_refused(saved: Path) -> None:
 
 def test_another_architecture_is_named_by_its_first_tensor(saved: Path) -> None:
     rewrite(saved, **{"model.conv2.weight": torch.zeros(1)})
-    with pytest.raises(DataError, match=r"conv2\.weight is \(1,\)"):
+    with pytest.raises(DataError, match=r"conv2\.weight is 1 in these weights"):
         model_file.load(saved)
 
 
@@ -75,7 +75,7 @@ def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
     config = override(tiny.config(), ["model.variant=one-weird-trick"])
     values = json.dumps(model_file.to_dict(config))
     rewrite(saved, {"config": values})
-    with pytest.raises(DataError, match=r"another architecture: conv1\.weight"):
+    with pytest.raises(DataError, match=r"another architecture.*: conv1\.weight"):
         model_file.load(saved)
 
 
