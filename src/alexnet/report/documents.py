@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ def benchmarks(results: Path) -> Table:
     return Table(columns, rows, numeric=frozenset(("measured", "ratio", "aim")))
 
 
-def experiments(results: Path) -> Table:
-    """What was tried for the modern recipe, from its CSV."""
-    with (results / "experiments" / "alexnet-modern.csv").open(newline="") as opened:
+def experiments(name: str, results: Path) -> Table:
+    """What was tried on photos held out of the training set, from the CSV of that name."""
+    with (results / "experiments" / f"{name}.csv").open(newline="") as opened:
         rows = [
             [
                 f"`{row['settings']}`",
@@ -92,7 +93,7 @@ def experiments(results: Path) -> Table:
             for row in csv.DictReader(opened)
         ]
     numbers = ("top-1 error %, ten crops", "its 95 % interval", "NLL", "training error % at the end")
-    return Table(("settings beyond that recipe", *numbers, "what it says"), rows, numeric=frozenset(numbers))
+    return Table(("settings", *numbers, "what it says"), rows, numeric=frozenset(numbers))
 
 
 TABLES: dict[str, Callable[[Path], Table]] = {
@@ -101,7 +102,8 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "views-gain": views_gain,
     "growth": growth,
     "benchmarks": benchmarks,
-    "experiments": experiments,
+    "experiments-modern": partial(experiments, "alexnet-modern"),
+    "experiments-star": partial(experiments, "alexnet-2012-star"),
     "scaling-counts": scaling.counts,
     "scaling-limits": scaling.limits,
     "scaling-reached": scaling.reached,
