@@ -89,7 +89,7 @@ def test_a_stopped_ensemble_goes_on_to_the_same_nets(
     words = [*tiny.SETTINGS, "--nets", "2"]
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "whole", *words) == 0
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "--minutes", "0") == 75
-    assert "seed-0 is saved, the others are not trained: the same command goes on" in capsys.readouterr().err
+    assert "seed-0 is saved on its way: the same command goes on" in capsys.readouterr().err
     assert not (tmp_path / "cut" / "seed-1").exists()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words) == 0
     for seed in range(2):
@@ -101,7 +101,19 @@ def test_a_stopped_ensemble_goes_on_to_the_same_nets(
     assert not torch.equal(*seeds)
     capsys.readouterr()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "schedule.epochs=9") == 2
-    assert "begun with other members, settings or stores" in capsys.readouterr().err
+    assert "begun with schedule.epochs=3 for seed-0: give the same again" in capsys.readouterr().err
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *tiny.SETTINGS, "--nets", "1") == 2
+    assert "begun with 2 members, not 1" in capsys.readouterr().err
+
+
+def test_the_same_settings_in_another_order_go_on_and_so_do_more_nets(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *tiny.SETTINGS, "--nets", "1") == 0
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *tiny.SETTINGS[::-1], "--nets", "2") == 0
+    assert capsys.readouterr().out.count("done before") == 1
+    assert main(["evaluate", str(tmp_path), "--store", str(tiny_store.path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["members"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -141,7 +153,7 @@ def test_a_net_that_does_not_fit_leaves_nothing_half_written(
     assert train("alexnet-2012-star-pretrain", "pre", narrow) == 0
     capsys.readouterr()
     assert train("alexnet-2012-star", "star", wide, "--init-from", str(tmp_path / "pre")) == 3
-    assert "conv6.weight is (16, 8, 3, 3) here and (8, 8, 3, 3)" in capsys.readouterr().err
+    assert "conv6.weight is 8x8x3x3 in these weights, 16x8x3x3 in this net" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide) == 2
     assert "fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide, "--init-layers", "conv1") == 2

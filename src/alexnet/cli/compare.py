@@ -26,12 +26,17 @@ def command(
     from alexnet.report.evaluation import growth_table
 
     rows = comparison.rows_of(runs)
-    grown = [entry for run in runs for entry in comparison.evaluations_of(run) if len(entry["runs"]) > 1]
+    grown = [
+        (run.stem if run.is_file() else run.name, entry)
+        for run in runs
+        for entry in comparison.evaluations_of(run)
+        if len(entry["runs"]) > 1
+    ]
     if as_json:
-        ensembles = [{"runs": entry["runs"], "growth": entry.get("growth", [])} for entry in grown]
+        ensembles = [{"runs": entry["runs"], "growth": entry.get("growth", [])} for _, entry in grown]
         typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": ensembles}, indent=2))
         return
     typer.echo(comparison.comparison(rows).text(), nl=False)
-    for entry in grown:
+    for name, entry in grown:
         if entry.get("growth"):
-            typer.echo("\n" + growth_table(entry).text(), nl=False)
+            typer.echo("\n" + growth_table(entry, name).text(), nl=False)

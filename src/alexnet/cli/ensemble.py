@@ -92,9 +92,7 @@ def _train(
     try:
         train_run(member.recipe, store, run, settings, device, begun, minutes, init_from)
     except Stopped as stopped:
-        raise Stopped(
-            f"{member.name} is saved, the others are not trained: the same command goes on"
-        ) from stopped
+        raise Stopped(f"{member.name} is saved on its way: the same command goes on") from stopped
 
 
 def _check(configs: list[RunConfig], stores: list[Path]) -> None:

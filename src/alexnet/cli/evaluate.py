@@ -54,6 +54,8 @@ def command(
 
     chosen = choose_device(device)
     averaging = Averaging(mean, _numbers(weights), search_weights, split)
+    if out is not None:
+        _refuse_unwritable(out)
     with distributed.running(chosen):
         test = Test(store, split, views, checkpoint, chosen, batch, silent=as_json)
         result = evaluate(runs, test, averaging)
@@ -104,15 +106,17 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     """The entry of one run, or of the mean of several beside its `members`; each goes into its folder too."""
     from alexnet import distributed
     from alexnet.data.store import Store
-    from alexnet.evaluation import ensemble, metrics, tested
+    from alexnet.evaluation import metrics, tested
     from alexnet.runs.ensemble_folder import is_ensemble, members_of
     from alexnet.runs.folder import RunFolder
 
     opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
     for split in filter(None, (test.split, averaging.search_on)):
         metrics.refuse_unlabelled(split, opened.split(split).labels)
-    ensemble.check_averaging(len(folders), averaging.weights or None, averaging.of)
+    _refuse_senseless(folders, test, averaging)
     tested.same_question(folders, opened, test.checkpoint)
+    for folder in folders:
+        _note_unfinished(folder, test)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
         tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
@@ -127,6 +131,53 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     if len(runs) == 1 and distributed.is_main():
         tested.record(runs[0], result)
     return {**result, "members": entries}
+
+
+def _refuse_unwritable(out: Path) -> None:
+    """CommandError, before anything is tested, where the result could not be kept there."""
+    import tempfile
+
+    from alexnet.errors import CommandError
+
+    folder = next(each for each in out.absolute().parents if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another place") from error
+    if out.is_dir():
+        raise CommandError(f"{out} is a folder: give --out another place")
+
+
+def _refuse_senseless(folders: list[RunFolder], test: Test, averaging: Averaging) -> None:
+    """CommandError, before a net is loaded, where the runs can't be tested or averaged so."""
+    from alexnet.data.views import VIEWS
+    from alexnet.errors import CommandError
+    from alexnet.evaluation import ensemble
+
+    if test.views not in VIEWS:
+        raise CommandError(f"no views {test.views!r}; there are {', '.join(VIEWS)}")
+    places = [folder.path.resolve() for folder in folders]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice:
+        raise CommandError(
+            f"{twice.name} is named twice: give each run once, with --weights to let it count more"
+        )
+    if averaging.search_on and len(folders) == 1:
+        raise CommandError("--search-weights is for several runs: there is one")
+    ensemble.check_averaging(len(folders), averaging.weights or None, averaging.of)
+
+
+def _note_unfinished(folder: RunFolder, test: Test) -> None:
+    """Says so on standard error where a run has not been trained to its end."""
+    import sys
+
+    from alexnet import distributed
+    from alexnet.runs.provenance import how_far
+
+    reached = "" if folder.is_exported else how_far(folder)
+    if reached and not test.silent and distributed.is_main():
+        sys.stderr.write(f"note: {folder.path.name} is unfinished, at {reached}\n")
 
 
 def _together(
@@ -179,7 +230,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _report(result: dict[str, Any]) -> str:
     from alexnet.report.evaluation import classes_table, confusions_table, errors_table, growth_table
 
-    tables = [errors_table([*result.get("members", []), result])]
+    members = result.get("members", [])
+    tables = [errors_table([*members, result] if len(members) > 1 else [result])]
     if len(result.get("growth", [])) > 1:
         tables.append(growth_table(result))
     tables.append(classes_table(result))

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code, debug)
     except _UsageError as error:
         path = error.ctx.command_path if error.ctx else "alexnet"
-        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", 2, debug)
+        said = " ".join(error.format_message().split()).removeprefix("Value error, ").rstrip(".")
+        return _fail(f"{said}; see `{path} --help`", 2, debug)
     except Exception as error:
         again = "" if debug else "; run with --debug for the traceback"
         return _fail(f"unexpected {type(error).__name__}: {error}{again}", 1, debug)

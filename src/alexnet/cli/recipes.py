@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import textwrap
 from dataclasses import asdict
 from typing import Annotated
 
@@ -29,7 +30,12 @@ def overview() -> str:
     from alexnet.recipes.ensembles import ENSEMBLES
 
     nets = "\n".join(
-        f"    {name}: {', '.join(f'{member.name} ({member.recipe})' for member in members)}"
+        textwrap.fill(
+            f"{name}: {', '.join(f'{member.name} ({member.recipe})' for member in members)}",
+            width=100,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 8,
+        )
         for name, members in ENSEMBLES.items()
     )
     return "\n\n".join([*map(described, recipes.names()), f"Nets of `alexnet ensemble NAME`:\n{nets}"])

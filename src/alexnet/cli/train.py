@@ -175,6 +175,7 @@ def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
     """Says what is about to be trained; CommandError, before anything is written, where it does not fit."""
     from alexnet import distributed
+    from alexnet.machine import multiplies_bfloat16
     from alexnet.optim.schedules import make_schedule
     from alexnet.training.learner import check
     from alexnet.training.plan import make_plan
@@ -194,6 +195,8 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
     )
     _say(f"learning rate {optimizer.learning_rate:g} ({optimizer.name}, {schedule.name})")
     _say(f"on {device}, {training.precision}")
+    if training.precision == "bfloat16" and device.startswith("cpu") and not multiplies_bfloat16():
+        _say("warning: this processor has no bfloat16: training.precision=float32 is many times faster here")
     drops = make_schedule(schedule, optimizer.learning_rate, plan.steps_per_epoch).phase(plan.total_steps - 1)
     if schedule.name == "step" and schedule.factor**drops < LOWEST_FRACTION:
         _say(

@@ -18,7 +18,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError
 from alexnet.evaluation.photos import Photo, pixels_of, to_stored_square
 from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score, testing
-from alexnet.models import model_file
+from alexnet.models import exported
 from alexnet.models.model_file import Loaded
 from alexnet.runs.weights import find_weights
 
@@ -119,14 +119,14 @@ class Classifier:
 
 
 def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
-    """The classifier of a run folder (its last checkpoint) or of a model file.
+    """The classifier of a run folder (its last checkpoint) or of an exported file.
 
     `device` is `auto` (a GPU where there is one), or anything torch takes. CommandError where there is
     nothing to load; DataError where the file is broken, newer than this program, or not a model file.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Classifier(model_file.load(find_weights(Path(path)), device))
+    return Classifier(exported.load(find_weights(Path(path)), device))
 
 
 def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -58,6 +59,6 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
             torch.no_grad(),
             torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
         ):
-            yield next(model.parameters()).device
+            yield next(chain(model.parameters(), model.buffers())).device
     finally:
         model.train(was_training)

@@ -17,7 +17,7 @@ from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.files import file_sha256, write_json
-from alexnet.models import model_file
+from alexnet.models import exported
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
@@ -43,7 +43,7 @@ def predictions_of(
     """
     weights = find_weights(run.path, checkpoint)
     if run.is_exported:
-        return predict(model_file.load(weights, device), store, split, views, squares_at_once, progress)
+        return predict(exported.load(weights, device), store, split, views, squares_at_once, progress)
     path = predictions.path_of(run.path, split, views, checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
@@ -51,8 +51,9 @@ def predictions_of(
         saved = predictions.load_fresh(path, weights_digest, store.digest)
     saved = distributed.broadcast_object(saved)
     if saved is not None:
+        progress(len(saved.labels))
         return saved
-    net = model_file.load(weights, device)
+    net = exported.load(weights, device)
     made = predict(net, store, split, views, squares_at_once, progress)
     if distributed.is_main():
         made = replace(made, weights_digest=weights_digest)
@@ -63,7 +64,7 @@ def predictions_of(
 def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is looked at, where a run's classes are not the store's."""
     for run in runs:
-        classes = model_file.classes_of(find_weights(run.path, checkpoint))
+        classes = exported.classes_of(find_weights(run.path, checkpoint))
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
             same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
@@ -127,7 +128,7 @@ def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
 
 def _describe_exported(run: RunFolder) -> dict[str, Any]:
     """The same, from what travels in the file; a checkpoint's own file says less."""
-    texts = model_file.load_metadata(run.path)
+    texts = exported.load_metadata(run.path)
     config, known = texts["config"], texts.get("provenance", {})
     imported = "imported" in known
     return {

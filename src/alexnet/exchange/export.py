@@ -10,6 +10,7 @@ from alexnet.errors import CommandError, DataError
 from alexnet.exchange import onnx_file
 from alexnet.models import model_file
 from alexnet.models.model_file import Loaded
+from alexnet.models.onnx_net import refuse_without_packages
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.provenance import how_far, provenance
 from alexnet.runs.weights import find_weights
@@ -39,7 +40,7 @@ def export(
     if target.suffix not in WRITERS:
         raise CommandError(f"{target} is of no known form: end its name in {' or '.join(WRITERS)}")
     if target.suffix == ".onnx":
-        onnx_file.refuse_without_packages()
+        refuse_without_packages(onnx_file.PACKAGES)
     weights = find_weights(source, checkpoint)
     net = model_file.load(weights)
     if source.is_dir():

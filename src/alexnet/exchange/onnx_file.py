@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import warnings
@@ -16,12 +15,12 @@ from torch import Tensor, nn
 
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.views import centre, cut
-from alexnet.errors import CommandError, WorkError
+from alexnet.errors import WorkError
 from alexnet.files import replacing
 from alexnet.models import model_file
 from alexnet.models.model_file import Loaded
+from alexnet.models.onnx_net import INPUT, OUTPUT, refuse_without_packages
 
-INPUT, OUTPUT = "images", "logits"
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4
 """Largest difference of a probability, or of a logit in units of the largest one, to the net's own."""
@@ -36,7 +35,7 @@ def write(path: Path, net: Loaded) -> None:
     output `logits` is (N, K). `metadata_props` holds all texts of a model file, and `preprocessing_in_words`.
     CommandError where packages are missing; WorkError where the answers differ or the disk refuses.
     """
-    refuse_without_packages()
+    refuse_without_packages(PACKAGES)
     crop = net.config.data.crop
     with replacing(path) as unfinished, torch.no_grad():
         with _quietly():
@@ -77,13 +76,6 @@ def in_words(preprocessing: Preprocessing) -> str:
         + (" and turns RGB into the BGR the net wants" if preprocessing.channels == "BGR" else "")
         + f". The softmax of `{OUTPUT}` (N, K) gives probabilities in the order of `classes`."
     )
-
-
-def refuse_without_packages() -> None:
-    """CommandError that says what to install, where ONNX files cannot be made."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CommandError(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
 
 
 class _Graph(nn.Module):

@@ -57,7 +57,16 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         raise DataError("not a whole file of torch.save: copy it again") from error
     if not isinstance(state, dict):
         raise DataError(f"it holds a {type(state).__name__}; {WANTED}")
-    named = cast(dict[object, object], state)
+    named = _unwrapped(cast(dict[object, object], state))
     if not all(isinstance(name, str) and isinstance(each, Tensor) for name, each in named.items()):
         raise DataError(f"it holds other things than named tensors; {WANTED}")
-    return cast(dict[str, Tensor], state)
+    return cast(dict[str, Tensor], named)
+
+
+def _unwrapped(state: dict[object, object]) -> dict[object, object]:
+    """The weights in a checkpoint of pytorch/examples, which holds more and has `module.` in names."""
+    inner = state.get("state_dict", state)
+    named = cast(dict[object, object], inner) if isinstance(inner, dict) else state
+    return {
+        name.replace("module.", "") if isinstance(name, str) else name: each for name, each in named.items()
+    }

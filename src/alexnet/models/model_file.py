@@ -107,15 +107,10 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     return Loaded(model.eval(), config, classes, preprocessing, *travelled)
 
 
-def classes_of(path: Path) -> list[Class]:
-    """The classes of the net in a file, in label order, without reading its weights; errors as `load`."""
-    return [Class(**each) for each in load_metadata(path)["classes"]]
-
-
 def load_metadata(path: Path) -> dict[str, Any]:
     """What `metadata` wrote, as values; the weights are not read. Errors as for `load`."""
     with _opened(path) as opened:
-        return _values(path, opened.metadata() or {})
+        return checked_texts(path, opened.metadata() or {})
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) -> None:
@@ -133,7 +128,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     with _opened(path) as opened:
-        values = _values(path, opened.metadata() or {})
+        values = checked_texts(path, opened.metadata() or {})
         return values, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
@@ -144,6 +139,8 @@ def _opened(path: Path) -> Generator[Any]:
         raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
     with path.open("rb") as opened:
         start = opened.read(2)
+    if path.suffix == ".onnx":
+        raise DataError(f"{path} is for running only: give the run, or the .safetensors file exported of it")
     if start in (b"PK", b"\x80\x02"):
         raise DataError(
             f"{path} is a pickle, which can run code when opened: only safetensors files are read"
@@ -152,10 +149,13 @@ def _opened(path: Path) -> Generator[Any]:
         with safe_open(path, framework="pt") as opened:
             yield opened
     except (SafetensorError, ValueError) as error:
-        raise DataError(f"{path} is not a whole safetensors file ({error}): copy it again") from error
+        raise DataError(
+            f"{path} is not a whole safetensors file ({error}): give one that this program wrote"
+        ) from error
 
 
-def _values(path: Path, texts: dict[str, str]) -> dict[str, Any]:
+def checked_texts(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    """What `metadata` made these texts of; DataError where one is missing, or of a newer version."""
     missing = [name for name in _METADATA if name not in texts]
     if missing:
         raise DataError(

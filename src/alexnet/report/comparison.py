@@ -10,7 +10,7 @@ from typing import Any
 from alexnet import published
 from alexnet.errors import CommandError, DataError
 from alexnet.report.answers import Answers, answers_of
-from alexnet.report.evaluation import not_tested
+from alexnet.report.evaluation import averaged, not_tested
 from alexnet.report.tables import Table, signed, with_interval
 from alexnet.runs.evaluations import read_evaluations
 
@@ -142,7 +142,7 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
             images=entry["images"],
             epochs=epochs.pop() if len(epochs) == 1 else None,
             seeds=[run["seed"] for run in runs if run["seed"] is not None],
-            source=f"{name}, {'one run' if len(runs) == 1 else f'mean of {len(runs)} runs'}{best}",
+            source=f"{name}, {'one run' if len(runs) == 1 else averaged(entry)}{best}",
             published=False,
             left_out=len(entry.get("left_out", ())),
         )

@@ -36,8 +36,11 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
 
 
-def growth_table(entry: Entry) -> Table:
-    """What each further net buys: the errors of the first, the first two, ... all of an ensemble's nets."""
+def growth_table(entry: Entry, name: str = "") -> Table:
+    """What each further net buys: the errors of the first, the first two, ... all of an ensemble's nets.
+
+    `name` is the ensemble's, for the title.
+    """
     rows = [
         (
             str(step["nets"]),
@@ -57,7 +60,8 @@ def growth_table(entry: Entry) -> Table:
         "In brackets 95 % intervals; those of differences are of the same images with and without that net.",
         "The last column is the mean over every choice of so many of these nets.",
     )
-    title = f"What each further net buys on {_data(entry)}, views {entry['views']}"
+    of = f" of {name}" if name else ""
+    title = f"What each further net{of} buys on {_data(entry)}, views {entry['views']}"
     return Table(columns, rows, title, frozenset({"nets", columns[-1]}), notes)
 
 
@@ -82,6 +86,15 @@ def confusions_table(entry: Entry) -> Table:
     return Table(columns, rows, f"Most frequent confusions{_of_all(entry)}", frozenset({"images"}))
 
 
+def averaged(entry: Entry) -> str:
+    """What an entry of several runs is: `mean of 3 runs`, with weights and kind where they are not usual."""
+    weights = entry.get("weights")
+    kind = "logit mean" if entry.get("mean") == "logits" else "mean"
+    return f"{kind} of {len(entry['runs'])} runs" + (
+        f" weighted {', '.join(f'{weight:g}' for weight in weights)}" if weights else ""
+    )
+
+
 def not_tested(left_out: Mapping[str, int]) -> list[str]:
     """A note for each data set, by name, whose store lacks photos that could not be read."""
     return [
@@ -102,7 +115,7 @@ def _data(entry: Entry) -> str:
 
 def _name(entry: Entry) -> str:
     runs = entry["runs"]
-    name = runs[0]["run"] if len(runs) == 1 else f"mean of {len(runs)} runs"
+    name = runs[0]["run"] if len(runs) == 1 else averaged(entry)
     return name if runs[0]["checkpoint"] == "last" else f"{name} ({runs[0]['checkpoint']})"
 
 

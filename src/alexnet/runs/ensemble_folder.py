@@ -26,14 +26,19 @@ class EnsembleFolder:
 
     @classmethod
     def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleFolder:
-        """The folder for the ensemble described, new or begun before; CommandError where it is another's."""
+        """The folder for the ensemble described, new, or begun before with all or fewer of its members.
+
+        CommandError where it is another's, which says how they differ.
+        """
         folder = cls(path)
         if is_ensemble(path):
-            if folder._read() != json.loads(json.dumps(description)):
+            wanted = json.loads(json.dumps(description))
+            other = _difference(folder._read()["members"], wanted["members"])
+            if other:
                 raise CommandError(
-                    f"{path} was begun with other members, settings or stores: see {folder.members_file}, "
-                    "and give the same command again, or another --out folder"
+                    f"{path} was begun with {other}: give the same again, or another --out folder"
                 )
+            write_json(folder.members_file, wanted)  # there may be more members now
             return folder
         if path.is_file() or (path.exists() and not all(map(is_left_over, path.iterdir()))):
             raise CommandError(f"{path} holds something else: give another --out folder")
@@ -65,6 +70,24 @@ class EnsembleFolder:
         if not described:
             raise DataError(f"{self.members_file} does not describe an ensemble: restore it")
         return description
+
+
+def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> str:
+    """How the members begun differ from those wanted; empty where those are the same and maybe more."""
+    if len(wanted) < len(begun):
+        return f"{len(begun)} members, not {len(wanted)}"
+    for old, new in zip(begun, wanted, strict=False):
+        # What is set last counts: in which order other things were set does not matter.
+        settings = [dict(each.partition("=")[::2] for each in member["settings"]) for member in (old, new)]
+        apart = [
+            f"{key}={settings[0].get(key, 'its own')}"
+            for key in settings[0] | settings[1]
+            if settings[0].get(key) != settings[1].get(key)
+        ]
+        apart += [f"{key} {old.get(key)!r}" for key in new if key != "settings" and old.get(key) != new[key]]
+        if apart:
+            return f"{', '.join(apart)} for {old['name']}"
+    return ""
 
 
 def is_ensemble(path: Path) -> bool:

@@ -22,8 +22,14 @@ def read_evaluations(path: Path) -> list[dict[str, Any]]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{file} is not JSON ({error}): remove it and evaluate again") from error
+        raise DataError(_no_evaluations(file, path, "is not JSON")) from error
     entries = found if isinstance(found, list) else [found]
     if not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(f"{file} holds no evaluations: remove it and evaluate again")
+        raise DataError(_no_evaluations(file, path, "holds no evaluations"))
     return entries
+
+
+def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:
+    if file == asked_for:
+        return f"{file} {found}: give a run, an ensemble's folder, or a file that `evaluate --out` wrote"
+    return f"{file} {found}: remove it and evaluate again"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
@@ -77,7 +77,7 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     head = _why_not_head(classes, given.classes)
     chosen: list[str] = []
     new: dict[str, str] = {}
-    misfits: dict[str, str] = {}  # how they do not fit, and in which layer
+    misfits: list[str] = []
     own = model.state_dict()
     for name in own:
         layer = owner(name, known)
@@ -88,12 +88,13 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
         elif name not in there and not layers:
             new[name] = "that net has none"
         elif unfit := misfit(name, there, own):
-            misfits[unfit] = layer
+            misfits.append(unfit)
         elif layer == known[-1] and head:
             raise DataError(f"{layer} cannot be taken: {head}")
         else:
             chosen.append(name)
-    _refuse(misfits, known)
+    if misfits:
+        raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(own, there, known)}")
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
 
 
@@ -107,10 +108,12 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
 
 
-def _refuse(misfits: dict[str, str], known: Sequence[str]) -> None:
-    if misfits:
-        fitting = [layer for layer in known[:-1] if layer not in misfits.values()]
-        raise DataError(
-            f"the net to begin with does not fit: {next(iter(misfits))}: "
-            f"take only layers that fit, such as --init-layers {','.join(fitting)}"
-        )
+def _advice(own: Mapping[str, Tensor], there: Mapping[str, Tensor], known: Sequence[str]) -> str:
+    """Which layers, but the last, could be taken: those that fit with all they have."""
+    unfit = {owner(name, known) for name in own if misfit(name, there, own)}
+    fitting = [layer for layer in known[:-1] if layer not in unfit]
+    return (
+        f"take only layers that fit, such as --init-layers {','.join(fitting)}"
+        if fitting
+        else "no layer fits"
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from enum import StrEnum
 from types import SimpleNamespace
 from typing import Annotated
 
@@ -104,6 +105,22 @@ def test_a_wrong_command_line_is_one_line_and_2(verb, capsys, words, names) -> N
     shown = capsys.readouterr().err
     assert names.lower() in shown.lower() or "size" in shown
     assert "--help`" in shown
+    assert shown.count("\n") == 1
+
+
+class Form(StrEnum):
+    round = "round"
+    square = "square"
+
+
+def test_a_choice_that_is_missing_is_one_line_too(verb, capsys) -> None:
+    def command(form: Annotated[Form, typer.Option("--as")]) -> None:
+        pass
+
+    verb(command)
+    assert program.main(["recipes"]) == 2
+    shown = capsys.readouterr().err
+    assert "Choose from: round, square; see" in shown
     assert shown.count("\n") == 1
 
 

@@ -185,11 +185,48 @@ def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_
     assert main(["compare", str(tmp_path / "both"), str(runs[1].path)]) == 0
     shown = capsys.readouterr().out
     assert "2 x alexnet-2012" in shown
-    assert "What each further net buys on store val, views ten" in shown
+    assert "What each further net of both buys on store val, views ten" in shown
+
+
+def test_what_makes_no_sense_is_refused_before_a_net_is_loaded(
+    make_run, store, tmp_path, capsys, monkeypatch
+) -> None:
+    run = make_run("run").path
+    monkeypatch.setattr(tested, "predictions_of", None)
+    for words, named in [
+        (["--views", "tenn"], "there are centre, ten"),
+        ([run], "run is named twice"),
+        (["--search-weights", "train"], "is for several runs"),
+        (["--out", "/proc/no/result.json"], "cannot write /proc/no/result.json ("),
+        (["--out", tmp_path], "give --out another place"),
+    ]:
+        code, _, err = evaluate(capsys, store, run, *words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert named in err
+
+
+def test_a_run_on_its_way_is_tested_and_said_to_be(make_run, store, capsys) -> None:
+    run = make_run("run")
+    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')
+    assert "note: run is unfinished, at epoch 2 of 3, update 9" in evaluate(capsys, store, run.path)[2]
+    run.metrics_file.write_text('{"event": "result", "step": 9, "epoch": 3}\n')
+    assert "unfinished" not in evaluate(capsys, store, run.path)[2]
+
+
+def test_an_ensemble_of_one_is_one_row(make_run, store, tmp_path, capsys) -> None:
+    run = make_run("one/net")
+    run.metrics_file.write_text('{"event": "result", "step": 9, "epoch": 3}\n')
+    description = {"name": "x", "members": [{"name": "net", "pretraining": False}]}
+    (tmp_path / "one" / "ensemble.json").write_text(json.dumps(description))
+    assert evaluate(capsys, store, tmp_path / "one")[1].count("\nnet ") == 1
 
 
 def test_weights_given_and_searched_are_written_down(make_run, store, capsys) -> None:
     runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
+    assert (
+        "logit mean of 2 runs weighted 3, 1 "
+        in evaluate(capsys, store, *runs, "--weights", "3,1", "--mean", "logits")[1]
+    )
     _, out, _ = evaluate(capsys, store, *runs, "--json", "--weights", "3,1", "--mean", "logits")
     given = json.loads(out)
     assert (given["mean"], given["weights"], given["weights_searched_on"]) == ("logits", [3.0, 1.0], None)

@@ -156,6 +156,36 @@ def test_a_run_becomes_a_file_that_says_all_of_itself(make_run, tmp_path, capsys
     onnx.checker.check_model(onnx.load(file), full_check=True)
 
 
+def test_an_onnx_file_answers_as_the_run_it_is_of(make_run, store, tmp_path, capsys) -> None:
+    run, file = make_run(), tmp_path / "net.onnx"
+    assert main(["export", str(run.path), str(file)]) == 0
+    photos = list(SQUARES)
+    classifier = alexnet.load(file)
+    wanted = alexnet.load(run.path, "cpu").probabilities(photos, views="ten")
+    np.testing.assert_allclose(classifier.probabilities(photos, views="ten"), wanted, atol=1e-4)
+    assert classifier.features(photos, "logits").shape == (len(photos), len(store.classes))
+    with pytest.raises(CommandError, match="no layer 'fc7'; there are logits"):
+        classifier.features(photos, "fc7")
+    capsys.readouterr()
+    words = ["--store", str(store.path), "--json", "--device", "cpu"]
+    errors: list[list[float]] = []
+    for each in (run.path, file):
+        assert main(["evaluate", str(each), *words]) == 0
+        found = json.loads(capsys.readouterr().out)
+        errors.append([found["top1_error"], found["nll"]])
+    np.testing.assert_allclose(*errors, rtol=1e-4)
+    assert main(["export", str(file), str(tmp_path / "again.safetensors")]) == 3
+    assert "is for running only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("contents", [b"garbage", b""])
+def test_an_onnx_file_of_others_is_one_line(tmp_path: Path, contents: bytes, capsys) -> None:
+    (tmp_path / "net.onnx").write_bytes(contents)
+    (tmp_path / "photo.png").touch()
+    assert main(["classify", str(tmp_path / "photo.png"), "--model", str(tmp_path / "net.onnx")]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_nothing_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
     onnx_file.write(tmp_path / "net.onnx", random_net("2012"))
     contents = (tmp_path / "net.onnx").read_bytes()

@@ -69,6 +69,14 @@ def test_what_does_not_fit_is_named(stock, large: Path, capsys, change: dict, na
     assert named in say_what_is_wrong(capsys, large / "net.pth")
 
 
+def test_a_checkpoint_of_the_reference_training_is_read_too(stock, large: Path) -> None:
+    named = {name.replace("features.", "features.module."): each for name, each in stock[1].items()}
+    torch.save({"epoch": 90, "arch": "alexnet", "state_dict": named}, large / "net.pth")
+    assert import_torchvision(large / "net.pth", large / "run") == 0
+    found = alexnet.load(large / "run", "cpu").model.get_parameter("conv2.weight")
+    assert torch.equal(found, stock[1]["features.3.weight"])
+
+
 def _expanded(value: object) -> object:
     """A tensor of the same shape that takes no room on disk."""
     return torch.zeros(()).expand(value.shape) if isinstance(value, torch.Tensor) else value

@@ -7,6 +7,8 @@ import pytest
 
 from alexnet import published
 from alexnet.cli.main import main
+from alexnet.errors import DataError
+from alexnet.report.comparison import rows_of
 
 
 def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **changes) -> dict:
@@ -110,3 +112,10 @@ def test_errors_that_do_not_exist_are_dashes(run: Path, capsys) -> None:
     assert main(["compare", str(run)]) == 0
     (row,) = lines(capsys.readouterr().out, "alexnet-2012")
     assert "15.1 (13.6-16.8)  -  " in row
+
+
+def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "net.safetensors").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"give a run, an ensemble's folder, or a file") as refused:
+        rows_of([tmp_path / "net.safetensors"])
+    assert "remove" not in str(refused.value)

@@ -104,6 +104,18 @@ def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
     begin(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
 
 
+def test_only_layers_that_fit_with_all_they_have_are_advised() -> None:
+    wider = net("2012 widths=[8,16,8,8,8,16,16]", TEN, seed=0)
+    with pytest.raises(DataError) as refused:
+        begin(net(STAR, TEN, seed=1), TEN, wider, TEN)
+    advised = str(refused.value).rpartition("--init-layers ")[2].split(",")
+    assert begin(net(STAR, TEN, seed=1), TEN, wider, TEN, advised).copied
+    assert advised == ["conv1", "conv4", "conv5", "fc6", "fc7"]
+    without_biases = net("modern widths=[8,8,8,8,8,16,16]", TEN, seed=0)
+    with pytest.raises(DataError, match="no layer fits"):
+        begin(net(STAR, TEN, seed=1), TEN, without_biases, TEN)
+
+
 def test_layers_must_be_there() -> None:
     model, other = net(STAR, TEN, seed=1), net(PLAIN, TEN, seed=0)
     with pytest.raises(CommandError, match="no layer 'conv7' in this net; the nearest is 'conv6'"):
