@@ -24,8 +24,8 @@ H2_READS = tuple(
     tuple(map_ for map_ in range(12) if map_ // 4 != left_out) for left_out in (2, 0, 1) for _ in range(4)
 )
 """Maps of H1 that each map of H2 reads: 8 of 12, by a scheme that the paper says it does not describe (1989,
-section 3.3). The scheme here: H1 in three groups of four maps, H2 too, and each group of H2 leaves out another
-one of H1's, so that all maps are read equally often."""
+section 3.3). The scheme here: H1 in three groups of four maps, H2 too, and each group of H2 leaves out
+another one of H1's, so that all maps are read equally often."""
 BACKGROUND = -1.0
 """State of the units beyond the border of a map (1989, section 3.2)."""
 
@@ -79,8 +79,8 @@ class LeNet(nn.Module):
 class LeNet1989(LeNet):
     """Two layers of shared kernels that look at every second pixel, 30 hidden units, ten outputs.
 
-    Every unit of H1 and H2 has a bias of its own. A logit is the state of an output unit, within 1.7159: to
-    answer class k is to bring unit k to 1 and the others to -1, with the squared error as the loss. The softmax
+    Every unit of H1 and H2 has a bias of its own. A logit is the state of an output unit, within 1.7159: the
+    answer k is unit k at 1 and the others at -1, and the loss that goes with it the squared error. The softmax
     of such logits ranks the classes, but is far from sure even where the net is.
     Source: 1989, section 3: 1,256 units, 64,660 connections, 9,760 parameters.
     """

@@ -61,7 +61,7 @@ class Summary:
 
 
 def summarise(config: RunConfig, num_classes: int | None = None) -> Summary:
-    """The net of a recipe at its own crop, counted on the meta device; None is as many classes as published."""
+    """The net of a recipe at its own crop, counted on the meta device; None: as many classes as its paper."""
     crop, channels = config.data.crop, config.data.channels
     num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):

@@ -25,8 +25,8 @@ class Loss:
     of: Callable[[Tensor, Tensor], Tensor]
     """(), the sum of the images' losses, of logits and targets."""
     at_chance: Callable[[int], float]
-    """The mean for the best answer that is the same for all images, by the number of classes, all as frequent;
-    or less."""
+    """The mean for the best answer that is the same for all images, or less, by the number of classes, all of
+    which are as frequent."""
 
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(), over the images."""
@@ -47,7 +47,7 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def rbf(logits: Tensor, targets: Tensor) -> Tensor:
-    """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)), where y_i = -logits are distances.
+    """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)); y_i = -logits are distances.
 
     That is the cross-entropy with one more class, of rubbish, which is never the right one and always at
     distance j: classes that are farther than that are not pushed away further.
