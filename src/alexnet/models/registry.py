@@ -11,20 +11,22 @@ from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 
 
-def _alexnet(config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
+def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    if channels != 3:
+        raise CommandError("alexnet is a net for colour images: prepare the store with --channels 3")
     return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
 
 
-_FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet": _alexnet}
+_FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {"alexnet": _alexnet}
 
 
-def build(model_config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
-    """A freshly initialised net for `num_classes` classes and `crop` x `crop` images.
+def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
+    """A freshly initialised net for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
     whatever `towers_on` says: a net that was trained on two devices is used on one.
-    CommandError where the name, the variant or the crop does not exist.
+    CommandError where the name, the variant or the crop does not exist, or it takes no such channels.
     """
     if model_config.name not in _FAMILIES:
         raise CommandError(f"unknown net {model_config.name!r}; it must be one of {', '.join(_FAMILIES)}")
-    return _FAMILIES[model_config.name](model_config, num_classes, crop)
+    return _FAMILIES[model_config.name](model_config, num_classes, crop, channels)

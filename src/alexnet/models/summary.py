@@ -49,8 +49,9 @@ class Summary:
 
 def summarise(config: RunConfig, num_classes: int = 1000) -> Summary:
     """The net of a recipe at its own crop, counted on the meta device."""
+    crop, channels = config.data.crop, config.data.channels
     with torch.device("meta"):
-        return summarise_model(build(config.model, num_classes, config.data.crop), config.data.crop)
+        return summarise_model(build(config.model, num_classes, crop, channels), crop, channels)
 
 
 def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
