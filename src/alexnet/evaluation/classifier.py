@@ -29,9 +29,9 @@ Answer: TypeAlias = tuple[str, str, float]
 class Classifier:
     """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
 
-    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB and
-    of any size; each is resized as the photos were that the net was trained on. An answer does not depend on
-    the other photos of a call but for rounding.
+    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB, or
+    grey with one channel for three or as (H, W), and of any size; each is resized as the photos were that the
+    net was trained on. An answer does not depend on the other photos of a call but for rounding.
     """
 
     def __init__(self, loaded: Loaded, squares_at_once: int = SQUARES_AT_ONCE) -> None:
@@ -108,7 +108,7 @@ class Classifier:
         return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
 
     def _batches(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
-        """uint8 (n, side, side, 3), n at most `count`."""
+        """uint8 (n, side, side, C), n at most `count`."""
         photos = _as_list(images)
         for start in range(0, len(photos), count):
             squares = [
@@ -132,5 +132,5 @@ def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
 def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:
     """One photo becomes a list of one; an array or tensor of four dimensions is many."""
     if isinstance(images, np.ndarray | Tensor):
-        return [images] if images.ndim == 3 else list(images)
+        return list(images) if images.ndim == 4 else [images]
     return [images] if isinstance(images, str | Path | Image.Image) else list(images)

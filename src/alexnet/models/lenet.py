@@ -80,8 +80,8 @@ class LeNet1989(LeNet):
     """Two layers of shared kernels that look at every second pixel, 30 hidden units, ten outputs.
 
     Every unit of H1 and H2 has a bias of its own. A logit is the state of an output unit, within 1.7159: the
-    answer k is unit k at 1 and the others at -1, and the loss that goes with it the squared error. The softmax
-    of such logits ranks the classes, but is far from sure even where the net is.
+    answer k is unit k at 1 and the others at -1, and the loss that goes with it the squared error. The
+    softmax of such logits ranks the classes, but is far from sure even where the net is.
     Source: 1989, section 3: 1,256 units, 64,660 connections, 9,760 parameters.
     """
 

@@ -95,7 +95,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     config = from_dict(RunConfig, texts["config"])
     classes = [Class(**each) for each in texts["classes"]]
     with torch.device("meta"):  # no time spent on first weights
-        model = build(config.model, len(classes), config.data.crop)
+        model = build(config.model, len(classes), config.data.crop, config.data.channels)
     weights = _under("model.", tensors)
     _check(path, model, weights)
     model.to_empty(device=device).load_state_dict(weights)

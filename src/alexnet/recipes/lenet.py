@@ -16,8 +16,8 @@ from alexnet.published import LENET_1989_TRAINING_IMAGES
 def lenet_1989() -> RunConfig:
     """The first convolutional net that read real digits, on as many of MNIST's as it was trained on.
 
-    16 x 16 pixels from -1 to 1, tanh units, the squared error. Prepare the store with `--side 16 --channels 1`;
-    `data.images=0` takes all training digits. The paper's own (9,298 from the US mail) are not those of MNIST.
+    16 x 16 pixels from -1 to 1, tanh units, the squared error. Prepare the digits with `--side 16`;
+    `data.images=0` takes them all. The paper's own (9,298 from the US mail) are not those of MNIST.
 
     Source: LeCun et al. 1989, "Backpropagation Applied to Handwritten Zip Code Recognition", sections 3, 4.
     Expected: 5.0 % on the paper's 2,007 test digits after 23 passes through 7,291 (section 5).
@@ -46,9 +46,9 @@ def lenet_1989() -> RunConfig:
 def lenet_5() -> RunConfig:
     """LeNet-5 of 1998: trainable sub-sampling, partial connections, scaled tanh, distances to drawn codes.
 
-    Digits of 28 x 28 in the middle of 32 x 32 pixels: prepare the store with `--resize pad --side 32
-    --channels 1`. For photos add `data.channels=3 data.mirror=yes`; `models.class_codes` says what stands for
-    classes that are not digits.
+    Digits of 28 x 28 in the middle of 32 x 32 pixels, as `alexnet prepare` makes them of MNIST's files. For
+    photos add `data.channels=3 data.mirror=yes` to it; `models.class_codes` says what stands for classes that
+    are not digits.
 
     Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-Based Learning Applied to Document Recognition",
     sections II.B and III.

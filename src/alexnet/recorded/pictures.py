@@ -38,7 +38,7 @@ def draw_answers_of(run: Path, store: Path, picture: Path) -> Path:
     classifier, opened = load(run), Store.open(store)
     split = opened.split("val")
     indices = np.linspace(0, len(split) - 1, IMAGES).astype(int).tolist()
-    squares = np.empty((len(indices), opened.side, opened.side, 3), np.uint8)
+    squares = np.empty((len(indices), opened.side, opened.side, opened.channels), np.uint8)
     for index, square in zip(indices, squares, strict=True):
         read_square(split, index, square)
     names = [opened.classes[int(split.labels[index])].name for index in indices]

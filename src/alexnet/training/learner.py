@@ -71,7 +71,7 @@ def check(config: RunConfig, store: Store) -> nn.Module:
         raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
-        model = build(config.model, len(store.classes), config.data.crop)
+        model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     if config.model.towers_on:
         tower_devices(config.model.towers_on)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
@@ -87,7 +87,8 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     """
     check(config, store)
     torch.manual_seed(config.training.seed)
-    model = _placed(build(config.model, len(store.classes), config.data.crop), config.model.towers_on, device)
+    model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
+    model = _placed(model, config.model.towers_on, device)
     return Learner(
         config=config,
         classes=store.classes,
