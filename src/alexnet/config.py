@@ -65,7 +65,7 @@ class ModelConfig:
     name: str = "alexnet"
     variant: str = "2012"
     dropout: float = 0.5
-    """Probability that a unit of fc6 and fc7 is silent; 0 is off."""
+    """Probability that a unit of the last hidden layers (fc6 and fc7) is silent; 0 is off."""
     activation: str = ""
     """`relu`, `tanh`, ...; empty is the variant's own."""
     bottleneck: int = 0
@@ -139,6 +139,8 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
+    loss: Literal["cross-entropy", "squared-error", "rbf"] = "cross-entropy"
+    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
@@ -238,6 +240,10 @@ def validate(config: RunConfig) -> RunConfig:
         ),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
         (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
+        (
+            training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
+            "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
+        ),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
     ]
     for holds, message in checks:

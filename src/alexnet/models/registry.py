@@ -9,6 +9,7 @@ from torch import nn
 from alexnet.config import ModelConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 
 
 def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
@@ -17,7 +18,28 @@ def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) ->
     return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
 
 
-_FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {"alexnet": _alexnet}
+def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    for setting, off in {"activation": "", "bottleneck": 0, "towers_on": ""}.items():
+        if getattr(config, setting) != off:
+            raise CommandError(f"model.{setting} is AlexNet's: a LeNet has none")
+    if config.variant == "modern":
+        return ModernLeNet(num_classes, crop, channels, config.dropout)
+    if config.variant not in _LENETS:
+        raise CommandError(
+            f"unknown variant {config.variant!r} of lenet; it must be one of {', '.join(_LENETS)}, modern"
+        )
+    if config.dropout:
+        raise CommandError(f"lenet {config.variant} has no dropout: type model.dropout=0")
+    return _LENETS[config.variant](num_classes, crop, channels)
+
+
+_LENETS = {"1989": LeNet1989, "5": LeNet5}
+_FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
+    "alexnet": _alexnet,
+    "lenet": _lenet,
+}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10}
+"""Of the nets as their papers have them."""
 
 
 def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:

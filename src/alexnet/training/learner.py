@@ -20,6 +20,7 @@ from alexnet.models.tower_devices import tower_devices
 from alexnet.models.towers import AlexNetOnTwoDevices
 from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
+from alexnet.training.losses import LOSSES, Loss
 from alexnet.training.optimizer_state import own_state, whole_state
 from alexnet.training.weight_average import WeightAverage
 
@@ -36,6 +37,7 @@ class Learner:
     model: nn.Module
     parallel: nn.Module
     """`model`, with gradients averaged across processes where there are several."""
+    loss: Loss
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     average: WeightAverage
@@ -94,6 +96,7 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
         device=device,
         model=model,
         parallel=distributed.synchronised(model, device),
+        loss=LOSSES[config.training.loss],
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.learning_rate, steps_per_epoch),
         average=WeightAverage(model, config.training.weight_average),
