@@ -55,6 +55,10 @@ def command(
     ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
     val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="N|CLASS,...", help="Keep the first N, or those named by WNID or name."),
+    ] = None,
     exif: Annotated[
         bool | None,
         typer.Option(help="Turn photos upright by their EXIF note: by default one's own, not ImageNet's."),
@@ -67,9 +71,11 @@ def command(
     from alexnet.cli.signals import stopping
     from alexnet.data.header import HEADER_FILE
     from alexnet.data.prepare import prepare
-    from alexnet.data.sources import open_source
+    from alexnet.data.sources import keep_classes, open_source
 
     photos = open_source(source, val_fraction)
+    if classes is not None:
+        photos = keep_classes(photos, classes)
     settings = photos.settings.chosen(
         side=side,
         shape=shape.value,
@@ -84,12 +90,14 @@ def command(
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
     _say_what_is_missing(photos, made)
+    done = "; it was finished before, nothing was done" if before else ""
+    sys.stdout.write(f"{_described(made)}{done}\n")
+
+
+def _described(made: Store) -> str:
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
-    sys.stdout.write(
-        f"{store}: {counts} images of {len(made.classes)} classes, side {settings.side}"
-        f"{', grey' if settings.channels == 1 else ''}"
-        f"{'; it was finished before, nothing was done' if before else ''}\n"
-    )
+    grey = ", grey" if made.channels == 1 else ""
+    return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{grey}"
 
 
 def _say_what_is_missing(photos: Source, made: Store) -> None:

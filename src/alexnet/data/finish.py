@@ -92,6 +92,7 @@ def _header(
             "form": source.form,
             "photos": {name: len(split) for name, split in source.splits.items()},
             "sha256": plan["photos"],
+            **({"classes": source.kept} if source.kept else {}),
         },
         splits={name: _split_entry(name, notes) for name in source.splits},
         classes=tuple(source.classes),

@@ -84,7 +84,8 @@ class Header:
     exif: bool
     """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
     source: dict[str, Any]
-    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys."""
+    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys;
+    `classes`, where not all of them were kept."""
     splits: dict[str, SplitEntry]
     classes: tuple[Class, ...]
     """In label order."""

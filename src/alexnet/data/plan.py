@@ -60,6 +60,12 @@ def check_finished(path: Path, plan: Plan) -> None:
     _same_plan(path, {**found, "source": header.source["form"], "photos": header.source["sha256"]}, plan)
 
 
+def forget(path: Path) -> None:
+    """Leaves the folder free for other settings, if nothing in it is done yet."""
+    if not any(path.glob("*.note.json")):
+        clear(path)
+
+
 def clear(path: Path) -> None:
     """Removes all that only unfinished work needs."""
     for pattern in _LEFT_BEHIND:

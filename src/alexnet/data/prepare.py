@@ -14,14 +14,14 @@ from pathlib import Path
 
 from alexnet.data.finish import finish, refuse_unreadable
 from alexnet.data.header import HEADER_FILE
-from alexnet.data.plan import Plan, begin, check_finished, clear, make_plan
+from alexnet.data.plan import Plan, begin, check_finished, clear, forget, make_plan
 from alexnet.data.settings import Settings
 from alexnet.data.shard import RECORDS
 from alexnet.data.shard_task import Task, read_note
 from alexnet.data.sources import Source
 from alexnet.data.store import Store
 from alexnet.data.workers import run_tasks
-from alexnet.errors import CommandError, WorkError
+from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.files import CannotWrite, only_we
 from alexnet.machine import cores
 
@@ -85,7 +85,11 @@ def _make(
         images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
         progress(images - missing_images)
         _check_space(path, settings, missing_images)
-        run_tasks(source, missing, workers, progress)
+        try:
+            run_tasks(source, missing, workers, progress)
+        except DataError:
+            forget(path)
+            raise
         notes = {task: read_note(task.note_path) for task in tasks}
         finish(path, source, settings, plan, notes, strict)
 

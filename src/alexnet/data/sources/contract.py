@@ -87,6 +87,8 @@ class Source:
     """What was found beside the photos and left out, by name."""
     settings: Settings = field(default_factory=Settings)
     """How `prepare` stores them where a person does not say: one's own photos upright, digits as they are."""
+    kept: str = ""
+    """Which classes `prepare --classes` kept, of how many; empty where all."""
 
 
 @dataclass(frozen=True)
