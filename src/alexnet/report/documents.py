@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ def benchmarks(results: Path) -> Table:
     return Table(columns, rows, numeric=frozenset(("measured", "ratio", "aim")))
 
 
-def experiments(results: Path) -> Table:
-    """What was tried for the modern recipe, from its CSV."""
-    with (results / "experiments" / "alexnet-modern.csv").open(newline="") as opened:
+def experiments(results: Path, name: str = "alexnet-modern", views: str = "ten crops") -> Table:
+    """What was tried for a recipe, from a CSV."""
+    with (results / "experiments" / f"{name}.csv").open(newline="") as opened:
         rows = [
             [
                 f"`{row['settings']}`",
@@ -91,7 +92,7 @@ def experiments(results: Path) -> Table:
             ]
             for row in csv.DictReader(opened)
         ]
-    numbers = ("top-1 error %, ten crops", "its 95 % interval", "NLL", "training error % at the end")
+    numbers = (f"top-1 error %, {views}", "its 95 % interval", "NLL", "training error % at the end")
     return Table(("settings beyond that recipe", *numbers, "what it says"), rows, numeric=frozenset(numbers))
 
 
@@ -102,6 +103,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "growth": growth,
     "benchmarks": benchmarks,
     "experiments": experiments,
+    "experiments-lenet": partial(experiments, name="lenet", views="centre"),
     "scaling-counts": scaling.counts,
     "scaling-limits": scaling.limits,
     "scaling-reached": scaling.reached,
