@@ -59,7 +59,7 @@ def command(
         layers = tuple(filter(None, init_layers.split(",")))
         train_run(recipe, store, run, settings or [], chosen, resume, minutes, init_from, layers)
         if distributed.is_main():
-            _say(f"next: alexnet evaluate {run} --store {store} --views ten")
+            _say(f"next: alexnet evaluate {run} --store {store}")
 
 
 def train_run(
