@@ -25,10 +25,14 @@ from alexnet.runs.metrics_log import training_seconds
 _PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+SIDE = 128
+"""Of the photos on which recipes are compared."""
+
+
 def imagenette(results: Path) -> Table:
-    """One recorded run of each recipe on Imagenette alone, best ten-crop error first."""
+    """One recorded run of each recipe on Imagenette alone at `SIDE`, best ten-crop error first."""
     runs = [_run(path.parent) for path in sorted(results.glob("imagenette-*/config.json"))]
-    runs = [run for run in runs if run["seed"] == 0 and not run["fine_tuning"]]
+    runs = [run for run in runs if run["side"] == SIDE and run["seed"] == 0 and not run["fine_tuning"]]
     runs.sort(key=lambda run: run["ten"]["top1_error"])
     rows = [
         [
@@ -143,6 +147,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "recipe": config["recipe"],
         "epochs": evaluations["centre"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
+        "side": config["data"]["side"],
         "fine_tuning": config["training"].get("fine_tuning", False),
         "minutes": training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",
