@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 
 dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
 
@@ -43,3 +44,18 @@ def alexnet_one_weird_trick(num_classes: int = 1000, crop: int = 224) -> AlexNet
 def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
     """The same eight layers with batch normalisation. Wants normalised images."""
     return AlexNet("modern", num_classes, crop)
+
+
+def lenet_1989(num_classes: int = 10, crop: int = 16, channels: int = 1) -> LeNet1989:
+    """The net of LeCun et al. 1989; its input runs from -1 (paper) to 1 (ink)."""
+    return LeNet1989(num_classes, crop, channels)
+
+
+def lenet_5(num_classes: int = 10, crop: int = 32, channels: int = 1) -> LeNet5:
+    """LeNet-5 of LeCun et al. 1998; its input runs from -0.1 (paper) to 1.175 (ink)."""
+    return LeNet5(num_classes, crop, channels)
+
+
+def lenet_modern(num_classes: int = 10, crop: int = 28, channels: int = 1) -> ModernLeNet:
+    """LeNet-5 as one would build it today. Wants normalised images."""
+    return ModernLeNet(num_classes, crop, channels)

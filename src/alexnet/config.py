@@ -25,6 +25,10 @@ class DataConfig:
     """Side of the stored square; the store must have been prepared with it."""
     crop: int = 224
     """Side of the square the net sees."""
+    channels: int = 3
+    """3 for colour, 1 for grey; the store must have been prepared with as many."""
+    images: int = 0
+    """Training images, as many of each class; 0 is all. See `data.subset`; statistics are of all images."""
     cropping: Literal["random", "random-resized", "centre"] = "random"
     """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
     resized_area: tuple[float, float] = (0.08, 1.0)
@@ -42,8 +46,12 @@ class DataConfig:
     """Brightness, contrast and saturation each multiplied by a draw from 1 -+ this; 0 is off."""
     erasing: float = 0.0
     """Probability that a random rectangle is set to the mean (Zhong 2017)."""
-    normalization: Literal["mean-image", "channel-mean", "mean-and-std"] = "mean-image"
-    """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation."""
+    normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
+    """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation.
+    `range` knows no mean: it takes 0..255 to `data.range` in a straight line."""
+    range: tuple[float, float] = (-0.1, 1.175)
+    """What `range` makes of black and of white. LeCun 1998, section III.A: -0.1 and 1.175, for a mean of
+    about 0 (and a variance of about 1, it says; of MNIST's 28 x 28 pixels it is 0.15)."""
     mean_position: Literal["centre", "crop"] = "centre"
     """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
@@ -57,7 +65,7 @@ class ModelConfig:
     name: str = "alexnet"
     variant: str = "2012"
     dropout: float = 0.5
-    """Probability that a unit of fc6 and fc7 is silent; 0 is off."""
+    """Probability that a unit of the last hidden layers (fc6 and fc7) is silent; 0 is off."""
     activation: str = ""
     """`relu`, `tanh`, ...; empty is the variant's own."""
     bottleneck: int = 0
@@ -131,6 +139,8 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
+    loss: Literal["cross-entropy", "squared-error", "rbf"] = "cross-entropy"
+    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
@@ -194,6 +204,13 @@ def validate(config: RunConfig) -> RunConfig:
             f"data.crop={data.crop} is larger than data.side={data.side}: "
             f"type data.crop={usual_crop(data.side)} or less",
         ),
+        (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (colour) or 1 (grey)"),
+        (
+            data.channels == 3 or (data.color_noise == "none" and data.color_jitter == 0),
+            "grey images have no colours to change: type data.color_noise=none data.color_jitter=0",
+        ),
+        (data.images >= 0, "data.images must be at least 0, which is all"),
+        (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
         (
@@ -223,6 +240,10 @@ def validate(config: RunConfig) -> RunConfig:
         ),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
         (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
+        (
+            training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
+            "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
+        ),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
     ]
     for holds, message in checks:

@@ -72,7 +72,16 @@ OTHERS = (
     ),
 )
 
-ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS
+_MNIST = "MNIST test"
+
+LENETS = (
+    Row("LeNet, 1989", "US zip codes test", "", 0.050, None, "LeCun et al. 1989, section 5", "lenet-1989"),
+    Row("LeNet-5", _MNIST, "", 0.0095, None, "LeCun et al. 1998, section III.B", "lenet-5"),
+    Row("LeNet-5, distorted digits added", _MNIST, "", 0.008, None, "LeCun et al. 1998, section III.B"),
+    Row("LeNet-4, boosted, distorted digits added", _MNIST, "", 0.007, None, "LeCun et al. 1998, figure 9"),
+)
+
+ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:
@@ -125,6 +134,32 @@ ALEXNET_LAYERS = (
     Layer("fc8", (1000,), 4_096_000, 1_000, 4_096_000, 0.01, 0),
 )
 """Paper, section 3.5 and figure 2, corrected where the figure misprints conv1 (253,440 units for 290,400)."""
+
+LENET_1989_LAYERS = {
+    "H1": (1_068, 19_968),
+    "H2": (2_592, 38_592),
+    "H3": (5_790, 5_790),
+    "output": (310, 310),
+}
+"""Trained parameters and connections (LeCun et al. 1989, section 3.2 and 3.3)."""
+LENET_1989_UNITS, LENET_1989_CONNECTIONS, LENET_1989_PARAMETERS = 1_256, 64_660, 9_760
+"""LeCun et al. 1989, section 3.3; the units with the 256 of the input."""
+LENET_1989_TRAINING_IMAGES, LENET_1989_TEST_IMAGES = 7_291, 2_007
+LENET_1989_EPOCHS = 23
+"""LeCun et al. 1989, sections 2 and 5."""
+LENET_5_LAYERS = {
+    "C1": (156, 122_304),
+    "S2": (12, 5_880),
+    "C3": (1_516, 151_600),
+    "S4": (32, 2_000),
+    "C5": (48_120, 48_120),
+    "F6": (10_164, 10_164),
+}
+"""Trained parameters and connections (LeCun et al. 1998, section II.B)."""
+LENET_5_CONNECTIONS, LENET_5_PARAMETERS = 340_908, 60_000
+"""LeCun et al. 1998, section II.B; the connections with the 840 of the output layer, which is not trained."""
+MNIST_TRAINING_IMAGES, MNIST_TEST_IMAGES = 60_000, 10_000
+"""LeCun et al. 1998, section III.A."""
 
 CROSSING_INPUTS = {"conv3": 256 * 13 * 13, "fc6": 256 * 6 * 6, "fc7": 4_096, "fc8": 4_096}
 """Values of an image that the layers read which read both towers (paper, section 3.5 and figure 2)."""

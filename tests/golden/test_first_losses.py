@@ -1,6 +1,6 @@
-"""The first losses of a tiny run, as they were: whatever changes them should be meant to.
+"""The first losses of tiny runs, as they were: whatever changes them should be meant to.
 
-To write the file anew, delete it and run this test; it then fails once.
+To write a file anew, delete it and run this test; it then fails once.
 """
 
 from __future__ import annotations
@@ -12,22 +12,43 @@ import pytest
 import tiny
 import torch
 
+from alexnet import recipes
+from alexnet.config import RunConfig, override
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.training.loop import train
 
-GOLDEN = Path(__file__).parent / "first_losses.json"
+FOLDER = Path(__file__).parent
 
 
-def losses(folder: Path) -> list[float]:
-    """Of an augmented run with dropout: they depend on every random draw and on the update rule."""
-    config = tiny.config(
+def alexnet() -> RunConfig:
+    """Augmented and with dropout: the losses depend on every random draw and on the update rule."""
+    return tiny.config(
         "schedule.epochs=1",
         "data.color_noise=source",
         "data.normalization=mean-image",
         "model.variant=2012",
         "optimizer.learning_rate=0.001",
     )
+
+
+def lenet(name: str) -> RunConfig:
+    """For the same photos."""
+    settings = [setting for setting in tiny.SETTINGS if not setting.startswith("model.")]
+    settings += ["data.channels=3", "data.images=0", "schedule.epochs=1"]
+    return override(recipes.get(name), settings)
+
+
+CONFIGS = {
+    "first_losses.json": alexnet,
+    "first_losses_lenet_1989.json": lambda: lenet("lenet-1989"),
+    "first_losses_lenet_5.json": lambda: lenet("lenet-5"),
+    "first_losses_lenet_modern.json": lambda: lenet("lenet-modern"),
+}
+
+
+def losses(config: RunConfig, folder: Path) -> list[float]:
+    """Of all updates."""
     run = RunFolder.create(folder / "run", config)
     store, device = tiny.store(folder), torch.device("cpu")
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device)
@@ -35,9 +56,10 @@ def losses(folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_the_first_losses_are_what_they_were(tmp_path: Path) -> None:
-    found = losses(tmp_path)
-    if not GOLDEN.exists():
-        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
-        pytest.fail(f"wrote {GOLDEN}")
-    assert found == pytest.approx(json.loads(GOLDEN.read_text()), rel=2e-3)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_first_losses_are_what_they_were(name: str, tmp_path: Path) -> None:
+    golden, found = FOLDER / name, losses(CONFIGS[name](), tmp_path)
+    if not golden.exists():
+        golden.write_text(json.dumps(found, indent=1) + "\n")
+        pytest.fail(f"wrote {golden}")
+    assert found == pytest.approx(json.loads(golden.read_text()), rel=2e-3)

@@ -21,7 +21,10 @@ STANDARD_INPUT = "-"
 def command(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, or - for stdin.")],
     model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run folder or a model file.")],
-    views: Annotated[str, typer.Option(metavar="centre|ten", help="What the net sees of a photo.")] = "ten",
+    views: Annotated[
+        str,
+        typer.Option(metavar="centre|ten", help="[default: ten, or centre if never mirrored]"),
+    ] = "",
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     terms: Annotated[

@@ -99,6 +99,7 @@ def _check(configs: list[RunConfig], stores: list[Path]) -> None:
     """CommandError or DataError, before the first net is trained, where one does not fit its store."""
     from alexnet.cli.train import VALIDATION
     from alexnet.data.store import Store
+    from alexnet.data.subset import training_images
     from alexnet.training.learner import check
     from alexnet.training.plan import make_plan
 
@@ -106,7 +107,7 @@ def _check(configs: list[RunConfig], stores: list[Path]) -> None:
         opened = Store.open(store)
         opened.split(VALIDATION[0])
         check(config, opened)
-        make_plan(config, len(opened.split("train")), 1)
+        make_plan(config, len(training_images(opened, config.data)), 1)
 
 
 def _settings_of(member: Member, settings: list[str], members: tuple[Member, ...]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,10 @@ def command(
     ],
     store: Annotated[Path, typer.Option(help="Where the images are.")],
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "val",
-    views: Annotated[str, typer.Option(metavar="centre|ten", help="What the net sees of an image.")] = "ten",
+    views: Annotated[
+        str,
+        typer.Option(metavar="centre|ten", help="[default: ten, or centre if never mirrored]"),
+    ] = "",
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the result there too.")] = None,
     checkpoint: Annotated[
         str, typer.Option(metavar="last|best", help="Best on the validation images flatters a little.")
@@ -117,6 +120,7 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     tested.same_question(folders, opened, test.checkpoint)
     for folder in folders:
         _note_unfinished(folder, test)
+    test = replace(test, views=test.views or tested.usual_views_of(folders, test.checkpoint))
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
         tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
@@ -155,7 +159,7 @@ def _refuse_senseless(folders: list[RunFolder], test: Test, averaging: Averaging
     from alexnet.errors import CommandError
     from alexnet.evaluation import ensemble
 
-    if test.views not in VIEWS:
+    if test.views and test.views not in VIEWS:
         raise CommandError(f"no views {test.views!r}; there are {', '.join(VIEWS)}")
     places = [folder.path.resolve() for folder in folders]
     twice = next((place for place in places if places.count(place) > 1), None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from alexnet.data.sources import Source
+    from alexnet.data.store import Store
 
 STRAYS_NAMED = 5
 
@@ -21,6 +24,7 @@ class _Shape(StrEnum):
 class _Resize(StrEnum):
     crop = "crop"
     warp = "warp"
+    pad = "pad"
 
 
 class _Encoding(StrEnum):
@@ -31,12 +35,30 @@ class _Encoding(StrEnum):
 def command(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labelled photos, in any known form.")],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
-    side: Annotated[int, typer.Option(help="Pixels of the (shorter) side.")] = 256,
+    side: Annotated[
+        int | None, typer.Option(help="Pixels of the (shorter) side: by default 256, of digits 32.")
+    ] = None,
     shape: Annotated[_Shape, typer.Option(help="The central square, or the whole photo.")] = _Shape.square,
-    resize: Annotated[_Resize, typer.Option(help="Keep the aspect, or warp as Caffe did.")] = _Resize.crop,
-    encoding: Annotated[_Encoding, typer.Option(help="Raw is larger and quicker to read.")] = _Encoding.jpeg,
+    resize: Annotated[
+        _Resize | None,
+        typer.Option(
+            help="Keep the aspect (crop), warp as Caffe did, or pad: the picture as it is, within black. "
+            "By default crop; digits are padded to 32."
+        ),
+    ] = None,
+    encoding: Annotated[
+        _Encoding | None,
+        typer.Option(help="Raw is larger and quicker to read. By default jpeg, of digits raw."),
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="3 for colour, 1 for grey: by default 3, of digits 1.")
+    ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
     val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="N|CLASS,...", help="Keep the first N, or those named by WNID or name."),
+    ] = None,
     exif: Annotated[
         bool | None,
         typer.Option(help="Turn photos upright by their EXIF note: by default one's own, not ImageNet's."),
@@ -45,27 +67,44 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
-    from alexnet.cli.inspect import beside_ilsvrc
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.header import HEADER_FILE
-    from alexnet.data.inspect import missing_of_ilsvrc
-    from alexnet.data.prepare import Settings, prepare
-    from alexnet.data.sources import open_source
+    from alexnet.data.prepare import prepare
+    from alexnet.data.sources import keep_classes, open_source
 
-    settings = Settings(
+    photos = open_source(source, val_fraction)
+    if classes is not None:
+        photos = keep_classes(photos, classes)
+    settings = photos.settings.chosen(
         side=side,
         shape=shape.value,
-        resize=resize.value,
-        encoding=encoding.value,
+        resize=resize and resize.value,
+        encoding=encoding and encoding.value,
         quality=quality,
+        exif=exif,
+        channels=channels,
     )
-    photos = open_source(source, val_fraction)
-    settings = replace(settings, exif=photos.exif if exif is None else exif)
     total = sum(len(split) for split in photos.splits.values())
     before = (store / HEADER_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
+    _say_what_is_missing(photos, made)
+    done = "; it was finished before, nothing was done" if before else ""
+    sys.stdout.write(f"{_described(made)}{done}\n")
+
+
+def _described(made: Store) -> str:
+    counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
+    grey = ", grey" if made.channels == 1 else ""
+    return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{grey}"
+
+
+def _say_what_is_missing(photos: Source, made: Store) -> None:
+    """What of the source is not in the store, and what is odd there, on standard error."""
+    from alexnet.cli.inspect import beside_ilsvrc
+    from alexnet.data.inspect import missing_of_ilsvrc
+
     for line in beside_ilsvrc(missing_of_ilsvrc(photos) or {}):
         sys.stderr.write(line + "\n")
     if photos.strays:
@@ -78,8 +117,3 @@ def command(
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     if "val" not in made.splits:
         sys.stderr.write("no val: nothing was held out (--val-fraction, of classes with enough photos)\n")
-    counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
-    sys.stdout.write(
-        f"{store}: {counts} images of {len(made.classes)} classes, side {side}"
-        f"{'; it was finished before, nothing was done' if before else ''}\n"
-    )

@@ -19,8 +19,8 @@ def command(
 ) -> None:
     """List the recipes with their source and expected error; with NAME, print that one as JSON.
 
-    The JSON object is the configuration, with `parameters` and `multiply_adds` of its net at 1,000 classes
-    and the recipe's own crop.
+    The JSON object is the configuration, with `parameters` and `multiply_adds` of its net at the recipe's own
+    crop and the classes of its paper: 1,000, or ten digits.
     """
     typer.echo(json.dumps(as_json(name), indent=2) if name else overview())
 

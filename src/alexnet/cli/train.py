@@ -59,7 +59,7 @@ def command(
         layers = tuple(filter(None, init_layers.split(",")))
         train_run(recipe, store, run, settings or [], chosen, resume, minutes, init_from, layers)
         if distributed.is_main():
-            _say(f"next: alexnet evaluate {run} --store {store} --views ten")
+            _say(f"next: alexnet evaluate {run} --store {store}")
 
 
 def train_run(
@@ -175,18 +175,20 @@ def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
     """Says what is about to be trained; CommandError, before anything is written, where it does not fit."""
     from alexnet import distributed
+    from alexnet.data.subset import training_images
     from alexnet.machine import multiplies_bfloat16
     from alexnet.optim.schedules import make_schedule
     from alexnet.training.learner import check
     from alexnet.training.plan import make_plan
 
-    images, processes = len(store.split("train")), distributed.world_size()
+    images, processes = len(training_images(store, config.data)), distributed.world_size()
     plan, training = make_plan(config, images, processes), config.training
     parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
     schedule, optimizer, net = config.schedule, config.optimizer, config.model
     _say(f"{config.recipe}: {net.name} {net.variant}, {parameters:,} parameters, seed {training.seed}")
+    whole = f" of {len(store.split('train')):,}" if config.data.images else ""
     _say(
-        f"{images:,} images of {len(store.classes)} classes, "
+        f"{images:,}{whole} images of {len(store.classes)} classes, "
         f"{schedule.epochs} epochs of {plan.steps_per_epoch:,} updates"
     )
     _say(

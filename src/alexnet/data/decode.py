@@ -156,6 +156,15 @@ def _orientation(data: bytes) -> int:
         return image.getexif().get(_ORIENTATION, 1)
 
 
+def in_channels(pixels: Pixels, channels: int) -> Pixels:
+    """RGB pixels (H, W, 3) as they are, or for one channel their luma (H, W, 1), exactly Pillow's "L"."""
+    if channels == 3:
+        return pixels
+    red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
+    # ITU-R 601-2 in 65,536ths; they sum to one, so grey pixels stay as they are.
+    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[:, :, None]
+
+
 def rgb(image: Any) -> Pixels:
     """(H, W, 3) uint8 of any Pillow mode."""
     if image.mode == "F":

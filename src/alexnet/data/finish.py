@@ -43,7 +43,7 @@ def finish(
     strict: bool,
 ) -> None:
     """Writes mean image and header; DataError for a class without photos or, if `strict`, a broken photo."""
-    statistics = ColorStatistics.empty(settings.side)
+    statistics = ColorStatistics.empty(settings.side, settings.channels)
     for task in notes:
         if task.split == _statistics_split(source):
             statistics.merge(ColorStatistics.load(statistics_path(task.note_path)))
@@ -92,21 +92,23 @@ def _header(
             "form": source.form,
             "photos": {name: len(split) for name, split in source.splits.items()},
             "sha256": plan["photos"],
+            **({"classes": source.kept} if source.kept else {}),
         },
         splits={name: _split_entry(name, notes) for name in source.splits},
         classes=tuple(source.classes),
         statistics_split=_statistics_split(source),
-        channel_mean=_triple(statistics.channel_mean),
+        channel_mean=_numbers(statistics.channel_mean),
         mean_image=MEAN_IMAGE,
-        color_covariance=_triple(map(_triple, statistics.covariance)),
-        color_eigenvalues=_triple(eigenvalues),
-        color_eigenvectors=_triple(map(_triple, eigenvectors)),
+        color_covariance=tuple(map(_numbers, statistics.covariance)),
+        color_eigenvalues=_numbers(eigenvalues),
+        color_eigenvectors=tuple(map(_numbers, eigenvectors)),
         odd=_odd(notes),
         unreadable=tuple(
             UnreadableFile(task.split, key, why)
             for task, note in notes.items()
             for key, why in note.unreadable.items()
         ),
+        picture=max(note.longest_side for note in notes.values()) if settings.resize == "pad" else 0,
     )
 
 
@@ -133,6 +135,5 @@ def _odd(notes: Mapping[Task, ShardNote]) -> dict[str, OddFiles]:
     return {kind: OddFiles(len(keys), tuple(keys[:ODD_LISTED])) for kind, keys in by_kind.items()}
 
 
-def _triple(values: Iterable[Any]) -> Any:
-    first, second, third = (value if isinstance(value, tuple) else float(value) for value in values)
-    return first, second, third
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(map(float, values))

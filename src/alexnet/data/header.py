@@ -21,7 +21,8 @@ HEADER_FILE = "header.json"
 VERSION = 1
 """Of the store's format; a store of a newer version is refused."""
 
-Triple = tuple[float, float, float]
+Channels = tuple[float, ...]
+"""A number for each of the channels: R, G, B, or the one of grey images."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ class Header:
     shape: str
     """`square`, or `whole` for the aspect of the original."""
     resize: str
-    """How a square was made: `crop` (shorter side to `side`, central square) or `warp` (aspect changed)."""
+    """How a square was made: `crop` (shorter side to `side`, central square), `warp` (aspect changed) or
+    `pad` (not resized, in the middle of black)."""
     encoding: str
-    """`jpeg`, or `raw` for uint8 (height, width, 3) in C order."""
+    """`jpeg`, or `raw` for uint8 (height, width, channels) in C order."""
     quality: int
     """JPEG quality; 0 where raw."""
     subsampling: str
@@ -82,32 +84,38 @@ class Header:
     exif: bool
     """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
     source: dict[str, Any]
-    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys."""
+    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys;
+    `classes`, where not all of them were kept."""
     splits: dict[str, SplitEntry]
     classes: tuple[Class, ...]
     """In label order."""
     statistics_split: str
     """The split that mean and covariance are of: `train` where there is one."""
-    channel_mean: Triple
-    """R, G, B in grey levels 0..255, like every statistic; of the pixels before JPEG encoding."""
+    channel_mean: Channels
+    """R, G, B, or grey, in levels 0..255, like every statistic; of the pixels before JPEG encoding."""
     mean_image: str
-    """File of the mean image: npy, float32 (side, side, 3)."""
-    color_covariance: tuple[Triple, Triple, Triple]
-    """Of the RGB values of all pixels, in grey levels squared."""
-    color_eigenvalues: Triple
+    """File of the mean image: npy, float32 (side, side, channels)."""
+    color_covariance: tuple[Channels, ...]
+    """Of the channels' values of all pixels, in grey levels squared."""
+    color_eigenvalues: Channels
     """Descending."""
-    color_eigenvectors: tuple[Triple, Triple, Triple]
+    color_eigenvectors: tuple[Channels, ...]
     """Unit vectors, one per eigenvalue, each with a positive sum."""
     odd: dict[str, OddFiles]
     """By kind of oddity."""
     unreadable: tuple[UnreadableFile, ...]
     mean_image_sha256: str = ""
     """Of that file; empty in stores that were made before it was kept."""
+    channels: int = 3
+    """3 for RGB, 1 for grey images; older stores, which do not say, are RGB."""
+    picture: int = 0
+    """Where padded: pixels of the longest side of any photo. Else 0."""
 
     @property
     def resized(self) -> dict[str, str]:
         """How images were resized: what must agree between training and testing."""
-        return {"shape": self.shape, "resize": self.resize, "resampling": self.resampling}
+        how = {"shape": self.shape, "resize": self.resize, "resampling": self.resampling}
+        return how | ({"picture": str(self.picture)} if self.resize == "pad" else {})
 
     def digest(self) -> str:
         """SHA-256 over the shards' hashes: equal for stores of equal contents."""

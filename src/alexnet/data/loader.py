@@ -35,7 +35,7 @@ class Batch:
     """One process's share of a batch. It stays as it is for as long as anything refers to it."""
 
     images: Tensor
-    """(N, side, side, 3) uint8, RGB, on the device."""
+    """(N, side, side, channels) uint8, RGB or grey, on the device."""
     labels: Tensor
     """(N,) int64, on the device."""
     indices: Tensor
@@ -134,7 +134,8 @@ class Loader:
 
     def _empty_images(self, count: int) -> Tensor:
         """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""
-        shape = (count, self.split.header.side, self.split.header.side, 3)
+        header = self.split.header
+        shape = (count, header.side, header.side, header.channels)
         if self._copies is not None:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return self._buffers.take(shape, torch.uint8)

@@ -24,7 +24,7 @@ def random_resized_crop(
     aspect: tuple[float, float],
     mirror: bool,
 ) -> Tensor:
-    """(N, crop, crop, 3) uint8: a box of random area and aspect of each uint8 image (N, S, S, 3), resized.
+    """(N, crop, crop, C) uint8: a box of random area and aspect of each uint8 image (N, S, S, C), resized.
 
     The resize is bilinear with antialiasing. Source: Szegedy 2014, section 6.
     """
@@ -80,7 +80,7 @@ def color_jitter(images: Any, factors: Any) -> None:
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
-    """Sets a random rectangle of an image (N, H, W, 3) to 0, the mean, in place, with this probability.
+    """Sets a random rectangle of an image (N, H, W, C) to 0, the mean, in place, with this probability.
 
     Its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
@@ -100,7 +100,7 @@ def _resize_one_by_one(
     images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
 ) -> Tensor:
     """On a CPU torch's uint8 resize of single images is many times faster than matrices."""
-    resized = np.empty((len(images), crop, crop, 3), np.uint8)
+    resized = np.empty((len(images), crop, crop, images.shape[3]), np.uint8)
     for image, target, (y, x, height, width), flip in zip(
         images.numpy(), resized, boxes, mirrored, strict=True
     ):

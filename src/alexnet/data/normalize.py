@@ -21,8 +21,8 @@ def normalize(
 ) -> None:
     """Fills float `inputs` with (jittered `squares` - means + shifts) / divisors, left to right.
 
-    `inputs` and uint8 `squares` are (N, V, crop, crop, 3), `means` that or with 1 for N or V; `shifts`
-    (N, 1, 3), `divisors` (1, 1, 3) and `jitter`, the factors of `color_jitter`, (N, 1, 3). One device.
+    `inputs` and uint8 `squares` are (N, V, crop, crop, C), `means` that or with 1 for N or V; `shifts`
+    (N, 1, C), `divisors` (1, 1, C) and `jitter`, the factors of `color_jitter`, (N, 1, 3). One device.
     """
     crop = inputs.shape[3]
     parts = _pieces(inputs, squares, means, _row(shifts, crop), _row(divisors, crop), jitter)
@@ -39,7 +39,7 @@ def normalize(
 
 
 def _row(colors: Tensor | None, crop: int) -> Tensor | None:
-    """Colours (n, v, 3) as rows of pixels (n, v, 1, crop * 3): long rows are added several times faster."""
+    """Colours (n, v, C) as rows of pixels (n, v, 1, crop * C): long rows are added several times faster."""
     return None if colors is None else colors.repeat(1, 1, crop)[:, :, None]
 
 

@@ -13,18 +13,19 @@ Pixels = NDArray[np.uint8]
 
 
 def read_square(split: Split, index: int, square: Pixels) -> None:
-    """Fills `square` (side, side, 3) with an image, of a whole one with its central part.
+    """Fills `square` (side, side, channels) with an image, of a whole one with its central part.
 
     DataError, naming the image, where the bytes are not what the header promises.
     """
     header = split.header
     data = np.frombuffer(split.buffer(index), np.uint8)
+    space = "RGB" if header.channels == 3 else "GRAY"
     try:
         if header.encoding == "raw":
             square.reshape(-1)[:] = data
         elif header.shape == "whole":
-            square[...] = _central(simplejpeg.decode_jpeg(data), header.side)
-        elif simplejpeg.decode_jpeg(data, buffer=square).shape != square.shape:
+            square[...] = _central(simplejpeg.decode_jpeg(data, space), header.side)
+        elif simplejpeg.decode_jpeg(data, space, buffer=square).shape != square.shape:
             raise ValueError(f"it is not {header.side} x {header.side}")
     except ValueError as error:
         raise DataError(

@@ -44,6 +44,7 @@ def begin(path: Path, plan: Plan) -> None:
 
 
 def _same_plan(path: Path, found: Plan, wanted: Plan) -> None:
+    found = {"channels": 3, **found}  # what stores were before they said
     differ = [
         f"{key} {found.get(key)} (now {wanted[key]})" for key in wanted if found.get(key) != wanted[key]
     ]
@@ -57,6 +58,12 @@ def check_finished(path: Path, plan: Plan) -> None:
     header = read_header(path)
     found = {name: getattr(header, name) for name in plan if name not in ("photos", "source")}
     _same_plan(path, {**found, "source": header.source["form"], "photos": header.source["sha256"]}, plan)
+
+
+def forget(path: Path) -> None:
+    """Leaves the folder free for other settings, if nothing in it is done yet."""
+    if not any(path.glob("*.note.json")):
+        clear(path)
 
 
 def clear(path: Path) -> None:

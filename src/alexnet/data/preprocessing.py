@@ -24,24 +24,25 @@ from alexnet.errors import CommandError
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """From uint8 images (N, S, S, 3), RGB, to float32 (N, 3, crop, crop), channels last in memory.
+    """From uint8 images (N, S, S, C), RGB or grey, to float32 (N, C, crop, crop), channels last in memory.
 
-    Colours are in grey levels of 0..255 and in the net's channel order. The tensors live on the CPU.
+    C is 3 or 1. Colours are in grey levels of 0..255 and in the net's channel order. The tensors live on
+    the CPU.
     """
 
     data: DataConfig
     mean: Tensor
-    """(3,), or the mean image (S, S, 3)."""
+    """(C,), or the mean image (S, S, C)."""
     std: Tensor
-    """(3,); divided by only where `data.normalization` says so."""
+    """(C,); divided by only where `data.normalization` says so."""
     eigenvalues: Tensor
-    """(3,) of the covariance of colours, largest first."""
+    """(C,) of the covariance of colours, largest first."""
     eigenvectors: Tensor
-    """(3, 3), a row each."""
+    """(C, C), a row each."""
     resized: Mapping[str, str]
-    """How the net's training photos became squares: `shape`, `resize` and `resampling`, as in `Header`."""
-    channels: Literal["RGB", "BGR"] = "RGB"
-    """Order of the channels that the net wants."""
+    """How the net's training photos became squares: as `Header.resized`."""
+    channels: Literal["RGB", "BGR", "L"] = "RGB"
+    """The channels that the net wants, in its order; L is grey."""
     _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
     _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -51,6 +52,9 @@ class Preprocessing:
 
         CommandError where the two do not fit together.
         """
+        header = store.header
+        if data.channels != header.channels:
+            raise CommandError(_OTHER_CHANNELS[data.channels])
         if data.side != store.side:
             raise CommandError(
                 f"the store holds images of side {store.side}, the run wants {data.side}: type data.side="
@@ -60,14 +64,15 @@ class Preprocessing:
             raise CommandError(
                 "a resized crop has no place in the mean image: type data.mean_position=centre"
             )
-        header = store.header
+        means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
         return cls(
             data=data,
-            mean=_tensor(store.mean_image() if data.normalization == "mean-image" else header.channel_mean),
+            mean=_tensor(means.get(data.normalization, lambda: header.channel_mean)()),
             std=_tensor(np.sqrt(np.diag(header.color_covariance))),
             eigenvalues=_tensor(header.color_eigenvalues),
             eigenvectors=_tensor(header.color_eigenvectors),
             resized=header.resized,
+            channels="L" if data.channels == 1 else "RGB",
         )
 
     @property
@@ -82,16 +87,23 @@ class Preprocessing:
 
     @property
     def divisor(self) -> Tensor:
-        """(3,) what grey levels less the mean are divided by: the deviations, or ones."""
-        return self.std if self.data.normalization == "mean-and-std" else torch.ones(3)
+        """(C,) what grey levels less the mean are divided by: the deviations, those of a range, or ones."""
+        low, high = self.data.range
+        divisors = {"mean-and-std": self.std, "range": torch.full_like(self.std, 255 / (high - low))}
+        return divisors.get(self.data.normalization, torch.ones_like(self.std))
+
+    @property
+    def divides(self) -> bool:
+        """Whether `divisor` is anything but ones."""
+        return self.data.normalization in ("mean-and-std", "range")
 
     def central_mean(self) -> Tensor:
-        """(3, crop, crop) what is subtracted from the central view, in the net's channel order."""
+        """(C, crop, crop) what is subtracted from the central view, in the net's channel order."""
         middle = centre(self.side, self.crop)[None]
         return self._mean_at(middle, torch.device("cpu"))[0, 0].permute(2, 0, 1)
 
     def train_input(self, images: Tensor, randomness: ImageRandomness, color_noise: bool = True) -> Tensor:
-        """(N, 3, crop, crop) float32 on the device of uint8 `images` (N, S, S, 3), augmented.
+        """(N, C, crop, crop) float32 on the device of uint8 `images` (N, S, S, C), augmented.
 
         `color_noise=False` leaves out the colour noise, and with it the source's division by 1.1.
         """
@@ -110,7 +122,7 @@ class Preprocessing:
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
-        """(N * V, 3, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other."""
+        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other."""
         squares = cut(images, self.crop, positions)
         inputs = self._normalized(squares, self._mean_at(positions[None], images.device))
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
@@ -137,6 +149,8 @@ class Preprocessing:
     def difference(self, other: Preprocessing) -> list[str]:
         """A line for each way in which the two see the same test image differently."""
         names = ("side", "crop", "normalization", "mean_position")
+        if self.data.normalization == "range":
+            names += ("range",)
         mine = {name: getattr(self.data, name) for name in names} | dict(self.resized)
         theirs = {name: getattr(other.data, name) for name in names} | dict(other.resized)
         mine["channels"], theirs["channels"] = self.channels, other.channels
@@ -151,7 +165,7 @@ class Preprocessing:
         ]
 
     def _training_squares(self, images: Tensor, randomness: ImageRandomness) -> tuple[Positions, Tensor]:
-        """Positions (N or 1, 1, 3) in the mean image, and uint8 squares (N, crop, crop, 3)."""
+        """Positions (N or 1, 1, 3) in the mean image, and uint8 squares (N, crop, crop, C)."""
         data = self.data
         middle = centre(data.side, data.crop)[None]
         if data.cropping == "random-resized":
@@ -163,11 +177,11 @@ class Preprocessing:
         return positions, cut(images, data.crop, positions)[:, 0]
 
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
-        """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, 3), or 1 for n and v if always alike."""
+        """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, C), or 1 for n and v if always alike."""
         if self.mean.ndim == 3 and self.data.mean_position == "crop":
             return cut(self.mean.expand(len(positions), -1, -1, -1), self.crop, positions).to(device)
         if device not in self._central_means:
-            everywhere = self.mean.expand(1, self.side, self.side, 3)
+            everywhere = self.mean.expand(1, self.side, self.side, -1)
             middle = centre(self.side, self.crop)
             self._central_means[device] = cut(everywhere, self.crop, middle).to(device)
         return self._central_means[device]
@@ -186,13 +200,13 @@ class Preprocessing:
         divisor: float = 1.0,
         jitter: NDArray[np.float32] | None = None,
     ) -> Tensor:
-        """uint8 (N, V, crop, crop, 3) as the net's numbers; on a CPU in memory that is used again."""
+        """uint8 (N, V, crop, crop, C) as the net's numbers; on a CPU in memory that is used again."""
         if self.channels == "BGR":
             squares = squares.flip(-1)
         shape, device = tuple(squares.shape), squares.device
         on_cpu = device.type == "cpu"
         inputs = self._buffers.take(shape, torch.float32) if on_cpu else torch.empty(shape, device=device)
-        scaled = divisor != 1 or self.data.normalization == "mean-and-std"
+        scaled = divisor != 1 or self.divides
         normalize(
             inputs,
             squares,
@@ -202,6 +216,21 @@ class Preprocessing:
             None if jitter is None else torch.from_numpy(jitter[:, None]).to(device),
         )
         return inputs
+
+
+_OTHER_CHANNELS = {
+    3: "the store holds grey images and the run wants colour: prepare one with --channels 3, or train a "
+    "recipe for digits (lenet-5, lenet-modern, lenet-1989)",
+    1: "the store holds images in colour and the run wants grey ones: prepare one with --channels 1, or type "
+    "data.channels=3 for colour",
+}
+"""Found and wanted, by the channels that a run wants."""
+
+
+def _black(levels: tuple[float, float]) -> float:
+    """The grey level, of 0..255, that becomes 0 where 0 and 255 become `levels`."""
+    low, high = levels
+    return -255 * low / (high - low)
 
 
 def _tensor(array: Any) -> Tensor:

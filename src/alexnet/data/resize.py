@@ -37,21 +37,43 @@ def crop_offset(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def to_whole(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """The whole photo (H, W, 3) with shorter side `side`. DataError where `FILTERS` lacks `resampling`."""
+    """The whole photo (H, W, C) with shorter side `side`. DataError where `FILTERS` lacks `resampling`."""
     height, width, _ = photo.shape
     return _resize(photo, *resized_size(height, width, side), resampling)
 
 
 def to_square(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, 3): shorter side to `side`, then the centre. DataError as for `to_whole`."""
+    """(side, side, C): shorter side to `side`, then the centre. DataError as for `to_whole`."""
     whole = to_whole(photo, side, resampling)
     top, left = crop_offset(whole.shape[0], whole.shape[1], side)
     return np.ascontiguousarray(whole[top : top + side, left : left + side])
 
 
 def warp(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, 3) whatever the aspect was, as Caffe resized ImageNet. DataError as for `to_whole`."""
+    """(side, side, C) whatever the aspect was, as Caffe resized ImageNet. DataError as for `to_whole`."""
     return _resize(photo, side, side, resampling)
+
+
+def pad(photo: Pixels, side: int) -> Pixels:
+    """(side, side, C): the photo as it is in the middle of black, half a pixel down and right if it is odd.
+
+    It must not be larger than that.
+    """
+    height, width, channels = photo.shape
+    square = np.zeros((side, side, channels), np.uint8)
+    top, left = (-edge for edge in crop_offset(height, width, side))
+    square[top : top + height, left : left + width] = photo
+    return square
+
+
+def shrink(photo: Pixels, longest: int, resampling: str = FILTER) -> Pixels:
+    """The photo (H, W, C) with its longer side `longest` pixels; a smaller one as it is."""
+    height, width, _ = photo.shape
+    longer = max(height, width)
+    if longer <= longest:
+        return photo
+    height, width = (max(1, round(length * longest / longer)) for length in (height, width))
+    return _resize(photo, height, width, resampling)
 
 
 def _resize(photo: Pixels, height: int, width: int, resampling: str) -> Pixels:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from alexnet.data.decode import Pixels, UnreadableImage, decode, oddities
-from alexnet.data.resize import crop_offset, resized_size, to_square, to_whole, warp
+from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities
+from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.shard import Row, write_shard
 from alexnet.data.sources import Box, Example, SourceSplit
 from alexnet.data.statistics import ColorStatistics
+from alexnet.errors import DataError
 from alexnet.files import file_sha256, unfinished_path, write_whole
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class ShardNote:
     labels: list[int] = field(default_factory=list[int])
     odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    longest_side: int = 0
+    """In pixels, of any photo as it was found."""
 
 
 def read_note(path: Path) -> ShardNote:
@@ -70,7 +73,7 @@ def statistics_path(note_path: Path) -> Path:
 
 def make_shard(split: SourceSplit, task: Task, count: Callable[[], None]) -> None:
     """Writes the shard, its sums and, last of all, its note; calls `count` after every photo."""
-    note, statistics = ShardNote(), ColorStatistics.empty(task.settings.side)
+    note, statistics = ShardNote(), ColorStatistics.empty(task.settings.side, task.settings.channels)
     final = task.folder / task.file
     unfinished = unfinished_path(final)
     write_shard(unfinished, _rows(split, task, note, statistics, count))
@@ -87,7 +90,7 @@ def _rows(
     for index in range(task.start, task.stop):
         example = split[index]
         try:
-            odd = oddities(example.image, example.key)
+            odd = _odd(example, task.settings)
             row = _row(example, task.settings, statistics)
         except UnreadableImage as error:
             note.unreadable[example.key] = str(error)
@@ -95,12 +98,15 @@ def _rows(
             if odd:
                 note.odd[example.key] = odd
             note.labels.append(example.label)
+            note.longest_side = max(note.longest_side, row.width, row.height)
             yield row
         count()
 
 
 def _row(example: Example, settings: Settings, statistics: ColorStatistics) -> Row:
-    photo = decode(example.image, settings.exif)
+    photo = in_channels(decode(example.image, settings.exif), settings.channels)
+    if settings.resize == "pad":
+        _refuse_too_large(example.key, photo, settings.side)
     stored = resize(photo, settings)
     statistics.add(_centre(stored, settings.side))
     height, width = photo.shape[:2]
@@ -109,10 +115,27 @@ def _row(example: Example, settings: Settings, statistics: ColorStatistics) -> R
 
 
 def resize(photo: Pixels, settings: Settings) -> Pixels:
-    """The photo (H, W, 3) as it is stored."""
+    """The photo (H, W, channels) as it is stored; one that is padded must not be larger than that."""
+    if settings.resize == "pad":
+        return pad(photo, settings.side)
     if settings.resize == "warp":
         return warp(photo, settings.side)
     return (to_whole if settings.shape == "whole" else to_square)(photo, settings.side)
+
+
+def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
+    height, width = photo.shape[:2]
+    if max(height, width) > side:
+        raise DataError(
+            f"{key}: {width}x{height} pixels do not fit into a square of {side}: type --side "
+            f"{max(height, width)} or more, or --resize crop"
+        )
+
+
+def _odd(example: Example, settings: Settings) -> list[str]:
+    """What is unusual about a photo; to be grey is not, where all are stored so."""
+    usual = {"grey"} if settings.channels == 1 else set[str]()
+    return [kind for kind in oddities(example.image, example.key) if kind not in usual]
 
 
 def encode(stored: Pixels, settings: Settings) -> bytes:
@@ -121,6 +144,8 @@ def encode(stored: Pixels, settings: Settings) -> bytes:
     if settings.encoding == "raw":
         return stored.tobytes()
     subsampling = settings.subsampling.replace(":", "")
+    if settings.channels == 1:
+        return simplejpeg.encode_jpeg(stored, settings.quality, "GRAY", "Gray", fastdct=False)
     return simplejpeg.encode_jpeg(stored, settings.quality, "RGB", subsampling, fastdct=False)
 
 
@@ -128,7 +153,9 @@ def move_box(box: Box, height: int, width: int, settings: Settings) -> Box | Non
     """The box in shares of the stored picture, clipped to it; None where nothing of it is left."""
     if settings.resize == "warp" or settings.shape == "whole":
         return box
-    tall, wide = resized_size(height, width, settings.side)
+    tall, wide = height, width
+    if settings.resize != "pad":
+        tall, wide = resized_size(height, width, settings.side)
     top, left = crop_offset(tall, wide, settings.side)
     across = [min(max((x * wide - left) / settings.side, 0.0), 1.0) for x in (box.x0, box.x1)]
     down = [min(max((y * tall - top) / settings.side, 0.0), 1.0) for y in (box.y0, box.y1)]

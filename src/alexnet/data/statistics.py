@@ -18,21 +18,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class ColorStatistics:
-    """Sums over uint8 images (side, side, 3)."""
+    """Sums over uint8 images (side, side, C), of three channels or one."""
 
     count: int
     image: npt.NDArray[np.uint32]
-    """(side, side, 3) sum at every pixel; has room for 16 million images."""
+    """(side, side, C) sum at every pixel; has room for 16 million images."""
     products: npt.NDArray[np.int64]
-    """(3, 3) sum over all pixels of the products of channels."""
+    """(C, C) sum over all pixels of the products of channels."""
 
     @classmethod
-    def empty(cls, side: int) -> ColorStatistics:
+    def empty(cls, side: int, channels: int = 3) -> ColorStatistics:
         """Statistics of no image yet."""
-        return cls(0, np.zeros((side, side, 3), np.uint32), np.zeros((3, 3), np.int64))
+        return cls(0, np.zeros((side, side, channels), np.uint32), np.zeros((channels, channels), np.int64))
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
-        """Counts one image (side, side, 3) in."""
+        """Counts one image (side, side, C) in."""
         self.count += 1
         self.image += image
         self.products += channel_products(image)
@@ -45,22 +45,22 @@ class ColorStatistics:
 
     @property
     def mean_image(self) -> npt.NDArray[np.float32]:
-        """(side, side, 3), in 0..255."""
+        """(side, side, C), in 0..255."""
         return (self.image / max(self.count, 1)).astype(np.float32)
 
     @property
     def channel_mean(self) -> Floats:
-        """(3,) mean of each channel, in 0..255."""
+        """(C,) mean of each channel, in 0..255."""
         return self.image.sum((0, 1), dtype=np.int64) / self._pixels
 
     @property
     def covariance(self) -> Floats:
-        """(3, 3) covariance over all pixels of all images, in grey levels squared."""
+        """(C, C) covariance over all pixels of all images, in grey levels squared."""
         mean = self.channel_mean
         return self.products / self._pixels - np.outer(mean, mean)
 
     def axes(self) -> tuple[Floats, Floats]:
-        """Eigenvalues (3,) of the covariance, largest first, and unit vectors (3, 3), a row for each.
+        """Eigenvalues (C,) of the covariance, largest first, and unit vectors (C, C), a row for each.
 
         Their signs are free; each is given the one that makes its sum positive.
         """
@@ -89,14 +89,15 @@ _ROWS, _PIXELS = 256, 8
 
 
 def channel_products(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """(3, 3) sum over the pixels of an image (height, width, 3) of the products of channels, exactly.
+    """(C, C) sum over the pixels of an image (height, width, C) of the products of channels, exactly.
 
     In float32, which is exact here since 256 products of 255 x 255 stay below 2^24, and with eight pixels to
-    a row, a shape that keeps the processor busy: of each (24, 24) product the diagonal's blocks are wanted.
+    a row, a shape that keeps the processor busy: of each (8 C, 8 C) product the diagonal's blocks are wanted.
     """
-    chunk = _ROWS * _PIXELS * 3
+    channels = image.shape[2]
+    chunk = _ROWS * _PIXELS * channels
     values = np.zeros(-(-image.size // chunk) * chunk, np.float32)
     values[: image.size] = image.reshape(-1)
-    rows = values.reshape(-1, _ROWS, _PIXELS * 3)
+    rows = values.reshape(-1, _ROWS, _PIXELS * channels)
     products = np.matmul(rows.transpose(0, 2, 1), rows).sum(0, dtype=np.float64)
-    return np.einsum("pipj->ij", products.reshape(_PIXELS, 3, _PIXELS, 3)).astype(np.int64)
+    return np.einsum("pipj->ij", products.reshape(_PIXELS, channels, _PIXELS, channels)).astype(np.int64)

@@ -35,7 +35,7 @@ class Record:
     """One stored image and what is known of it."""
 
     image: memoryview
-    """JPEG file, or raw uint8 (height, width, 3) in C order: the header's `encoding`."""
+    """JPEG file, or raw uint8 (height, width, channels) in C order: the header's `encoding`."""
     label: int
     key: str
     width: int
@@ -47,8 +47,17 @@ class Record:
 class Split:
     """One split of a store, such as `train`."""
 
-    def __init__(self, folder: Path, name: str, header: Header, mapped: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        header: Header,
+        mapped: bool,
+        chosen: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """`chosen` are the images it has, of those of the store, where these are not all."""
         self.name = name
+        self._folder, self._chosen = folder, chosen
         self.header = header
         """Of the whole store."""
         entry = header.splits[name]
@@ -60,18 +69,25 @@ class Split:
         self._first = list(accumulate((shard.count for shard in entry.shards), initial=0))
 
     def __len__(self) -> int:
-        return self._first[-1]
+        return self._first[-1] if self._chosen is None else len(self._chosen)
+
+    def part(self, indices: npt.NDArray[np.int64]) -> Split:
+        """The images at these places alone, in this order: a split of the same name."""
+        chosen = indices if self._chosen is None else self._chosen[indices]
+        return Split(self._folder, self.name, self.header, self.mapped, chosen)
 
     @functools.cached_property
     def labels(self) -> npt.NDArray[np.int32]:
         """(len,) int32, one per image; -1 where its class is not known."""
         parts = [self._shard(number).labels for number in range(len(self._shards))]
-        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+        labels = np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return labels if self._chosen is None else labels[self._chosen]
 
     def keys(self) -> list[str]:
         """Names of all images, in order."""
         shards = (self._shard(number) for number in range(len(self._shards)))
-        return list(chain.from_iterable(shard.keys() for shard in shards))
+        keys = list(chain.from_iterable(shard.keys() for shard in shards))
+        return keys if self._chosen is None else [keys[index] for index in self._chosen]
 
     def key(self, index: int) -> str:
         """Name of the image: unique in its split, the same for every store of the same source."""
@@ -115,6 +131,8 @@ class Split:
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)} in split {self.name!r}")
         index %= len(self)
+        if self._chosen is not None:
+            index = int(self._chosen[index])
         number = bisect_right(self._first, index) - 1
         return number, index - self._first[number]
 
@@ -165,6 +183,11 @@ class Store:
         return self.header.side
 
     @property
+    def channels(self) -> int:
+        """3 where images are in colour, 1 where they are grey."""
+        return self.header.channels
+
+    @property
     def splits(self) -> list[str]:
         """Names of the splits."""
         return list(self._splits)
@@ -176,16 +199,16 @@ class Store:
 
     @property
     def channel_mean(self) -> npt.NDArray[np.float64]:
-        """(3,) mean of R, G and B over the training split, 0..255."""
+        """(channels,) mean of each channel over the training split, 0..255."""
         return np.array(self.header.channel_mean)
 
     @property
     def color_covariance(self) -> npt.NDArray[np.float64]:
-        """(3, 3) covariance of the RGB values of the training split's pixels, grey levels squared."""
+        """(channels, channels) covariance of the training split's pixels, grey levels squared."""
         return np.array(self.header.color_covariance)
 
     def mean_image(self) -> npt.NDArray[np.float32]:
-        """(side, side, 3) mean of the training split, 0..255; of central squares where images are whole."""
+        """(side, side, channels) mean of the training split, 0..255; of central squares of whole images."""
         path = self.path / self.header.mean_image
         if self.header.mean_image_sha256:  # older stores have none
             _check_hash(path, self.header.mean_image_sha256)

@@ -31,6 +31,11 @@ VIEWS = {"centre": centre, "ten": ten}
 """Test positions by the name a person types; each is a function of (side, crop)."""
 
 
+def usual_views(mirror: bool) -> str:
+    """`ten`; for a net that was not trained on mirrored images, such as of digits, `centre`."""
+    return "ten" if mirror else "centre"
+
+
 def cut(images: Tensor, crop: int, positions: Positions) -> Tensor:
     """(N, V, crop, crop, C) squares of `images` (N, H, W, C), of the same type and on the same device.
 

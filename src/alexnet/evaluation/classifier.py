@@ -15,6 +15,7 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.views import usual_views
 from alexnet.errors import CommandError
 from alexnet.evaluation.photos import Photo, pixels_of, to_stored_square
 from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score, testing
@@ -29,9 +30,9 @@ Answer: TypeAlias = tuple[str, str, float]
 class Classifier:
     """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
 
-    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB and
-    of any size; each is resized as the photos were that the net was trained on. An answer does not depend on
-    the other photos of a call but for rounding.
+    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB, or
+    grey with one channel for three or as (H, W), and of any size; each is resized as the photos were that the
+    net was trained on. An answer does not depend on the other photos of a call but for rounding.
     """
 
     def __init__(self, loaded: Loaded, squares_at_once: int = SQUARES_AT_ONCE) -> None:
@@ -69,20 +70,19 @@ class Classifier:
         """Which run it was and what errors it has; empty where it is not from an exported file."""
         return self._loaded.provenance
 
-    def classify(
-        self, images: Photo | Sequence[Photo], views: str = "ten", top: int = 5
-    ) -> list[list[Answer]]:
+    def classify(self, images: Photo | Sequence[Photo], views: str = "", top: int = 5) -> list[list[Answer]]:
         """For each photo its `top` most probable classes, the most probable first (equals in label order).
 
+        `views` are `ten` or `centre`; empty is what `usual_views` says of the net.
         UnreadableImage for a file without a photo; CommandError for views that do not exist.
         """
         if top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
         return [self._answers(row, top) for row in self.probabilities(images, views)]
 
-    def probabilities(self, images: Photo | Sequence[Photo], views: str = "ten") -> npt.NDArray[np.float32]:
+    def probabilities(self, images: Photo | Sequence[Photo], views: str = "") -> npt.NDArray[np.float32]:
         """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`."""
-        positions = positions_of(views, self.preprocessing)
+        positions = positions_of(views or usual_views(self.preprocessing.data.mirror), self.preprocessing)
         batches = self._batches(images, images_at_once(positions, self._squares_at_once))
         rows = [score(self.model, self.preprocessing, squares, positions) for squares in batches]
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *rows])
@@ -108,7 +108,7 @@ class Classifier:
         return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
 
     def _batches(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
-        """uint8 (n, side, side, 3), n at most `count`."""
+        """uint8 (n, side, side, C), n at most `count`."""
         photos = _as_list(images)
         for start in range(0, len(photos), count):
             squares = [
@@ -132,5 +132,5 @@ def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
 def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:
     """One photo becomes a list of one; an array or tensor of four dimensions is many."""
     if isinstance(images, np.ndarray | Tensor):
-        return [images] if images.ndim == 3 else list(images)
+        return list(images) if images.ndim == 4 else [images]
     return [images] if isinstance(images, str | Path | Image.Image) else list(images)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from alexnet.data.decode import Pixels, decode, rgb
+from alexnet.data.decode import Pixels, decode, in_channels, rgb
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.resize import to_square, warp
+from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import CommandError
 
 Photo: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.uint8] | Tensor"
@@ -31,9 +31,18 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, 3): resized as the net's training photos were; a square of that side is left as it is."""
-    resize = warp if preprocessing.resized["resize"] == "warp" else to_square
-    return resize(pixels, preprocessing.side, preprocessing.resized["resampling"])
+    """(side, side, C): resized as the net's training photos were, grey where they were.
+
+    A square of that side is not resized. Where training photos were padded, one larger than any of them is
+    shrunk to their size first.
+    """
+    resized, side = preprocessing.resized, preprocessing.side
+    pixels = in_channels(pixels, preprocessing.data.channels)
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    if resized["resize"] == "pad":
+        return pad(shrink(pixels, int(resized["picture"]), resized["resampling"]), side)
+    return (warp if resized["resize"] == "warp" else to_square)(pixels, side, resized["resampling"])
 
 
 def pixels_of(photo: Photo) -> Pixels:
@@ -61,8 +70,12 @@ def _hidden(path: Path) -> bool:
 
 def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
     array = np.asarray(photo.cpu() if isinstance(photo, Tensor) else photo)
-    if isinstance(photo, Tensor) and array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+    if array.ndim == 2:
+        array = array[:, :, None]
+    counts = (1, 3)
+    planes = array.ndim == 3 and array.shape[0] in counts and array.shape[2] not in counts
+    if isinstance(photo, Tensor) and planes:
         array = array.transpose(1, 2, 0)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise CommandError(f"a photo must be uint8 (H, W, 3) in RGB, got {array.dtype} {array.shape}")
-    return cast(Pixels, np.array(array, order="C"))
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in counts:
+        raise CommandError(f"a photo must be uint8 (H, W, 3) or (H, W), got {array.dtype} {array.shape}")
+    return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))

@@ -83,13 +83,17 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
 def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
     """DataError where the net was trained on images of another size or form; a warning for another filter."""
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
-    found = {"side": str(store.side), "resize": store.header.resize}
-    wanted = {"side": str(preprocessing.side), "resize": preprocessing.resized["resize"]}
+    found = {"side": store.side, "resize": store.header.resize, "channels": store.channels}
+    wanted = {
+        "side": preprocessing.side,
+        "resize": preprocessing.resized["resize"],
+        "channels": preprocessing.data.channels,
+    }
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
             f"{store.path} was prepared otherwise than the net's training images ({'; '.join(apart)}): "
-            f"prepare a store with --side {preprocessing.side} --resize {wanted['resize']}"
+            f"prepare a store with " + " ".join(f"--{name} {value}" for name, value in wanted.items())
         )
     filters = store.header.resampling, preprocessing.resized["resampling"]
     if filters[0] != filters[1] and distributed.is_main():
@@ -101,7 +105,7 @@ def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
 
 
 def _batches(split: Split, images: int) -> Iterator[tuple[int, Tensor]]:
-    """This process's batches: number of the first image, and uint8 (n, side, side, 3).
+    """This process's batches: number of the first image, and uint8 (n, side, side, C).
 
     What a batch holds does not depend on how many processes there are, so neither does any digit.
     """
@@ -114,7 +118,8 @@ def _batches(split: Split, images: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def _start_filling(split: Split, start: int, count: int, readers: ThreadPoolExecutor) -> Filling:
-    squares = np.empty((count, split.header.side, split.header.side, 3), np.uint8)
+    header = split.header
+    squares = np.empty((count, header.side, header.side, header.channels), np.uint8)
     tasks = readers.map(partial(read_square, split), range(start, start + count), squares)
     return start, squares, tasks
 

@@ -35,7 +35,7 @@ def images_at_once(positions: Positions, squares: int) -> int:
 def score(
     model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions
 ) -> npt.NDArray[np.float32]:
-    """(N, K) probabilities for uint8 `images` (N, S, S, 3), on whatever device `model` is.
+    """(N, K) probabilities for uint8 `images` (N, S, S, C), on whatever device `model` is.
 
     Always in float32 and with deterministic kernels. The same images in a batch of another size differ by
     rounding only: by less than 1e-5.

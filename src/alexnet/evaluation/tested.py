@@ -13,6 +13,7 @@ import torch
 from alexnet import distributed
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
+from alexnet.data.views import usual_views
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
@@ -67,6 +68,12 @@ def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "la
         classes = exported.classes_of(find_weights(run.path, checkpoint))
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
             same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
+
+
+def usual_views_of(runs: Sequence[RunFolder], checkpoint: str = "last") -> str:
+    """The views that suit all of the nets: see `usual_views`."""
+    found = [exported.load_metadata(find_weights(run.path, checkpoint))["preprocessing"] for run in runs]
+    return usual_views(all(each["data"]["mirror"] for each in found))
 
 
 def entry(

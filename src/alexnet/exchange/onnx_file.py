@@ -30,18 +30,18 @@ _TRIAL_BATCHES = (1, 3)
 def write(path: Path, net: Loaded) -> None:
     """Writes the file, but only if ONNX Runtime gives the net's own probabilities with it.
 
-    Its input `images` are central crops (N, 3, crop, crop), float32 in grey levels 0..255 in RGB; the graph
-    itself subtracts the mean, divides by the deviations and puts the channels into the net's order. Its
+    Its input `images` are central crops (N, C, crop, crop), float32 in grey levels 0..255 in RGB or grey; the
+    graph itself subtracts the mean, divides by the deviations and puts the channels into the net's order. Its
     output `logits` is (N, K). `metadata_props` holds all texts of a model file, and `preprocessing_in_words`.
     CommandError where packages are missing; WorkError where the answers differ or the disk refuses.
     """
     refuse_without_packages(PACKAGES)
-    crop = net.config.data.crop
+    crop, channels = net.config.data.crop, net.config.data.channels
     with replacing(path) as unfinished, torch.no_grad():
         with _quietly():
             program = cast(Any, torch.onnx.export)(
                 _Graph(net).eval(),
-                (torch.zeros(2, 3, crop, crop),),
+                (torch.zeros(2, channels, crop, crop),),
                 dynamo=True,
                 verbose=False,
                 input_names=[INPUT],
@@ -62,20 +62,30 @@ def texts(net: Loaded) -> dict[str, str]:
 def in_words(preprocessing: Preprocessing) -> str:
     """How a photo becomes the graph's input, in sentences for people."""
     side, crop, how = preprocessing.side, preprocessing.crop, preprocessing.resized
-    to_square = (
-        f"Resize it to {side} x {side} pixels whatever its aspect"
-        if how["resize"] == "warp"
-        else f"Resize its shorter side to {side} pixels and keep the central {side} x {side}"
-    )
+    ways = {
+        "warp": f"Resize it to {side} x {side} pixels whatever its aspect",
+        "crop": f"Resize its shorter side to {side} pixels and keep the central {side} x {side}",
+        "pad": f"Shrink it to a longer side of {how.get('picture')} pixels, if it is larger, and put it into "
+        f"the middle of {side} x {side} black pixels",
+    }
+    channels, colors = (1, "grey") if preprocessing.data.channels == 1 else (3, "RGB")
     offset = centre(side, crop)[0, 0]
     return (
-        f"Decode the photo to 8-bit RGB, upright. {to_square} ({how['resampling']}). Cut out the central "
-        f"{crop} x {crop} pixels, {offset} from the top and left. Pass them as `{INPUT}` (N, 3, {crop}, "
-        f"{crop}), float32, RGB, grey levels 0 to 255: the graph itself subtracts the training photos' mean"
-        + (", divides by their deviations" if preprocessing.data.normalization == "mean-and-std" else "")
+        f"Decode the photo to 8-bit {colors}, upright. {ways[how['resize']]} ({how['resampling']}). Cut out "
+        f"the central {crop} x {crop} pixels, {offset} from the top and left. Pass them as `{INPUT}` "
+        f"(N, {channels}, {crop}, {crop}), float32, {colors}, grey levels 0 to 255: the graph itself "
+        + _normalisation_in_words(preprocessing)
         + (" and turns RGB into the BGR the net wants" if preprocessing.channels == "BGR" else "")
         + f". The softmax of `{OUTPUT}` (N, K) gives probabilities in the order of `classes`."
     )
+
+
+def _normalisation_in_words(preprocessing: Preprocessing) -> str:
+    data = preprocessing.data
+    if data.normalization == "range":
+        return f"takes 0 to {data.range[0]:g} and 255 to {data.range[1]:g}"
+    divides = ", divides by their deviations" if preprocessing.divides else ""
+    return f"subtracts the training photos' mean{divides}"
 
 
 class _Graph(nn.Module):
@@ -85,12 +95,12 @@ class _Graph(nn.Module):
         super().__init__()
         self.net = net.model
         self.turns = net.preprocessing.channels == "BGR"
-        self.divides = net.preprocessing.data.normalization == "mean-and-std"
+        self.divides = net.preprocessing.divides
         self.register_buffer("mean", net.preprocessing.central_mean().contiguous())
         self.register_buffer("divisor", net.preprocessing.divisor[:, None, None].contiguous())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of crops (N, 3, crop, crop)."""
+        """Logits of crops (N, C, crop, crop)."""
         values = images.flip(1) if self.turns else images
         values = values - cast(Tensor, self.mean)
         return self.net(values / cast(Tensor, self.divisor) if self.divides else values)
@@ -125,7 +135,9 @@ def _refuse_other_answers(path: Path, net: Loaded) -> None:
     side, middle = preprocessing.side, centre(preprocessing.side, preprocessing.crop)
     generator = torch.Generator().manual_seed(0)
     for count in _TRIAL_BATCHES:
-        squares = torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=generator)
+        squares = torch.randint(
+            0, 256, (count, side, side, preprocessing.data.channels), dtype=torch.uint8, generator=generator
+        )
         wanted = net.model(preprocessing.test_input(squares, middle))
         crops = cut(squares, preprocessing.crop, middle)[:, 0].permute(0, 3, 1, 2).float().numpy()
         apart = _apart(torch.from_numpy(session.run([OUTPUT], {INPUT: crops})[0]), wanted)

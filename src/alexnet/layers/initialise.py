@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 Weighted = nn.Conv2d | nn.Linear
@@ -25,6 +26,15 @@ def kaiming(layer: Weighted, bias: float = 0.0) -> None:
 def torch_default(layer: Weighted) -> None:
     """What torch fills a new layer with: uniform weights and biases within 1 / sqrt(inputs of one unit)."""
     layer.reset_parameters()
+
+
+def uniform_by_fan_in(parameter: nn.Parameter, inputs: int | torch.Tensor) -> None:
+    """Uniform within 2.4 / `inputs`, those of the unit that a weight belongs to; a tensor is broadcast.
+
+    Source: LeCun et al. 1989, section 4; LeCun et al. 1998, appendix A.
+    """
+    with torch.no_grad():
+        parameter.uniform_(-2.4, 2.4).div_(inputs)
 
 
 def _constant_bias(layer: Weighted, bias: float) -> None:

@@ -96,7 +96,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     config = from_dict(RunConfig, texts["config"])
     classes = [Class(**each) for each in texts["classes"]]
     with torch.device("meta"):  # no time spent on first weights
-        model = build(config.model, len(classes), config.data.crop)
+        model = build(config.model, len(classes), config.data.crop, config.data.channels)
     weights = _under("model.", tensors)
     unfit = first_misfit(weights, model.state_dict())
     if unfit:

@@ -9,22 +9,46 @@ from torch import nn
 from alexnet.config import ModelConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 
 
-def _alexnet(config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
+def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    if channels != 3:
+        raise CommandError("alexnet is a net for colour images: prepare the store with --channels 3")
     return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
 
 
-_FAMILIES: dict[str, Callable[[ModelConfig, int, int], nn.Module]] = {"alexnet": _alexnet}
+def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    for setting, off in {"activation": "", "bottleneck": 0, "towers_on": ""}.items():
+        if getattr(config, setting) != off:
+            raise CommandError(f"model.{setting} is AlexNet's: a LeNet has none")
+    if config.variant == "modern":
+        return ModernLeNet(num_classes, crop, channels, config.dropout)
+    if config.variant not in _LENETS:
+        raise CommandError(
+            f"unknown variant {config.variant!r} of lenet; it must be one of {', '.join(_LENETS)}, modern"
+        )
+    if config.dropout:
+        raise CommandError(f"lenet {config.variant} has no dropout: type model.dropout=0")
+    return _LENETS[config.variant](num_classes, crop, channels)
 
 
-def build(model_config: ModelConfig, num_classes: int, crop: int) -> nn.Module:
-    """A freshly initialised net for `num_classes` classes and `crop` x `crop` images.
+_LENETS = {"1989": LeNet1989, "5": LeNet5}
+_FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
+    "alexnet": _alexnet,
+    "lenet": _lenet,
+}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10}
+"""Of the nets as their papers have them."""
+
+
+def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
+    """A freshly initialised net for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
     whatever `towers_on` says: a net that was trained on two devices is used on one.
-    CommandError where the name, the variant or the crop does not exist.
+    CommandError where the name, the variant or the crop does not exist, or it takes no such channels.
     """
     if model_config.name not in _FAMILIES:
         raise CommandError(f"unknown net {model_config.name!r}; it must be one of {', '.join(_FAMILIES)}")
-    return _FAMILIES[model_config.name](model_config, num_classes, crop)
+    return _FAMILIES[model_config.name](model_config, num_classes, crop, channels)

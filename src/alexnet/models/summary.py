@@ -5,24 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from alexnet.config import RunConfig
-from alexnet.models.registry import build
+from alexnet.layers.partial_convolution import PartialConv2d
+from alexnet.layers.radial_basis import RadialBasis
+from alexnet.layers.subsampling import Subsampling
+from alexnet.models.registry import PUBLISHED_CLASSES, build
+
+_COUNTED = nn.Conv2d | nn.Linear | PartialConv2d | Subsampling | RadialBasis
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One convolution or fully connected layer."""
+    """One layer with weights."""
 
     name: str
     weights: int
+    """That are trained."""
     biases: int
     multiply_adds: int
-    """Multiplications with a weight for one image."""
+    """Multiplications with a weight for one image; of a distance, differences from one."""
+    connections: int
+    """As the papers of the LeNets count them: between units, and of each unit with its bias."""
     activations: int
     """Outputs for one image."""
     output_shape: tuple[int, ...]
@@ -42,15 +50,22 @@ class Summary:
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
+    def connections(self) -> int:
+        """Between units, and of each unit with its bias."""
+        return sum(layer.connections for layer in self.layers)
+
+    @property
     def activations(self) -> int:
         """Outputs of all layers for one image: the paper's "neurons"."""
         return sum(layer.activations for layer in self.layers)
 
 
-def summarise(config: RunConfig, num_classes: int = 1000) -> Summary:
-    """The net of a recipe at its own crop, counted on the meta device."""
+def summarise(config: RunConfig, num_classes: int | None = None) -> Summary:
+    """The net of a recipe at its own crop, counted on the meta device; None: as many classes as its paper."""
+    crop, channels = config.data.crop, config.data.channels
+    num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):
-        return summarise_model(build(config.model, num_classes, config.data.crop), config.data.crop)
+        return summarise_model(build(config.model, num_classes, crop, channels), crop, channels)
 
 
 def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
@@ -63,7 +78,7 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     hooks = [
         layer.register_forward_hook(recorder(name))
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
+        if isinstance(layer, _COUNTED)
     ]
     was_training = model.training
     model.eval()(torch.empty(1, channels, crop, crop, device="meta"))
@@ -74,14 +89,16 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
 
 
 def _count(name: str, layer: nn.Module, output: torch.Tensor) -> LayerSummary:
-    weights, biases = layer.get_parameter("weight"), layer.bias
-    shape = tuple(output.shape[1:])
-    outputs = math.prod(shape)
+    weights, trained = cast(torch.Tensor, layer.weight), dict(layer.named_parameters())
+    biased, shape = "bias" in trained, tuple(output.shape[1:])
+    outputs, positions = math.prod(shape), math.prod(shape[1:])
+    multiply_adds = positions * weights.numel()
     return LayerSummary(
         name=name,
-        weights=weights.numel(),
-        biases=biases.numel() if isinstance(biases, torch.Tensor) else 0,
-        multiply_adds=outputs * weights[0].numel(),
+        weights=weights.numel() if "weight" in trained else 0,
+        biases=trained["bias"].numel() if biased else 0,
+        multiply_adds=multiply_adds,
+        connections=multiply_adds * getattr(layer, "inputs_per_weight", 1) + biased * outputs,
         activations=outputs,
         output_shape=shape,
     )

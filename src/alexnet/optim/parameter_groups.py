@@ -105,10 +105,10 @@ def _labelled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
     """Layer, kind and parameter."""
     layers = layers_of(model)
     for name, parameter in model.named_parameters():
-        if parameter.ndim > 1:
-            yield owner(name, layers), "weight", parameter
+        if name.endswith(".bias"):
+            yield owner(name, layers), "bias", parameter
         else:
-            yield owner(name, layers), "bias" if name.endswith(".bias") else "norm", parameter
+            yield owner(name, layers), "weight" if parameter.ndim > 1 else "norm", parameter
 
 
 def _has_matrix(module: nn.Module) -> bool:

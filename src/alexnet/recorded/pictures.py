@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from alexnet.data.pixels import read_square
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import load
+from alexnet.figures.confusions import draw_confusions
 from alexnet.figures.curves import draw_curves
 from alexnet.figures.filters import draw_filters
+from alexnet.figures.mistakes import draw_mistakes
 from alexnet.figures.predictions import draw_predictions
 from alexnet.figures.save import save
 from alexnet.models.alexnet import AlexNet
+from alexnet.runs import predictions
+from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import read_metrics
 
 IMAGES = 8
 """In a picture of answers."""
+TESTED = ("val", "centre")
+"""What pictures of mistakes are of."""
+
+
+def draw(run: Path, store: Path, picture: Path) -> Path:
+    """The picture that the file's name says, one of `PICTURES`; returns the path it was given."""
+    return PICTURES[picture.name](run, store, picture)
 
 
 def draw_curves_of(runs: Sequence[Path], picture: Path) -> Path:
@@ -38,10 +50,43 @@ def draw_answers_of(run: Path, store: Path, picture: Path) -> Path:
     classifier, opened = load(run), Store.open(store)
     split = opened.split("val")
     indices = np.linspace(0, len(split) - 1, IMAGES).astype(int).tolist()
-    squares = np.empty((len(indices), opened.side, opened.side, 3), np.uint8)
-    for index, square in zip(indices, squares, strict=True):
-        read_square(split, index, square)
+    squares = _squares(opened, indices)
     names = [opened.classes[int(split.labels[index])].name for index in indices]
     answers = classifier.classify(list(squares))
     top = [[(name, probability) for _, name, probability in each] for each in answers]
     return save(draw_predictions(list(squares), names, top), picture)
+
+
+def draw_misread_of(run: Path, store: Path, picture: Path) -> Path:
+    """Every validation image whose most probable class is wrong, by what it is and what was said."""
+    made, opened = predictions.load(predictions.path_of(run, *TESTED)), Store.open(store)
+    said = made.probabilities.argmax(1)
+    wrong = np.flatnonzero(said != made.labels)
+    wrong = wrong[np.lexsort((said[wrong], made.labels[wrong]))]
+    true_names, answers = (made.names[labels[wrong]].tolist() for labels in (made.labels, said))
+    return save(draw_mistakes(list(_squares(opened, wrong.tolist())), true_names, answers), picture)
+
+
+def draw_confusions_of(run: Path, store: Path, picture: Path) -> Path:
+    """The pairs of classes that are taken for each other most often."""
+    entry = next(each for each in read_evaluations(run) if (each["split"], each["views"]) == TESTED)
+    names = {each["wnid"]: each["name"] for each in entry["per_class"]}
+    pairs = [(names[each["true"]], names[each["predicted"]], each["images"]) for each in entry["confusions"]]
+    return save(draw_confusions(pairs, entry["images"]), picture)
+
+
+PICTURES: dict[str, Callable[[Path, Path, Path], Path]] = {
+    "curves.png": lambda run, store, picture: draw_curves_of([run], picture),
+    "filters.png": lambda run, store, picture: draw_filters_of(run, picture),
+    "misread.png": draw_misread_of,
+    "confusions.png": draw_confusions_of,
+}
+"""How a picture of a run and its store is drawn, by the name of its file."""
+
+
+def _squares(store: Store, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """(N, side, side, C) of the validation images with these numbers."""
+    squares = np.empty((len(indices), store.side, store.side, store.channels), np.uint8)
+    for index, square in zip(indices, squares, strict=True):
+        read_square(store.split("val"), index, square)
+    return squares

@@ -15,8 +15,12 @@ _FILES = {
     "metrics.jsonl": "every logged step and event",
     "config.json": "the whole configuration",
     "environment.json": "versions, device, commit, digest of the store",
+}
+_PICTURES = {
     "curves.png": "training loss and validation error",
     "filters.png": "the first layer",
+    "misread.png": "all images it misread",
+    "confusions.png": "the classes it confuses most",
 }
 
 
@@ -31,18 +35,19 @@ def readme(
     if isinstance(recorded, RecordedEnsemble):
         runs = [run_named(name) for name in recorded.members]
         made_of = "Its members, each recorded beside it:\n\n" + "".join(f"- `{run.name}`\n" for run in runs)
-        commands, files, number = testing(recorded, here), list(_FILES)[:2], "One run each."
+        commands, number = testing(recorded, here), "One run each."
+        files = {name: _FILES[name] for name in list(_FILES)[:2]}
     else:
         first = [run_named(recorded.init_from)] if recorded.init_from else []
         runs = [*first, recorded]
         made_of = f"It begins with the recorded run `{first[0].name}`.\n" if first else ""
         commands = [*(words for run in runs for words in training(run, data, here)), *testing(recorded, here)]
-        pictures = recorded.config().training.seed == 0
-        files, number = list(_FILES)[: None if pictures else -2], "One run, seed in `config.json`."
+        files = _FILES | {name: _PICTURES[name] for name in recorded.pictures}
+        number = "One run, seed in `config.json`."
     begun = [run_named(run.init_from) for run in runs if run.init_from]
     needed = " and ".join(f"`{file}`" for file in dict.fromkeys(run.source.file for run in [*runs, *begun]))
     lines = "\n".join(map(shlex.join, commands))
-    table = "\n".join(f"| `{name}` | {_FILES[name]} |" for name in files)
+    table = "\n".join(f"| `{name}` | {what} |" for name, what in files.items())
     return f"""# {recorded.name}
 
 {recorded.shows}

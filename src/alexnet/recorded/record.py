@@ -20,10 +20,9 @@ from alexnet.errors import Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.files import file_sha256, write_json, write_whole
-from alexnet.recorded.pictures import draw_curves_of, draw_filters_of
+from alexnet.recorded.pictures import draw
 from alexnet.recorded.readme import readme
 from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
-from alexnet.recorded.state import VIEWS
 from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import has_finished
@@ -52,19 +51,19 @@ def training_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str
     store, folder = str(work / "stores" / run.store), str(work / "runs" / run.name)
     begin = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
     train = ["alexnet", "train", run.recipe, "--store", store, "--run", folder, *begin, *run.settings]
-    prepare = ["alexnet", "prepare", str(data / run.source.file), store, "--side", str(run.side)]
-    return [prepare, train]
+    prepare = ["alexnet", "prepare", str(data / run.source.file), store]
+    return [[*prepare, "--side", str(run.side), *run.source.options], train]
 
 
 def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
-    """The commands that test it, one for each of `VIEWS`."""
+    """The commands that test it, one for each of its views."""
     members = members_of(recorded)
     folders = [str(work / "runs" / run.name) for run in members]
     test = ["alexnet", "evaluate", *folders, "--store", str(work / "stores" / members[0].store), "--views"]
-    out = [["--out", str(_out(recorded, views, work))] for views in VIEWS]
+    out = [["--out", str(_out(recorded, views, work))] for views in recorded.views]
     return [
         [*test, views, *(where if isinstance(recorded, RecordedEnsemble) else ())]
-        for views, where in zip(VIEWS, out, strict=True)
+        for views, where in zip(recorded.views, out, strict=True)
     ]
 
 
@@ -139,9 +138,8 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
     kept = {name: environment[name] for name in ENVIRONMENT}
     kept["weights_sha256"] = file_sha256(find_weights(folder))
     write_json(result / "environment.json", kept)
-    if run.config().training.seed == 0:
-        draw_curves_of([folder], result / "curves.png")
-        draw_filters_of(folder, result / "filters.png")
+    for picture in run.pictures:
+        draw(folder, work / "stores" / run.store, result / picture)
     (result / "README.md").write_text(readme(run, training_commands, testing_commands, environment["commit"]))
     _keep_wrong(run, work, result)
     return result
@@ -149,7 +147,7 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
 
 def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Path:
     result = results / recorded.name
-    entries = [json.loads(_out(recorded, views, work).read_text()) for views in VIEWS]
+    entries = [json.loads(_out(recorded, views, work).read_text()) for views in recorded.views]
     for entry in entries:
         # The members' own evaluations are kept with them: their errors say which ones these were.
         found: list[dict[str, Any]] = entry["members"]
@@ -170,7 +168,7 @@ def _begin_keeping(result: Path) -> None:
 def _keep_wrong(recorded: Recorded, work: Path, result: Path) -> None:
     """`wrong.json`: by views, the numbers of the validation images whose most probable class was wrong."""
     wrong: dict[str, list[int]] = {}
-    for views in VIEWS:
+    for views in recorded.views:
         paths = [predictions.path_of(work / "runs" / run.name, "val", views) for run in members_of(recorded)]
         mean = ensemble.mean(list(map(predictions.load, paths)))
         wrong[views] = np.flatnonzero(true_ranks(mean.probabilities, mean.labels)).tolist()

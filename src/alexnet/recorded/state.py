@@ -14,8 +14,8 @@ from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.training.resume import differences
 
-VIEWS = ("centre", "ten")
-"""What every recorded result is tested with."""
+UPDATE_SECONDS = 0.002
+"""That an update takes however small the net is; for what has not been recorded yet."""
 
 
 def why_to_make(recorded: Recorded, results: Path) -> str:
@@ -24,7 +24,7 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
     entries = read_evaluations(folder) if folder.is_dir() else []
     if not entries or not (folder / "wrong.json").is_file():
         return "missing"
-    if {entry["views"] for entry in entries} != {*VIEWS}:
+    if {entry["views"] for entry in entries} != {*recorded.views}:
         return "not tested with all views"
     if isinstance(recorded, RecordedEnsemble):
         return _why_ensemble(recorded, results)
@@ -53,7 +53,7 @@ def _why_ensemble(ensemble: RecordedEnsemble, results: Path) -> str:
         if why_to_make(run_named(name), results):
             return f"stale: its member {name} is"
     counted = {entry["views"]: entry["members"] for entry in read_evaluations(results / ensemble.name)}
-    for views in VIEWS:
+    for views in ensemble.views:
         present = {name: _errors(results / name, views) for name in ensemble.members}
         if counted[views] != present:
             return f"stale: its members were others, or made other errors, with {views} views"
@@ -69,15 +69,20 @@ def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | N
         return 0.0
     if has_finished(work / "runs" / recorded.name / "metrics.jsonl"):
         return 0.0
-    per_operation = [
-        seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
+    per_operation = {
+        run: seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
         for run in RUNS
         if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
-    ]
-    if not per_operation:
+    }
+    # Small nets wait for other things than arithmetic: those of the same recipe tell most.
+    alike = [rate for run, rate in per_operation.items() if run.recipe == recorded.recipe]
+    rates = alike or list(per_operation.values())
+    if not rates:
         return None
-    epochs = recorded.config().schedule.epochs
-    return median(per_operation) * epochs * _operations_an_epoch(recorded) / 60
+    config = recorded.config()
+    updates = config.schedule.epochs * recorded.training_images / config.training.batch
+    operations = config.schedule.epochs * _operations_an_epoch(recorded)
+    return max(median(rates) * operations, UPDATE_SECONDS * updates) / 60
 
 
 def to_make(results: Path) -> list[tuple[Recorded, str]]:
@@ -86,8 +91,8 @@ def to_make(results: Path) -> list[tuple[Recorded, str]]:
 
 
 def _operations_an_epoch(run: RecordedRun) -> float:
-    """Multiply-adds of one pass over the training photos."""
-    return summarise(run.config()).multiply_adds * run.source.training_photos
+    """Multiply-adds of one pass over the training images."""
+    return summarise(run.config()).multiply_adds * run.training_images
 
 
 def _epochs(folder: Path) -> int:

@@ -25,10 +25,14 @@ from alexnet.runs.metrics_log import training_seconds
 _PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+SIDE = 128
+"""Of the photos on which recipes are compared."""
+
+
 def imagenette(results: Path) -> Table:
-    """One recorded run of each recipe on Imagenette alone, best ten-crop error first."""
+    """One recorded run of each recipe on Imagenette alone at `SIDE`, best ten-crop error first."""
     runs = [_run(path.parent) for path in sorted(results.glob("imagenette-*/config.json"))]
-    runs = [run for run in runs if run["seed"] == 0 and not run["fine_tuning"]]
+    runs = [run for run in runs if run["side"] == SIDE and run["seed"] == 0 and not run["fine_tuning"]]
     runs.sort(key=lambda run: run["ten"]["top1_error"])
     rows = [
         [
@@ -78,8 +82,8 @@ def benchmarks(results: Path) -> Table:
     return Table(columns, rows, numeric=frozenset(("measured", "ratio", "aim")))
 
 
-def experiments(name: str, results: Path) -> Table:
-    """What was tried on photos held out of the training set, from the CSV of that name."""
+def experiments(name: str, views: str, results: Path) -> Table:
+    """What was tried on images held out of the training set, from the CSV of that name."""
     with (results / "experiments" / f"{name}.csv").open(newline="") as opened:
         rows = [
             [
@@ -92,7 +96,7 @@ def experiments(name: str, results: Path) -> Table:
             ]
             for row in csv.DictReader(opened)
         ]
-    numbers = ("top-1 error %, ten crops", "its 95 % interval", "NLL", "training error % at the end")
+    numbers = (f"top-1 error %, {views}", "its 95 % interval", "NLL", "training error % at the end")
     return Table(("settings", *numbers, "what it says"), rows, numeric=frozenset(numbers))
 
 
@@ -102,8 +106,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "views-gain": views_gain,
     "growth": growth,
     "benchmarks": benchmarks,
-    "experiments-modern": partial(experiments, "alexnet-modern"),
-    "experiments-star": partial(experiments, "alexnet-2012-star"),
+    "experiments-modern": partial(experiments, "alexnet-modern", "ten crops"),
+    "experiments-star": partial(experiments, "alexnet-2012-star", "ten crops"),
+    "experiments-lenet": partial(experiments, "lenet", "centre"),
     "scaling-counts": scaling.counts,
     "scaling-limits": scaling.limits,
     "scaling-reached": scaling.reached,
@@ -143,6 +148,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "recipe": config["recipe"],
         "epochs": evaluations["centre"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
+        "side": config["data"]["side"],
         "fine_tuning": config["training"].get("fine_tuning", False),
         "minutes": training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",

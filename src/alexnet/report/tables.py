@@ -50,13 +50,18 @@ class Table:
 
 
 def percent(fraction: float | None) -> str:
-    """An error as a table shows it: 0.1823 -> "18.2"; `ABSENT` for None. Only tables multiply by 100."""
-    return ABSENT if fraction is None else f"{100 * fraction:.1f}"
+    """An error as a table shows it: 0.1823 -> "18.2", 0.0095 -> "0.95"; `ABSENT` for None.
+
+    Only tables multiply by 100.
+    """
+    return ABSENT if fraction is None else f"{100 * fraction:.{_decimals(fraction)}f}"
 
 
-def percent_interval(interval: Sequence[float] | None) -> str:
+def percent_interval(interval: Sequence[float] | None, decimals: int = 1) -> str:
     """A 95 % interval as a table shows it: "17.9-18.6"."""
-    return ABSENT if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
+    if interval is None:
+        return ABSENT
+    return f"{100 * interval[0]:.{decimals}f}-{100 * interval[1]:.{decimals}f}"
 
 
 def signed(difference: float | None, interval: Sequence[float] | None) -> str:
@@ -68,4 +73,10 @@ def signed(difference: float | None, interval: Sequence[float] | None) -> str:
 
 def with_interval(fraction: float | None, interval: Sequence[float] | None) -> str:
     """Both in one cell: "18.2 (17.9-18.6)", or the error alone where there is no interval."""
-    return percent(fraction) + (f" ({percent_interval(interval)})" if interval else "")
+    decimals = _decimals(fraction or 0.0)
+    return percent(fraction) + (f" ({percent_interval(interval, decimals)})" if interval else "")
+
+
+def _decimals(fraction: float) -> int:
+    """Of a percentage: one, and two below 1 %."""
+    return 2 if 0 < fraction < 0.01 else 1

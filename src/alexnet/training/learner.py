@@ -21,6 +21,7 @@ from alexnet.models.tower_devices import tower_devices
 from alexnet.models.towers import AlexNetOnTwoDevices
 from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
+from alexnet.training.losses import LOSSES, Loss
 from alexnet.training.optimizer_state import own_state, whole_state
 from alexnet.training.weight_average import WeightAverage
 
@@ -37,6 +38,7 @@ class Learner:
     model: nn.Module
     parallel: nn.Module
     """`model`, with gradients averaged across processes where there are several."""
+    loss: Loss
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     average: WeightAverage
@@ -70,7 +72,7 @@ def check(config: RunConfig, store: Store) -> nn.Module:
         raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
-        model = build(config.model, len(store.classes), config.data.crop)
+        model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     if config.model.towers_on:
         tower_devices(config.model.towers_on)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
@@ -86,7 +88,8 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     """
     check(config, store)
     torch.manual_seed(config.training.seed)
-    model = _placed(build(config.model, len(store.classes), config.data.crop), config.model.towers_on, device)
+    model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
+    model = _placed(model, config.model.towers_on, device)
     return Learner(
         config=config,
         classes=store.classes,
@@ -94,6 +97,7 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
         device=device,
         model=model,
         parallel=distributed.synchronised(model, device),
+        loss=LOSSES[config.training.loss],
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.learning_rate, steps_per_epoch),
         average=WeightAverage(model, config.training.weight_average),

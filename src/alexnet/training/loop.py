@@ -14,6 +14,7 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.store import Store
+from alexnet.data.subset import training_images
 from alexnet.errors import Stopped
 from alexnet.optim.parameter_groups import set_learning_rates
 from alexnet.runs.folder import RunFolder
@@ -115,7 +116,7 @@ def train(
 
 def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
     return Loader(
-        store.split("train"),
+        training_images(store, config.data),
         config.training.batch,
         seed=config.training.seed,
         order=config.data.order,

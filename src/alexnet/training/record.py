@@ -58,13 +58,14 @@ def _watch_loss(session: Session, reading: Reading, batch: Batch, epoch: int, co
     if session.step < due:
         return
     session.stuck_after = 2 * session.step
-    classes = len(session.learner.classes)
-    if watchdog.is_stuck(reading.loss, classes):
-        images, targets = training_batch(session.learner, batch, epoch, color_noise)
-        signals = watchdog.measure(session.learner.model, images, targets)
+    learner, classes = session.learner, len(session.learner.classes)
+    chance = learner.loss.at_chance(classes)
+    if watchdog.is_stuck(reading.loss, chance):
+        images, targets = training_batch(learner, batch, epoch, color_noise)
+        signals = watchdog.measure(learner.model, images, targets, learner.loss.mean)
         entropy = watchdog.entropy(session.labels[reading.indices.numpy()])
-        rate = _learning_rate(session)
-        session.warn(watchdog.diagnosis(reading.loss, classes, session.step, rate, entropy, signals))
+        facts = session.step, _learning_rate(session), entropy, signals
+        session.warn(watchdog.diagnosis(reading.loss, chance, classes, *facts))
 
 
 def _learning_rate(session: Session) -> float:

@@ -18,6 +18,7 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
+from alexnet.data.subset import training_images
 from alexnet.errors import CommandError, WorkError
 from alexnet.files import file_sha256, only_we
 from alexnet.models import model_file
@@ -199,7 +200,7 @@ def begin(
     say: Say,
 ) -> Session:
     """A session at the run's beginning, at its newest checkpoint, or with another net's weights."""
-    split = store.split("train")
+    split = training_images(store, config.data)
     plan = make_plan(config, len(split), distributed.world_size())
     learner = build_learner(config, store, device, plan.steps_per_epoch)
     say = say if distributed.is_main() else _silence

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from alexnet import distributed
 from alexnet.data.loader import Batch
@@ -69,7 +68,7 @@ def _accumulate_gradients(learner: Learner, images: Tensor, targets: Tensor, lab
         with distributed.without_synchronisation(learner.parallel, number < len(pieces)):
             with _autocast(learner):
                 logits = learner.parallel(inputs).float()
-            loss = functional.cross_entropy(logits, wanted, reduction="sum")
+            loss = learner.loss.of(logits, wanted)
             learner.scaler.scale(loss * scale).backward()
         losses.append(loss.detach())
         errors.append((logits.detach().argmax(1) != classes).sum())

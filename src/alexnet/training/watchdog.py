@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STUCK_SHARE = 0.01
-"""A loss that has not fallen by this share of ln(classes) has learned nothing."""
+"""A loss that has not fallen by this share of that of chance has learned nothing."""
 STARVING_SHARE = 0.1
 ORDERED_SHARE = 0.8
 FLAT_SIGNAL = 1e-4
@@ -40,9 +40,9 @@ def patience_steps(steps_per_epoch: int) -> int:
     return min(max(2 * steps_per_epoch, 200), 2000)
 
 
-def is_stuck(loss: float, num_classes: int) -> bool:
-    """Whether the mean loss is within 1 % of ln(classes), that of a net that knows nothing, or above."""
-    return loss >= (1.0 - STUCK_SHARE) * math.log(num_classes)
+def is_stuck(loss: float, chance: float) -> bool:
+    """Whether the mean loss is within 1 % of `chance`, that of a net that knows nothing, or above."""
+    return loss >= (1.0 - STUCK_SHARE) * chance
 
 
 def is_starving(data_wait_share: float) -> bool:
@@ -67,8 +67,16 @@ def is_ordered(first_labels: ArrayLike, all_labels: ArrayLike) -> bool:
     return enough and entropy(first) < ORDERED_SHARE * entropy(everything)
 
 
-def measure(model: nn.Module, images: Tensor, targets: Tensor) -> Signals:
-    """The signals of one batch; leaves weights, statistics, gradients and mode as they were."""
+def measure(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
+) -> Signals:
+    """The signals of one batch; leaves weights, statistics, gradients and mode as they were.
+
+    `loss` is the batch's mean, of logits and targets.
+    """
     was_training = model.training
     model.eval()
     activations: dict[str, float] = {}
@@ -78,7 +86,7 @@ def measure(model: nn.Module, images: Tensor, targets: Tensor) -> Signals:
     with torch.enable_grad():
         logits = model(images).float()
         weights = {name: layer.get_parameter("weight") for name, layer in _weighted_layers(model)}
-        found = torch.autograd.grad(functional.cross_entropy(logits, targets), list(weights.values()))
+        found = torch.autograd.grad(loss(logits, targets), list(weights.values()))
     for hook in hooks:
         hook.remove()
     model.train(was_training)
@@ -94,11 +102,17 @@ def measure(model: nn.Module, images: Tensor, targets: Tensor) -> Signals:
 
 
 def diagnosis(
-    loss: float, num_classes: int, step: int, learning_rate: float, label_entropy: float, signals: Signals
+    loss: float,
+    chance: float,
+    num_classes: int,
+    step: int,
+    learning_rate: float,
+    label_entropy: float,
+    signals: Signals,
 ) -> str:
     """One line: what was measured of a run that is stuck, and the likeliest reasons."""
     parts = [
-        f"after {step} updates the loss is {loss:.4f}, still ln({num_classes}) = {math.log(num_classes):.4f}",
+        f"after {step} updates the loss is {loss:.4f}, no better than chance ({chance:.4f})",
         f"learning rate {learning_rate:g}",
         f"input deviation {signals.input_deviation:.3g}",
         f"label entropy {label_entropy:.2f}",

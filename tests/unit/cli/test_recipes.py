@@ -37,6 +37,12 @@ def test_one_recipe_is_one_json_object_that_makes_the_same_configuration(capsys)
     assert from_dict(RunConfig, printed) == recipes.get("alexnet-2012")
 
 
+def test_a_net_for_digits_is_counted_for_ten_of_them(capsys) -> None:
+    assert main(["recipes", "lenet-5"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["parameters"], printed["multiply_adds"]) == (60_000, 328_096)
+
+
 def test_an_unknown_recipe_is_2_and_names_the_nearest(capsys) -> None:
     assert main(["recipes", "alexnet-2013"]) == 2
     printed = capsys.readouterr()

@@ -24,7 +24,9 @@ class FakeSplit:
     name = "train"
 
     def __init__(self, images: list[Any], side: int, encoding: str = "raw", shape: str = "square") -> None:
-        self.header = type("Header", (), {"side": side, "encoding": encoding, "shape": shape})()
+        self.header = type(
+            "Header", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
+        )()
         self.labels = np.arange(len(images), dtype=np.int32) % 7
         self.stored = [_jpeg(image) if encoding == "jpeg" else image.tobytes() for image in images]
 

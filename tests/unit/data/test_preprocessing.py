@@ -29,6 +29,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
     covariance = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
     values, vectors = np.linalg.eigh(covariance)
     header = SimpleNamespace(
+        channels=3,
         channel_mean=(120.5, 115.25, 101.0),
         color_covariance=covariance.tolist(),
         color_eigenvalues=values[::-1].tolist(),

@@ -113,7 +113,7 @@ def test_each_form_gives_the_same_photos_and_is_left_alone(form: str, tmp_path: 
     test = ["test"] if form in ("Kaggle", "tar of Kaggle") else []
     assert list(source.splits) == ["train", "val", *test]
     assert source.path == path or source.form == "Hugging Face parquet"
-    assert not source.exif
+    assert not source.settings.exif
     assert source.splits["train"].labels.dtype == np.int32
     assert _content(source, "train") == _expected(make.train_photos())
     val = _content(source, "val")
@@ -277,9 +277,9 @@ def test_a_folder_among_wnids_that_is_none_is_named_and_no_class(tmp_path: Path)
 
 def test_photos_of_ones_own_are_turned_upright_and_imagenets_are_not(tmp_path: Path) -> None:
     own = {"cat/a.jpg": make.photo(1), "dog/b.jpg": make.photo(2)}
-    assert open_source(make.write(tmp_path / "own", own)).exif
-    assert open_source(make.write(tmp_path / "split", _in_folder("train", own))).exif
-    assert not open_source(make.write(tmp_path / "imagenet", make.train_photos())).exif
+    assert open_source(make.write(tmp_path / "own", own)).settings.exif
+    assert open_source(make.write(tmp_path / "split", _in_folder("train", own))).settings.exif
+    assert not open_source(make.write(tmp_path / "imagenet", make.train_photos())).settings.exif
 
 
 def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def net(store: Store) -> Loaded:
 @pytest.fixture
 def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFolder]:
     """Makes run folders as training leaves them, with the tiny net in them."""
-    family = {"tiny": lambda model_config, num_classes, crop: Tiny(num_classes)}
+    family = {"tiny": lambda model_config, num_classes, crop, channels: Tiny(num_classes)}
     monkeypatch.setattr(registry, "_FAMILIES", {**registry._FAMILIES, **family})
 
     def make(name: str, seed: int = 0) -> RunFolder:

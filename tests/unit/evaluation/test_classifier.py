@@ -106,7 +106,7 @@ def test_what_is_no_photo_is_refused(classifier, tmp_path: Path) -> None:
         classifier.classify(tmp_path / "text.jpg")
     with pytest.raises(CommandError, match=r"absent\.jpg"):
         classifier.classify([tmp_path / "absent.jpg"])
-    for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), torch.zeros(3, 9, 9)):
+    for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8), torch.zeros(3, 9, 9)):
         with pytest.raises(CommandError, match="uint8"):
             classifier.classify([wrong])
     with pytest.raises(CommandError, match="at least 1"):

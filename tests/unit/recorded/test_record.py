@@ -16,9 +16,11 @@ from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.recipes.ensembles import ENSEMBLES
 from alexnet.recorded import record, runs, state
+from alexnet.recorded.pictures import PICTURES
 from alexnet.recorded.readme import readme
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
+from alexnet.training.plan import make_plan
 
 SEVEN = next(each for each in runs.ENSEMBLES if each.name == "imagenette-7-cnns-star")
 STAR = runs.run_named("imagenette-alexnet-2012-star")
@@ -35,11 +37,47 @@ def test_every_recorded_run_fits_its_recipe(run: runs.RecordedRun) -> None:
 
 
 def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
-    configs = [run.config() for run in runs.RUNS]
+    configs = [run.config() for run in runs.RUNS if run.side == runs.SIDE]
     assert (
         len({(config.schedule.epochs, config.data.crop, config.training.precision) for config in configs})
         == 1
     )
+
+
+def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
+    sized = [run for run in runs.RUNS if run.config().data.images and run.source is runs.IMAGENETTE]
+    assert [run.training_images for run in sized] == [*runs.IMAGES]
+    assert sized[-1].training_images == runs.IMAGENETTE.training_photos
+    plans = [make_plan(run.config(), run.training_images) for run in sized]
+    totals = [plan.total_steps for plan in plans]
+    assert max(totals) / min(totals) < 1.04
+    assert {plan.total_steps / plan.validate_every_steps for plan in plans} == {runs.PASSES}
+
+
+def test_a_source_is_prepared_as_its_runs_need_it() -> None:
+    twenty = runs.run_named("tiny-imagenet-20-classes-alexnet-2012")
+    (prepare, _) = record.training_commands(twenty, Path("DATA"), Path())
+    tar, store = "DATA/tiny-imagenet-30.tar", "stores/tiny-imagenet-30-20-classes-72"
+    assert prepare == ["alexnet", "prepare", tar, store, "--side", "72", "--classes", "20"]
+    assert twenty.training_images == 10_000
+    (prepare, _) = record.training_commands(PLAIN, Path("DATA"), Path())
+    assert prepare[2:] == ["DATA/imagenette-224.tar", "stores/imagenette-224-128", "--side", "128"]
+
+
+def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
+    digits = [run for run in runs.RUNS if run.source is runs.MNIST]
+    assert len(digits) == 9 and {run.views for run in digits} == {("centre",)}
+    assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
+    first, second = digits[:2]
+    assert first.pictures == ("curves.png", "misread.png", "confusions.png") and second.pictures == ()
+    assert len(record.testing_commands(first, Path())) == 1
+    assert "misread.png" in readme(first, record.training_commands, record.testing_commands, "")
+
+
+def test_pictures_fit_the_net_and_can_be_drawn() -> None:
+    assert PLAIN.pictures == ("curves.png", "filters.png")
+    assert {name for run in runs.RUNS for name in run.pictures} <= set(PICTURES)
+    assert "filters.png" not in runs.run_named("imagenette-lenet-5").pictures
 
 
 def test_what_a_result_is_made_of_comes_before_it() -> None:
@@ -78,7 +116,7 @@ def test_the_recorded_nets_are_those_of_the_command_for_the_same_row() -> None:
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(CommandError, match="imagenette-alexnet-modern"):
-        runs.find("alexnet-modern")
+        runs.find("imagenette-alexnet-moderm")
 
 
 def typed_commands(monkeypatch: pytest.MonkeyPatch, codes: Callable[[list[str]], int]) -> list[list[str]]:
@@ -148,7 +186,7 @@ def trained(work: Path, name: str, seed: int) -> None:
     environment = {**dict.fromkeys(record.ENVIRONMENT, ""), "uncommitted_changes": ""}
     (folder / "environment.json").write_text(json.dumps(environment))
     entries = []
-    for views in state.VIEWS:
+    for views in runs.VIEWS:
         rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
         labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
         made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
@@ -161,8 +199,7 @@ def trained(work: Path, name: str, seed: int) -> None:
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[runs.Recorded], Path]:
     """Records a result whose runs are trained and tested, without running anything."""
-    monkeypatch.setattr(record, "draw_curves_of", lambda runs, picture: picture)
-    monkeypatch.setattr(record, "draw_filters_of", lambda run, picture: picture)
+    monkeypatch.setattr(record, "draw", lambda run, store, picture: picture)
     typed_commands(monkeypatch, lambda words: 0)
     work, results = tmp_path / "work", tmp_path / "results"
 
@@ -171,7 +208,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[runs.Reco
             if not (work / "runs" / run.name).exists():
                 trained(work, run.name, seed)
         if isinstance(recorded, runs.RecordedEnsemble):
-            for views in state.VIEWS:
+            for views in runs.VIEWS:
                 entries = [
                     next(
                         e

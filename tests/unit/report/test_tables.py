@@ -36,9 +36,11 @@ def test_markdown_escapes_bars_and_says_which_columns_are_numbers() -> None:
 
 def test_only_here_fractions_become_percent() -> None:
     assert percent(0.18249) == "18.2"
+    assert percent(0.0095) == "0.95"
     assert percent(0.0) == "0.0"
     assert percent(None) == "-"
     assert percent_interval((0.0, 0.12345)) == "0.0-12.3"
     assert percent_interval(None) == "-"
     assert with_interval(0.18249, (0.1, 0.2)) == "18.2 (10.0-20.0)"
     assert with_interval(0.18249, None) == "18.2"
+    assert with_interval(0.0095, (0.0078, 0.0116)) == "0.95 (0.78-1.16)"

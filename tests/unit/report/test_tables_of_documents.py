@@ -20,7 +20,7 @@ def write_result(root: Path, recipe: str, ten: float) -> None:
         {"views": "centre", "top1_error": ten + 0.02, "top1_interval": [0.1, 0.2], "runs": [{"epochs": 20}]},
         {"views": "ten", "top1_error": ten, "top1_interval": [ten - 0.01, ten + 0.01]},
     ]
-    config = {"recipe": recipe, "schedule": {"epochs": 91}, "training": {"seed": 0}}
+    config = {"recipe": recipe, "data": {"side": 128}, "schedule": {"epochs": 91}, "training": {"seed": 0}}
     files = {
         "evaluation.json": entries,
         "config.json": config,
@@ -70,6 +70,6 @@ def test_experiments_are_rows_of_their_csv(tmp_path: Path) -> None:
         "settings,top1_error,low,high,nll,training_error,remark\n"
         "schedule.epochs=40,0.1711,0.1484,0.1964,0.582,0.107,best\nmodel.dropout=0,,,,,,given up\n"
     )
-    text = documents.experiments("alexnet-modern", tmp_path).markdown()
+    text = documents.experiments("alexnet-modern", "ten crops", tmp_path).markdown()
     assert "| `schedule.epochs=40` | 17.1 | 14.8-19.6 | 0.582 | 10.7 | best |" in text
     assert "given up" in text

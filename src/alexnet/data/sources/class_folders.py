@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
+from alexnet.data.settings import Settings
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
 from alexnet.data.sources.photos import PhotoSplit, is_clutter, make_split, photos_below, strays_of
@@ -22,7 +23,8 @@ def read(tree: Tree, base: str) -> Source | None:
     classes = read_classes(tree, base)
     split = class_split(tree, base, classes)
     strays = strays_of(tree, [split])
-    return Source("class folders", tree.path, classes, {"train": split}, strays, exif=ones_own(classes))
+    own = Settings(exif=ones_own(classes))
+    return Source("class folders", tree.path, classes, {"train": split}, strays, own)
 
 
 def holds_classes(tree: Tree, folder: str) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import Class
+from alexnet.data.settings import Settings
 
 Labels = npt.NDArray[np.int32]
 
@@ -84,8 +85,10 @@ class Source:
     """`train`, and `val` and `test` where there are photos for them; those of `test` may lack labels."""
     strays: list[str] = field(default_factory=list[str])
     """What was found beside the photos and left out, by name."""
-    exif: bool = False
-    """Whether `prepare` turns photos upright by their EXIF note, if not told; ImageNet's makers did not."""
+    settings: Settings = field(default_factory=Settings)
+    """How `prepare` stores them where a person does not say: one's own photos upright, digits as they are."""
+    kept: str = ""
+    """Which classes `prepare --classes` kept, of how many; empty where all."""
 
 
 @dataclass(frozen=True)

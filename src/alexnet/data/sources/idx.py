@@ -16,10 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import classes_of, in_label_order
+from alexnet.data.settings import Settings
 from alexnet.data.sources.contract import Example, Labels, Source, SourceSplit
 from alexnet.data.sources.photos import strays_of
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
+
+SETTINGS = Settings(side=32, resize="pad", encoding="raw", channels=1)
+"""How digits are stored where nobody says otherwise: MNIST's 28 x 28 in the middle of 32 x 32, as LeNet-5 saw
+them, and in grey. Raw, since a JPEG of so few pixels would be as large and not the same."""
 
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
 
@@ -62,7 +67,7 @@ def read(tree: Tree, base: str) -> Source | None:
         splits[name] = IdxSplit(pixels, np.searchsorted(values, numbers).astype(np.int32), name)
     classes = classes_of(in_label_order(str(value) for value in values))
     known = [file for files in parts.values() for file in files.values()]
-    return Source("IDX files", tree.path, classes, splits, strays_of(tree, [], known))
+    return Source("IDX files", tree.path, classes, splits, strays_of(tree, [], known), SETTINGS)
 
 
 def _parts(tree: Tree, base: str) -> dict[str, dict[str, int]]:

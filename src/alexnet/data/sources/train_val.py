@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from alexnet.data.classes import NO_LABEL, Class, same_classes
 from alexnet.data.official_names import official_name
+from alexnet.data.settings import Settings
 from alexnet.data.sources import devkit, label_file
 from alexnet.data.sources.class_folders import class_split, holds_classes, ones_own, read_classes
 from alexnet.data.sources.contract import Source
@@ -32,7 +33,7 @@ def read(tree: Tree, base: str) -> Source | None:
     splits, known = read_splits(tree, folders, classes, [base])
     strays = strays_of(tree, splits.values(), known)
     own = ones_own(classes)
-    return Source("train and val folders", tree.path, classes, dict(splits), strays, exif=own)
+    return Source("train and val folders", tree.path, classes, dict(splits), strays, Settings(exif=own))
 
 
 def split_folders(tree: Tree, base: str) -> dict[str, str]:

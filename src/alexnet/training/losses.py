@@ -1,0 +1,64 @@
+"""What training makes small. Functions of logits (N, K) and targets (N, K), shares that sum to 1 in each row.
+
+All are linear in the targets, so that smoothed and mixed ones have a meaning with each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+REJECTION_DISTANCE = 10.0
+"""Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
+that it is positive."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, and what it is for a net that knows nothing."""
+
+    of: Callable[[Tensor, Tensor], Tensor]
+    """(), the sum of the images' losses, of logits and targets."""
+    at_chance: Callable[[int], float]
+    """The mean for the best answer that is the same for all images, or less, by the number of classes, all of
+    which are as frequent."""
+
+    def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(), over the images."""
+        return self.of(logits, targets) / len(logits)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Of the softmax of the logits."""
+    return functional.cross_entropy(logits, targets, reduction="sum")
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over an image's output units, which should be 1 for its class and -1 for the others.
+
+    Source: LeCun et al. 1989, section 4.
+    """
+    return (outputs - (2.0 * targets - 1.0)).square().mean(dim=1).sum()
+
+
+def rbf(logits: Tensor, targets: Tensor) -> Tensor:
+    """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)); y_i = -logits are distances.
+
+    That is the cross-entropy with one more class, of rubbish, which is never the right one and always at
+    distance j: classes that are farther than that are not pushed away further.
+    """
+    rubbish = logits.new_full((len(logits), 1), -REJECTION_DISTANCE)
+    return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
+
+
+LOSSES = {
+    "cross-entropy": Loss(cross_entropy, math.log),
+    "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
+    "rbf": Loss(rbf, math.log),  # one class more, and distances cannot all be 0
+}
+"""By the name that `training.loss` has."""

@@ -1,0 +1,222 @@
+"""One channel all the way: from IDX files and photos to the net's input, and back from a user's photo."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from reference import statistics as statistics_twin
+from unit.data import source_makers as make
+from unit.data.memory_source import examples, photo, png, source
+
+from alexnet.config import ConfigError, DataConfig, override
+from alexnet.data.decode import decode, in_channels
+from alexnet.data.header import HEADER_FILE
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.randomness import ImageRandomness
+from alexnet.data.sources import Box, open_source
+from alexnet.data.store import Store
+from alexnet.data.views import centre, ten
+from alexnet.errors import CommandError, DataError
+from alexnet.evaluation.photos import pixels_of, to_stored_square
+from alexnet.recipes import get
+
+DIGITS = DataConfig(side=32, crop=32, channels=1, cropping="centre", mirror=False, normalization="range")
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Store:
+    opened = open_source(make.idx(tmp_path / "digits", compress=True))
+    return prepare(opened, tmp_path / "store", opened.settings, workers=1)
+
+
+def squares(store: Store, split: str = "train") -> np.ndarray:
+    batches = store.loader(split, batch=4, order="sequential", workers=1).batches()
+    return np.concatenate([batch.images.numpy() for batch in batches])
+
+
+def test_digits_are_stored_grey_raw_and_padded_without_being_told(digits: Store) -> None:
+    header = digits.header
+    assert (header.channels, header.side, header.encoding, header.resize) == (1, 32, "raw", "pad")
+    assert header.resized["picture"] == "7"
+    assert header.odd == {}
+    stored = squares(digits)
+    assert stored.shape == (9, 32, 32, 1) and stored.dtype == np.uint8
+    found, _ = make.idx_arrays(9, seed=9)
+    # 5 x 7 in 32 x 32: half a pixel down and right of the middle.
+    np.testing.assert_array_equal(stored[:, 14:19, 13:20, 0], found)
+    assert stored.sum(dtype=np.int64) == found.sum(dtype=np.int64)
+
+
+def test_another_side_is_resized_to_and_wishes_come_first(tmp_path: Path) -> None:
+    usual = open_source(make.idx(tmp_path / "digits", compress=False)).settings
+    assert usual.chosen(side=16) == Settings(side=16, resize="crop", encoding="raw", channels=1)
+    assert usual.chosen(side=48, resize="pad").resize == "pad"
+    assert usual.chosen(side=None, channels=3, encoding="jpeg") == Settings(
+        side=32, resize="pad", encoding="jpeg", channels=3
+    )
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+@pytest.mark.parametrize("shape", ["square", "whole"])
+def test_colour_photos_become_pillows_luma(tmp_path: Path, encoding: str, shape: str) -> None:
+    if (encoding, shape) == ("raw", "whole"):
+        pytest.skip("refused")
+    settings = Settings(side=24, channels=1, encoding=encoding, shape=shape, quality=100)  # pyright: ignore
+    photos = source(train=examples(6))
+    store = prepare(photos, tmp_path / "store", settings, workers=1)
+    stored = squares(store)
+    assert stored.shape == (6, 24, 24, 1)
+    exact = prepare(photos, tmp_path / "raw", Settings(side=24, channels=1, encoding="raw"), workers=1)
+    np.testing.assert_allclose(
+        stored.astype(int), squares(exact).astype(int), atol=2 if encoding == "jpeg" else 0
+    )
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P"])
+def test_luma_is_pillows_to_the_digit(mode: str) -> None:
+    image = Image.fromarray(photo(3)).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "TIFF")
+    wanted = np.asarray(image.convert("RGB").convert("L"))
+    np.testing.assert_array_equal(in_channels(decode(file.getvalue()), 1)[:, :, 0], wanted)
+    if mode == "L":
+        np.testing.assert_array_equal(wanted, np.asarray(image))
+
+
+def test_every_luma_of_a_grey_pixel_is_itself() -> None:
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    np.testing.assert_array_equal(in_channels(greys, 1)[0, :, 0], np.arange(256))
+
+
+def test_statistics_are_of_one_channel(digits: Store) -> None:
+    stored = squares(digits)
+    np.testing.assert_allclose(digits.mean_image(), statistics_twin.mean_image(stored), rtol=1e-6)
+    assert digits.mean_image().shape == (32, 32, 1)
+    np.testing.assert_allclose(digits.channel_mean, [stored.mean()], rtol=1e-12)
+    np.testing.assert_allclose(digits.color_covariance, [[stored.var()]], rtol=1e-12)
+    assert digits.header.color_eigenvectors == ((1.0,),)
+
+
+def test_a_header_that_does_not_say_is_of_colour(digits: Store) -> None:
+    file = digits.path / HEADER_FILE
+    values = json.loads(file.read_text())
+    del values["channels"], values["picture"]
+    file.write_text(json.dumps(values))
+    assert Store.open(digits.path).channels == 3
+
+
+def test_a_range_takes_black_and_white_to_its_ends(digits: Store) -> None:
+    for low, high in ((-0.1, 1.175), (-1.0, 1.0), (0.0, 1.0)):
+        preprocessing = Preprocessing.from_store(dataclasses.replace(DIGITS, range=(low, high)), digits)
+        levels = torch.arange(256, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 32, 32, 1).contiguous()
+        inputs = preprocessing.test_input(levels, centre(32, 32))
+        assert inputs.shape == (256, 1, 32, 32)
+        np.testing.assert_allclose(inputs[:, 0, 5, 7].numpy(), np.linspace(low, high, 256), atol=1e-6)
+
+
+def test_training_and_views_and_state_of_one_channel(digits: Store) -> None:
+    data = dataclasses.replace(DIGITS, crop=28, cropping="random", normalization="mean-image", mirror=True)
+    preprocessing = Preprocessing.from_store(data, digits)
+    images = torch.from_numpy(squares(digits))
+    randomness = ImageRandomness(0, 0, np.arange(9))
+    assert preprocessing.train_input(images, randomness).shape == (9, 1, 28, 28)
+    views = preprocessing.test_input(images, ten(32, 28))
+    assert views.shape == (90, 1, 28, 28)
+    levels = images[0, :28, :28, 0].float() - preprocessing.mean[2:30, 2:30, 0]
+    np.testing.assert_allclose(views[0, 0], levels)
+    values, tensors = preprocessing.state()
+    again = Preprocessing.from_state(json.loads(json.dumps(values)), tensors)
+    assert (again.channels, again.difference(preprocessing)) == ("L", [])
+    resized = dataclasses.replace(data, cropping="random-resized", erasing=1.0)
+    assert Preprocessing.from_store(resized, digits).train_input(images, randomness).shape == (9, 1, 28, 28)
+
+
+def test_ranges_that_differ_are_named(digits: Store) -> None:
+    first = Preprocessing.from_store(DIGITS, digits)
+    second = Preprocessing.from_store(dataclasses.replace(DIGITS, range=(-0.2, 2.35)), digits)
+    assert first.difference(second) == [
+        "range: (-0.1, 1.175) and (-0.2, 2.35)"
+    ]  # 0 where it was, twice the rest
+
+
+def test_a_users_digit_is_made_like_the_nets_training_images(digits: Store) -> None:
+    preprocessing = Preprocessing.from_store(DIGITS, digits)
+    found, _ = make.idx_arrays(9, seed=9)
+    for digit in (found[0], found[0][:, :, None], torch.from_numpy(found[0]), Image.fromarray(found[0])):
+        np.testing.assert_array_equal(to_stored_square(pixels_of(digit), preprocessing), squares(digits)[0])
+    whole = squares(digits)[3]
+    np.testing.assert_array_equal(to_stored_square(pixels_of(whole), preprocessing), whole)
+    large = to_stored_square(np.full((60, 90, 3), 200, np.uint8), preprocessing)
+    assert large.shape == (32, 32, 1)
+    ink = np.argwhere(large[:, :, 0])
+    assert (ink.max(0) - ink.min(0) + 1).tolist() == [5, 7] and large.max() == 200
+
+
+def test_colour_and_grey_do_not_mix(digits: Store, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"holds grey images.*--channels 3"):
+        Preprocessing.from_store(DataConfig(), digits)
+    photos = prepare(source(train=examples(4)), tmp_path / "photos", Settings(side=32), workers=1)
+    with pytest.raises(CommandError, match=r"in colour.*--channels 1.*data\.channels=3"):
+        Preprocessing.from_store(DIGITS, photos)
+
+
+@pytest.mark.parametrize("setting", ["data.color_noise=source", "data.color_jitter=0.2"])
+def test_grey_images_have_no_colours_to_change(setting: str) -> None:
+    plain = ["data.channels=1", "data.color_noise=none", "data.color_jitter=0"]
+    assert override(get("alexnet-2012"), plain).data.channels == 1
+    with pytest.raises(ConfigError, match=r"no colours to change: type data\.color_noise=none"):
+        override(get("alexnet-2012"), [*plain, setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("data.channels=2", "must be 3"), ("data.range=[1,0]", "must rise"), ("data.images=-1", "at least 0")],
+)
+def test_settings_out_of_range_are_refused(setting: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        override(get("alexnet-2012"), [setting])
+
+
+def test_a_picture_too_large_to_be_padded_is_an_error_and_leaves_the_folder_free(tmp_path: Path) -> None:
+    opened = open_source(make.idx(tmp_path / "digits", compress=False))
+    big = make.idx_bytes(np.zeros((9, 20, 18), np.uint8))
+    (tmp_path / "digits" / "train-images-idx3-ubyte").write_bytes(big)
+    opened = open_source(tmp_path / "digits")
+    small, large = (opened.settings.chosen(side=side, resize="pad") for side in (16, 20))
+    said = "train/00000: 18x20 pixels do not fit into a square of 16: type --side 20 or more"
+    with pytest.raises(DataError, match=re.escape(said)):
+        prepare(opened, tmp_path / "store", small, workers=1)
+    assert prepare(opened, tmp_path / "store", large, workers=1).side == 20
+
+
+def test_boxes_move_with_a_padded_picture(tmp_path: Path) -> None:
+    plain = photo(0, 21, 11)
+    marked = dataclasses.replace(examples(1)[0], image=png(plain), boxes=(Box(0, 1 / 21, 0.0, 1.0, 1.0),))
+    settings = Settings(side=32, resize="pad", encoding="raw")
+    store = prepare(source(train=[marked, *examples(1)[:0]], val=[]), tmp_path / "store", settings, workers=1)
+    (box,) = store.split("train").boxes(0)
+    left, top, right, bottom = (round(32 * edge) for edge in (box.x0, box.y0, box.x1, box.y1))
+    np.testing.assert_array_equal(squares(store)[0, top:bottom, left:right], plain[:, 1:])
+
+
+@pytest.mark.data
+def test_mnist_as_a_newcomer_types_it(shared_data: Path, tmp_path: Path) -> None:
+    opened = open_source(shared_data / "mnist")
+    val = dataclasses.replace(opened, splits={"train": opened.splits["val"]})
+    store = prepare(val, tmp_path / "store", opened.settings, workers=1)
+    assert (len(store), store.side, store.channels) == (10_000, 32, 1)
+    assert [each.name for each in store.classes] == list("0123456789")
+    assert store.header.resized["picture"] == "28"
+    images = torch.from_numpy(squares(store))
+    inputs = Preprocessing.from_store(DIGITS, store).test_input(images, centre(32, 32))
+    assert abs(float(inputs.mean())) < 0.05  # LeCun 1998, section III.A: "roughly 0"
+    assert abs(float(inputs[:, :, 2:30, 2:30].var()) - 0.155) < 0.01  # there "roughly 1", which it is not

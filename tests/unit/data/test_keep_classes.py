@@ -1,0 +1,71 @@
+"""Some of a source's classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unit.data.memory_source import examples, source
+
+from alexnet.data.classes import Class
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import Box, Source, keep_classes
+from alexnet.errors import CommandError
+
+RAW = Settings(side=16, encoding="raw")
+
+
+@pytest.fixture
+def photos() -> Source:
+    train = examples(12, classes=4)
+    train[7] = dataclasses.replace(train[7], boxes=(Box(2, 0, 0, 1, 1), Box(0, 0, 0, 1, 1)))
+    unknown = [dataclasses.replace(each, label=-1) for each in examples(2, classes=1, first_seed=50)]
+    made = source(train=train, val=examples(8, classes=4, first_seed=20), test=unknown)
+    names = ("tench", "goldfish", "white shark", "cock")
+    classes = [Class(f"n{label:08}", name) for label, name in enumerate(names)]
+    return dataclasses.replace(made, classes=classes)
+
+
+def test_the_first_few_keep_their_photos_and_labels(photos: Source) -> None:
+    kept = keep_classes(photos, "2")
+    assert [each.name for each in kept.classes] == ["tench", "goldfish"]
+    assert kept.kept == "2 of 4"
+    assert {name: len(split) for name, split in kept.splits.items()} == {"train": 6, "val": 4}
+    train = kept.splits["train"]
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1] == [train[index].label for index in range(6)]
+    assert [train.key(index) for index in range(6)] == [
+        photos.splits["train"].key(index) for index in range(6)
+    ]
+
+
+def test_classes_are_named_by_wnid_or_name_and_stay_in_label_order(photos: Source) -> None:
+    kept = keep_classes(photos, "Cock, n00000002")
+    assert [each.name for each in kept.classes] == ["white shark", "cock"]
+    train = kept.splits["train"]
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert train[1].boxes == (Box(0, 0, 0, 1, 1),)  # that of a class that is left out is left out
+    np.testing.assert_array_equal(train.labels, [train[index].label for index in range(len(train))])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("5", "has 4"),
+        ("1", "two to tell apart"),
+        ("cock", "two to tell apart"),
+        ("cock,goldfsh", "no class 'goldfsh'; the nearest is 'goldfish'"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_one_line(photos: Source, wanted: str, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        keep_classes(photos, wanted)
+
+
+def test_the_store_says_what_was_kept_and_is_not_taken_for_another(photos: Source, tmp_path: Path) -> None:
+    store = prepare(keep_classes(photos, "3"), tmp_path / "store", RAW, workers=1)
+    assert store.header.source["classes"] == "3 of 4"
+    assert "classes" not in prepare(photos, tmp_path / "all", RAW, workers=1).header.source
+    with pytest.raises(CommandError, match="other photos"):
+        prepare(keep_classes(photos, "2"), tmp_path / "store", RAW, workers=1)
