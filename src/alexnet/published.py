@@ -158,6 +158,10 @@ LENET_5_LAYERS = {
 """Trained parameters and connections (LeCun et al. 1998, section II.B)."""
 LENET_5_CONNECTIONS, LENET_5_PARAMETERS = 340_908, 60_000
 """LeCun et al. 1998, section II.B; the connections with the 840 of the output layer, which is not trained."""
+LENET_5_UNITS = 8_094
+"""Without the input's, counted from the maps of LeCun et al. 1998, section II.B."""
+LENET_5_EPOCHS = 20
+"""LeCun et al. 1998, section III.B."""
 MNIST_TRAINING_IMAGES, MNIST_TEST_IMAGES = 60_000, 10_000
 """LeCun et al. 1998, section III.A."""
 
@@ -238,3 +242,29 @@ H200 = Device(
     *("H200", 67e12, 989.5e12, 4.8e12, 141e9, 450e9),
     "NVIDIA, H200 data sheet, SXM: half of the rate with sparsity; NVLink's 900 GB/s count both directions",
 )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What could train a net, or run it, in some year."""
+
+    year: int
+    name: str
+    operations_per_second: float
+    """Multiplications and additions of float32, at most."""
+    source: str
+
+
+MACHINES = (
+    Machine(
+        *(1989, "AT&T DSP-32C", 25e6),
+        "LeCun et al. 1989, section 6: at most 12.5 million multiply-adds a second",
+    ),
+    Machine(
+        *(1998, "one MIPS R10000, 200 MHz", 400e6),
+        "LeCun et al. 1998, section III.B (the machine); its data sheet: two operations a cycle",
+    ),
+    Machine(2012, "two GTX 580", 2 * GTX_580.float32_flops, GTX_580.source),
+    Machine(2024, "one H200", H200.float32_flops, H200.source),
+)
+"""The best of a year that the nets' authors wrote of, and one of today."""

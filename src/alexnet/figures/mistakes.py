@@ -29,6 +29,6 @@ def draw_mistakes(
         axes.set_axis_off()
     for axes, image, true_name, answer in zip(grid.flat, images, true_names, answers, strict=False):
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colours stay
-        axes.set_title(f"{true_name}\N{RIGHTWARDS ARROW}{answer}", y=-0.01, va="top", fontsize=7.5)
+        axes.set_title(f"{true_name}\N{RIGHTWARDS ARROW}{answer}", y=-0.07, va="top", fontsize=7.5)
     figure.supxlabel(f"{len(images):,} misread: what it is \N{RIGHTWARDS ARROW} what was said", fontsize=8)
     return figure

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from alexnet import published
 from alexnet.evaluation.metrics import paired_interval
+from alexnet.report.evidence import evaluations, wrong_answers
 from alexnet.report.tables import ABSENT, Table, percent, signed, with_interval
-from alexnet.runs.evaluations import read_evaluations
 
 ROWS = {
     "AlexNet": "imagenette-alexnet-2012",
@@ -34,7 +30,7 @@ def table_2(results: Path) -> Table:
         *("net", "paper: top-1 % (val)", "top-5 % (val)", "top-5 % (test)"),
         *("ours: top-1 %, centre", "top-1 %, ten crops", "top-5 %, ten crops", "less than 1 CNN", "seeds"),
     )
-    ten = _evaluations(results / ROWS["AlexNet"]).get("ten")
+    ten = evaluations(results / ROWS["AlexNet"]).get("ten")
     tested = f" ({ten['images']:,} photos of {len(ten['per_class'])} classes)" if ten else ""
     notes = (
         f"Paper: ILSVRC-2012, ten crops (table 2). Ours: Imagenette's validation photos{tested}.",
@@ -49,7 +45,7 @@ def views_gain(results: Path) -> Table:
     rows: list[list[str]] = []
     for system, name in ROWS.items():
         folder = results / name
-        centre, ten = (_wrong(folder, views) for views in ("centre", "ten"))
+        centre, ten = (wrong_answers(folder, views) for views in ("centre", "ten"))
         if centre is not None and ten is not None:
             difference = float(centre.mean() - ten.mean())
             rows.append([CALLED[system], signed(difference, paired_interval(centre, ten))])
@@ -63,11 +59,11 @@ def _published(system: str) -> list[str]:
 
 
 def _ours(folder: Path, single: Path) -> list[str]:
-    entries = _evaluations(folder)
+    entries = evaluations(folder)
     if not entries:
         return [ABSENT] * 5
     centre, ten = entries["centre"], entries["ten"]
-    ours, first = _wrong(folder, "ten"), _wrong(single, "ten")
+    ours, first = wrong_answers(folder, "ten"), wrong_answers(single, "ten")
     less = ABSENT
     if folder != single and ours is not None and first is not None:
         less = signed(float(first.mean() - ours.mean()), paired_interval(first, ours))
@@ -78,17 +74,3 @@ def _ours(folder: Path, single: Path) -> list[str]:
         less,
         ", ".join(str(run["seed"]) for run in ten["runs"]),
     ]
-
-
-def _evaluations(folder: Path) -> dict[str, dict[str, Any]]:
-    return {entry["views"]: entry for entry in read_evaluations(folder)}
-
-
-def _wrong(folder: Path, views: str) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """(N,) whether the answer to each image was wrong; None where that was not recorded."""
-    path = folder / "wrong.json"
-    if not path.is_file():
-        return None
-    answers = np.zeros(_evaluations(folder)[views]["images"], np.bool_)
-    answers[json.loads(path.read_text())[views]] = True
-    return answers

@@ -1,0 +1,81 @@
+"""The paper's table 1, and LeNet before it, beside what was recorded here on the very same photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alexnet import published
+from alexnet.evaluation.metrics import paired_interval
+from alexnet.report.evidence import evaluations, wrong_answers
+from alexnet.report.tables import ABSENT, Table, percent, signed, with_interval
+
+ROWS = {
+    "LeNet-5": "lenet-5",
+    "sparse coding": "sparse-coding",
+    "SIFT + Fisher vectors": "sift-fv",
+    "AlexNet": "alexnet-2012",
+}
+"""What the row is called in `published.TABLE_1`, where it stands there, and our recipe."""
+TEN_CLASSES = "imagenette"
+SOME_CLASSES = {
+    10: "tiny-imagenet-10-classes",
+    20: "tiny-imagenet-20-classes",
+    30: "tiny-imagenet-30-classes",
+}
+"""What the names of recorded results begin with, by the number of classes."""
+
+
+def table_1(results: Path) -> Table:
+    """Published errors on ILSVRC-2010; ours on Imagenette and on some classes of Tiny ImageNet."""
+    columns = (
+        *("system", "paper: top-1 %", "top-5 %", "ours: top-1 %, Imagenette", "more than AlexNet"),
+        *(f"{classes} classes at 64 pixels" for classes in SOME_CLASSES),
+        "seed",
+    )
+    rows = [
+        [
+            system,
+            *_published(system),
+            *_ours(results, recipe),
+            *(_top1(results / f"{name}-{recipe}") for name in SOME_CLASSES.values()),
+            _seed(results / f"{TEN_CLASSES}-{recipe}"),
+        ]
+        for system, recipe in ROWS.items()
+    ]
+    notes = (
+        "Paper: ILSVRC-2010, 1,000 classes (table 1, AlexNet with ten crops). Ours: the validation photos of "
+        "Imagenette's ten classes and of the first classes of Tiny ImageNet, one run each, AlexNet with ten "
+        "crops, the others with whole photos. In brackets 95 % intervals; that of the difference is of the "
+        "same photos answered by both.",
+    )
+    return Table(columns, rows, notes=notes, numeric=frozenset(columns[1:-1]))
+
+
+def _published(system: str) -> list[str]:
+    found = [row for row in published.TABLE_1 if row.system == system and row.views in ("", "ten")]
+    return [percent(row.top1) for row in found] + [percent(row.top5) for row in found] or 2 * [ABSENT]
+
+
+def _ours(results: Path, recipe: str) -> list[str]:
+    """Error on Imagenette, and how many points more than AlexNet's."""
+    folder, alexnet = (results / f"{TEN_CLASSES}-{name}" for name in (recipe, ROWS["AlexNet"]))
+    mine, theirs = (wrong_answers(each, _views(each)) for each in (folder, alexnet))
+    more = ABSENT
+    if folder != alexnet and mine is not None and theirs is not None:
+        more = signed(float(mine.mean() - theirs.mean()), paired_interval(mine, theirs))
+    return [_top1(folder), more]
+
+
+def _top1(folder: Path) -> str:
+    entry = evaluations(folder).get(_views(folder))
+    return with_interval(entry["top1_error"], entry["top1_interval"]) if entry else ABSENT
+
+
+def _views(folder: Path) -> str:
+    """Ten crops where it was tested with them."""
+    return "ten" if "ten" in evaluations(folder) else "centre"
+
+
+def _seed(folder: Path) -> str:
+    entry = evaluations(folder).get("centre")
+    return ", ".join(str(run["seed"]) for run in entry["runs"]) if entry else ABSENT
