@@ -1,0 +1,1 @@
+"""What came before: descriptors, codes and linear classifiers, each by its own paper."""
