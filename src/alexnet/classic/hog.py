@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet.classic import patches
+from alexnet.classic.cell_histograms import cell_histograms
+from alexnet.classic.grid import centres, places
 
 ORIENTATIONS = 18
 """Signed; two opposite ones make one of the 9 unsigned."""
@@ -28,14 +29,14 @@ NUMBERS_PER_CELL = ORIENTATIONS + ORIENTATIONS // 2 + 4
 
 @dataclass(frozen=True)
 class Hog:
-    """Descriptors of patches `step` pixels apart, at several sizes of cell (pixels).
+    """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
     A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalises. A photo smaller
     than a patch has no descriptors of that size; what is of one colour has zeros.
     """
 
     step: int = 8
-    cells: tuple[int, ...] = (4, 6, 8)
+    patches: tuple[int, ...] = (16, 24, 32)
 
     @property
     def dimension(self) -> int:
@@ -44,20 +45,21 @@ class Hog:
 
     def centres(self, side: int) -> Tensor:
         """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
-        return patches.centres(side, tuple(4 * cell for cell in self.cells), self.step)
+        return centres(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) on the scale 0..255, shifted at will -> descriptors (N, P, 124)."""
         bins, magnitudes = orientations(images)
-        return torch.cat([self._at_size(bins, magnitudes, cell) for cell in self.cells], 1)
+        return torch.cat([self._at_size(bins, magnitudes, patch) for patch in self.patches], 1)
 
-    def _at_size(self, bins: Tensor, magnitudes: Tensor, cell: int) -> Tensor:
-        height, width = bins.shape[1:]
-        rows, columns = (patches.places(size, 4 * cell, self.step) for size in (height, width))
+    def _at_size(self, bins: Tensor, magnitudes: Tensor, patch: int) -> Tensor:
+        cell, at = patch // 4, [places(size, patch, self.step) - patch // 2 for size in bins.shape[1:]]
+        rows, columns = map(len, at)
         if rows * columns == 0:
             return magnitudes.new_zeros(len(bins), 0, self.dimension)
+        top, left = (int(starts[0]) for starts in at)
         unit = math.gcd(self.step, cell)
-        sums = patches.cell_histograms(bins, magnitudes, ORIENTATIONS, unit)
+        sums = cell_histograms(bins[:, top:, left:], magnitudes[:, top:, left:], ORIENTATIONS, unit)
         sums = functional.avg_pool2d(sums, cell // unit, 1, divisor_override=1)
         skip, apart = self.step // unit, cell // unit
         ring = [

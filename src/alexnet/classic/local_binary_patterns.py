@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet.classic import patches
+from alexnet.classic.cell_histograms import cell_histograms
+from alexnet.classic.grid import centres, places
 
 NEIGHBOURS = 8
 PATTERNS = NEIGHBOURS * (NEIGHBOURS - 1) + 3
@@ -27,7 +28,7 @@ _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 
 @dataclass(frozen=True)
 class LocalBinaryPatterns:
-    """Descriptors of patches `step` pixels apart, at several sizes (pixels).
+    """Descriptors of patches of several sides (pixels), `step` pixels apart.
 
     A photo smaller than a patch has no descriptors of that size. What is of one colour shows the pattern
     "all as bright" everywhere, which is a descriptor like any other.
@@ -43,7 +44,7 @@ class LocalBinaryPatterns:
 
     def centres(self, side: int) -> Tensor:
         """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
-        return patches.centres(side, self.patches, self.step, margin=1)
+        return centres(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the share of each pattern.
@@ -51,17 +52,19 @@ class LocalBinaryPatterns:
         The squares of a descriptor sum to 1, so that distances between descriptors are Hellinger's.
         """
         codes = patterns(brightness(images))
-        ones = images.new_ones(()).expand(codes.shape)
-        unit = math.gcd(self.step, *self.patches)
-        counts = patches.cell_histograms(codes, ones, PATTERNS, unit)
-        return torch.cat(
-            [self._at_size(counts, patch // unit, self.step // unit) for patch in self.patches], 1
-        )
+        # The border's pixels lack neighbours: they have no pattern and do not count.
+        known = functional.pad(torch.ones_like(codes, dtype=images.dtype), (1, 1, 1, 1))
+        codes = functional.pad(codes, (1, 1, 1, 1))
+        return torch.cat([self._at_size(codes, known, patch) for patch in self.patches], 1)
 
-    def _at_size(self, counts: Tensor, patch: int, step: int) -> Tensor:
-        if min(counts.shape[2:]) < patch:
-            return counts.new_zeros(len(counts), 0, self.dimension)
-        shares = functional.avg_pool2d(counts, patch, step)
+    def _at_size(self, codes: Tensor, known: Tensor, patch: int) -> Tensor:
+        at = [places(size, patch, self.step) - patch // 2 for size in codes.shape[1:]]
+        if 0 in map(len, at):
+            return known.new_zeros(len(known), 0, self.dimension)
+        top, left = (int(starts[0]) for starts in at)
+        unit = math.gcd(self.step, patch)
+        counts = cell_histograms(codes[:, top:, left:], known[:, top:, left:], PATTERNS, unit)
+        shares = functional.avg_pool2d(counts, patch // unit, self.step // unit)
         shares = shares / shares.sum(1, keepdim=True)
         return shares.sqrt().flatten(2).transpose(1, 2)
 
