@@ -26,8 +26,8 @@ class OnlineDictionary(TransformerMixin, BaseEstimator):
 
     Names are those of `sklearn.decomposition.MiniBatchDictionaryLearning`; `tol` is the duality gap at which
     a code is done, as a share of |x|^2. `fit` takes (N, D) descriptors `max_iter` times, `partial_fit` the
-    next chunk of a stream: memory does not grow with their number. Learned: `components_` (K, D), a tensor on the
-    device of what it was given, and `batches_`, the number of mini-batches.
+    next chunk of a stream: memory does not grow with their number. Learned: `components_` (K, D), a tensor on
+    the device of what it was given, and `batches_`, the number of mini-batches.
     """
 
     def __init__(
