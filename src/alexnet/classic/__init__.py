@@ -1,1 +1,1 @@
-"""What came before: descriptors, codes and linear classifiers, each by its own paper."""
+"""What came before the nets: local descriptors, learned codes of them, linear classifiers."""

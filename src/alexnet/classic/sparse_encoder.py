@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -99,11 +97,3 @@ def refuse_too_few(sample: Tensor, words: Tensor) -> None:
             f"the training photos have {len(sample):,} descriptors for {len(words):,} words: "
             "give more photos, or fewer words in classic.channels"
         )
-
-
-ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
-    "llc": LlcEncoder,
-    "l1": LassoEncoder,
-    "omp": PursuitEncoder,
-}
-"""By name, each from the number of words and the dimension of the descriptors."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from alexnet.config import RunConfig
-from alexnet.models.registry import build
+from alexnet.models.registry import build, build_run
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Summary:
 def summarise(config: RunConfig, num_classes: int = 1000) -> Summary:
     """The net of a recipe at its own crop, counted on the meta device."""
     with torch.device("meta"):
+        if config.classic is not None:
+            return _summarise_classic(build_run(config, num_classes))
         return summarise_model(build(config.model, num_classes, config.data.crop), config.data.crop)
 
 
@@ -71,6 +73,22 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     for hook in hooks:
         hook.remove()
     return Summary(tuple(layers), sum(parameter.numel() for parameter in model.parameters()))
+
+
+def _summarise_classic(pipeline: Any) -> Summary:
+    """A layer for each channel: all numbers it has learned, and multiplications with one of them."""
+    layers = [
+        LayerSummary(
+            name=name,
+            weights=sum(value.numel() for value in channel.state_dict().values()),
+            biases=0,
+            multiply_adds=channel.multiply_adds(pipeline.side),
+            activations=channel.size,
+            output_shape=(channel.size,),
+        )
+        for name, channel in zip(pipeline.layer_names, pipeline, strict=True)
+    ]
+    return Summary(tuple(layers), sum(layer.weights for layer in layers))
 
 
 def _count(name: str, layer: nn.Module, output: torch.Tensor) -> LayerSummary:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 from alexnet.config import RunConfig, validate
 from alexnet.errors import CommandError
-from alexnet.recipes import alexnet
+from alexnet.recipes import alexnet, classic
 
-_RECIPES: dict[str, Callable[[], RunConfig]] = {recipe().recipe: recipe for recipe in alexnet.RECIPES}
+_RECIPES: dict[str, Callable[[], RunConfig]] = {
+    recipe().recipe: recipe for recipe in (*alexnet.RECIPES, *classic.RECIPES)
+}
 
 
 def names() -> list[str]:
