@@ -93,11 +93,12 @@ def _normalised(histograms: Tensor) -> Tensor:
     pairs = energy[:, 1:] + energy[:, :-1]
     factors = (pairs[:, :, 1:] + pairs[:, :, :-1] + EPSILON).rsqrt()[:, :, :, None]
     signed, unsigned = histograms[:, 1:3, 1:3], unsigned[:, 1:3, 1:3]
-    sums: list[Tensor] = []
-    textures: list[Tensor] = []
-    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+    described = histograms.new_empty(*signed.shape[:3], NUMBERS_PER_CELL, signed.shape[4])
+    sums, textures = described[:, :, :, :-4].zero_(), described[:, :, :, -4:]
+    for number, (y, x) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         block = factors[:, y : y + 2, x : x + 2]
-        clipped = (signed * block).clamp_max(CLIP)
-        textures.append(TEXTURE_WEIGHT * clipped.sum(3, keepdim=True))
-        sums.append(torch.cat([clipped, (unsigned * block).clamp_max(CLIP)], 3))
-    return torch.cat([0.5 * (sums[0] + sums[1] + sums[2] + sums[3]), *textures], 3)
+        clipped = (signed * block).clamp_max_(CLIP)
+        sums[:, :, :, :ORIENTATIONS].add_(clipped, alpha=0.5)
+        sums[:, :, :, ORIENTATIONS:].add_((unsigned * block).clamp_max_(CLIP), alpha=0.5)
+        textures[:, :, :, number] = clipped.sum(3).mul_(TEXTURE_WEIGHT)
+    return described

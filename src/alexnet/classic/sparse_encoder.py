@@ -15,8 +15,8 @@ from alexnet.classic.words import unit
 from alexnet.errors import CommandError
 
 PENALTY = 0.15
-"""Of the lasso on descriptors of length one. Yang, Yu, Gong, Huang, CVPR 2009, section 5, have 0.3 to 0.4 beside
-a squared error that is not halved."""
+"""Of the lasso on descriptors of length one. Yang, Yu, Gong, Huang, CVPR 2009, section 5, have 0.3 to 0.4
+beside a squared error that is not halved."""
 NONZEROS = 5
 """Atoms of a matching pursuit."""
 TOLERANCE = 1e-2

@@ -23,11 +23,12 @@ from alexnet.runs.folder import RunFolder
 from alexnet.runs.weights import find_weights
 from alexnet.training import classic
 
+CPU = torch.device("cpu")
 SIDE = 48
+SMALL = {"step": 8, "patches": [16], "words": 12}
 CHANNELS = [
-    {"descriptor": each.descriptor, "encoding": each.encoding, "step": 8, "patches": [16], "words": 12, "pca": pca}
+    {"descriptor": each.descriptor, "encoding": each.encoding, "pca": min(each.pca, 16), **SMALL}
     for each in recipes.get("sparse-coding").classic.channels
-    for pca in (min(each.pca, 16),)
 ]
 SETTINGS = (
     f"data.side={SIDE}",
@@ -97,7 +98,7 @@ def test_what_does_not_fit_is_one_line(
     wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(asked)}"])
     run = RunFolder.create(tmp_path / "a", wanted)
     with pytest.raises(CommandError, match=message) as caught:
-        classic.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=torch.device("cpu"))
+        classic.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
     assert "\n" not in str(caught.value)
 
 
@@ -112,7 +113,7 @@ def test_photos_of_one_colour_are_a_defined_result(tmp_path: Path) -> None:
     flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
     run = RunFolder.create(tmp_path / "a", wanted)
-    classic.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=torch.device("cpu"))
+    classic.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
     model = model_file.load(find_weights(tmp_path / "a", "last")).model
     assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())
     odds = model(torch.full((2, 3, SIDE, SIDE), 5.0)).exp()
