@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from alexnet.classic_config import Channel, ClassicConfig
 from alexnet.config import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig
@@ -39,14 +39,15 @@ def sparse_coding() -> RunConfig:
     """Six models averaged, each of one descriptor and one code: the best systems of 2010 and 2011.
 
     HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso, over
-    pyramids of cells, with averaged SGD of linear support vector machines. What differs is in docs/deviations.md.
+    pyramids of cells, with averaged SGD of linear support vector machines. What differs from it is in
+    docs/deviations.md.
 
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
     Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
     """
-    quarters, rows = ("1x1", "2x2", "3x1"), ("1x1", "3x1")
-    dense: dict[str, Any] = {"step": 8, "patches": (16, 24, 32), "words": 1024, "pyramid": quarters}
-    vectors: dict[str, Any] = dense | {"words": 128, "pyramid": rows}
+    described = replace(Channel(), step=8, patches=(16, 24, 32))
+    pooled = replace(described, words=1024, pyramid=("1x1", "2x2", "3x1"))
+    summed = replace(described, encoding="super-vector", words=128)
     return RunConfig(
         recipe="sparse-coding",
         data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
@@ -55,12 +56,12 @@ def sparse_coding() -> RunConfig:
         training=TrainingConfig(batch=32),
         classic=ClassicConfig(
             channels=(
-                Channel(descriptor="hog", encoding="llc", **dense),
-                Channel(descriptor="lbp", encoding="llc", **dense | {"pca": 0}),
-                Channel(descriptor="sift", encoding="llc", **dense),
-                Channel(descriptor="hog", encoding="super-vector", **vectors),
-                Channel(descriptor="sift", encoding="super-vector", **vectors),
-                Channel(descriptor="sift", encoding="l1", **dense | {"step": 12, "patches": (16, 32)}),
+                replace(pooled, descriptor="hog", encoding="llc"),
+                replace(pooled, descriptor="lbp", encoding="llc", pca=0),
+                replace(pooled, descriptor="sift", encoding="llc"),
+                replace(summed, descriptor="hog"),
+                replace(summed, descriptor="sift"),
+                replace(pooled, descriptor="sift", encoding="l1", step=12, patches=(16, 32)),
             ),
             sample_descriptors=100_000,
         ),
