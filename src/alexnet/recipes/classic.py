@@ -38,9 +38,8 @@ def sift_fv() -> RunConfig:
 def sparse_coding() -> RunConfig:
     """Six models averaged, each of one descriptor and one code: the best systems of 2010 and 2011.
 
-    HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso, over
-    pyramids of cells, with averaged SGD of linear support vector machines. What differs from it is in
-    docs/deviations.md.
+    HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso over
+    pyramids of cells; linear support vector machines by averaged SGD. What differs is in docs/deviations.md.
 
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
     Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
