@@ -1,4 +1,4 @@
-"""`python -m alexnet.benchmarks.classic_memory FOLDER IMAGES` fits a small pipeline and prints its peak of MB."""
+"""`python -m alexnet.benchmarks.classic_memory FOLDER IMAGES` fits a small pipeline; prints its peak in MB."""
 
 from __future__ import annotations
 
