@@ -42,7 +42,7 @@ class ClassicConfig:
     held_out: float = 0.1
     """Share of each class's training photos kept for stopping the classifier early and for calibration."""
     codes: Literal["float16", "pq"] = "float16"
-    """How photos' vectors wait for the classifier: as float16, or product-quantised (a byte for 8 numbers)."""
+    """How photos' vectors wait for the classifier: float16, or product-quantised (a byte for 8 numbers)."""
 
 
 def classic_checks(config: ClassicConfig) -> list[tuple[bool, str]]:

@@ -65,13 +65,13 @@ class FisherEncoder(Encoder):
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
         """(N, P, D), (C, P; bool) -> (N, C * E): of each cell the square roots, at length one, or zeros."""
+        if 0 in descriptors.shape[:2]:
+            return descriptors.new_zeros(len(descriptors), len(cells) * self.size)
         parts, number = torch.unique(cells, dim=1, return_inverse=True)
         ends = torch.bincount(number, minlength=parts.shape[1]).cumsum(0).tolist()
         bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         order, member = number.argsort(stable=True), parts.to(descriptors.dtype)
         rows = [self._photo(photo[order], bounds, member) for photo in descriptors]
-        if not rows:
-            return descriptors.new_zeros(0, len(cells) * self.size)
         return torch.stack(rows).flatten(1)
 
     def _photo(self, descriptors: Tensor, bounds: list[tuple[int, int]], member: Tensor) -> Tensor:

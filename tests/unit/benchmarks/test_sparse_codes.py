@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import tiny
+import torch
 
 from alexnet.benchmarks import sparse_codes
-from alexnet.data.sources import open_source
 
 
-def test_codes_reconstruct_as_scikit_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "PHOTOS": 6,
-        "SIDE": 64,
-        "ATOMS": 40,
-        "SIZE": 16,
-        "DESCRIPTORS": 40,
-        "OF_THEIRS": 20,
-    }.items():
+def test_codes_reconstruct_as_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ATOMS": 40, "SIZE": 16, "DESCRIPTORS": 40, "OF_THEIRS": 20}.items():
         monkeypatch.setattr(sparse_codes, name, value)
-    rows = {row.name: row for row in sparse_codes.measure(open_source(tiny.photos(tmp_path)))}
-    assert rows["coding, l1"].peer == "sparse_encode (lasso_cd)"
-    assert rows["coding, omp"].peer == "sparse_encode (omp)"
-    for name in ("l1", "omp"):
-        assert rows[f"coding, {name}: error"].ratio == pytest.approx(1, abs=0.01)
+    photos = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    rows = {row.name: row for row in sparse_codes.measure(photos)}
+    for name, peer in (("l1", "lasso_cd"), ("omp", "omp")):
+        assert rows[f"coding by {name}, 40 atoms"].peer == f"scikit-learn, {peer}"
+        assert rows[f"coding by {name}, 40 atoms: error"].ratio == pytest.approx(1, abs=0.01)
