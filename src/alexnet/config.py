@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from alexnet.classic_config import ClassicConfig, classic_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
 
 __all__ = ["ConfigError", "from_dict", "to_dict"]  # what configurations travel by
@@ -166,6 +167,8 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     events: tuple[Event, ...] = ()
+    classic: ClassicConfig | None = None
+    """A classic pipeline in place of a net; None for nets. Then `model` has no meaning."""
 
 
 def usual_crop(side: int) -> int:
@@ -245,6 +248,7 @@ def validate(config: RunConfig) -> RunConfig:
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
         ),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
+        *(classic_checks(config.classic) if config.classic else ()),
     ]
     for holds, message in checks:
         if not holds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -52,6 +53,8 @@ def unknown_key(name: str, names: list[str]) -> str:
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
     """`value` (from JSON, or a command line's text) as the type `hint`; ConfigError if it does not fit."""
+    if isinstance(hint, types.UnionType):  # the only ones are `Dataclass | None`
+        return None if value is None else _coerce(typing.get_args(hint)[0], value, where)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise ConfigError(f"{where} must be a JSON object, got {value!r}")

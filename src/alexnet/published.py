@@ -31,14 +31,14 @@ _TEST = "ILSVRC-2012 test"
 _TEST_2010 = "ILSVRC-2010 test"
 
 TABLE_1 = (
-    Row("sparse coding", _TEST_2010, "", 0.471, 0.282, "paper, table 1"),
-    Row("SIFT + Fisher vectors", _TEST_2010, "", 0.457, 0.257, "paper, table 1"),
+    Row("sparse coding", _TEST_2010, "", 0.471, 0.282, "paper, table 1", "sparse-coding"),
+    Row("SIFT + Fisher vectors", _TEST_2010, "", 0.457, 0.257, "paper, table 1", "sift-fv"),
     Row("AlexNet", _TEST_2010, "ten", 0.375, 0.170, "paper, table 1", "alexnet-2012"),
     Row("AlexNet", _TEST_2010, "centre", 0.390, 0.183, "paper, section 6", "alexnet-2012"),
 )
 
 TABLE_2 = (
-    Row("SIFT + Fisher vectors", _TEST, "", None, 0.262, "paper, table 2"),
+    Row("SIFT + Fisher vectors", _TEST, "", None, 0.262, "paper, table 2", "sift-fv"),
     Row("AlexNet", _VAL, "ten", 0.407, 0.182, "paper, table 2", "alexnet-2012"),
     Row("5 AlexNets", _VAL, "ten", 0.381, 0.164, "paper, table 2"),
     Row("5 AlexNets", _TEST, "ten", None, 0.164, "paper, table 2"),

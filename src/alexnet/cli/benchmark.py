@@ -19,6 +19,7 @@ class _Name(StrEnum):
     loader = "loader"
     layers = "layers"
     step = "step"
+    classic = "classic"
 
 
 def command(
@@ -41,10 +42,12 @@ def command(
 
 
 def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]:
-    from alexnet.benchmarks import decode, layers, loader, prepare, step
+    from alexnet.benchmarks import classic, decode, layers, loader, prepare, step
     from alexnet.benchmarks.photos import photos_or_made_up
     from alexnet.cli.device import choose_device
 
+    if name is _Name.classic:
+        return classic.measure()
     if name in (_Name.layers, _Name.step):
         return {_Name.layers: layers, _Name.step: step}[name].measure(choose_device(device))
     with photos_or_made_up(source) as photos:

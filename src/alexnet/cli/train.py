@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
     from alexnet.training.inherit import InitFrom
+    from alexnet.training.loop import Result
 
 VALIDATION = ("val", "centre")
 """Split and views that are tested while training."""
@@ -80,14 +81,13 @@ def train_run(
     from alexnet.runs.folder import RunFolder
     from alexnet.runs.weights import find_weights
     from alexnet.training.inherit import InitFrom
-    from alexnet.training.loop import train
 
     opened = Store.open(store)
     opened.split(VALIDATION[0])
     source = None if init_from is None else InitFrom(find_weights(init_from), init_layers)
     config = distributed.from_main(lambda: _begin(recipe, opened, run, settings, resume, device, source))
     is_main = distributed.is_main()
-    result = train(
+    result = _training(config, source)(
         config,
         opened,
         RunFolder(run),
@@ -95,17 +95,33 @@ def train_run(
         device=device,
         resume=resume,
         minutes=minutes,
-        init_from=source,
         progress=lambda total, done: progress_bar(
             "training", total, done=done, unit="images", silent=not is_main
         ),
         say=_say,
     )
+    work = "updates" if config.classic is None else "codes of photos"
     if is_main:
         _say(
-            f"done after {result.step:,} updates: top-1 error {result.errors['top1_error']:.4f} "
+            f"done after {result.step:,} {work}: top-1 error {result.errors['top1_error']:.4f} "
             f"(best {result.best_top1_error:.4f}) on {VALIDATION[0]}, {VALIDATION[1]} view"
         )
+
+
+def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., Result]:
+    """What trains a run of that configuration: the loop of nets, or the fitting of classic pipelines."""
+    from functools import partial
+
+    from alexnet.errors import CommandError
+    from alexnet.training.loop import train
+
+    if config.classic is None:
+        return partial(train, init_from=init_from)
+    if init_from is not None:
+        raise CommandError(f"{config.recipe} is no net: it cannot begin with weights; leave --init-from out")
+    from alexnet.training.classic import fit
+
+    return fit
 
 
 def _configured(
@@ -146,6 +162,7 @@ def _begin(
         if not RunFolder(run).environment_file.is_file():  # killed between the two
             RunFolder(run).write_environment(_environment(where, store))
         return config
+    _training(config, init_from)
     if init_from is not None:
         _try(init_from, config, store)
     else:
@@ -174,6 +191,9 @@ def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
 
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
     """Says what is about to be trained; CommandError, before anything is written, where it does not fit."""
+    if config.classic is not None:
+        _introduce_classic(config, store, device)
+        return
     from alexnet import distributed
     from alexnet.data.subset import training_images
     from alexnet.machine import multiplies_bfloat16
@@ -205,6 +225,24 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
             f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
             "set schedule.step_epochs with schedule.epochs"
         )
+
+
+def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:
+    """The same of a classic pipeline."""
+    from alexnet.data.subset import training_images
+    from alexnet.models.summary import summarise
+    from alexnet.training.classic import check
+
+    classic, net = check(config, store), summarise(config, len(store.classes))
+    _say(f"{config.recipe}: {net.parameters:,} learned numbers, seed {config.training.seed}")
+    for each, layer in zip(classic.channels, net.layers, strict=True):
+        patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
+        _say(
+            f"{layer.name}: {each.descriptor} of {patches} pixels, a step of {each.step}; {each.encoding}, "
+            f"{each.words:,} words, {cells}: {layer.activations:,} numbers a photo"
+        )
+    images = len(training_images(store, config.data))
+    _say(f"{images:,} images of {len(store.classes)} classes, on {device}")
 
 
 def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:

@@ -25,7 +25,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.files import CannotWrite, replacing
 from alexnet.models.misfit import first_misfit
-from alexnet.models.registry import build
+from alexnet.models.registry import build_run
 
 FORMAT_VERSION = 1
 _METADATA = ("format_version", "config", "classes", "preprocessing", "terms")
@@ -96,7 +96,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
     config = from_dict(RunConfig, texts["config"])
     classes = [Class(**each) for each in texts["classes"]]
     with torch.device("meta"):  # no time spent on first weights
-        model = build(config.model, len(classes), config.data.crop, config.data.channels)
+        model = build_run(config, len(classes))
     weights = _under("model.", tensors)
     unfit = first_misfit(weights, model.state_dict())
     if unfit:

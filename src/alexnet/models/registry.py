@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from alexnet.config import ModelConfig
+from alexnet.config import ModelConfig, RunConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
@@ -52,3 +52,12 @@ def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int 
     if model_config.name not in _FAMILIES:
         raise CommandError(f"unknown net {model_config.name!r}; it must be one of {', '.join(_FAMILIES)}")
     return _FAMILIES[model_config.name](model_config, num_classes, crop, channels)
+
+
+def build_run(config: RunConfig, num_classes: int) -> nn.Module:
+    """The net of a run, or its classic pipeline, as `build` gives it; errors alike."""
+    if config.classic is None:
+        return build(config.model, num_classes, config.data.crop, config.data.channels)
+    from alexnet.classic.pipeline import Pipeline  # it loads scikit-learn, which nets do not need
+
+    return Pipeline(config.classic, num_classes, config.data.crop)

@@ -14,7 +14,7 @@ from alexnet.config import RunConfig
 from alexnet.layers.partial_convolution import PartialConv2d
 from alexnet.layers.radial_basis import RadialBasis
 from alexnet.layers.subsampling import Subsampling
-from alexnet.models.registry import PUBLISHED_CLASSES, build
+from alexnet.models.registry import PUBLISHED_CLASSES, build_run
 
 _COUNTED = nn.Conv2d | nn.Linear | PartialConv2d | Subsampling | RadialBasis
 
@@ -65,7 +65,10 @@ def summarise(config: RunConfig, num_classes: int | None = None) -> Summary:
     crop, channels = config.data.crop, config.data.channels
     num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):
-        return summarise_model(build(config.model, num_classes, crop, channels), crop, channels)
+        model = build_run(config, num_classes)
+        if config.classic is not None:
+            return _summarise_classic(model)
+        return summarise_model(model, crop, channels)
 
 
 def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
@@ -86,6 +89,22 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     for hook in hooks:
         hook.remove()
     return Summary(tuple(layers), sum(parameter.numel() for parameter in model.parameters()))
+
+
+def _summarise_classic(pipeline: Any) -> Summary:
+    """A layer for each channel: all numbers it has learned, and multiplications with one of them."""
+    layers = [
+        LayerSummary(
+            name=name,
+            weights=sum(value.numel() for value in channel.state_dict().values()),
+            biases=0,
+            multiply_adds=channel.multiply_adds(pipeline.side),
+            activations=channel.size,
+            output_shape=(channel.size,),
+        )
+        for name, channel in zip(pipeline.layer_names, pipeline, strict=True)
+    ]
+    return Summary(tuple(layers), sum(layer.weights for layer in layers))
 
 
 def _count(name: str, layer: nn.Module, output: torch.Tensor) -> LayerSummary:

@@ -40,7 +40,9 @@ def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tupl
 
 def _is_fixed(key: str) -> bool:
     # The towers may move: weights and optimiser are saved as on one device.
-    return key in FIXED or (key.startswith("model.") and key != "model.towers_on")
+    return (
+        key in FIXED or key.startswith("classic.") or (key.startswith("model.") and key != "model.towers_on")
+    )
 
 
 def differences(before: RunConfig, after: RunConfig) -> list[str]:

@@ -1,0 +1,1 @@
+"""What came before the nets: local descriptors, learned codes of them, linear classifiers."""

@@ -1,0 +1,109 @@
+"""A classic pipeline as a module: photos in, logits out, all that was learned in its state.
+
+Its channels are fused late: the logits are the log of the mean of the channels' calibrated probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.classic import pyramid
+from alexnet.classic.descriptors import Descriptor, make_descriptor
+from alexnet.classic.encoders import make_encoder
+from alexnet.classic_config import Channel, ClassicConfig
+from alexnet.errors import CommandError
+
+PHOTOS_AT_ONCE = 8
+"""Photos whose descriptors are in memory at once."""
+
+
+class ChannelModel(nn.Module):
+    """Descriptors, their reduction, their code, linear classifiers and the scale of their scores."""
+
+    mean: Tensor
+    components: Tensor
+    scale: Tensor
+
+    def __init__(self, channel: Channel, num_classes: int):
+        super().__init__()
+        self.channel, self.descriptor = channel, make_descriptor(channel)
+        given = self.descriptor.dimension
+        if channel.pca > given:
+            raise CommandError(
+                f"pca={channel.pca} is more than the {given} numbers of {channel.descriptor}: give less"
+            )
+        self.register_buffer("mean", torch.zeros(given if channel.pca else 0))
+        self.register_buffer("components", torch.zeros(channel.pca, given if channel.pca else 0))
+        self.encoder = make_encoder(channel, channel.pca or given)
+        self.size = self.encoder.size * pyramid.count(channel.pyramid)
+        self.classifier = nn.Linear(self.size, num_classes).requires_grad_(False)
+        self.register_buffer("scale", torch.ones(()))
+
+    def describe(self, images: Tensor) -> Tensor:
+        """(n, P, D) reduced descriptors of (n, 3, S, S) photos."""
+        return self.reduce(self.descriptor.describe(images))
+
+    def reduce(self, descriptors: Tensor) -> Tensor:
+        """(..., D) of raw descriptors (..., given)."""
+        return (descriptors - self.mean) @ self.components.T if self.channel.pca else descriptors
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, F) codes of (N, 3, S, S) photos, of length one, or zero where nothing is described."""
+        cells = _cells(self.descriptor, self.channel.pyramid, images.shape[-1]).to(images.device)
+        rows = [self.encoder(self.describe(few), cells) for few in images.split(PHOTOS_AT_ONCE)]
+        codes = torch.cat(rows) if rows else images.new_zeros(0, self.size)
+        return nn.functional.normalize(codes, dim=1)
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(N, K) whose softmax are the calibrated probabilities."""
+        return self.scale * cast(Tensor, self.classifier(features))
+
+    def multiply_adds(self, side: int) -> int:
+        """Multiplications with a learned number for one photo: reduction, code and classifiers."""
+        places = len(self.descriptor.centres(side))
+        coded = self.encoder.multiply_adds(places)
+        return places * self.components.numel() + coded + self.classifier.weight.numel()
+
+
+@lru_cache(maxsize=32)
+def _cells(descriptor: Descriptor, levels: tuple[str, ...], side: int) -> Tensor:
+    return pyramid.cells(levels, descriptor.centres(side))
+
+
+class Pipeline(nn.Module):
+    """All channels; `forward(images (N, 3, S, S)) -> logits (N, K)` as of a net."""
+
+    def __init__(self, config: ClassicConfig, num_classes: int, side: int):
+        super().__init__()
+        self.channels = nn.ModuleList(ChannelModel(channel, num_classes) for channel in config.channels)
+        self.side = side
+        for channel in self:
+            if len(channel.descriptor.centres(side)) == 0:
+                wanted = min(channel.channel.patches)
+                raise CommandError(
+                    f"photos of {side} pixels hold no {channel.channel.descriptor} patch of {wanted}: "
+                    "prepare a store of a larger --side, or give smaller patches in classic.channels"
+                )
+
+    def __iter__(self) -> Iterator[ChannelModel]:
+        return iter(cast("list[ChannelModel]", self.channels))
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """What `activations` names."""
+        return tuple(f"channel{number}" for number in range(1, len(self.channels) + 1))
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, F) codes of each channel."""
+        return {name: each.features(images) for name, each in zip(self.layer_names, self, strict=True)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, K) logs of the mean of the channels' probabilities."""
+        shares = [torch.log_softmax(each.scores(each.features(images)), 1) for each in self]
+        return torch.stack(shares).logsumexp(0) - math.log(len(shares))

@@ -1,0 +1,70 @@
+"""What came before the nets: Fisher vectors or sparse codes of local descriptors, linear classifiers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alexnet.classic_config import Channel, ClassicConfig
+from alexnet.config import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig
+
+
+def sift_fv() -> RunConfig:
+    """SIFT + Fisher vectors: the best published system on ILSVRC-2010 before the nets.
+
+    Dense SIFT (square roots) and local colour statistics, each reduced to 64 numbers, as improved Fisher
+    vectors over a pyramid of 1x1 + 3x1 cells, with linear classifiers of their own whose probabilities are
+    averaged. For ILSVRC the paper has 1,024 components and product-quantised vectors: `classic.codes=pq`.
+    What differs from it is in docs/deviations.md.
+
+    Source: Sanchez and Perronnin, CVPR 2011; Perronnin, Sanchez and Mensink, ECCV 2010 (Fisher vectors,
+    colours). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
+    whole photos.
+    """
+    return RunConfig(
+        recipe="sift-fv",
+        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
+        schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
+        training=TrainingConfig(batch=32),
+        classic=ClassicConfig(
+            channels=(
+                Channel(descriptor="root-sift", step=4, patches=(16, 24, 32, 40), words=256),
+                Channel(descriptor="color", step=4, patches=(16, 24, 32, 40), words=256),
+            ),
+        ),
+    )
+
+
+def sparse_coding() -> RunConfig:
+    """Six models averaged, each of one descriptor and one code: the best systems of 2010 and 2011.
+
+    HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso over
+    pyramids of cells; linear support vector machines by averaged SGD. What differs is in docs/deviations.md.
+
+    Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
+    Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
+    """
+    described = replace(Channel(), step=8, patches=(16, 24, 32))
+    pooled = replace(described, words=1024, pyramid=("1x1", "2x2", "3x1"))
+    summed = replace(described, encoding="super-vector", words=128)
+    return RunConfig(
+        recipe="sparse-coding",
+        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
+        schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
+        training=TrainingConfig(batch=32),
+        classic=ClassicConfig(
+            channels=(
+                replace(pooled, descriptor="hog", encoding="llc"),
+                replace(pooled, descriptor="lbp", encoding="llc", pca=0),
+                replace(pooled, descriptor="sift", encoding="llc"),
+                replace(summed, descriptor="hog"),
+                replace(summed, descriptor="sift"),
+                replace(pooled, descriptor="sift", encoding="l1", step=12, patches=(16, 32)),
+            ),
+            sample_descriptors=100_000,
+        ),
+    )
+
+
+RECIPES = (sift_fv, sparse_coding)

@@ -1,0 +1,18 @@
+"""The benchmark of codes compares like with like."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from alexnet.benchmarks import sparse_codes
+
+
+def test_codes_reconstruct_as_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ATOMS": 40, "SIZE": 16, "DESCRIPTORS": 40, "OF_THEIRS": 20}.items():
+        monkeypatch.setattr(sparse_codes, name, value)
+    photos = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
+    rows = {row.name: row for row in sparse_codes.measure(photos)}
+    for name, peer in (("l1", "lasso_cd"), ("omp", "omp")):
+        assert rows[f"coding by {name}, 40 atoms"].peer == f"scikit-learn, {peer}"
+        assert rows[f"coding by {name}, 40 atoms: error"].ratio == pytest.approx(1, abs=0.01)

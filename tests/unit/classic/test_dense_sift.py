@@ -1,0 +1,127 @@
+"""Dense SIFT against OpenCV's and a slow twin; colours against theirs; what is flat or small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from reference import dense_sift as twin
+
+from alexnet.classic.color_statistics import ColorStatistics
+from alexnet.classic.dense_sift import BRIGHTNESS, CELLS, CLIP, ORIENTATIONS, WINDOW, DenseSift
+
+OPENCV_BLUR = (1.6**2 - 0.5**2) ** 0.5
+"""Pixels: OpenCV brings photos from 0.5 to Lowe's 1.6 before it describes a key point of octave 0."""
+
+
+def noise(side: int, seed: int = 0) -> torch.Tensor:
+    """(1, 3, side, side), smooth enough to have edges."""
+    coarse = torch.rand(1, 3, side // 3, side // 3, generator=torch.Generator().manual_seed(seed)) * 255
+    return torch.nn.functional.interpolate(coarse, side, mode="bilinear").round()
+
+
+def test_the_published_counts() -> None:
+    """Lowe 2004, sections 6.1 and 6.2."""
+    assert (ORIENTATIONS, CELLS, CLIP, WINDOW) == (8, 4, 0.2, 2.0)
+    assert (DenseSift().dimension, ColorStatistics().dimension) == (128, 96)
+
+
+def opencv(grey: np.ndarray, descriptor: DenseSift, patch: int) -> np.ndarray:
+    """OpenCV's at the same places: a key point's size is such that a cell is 1.5 of it."""
+    centres = descriptor.centres(len(grey)).double() * len(grey) - 0.5
+    points = [cv2.KeyPoint(float(x), float(y), patch / 6, 0.0) for x, y in centres.round().tolist()]
+    kept, rows = cv2.SIFT_create().compute(grey, points)
+    assert len(kept) == len(points)
+    return rows
+
+
+def similarities(grey: np.ndarray, patch: int) -> np.ndarray:
+    descriptor = DenseSift(7, (patch,), blur=OPENCV_BLUR * 4 / patch)
+    mine = descriptor.describe(torch.from_numpy(grey).float().expand(1, 3, -1, -1))[0].numpy()
+    theirs = opencv(grey, descriptor, patch)
+    return (mine * theirs).sum(1) / np.linalg.norm(theirs, axis=1)
+
+
+@pytest.mark.parametrize("patch", [16, 24, 40])
+def test_as_opencv_at_the_same_key_points(patch: int) -> None:
+    """OpenCV rounds to bytes (numbers of 0..255 for 0..0.5), which alone leaves cosines of about 0.9999."""
+    grey = noise(96)[0].mean(0).round().byte().numpy()
+    assert similarities(grey, patch).min() > 0.999
+
+
+@pytest.mark.data
+def test_as_opencv_on_photos(shared_data: Path) -> None:
+    photos = sorted((shared_data / "imagenet-sample").rglob("*.[jJ][pP]*"))[:5]
+    assert photos
+    for photo in photos:
+        grey = np.asarray(Image.open(photo).convert("L").resize((160, 160)))
+        found = similarities(grey, 24)
+        assert np.median(found) > 0.9995
+        assert np.quantile(found, 0.01) > 0.99
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([16, 20]), st.integers(3, 9))
+def test_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
+    image = noise(27, seed).double()
+    descriptor = DenseSift(step, (patch,))
+    grey = np.einsum("chw,c->hw", image[0].numpy(), BRIGHTNESS)
+    places = descriptor.centres(27).double() * 27 - 0.5
+    wanted = [
+        twin.normalised(twin.sift(grey, round(x), round(y), patch / 4, descriptor.blur))
+        for x, y in places.tolist()
+    ]
+    assert np.allclose(descriptor.describe(image)[0].numpy(), wanted, atol=1e-7)
+
+
+def test_square_roots_of_shares() -> None:
+    plain, root = DenseSift(8, (16,)).describe(noise(48)), DenseSift(8, (16,), root=True).describe(noise(48))
+    assert torch.allclose(root**2, plain / plain.sum(-1, keepdim=True), atol=1e-6)
+
+
+def test_brighter_is_the_same() -> None:
+    image = noise(48)
+    one, other = (DenseSift(8).describe(each) for each in (image, image - 117.3))
+    assert torch.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.0, 23.37, -101.1, 255.0])
+@pytest.mark.parametrize("root", [False, True])
+def test_flat_photos_have_zeros(level: float, root: bool) -> None:
+    found = DenseSift(8, (16, 40), root).describe(torch.full((2, 3, 64, 64), level))
+    assert found.shape[1] > 0
+    assert (found == 0).all()
+
+
+def test_the_faintest_edge_is_not_flat() -> None:
+    image = torch.full((1, 3, 64, 64), 100.0)
+    image[:, 2, :, 32:] += 1  # one level of blue
+    for patch in (16, 24, 32, 40):
+        found = DenseSift(8, (patch,)).describe(image)[0].norm(dim=1)
+        assert found.max() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("descriptor", [DenseSift(4, (16, 24)), ColorStatistics(4, (16, 24))])
+@pytest.mark.parametrize("side", [1, 2, 8, 16, 17, 24, 25])
+def test_small_photos(descriptor: DenseSift | ColorStatistics, side: int) -> None:
+    found = descriptor.describe(torch.rand(2, 3, side, side) * 255)
+    sizes = sum(side > patch for patch in (16, 24))
+    assert (found.shape[1] > 0) == (sizes > 0)
+    assert found.shape == (2, len(descriptor.centres(side)), descriptor.dimension)
+    assert found.isfinite().all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([16, 24]), st.integers(3, 9))
+def test_colors_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
+    image = noise(40, seed).double()
+    descriptor = ColorStatistics(step, (patch,))
+    places = (descriptor.centres(40).double() * 40 - 0.5).round().int().tolist()
+    wanted = [twin.colors(image[0].numpy(), x, y, patch) for x, y in places]
+    assert np.allclose(descriptor.describe(image)[0].numpy(), wanted, atol=1e-5)

@@ -1,0 +1,198 @@
+"""A classic pipeline fitted on made-up photos: a run like any other, and its bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from alexnet import recipes
+from alexnet.cli.main import main
+from alexnet.config import RunConfig, override
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, Stopped
+from alexnet.models import model_file
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.weights import find_weights
+from alexnet.training import classic
+
+CHANNELS = [
+    {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "words": 4},
+    {"descriptor": "color", "step": 12, "patches": [16], "pca": 8, "words": 4, "pyramid": ["1x1"]},
+]
+SETTINGS = (
+    "data.side=72",
+    "data.crop=72",
+    "training.batch=8",
+    "schedule.epochs=8",
+    "classic.sample_descriptors=900",
+)
+CPU = torch.device("cpu")
+
+
+def config(*settings: str, channels: list[dict[str, Any]] = CHANNELS) -> RunConfig:
+    given = [*SETTINGS, f"classic.channels={json.dumps(channels)}", *settings]
+    return override(recipes.get("sift-fv"), given)
+
+
+def nothing(model: nn.Module) -> dict[str, float]:
+    return {"top1_error": 0.5}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("classic"))
+
+
+def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[str, torch.Tensor]:
+    """The state of what `fit` leaves in a new run, or in one that goes on."""
+    wanted = config(*settings)
+    run = RunFolder(folder) if folder.exists() else RunFolder.create(folder, wanted)
+    classic.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
+    return model_file.load(find_weights(folder, "last")).model.state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_classic_run_is_a_run_like_any_other(tmp_path: Path, store: Store, capsys: Any) -> None:
+    run, photo = str(tmp_path / "run"), str(next((store.path.parent / "photos" / "val").rglob("*.png")))
+    settings = [*SETTINGS, f"classic.channels={json.dumps(CHANNELS)}"]
+    given = ["--store", str(store.path)]
+    assert main(["train", "sift-fv", *given, "--run", run, *settings]) == 0
+    assert "channel2: color of 16 pixels" in capsys.readouterr().out
+    assert main(["evaluate", run, *given, "--views", "ten"]) == 0
+    assert main(["compare", run]) == 0
+    assert "sift-fv" in capsys.readouterr().out
+    assert main(["classify", photo, "--model", run, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-4)
+    log = read_metrics(Path(run) / "metrics.jsonl")
+    assert [log[0]["event"], log[-1]["event"]] == ["start", "result"]
+    assert {"top1_error", "top5_error", "images", "best_top1_error", "seconds"} <= log[-1].keys()
+    assert log[-1]["top1_error"] < 0.2, "brightness and noise tell these classes apart"
+    assert not (Path(run) / "features").exists()
+
+
+def test_fitting_again_gives_the_same_and_another_seed_another(tmp_path: Path, store: Store) -> None:
+    first = fitted(tmp_path / "a", store)
+    assert same(first, fitted(tmp_path / "b", store))
+    assert not same(first, fitted(tmp_path / "c", store, "training.seed=1"))
+
+
+@pytest.mark.parametrize("codes", ["float16", "pq"])
+def test_stopped_again_and_again_it_ends_the_same(
+    tmp_path: Path, store: Store, codes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexnet.training.classic_work.SHARD", 16)
+    whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
+    asked = {"times": 0, "stop_at": 0}
+
+    def wanted(self: Any, step: int) -> bool:
+        asked["times"] += 1
+        self.reason = "by a test"
+        return asked["times"] >= asked["stop_at"]
+
+    monkeypatch.setattr("alexnet.training.interruption.Interruption.wanted", wanted)
+    stops = 0
+    while True:
+        asked.update(times=0, stop_at=6)
+        try:
+            found = fitted(tmp_path / "stopped", store, f"classic.codes={codes}", resume=stops > 0)
+            break
+        except Stopped:
+            stops += 1
+    assert stops > 3
+    assert same(whole, found)
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path, store: Store) -> None:
+    first = fitted(tmp_path / "a", store)
+    assert same(first, fitted(tmp_path / "a", store, resume=True))
+
+
+def test_nothing_held_out_is_fitted_all_the_same(tmp_path: Path, store: Store) -> None:
+    state = fitted(tmp_path / "a", store, "classic.held_out=0")
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        ({"patches": [80]}, "hold no root-sift patch of 80"),
+        ({"words": 4000, "pca": 8, "step": 16}, "descriptors for 4,000 components"),
+        ({"pca": 400}, "pca=400 is more than the 128 numbers of root-sift"),
+        ({"patches": [10]}, "multiples of 4"),
+        ({"pyramid": ["3"]}, "rows x columns"),
+        ({"step": 0}, "must be at least 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    tmp_path: Path, store: Store, channel: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message) as caught:
+        wanted = config(channels=[channel])
+        run = RunFolder.create(tmp_path / "a", wanted)
+        classic.fit(wanted, store, run, evaluate=nothing, device=CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None:
+    command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a"), *SETTINGS]
+    assert main([*command, "--init-from", str(store.path)]) == 2
+
+
+def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:
+    run = RunFolder.create(tmp_path / "a", config())
+    with pytest.raises(Stopped):
+        classic.fit(config(), store, run, evaluate=nothing, device=CPU, minutes=0)
+    other = make_store({"a": [10, 200], "b": [30, 60]})
+    with pytest.raises(CommandError, match="another store"):
+        classic.fit(config(), other, run, evaluate=nothing, device=CPU, resume=True)
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
+    """A store of flat photos, of grey levels by class."""
+    from PIL import Image
+
+    from alexnet.data.prepare import Settings, prepare
+    from alexnet.data.sources import open_source
+
+    def make(levels: dict[str, list[int]]) -> Store:
+        for split in ("train", "val"):
+            for name, greys in levels.items():
+                (tmp_path / "flat" / split / name).mkdir(parents=True)
+                for number, grey in enumerate(greys):
+                    pixels = np.full((72, 72, 3), grey, np.uint8)
+                    Image.fromarray(pixels).save(tmp_path / "flat" / split / name / f"{number}.png")
+        source = open_source(tmp_path / "flat")
+        return prepare(source, tmp_path / "flat-store", Settings(side=72, encoding="raw"), workers=1)
+
+    return make
+
+
+def test_flat_photos_and_a_class_with_one_photo(
+    tmp_path: Path, make_store: Callable[[dict[str, list[int]]], Store]
+) -> None:
+    flat = make_store({"dark": [10, 20, 30], "light": [200, 210, 220], "one": [128]})
+    state = fitted(tmp_path / "a", flat)
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+    net = model_file.load(find_weights(tmp_path / "a", "last")).model
+    logits = net(torch.full((2, 3, 72, 72), 5.0))
+    assert logits.exp().sum(1).allclose(torch.ones(2), atol=1e-5)
+
+
+def test_no_photo_is_an_empty_answer(tmp_path: Path, store: Store) -> None:
+    fitted(tmp_path / "a", store)
+    net = model_file.load(find_weights(tmp_path / "a", "last")).model
+    assert net(torch.zeros(0, 3, 72, 72)).shape == (0, tiny.CLASSES)

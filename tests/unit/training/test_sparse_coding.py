@@ -1,0 +1,120 @@
+"""The recipe `sparse-coding` on made-up textures: all its descriptors and codes, from photos to a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alexnet import recipes
+from alexnet.cli.main import main
+from alexnet.config import override
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.models import model_file
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.weights import find_weights
+from alexnet.training import classic
+
+CPU = torch.device("cpu")
+SIDE = 48
+SMALL = {"step": 8, "patches": [16], "words": 12}
+CHANNELS = [
+    {"descriptor": each.descriptor, "encoding": each.encoding, "pca": min(each.pca, 16), **SMALL}
+    for each in recipes.get("sparse-coding").classic.channels
+]
+SETTINGS = (
+    f"data.side={SIDE}",
+    f"data.crop={SIDE}",
+    "training.batch=8",
+    "schedule.epochs=8",
+    "classic.sample_descriptors=300",
+    f"classic.channels={json.dumps(CHANNELS)}",
+)
+
+
+def texture(label: int, generator: np.random.Generator) -> np.ndarray:
+    """(SIDE, SIDE, 3): stripes across, stripes down, or squares, and noise."""
+    y, x = np.mgrid[:SIDE, :SIDE] + generator.integers(0, 8)
+    waves = (np.sin(y), np.sin(x), np.sin(x) * np.sin(y))[label]
+    noisy = 128 + 60 * waves[:, :, None] + generator.normal(0, 20, (SIDE, SIDE, 3))
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder, generator = tmp_path_factory.mktemp("textures"), np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 6)):
+        for label in range(3):
+            (folder / "photos" / split / f"class{label}").mkdir(parents=True)
+            for number in range(count):
+                image = Image.fromarray(texture(label, generator))
+                image.save(folder / "photos" / split / f"class{label}" / f"{number}.png")
+    return prepare(
+        open_source(folder / "photos"), folder / "store", Settings(side=SIDE, encoding="raw"), workers=1
+    )
+
+
+def test_six_models_are_averaged() -> None:
+    config = recipes.get("sparse-coding")
+    assert config.classic is not None
+    kinds = {(each.descriptor, each.encoding) for each in config.classic.channels}
+    assert len(config.classic.channels) == len(kinds) == 6, "AlexNet paper, table 1: six models"
+    assert {"hog", "lbp", "sift"} == {descriptor for descriptor, _ in kinds}
+    assert {"llc", "super-vector", "l1"} == {encoding for _, encoding in kinds}
+
+
+def test_from_photos_to_a_table(tmp_path: Path, store: Store, capsys: Any) -> None:
+    run, given = str(tmp_path / "run"), ["--store", str(store.path)]
+    assert main(["train", "sparse-coding", *given, "--run", run, *SETTINGS]) == 0
+    assert main(["evaluate", run, *given]) == 0
+    (tested,) = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert tested["top1_error"] < 0.2, "stripes and squares are told apart"
+    capsys.readouterr()
+    assert main(["compare", run]) == 0
+    assert "47.1" in capsys.readouterr().out, "the published row of the same system"
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        ({"descriptor": "hog", "patches": [64]}, "hold no hog patch of 64"),
+        ({"descriptor": "lbp", "pca": 60}, "pca=60 is more than the 59 numbers of lbp"),
+        ({"descriptor": "sift", "words": 3000}, "descriptors for 3,000 words"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["llc", "super-vector", "l1", "omp"])
+def test_what_does_not_fit_is_one_line(
+    tmp_path: Path, store: Store, channel: dict[str, Any], message: str, encoding: str
+) -> None:
+    asked = [{**CHANNELS[0], **channel, "encoding": encoding}]
+    wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(asked)}"])
+    run = RunFolder.create(tmp_path / "a", wanted)
+    with pytest.raises(CommandError, match=message) as caught:
+        classic.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_photos_of_one_colour_are_a_defined_result(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for label, greys in enumerate(([10, 20, 30], [200, 210, 220], [128])):
+            (tmp_path / "photos" / split / f"class{label}").mkdir(parents=True)
+            for grey in greys:
+                pixels = np.full((SIDE, SIDE, 3), grey, np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "photos" / split / f"class{label}" / f"{grey}.png")
+    settings = Settings(side=SIDE, encoding="raw")
+    flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
+    wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
+    run = RunFolder.create(tmp_path / "a", wanted)
+    classic.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
+    model = model_file.load(find_weights(tmp_path / "a", "last")).model
+    assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())
+    odds = model(torch.full((2, 3, SIDE, SIDE), 5.0)).exp()
+    torch.testing.assert_close(odds.sum(1), torch.ones(2))
