@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-REJECTION_DISTANCE = 10.0
+REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
 
