@@ -99,6 +99,7 @@ def _summarise_classic(pipeline: Any) -> Summary:
             weights=sum(value.numel() for value in channel.state_dict().values()),
             biases=0,
             multiply_adds=channel.multiply_adds(pipeline.side),
+            connections=channel.multiply_adds(pipeline.side),
             activations=channel.size,
             output_shape=(channel.size,),
         )
