@@ -19,6 +19,7 @@ from typing import Any
 from alexnet import published
 from alexnet.report import scaling, why_so_long
 from alexnet.report.evaluation import growth_table
+from alexnet.report.star_course import star_course
 from alexnet.report.table_1 import table_1
 from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
@@ -137,10 +138,10 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "table-1": table_1,
     "table-2": table_2,
     "views-gain": views_gain,
+    "star-course": star_course,
     "growth": growth,
     "benchmarks": benchmarks,
     "experiments-modern": partial(experiments, "alexnet-modern", "ten crops"),
-    "experiments-star": partial(experiments, "alexnet-2012-star", "ten crops"),
     "experiments-lenet": partial(experiments, "lenet", "centre"),
     "scaling-counts": scaling.counts,
     "scaling-limits": scaling.limits,

@@ -1,0 +1,56 @@
+"""How the recorded 1 CNN* came along beside 1 CNN: what the pre-training gave, and where it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.runs.metrics_log import read_metrics
+
+NETS = {
+    "1 CNN": ("imagenette-alexnet-2012", "imagenette-alexnet-2012-seed-1"),
+    "1 CNN*": ("imagenette-alexnet-2012-star", "imagenette-alexnet-2012-star-seed-1"),
+}
+"""Recorded runs of seeds 0 and 1."""
+EVERY_EPOCHS, EPOCHS = 5, 40
+
+Log = Sequence[Mapping[str, Any]]
+
+
+def star_course(results: Path) -> Table:
+    """Validation and training errors of both nets, seeds 0 and 1, after every fifth epoch."""
+    logs = {
+        net: [read_metrics(path) for name in names if (path := results / name / "metrics.jsonl").is_file()]
+        for net, names in NETS.items()
+    }
+    rows = [
+        [str(epoch), *(_cell(logs[net], kind, epoch) for kind in ("validation", "train") for net in NETS)]
+        for epoch in range(EVERY_EPOCHS, EPOCHS + 1, EVERY_EPOCHS)
+    ]
+    columns = (
+        "epochs",
+        *(f"{net}: {kind} error %" for kind in ("validation", "training") for net in NETS),
+    )
+    notes = [
+        "Top-1 errors of seed 0 / seed 1: validation with the centre crop; training in the epoch before, of "
+        "augmented photos seen through dropout. A run whose rate had fallen as often as it may has ended."
+    ]
+    return Table(columns, rows, numeric=frozenset(columns), notes=notes)
+
+
+def _cell(logs: Sequence[Log], kind: str, epoch: int) -> str:
+    return " / ".join(percent(_error(log, kind, epoch)) for log in logs) or ABSENT
+
+
+def _error(log: Log, kind: str, epoch: int) -> float | None:
+    """Top-1 error after `epoch` epochs, or, in training, in the last of them; None after the run's end."""
+    if kind == "validation":
+        found = [
+            line["top1_error"] for line in log if line["event"] == "validation" and line["epoch"] == epoch
+        ]
+        return found[-1] if found else None
+    inside = [line["error"] for line in log if line["event"] == "train" and line["epoch"] == epoch - 1]
+    return mean(inside) if inside else None
