@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from alexnet.figures.confusions import draw_confusions
 from alexnet.figures.curves import draw_curves
 from alexnet.figures.filters import draw_filters
+from alexnet.figures.mistakes import draw_mistakes
 from alexnet.figures.predictions import draw_predictions
 from alexnet.figures.save import save
 
@@ -113,3 +115,25 @@ def test_a_saved_png_is_a_picture_and_no_window_system_is_touched(tmp_path: Path
     with Image.open(path) as picture:
         assert picture.width > 800
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_every_mistake_is_shown_with_what_it_is_and_what_was_said() -> None:
+    images = list(np.random.default_rng(0).integers(0, 256, (14, 32, 32, 1), dtype=np.uint8))
+    names = [str(number % 10) for number in range(14)]
+    figure = draw_mistakes(images, names, names[1:] + names[:1])
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 14
+    for axes, image in zip(drawn, images, strict=True):
+        np.testing.assert_array_equal(shown(axes).reshape(32, 32), image[:, :, 0])
+    assert [text for text in texts(figure) if text] == [
+        f"{true}\N{RIGHTWARDS ARROW}{said}" for true, said in zip(names, names[1:] + names[:1], strict=True)
+    ]
+    assert not [axes for axes in draw_mistakes([], [], []).axes if axes.images]
+
+
+def test_confusions_are_bars_in_the_order_given() -> None:
+    figure = draw_confusions([("4", "9", 12), ("9", "4", 10)], images=10_000)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [12, 10]
+    assert [label.get_text()[0] for label in axes.get_yticklabels()] == ["4", "9"]
+    assert "nothing was confused" in texts(draw_confusions([], images=5))
