@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+SHOWN = 200
+"""Of more mistakes every n-th is shown."""
 CELL_INCHES = 0.62
 """Width of an image; with the names below it is a little higher."""
 
@@ -18,17 +20,22 @@ def draw_mistakes(
 ) -> Figure:
     """Each image (H, W, C), of three channels or one, over "true -> said", in reading order.
 
-    Source: LeCun et al. 1998, figure 8.
+    Of more than `SHOWN` as many, evenly from all of them. Source: LeCun et al. 1998, figure 8.
     """
-    columns = max(1, min(20, math.ceil(1.2 * math.sqrt(len(images)))))
-    rows = max(1, -(-len(images) // columns))
+    shown = np.linspace(0, len(images) - 1, min(len(images), SHOWN)).astype(int).tolist()
+    columns = max(1, min(20, math.ceil(1.2 * math.sqrt(len(shown)))))
+    rows = max(1, -(-len(shown) // columns))
     figure = Figure(figsize=(CELL_INCHES * columns, 1.25 * CELL_INCHES * rows + 0.3), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # pyright: ignore
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, image, true_name, answer in zip(grid.flat, images, true_names, answers, strict=False):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colours stay
-        axes.set_title(f"{true_name}\N{RIGHTWARDS ARROW}{answer}", y=-0.07, va="top", fontsize=7.5)
-    figure.supxlabel(f"{len(images):,} misread: what it is \N{RIGHTWARDS ARROW} what was said", fontsize=8)
+    for axes, number in zip(grid.flat, shown, strict=False):
+        axes.imshow(images[number], cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colours stay
+        said = f"{true_names[number]}\N{RIGHTWARDS ARROW}{answers[number]}"
+        axes.set_title(said, y=-0.07, va="top", fontsize=7.5)
+    some = f"{len(shown)} of " if len(shown) < len(images) else ""
+    figure.supxlabel(
+        f"{some}{len(images):,} misread: what it is \N{RIGHTWARDS ARROW} what was said", fontsize=8
+    )
     return figure

@@ -74,8 +74,10 @@ class RecordedRun:
         config = self.config()
         if config.training.seed:
             return ()
+        if config.classic is not None:
+            return ("confusions.png",)
         mistakes = ("misread.png", "confusions.png") if self.source is MNIST else ()
-        return (*_PICTURES.get(config.model.name, ()), *mistakes)
+        return (*_PICTURES[config.model.name], *mistakes)
 
     def config(self) -> RunConfig:
         """What the recipe and the settings make of it today."""
@@ -99,8 +101,8 @@ class RecordedEnsemble:
 Recorded = RecordedRun | RecordedEnsemble
 
 EPOCHS, SEEDS, STAR_SEEDS, DIGIT_SEEDS = 40, range(5), range(2), range(3)
-SIDE, SMALL_SIDE = 128, 72
-"""Of stored photos: where nets are compared, and where numbers of images and of classes are."""
+SIDE, SMALL_SIDE, TINY_SIDE = 128, 72, 64
+"""Of stored photos: where nets are compared, for numbers of images and classes; of Tiny ImageNet's own."""
 IMAGES = (1_184, 2_368, 4_736, 9_469)
 """Of Imagenette's training photos: an eighth, a quarter, half, all."""
 PASSES = 30
@@ -135,16 +137,18 @@ def _digits(recipe: str, shows: str) -> tuple[RecordedRun, ...]:
 
 
 def _whole(source: Source, recipe: str, shows: str, *settings: str) -> RecordedRun:
-    """The recipe as it is, on whole squares of its own size."""
-    side = recipes.get(recipe).data.side
-    return RecordedRun(_named(source, recipe), recipe, source, side, settings, shows, "", CENTRE)
+    """The recipe as it is, on whole squares of its own size, but of at most twice the photos' own."""
+    own = recipes.get(recipe).data.side
+    side = min(own, 2 * TINY_SIDE) if source in TINY_CLASSES else own
+    smaller = (f"data.side={side}", f"data.crop={side}") if side < own else ()
+    return RecordedRun(_named(source, recipe), recipe, source, side, (*settings, *smaller), shows, "", CENTRE)
 
 
 def _sized(source: Source, shows: str, images: int = 0) -> RecordedRun:
     """The net of 2012 on small photos, on some classes or on some images, always updated as often."""
     times = round(source.training_photos / images) if images else 1
     settings = (
-        *(f"data.side={SMALL_SIDE}", "data.crop=64", "training.precision=bfloat16"),
+        *(f"data.side={SMALL_SIDE}", "data.crop=64"),
         *(f"schedule.epochs={times * PASSES}", f"training.evaluate_every_epochs={times}"),
         *((f"data.images={images}",) if images else ()),
     )
@@ -214,7 +218,6 @@ _BEFORE = tuple(
     _whole(source, recipe, f"What came before, on the same photos: {recipe}.", *settings)
     for source in (IMAGENETTE, *TINY_CLASSES)
     for recipe, settings in (("lenet-5", COLOUR), ("sift-fv", ()), ("sparse-coding", ()))
-    if recipe in recipes.names()
 )
 RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE)
 

@@ -16,6 +16,8 @@ from alexnet.training.resume import differences
 
 UPDATE_SECONDS = 0.002
 """That an update takes however small the net is; for what has not been recorded yet."""
+CHANNEL_SECONDS = 0.03
+"""That a channel of a classic pipeline takes for a photo of 224 pixels, likewise."""
 
 
 def why_to_make(recorded: Recorded, results: Path) -> str:
@@ -76,10 +78,13 @@ def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | N
     }
     # Small nets wait for other things than arithmetic: those of the same recipe tell most.
     alike = [rate for run, rate in per_operation.items() if run.recipe == recorded.recipe]
+    config = recorded.config()
+    if config.classic is not None and not alike:
+        seconds = CHANNEL_SECONDS * len(config.classic.channels) * recorded.training_images
+        return seconds * (config.data.side / 224) ** 2 / 60
     rates = alike or list(per_operation.values())
     if not rates:
         return None
-    config = recorded.config()
     updates = config.schedule.epochs * recorded.training_images / config.training.batch
     operations = config.schedule.epochs * _operations_an_epoch(recorded)
     return max(median(rates) * operations, UPDATE_SECONDS * updates) / 60

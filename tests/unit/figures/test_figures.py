@@ -131,6 +131,14 @@ def test_every_mistake_is_shown_with_what_it_is_and_what_was_said() -> None:
     assert not [axes for axes in draw_mistakes([], [], []).axes if axes.images]
 
 
+def test_of_very_many_mistakes_some_are_shown() -> None:
+    numbers = [str(number) for number in range(1000)]
+    figure = draw_mistakes([np.zeros((4, 4, 1), np.uint8)] * 1000, numbers, numbers)
+    assert "200 of 1,000 misread" in figure.get_supxlabel()
+    titles = [axes.get_title() for axes in figure.axes if axes.images]
+    assert len(titles) == 200 and titles[0].startswith("0") and titles[-1].startswith("999")
+
+
 def test_confusions_are_bars_in_the_order_given() -> None:
     figure = draw_confusions([("4", "9", 12), ("9", "4", 10)], images=10_000)
     (axes,) = figure.axes
