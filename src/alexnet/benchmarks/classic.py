@@ -42,7 +42,8 @@ def measure() -> list[Measurement]:
     A rate per core of another coder belongs here: a function of its own, and its rows in this list.
     """
     cv2, skimage = _peer("cv2", "opencv-python-headless"), _peer("skimage.feature", "scikit-image")
-    with one_thread(), torch.no_grad():
+    limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
+    with limits, one_thread(), torch.no_grad():
         cv2.setNumThreads(1)
         whole = [row for recipe in RECIPES for row in _whole_run(recipe)]
         return [*_sift(cv2), *_fisher(skimage), *sparse_codes.measure(_photos(CODED)), *whole, *_memory()]

@@ -1,4 +1,4 @@
-"""`python -m alexnet.benchmarks.classic_memory FOLDER IMAGES` fits a small pipeline; prints its peak in MB."""
+"""`python -m alexnet.benchmarks.classic_memory FOLDER IMAGES`: peak MB of fitting a small pipeline."""
 
 from __future__ import annotations
 

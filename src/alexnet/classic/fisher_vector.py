@@ -67,10 +67,11 @@ class FisherEncoder(Encoder):
         """(N, P, D), (C, P; bool) -> (N, C * E): of each cell the square roots, at length one, or zeros."""
         if 0 in descriptors.shape[:2]:
             return descriptors.new_zeros(len(descriptors), len(cells) * self.size)
-        parts, number = torch.unique(cells, dim=1, return_inverse=True)
-        ends = torch.bincount(number, minlength=parts.shape[1]).cumsum(0).tolist()
+        number = parts(cells)
+        ends = torch.bincount(number).cumsum(0).tolist()
         bounds = list(zip([0, *ends[:-1]], ends, strict=True))
-        order, member = number.argsort(stable=True), parts.to(descriptors.dtype)
+        order = number.argsort(stable=True)
+        member = cells[:, order[[end - 1 for end in ends]]].to(descriptors.dtype)
         rows = [self._photo(photo[order], bounds, member) for photo in descriptors]
         return torch.stack(rows).flatten(1)
 
@@ -105,6 +106,14 @@ class FisherEncoder(Encoder):
     def _linear_form(self) -> tuple[Tensor, Tensor]:
         linear, constants = linear_form(self.weights, self.means, self.variances)
         return linear.to(self.means.dtype), constants.to(self.means.dtype)
+
+
+def parts(cells: Tensor) -> Tensor:
+    """(P,) numbers, from 0 without gaps: alike for descriptors that lie in the same cells (C, P; bool)."""
+    number = torch.zeros(cells.shape[1], dtype=torch.int64, device=cells.device)
+    for cell in cells:
+        number = torch.unique(2 * number + cell, return_inverse=True)[1]
+    return number
 
 
 def improved(vectors: Tensor) -> Tensor:

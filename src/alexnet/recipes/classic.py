@@ -28,8 +28,8 @@ def sift_fv() -> RunConfig:
         training=TrainingConfig(batch=32),
         classic=ClassicConfig(
             channels=(
-                Channel(descriptor="root-sift", step=4, patches=(16, 24, 32, 40), words=256),
-                Channel(descriptor="color", step=4, patches=(16, 24, 32, 40), words=256),
+                Channel(descriptor="root-sift", step=6, patches=(16, 24, 32, 40), words=256),
+                Channel(descriptor="color", step=6, patches=(16, 24, 32, 40), words=256),
             ),
         ),
     )

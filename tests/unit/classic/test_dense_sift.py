@@ -43,16 +43,17 @@ def opencv(grey: np.ndarray, descriptor: DenseSift, patch: int) -> np.ndarray:
 
 def similarities(grey: np.ndarray, patch: int) -> np.ndarray:
     descriptor = DenseSift(7, (patch,), blur=OPENCV_BLUR * 4 / patch)
-    mine = descriptor.describe(torch.from_numpy(grey).float().expand(1, 3, -1, -1))[0].numpy()
+    mine = descriptor.describe(torch.from_numpy(grey.copy()).float().expand(1, 3, -1, -1))[0].numpy()
     theirs = opencv(grey, descriptor, patch)
-    return (mine * theirs).sum(1) / np.linalg.norm(theirs, axis=1)
+    seen = np.linalg.norm(mine, axis=1) > 0  # of flat patches OpenCV shows rounding errors, or nothing
+    return (mine * theirs)[seen].sum(1) / np.linalg.norm(theirs[seen], axis=1)
 
 
 @pytest.mark.parametrize("patch", [16, 24, 40])
 def test_as_opencv_at_the_same_key_points(patch: int) -> None:
-    """OpenCV rounds to bytes (numbers of 0..255 for 0..0.5), which alone leaves cosines of about 0.9999."""
+    """OpenCV rounds to bytes (512 to a descriptor of length one), which leaves cosines of 0.99998."""
     grey = noise(96)[0].mean(0).round().byte().numpy()
-    assert similarities(grey, patch).min() > 0.999
+    assert similarities(grey, patch).min() > 0.9999
 
 
 @pytest.mark.data
@@ -62,8 +63,8 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
     for photo in photos:
         grey = np.asarray(Image.open(photo).convert("L").resize((160, 160)))
         found = similarities(grey, 24)
-        assert np.median(found) > 0.9995
-        assert np.quantile(found, 0.01) > 0.99
+        assert np.median(found) > 0.9999
+        assert np.quantile(found, 0.01) > 0.999
 
 
 @settings(max_examples=10, deadline=None)

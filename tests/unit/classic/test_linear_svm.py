@@ -117,7 +117,7 @@ def test_the_scale_makes_probabilities_right() -> None:
 
 
 def test_quantised_as_k_means_of_each_group() -> None:
-    """Sanchez and Perronnin 2011: a byte for 8 numbers. From the same first centres, scikit-learn's result."""
+    """Sanchez and Perronnin 2011: a byte for 8 numbers. From the same centres, scikit-learn's result."""
     rows = torch.randn(400, 20, generator=torch.Generator().manual_seed(0))
     found = clone(ProductQuantizer(8, bits=3, max_iter=5)).fit(rows)
     codes = found.transform(rows)
