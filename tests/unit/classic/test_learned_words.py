@@ -37,7 +37,7 @@ def objective(signals: torch.Tensor, atoms: torch.Tensor) -> float:
 
 
 def test_a_dictionary_is_as_good_as_scikit_learns() -> None:
-    signals, unseen = sparse_signals(3000), sparse_signals(500, seed=1)
+    signals, unseen = sparse_signals(1000), sparse_signals(300, seed=1)
     ours = OnlineDictionary(40, alpha=PENALTY, batch_size=100, max_iter=3).fit(signals)
     theirs = MiniBatchDictionaryLearning(40, alpha=PENALTY, batch_size=100, max_iter=3, random_state=0).fit(
         signals.numpy()
@@ -61,12 +61,12 @@ def test_one_batch_is_algorithm_2() -> None:
 
 
 def test_a_stream_of_chunks_teaches_the_same() -> None:
-    signals = sparse_signals(3000)
+    signals = sparse_signals(1500)
     streamed = OnlineDictionary(40, alpha=PENALTY, batch_size=100)
     for chunk in signals.split(500):
         streamed.partial_fit(chunk)
     at_once = OnlineDictionary(40, alpha=PENALTY, batch_size=100).fit(signals)
-    assert streamed.batches_ == at_once.batches_ == 30
+    assert streamed.batches_ == at_once.batches_ == 15
     unseen = sparse_signals(500, seed=1)
     assert objective(unseen, streamed.components_) < 1.05 * objective(unseen, at_once.components_)
 
