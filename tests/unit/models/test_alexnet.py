@@ -92,6 +92,12 @@ def test_the_sixth_convolution_reads_both_towers_and_the_bottleneck_is_linear() 
 def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
     config = recipes.get(name)
     summary = summarise(config)
+    if config.classic is not None:
+        assert [layer.name for layer in summary.layers] == [
+            f"channel{number}" for number, _ in enumerate(config.classic.channels, start=1)
+        ]
+        assert summary.parameters > 0 and summary.multiply_adds > 0
+        return
     if config.model.name == "alexnet":
         assert [layer.name for layer in summary.layers] == list(variant_named(config.model.variant).layers)
     assert summary.layers[-1].output_shape == (PUBLISHED_CLASSES[config.model.name],)
