@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet.models.class_codes import class_codes
+
 REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
@@ -56,9 +58,16 @@ def rbf(logits: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
 
 
+def _rbf_at_chance(classes: int) -> float:
+    """Where F6 answers the mean of all codes to every image, which is the best that is the same for all."""
+    codes = class_codes(classes)
+    distances = (codes - codes.mean(dim=0)).square().sum(dim=1)
+    return float(rbf(-distances.expand(classes, -1), torch.eye(classes)) / classes)
+
+
 LOSSES = {
     "cross-entropy": Loss(cross_entropy, math.log),
     "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
-    "rbf": Loss(rbf, math.log),  # one class more, and distances cannot all be 0
+    "rbf": Loss(rbf, _rbf_at_chance),
 }
 """By the name that `training.loss` has."""

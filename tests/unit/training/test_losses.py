@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reference.lenet import equation_9
 from torch.nn import functional
 
+from alexnet.models.class_codes import class_codes
 from alexnet.training.losses import LOSSES, REJECTION_DISTANCE, rbf, squared_error
 from alexnet.training.targets import soft_targets
 
@@ -83,7 +84,16 @@ def test_no_constant_answer_is_better_than_chance(classes: int) -> None:
     for name, answer in best.items():
         found = LOSSES[name].mean(answer.expand(classes, -1), targets).item()
         assert found == pytest.approx(LOSSES[name].at_chance(classes), rel=1e-4)
-    assert rbf(torch.zeros(1, classes), targets[:1]).item() > LOSSES["rbf"].at_chance(classes)
+    # LeNet-5: no answer of F6, the same for all images, has a lower loss than the mean of the codes.
+    f6 = torch.randn(84).mul(0.1).requires_grad_()
+    optimiser = torch.optim.SGD([f6], 0.1)
+    for _ in range(300):
+        optimiser.zero_grad()
+        distances = (f6 - class_codes(classes)).square().sum(dim=1)
+        loss = LOSSES["rbf"].mean(-distances.expand(classes, -1), targets)
+        loss.backward()
+        optimiser.step()
+    assert loss.item() == pytest.approx(LOSSES["rbf"].at_chance(classes), rel=1e-3)
     assert LOSSES["cross-entropy"].at_chance(classes) == pytest.approx(math.log(classes))
 
 
