@@ -32,7 +32,7 @@ def draw_curves(runs: Mapping[str, Records]) -> Figure:
         _mark_rates(records, steps, (left, right), look["color"])
     dropped = any(record["event"] == "learning-rate" for records in runs.values() for record in records)
     epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
-    _name_axes(left, "Training loss", epochs, "cross-entropy (nats)")
+    _name_axes(left, "Training loss", epochs, "loss")
     _name_axes(right, "Validation error", epochs, "top-1 error, one view")
     right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     right.legend(frameon=False)
