@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -36,9 +38,9 @@ class SparseEncoder(Encoder):
         self.size = words
         self.register_buffer("words", torch.zeros(words, dimension))
 
+    @abstractmethod
     def codes(self, descriptors: Tensor) -> SparseCodes:
         """Of descriptors (M, D) of length one; the largest values of a word are pooled."""
-        raise NotImplementedError
 
     def learn(self, sample: Tensor, seed: int) -> None:
         """An online dictionary of descriptors (M, D); CommandError where they are fewer than its atoms."""

@@ -7,6 +7,7 @@ Applied to Document Recognition", Proceedings of the IEEE 1998, section II.B.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ C3_READS = (
 """Maps of S2 that each map of C3 reads (1998, table I)."""
 
 
-class LeNet(nn.Module):
+class LeNet(nn.Module, ABC):
     """What the three share: (N, channels, crop, crop) images -> (N, num_classes) logits, layers by name.
 
     `crop` is in pixels: a multiple of 4, `smallest_crop` or more; else CommandError. The papers have one
@@ -72,8 +73,8 @@ class LeNet(nn.Module):
             )
         return self._states(images)
 
-    def _states(self, images: Tensor) -> dict[str, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def _states(self, images: Tensor) -> dict[str, Tensor]: ...
 
 
 class LeNet1989(LeNet):

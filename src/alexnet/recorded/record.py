@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -134,7 +133,8 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
         raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
     _begin_keeping(result)
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
-        shutil.copyfile(folder / name, result / name)
+        text = (folder / name).read_text()
+        (result / name).write_text(text.replace(f"{work}/", ""))  # places as the README's commands have them
     kept = {name: environment[name] for name in ENVIRONMENT}
     kept["weights_sha256"] = file_sha256(find_weights(folder))
     write_json(result / "environment.json", kept)

@@ -177,6 +177,7 @@ def trained(work: Path, name: str, seed: int) -> None:
     folder, run = work / "runs" / name, runs.run_named(name)
     folder.mkdir(parents=True)
     begun = {"event": "init-from", "step": 0, "epoch": 0, "weights_sha256": sha256(run.init_from)}
+    begun["path"] = str(work / "runs" / run.init_from)
     result = {"event": "result", "step": 9, "epoch": 40, "seconds": 600.0}
     lines = [begun, result] if run.init_from else [result]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -223,6 +224,12 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[runs.Reco
         return record.record(recorded, tmp_path / "data", work, results)
 
     return make
+
+
+def test_evidence_names_no_folder_of_this_machine(made, tmp_path: Path) -> None:
+    folder = made(STAR)
+    assert f'"path": "runs/{STAR.init_from}"' in (folder / "metrics.jsonl").read_text()
+    assert not [file.name for file in folder.iterdir() if str(tmp_path) in file.read_text()]
 
 
 def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path: Path) -> None:
