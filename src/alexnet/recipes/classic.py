@@ -20,13 +20,9 @@ def sift_fv() -> RunConfig:
     colours). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
     whole photos.
     """
-    return RunConfig(
-        recipe="sift-fv",
-        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
-        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
-        schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
-        training=TrainingConfig(batch=32),
-        classic=ClassicConfig(
+    return _recipe(
+        "sift-fv",
+        ClassicConfig(
             channels=(
                 Channel(descriptor="root-sift", step=6, patches=(16, 24, 32, 40), words=256),
                 Channel(descriptor="color", step=6, patches=(16, 24, 32, 40), words=256),
@@ -44,16 +40,12 @@ def sparse_coding() -> RunConfig:
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
     Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
     """
-    described = replace(Channel(), step=8, patches=(16, 24, 32))
+    described = Channel(step=8, patches=(16, 24, 32))
     pooled = replace(described, words=1024, pyramid=("1x1", "2x2", "3x1"))
     summed = replace(described, encoding="super-vector", words=128)
-    return RunConfig(
-        recipe="sparse-coding",
-        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
-        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
-        schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
-        training=TrainingConfig(batch=32),
-        classic=ClassicConfig(
+    return _recipe(
+        "sparse-coding",
+        ClassicConfig(
             channels=(
                 replace(pooled, descriptor="hog", encoding="llc"),
                 replace(pooled, descriptor="lbp", encoding="llc", pca=0),
@@ -64,6 +56,18 @@ def sparse_coding() -> RunConfig:
             ),
             sample_descriptors=100_000,
         ),
+    )
+
+
+def _recipe(name: str, classic: ClassicConfig) -> RunConfig:
+    """Whole squares of 224 pixels, and how classifiers are fitted to their vectors."""
+    return RunConfig(
+        recipe=name,
+        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
+        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
+        schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
+        training=TrainingConfig(batch=32),
+        classic=classic,
     )
 
 
