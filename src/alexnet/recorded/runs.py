@@ -136,12 +136,16 @@ def _digits(recipe: str, shows: str) -> tuple[RecordedRun, ...]:
     )
 
 
-def _whole(source: Source, recipe: str, shows: str, *settings: str) -> RecordedRun:
-    """The recipe as it is, on whole squares of its own size, but of at most twice the photos' own."""
-    own = recipes.get(recipe).data.side
-    side = min(own, 2 * TINY_SIDE) if source in TINY_CLASSES else own
+def _whole(source: Source, recipe: str, shows: str, *settings: str, side: int = 0) -> RecordedRun:
+    """The recipe as it is, on whole squares of its own size, but of at most twice the photos' own.
+
+    With `side` on squares of that size, which its name then says.
+    """
+    own, some = recipes.get(recipe).data.side, f"side-{side}-" if side else ""
+    side = side or (min(own, 2 * TINY_SIDE) if source in TINY_CLASSES else own)
     smaller = (f"data.side={side}", f"data.crop={side}") if side < own else ()
-    return RecordedRun(_named(source, recipe), recipe, source, side, (*settings, *smaller), shows, "", CENTRE)
+    name, settings = f"{source.name}-{some}{recipe}", (*settings, *smaller)
+    return RecordedRun(name, recipe, source, side, settings, shows, "", CENTRE)
 
 
 def _sized(source: Source, shows: str, images: int = 0) -> RecordedRun:
@@ -219,7 +223,12 @@ _BEFORE = tuple(
     for source in (IMAGENETTE, *TINY_CLASSES)
     for recipe, settings in (("lenet-5", COLOUR), ("sift-fv", ()), ("sparse-coding", ()))
 )
-RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE)
+_AS_SMALL = tuple(
+    _whole(IMAGENETTE, recipe, f"{recipe} on photos as small as AlexNet's: of {SIDE} pixels.", side=SIDE)
+    for recipe in ("sift-fv", "sparse-coding")
+)
+"""What sees more of a photo than AlexNet, on stored squares of the same size."""
+RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL)
 
 _FIVE = (_SINGLE[0].name, *(run.name for run in _PLAIN))
 ENSEMBLES = (
