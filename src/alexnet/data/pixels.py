@@ -81,7 +81,7 @@ def read_photo(split: Split, index: int) -> Pixels:
     with _naming(split, index):
         data = np.frombuffer(split.buffer(index), np.uint8)
         if header.encoding == "raw":
-            return data.reshape(header.side, header.side, header.channels)
+            return data.reshape(header.side, header.side, header.channels).copy()
         photo = simplejpeg.decode_jpeg(data, _SPACES[header.channels])
         if min(photo.shape[:2]) != header.side:
             raise ValueError(f"its shorter side is not {header.side}")

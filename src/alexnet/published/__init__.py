@@ -8,26 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alexnet.published import vgg
+from alexnet.published.rows import TEST, VAL, Row
 
-@dataclass(frozen=True)
-class Row:
-    """One published result."""
-
-    system: str
-    data: str
-    """Data set and part: `ILSVRC-2012 val`."""
-    views: str
-    """`ten`, `centre`, or empty where the publication does not say."""
-    top1: float | None
-    """Error; None where none was published."""
-    top5: float | None
-    source: str
-    recipe: str = ""
-    """Our recipe of the same system, if there is one."""
-
-
-_VAL = "ILSVRC-2012 val"
-_TEST = "ILSVRC-2012 test"
+_VAL, _TEST = VAL, TEST
 _TEST_2010 = "ILSVRC-2010 test"
 
 TABLE_1 = (
@@ -81,7 +65,7 @@ LENETS = (
     Row("LeNet-4, boosted, distorted digits added", _MNIST, "", 0.007, None, "LeCun et al. 1998, figure 9"),
 )
 
-ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS
+ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + vgg.ROWS
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:
@@ -194,7 +178,7 @@ IMAGENET_MD5 = {
 """Of the official archives, as image-net.org publishes them."""
 
 IMAGENET_TRAINING_IMAGES = 1_281_167
-IMAGENET_VALIDATION_IMAGES = 50_000
+IMAGENETVALIDATION_IMAGES = 50_000
 IMAGENET_TEST_IMAGES = 100_000
 """ILSVRC-2012 development kit, readme."""
 IMAGENET_2010_TEST_IMAGES = 150_000
