@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ class BoxTable:
     labels: NDArray[np.int64]
     """(B,)"""
     corners: NDArray[np.float32]
-    """(B, 4) x0, y0, x1, y1 in shares of the square that a loader gives of the image."""
+    """(B, 4) x0, y0, x1, y1 in shares of the square that a loader gives of the image, or of the picture."""
 
     @classmethod
     def of(cls, split: Split) -> BoxTable:
@@ -63,6 +64,18 @@ class BoxTable:
             corners = box_geometry.clip(box_geometry.to_window(corners, windows[images]))
             seen = box_geometry.area(corners) > 0
             images, labels, corners = images[seen], labels[seen], corners[seen]
+        return cls._of_images(split, images, labels, corners)
+
+    @classmethod
+    def of_pictures(cls, split: Split) -> BoxTable:
+        """All boxes of a split, in shares of the stored pictures, whole ones too; errors as `of`."""
+        counts, labels, corners = split.all_boxes()
+        return cls._of_images(split, np.repeat(np.arange(len(split)), counts), labels, corners)
+
+    @classmethod
+    def _of_images(
+        cls, split: Split, images: NDArray[np.int64], labels: NDArray[np.int32], corners: NDArray[Any]
+    ) -> BoxTable:
         if not len(labels):
             raise CommandError(
                 f"split {split.name!r} of the store has no boxes: prepare a source that has them "
@@ -74,6 +87,11 @@ class BoxTable:
     def images_with_boxes(self) -> NDArray[np.int64]:
         """Places of the images that have one box or more, in order."""
         return np.flatnonzero(np.diff(self.starts))
+
+    def of_image(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(n,) labels and (n, 4) corners of one image's boxes."""
+        rows = slice(self.starts[index], self.starts[index + 1])
+        return self.labels[rows], self.corners[rows]
 
     def padded(self, indices: ArrayLike) -> Boxes:
         """The boxes of the images at these places."""
