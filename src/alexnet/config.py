@@ -30,6 +30,9 @@ class DataConfig:
     """3 for colour, 1 for grey; the store must have been prepared with as many."""
     images: int = 0
     """Training images, as many of each class; 0 is all. See `data.subset`; statistics are of all images."""
+    scales: tuple[int, int] = (0, 0)
+    """Range of the shorter side that a training photo is resized to before it is cropped, drawn anew for each
+    photo and epoch; (0, 0) crops the stored square as it is. It wants a store of whole photos."""
     cropping: Literal["random", "random-resized", "centre"] = "random"
     """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
     resized_area: tuple[float, float] = (0.08, 1.0)
@@ -57,6 +60,14 @@ class DataConfig:
     """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
     """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
+
+    @property
+    def test_scale(self) -> int:
+        """Shorter side of a photo in the test, in pixels: that of training, or the middle of its range.
+
+        Source: Simonyan and Zisserman 2014, section 4.1.
+        """
+        return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.side
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,7 @@ def validate(config: RunConfig) -> RunConfig:
             "grey images have no colours to change: type data.color_noise=none data.color_jitter=0",
         ),
         (data.images >= 0, "data.images must be at least 0, which is all"),
+        *(_scale_checks(data) if any(data.scales) else ()),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
@@ -254,6 +266,22 @@ def validate(config: RunConfig) -> RunConfig:
         if not holds:
             raise ConfigError(message)
     return config
+
+
+def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
+    """What must hold, and what is said where it does not, of photos that are resized for training."""
+    return [
+        (
+            data.crop <= data.scales[0] <= data.scales[1] <= data.side,
+            f"data.scales must rise from data.crop={data.crop} or more to data.side={data.side} or less: "
+            "the store holds no more pixels",
+        ),
+        (data.cropping == "random", "data.scales goes with data.cropping=random only"),
+        (
+            data.normalization != "mean-image",
+            "data.scales has no mean image at every scale: type data.normalization=channel-mean",
+        ),
+    ]
 
 
 def _refuse_not_finite(config: RunConfig) -> None:

@@ -26,8 +26,9 @@ from alexnet.errors import CommandError
 class Preprocessing:
     """From uint8 images (N, S, S, C), RGB or grey, to float32 (N, C, crop, crop), channels last in memory.
 
-    C is 3 or 1. Colours are in grey levels of 0..255 and in the net's channel order. The tensors live on
-    the CPU.
+    S is the stored square's side; where photos are resized at random (`data.scales`) it is the crop in
+    training, and in the test the test scale. C is 3 or 1. Colours are in grey levels of 0..255 and in the
+    net's channel order. The tensors live on the CPU.
     """
 
     data: DataConfig
@@ -64,6 +65,10 @@ class Preprocessing:
             raise CommandError(
                 "a resized crop has no place in the mean image: type data.mean_position=centre"
             )
+        if any(data.scales) and header.shape != "whole":
+            raise CommandError(
+                "data.scales wants whole photos and the store holds squares: prepare one with --shape whole"
+            )
         means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
         return cls(
             data=data,
@@ -77,8 +82,8 @@ class Preprocessing:
 
     @property
     def side(self) -> int:
-        """Side of the stored square in pixels."""
-        return self.data.side
+        """Side in pixels of the square that test views are cut from."""
+        return self.data.test_scale
 
     @property
     def crop(self) -> int:
@@ -148,7 +153,7 @@ class Preprocessing:
 
     def difference(self, other: Preprocessing) -> list[str]:
         """A line for each way in which the two see the same test image differently."""
-        names = ("side", "crop", "normalization", "mean_position")
+        names = ("side", "test_scale", "crop", "normalization", "mean_position")
         if self.data.normalization == "range":
             names += ("range",)
         mine = {name: getattr(self.data, name) for name in names} | dict(self.resized)
@@ -171,7 +176,7 @@ class Preprocessing:
         if data.cropping == "random-resized":
             area, aspect = data.resized_area, data.resized_aspect
             return middle, random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
-        positions = random_positions(data.side, data.crop, randomness, data.mirror)
+        positions = random_positions(images.shape[1], data.crop, randomness, data.mirror)
         if data.cropping == "centre":
             positions[..., :2] = middle[..., :2]
         return positions, cut(images, data.crop, positions)[:, 0]

@@ -56,7 +56,7 @@ def predict(
     positions = positions_of(views, net.preprocessing)
     images = images_at_once(positions, squares_at_once)
     scored: list[Scored] = []
-    for start, squares in _batches(part, images):
+    for start, squares in _batches(part, net.preprocessing.side, images):
         scored.append((start, score(net.model, net.preprocessing, squares, positions)))
         progress(len(squares))
     probabilities = _together(distributed.gather_objects(scored), len(part), len(net.classes))
@@ -85,7 +85,7 @@ def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
     found = {"side": store.side, "resize": store.header.resize, "channels": store.channels}
     wanted = {
-        "side": preprocessing.side,
+        "side": preprocessing.data.side,
         "resize": preprocessing.resized["resize"],
         "channels": preprocessing.data.channels,
     }
@@ -104,22 +104,23 @@ def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
         )
 
 
-def _batches(split: Split, images: int) -> Iterator[tuple[int, Tensor]]:
+def _batches(split: Split, side: int, images: int) -> Iterator[tuple[int, Tensor]]:
     """This process's batches: number of the first image, and uint8 (n, side, side, C).
 
     What a batch holds does not depend on how many processes there are, so neither does any digit.
     """
     starts = range(0, len(split), images)[distributed.rank() :: distributed.world_size()]
     with ThreadPoolExecutor(cores()) as readers:
-        filling = (_start_filling(split, start, min(images, len(split) - start), readers) for start in starts)
+        filling = (
+            _start_filling(split, side, start, min(images, len(split) - start), readers) for start in starts
+        )
         for start, squares, tasks in _one_ahead(filling):
             deque(tasks, maxlen=0)  # waits for all, and raises what went wrong in any
             yield start, torch.from_numpy(squares)
 
 
-def _start_filling(split: Split, start: int, count: int, readers: ThreadPoolExecutor) -> Filling:
-    header = split.header
-    squares = np.empty((count, header.side, header.side, header.channels), np.uint8)
+def _start_filling(split: Split, side: int, start: int, count: int, readers: ThreadPoolExecutor) -> Filling:
+    squares = np.empty((count, side, side, split.header.channels), np.uint8)
     tasks = readers.map(partial(read_square, split), range(start, start + count), squares)
     return start, squares, tasks
 

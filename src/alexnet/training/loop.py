@@ -13,6 +13,7 @@ from torch import nn
 from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.loader import Batch, Loader
+from alexnet.data.scaled_crops import training_reader
 from alexnet.data.store import Store
 from alexnet.data.subset import training_images
 from alexnet.errors import Stopped
@@ -115,8 +116,9 @@ def train(
 
 
 def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
+    images = training_images(store, config.data)
     return Loader(
-        training_images(store, config.data),
+        images,
         config.training.batch,
         seed=config.training.seed,
         order=config.data.order,
@@ -124,6 +126,7 @@ def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
         world_size=distributed.world_size(),
         device=device,
         drop_last=True,
+        reader=training_reader(images, config.data, config.training.seed),
     )
 
 
