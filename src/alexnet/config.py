@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from alexnet.classic_config import ClassicConfig, classic_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
+from alexnet.schedule_config import ScheduleConfig, schedule_checks
 
-__all__ = ["ConfigError", "from_dict", "to_dict"]  # what configurations travel by
+__all__ = ["ConfigError", "ScheduleConfig", "from_dict", "to_dict"]  # what configurations travel by
 
 
 @dataclass(frozen=True)
@@ -107,28 +108,6 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
-    """Learning rate over time; durations in epochs."""
-
-    name: Literal["constant", "step", "plateau", "cosine", "four-phase"] = "plateau"
-    epochs: int = 90
-    warmup_epochs: float = 0.0
-    """Linear rise from 0, before any schedule."""
-    step_epochs: float = 30.0
-    """`step`: epochs between drops."""
-    factor: float = 0.1
-    """`step` and `plateau`: what a drop multiplies the rate by."""
-    patience_epochs: int = 5
-    """`plateau`: evaluations without improvement before a drop."""
-    min_improvement: float = 0.002
-    """`plateau`: smallest fall of the validation error (a fraction) that counts as improvement."""
-    max_drops: int = 3
-    """`plateau`: drops before the rate stays (three in the paper); one more plateau then ends the run."""
-    final_fraction: float = 0.0
-    """`cosine`: last rate as a fraction of the first."""
-
-
-@dataclass(frozen=True)
 class Event:
     """Something that happens once, at a share of the schedule's epochs."""
 
@@ -210,7 +189,7 @@ def keys(config: RunConfig) -> list[str]:
 
 def validate(config: RunConfig) -> RunConfig:
     """`config` itself, or ConfigError where values do not fit together."""
-    data, training, schedule, optimizer = config.data, config.training, config.schedule, config.optimizer
+    data, training, optimizer = config.data, config.training, config.optimizer
     _refuse_not_finite(config)
     checks = [
         (
@@ -234,11 +213,7 @@ def validate(config: RunConfig) -> RunConfig:
         ),
         (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
         (0 <= data.erasing <= 1, "data.erasing must be in [0, 1]"),
-        (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
-        (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
-        (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
-        (0 < schedule.factor <= 1, "schedule.factor must be in (0, 1]"),
-        (schedule.patience_epochs >= 1, "schedule.patience_epochs must be at least 1"),
+        *schedule_checks(config.schedule),
         (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
         (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
         (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),

@@ -10,6 +10,7 @@ from alexnet.config import ModelConfig, RunConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
+from alexnet.models.overfeat import OverFeat
 from alexnet.models.vgg import VGG
 
 
@@ -17,6 +18,13 @@ def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) ->
     if channels != 3:
         raise CommandError("alexnet is a net for colour images: prepare the store with --channels 3")
     return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
+
+
+def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    if channels != 3:
+        raise CommandError("overfeat is a net for colour images: prepare the store with --channels 3")
+    _refuse_settings(config, "OverFeat")
+    return OverFeat(config.variant, num_classes, crop, config.dropout)
 
 
 def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
@@ -49,9 +57,10 @@ _LENETS = {"1989": LeNet1989, "5": LeNet5}
 _FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
     "alexnet": _alexnet,
     "lenet": _lenet,
+    "overfeat": _overfeat,
     "vgg": _vgg,
 }
-PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, "vgg": 1000}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, "overfeat": 1000, "vgg": 1000}
 """Of the nets as their papers have them."""
 
 
