@@ -17,6 +17,7 @@ from alexnet.data.views import usual_views
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
+from alexnet.evaluation.views import name_of
 from alexnet.files import file_sha256, write_json
 from alexnet.models import exported
 from alexnet.runs import predictions
@@ -37,6 +38,7 @@ def predictions_of(
     device: torch.device | str = "cpu",
     squares_at_once: int = SQUARES_AT_ONCE,
     progress: Callable[[int], None] = lambda count: None,
+    scales: Sequence[int] = (),
 ) -> Predictions:
     """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
 
@@ -44,8 +46,8 @@ def predictions_of(
     """
     weights = find_weights(run.path, checkpoint)
     if run.is_exported:
-        return predict(exported.load(weights, device), store, split, views, squares_at_once, progress)
-    path = predictions.path_of(run.path, split, views, checkpoint)
+        return predict(exported.load(weights, device), store, split, views, squares_at_once, progress, scales)
+    path = predictions.path_of(run.path, split, name_of(views, scales), checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
         weights_digest = file_sha256(weights)
@@ -55,7 +57,7 @@ def predictions_of(
         progress(len(saved.labels))
         return saved
     net = exported.load(weights, device)
-    made = predict(net, store, split, views, squares_at_once, progress)
+    made = predict(net, store, split, views, squares_at_once, progress, scales)
     if distributed.is_main():
         made = replace(made, weights_digest=weights_digest)
         predictions.save(made, path)
