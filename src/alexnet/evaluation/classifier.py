@@ -20,7 +20,7 @@ from alexnet.data.views import centre, usual_views
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation.photos import Photo, pixels_of, seen, to_stored_square
 from alexnet.evaluation.score import SQUARES_AT_ONCE, groups, images_at_once, score, testing
-from alexnet.evaluation.views import Look, looks_of, sizes_seen
+from alexnet.evaluation.views import Look, looks_for, sizes_seen
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
 from alexnet.runs.weights import find_weights
@@ -125,7 +125,7 @@ class Classifier:
         return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
 
     def _looks(self, views: str, scales: Sequence[int]) -> tuple[Look, ...]:
-        return looks_of(self._loaded, views or usual_views(self.preprocessing.data.mirror), scales)
+        return looks_for(self._loaded, views or usual_views(self.preprocessing.data.mirror), scales)
 
     def _rows(
         self, photos: list[Photo], looks: tuple[Look, ...]

@@ -22,7 +22,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
 from alexnet.evaluation.score import SQUARES_AT_ONCE, groups, score
-from alexnet.evaluation.views import Look, looks_of, name_of, sizes_seen
+from alexnet.evaluation.views import Look, looks_for, name_of, sizes_seen
 from alexnet.machine import cores
 from alexnet.models.model_file import Loaded
 from alexnet.runs.predictions import Predictions
@@ -54,12 +54,12 @@ def predict(
     another value changes rounding only, by less than 1e-5. `progress` is called with numbers of images.
 
     DataError where the store's classes are not the net's or its images were resized otherwise; WorkError
-    where an image was not scored, or twice; CommandError as `looks_of`. A store resized with another filter,
+    where an image was not scored, or twice; CommandError as `looks_for`. A store resized with another filter,
     or one smaller than a scale, is a logged warning.
     """
     began = time.perf_counter()
     part = store.split(split)
-    columns, looks = _columns(net, store), looks_of(net, views, scales)
+    columns, looks = _columns(net, store), looks_for(net, views, scales)
     _check_pixels(net.preprocessing, store, scales)
     scored: list[Scored] = []
     for numbers, seen in _batches(net, part, looks, squares_at_once):

@@ -37,6 +37,12 @@ class View(Protocol):
         """As how many crops a photo of that size counts where memory is shared out."""
         ...
 
+    def multiply_adds(
+        self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
+    ) -> int:
+        """Of a photo of that size, where the net takes `of_crop` for a crop and `of_map` for a class map."""
+        ...
+
     def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
         """(N, K), rows sum to 1, for uint8 `images` (N, H, W, C) on the model's device."""
         ...
@@ -60,6 +66,12 @@ class Crops:
     def crops(self, height: int, width: int, crop: int) -> int:
         """V."""
         return len(self.positions(height, width, crop))
+
+    def multiply_adds(
+        self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
+    ) -> int:
+        """As `View` says."""
+        return self.crops(height, width, crop) * of_crop
 
     def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
         """As `View` says."""
@@ -89,6 +101,12 @@ class Dense:
     def crops(self, height: int, width: int, crop: int) -> int:
         """The area, in crops."""
         return math.ceil(height * width / crop**2)
+
+    def multiply_adds(
+        self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
+    ) -> int:
+        """As `View` says: the photo and its mirror image."""
+        return 2 * of_map(height, width)
 
     def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
         """As `View` says."""
@@ -142,23 +160,27 @@ def sizes_seen(looks: Sequence[Look], size: tuple[int, int]) -> Sizes:
     return tuple(look.size(*size) for look in looks)
 
 
-def looks_of(net: Loaded, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
+def looks_of(data: DataConfig, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
     """The looks of a test: each of the views at each of the scales, or at the net's own where none is given.
 
-    CommandError where there are no such views, the net cannot be shown photos so, or a scale is smaller than
-    its crop.
+    `data` is the net's. CommandError where there are no such views, or a scale is smaller than the crop.
     """
-    chosen, crop = named(views), net.preprocessing.crop
+    chosen, crop = named(views), data.crop
     small = [scale for scale in scales if scale < crop]
     if small:
         raise CommandError(
             f"scale {small[0]} is smaller than the {crop} pixels that the net sees: "
             f"give --scales of {crop} or more"
         )
-    for view in chosen:
-        view.check(net)
-    usual = net.preprocessing.data
-    return tuple(Look(view, scale) for view in chosen for scale in scales or _usual_scales(view, usual))
+    return tuple(Look(view, scale) for view in chosen for scale in scales or _usual_scales(view, data))
+
+
+def looks_for(net: Loaded, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
+    """As `looks_of` the net's data; CommandError also where the net cannot be shown photos so."""
+    looks = looks_of(net.preprocessing.data, views, scales)
+    for look in looks:
+        look.view.check(net)
+    return looks
 
 
 def named(views: str) -> tuple[View, ...]:
@@ -171,6 +193,17 @@ def named(views: str) -> tuple[View, ...]:
 def name_of(views: str, scales: Sequence[int] = ()) -> str:
     """What a test is called in files and tables: `dense`, or `dense@256,384,512` where scales are given."""
     return f"{views}@{','.join(map(str, scales))}" if scales else views
+
+
+def looks_named(data: DataConfig, name: str) -> tuple[Look, ...]:
+    """The looks of a test of that name (`name_of`)."""
+    views, _, scales = name.partition("@")
+    return looks_of(data, views, [int(scale) for scale in scales.split(",") if scale])
+
+
+def sees_whole(name: str) -> bool:
+    """Whether a test of that name (`name_of`) sees more of a photo than its central square."""
+    return any(view.part == "whole" for view in named(name.partition("@")[0]))
 
 
 def _usual_scales(view: View, data: DataConfig) -> tuple[int, ...]:
