@@ -34,6 +34,9 @@ class DataConfig:
     scales: tuple[int, int] = (0, 0)
     """Range of the shorter side that a training photo is resized to before it is cropped, drawn anew for each
     photo and epoch; (0, 0) crops the stored square as it is. It wants a store of whole photos."""
+    test_scales: tuple[int, ...] = ()
+    """Shorter sides that a whole photo is tested at (`evaluate --views dense`), if no others are typed; empty
+    is `test_scale` alone."""
     cropping: Literal["random", "random-resized", "centre"] = "random"
     """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
     resized_area: tuple[float, float] = (0.08, 1.0)
@@ -205,6 +208,10 @@ def validate(config: RunConfig) -> RunConfig:
         ),
         (data.images >= 0, "data.images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
+        (
+            min(data.test_scales, default=data.crop) >= data.crop,
+            f"data.test_scales must be data.crop={data.crop} or more",
+        ),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),

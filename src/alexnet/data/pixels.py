@@ -10,7 +10,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from alexnet.data.resize import to_square
+from alexnet.data.resize import resized_size, to_square
 from alexnet.data.store import Split
 from alexnet.errors import DataError
 
@@ -73,7 +73,7 @@ def read_square(split: Split, index: int, square: Pixels) -> None:
 
 
 def read_photo(split: Split, index: int) -> Pixels:
-    """(H, W, channels) an image as it is stored, its shorter side the header's.
+    """(H, W, channels) an image as it is stored: `stored_size`.
 
     DataError as for `read_square`.
     """
@@ -81,11 +81,21 @@ def read_photo(split: Split, index: int) -> Pixels:
     with _naming(split, index):
         data = np.frombuffer(split.buffer(index), np.uint8)
         if header.encoding == "raw":
-            return data.reshape(header.side, header.side, header.channels)
+            return data.reshape(header.side, header.side, header.channels).copy()
         photo = simplejpeg.decode_jpeg(data, _SPACES[header.channels])
-        if min(photo.shape[:2]) != header.side:
-            raise ValueError(f"its shorter side is not {header.side}")
+        wanted = stored_size(split, index)
+        if photo.shape[:2] != wanted:
+            raise ValueError(f"it is not {wanted[1]} x {wanted[0]}")
         return photo
+
+
+def stored_size(split: Split, index: int) -> tuple[int, int]:
+    """(height, width) of an image as it is stored, known without reading it."""
+    side = split.header.side
+    if split.header.shape == "square":
+        return side, side
+    width, height = split.size(index)
+    return resized_size(height, width, side)
 
 
 _SPACES = {3: "RGB", 1: "GRAY"}

@@ -141,10 +141,25 @@ class Preprocessing:
         return crop_windows(positions, side, self.crop), positions[:, 2]
 
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
-        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other."""
+        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other.
+
+        `images` are uint8 (N, H, W, C). Where they are not S x S, crops have no place in the mean image and
+        its centre is subtracted.
+        """
+        placed = images.shape[1:3] == (self.side, self.side)
+        places = positions if placed else centre(self.side, self.crop)
         squares = cut(images, self.crop, positions)
-        inputs = self._normalized(squares, self._mean_at(positions[None], images.device))
+        inputs = self._normalized(squares, self._mean_at(places[None], images.device))
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
+
+    def whole_input(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) float32: uint8 `images` (N, H, W, C) uncropped, less the mean colour of crops.
+
+        That is one for all pixels, as a net that slides wants it; of a mean image, the mean of its centre.
+        """
+        color = self._mean_at(centre(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
+        row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
+        return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """All of it, as a dictionary ready for JSON and as named tensors."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class Predictions:
 
     split: str
     views: str
+    """Name of the test, with the scales in it where they were given: `ten`, `dense@256,384`."""
     probabilities: npt.NDArray[np.float32]
     """(N, K), rows sum to 1: softmax, averaged over the views."""
     labels: npt.NDArray[np.int64]
@@ -34,6 +35,10 @@ class Predictions:
     """sha256 of the weights that spoke; empty for a mean of several."""
     store_digest: str = ""
     """Digest of the store that was asked."""
+    scales: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Shorter sides of the photos in the test, in pixels; none in files from before they were kept."""
+    seconds: float = 0.0
+    """That the test took, reading included; 0 in files from before it was kept."""
 
 
 def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path:
@@ -54,7 +59,7 @@ def load(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             values: dict[str, Any] = {
-                name: str(array) if array.ndim == 0 else array for name, array in arrays.items()
+                name: array.item() if array.ndim == 0 else array for name, array in arrays.items()
             }
         return Predictions(**values)
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
