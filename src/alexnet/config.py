@@ -133,8 +133,9 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
-    loss: Literal["cross-entropy", "squared-error", "rbf"] = "cross-entropy"
-    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances."""
+    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes"] = "cross-entropy"
+    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
+    `boxes`, of OverFeat, a net that answers with boxes and a store that has them."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
@@ -240,6 +241,10 @@ def validate(config: RunConfig) -> RunConfig:
         (
             training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
+        ),
+        (
+            (training.loss == "boxes") == (config.model.name == "overfeat-localizer"),
+            "training.loss=boxes and model.name=overfeat-localizer go together: give both or neither",
         ),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),

@@ -134,9 +134,9 @@ def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
 
 
 def _odd(example: Example, settings: Settings) -> list[str]:
-    """What is unusual about a photo; to be grey is not, where all are stored so."""
+    """What is unusual about a photo and its boxes; to be grey is not, where all are stored so."""
     usual = {"grey"} if settings.channels == 1 else set[str]()
-    return [kind for kind in oddities(example.image, example.key) if kind not in usual]
+    return [kind for kind in oddities(example.image, example.key) if kind not in usual] + list(example.odd)
 
 
 def encode(stored: Pixels, settings: Settings) -> bytes:

@@ -45,6 +45,10 @@ class Variant:
     """Side and step of the max pooling after each convolution; 0 is none."""
     initialisation: Literal["gaussian", "kaiming"] = "gaussian"
     """Normal weights of deviation 0.01, as in the paper; or He's, for narrower nets and smaller crops."""
+    regression: tuple[int, ...] = (4096, 1024)
+    """`overfeat-localizer`: units of the hidden layers between pooled maps and boxes (section 4.2)."""
+    boxes: Literal["per-class", "single"] = "per-class"
+    """`overfeat-localizer`: a box for each class (section 4.2), or one for all classes (section 4.4)."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -160,11 +164,14 @@ class OverFeat(nn.Module):
     def initialise(self) -> None:
         """Fills every layer anew; biases are 0, of which the paper says nothing."""
         for name in self.layers:
-            layer = cast(initialise.Weighted, self.get_submodule(name))
-            if self.variant.initialisation == "kaiming":
-                initialise.kaiming(layer)
-            else:
-                initialise.gaussian(layer, DEVIATION, 0.0)
+            self._initialise_layer(name)
+
+    def _initialise_layer(self, name: str) -> None:
+        layer = cast(initialise.Weighted, self.get_submodule(name))
+        if self.variant.initialisation == "kaiming":
+            initialise.kaiming(layer)
+        else:
+            initialise.gaussian(layer, DEVIATION, 0.0)
 
     def _add_layers(self) -> None:
         variant, inputs = self.variant, 3

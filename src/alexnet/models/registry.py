@@ -11,6 +11,7 @@ from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat
+from alexnet.models.overfeat_localizer import OverFeatLocalizer
 from alexnet.models.vgg import VGG
 
 
@@ -24,7 +25,8 @@ def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -
     if channels != 3:
         raise CommandError("overfeat is a net for colour images: prepare the store with --channels 3")
     _refuse_settings(config, "OverFeat")
-    return OverFeat(config.variant, num_classes, crop, config.dropout)
+    kind = OverFeatLocalizer if config.name == "overfeat-localizer" else OverFeat
+    return kind(config.variant, num_classes, crop, config.dropout)
 
 
 def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
@@ -58,9 +60,10 @@ _FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
     "alexnet": _alexnet,
     "lenet": _lenet,
     "overfeat": _overfeat,
+    "overfeat-localizer": _overfeat,
     "vgg": _vgg,
 }
-PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, "overfeat": 1000, "vgg": 1000}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, "overfeat": 1000, "overfeat-localizer": 1000, "vgg": 1000}
 """Of the nets as their papers have them."""
 
 

@@ -212,6 +212,8 @@ IMAGENET_TEST_IMAGES = 100_000
 """ILSVRC-2012 development kit, readme."""
 ILSVRC_BOX_OVERLAP = 0.5
 """The least intersection over union of a right box: Russakovsky et al. 2015, sections 4.2 and 4.3."""
+ILSVRC_BOX_MARGIN_PIXELS = 10
+"""By which a right box of a small object may be wider and higher in detection; there, section 4.3."""
 IMAGENET_2010_TEST_IMAGES = 150_000
 """Paper, section 2."""
 
