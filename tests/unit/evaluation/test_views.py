@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,6 +222,21 @@ def test_names_say_the_scales() -> None:
     assert [name for name in VIEWS if sees_whole(name_of(name, (256,)))] == [*VIEWS][2:]
 
 
+class Sized:
+    """A split of whole photos of these sizes (height, width), of five classes."""
+
+    header = SimpleNamespace(side=SIDE, shape="whole", classes=range(5))
+
+    def __init__(self, sizes: list[tuple[int, int]]) -> None:
+        self._sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self._sizes[index][::-1]
+
+
 @pytest.mark.parametrize("variant", ["caffe", "one-weird-trick"])
 def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     config = RunConfig(
@@ -230,7 +246,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     )
 
     def cost(views: str, sizes: list[tuple[int, int]], *scales: int) -> float:
-        return multiply_adds_a_photo(config, 5, looks_of(config.data, views, scales), sizes)
+        return multiply_adds_a_photo(config, looks_of(config.data, views, scales), Sized(sizes))
 
     of_crop = summarise(config, 5).multiply_adds
     assert cost("centre", [(72, 72)]) == of_crop
