@@ -246,6 +246,10 @@ def validate(config: RunConfig) -> RunConfig:
             (training.loss == "boxes") == (config.model.name == "overfeat-localizer"),
             "training.loss=boxes and model.name=overfeat-localizer go together: give both or neither",
         ),
+        (
+            training.loss != "boxes" or not any(data.scales),
+            "training.loss=boxes reads stored squares: type data.scales=[0,0] data.cropping=random-resized",
+        ),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]

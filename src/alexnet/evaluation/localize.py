@@ -60,7 +60,8 @@ def locate(
 ) -> tuple[npt.NDArray[np.int64], Corners, npt.NDArray[np.float64]]:
     """(N, top) classes, (N, top, 4) their boxes and (N, top) scores, the surest first.
 
-    Where there are fewer the class is `NO_LABEL` (-1). `seen` are uint8 (N, H, W, C) for each of the looks; boxes are in shares of what they see.
+    Where there are fewer the class is `NO_LABEL` (-1). `seen` are uint8 (N, H, W, C) for each of the looks;
+    boxes are in shares of what they see.
     """
     model = localizer_of(net)
     with testing(model) as device:
@@ -115,5 +116,5 @@ def _windows(net: Loaded, look: Look, images: Tensor) -> list[Window]:
 def _corners(rows: int, columns: int, step: int, corner: npt.NDArray[Any], crop: int) -> Corners:
     """(rows x columns, 4) windows of `crop` pixels, `step` apart, row by row from `corner` (x, y)."""
     y, x = np.meshgrid(step * np.arange(rows), step * np.arange(columns), indexing="ij")
-    first = np.stack([x.ravel(), y.ravel()], axis=1) + corner
+    first = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64) + corner
     return np.concatenate([first, first + crop], axis=1)
