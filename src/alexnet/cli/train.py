@@ -225,6 +225,12 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
             f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
             "set schedule.step_epochs with schedule.epochs"
         )
+    late = [f"{epoch:g}" for epoch in schedule.drop_epochs if epoch >= schedule.epochs]
+    if late:
+        _say(
+            f"warning: the rate does not fall after epochs {', '.join(late)}, which the run does not reach: "
+            "set schedule.drop_epochs with schedule.epochs"
+        )
 
 
 def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:

@@ -1,6 +1,6 @@
 """What training makes small. Functions of logits (N, K) and targets (N, K), shares that sum to 1 in each row.
 
-All are linear in the targets, so that smoothed and mixed ones have a meaning with each.
+All but that of boxes are linear in the targets, so that smoothed and mixed ones have a meaning with each.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Loss:
     """(), the sum of the images' losses, of logits and targets."""
     at_chance: Callable[[int], float]
     """The mean for the best answer that is the same for all images, or less, by the number of classes, all of
-    which are as frequent."""
+    which are as frequent; infinite where that is not known beforehand."""
 
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(), over the images."""
@@ -58,6 +58,17 @@ def rbf(logits: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
 
 
+def boxes(answers: Tensor, targets: Tensor) -> Tensor:
+    """Squared distance of the four edges; `answers` (N, K, 4), of which each image's class counts.
+
+    `targets` are (N, 6), as `training.localization` makes them; images that it leaves out count nothing.
+    Source: Sermanet et al. 2013, section 4.2 (l2 loss).
+    """
+    labels, weights, wanted = targets[:, 0].long(), targets[:, 1], targets[:, 2:]
+    chosen = answers[torch.arange(len(answers), device=answers.device), labels]
+    return ((chosen - wanted).square().sum(dim=1) * weights).sum()
+
+
 def _rbf_at_chance(classes: int) -> float:
     """Where F6 answers the mean of all codes to every image, which is the best that is the same for all."""
     codes = class_codes(classes)
@@ -69,5 +80,6 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, math.log),
     "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
     "rbf": Loss(rbf, _rbf_at_chance),
+    "boxes": Loss(boxes, lambda classes: math.inf),
 }
 """By the name that `training.loss` has."""
