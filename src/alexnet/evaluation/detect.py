@@ -37,7 +37,7 @@ class Objects:
     corners: Corners
     """(n, 4) in shares of the photo, within it."""
     scores: npt.NDArray[np.float64]
-    """(n,) the sum of the probabilities of the windows whose boxes were merged: above 1 where several agree."""
+    """(n,) the sum of the probabilities of the windows whose boxes were merged."""
 
 
 def detector_of(net: Loaded) -> OverFeatDetector:
