@@ -23,6 +23,7 @@ VERBS = {
     "synthesize": "Make up photos in ILSVRC's layout or in class folders.",
     "inspect": "Count a source's classes and images; list every odd or unreadable file.",
     "prepare": "Turn a source of photos into a store.",
+    "compose": "Scenes of several objects, from a store of photos with boxes.",
     "train": "Train a recipe on a store.",
     "ensemble": "Train several nets, or all of a row of the paper's table.",
     "evaluate": "Test one run, or several as an ensemble.",

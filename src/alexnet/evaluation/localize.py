@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from alexnet.data import box_geometry
-from alexnet.data.box_geometry import Corners
+from alexnet.data.box_geometry import Corners, crop_windows
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.views import centre
 from alexnet.errors import CommandError
@@ -98,23 +97,20 @@ def best_boxes(
 
 def _windows(net: Loaded, look: Look, images: Tensor) -> list[Window]:
     """What the windows of one look say of each of the uint8 images (N, H, W, C)."""
-    model, (height, width) = localizer_of(net), images.shape[1:3]
+    model, height = localizer_of(net), images.shape[1]
     if look.view.part == "whole":
-        inputs, corner = net.preprocessing.whole_input(images), np.zeros(2)
+        inputs, part = net.preprocessing.whole_input(images), np.array(box_geometry.WHOLE)
     else:
-        position = centre(height, model.crop)
-        inputs, corner = net.preprocessing.test_input(images, position), position[0, 1::-1]
+        position, crop = centre(height, net.preprocessing.crop), net.preprocessing.crop
+        inputs, part = net.preprocessing.test_input(images, position), crop_windows(position, height, crop)
     logits, boxes = model.class_and_box_maps(inputs)
-    rows, columns = logits.shape[2:]
-    windows = _corners(rows, columns, model.map_step_pixels, corner, model.crop) / (2 * [width, height])
+    windows = box_geometry.from_window(model.windows(*inputs.shape[2:]), part)
+    return windows_of(logits, boxes, windows)
+
+
+def windows_of(logits: Tensor, boxes: Tensor, windows: Corners) -> list[Window]:
+    """What windows (P, 4) say of N photos, of logits (N, K, h, w) and boxes (N, K, 4, h, w) within them."""
     probabilities = logits.float().softmax(dim=1).flatten(2).permute(0, 2, 1).cpu().numpy()
     shares = boxes.float().flatten(3).permute(0, 3, 1, 2).cpu().numpy()
     placed = box_geometry.from_window(shares, windows[:, None])
     return [Window(*each) for each in zip(probabilities, placed, strict=True)]
-
-
-def _corners(rows: int, columns: int, step: int, corner: npt.NDArray[Any], crop: int) -> Corners:
-    """(rows x columns, 4) windows of `crop` pixels, `step` apart, row by row from `corner` (x, y)."""
-    y, x = np.meshgrid(step * np.arange(rows), step * np.arange(columns), indexing="ij")
-    first = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64) + corner
-    return np.concatenate([first, first + crop], axis=1)
