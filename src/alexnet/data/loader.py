@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexnet.data.boxes import Boxes, BoxTable
 from alexnet.data.buffers import BufferPool
 from alexnet.data.pixels import Reader, StoredSquares
 from alexnet.data.randomness import epoch_order
@@ -42,6 +43,8 @@ class Batch:
     """(N,) int64, on the CPU: which images of the split these are."""
     positions: Tensor
     """(N,) int64, on the CPU: where in the epoch's order they come."""
+    boxes: Boxes | None = None
+    """The images' boxes, on the CPU, where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Loader:
     `workers` are threads, by default as many as this process has cores. With `drop_last` an incomplete last
     batch is left out; without it every image comes exactly once, and a share may be uneven, even missing.
     `reader` fills the squares, by default with what is stored.
+    With `boxes` batches carry those of their images; CommandError where the split has none at all.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Loader:
         device: torch.device | str = "cpu",
         drop_last: bool = False,
         reader: Reader | None = None,
+        boxes: bool = False,
     ) -> None:
         if drop_last and len(split) < batch:
             raise CommandError(
@@ -86,6 +91,7 @@ class Loader:
         self.device = torch.device(device)
         self._reader = reader or StoredSquares(split)
         self._labels = split.labels.astype(np.int64)
+        self._boxes = BoxTable.of(split) if boxes else None
         self._buffers = BufferPool()
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
@@ -138,7 +144,9 @@ class Loader:
             for span in spans
         ]
         labels = torch.from_numpy(self._labels[indices])
-        return _Pending(Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions)), tasks)
+        boxes = None if self._boxes is None else self._boxes.padded(indices)
+        places = torch.from_numpy(indices), torch.from_numpy(positions)
+        return _Pending(Batch(images, labels, *places, boxes), tasks)
 
     def _empty_images(self, count: int) -> Tensor:
         """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from alexnet.config import DataConfig, from_dict, to_dict, usual_crop
 from alexnet.data.augment import SOURCE_NOISE_DIVISOR, color_shifts, random_positions
+from alexnet.data.box_geometry import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.modern_augment import erase, jitter_factors, random_resized_crop
+from alexnet.data.modern_augment import erase, jitter_factors, random_boxes, random_resized_crop
 from alexnet.data.normalize import normalize
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
@@ -126,6 +127,19 @@ class Preprocessing:
             erase(inputs[:, 0], randomness, data.erasing)
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
+    def train_windows(self, side: int, randomness: ImageRandomness) -> tuple[Corners, NDArray[np.int64]]:
+        """(N, 4) what `train_input` shows of each square of `side` pixels, and (N,) 1 where it is mirrored.
+
+        A window is x0, y0, x1, y1 in shares of the square.
+        """
+        data, randomness = self.data, randomness.shared(self.data.images_per_draw)
+        if data.cropping == "random-resized":
+            y, x, height, width = random_boxes(side, randomness, data.resized_area, data.resized_aspect).T
+            mirrored = randomness.integers("mirror", 2) * data.mirror
+            return np.stack([x, y, x + width, y + height], axis=1) / side, mirrored
+        positions = self._training_positions(side, randomness)[:, 0]
+        return crop_windows(positions, side, self.crop), positions[:, 2]
+
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
         """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other.
 
@@ -187,14 +201,19 @@ class Preprocessing:
     def _training_squares(self, images: Tensor, randomness: ImageRandomness) -> tuple[Positions, Tensor]:
         """Positions (N or 1, 1, 3) in the mean image, and uint8 squares (N, crop, crop, C)."""
         data = self.data
-        middle = centre(data.side, data.crop)[None]
         if data.cropping == "random-resized":
             area, aspect = data.resized_area, data.resized_aspect
-            return middle, random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
-        positions = random_positions(images.shape[1], data.crop, randomness, data.mirror)
-        if data.cropping == "centre":
-            positions[..., :2] = middle[..., :2]
+            squares = random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
+            return centre(data.side, data.crop)[None], squares
+        positions = self._training_positions(images.shape[1], randomness)
         return positions, cut(images, data.crop, positions)[:, 0]
+
+    def _training_positions(self, side: int, randomness: ImageRandomness) -> Positions:
+        """(N, 1, 3) where the training crops of squares of `side` pixels lie, if they are not resized."""
+        positions = random_positions(side, self.crop, randomness, self.data.mirror)
+        if self.data.cropping == "centre":
+            positions[..., :2] = centre(side, self.crop)[:, :2]
+        return positions
 
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
         """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, C), or 1 for n and v if always alike."""

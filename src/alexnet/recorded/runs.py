@@ -84,8 +84,8 @@ class RecordedRun:
         return override(recipes.get(self.recipe), self.settings)
 
 
-_PICTURES = {"alexnet": ("curves.png", "filters.png"), "lenet": ("curves.png",)}
-"""By the net; first filters of 5 x 5 grey pixels show nothing."""
+_PICTURES = {"alexnet": ("curves.png", "filters.png"), "lenet": ("curves.png",), "vgg": ("curves.png",)}
+"""By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def train(
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
             session.save()
-        loader = _loader(config, store, device)
+        loader = _loader(config, store, device, learner.task.reads_boxes)
         for epoch, batch in session.meter.timed(_batches(loader, session)):
             step = session.step
             color_noise = _prepare_update(session, step)
@@ -115,7 +115,7 @@ def train(
     return result
 
 
-def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
+def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) -> Loader:
     images = training_images(store, config.data)
     return Loader(
         images,
@@ -127,6 +127,7 @@ def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
         device=device,
         drop_last=True,
         reader=training_reader(images, config.data, config.training.seed),
+        boxes=boxes,
     )
 
 
