@@ -48,7 +48,7 @@ def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
 
 
 def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224) -> VGG:
-    """A VGG: A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalises. Its input is grey levels less the mean."""
+    """VGG A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalises. Its input is grey levels less the mean."""
     return VGG(variant, num_classes, crop)
 
 

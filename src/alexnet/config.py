@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from alexnet.box_config import box_checks
 from alexnet.classic_config import ClassicConfig, classic_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
 from alexnet.schedule_config import ScheduleConfig, schedule_checks
@@ -133,9 +134,9 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
-    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes"] = "cross-entropy"
+    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes", "objects"] = "cross-entropy"
     """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
-    `boxes`, of OverFeat, a net that answers with boxes and a store that has them."""
+    `boxes` and `objects`, of OverFeat, its nets for boxes (`box_config`) and a store that has them."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
@@ -242,10 +243,7 @@ def validate(config: RunConfig) -> RunConfig:
             training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
         ),
-        (
-            (training.loss == "boxes") == (config.model.name == "overfeat-localizer"),
-            "training.loss=boxes and model.name=overfeat-localizer go together: give both or neither",
-        ),
+        *box_checks(training.loss, config.model.name, data.scales),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]

@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "alexnet"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LEVELS = (
-    {"published", "config", "classic_config", "schedule_config", "plain", "errors", "files", "machine"}
-    | {"distributed", "cost"},
+    {"published", "config", "classic_config", "schedule_config", "box_config", "plain", "errors", "files"}
+    | {"machine", "distributed", "cost"},
     {"layers", "optim", "data", "runs", "recipes", "classic"},
     {"models"},
     {"training", "evaluation"},

@@ -3,9 +3,9 @@
 Of each class the detections of all images are taken in the order of their scores. One is right where it
 overlaps a box of its class that no earlier one has found: the one it overlaps most, by half or more.
 Precision at a recall is the best at that recall or a higher one; its mean over all recalls, the area under
-the curve, is the average precision. Sources: Everingham et al. 2010 and the development kit of VOC 2010, section 3.4.1;
-Russakovsky et al. 2015, section 4.3. VOC itself lets a detection find only the box it overlaps most of all,
-found before or not; the two differ where true boxes of a class overlap each other.
+the curve, is the average precision. Sources: Everingham et al. 2010 and the development kit of VOC 2010,
+section 3.4.1; Russakovsky et al. 2015, section 4.3. VOC itself lets a detection find only the box it overlaps
+most of all, found before or not; the two differ where true boxes of a class overlap each other.
 """
 
 from __future__ import annotations

@@ -21,10 +21,11 @@ from alexnet.data.pixels import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
-from alexnet.evaluation.score import SQUARES_AT_ONCE, groups, score
+from alexnet.evaluation.score import SQUARES_AT_ONCE, device_of, groups, score
 from alexnet.evaluation.views import Look, looks_for, name_of, sizes_seen
 from alexnet.machine import cores
 from alexnet.models.model_file import Loaded
+from alexnet.runs.environment import processor
 from alexnet.runs.predictions import Predictions
 
 Item = TypeVar("Item")
@@ -59,10 +60,10 @@ def predict(
     """
     began = time.perf_counter()
     part = store.split(split)
-    columns, looks = _columns(net, store), looks_for(net, views, scales)
-    _check_pixels(net.preprocessing, store, scales)
+    columns, looks = columns_of(net, store), looks_for(net, views, scales)
+    check_pixels(net.preprocessing, store, scales)
     scored: list[Scored] = []
-    for numbers, seen in _batches(net, part, looks, squares_at_once):
+    for numbers, seen in batches_seen(net, part, looks, squares_at_once):
         scored.append((numbers, score(net, looks, [torch.from_numpy(images) for images in seen])))
         progress(len(numbers))
     probabilities = _together(distributed.gather_objects(scored), len(part), len(net.classes))
@@ -77,10 +78,16 @@ def predict(
         store_digest=store.digest,
         scales=np.unique([look.scale for look in looks]),
         seconds=time.perf_counter() - began,
+        device=_device_name(net),
     )
 
 
-def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
+def _device_name(net: Loaded) -> str:
+    device = device_of(net.model)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def columns_of(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
     what = f"the net's classes and those of {store.path}"
     if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
@@ -88,7 +95,7 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     return label_map(store.classes, net.classes, what)
 
 
-def _check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[int]) -> None:
+def check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[int]) -> None:
     """DataError where the net was trained on images of another size or form; a warning for another filter.
 
     Where scales are given the stored size does not matter, but for a warning where it is smaller.
@@ -118,7 +125,7 @@ def _check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[i
         )
 
 
-def _batches(
+def batches_seen(
     net: Loaded, split: Split, looks: Sequence[Look], squares: int
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
     """This process's batches: numbers of images, and for each look what it sees, uint8 (n, H, W, C).

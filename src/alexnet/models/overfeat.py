@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alexnet.data.box_geometry import Corners
 from alexnet.errors import CommandError
 from alexnet.layers import initialise
 from alexnet.layers.dropout import MaskDropout
@@ -47,6 +49,8 @@ class Variant:
     """Normal weights of deviation 0.01, as in the paper; or He's, for narrower nets and smaller crops."""
     regression: tuple[int, ...] = (4096, 1024)
     """`overfeat-localizer`: units of the hidden layers between pooled maps and boxes (section 4.2)."""
+    window: int = 0
+    """`overfeat-detector`: pixels of the window that slides over training crops; 0 is the whole crop."""
     boxes: Literal["per-class", "single"] = "per-class"
     """`overfeat-localizer`: a box for each class (section 4.2), or one for all classes (section 4.4)."""
 
@@ -143,6 +147,15 @@ class OverFeat(nn.Module):
         """Rows and columns of the class map of an image of that many pixels: all windows that lie in it."""
         rows, columns = ((length - self.crop) // self.map_step_pixels + 1 for length in (height, width))
         return rows, columns
+
+    def windows(self, height: int, width: int) -> Corners:
+        """(rows x columns, 4) the windows of an image's `places`, row by row, in shares of the image."""
+        rows, columns = self.places(height, width)
+        step = self.map_step_pixels
+        y, x = np.meshgrid(step * np.arange(rows), step * np.arange(columns), indexing="ij")
+        first = np.stack([x.ravel(), y.ravel()], axis=1)
+        corners = np.concatenate([first, first + self.crop], axis=1)
+        return corners / np.array([width, height, width, height])
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """What each layer of `layer_names` answers to preprocessed images (N, 3, crop, crop).

@@ -11,6 +11,7 @@ from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat
+from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.models.overfeat_localizer import OverFeatLocalizer
 from alexnet.models.vgg import VGG
 
@@ -25,8 +26,7 @@ def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -
     if channels != 3:
         raise CommandError("overfeat is a net for colour images: prepare the store with --channels 3")
     _refuse_settings(config, "OverFeat")
-    kind = OverFeatLocalizer if config.name == "overfeat-localizer" else OverFeat
-    return kind(config.variant, num_classes, crop, config.dropout)
+    return _OVERFEATS[config.name](config.variant, num_classes, crop, config.dropout)
 
 
 def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
@@ -55,15 +55,19 @@ def _refuse_settings(config: ModelConfig, net: str) -> None:
             raise CommandError(f"model.{setting} is AlexNet's: {net} has none")
 
 
+_OVERFEATS = {
+    "overfeat": OverFeat,
+    "overfeat-localizer": OverFeatLocalizer,
+    "overfeat-detector": OverFeatDetector,
+}
 _LENETS = {"1989": LeNet1989, "5": LeNet5}
 _FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
     "alexnet": _alexnet,
     "lenet": _lenet,
-    "overfeat": _overfeat,
-    "overfeat-localizer": _overfeat,
+    **dict.fromkeys(_OVERFEATS, _overfeat),
     "vgg": _vgg,
 }
-PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, "overfeat": 1000, "overfeat-localizer": 1000, "vgg": 1000}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, **dict.fromkeys(_OVERFEATS, 1000), "vgg": 1000}
 """Of the nets as their papers have them."""
 
 

@@ -55,7 +55,7 @@ class RecordedRun:
     init_from: str = ""
     """The recorded run it begins with; empty is first weights of its own."""
     views: tuple[str, ...] = VIEWS
-    """What it is tested with."""
+    """What it is tested with: names of tests, such as `dense@112,128`, with the scales after an @."""
 
     @property
     def store(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,13 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models.misfit import first_misfit
+from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.models.registry import build
 from alexnet.models.tower_devices import tower_devices
 from alexnet.models.towers import AlexNetOnTwoDevices
 from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
+from alexnet.training.detection import Detection
 from alexnet.training.localization import Localization
 from alexnet.training.losses import LOSSES
 from alexnet.training.optimizer_state import own_state, whole_state
@@ -93,7 +95,7 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     model = _placed(model, config.model.towers_on, device)
     preprocessing = Preprocessing.from_store(config.data, store)
-    task = _task(config, preprocessing, len(store.classes))
+    task = _task(config, preprocessing, model, len(store.classes))
     return Learner(
         config=config,
         classes=store.classes,
@@ -109,10 +111,12 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     )
 
 
-def _task(config: RunConfig, preprocessing: Preprocessing, classes: int) -> Task:
+def _task(config: RunConfig, preprocessing: Preprocessing, model: nn.Module, classes: int) -> Task:
     loss = LOSSES[config.training.loss]
     if config.training.loss == "boxes":
         return Localization(loss, preprocessing)
+    if config.training.loss == "objects":
+        return Detection(loss, preprocessing, cast(OverFeatDetector, model))
     return Classification(loss, config.training, classes)
 
 

@@ -1,6 +1,7 @@
 """What training makes small. Functions of logits (N, K) and targets (N, K), shares that sum to 1 in each row.
 
-All but that of boxes are linear in the targets, so that smoothed and mixed ones have a meaning with each.
+All but those of boxes and objects are linear in the targets, so that smoothed and mixed ones have a meaning
+with each.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from alexnet.models.class_codes import class_codes
 REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
+
+NOT_ASKED = -1
+"""The label of a window that is neither an object's nor background."""
+OBJECTS, OFFENDING = 4, 4
+"""Windows of an image that a detector learns from: with an object, as many without, and the worst such."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,31 @@ def boxes(answers: Tensor, targets: Tensor) -> Tensor:
     return ((chosen - wanted).square().sum(dim=1) * weights).sum()
 
 
+def objects(answers: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of a few windows of each image, their mean; `answers` are (N, K + 1, h, w).
+
+    `targets` (N, 2, h, w), as `training.detection` makes them, give each window its label (K is background)
+    and a random number. Chosen are `OBJECTS` windows that show one, the first by their numbers, as many of
+    background, and the `OFFENDING` of background that are worst.
+    Source: Sermanet et al. 2013, section 5; how many, it does not say.
+    """
+    labels, draws = targets.flatten(2).unbind(1)
+    background = answers.shape[1] - 1
+    empty = labels == background
+    shown = ~empty & (labels != NOT_ASKED)
+    asked = labels.masked_fill(labels == NOT_ASKED, background).long()
+    losses = functional.cross_entropy(answers.flatten(2), asked, reduction="none")
+    chosen = _most(draws, shown, OBJECTS) | _most(draws, empty, OBJECTS)
+    chosen |= _most(losses.detach(), empty, OFFENDING)
+    return ((losses * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)).sum()
+
+
+def _most(values: Tensor, among: Tensor, count: int) -> Tensor:
+    """(N, P) the `count` largest values of each row among those; all, where there are fewer."""
+    best = values.masked_fill(~among, -1.0).topk(min(count, values.shape[1]), dim=1).indices
+    return torch.zeros_like(among).scatter(1, best, True) & among
+
+
 def _rbf_at_chance(classes: int) -> float:
     """Where F6 answers the mean of all codes to every image, which is the best that is the same for all."""
     codes = class_codes(classes)
@@ -81,5 +112,6 @@ LOSSES = {
     "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
     "rbf": Loss(rbf, _rbf_at_chance),
     "boxes": Loss(boxes, lambda classes: math.inf),
+    "objects": Loss(objects, lambda classes: math.inf),
 }
 """By the name that `training.loss` has."""
