@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from alexnet.box_config import box_checks
 from alexnet.classic_config import ClassicConfig, classic_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
+from alexnet.schedule_config import ScheduleConfig, schedule_checks
 
-__all__ = ["ConfigError", "from_dict", "to_dict"]  # what configurations travel by
+__all__ = ["ConfigError", "ScheduleConfig", "from_dict", "to_dict"]  # what configurations travel by
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class DataConfig:
     """3 for colour, 1 for grey; the store must have been prepared with as many."""
     images: int = 0
     """Training images, as many of each class; 0 is all. See `data.subset`; statistics are of all images."""
+    scales: tuple[int, int] = (0, 0)
+    """Range of the shorter side that a training photo is resized to before it is cropped, drawn anew for each
+    photo and epoch; (0, 0) crops the stored square as it is. It wants a store of whole photos."""
+    test_scales: tuple[int, ...] = ()
+    """Shorter sides that a whole photo is tested at (`evaluate --views dense`), if no others are typed; empty
+    is `test_scale` alone."""
     cropping: Literal["random", "random-resized", "centre"] = "random"
     """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
     resized_area: tuple[float, float] = (0.08, 1.0)
@@ -57,6 +65,14 @@ class DataConfig:
     """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
     """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
+
+    @property
+    def test_scale(self) -> int:
+        """Shorter side of a photo in the test, in pixels: that of training, or the middle of its range.
+
+        Source: Simonyan and Zisserman 2014, section 4.1.
+        """
+        return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.side
 
 
 @dataclass(frozen=True)
@@ -96,28 +112,6 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
-    """Learning rate over time; durations in epochs."""
-
-    name: Literal["constant", "step", "plateau", "cosine", "four-phase"] = "plateau"
-    epochs: int = 90
-    warmup_epochs: float = 0.0
-    """Linear rise from 0, before any schedule."""
-    step_epochs: float = 30.0
-    """`step`: epochs between drops."""
-    factor: float = 0.1
-    """`step` and `plateau`: what a drop multiplies the rate by."""
-    patience_epochs: int = 5
-    """`plateau`: evaluations without improvement before a drop."""
-    min_improvement: float = 0.002
-    """`plateau`: smallest fall of the validation error (a fraction) that counts as improvement."""
-    max_drops: int = 3
-    """`plateau`: drops before the rate stays (three in the paper); one more plateau then ends the run."""
-    final_fraction: float = 0.0
-    """`cosine`: last rate as a fraction of the first."""
-
-
-@dataclass(frozen=True)
 class Event:
     """Something that happens once, at a share of the schedule's epochs."""
 
@@ -140,8 +134,9 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
-    loss: Literal["cross-entropy", "squared-error", "rbf"] = "cross-entropy"
-    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances."""
+    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes", "objects"] = "cross-entropy"
+    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
+    `boxes` and `objects`, of OverFeat, its nets for boxes (`box_config`) and a store that has them."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0
@@ -199,7 +194,7 @@ def keys(config: RunConfig) -> list[str]:
 
 def validate(config: RunConfig) -> RunConfig:
     """`config` itself, or ConfigError where values do not fit together."""
-    data, training, schedule, optimizer = config.data, config.training, config.schedule, config.optimizer
+    data, training, optimizer = config.data, config.training, config.optimizer
     _refuse_not_finite(config)
     checks = [
         (
@@ -213,6 +208,11 @@ def validate(config: RunConfig) -> RunConfig:
             "grey images have no colours to change: type data.color_noise=none data.color_jitter=0",
         ),
         (data.images >= 0, "data.images must be at least 0, which is all"),
+        *(_scale_checks(data) if any(data.scales) else ()),
+        (
+            min(data.test_scales, default=data.crop) >= data.crop,
+            f"data.test_scales must be data.crop={data.crop} or more",
+        ),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
@@ -222,11 +222,7 @@ def validate(config: RunConfig) -> RunConfig:
         ),
         (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
         (0 <= data.erasing <= 1, "data.erasing must be in [0, 1]"),
-        (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
-        (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
-        (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
-        (0 < schedule.factor <= 1, "schedule.factor must be in (0, 1]"),
-        (schedule.patience_epochs >= 1, "schedule.patience_epochs must be at least 1"),
+        *schedule_checks(config.schedule),
         (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
         (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
         (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
@@ -247,6 +243,7 @@ def validate(config: RunConfig) -> RunConfig:
             training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
         ),
+        *box_checks(training.loss, config.model.name, data.scales),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]
@@ -254,6 +251,22 @@ def validate(config: RunConfig) -> RunConfig:
         if not holds:
             raise ConfigError(message)
     return config
+
+
+def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
+    """What must hold, and what is said where it does not, of photos that are resized for training."""
+    return [
+        (
+            data.crop <= data.scales[0] <= data.scales[1] <= data.side,
+            f"data.scales={list(data.scales)} must rise from data.crop={data.crop} or more to data.side="
+            f"{data.side} or less: type data.scales=[{data.side},{data.side}], or [0,0] for stored squares",
+        ),
+        (data.cropping == "random", "data.scales goes with data.cropping=random only"),
+        (
+            data.normalization != "mean-image",
+            "data.scales has no mean image at every scale: type data.normalization=channel-mean",
+        ),
+    ]
 
 
 def _refuse_not_finite(config: RunConfig) -> None:

@@ -19,6 +19,14 @@ def step(first: float, factor: float, every: int, steps: int) -> list[float]:
     return rates
 
 
+def milestones(first: float, factor: float, drops: list[int], steps: int) -> list[float]:
+    rates, rate = [], first
+    for number in range(steps):
+        rate *= factor ** drops.count(number)
+        rates.append(rate)
+    return rates
+
+
 def cosine(first: float, final_fraction: float, steps: int) -> list[float]:
     last = first * final_fraction
     middle, half = (first + last) / 2, (first - last) / 2

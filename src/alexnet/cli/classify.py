@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, parse_scales
+
 if TYPE_CHECKING:
     from alexnet.evaluation.classifier import Answer, Classifier
 
@@ -23,8 +25,9 @@ def command(
     model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run folder or a model file.")],
     views: Annotated[
         str,
-        typer.Option(metavar="centre|ten", help="[default: ten, or centre if never mirrored]"),
+        typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP),
     ] = "",
+    scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     terms: Annotated[
@@ -51,7 +54,7 @@ def command(
     with progress_bar("classifying", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
         for start in range(0, len(names), PHOTOS_AT_ONCE):
             part = names[start : start + PHOTOS_AT_ONCE]
-            answered = classify(classifier, part, views, top)
+            answered = classify(classifier, part, views, top, parse_scales(scales))
             if not as_json:
                 typer.echo("".join(map(_text, answered)), nl=False)
             results += answered
@@ -81,34 +84,19 @@ def photo_names(images: list[str]) -> Iterator[str]:
         yield from map(str, found)
 
 
-def classify(classifier: Classifier, names: list[str], views: str, top: int) -> list[dict[str, Any]]:
+def classify(
+    classifier: Classifier, names: list[str], views: str, top: int, scales: tuple[int, ...] = ()
+) -> list[dict[str, Any]]:
     """For each photo `{image, classes: [{wnid, name, probability}]}`, or `{image, error}` if unreadable."""
-    squares, errors = _read(classifier, names)
-    answers = iter(classifier.classify(squares, views, top))
-    return [
-        {"image": name, "error": errors[name]}
-        if name in errors
-        else {"image": name, "classes": [_as_dict(answer) for answer in next(answers)]}
-        for name in names
-    ]
-
-
-def _read(classifier: Classifier, names: list[str]) -> tuple[list[Any], dict[str, str]]:
-    """Squares of the readable photos in order, and what is wrong with the others."""
-    from alexnet.data.decode import decode
     from alexnet.errors import AlexNetError
-    from alexnet.evaluation.photos import pixels_of, to_stored_square
 
-    squares: list[Any] = []
-    errors: dict[str, str] = {}
-    for name in names:
-        try:
-            stdin = name == STANDARD_INPUT
-            pixels = decode(sys.stdin.buffer.read(), exif=True) if stdin else pixels_of(name)
-            squares.append(to_stored_square(pixels, classifier.preprocessing))
-        except AlexNetError as error:
-            errors[name] = str(error)
-    return squares, errors
+    photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in names]
+    return [
+        {"image": name, "error": str(answers)}
+        if isinstance(answers, AlexNetError)
+        else {"image": name, "classes": list(map(_as_dict, answers))}
+        for name, answers in zip(names, classifier.attempt(photos, views, top, scales), strict=True)
+    ]
 
 
 def _as_dict(answer: Answer) -> dict[str, Any]:

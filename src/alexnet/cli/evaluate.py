@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, parse_scales
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,8 +31,9 @@ def command(
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "val",
     views: Annotated[
         str,
-        typer.Option(metavar="centre|ten", help="[default: ten, or centre if never mirrored]"),
+        typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP),
     ] = "",
+    scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the result there too.")] = None,
     checkpoint: Annotated[
         str, typer.Option(metavar="last|best", help="Best on the validation images flatters a little.")
@@ -60,7 +63,7 @@ def command(
     if out is not None:
         _refuse_unwritable(out)
     with distributed.running(chosen):
-        test = Test(store, split, views, checkpoint, chosen, batch, silent=as_json)
+        test = Test(store, split, views, parse_scales(scales), checkpoint, chosen, batch, silent=as_json)
         result = evaluate(runs, test, averaging)
         if not distributed.is_main():
             return
@@ -78,6 +81,7 @@ class Test:
     store: Path
     split: str
     views: str
+    scales: tuple[int, ...]
     checkpoint: str
     device: torch.device
     batch: int
@@ -126,8 +130,9 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
         tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
         for member, folder in zip(members, folders, strict=True)
     ]
-    if distributed.is_main():
-        for folder, entry in zip(folders, entries, strict=True):
+    for folder, entry in zip(folders, entries, strict=True):
+        entry |= _localization(folder, opened, test)
+        if distributed.is_main():
             tested.record(folder.path, entry)
     if len(folders) == 1 and not is_ensemble(runs[0]):
         return entries[0]
@@ -155,12 +160,12 @@ def _refuse_unwritable(out: Path) -> None:
 
 def _refuse_senseless(folders: list[RunFolder], test: Test, averaging: Averaging) -> None:
     """CommandError, before a net is loaded, where the runs can't be tested or averaged so."""
-    from alexnet.data.views import VIEWS
     from alexnet.errors import CommandError
     from alexnet.evaluation import ensemble
+    from alexnet.evaluation.views import named
 
-    if test.views and test.views not in VIEWS:
-        raise CommandError(f"no views {test.views!r}; there are {', '.join(VIEWS)}")
+    if test.views:
+        named(test.views)
     places = [folder.path.resolve() for folder in folders]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice:
@@ -219,7 +224,21 @@ def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Pre
     title = f"testing {folder.path.name} on {describe_device(test.device)}"
     with progress_bar(title, images, unit="images", silent=silent) as advance:
         options = test.checkpoint, test.device, test.batch, advance
-        return tested.predictions_of(folder, store, split, test.views, *options)
+        return tested.predictions_of(folder, store, split, test.views, *options, test.scales)
+
+
+def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
+    """`localization`: where the run says objects are, scored; nothing where it says no boxes."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.evaluation import localize, localized
+
+    if test.views not in localize.VIEWS or not localized.says_boxes(folder, test.checkpoint):
+        return {}
+    images = len(store.split(test.split))
+    with progress_bar(f"boxes of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
+        options = test.checkpoint, test.device, test.batch, advance, test.scales
+        found = localized.boxes_of(folder, store, test.split, test.views, *options)
+    return {"localization": localized.errors(found, store)}
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -232,10 +251,17 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _report(result: dict[str, Any]) -> str:
-    from alexnet.report.evaluation import classes_table, confusions_table, errors_table, growth_table
+    from alexnet.report.evaluation import (
+        classes_table,
+        confusions_table,
+        errors_table,
+        growth_table,
+        localization_table,
+    )
 
     members = result.get("members", [])
     tables = [errors_table([*members, result] if len(members) > 1 else [result])]
+    tables += [localization_table(each) for each in members or [result] if "localization" in each]
     if len(result.get("growth", [])) > 1:
         tables.append(growth_table(result))
     tables.append(classes_table(result))

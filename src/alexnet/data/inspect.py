@@ -161,7 +161,7 @@ def _look(split: SourceSplit, index: int) -> _Photo:
     try:
         example = split[index]
         height, width, _ = decode(example.image).shape
-        odd = tuple(oddities(example.image, key))
+        odd = (*oddities(example.image, key), *example.odd)
     except DataError as error:
         return _Photo(key, reason=str(error))
     return _Photo(key, min(width, height), max(width, height), len(example.boxes), odd)

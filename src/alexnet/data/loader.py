@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alexnet.data.boxes import Boxes, BoxTable
 from alexnet.data.buffers import BufferPool
-from alexnet.data.pixels import read_square
+from alexnet.data.pixels import Reader, StoredSquares
 from alexnet.data.randomness import epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
@@ -35,13 +36,15 @@ class Batch:
     """One process's share of a batch. It stays as it is for as long as anything refers to it."""
 
     images: Tensor
-    """(N, side, side, channels) uint8, RGB or grey, on the device."""
+    """(N, S, S, channels) uint8, RGB or grey, on the device; S is the reader's side."""
     labels: Tensor
     """(N,) int64, on the device."""
     indices: Tensor
     """(N,) int64, on the CPU: which images of the split these are."""
     positions: Tensor
     """(N,) int64, on the CPU: where in the epoch's order they come."""
+    boxes: Boxes | None = None
+    """The images' boxes, on the CPU, where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Loader:
     `order` is `each-epoch` (shuffled anew), `once` (the same shuffle in all epochs) or `sequential`.
     `workers` are threads, by default as many as this process has cores. With `drop_last` an incomplete last
     batch is left out; without it every image comes exactly once, and a share may be uneven, even missing.
+    `reader` fills the squares, by default with what is stored.
+    With `boxes` batches carry those of their images; CommandError where the split has none at all.
     """
 
     def __init__(
@@ -72,6 +77,8 @@ class Loader:
         workers: int | None = None,
         device: torch.device | str = "cpu",
         drop_last: bool = False,
+        reader: Reader | None = None,
+        boxes: bool = False,
     ) -> None:
         if drop_last and len(split) < batch:
             raise CommandError(
@@ -82,7 +89,9 @@ class Loader:
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.workers = workers or cores()
         self.device = torch.device(device)
+        self._reader = reader or StoredSquares(split)
         self._labels = split.labels.astype(np.int64)
+        self._boxes = BoxTable.of(split) if boxes else None
         self._buffers = BufferPool()
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
@@ -100,7 +109,7 @@ class Loader:
                 for number in range(start_batch, len(self)):
                     if len(self._share(number)) == 0:
                         continue
-                    pending.append(self._start(number, order, threads))
+                    pending.append(self._start(epoch, number, order, threads))
                     if len(pending) > _PREFETCHED_BATCHES:
                         yield self._finish(pending.popleft())
                 while pending:
@@ -120,7 +129,9 @@ class Loader:
         ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
         return np.arange(*ends)
 
-    def _start(self, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor) -> _Pending:
+    def _start(
+        self, epoch: int, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor
+    ) -> _Pending:
         """A batch whose images the threads have begun to fill in."""
         positions = self._share(number)
         indices = order[positions]
@@ -128,21 +139,21 @@ class Loader:
         pixels = images.numpy()
         size = math.ceil(len(indices) / (self.workers * _TASKS_PER_WORKER))
         spans = [slice(start, start + size) for start in range(0, len(indices), size)]
-        tasks = [threads.submit(self._read, indices[span], pixels[span]) for span in spans]
+        tasks = [
+            threads.submit(self._reader, epoch, indices[span], positions[span], pixels[span])
+            for span in spans
+        ]
         labels = torch.from_numpy(self._labels[indices])
-        return _Pending(Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions)), tasks)
+        boxes = None if self._boxes is None else self._boxes.padded(indices)
+        places = torch.from_numpy(indices), torch.from_numpy(positions)
+        return _Pending(Batch(images, labels, *places, boxes), tasks)
 
     def _empty_images(self, count: int) -> Tensor:
         """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""
-        header = self.split.header
-        shape = (count, header.side, header.side, header.channels)
+        shape = (count, self._reader.side, self._reader.side, self.split.header.channels)
         if self._copies is not None:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return self._buffers.take(shape, torch.uint8)
-
-    def _read(self, indices: NDArray[np.int64], pixels: NDArray[np.uint8]) -> None:
-        for index, square in zip(indices.tolist(), pixels, strict=True):
-            read_square(self.split, index, square)
 
     def _finish(self, pending: _Pending) -> Batch:
         """Waits for the images and sends them to the device."""

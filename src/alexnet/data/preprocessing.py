@@ -13,8 +13,9 @@ from torch import Tensor
 
 from alexnet.config import DataConfig, from_dict, to_dict, usual_crop
 from alexnet.data.augment import SOURCE_NOISE_DIVISOR, color_shifts, random_positions
+from alexnet.data.box_geometry import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.modern_augment import erase, jitter_factors, random_resized_crop
+from alexnet.data.modern_augment import erase, jitter_factors, random_boxes, random_resized_crop
 from alexnet.data.normalize import normalize
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
@@ -26,8 +27,9 @@ from alexnet.errors import CommandError
 class Preprocessing:
     """From uint8 images (N, S, S, C), RGB or grey, to float32 (N, C, crop, crop), channels last in memory.
 
-    C is 3 or 1. Colours are in grey levels of 0..255 and in the net's channel order. The tensors live on
-    the CPU.
+    S is the stored square's side; where photos are resized at random (`data.scales`) it is the crop in
+    training, and in the test the test scale. C is 3 or 1. Colours are in grey levels of 0..255 and in the
+    net's channel order. The tensors live on the CPU.
     """
 
     data: DataConfig
@@ -64,6 +66,10 @@ class Preprocessing:
             raise CommandError(
                 "a resized crop has no place in the mean image: type data.mean_position=centre"
             )
+        if any(data.scales) and header.shape != "whole":
+            raise CommandError(
+                "data.scales wants whole photos and the store holds squares: prepare one with --shape whole"
+            )
         means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
         return cls(
             data=data,
@@ -77,8 +83,8 @@ class Preprocessing:
 
     @property
     def side(self) -> int:
-        """Side of the stored square in pixels."""
-        return self.data.side
+        """Side in pixels of the square that test views are cut from."""
+        return self.data.test_scale
 
     @property
     def crop(self) -> int:
@@ -121,11 +127,39 @@ class Preprocessing:
             erase(inputs[:, 0], randomness, data.erasing)
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
+    def train_windows(self, side: int, randomness: ImageRandomness) -> tuple[Corners, NDArray[np.int64]]:
+        """(N, 4) what `train_input` shows of each square of `side` pixels, and (N,) 1 where it is mirrored.
+
+        A window is x0, y0, x1, y1 in shares of the square.
+        """
+        data, randomness = self.data, randomness.shared(self.data.images_per_draw)
+        if data.cropping == "random-resized":
+            y, x, height, width = random_boxes(side, randomness, data.resized_area, data.resized_aspect).T
+            mirrored = randomness.integers("mirror", 2) * data.mirror
+            return np.stack([x, y, x + width, y + height], axis=1) / side, mirrored
+        positions = self._training_positions(side, randomness)[:, 0]
+        return crop_windows(positions, side, self.crop), positions[:, 2]
+
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
-        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other."""
+        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other.
+
+        `images` are uint8 (N, H, W, C). Where they are not S x S, crops have no place in the mean image and
+        its centre is subtracted.
+        """
+        placed = images.shape[1:3] == (self.side, self.side)
+        places = positions if placed else centre(self.side, self.crop)
         squares = cut(images, self.crop, positions)
-        inputs = self._normalized(squares, self._mean_at(positions[None], images.device))
+        inputs = self._normalized(squares, self._mean_at(places[None], images.device))
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
+
+    def whole_input(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) float32: uint8 `images` (N, H, W, C) uncropped, less the mean colour of crops.
+
+        That is one for all pixels, as a net that slides wants it; of a mean image, the mean of its centre.
+        """
+        color = self._mean_at(centre(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
+        row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
+        return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """All of it, as a dictionary ready for JSON and as named tensors."""
@@ -148,7 +182,7 @@ class Preprocessing:
 
     def difference(self, other: Preprocessing) -> list[str]:
         """A line for each way in which the two see the same test image differently."""
-        names = ("side", "crop", "normalization", "mean_position")
+        names = ("side", "test_scale", "crop", "normalization", "mean_position")
         if self.data.normalization == "range":
             names += ("range",)
         mine = {name: getattr(self.data, name) for name in names} | dict(self.resized)
@@ -167,14 +201,19 @@ class Preprocessing:
     def _training_squares(self, images: Tensor, randomness: ImageRandomness) -> tuple[Positions, Tensor]:
         """Positions (N or 1, 1, 3) in the mean image, and uint8 squares (N, crop, crop, C)."""
         data = self.data
-        middle = centre(data.side, data.crop)[None]
         if data.cropping == "random-resized":
             area, aspect = data.resized_area, data.resized_aspect
-            return middle, random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
-        positions = random_positions(data.side, data.crop, randomness, data.mirror)
-        if data.cropping == "centre":
-            positions[..., :2] = middle[..., :2]
+            squares = random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
+            return centre(data.side, data.crop)[None], squares
+        positions = self._training_positions(images.shape[1], randomness)
         return positions, cut(images, data.crop, positions)[:, 0]
+
+    def _training_positions(self, side: int, randomness: ImageRandomness) -> Positions:
+        """(N, 1, 3) where the training crops of squares of `side` pixels lie, if they are not resized."""
+        positions = random_positions(side, self.crop, randomness, self.data.mirror)
+        if self.data.cropping == "centre":
+            positions[..., :2] = centre(side, self.crop)[:, :2]
+        return positions
 
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
         """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, C), or 1 for n and v if always alike."""

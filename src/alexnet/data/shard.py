@@ -128,6 +128,14 @@ class Shard:
         """The boxes of one record."""
         return tuple(Box(**box) for box in self._table["boxes"][row].as_py())
 
+    def all_boxes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Of all records: (count,) how many boxes, and of all boxes (B,) labels and (B, 4) x0, y0, x1, y1."""
+        lists = self._table["boxes"].combine_chunks()
+        counts = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+        boxes = lists.flatten()
+        corners = [boxes.field(name).to_numpy(zero_copy_only=False) for name in ("x0", "y0", "x1", "y1")]
+        return counts, boxes.field("label").to_numpy(zero_copy_only=False), np.stack(corners, axis=-1)
+
     def _column(self, name: str) -> npt.NDArray[np.int32]:
         return self._table[name].to_numpy()
 

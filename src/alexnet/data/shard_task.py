@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
+from alexnet.data.box_geometry import area, central_window, clip, to_window
 from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.shard import Row, write_shard
@@ -133,9 +134,9 @@ def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
 
 
 def _odd(example: Example, settings: Settings) -> list[str]:
-    """What is unusual about a photo; to be grey is not, where all are stored so."""
+    """What is unusual about a photo and its boxes; to be grey is not, where all are stored so."""
     usual = {"grey"} if settings.channels == 1 else set[str]()
-    return [kind for kind in oddities(example.image, example.key) if kind not in usual]
+    return [kind for kind in oddities(example.image, example.key) if kind not in usual] + list(example.odd)
 
 
 def encode(stored: Pixels, settings: Settings) -> bytes:
@@ -153,15 +154,11 @@ def move_box(box: Box, height: int, width: int, settings: Settings) -> Box | Non
     """The box in shares of the stored picture, clipped to it; None where nothing of it is left."""
     if settings.resize == "warp" or settings.shape == "whole":
         return box
-    tall, wide = height, width
+    sizes = (height, width)
     if settings.resize != "pad":
-        tall, wide = resized_size(height, width, settings.side)
-    top, left = crop_offset(tall, wide, settings.side)
-    across = [min(max((x * wide - left) / settings.side, 0.0), 1.0) for x in (box.x0, box.x1)]
-    down = [min(max((y * tall - top) / settings.side, 0.0), 1.0) for y in (box.y0, box.y1)]
-    if across[0] >= across[1] or down[0] >= down[1]:
-        return None
-    return Box(box.label, across[0], down[0], across[1], down[1])
+        sizes = resized_size(height, width, settings.side)
+    moved = clip(to_window(box[1:], central_window(*sizes, settings.side)))
+    return Box(box.label, *moved.tolist()) if area(moved) > 0 else None
 
 
 def _centre(stored: Pixels, side: int) -> Pixels:

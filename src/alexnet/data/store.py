@@ -116,6 +116,19 @@ class Split:
         shard, row = self._find(index)
         return shard.boxes(row)
 
+    def all_boxes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """(len,) how many boxes each image has, and of all boxes (B,) labels and (B, 4) x0, y0, x1, y1."""
+        parts = [self._shard(number).all_boxes() for number in range(len(self._shards))]
+        if not parts:
+            return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 4), np.float32)
+        counts, labels, corners = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if self._chosen is None:
+            return counts, labels, corners
+        starts, counts = np.cumsum(counts) - counts, counts[self._chosen]
+        steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = np.repeat(starts[self._chosen], counts) + steps
+        return counts, labels[rows], corners[rows]
+
     def __getitem__(self, index: int) -> Record:
         shard, row = self._find(index)
         return Record(

@@ -27,8 +27,15 @@ def ten(side: int, crop: int) -> Positions:
     return np.concatenate([five, five + np.array([0, 0, 1])])
 
 
-VIEWS = {"centre": centre, "ten": ten}
-"""Test positions by the name a person types; each is a function of (side, crop)."""
+def grid(height: int, width: int, crop: int, rows: int = 5) -> Positions:
+    """(2 * rows**2, 3): a regular grid of rows x rows squares from border to border, then the same mirrored.
+
+    Offsets between the borders are rounded. Source: Simonyan and Zisserman 2014, section 3.2 (5 x 5 and two
+    flips: 50 crops a scale).
+    """
+    y, x = (np.round(np.linspace(0, length - crop, rows)).astype(np.int64) for length in (height, width))
+    plain = np.stack([*np.meshgrid(y, x, indexing="ij"), np.zeros((rows, rows), np.int64)], axis=-1)
+    return np.concatenate([plain, plain + np.array([0, 0, 1])]).reshape(-1, 3)
 
 
 def usual_views(mirror: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +14,29 @@ from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
+from alexnet.data.decode import Pixels
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.views import usual_views
-from alexnet.errors import CommandError
-from alexnet.evaluation.photos import Photo, pixels_of, to_stored_square
-from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score, testing
+from alexnet.data.views import centre, usual_views
+from alexnet.errors import AlexNetError, CommandError
+from alexnet.evaluation.photos import Photo, pixels_of, seen, to_stored_square
+from alexnet.evaluation.score import SQUARES_AT_ONCE, groups, images_at_once, score, testing
+from alexnet.evaluation.views import Look, looks_for, sizes_seen
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
 from alexnet.runs.weights import find_weights
 
 Answer: TypeAlias = tuple[str, str, float]
 """(WNID, name, probability)."""
+Found = TypeVar("Found")
 
 
 class Classifier:
     """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
 
-    Photos are paths, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H, W), in RGB, or
-    grey with one channel for three or as (H, W), and of any size; each is resized as the photos were that the
-    net was trained on. An answer does not depend on the other photos of a call but for rounding.
+    Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or
+    (3, H, W), in RGB, or grey with one channel for three or as (H, W), and of any size; each is resized as
+    the photos were that the net was trained on. An answer does not depend on the other photos of a call but
+    for rounding.
     """
 
     def __init__(self, loaded: Loaded, squares_at_once: int = SQUARES_AT_ONCE) -> None:
@@ -70,31 +74,44 @@ class Classifier:
         """Which run it was and what errors it has; empty where it is not from an exported file."""
         return self._loaded.provenance
 
-    def classify(self, images: Photo | Sequence[Photo], views: str = "", top: int = 5) -> list[list[Answer]]:
+    def classify(
+        self, images: Photo | Sequence[Photo], views: str = "", top: int = 5, scales: Sequence[int] = ()
+    ) -> list[list[Answer]]:
         """For each photo its `top` most probable classes, the most probable first (equals in label order).
 
-        `views` are `ten` or `centre`; empty is what `usual_views` says of the net.
-        UnreadableImage for a file without a photo; CommandError for views that do not exist.
+        `views` and `scales` are as for `probabilities`. UnreadableImage for a file without a photo;
+        CommandError for views that do not exist or that the net cannot be shown.
         """
+        return [_raised(answers) for answers in self.attempt(images, views, top, scales)]
+
+    def attempt(
+        self, images: Photo | Sequence[Photo], views: str = "", top: int = 5, scales: Sequence[int] = ()
+    ) -> list[list[Answer] | AlexNetError]:
+        """As `classify`, with the error in place of the answers for a photo that cannot be read."""
         if top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
-        return [self._answers(row, top) for row in self.probabilities(images, views)]
+        rows = self._rows(_as_list(images), self._looks(views, scales))
+        return [row if isinstance(row, AlexNetError) else self._answers(row, top) for row in rows]
 
-    def probabilities(self, images: Photo | Sequence[Photo], views: str = "") -> npt.NDArray[np.float32]:
-        """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`."""
-        positions = positions_of(views or usual_views(self.preprocessing.data.mirror), self.preprocessing)
-        batches = self._batches(images, images_at_once(positions, self._squares_at_once))
-        rows = [score(self.model, self.preprocessing, squares, positions) for squares in batches]
-        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *rows])
+    def probabilities(
+        self, images: Photo | Sequence[Photo], views: str = "", scales: Sequence[int] = ()
+    ) -> npt.NDArray[np.float32]:
+        """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`.
+
+        `views` are a name of `evaluation.views.VIEWS`; empty is what `usual_views` says of the net. `scales`
+        are the shorter sides in pixels that photos are resized to; empty are the net's own.
+        """
+        rows = list(map(_raised, self._rows(_as_list(images), self._looks(views, scales))))
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
     def features(self, images: Photo | Sequence[Photo], layer: str = "fc7") -> npt.NDArray[np.float32]:
         """(N, D) what a layer says about the central view, flattened: (N, 4096) for `fc7`.
 
         CommandError names the layers there are.
         """
-        positions = positions_of("centre", self.preprocessing)
+        positions = centre(self.preprocessing.side, self.preprocessing.crop)
         rows: list[npt.NDArray[np.float32]] = []
-        for squares in self._batches(images, self._squares_at_once):
+        for squares in self._squares(images, self._squares_at_once):
             with testing(self.model) as device:
                 inputs = self.preprocessing.test_input(squares.to(device), positions)
                 activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
@@ -107,7 +124,40 @@ class Classifier:
         best = np.argsort(-row, kind="stable")[:top]
         return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
 
-    def _batches(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
+    def _looks(self, views: str, scales: Sequence[int]) -> tuple[Look, ...]:
+        return looks_for(self._loaded, views or usual_views(self.preprocessing.data.mirror), scales)
+
+    def _rows(
+        self, photos: list[Photo], looks: tuple[Look, ...]
+    ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
+        """(K,) for each photo, or why it could not be read; as many are held at once as make a pass."""
+        side, crop = self.preprocessing.side, self.preprocessing.crop
+        count = images_at_once(looks, sizes_seen(looks, (side, side)), crop, self._squares_at_once)
+        for start in range(0, len(photos), count):
+            read = [self._read(photo, looks) for photo in photos[start : start + count]]
+            yield from self._scored(read, looks)
+
+    def _read(self, photo: Photo, looks: tuple[Look, ...]) -> list[Pixels] | AlexNetError:
+        """What each look sees of a photo, or why it could not be read."""
+        try:
+            return seen(pixels_of(photo), self.preprocessing, looks)
+        except AlexNetError as error:
+            return error
+
+    def _scored(
+        self, read: list[list[Pixels] | AlexNetError], looks: tuple[Look, ...]
+    ) -> list[npt.NDArray[np.float32] | AlexNetError]:
+        rows = [each if isinstance(each, AlexNetError) else np.empty(0, np.float32) for each in read]
+        readable = [(place, each) for place, each in enumerate(read) if not isinstance(each, AlexNetError)]
+        items = [(tuple(image.shape[:2] for image in each), (place, each)) for place, each in readable]
+        for group in groups(items, looks, self.preprocessing.crop, self._squares_at_once):
+            images = zip(*(each for _, each in group), strict=True)
+            scored = score(self._loaded, looks, [torch.from_numpy(np.stack(each)) for each in images])
+            for (place, _), row in zip(group, scored, strict=True):
+                rows[place] = row
+        return rows
+
+    def _squares(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
         """uint8 (n, side, side, C), n at most `count`."""
         photos = _as_list(images)
         for start in range(0, len(photos), count):
@@ -129,8 +179,14 @@ def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
     return Classifier(exported.load(find_weights(Path(path)), device))
 
 
+def _raised(found: Found | AlexNetError) -> Found:
+    if isinstance(found, AlexNetError):
+        raise found
+    return found
+
+
 def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:
     """One photo becomes a list of one; an array or tensor of four dimensions is many."""
     if isinstance(images, np.ndarray | Tensor):
         return list(images) if images.ndim == 4 else [images]
-    return [images] if isinstance(images, str | Path | Image.Image) else list(images)
+    return [images] if isinstance(images, str | Path | bytes | Image.Image) else list(images)

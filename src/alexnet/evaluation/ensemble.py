@@ -70,7 +70,14 @@ def mean(
     if not others:
         return first
     probabilities = _mean([each.probabilities for each in members], shares, of)
-    return replace(first, probabilities=probabilities, weights_digest="")
+    return replace(
+        first,
+        probabilities=probabilities,
+        weights_digest="",
+        scales=np.unique(np.concatenate([each.scales for each in members])),
+        seconds=sum(each.seconds for each in members),
+        multiply_adds=sum(each.multiply_adds for each in members),
+    )
 
 
 def check_averaging(

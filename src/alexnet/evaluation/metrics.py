@@ -52,6 +52,14 @@ class Evaluation:
 
     split: str
     views: str
+    scales: tuple[int, ...]
+    """Shorter sides that photos were resized to, in pixels; none where it was not kept."""
+    seconds: float
+    """That the test took; 0 where it was not kept."""
+    multiply_adds: float
+    """Of one photo on average; 0 where it was not counted."""
+    device: str
+    """What it ran on; empty where it was not kept."""
     images: int
     top1_errors: int
     """Images whose most probable class is wrong."""
@@ -72,7 +80,7 @@ class Evaluation:
             rates[f"top{k}_interval"] = None if errors is None else list(interval(errors, self.images))
         fields = asdict(self)
         lists = {name: list(fields.pop(name)) for name in ("per_class", "confusions")}
-        return {**fields, **rates, **lists}
+        return {**fields, "scales": list(self.scales), **rates, **lists}
 
 
 def evaluate(predictions: Predictions) -> Evaluation:
@@ -90,6 +98,10 @@ def evaluate(predictions: Predictions) -> Evaluation:
     return Evaluation(
         split=predictions.split,
         views=predictions.views,
+        scales=tuple(predictions.scales.tolist()),
+        seconds=predictions.seconds,
+        multiply_adds=predictions.multiply_adds,
+        device=predictions.device,
         images=len(labels),
         top1_errors=count_errors(ranks, 1),
         top5_errors=None if few else count_errors(ranks, TOP),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -14,8 +15,10 @@ from alexnet.data.decode import Pixels, decode, in_channels, rgb
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import CommandError
+from alexnet.evaluation.views import Look
 
-Photo: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.uint8] | Tensor"
+Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
+"""A file's path, or its contents; or pixels."""
 
 SUFFIXES = (
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm"),
@@ -45,13 +48,26 @@ def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     return (warp if resized["resize"] == "warp" else to_square)(pixels, side, resized["resampling"])
 
 
+def seen(pixels: Pixels, preprocessing: Preprocessing, looks: Sequence[Look]) -> list[Pixels]:
+    """What each look sees of a photo, (H, W, C), at its scale.
+
+    Where the net's training photos were not cropped to squares but warped or padded, the photo is such a
+    square too.
+    """
+    resized = preprocessing.resized
+    cropped = resized["resize"] == "crop"
+    channels = preprocessing.data.channels
+    picture = in_channels(pixels, channels) if cropped else to_stored_square(pixels, preprocessing)
+    return [look.seen(picture, resized["resampling"]) for look in looks]
+
+
 def pixels_of(photo: Photo) -> Pixels:
     """(H, W, 3) uint8 RGB, turned upright as its camera noted.
 
     CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo.
     """
-    if isinstance(photo, str | Path):
-        return decode(_read(Path(photo)), exif=True)
+    if isinstance(photo, str | Path | bytes):
+        return decode(photo if isinstance(photo, bytes) else _read(Path(photo)), exif=True)
     if isinstance(photo, Image.Image):
         return rgb(ImageOps.exif_transpose(photo))
     return _checked(photo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,24 +14,26 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from alexnet import distributed
 from alexnet.data.classes import label_map, same_classes
-from alexnet.data.pixels import read_square
+from alexnet.data.pixels import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
-from alexnet.evaluation.score import SQUARES_AT_ONCE, images_at_once, positions_of, score
+from alexnet.evaluation.score import SQUARES_AT_ONCE, device_of, groups, score
+from alexnet.evaluation.views import Look, looks_for, name_of, sizes_seen
 from alexnet.machine import cores
 from alexnet.models.model_file import Loaded
+from alexnet.runs.environment import processor
 from alexnet.runs.predictions import Predictions
 
 Item = TypeVar("Item")
-Scored = tuple[int, npt.NDArray[np.float32]]
-"""Number of a batch's first image, and the batch's probabilities."""
-Filling = tuple[int, npt.NDArray[np.uint8], Iterator[None]]
-"""Number of a batch's first image, its squares, and the tasks that fill them."""
+Pixels = npt.NDArray[np.uint8]
+Scored = tuple[list[int], npt.NDArray[np.float32]]
+"""Numbers of a batch's images, and the batch's probabilities."""
+Filling = tuple[list[int], list[Pixels], Iterator[None]]
+"""Numbers of a batch's images, what each look sees of them, and the tasks that fill it in."""
 
 
 def predict(
@@ -40,39 +43,51 @@ def predict(
     views: str = "ten",
     squares_at_once: int = SQUARES_AT_ONCE,
     progress: Callable[[int], None] = lambda count: None,
+    scales: Sequence[int] = (),
 ) -> Predictions:
     """The probabilities of all images of a split, in the store's order of images and of classes.
+
+    `views` are a name of `views.VIEWS`; `scales` the shorter sides in pixels that photos are resized to, by
+    default the net's own. Of a store of squares the square is the photo.
 
     Runs where `net.model` is. Under several processes each takes every n-th batch and all return the same
     result, to the last digit that of one process. `squares_at_once` (images x views) bounds the memory;
     another value changes rounding only, by less than 1e-5. `progress` is called with numbers of images.
 
     DataError where the store's classes are not the net's or its images were resized otherwise; WorkError
-    where an image was not scored, or twice. A store resized with another filter is a logged warning.
+    where an image was not scored, or twice; CommandError as `looks_for`. A store resized with another filter,
+    or one smaller than a scale, is a logged warning.
     """
+    began = time.perf_counter()
     part = store.split(split)
-    columns = _columns(net, store)
-    _check_pixels(net.preprocessing, store)
-    positions = positions_of(views, net.preprocessing)
-    images = images_at_once(positions, squares_at_once)
+    columns, looks = columns_of(net, store), looks_for(net, views, scales)
+    check_pixels(net.preprocessing, store, scales)
     scored: list[Scored] = []
-    for start, squares in _batches(part, images):
-        scored.append((start, score(net.model, net.preprocessing, squares, positions)))
-        progress(len(squares))
+    for numbers, seen in batches_seen(net, part, looks, squares_at_once):
+        scored.append((numbers, score(net, looks, [torch.from_numpy(images) for images in seen])))
+        progress(len(numbers))
     probabilities = _together(distributed.gather_objects(scored), len(part), len(net.classes))
     return Predictions(
         split=split,
-        views=views,
+        views=name_of(views, scales),
         probabilities=np.ascontiguousarray(probabilities[:, columns]),
         labels=part.labels.astype(np.int64),
         keys=np.array(part.keys(), np.str_),
         classes=np.array([each.wnid for each in store.classes]),
         names=np.array([each.name for each in store.classes]),
         store_digest=store.digest,
+        scales=np.unique([look.scale for look in looks]),
+        seconds=time.perf_counter() - began,
+        device=_device_name(net),
     )
 
 
-def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
+def _device_name(net: Loaded) -> str:
+    device = device_of(net.model)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def columns_of(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
     what = f"the net's classes and those of {store.path}"
     if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
@@ -80,15 +95,16 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     return label_map(store.classes, net.classes, what)
 
 
-def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
-    """DataError where the net was trained on images of another size or form; a warning for another filter."""
+def check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[int]) -> None:
+    """DataError where the net was trained on images of another size or form; a warning for another filter.
+
+    Where scales are given the stored size does not matter, but for a warning where it is smaller.
+    """
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
-    found = {"side": store.side, "resize": store.header.resize, "channels": store.channels}
-    wanted = {
-        "side": preprocessing.side,
-        "resize": preprocessing.resized["resize"],
-        "channels": preprocessing.data.channels,
-    }
+    found = {"resize": store.header.resize, "channels": store.channels}
+    wanted = {"resize": preprocessing.resized["resize"], "channels": preprocessing.data.channels}
+    if not scales:
+        found, wanted = {"side": store.side, **found}, {"side": preprocessing.data.side, **wanted}
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
@@ -102,26 +118,42 @@ def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
             "errors may be a little higher",
             *(store.path, *filters),
         )
+    if max(scales, default=0) > store.side and distributed.is_main():
+        logging.getLogger(__name__).warning(
+            "warning: %s holds photos of %d pixels, which are enlarged to %d: prepare a store with --side %d",
+            *(store.path, store.side, max(scales), max(scales)),
+        )
 
 
-def _batches(split: Split, images: int) -> Iterator[tuple[int, Tensor]]:
-    """This process's batches: number of the first image, and uint8 (n, side, side, C).
+def batches_seen(
+    net: Loaded, split: Split, looks: Sequence[Look], squares: int
+) -> Iterator[tuple[list[int], list[Pixels]]]:
+    """This process's batches: numbers of images, and for each look what it sees, uint8 (n, H, W, C).
 
     What a batch holds does not depend on how many processes there are, so neither does any digit.
     """
-    starts = range(0, len(split), images)[distributed.rank() :: distributed.world_size()]
+    sizes = (sizes_seen(looks, stored_size(split, number)) for number in range(len(split)))
+    batches = groups(zip(sizes, range(len(split)), strict=True), looks, net.preprocessing.crop, squares)
+    mine = islice(batches, distributed.rank(), None, distributed.world_size())
     with ThreadPoolExecutor(cores()) as readers:
-        filling = (_start_filling(split, start, min(images, len(split) - start), readers) for start in starts)
-        for start, squares, tasks in _one_ahead(filling):
+        fill = partial(_start_filling, split, looks, net.preprocessing.resized["resampling"], readers)
+        for numbers, seen, tasks in _one_ahead(map(fill, mine)):
             deque(tasks, maxlen=0)  # waits for all, and raises what went wrong in any
-            yield start, torch.from_numpy(squares)
+            yield numbers, seen
 
 
-def _start_filling(split: Split, start: int, count: int, readers: ThreadPoolExecutor) -> Filling:
-    header = split.header
-    squares = np.empty((count, header.side, header.side, header.channels), np.uint8)
-    tasks = readers.map(partial(read_square, split), range(start, start + count), squares)
-    return start, squares, tasks
+def _start_filling(
+    split: Split, looks: Sequence[Look], resampling: str, readers: ThreadPoolExecutor, numbers: list[int]
+) -> Filling:
+    sizes = sizes_seen(looks, stored_size(split, numbers[0]))
+    seen = [np.empty((len(numbers), *size, split.header.channels), np.uint8) for size in sizes]
+
+    def fill(place: int) -> None:
+        picture = read_photo(split, numbers[place])
+        for look, images in zip(looks, seen, strict=True):
+            images[place] = look.seen(picture, resampling)
+
+    return numbers, seen, readers.map(fill, range(len(numbers)))
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
@@ -135,8 +167,11 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 def _together(parts: Sequence[Sequence[Scored]], images: int, classes: int) -> npt.NDArray[np.float32]:
     """(N, K) from all processes' batches; WorkError unless every image was scored exactly once."""
-    scored = sorted(chain.from_iterable(parts), key=lambda batch: batch[0])
-    numbers = [np.arange(start, start + len(rows)) for start, rows in scored]
-    if not np.array_equal(np.concatenate([np.arange(0), *numbers]), np.arange(images)):
+    scored = list(chain.from_iterable(parts))
+    numbers = np.array([number for batch, _ in scored for number in batch], np.int64)
+    if not np.array_equal(np.sort(numbers), np.arange(images)):
         raise WorkError(f"not every one of {images} images was scored exactly once; no error is given")
-    return np.concatenate([np.empty((0, classes), np.float32), *(rows for _, rows in scored)])
+    probabilities = np.empty((images, classes), np.float32)
+    for batch, rows in scored:
+        probabilities[batch] = rows
+    return probabilities

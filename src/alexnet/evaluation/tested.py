@@ -14,11 +14,14 @@ from alexnet import distributed
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.data.views import usual_views
+from alexnet.evaluation.cost import multiply_adds_a_photo
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
+from alexnet.evaluation.views import looks_of, name_of, sees_whole
 from alexnet.files import file_sha256, write_json
 from alexnet.models import exported
+from alexnet.models.model_file import Loaded
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
@@ -37,15 +40,17 @@ def predictions_of(
     device: torch.device | str = "cpu",
     squares_at_once: int = SQUARES_AT_ONCE,
     progress: Callable[[int], None] = lambda count: None,
+    scales: Sequence[int] = (),
 ) -> Predictions:
     """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
 
     `checkpoint` is `last` or `best`. Of an exported file nothing is saved.
     """
     weights = find_weights(run.path, checkpoint)
+    options = split, views, squares_at_once, progress, scales
     if run.is_exported:
-        return predict(exported.load(weights, device), store, split, views, squares_at_once, progress)
-    path = predictions.path_of(run.path, split, views, checkpoint)
+        return _predicted(exported.load(weights, device), store, *options)
+    path = predictions.path_of(run.path, split, name_of(views, scales), checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
         weights_digest = file_sha256(weights)
@@ -54,12 +59,26 @@ def predictions_of(
     if saved is not None:
         progress(len(saved.labels))
         return saved
-    net = exported.load(weights, device)
-    made = predict(net, store, split, views, squares_at_once, progress)
+    made = _predicted(exported.load(weights, device), store, *options)
     if distributed.is_main():
         made = replace(made, weights_digest=weights_digest)
         predictions.save(made, path)
     return made
+
+
+def _predicted(
+    net: Loaded,
+    store: Store,
+    split: str,
+    views: str,
+    squares_at_once: int,
+    progress: Callable[[int], None],
+    scales: Sequence[int],
+) -> Predictions:
+    """As `predict`, with what a photo cost."""
+    made = predict(net, store, split, views, squares_at_once, progress, scales)
+    looks = looks_of(net.preprocessing.data, views, scales)
+    return replace(made, multiply_adds=multiply_adds_a_photo(net.config, looks, store.split(split)))
 
 
 def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "last") -> None:
@@ -81,10 +100,13 @@ def entry(
 ) -> dict[str, Any]:
     """What an evaluation is in a file: the errors, and which runs were tested on which store.
 
-    `left_out` names the split's photos that `prepare` could not read: they are tested by nobody.
+    `photos` are `whole` where more than their central square was seen. `left_out` names the split's photos
+    that `prepare` could not read: they are tested by nobody.
     """
+    whole = store.header.shape == "whole" and sees_whole(evaluation.views)
     return {
         **evaluation.to_dict(),
+        "photos": "whole" if whole else "square",
         "store": store.path.resolve().name,
         "store_digest": store.digest,
         "left_out": [

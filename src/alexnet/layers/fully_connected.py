@@ -15,6 +15,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d
+
+from alexnet.errors import CommandError
 
 _IMAGES = 16
 """Pseudo-images the rows are cut into: oneDNN's threads share out images."""
@@ -37,6 +40,26 @@ class FullyConnected(nn.Linear):
         exact = inputs.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and self.out_features % _IMAGES == 0
         return inputs.device.type == "cpu" and exact and large and convolution_is_faster()
+
+
+def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:
+    """(N, out_features, H - side + 1, W - side + 1): what `layer` answers to each `side` x `side` of maps.
+
+    `maps` are (N, C, H, W), of which the layer reads C x side x side numbers, in the order in which
+    `torch.nn.Flatten` lays out a part. Its weights become the filters of one convolution, so that what
+    neighbouring parts share is read once. At H = W = side this is the layer itself, to rounding.
+    CommandError where the maps are smaller than that, or have other channels.
+    Source: Sermanet et al. 2013, section 3.5; Simonyan and Zisserman 2014, section 3.2.
+    """
+    channels, height, width = maps.shape[1:]
+    if min(height, width) < side:
+        raise CommandError(f"maps of {height} x {width} are smaller than the {side} x {side} a layer reads")
+    if channels * side**2 != layer.in_features:
+        raise CommandError(
+            f"maps of {channels} channels: a layer of {layer.in_features} inputs reads "
+            f"{layer.in_features / side**2:g} at {side} x {side}"
+        )
+    return conv2d(maps, layer.weight.view(layer.out_features, channels, side, side), layer.bias)
 
 
 @functools.cache

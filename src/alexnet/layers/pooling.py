@@ -26,3 +26,14 @@ class MaxPool(nn.Module):
     def extra_repr(self) -> str:
         """The window, for `print(net)`."""
         return f"size={self.size}, stride={self.stride}, rounds_up={self.rounds_up}"
+
+
+def filters_of_averages(filters: torch.Tensor, side: int) -> torch.Tensor:
+    """(O, C, side, side): of maps themselves what `filters` (O, C, n, n) are of their adaptive averages.
+
+    A convolution with them answers to each side x side part of a map as one with `filters` does to
+    `torch.nn.AdaptiveAvgPool2d(n)` of that part, since averaging is linear.
+    """
+    pixels = torch.eye(side**2, dtype=filters.dtype, device=filters.device).view(-1, 1, side, side)
+    shares = functional.adaptive_avg_pool2d(pixels, filters.shape[-1]).flatten(1)
+    return (filters.flatten(2) @ shares.T).unflatten(2, (side, side))

@@ -2,5 +2,7 @@
 
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
+from alexnet.models.overfeat import OverFeat
+from alexnet.models.vgg import VGG
 
-__all__ = ["AlexNet", "LeNet5", "LeNet1989", "ModernLeNet"]
+__all__ = ["VGG", "AlexNet", "LeNet5", "LeNet1989", "ModernLeNet", "OverFeat"]

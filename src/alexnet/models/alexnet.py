@@ -13,14 +13,15 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn.functional import conv2d
 
 from alexnet.errors import CommandError
 from alexnet.layers import initialise
 from alexnet.layers.dropout import MaskDropout
-from alexnet.layers.fully_connected import FullyConnected
+from alexnet.layers.fully_connected import FullyConnected, slide
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
 from alexnet.layers.overhang import OverhangingConv2d
-from alexnet.layers.pooling import MaxPool
+from alexnet.layers.pooling import MaxPool, filters_of_averages
 from alexnet.layers.stage import Stage
 from alexnet.layers.two_towers import both_towers, own_tower
 from alexnet.models.alexnet_variants import Variant, refuse_uneven, variant_named
@@ -46,6 +47,9 @@ class AlexNet(nn.Module):
     is the probability that a unit is silent; `activation` is one of `ACTIVATIONS`, empty is ReLU.
     Weights and maps are laid out channels-last, which is what CPUs and GPUs are fastest at.
     """
+
+    map_reduction = "mean"
+    """How the places of a class map become one answer, as in `evaluation.views`."""
 
     def __init__(
         self,
@@ -108,6 +112,25 @@ class AlexNet(nn.Module):
                 if pooled and word not in ("dropout", "flatten"):
                     taps[f"pool{layer[-1]}"] = hidden
         return {**taps, "logits": self.fc8(hidden)}
+
+    def class_map(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (N, num_classes, h, w) at each place of preprocessed images (N, 3, H, W), crop or larger.
+
+        The net slides: fc6 reads each part of the last maps that is as large as those of a crop, the layers
+        after it read each place alone. One place in 1 x 1 at the crop itself, which is `forward` to rounding,
+        and one more every 32 pixels. A place differs from `forward` of its own crop only by what the
+        convolutions see around it: neighbouring pixels, where a crop alone has zeros.
+        Source: Sermanet et al. 2013, section 3.5. CommandError where the images are smaller than the crop.
+        """
+        hidden, sixth = self._at_least_a_crop(images), self.layers.index("fc6")
+        *convolutions, last = self.layers[:sixth]
+        for layer in convolutions:
+            hidden = self.after[layer](self.get_submodule(layer)(hidden))
+        places = self._fc6_at_each_place(self._last_maps(last, hidden)).permute(0, 2, 3, 1)
+        hidden = self.after["fc6"](places.flatten(0, 2))
+        for layer in self.layers[sixth + 1 : -1]:
+            hidden = self.after[layer](self.get_submodule(layer)(hidden))
+        return self.fc8(hidden).unflatten(0, places.shape[:3]).permute(0, 3, 1, 2)
 
     def initialise(self) -> None:
         """Fills every layer anew, as the variant's source does."""
@@ -188,15 +211,31 @@ class AlexNet(nn.Module):
             case _:
                 raise CommandError(f"unknown step {word!r} after {layer}: see the words of Variant.stages")
 
-    def _final_side(self) -> int:
-        """Pixels across a map that fc6 reads."""
+    def _last_maps(self, layer: str, hidden: torch.Tensor) -> torch.Tensor:
+        """The last convolution's answer as maps, before they are brought to fc6's size and form."""
+        hidden = self.get_submodule(layer)(hidden)
+        for word, step in self.after[layer].named_children():
+            hidden = hidden if word in ("to6x6", "flatten") else step(hidden)
+        return hidden
+
+    def _fc6_at_each_place(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, units, h, w); where a crop's maps are averaged to 6 x 6, so is each part."""
+        sixth = cast(FullyConnected, self.fc6)
+        side, read = self._final_side(averaged=False), self._final_side()
+        if side == read:
+            return slide(sixth, maps, side)
+        weight = sixth.weight.unflatten(1, (-1, read, read))
+        return conv2d(maps, filters_of_averages(weight, side), sixth.bias)
+
+    def _final_side(self, averaged: bool = True) -> int:
+        """Pixels across a map that fc6 reads; with `averaged` off before it is averaged to 6 x 6."""
         around = self.variant.conv1_border == "around"
         side = 1 + ((self.crop + 4 - 11) // 4 if around else math.ceil((self.crop - 11) / 4))
         rounded = math.ceil if self.variant.pool_rounds_up else math.floor
         for words in self.variant.stages:
             if "pool" in words.split("+"):
                 side = 1 + rounded((side - self.variant.pool_size) / 2)
-            if "to6x6" in words.split("+"):
+            if averaged and "to6x6" in words.split("+"):
                 side = 6
         return side
 
@@ -209,6 +248,15 @@ class AlexNet(nn.Module):
             raise CommandError(
                 f"images are {tuple(images.shape)}, this net was built for (N, 3, {self.crop}, {self.crop}): "
                 f"crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
+            )
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _at_least_a_crop(self, images: torch.Tensor) -> torch.Tensor:
+        """`images`, channels-last; CommandError where a crop of this net does not fit into them."""
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.crop:
+            raise CommandError(
+                f"images are {tuple(images.shape)}, a class map is of (N, 3, H, W) with H and W of "
+                f"{self.crop} pixels, the net's crop, or more: enlarge them"
             )
         return images.contiguous(memory_format=torch.channels_last)
 

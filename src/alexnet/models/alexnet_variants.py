@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from alexnet.config import from_dict
 from alexnet.errors import CommandError
+from alexnet.models.named_variants import variant_of
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,9 @@ VARIANTS: dict[str, Variant] = {
 def variant_named(text: str) -> Variant:
     """The variant of a name, with fields changed where the name goes on: `modern towers=2 pool_size=2`.
 
-    Lists are JSON without spaces: `2012 stages=["pool+relu",...]`. CommandError on unknown names.
+    Errors as `named_variants.variant_of`.
     """
-    name, *settings = text.split()
-    if name not in VARIANTS:
-        raise CommandError(f"unknown variant {name!r} of alexnet; it must be one of {', '.join(VARIANTS)}")
-    changes: dict[str, Any] = {key: value for key, _, value in (text.partition("=") for text in settings)}
-    parsed = from_dict(Variant, changes, "variant ")
-    return replace(VARIANTS[name], **{key: getattr(parsed, key) for key in changes})
+    return variant_of(VARIANTS, text, "alexnet")
 
 
 def refuse_uneven(variant: Variant) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.config import RunConfig
 from alexnet.layers.partial_convolution import PartialConv2d
@@ -89,6 +90,22 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     for hook in hooks:
         hook.remove()
     return Summary(tuple(layers), sum(parameter.numel() for parameter in model.parameters()))
+
+
+def class_map_multiply_adds(model: nn.Module, channels: int, height: int, width: int) -> int:
+    """Multiplications with a weight for the class map of one image; the model is on the meta device.
+
+    Of what convolutions and matrix products multiply; what is done once for a whole batch does not count.
+    """
+    one, two = (_multiplications(model, (count, channels, height, width)) for count in (1, 2))
+    return two - one
+
+
+def _multiplications(model: nn.Module, shape: tuple[int, ...]) -> int:
+    slide = cast(Callable[[torch.Tensor], torch.Tensor], model.class_map)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        slide(torch.empty(shape, device="meta"))
+    return counter.get_total_flops() // 2
 
 
 def _summarise_classic(pipeline: Any) -> Summary:

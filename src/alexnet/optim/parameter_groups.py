@@ -17,7 +17,7 @@ Kind = Literal["weight", "bias", "norm"]
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """The groups for a `torch.optim.Optimizer`, in the order of the layers.
+    """The groups for a `torch.optim.Optimizer`, in the order of the layers; of those that learn.
 
     Beside torch's own keys a group has `layer`; `kind`; `factor`, what the schedule's rate is multiplied by;
     `follows_schedule`, False where the first rate is kept. CommandError where `layer_factors` names no layer.
@@ -102,9 +102,11 @@ def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
 
 
 def _labelled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
-    """Layer, kind and parameter."""
+    """Layer, kind and parameter, of those that learn."""
     layers = layers_of(model)
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if name.endswith(".bias"):
             yield owner(name, layers), "bias", parameter
         else:

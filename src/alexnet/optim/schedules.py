@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,21 @@ class Step(Schedule):
 
     def _after_warmup(self, step: int, steps: int) -> float:
         return self.first_rate * self.factor ** (step // self.drop_steps)
+
+
+@dataclass
+class Milestones(Schedule):
+    """Multiplied by `factor` at each of `drops`, rising numbers of steps after the warm-up."""
+
+    drops: tuple[int, ...] = ()
+    factor: float = 0.1
+
+    def phase(self, step: int) -> int:
+        """Drops so far."""
+        return bisect_right(self.drops, step - self.warmup_steps)
+
+    def _after_warmup(self, step: int, steps: int) -> float:
+        return self.first_rate * self.factor ** bisect_right(self.drops, step)
 
 
 @dataclass
@@ -149,6 +165,9 @@ def make_schedule(config: ScheduleConfig, first_rate: float, steps_per_epoch: in
         case "step":
             drop_steps = max(1, round(config.step_epochs * steps_per_epoch))
             return Step(first_rate, total_steps, warmup_steps, drop_steps, config.factor)
+        case "milestones":
+            drops = tuple(max(1, round(epoch * steps_per_epoch)) for epoch in config.drop_epochs)
+            return Milestones(first_rate, total_steps, warmup_steps, drops, config.factor)
         case "cosine":
             return Cosine(first_rate, total_steps, warmup_steps, config.final_fraction)
         case "four-phase":

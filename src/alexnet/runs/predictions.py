@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ class Predictions:
 
     split: str
     views: str
+    """Name of the test, with the scales in it where they were given: `ten`, `dense@256,384`."""
     probabilities: npt.NDArray[np.float32]
     """(N, K), rows sum to 1: softmax, averaged over the views."""
     labels: npt.NDArray[np.int64]
@@ -34,6 +35,14 @@ class Predictions:
     """sha256 of the weights that spoke; empty for a mean of several."""
     store_digest: str = ""
     """Digest of the store that was asked."""
+    scales: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Shorter sides of the photos in the test, in pixels; none in files from before they were kept."""
+    seconds: float = 0.0
+    """That the test took, reading included; 0 in files from before it was kept."""
+    multiply_adds: float = 0.0
+    """Of one photo on average; 0 where it was not counted."""
+    device: str = ""
+    """What it ran on: a GPU's name or the processor's."""
 
 
 def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path:
@@ -42,7 +51,32 @@ def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path
     return run / "predictions" / f"{split}-{views}{other}.npz"
 
 
-def save(predictions: Predictions, path: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where one model says objects are, in every image of a split: k classes with a box each."""
+
+    split: str
+    views: str
+    labels: npt.NDArray[np.int64]
+    """(N, k) the surest class first, an index into `classes`; -1 where there are fewer than k."""
+    corners: npt.NDArray[np.float32]
+    """(N, k, 4) x0, y0, x1, y1 in shares of what was seen: the picture, or its central square."""
+    scores: npt.NDArray[np.float32]
+    """(N, k) the sums of the class's probabilities where the windows were whose boxes were merged."""
+    keys: npt.NDArray[np.str_]
+    """(N,) the images' names in the store."""
+    classes: npt.NDArray[np.str_]
+    """(K,) WNIDs in label order."""
+    weights_digest: str = ""
+    """sha256 of the weights that spoke."""
+    store_digest: str = ""
+    """Digest of the store that was asked."""
+
+
+Kind = TypeVar("Kind", Predictions, Located)
+
+
+def save(predictions: Predictions | Located, path: Path) -> None:
     """Writes the file whole or not at all; WorkError where the disk refuses."""
     arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
     with replacing(path) as unfinished, unfinished.open("wb") as stream:
@@ -51,21 +85,34 @@ def save(predictions: Predictions, path: Path) -> None:
 
 def load(path: Path) -> Predictions:
     """What `save` wrote; DataError where the file is missing, broken or not predictions."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values: dict[str, Any] = {
-                name: str(array) if array.ndim == 0 else array for name, array in arrays.items()
-            }
-        return Predictions(**values)
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error
+    return _load(path, Predictions)
 
 
 def load_fresh(path: Path, weights_digest: str, store_digest: str) -> Predictions | None:
     """The saved predictions if these weights made them on this store; else, or if broken, None."""
+    return _fresh(path, Predictions, weights_digest, store_digest)
+
+
+def load_fresh_boxes(path: Path, weights_digest: str, store_digest: str) -> Located | None:
+    """As `load_fresh`, of boxes."""
+    return _fresh(path, Located, weights_digest, store_digest)
+
+
+def _fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:
     try:
-        saved = load(path)
+        saved = _load(path, kind)
     except DataError:
         return None
     fresh = (saved.weights_digest, saved.store_digest) == (weights_digest, store_digest)
     return saved if fresh else None
+
+
+def _load(path: Path, kind: type[Kind]) -> Kind:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            values: dict[str, Any] = {
+                name: array.item() if array.ndim == 0 else array for name, array in arrays.items()
+            }
+        return kind(**values)
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error

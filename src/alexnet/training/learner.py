@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,17 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models.misfit import first_misfit
+from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.models.registry import build
 from alexnet.models.tower_devices import tower_devices
 from alexnet.models.towers import AlexNetOnTwoDevices
 from alexnet.optim.parameter_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
-from alexnet.training.losses import LOSSES, Loss
+from alexnet.training.detection import Detection
+from alexnet.training.localization import Localization
+from alexnet.training.losses import LOSSES
 from alexnet.training.optimizer_state import own_state, whole_state
+from alexnet.training.tasks import Classification, Task
 from alexnet.training.weight_average import WeightAverage
 
 
@@ -37,8 +41,8 @@ class Learner:
     """Where images go and losses come from: that of `model`, or of its first tower."""
     model: nn.Module
     parallel: nn.Module
-    """`model`, with gradients averaged across processes where there are several."""
-    loss: Loss
+    """What learns of `model`, with gradients averaged across processes where there are several."""
+    task: Task
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     average: WeightAverage
@@ -90,19 +94,30 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     torch.manual_seed(config.training.seed)
     model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     model = _placed(model, config.model.towers_on, device)
+    preprocessing = Preprocessing.from_store(config.data, store)
+    task = _task(config, preprocessing, model, len(store.classes))
     return Learner(
         config=config,
         classes=store.classes,
-        preprocessing=Preprocessing.from_store(config.data, store),
+        preprocessing=preprocessing,
         device=device,
         model=model,
-        parallel=distributed.synchronised(model, device),
-        loss=LOSSES[config.training.loss],
+        parallel=distributed.synchronised(task.trained(model), device),
+        task=task,
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.learning_rate, steps_per_epoch),
         average=WeightAverage(model, config.training.weight_average),
         scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
     )
+
+
+def _task(config: RunConfig, preprocessing: Preprocessing, model: nn.Module, classes: int) -> Task:
+    loss = LOSSES[config.training.loss]
+    if config.training.loss == "boxes":
+        return Localization(loss, preprocessing)
+    if config.training.loss == "objects":
+        return Detection(loss, preprocessing, cast(OverFeatDetector, model))
+    return Classification(loss, config.training, classes)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.loader import Batch, Loader
+from alexnet.data.scaled_crops import training_reader
 from alexnet.data.store import Store
 from alexnet.data.subset import training_images
 from alexnet.errors import Stopped
@@ -89,7 +90,7 @@ def train(
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
             session.save()
-        loader = _loader(config, store, device)
+        loader = _loader(config, store, device, learner.task.reads_boxes)
         for epoch, batch in session.meter.timed(_batches(loader, session)):
             step = session.step
             color_noise = _prepare_update(session, step)
@@ -114,9 +115,10 @@ def train(
     return result
 
 
-def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
+def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) -> Loader:
+    images = training_images(store, config.data)
     return Loader(
-        training_images(store, config.data),
+        images,
         config.training.batch,
         seed=config.training.seed,
         order=config.data.order,
@@ -124,6 +126,8 @@ def _loader(config: RunConfig, store: Store, device: torch.device) -> Loader:
         world_size=distributed.world_size(),
         device=device,
         drop_last=True,
+        reader=training_reader(images, config.data, config.training.seed),
+        boxes=boxes,
     )
 
 

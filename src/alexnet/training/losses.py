@@ -1,6 +1,7 @@
 """What training makes small. Functions of logits (N, K) and targets (N, K), shares that sum to 1 in each row.
 
-All are linear in the targets, so that smoothed and mixed ones have a meaning with each.
+All but those of boxes and objects are linear in the targets, so that smoothed and mixed ones have a meaning
+with each.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
 
+NOT_ASKED = -1
+"""The label of a window that is neither an object's nor background."""
+OBJECTS, OFFENDING = 4, 4
+"""Windows of an image that a detector learns from: with an object, as many without, and the worst such."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -28,7 +34,7 @@ class Loss:
     """(), the sum of the images' losses, of logits and targets."""
     at_chance: Callable[[int], float]
     """The mean for the best answer that is the same for all images, or less, by the number of classes, all of
-    which are as frequent."""
+    which are as frequent; infinite where that is not known beforehand."""
 
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(), over the images."""
@@ -58,6 +64,42 @@ def rbf(logits: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
 
 
+def boxes(answers: Tensor, targets: Tensor) -> Tensor:
+    """Squared distance of the four edges; `answers` (N, K, 4), of which each image's class counts.
+
+    `targets` are (N, 6), as `training.localization` makes them; images that it leaves out count nothing.
+    Source: Sermanet et al. 2013, section 4.2 (l2 loss).
+    """
+    labels, weights, wanted = targets[:, 0].long(), targets[:, 1], targets[:, 2:]
+    chosen = answers[torch.arange(len(answers), device=answers.device), labels]
+    return ((chosen - wanted).square().sum(dim=1) * weights).sum()
+
+
+def objects(answers: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of a few windows of each image, their mean; `answers` are (N, K + 1, h, w).
+
+    `targets` (N, 2, h, w), as `training.detection` makes them, give each window its label (K is background)
+    and a random number. Chosen are `OBJECTS` windows that show one, the first by their numbers, as many of
+    background, and the `OFFENDING` of background that are worst.
+    Source: Sermanet et al. 2013, section 5; how many, it does not say.
+    """
+    labels, draws = targets.flatten(2).unbind(1)
+    background = answers.shape[1] - 1
+    empty = labels == background
+    shown = ~empty & (labels != NOT_ASKED)
+    asked = labels.masked_fill(labels == NOT_ASKED, background).long()
+    losses = functional.cross_entropy(answers.flatten(2), asked, reduction="none")
+    chosen = _most(draws, shown, OBJECTS) | _most(draws, empty, OBJECTS)
+    chosen |= _most(losses.detach(), empty, OFFENDING)
+    return ((losses * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)).sum()
+
+
+def _most(values: Tensor, among: Tensor, count: int) -> Tensor:
+    """(N, P) the `count` largest values of each row among those; all, where there are fewer."""
+    best = values.masked_fill(~among, -1.0).topk(min(count, values.shape[1]), dim=1).indices
+    return torch.zeros_like(among).scatter(1, best, True) & among
+
+
 def _rbf_at_chance(classes: int) -> float:
     """Where F6 answers the mean of all codes to every image, which is the best that is the same for all."""
     codes = class_codes(classes)
@@ -69,5 +111,7 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy, math.log),
     "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
     "rbf": Loss(rbf, _rbf_at_chance),
+    "boxes": Loss(boxes, lambda classes: math.inf),
+    "objects": Loss(objects, lambda classes: math.inf),
 }
 """By the name that `training.loss` has."""

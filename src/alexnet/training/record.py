@@ -59,10 +59,10 @@ def _watch_loss(session: Session, reading: Reading, batch: Batch, epoch: int, co
         return
     session.stuck_after = 2 * session.step
     learner, classes = session.learner, len(session.learner.classes)
-    chance = learner.loss.at_chance(classes)
+    chance = learner.task.loss.at_chance(classes)
     if watchdog.is_stuck(reading.loss, chance):
         images, targets = training_batch(learner, batch, epoch, color_noise)
-        signals = watchdog.measure(learner.model, images, targets, learner.loss.mean)
+        signals = watchdog.measure(learner.model, images, targets, learner.task.loss.mean)
         entropy = watchdog.entropy(session.labels[reading.indices.numpy()])
         facts = session.step, _learning_rate(session), entropy, signals
         session.warn(watchdog.diagnosis(reading.loss, chance, classes, *facts))

@@ -12,7 +12,6 @@ from alexnet import distributed
 from alexnet.data.loader import Batch
 from alexnet.data.randomness import ImageRandomness
 from alexnet.training.learner import Learner
-from alexnet.training.targets import mixed, soft_targets
 
 AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -24,7 +23,7 @@ class Outcome:
     loss: Tensor
     """(), the sum of the images' losses."""
     errors: Tensor
-    """(), how many images were taken for another class; a mixed image counts by its own label."""
+    """(), how many images were answered wrong, as the task counts."""
     images: int
 
 
@@ -44,14 +43,12 @@ def update(learner: Learner, batch: Batch, epoch: int, step: int, color_noise: b
 
 
 def training_batch(learner: Learner, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
-    """The net's input (N, 3, crop, crop) and its targets (N, K), on the learner's device."""
-    training = learner.config.training
-    randomness = ImageRandomness(training.seed, epoch, batch.indices.numpy(), batch.positions.numpy())
+    """The net's input (N, C, crop, crop) and what it should answer to each, on the learner's device."""
+    seed = learner.config.training.seed
+    randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
     uint8 = batch.images.to(learner.device, non_blocking=True)
     images = learner.preprocessing.train_input(uint8, randomness, color_noise)
-    labels = batch.labels.to(learner.device, non_blocking=True)
-    targets = soft_targets(labels, len(learner.classes), training.label_smoothing)
-    return mixed(images, targets, training, epoch, int(batch.positions[0]))
+    return learner.task.targets(images, batch, randomness)
 
 
 def _accumulate_gradients(learner: Learner, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
@@ -67,11 +64,11 @@ def _accumulate_gradients(learner: Learner, images: Tensor, targets: Tensor, lab
     for number, (inputs, wanted, classes) in enumerate(pieces, start=1):
         with distributed.without_synchronisation(learner.parallel, number < len(pieces)):
             with _autocast(learner):
-                logits = learner.parallel(inputs).float()
-            loss = learner.loss.of(logits, wanted)
+                answers = learner.parallel(inputs).float()
+            loss = learner.task.loss.of(answers, wanted)
             learner.scaler.scale(loss * scale).backward()
         losses.append(loss.detach())
-        errors.append((logits.detach().argmax(1) != classes).sum())
+        errors.append(learner.task.wrong(answers.detach(), wanted, classes))
     return Outcome(torch.stack(losses).sum(), torch.stack(errors).sum(), len(images))
 
 

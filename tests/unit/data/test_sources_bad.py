@@ -193,8 +193,15 @@ def test_a_kit_of_another_challenge(broken: str, tmp_path: Path) -> None:
 
 def test_broken_boxes(tmp_path: Path) -> None:
     note = "ILSVRC/Annotations/CLS-LOC/train/n01440764/n01440764_10.xml"
+    whole = make.annotation("n01440764", (0, 0, 1, 1))
     for number, text in enumerate(
-        (b"<annotation>", b"<annotation/>", make.annotation("n01440764", (0, 0, 1, 1), (0, 0)))
+        (
+            b"<annotation>",
+            b"",
+            whole.replace(b"bndbox", b"box"),
+            whole.replace(b"<xmax>1<", b"<xmax>nan<"),
+            whole.replace(b"<width>12<", b"<width>wide<"),
+        )
     ):
         folder = make.write(make.kaggle(tmp_path / str(number)), {note: text})
         with pytest.raises(DataError, match=r"broken boxes in .*n01440764_10\.xml"):

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from alexnet.errors import CommandError
 from alexnet.layers import fully_connected, initialise
 from alexnet.layers.dropout import MaskDropout
-from alexnet.layers.fully_connected import FullyConnected
+from alexnet.layers.fully_connected import FullyConnected, slide
 from alexnet.layers.overhang import OverhangingConv2d
 from alexnet.layers.pooling import MaxPool
 from alexnet.layers.two_towers import both_towers, own_tower
@@ -112,6 +113,28 @@ def test_fully_connected_is_linear_for_few_rows_other_types_and_under_autocast(c
     assert layer.double()(torch.randn(64, 8, dtype=torch.float64)).dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
         assert FullyConnected(8, 32)(torch.randn(64, 8)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("side", [1, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_slid_layer_answers_to_every_part_as_it_does_alone(layout, side, bias):
+    layer = FullyConnected(4 * side * side, 5, bias).double()
+    maps = torch.randn(2, 4, 6, 7, dtype=torch.float64).to(memory_format=layout)
+    found = slide(layer, maps, side)
+    assert found.shape == (2, 5, 6 - side + 1, 7 - side + 1)
+    for y in range(found.shape[2]):
+        for x in range(found.shape[3]):
+            part = maps[:, :, y : y + side, x : x + side]
+            torch.testing.assert_close(found[:, :, y, x], layer(nn.Flatten()(part)))
+
+
+def test_a_layer_slides_over_maps_it_can_read_only():
+    layer = FullyConnected(4 * 9, 5)
+    with pytest.raises(CommandError, match="maps of 2 x 6 are smaller than the 3 x 3"):
+        slide(layer, torch.randn(1, 4, 2, 6), 3)
+    with pytest.raises(CommandError, match="maps of 3 channels: a layer of 36 inputs reads 4 at 3 x 3"):
+        slide(layer, torch.randn(1, 3, 6, 6), 3)
 
 
 @pytest.mark.parametrize(("side", "maps_side"), [(224, 55), (227, 55), (64, 15), (112, 27), (67, 15)])

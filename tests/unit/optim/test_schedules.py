@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reference import schedules as twins
 
 from alexnet.config import ScheduleConfig
-from alexnet.optim.schedules import Cosine, FourPhase, Plateau, Schedule, Step, make_schedule
+from alexnet.optim.schedules import Cosine, FourPhase, Milestones, Plateau, Schedule, Step, make_schedule
 
 STEPS = st.integers(1, 60)
 WARMUPS = st.integers(1, 9)
@@ -28,6 +28,16 @@ def test_step(steps: int, every: int, factor: float, warmup: int) -> None:
     twin = twins.step(0.1, factor, every, steps)
     assert table(Step(0.1, steps, 0, every, factor)) == pytest.approx(twin)
     assert table(Step(0.1, steps + warmup, warmup, every, factor)) == pytest.approx(
+        twins.warmed_up(twin, warmup)
+    )
+
+
+@given(STEPS, st.lists(st.integers(1, 70), max_size=4, unique=True), WARMUPS)
+def test_milestones(steps: int, drops: list[int], warmup: int) -> None:
+    twin = twins.milestones(0.1, 0.5, drops, steps)
+    at = tuple(sorted(drops))
+    assert table(Milestones(0.1, steps, 0, at, 0.5)) == pytest.approx(twin)
+    assert table(Milestones(0.1, steps + warmup, warmup, at, 0.5)) == pytest.approx(
         twins.warmed_up(twin, warmup)
     )
 
@@ -83,7 +93,7 @@ def test_asking_changes_nothing_and_rates_never_rise_after_the_warmup(
 
 
 def test_phases_change_exactly_where_the_rate_drops() -> None:
-    for schedule in (Step(0.1, 50, 5, 11, 0.1), FourPhase(0.1, 50, 5)):
+    for schedule in (Step(0.1, 50, 5, 11, 0.1), Milestones(0.1, 50, 5, (2, 3, 40)), FourPhase(0.1, 50, 5)):
         for step in range(6, 50):
             dropped = schedule.learning_rate(step) < schedule.learning_rate(step - 1)
             assert dropped == (schedule.phase(step) > schedule.phase(step - 1))
@@ -92,6 +102,11 @@ def test_phases_change_exactly_where_the_rate_drops() -> None:
 def test_epochs_become_steps() -> None:
     config = ScheduleConfig(name="step", epochs=90, step_epochs=30, warmup_epochs=0.5)
     assert make_schedule(config, 0.1, 10) == Step(0.1, 900, 5, 300, 0.1)
+
+
+def test_named_epochs_become_steps() -> None:
+    config = ScheduleConfig(name="milestones", epochs=90, drop_epochs=(30, 50.5), factor=0.5)
+    assert make_schedule(config, 0.1, 10) == Milestones(0.1, 900, 0, (300, 505), 0.5)
 
 
 def test_the_plateau_of_the_paper_falls_three_times() -> None:

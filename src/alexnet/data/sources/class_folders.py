@@ -9,6 +9,7 @@ import numpy as np
 
 from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
 from alexnet.data.settings import Settings
+from alexnet.data.sources.annotations import SUFFIX, annotated
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
 from alexnet.data.sources.photos import PhotoSplit, is_clutter, make_split, photos_below, strays_of
@@ -21,10 +22,11 @@ def read(tree: Tree, base: str) -> Source | None:
     if not holds_classes(tree, base):
         return None
     classes = read_classes(tree, base)
-    split = class_split(tree, base, classes)
-    strays = strays_of(tree, [split])
+    splits = {"train": class_split(tree, base, classes)}
+    splits, notes, strays = annotated(tree, splits, range(len(tree.listing)), classes)
+    strays += strays_of(tree, splits.values(), notes)
     own = Settings(exif=ones_own(classes))
-    return Source("class folders", tree.path, classes, {"train": split}, strays, own)
+    return Source("class folders", tree.path, classes, dict(splits), strays, own)
 
 
 def holds_classes(tree: Tree, folder: str) -> bool:
@@ -38,7 +40,7 @@ def ones_own(classes: Sequence[Class]) -> bool:
 
 
 def class_names(tree: Tree, folder: str) -> list[str]:
-    """The class folders in label order: all subfolders but clutter and empty ones.
+    """The class folders in label order: all subfolders but clutter, empty ones and such of annotations only.
 
     Where most are named by WNIDs the others are no classes either (`duplicates`, `n01440764 (copy)`).
     """
@@ -71,5 +73,5 @@ def class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit
 
 
 def _has_files(tree: Tree, folder: str) -> bool:
-    listing = tree.listing
-    return any(not is_clutter(listing.name(file)) for file in listing.below(folder))
+    names = map(tree.listing.name, tree.listing.below(folder))
+    return any(not is_clutter(name) and not name.lower().endswith(SUFFIX) for name in names)

@@ -38,6 +38,50 @@ class Box(NamedTuple):
         return cls(label, *(min(max(share, 0.0), 1.0) for share in shares))
 
 
+class BoxesFound(NamedTuple):
+    """The boxes that somebody drew on one photo."""
+
+    boxes: tuple[Box, ...] = ()
+    """Those that can be used, the part of each that lies in the photo."""
+    odd: tuple[str, ...] = ()
+    """What is wrong with the others, or with all: of `NO_BOX`, `REVERSED`, `EMPTY`, `OUTSIDE`, `BEYOND`."""
+
+
+NO_BOX, REVERSED, EMPTY = "without box", "box reversed", "box empty"
+OUTSIDE, BEYOND = "box outside the photo", "box partly outside the photo"
+_MARGIN_PIXELS = 1
+"""So far beyond its photo a box may reach without a word: some people count pixels from 1, not 0."""
+
+
+def checked_boxes(found: Sequence[tuple[int, Sequence[float]]], size: tuple[int, int]) -> BoxesFound:
+    """From labels and corners (x0, y0, x1, y1) in pixels, both ends included, and (width, height).
+
+    Left out are boxes that are reversed, empty (their two ends equal) or outside.
+    """
+    if not found:
+        return BoxesFound((), (NO_BOX,))
+    wrong = [_wrong(corners, size) for _, corners in found]
+    boxes = [
+        Box.from_pixels(label, corners, size)
+        for (label, corners), what in zip(found, wrong, strict=True)
+        if what in ("", BEYOND)
+    ]
+    return BoxesFound(tuple(boxes), tuple(dict.fromkeys(filter(None, wrong))))
+
+
+def _wrong(corners: Sequence[float], size: tuple[int, int]) -> str:
+    x0, y0, x1, y1 = corners
+    width, height = size
+    if x1 < x0 or y1 < y0:
+        return REVERSED
+    if x1 == x0 or y1 == y0:
+        return EMPTY
+    if x0 >= width or y0 >= height or x1 < 0 or y1 < 0:
+        return OUTSIDE
+    lowest, farthest = min(x0, y0), max(x1 - width, y1 - height) + 1
+    return BEYOND if max(-lowest, farthest) > _MARGIN_PIXELS else ""
+
+
 @dataclass(frozen=True)
 class Example:
     """One labelled photo as it was found."""
@@ -51,6 +95,8 @@ class Example:
     Without a label the file name alone.
     """
     boxes: tuple[Box, ...] = ()
+    odd: tuple[str, ...] = ()
+    """What is odd about the boxes that were found, or were not."""
 
 
 class SourceSplit(Protocol):

@@ -7,10 +7,10 @@ from array import array
 from pathlib import Path, PurePosixPath
 
 from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
-from alexnet.data.sources import devkit, label_file
+from alexnet.data.sources import devkit, label_file, packed_annotations
 from alexnet.data.sources.class_folders import class_split, read_classes
 from alexnet.data.sources.contract import Labels, Source, SourceSplit
-from alexnet.data.sources.photos import make_split, photos_below, strays_of, unlabelled_split
+from alexnet.data.sources.photos import PhotoSplit, make_split, photos_below, strays_of, unlabelled_split
 from alexnet.data.sources.tree import Tree, open_tar, open_tar_of_tars
 from alexnet.errors import DataError
 
@@ -36,7 +36,7 @@ def read(folder: Path) -> Source | None:
 
 def _read(folder: Path, year: int, archives: dict[str, Path]) -> Source:
     kit = devkit.find(folder, year)
-    splits: dict[str, SourceSplit] = {}
+    splits: dict[str, PhotoSplit] = {}
     strays: list[str] = []
     used = {kit.path.name if kit else ""}
     classes: list[Class] = []
@@ -57,8 +57,14 @@ def _read(folder: Path, year: int, archives: dict[str, Path]) -> Source:
         if kit and kit.test_truth:
             used.add(f"ILSVRC{year}_test_ground_truth.txt")
     used |= {archives[name].name for name in splits}
+    for name, split in splits.items():
+        boxes = packed_annotations.find(folder, name, year)
+        if boxes is not None:
+            splits[name], alone = packed_annotations.with_boxes(split, boxes, classes)
+            strays += alone
+            used.add(boxes.name)
     strays += sorted(entry.name for entry in folder.iterdir() if entry.name not in used)
-    return Source(f"official ILSVRC-{year} tars", folder, classes, splits, strays)
+    return Source(f"official ILSVRC-{year} tars", folder, classes, dict(splits), strays)
 
 
 def read_train(path: Path) -> Source | None:
@@ -76,14 +82,14 @@ def read_train(path: Path) -> Source | None:
 
 def _val(
     folder: Path, tree: Tree, kit: devkit.Devkit | None, classes: list[Class]
-) -> tuple[list[Class], SourceSplit, str]:
+) -> tuple[list[Class], PhotoSplit, str]:
     """The classes (the kit's without training photos), the split, and the name of what labelled it."""
     photos, names = _photos(tree)
     labels, classes, source = _labels(tree.path, names, kit, classes)
     return classes, make_split(tree, photos, labels, "", classes), source
 
 
-def _test(tree: Tree, kit: devkit.Devkit | None, classes: list[Class]) -> SourceSplit:
+def _test(tree: Tree, kit: devkit.Devkit | None, classes: list[Class]) -> PhotoSplit:
     """The test photos, without labels unless the kit has the answers."""
     photos, names = _photos(tree)
     if kit and kit.test_truth:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.sources.contract import Box, Example, Labels, SourceSplit
+from alexnet.data.sources.contract import BoxesFound, Example, Labels, SourceSplit
 from alexnet.data.sources.listing import Int64s, join
 from alexnet.data.sources.tree import Tree
 
@@ -37,7 +37,7 @@ STRAYS_NAMED = 3
 class BoxReader(Protocol):
     """Finds the boxes of one photo of a split."""
 
-    def __call__(self, index: int, path: str, label: int, image: bytes) -> tuple[Box, ...]:
+    def __call__(self, index: int, path: str, label: int, image: bytes) -> BoxesFound:
         """The boxes of the split's photo `index`, which lies at `path` in its tree."""
         ...
 
@@ -67,8 +67,10 @@ class PhotoSplit:
     def __getitem__(self, index: int) -> Example:
         file, label = int(self.files[index]), int(self.labels[index])
         image = self.tree.read(file)
-        boxes = self.boxes(index, self.tree.listing.path(file), label, image) if self.boxes else ()
-        return Example(image, label, self.key(index), boxes)
+        boxes = BoxesFound()
+        if self.boxes:
+            boxes = self.boxes(index, self.tree.listing.path(file), label, image)
+        return Example(image, label, self.key(index), *boxes)
 
 
 def make_split(

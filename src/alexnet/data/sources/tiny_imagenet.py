@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from alexnet.data.classes import classes_of, in_label_order, read_words, same_classes
 from alexnet.data.decode import UnreadableImage, image_size
+from alexnet.data.sources.annotations import of_no_photo
 from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
-from alexnet.data.sources.contract import Box, Source
+from alexnet.data.sources.contract import BoxesFound, Source, checked_boxes
 from alexnet.data.sources.listing import join
 from alexnet.data.sources.photos import PhotoSplit, strays_of
 from alexnet.data.sources.train_val import flat_split
@@ -34,13 +35,16 @@ def read(tree: Tree, base: str) -> Source | None:
     train = class_split(tree, train_folder, classes)
     notes = [tree.listing.find(join(train_folder, c.wnid), f"{c.wnid}_boxes.txt") for c in classes]
     known = [file for file in (manifest, words, *notes) if file is not None]
-    splits = {"train": _with_boxes(train, [file for file in notes if file is not None])}
+    train, strays = _with_boxes(train, [file for file in notes if file is not None])
+    splits = {"train": train}
     if tree.listing.below(val_folder):
         val, told = flat_split(tree, "val", join(val_folder, "images"), classes, [val_folder])
         if val:
-            splits["val"] = _with_boxes(val, told)
+            splits["val"], more = _with_boxes(val, told)
+            strays += more
         known += told
-    return Source("Tiny ImageNet", tree.path, classes, dict(splits), strays_of(tree, splits.values(), known))
+    strays += strays_of(tree, splits.values(), known)
+    return Source("Tiny ImageNet", tree.path, classes, dict(splits), strays)
 
 
 @dataclass(frozen=True)
@@ -50,25 +54,26 @@ class PixelBoxes:
     corners: npt.NDArray[np.float32]
     """(N, 4) x0, y0, x1, y1 in pixels, both ends included; not a number where a photo has no box."""
 
-    def __call__(self, index: int, path: str, label: int, image: bytes) -> tuple[Box, ...]:
+    def __call__(self, index: int, path: str, label: int, image: bytes) -> BoxesFound:
         """The photo's box, if it has one; none either for a photo too broken to have a size."""
         corners = self.corners[index]
-        if np.isnan(corners).any():
-            return ()
+        found = [] if np.isnan(corners).any() else [(label, corners.tolist())]
         try:
-            return (Box.from_pixels(label, corners.tolist(), image_size(image)),)
+            return checked_boxes(found, image_size(image))
         except UnreadableImage:
-            return ()
+            return BoxesFound()
 
 
-def _with_boxes(split: PhotoSplit, notes: Sequence[int]) -> PhotoSplit:
+def _with_boxes(split: PhotoSplit, notes: Sequence[int]) -> tuple[PhotoSplit, list[str]]:
+    """The split with the boxes that the files tell, and strays: boxes of photos that are not there."""
     by_name: Corners = {}
     for file in notes:
         by_name |= _read_corners(split.tree, file)
-    names = (split.tree.listing.name(int(file)) for file in split.files)
+    names = [split.tree.listing.name(int(file)) for file in split.files]
     missing = [float("nan")] * 4
     corners = np.array([by_name.get(name, missing) for name in names], dtype=np.float32)
-    return replace(split, boxes=PixelBoxes(corners))
+    alone = sorted(by_name.keys() - set(names))
+    return replace(split, boxes=PixelBoxes(corners)), of_no_photo(alone)
 
 
 def _read_corners(tree: Tree, file: int) -> Corners:

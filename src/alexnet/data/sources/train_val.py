@@ -8,6 +8,7 @@ from alexnet.data.classes import NO_LABEL, Class, same_classes
 from alexnet.data.official_names import official_name
 from alexnet.data.settings import Settings
 from alexnet.data.sources import devkit, label_file
+from alexnet.data.sources.annotations import annotated
 from alexnet.data.sources.class_folders import class_split, holds_classes, ones_own, read_classes
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.listing import join
@@ -31,7 +32,8 @@ def read(tree: Tree, base: str) -> Source | None:
         return None
     classes = read_classes(tree, first)
     splits, known = read_splits(tree, folders, classes, [base])
-    strays = strays_of(tree, splits.values(), known)
+    splits, notes, strays = annotated(tree, splits, range(len(tree.listing)), classes)
+    strays += strays_of(tree, splits.values(), [*known, *notes])
     own = ones_own(classes)
     return Source("train and val folders", tree.path, classes, dict(splits), strays, Settings(exif=own))
 

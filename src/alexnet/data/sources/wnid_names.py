@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from alexnet.data.classes import classes_of
+from alexnet.data.sources.annotations import annotated
 from alexnet.data.sources.contract import Source
 from alexnet.data.sources.photos import make_split, photos_in, strays_of
 from alexnet.data.sources.tree import Tree
@@ -24,5 +25,7 @@ def read(tree: Tree, base: str) -> Source | None:
     classes = classes_of(sorted(set(wnids)))
     numbers = {c.wnid: label for label, c in enumerate(classes)}
     labels = np.array([numbers[wnid] for wnid in wnids], dtype=np.int32)
-    split = make_split(tree, photos, labels, base, classes)
-    return Source("photos named by WNID", tree.path, classes, {"train": split}, strays_of(tree, [split]))
+    splits = {"train": make_split(tree, photos, labels, base, classes)}
+    splits, notes, strays = annotated(tree, splits, range(len(tree.listing)), classes)
+    strays += strays_of(tree, splits.values(), notes)
+    return Source("photos named by WNID", tree.path, classes, dict(splits), strays)

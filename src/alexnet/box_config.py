@@ -1,0 +1,21 @@
+"""What configurations of nets that learn boxes must agree on."""
+
+from __future__ import annotations
+
+BOX_NETS = {"boxes": "overfeat-localizer", "objects": "overfeat-detector"}
+"""The nets that learn boxes, by their loss (`training.loss`)."""
+
+
+def box_checks(loss: str, net: str, scales: tuple[int, int]) -> list[tuple[bool, str]]:
+    """Whether loss, net and `data.scales` go together, and what to say where they do not."""
+    together = " or ".join(f"training.loss={each} with model.name={BOX_NETS[each]}" for each in BOX_NETS)
+    return [
+        (
+            BOX_NETS.get(loss, "") == (net if net in BOX_NETS.values() else ""),
+            f"training.loss={loss} and model.name={net} do not go together: give {together}",
+        ),
+        (
+            loss not in BOX_NETS or not any(scales),
+            "boxes are known of stored squares, not of photos at random scales: type data.scales=[0,0]",
+        ),
+    ]

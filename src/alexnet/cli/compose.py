@@ -1,0 +1,38 @@
+"""`alexnet compose STORE SCENES`: scenes of several objects, from photos with one box each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A prepared store with boxes.")],
+    scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="A new store.")],
+    train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 2000,
+    val: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 400,
+    side: Annotated[int, typer.Option(min=32, help="Pixels of a scene's side.")] = 144,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
+) -> None:
+    """Compose scenes with up to four objects and their boxes from a store's photos, to train detection on."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.cli.signals import stopping
+    from alexnet.data.prepare import prepare
+    from alexnet.data.scenes import compose
+    from alexnet.data.store import Store
+
+    source = compose(Store.open(store), {"train": train, "val": val}, side, seed)
+    with (
+        stopping("the same command goes on"),
+        progress_bar("composing", train + val, unit="scenes") as advance,
+    ):
+        made = prepare(source, scenes, source.settings, workers, progress=advance)
+    objects = sum(int(made.split(name).all_boxes()[0].sum()) for name in made.splits)
+    counts = ", ".join(f"{len(made.split(name)):,} {name}" for name in made.splits)
+    sys.stdout.write(
+        f"{made.path}: {counts} scenes with {objects:,} objects of {len(made.classes)} classes\n"
+    )

@@ -1,0 +1,273 @@
+"""OverFeat: the fast and the accurate net, and what they say at every place of a larger image.
+
+Source: Sermanet, Eigen, Zhang, Mathieu, Fergus, LeCun, "OverFeat: Integrated Recognition, Localization and
+Detection using Convolutional Networks", ICLR 2014 (arXiv:1312.6229), tables 1 and 3, sections 3.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from alexnet.data.box_geometry import Corners
+from alexnet.errors import CommandError
+from alexnet.layers import initialise
+from alexnet.layers.dropout import MaskDropout
+from alexnet.layers.fully_connected import FullyConnected, slide
+from alexnet.layers.offset_pooling import at_every_offset
+from alexnet.layers.pooling import MaxPool
+from alexnet.layers.stage import Stage
+from alexnet.models.named_variants import variant_of
+
+MINIMUM_CROP_PIXELS = 64
+UNPADDED_CROP_PIXELS = 112
+"""Below it conv2 pads its maps, which would otherwise be smaller than what follows reads. Ours: the paper's
+crops are 231 and 221 pixels."""
+DEVIATION = 0.01
+"""Of the first weights (section 3.2)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Convolutions and two fully connected layers; the last layer's width is the number of classes."""
+
+    widths: tuple[int, ...] = (96, 256, 512, 1024, 1024, 3072, 4096)
+    """Maps of each convolution, then the units of both fully connected layers."""
+    filters: tuple[int, ...] = (11, 5, 3, 3, 3)
+    """Side of each convolution's filters. Those of 3 pad their maps, the first two do not."""
+    conv1_stride: int = 4
+    pools: tuple[int, ...] = (2, 2, 0, 0, 2)
+    """Side and step of the max pooling after each convolution; 0 is none."""
+    initialisation: Literal["gaussian", "kaiming"] = "gaussian"
+    """Normal weights of deviation 0.01, as in the paper; or He's, for narrower nets and smaller crops."""
+    regression: tuple[int, ...] = (4096, 1024)
+    """`overfeat-localizer`: units of the hidden layers between pooled maps and boxes (section 4.2)."""
+    window: int = 0
+    """`overfeat-detector`: pixels of the window that slides over training crops; 0 is the whole crop."""
+    boxes: Literal["per-class", "single"] = "per-class"
+    """`overfeat-localizer`: a box for each class (section 4.2), or one for all classes (section 4.4)."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """`conv1` ... `fc8` of the fast net, `conv1` ... `fc9` of the accurate one."""
+        convolutions = len(self.filters)
+        return tuple(f"{'conv' if i <= convolutions else 'fc'}{i}" for i in range(1, convolutions + 4))
+
+
+VARIANTS = {
+    "fast": Variant(),
+    "accurate": Variant(
+        widths=(96, 256, 512, 512, 1024, 1024, 4096, 4096),
+        filters=(7, 7, 3, 3, 3, 3),
+        conv1_stride=2,
+        pools=(3, 2, 0, 0, 0, 3),
+    ),
+}
+"""Tables 1 and 3."""
+
+
+class OverFeat(nn.Module):
+    """(N, 3, crop, crop) images -> (N, num_classes) logits; its layers are `Variant.layers`.
+
+    ReLU, max pooling without overlap, no contrast normalisation (section 3.2). `variant` is a `Variant` or a
+    name, `fast` or `accurate`, with fields changed behind it (see `variant_of`); `crop` is in pixels, 64 or
+    more; `dropout` is the probability that a unit of the two fully connected layers is silent.
+    """
+
+    map_reduction: ClassVar[Literal["mean", "max"]] = "max"
+    """How a class map becomes one prediction: the largest of each class (section 3.3)."""
+
+    def __init__(
+        self,
+        variant: str | Variant = "fast",
+        num_classes: int = 1000,
+        crop: int = 231,
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        if crop < MINIMUM_CROP_PIXELS:
+            raise CommandError(
+                f"crop {crop} is too small for OverFeat: use {MINIMUM_CROP_PIXELS} pixels or more"
+            )
+        self.variant = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
+        _refuse_uneven(self.variant)
+        self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
+        self.layers = self.variant.layers
+        self.convolutions = self.layers[: len(self.variant.filters)]
+        self.classifier = self.layers[len(self.variant.filters) :]
+        self._add_layers()
+        self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
+        self.initialise()
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The names of what `activations` gives, in order."""
+        pools = dict(zip(self.convolutions, self.variant.pools, strict=True))
+        taps = [[layer, f"pool{layer[-1]}"] if pools.get(layer) else [layer] for layer in self.layers[:-1]]
+        return (*(name for pair in taps for name in pair), "logits")
+
+    @property
+    def map_step_pixels(self) -> int:
+        """Pixels of the image from one place of a class map to the next: 16 (fast) or 12 (accurate)."""
+        return self.variant.conv1_stride * math.prod(pool or 1 for pool in self.variant.pools[:-1])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
+        hidden = self.features(self._checked(images)).flatten(1)
+        for layer in self.classifier[:-1]:
+            hidden = self.after[layer](self.get_submodule(layer)(hidden))
+        return self.get_submodule(self.classifier[-1])(hidden)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, C, h, w) maps after the last pooling, of images (N, 3, H, W)."""
+        hidden = images
+        for layer in self.convolutions:
+            hidden = self.after[layer](self.get_submodule(layer)(hidden))
+        return hidden
+
+    def class_map(self, images: Tensor) -> Tensor:
+        """(N, num_classes, h, w) logits of windows of `crop` pixels, `map_step_pixels` apart.
+
+        `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. The window at place (i,
+        j) begins i and j steps below and right of the image's corner. Its answer is that of `forward` to the
+        window, but for what convolutions that pad their maps see around it: the photo there, zeros in a crop.
+        At H = W = crop it is (N, num_classes, 1, 1) and `forward` itself. Source: section 3.3.
+        """
+        return self._slid(self._unpooled(images), self._classify, self.places(*images.shape[2:]))
+
+    def places(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the class map of an image of that many pixels: all windows that lie in it."""
+        rows, columns = ((length - self.crop) // self.map_step_pixels + 1 for length in (height, width))
+        return rows, columns
+
+    def windows(self, height: int, width: int) -> Corners:
+        """(rows x columns, 4) the windows of an image's `places`, row by row, in shares of the image."""
+        rows, columns = self.places(height, width)
+        step = self.map_step_pixels
+        y, x = np.meshgrid(step * np.arange(rows), step * np.arange(columns), indexing="ij")
+        first = np.stack([x.ravel(), y.ravel()], axis=1)
+        corners = np.concatenate([first, first + self.crop], axis=1)
+        return corners / np.array([width, height, width, height])
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """What each layer of `layer_names` answers to preprocessed images (N, 3, crop, crop).
+
+        `convN` and `fcN`: rectified, before anything else, in particular before the test's dropout scaling.
+        `poolN`: the maps the next layer reads.
+        """
+        hidden, taps = self._checked(images), dict[str, Tensor]()
+        for layer, stage in self.after.items():
+            hidden = hidden if layer in self.convolutions else hidden.flatten(1)
+            hidden = taps[layer] = self.get_submodule(layer)(hidden).relu()
+            steps = dict(stage.named_children())
+            if "pool" in steps:
+                hidden = taps[f"pool{layer[-1]}"] = steps["pool"](hidden)
+            if "dropout" in steps:
+                hidden = steps["dropout"](hidden)
+        return {**taps, "logits": self.get_submodule(self.layers[-1])(hidden)}
+
+    def initialise(self) -> None:
+        """Fills every layer anew; biases are 0, of which the paper says nothing."""
+        for name in self.layers:
+            self._initialise_layer(name)
+
+    def _initialise_layer(self, name: str) -> None:
+        layer = cast(initialise.Weighted, self.get_submodule(name))
+        if self.variant.initialisation == "kaiming":
+            initialise.kaiming(layer)
+        else:
+            initialise.gaussian(layer, DEVIATION, 0.0)
+
+    def _add_layers(self) -> None:
+        variant, inputs = self.variant, 3
+        for number, (layer, size, width) in enumerate(
+            zip(self.convolutions, variant.filters, variant.widths, strict=False)
+        ):
+            stride = variant.conv1_stride if number == 0 else 1
+            self.add_module(layer, nn.Conv2d(inputs, width, size, stride, self._padding(number)))
+            inputs = width
+        inputs *= self._read_side() ** 2
+        units = (*variant.widths[len(variant.filters) :], self.num_classes)
+        for layer, width in zip(self.classifier, units, strict=True):
+            self.add_module(layer, FullyConnected(inputs, width))
+            inputs = width
+
+    def _padding(self, number: int) -> int:
+        size = self.variant.filters[number]
+        padded = size == 3 or (number == 1 and self.crop < UNPADDED_CROP_PIXELS)
+        return size // 2 if padded else 0
+
+    def _stage(self, layer: str) -> Stage:
+        """What follows `layer` as modules."""
+        steps: OrderedDict[str, nn.Module] = OrderedDict(relu=nn.ReLU(inplace=True))
+        if layer in self.classifier:
+            steps["dropout"] = MaskDropout(self.dropout)
+        elif pool := self.variant.pools[self.convolutions.index(layer)]:
+            steps["pool"] = MaxPool(pool, stride=pool, rounds_up=False)
+        return Stage(steps)
+
+    def _unpooled_side(self, pixels: int) -> int:
+        """Values across the last convolution's maps of an image of `pixels` across."""
+        variant, side = self.variant, pixels
+        for number, (size, pool) in enumerate(zip(variant.filters, variant.pools, strict=True)):
+            stride = variant.conv1_stride if number == 0 else 1
+            side = 1 + (side + 2 * self._padding(number) - size) // stride
+            is_last = number + 1 == len(variant.filters)
+            side = side if is_last else side // (pool or 1)
+        return side
+
+    def _read_side(self) -> int:
+        """Values across the pooled maps that the first fully connected layer reads."""
+        return self._unpooled_side(self.crop) // (self.variant.pools[-1] or 1)
+
+    def _unpooled(self, images: Tensor) -> Tensor:
+        """The last convolution's maps, rectified, of images of at least the crop."""
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.crop:
+            raise CommandError(
+                f"images are {tuple(images.shape)}, a class map wants (N, 3, H, W) with "
+                f"H and W of {self.crop} pixels or more"
+            )
+        *before, last = self.convolutions
+        hidden = images.contiguous(memory_format=torch.channels_last)
+        for layer in before:
+            hidden = self.after[layer](self.get_submodule(layer)(hidden))
+        return self.get_submodule(last)(hidden).relu()
+
+    def _slid(self, maps: Tensor, answer: Callable[[Tensor], Tensor], places: tuple[int, int]) -> Tensor:
+        """`answer`, of pooled maps, at each of the places of the unpooled `maps`."""
+        return at_every_offset(answer, maps, self.variant.pools[-1] or 1, self._read_side(), places)
+
+    def _classify(self, pooled: Tensor) -> Tensor:
+        """(N, num_classes, h, w) logits of pooled maps."""
+        hidden = pooled
+        for layer in self.classifier:
+            side = self._read_side() if layer == self.classifier[0] else 1
+            hidden = slide(cast(nn.Linear, self.get_submodule(layer)), hidden, side)
+            hidden = self.after[layer](hidden) if layer in self.after else hidden
+        return hidden
+
+    def _checked(self, images: Tensor) -> Tensor:
+        """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
+        if images.ndim != 4 or images.shape[1:] != (3, self.crop, self.crop):
+            raise CommandError(
+                f"images are {tuple(images.shape)}, this net was built for (N, 3, {self.crop}, {self.crop}): "
+                f"crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
+            )
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+def _refuse_uneven(variant: Variant) -> None:
+    convolutions = len(variant.filters)
+    if len(variant.pools) != convolutions or len(variant.widths) != convolutions + 2:
+        raise CommandError(
+            f"a variant with {convolutions} filters needs as many pools and {convolutions + 2} widths, "
+            f"not {len(variant.pools)} and {len(variant.widths)}"
+        )

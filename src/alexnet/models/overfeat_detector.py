@@ -1,0 +1,80 @@
+"""OverFeat that says nothing is there where nothing is: a class of background beside the others.
+
+Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from alexnet.errors import CommandError
+from alexnet.layers.fully_connected import FullyConnected, slide
+from alexnet.models.named_variants import variant_of
+from alexnet.models.overfeat import VARIANTS, Variant
+from alexnet.models.overfeat_localizer import OverFeatLocalizer
+
+
+class OverFeatDetector(OverFeatLocalizer):
+    """A localiser with one more unit, of background, behind its last hidden layer.
+
+    The classifier learns; convolutions and boxes stay as they are, so that what was learned of boxes still
+    holds. It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
+    is what its weights are made for; 0 is the crop itself.
+    """
+
+    def __init__(
+        self,
+        variant: str | Variant = "fast",
+        num_classes: int = 1000,
+        crop: int = 231,
+        dropout: float = 0.5,
+    ):
+        chosen = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
+        if chosen.window > crop:
+            raise CommandError(
+                f"a window of {chosen.window} pixels does not fit into crops of {crop}: type data.crop="
+                f"{chosen.window} or more, or a smaller window"
+            )
+        super().__init__(chosen, num_classes, chosen.window or crop, dropout)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, num_classes) logits of images (N, 3, H, W): of each class the largest of all places."""
+        return self.class_map(images).amax(dim=(2, 3))
+
+    def forward_objects(self, images: Tensor) -> Tensor:
+        """(N, num_classes + 1, h, w) logits of the windows of images (N, 3, H, W); the last is background.
+
+        Places are those of `class_map`. Gradients reach the classifier only.
+        """
+        with torch.no_grad():
+            maps = self._unpooled(images)
+        return self._slid(maps, self._classify_objects, self.places(*images.shape[2:]))
+
+    def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward_objects` and (N, num_classes, 4, h, w) the boxes, each in shares of the window there."""
+        maps, places = self._unpooled(images), self.places(*images.shape[2:])
+        boxes = self._slid(maps, self._regress, places)
+        return self._slid(maps, self._classify_objects, places), self._per_class(boxes)
+
+    def initialise(self) -> None:
+        """Fills every layer anew, and lets the classifier and the background alone learn."""
+        super().initialise()
+        self._initialise_layer("background")
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.partition(".")[0] in (*self.classifier, "background"))
+
+    def _add_layers(self) -> None:
+        """The background stands before the classifier: the last layer of any net gives its logits."""
+        super()._add_layers()
+        classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
+        self.background = FullyConnected(self.variant.widths[-1], 1)
+        self._modules.update(classifier)
+
+    def _classify_objects(self, pooled: Tensor) -> Tensor:
+        """(N, num_classes + 1, h, w) logits of pooled maps, the last of background."""
+        hidden = pooled
+        for layer in self.classifier[:-1]:
+            side = self._read_side() if layer == self.classifier[0] else 1
+            hidden = self.after[layer](slide(self._layer(layer), hidden, side))
+        return torch.cat([slide(self._layer(name), hidden, 1) for name in (self.layers[-1], "background")], 1)

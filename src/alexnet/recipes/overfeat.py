@@ -1,0 +1,115 @@
+"""OverFeat: the fast and the accurate net of 2013, trained for classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alexnet.config import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainingConfig,
+)
+from alexnet.published import OVERFEAT_SCALES
+
+_TEST_SCALES = tuple(min(size) for size in OVERFEAT_SCALES)
+
+
+def overfeat_fast() -> RunConfig:
+    """OverFeat's fast net: five convolutions, wider than AlexNet's, no normalisers, pooling without overlap.
+
+    Shorter than 90 epochs, set `schedule.drop_epochs` with `schedule.epochs`. From small stores, where the
+    paper's first weights of 0.01 learn slowly: `model.variant="fast initialisation=kaiming"`; with a small
+    crop set `data.test_scales` too.
+
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 1.
+    Expected: ILSVRC-2012 validation, six scales, 38.1 / 16.3 % (table 2).
+    """
+    return _classification("overfeat-fast", "fast", crop=231)
+
+
+def overfeat_accurate() -> RunConfig:
+    """OverFeat's accurate net: six convolutions, the first with half the step of the fast net's.
+
+    Settings for shorter runs and small stores as for `overfeat-fast`.
+
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 3.
+    Expected: ILSVRC-2012 validation, four scales, 35.7 / 14.2 % (table 2).
+    """
+    return _classification("overfeat-accurate", "accurate", crop=221)
+
+
+def overfeat_fast_localization() -> RunConfig:
+    """Where the object is: boxes on top of a trained `overfeat-fast`, which the run begins with.
+
+    The convolutions and the classifier stay as they are; a box for each class is learned from windows that
+    show half of an object or more. The store must have boxes. `localize` and `evaluate` take the run.
+
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; rate and length are ours (docs/deviations.md).
+    Expected: 30.0 % localisation error on ILSVRC-2012 validation, four scales, one box for all classes.
+    """
+    begun = overfeat_fast()
+    shares = [(begun.data.crop / scale) ** 2 for scale in (_TEST_SCALES[-1], _TEST_SCALES[0])]
+    return replace(
+        begun,
+        recipe="overfeat-fast-localization",
+        data=replace(
+            begun.data,
+            cropping="random-resized",
+            resized_area=(round(shares[0], 2), round(shares[1], 2)),
+            resized_aspect=(1.0, 1.0),
+        ),
+        model=replace(begun.model, name="overfeat-localizer"),
+        optimizer=replace(begun.optimizer, learning_rate=0.01),
+        schedule=ScheduleConfig(name="cosine", epochs=20),
+        training=replace(begun.training, loss="boxes", fine_tuning=True),
+    )
+
+
+def overfeat_fast_detection() -> RunConfig:
+    """All objects of an image: a class of background beside the others, on top of a trained localisation.
+
+    The run begins with one of `overfeat-fast-localization`, of which convolutions and boxes stay as they are.
+    The classifier learns from windows at all places of an image, a few with an object, some without, and of
+    these the worst. The store must have boxes; `compose` makes scenes of one that shows an object a photo.
+    `detect` and `evaluate` take the run. Where the localisation saw smaller crops, give them as the window:
+    `model.variant="fast window=64"`, and `data.crop` above it.
+
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, rate and length are ours
+    (docs/deviations.md).
+    Expected: 0.194 mean average precision on ILSVRC-2013 detection, 0.243 after the contest.
+    """
+    begun = overfeat_fast_localization()
+    return replace(
+        begun,
+        recipe="overfeat-fast-detection",
+        data=replace(begun.data, side=384, crop=327, resized_area=(0.4, 1.0)),
+        model=replace(begun.model, name="overfeat-detector", variant="fast window=231"),
+        optimizer=replace(begun.optimizer, learning_rate=0.005),
+        schedule=ScheduleConfig(name="cosine", epochs=10),
+        training=replace(begun.training, batch=64, loss="objects"),
+    )
+
+
+def _classification(recipe: str, variant: str, crop: int) -> RunConfig:
+    """Section 3.2: SGD with momentum 0.6, the rate halved after 30, 50, 60, 70 and 80 epochs."""
+    return RunConfig(
+        recipe=recipe,
+        data=DataConfig(crop=crop, test_scales=_TEST_SCALES, normalization="mean-and-std"),
+        model=ModelConfig(name="overfeat", variant=variant),
+        optimizer=OptimizerConfig(
+            name="sgd",
+            learning_rate=0.05,
+            momentum=0.6,
+            weight_decay=1e-5,
+            bias_learning_rate_factor=1.0,
+            bias_weight_decay=True,
+        ),
+        schedule=ScheduleConfig(name="milestones", epochs=90, drop_epochs=(30, 50, 60, 70, 80), factor=0.5),
+        training=TrainingConfig(batch=128),
+    )
+
+
+RECIPES = (overfeat_fast, overfeat_accurate, overfeat_fast_localization, overfeat_fast_detection)

@@ -1,0 +1,67 @@
+"""What a net is trained for: which of its answers learn, what they should be, and when one is wrong.
+
+The loop and its update are handed one of these; they know no more of what is learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from alexnet.config import TrainingConfig
+from alexnet.data.loader import Batch
+from alexnet.data.randomness import ImageRandomness
+from alexnet.training.losses import Loss
+from alexnet.training.targets import mixed, soft_targets
+
+
+class Task(Protocol):
+    """Functions of one batch; all tensors are on the device of its images."""
+
+    @property
+    def loss(self) -> Loss:
+        """Of answers and targets."""
+        ...
+
+    @property
+    def reads_boxes(self) -> bool:
+        """Whether batches must carry boxes."""
+        ...
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        """The module whose answers to images (N, C, crop, crop) learn; its parameters are the model's."""
+        ...
+
+    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
+        """The net's input, changed if the task changes it, and what it should answer, a row an image."""
+        ...
+
+    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """(), how many of the answers are wrong."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The net's logits should name each image's class."""
+
+    loss: Loss
+    config: TrainingConfig
+    classes: int
+    reads_boxes: bool = False
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        """The net itself."""
+        return model
+
+    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
+        """Images and targets (N, K), smoothed and mixed as the configuration says."""
+        labels = batch.labels.to(inputs.device, non_blocking=True)
+        wanted = soft_targets(labels, self.classes, self.config.label_smoothing)
+        return mixed(inputs, wanted, self.config, randomness.epoch, int(batch.positions[0]))
+
+    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Images taken for another class; a mixed image counts by its own label."""
+        return (answers.argmax(1) != labels).sum()

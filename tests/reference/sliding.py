@@ -1,0 +1,46 @@
+"""A net shown every part of an image or of its maps one by one: the slow twin of class maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from alexnet.models.alexnet import AlexNet
+
+
+def windows(answer: Callable[[Tensor], Tensor], maps: Tensor, side: int, stride: int = 1) -> Tensor:
+    """(N, K, h, w): `answer` ((N, C, side, side) -> (N, K)) of each part of `maps`, `stride` apart."""
+    rows = range(0, maps.shape[2] - side + 1, stride)
+    columns = range(0, maps.shape[3] - side + 1, stride)
+    answers = [[answer(maps[:, :, y : y + side, x : x + side]) for x in columns] for y in rows]
+    return torch.stack([torch.stack(row, dim=-1) for row in answers], dim=-2)
+
+
+def last_maps(model: AlexNet, images: Tensor) -> Tensor:
+    """What the last pooling gives of images of any size, step by step."""
+    hidden = images
+    for layer in [name for name in model.layers if name.startswith("conv")]:
+        hidden = model.get_submodule(layer)(hidden)
+        for word, step in model.after[layer].named_children():
+            if word not in ("to6x6", "dropout", "flatten"):
+                hidden = step(hidden)
+    return hidden
+
+
+def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
+    """All after the last pooling, of maps as large as a crop's."""
+
+    def answer(maps: Tensor) -> Tensor:
+        hidden = torch.nn.functional.adaptive_avg_pool2d(maps, 6) if _averages(model) else maps
+        hidden = hidden.flatten(1)
+        for layer in model.layers[model.layers.index("fc6") : -1]:
+            hidden = model.after[layer](model.get_submodule(layer)(hidden))
+        return model.fc8(hidden)
+
+    return answer
+
+
+def _averages(model: AlexNet) -> bool:
+    return any("to6x6" in words for words in model.variant.stages)

@@ -1,0 +1,171 @@
+"""OverFeat: the published counts and sizes, maps of classes against windows, what is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import offset_pooling as twin
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from alexnet import published
+from alexnet.config import ConfigError, ModelConfig
+from alexnet.errors import CommandError
+from alexnet.layers.offset_pooling import at_every_offset
+from alexnet.models.overfeat import OverFeat
+from alexnet.models.registry import build
+from alexnet.models.summary import summarise_model
+
+CROPS = {"fast": 231, "accurate": 221}
+NARROW = {
+    "fast": "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming",
+    "accurate": "accurate widths=[4,6,8,8,8,8,16,12] initialisation=kaiming",
+}
+
+
+def on_meta(variant: str, crop: int) -> OverFeat:
+    with torch.device("meta"):
+        return OverFeat(variant, 1000, crop)
+
+
+def narrow(variant: str, crop: int) -> OverFeat:
+    torch.manual_seed(0)
+    return OverFeat(NARROW[variant], 5, crop).eval()
+
+
+@pytest.mark.parametrize("variant", CROPS)
+def test_the_published_counts(variant: str) -> None:
+    found = summarise_model(on_meta(variant, CROPS[variant]), CROPS[variant])
+    assert found.parameters == published.OVERFEAT_PARAMETERS[variant]
+    assert found.multiply_adds == published.OVERFEAT_MULTIPLY_ADDS[variant]
+    parameters, connections = published.OVERFEAT_TABLE_4[variant]
+    assert math.floor(found.parameters / 1e6) * 1e6 == parameters
+    assert found.connections == pytest.approx(connections, rel=0.003)
+
+
+def test_the_sizes_of_table_1() -> None:
+    shapes = [layer.output_shape for layer in summarise_model(on_meta("fast", 231), 231).layers]
+    assert shapes[1:5] == [(256, 24, 24), (512, 12, 12), (1024, 12, 12), (1024, 12, 12)]
+    assert shapes[5:] == [(3072,), (4096,), (1000,)]
+    assert on_meta("fast", 231).get_submodule("fc6").get_parameter("weight").shape[1] == 1024 * 6 * 6
+
+
+def test_the_sizes_of_table_3() -> None:
+    shapes = [layer.output_shape for layer in summarise_model(on_meta("accurate", 221), 221).layers]
+    assert shapes[0] == (96, 3 * 36, 3 * 36)
+    assert shapes[1] == (256, 2 * 15, 2 * 15)
+    assert shapes[2:6] == [(512, 15, 15), (512, 15, 15), (1024, 15, 15), (1024, 15, 15)]
+    assert shapes[6:] == [(4096,), (4096,), (1000,)]
+    assert on_meta("accurate", 221).get_submodule("fc7").get_parameter("weight").shape[1] == 1024 * 5 * 5
+
+
+@pytest.mark.parametrize(
+    ("size", "maps"), list(zip(published.OVERFEAT_SCALES, published.OVERFEAT_MAPS, strict=True))
+)
+def test_the_maps_of_table_5(size: tuple[int, int], maps: tuple[int, int, int, int]) -> None:
+    net, seen = on_meta("accurate", 221), list[torch.Size]()
+    net.get_submodule("conv6").register_forward_hook(
+        lambda layer, inputs, output: seen.append(output.shape[2:])
+    )
+    class_map = net.class_map(torch.empty(1, 3, *size, device="meta"))
+    assert (*seen[0], *class_map.shape[2:]) == maps
+
+
+@pytest.mark.parametrize(("variant", "crop"), [("fast", 64), ("fast", 231), ("accurate", 90)])
+def test_a_map_of_one_crop_is_the_nets_answer(variant: str, crop: int) -> None:
+    net, images = narrow(variant, crop), torch.randn(2, 3, crop, crop)
+    with torch.no_grad():
+        answers, class_map = net(images), net.class_map(images)
+    assert class_map.shape == (2, 5, 1, 1)
+    assert class_map[:, :, 0, 0] == pytest.approx(answers, abs=1e-5)
+
+
+@pytest.mark.parametrize(("variant", "crop"), [("fast", 128), ("accurate", 113), ("accurate", 124)])
+def test_without_zeros_around_maps_a_class_map_is_naive_windows(variant: str, crop: int) -> None:
+    net = narrow(variant, crop)
+    for layer in net.convolutions:
+        convolution = cast(nn.Conv2d, net.get_submodule(layer))
+        if convolution.padding != (0, 0):  # a filter's middle alone reads nothing beyond the border
+            middle = torch.zeros(3, 3)
+            middle[1, 1] = 1
+            convolution.weight.data *= middle
+    step = net.map_step_pixels
+    images = torch.randn(1, 3, crop + 3 * step, crop + 2 * step + 5)
+    with torch.no_grad():
+        class_map = net.class_map(images)
+        assert class_map.shape == (1, 5, 4, 3)
+        for i in range(4):
+            for j in range(3):
+                window = images[:, :, i * step : i * step + crop, j * step : j * step + crop]
+                assert class_map[:, :, i, j] == pytest.approx(net(window), abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.integers(0, 2))
+def test_pooling_at_every_offset(size: int, side: int, rows: int, columns: int, more: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 3, size * side + rows - 1 + more, size * side + columns - 1, generator=generator)
+    filters = torch.randn(4, 3, side, side, generator=generator)
+
+    def answer(pooled: Tensor) -> Tensor:
+        return conv2d(pooled, filters)
+
+    found = at_every_offset(answer, maps, size, side, (rows, columns))
+    assert found == pytest.approx(twin.at_every_offset(answer, maps, size, side, (rows, columns)), abs=1e-5)
+
+
+@pytest.mark.parametrize("variant", CROPS)
+def test_activations_are_rectified_and_end_in_the_logits(variant: str) -> None:
+    net, images = narrow(variant, 96), torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        taps, logits = net.activations(images), net(images)
+    assert tuple(taps) == net.layer_names
+    assert taps["logits"] == pytest.approx(logits, abs=1e-5)
+    assert all((tap >= 0).all() for name, tap in taps.items() if name != "logits")
+    assert taps["pool1"].shape[2] == taps["conv1"].shape[2] // net.variant.pools[0]
+
+
+@pytest.mark.parametrize("variant", CROPS)
+@pytest.mark.parametrize("crop", [64, 96, 111, 112])
+def test_small_crops_leave_something_to_classify(variant: str, crop: int) -> None:
+    net = narrow(variant, crop)
+    logits = net(torch.randn(4, 3, crop, crop))
+    assert logits.std(dim=0).min() > 0
+    assert cast(nn.Conv2d, net.conv2).padding == (
+        (net.variant.filters[1] // 2,) * 2 if crop < 112 else (0, 0)
+    )
+
+
+def test_first_weights_have_the_papers_deviation() -> None:
+    net = OverFeat("fast", 5, 64)
+    for layer in net.layers[1:]:
+        assert net.get_submodule(layer).get_parameter("weight").std().item() == pytest.approx(0.01, rel=0.05)
+        assert not net.get_submodule(layer).get_parameter("bias").any()
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(CommandError, match="crop 48 is too small"):
+        OverFeat("fast", 5, 48)
+    with pytest.raises(CommandError, match="it must be one of fast, accurate"):
+        OverFeat("quick")
+    with pytest.raises(ConfigError, match="variant widths"):
+        OverFeat("fast width=[1]")
+    with pytest.raises(CommandError, match="7 widths, not 5 and 2"):
+        OverFeat("fast widths=[1,2]")
+    net = narrow("fast", 64)
+    with pytest.raises(CommandError, match="64 pixels or more"):
+        net.class_map(torch.zeros(1, 3, 60, 80))
+    with pytest.raises(CommandError, match=r"\(N, 3, 64, 64\)"):
+        net(torch.zeros(1, 3, 72, 72))
+
+
+def test_the_registry_refuses_what_is_alexnets() -> None:
+    with pytest.raises(CommandError, match="AlexNet's: OverFeat has none"):
+        build(ModelConfig("overfeat", "fast", bottleneck=5), 5, 64)
+    with pytest.raises(CommandError, match="colour"):
+        build(ModelConfig("overfeat", "fast"), 5, 64, channels=1)

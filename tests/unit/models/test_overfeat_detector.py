@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.errors import CommandError
+from alexnet.models.overfeat_detector import OverFeatDetector
+from alexnet.models.overfeat_localizer import OverFeatLocalizer
+
+VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialisation=kaiming window=64"
+CLASSES, WINDOW, CROP = 3, 64, 100
+
+
+@pytest.fixture
+def net() -> OverFeatDetector:
+    torch.manual_seed(0)
+    return OverFeatDetector(VARIANT, CLASSES, CROP).eval()
+
+
+def windows(net: OverFeatDetector, images: torch.Tensor) -> list[tuple[int, int, torch.Tensor]]:
+    rows, columns = net.places(*images.shape[2:])
+    step = net.map_step_pixels
+    return [
+        (i, j, images[:, :, step * i : step * i + WINDOW, step * j : step * j + WINDOW])
+        for i in range(rows)
+        for j in range(columns)
+    ]
+
+
+def test_places_are_those_of_the_windows(net: OverFeatDetector) -> None:
+    found = net.windows(100, 140)
+    rows, columns = net.places(100, 140)
+    assert found.shape == (rows * columns, 4)
+    step = net.map_step_pixels
+    pixels = found * [140, 100, 140, 100]
+    assert pixels[columns + 2] == pytest.approx([2 * step, step, 2 * step + WINDOW, step + WINDOW])
+    assert found.min() == 0
+    assert found.max() <= 1
+
+
+def test_objects_are_classes_and_background_at_each_place(net: OverFeatDetector) -> None:
+    images = torch.randn(2, 3, CROP, CROP)
+    objects, boxes = net.object_and_box_maps(images)
+    rows, columns = net.places(CROP, CROP)
+    assert objects.shape == (2, CLASSES + 1, rows, columns)
+    assert boxes.shape == (2, CLASSES, 4, rows, columns)
+    torch.testing.assert_close(objects[:, :CLASSES], net.class_map(images))
+    torch.testing.assert_close(net(images), net.class_map(images).amax(dim=(2, 3)))
+    # In one window alone nothing lies around it, and so padding is seen: only there the two are the same.
+    crop = images[..., :WINDOW, :WINDOW]
+    hidden = net.features(crop).flatten(1)
+    for layer in net.classifier[:-1]:
+        hidden = net.after[layer](net.get_submodule(layer)(hidden))
+    torch.testing.assert_close(net.forward_objects(crop)[:, CLASSES, 0, 0], net.background(hidden)[:, 0])
+
+
+def test_the_classifier_alone_learns(net: OverFeatDetector) -> None:
+    net.train()
+    net.forward_objects(torch.randn(2, 3, CROP, CROP)).square().sum().backward()
+    learning = {name.partition(".")[0] for name, each in net.named_parameters() if each.grad is not None}
+    assert learning == {"fc6", "fc7", "fc8", "background"}
+
+
+def test_it_has_all_of_a_localiser_and_the_background() -> None:
+    detector = OverFeatDetector(VARIANT, CLASSES, CROP).state_dict()
+    localizer = OverFeatLocalizer(VARIANT, CLASSES, WINDOW).state_dict()
+    assert detector.keys() - localizer.keys() == {"background.weight", "background.bias"}
+    assert all(localizer[name].shape == detector[name].shape for name in localizer)
+    assert list(detector)[-1] == "fc8.bias"
+
+
+def test_a_window_larger_than_the_crop_is_refused() -> None:
+    with pytest.raises(CommandError, match="a window of 64 pixels does not fit into crops of 63"):
+        OverFeatDetector(VARIANT, CLASSES, 63)
+    assert OverFeatDetector("fast widths=[4,6,8,8,8,12,10]", CLASSES, 231).crop == 231
+
+
+def test_windows_of_a_photo_as_wide_as_the_window(net: OverFeatDetector) -> None:
+    np.testing.assert_allclose(net.windows(WINDOW, WINDOW), [[0, 0, 1, 1]])
+    assert len(windows(net, torch.zeros(1, 3, CROP, CROP))) == len(net.windows(CROP, CROP))
