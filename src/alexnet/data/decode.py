@@ -49,6 +49,7 @@ _MODE_NAMES = {
     "P": "palette",
     "PA": "palette",
 }
+_SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
 _ORIENTATION = 0x0112
 
 # What Pillow's readers were seen to raise on damaged files.
@@ -89,8 +90,9 @@ def image_size(data: bytes) -> tuple[int, int]:
 def oddities(data: bytes, name: str = "") -> list[str]:
     """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
 
-    Such as "grey", "CMYK", "palette", "16-bit", "alpha", "EXIF orientation 6" and, when `name` is given and
-    its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even the header can be read.
+    Such as "grey", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation 6"
+    and, when `name` is given and its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even
+    the header can be read.
     """
     with _reading(data) as image:
         found = [_MODE_NAMES[image.mode]] if image.mode in _MODE_NAMES else []
@@ -98,6 +100,8 @@ def oddities(data: bytes, name: str = "") -> list[str]:
             found.append("32-bit" if image.mode == "F" else "16-bit")
         if "A" in image.getbands() or "transparency" in image.info:
             found.append("alpha")
+        if image.format in _SEVERAL and getattr(image, "is_animated", False):
+            found.append(_SEVERAL[image.format])
         orientation = image.getexif().get(_ORIENTATION, 1)
         if orientation in range(2, 9):
             found.append(f"EXIF orientation {orientation}")

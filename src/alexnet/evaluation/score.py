@@ -41,11 +41,24 @@ def score(
     rounding only: by less than 1e-5.
     Source: section 4.1 ("averaging the predictions made by the network's softmax layer on the ten patches").
     """
-    with testing(model) as device:
-        squares = preprocessing.test_input(images.to(device), positions)
-        probabilities = torch.softmax(cast(Tensor, model(squares)).float(), dim=1)
-        mean = probabilities.unflatten(0, (len(images), len(positions))).mean(dim=1)
+    with testing(model):
+        mean = _by_view(model, preprocessing, images, positions).mean(dim=1)
     return mean.cpu().numpy()
+
+
+def score_views(
+    model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions
+) -> npt.NDArray[np.float32]:
+    """(N, V, K) probabilities of each view by itself, whose means over the views `score` gives."""
+    with testing(model):
+        return _by_view(model, preprocessing, images, positions).cpu().numpy()
+
+
+def _by_view(model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions) -> Tensor:
+    """(N, V, K) on the model's device; to be called within `testing`."""
+    squares = preprocessing.test_input(images.to(device_of(model)), positions)
+    probabilities = torch.softmax(cast(Tensor, model(squares)).float(), dim=1)
+    return probabilities.unflatten(0, (len(images), len(positions)))
 
 
 @contextmanager
@@ -59,6 +72,11 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
             torch.no_grad(),
             torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
         ):
-            yield next(chain(model.parameters(), model.buffers())).device
+            yield device_of(model)
     finally:
         model.train(was_training)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's tensors are."""
+    return next(chain(model.parameters(), model.buffers())).device
