@@ -16,6 +16,7 @@ LEVELS = (
     {"layers", "optim", "data", "runs", "recipes", "classic"},
     {"models"},
     {"training", "evaluation"},
+    {"features"},
     {"figures", "report", "benchmarks", "exchange"},
     {"recorded", "web"},
     {"cli"},

@@ -40,7 +40,6 @@ def command(
     from alexnet.cli.device import choose_device
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.terms import terms_text
-    from alexnet.errors import DataError
     from alexnet.evaluation.classifier import load
 
     names = list(photo_names(images))
@@ -58,10 +57,7 @@ def command(
             advance(len(part))
     if as_json:
         typer.echo(json.dumps(results, indent=2))
-    unreadable = [result["image"] for result in results if "error" in result]
-    if unreadable:
-        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
-        raise DataError(f"{len(unreadable)} of {len(names)} photos could not be read: {listed}")
+    refuse_unreadable(results)
 
 
 def photo_names(images: list[str]) -> Iterator[str]:
@@ -83,7 +79,7 @@ def photo_names(images: list[str]) -> Iterator[str]:
 
 def classify(classifier: Classifier, names: list[str], views: str, top: int) -> list[dict[str, Any]]:
     """For each photo `{image, classes: [{wnid, name, probability}]}`, or `{image, error}` if unreadable."""
-    squares, errors = _read(classifier, names)
+    squares, errors = read_squares(classifier, names)
     answers = iter(classifier.classify(squares, views, top))
     return [
         {"image": name, "error": errors[name]}
@@ -93,7 +89,17 @@ def classify(classifier: Classifier, names: list[str], views: str, top: int) -> 
     ]
 
 
-def _read(classifier: Classifier, names: list[str]) -> tuple[list[Any], dict[str, str]]:
+def refuse_unreadable(results: list[dict[str, Any]]) -> None:
+    """DataError that names the photos of `{image, error}` among the results, if there are any."""
+    from alexnet.errors import DataError
+
+    unreadable = [result["image"] for result in results if "error" in result]
+    if unreadable:
+        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        raise DataError(f"{len(unreadable)} of {len(results)} photos could not be read: {listed}")
+
+
+def read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], dict[str, str]]:
     """Squares of the readable photos in order, and what is wrong with the others."""
     from alexnet.data.decode import decode
     from alexnet.errors import AlexNetError

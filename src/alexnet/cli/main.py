@@ -29,6 +29,7 @@ VERBS = {
     "submit": "Write the answers to a test set in ILSVRC's form.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
+    "similar": "Name the training images that are most like a photo.",
     "serve": "A page on this computer that names photos.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",
     "import": "A run folder of weights that torchvision or Caffe trained.",

@@ -52,7 +52,7 @@ def predict(
     """
     part = store.split(split)
     columns = _columns(net, store)
-    _check_pixels(net.preprocessing, store)
+    check_pixels(net.preprocessing, store)
     positions = positions_of(views, net.preprocessing)
     images = images_at_once(positions, squares_at_once)
     scored: list[Scored] = []
@@ -80,7 +80,7 @@ def _columns(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     return label_map(store.classes, net.classes, what)
 
 
-def _check_pixels(preprocessing: Preprocessing, store: Store) -> None:
+def check_pixels(preprocessing: Preprocessing, store: Store) -> None:
     """DataError where the net was trained on images of another size or form; a warning for another filter."""
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
     found = {"side": store.side, "resize": store.header.resize, "channels": store.channels}

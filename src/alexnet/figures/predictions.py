@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from alexnet.figures.save import COLORS
+from alexnet.figures.words import short
 
 PHOTOS_PER_ROW = 4
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
@@ -41,19 +42,13 @@ def draw_predictions(
 
 
 def _draw_bars(axes: Any, true_name: str, answers: Sequence[tuple[str, float]]) -> None:
-    axes.set_title(_short(true_name), fontsize=9.5, fontweight="bold")
+    axes.set_title(short(true_name), fontsize=9.5, fontweight="bold")
     places = range(len(answers))
     colors = [_RIGHT if name == true_name else _WRONG for name, _ in answers]
     axes.barh(places, [probability for _, probability in answers], color=colors, height=0.85)
     for place, (name, probability) in enumerate(answers):
         weight = "bold" if name == true_name else "normal"
-        label = f"{_short(name)}  {probability:.2f}"
+        label = f"{short(name)}  {probability:.2f}"
         axes.text(0.015, place, label, va="center", fontsize=7.5, fontweight=weight)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(answers) - 0.4, -0.6)
-
-
-def _short(name: str, characters: int = 26) -> str:
-    """The first of several synonyms, cut where it would not fit."""
-    first = name.split(",")[0]
-    return first if len(first) <= characters else first[: characters - 1] + "…"
