@@ -12,9 +12,11 @@ from alexnet.data.classes import label_map, same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.classifier import Classifier, load
+from alexnet.features.saliency import last_maps
 from alexnet.runs.ensemble_folder import members_of
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.provenance import how_far, provenance
+from alexnet.web.further import saliency
 from alexnet.web.model import Answers, Model
 
 
@@ -30,12 +32,16 @@ def open_models(paths: Sequence[Path], device: torch.device | str = "cpu") -> li
 def open_model(path: Path, name: str, device: torch.device | str = "cpu") -> Model:
     """The model of one run folder or exported file, under that name."""
     classifier = load(path, device)
-    return Model(name, classifier, about(path, classifier), further_answers(classifier))
+    return Model(name, classifier, about(path, classifier), answers_by_itself(classifier))
 
 
-def further_answers(classifier: Classifier) -> dict[str, Answers]:
-    """What this net can say of a photo by itself, besides its class."""
-    return {}
+def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
+    """What the net can say of a photo besides its class, with no other photos at hand."""
+    try:
+        last_maps(classifier)
+    except CommandError:  # a classic pipeline, or an exported file that hides its layers
+        return {}
+    return {"saliency": saliency(classifier)}
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -17,20 +17,19 @@ ADDRESS = "127.0.0.1"
 _CLOSING_SECONDS = 5
 
 
-def serve(app: Starlette, port: int, ready: Callable[[str], None]) -> None:
-    """Answers until Ctrl-C or a termination signal; `ready` is told the address once it does.
-
-    Port 0 is any free one. CommandError where the port is taken.
-    """
-    with listening(port) as listener:
-        server = _Server(app, lambda: ready(url_of(listener)))
-        with suppress(KeyboardInterrupt):  # which it raises again when it has ended
-            server.run([listener])
+def serve(app: Starlette, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Answers until Ctrl-C or a termination signal; `ready` is told the address once it does."""
+    server = _Server(app, lambda: ready(url_of(listener)))
+    with suppress(KeyboardInterrupt):  # which it raises again when it has ended
+        server.run([listener])
 
 
 @contextmanager
 def serving(app: Starlette, port: int = 0) -> Generator[str]:
-    """The same in a thread of its own, for as long as the context lasts; gives the address."""
+    """The same in a thread of its own, for as long as the context lasts; gives the address.
+
+    Port 0 is any free one.
+    """
     started = threading.Event()
     with listening(port) as listener:
         server = _Server(app, started.set)
