@@ -64,11 +64,15 @@ _DAMAGE = (
     OverflowError,
     AttributeError,
 )
-_BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError)
+_BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error)
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
     """No photo in these bytes: empty, cut short, of another kind, or larger than `MAX_PIXELS`."""
+
+
+class TooManyPixels(UnreadableImage):
+    """More than `MAX_PIXELS`, or so its header says."""
 
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
@@ -147,10 +151,12 @@ def _reading(data: bytes) -> Generator[Any]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+                raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
     except Image.UnidentifiedImageError:
         raise UnreadableImage(f"not a photo: {len(data):,} bytes starting with {data[:8]!r}") from None
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(str(error)) from error
     except _BROKEN as error:
         raise UnreadableImage(f"broken image: {error}") from error
 

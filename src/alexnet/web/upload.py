@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
-from alexnet.data.decode import Pixels, UnreadableImage, decode, image_size, oddities
+from alexnet.data.decode import Pixels, TooManyPixels, UnreadableImage, decode, image_size, oddities
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
@@ -74,12 +74,11 @@ def read_photo(data: bytes) -> Photo:
     try:
         width, height = image_size(data)
         if width * height > MAX_PIXELS:
-            raise Refused(
-                413,
-                f"the photo has {width:,} x {height:,} pixels, more than {MAX_PIXELS / 1e6:.0f} million: "
-                "send a smaller one",
-            )
+            raise TooManyPixels
         return Photo(decode(data, exif=True), notes_of(oddities(data)))
+    except TooManyPixels:
+        most = f"{MAX_PIXELS / 1e6:.0f} million"
+        raise Refused(413, f"the photo has more than {most} pixels: send a smaller one") from None
     except UnreadableImage as error:
         raise _refusal(data, str(error)) from None
 

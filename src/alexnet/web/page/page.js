@@ -144,6 +144,7 @@ function show(found) {
   crops(answer, thumbnail, pointAt);
   say("", answer.classes.map((each) => `${each.name} ${percent(each.probability)}`).join(", "));
   showMore(found);
+  byId("frame").scrollIntoView({ block: "nearest" });
 }
 
 function showMore(found) {
@@ -195,7 +196,6 @@ function recall(found) {
   byId("model").value = found.used.name;
   describe();
   show(found);
-  byId("frame").scrollIntoView({ block: "nearest" });
 }
 
 function refuse(error, before = "") {
@@ -206,5 +206,6 @@ function refuse(error, before = "") {
 /** One place for what went wrong, one for what a screen reader is told. */
 function say(wrong, told) {
   byId("refused").textContent = wrong;
+  if (wrong) byId("refused").scrollIntoView({ block: "nearest" });
   byId("said").textContent = told;
 }
