@@ -83,11 +83,9 @@ class Api:
         answer = await model.classify(seen.square, views, top, crops)
         return JSONResponse({"model": model.name, "photo": photo, **answer})
 
-    async def more(self, request: Request) -> Response:
-        """Another answer of the model about the photo sent, by the last word of the address."""
-        model, what = self._model(request), request.path_params["what"]
-        if what not in openapi.MORE:
-            raise Refused(404, f"no such address: {request.url.path}")
+    async def more(self, what: str, request: Request) -> Response:
+        """Another answer of the model about the photo sent; `what` is the last word of the address."""
+        model = self._model(request)
         if what not in model.more:
             raise Refused(
                 404, f"{model.name} gives no {what}; it gives {', '.join(['classify', *model.more])}"

@@ -19,6 +19,7 @@ from alexnet.data.decode import quiet
 from alexnet.web.api import Api
 from alexnet.web.guard import Guard
 from alexnet.web.model import Model
+from alexnet.web.openapi import MORE
 from alexnet.web.photos import StorePhotos
 from alexnet.web.upload import Refused
 
@@ -83,7 +84,7 @@ def _api_routes(api: Api) -> list[Route]:
         Route("/api/photos/{split:str}/{index:int}", api.photo),
         Route("/api/openapi.json", api.openapi),
         Route("/api/classify", api.classify, methods=["POST"]),
-        Route("/api/{what:str}", api.more, methods=["POST"]),
+        *(Route(f"/api/{what}", partial(api.more, what), methods=["POST"]) for what in MORE),
     ]
 
 
