@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alexnet.features.similar import SimilarImages
 
 PHOTOS_AT_ONCE = 100
-PHOTOS_DRAWN = 12
+PHOTOS_DRAWN = 8
 PICTURES = (".png", ".svg", ".pdf")
 
 
