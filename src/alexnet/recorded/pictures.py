@@ -38,14 +38,16 @@ def draw(run: Path, store: Path, picture: Path) -> Path:
 
 def draw_curves_of(runs: Sequence[Path], picture: Path) -> Path:
     """Training loss and validation error of the runs; returns the path it was given."""
-    return save(draw_curves({run.name: read_metrics(run / "metrics.jsonl") for run in runs}), picture)
+    logs = {run.name: read_metrics(run / "metrics.jsonl") for run in runs}
+    return save(draw_curves(logs, ", ".join(logs)), picture)
 
 
 def draw_filters_of(run: Path, picture: Path) -> Path:
     """The kernels of a run's first layer, its towers apart."""
     model = load(run, device="cpu").model
     towers = model.variant.towers if isinstance(model, AlexNet) else 1
-    return save(draw_filters(model.get_parameter("conv1.weight").detach().numpy(), towers), picture)
+    weights = model.get_parameter("conv1.weight").detach().numpy()
+    return save(draw_filters(weights, towers, run.name), picture)
 
 
 def draw_answers_of(run: Path, store: Path, picture: Path) -> Path:
@@ -57,7 +59,8 @@ def draw_answers_of(run: Path, store: Path, picture: Path) -> Path:
     names = [opened.classes[int(split.labels[index])].name for index in indices]
     answers = classifier.classify(list(squares))
     top = [[(name, probability) for _, name, probability in each] for each in answers]
-    return save(draw_predictions(list(squares), names, top), picture)
+    title = about(run.name, f"{opened.path.name} val", len(split))
+    return save(draw_predictions(list(squares), names, top, title), picture)
 
 
 def draw_examples_of(run: Path, store: Path, picture: Path) -> Path:
