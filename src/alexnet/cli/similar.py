@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from alexnet.data.store import Store
     from alexnet.evaluation.classifier import Classifier
+    from alexnet.features.approximate import ApproximateIndex
+    from alexnet.features.extract import Vectors
     from alexnet.features.similar import SimilarImages
+    from alexnet.runs.folder import RunFolder
 
 PHOTOS_AT_ONCE = 100
-PHOTOS_DRAWN = 12
+PHOTOS_DRAWN = 8
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -30,6 +33,9 @@ def command(
     layer: Annotated[str, typer.Option(help="[default: the last hidden one]")] = "",
     top: Annotated[int, typer.Option(min=1, help="How many images to name.")] = 6,
     out: Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw them there too.")] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="By a graph, kept in RUN/features: faster, may miss some.")
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
@@ -48,7 +54,7 @@ def command(
         refuse_no_picture(out)
     names, chosen, opened = list(photo_names(images)), choose_device(device), Store.open(store)
     classifier = load(model, chosen)
-    similar = similar_images(model, classifier, opened, split, layer, chosen, silent=as_json)
+    similar = similar_images(model, classifier, opened, split, layer, chosen, approximate, silent=as_json)
     results: list[dict[str, Any]] = []
     for start in range(0, len(names), PHOTOS_AT_ONCE):
         part = _similar(classifier, similar, names[start : start + PHOTOS_AT_ONCE], top)
@@ -70,23 +76,50 @@ def similar_images(
     split: str,
     layer: str,
     device: torch.device,
+    approximate: bool = False,
     silent: bool = False,
 ) -> SimilarImages:
-    """What finds the images of a split that are like a photo; the run's kept features are used, or made."""
+    """What finds the images of a split that are like a photo; what the run keeps of them is used, or made."""
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
     from alexnet.features.extract import features_of, last_hidden_layer, refuse_unknown
-    from alexnet.features.neighbours import ExactIndex
+    from alexnet.features.neighbours import ExactIndex, Index
     from alexnet.features.similar import SimilarImages
     from alexnet.runs.folder import RunFolder
 
     run, part = RunFolder.open(model, or_file=True), store.split(split)
+    if approximate:
+        _refuse_no_graph(run)
     layer = layer or last_hidden_layer(classifier.model)
     refuse_unknown(layer, classifier.model)
     title = f"{layer} of {store.path.name} {split} on {describe_device(device)}"
     with progress_bar(title, len(part), unit="images", silent=silent) as advance:
         vectors = features_of(run, store, split, layer, device=device, progress=advance)
-    return SimilarImages(classifier, part, layer, ExactIndex(vectors, device))
+    index: Index = _graph(run, split, layer, vectors, silent) if approximate else ExactIndex(vectors, device)
+    return SimilarImages(classifier, part, layer, index)
+
+
+def _graph(run: RunFolder, split: str, layer: str, vectors: Vectors, silent: bool) -> ApproximateIndex:
+    from alexnet.cli.progress import progress_bar
+    from alexnet.features.approximate import open_graph
+    from alexnet.features.extract import graph_of, path_of
+
+    path = graph_of(path_of(run.path, split, layer))
+    with progress_bar(
+        f"graph of {layer}", len(vectors), unit="images", silent=silent or path.is_file()
+    ) as advance:
+        return open_graph(vectors, path, advance)
+
+
+def _refuse_no_graph(run: RunFolder) -> None:
+    from alexnet.errors import CommandError
+    from alexnet.features.approximate import refuse_without_usearch
+
+    refuse_without_usearch()
+    if run.is_exported:
+        raise CommandError(
+            f"{run.path} is one file and keeps no graph: leave --approximate out, or name its run"
+        )
 
 
 def refuse_no_picture(out: Path) -> None:

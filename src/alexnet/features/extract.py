@@ -96,7 +96,8 @@ def features_of(
     if _origin_of(path) == origin:
         progress(len(part))
     else:
-        _note_of(path).unlink(missing_ok=True)
+        for of_others in (_note_of(path), graph_of(path)):
+            of_others.unlink(missing_ok=True)
         with replacing(path) as unfinished:
             work(partial(_in_npy, unfinished))
         write_json(_note_of(path), asdict(origin))
@@ -107,6 +108,11 @@ def path_of(run: Path, split: str, layer: str, checkpoint: str = "last") -> Path
     """Where a run's features lie; those of another checkpoint than the last say so in their name."""
     other = "" if checkpoint == "last" else f"-{checkpoint}"
     return run / "features" / f"{split}-{layer}{other}.npy"
+
+
+def graph_of(path: Path) -> Path:
+    """Where the graph of a file of features lies, if somebody made one; it goes when the features do."""
+    return path.with_suffix(".usearch")
 
 
 def extract(

@@ -10,5 +10,5 @@ def short(name: str, characters: int = 26) -> str:
 
 
 def about(run: str, data: str, images: int) -> str:
-    """What every picture is titled with: `modern - nette val, 1,975 images`."""
-    return f"{run} \N{EN DASH} {data}, {images:,} images"
+    """What every picture is titled with, such as `modern - nette val, 1,975 images`."""
+    return f"{run} \N{EN DASH} {data}, {images:,} image{'' if images == 1 else 's'}"
