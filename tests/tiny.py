@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
 from alexnet.data.prepare import Settings, prepare
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.models import model_file
+from alexnet.models.registry import build
+from alexnet.runs.folder import RunFolder
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, SIDE_PIXELS = 3, 16, 7, 72
 RECIPE = "alexnet-one-weird-trick"
@@ -50,3 +55,22 @@ def store(folder: Path) -> Store:
 def config(*settings: str) -> RunConfig:
     """A run of 18 updates in 3 epochs, with dropout and colour noise."""
     return override(recipes.get(RECIPE), [*SETTINGS, *settings])
+
+
+def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunFolder:
+    """A run as training leaves it, but for its weights, which are random, and its log, which says nothing."""
+    settled = config(*settings)
+    made = RunFolder.create(folder, settled)
+    torch.manual_seed(seed)
+    model = build(settled.model, len(store.classes), settled.data.crop).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) / max(1, parameter[0].numel()) ** 0.5)
+    preprocessing = Preprocessing.from_store(settled.data, store)
+    for name in ("last", "best"):
+        path = made.checkpoints / name / "weights.safetensors"
+        model_file.save(path, model, settled, store.classes, preprocessing)
+    (made.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
+    made.write_environment({"store": "store", "store_digest": store.digest})
+    made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
+    return made

@@ -17,8 +17,9 @@ LEVELS = (
     {"layers", "optim", "data", "runs", "recipes", "classic"},
     {"models"},
     {"training", "evaluation"},
+    {"features"},
     {"figures", "report", "benchmarks", "exchange"},
-    {"recorded"},
+    {"recorded", "web"},
     {"cli"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
@@ -106,7 +107,7 @@ def test_only_one_file_knows_torch_distributed() -> None:
 
 @pytest.mark.parametrize("file", [file for file in FILES if room_of(file) == "cli"], ids=name)
 def test_a_verb_imports_nothing_heavy_before_it_runs(file: Path) -> None:
-    heavy = ("torch", "numpy", "pyarrow", "scipy", "matplotlib")
+    heavy = ("torch", "numpy", "pyarrow", "scipy", "matplotlib", "starlette", "uvicorn")
     assert not {i for i in imports_at_start(file) if is_package(i, *heavy)}
 
 

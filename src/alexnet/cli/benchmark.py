@@ -20,6 +20,7 @@ class _Name(StrEnum):
     layers = "layers"
     step = "step"
     classic = "classic"
+    neighbours = "neighbours"
 
 
 def command(
@@ -42,12 +43,12 @@ def command(
 
 
 def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]:
-    from alexnet.benchmarks import classic, decode, layers, loader, prepare, step
+    from alexnet.benchmarks import classic, decode, layers, loader, neighbours, prepare, step
     from alexnet.benchmarks.photos import photos_or_made_up
     from alexnet.cli.device import choose_device
 
-    if name is _Name.classic:
-        return classic.measure()
+    if name in (_Name.classic, _Name.neighbours):
+        return {_Name.classic: classic, _Name.neighbours: neighbours}[name].measure()
     if name in (_Name.layers, _Name.step):
         return {_Name.layers: layers, _Name.step: step}[name].measure(choose_device(device))
     with photos_or_made_up(source) as photos:

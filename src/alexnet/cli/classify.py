@@ -43,7 +43,6 @@ def command(
     from alexnet.cli.device import choose_device
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.terms import terms_text
-    from alexnet.errors import DataError
     from alexnet.evaluation.classifier import load
 
     names = list(photo_names(images))
@@ -61,10 +60,7 @@ def command(
             advance(len(part))
     if as_json:
         typer.echo(json.dumps(results, indent=2))
-    unreadable = [result["image"] for result in results if "error" in result]
-    if unreadable:
-        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
-        raise DataError(f"{len(unreadable)} of {len(names)} photos could not be read: {listed}")
+    refuse_unreadable(results)
 
 
 def photo_names(images: list[str]) -> Iterator[str]:
@@ -97,6 +93,16 @@ def classify(
         else {"image": name, "classes": list(map(_as_dict, answers))}
         for name, answers in zip(names, classifier.attempt(photos, views, top, scales), strict=True)
     ]
+
+
+def refuse_unreadable(results: list[dict[str, Any]]) -> None:
+    """DataError that names the photos of `{image, error}` among the results, if there are any."""
+    from alexnet.errors import DataError
+
+    unreadable = [result["image"] for result in results if "error" in result]
+    if unreadable:
+        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        raise DataError(f"{len(unreadable)} of {len(results)} photos could not be read: {listed}")
 
 
 def _as_dict(answer: Answer) -> dict[str, Any]:

@@ -49,6 +49,7 @@ _MODE_NAMES = {
     "P": "palette",
     "PA": "palette",
 }
+_SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
 _ORIENTATION = 0x0112
 
 # What Pillow's readers were seen to raise on damaged files.
@@ -63,11 +64,15 @@ _DAMAGE = (
     OverflowError,
     AttributeError,
 )
-_BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError)
+_BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error)
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
     """No photo in these bytes: empty, cut short, of another kind, or larger than `MAX_PIXELS`."""
+
+
+class TooManyPixels(UnreadableImage):
+    """More than `MAX_PIXELS`, or so its header says."""
 
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
@@ -89,8 +94,9 @@ def image_size(data: bytes) -> tuple[int, int]:
 def oddities(data: bytes, name: str = "") -> list[str]:
     """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
 
-    Such as "grey", "CMYK", "palette", "16-bit", "alpha", "EXIF orientation 6" and, when `name` is given and
-    its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even the header can be read.
+    Such as "grey", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation 6"
+    and, when `name` is given and its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even
+    the header can be read.
     """
     with _reading(data) as image:
         found = [_MODE_NAMES[image.mode]] if image.mode in _MODE_NAMES else []
@@ -98,6 +104,8 @@ def oddities(data: bytes, name: str = "") -> list[str]:
             found.append("32-bit" if image.mode == "F" else "16-bit")
         if "A" in image.getbands() or "transparency" in image.info:
             found.append("alpha")
+        if image.format in _SEVERAL and getattr(image, "is_animated", False):
+            found.append(_SEVERAL[image.format])
         orientation = image.getexif().get(_ORIENTATION, 1)
         if orientation in range(2, 9):
             found.append(f"EXIF orientation {orientation}")
@@ -143,10 +151,12 @@ def _reading(data: bytes) -> Generator[Any]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+                raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
     except Image.UnidentifiedImageError:
         raise UnreadableImage(f"not a photo: {len(data):,} bytes starting with {data[:8]!r}") from None
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(str(error)) from error
     except _BROKEN as error:
         raise UnreadableImage(f"broken image: {error}") from error
 

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from alexnet.evaluation.views import Look, Sizes
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.views import Positions
+from alexnet.evaluation.views import Look, Sizes, each_crop
 from alexnet.models.model_file import Loaded
 
 SQUARES_AT_ONCE = 256
@@ -52,6 +54,14 @@ def score(net: Loaded, looks: Sequence[Look], seen: Sequence[Tensor]) -> npt.NDA
         ]
         mean = torch.stack(rows).mean(dim=0) if len(rows) > 1 else rows[0]
     return mean.cpu().numpy()
+
+
+def score_crops(
+    model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions
+) -> npt.NDArray[np.float32]:
+    """(N, V, K) probabilities of each crop by itself, whose means over the crops `score` gives."""
+    with testing(model) as device:
+        return each_crop(model, preprocessing, images.to(device), positions).cpu().numpy()
 
 
 @contextmanager

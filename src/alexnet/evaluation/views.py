@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet.config import DataConfig
 from alexnet.data.decode import Pixels
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import resized_size, to_square, to_whole
 from alexnet.data.views import Positions, centre, grid, ten
 from alexnet.errors import CommandError
@@ -76,8 +77,7 @@ class Crops:
     def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
         """As `View` says."""
         positions = self.positions(images.shape[1], images.shape[2], net.preprocessing.crop)
-        squares = net.preprocessing.test_input(images, positions)
-        return _softmax(net.model(squares)).unflatten(0, (len(images), len(positions))).mean(dim=1)
+        return each_crop(net.model, net.preprocessing, images, positions).mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ VIEWS: dict[str, tuple[View, ...]] = {
     "dense+multi-crop": (Dense(), _GRID),
 }
 """By the name a person types; of several the mean."""
+OF_A_SQUARE = ("centre", "ten")
+"""Those that are crops of a photo's central square."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,20 @@ def named(views: str) -> tuple[View, ...]:
     if views not in VIEWS:
         raise CommandError(f"no views {views!r}; there are {', '.join(VIEWS)}")
     return VIEWS[views]
+
+
+def positions_of(views: str, preprocessing: Preprocessing) -> Positions:
+    """(V, 3) where the crops of one of `OF_A_SQUARE` lie in the net's square; CommandError for others."""
+    if views not in OF_A_SQUARE:
+        raise CommandError(f"{views!r} are no crops of a square; those are {' and '.join(OF_A_SQUARE)}")
+    (view,), side = VIEWS[views], preprocessing.side
+    return cast(Crops, view).positions(side, side, preprocessing.crop)
+
+
+def each_crop(model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions) -> Tensor:
+    """(N, V, K) probabilities of each crop of uint8 `images` (N, H, W, C) on the model's device."""
+    squares = preprocessing.test_input(images, positions)
+    return _softmax(model(squares)).unflatten(0, (len(images), len(positions)))
 
 
 def name_of(views: str, scales: Sequence[int] = ()) -> str:

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from alexnet.figures.photos import Picture, show
 from alexnet.figures.save import COLORS
 
+PHOTOS_PER_PAIR = 4
+_ARROW = "\N{RIGHTWARDS ARROW}"
 
-def draw_confusions(pairs: Sequence[tuple[str, str, int]], images: int) -> Figure:
+
+def draw_confusions(
+    pairs: Sequence[tuple[str, str, int]],
+    images: int,
+    about: str = "",
+    examples: Sequence[Sequence[Picture]] = (),
+) -> Figure:
     """A bar for each pair (true name, name that was said, how many images), in the order given.
 
-    `images` is how many were tested. Without a pair the picture says so.
+    `images` is how many were tested; `examples` are, for each pair, some that were confused, shown beside its
+    bar. Without a pair the picture says so.
     """
-    figure = Figure(figsize=(5.2, 0.6 + 0.24 * max(len(pairs), 3)), layout="constrained")
-    axes = figure.subplots()
+    shown = max(map(len, examples), default=0)
+    row_inches = 0.75 if shown else 0.27
+    size = (6 + 0.8 * shown, 0.9 + row_inches * max(len(pairs), 3))
+    figure = Figure(figsize=size, layout="constrained")
+    rows = max(len(pairs), 1)
+    grid = figure.add_gridspec(rows, 1 + shown, width_ratios=[6] + [1] * shown)
+    _draw_bars(figure.add_subplot(grid[:, 0]), pairs, images)
+    for row, few in enumerate(examples):
+        for column, picture in enumerate(few, start=1):
+            show(figure.add_subplot(grid[row, column]), picture)
+    figure.suptitle(about, fontsize=11)
+    return figure
+
+
+def _draw_bars(axes: Any, pairs: Sequence[tuple[str, str, int]], images: int) -> None:
     places = range(len(pairs))
     axes.barh(places, [count for _, _, count in pairs], color=COLORS[1], height=0.8)
-    axes.set_yticks(places, [f"{true} \N{RIGHTWARDS ARROW} {said}" for true, said, _ in pairs], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_yticks(places, [f"{true} {_ARROW} {said}" for true, said, _ in pairs], fontsize=9)
+    axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(f"images of {images:,}: what they are \N{RIGHTWARDS ARROW} what was said", fontsize=8)
+    axes.set_xlabel(f"images of {images:,}: what they are {_ARROW} what was said", fontsize=9)
     if not pairs:
         axes.text(0.5, 0.5, "nothing was confused", transform=axes.transAxes, ha="center", va="center")
-    return figure

@@ -17,25 +17,28 @@ Records = Sequence[Mapping[str, Any]]
 _STYLES = ("-", "--", "-.")
 
 
-def draw_curves(runs: Mapping[str, Records]) -> Figure:
+def draw_curves(runs: Mapping[str, Records], about: str = "") -> Figure:
     """Training loss (left) and top-1 validation error (right) of runs by name, over epochs.
 
-    Dotted uprights in a run's colour are changes of its learning rate: drops, and ends of warm-up.
+    Faint lines on the right are errors on the training images, as they were augmented. Dotted uprights in a
+    run's colour are changes of its learning rate: drops, and ends of warm-up. `about` is the title.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, (name, records) in enumerate(runs.items()):
         look = {"color": COLORS[place % len(COLORS)], "linestyle": _STYLES[place % len(_STYLES)]}
         steps = _steps_per_epoch(records)
-        left.plot(*_training_loss(records, steps), linewidth=1.2, label=name, **look)
+        left.plot(*_training(records, "loss", steps), linewidth=1.2, label=name, **look)
         right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
+        right.plot(*_training(records, "error", steps), linewidth=1, alpha=0.45, **look)
         _mark_rates(records, steps, (left, right), look["color"])
     dropped = any(record["event"] == "learning-rate" for records in runs.values() for record in records)
     epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
     _name_axes(left, "Training loss", epochs, "loss")
-    _name_axes(right, "Validation error", epochs, "top-1 error, one view")
+    _name_axes(right, "Validation error (faint: training error)", epochs, "top-1 error, one view")
     right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     right.legend(frameon=False)
+    figure.suptitle(about, fontsize=11)
     return figure
 
 
@@ -45,22 +48,22 @@ def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list
     return [record["step"] / steps for record in lines], [record[value] for record in lines]
 
 
-def _training_loss(records: Records, steps: float) -> tuple[list[float], list[float]]:
-    """Epochs and mean losses, each over a quarter of an epoch at least: a line may count few updates."""
+def _training(records: Records, value: str, steps: float) -> tuple[list[float], list[float]]:
+    """Epochs and means of a value, each over a quarter of an epoch at least: a line may count few updates."""
     epochs: list[float] = []
-    losses: list[float] = []
+    means: list[float] = []
     before = updates = 0
     total = 0.0
     for record in records:
-        if record["event"] != "train":
+        if record["event"] != "train" or value not in record:
             continue
-        total += record["loss"] * (record["step"] - before)
+        total += record[value] * (record["step"] - before)
         updates, before = updates + record["step"] - before, record["step"]
         if updates >= steps / 4:
             epochs.append(before / steps)
-            losses.append(total / updates)
+            means.append(total / updates)
             updates, total = 0, 0.0
-    return epochs, losses
+    return epochs, means
 
 
 def _steps_per_epoch(records: Records) -> float:

@@ -10,10 +10,11 @@ KERNELS_PER_ROW = 16
 _GAP_PIXELS = 1
 
 
-def draw_filters(weights: npt.NDArray[np.floating], towers: int = 2) -> Figure:
+def draw_filters(weights: npt.NDArray[np.floating], towers: int = 2, about: str = "") -> Figure:
     """All kernels of conv1, (F, 3, H, W), in RGB, the towers apart.
 
-    Mid-grey is 0; each kernel is scaled by its own largest weight. Source: figure 3 (96 kernels, 48 a GPU).
+    Mid-grey is 0; each kernel is scaled by its own largest weight. `about` is the title. Source: figure 3 (96
+    kernels, 48 a GPU).
     """
     parts = np.split(weights, towers)
     rows = -(-len(parts[0]) // KERNELS_PER_ROW)
@@ -26,6 +27,8 @@ def draw_filters(weights: npt.NDArray[np.floating], towers: int = 2) -> Figure:
         size = f"{part.shape[2]} x {part.shape[3]} x {part.shape[1]}"
         where = f"Tower {tower + 1}: " if towers > 1 else ""
         axes.set_title(f"{where}{len(part)} kernels of conv1, {size}", fontsize=10, loc="left")
+    if about:
+        figure.suptitle(about, fontsize=11)
     return figure
 
 

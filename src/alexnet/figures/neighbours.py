@@ -1,0 +1,57 @@
+"""Photos with the images that a net takes for most alike, as the paper shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from alexnet.figures.photos import Picture, show
+from alexnet.figures.save import COLORS
+from alexnet.figures.words import short
+
+_CELL_INCHES, _NAME_INCHES = 1.45, 0.4
+_NAME_CHARACTERS = 17
+
+
+def draw_neighbours(
+    queries: Sequence[tuple[Picture, str]],
+    neighbours: Sequence[Sequence[tuple[Picture, str, float]]],
+    about: str = "",
+    true_names: Sequence[str] = (),
+) -> Figure:
+    """A row for each query (picture, caption): itself, then its nearest (picture, name, distance) in order.
+
+    With `true_names`, one for each query, a neighbour of the same name has a blue frame, another an orange
+    one with a dashed line. `about` is the title: run, data, number of images. Source: figure 4, right.
+    """
+    columns = 1 + max(map(len, neighbours), default=0)
+    size = (_CELL_INCHES * columns + 0.3, (_CELL_INCHES + _NAME_INCHES) * len(queries) + 0.55)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[1.12] + [1] * (columns - 1))
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for row, (picture, caption), found in zip(grid, queries, neighbours, strict=True):
+        show(row[0], picture, short(caption, _NAME_CHARACTERS), bold=True)
+        for axes, (near, name, distance) in zip(row[1:], found, strict=False):
+            show(axes, near, short(name, _NAME_CHARACTERS))
+            axes.text(
+                0.5, -0.04, f"{distance:.3g}", transform=axes.transAxes, ha="center", va="top", fontsize=8
+            )
+    for row, true_name, found in zip(grid, true_names, neighbours, strict=False):
+        for axes, (_, name, _) in zip(row[1:], found, strict=False):
+            _frame(axes, name == true_name)
+    figure.suptitle(about or "Nearest images", fontsize=11)
+    frames = "; framed blue where the class is the same, dashed orange where it is not" if true_names else ""
+    figure.supxlabel(
+        f"Left the photo, right of it the nearest images and how far they are{frames}", fontsize=9
+    )
+    return figure
+
+
+def _frame(axes: Any, same: bool) -> None:
+    axes.set_axis_on()
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(edgecolor=COLORS[0] if same else COLORS[1], linewidth=2.5, linestyle="-" if same else "--")

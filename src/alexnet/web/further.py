@@ -1,0 +1,54 @@
+"""What can be said of a photo besides its class: where the net looked, and training images like it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+
+from alexnet.data.views import centre
+from alexnet.evaluation.classifier import Classifier
+from alexnet.features.saliency import grad_cam
+from alexnet.features.similar import SimilarImages
+from alexnet.web.model import Answers, Seen
+from alexnet.web.photos import StorePhotos
+
+GRID = 32
+"""Places of a saliency map a side that are sent, at most: the maps are coarser before they are smoothed."""
+NEIGHBOURS = 6
+"""As in the paper's figure 4."""
+
+
+def saliency(classifier: Classifier) -> Answers:
+    """Grad-CAM of the most probable class of the central view: `{wnid, name, x, y, crop, side, values}`."""
+    preprocessing = classifier.preprocessing
+    top, left, _ = centre(preprocessing.side, preprocessing.crop)[0].tolist()
+
+    def answers(seen: Seen) -> dict[str, Any]:
+        label = int(np.argmax(classifier.probabilities(seen.square, views="centre")[0]))
+        values = torch.from_numpy(grad_cam(classifier, seen.square[None], [label]))
+        coarse = adaptive_avg_pool2d(values, min(GRID, preprocessing.crop))[0]
+        return {
+            "wnid": classifier.classes[label].wnid,
+            "name": classifier.classes[label].name,
+            "x": left,
+            "y": top,
+            "crop": preprocessing.crop,
+            "side": preprocessing.side,
+            "values": [[round(value, 3) for value in row] for row in coarse.tolist()],
+        }
+
+    return answers
+
+
+def similar(images: SimilarImages, photos: StorePhotos, split: str, layer: str) -> Answers:
+    """The nearest images of a split: `{split, layer, neighbours: [{photo, wnid, name, distance}]}`."""
+
+    def answers(seen: Seen) -> dict[str, Any]:
+        (found,) = images.of(seen.square, NEIGHBOURS)
+        near = [{**photos.described(split, each.number), "distance": each.distance} for each in found]
+        return {"split": split, "layer": layer, "neighbours": near}
+
+    return answers

@@ -1,0 +1,33 @@
+// One photo from the camera, in a dialog that closes with Escape.
+
+import { byId } from "./show.js";
+
+/** Makes the button work where there is a camera to ask for; `taken(blob)` and `refused(words)` are called. */
+export function offerCamera(taken, refused) {
+  const dialog = byId("camera-dialog");
+  const video = byId("video");
+  byId("camera").hidden = !navigator.mediaDevices?.getUserMedia;
+
+  byId("camera").addEventListener("click", async () => {
+    try {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch (error) {
+      refused(`The camera cannot be used: ${error.message || error.name}.`);
+      return;
+    }
+    dialog.showModal();
+  });
+  byId("close-camera").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    video.srcObject?.getTracks().forEach((track) => track.stop());
+    video.srcObject = null;
+  });
+  byId("shoot").addEventListener("click", () => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    if (!canvas.width) return;
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    dialog.close();
+    canvas.toBlob(taken, "image/jpeg", 0.95);
+  });
+}

@@ -1,0 +1,86 @@
+"""Serving on this computer alone: its own loopback address, whatever happens to the network."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+from starlette.applications import Starlette
+
+from alexnet.errors import CommandError
+
+ADDRESS = "127.0.0.1"
+_CLOSING_SECONDS = 5
+
+
+def serve(app: Starlette, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Answers until Ctrl-C or a termination signal; `ready` is told the address once it does."""
+    server = _Server(app, lambda: ready(url_of(listener)))
+    with suppress(KeyboardInterrupt):  # which it raises again when it has ended
+        server.run([listener])
+
+
+@contextmanager
+def serving(app: Starlette, port: int = 0) -> Generator[str]:
+    """The same in a thread of its own, for as long as the context lasts; gives the address.
+
+    Port 0 is any free one.
+    """
+    started = threading.Event()
+    with listening(port) as listener:
+        server = _Server(app, started.set)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not started.wait(0.1):
+            if not thread.is_alive():
+                raise RuntimeError("the server did not start; its reason stands above")
+        try:
+            yield url_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def listening(port: int) -> Generator[socket.socket]:
+    """A socket that takes connections from this computer alone; CommandError where the port is taken."""
+    try:
+        listener = socket.create_server((ADDRESS, port), backlog=256)
+    except OSError as error:
+        taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise CommandError(f"port {port} {taken}: choose another with --port") from None
+    with listener:
+        yield listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The address to type into a browser."""
+    return f"http://{ADDRESS}:{listener.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it answers."""
+
+    def __init__(self, app: Starlette, ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="error",
+            log_config=None,
+            lifespan="on",
+            http="h11",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=_CLOSING_SECONDS,
+        )
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()

@@ -1,0 +1,36 @@
+"""A real browser without a screen, whichever of Chromium's kind this machine has."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--no-sandbox",  # or it refuses to run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+"""Nothing asked of the network, and a made-up camera."""
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Skips the test where there is none."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium here: install it, on Debian `apt install chromium`")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=[*ARGUMENTS])
+        yield started
+        started.close()

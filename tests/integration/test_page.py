@@ -1,0 +1,340 @@
+"""The live page in a real browser: what a person does, and what they then see."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+
+import browser as browsers
+import odd_uploads
+import pytest
+import tiny
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from alexnet.data.store import Store
+from alexnet.features.extract import features_of
+from alexnet.features.neighbours import ExactIndex
+from alexnet.features.similar import SimilarImages
+from alexnet.web.app import make_app
+from alexnet.web.further import similar
+from alexnet.web.model import Model, Seen
+from alexnet.web.open_models import open_models
+from alexnet.web.photos import StorePhotos
+from alexnet.web.server import serving
+from alexnet.web.upload import read_photo
+
+WIDE, PHONE = (1280, 900), (360, 740)
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
+DROP = """([text, name, type]) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  dropped((data) => data.items.add(new File([bytes], name, { type })));
+}"""
+DROP_HUGE = """() => dropped((data) => data.items.add(new File([new Uint8Array(22e6)], "huge.jpg")))"""
+DROP_LINK = """() => dropped((data) => data.setData("text/uri-list", "http://elsewhere.example/photo.jpg"))"""
+PASTE = """(text) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+}"""
+DROPPED = """window.dropped = (fill) => {
+  const dataTransfer = new DataTransfer();
+  fill(dataTransfer);
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.getElementById("frame").dispatchEvent(
+      new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+"""What happens when something is dropped; a mouse of a browser that is driven cannot bring a file."""
+OUTLINE = """() => {
+  const focused = document.activeElement;
+  return getComputedStyle(focused.closest(".button") ?? focused).outlineStyle;
+}"""
+expect.set_options(timeout=60_000)
+
+
+def boxes(seen: Seen) -> dict[str, object]:
+    """As a net that localizes would say."""
+    place = {"x0": 0.1, "y0": 0.2, "x1": 0.8, "y1": 0.9}
+    return {"boxes": [{"wnid": "class0", "name": "class0", "probability": 0.7, **place}]}
+
+
+@pytest.fixture(scope="session")
+def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
+    """Of two nets the first gives every answer there is."""
+    folder = tmp_path_factory.mktemp("served")
+    runs = [tiny.run(folder / name, tiny_store, seed=seed) for name, seed in (("one", 5), ("two", 6))]
+    opened = open_models([run.path for run in runs])
+    train = tiny_store.split("train")
+    vectors = features_of(runs[0], tiny_store, "train", "fc7")
+    images = SimilarImages(opened[0].classifier, train, "fc7", ExactIndex(vectors))
+    opened[0].more |= {
+        "similar": similar(images, StorePhotos(tiny_store), "train", "fc7"),
+        "localize": boxes,
+    }
+    return opened
+
+
+@pytest.fixture(scope="session")
+def url(models: list[Model], tiny_store: Store) -> Iterator[str]:
+    with serving(make_app(models, StorePhotos(tiny_store))) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with browsers.browser() as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(chromium: Browser, url: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page as on a screen of that size; at the end nothing may have gone wrong in it."""
+    wrong: list[str] = []
+    contexts = []
+
+    def opened(size: tuple[int, int] = WIDE, **settings: object) -> Page:
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(DROPPED)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: _ours(request.url, url) or wrong.append(request.url))
+        page.goto(url)
+        expect(page.locator("#sample-list li")).to_have_count(3)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def _ours(address: str, url: str) -> bool:
+    return address.startswith((url, "data:", "blob:"))
+
+
+def drop(page: Page, data: bytes, name: str = "photo.jpg", kind: str = "image/jpeg") -> None:
+    page.evaluate(DROP, [base64.b64encode(data).decode(), name, kind])
+
+
+def label(page: Page) -> str:
+    return page.locator("#bars li").first.locator(".name").inner_text()
+
+
+def wanted(models: list[Model], data: bytes) -> tuple[str, str]:
+    """The class that the first model names, and its probability as people read it."""
+    ((_, name, probability),) = models[0].classifier.classify(read_photo(data).pixels, top=1)[0]
+    return name, f"{100 * probability:.1f} %"
+
+
+def answered(page: Page, count: int = 1) -> None:
+    """Until so many photos are remembered and all is said about the last one."""
+    expect(page.locator("#history-list li")).to_have_count(count)
+    expect(page.locator("#frame.busy")).to_have_count(0)
+
+
+def test_a_photo_is_dropped_and_its_label_read(open_page, models) -> None:
+    page = open_page()
+    drop(page, odd_uploads.plain(), "holiday.jpg")
+    answered(page)
+    name, percent = wanted(models, odd_uploads.plain())
+    assert label(page) == name
+    expect(page.locator("#bars li")).to_have_count(3)
+    expect(page.locator("#bars li .percent").first).to_have_text(percent)
+    expect(page.locator("#caption")).to_have_text("holiday.jpg, 90 \u00d7 60 pixels")
+    expect(page.locator("#crop-list li")).to_have_count(10)
+    expect(page.locator("#similar-list li")).to_have_count(6)
+    expect(page.locator("#said")).to_contain_text(f"{name} {percent}")
+    expect(page.get_by_role("img", name=f"holiday.jpg, taken for {name}")).to_be_visible()
+
+
+@pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
+def test_what_is_no_photo_is_refused_politely_and_the_last_answer_stays(open_page, models, make) -> None:
+    page = open_page()
+    drop(page, odd_uploads.plain())
+    answered(page)
+    drop(page, make(), "strange.bin", "application/octet-stream")
+    alert = page.get_by_role("alert")
+    expect(alert).not_to_be_empty()
+    said = alert.inner_text()
+    assert said[0].isupper()
+    assert said.endswith(".")
+    assert odd_uploads.REFUSED[make][1].lower() in said.lower()
+    assert label(page) == wanted(models, odd_uploads.plain())[0]
+    drop(page, odd_uploads.cmyk())
+    answered(page, 2)
+    expect(alert).to_be_empty()
+
+
+def test_a_photo_that_is_too_large_is_not_even_sent(open_page) -> None:
+    page = open_page()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.evaluate(DROP_HUGE)
+    expect(page.get_by_role("alert")).to_have_text("The photo is larger than 20 MB: choose a smaller one.")
+    assert sent == []
+
+
+def test_a_link_that_is_dropped_is_no_photo(open_page) -> None:
+    page = open_page()
+    page.evaluate(DROP_LINK)
+    expect(page.get_by_role("alert")).to_contain_text("not a photo")
+
+
+@pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
+def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_page, make) -> None:
+    page = open_page()
+    drop(page, make(), "odd", "")
+    answered(page)
+    remark = odd_uploads.ODD[make]
+    notes = page.locator("#notes")
+    (expect(notes).to_contain_text(remark) if remark else expect(notes).to_be_hidden())
+    width, height = page.evaluate("[picture.width, picture.height]")
+    assert (width, height) == ((960, 960) if make is odd_uploads.pages_of_tiff else (960, 640))
+
+
+def test_a_photo_is_pasted(open_page, models) -> None:
+    page = open_page()
+    data = odd_uploads.transparent()
+    page.evaluate(PASTE, base64.b64encode(data).decode())
+    answered(page)
+    assert label(page) == wanted(models, data)[0]
+
+
+def test_several_photos_are_looked_at_in_turn_and_can_be_gone_back_to(open_page, models, tmp_path) -> None:
+    page = open_page()
+    photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(3)]
+    files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": data} for n, data in enumerate(photos)]
+    page.set_input_files("#file", [*files[:2], {**files[0], "name": "bad.png", "buffer": b"x"}, files[2]])
+    answered(page, 3)
+    expect(page.locator("#caption")).to_contain_text("2.png")
+    page.locator("#history-list button").last.click()
+    expect(page.locator("#caption")).to_contain_text("0.png")
+    expect(page.locator("#bars li .percent").first).to_have_text(wanted(models, photos[0])[1])
+
+
+def test_a_sample_shows_its_true_class(open_page, tiny_store) -> None:
+    page = open_page()
+    for number, each in enumerate(tiny_store.classes):
+        page.locator("#sample-list button").nth(number).click()
+        answered(page, number + 1)
+        row = page.locator("#bars li", has_text="true class")
+        expect(row).to_have_count(1)
+        expect(row).to_contain_text(each.name)
+
+
+def test_a_photo_is_taken_with_the_camera(open_page) -> None:
+    page = open_page(permissions=["camera"])
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.wait_for_function("video.videoWidth > 0")
+    page.get_by_role("button", name="Take the photo").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    answered(page)
+    expect(page.locator("#caption")).to_contain_text("From the camera")
+    assert page.evaluate("video.srcObject") is None
+
+
+def test_the_other_net_is_asked_about_the_same_photo(open_page, models) -> None:
+    page = open_page()
+    data = odd_uploads.plain()
+    drop(page, data)
+    answered(page)
+    page.locator("#model").select_option("two")
+    answered(page, 2)
+    ((*_, probability),) = models[1].classifier.classify(read_photo(data).pixels, top=1)[0]
+    expect(page.locator("#bars li .percent").first).to_have_text(f"{100 * probability:.1f} %")
+    expect(page.locator("#similar")).to_be_hidden()  # which this net does not say
+
+
+def test_where_it_looked_and_boxes_are_drawn_over_the_picture(open_page) -> None:
+    page = open_page()
+    drop(page, odd_uploads.plain())
+    answered(page)
+    seen = {}
+    for mode in ("the photo", "what the net gets", "where it looked", "boxes"):
+        page.get_by_label(mode).check()
+        seen[mode] = page.evaluate("picture.toDataURL()")
+    assert len(set(seen.values())) == 4
+    page.locator("#crop-list button").first.hover()
+    assert page.evaluate("picture.toDataURL()") not in seen.values()
+    page.mouse.move(0, 0)
+    assert page.evaluate("picture.toDataURL()") == seen["boxes"]
+
+
+def test_everything_works_by_keyboard_alone(open_page, tmp_path) -> None:
+    page = open_page()
+
+    def tab_to(what: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches({what!r})"):
+                outline = page.evaluate(OUTLINE)
+                assert outline != "none", f"nobody sees that {what} is focused"
+                return
+        raise AssertionError(f"Tab does not reach {what}")
+
+    tab_to("#model")
+    tab_to("#file")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(odd_uploads.plain())
+    chooser.value.set_files(file)
+    answered(page)
+    tab_to("[name=mode]")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.querySelector('[name=mode]:checked').value") == "square"
+    before = page.evaluate("picture.toDataURL()")
+    tab_to("#crop-list button")
+    assert page.evaluate("picture.toDataURL()") != before
+    tab_to("#sample-list button")
+    page.keyboard.press("Enter")
+    answered(page, 2)
+    tab_to("#history-list li:last-child button")
+    page.keyboard.press("Space")
+    expect(page.locator("#caption")).to_contain_text("photo.jpg")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_nothing_stands_in_anybodys_way(open_page, size, scheme) -> None:
+    page = open_page(size, color_scheme=scheme, reduced_motion="reduce")
+    assert_accessible(page)
+    page.locator("#sample-list button").first.click()
+    answered(page)
+    drop(page, odd_uploads.cmyk())
+    answered(page, 2)
+    drop(page, b"no photo")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0], "it scrolls sideways"
+
+
+def assert_accessible(page: Page) -> None:
+    found = Axe().run(page, options=RULES)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_on_a_small_screen_the_answer_is_seen_after_a_tap(open_page) -> None:
+    page = open_page(PHONE, has_touch=True, is_mobile=True)
+    page.locator("#sample-list button").last.tap()
+    answered(page)
+    page.locator("#sample-list button").first.tap()
+    answered(page, 2)
+    expect(page.locator("#frame")).to_be_in_viewport(ratio=0.9)
+    buttons = page.locator(".buttons > *:visible")
+    assert min(buttons.nth(number).bounding_box()["height"] for number in range(2)) >= 44
+
+
+def test_a_server_that_is_gone_is_said_to_be(chromium, models) -> None:
+    page = chromium.new_context().new_page()
+    page.add_init_script(DROPPED)
+    with serving(make_app(models)) as address:
+        page.goto(address)
+        expect(page.locator("#about")).not_to_be_empty()
+        expect(page.locator("#samples")).to_be_hidden()
+    drop(page, odd_uploads.plain())
+    expect(page.get_by_role("alert")).to_have_text("The server does not answer: has it been stopped?")
+    page.context.close()

@@ -1,0 +1,23 @@
+"""One tiny store of noise in three brightnesses, and runs with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny
+
+from alexnet.data.store import Store
+from alexnet.runs.folder import RunFolder
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def make_run(store: Store, tmp_path: Path) -> Callable[..., RunFolder]:
+    """Makes run folders of a tiny AlexNet by their names."""
+    return lambda name="run", *settings, seed=5: tiny.run(tmp_path / name, store, *settings, seed=seed)

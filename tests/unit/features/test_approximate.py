@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import reference.neighbours
+
+from alexnet.cli.main import main
+from alexnet.errors import CommandError
+from alexnet.exchange.export import export
+from alexnet.features.approximate import open_graph
+from alexnet.features.extract import features_of, graph_of, path_of
+
+
+def vectors(seed: int, count: int) -> np.ndarray:
+    """Rectified and of low rank, as those of a trained net are."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(0, 1, (10, 64))
+    return (np.random.default_rng(seed).normal(0, 1, (count, 10)) @ mixing).clip(0).astype(np.float32)
+
+
+def test_nearly_all_of_the_nearest_are_found_at_their_exact_distances(tmp_path) -> None:
+    held, queries = vectors(1, 1500), vectors(2, 30)
+    found = open_graph(held, tmp_path / "graph.usearch").search(queries, 6)
+    numbers, distances = reference.neighbours.nearest(queries, held, 6)
+    recall = np.mean(
+        [len({*row} & {*wanted}) / 6 for row, wanted in zip(found.indices, numbers, strict=True)]
+    )
+    assert recall > 0.95
+    same = (found.indices == numbers).all(1)
+    np.testing.assert_allclose(found.distances[same], distances[same], rtol=1e-12)
+    assert (np.diff(found.distances) >= 0).all()
+
+
+def test_the_file_is_made_once_and_opened_again(tmp_path) -> None:
+    held, path, advanced = vectors(1, 300), tmp_path / "graph.usearch", []
+    first = open_graph(held, path, advanced.append).search(held[:4], 3)
+    again = open_graph(held, path, advanced.append).search(held[:4], 3)
+    np.testing.assert_array_equal(first.indices, again.indices)
+    assert sum(advanced) == 300
+    assert first.indices[:, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_more_than_there_are_and_none(tmp_path) -> None:
+    index = open_graph(vectors(1, 5), tmp_path / "graph.usearch")
+    assert sorted(index.search(vectors(2, 1), 9).indices[0].tolist()) == [0, 1, 2, 3, 4]
+    assert index.search(np.empty((0, 64), np.float32), 3).indices.shape == (0, 3)
+
+
+def test_new_features_take_the_old_graph_away(make_run, store) -> None:
+    run = make_run()
+    path = path_of(run.path, "train", "fc7")
+    open_graph(features_of(run, store), graph_of(path))
+    path.with_suffix(".json").unlink()
+    features_of(run, store)
+    assert not graph_of(path).exists()
+
+
+def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, tmp_path, capsys) -> None:
+    run, photo = make_run(), store.path.parent / "photos" / "val" / "class1" / "2.png"
+    words = ["similar", str(photo), "--model", str(run.path), "--store", str(store.path), "--json"]
+    results = []
+    for more in ([], ["--approximate"]):
+        assert main([*words, *more]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1]
+    assert graph_of(path_of(run.path, "train", "fc7")).is_file()
+    export(run.path, tmp_path / "net.safetensors")
+    words[3] = str(tmp_path / "net.safetensors")
+    assert main([*words, "--approximate"]) == 2
+    assert "keeps no graph" in capsys.readouterr().err
+
+
+def test_without_usearch_it_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CommandError, match=r"pip install 'alexnet\[neighbours\]'"):
+        open_graph(vectors(1, 5), tmp_path / "graph.usearch")

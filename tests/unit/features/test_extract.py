@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import alexnet
+from alexnet import recipes
+from alexnet.classic.pipeline import Pipeline
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.exchange.export import export
+from alexnet.features import extract
+from alexnet.features.extract import features_of, last_hidden_layer, path_of
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.lenet import LeNet5, LeNet1989
+from alexnet.models.onnx_net import OnnxNet
+
+
+def squares(store, split: str) -> np.ndarray:
+    part, shape = store.split(split), (store.side, store.side, 3)
+    return np.stack([np.frombuffer(part.buffer(i), np.uint8).reshape(shape) for i in range(len(part))])
+
+
+def count_passes(monkeypatch) -> list[int]:
+    """Grows by the number of images whenever a net looks at some."""
+    seen, answers = [], extract._answers
+
+    def counting(*arguments):
+        for rows, answer in answers(*arguments):
+            seen.append(len(rows))
+            yield rows, answer
+
+    monkeypatch.setattr(extract, "_answers", counting)
+    return seen
+
+
+def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run, store, monkeypatch) -> None:
+    run, seen, advanced = make_run(), count_passes(monkeypatch), []
+    found = features_of(run, store, images_at_once=7, progress=advanced.append)
+    wanted = alexnet.load(run.path).features(squares(store, "train"), layer="fc7")
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert found.dtype == np.float32
+    assert sum(seen) == sum(advanced) == len(store.split("train"))
+    again = features_of(run, store, progress=advanced.append)
+    np.testing.assert_array_equal(again, found)
+    assert sum(seen) == len(store.split("train"))
+    assert sum(advanced) == 2 * len(store.split("train"))
+    assert path_of(run.path, "train", "fc7").is_file()
+
+
+def test_other_weights_another_store_and_half_a_file_are_made_anew(
+    make_run, store, tmp_path, monkeypatch
+) -> None:
+    run, other = make_run("run"), make_run("other", seed=6)
+    first = np.array(features_of(run, store))
+    for weights in ("checkpoints",):
+        shutil.rmtree(run.path / weights)
+        shutil.copytree(other.path / weights, run.path / weights)
+    assert np.abs(np.array(features_of(run, store)) - first).max() > 0.01
+    elsewhere = prepare(
+        open_source(store.path.parent / "photos"), tmp_path / "jpeg", Settings(side=72), workers=1
+    )
+    seen = count_passes(monkeypatch)
+    features_of(run, elsewhere)
+    assert seen
+    seen.clear()
+    path = path_of(run.path, "train", "fc7")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert len(features_of(run, elsewhere)) == sum(seen) == len(elsewhere.split("train"))
+
+
+def test_checkpoints_layers_and_splits_have_files_of_their_own(make_run, store) -> None:
+    run = make_run()
+    assert features_of(run, store, "val", "conv5", checkpoint="best").shape[0] == len(store.split("val"))
+    assert (run.path / "features" / "val-conv5-best.npy").is_file()
+
+
+def test_an_exported_file_gives_the_same_and_keeps_nothing(make_run, store, tmp_path) -> None:
+    run = make_run()
+    file = tmp_path / "out" / "net.safetensors"
+    export(run.path, file)
+    found = features_of(type(run)(file), store)
+    np.testing.assert_array_equal(found, features_of(run, store))
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_what_cannot_be_is_said_in_one_line(make_run, store, tmp_path) -> None:
+    run = make_run()
+    with pytest.raises(CommandError, match=r"no layer 'fc9'; there are conv1, .*fc7"):
+        features_of(run, store, layer="fc9")
+    with pytest.raises(CommandError, match="no split 'test'"):
+        features_of(run, store, "test")
+    smaller = prepare(
+        open_source(store.path.parent / "photos"), tmp_path / "small", Settings(side=64), workers=1
+    )
+    with pytest.raises(DataError, match="side 64 for 72"):
+        features_of(run, smaller)
+
+
+def test_a_broken_net_leaves_no_file(make_run, store, monkeypatch) -> None:
+    run = make_run()
+    monkeypatch.setattr(
+        AlexNet, "activations", lambda self, images: {"fc7": images.flatten(1) * float("nan")}
+    )
+    with pytest.raises(WorkError, match="no number"):
+        features_of(run, store)
+    assert not list((run.path / "features").iterdir())
+
+
+def test_the_last_hidden_layer() -> None:
+    assert last_hidden_layer(AlexNet("2012 widths=[8,8,8,8,8,16,16]", crop=64)) == "fc7"
+    assert last_hidden_layer(LeNet5()) == "F6"
+    assert last_hidden_layer(LeNet1989()) == "H3"
+    config = recipes.get("sift-fv").classic
+    assert config is not None
+    with pytest.raises(CommandError, match="--layer: channel1"):
+        last_hidden_layer(Pipeline(config, 3, 72))
+    with pytest.raises(CommandError, match=r"\.safetensors"):
+        last_hidden_layer(OnnxNet.__new__(OnnxNet))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import reference.saliency
+import torch
+from torch import nn
+from torch.nn import functional
+
+import alexnet
+from alexnet.errors import CommandError
+from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.views import positions_of
+from alexnet.exchange.export import export
+from alexnet.features.saliency import central_views, grad_cam, last_maps, occlusion
+from alexnet.models import model_file
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.lenet import LeNet5, ModernLeNet
+
+
+@pytest.fixture
+def squares() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, 72, 72, 3), dtype=np.uint8)
+
+
+VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
+
+
+def classifier_of(store, make_run, model: nn.Module) -> Classifier:
+    """The model with the preprocessing of the tiny store."""
+    loaded = model_file.load(make_run().path / "checkpoints" / "last" / "weights.safetensors")
+    return Classifier(replace(loaded, model=model))
+
+
+def small(variant: str) -> AlexNet:
+    """A net whose last maps are five by five."""
+    torch.manual_seed(1)
+    towers = "widths=[4,8,8,8,4,12,12] initialisation=kaiming"
+    return AlexNet(f"{variant} {towers}", num_classes=3, crop=64).eval()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_twin_that_moves_each_unit_finds_the_same_map(store, make_run, squares, variant) -> None:
+    model = small(variant)
+    classifier = classifier_of(store, make_run, model)
+    heat = grad_cam(classifier, squares, [2, 0, 1])
+    assert last_maps(classifier) == "conv5"
+    positions = positions_of("centre", classifier.preprocessing)
+    inputs = classifier.preprocessing.test_input(torch.from_numpy(squares), positions).double()
+    double = model.double()
+    for row, (view, label) in enumerate(zip(inputs, (2, 0, 1), strict=True)):
+        coarse = reference.saliency.grad_cam(double, view[None], label, "conv5")
+        fine = functional.interpolate(torch.from_numpy(coarse)[None, None], (64, 64), mode="bilinear")[0, 0]
+        expected = (fine / fine.max() if fine.max() > 0 else fine).numpy()
+        np.testing.assert_allclose(heat[row], expected, atol=2e-3)
+    assert heat.max() == 1
+    model.float()
+
+
+def test_a_net_that_reads_one_place_is_seen_to(store, make_run, squares) -> None:
+    class OneCorner(nn.Module):
+        layer_names = ("conv1", "logits")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 1, 8, stride=8)
+
+        def activations(self, images):
+            maps = self.conv1(images)
+            corner = maps[:, :, 0, -1]
+            return {"conv1": maps.abs(), "logits": torch.cat([corner, -corner, 0 * corner], 1)}
+
+        def forward(self, images):
+            return self.activations(images)["logits"]
+
+    torch.manual_seed(0)
+    classifier = classifier_of(store, make_run, OneCorner().eval())
+    drops = occlusion(classifier, squares, [0, 1, 2], covered=8, step=8)
+    assert drops.shape == (3, 8, 8)
+    mask = np.ones((8, 8), bool)
+    mask[0, -1] = False
+    assert np.abs(drops[:, mask]).max() < 1e-6
+    assert (np.abs(drops[:2, 0, -1]) > 1e-3).all()
+
+
+def test_the_twin_that_covers_each_place_finds_the_same_drops(store, make_run, squares) -> None:
+    classifier = classifier_of(store, make_run, small("2012"))
+    drops = occlusion(classifier, squares, [0, 1, 2], covered=20, step=15)
+    views = central_views(classifier.preprocessing, squares)
+    positions = positions_of("centre", classifier.preprocessing)
+    inputs = classifier.preprocessing.test_input(torch.from_numpy(squares), positions)
+    assert views.shape == (3, 64, 64, 3)
+    for row, label in enumerate((0, 1, 2)):
+
+        def probability(view: np.ndarray, label: int = label) -> float:
+            with torch.no_grad():
+                return float(classifier.model(torch.from_numpy(view)[None]).softmax(1)[0, label])
+
+        expected = reference.saliency.occlusion(probability, inputs[row].numpy(), 20, 15)
+        np.testing.assert_allclose(drops[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("net", "layer"), [(LeNet5, "S4"), (ModernLeNet, "C3")])
+def test_lenets_are_looked_into_too(store, make_run, squares, net, layer) -> None:
+    torch.manual_seed(0)
+    classifier = classifier_of(store, make_run, net(3, 64, 3).eval())
+    assert last_maps(classifier) == layer
+    heat = grad_cam(classifier, squares, [0, 1, 2])
+    assert heat.shape == (3, 64, 64)
+    assert 0 <= heat.min() <= heat.max() <= 1
+
+
+def test_weights_and_gradients_stay_as_they_were(make_run, squares) -> None:
+    classifier = alexnet.load(make_run().path, "cpu")
+    before = classifier.probabilities(squares)
+    grad_cam(classifier, squares, [0, 1, 2])
+    assert all(parameter.grad is None for parameter in classifier.model.parameters())
+    assert not any(module._forward_hooks for module in classifier.model.modules())
+    np.testing.assert_array_equal(classifier.probabilities(squares), before)
+
+
+def test_an_onnx_file_can_be_covered_but_has_no_maps(make_run, squares, tmp_path) -> None:
+    run = make_run()
+    export(run.path, tmp_path / "net.onnx")
+    closed, opened = alexnet.load(tmp_path / "net.onnx"), alexnet.load(run.path, "cpu")
+    np.testing.assert_allclose(
+        *(occlusion(each, squares, [0, 1, 2], step=30) for each in (closed, opened)), atol=1e-4
+    )
+    with pytest.raises(CommandError, match="no maps"):
+        grad_cam(closed, squares, [0, 1, 2])
+
+
+def test_what_cannot_be_is_said(make_run, squares) -> None:
+    classifier = alexnet.load(make_run().path, "cpu")
+    for layer, message in (("conv9", "no layer"), ("fc7", "no maps"), ("pool5", "no weights of its own")):
+        with pytest.raises(CommandError, match=message):
+            grad_cam(classifier, squares, [0, 1, 2], layer)
+    with pytest.raises(CommandError, match="one of 3 classes"):
+        grad_cam(classifier, squares, [0, 1, 3])
+    with pytest.raises(CommandError, match="does not fit 64"):
+        occlusion(classifier, squares, [0, 1, 2], covered=65)
+    assert grad_cam(classifier, squares[:0], []).shape == (0, 64, 64)

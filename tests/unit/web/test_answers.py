@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import odd_uploads
+import pytest
+from http_client import ask
+from PIL import Image
+
+from alexnet.data.views import ten
+from alexnet.evaluation.photos import to_stored_square
+from alexnet.features.saliency import grad_cam
+from alexnet.features.similar import SimilarImages
+from alexnet.web.further import NEIGHBOURS, similar
+from alexnet.web.model import Model
+from alexnet.web.photos import StorePhotos
+from alexnet.web.upload import read_photo
+
+
+def same(found, wanted) -> None:
+    assert [(each["wnid"], each["name"]) for each in found] == [answer[:2] for answer in wanted]
+    np.testing.assert_allclose([each["probability"] for each in found], [p for *_, p in wanted], atol=1e-5)
+
+
+@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
+def test_answers_are_those_of_the_command_line(url, classifier, make, views) -> None:
+    found = ask(f"{url}/api/classify?views={views}&top=2", make())
+    assert found.status == 200
+    pixels = read_photo(make()).pixels
+    same(found.json["classes"], classifier.classify(pixels, views=views, top=2)[0])
+    assert found.json["model"] == "one"
+    assert found.json["photo"] == {"width": 90, "height": 60, "notes": read_photo(make()).notes}
+
+
+@pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
+def test_refusals_reach_the_client(url, make) -> None:
+    status, reason = odd_uploads.REFUSED[make]
+    found = ask(f"{url}/api/classify", make())
+    assert found.status == status
+    assert reason in found.json["error"]
+    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+
+
+def test_a_photo_that_is_too_large_is_refused_and_its_sender_hears_why(url) -> None:
+    found = ask(f"{url}/api/classify", bytes(21 * 2**20))
+    assert (found.status, found.json) == (
+        413,
+        {"error": "the photo is larger than 20 MB: send a smaller one"},
+    )
+
+
+def test_the_model_can_be_chosen(url, models) -> None:
+    for model in models:
+        found = ask(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
+        assert found["model"] == model.name
+        same(found["classes"], model.classifier.classify(read_photo(odd_uploads.plain()).pixels)[0])
+
+
+def test_each_crop_says_something_and_their_mean_is_the_answer(url, classifier) -> None:
+    found = ask(f"{url}/api/classify?crops=1&top=9", odd_uploads.plain()).json
+    positions = [[crop["y"], crop["x"], crop["mirrored"]] for crop in found["crops"]]
+    np.testing.assert_array_equal(positions, ten(72, 64))
+    means = dict.fromkeys((each["wnid"] for each in found["classes"]), 0.0)
+    for crop in found["crops"]:
+        assert len(crop["classes"]) == 3  # all there are
+        for each in crop["classes"]:
+            means[each["wnid"]] += each["probability"] / 10
+    np.testing.assert_allclose(
+        [means[each["wnid"]] for each in found["classes"]],
+        [each["probability"] for each in found["classes"]],
+        atol=1e-6,
+    )
+    head, _, data = found["square"]["image"].partition(",")
+    assert (head, found["square"]["side"], found["square"]["crop"]) == ("data:image/jpeg;base64", 72, 64)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as shown:
+        wanted = to_stored_square(read_photo(odd_uploads.plain()).pixels, classifier.preprocessing)
+        assert np.abs(np.asarray(shown, int) - wanted).mean() < 4
+
+
+def test_models_are_described(url) -> None:
+    found = ask(f"{url}/api/models").json
+    assert [each["name"] for each in found["models"]] == ["one", "two"]
+    first = found["models"][0]
+    assert first["trained"] == "3 epochs on store, seed 0"
+    assert (first["classes"], first["side"], first["crop"], first["views"]) == (3, 72, 64, "ten")
+    assert first["answers"] == ["classify", "saliency"]
+
+
+def test_samples_are_validation_photos_of_every_class(url, store) -> None:
+    found = ask(f"{url}/api/samples").json["samples"]
+    assert [each["name"] for each in found] == [each.name for each in store.classes]
+    for each in found:
+        photo = ask(url + each["photo"])
+        assert (photo.status, photo.headers["content-type"]) == (200, "image/jpeg")
+        assert read_photo(photo.body).pixels.shape == (72, 72, 3)
+        assert "/val/" in each["photo"]
+
+
+@pytest.mark.parametrize("place", ["val/21", "val/-1", "test/0", "val/one", "val/0/0", "..%2f..%2fetc/0"])
+def test_other_photos_are_not_there(url, place) -> None:
+    assert ask(f"{url}/api/photos/{place}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "named"),
+    [
+        ("model=three", 404, "one, two"),
+        ("views=nine", 400, "centre, ten"),
+        ("top=0", 400, "top"),
+        ("top=-1", 400, "top"),
+        ("top=99999999999999999999", 400, "top"),
+        ("crops=yes", 400, "crops"),
+    ],
+)
+def test_wrong_questions_are_answered_with_what_there_is(url, query, status, named) -> None:
+    found = ask(f"{url}/api/classify?{query}", odd_uploads.plain())
+    assert found.status == status
+    assert named in found.json["error"]
+
+
+def test_more_classes_than_there_are_are_all(url) -> None:
+    assert len(ask(f"{url}/api/classify?top=1000", odd_uploads.plain()).json["classes"]) == 3
+
+
+def test_a_form_is_told_to_send_the_photo_itself(url) -> None:
+    found = ask(f"{url}/api/classify", b"--x--", content_type="multipart/form-data; boundary=x")
+    assert found.status == 415
+    assert "--data-binary" in found.json["error"]
+
+
+def test_health(url) -> None:
+    found = ask(f"{url}/health").json
+    assert (found["status"], found["models"], found["waiting"]) == ("ok", ["one", "two"], 0)
+
+
+def test_saliency_is_grad_cam_of_the_most_probable_class(url, classifier) -> None:
+    data = odd_uploads.plain()
+    found = ask(f"{url}/api/saliency", data).json
+    square = to_stored_square(read_photo(data).pixels, classifier.preprocessing)
+    ((wnid, name, _),) = classifier.classify(square, views="centre", top=1)[0]
+    assert (found["wnid"], found["name"]) == (wnid, name)
+    label = [each.wnid for each in classifier.classes].index(wnid)
+    whole = grad_cam(classifier, square[None], [label])[0]
+    means = whole.reshape(32, 2, 32, 2).mean((1, 3))
+    np.testing.assert_allclose(found["values"], means, atol=6e-4)
+    assert (found["x"], found["y"], found["crop"], found["side"]) == (4, 4, 64, 72)
+
+
+class Fixed:
+    """An index that finds always the same."""
+
+    def search(self, queries, count):
+        from alexnet.features.neighbours import Found
+
+        assert count == NEIGHBOURS
+        return Found(np.array([[5, 40]]), np.array([[0.5, 1.25]]))
+
+
+def test_similar_images_come_with_their_places_in_the_store(serve_model, store, classifier) -> None:
+    photos = StorePhotos(store)
+    images = SimilarImages(classifier, store.split("train"), "fc7", Fixed())
+    model = Model("net", classifier, more={"similar": similar(images, photos, "train", "fc7")})
+    found = ask(serve_model(model) + "/api/similar", odd_uploads.plain()).json
+    labels = store.split("train").labels
+    assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbours"]] == [
+        ("/api/photos/train/5", store.classes[labels[5]].name, 0.5),
+        ("/api/photos/train/40", store.classes[labels[40]].name, 1.25),
+    ]
+
+
+def test_an_answer_that_a_model_does_not_give_is_refused(url) -> None:
+    for what, named in (("similar", "classify, saliency"), ("localize", "classify"), ("nothing", "address")):
+        found = ask(f"{url}/api/{what}", odd_uploads.plain())
+        assert found.status == 404
+        assert named in found.json["error"]
+
+
+def test_without_a_store_there_are_no_samples(serve_model, classifier) -> None:
+    url = serve_model(Model("net", classifier))
+    assert ask(f"{url}/api/samples").json == {"samples": []}
+    assert ask(f"{url}/api/photos/val/0").status == 404
+
+
+def test_a_failure_of_ours_is_said_and_the_next_photo_is_answered(
+    serve_model, classifier, capfd, monkeypatch
+) -> None:
+    def broken(seen):
+        raise RuntimeError("secret")
+
+    url = serve_model(Model("net", classifier, more={"saliency": broken}))
+    found = ask(f"{url}/api/saliency", odd_uploads.plain())
+    assert (found.status, found.json) == (500, {"error": "the server failed at this photo (RuntimeError)"})
+    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200

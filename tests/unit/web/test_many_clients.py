@@ -1,0 +1,96 @@
+"""Many at once: answered together, each with its own answer, with nothing left behind."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import odd_uploads
+import pytest
+from http_client import ask
+
+from alexnet.web.model import PHOTOS_AT_ONCE, Model
+
+AT_ONCE = 20
+
+
+class Counting(Model):
+    """A model that keeps the sizes of its batches, and takes the first only when told."""
+
+    def __init__(self, *arguments) -> None:
+        self.batches: list[int] = []
+        self.go = threading.Event()
+        super().__init__(*arguments)
+
+    def _score(self, positions, squares):
+        self.go.wait()
+        self.batches.append(len(squares))
+        return super()._score(positions, squares)
+
+
+def test_twenty_at_once_are_answered_together_and_each_with_its_own(serve_model, classifier) -> None:
+    model = Counting("net", classifier)
+    url = serve_model(model)
+    photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        asked = [clients.submit(ask, f"{url}/api/classify?views=centre", photo) for photo in photos]
+        while ask(f"{url}/health").json["waiting"] < AT_ONCE - PHOTOS_AT_ONCE:
+            pass
+        model.go.set()
+        answers = [each.result() for each in asked]
+    assert sum(model.batches) == AT_ONCE
+    assert len(model.batches) < AT_ONCE
+    assert max(model.batches) <= PHOTOS_AT_ONCE
+    wanted = classifier.classify([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="centre")
+    for answer, classes in zip(answers, wanted, strict=True):
+        assert [each["wnid"] for each in answer.json["classes"]] == [wnid for wnid, *_ in classes]
+        np.testing.assert_allclose(
+            [each["probability"] for each in answer.json["classes"]], [p for *_, p in classes], atol=1e-5
+        )
+    assert ask(f"{url}/health").json["waiting"] == 0
+
+
+def test_twenty_bad_ones_at_once_get_twenty_reasons(url) -> None:
+    makers = [*odd_uploads.REFUSED] * 3
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        answers = list(clients.map(lambda make: ask(f"{url}/api/classify", make()), makers[:AT_ONCE]))
+    for make, answer in zip(makers, answers, strict=False):
+        status, reason = odd_uploads.REFUSED[make]
+        assert answer.status == status
+        assert reason in answer.json["error"]
+    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+
+
+def test_clients_that_go_away_leave_nothing_behind(url) -> None:
+    place = urlsplit(url)
+    for _ in range(40):  # more than are received at the same time
+        with socket.create_connection((place.hostname, place.port)) as half:
+            half.sendall(
+                b"POST /api/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nhalf of it"
+            )
+    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+    assert ask(f"{url}/health").json["waiting"] == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells how much memory is held")
+def test_photos_are_not_kept(url) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
+    from PIL import Image
+
+    photo = odd_uploads.encoded(Image.fromarray(noise), "JPEG", quality=90)
+    broken = photo[: len(photo) // 2]
+    assert len(photo) > 10**6
+
+    def round_of_twenty() -> int:
+        with ThreadPoolExecutor(AT_ONCE) as clients:
+            list(clients.map(lambda n: ask(f"{url}/api/classify", (photo, broken)[n % 2]), range(AT_ONCE)))
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    before = max(round_of_twenty() for _ in range(3))
+    after = min(round_of_twenty() for _ in range(3))
+    # The 60 photos between are 80 MB as they came and 350 MB as pixels.
+    assert after - before < 40 * 2**20
