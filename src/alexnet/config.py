@@ -258,8 +258,8 @@ def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
     return [
         (
             data.crop <= data.scales[0] <= data.scales[1] <= data.side,
-            f"data.scales must rise from data.crop={data.crop} or more to data.side={data.side} or less: "
-            "the store holds no more pixels",
+            f"data.scales={list(data.scales)} must rise from data.crop={data.crop} or more to data.side="
+            f"{data.side} or less: type data.scales=[{data.side},{data.side}], or [0,0] for stored squares",
         ),
         (data.cropping == "random", "data.scales goes with data.cropping=random only"),
         (

@@ -1,10 +1,11 @@
-"""torchvision's AlexNet: a state_dict that `torch.save` wrote."""
+"""torchvision's AlexNet and VGGs: a state_dict that `torch.save` wrote."""
 
 from __future__ import annotations
 
 import pickle
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,14 +13,15 @@ import torch
 from torch import Tensor
 
 from alexnet import published, recipes
+from alexnet.config import validate
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.exchange.foreign import NO_COLOR_STATISTICS, about, put_together
 from alexnet.models.convert import from_torchvision
 from alexnet.models.model_file import Loaded
+from alexnet.models.torchvision_names import RECIPES, net_of
 
-RECIPE = "alexnet-torchvision"
 WANTED = "give a state_dict, saved by torch.save(net.state_dict(), FILE)"
 
 
@@ -29,16 +31,19 @@ def read(path: Path, classes: Sequence[Class] = ()) -> Loaded:
     CommandError where there is no file, or where `classes` are wanted; DataError where the file holds
     anything but such a state_dict.
     """
-    config = recipes.get(RECIPE)
+    with about(path):
+        state = _state_dict(path)
+        weights = from_torchvision(state)
+    config = recipes.get(RECIPES[net_of(state)])
+    data = replace(config.data, side=256, scales=(0, 0), normalization="mean-and-std")
+    config = validate(replace(config, data=data))
     preprocessing = Preprocessing(
-        data=config.data,
+        data=data,
         mean=255 * torch.tensor(published.TORCHVISION_CHANNEL_MEANS),
         std=255 * torch.tensor(published.TORCHVISION_CHANNEL_DEVIATIONS),
         resized={"shape": "square", "resize": "crop", "resampling": "bilinear, antialiased"},
         **NO_COLOR_STATISTICS,
     )
-    with about(path):
-        weights = from_torchvision(_state_dict(path))
     return put_together(path, config, preprocessing, weights, classes)
 
 

@@ -23,6 +23,15 @@ def kaiming(layer: Weighted, bias: float = 0.0) -> None:
     _constant_bias(layer, bias)
 
 
+def glorot(layer: Weighted, bias: float = 0.0) -> None:
+    """Uniform weights within sqrt(6 / (inputs of one unit + units that one input reaches)).
+
+    Source: Glorot and Bengio 2010, equation 16.
+    """
+    nn.init.xavier_uniform_(layer.weight)
+    _constant_bias(layer, bias)
+
+
 def torch_default(layer: Weighted) -> None:
     """What torch fills a new layer with: uniform weights and biases within 1 / sqrt(inputs of one unit)."""
     layer.reset_parameters()

@@ -3,5 +3,6 @@
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat
+from alexnet.models.vgg import VGG
 
-__all__ = ["AlexNet", "LeNet5", "LeNet1989", "ModernLeNet", "OverFeat"]
+__all__ = ["VGG", "AlexNet", "LeNet5", "LeNet1989", "ModernLeNet", "OverFeat"]

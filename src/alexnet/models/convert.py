@@ -1,4 +1,4 @@
-"""Weights of other programs' AlexNets under our names, and in the order of channels that is wanted."""
+"""Weights of other programs' nets under our names, and in the order of channels that is wanted."""
 
 from __future__ import annotations
 
@@ -10,30 +10,26 @@ from torch import Tensor, nn
 from alexnet.errors import DataError
 from alexnet.models.alexnet_variants import VARIANTS
 from alexnet.models.misfit import first_misfit
-
-_TORCHVISION = {
-    "features.0": "conv1",
-    "features.3": "conv2",
-    "features.6": "conv3",
-    "features.8": "conv4",
-    "features.10": "conv5",
-    "classifier.1": "fc6",
-    "classifier.4": "fc7",
-    "classifier.6": "fc8",
-}
+from alexnet.models.torchvision_names import BATCHES_SEEN, TORCHVISION, net_of
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's AlexNet state_dict as ours; DataError where a name is not one of torchvision's.
+    """The state_dict of torchvision's AlexNet, or one of its VGGs (`net_of` says which), as ours.
 
-    Maps come before rows and columns in fc6's inputs in both, so no weight has to move.
+    Maps come before rows and columns in fc6's inputs in both, so no weight has to move. Batch normalisers of
+    old files did not count the batches they saw: they get a 0. DataError where a name is not one of that net.
     """
+    net = net_of(state)
+    names = TORCHVISION[net]
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
-        if layer not in _TORCHVISION:
-            raise DataError(f"{name} is not in torchvision's AlexNet, which has {', '.join(_TORCHVISION)}")
-        renamed[f"{_TORCHVISION[layer]}.{kind}"] = tensor
+        if layer not in names:
+            raise DataError(f"{name} is not in torchvision's {net}, which has {', '.join(names)}")
+        renamed[f"{names[layer]}.{kind}"] = tensor
+    for layer in names.values():
+        if f"{layer}.running_mean" in renamed:
+            renamed.setdefault(f"{layer}.{BATCHES_SEEN}", torch.tensor(0))
     return renamed
 
 
@@ -53,14 +49,16 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Puts `weights` into all of `model` as float32; DataError names the first that does not fit."""
+    """Puts `weights` into all of `model`, in its types; DataError names the first that does not fit."""
     found = first_misfit(weights, model.state_dict())
     if found:
         raise DataError(found)
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise DataError(f"{name} holds values that are not finite numbers")
-    model.to_empty(device="cpu").load_state_dict({name: weight.float() for name, weight in weights.items()})
+    own = model.state_dict()
+    typed = {name: weight.to(own[name].dtype) for name, weight in weights.items()}
+    model.to_empty(device="cpu").load_state_dict(typed)
 
 
 def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:

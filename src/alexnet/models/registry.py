@@ -13,6 +13,7 @@ from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat
 from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.models.vgg import VGG
 
 
 def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
@@ -41,6 +42,13 @@ def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> n
     return _LENETS[config.variant](num_classes, crop, channels)
 
 
+def _vgg(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
+    if channels != 3:
+        raise CommandError("vgg is a net for colour images: prepare the store with --channels 3")
+    _refuse_settings(config, "a VGG")
+    return VGG(config.variant, num_classes, crop, config.dropout)
+
+
 def _refuse_settings(config: ModelConfig, net: str) -> None:
     for setting, off in {"activation": "", "bottleneck": 0, "towers_on": ""}.items():
         if getattr(config, setting) != off:
@@ -57,8 +65,9 @@ _FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
     "alexnet": _alexnet,
     "lenet": _lenet,
     **dict.fromkeys(_OVERFEATS, _overfeat),
+    "vgg": _vgg,
 }
-PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, **dict.fromkeys(_OVERFEATS, 1000)}
+PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, **dict.fromkeys(_OVERFEATS, 1000), "vgg": 1000}
 """Of the nets as their papers have them."""
 
 

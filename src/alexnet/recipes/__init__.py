@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from alexnet.config import RunConfig, validate
 from alexnet.errors import CommandError
-from alexnet.recipes import alexnet, classic, lenet, overfeat
+from alexnet.recipes import alexnet, classic, lenet, overfeat, vgg
 
+_FAMILIES = alexnet.RECIPES, overfeat.RECIPES, vgg.RECIPES, lenet.RECIPES, classic.RECIPES
 _RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe().recipe: recipe
-    for recipe in (*alexnet.RECIPES, *overfeat.RECIPES, *lenet.RECIPES, *classic.RECIPES)
+    recipe().recipe: recipe for family in _FAMILIES for recipe in family
 }
 
 

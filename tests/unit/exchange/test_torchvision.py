@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
 from alexnet.files import file_sha256
+from alexnet.models.vgg import VARIANTS
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -139,3 +141,51 @@ def test_a_full_disk_leaves_no_run(stock, large: Path, monkeypatch, capsys) -> N
     error = say_what_is_wrong(capsys, large / "net.pth", code=1)
     assert f"cannot write {large / 'run'} (No space left on device)" in error
     assert [path.name for path in large.iterdir()] == ["net.pth"]
+
+
+def vgg16_bn(classes: int) -> OrderedDict[str, torch.Tensor]:
+    """A state_dict of torchvision's VGG16_BN but for its widths: 2, 4, 4, 8, 8, then 16 in fc6 and fc7."""
+    state: OrderedDict[str, torch.Tensor] = OrderedDict()
+    place, inputs = 0, 3
+    for width, convolutions in ((2, 2), (4, 2), (4, 3), (8, 3), (8, 3)):
+        for _ in range(convolutions):
+            state[f"features.{place}.weight"] = torch.randn(width, inputs, 3, 3)
+            state[f"features.{place}.bias"] = torch.randn(width)
+            for kind in ("weight", "bias", "running_mean"):
+                state[f"features.{place + 1}.{kind}"] = torch.randn(width)
+            state[f"features.{place + 1}.running_var"] = torch.rand(width) + 0.5
+            state[f"features.{place + 1}.num_batches_tracked"] = torch.tensor(7)
+            place, inputs = place + 3, width
+        place += 1
+    for number, (units, reads) in zip((0, 3, 6), ((16, 8 * 49), (16, 16), (classes, 16)), strict=True):
+        state[f"classifier.{number}.weight"] = torch.randn(units, reads) / reads**0.5
+        state[f"classifier.{number}.bias"] = torch.randn(units)
+    return state
+
+
+def test_torchvisions_vggs_are_told_apart_and_see_photos_as_torchvision_has_it(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    torch.manual_seed(0)
+    widths = (2, 4, 4, 8, 8, 16, 16)
+    monkeypatch.setitem(VARIANTS, "D", replace(VARIANTS["D"], widths=widths))
+    state, names = vgg16_bn(classes=3), tmp_path / "names.txt"
+    names.write_text("n01440764\ncat\ndog\n")
+    torch.save(state, tmp_path / "net.pth")
+    assert import_torchvision(tmp_path / "net.pth", tmp_path / "run", "--classes", names) == 0
+    assert "vgg-d-batchnorm, 3 classes" in capsys.readouterr().out
+    classifier = alexnet.load(tmp_path / "run", "cpu")
+    assert torch.equal(classifier.model.get_parameter("conv5_3.weight"), state["features.40.weight"])
+    normaliser = classifier.model.get_submodule("after.conv5_3.batchnorm").state_dict()
+    assert torch.equal(normaliser["running_var"], state["features.41.running_var"])
+    assert normaliser["num_batches_tracked"].item() == 7
+    preprocessing = classifier.preprocessing
+    assert (preprocessing.side, preprocessing.crop, preprocessing.data.scales) == (256, 224, (0, 0))
+    np.testing.assert_allclose(preprocessing.mean / 255, MEAN, rtol=1e-5)
+    np.testing.assert_allclose(preprocessing.divisor / 255, DEVIATION, rtol=1e-5)
+    square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    assert classifier.probabilities([square], views="centre").sum() == pytest.approx(1, abs=1e-5)
+    del state["features.40.bias"]
+    torch.save(state, tmp_path / "net.pth")
+    assert import_torchvision(tmp_path / "net.pth", tmp_path / "other", "--classes", names) == 3
+    assert "conv5_3.bias is missing" in capsys.readouterr().err

@@ -59,6 +59,25 @@ def test_a_recipes_own_published_numbers_join_the_table(run: Path, capsys) -> No
     assert lines(capsys.readouterr().out, "CaffeNet  ")
 
 
+def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Path, capsys) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry("vgg-d", views="dense", top1_error=0.3)]))
+    assert main(["compare", str(run)]) == 0
+    above, below = capsys.readouterr().out.split("\n---")[1:]
+    for row in published.rows_of("vgg-d"):
+        (line,) = [
+            line
+            for line in above.splitlines()
+            if line.startswith(row.system + " ") and f" {row.views} " in line and row.source in line
+        ]
+        assert f"{100 * row.top1:.1f}" in line and f"{100 * row.top5:.1f}" in line
+    assert "VGG E" not in above
+    assert lines(below, "vgg-d ")[0].split("dense", 1)[1].strip().startswith("30.0")
+    main(["compare", str(run), "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    best = [row for row in shown["published"] if row["source"].endswith("table 5")]
+    assert [row["views"] for row in best] == ["multi-crop", "dense+multi-crop"]
+
+
 def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:
     assert main(["compare", str(run), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

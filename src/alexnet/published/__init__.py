@@ -8,26 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alexnet.published import vgg
+from alexnet.published.rows import TEST, VAL, Row
 
-@dataclass(frozen=True)
-class Row:
-    """One published result."""
-
-    system: str
-    data: str
-    """Data set and part: `ILSVRC-2012 val`."""
-    views: str
-    """`ten`, `centre`, or empty where the publication does not say."""
-    top1: float | None
-    """Error; None where none was published."""
-    top5: float | None
-    source: str
-    recipe: str = ""
-    """Our recipe of the same system, if there is one."""
-
-
-_VAL = "ILSVRC-2012 val"
-_TEST = "ILSVRC-2012 test"
+_VAL, _TEST = VAL, TEST
 _TEST_2010 = "ILSVRC-2010 test"
 
 TABLE_1 = (
@@ -96,7 +80,7 @@ OVERFEATS = (
 )
 """Four scales are the first, second, fourth and sixth of `OVERFEAT_SCALES`."""
 
-ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + OVERFEATS
+ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + OVERFEATS + vgg.ROWS
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:

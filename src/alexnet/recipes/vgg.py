@@ -1,0 +1,155 @@
+"""VGG: the six configurations as their paper trains them, and four of them with batch normalisation.
+
+S, the shorter side that a training photo is resized to, is `data.scales`; the centre and ten views of a test
+see the photo at its middle. `alexnet prepare SOURCE STORE --shape whole --side 512` makes a store for all of
+them; `--side 256` is enough where S is 256, and any store of squares for `data.scales=[0,0]`. A net took the
+authors two to three weeks on four Titan Blacks (section 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alexnet.config import DataConfig, ModelConfig, RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.published import vgg
+
+
+def vgg_a() -> RunConfig:
+    """Eleven layers, shallow enough to begin with random weights; the deeper nets begin with it.
+
+    S is 256, from a store of whole photos of side 256: `alexnet train vgg-a --store STORE --run A`. Weights
+    from a normal distribution of deviation 0.01, biases 0.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 256, 29.6 / 10.4 % (table 3) after 74 epochs.
+    """
+    return _fixed("A")
+
+
+def vgg_a_lrn() -> RunConfig:
+    """A with the response normalisation of 2012 after its first layer, which does not help.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 256, 29.7 / 10.5 % (table 3).
+    """
+    return _fixed("A-LRN")
+
+
+def vgg_b() -> RunConfig:
+    """Thirteen layers: two convolutions in every block. S is 256.
+
+    Begin with A: `--init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8` (without fc8 where
+    A was trained on other classes); or without A: `model.variant="B initialisation=glorot"
+    training.fine_tuning=no`.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 256, 28.7 / 9.9 % (table 3).
+    """
+    return _deeper("B", jittered=False)
+
+
+def vgg_c() -> RunConfig:
+    """Sixteen layers: a third convolution of 1 x 1 in the last three blocks. S is in [256; 512].
+
+    Trained as `vgg-d`.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1, 3 and 4, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 384, 27.3 / 8.8 % (table 3).
+    """
+    return _deeper("C", jittered=True)
+
+
+def vgg_d() -> RunConfig:
+    """Sixteen layers of 3 x 3: the net that is known as VGG-16. S is in [256; 512].
+
+    The paper's way, each run on the same store of whole photos of side 512: first `data.scales=[256,256]
+    --init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8`; then `data.scales=[384,384]
+    optimizer.learning_rate=0.001 --init-from` that run; then `--init-from` that one with the recipe's scales
+    (the paper does not say at which rate). Each can be the last. Without A: `model.variant="D
+    initialisation=glorot" training.fine_tuning=no`.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1, 3, 4 and 5, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 256, 384, 512, 24.8 / 7.5 % (table 4).
+    """
+    return _deeper("D", jittered=True)
+
+
+def vgg_e() -> RunConfig:
+    """Nineteen layers: four convolutions in each of the last three blocks, VGG-19. S is in [256; 512].
+
+    Trained as `vgg-d`.
+
+    Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1, 3, 4 and 5, section 3.1.
+    Expected: ILSVRC-2012 validation, dense at Q = 256, 384, 512, 24.8 / 7.5 % (table 4).
+    """
+    return _deeper("E", jittered=True)
+
+
+def vgg_a_batchnorm() -> RunConfig:
+    """`vgg-a` with batch normalisation after each convolution and He's first weights.
+
+    Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg11_bn for the net.
+    Expected: ILSVRC-2012 validation, centre crop, about 29.6 / 10.2 % (torchvision's, trained otherwise).
+    """
+    return _batchnorm(vgg_a())
+
+
+def vgg_b_batchnorm() -> RunConfig:
+    """`vgg-b` with batch normalisation after each convolution and He's first weights, without A.
+
+    Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg13_bn for the net.
+    Expected: ILSVRC-2012 validation, centre crop, about 28.4 / 9.6 % (torchvision's, trained otherwise).
+    """
+    return _batchnorm(vgg_b())
+
+
+def vgg_d_batchnorm() -> RunConfig:
+    """`vgg-d` with batch normalisation after each convolution and He's first weights, without A.
+
+    Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg16_bn for the net.
+    Expected: ILSVRC-2012 validation, centre crop, about 26.6 / 8.5 % (torchvision's, trained otherwise).
+    """
+    return _batchnorm(vgg_d())
+
+
+def vgg_e_batchnorm() -> RunConfig:
+    """`vgg-e` with batch normalisation after each convolution and He's first weights, without A.
+
+    Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg19_bn for the net.
+    Expected: ILSVRC-2012 validation, centre crop, about 25.8 / 8.2 % (torchvision's, trained otherwise).
+    """
+    return _batchnorm(vgg_e())
+
+
+def _fixed(variant: str) -> RunConfig:
+    """Trained at S = 256, with random first weights."""
+    return RunConfig(
+        recipe=f"vgg-{variant.lower()}",
+        data=DataConfig(scales=(256, 256), color_noise="paper", normalization="channel-mean"),
+        model=ModelConfig(name="vgg", variant=variant),
+        schedule=ScheduleConfig(name="plateau", epochs=vgg.EPOCHS),
+        training=TrainingConfig(batch=vgg.BATCH),
+    )
+
+
+def _deeper(variant: str, jittered: bool) -> RunConfig:
+    """Begins with layers of A."""
+    config = _fixed(variant)
+    data = replace(config.data, side=512, scales=(256, 512)) if jittered else config.data
+    return replace(config, data=data, training=replace(config.training, fine_tuning=True))
+
+
+def _batchnorm(config: RunConfig) -> RunConfig:
+    variant = f"{config.model.variant} batchnorm=yes initialisation=kaiming"
+    return replace(
+        config,
+        recipe=f"{config.recipe}-batchnorm",
+        model=replace(config.model, variant=variant),
+        training=replace(config.training, fine_tuning=False),
+    )
+
+
+RECIPES = (
+    *(vgg_a, vgg_a_lrn, vgg_b, vgg_c, vgg_d, vgg_e),
+    *(vgg_a_batchnorm, vgg_b_batchnorm, vgg_d_batchnorm, vgg_e_batchnorm),
+)
