@@ -130,8 +130,9 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
         tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
         for member, folder in zip(members, folders, strict=True)
     ]
-    if distributed.is_main():
-        for folder, entry in zip(folders, entries, strict=True):
+    for folder, entry in zip(folders, entries, strict=True):
+        entry |= _localization(folder, opened, test)
+        if distributed.is_main():
             tested.record(folder.path, entry)
     if len(folders) == 1 and not is_ensemble(runs[0]):
         return entries[0]
@@ -226,6 +227,20 @@ def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Pre
         return tested.predictions_of(folder, store, split, test.views, *options, test.scales)
 
 
+def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
+    """`localization`: where the run says objects are, scored; nothing where it says no boxes."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.evaluation import localize, localized
+
+    if test.views not in localize.VIEWS or not localized.says_boxes(folder, test.checkpoint):
+        return {}
+    images = len(store.split(test.split))
+    with progress_bar(f"boxes of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
+        options = test.checkpoint, test.device, test.batch, advance, test.scales
+        found = localized.boxes_of(folder, store, test.split, test.views, *options)
+    return {"localization": localized.errors(found, store)}
+
+
 def _numbers(text: str) -> tuple[float, ...]:
     from alexnet.errors import CommandError
 
@@ -236,10 +251,17 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _report(result: dict[str, Any]) -> str:
-    from alexnet.report.evaluation import classes_table, confusions_table, errors_table, growth_table
+    from alexnet.report.evaluation import (
+        classes_table,
+        confusions_table,
+        errors_table,
+        growth_table,
+        localization_table,
+    )
 
     members = result.get("members", [])
     tables = [errors_table([*members, result] if len(members) > 1 else [result])]
+    tables += [localization_table(each) for each in members or [result] if "localization" in each]
     if len(result.get("growth", [])) > 1:
         tables.append(growth_table(result))
     tables.append(classes_table(result))

@@ -30,6 +30,7 @@ VERBS = {
     "submit": "Write the answers to a test set in ILSVRC's form.",
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
+    "localize": "Say what is in photos and where.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",
     "import": "A run folder of weights that torchvision or Caffe trained.",
     "benchmark": "Rates beside the peers' and the machine's limit.",

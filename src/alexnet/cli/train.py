@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
+    from alexnet.models.model_file import Loaded
     from alexnet.training.inherit import InitFrom
     from alexnet.training.loop import Result
 
@@ -103,9 +104,15 @@ def train_run(
     work = "updates" if config.classic is None else "codes of photos"
     if is_main:
         _say(
-            f"done after {result.step:,} {work}: top-1 error {result.errors['top1_error']:.4f} "
-            f"(best {result.best_top1_error:.4f}) on {VALIDATION[0]}, {VALIDATION[1]} view"
+            f"done after {result.step:,} {work}: top-1 {_what(config)}error "
+            f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}, "
+            f"{VALIDATION[1]} view"
         )
+
+
+def _what(config: RunConfig) -> str:
+    """The error that the log has, in words; empty for that of classes."""
+    return "localisation " if config.training.loss == "boxes" else ""
 
 
 def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., Result]:
@@ -265,13 +272,30 @@ def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mappin
     preprocessing = Preprocessing.from_store(config.data, store)
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        made = predict(Loaded(model, config, store.classes, preprocessing, {}), store, *VALIDATION)
+        net = Loaded(model, config, store.classes, preprocessing, {})
+        if config.training.loss == "boxes":
+            return _localization(net, store)
+        made = predict(net, store, *VALIDATION)
         if not np.isfinite(made.probabilities).all():
             raise WorkError(f"the net's answers to the validation images are not finite; {LOWER_RATE}")
         found = metrics.evaluate(made).to_dict()
         return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
 
     return evaluate
+
+
+def _localization(net: Loaded, store: Store) -> dict[str, Any]:
+    """The localisation's errors where the log has those of classes, and the latter beside them."""
+    from alexnet.evaluation import localized
+
+    found = localized.errors(localized.locate_split(net, store, *VALIDATION), store)
+    return {
+        "images": found["images"],
+        "top1_error": found["top1_localization_error"],
+        "top5_error": found["top5_localization_error"],
+        "classification_top1_error": found["top1_error"],
+        "classification_top5_error": found["top5_error"],
+    }
 
 
 def _say(line: str) -> None:

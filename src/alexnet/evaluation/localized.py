@@ -106,6 +106,12 @@ def boxes_of(
     return made
 
 
+def says_boxes(run: RunFolder, checkpoint: str = "last") -> bool:
+    """Whether the run's net says where objects are, beside what they are."""
+    config = exported.load_metadata(find_weights(run.path, checkpoint))["config"]
+    return config["training"]["loss"] == "boxes"
+
+
 def errors(located: Located, store: Store) -> dict[str, Any]:
     """The localisation's errors (`localization.Localization`) and, for the same classes, the `baselines`'.
 

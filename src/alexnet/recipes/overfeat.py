@@ -14,13 +14,15 @@ from alexnet.config import (
 )
 from alexnet.published import OVERFEAT_SCALES
 
+_TEST_SCALES = tuple(min(size) for size in OVERFEAT_SCALES)
+
 
 def overfeat_fast() -> RunConfig:
     """OverFeat's fast net: five convolutions, wider than AlexNet's, no normalisers, pooling without overlap.
 
     Shorter than 90 epochs, set `schedule.drop_epochs` with `schedule.epochs`. From small stores, where the
-    paper's first weights of 0.01 learn slowly: `model.variant="fast initialisation=kaiming"` and a rate of
-    about 0.01.
+    paper's first weights of 0.01 learn slowly: `model.variant="fast initialisation=kaiming"`; with a small
+    crop set `data.test_scales` too.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 1.
     Expected: ILSVRC-2012 validation, six scales, 38.1 / 16.3 % (table 2).
@@ -49,8 +51,7 @@ def overfeat_fast_localization() -> RunConfig:
     Expected: 30.0 % localisation error on ILSVRC-2012 validation, four scales, one box for all classes.
     """
     begun = overfeat_fast()
-    scales = [min(size) for size in OVERFEAT_SCALES]
-    shares = [(begun.data.crop / scale) ** 2 for scale in (scales[-1], scales[0])]
+    shares = [(begun.data.crop / scale) ** 2 for scale in (_TEST_SCALES[-1], _TEST_SCALES[0])]
     return replace(
         begun,
         recipe="overfeat-fast-localization",
@@ -96,7 +97,7 @@ def _classification(recipe: str, variant: str, crop: int) -> RunConfig:
     """Section 3.2: SGD with momentum 0.6, the rate halved after 30, 50, 60, 70 and 80 epochs."""
     return RunConfig(
         recipe=recipe,
-        data=DataConfig(crop=crop, normalization="mean-and-std"),
+        data=DataConfig(crop=crop, test_scales=_TEST_SCALES, normalization="mean-and-std"),
         model=ModelConfig(name="overfeat", variant=variant),
         optimizer=OptimizerConfig(
             name="sgd",

@@ -36,6 +36,33 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
 
 
+def localization_table(entry: Entry) -> Table:
+    """Errors of class and box together, of the run and, with its classes, of boxes that know nothing."""
+    found = entry["localization"]
+    systems = {_name(entry): found, **found["baselines"]}
+    rows = [
+        (
+            name,
+            *(with_interval(each[f"{top}_error"], each[f"{top}_interval"]) for top in _LOCALIZATION),
+            f"{each['images']:,}",
+        )
+        for name, each in systems.items()
+    ]
+    notes = ["Right is a box that overlaps an object of its class by half or more, of one or five answers."]
+    if found["without_box"]:
+        notes.append(f"{found['without_box']:,} images have no box of their class and are not scored.")
+    title = f"Where objects are, on {_data(entry)}, views {entry['views']}"
+    return Table(("boxes", *_LOCALIZATION.values(), "images"), rows, title, frozenset({"images"}), notes)
+
+
+_LOCALIZATION = {
+    "top1_localization": "top-1 localisation error %",
+    "top5_localization": "top-5 localisation error %",
+    "top1": "top-1 error of classes alone %",
+    "top5": "top-5",
+}
+
+
 def growth_table(entry: Entry, name: str = "") -> Table:
     """What each further net buys: the errors of the first, the first two, ... all of an ensemble's nets.
 

@@ -96,6 +96,14 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
             chosen.append(name)
     if misfits:
         raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(own, there, known)}")
+    _refuse_unlike_where_frozen(model, given, new, known)
+    return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+
+
+def _refuse_unlike_where_frozen(
+    model: nn.Module, given: Loaded, new: Mapping[str, str], known: Sequence[str]
+) -> None:
+    """Errors where layers that do not learn here would not answer as they did in the given net."""
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     unknown = next((name for name in frozen if name in new), None)
     if unknown:
@@ -103,7 +111,12 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
             f"{owner(unknown, known)} does not learn here and cannot begin anew ({new[unknown]}): "
             "give a net of the same kind for the same classes"
         )
-    return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+    # Units are scaled down by it in the test.
+    dropout = given.config.model.dropout
+    if frozen and getattr(model, "dropout", dropout) != dropout:
+        raise CommandError(
+            f"layers that do not learn here were trained with another dropout: type model.dropout={dropout:g}"
+        )
 
 
 def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:

@@ -1,0 +1,203 @@
+"""Windows of a localiser, the places of their boxes, and what is said of a photo and of a split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from unit.data.memory_source import examples, source
+
+from alexnet import recipes
+from alexnet.cli.main import main
+from alexnet.config import RunConfig, override
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import Box
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.evaluation import localized
+from alexnet.evaluation.localize import Window, best_boxes, locate
+from alexnet.evaluation.localizer import Localizer
+from alexnet.evaluation.views import looks_for
+from alexnet.models import model_file
+from alexnet.models.model_file import Loaded
+from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.runs.folder import RunFolder
+
+SETTINGS = (
+    *("data.side=72", "data.crop=64", "data.test_scales=[64,96]"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]",
+)
+
+
+def config() -> RunConfig:
+    return override(recipes.get("overfeat-fast-localization"), SETTINGS)
+
+
+class Known(OverFeatLocalizer):
+    """Says that class 1 is in windows whose middle is bright, and that all boxes are their windows' middles.
+
+    Boxes of neighbouring windows are too far apart to be merged.
+    """
+
+    def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = self.places(*images.shape[2:])
+        step, half = self.map_step_pixels, self.crop // 2
+        bright = (images[:, 0, half::step, half::step][:, :rows, :columns] > 0).float()
+        boxes = torch.tensor([0.25, 0.25, 0.75, 0.75])[None, None, :, None, None]
+        logits = torch.stack([torch.zeros_like(bright), 4 * bright], dim=1)
+        return logits, boxes.expand(len(images), 2, 4, rows, columns)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    made = [replace(each, boxes=(Box(each.label, 0.3, 0.3, 0.7, 0.8),)) for each in examples(14)]
+    # Both classes in both splits.
+    halves = {"train": made[::2], "val": made[1::2]}
+    folder: Path = tmp_path_factory.mktemp("located")
+    return prepare(source(**halves), folder / "store", Settings(side=72), workers=1)
+
+
+def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> Loaded:
+    torch.manual_seed(0)
+    model = kind(config().model.variant, 2, 64).eval()
+    return Loaded(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
+
+
+def run_of(store: Store, folder: Path) -> RunFolder:
+    run, net = RunFolder.create(folder / "run", config()), loaded(store, OverFeatLocalizer)
+    run.write_environment({})
+    weights = run.checkpoints / "last" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    model_file.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    return run
+
+
+def black(height: int, width: int, y: int, x: int) -> Tensor:
+    """(1, H, W, 3) but for one white pixel."""
+    image = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    image[0, y, x] = 255
+    return image
+
+
+@pytest.mark.parametrize(("i", "j"), [(0, 0), (1, 3), (2, 5)])
+def test_boxes_lie_where_their_windows_do(store: Store, i: int, j: int) -> None:
+    net, image = loaded(store), black(96, 144, 32 + 16 * i, 32 + 16 * j)
+    labels, corners, scores = locate(net, looks_for(net, "dense", [96]), [image], top=1)
+    assert labels.tolist() == [[1]]
+    assert scores[0, 0] == pytest.approx(1 / (1 + np.exp(-4)))
+    pixels = np.array([16 * j + 16, 16 * i + 16, 16 * j + 48, 16 * i + 48])
+    assert corners[0, 0] == pytest.approx(pixels / [144, 96, 144, 96])
+
+
+def test_the_central_window_begins_where_the_crop_does(store: Store) -> None:
+    net = loaded(store)
+    labels, corners, _ = locate(net, looks_for(net, "centre"), [black(72, 72, 36, 36)], top=1)
+    assert labels.tolist() == [[1]]
+    assert corners[0, 0] == pytest.approx(np.array([20, 20, 52, 52]) / 72)
+
+
+def test_a_photos_boxes_are_in_its_own_pixels(store: Store) -> None:
+    net = loaded(store)
+    photo = np.zeros((96, 144, 3), np.uint8)
+    photo[48, 80] = 255
+    (dense,) = Localizer(net, looks_for(net, "dense", [96])).localize(photo, top=1)
+    assert (dense.wnid, dense.box) == (store.classes[1].wnid, pytest.approx((64, 32, 96, 64)))
+    square = np.zeros((144, 216, 3), np.uint8)
+    square[72 - 6 : 72 + 6, 108 - 6 : 108 + 6] = 255
+    (centre,) = Localizer(net, looks_for(net, "centre")).localize(square, top=1)
+    assert centre.box == pytest.approx((36 + 40, 40, 36 + 104, 104))
+
+
+def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
+    return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
+
+
+def test_scores_add_up_over_windows_and_scales_and_classes_come_from_each_scales_best() -> None:
+    here, there = [0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]
+    first = window([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], [there, here])
+    second = window([[0.1, 0.8, 0.1]], [here])
+    labels, corners, scores = best_boxes([first, second], top=2)
+    assert labels.tolist() == [1, 0]
+    assert scores == pytest.approx([1.4, 0.7])
+    assert corners == pytest.approx(np.array([here, there]))
+
+
+def test_fewer_classes_than_answers_are_no_class() -> None:
+    labels, corners, scores = best_boxes([window([[0.7, 0.2, 0.1]], [[0, 0, 1, 1]])], top=5)
+    assert labels.tolist() == [0, 1, 2, -1, -1]
+    assert corners[3:].tolist() == [[0.0] * 4] * 2
+    assert scores[3:].tolist() == [0.0, 0.0]
+
+
+def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store) -> None:
+    net = loaded(store, OverFeatLocalizer)
+    whole, one = (localized.locate_split(net, store, squares_at_once=count) for count in (64, 1))
+    assert (whole.labels == one.labels).all()
+    assert whole.corners == pytest.approx(one.corners, abs=1e-4)
+    assert list(whole.keys) == store.split("val").keys()
+    turned = replace(net, classes=net.classes[::-1])
+    assert (
+        localized.locate_split(turned, store).labels == np.where(whole.labels < 0, -1, 1 - whole.labels)
+    ).all()
+
+
+def test_errors_stand_beside_the_baselines(store: Store) -> None:
+    found = localized.errors(localized.locate_split(loaded(store), store, "val", "centre"), store)
+    assert found["images"] == len(store.split("val"))
+    assert set(found["baselines"]) == {"whole image", "centre box of mean size", "class-mean box"}
+    assert all(each["top1_error"] == found["top1_error"] for each in found["baselines"].values())
+
+
+def test_evaluate_keeps_and_reuses_boxes(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(store, tmp_path)
+    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "centre", "--device", "cpu"]
+    assert main([*words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["localization"]["top1_localization_error"] >= printed["localization"]["top1_error"]
+    saved = run.path / "predictions" / "val-centre-boxes.npz"
+    written = saved.stat().st_mtime_ns
+    assert main(words) == 0
+    assert saved.stat().st_mtime_ns == written
+    assert "class-mean box" in capsys.readouterr().out
+    (entry,) = json.loads((run.path / "evaluation.json").read_text())
+    assert entry["localization"] == printed["localization"]
+    assert main([*words[:5], "ten", *words[6:], "--json"]) == 0
+    assert "localization" not in json.loads(capsys.readouterr().out)
+
+
+def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(store, tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    (tmp_path / "broken.png").write_text("no photo")
+    words = ["localize", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
+    assert main([*words, "--json", "--out", str(tmp_path / "drawn"), "--device", "cpu"]) == 3
+    broken, good = json.loads(capsys.readouterr().out)
+    assert "error" in broken
+    for each in good["objects"]:
+        x0, y0, x1, y1 = each["box"]
+        assert 0 <= x0 <= x1 <= 100
+        assert 0 <= y0 <= y1 <= 80
+    assert Path(good["drawn"]).is_file()
+
+
+def test_what_says_no_boxes_is_refused(
+    store: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(CommandError, match="no boxes with --views ten"):
+        localized.locate_split(loaded(store), store, views="ten")
+    begun = override(recipes.get("overfeat-fast"), [*SETTINGS])
+    net = replace(loaded(store), config=begun, model=nn.Identity())
+    with pytest.raises(CommandError, match="overfeat-fast names what is in photos"):
+        locate(net, (), [])

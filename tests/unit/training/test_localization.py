@@ -1,0 +1,164 @@
+"""Learning where: which windows count, what the targets are, and that boxes learn while the rest stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from unit.data.store_makers import make_store, row
+
+from alexnet import recipes
+from alexnet.config import ConfigError, RunConfig, override
+from alexnet.data.box_geometry import covered, to_window
+from alexnet.data.boxes import Boxes
+from alexnet.data.loader import Batch, Loader
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.randomness import ImageRandomness
+from alexnet.data.sources import Box
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, DataError
+from alexnet.models.model_file import Loaded
+from alexnet.models.registry import build
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.training.inherit import inherit, match
+from alexnet.training.learner import Learner, build_learner
+from alexnet.training.localization import Localization
+from alexnet.training.loop import train
+from alexnet.training.losses import boxes
+from alexnet.training.step import update
+
+SETTINGS = (
+    *("data.side=72", "data.crop=64", "data.test_scales=[64,80]", "training.batch=8", "schedule.epochs=1"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]",
+)
+
+
+def config(*settings: str) -> RunConfig:
+    return override(recipes.get("overfeat-fast-localization"), [*SETTINGS, *settings])
+
+
+def box_of(number: int) -> Box:
+    """Somewhere else in each photo; that of the last is too near the border for many windows."""
+    left = 0.08 * (number % 8)
+    return Box(number % 3, left, 0.2, left + 0.4, 0.7)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder: Path = tmp_path_factory.mktemp("boxes")
+    rows = [row(number, 72, boxes=(box_of(number),) if number else ()) for number in range(16)]
+    return Store.open(make_store(folder / "store", {"train": rows, "val": rows[:4]}, side=72))
+
+
+def learner(store: Store, *settings: str) -> Learner:
+    return build_learner(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
+
+
+def batch(store: Store) -> Batch:
+    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
+
+
+def test_targets_are_boxes_in_windows_and_windows_that_show_too_little_do_not_count(store: Store) -> None:
+    preprocessing = Preprocessing.from_store(config("data.resized_area=[0.2,0.5]").data, store)
+    task = Localization(learner(store).task.loss, preprocessing)
+    seen, counted = batch(store), 0
+    for epoch in range(3):
+        randomness = ImageRandomness(0, epoch, seen.indices.numpy(), seen.positions.numpy())
+        _, targets = task.targets(torch.zeros(16, 3, 64, 64), seen, randomness)
+        windows, mirrored = preprocessing.train_windows(72, randomness)
+        for number, (label, weight, *found) in enumerate(targets.tolist()):
+            corners = np.array(box_of(number)[1:])
+            used = number > 0 and covered(corners, windows[number]) >= 0.5
+            assert (label, weight) == (number % 3, float(used))
+            if number:
+                assert found == pytest.approx(to_window(corners, windows[number], mirrored[number]), abs=1e-5)
+            counted += used
+    assert 0 < counted < 45
+
+
+def test_the_loss_is_the_squared_distance_of_the_classs_own_box() -> None:
+    answers = torch.zeros(3, 2, 4)
+    answers[0, 1] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    answers[1, 0] = 1.0
+    targets = torch.tensor([[1, 1, 0.0, 0.0, 0.3, 0.6], [0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0.5]])
+    assert boxes(answers, targets).item() == pytest.approx(0.01 + 0.04 + 0.04 + 0.25)
+
+
+def test_wrong_are_the_boxes_that_overlap_by_less_than_half(store: Store) -> None:
+    task = learner(store).task
+    answers = torch.tensor([[0, 0, 1, 1], [0, 0, 0.49, 1], [0, 0, 0.51, 1], [5, 5, 4, 4], [0, 0, 0, 0]])
+    weights = torch.tensor([1, 1, 1, 1, 0])
+    targets = torch.cat([torch.zeros(5, 1), weights[:, None], torch.tensor([0, 0, 1, 1.0]).expand(5, 4)], 1)
+    labels = torch.zeros(5, dtype=torch.int64)
+    assert task.wrong(answers[:, None].expand(5, 3, 4), targets, labels).item() == 2
+
+
+def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> None:
+    trained, seen = learner(store, "optimizer.learning_rate=0.05"), batch(store)
+    before = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    losses = [update(trained, seen, 0, step, color_noise=False).loss.item() for step in range(12)]
+    moved = {name for name, value in trained.model.state_dict().items() if not value.equal(before[name])}
+    assert losses[-1] < 0.7 * losses[0]
+    assert moved == {f"{layer}.{kind}" for layer in ("box1", "box2", "boxes") for kind in ("weight", "bias")}
+
+
+def given(store: Store, variant: str = "", classes: slice = slice(None)) -> Loaded:
+    begun = override(recipes.get("overfeat-fast"), [*SETTINGS[:3], SETTINGS[-1] + variant])
+    chosen = store.classes[classes]
+    torch.manual_seed(4)
+    model = build(begun.model, len(chosen), 64)
+    return Loaded(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
+
+
+def test_it_begins_with_a_whole_classifier(store: Store) -> None:
+    model, net = learner(store).model, given(store)
+    found = inherit(model, store.classes, net)
+    assert set(found.copied) == set(net.model.state_dict())
+    assert {name.partition(".")[0] for name in found.new} == {"box1", "box2", "boxes"}
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert model.eval()(images) == pytest.approx(net.model.eval()(images))
+
+
+def test_a_classifier_of_other_classes_is_refused(store: Store) -> None:
+    with pytest.raises(DataError, match="fc8 does not learn here and cannot begin anew"):
+        match(learner(store).model, store.classes, given(store, classes=slice(None, None, -1)))
+
+
+def test_a_classifier_of_another_dropout_is_refused(store: Store) -> None:
+    with pytest.raises(CommandError, match=r"type model\.dropout=0\.5"):
+        match(learner(store, "model.dropout=0.2").model, store.classes, given(store))
+
+
+def test_the_loop_trains_boxes(store: Store, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", config("training.fine_tuning=no", "training.log_every_steps=1"))
+    result = train(
+        run.config(), store, run, evaluate=lambda model: {"top1_error": 0.5}, device=torch.device("cpu")
+    )
+    lines = [line for line in read_metrics(run.metrics_file) if line["event"] == "train"]
+    assert (result.step, len(lines)) == (2, 2)
+    assert all(0 <= line["error"] <= 1 and line["loss"] > 0 for line in lines)
+
+
+def test_a_store_without_boxes_is_one_clear_line(tmp_path: Path) -> None:
+    rows = [row(number, 72) for number in range(8)]
+    bare = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows[:4]}, side=72))
+    run = RunFolder.create(tmp_path / "run", config("training.fine_tuning=no"))
+    with pytest.raises(CommandError, match="has no boxes"):
+        train(run.config(), bare, run, evaluate=lambda model: {}, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "setting", ["training.loss=cross-entropy", "model.name=overfeat", "data.scales=[64,72]"]
+)
+def test_what_does_not_go_with_boxes(setting: str) -> None:
+    with pytest.raises(ConfigError, match=r"training\.loss=boxes|data\.scales"):
+        config(setting)
+
+
+def test_padded_boxes_of_a_batch_are_not_taken_for_boxes() -> None:
+    empty = Boxes(torch.zeros(2, 1, 4), torch.full((2, 1), -1))
+    assert empty.largest(torch.tensor([0, 1]))[1].tolist() == [False, False]
