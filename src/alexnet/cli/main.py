@@ -31,6 +31,7 @@ VERBS = {
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
     "localize": "Say what is in photos and where.",
+    "detect": "Find all objects in photos.",
     "similar": "Name the training images that are most like a photo.",
     "serve": "A page on this computer that names photos.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",
