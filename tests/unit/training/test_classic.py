@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from alexnet import recipes
+from alexnet.classic_config import SHARED
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig, keys, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped
 from alexnet.models import model_file
@@ -23,6 +24,7 @@ from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.weights import find_weights
 from alexnet.training import classic
+from alexnet.training.resume import resumed_config
 
 CHANNELS = [
     {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "words": 4},
@@ -144,6 +146,33 @@ def test_what_does_not_fit_is_one_line(
         run = RunFolder.create(tmp_path / "a", wanted)
         classic.fit(wanted, store, run, evaluate=nothing, device=CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("data.mirror=yes", "data.normalization=range", "data.channels=1", "optimizer.momentum=0.9"),
+        'events=[{"at": 0.5, "action": "color-noise-off"}]',
+    ],
+)
+def test_what_only_nets_have_is_refused(setting: str) -> None:
+    with pytest.raises(CommandError, match=setting.partition("=")[0]) as caught:
+        config(setting)
+    assert "training.seed" in str(caught.value)
+
+
+def test_what_only_nets_have_may_be_said_as_it_is() -> None:
+    assert config("data.mirror=no", "training.precision=float32", "events=[]") == config()
+
+
+def test_every_shared_setting_exists() -> None:
+    assert set(SHARED) <= set(keys(recipes.get("sift-fv")))
+
+
+def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
+    run = RunFolder.create(tmp_path / "a", config())
+    with pytest.raises(CommandError, match=r"cannot change data.images: 0 -> 20"):
+        resumed_config(run, "sift-fv", ["data.images=20"])
 
 
 def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None:
