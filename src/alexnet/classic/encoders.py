@@ -24,7 +24,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Fills the buffers from descriptors (M, D); CommandError where they are too few."""
+        """Fills the buffers from descriptors (M, D); ValueError where they are fewer than the words."""
 
     @abstractmethod
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
