@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, in_kind
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.gaussian_mixture import DiagonalMixture, linear_form
 
 LEAST_VARIANCE = 1e-2

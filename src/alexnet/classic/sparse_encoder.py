@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from alexnet.classic.dictionary import OnlineDictionary
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.k_means import KMeans
 from alexnet.classic.llc import locality_constrained_codes
 from alexnet.classic.max_pooling import max_pool

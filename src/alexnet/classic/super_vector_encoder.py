@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.k_means import KMeans
 from alexnet.classic.super_vector import super_vectors
 from alexnet.classic.words import unit

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import numpy as np
 import pytest
 import torch
 from tests.reference import codes as slow
 
 from alexnet.classic import pyramid
-from alexnet.classic.encoders import Encoder, make_encoder
+from alexnet.classic.descriptors import DESCRIPTORS
+from alexnet.classic.encoder import Encoder
+from alexnet.classic.encoders import ENCODERS
 from alexnet.classic.llc import NEIGHBOURS
 from alexnet.classic.sparse_encoder import NONZEROS, PENALTY, TOLERANCE
 from alexnet.classic.super_vector import CONSTANT
@@ -20,12 +24,18 @@ ENCODINGS = ("llc", "l1", "omp", "super-vector")
 CELLS = pyramid.cells(("1x1", "2x2", "3x1"), torch.rand(30, 2, generator=torch.Generator().manual_seed(5)))
 
 
+def test_the_configuration_knows_what_there_is() -> None:
+    hints = get_type_hints(Channel)
+    assert get_args(hints["descriptor"]) == tuple(DESCRIPTORS)
+    assert get_args(hints["encoding"]) == tuple(ENCODERS)
+
+
 def descriptors(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
 def learned(encoding: str) -> Encoder:
-    encoder = make_encoder(Channel(encoding=encoding, words=WORDS), SIZE)  # pyright: ignore[reportArgumentType]
+    encoder = ENCODERS[encoding](WORDS, SIZE)
     encoder.learn(descriptors(400, seed=9), seed=3)
     return encoder
 
