@@ -1,9 +1,7 @@
 """The part of a run's configuration that only classic pipelines have.
 
 A pipeline is one or more channels fused late: local descriptors on a dense grid, a learned code for each
-photo and linear classifiers on it. What it shares with nets keeps its name: `training.batch`,
-`schedule.epochs`, `schedule.patience_epochs`, `optimizer.learning_rate` and `optimizer.weight_decay` are the
-classifier's.
+photo and linear classifiers on it. What it shares with nets keeps its name (`SHARED`).
 """
 
 from __future__ import annotations
@@ -11,6 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+SHARED = (
+    *("data.side", "data.crop", "data.images"),
+    *("optimizer.learning_rate", "optimizer.weight_decay", "schedule.epochs", "schedule.patience_epochs"),
+    *("training.seed", "training.batch", "training.log_every_steps", "training.checkpoint_every_minutes"),
+)
+"""What a pipeline takes of the configuration of nets. Rate, decay, epochs, patience and batch are those of
+its classifiers; a step is a shard of photos."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from alexnet.box_config import box_checks
-from alexnet.classic_config import ClassicConfig, classic_checks
+from alexnet.classic_config import SHARED, ClassicConfig, classic_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
 from alexnet.schedule_config import ScheduleConfig, schedule_checks
 
@@ -174,7 +174,8 @@ def usual_crop(side: int) -> int:
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     """`config` with each `dotted.name=value` applied; the value is read as the field's type.
 
-    Lists are JSON (`data.resized_area=[0.3,1]`). ConfigError names the nearest key that exists.
+    Lists are JSON (`data.resized_area=[0.3,1]`). ConfigError names the nearest key that exists, or refuses
+    what would change nothing in a classic pipeline.
     """
     values = to_dict(config)
     for setting in settings:
@@ -182,7 +183,10 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
         if not equals:
             raise ConfigError(f"{setting!r} is not key=value, such as schedule.epochs=30")
         _set(values, name, text)
-    return validate(from_dict(RunConfig, values))
+    changed = validate(from_dict(RunConfig, values))
+    if changed.classic is not None:
+        _refuse_without_effect(config, changed)
+    return changed
 
 
 def keys(config: RunConfig) -> list[str]:
@@ -275,6 +279,19 @@ def _refuse_not_finite(config: RunConfig) -> None:
         value = getattr(getattr(config, section), name) if name else 0.0
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}={value} is not a finite number")
+
+
+def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
+    """ConfigError where a classic pipeline is given what only nets have."""
+    old, new = to_dict(before), to_dict(after)
+    for key in keys(after):
+        section, _, name = key.partition(".")
+        same = old[section][name] == new[section][name] if name else old[section] == new[section]
+        if not same and section != "classic" and key not in SHARED:
+            raise ConfigError(
+                f"{key} would change nothing: {after.recipe} is no net; beside classic.* it takes "
+                + ", ".join(SHARED)
+            )
 
 
 def _set(values: dict[str, Any], name: str, text: str) -> None:

@@ -29,10 +29,8 @@ CODED = 32
 """Photos whose descriptors are coded sparsely."""
 DESCRIPTORS = 2000
 """Of the photo whose Fisher vector is made."""
-IMAGES = 64
+IMAGES = 256
 """Photos that a pipeline is fitted to for its memory: so many, and 4 and 16 times as many."""
-
-
 RECIPES = ("sift-fv", "sparse-coding")
 
 
@@ -147,7 +145,7 @@ def _memory() -> list[Measurement]:
 
 
 def _peak(images: int) -> float:
-    """MB of anonymous memory at most, in a process of its own."""
+    """MB of its own, no pages of files, that a process for it has at most."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "alexnet.benchmarks.classic_memory", folder, str(images)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

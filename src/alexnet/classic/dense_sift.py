@@ -15,6 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from alexnet.classic.brightness import brightness
 from alexnet.classic.grid import centres, places
 
 ORIENTATIONS, CELLS = 8, 4
@@ -28,8 +29,6 @@ BLUR = 1 / 6
 FLAT = 1e-3
 """Grey levels of gradient, on average, below which a patch is flat: rounding errors are smaller, half a level
 of one colour is more."""
-BRIGHTNESS = (0.299, 0.587, 0.114)
-"""Of R, G and B (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class DenseSift:
 
     def describe(self, images: Tensor) -> Tensor:
         """Photos (N, 3, H, W) on the scale 0..255, shifted at will -> (N, P, 128), of length one or zero."""
-        grey = torch.einsum("nchw,c->nhw", images, images.new_tensor(BRIGHTNESS))
+        grey = brightness(images)
         sizes = [self._at_size(grey, patch) for patch in self.patches if min(grey.shape[1:]) > patch]
         return torch.cat([grey.new_zeros(len(grey), 0, self.dimension), *sizes], 1)
 

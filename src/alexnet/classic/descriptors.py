@@ -1,6 +1,6 @@
 """Local descriptors by name: from a channel of the configuration to what describes photos.
 
-A new one is a file of its own and a line of `DESCRIPTORS`.
+A new one is a file of its own, a line of `DESCRIPTORS` and its name in `classic_config.Channel`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from alexnet.classic.dense_sift import DenseSift
 from alexnet.classic.hog import Hog
 from alexnet.classic.local_binary_patterns import LocalBinaryPatterns
 from alexnet.classic_config import Channel
-from alexnet.errors import CommandError
 
 
 class Descriptor(Protocol):
@@ -45,11 +44,3 @@ DESCRIPTORS: dict[str, Callable[[Channel], Descriptor]] = {
     "hog": lambda channel: Hog(channel.step, channel.patches),
     "lbp": lambda channel: LocalBinaryPatterns(channel.step, channel.patches),
 }
-
-
-def make_descriptor(channel: Channel) -> Descriptor:
-    """The channel's descriptor; CommandError where nobody has written it."""
-    if channel.descriptor not in DESCRIPTORS:
-        known = ", ".join(DESCRIPTORS)
-        raise CommandError(f"no descriptor {channel.descriptor!r}; it must be one of {known}")
-    return DESCRIPTORS[channel.descriptor](channel)

@@ -13,9 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, in_kind
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.gaussian_mixture import DiagonalMixture, linear_form
-from alexnet.errors import CommandError
 
 LEAST_VARIANCE = 1e-2
 """Added to variances of descriptors whose own variance is one: components do not shrink to a point."""
@@ -39,12 +38,7 @@ class FisherEncoder(Encoder):
         self.register_buffer("variances", torch.ones(components, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Fits the mixture to descriptors (M, D); CommandError where they are fewer than its components."""
-        if len(sample) < len(self.weights):
-            raise CommandError(
-                f"the training photos have {len(sample):,} descriptors for {len(self.weights):,} components: "
-                "give more photos, or fewer words in classic.channels"
-            )
+        """Fits the mixture to descriptors (M, D); ValueError where they are fewer than its components."""
         spread = float(sample.var(0).mean()) if len(sample) > 1 else 1.0
         reg_covar = LEAST_VARIANCE * max(spread, 1e-12)
         mixture = DiagonalMixture(len(self.weights), reg_covar=reg_covar, random_state=seed).fit(sample)

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet.classic.brightness import brightness
 from alexnet.classic.cell_histograms import cell_histograms
 from alexnet.classic.grid import centres, places
 
 NEIGHBOURS = 8
 PATTERNS = NEIGHBOURS * (NEIGHBOURS - 1) + 3
 """59: none brighter, 7 lengths of a run x 8 rotations, all brighter, the rest."""
-BRIGHTNESS = (0.299, 0.587, 0.114)
-"""Of R, G and B (ITU-R BT.601)."""
 _DIAGONAL = math.sqrt(0.5)
 _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 """Row and column of the neighbours, counter-clockwise from the right."""
@@ -67,12 +66,6 @@ class LocalBinaryPatterns:
         shares = functional.avg_pool2d(counts, patch // unit, self.step // unit)
         shares = shares / shares.sum(1, keepdim=True)
         return shares.sqrt().flatten(2).transpose(1, 2)
-
-
-def brightness(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, H, W)."""
-    red, green, blue = images.unbind(1)
-    return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
 
 
 def patterns(grey: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.classic import pyramid
-from alexnet.classic.descriptors import Descriptor, make_descriptor
-from alexnet.classic.encoders import make_encoder
+from alexnet.classic.descriptors import DESCRIPTORS, Descriptor
+from alexnet.classic.encoders import ENCODERS
 from alexnet.classic_config import Channel, ClassicConfig
 from alexnet.errors import CommandError
 
@@ -32,7 +32,7 @@ class ChannelModel(nn.Module):
 
     def __init__(self, channel: Channel, num_classes: int):
         super().__init__()
-        self.channel, self.descriptor = channel, make_descriptor(channel)
+        self.channel, self.descriptor = channel, DESCRIPTORS[channel.descriptor](channel)
         given = self.descriptor.dimension
         if channel.pca > given:
             raise CommandError(
@@ -40,7 +40,7 @@ class ChannelModel(nn.Module):
             )
         self.register_buffer("mean", torch.zeros(given if channel.pca else 0))
         self.register_buffer("components", torch.zeros(channel.pca, given if channel.pca else 0))
-        self.encoder = make_encoder(channel, channel.pca or given)
+        self.encoder = ENCODERS[channel.encoding](channel.words, channel.pca or given)
         self.size = self.encoder.size * pyramid.count(channel.pyramid)
         self.classifier = nn.Linear(self.size, num_classes).requires_grad_(False)
         self.register_buffer("scale", torch.ones(()))

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from alexnet.classic.dictionary import OnlineDictionary
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.k_means import KMeans
 from alexnet.classic.llc import locality_constrained_codes
 from alexnet.classic.max_pooling import max_pool
 from alexnet.classic.sparse_code import SparseCodes, lasso, matching_pursuit
 from alexnet.classic.words import unit
-from alexnet.errors import CommandError
 
 PENALTY = 0.15
 """Of the lasso on descriptors of length one. Yang, Yu, Gong, Huang, CVPR 2009, section 5, have 0.3 to 0.4
@@ -43,8 +42,7 @@ class SparseEncoder(Encoder):
         """Of descriptors (M, D) of length one; the largest values of a word are pooled."""
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """An online dictionary of descriptors (M, D); CommandError where they are fewer than its atoms."""
-        refuse_too_few(sample, self.words)
+        """An online dictionary of descriptors (M, D); ValueError where they are fewer than its atoms."""
         dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=TOLERANCE, random_state=seed)
         self.words.copy_(dictionary.fit(unit(sample)).components_)
 
@@ -78,8 +76,7 @@ class LlcEncoder(SparseEncoder):
     """Codes on the nearest words, which are means of groups of descriptors."""
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); CommandError where they are fewer than the words."""
-        refuse_too_few(sample, self.words)
+        """k-means of descriptors (M, D); ValueError where they are fewer than the words."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
@@ -90,12 +87,3 @@ class LlcEncoder(SparseEncoder):
 def without_signs(codes: SparseCodes) -> SparseCodes:
     """Absolute values, as Yang et al. 2009 pool (equation 8)."""
     return SparseCodes(codes.atoms, codes.values.abs())
-
-
-def refuse_too_few(sample: Tensor, words: Tensor) -> None:
-    """CommandError where there are fewer descriptors than words."""
-    if len(sample) < len(words):
-        raise CommandError(
-            f"the training photos have {len(sample):,} descriptors for {len(words):,} words: "
-            "give more photos, or fewer words in classic.channels"
-        )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from alexnet.classic.encoders import Encoder
+from alexnet.classic.encoder import Encoder
 from alexnet.classic.k_means import KMeans
-from alexnet.classic.sparse_encoder import refuse_too_few
 from alexnet.classic.super_vector import super_vectors
 from alexnet.classic.words import unit
 
@@ -26,8 +25,7 @@ class SuperVectorEncoder(Encoder):
         self.register_buffer("words", torch.zeros(words, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); CommandError where they are fewer than the words."""
-        refuse_too_few(sample, self.words)
+        """k-means of descriptors (M, D); ValueError where they are fewer than the words."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:

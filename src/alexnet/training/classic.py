@@ -25,7 +25,7 @@ from alexnet.files import only_we
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import MetricsLog
-from alexnet.training import checkpoint, classic_stages
+from alexnet.training import checkpoint, classic_sample, classic_stages
 from alexnet.training.classic_state import Workplace
 from alexnet.training.classic_work import Work
 from alexnet.training.interruption import Interruption
@@ -96,12 +96,26 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
         raise CommandError("a classic pipeline is fitted by one process: type it without torchrun")
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
-    if len(training_images(store, config.data)) < 2:
+    photos = len(training_images(store, config.data))
+    if photos < 2:
         raise CommandError(f"{store.path} holds fewer than two training photos: prepare more")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
-        Pipeline(config.classic, len(store.classes), config.data.crop)
+        pipeline = Pipeline(config.classic, len(store.classes), config.data.crop)
+    _refuse_small_sample(config.classic.sample_descriptors, photos, pipeline)
     return config.classic
+
+
+def _refuse_small_sample(wanted: int, photos: int, pipeline: Pipeline) -> None:
+    """CommandError where a channel would learn from fewer descriptors than it has words."""
+    for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
+        words, places = channel.channel.words, len(channel.descriptor.centres(pipeline.side))
+        found = classic_sample.size(wanted, photos, places)
+        if found < words:
+            raise CommandError(
+                f"{name} ({channel.channel.descriptor}) would learn {words:,} words from {found:,} "
+                "descriptors: give more photos, a larger classic.sample_descriptors, or fewer words"
+            )
 
 
 def _finished(run: RunFolder, say: Callable[[str], None]) -> Result | None:

@@ -16,10 +16,9 @@ from alexnet.classic.hinge_sgd import HingeSgd
 from alexnet.classic.linear_svm import EarlyStopping, scores
 from alexnet.classic.pca import Pca
 from alexnet.classic.product_quantizer import ProductQuantizer
+from alexnet.training import classic_sample
 from alexnet.training.classic_work import SHARD, Work
 
-DESCRIPTORS_A_PHOTO = 150
-"""That the sample takes of a photo, at least, where the photos have so many."""
 QUANTIZED_SAMPLE = 1024
 """Photos whose vectors the product quantiser is fitted on."""
 
@@ -27,7 +26,7 @@ QUANTIZED_SAMPLE = 1024
 def learn(work: Work) -> None:
     """Reduction and mixture or dictionary, from a random sample of descriptors of random photos."""
     started, channel = time.monotonic(), work.channel
-    sample = _sample(work)
+    sample = classic_sample.draw(work)
     if channel.channel.pca:
         pca = Pca(channel.channel.pca, whiten=channel.encoder.whitened).fit(sample)
         for mine, given in zip((channel.components, channel.mean), pca.projection(), strict=True):
@@ -88,22 +87,6 @@ def classify(work: Work) -> None:
 def feature_file(work: Work, codec: Codec) -> FeatureFile:
     """Of the channel at work."""
     return FeatureFile(work.place.vectors, len(work.labels), work.channel.size, codec, work.device)
-
-
-def _sample(work: Work) -> Tensor:
-    """(M, D) raw descriptors, M at most `classic.sample_descriptors`."""
-    wanted, total = work.classic.sample_descriptors, len(work.labels)
-    randomness = generator(work.config.training.seed)
-    a_photo = max(1, -(-wanted // total), min(wanted, DESCRIPTORS_A_PHOTO))
-    chosen = torch.randperm(total, generator=randomness)[: -(-wanted // a_photo)]
-    parts: list[Tensor] = []
-    for _, images in work.photos(chosen):
-        for photo in images.split(1):
-            descriptors = work.channel.descriptor.describe(photo)[0]
-            drawn = torch.randperm(len(descriptors), generator=randomness)[:a_photo]
-            parts.append(descriptors[drawn.to(descriptors.device)].clone())
-        work.stop_if_asked()
-    return torch.cat(parts)[:wanted]
 
 
 def _codec(work: Work) -> Codec:

@@ -9,7 +9,7 @@ from alexnet.errors import CommandError
 from alexnet.runs.folder import RunFolder
 
 FIXED = (
-    *("data.side", "data.crop", "optimizer.name", "schedule.name"),
+    *("data.side", "data.crop", "data.images", "optimizer.name", "schedule.name"),
     *("training.batch", "training.seed", "training.precision"),
 )
 """What a run keeps, beside its net: with a change its position or its state would have no meaning."""

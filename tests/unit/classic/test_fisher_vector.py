@@ -18,7 +18,6 @@ from alexnet.classic.fisher_vector import FisherEncoder, FisherVector
 from alexnet.classic.gaussian_mixture import DiagonalMixture
 from alexnet.classic.pca import Pca
 from alexnet.classic.pyramid import cells, count
-from alexnet.errors import CommandError
 
 
 def rows(number: int, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -70,7 +69,7 @@ def test_a_mixture_as_scikit_learn_fits_it(rounds: int) -> None:
 def test_a_mixture_of_more_components_than_rows_is_refused() -> None:
     with pytest.raises(ValueError, match="3 descriptors are fewer than the 4 components"):
         DiagonalMixture(4).fit(rows(3))
-    with pytest.raises(CommandError, match="3 descriptors for 4 components"):
+    with pytest.raises(ValueError, match="3 descriptors are fewer than the 4 components"):
         FisherEncoder(4, 6).learn(torch.zeros(3, 6), 0)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,15 +15,18 @@ import torch
 from torch import nn
 
 from alexnet import recipes
+from alexnet.classic_config import SHARED
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig, keys, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.weights import find_weights
-from alexnet.training import classic
+from alexnet.training import classic, classic_sample
+from alexnet.training.classic_work import Work
+from alexnet.training.resume import resumed_config
 
 CHANNELS = [
     {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "words": 4},
@@ -129,7 +133,7 @@ def test_nothing_held_out_is_fitted_all_the_same(tmp_path: Path, store: Store) -
     ("channel", "message"),
     [
         ({"patches": [80]}, "hold no root-sift patch of 80"),
-        ({"words": 4000, "pca": 8, "step": 16}, "descriptors for 4,000 components"),
+        ({"words": 4000, "pca": 8, "step": 16}, "would learn 4,000 words from 900 descriptors"),
         ({"pca": 400}, "pca=400 is more than the 128 numbers of root-sift"),
         ({"patches": [10]}, "multiples of 4"),
         ({"pyramid": ["3"]}, "rows x columns"),
@@ -144,6 +148,66 @@ def test_what_does_not_fit_is_one_line(
         run = RunFolder.create(tmp_path / "a", wanted)
         classic.fit(wanted, store, run, evaluate=nothing, device=CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["classic.sample_descriptors=30", "data.images=2"])
+def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
+    tmp_path: Path, store: Store, setting: str, capsys: Any
+) -> None:
+    """In the second channel too: not after the first has taken its hours."""
+    channels = f"classic.channels={json.dumps([CHANNELS[0], {**CHANNELS[1], 'words': 60}])}"
+    command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a")]
+    assert main([*command, *SETTINGS, channels, setting]) == 2
+    said = capsys.readouterr().err
+    assert "channel2 (color) would learn 60 words from" in said
+    assert "larger classic.sample_descriptors" in said
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("wanted", [1, 7, 149, 150, 151, 900, 10_000])
+@pytest.mark.parametrize(("photos", "places"), [(1, 40), (48, 3), (48, 200)])
+def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int) -> None:
+    described = SimpleNamespace(
+        describe=lambda images: torch.zeros(len(images), places, 2),
+        centres=lambda side: torch.zeros(places, 2),
+    )
+    work = SimpleNamespace(
+        classic=SimpleNamespace(sample_descriptors=wanted),
+        config=config(),
+        labels=torch.zeros(photos),
+        channel=SimpleNamespace(descriptor=described),
+        photos=lambda numbers: ((few, torch.zeros(len(few), 3, 1, 1)) for few in numbers.split(16)),
+        stop_if_asked=lambda: None,
+    )
+    drawn = classic_sample.draw(cast(Work, work))
+    assert len(drawn) == classic_sample.size(wanted, photos, places) == min(wanted, photos * places)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("data.mirror=yes", "data.normalization=range", "data.channels=1", "optimizer.momentum=0.9"),
+        'events=[{"at": 0.5, "action": "color-noise-off"}]',
+    ],
+)
+def test_what_only_nets_have_is_refused(setting: str) -> None:
+    with pytest.raises(CommandError, match=setting.partition("=")[0]) as caught:
+        config(setting)
+    assert "training.seed" in str(caught.value)
+
+
+def test_what_only_nets_have_may_be_said_as_it_is() -> None:
+    assert config("data.mirror=no", "training.precision=float32", "events=[]") == config()
+
+
+def test_every_shared_setting_exists() -> None:
+    assert set(SHARED) <= set(keys(recipes.get("sift-fv")))
+
+
+def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
+    run = RunFolder.create(tmp_path / "a", config())
+    with pytest.raises(CommandError, match=r"cannot change data.images: 0 -> 20"):
+        resumed_config(run, "sift-fv", ["data.images=20"])
 
 
 def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None:
