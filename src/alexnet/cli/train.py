@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
-    from alexnet.models.model_file import Loaded
     from alexnet.training.inherit import InitFrom
     from alexnet.training.loop import Result
 
@@ -264,7 +263,7 @@ def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mappin
 
     from alexnet.data.preprocessing import Preprocessing
     from alexnet.errors import WorkError
-    from alexnet.evaluation import metrics
+    from alexnet.evaluation import localized, metrics
     from alexnet.evaluation.predict import predict
     from alexnet.models.model_file import Loaded
     from alexnet.training.meter import LOWER_RATE
@@ -274,7 +273,7 @@ def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mappin
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
         net = Loaded(model, config, store.classes, preprocessing, {})
         if config.training.loss == "boxes":
-            return _localization(net, store)
+            return localized.validate(net, store, *VALIDATION)
         made = predict(net, store, *VALIDATION)
         if not np.isfinite(made.probabilities).all():
             raise WorkError(f"the net's answers to the validation images are not finite; {LOWER_RATE}")
@@ -282,20 +281,6 @@ def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mappin
         return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
 
     return evaluate
-
-
-def _localization(net: Loaded, store: Store) -> dict[str, Any]:
-    """The localisation's errors where the log has those of classes, and the latter beside them."""
-    from alexnet.evaluation import localized
-
-    found = localized.errors(localized.locate_split(net, store, *VALIDATION), store)
-    return {
-        "images": found["images"],
-        "top1_error": found["top1_localization_error"],
-        "top5_error": found["top5_localization_error"],
-        "classification_top1_error": found["top1_error"],
-        "classification_top5_error": found["top5_error"],
-    }
 
 
 def _say(line: str) -> None:
