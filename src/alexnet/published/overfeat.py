@@ -15,8 +15,8 @@ MAPS = (
     *((17, 17, 3, 3), (20, 23, 6, 9), (23, 29, 9, 15)),
     *((29, 35, 15, 21), (32, 38, 18, 24), (35, 44, 21, 30)),
 )
-"""Table 5: height and width of the last convolution's maps and of the class map at each scale. It misprints the
-fifth's width, 38, as 35: a class map 24 wide needs it."""
+"""Table 5: height and width of the last convolution's maps and of the class map at each scale. It misprints
+the fifth's width, 38, as 35: a class map 24 wide needs it."""
 LOCALIZATION_ERRORS = {
     "one box for all classes, central crop": 0.40,
     "one box for all classes, two scales": 0.315,

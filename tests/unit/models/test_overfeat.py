@@ -64,9 +64,7 @@ def test_the_sizes_of_table_3() -> None:
     assert on_meta("accurate", 221).get_submodule("fc7").get_parameter("weight").shape[1] == 1024 * 5 * 5
 
 
-@pytest.mark.parametrize(
-    ("size", "maps"), list(zip(published.SCALES, published.MAPS, strict=True))
-)
+@pytest.mark.parametrize(("size", "maps"), list(zip(published.SCALES, published.MAPS, strict=True)))
 def test_the_maps_of_table_5(size: tuple[int, int], maps: tuple[int, int, int, int]) -> None:
     net, seen = on_meta("accurate", 221), list[torch.Size]()
     net.get_submodule("conv6").register_forward_hook(
