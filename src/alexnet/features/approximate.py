@@ -24,6 +24,9 @@ ROWS_AT_ONCE = 1024
 CANDIDATES = 4
 """So many times as many as are wanted come from the graph, in float16, and are then measured in float64."""
 
+EXPANSION = 256
+"""Vectors that a search keeps in view while it follows the graph: with more it is slower and misses less."""
+
 
 class ApproximateIndex:
     """Answers as `ExactIndex` does of the vectors that the graph leads to; their distances are exact."""
@@ -76,4 +79,4 @@ def _empty(dimension: int) -> Any:
     refuse_without_usearch()
     from usearch.index import Index  # pyright: ignore
 
-    return Index(ndim=dimension, metric="l2sq", dtype="f16")
+    return Index(ndim=dimension, metric="l2sq", dtype="f16", expansion_search=EXPANSION)
