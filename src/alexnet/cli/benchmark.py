@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from alexnet.benchmarks.timing import Measurement
+    from alexnet.evaluation.classifier import Classifier
 
 
 class _Name(StrEnum):
@@ -20,16 +22,19 @@ class _Name(StrEnum):
     layers = "layers"
     step = "step"
     classic = "classic"
+    serve = "serve"
     neighbours = "neighbours"
 
 
 def command(
     name: Annotated[_Name | None, typer.Argument(metavar="[NAME]", help="One; all by default.")] = None,
     source: Annotated[
-        Path | None, typer.Option(help="Photos for decode, prepare and loader; made up by default.")
+        Path | None, typer.Option(help="Photos for decode, prepare, loader and serve; made up by default.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also keep each as DIR/NAME.csv.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1; for layers and step.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:1; for layers, step and serve.")
+    ] = "auto",
 ) -> None:
     """Measure images per second, bytes and errors; each row is a ratio to a peer in the same run."""
     from alexnet.benchmarks.timing import as_csv, write_csv
@@ -52,4 +57,16 @@ def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]
     if name in (_Name.layers, _Name.step):
         return {_Name.layers: layers, _Name.step: step}[name].measure(choose_device(device))
     with photos_or_made_up(source) as photos:
+        if name is _Name.serve:
+            from alexnet.benchmarks import serve
+
+            return serve.measure(photos, _serving, choose_device(device))
         return {_Name.decode: decode, _Name.prepare: prepare, _Name.loader: loader}[name].measure(photos)
+
+
+def _serving(classifier: Classifier) -> AbstractContextManager[str]:
+    from alexnet.web.app import make_app
+    from alexnet.web.model import Model
+    from alexnet.web.server import serving
+
+    return serving(make_app([Model("net", classifier)]))

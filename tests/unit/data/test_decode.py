@@ -187,6 +187,22 @@ def test_quiet_silences_pillow_and_gives_its_voice_back() -> None:
         warnings.warn("odd file", UserWarning, stacklevel=1)
 
 
+SEVERAL = (
+    ("GIF", ["palette"], "animated"),
+    ("PNG", [], "animated"),
+    ("WEBP", [], "animated"),
+    ("TIFF", [], "several pages"),
+)
+
+
+def _several(kind: str) -> bytes:
+    """Two pictures in one file."""
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    file = io.BytesIO()
+    pictures[0].save(file, kind, save_all=True, append_images=pictures[1:])
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("data", "name", "expected"),
     [
@@ -202,6 +218,7 @@ def test_quiet_silences_pillow_and_gives_its_voice_back() -> None:
         (_with_orientation(photo(), 6), "a.jpg", ["EXIF orientation 6"]),
         (_with_orientation(photo(), 1), "a.jpg", []),
         (_encoded(Image.fromarray(np.zeros((2, 2), dtype=np.uint16)), "PNG"), "a.png", ["16-bit"]),
+        *((_several(kind), f"a.{kind.lower()}", [*also, found]) for kind, also, found in SEVERAL),
     ],
 )
 def test_oddities(data: bytes, name: str, expected: list[str]) -> None:

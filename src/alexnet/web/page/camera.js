@@ -15,7 +15,12 @@ export function offerCamera(taken, refused) {
       refused(`The camera cannot be used: ${error.message || error.name}.`);
       return;
     }
+    byId("shoot").disabled = true; // until there is a picture
     dialog.showModal();
+  });
+  video.addEventListener("loadeddata", () => {
+    byId("shoot").disabled = false;
+    byId("shoot").focus();
   });
   byId("close-camera").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
@@ -25,7 +30,6 @@ export function offerCamera(taken, refused) {
   byId("shoot").addEventListener("click", () => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    if (!canvas.width) return;
     canvas.getContext("2d").drawImage(video, 0, 0);
     dialog.close();
     canvas.toBlob(taken, "image/jpeg", 0.95);

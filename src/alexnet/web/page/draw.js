@@ -1,6 +1,7 @@
 // Pictures on canvases: the photo, the net's square, and what is laid over them.
 
 const LONG_SIDE = 960;
+const DARKEST = 0.82;
 const INK = "#ffffff";
 const EDGE = "#0f3d45";
 
@@ -30,7 +31,9 @@ export function place(canvas, image) {
 /** The net's square, all but one crop of it dimmed. */
 export function crop(canvas, square, at, side) {
   const { context, scale } = place(canvas, square);
-  dimAround(context, canvas, at.x * scale, at.y * scale, side * scale);
+  const [x, y, length] = [at.x, at.y, side].map((each) => each * scale);
+  dimAround(context, canvas, x, y, length, 0.6);
+  outline(context, x, y, length, length);
 }
 
 /** The net's square, dark where it did not look; `map.values` is a grid in [0, 1]. */
@@ -39,7 +42,7 @@ export function saliency(canvas, square, map) {
   const shade = grid(map.values);
   const [x, y, side] = [map.x, map.y, map.crop].map((each) => each * scale);
   context.drawImage(shade, x, y, side, side);
-  dimAround(context, canvas, x, y, side);
+  dimAround(context, canvas, x, y, side, DARKEST);
 }
 
 /** A small canvas whose darkness is 1 - value; drawn large it is smooth. */
@@ -49,18 +52,17 @@ function grid(values) {
   small.width = values[0].length;
   const context = small.getContext("2d");
   const pixels = context.createImageData(small.width, small.height);
-  values.flat().forEach((value, i) => (pixels.data[4 * i + 3] = 215 * (1 - value)));
+  values.flat().forEach((value, i) => (pixels.data[4 * i + 3] = 255 * DARKEST * (1 - value)));
   context.putImageData(pixels, 0, 0);
   return small;
 }
 
-function dimAround(context, canvas, x, y, side) {
+function dimAround(context, canvas, x, y, side, darkness) {
   const outside = new Path2D();
   outside.rect(0, 0, canvas.width, canvas.height);
   outside.rect(x, y, side, side);
-  context.fillStyle = "rgb(0 0 0 / 0.6)";
+  context.fillStyle = `rgb(0 0 0 / ${darkness})`;
   context.fill(outside, "evenodd");
-  outline(context, x, y, side, side);
 }
 
 function outline(context, x, y, width, height) {

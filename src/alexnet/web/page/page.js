@@ -137,7 +137,6 @@ function show(found) {
   byId("picture").hidden = byId("classes").hidden = byId("modes").hidden = false;
   byId("picture").setAttribute("aria-label", `${entry.name}, taken for ${first.name}`);
   byId("caption").hidden = false;
-  byId("caption").textContent = `${entry.name}, ${answer.photo.width} \u00d7 ${answer.photo.height} pixels`;
   bars(answer.classes, entry.truth ?? null);
   notes(answer.photo.notes);
   const thumbnail = (crop) => draw.cropThumbnail(found.square, crop, answer.square.crop);
@@ -169,13 +168,26 @@ function pointAt(crop) {
 
 function redraw() {
   const canvas = byId("picture");
-  const { image, square, answer, more: said } = shown;
+  const { image, square, more: said } = shown;
   const mode = document.querySelector("[name=mode]:checked").value;
   if (mode === "saliency" && said.saliency) draw.saliency(canvas, square, said.saliency);
   else if (mode === "boxes" && said.localize) draw.boxes(canvas, image, said.localize.boxes, boxWords);
   else if (mode === "square") draw.place(canvas, square);
   else draw.place(canvas, image);
-  canvas.title = mode === "square" ? `${answer.square.side} \u00d7 ${answer.square.side} pixels` : "";
+  byId("caption").textContent = caption(mode);
+}
+
+/** What the picture shows in this mode. */
+function caption(mode) {
+  const { entry, answer, more: said } = shown;
+  const { side, crop } = answer.square;
+  const { width, height } = answer.photo;
+  const words = {
+    square: ` as the net gets it: ${side} \u00d7 ${side} pixels, of which it sees ${crop} \u00d7 ${crop} at a time`,
+    saliency: said.saliency && `: bright is what speaks for ${said.saliency.name} in the middle crop (Grad-CAM)`,
+    boxes: said.localize && `: ${said.localize.boxes.length} found`,
+  };
+  return entry.name + (words[mode] || `, ${width} \u00d7 ${height} pixels`);
 }
 
 const boxWords = (box) => `${box.name} ${percent(box.probability)}`;

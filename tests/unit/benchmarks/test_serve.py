@@ -1,0 +1,32 @@
+"""The benchmark's clients get an answer for every photo, and do not count refusals."""
+
+from __future__ import annotations
+
+import odd_uploads
+import pytest
+import tiny
+
+from alexnet.benchmarks.serve import ask_many
+from alexnet.errors import WorkError
+from alexnet.web.app import make_app
+from alexnet.web.open_models import open_models
+from alexnet.web.server import serving
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    run = tiny.run(folder / "run", tiny.store(folder))
+    with serving(make_app(open_models([run.path]))) as address:
+        yield f"{address}/api/classify?views=centre"
+
+
+def test_all_photos_are_answered_by_whichever_number_of_clients(url) -> None:
+    photos = [odd_uploads.plain(), odd_uploads.cmyk()]
+    assert ask_many(url, photos, count=10, clients=3) == 10
+    assert ask_many(url, photos, count=2, clients=8) == 2
+
+
+def test_a_refusal_is_no_answer(url) -> None:
+    with pytest.raises(WorkError, match="not a photo"):
+        ask_many(url, [odd_uploads.text()], count=1, clients=1)
