@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,13 @@ def test_vectors_go_to_the_file_and_back(tmp_path: Path, quantized: bool) -> Non
     order = torch.tensor([40, 3, 3, 0])
     assert torch.allclose(file.read(order), rows[order], atol=2e-3)
     assert np.load(tmp_path / "rows.npy").shape == (50, 3 if quantized else 24)
+
+
+def test_what_was_written_is_on_the_disk_before_anything_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, synced = FeatureFile(tmp_path / "rows.npy", 4, 8, Halves()), list[int]()
+    file.create()
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino))
+    file.write(0, torch.ones(2, 8))
+    assert synced == [(tmp_path / "rows.npy").stat().st_ino]
