@@ -94,6 +94,16 @@ def test_it_keeps_scikit_learns_contract(tmp_path: Path) -> None:
         LinearSvm().fit(rows, np.zeros(300))
 
 
+def test_lists_and_tensors_are_taken_as_arrays_are() -> None:
+    rows, labels = photos(100)
+    wanted = LinearSvm(1e-3, max_iter=3).fit(rows, labels)
+    lists = LinearSvm(1e-3, max_iter=3).fit(rows.tolist(), labels.tolist())
+    tensors = LinearSvm(1e-3, max_iter=3).fit(torch.from_numpy(rows), torch.from_numpy(labels))
+    for found in (lists, tensors):
+        assert np.array_equal(found.coef_, wanted.coef_)
+    assert np.array_equal(tensors.predict(torch.from_numpy(rows)), lists.predict(rows.tolist()))
+
+
 def test_photos_held_out_are_a_share_of_each_class() -> None:
     labels = torch.tensor([0] * 20 + [1] * 10 + [2] * 2 + [3])
     kept, held = held_out.split(labels, 0.2, seed=0)
