@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -94,12 +95,14 @@ class FeatureFile:
             raise self._cannot_write(error) from error
 
     def write(self, first: int, vectors: Tensor) -> None:
-        """Puts vectors (n, F) at rows `first`, .... CannotWrite where it is full."""
+        """Puts vectors (n, F) at rows `first`, ..., synced. CannotWrite where the disk is full."""
         stored = self.codec.encode(vectors).cpu().numpy()
         try:
             with self.path.open("r+b") as file:  # a mapping that meets a full disk kills the process
                 file.seek(self._header_bytes() + first * stored[:1].nbytes)
                 file.write(stored.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise self._cannot_write(error) from error
 

@@ -36,7 +36,7 @@ class HingeSgd:
         """(K, F) of the last step."""
         return self._scale * self._direction
 
-    def to(self, device: torch.device) -> HingeSgd:
+    def to(self, device: torch.device | str) -> HingeSgd:
         """The same, moved."""
         for name in ("_direction", "biases", "average", "average_biases"):
             setattr(self, name, getattr(self, name).to(device))

@@ -88,11 +88,11 @@ def error_of(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor, lab
 
 
 class LinearSvm(ClassifierMixin, BaseEstimator):
-    """Trains on rows (N, F), a numpy array (also a memory-mapped one of any type) or a tensor.
+    """Trains on rows (N, F), an array (also a memory-mapped one of any type) or a tensor, on its device.
 
     Names are those of `sklearn.linear_model.SGDClassifier`; `alpha` corresponds to liblinear's 1 / (C * N).
-    Learned: `classes_`, `coef_` (K, F), `intercept_` (K,), `n_iter_`; there is a classifier for each class,
-    also of two.
+    Learned: `classes_`, `coef_` (K, F), `intercept_` (K,), `n_iter_`, all in numpy; there is a classifier for
+    each class, also of two.
     """
 
     def __init__(
@@ -116,17 +116,18 @@ class LinearSvm(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
         """Passes until the held-out error stops falling; ValueError where there is one class."""
-        self.classes_, numbers = np.unique(np.asarray(y), return_inverse=True)
+        self.classes_, numbers = np.unique(_numpy(y), return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"there is one class ({self.classes_}): nothing to tell apart")
         labels = torch.from_numpy(numbers.astype(np.int64))
-        read = _reader(X)
+        rows = X if isinstance(X, Tensor) else np.asanyarray(X)
+        device = rows.device if isinstance(rows, Tensor) else "cpu"
         train, held = held_out.split(labels, self.validation_fraction, self.random_state)
-        sgd = HingeSgd(len(self.classes_), X.shape[1], self.eta0, self.alpha, self.batch)
+        sgd = HingeSgd(len(self.classes_), rows.shape[1], self.eta0, self.alpha, self.batch).to(device)
         stopping = EarlyStopping(sgd, train, held, self.max_iter, self.n_iter_no_change, self.random_state)
-        for done in stopping.run(read, labels):
+        for done in stopping.run(_reader(rows), labels):
             self.n_iter_ = done.number
-        self.coef_, self.intercept_ = (each.numpy() for each in stopping.best)
+        self.coef_, self.intercept_ = map(_numpy, stopping.best)
         return self
 
     def decision_function(self, X: Any) -> Any:  # noqa: N803
@@ -137,10 +138,15 @@ class LinearSvm(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:  # noqa: N803
         """(N,) the classes with the highest scores."""
-        return self.classes_[np.asarray(self.decision_function(X)).argmax(1)]
+        return self.classes_[_numpy(self.decision_function(X)).argmax(1)]
 
 
 def _reader(rows: Any) -> Read:
     if isinstance(rows, Tensor):
-        return lambda photos: rows[photos].float()
+        return lambda photos: rows[photos.to(rows.device)].float()
     return lambda photos: torch.from_numpy(np.asarray(rows[photos.numpy()], np.float32))
+
+
+def _numpy(values: Any) -> Any:
+    """Of a tensor on any device, or of anything numpy takes."""
+    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -63,15 +63,16 @@ def classify(work: Work) -> None:
     started, labels, channel = time.monotonic(), work.labels, work.channel
     file = feature_file(work, _codec(work))
     train, held = held_out.split(labels, work.classic.held_out, work.config.training.seed)
-    stopping = _stopping(work, train, held)
+    stopping, saved = _stopping(work, train, held), started
     for done in stopping.run(file.read, labels):
         standing = work.place.standing
         standing.passes = max(standing.passes, done.number)
         work.log("pass", channel=work.place.name, number=done.number, loss=done.loss, error=done.error)
         work.advance(0, f"{work.place.name}: pass {done.number}, error {done.error:.3f}")
         keep = partial(_keep, work, stopping)
-        if _save_is_due(work, started):
+        if time.monotonic() - saved > 60 * work.config.training.checkpoint_every_minutes:
             keep()
+            saved = time.monotonic()
         work.stop_if_asked(keep)
     channel.classifier.weight.copy_(stopping.best[0])
     channel.classifier.bias.copy_(stopping.best[1])
@@ -121,11 +122,6 @@ def _stopping(work: Work, train: Tensor, held: Tensor) -> EarlyStopping:
 
 def _keep(work: Work, stopping: EarlyStopping) -> None:
     work.place.keep(stopping.state(), "-sgd")
-
-
-def _save_is_due(work: Work, started: float) -> bool:
-    """Passes are short beside encoding, but for very many photos."""
-    return time.monotonic() - started > 60 * work.config.training.checkpoint_every_minutes
 
 
 def _finished(work: Work, stage: str, started: float, **facts: float) -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -49,7 +50,10 @@ class Workplace:
 
     @classmethod
     def begin(cls, run: RunFolder, store_digest: str, resume: bool) -> Workplace:
-        """A new one, or with `resume` the one there is; CommandError where that is of another store."""
+        """A new one, or with `resume` the one there is.
+
+        CommandError where that is of another store, DataError where something of it is damaged or missing.
+        """
         folder = run.path / "features"
         file = folder / "state.json"
         if not (resume and file.is_file()):
@@ -64,7 +68,11 @@ class Workplace:
             raise CommandError(
                 f"{run.path} was fitted to another store: give that one, or another --run folder"
             )
-        return cls(folder, standing)
+        place = cls(folder, standing)
+        for path in place._needed():
+            if not path.is_file():
+                raise DataError(f"{path} is missing: delete {folder} to begin again")
+        return place
 
     @property
     def name(self) -> str:
@@ -90,14 +98,15 @@ class Workplace:
 
     def next_channel(self) -> None:
         """This channel is done: its vectors go, what it has learned stays."""
-        for path in [self.vectors, self._tensors("-sgd"), self._tensors("-centres")]:
-            path.unlink(missing_ok=True)
+        done = [self.vectors, self._tensors("-sgd"), self._tensors("-centres")]
         self.standing.channel, self.standing.stage, self.standing.images = (
             self.standing.channel + 1,
             "learn",
             0,
         )
         self.save()
+        for path in done:  # killed before, it finds them again
+            path.unlink(missing_ok=True)
 
     def keep(self, tensors: dict[str, Tensor], what: Literal["", "-sgd", "-centres"] = "") -> None:
         """Writes tensors of the channel at work, in place of those there were."""
@@ -109,13 +118,22 @@ class Workplace:
     def kept(
         self, what: Literal["", "-sgd", "-centres"] = "", channel: int | None = None
     ) -> dict[str, Tensor]:
-        """What `keep` wrote, on the CPU; empty where it wrote nothing."""
+        """What `keep` wrote, on the CPU; empty where it wrote nothing. DataError where it is damaged."""
         path = self._tensors(what, channel)
-        return load_file(path) if path.is_file() else {}
+        try:
+            return load_file(path) if path.is_file() else {}
+        except SafetensorError as error:
+            raise DataError(f"{path} is damaged ({error}): delete {self.folder} to begin again") from error
 
     def remove(self) -> None:
         """All of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _needed(self) -> list[Path]:
+        """What must lie there where it stands: all that channels have learned, and the vectors at work."""
+        learned = self.standing.channel + (self.standing.stage != "learn")
+        written = self.standing.images > 0 or self.standing.stage == "classify"
+        return [self._tensors("", number) for number in range(learned)] + [self.vectors] * written
 
     def _tensors(self, what: str, channel: int | None = None) -> Path:
         name = self.name if channel is None else f"channel{channel + 1}"

@@ -87,8 +87,12 @@ class Work:
             save()
             self.place.save()
             self.log("stopped", reason=self.interruption.reason)
-            where = f"{self.place.name} is at {self.place.standing.stage!r}"
             raise Stopped(
-                f"stopped {self.interruption.reason} while {where}, "
+                f"stopped {self.interruption.reason} {self._where()}, "
                 "and saved; the same command with --resume goes on"
             )
+
+    def _where(self) -> str:
+        if self.place.standing.channel == len(self.classic.channels):
+            return "before the validation photos"
+        return f"while {self.place.name} is at {self.place.standing.stage!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_it_keeps_scikit_learns_contract(tmp_path: Path) -> None:
         LinearSvm().fit(rows, np.zeros(300))
 
 
+def test_lists_and_tensors_are_taken_as_arrays_are() -> None:
+    rows, labels = photos(100)
+    wanted = LinearSvm(1e-3, max_iter=3).fit(rows, labels)
+    lists = LinearSvm(1e-3, max_iter=3).fit(rows.tolist(), labels.tolist())
+    tensors = LinearSvm(1e-3, max_iter=3).fit(torch.from_numpy(rows), torch.from_numpy(labels))
+    for found in (lists, tensors):
+        assert np.array_equal(found.coef_, wanted.coef_)
+    assert np.array_equal(tensors.predict(torch.from_numpy(rows)), lists.predict(rows.tolist()))
+
+
 def test_photos_held_out_are_a_share_of_each_class() -> None:
     labels = torch.tensor([0] * 20 + [1] * 10 + [2] * 2 + [3])
     kept, held = held_out.split(labels, 0.2, seed=0)
@@ -149,3 +160,13 @@ def test_vectors_go_to_the_file_and_back(tmp_path: Path, quantized: bool) -> Non
     order = torch.tensor([40, 3, 3, 0])
     assert torch.allclose(file.read(order), rows[order], atol=2e-3)
     assert np.load(tmp_path / "rows.npy").shape == (50, 3 if quantized else 24)
+
+
+def test_what_was_written_is_on_the_disk_before_anything_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, synced = FeatureFile(tmp_path / "rows.npy", 4, 8, Halves()), list[int]()
+    file.create()
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino))
+    file.write(0, torch.ones(2, 8))
+    assert synced == [(tmp_path / "rows.npy").stat().st_ino]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,12 +20,13 @@ from alexnet.classic_config import SHARED
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, keys, override
 from alexnet.data.store import Store
-from alexnet.errors import CommandError, Stopped
+from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import model_file
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.weights import find_weights
-from alexnet.training import classic, classic_sample
+from alexnet.training import classic, classic_sample, classic_stages
+from alexnet.training.classic_state import Workplace
 from alexnet.training.classic_work import Work
 from alexnet.training.resume import resumed_config
 
@@ -93,23 +95,29 @@ def test_fitting_again_gives_the_same_and_another_seed_another(tmp_path: Path, s
     assert not same(first, fitted(tmp_path / "c", store, "training.seed=1"))
 
 
+class Asked:
+    """Stops a fitting where it asks for the `at`-th time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.times, self.at = 0, 0
+        monkeypatch.setattr("alexnet.training.interruption.Interruption.wanted", lambda own, step: self(own))
+
+    def __call__(self, interruption: Any) -> bool:
+        self.times += 1
+        interruption.reason = "by a test"
+        return self.times == self.at
+
+
 @pytest.mark.parametrize("codes", ["float16", "pq"])
 def test_stopped_again_and_again_it_ends_the_same(
     tmp_path: Path, store: Store, codes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alexnet.training.classic_work.SHARD", 16)
     whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
-    asked = {"times": 0, "stop_at": 0}
-
-    def wanted(self: Any, step: int) -> bool:
-        asked["times"] += 1
-        self.reason = "by a test"
-        return asked["times"] >= asked["stop_at"]
-
-    monkeypatch.setattr("alexnet.training.interruption.Interruption.wanted", wanted)
+    asked = Asked(monkeypatch)
     stops = 0
     while True:
-        asked.update(times=0, stop_at=6)
+        asked.times, asked.at = 0, 6
         try:
             found = fitted(tmp_path / "stopped", store, f"classic.codes={codes}", resume=stops > 0)
             break
@@ -119,9 +127,84 @@ def test_stopped_again_and_again_it_ends_the_same(
     assert same(whole, found)
 
 
+def stopped(folder: Path, store: Store, asked: Asked, at: int) -> str:
+    """What is said of a new fitting that is stopped where it asks for the `at`-th time."""
+    asked.times, asked.at = 0, at
+    with pytest.raises(Stopped) as caught:
+        fitted(folder, store)
+    asked.at = 0
+    return str(caught.value)
+
+
+def test_where_it_was_stopped_is_said(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(monkeypatch)
+    assert "while channel1 is at 'encode'" in stopped(tmp_path / "a", store, asked, 2)
+    asked.times = 0
+    fitted(tmp_path / "whole", store)
+    assert "before the validation photos" in stopped(tmp_path / "b", store, asked, asked.times)
+
+
+@pytest.mark.parametrize("name", ["channel1.safetensors", "channel1.npy"])
+def test_what_is_missing_on_resume_is_named(
+    tmp_path: Path, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path / "a", store, Asked(monkeypatch), 4)
+    path = tmp_path / "a" / "features" / name
+    path.unlink()
+    with pytest.raises(DataError, match=f"{name} is missing: delete .*features to begin again"):
+        fitted(tmp_path / "a", store, resume=True)
+
+
+def test_what_is_damaged_on_resume_is_named(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(tmp_path / "a", store, Asked(monkeypatch), 4)
+    path = tmp_path / "a" / "features" / "channel1.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"channel1.safetensors is damaged .*: delete .*features to begin"):
+        fitted(tmp_path / "a", store, resume=True)
+
+
+def test_killed_between_two_channels_it_goes_on(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, save = fitted(tmp_path / "whole", store), Workplace.save
+
+    def killed(place: Workplace) -> None:
+        if place.standing.channel == 1:
+            raise KeyboardInterrupt
+        save(place)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Workplace, "save", killed)
+        fitted(tmp_path / "a", store)
+    assert same(whole, fitted(tmp_path / "a", store, resume=True))
+
+
+def test_classifiers_are_saved_every_few_minutes_not_after_every_pass(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes, kept = count(), []
+    monkeypatch.setattr(classic_stages, "time", SimpleNamespace(monotonic=lambda: 60 * next(minutes)))
+    keep = Workplace.keep
+
+    def counting(place: Workplace, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
+        kept.append(what)
+        keep(place, tensors, what)
+
+    monkeypatch.setattr(Workplace, "keep", counting)
+    fitted(tmp_path / "a", store, "schedule.patience_epochs=8", "training.checkpoint_every_minutes=3.5")
+    log = read_metrics(tmp_path / "a" / "metrics.jsonl")
+    passes = sum(line["event"] == "pass" for line in log)
+    assert passes == 16
+    assert 2 <= kept.count("-sgd") <= passes / 3
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path, store: Store) -> None:
-    first = fitted(tmp_path / "a", store)
+    first, log = fitted(tmp_path / "a", store), tmp_path / "a" / "metrics.jsonl"
+    before = log.read_bytes()
     assert same(first, fitted(tmp_path / "a", store, resume=True))
+    assert log.read_bytes() == before
 
 
 def test_nothing_held_out_is_fitted_all_the_same(tmp_path: Path, store: Store) -> None:
@@ -212,7 +295,9 @@ def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> Non
 
 def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None:
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a"), *SETTINGS]
-    assert main([*command, "--init-from", str(store.path)]) == 2
+    fitted(tmp_path / "trained", store)
+    assert main([*command, "--init-from", str(tmp_path / "trained")]) == 2
+    assert "sift-fv is no net: it cannot begin with weights" in capsys.readouterr().err
 
 
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:

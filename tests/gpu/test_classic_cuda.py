@@ -1,0 +1,61 @@
+"""Classic pipelines and their estimators on a GPU, against the CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from alexnet import recipes
+from alexnet.classic.linear_svm import LinearSvm
+from alexnet.config import RunConfig, override
+from alexnet.runs.folder import RunFolder
+from alexnet.training import classic
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+DESCRIPTORS = ("root-sift", "color", "hog", "lbp", "sift")
+ENCODINGS = ("fisher", "super-vector", "llc", "l1", "omp")
+
+
+def config(codes: str) -> RunConfig:
+    channels = [
+        {"descriptor": descriptor, "encoding": encoding, "step": 12, "patches": [16], "pca": 8, "words": 8}
+        for descriptor, encoding in zip(DESCRIPTORS, ENCODINGS, strict=True)
+    ]
+    small = ("data.side=72", "data.crop=72", "training.batch=8", "schedule.epochs=4")
+    given = (f"classic.channels={json.dumps(channels)}", f"classic.codes={codes}")
+    return override(recipes.get("sift-fv"), [*small, "classic.sample_descriptors=900", *given])
+
+
+@pytest.mark.parametrize("codes", ["float16", "pq"])
+def test_a_pipeline_fitted_on_a_gpu_tells_classes_apart_and_travels(tmp_path: Path, codes: str) -> None:
+    store, fitted = tiny.store(tmp_path), list[nn.Module]()
+
+    def keep(model: nn.Module) -> dict[str, float]:
+        fitted.append(model)
+        return {"top1_error": 0.0}
+
+    run, device = RunFolder.create(tmp_path / "run", config(codes)), torch.device("cuda")
+    classic.fit(config(codes), store, run, evaluate=keep, device=device)
+    photos = 100 * torch.rand(4, 3, 72, 72) - 50
+    on_gpu = fitted[0](photos.to(device)).exp().cpu()
+    torch.testing.assert_close(fitted[0].cpu()(photos).exp(), on_gpu, atol=0.02, rtol=0)
+
+
+def test_a_linear_svm_is_the_cpus() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (200,), generator=generator)
+    centres, noise = (torch.randn(number, 20, generator=generator) for number in (3, 200))
+    rows = nn.functional.normalize(centres[labels] + noise)
+    one = LinearSvm(1e-3, max_iter=5).fit(rows, labels)
+    other = LinearSvm(1e-3, max_iter=5).fit(rows.cuda(), labels.cuda())
+    assert np.allclose(one.coef_, other.coef_, atol=1e-3)
+    assert (one.predict(rows) == other.predict(rows.cuda())).mean() > 0.98
