@@ -181,6 +181,15 @@ def test_a_store_of_larger_photos_is_tested_where_scales_are_given(store, prepar
     assert "holds photos of 72 pixels, which are enlarged to 80" in record.getMessage()
 
 
+def test_a_raw_store_is_resized_as_a_jpeg_one(store, prepared) -> None:
+    net = sliding(store, normalization="channel-mean")
+    raw, jpeg = (
+        predict(net, each, "val", "dense", scales=(66,)).probabilities
+        for each in (prepared(encoding="raw"), store)
+    )
+    np.testing.assert_allclose(raw, jpeg, atol=0.03)
+
+
 def test_nets_of_warped_or_padded_photos_see_those_squares_only(store) -> None:
     net = sliding(store, normalization="channel-mean")
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
