@@ -19,9 +19,9 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source
-from alexnet.data.views import VIEWS
 from alexnet.errors import WorkError
 from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.views import OF_A_SQUARE, positions_of
 from alexnet.models.model_file import TERMS, Loaded
 from alexnet.models.registry import build_run
 
@@ -42,7 +42,7 @@ def measure(source: Source, serving: Serving, device: torch.device) -> list[Meas
     classifier, photos = classifier_of_random_weights(device), first_photos(source)
     spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with serving(classifier) as url, ProcessPoolExecutor(1, spawn) as clients:
-        return [_row(classifier, url, clients, photos, views) for views in VIEWS]
+        return [_row(classifier, url, clients, photos, views) for views in OF_A_SQUARE]
 
 
 def classifier_of_random_weights(device: torch.device) -> Classifier:
@@ -90,7 +90,7 @@ def _row(
     classifier: Classifier, url: str, clients: ProcessPoolExecutor, photos: Sequence[bytes], views: str
 ) -> Measurement:
     preprocessing, model = classifier.preprocessing, classifier.model
-    crops = len(VIEWS[views](preprocessing.side, preprocessing.crop))
+    crops = len(positions_of(views, preprocessing))
     count = PHOTOS // crops // BATCH * BATCH or BATCH
     inputs = torch.randn(BATCH * crops, 3, preprocessing.crop, preprocessing.crop)
     device = next(model.parameters()).device
