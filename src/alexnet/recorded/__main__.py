@@ -9,7 +9,8 @@ from pathlib import Path
 
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.recorded.record import MinutesLeft, record
-from alexnet.recorded.runs import Recorded, find, names
+from alexnet.recorded.recorded_run import Recorded
+from alexnet.recorded.runs import find, names
 from alexnet.recorded.state import expected_minutes, to_make
 from alexnet.report import documents
 

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.recorded.recorded_run import Recorded, RecordedEnsemble, RecordedRun
+from alexnet.recorded.runs import run_named
 
 _FILES = {
     "evaluation.json": "the errors, as fractions, with 95 % intervals",

@@ -21,7 +21,8 @@ from alexnet.evaluation.metrics import true_ranks
 from alexnet.files import file_sha256, write_json, write_whole
 from alexnet.recorded.pictures import draw
 from alexnet.recorded.readme import readme
-from alexnet.recorded.runs import Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.recorded.recorded_run import Recorded, RecordedEnsemble, RecordedRun
+from alexnet.recorded.runs import run_named
 from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import has_finished

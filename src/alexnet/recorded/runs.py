@@ -1,104 +1,23 @@
-"""The list of recorded results: a run's recipe, data and settings, an ensemble's members, what each shows."""
+"""The list of recorded results: each with recipe, data and settings, or its members, and what it shows."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 
 from alexnet import recipes
-from alexnet.config import RunConfig, override
 from alexnet.errors import CommandError
-
-VIEWS = ("centre", "ten")
-"""What photos are tested with."""
-CENTRE = VIEWS[:1]
-"""For digits, which have no mirror images, and for whatever sees whole squares."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set that recorded runs are trained on, or some of its classes."""
-
-    name: str
-    """What the names of its runs begin with."""
-    file: str
-    """File or folder inside the data folder the command is given."""
-    training_photos: int
-    classes: int = 0
-    """How many are kept, the first ones; 0 is all."""
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What `prepare` is told beside the side."""
-        return ("--classes", str(self.classes)) if self.classes else ()
-
-
-IMAGENETTE = Source("imagenette", "imagenette-224.tar", 9_469)
-TINY_IMAGENET = Source("tiny-imagenet-30", "tiny-imagenet-30.tar", 15_000)
-TINY_CLASSES = tuple(
-    Source(f"tiny-imagenet-{classes}-classes", TINY_IMAGENET.file, 500 * classes, classes)
-    for classes in (10, 20, 30)
+from alexnet.recorded.recorded_run import (
+    CENTRE,
+    IMAGENETTE,
+    MNIST,
+    TINY_CLASSES,
+    TINY_IMAGENET,
+    VIEWS,
+    Recorded,
+    RecordedEnsemble,
+    RecordedRun,
+    Source,
 )
-MNIST = Source("mnist", "mnist", 60_000)
-
-
-@dataclass(frozen=True)
-class RecordedRun:
-    """One run whose evidence is kept under `results/<name>/`."""
-
-    name: str
-    recipe: str
-    source: Source
-    side: int
-    settings: tuple[str, ...]
-    shows: str
-    init_from: str = ""
-    """The recorded run it begins with; empty is first weights of its own."""
-    views: tuple[str, ...] = VIEWS
-    """What it is tested with: names of tests, such as `dense@112,128`, with the scales after an @."""
-
-    @property
-    def store(self) -> str:
-        """Name of the store the run is trained and tested on."""
-        classes = f"-{self.source.classes}-classes" if self.source.classes else ""
-        return f"{self.source.file.removesuffix('.tar')}{classes}-{self.side}"
-
-    @property
-    def training_images(self) -> int:
-        """How many images it is trained on."""
-        return self.config().data.images or self.source.training_photos
-
-    @property
-    def pictures(self) -> tuple[str, ...]:
-        """The files of the pictures that are kept with it: of the first seed, and those that fit it."""
-        config = self.config()
-        if config.training.seed:
-            return ()
-        if config.classic is not None:
-            return ("confusions.png",)
-        mistakes = ("misread.png", "confusions.png") if self.source is MNIST else ()
-        return (*_PICTURES[config.model.name], *mistakes)
-
-    def config(self) -> RunConfig:
-        """What the recipe and the settings make of it today."""
-        return override(recipes.get(self.recipe), self.settings)
-
-
-_PICTURES = {"alexnet": ("curves.png", "filters.png"), "lenet": ("curves.png",), "vgg": ("curves.png",)}
-"""By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
-
-
-@dataclass(frozen=True)
-class RecordedEnsemble:
-    """Recorded runs whose probabilities are averaged; its evidence is kept in the same way."""
-
-    name: str
-    members: tuple[str, ...]
-    shows: str
-    views: tuple[str, ...] = VIEWS
-
-
-Recorded = RecordedRun | RecordedEnsemble
 
 EPOCHS, SEEDS, STAR_SEEDS, DIGIT_SEEDS = 40, range(5), range(2), range(3)
 SIDE, SMALL_SIDE, TINY_SIDE = 128, 72, 64
@@ -216,6 +135,55 @@ _SIZES = (
     *(_sized(IMAGENETTE, f"AlexNet on {images:,} photos of ten classes.", images) for images in IMAGES),
     *(_sized(source, f"AlexNet on {source.classes} classes of 500 photos each.") for source in TINY_CLASSES),
 )
+AFTER_EPOCHS = 10
+"""Of what came after: few, as VGG is the dearest net of all."""
+OVERFEAT = (
+    *("model.variant=fast initialisation=kaiming", "optimizer.learning_rate=0.01"),
+    *("schedule.drop_epochs=[]", "data.test_scales=[]"),
+)
+"""How OverFeat learns from few small photos, as its recipe says."""
+
+
+MANY_VIEWS = (*VIEWS, "multi-crop", "dense", "dense@72,88,104")
+"""For nets that slide."""
+BOX_VIEWS = ("centre", "dense")
+"""What localisation knows."""
+
+
+def _after(
+    source: Source,
+    recipe: str,
+    shows: str,
+    *settings: str,
+    init_from: str = "",
+    views: tuple[str, ...] = MANY_VIEWS,
+) -> RecordedRun:
+    """On small photos, all nets for as many epochs and with the same shape of the rate."""
+    small = (f"data.side={SMALL_SIDE}", "data.crop=64", "schedule.name=cosine")
+    settings = (*small, f"schedule.epochs={AFTER_EPOCHS}", *settings)
+    name = f"{source.name}-side-{SMALL_SIDE}-{recipe}"
+    return RecordedRun(name, recipe, source, SMALL_SIDE, settings, shows, init_from, views)
+
+
+_AFTER = (
+    _after(IMAGENETTE, "alexnet-2012", "AlexNet beside what came after."),
+    _after(IMAGENETTE, "overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
+    _after(
+        *(IMAGENETTE, "vgg-a-batchnorm", "What came after: VGG's shallowest net, with batch normalisation."),
+        *("data.scales=[0,0]", "training.batch=128"),
+    ),
+    _after(TINY_IMAGENET, "overfeat-fast", "What localisation begins with.", *OVERFEAT),
+    _after(
+        *(
+            TINY_IMAGENET,
+            "overfeat-fast-localization",
+            "Where things are: boxes on top of OverFeat's fast net.",
+        ),
+        *(OVERFEAT[0], "data.test_scales=[]"),
+        init_from=f"{TINY_IMAGENET.name}-side-{SMALL_SIDE}-overfeat-fast",
+        views=BOX_VIEWS,
+    ),
+)
 COLOUR = ("data.channels=3", "data.mirror=yes")
 """What makes a LeNet see photos."""
 _BEFORE = tuple(
@@ -228,7 +196,7 @@ _AS_SMALL = tuple(
     for recipe in ("sift-fv", "sparse-coding")
 )
 """What sees more of a photo than AlexNet, on stored squares of the same size."""
-RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL)
+RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER)
 
 _FIVE = (_SINGLE[0].name, *(run.name for run in _PLAIN))
 ENSEMBLES = (

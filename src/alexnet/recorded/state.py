@@ -9,7 +9,8 @@ from typing import Any
 
 from alexnet.config import RunConfig, from_dict
 from alexnet.models.summary import summarise
-from alexnet.recorded.runs import ALL, RUNS, Recorded, RecordedEnsemble, RecordedRun, run_named
+from alexnet.recorded.recorded_run import Recorded, RecordedEnsemble, RecordedRun
+from alexnet.recorded.runs import ALL, RUNS, run_named
 from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.training.resume import differences

@@ -16,7 +16,7 @@ import pytest
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.recipes.ensembles import ENSEMBLES
-from alexnet.recorded import record, runs, state
+from alexnet.recorded import record, recorded_run, runs, state
 from alexnet.recorded.pictures import PICTURES
 from alexnet.recorded.readme import readme
 from alexnet.runs import predictions
@@ -30,10 +30,10 @@ IMAGES = 4
 
 
 @pytest.mark.parametrize("run", runs.RUNS, ids=[run.name for run in runs.RUNS])
-def test_every_recorded_run_fits_its_recipe(run: runs.RecordedRun) -> None:
+def test_every_recorded_run_fits_its_recipe(run: recorded_run.RecordedRun) -> None:
     config = run.config()
     assert config.data.side == run.side
-    assert config.schedule.epochs >= 20
+    assert config.schedule.epochs >= runs.AFTER_EPOCHS
     assert config.training.fine_tuning == bool(run.init_from)
 
 
@@ -46,9 +46,9 @@ def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
 
 
 def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
-    sized = [run for run in runs.RUNS if run.config().data.images and run.source is runs.IMAGENETTE]
+    sized = [run for run in runs.RUNS if run.config().data.images and run.source is recorded_run.IMAGENETTE]
     assert [run.training_images for run in sized] == [*runs.IMAGES]
-    assert sized[-1].training_images == runs.IMAGENETTE.training_photos
+    assert sized[-1].training_images == recorded_run.IMAGENETTE.training_photos
     plans = [make_plan(run.config(), run.training_images) for run in sized]
     totals = [plan.total_steps for plan in plans]
     assert max(totals) / min(totals) < 1.04
@@ -66,7 +66,7 @@ def test_a_source_is_prepared_as_its_runs_need_it() -> None:
 
 
 def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
-    digits = [run for run in runs.RUNS if run.source is runs.MNIST]
+    digits = [run for run in runs.RUNS if run.source is recorded_run.MNIST]
     assert len(digits) == 9 and {run.views for run in digits} == {("centre",)}
     assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
     first, second = digits[:2]
@@ -162,12 +162,12 @@ def test_a_star_is_made_after_what_it_begins_with_and_stops_when_time_is_up(
 
 @pytest.mark.parametrize("recorded", [PLAIN, STAR, SEVEN], ids=["plain", "star", "seven"])
 def test_the_readme_holds_the_commands_and_no_path_of_a_machine(
-    recorded: runs.Recorded, tmp_path: Path
+    recorded: recorded_run.Recorded, tmp_path: Path
 ) -> None:
     text = readme(recorded, record.training_commands, record.testing_commands, "abc")
     for words in record.testing_commands(recorded, Path()):
         assert shlex.join(words) in text
-    if isinstance(recorded, runs.RecordedEnsemble):
+    if isinstance(recorded, recorded_run.RecordedEnsemble):
         assert all(f"`{name}`" in text for name in recorded.members)
         assert "`imagenette-224.tar` and `tiny-imagenet-30.tar`" in text
     else:
@@ -195,7 +195,7 @@ def trained(work: Path, name: str, seed: int) -> None:
     environment = {**dict.fromkeys(record.ENVIRONMENT, ""), "uncommitted_changes": ""}
     (folder / "environment.json").write_text(json.dumps(environment))
     entries = []
-    for views in runs.VIEWS:
+    for views in recorded_run.VIEWS:
         rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
         labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
         made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
@@ -206,18 +206,18 @@ def trained(work: Path, name: str, seed: int) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[runs.Recorded], Path]:
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[recorded_run.Recorded], Path]:
     """Records a result whose runs are trained and tested, without running anything."""
     monkeypatch.setattr(record, "draw", lambda run, store, picture: picture)
     typed_commands(monkeypatch, lambda words: 0)
     work, results = tmp_path / "work", tmp_path / "results"
 
-    def make(recorded: runs.Recorded) -> Path:
+    def make(recorded: recorded_run.Recorded) -> Path:
         for seed, run in enumerate(record.members_of(recorded)):
             if not (work / "runs" / run.name).exists():
                 trained(work, run.name, seed)
-        if isinstance(recorded, runs.RecordedEnsemble):
-            for views in runs.VIEWS:
+        if isinstance(recorded, recorded_run.RecordedEnsemble):
+            for views in recorded_run.VIEWS:
                 entries = [
                     next(
                         e

@@ -1,0 +1,103 @@
+"""What a recorded result is: a run on a data set, or an ensemble of runs, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alexnet import recipes
+from alexnet.config import RunConfig, override
+
+VIEWS = ("centre", "ten")
+"""What photos are tested with."""
+CENTRE = VIEWS[:1]
+"""For digits, which have no mirror images, and for whatever sees whole squares."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that recorded runs are trained on, or some of its classes."""
+
+    name: str
+    """What the names of its runs begin with."""
+    file: str
+    """File or folder inside the data folder the command is given."""
+    training_photos: int
+    classes: int = 0
+    """How many are kept, the first ones; 0 is all."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What `prepare` is told beside the side."""
+        return ("--classes", str(self.classes)) if self.classes else ()
+
+
+IMAGENETTE = Source("imagenette", "imagenette-224.tar", 9_469)
+TINY_IMAGENET = Source("tiny-imagenet-30", "tiny-imagenet-30.tar", 15_000)
+TINY_CLASSES = tuple(
+    Source(f"tiny-imagenet-{classes}-classes", TINY_IMAGENET.file, 500 * classes, classes)
+    for classes in (10, 20, 30)
+)
+MNIST = Source("mnist", "mnist", 60_000)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run whose evidence is kept under `results/<name>/`."""
+
+    name: str
+    recipe: str
+    source: Source
+    side: int
+    settings: tuple[str, ...]
+    shows: str
+    init_from: str = ""
+    """The recorded run it begins with; empty is first weights of its own."""
+    views: tuple[str, ...] = VIEWS
+    """What it is tested with: names of tests, such as `dense@112,128`, with the scales after an @."""
+
+    @property
+    def store(self) -> str:
+        """Name of the store the run is trained and tested on."""
+        classes = f"-{self.source.classes}-classes" if self.source.classes else ""
+        return f"{self.source.file.removesuffix('.tar')}{classes}-{self.side}"
+
+    @property
+    def training_images(self) -> int:
+        """How many images it is trained on."""
+        return self.config().data.images or self.source.training_photos
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The files of the pictures that are kept with it: of the first seed, and those that fit it."""
+        config = self.config()
+        if config.training.seed:
+            return ()
+        if config.classic is not None:
+            return ("confusions.png",)
+        mistakes = ("misread.png", "confusions.png") if self.source is MNIST else ()
+        return (*_PICTURES[config.model.name], *mistakes)
+
+    def config(self) -> RunConfig:
+        """What the recipe and the settings make of it today."""
+        return override(recipes.get(self.recipe), self.settings)
+
+
+_PICTURES = {
+    "alexnet": ("curves.png", "filters.png"),
+    "overfeat": ("curves.png", "filters.png"),
+    **dict.fromkeys(("lenet", "vgg", "overfeat-localizer"), ("curves.png",)),
+}
+"""By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
+
+
+@dataclass(frozen=True)
+class RecordedEnsemble:
+    """Recorded runs whose probabilities are averaged; its evidence is kept in the same way."""
+
+    name: str
+    members: tuple[str, ...]
+    shows: str
+    views: tuple[str, ...] = VIEWS
+
+
+Recorded = RecordedRun | RecordedEnsemble
