@@ -1,0 +1,45 @@
+"""What came after AlexNet: recorded nets only, each beside AlexNet on the same photos, with its cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from alexnet.report.what_came_after import NETS, ON, what_came_after
+
+IMAGES = 1000
+
+
+def evidence(results: Path, recipe: str, wrong: range, multiply_adds: float, seconds: float) -> None:
+    folder = results / f"{ON}-{recipe}"
+    folder.mkdir()
+    entry = {
+        "views": "ten",
+        "images": IMAGES,
+        "top1_error": len(wrong) / IMAGES,
+        "top1_interval": [0.1, 0.2],
+        "multiply_adds": multiply_adds,
+    }
+    (folder / "evaluation.json").write_text(json.dumps([entry]))
+    (folder / "wrong.json").write_text(json.dumps({"ten": list(wrong)}))
+    (folder / "config.json").write_text(json.dumps({"schedule": {"epochs": 10}, "training": {"seed": 0}}))
+    (folder / "metrics.jsonl").write_text(json.dumps({"event": "result", "seconds": seconds}) + "\n")
+
+
+def test_nets_stand_beside_alexnet_with_what_they_cost(tmp_path: Path) -> None:
+    evidence(tmp_path, "alexnet-2012", range(300), 500e6, 120.0)
+    evidence(tmp_path, "vgg-a-batchnorm", range(250), 6e9, 7200.0)
+    alexnet, vgg = what_came_after(tmp_path).rows
+    assert alexnet[1:] == ["30.0 (10.0-20.0)", "-", "50", "2", "10", "0"]
+    assert vgg[1].startswith("25.0") and vgg[2].startswith("-5.0 (-6.")
+    assert vgg[3:5] == ["600", "120"]
+
+
+def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
+    assert what_came_after(tmp_path).rows[0][0] == "not recorded yet"
+
+
+def test_every_row_can_be_recorded() -> None:
+    from alexnet.recorded import runs
+
+    assert {f"{ON}-{recipe}" for recipe in NETS.values()} <= set(runs.names())
