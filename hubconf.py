@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
+from alexnet.models.vgg import VGG
 
 dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
 
@@ -44,6 +45,11 @@ def alexnet_one_weird_trick(num_classes: int = 1000, crop: int = 224) -> AlexNet
 def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
     """The same eight layers with batch normalisation. Wants normalised images."""
     return AlexNet("modern", num_classes, crop)
+
+
+def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224) -> VGG:
+    """VGG A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalises. Its input is grey levels less the mean."""
+    return VGG(variant, num_classes, crop)
 
 
 def lenet_1989(num_classes: int = 10, crop: int = 16, channels: int = 1) -> LeNet1989:

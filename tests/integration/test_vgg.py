@@ -100,5 +100,5 @@ def test_it_is_tested_at_the_middle_of_its_scales_and_stands_in_the_table(
     capsys.readouterr()
     assert main(["compare", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "VGG A, S = 256, Q = 256" in shown
+    assert "VGG A, S = 256 " in shown
     assert "29.6" in shown and "VGG D" not in shown

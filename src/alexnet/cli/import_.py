@@ -1,4 +1,4 @@
-"""`alexnet import FILE RUN --as torchvision|caffe`: another program's AlexNet becomes a run folder."""
+"""`alexnet import FILE RUN --as torchvision|caffe`: another program's net becomes a run folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(
         typer.Option(metavar="FILE", help="wnid or wnid<TAB>name a line, where not ImageNet's 1,000."),
     ] = None,
 ) -> None:
-    """Make a run folder of AlexNet weights that torchvision or Caffe trained.
+    """Make a run folder of weights that torchvision (AlexNet, VGG) or Caffe (AlexNet) trained.
 
     Whatever takes a run takes it: classify, evaluate, export, train --init-from. FILE is read without running
     anything that is in it.

@@ -76,6 +76,7 @@ def mean(
         weights_digest="",
         scales=np.unique(np.concatenate([each.scales for each in members])),
         seconds=sum(each.seconds for each in members),
+        multiply_adds=sum(each.multiply_adds for each in members),
     )
 
 

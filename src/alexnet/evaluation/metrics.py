@@ -56,6 +56,10 @@ class Evaluation:
     """Shorter sides that photos were resized to, in pixels; none where it was not kept."""
     seconds: float
     """That the test took; 0 where it was not kept."""
+    multiply_adds: float
+    """Of one photo on average; 0 where it was not counted."""
+    device: str
+    """What it ran on; empty where it was not kept."""
     images: int
     top1_errors: int
     """Images whose most probable class is wrong."""
@@ -96,6 +100,8 @@ def evaluate(predictions: Predictions) -> Evaluation:
         views=predictions.views,
         scales=tuple(predictions.scales.tolist()),
         seconds=predictions.seconds,
+        multiply_adds=predictions.multiply_adds,
+        device=predictions.device,
         images=len(labels),
         top1_errors=count_errors(ranks, 1),
         top5_errors=None if few else count_errors(ranks, TOP),

@@ -21,10 +21,11 @@ from alexnet.data.pixels import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
-from alexnet.evaluation.score import SQUARES_AT_ONCE, groups, score
+from alexnet.evaluation.score import SQUARES_AT_ONCE, device_of, groups, score
 from alexnet.evaluation.views import Look, looks_for, name_of, sizes_seen
 from alexnet.machine import cores
 from alexnet.models.model_file import Loaded
+from alexnet.runs.environment import processor
 from alexnet.runs.predictions import Predictions
 
 Item = TypeVar("Item")
@@ -77,7 +78,13 @@ def predict(
         store_digest=store.digest,
         scales=np.unique([look.scale for look in looks]),
         seconds=time.perf_counter() - began,
+        device=_device_name(net),
     )
+
+
+def _device_name(net: Loaded) -> str:
+    device = device_of(net.model)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def columns_of(net: Loaded, store: Store) -> npt.NDArray[np.int32]:

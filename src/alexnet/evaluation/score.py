@@ -65,6 +65,11 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
             torch.no_grad(),
             torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
         ):
-            yield next(chain(model.parameters(), model.buffers())).device
+            yield device_of(model)
     finally:
         model.train(was_training)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model is."""
+    return next(chain(model.parameters(), model.buffers())).device

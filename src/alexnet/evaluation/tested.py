@@ -11,18 +11,17 @@ from typing import Any
 import torch
 
 from alexnet import distributed
-from alexnet.config import RunConfig, from_dict
 from alexnet.data.classes import same_classes
-from alexnet.data.pixels import stored_size
 from alexnet.data.store import Store
 from alexnet.data.views import usual_views
 from alexnet.evaluation.cost import multiply_adds_a_photo
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
-from alexnet.evaluation.views import looks_named, name_of, sees_whole
+from alexnet.evaluation.views import looks_of, name_of, sees_whole
 from alexnet.files import file_sha256, write_json
 from alexnet.models import exported
+from alexnet.models.model_file import Loaded
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
@@ -48,8 +47,9 @@ def predictions_of(
     `checkpoint` is `last` or `best`. Of an exported file nothing is saved.
     """
     weights = find_weights(run.path, checkpoint)
+    options = split, views, squares_at_once, progress, scales
     if run.is_exported:
-        return predict(exported.load(weights, device), store, split, views, squares_at_once, progress, scales)
+        return _predicted(exported.load(weights, device), store, *options)
     path = predictions.path_of(run.path, split, name_of(views, scales), checkpoint)
     weights_digest, saved = "", None
     if distributed.is_main():
@@ -59,12 +59,26 @@ def predictions_of(
     if saved is not None:
         progress(len(saved.labels))
         return saved
-    net = exported.load(weights, device)
-    made = predict(net, store, split, views, squares_at_once, progress, scales)
+    made = _predicted(exported.load(weights, device), store, *options)
     if distributed.is_main():
         made = replace(made, weights_digest=weights_digest)
         predictions.save(made, path)
     return made
+
+
+def _predicted(
+    net: Loaded,
+    store: Store,
+    split: str,
+    views: str,
+    squares_at_once: int,
+    progress: Callable[[int], None],
+    scales: Sequence[int],
+) -> Predictions:
+    """As `predict`, with what a photo cost."""
+    made = predict(net, store, split, views, squares_at_once, progress, scales)
+    looks = looks_of(net.preprocessing.data, views, scales)
+    return replace(made, multiply_adds=multiply_adds_a_photo(net.config, looks, store.split(split)))
 
 
 def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "last") -> None:
@@ -86,15 +100,13 @@ def entry(
 ) -> dict[str, Any]:
     """What an evaluation is in a file: the errors, and which runs were tested on which store.
 
-    `photos` are `whole` where more than their central square was seen, `multiply_adds` the mean of what all
-    runs take for one. `left_out` names the split's photos that `prepare` could not read: they are tested by
-    nobody.
+    `photos` are `whole` where more than their central square was seen. `left_out` names the split's photos
+    that `prepare` could not read: they are tested by nobody.
     """
     whole = store.header.shape == "whole" and sees_whole(evaluation.views)
     return {
         **evaluation.to_dict(),
         "photos": "whole" if whole else "square",
-        "multiply_adds": round(sum(_multiply_adds(run, evaluation, store) for run in runs)),
         "store": store.path.resolve().name,
         "store_digest": store.digest,
         "left_out": [
@@ -123,18 +135,6 @@ def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
         *(entry[key] for key in ("store_digest", "split", "views")),
         entry["runs"][0]["checkpoint"],
         json.dumps(averaging),
-    )
-
-
-def _multiply_adds(run: RunFolder, evaluation: Evaluation, store: Store) -> float:
-    """For one photo, on average."""
-    config = (
-        from_dict(RunConfig, exported.load_metadata(run.path)["config"]) if run.is_exported else run.config()
-    )
-    split = store.split(evaluation.split)
-    sizes = [stored_size(split, index) for index in range(len(split))]
-    return multiply_adds_a_photo(
-        config, len(store.classes), looks_named(config.data, evaluation.views), sizes
     )
 
 

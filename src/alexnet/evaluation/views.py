@@ -195,12 +195,6 @@ def name_of(views: str, scales: Sequence[int] = ()) -> str:
     return f"{views}@{','.join(map(str, scales))}" if scales else views
 
 
-def looks_named(data: DataConfig, name: str) -> tuple[Look, ...]:
-    """The looks of a test of that name (`name_of`)."""
-    views, _, scales = name.partition("@")
-    return looks_of(data, views, [int(scale) for scale in scales.split(",") if scale])
-
-
 def sees_whole(name: str) -> bool:
     """Whether a test of that name (`name_of`) sees more of a photo than its central square."""
     return any(view.part == "whole" for view in named(name.partition("@")[0]))

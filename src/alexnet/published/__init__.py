@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alexnet.published import vgg
+from alexnet.published import overfeat, vgg
 from alexnet.published.rows import TEST, VAL, Row
 
 _VAL, _TEST = VAL, TEST
@@ -65,22 +65,7 @@ LENETS = (
     Row("LeNet-4, boosted, distorted digits added", _MNIST, "", 0.007, None, "LeCun et al. 1998, figure 9"),
 )
 
-_TABLE_2 = "Sermanet et al. 2013, table 2"
-_FAST, _ACCURATE = "overfeat-fast", "overfeat-accurate"
-
-OVERFEATS = (
-    Row("OverFeat fast, one scale, coarse", _VAL, "", 0.3928, 0.1712, _TABLE_2, _FAST),
-    Row("OverFeat fast, one scale", _VAL, "dense", 0.3901, 0.1697, _TABLE_2, _FAST),
-    Row("OverFeat fast, four scales", _VAL, "dense", 0.3857, 0.1639, _TABLE_2, _FAST),
-    Row("OverFeat fast, six scales", _VAL, "dense", 0.3812, 0.1627, _TABLE_2, _FAST),
-    Row("OverFeat accurate", _VAL, "ten", 0.3560, 0.1471, _TABLE_2, _ACCURATE),
-    Row("OverFeat accurate, four scales", _VAL, "dense", 0.3574, 0.1418, _TABLE_2, _ACCURATE),
-    Row("7 OverFeat fast, four scales", _VAL, "dense", 0.3510, 0.1386, _TABLE_2),
-    Row("7 OverFeat accurate, four scales", _VAL, "dense", 0.3396, 0.1324, _TABLE_2),
-)
-"""Four scales are the first, second, fourth and sixth of `OVERFEAT_SCALES`."""
-
-ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + OVERFEATS + vgg.ROWS
+ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + overfeat.ROWS + vgg.ROWS
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:
@@ -163,20 +148,6 @@ LENET_5_EPOCHS = 20
 """LeCun et al. 1998, section III.B."""
 MNIST_TRAINING_IMAGES, MNIST_TEST_IMAGES = 60_000, 10_000
 """LeCun et al. 1998, section III.A."""
-
-OVERFEAT_PARAMETERS = {"fast": 145_920_872, "accurate": 144_656_488}
-OVERFEAT_MULTIPLY_ADDS = {"fast": 2_801_403_904, "accurate": 5_355_446_784}
-"""Counted, of the nets of Sermanet et al. 2013, tables 1 and 3, at 231 and 221 pixels and 1,000 classes."""
-OVERFEAT_TABLE_4 = {"fast": (145e6, 2_810e6), "accurate": (144e6, 5_369e6)}
-"""Parameters and connections, as printed in Sermanet et al. 2013, table 4."""
-OVERFEAT_SCALES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (461, 569))
-"""Height and width of the images of the six scales (Sermanet et al. 2013, table 5)."""
-OVERFEAT_MAPS = (
-    *((17, 17, 3, 3), (20, 23, 6, 9), (23, 29, 9, 15)),
-    *((29, 35, 15, 21), (32, 38, 18, 24), (35, 44, 21, 30)),
-)
-"""Height and width of the last convolution's maps and of the class map at each scale (Sermanet et al. 2013,
-table 5, which misprints the fifth's width, 38, as 35: a class map 24 wide needs it)."""
 
 CROSSING_INPUTS = {"conv3": 256 * 13 * 13, "fc6": 256 * 6 * 6, "fc7": 4_096, "fc8": 4_096}
 """Values of an image that the layers read which read both towers (paper, section 3.5 and figure 2)."""

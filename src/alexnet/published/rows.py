@@ -13,7 +13,7 @@ class Row:
     data: str
     """Data set and part: `ILSVRC-2012 val`."""
     views: str
-    """What `alexnet evaluate --views` calls them, or empty where the publication does not say."""
+    """As in evaluations: `ten`, `dense@256,384,512`; or empty where the publication does not say."""
     top1: float | None
     """Error; None where none was published."""
     top5: float | None

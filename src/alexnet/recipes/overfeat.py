@@ -12,9 +12,9 @@ from alexnet.config import (
     ScheduleConfig,
     TrainingConfig,
 )
-from alexnet.published import OVERFEAT_SCALES
+from alexnet.published.overfeat import SCALES
 
-_TEST_SCALES = tuple(min(size) for size in OVERFEAT_SCALES)
+_TEST_SCALES = tuple(min(size) for size in SCALES)
 
 
 def overfeat_fast() -> RunConfig:

@@ -61,9 +61,15 @@ def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
     test = ["alexnet", "evaluate", *folders, "--store", str(work / "stores" / members[0].store), "--views"]
     out = [["--out", str(_out(recorded, views, work))] for views in recorded.views]
     return [
-        [*test, views, *(where if isinstance(recorded, RecordedEnsemble) else ())]
+        [*test, *_typed(views), *(where if isinstance(recorded, RecordedEnsemble) else ())]
         for views, where in zip(recorded.views, out, strict=True)
     ]
+
+
+def _typed(name: str) -> list[str]:
+    """What a person types for a test of that name: `dense`, or `dense@256,384` with its scales."""
+    views, _, scales = name.partition("@")
+    return [views, "--scales", scales] if scales else [views]
 
 
 def members_of(recorded: Recorded) -> list[RecordedRun]:

@@ -55,7 +55,7 @@ class RecordedRun:
     init_from: str = ""
     """The recorded run it begins with; empty is first weights of its own."""
     views: tuple[str, ...] = VIEWS
-    """What it is tested with."""
+    """What it is tested with: names of tests, such as `dense@112,128`, with the scales after an @."""
 
     @property
     def store(self) -> str:
@@ -84,8 +84,8 @@ class RecordedRun:
         return override(recipes.get(self.recipe), self.settings)
 
 
-_PICTURES = {"alexnet": ("curves.png", "filters.png"), "lenet": ("curves.png",)}
-"""By the net; first filters of 5 x 5 grey pixels show nothing."""
+_PICTURES = {"alexnet": ("curves.png", "filters.png"), "lenet": ("curves.png",), "vgg": ("curves.png",)}
+"""By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from alexnet.report.star_course import star_course
 from alexnet.report.table_1 import table_1
 from alexnet.report.table_2 import table_2, views_gain
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
+from alexnet.report.views_cost import views_cost
 from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import training_seconds
 
@@ -138,6 +139,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "table-1": table_1,
     "table-2": table_2,
     "views-gain": views_gain,
+    "views-cost": views_cost,
     "star-course": star_course,
     "growth": growth,
     "benchmarks": benchmarks,

@@ -30,7 +30,7 @@ def describe(
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(command),
         "device": device,
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "processes": processes,
         "store": store,
@@ -43,7 +43,7 @@ def describe(
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as its maker gives it, or its kind."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []

@@ -39,6 +39,10 @@ class Predictions:
     """Shorter sides of the photos in the test, in pixels; none in files from before they were kept."""
     seconds: float = 0.0
     """That the test took, reading included; 0 in files from before it was kept."""
+    multiply_adds: float = 0.0
+    """Of one photo on average; 0 where it was not counted."""
+    device: str = ""
+    """What it ran on: a GPU's name or the processor's."""
 
 
 def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path:

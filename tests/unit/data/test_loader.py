@@ -28,10 +28,14 @@ class FakeSplit:
             "Header", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
         )()
         self.labels = np.arange(len(images), dtype=np.int32) % 7
+        self.sizes = [image.shape[1::-1] for image in images]
         self.stored = [_jpeg(image) if encoding == "jpeg" else image.tobytes() for image in images]
 
     def __len__(self) -> int:
         return len(self.stored)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.sizes[index]
 
     def key(self, index: int) -> str:
         return f"n{index:03}.JPEG"

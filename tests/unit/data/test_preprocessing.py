@@ -116,6 +116,34 @@ def test_ten_views_follow_each_other_and_lose_the_same_central_mean() -> None:
             np.testing.assert_allclose(view.numpy(), wanted, atol=1e-4)
 
 
+def larger() -> torch.Tensor:
+    """Photos that are not the stored square."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, (COUNT, 20, 31, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("mean_position", ["centre", "crop"])
+@pytest.mark.parametrize("normalization", ["mean-image", "mean-and-std"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_whole_photos_lose_one_colour(normalization: Any, mean_position: Any, channels: Any) -> None:
+    data = replace(DATA, normalization=normalization, mean_position=mean_position)
+    preprocessing = replace(Preprocessing.from_store(data, fake_store()), channels=channels)
+    inputs = preprocessing.whole_input(larger())
+    assert inputs.shape == (COUNT, 3, 20, 31)
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    ordered = larger().float().flip(3) if channels == "BGR" else larger().float()
+    color = preprocessing.central_mean().mean(dim=(1, 2))
+    torch.testing.assert_close(inputs, ((ordered - color) / preprocessing.divisor).permute(0, 3, 1, 2))
+
+
+def test_crops_of_other_photos_have_no_place_in_the_mean_image() -> None:
+    preprocessing = Preprocessing.from_store(replace(DATA, mean_position="crop"), fake_store())
+    inputs = preprocessing.test_input(larger(), np.array([[4, 15, 0], [4, 15, 1]])).unflatten(0, (COUNT, 2))
+    wanted = larger()[:, 4:, 15:].float().permute(0, 3, 1, 2)
+    torch.testing.assert_close(inputs[:, 0], wanted - preprocessing.central_mean())
+    torch.testing.assert_close(inputs[:, 1], wanted.flip(3) - preprocessing.central_mean())
+
+
 @pytest.mark.parametrize("cropping", ["random", "random-resized", "centre"])
 def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
     modern = replace(DATA, color_jitter=0.4, erasing=0.5, normalization="mean-and-std")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data import views
-from alexnet.data.views import centre, cut, ten
+from alexnet.data.views import centre, cut, grid, ten
 
 
 def test_ten_positions_are_those_of_2012() -> None:
@@ -20,6 +20,20 @@ def test_centre_is_floored() -> None:
     for side, crop, offset in [(256, 224, 16), (256, 227, 14), (128, 112, 8), (64, 64, 0)]:
         assert centre(side, crop).tolist() == [[offset, offset, 0]]
         assert ten(side, crop)[4].tolist() == [offset, offset, 0]
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 224))
+def test_a_grid_is_regular_from_border_to_border_and_mirrored(down: int, right: int, crop: int) -> None:
+    positions = grid(crop + down, crop + right, crop)
+    assert positions.shape == (50, 3)
+    plain, mirrored = positions[:25].reshape(5, 5, 3), positions[25:].reshape(5, 5, 3)
+    assert np.array_equal(plain[..., :2], mirrored[..., :2])
+    assert (plain[..., 2] == 0).all() and (mirrored[..., 2] == 1).all()
+    for axis, last in enumerate((down, right)):
+        offsets = plain[:, 0, 0] if axis == 0 else plain[0, :, 1]
+        assert (offsets[0], offsets[-1]) == (0, last)
+        assert np.ptp(np.diff(offsets)) <= 1
+    assert (plain[..., 0] == plain[:, :1, 0]).all() and (plain[..., 1] == plain[:1, :, 1]).all()
 
 
 @given(st.data(), st.sampled_from([torch.uint8, torch.float32]), st.sampled_from([1, 3]))

@@ -117,3 +117,17 @@ def test_nothing_to_classify_is_a_wrong_command(
     code, _, err = classify(capsys, *words, "--model", run)
     assert code == 2
     assert named in err
+
+
+def test_whole_photos_at_scales_are_what_the_classifier_says(make_run, folder, capsys) -> None:
+    run = make_run("run")
+    shown = ["--views", "multi-crop", "--scales", "80,72"]
+    code, out, _ = classify(capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 1, *shown)
+    (answer,) = alexnet.load(run.path).classify(
+        [folder / "a.jpg"], views="multi-crop", top=1, scales=(72, 80)
+    )
+    assert code == 0
+    assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(answer[0][2])
+    code, _, err = classify(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
+    assert code == 2
+    assert "has no class map" in err

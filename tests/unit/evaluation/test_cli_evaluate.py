@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 
 from alexnet.cli.main import main
+from alexnet.config import ModelConfig, to_dict
 from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, tested
+from alexnet.models import registry
+from alexnet.models.summary import summarise
 from alexnet.runs import predictions
 
-from .conftest import CLASSES, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
+from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
 
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 
@@ -282,3 +286,78 @@ def test_members_whose_classes_stand_in_another_order_are_averaged_by_wnid(make_
     assert json.loads(straight)["top1_error"] == json.loads(crossed)["top1_error"]
     saved = [predictions.load(predictions.path_of(run.path, "val", "ten")) for run in (first, second)]
     np.testing.assert_allclose(saved[0].probabilities, saved[1].probabilities, atol=1e-5)
+
+
+@pytest.fixture
+def sliding(make_run, store):
+    """A run of a small AlexNet."""
+    run = make_run("sliding")
+    settings = ModelConfig(variant="caffe widths=[8,8,8,8,8,32,32]")
+    model = registry.build(settings, CLASSES, CROP)
+    net = replace(make_net(store), model=model, config=replace(run.config(), model=settings))
+    run.config_file.write_text(json.dumps(to_dict(net.config)))
+    write_checkpoint(run, net, "last")
+    return run
+
+
+def test_an_entry_names_views_scales_and_what_a_photo_cost(sliding, store, prepared, capsys) -> None:
+    shown = ["--views", "dense", "--scales", "80,72,80"]
+    code, out, _ = evaluate(capsys, prepared(shape="whole"), sliding.path, "--json", *shown)
+    assert code == 0
+    entry = json.loads(out)
+    assert (entry["views"], entry["scales"], entry["photos"]) == ("dense@72,80", [72, 80], "whole")
+    evaluate(capsys, store, sliding.path, *shown)
+    evaluate(capsys, store, sliding.path, "--views", "dense")
+    evaluate(capsys, store, sliding.path, "--views", "ten")
+    entries = json.loads((sliding.path / "evaluation.json").read_text())
+    assert [(each["views"], each["photos"]) for each in entries] == [
+        ("dense@72,80", "whole"),
+        ("dense@72,80", "square"),
+        ("dense", "square"),
+        ("ten", "square"),
+    ]
+    costs = [each["multiply_adds"] for each in entries]
+    assert costs[0] > costs[1] > costs[2] > 0
+    assert costs[3] == 10 * summarise(sliding.config(), CLASSES).multiply_adds
+    assert all(each["seconds"] > 0 and each["device"] for each in entries)
+    saved = predictions.load(predictions.path_of(sliding.path, "val", "dense@72,80"))
+    assert (saved.views, saved.scales.tolist()) == ("dense@72,80", [72, 80])
+
+
+def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
+    for scales in ("72", "72,80"):
+        assert evaluate(capsys, store, sliding.path, "--views", "dense", "--scales", scales)[0] == 0
+    names = sorted(path.name for path in (sliding.path / "predictions").iterdir())
+    assert names == ["val-dense@72,80.npz", "val-dense@72.npz"]
+    table = evaluate(capsys, store, sliding.path, "--views", "dense", "--scales", "72,80")[1]
+    assert " dense@72,80 " in table
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--views", "dense"], "alexnet-2012 does not slide over photos (Tiny has no class map)"),
+        (["--views", "multi-crop", "--scales", "60,72"], "scale 60 is smaller than the 64 pixels"),
+        (["--scales", "72,x"], "--scales 72,x is not a list of pixels, such as 256,384,512"),
+        (["--scales", "72,,80"], "is not a list of pixels"),
+        (["--views", "dens"], "no views 'dens'; there are centre, ten, multi-crop, dense, dense+multi-crop"),
+    ],
+)
+def test_views_that_do_not_fit_are_one_line(make_run, store, capsys, words, named) -> None:
+    run = make_run("run")
+    code, _, err = evaluate(capsys, store, run.path, *words)
+    lines = [line for line in err.splitlines() if line.startswith("alexnet:")]
+    assert (code, len(lines)) == (2, 1)
+    assert named in lines[0]
+    assert not (run.path / "evaluation.json").exists()
+
+
+def test_two_runs_seen_densely_are_averaged(sliding, make_run, store, tmp_path, capsys) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(sliding.path, other, symlinks=True)
+    code, out, _ = evaluate(
+        capsys, store, sliding.path, other, "--json", "--views", "dense", "--scales", "72,80"
+    )
+    entry = json.loads(out)
+    assert (code, entry["views"], entry["scales"]) == (0, "dense@72,80", [72, 80])
+    assert entry["multiply_adds"] == 2 * entry["members"][0]["multiply_adds"]

@@ -57,9 +57,12 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-def test_one_two_and_three_processes_give_the_same_digits(run: RunFolder, store) -> None:
-    words = [str(run.path), "--store", str(store.path), "--views", "ten", "--batch", "40", "--json"]
-    saved = predictions.path_of(run.path, "val", "ten")
+@pytest.mark.parametrize(
+    ("views", "name"), [(["ten"], "ten"), (["dense", "--scales", "72,64"], "dense@64,72")]
+)
+def test_one_two_and_three_processes_give_the_same_digits(run: RunFolder, store, views, name) -> None:
+    words = [str(run.path), "--store", str(store.path), "--batch", "40", "--json", "--views", *views]
+    saved = predictions.path_of(run.path, "val", name)
     rows: list[np.ndarray] = []
     printed: list[dict] = []
     for world_size in (1, 2, 3):
@@ -70,6 +73,7 @@ def test_one_two_and_three_processes_give_the_same_digits(run: RunFolder, store)
         assert [process.returncode for process in processes] == [0] * world_size, outputs
         assert [out for out, _ in outputs[1:]] == [""] * (world_size - 1)
         printed.append(json.loads(outputs[0][0]))
+        assert printed[-1].pop("seconds") > 0
         rows.append(predictions.load(saved).probabilities)
     assert printed[0]["images"] == CLASSES * VAL_PER_CLASS + 1
     assert printed[1] == printed[0] == printed[2]

@@ -13,13 +13,13 @@ from reference import offset_pooling as twin
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from alexnet import published
 from alexnet.config import ConfigError, ModelConfig
 from alexnet.errors import CommandError
 from alexnet.layers.offset_pooling import at_every_offset
 from alexnet.models.overfeat import OverFeat
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise_model
+from alexnet.published import overfeat as published
 
 CROPS = {"fast": 231, "accurate": 221}
 NARROW = {
@@ -41,9 +41,9 @@ def narrow(variant: str, crop: int) -> OverFeat:
 @pytest.mark.parametrize("variant", CROPS)
 def test_the_published_counts(variant: str) -> None:
     found = summarise_model(on_meta(variant, CROPS[variant]), CROPS[variant])
-    assert found.parameters == published.OVERFEAT_PARAMETERS[variant]
-    assert found.multiply_adds == published.OVERFEAT_MULTIPLY_ADDS[variant]
-    parameters, connections = published.OVERFEAT_TABLE_4[variant]
+    assert found.parameters == published.PARAMETERS[variant]
+    assert found.multiply_adds == published.MULTIPLY_ADDS[variant]
+    parameters, connections = published.TABLE_4[variant]
     assert math.floor(found.parameters / 1e6) * 1e6 == parameters
     assert found.connections == pytest.approx(connections, rel=0.003)
 
@@ -64,9 +64,7 @@ def test_the_sizes_of_table_3() -> None:
     assert on_meta("accurate", 221).get_submodule("fc7").get_parameter("weight").shape[1] == 1024 * 5 * 5
 
 
-@pytest.mark.parametrize(
-    ("size", "maps"), list(zip(published.OVERFEAT_SCALES, published.OVERFEAT_MAPS, strict=True))
-)
+@pytest.mark.parametrize(("size", "maps"), list(zip(published.SCALES, published.MAPS, strict=True)))
 def test_the_maps_of_table_5(size: tuple[int, int], maps: tuple[int, int, int, int]) -> None:
     net, seen = on_meta("accurate", 221), list[torch.Size]()
     net.get_submodule("conv6").register_forward_hook(

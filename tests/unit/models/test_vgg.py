@@ -129,6 +129,19 @@ def test_first_weights_are_those_of_section_3_1() -> None:
         assert bias.unique().tolist() == [0]
 
 
+@pytest.mark.parametrize(("deviation", "least", "most"), [(0.01, 1e-5, 1e-2), (0.1, 1e5, 1e10)])
+def test_a_variance_of_a_hundredth_to_the_letter_would_explode(
+    deviation: float, least: float, most: float
+) -> None:
+    """Why the paper's "10^-2 variance" is read as a deviation."""
+    torch.manual_seed(0)
+    model = VGG("A", 10, 32).eval()
+    with torch.no_grad():
+        for name in model.layers:
+            model.get_parameter(f"{name}.weight").mul_(deviation / 0.01)
+        assert least < model(60 * torch.randn(2, 3, 32, 32)).std().item() < most
+
+
 def test_glorots_first_weights_are_uniform_within_his_bound() -> None:
     torch.manual_seed(0)
     layer = VGG("A initialisation=glorot widths=[16,32,32,32,32,64,64]", 5, 64).conv2_1

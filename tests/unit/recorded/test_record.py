@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,13 @@ def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
     assert first.pictures == ("curves.png", "misread.png", "confusions.png") and second.pictures == ()
     assert len(record.testing_commands(first, Path())) == 1
     assert "misread.png" in readme(first, record.training_commands, record.testing_commands, "")
+
+
+def test_a_test_at_scales_is_typed_as_such() -> None:
+    many = replace(PLAIN, views=("ten", "dense@112,128"))
+    ten, dense = record.testing_commands(many, Path())
+    assert ten[-2:] == ["--views", "ten"]
+    assert dense[-4:] == ["--views", "dense", "--scales", "112,128"]
 
 
 def test_pictures_fit_the_net_and_can_be_drawn() -> None:

@@ -75,7 +75,7 @@ def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Pa
     main(["compare", str(run), "--json"])
     shown = json.loads(capsys.readouterr().out)
     best = [row for row in shown["published"] if row["source"].endswith("table 5")]
-    assert [row["views"] for row in best] == ["multi-crop", "dense+multi-crop"]
+    assert [row["views"] for row in best] == ["multi-crop@256,384,512", "dense+multi-crop@256,384,512"]
 
 
 def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:

@@ -1,0 +1,47 @@
+"""What each way to look buys and costs: from recorded evaluations only, paired with ten crops."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from alexnet.report.views_cost import views_cost
+
+IMAGES = 1000
+
+
+def evidence(results: Path, name: str, wrong: dict[str, range], **costs: float) -> None:
+    folder = results / name
+    folder.mkdir(parents=True)
+    entries = [
+        {
+            "views": views,
+            "scales": [128],
+            "images": IMAGES,
+            "top1_error": len(images) / IMAGES,
+            "top1_interval": [0.1, 0.2],
+            "runs": [{"recipe": "alexnet-2012"}],
+            "device": "a processor",
+            "seconds": 2.5,
+            "multiply_adds": costs[views.partition("@")[0].replace("-", "_")],
+        }
+        for views, images in wrong.items()
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(entries))
+    (folder / "wrong.json").write_text(json.dumps({views: list(images) for views, images in wrong.items()}))
+
+
+def test_the_cheapest_comes_first_and_all_stand_beside_ten_crops(tmp_path: Path) -> None:
+    wrong = {"multi-crop": range(190), "ten": range(200), "dense@112,128": range(210), "centre": range(220)}
+    evidence(tmp_path, "run", wrong, multi_crop=50e6, ten=10e6, dense=4.4e6, centre=1e6)
+    rows = views_cost(tmp_path).rows
+    assert [row[1] for row in rows] == ["centre", "dense", "ten", "multi-crop"]
+    assert rows[1][:4] == ["[`alexnet-2012`](results/run)", "dense", "128", "21.0 (10.0-20.0)"]
+    assert [row[4][:4] for row in rows] == ["-2.0", "-1.0", "-", "+1.0"]
+    assert [row[5] for row in rows] == ["1", "4", "10", "50"]
+    assert rows[0][6:] == ["2.5", "a processor"]
+
+
+def test_runs_tested_as_usual_are_not_listed(tmp_path: Path) -> None:
+    evidence(tmp_path, "run", {"ten": range(200), "centre": range(220)}, ten=10e6, centre=1e6)
+    assert [row[0] for row in views_cost(tmp_path).rows] == ["not recorded yet"]
