@@ -1,6 +1,6 @@
 """Local colour statistics: mean and deviation of R, G and B over 4 x 4 cells of a patch, 96 numbers.
 
-Source: Perronnin, Sanchez, Mensink, ECCV 2010, section 4.1, as Sanchez and Perronnin, CVPR 2011, use them.
+Source: Perronnin, Sanchez, Mensink, ECCV 2010, as Sanchez and Perronnin, CVPR 2011, use them.
 """
 
 from __future__ import annotations

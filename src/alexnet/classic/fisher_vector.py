@@ -1,7 +1,7 @@
 """Fisher vectors: how a photo's descriptors would change the mixture that describes all photos' descriptors.
 
 Source: Perronnin, Sanchez, Mensink, ECCV 2010 (the improved Fisher vector); the gradient on the weights, by
-their logits: Sanchez, Perronnin, Mensink, Verbeek, IJCV 2013, equations 16 to 18.
+their logits: Sanchez, Perronnin, Mensink, Verbeek, IJCV 2013.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def parts(cells: Tensor) -> Tensor:
 
 
 def improved(vectors: Tensor) -> Tensor:
-    """Rows: square roots with their signs, then length one (Perronnin 2010, section 3); zeros stay."""
+    """Rows: square roots with their signs, then length one (Perronnin et al. 2010); zeros stay."""
     roots = vectors.abs().sqrt_().copysign_(vectors)
     return roots / roots.norm(dim=1, keepdim=True).clamp_min(1e-12)
 

@@ -3,7 +3,7 @@
 For each class: weight_decay / 2 * |w|^2 + mean over photos of max(0, 1 - t * (w . x + b)), t = 1 for photos
 of the class and -1 for others. Rates fall as learning_rate / (1 + learning_rate * weight_decay * step), and
 the averaged weights are those used. Source: Bottou, COMPSTAT 2010; for Fisher vectors of ImageNet: Sanchez
-and Perronnin, CVPR 2011, section 3.2.
+and Perronnin, CVPR 2011.
 """
 
 from __future__ import annotations
