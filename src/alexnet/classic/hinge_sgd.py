@@ -50,7 +50,7 @@ class HingeSgd:
         total, batches = 0.0, order.split(self.batch)
         every = max(1, len(batches) // AVERAGED_A_PASS)
         for number, photos in enumerate(batches):
-            total += self._update(vectors := read(photos), labels[photos].to(vectors.device))
+            total += self._update(read(photos), labels[photos])
             if self.passes > 0 and number % every == 0:
                 self._take_into_average()
         self.passes += 1
@@ -81,7 +81,7 @@ class HingeSgd:
     def _update(self, vectors: Tensor, labels: Tensor) -> float:
         rate = self.learning_rate / (1 + self.learning_rate * self.weight_decay * self.step)
         signs = torch.full((len(vectors), len(self.biases)), -1.0, device=vectors.device)
-        signs[torch.arange(len(vectors)), labels] = 1
+        signs[torch.arange(len(vectors)), labels.to(vectors.device)] = 1
         margins = signs * torch.addmm(self.biases, vectors, self._direction.T, alpha=self._scale)
         pull = torch.where(margins < 1, signs, 0) * (rate / len(vectors))
         self._scale *= 1 - rate * self.weight_decay
