@@ -27,7 +27,8 @@ class Channel:
     step: int = 4
     """Pixels between the centres of neighbouring patches."""
     patches: tuple[int, ...] = (16, 24, 32, 40)
-    """Sides in pixels of the square patches that are described; multiples of 4."""
+    """Sides in pixels of the square patches that are described; multiples of 4. One fits where the photo is
+    larger; of several sizes those that fit are used."""
     pca: int = 64
     """Numbers that a descriptor is reduced to; 0 leaves it as it is."""
     encoding: Literal["fisher", "llc", "super-vector", "l1", "omp"] = "fisher"

@@ -59,7 +59,7 @@ class DataConfig:
     """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation.
     `range` knows no mean: it takes 0..255 to `data.range` in a straight line."""
     range: tuple[float, float] = (-0.1, 1.175)
-    """What `range` makes of black and of white. LeCun 1998, section III.A: -0.1 and 1.175, for a mean of
+    """What `range` makes of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
     about 0 (and a variance of about 1, it says; of MNIST's 28 x 28 pixels it is 0.15)."""
     mean_position: Literal["centre", "crop"] = "centre"
     """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""

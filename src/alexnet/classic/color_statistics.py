@@ -1,6 +1,6 @@
 """Local colour statistics: mean and deviation of R, G and B over 4 x 4 cells of a patch, 96 numbers.
 
-Source: Perronnin, Sanchez, Mensink, ECCV 2010, section 4.1, as Sanchez and Perronnin, CVPR 2011, use them.
+Source: Perronnin, Sanchez, Mensink, ECCV 2010, as Sanchez and Perronnin, CVPR 2011, use them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class ColorStatistics:
     """Colours of patches of several sides, in pixels, `step` pixels apart.
 
     Numbers come colour by colour: 16 means, cell by cell, row by row, then 16 deviations. A flat patch has
-    deviations of 0. A photo smaller than a patch has no descriptors of that size.
+    deviations of 0 but for rounding, which is less than 0.2 grey levels. A photo has no descriptors of a size
+    that it is not larger than.
     """
 
     step: int = 4

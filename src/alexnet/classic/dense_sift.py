@@ -37,7 +37,8 @@ class DenseSift:
 
     Numbers come cell by cell, row by row, and in a cell by orientation, counter-clockwise from the right.
     With `root` they are the square roots of descriptors that sum to one. A flat patch has zeros. What is
-    outside the photo counts as flat. A photo smaller than a patch has no descriptors of that size.
+    outside the photo counts as flat. A photo has no descriptors of a size that it is not
+    larger than.
     """
 
     step: int = 4

@@ -1,7 +1,7 @@
 """Online dictionary learning: atoms of which few, weighted, add up to any descriptor.
 
 Source: Mairal, Bach, Ponce, Sapiro, ICML 2009: algorithms 1 and 2, with mini-batches, past statistics that
-fade (section 3.4.3 of the journal version, JMLR 2010), and atoms that nobody uses replaced.
+fade, and atoms that nobody uses replaced; at length JMLR 2010.
 """
 
 from __future__ import annotations

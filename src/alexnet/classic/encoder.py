@@ -26,7 +26,8 @@ class Encoder(nn.Module, ABC):
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
         """Descriptors (N, P, D) and which of them lie in which cell (C, P; bool) -> codes (N, C * E), finite.
 
-        Photos are coded each for itself. A cell without descriptors has zeros.
+        Photos are coded each for itself, but for rounding and an encoder's own tolerance. A cell without
+        descriptors has zeros.
         """
 
     @abstractmethod

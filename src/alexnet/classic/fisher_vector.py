@@ -1,7 +1,7 @@
 """Fisher vectors: how a photo's descriptors would change the mixture that describes all photos' descriptors.
 
 Source: Perronnin, Sanchez, Mensink, ECCV 2010 (the improved Fisher vector); the gradient on the weights, by
-their logits: Sanchez, Perronnin, Mensink, Verbeek, IJCV 2013, equations 16 to 18.
+their logits: Sanchez, Perronnin, Mensink, Verbeek, IJCV 2013.
 """
 
 from __future__ import annotations
@@ -66,12 +66,19 @@ class FisherEncoder(Encoder):
         bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         order = number.argsort(stable=True)
         member = cells[:, order[[end - 1 for end in ends]]].to(descriptors.dtype)
-        rows = [self._photo(photo[order], bounds, member) for photo in descriptors]
+        linear, constants = self._linear_form()
+        rows = [self._photo(photo[order], bounds, member, linear, constants) for photo in descriptors]
         return torch.stack(rows).flatten(1)
 
-    def _photo(self, descriptors: Tensor, bounds: list[tuple[int, int]], member: Tensor) -> Tensor:
+    def _photo(
+        self,
+        descriptors: Tensor,
+        bounds: list[tuple[int, int]],
+        member: Tensor,
+        linear: Tensor,
+        constants: Tensor,
+    ) -> Tensor:
         """(C, E) of one photo's descriptors (P, D), sorted into parts that make up the cells (C, parts)."""
-        linear, constants = self._linear_form()
         sums = [descriptors.new_zeros(0, len(self.weights), 2 * descriptors.shape[1] + 1)]
         for start, end in bounds:
             part = descriptors[start:end]
@@ -111,7 +118,7 @@ def parts(cells: Tensor) -> Tensor:
 
 
 def improved(vectors: Tensor) -> Tensor:
-    """Rows: square roots with their signs, then length one (Perronnin 2010, section 3); zeros stay."""
+    """Rows: square roots with their signs, then length one (Perronnin et al. 2010); zeros stay."""
     roots = vectors.abs().sqrt_().copysign_(vectors)
     return roots / roots.norm(dim=1, keepdim=True).clamp_min(1e-12)
 

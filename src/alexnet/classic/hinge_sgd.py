@@ -3,7 +3,7 @@
 For each class: weight_decay / 2 * |w|^2 + mean over photos of max(0, 1 - t * (w . x + b)), t = 1 for photos
 of the class and -1 for others. Rates fall as learning_rate / (1 + learning_rate * weight_decay * step), and
 the averaged weights are those used. Source: Bottou, COMPSTAT 2010; for Fisher vectors of ImageNet: Sanchez
-and Perronnin, CVPR 2011, section 3.2.
+and Perronnin, CVPR 2011.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HingeSgd:
         total, batches = 0.0, order.split(self.batch)
         every = max(1, len(batches) // AVERAGED_A_PASS)
         for number, photos in enumerate(batches):
-            total += self._update(vectors := read(photos), labels[photos].to(vectors.device))
+            total += self._update(read(photos), labels[photos])
             if self.passes > 0 and number % every == 0:
                 self._take_into_average()
         self.passes += 1
@@ -81,7 +81,7 @@ class HingeSgd:
     def _update(self, vectors: Tensor, labels: Tensor) -> float:
         rate = self.learning_rate / (1 + self.learning_rate * self.weight_decay * self.step)
         signs = torch.full((len(vectors), len(self.biases)), -1.0, device=vectors.device)
-        signs[torch.arange(len(vectors)), labels] = 1
+        signs[torch.arange(len(vectors)), labels.to(vectors.device)] = 1
         margins = signs * torch.addmm(self.biases, vectors, self._direction.T, alpha=self._scale)
         pull = torch.where(margins < 1, signs, 0) * (rate / len(vectors))
         self._scale *= 1 - rate * self.weight_decay

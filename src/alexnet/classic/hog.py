@@ -31,8 +31,8 @@ NUMBERS_PER_CELL = ORIENTATIONS + ORIENTATIONS // 2 + 4
 class Hog:
     """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
-    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalises. A photo smaller
-    than a patch has no descriptors of that size; what is of one colour has zeros.
+    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalises. A photo has no
+    descriptors of a size that it is not larger than; what is of one colour has zeros.
     """
 
     step: int = 8

@@ -1,7 +1,7 @@
 """k-means: centres that stand for the descriptors nearest to them.
 
-Source: Lloyd 1982. The centres of super-vector coding (Zhou et al. 2010, section 3.1) and the first codebook
-of locality-constrained coding (Wang et al. 2010, section 4).
+Source: Lloyd 1982. The centres of super-vector coding (Zhou et al. 2010) and the first codebook of
+locality-constrained coding (Wang et al. 2010).
 """
 
 from __future__ import annotations

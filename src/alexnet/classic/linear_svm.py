@@ -27,7 +27,6 @@ class Pass:
     """Mean hinge loss, summed over classes, while it was going on."""
     error: float
     """Top-1 error on the photos held out, a fraction; on those trained on where none are."""
-    best: bool
 
 
 class EarlyStopping:
@@ -48,12 +47,11 @@ class EarlyStopping:
             order = torch.randperm(len(self.train), generator=generator(self.seed + self.sgd.passes))
             loss = self.sgd.one_pass(read, self.train[order], labels)
             error = error_of(self.sgd.classifiers(), read, self.test, labels)
-            better = error < self.best_error
-            if better:
+            if error < self.best_error:
                 self.best_error, self.best_pass = error, self.sgd.passes
                 weights, biases = self.sgd.classifiers()
                 self.best = weights.clone(), biases.clone()
-            yield Pass(self.sgd.passes, loss, error, better)
+            yield Pass(self.sgd.passes, loss, error)
 
     @property
     def finished(self) -> bool:

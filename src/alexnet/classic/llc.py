@@ -1,7 +1,7 @@
 """Locality-constrained linear coding: a descriptor as a weighted mean of its nearest words.
 
-Source: Wang, Yang, Yu, Lv, Huang, Gong, CVPR 2010, section 3 (the approximation of equation 7, in closed
-form by equation 3); a fast form of local coordinate coding (Yu, Zhang, Gong, NIPS 2009).
+Source: Wang, Yang, Yu, Lv, Huang, Gong, CVPR 2010: the approximated code, on the nearest words alone, in
+closed form; a fast form of local coordinate coding (Yu, Zhang, Gong, NIPS 2009).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from alexnet.classic.sparse_code import CHUNK, SparseCodes
 from alexnet.classic.words import nearest
 
 NEIGHBOURS = 5
-"""Section 4 there: 5 nearest words gave the best results."""
+"""As the authors' program has it (LLC_coding_appr.m, knn)."""
 REGULARISATION = 1e-4
-"""Share of the covariance's trace added to its diagonal (the authors' LLC_coding_appr.m)."""
+"""Share of the covariance's trace added to its diagonal (there, beta)."""
 
 
 def locality_constrained_codes(

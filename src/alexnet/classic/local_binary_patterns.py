@@ -29,7 +29,7 @@ _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 class LocalBinaryPatterns:
     """Descriptors of patches of several sides (pixels), `step` pixels apart.
 
-    A photo smaller than a patch has no descriptors of that size. What is of one colour shows the pattern
+    A photo has no descriptors of a size that it is not larger than. What is of one colour shows the pattern
     "all as bright" everywhere, which is a descriptor like any other.
     """
 

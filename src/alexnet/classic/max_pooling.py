@@ -1,6 +1,6 @@
 """The largest value of each atom among the descriptors of a cell.
 
-Source: Yang, Yu, Gong, Huang, CVPR 2009, section 3.2 (equation 8).
+Source: Yang, Yu, Gong, Huang, CVPR 2009.
 """
 
 from __future__ import annotations

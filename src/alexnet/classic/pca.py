@@ -27,13 +27,15 @@ class Pca(TransformerMixin, BaseEstimator):
         self.whiten = whiten
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From one sample (N, D); ValueError where it has fewer columns than components, or one row."""
+        """From one sample (N, D); ValueError where it has fewer columns than components, or no row."""
         self.n_samples_seen_ = 0
         return self.partial_fit(X)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
         """From one more chunk (N, D) of a stream: only sums are kept."""
         chunk = as_matrix(X).double()
+        if len(chunk) == 0:
+            raise ValueError("there are no rows")
         if getattr(self, "n_samples_seen_", 0) == 0:
             self.n_samples_seen_, self.mean_ = 0, chunk.new_zeros(chunk.shape[1])
             self._scatter = chunk.new_zeros(2 * chunk.shape[1:])

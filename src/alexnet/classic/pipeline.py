@@ -85,9 +85,9 @@ class Pipeline(nn.Module):
         self.side = side
         for channel in self:
             if len(channel.descriptor.centres(side)) == 0:
-                wanted = min(channel.channel.patches)
+                patch = f"{channel.channel.descriptor} patch of {min(channel.channel.patches)}"
                 raise CommandError(
-                    f"photos of {side} pixels hold no {channel.channel.descriptor} patch of {wanted}: "
+                    f"photos of {side} pixels are no larger than a {patch}: "
                     "prepare a store of a larger --side, or give smaller patches in classic.channels"
                 )
 

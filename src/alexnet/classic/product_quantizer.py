@@ -1,7 +1,7 @@
 """Product quantisation: a vector as one byte for every few numbers, each byte the nearest of 256 centres.
 
 Source: Jegou, Douze, Schmid, PAMI 2011; of Fisher vectors, 8 numbers a byte: Sanchez and Perronnin, CVPR
-2011, section 4 (G = 8, b = 8).
+2011.
 """
 
 from __future__ import annotations

@@ -52,8 +52,9 @@ def lasso(descriptors: Tensor, dictionary: Tensor, penalty: float, tolerance: fl
     """Codes that minimise |descriptor - code x dictionary|^2 / 2 + penalty x |code|_1, each for itself.
 
     `descriptors` (M, D), `dictionary` (K, D); `penalty` above 0. A code is done when its duality gap is at
-    most `tolerance` x |descriptor|^2. A descriptor works, coordinate by coordinate, on the
-    atoms most correlated with what is left of it; the set is chosen anew until no atom outside it is missing.
+    most `tolerance` x |descriptor|^2, or after MAX_ROUNDS rounds. A descriptor works, coordinate by
+    coordinate, on the atoms most correlated with what is left of it; the set is chosen anew until no atom
+    outside it is missing. What is coded beside it changes its code within the tolerance.
     """
     if penalty <= 0:
         raise ValueError(f"the penalty must be above 0, got {penalty}")

@@ -1,7 +1,7 @@
 """Super-vector coding: how many descriptors have a word nearest, and how they lie about it.
 
-Source: Zhou, Yu, Zhang, Huang, ECCV 2010, sections 3.1 (the code of one descriptor, hard assignment) and 3.2
-(its weighted pooling).
+Source: Zhou, Yu, Zhang, Huang, ECCV 2010: the code of one descriptor (hard assignment), and its pooling,
+weighted by the shares of words.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 from alexnet.classic.words import nearest
 
 CONSTANT = 0.1
-"""s there: what a descriptor adds to its word's count, beside its offset."""
+"""s there, for which we chose this: what a descriptor adds to its word's count, beside its offset."""
 
 
 def super_vectors(descriptors: Tensor, cells: Tensor, words: Tensor, constant: float = CONSTANT) -> Tensor:

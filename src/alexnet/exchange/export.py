@@ -33,9 +33,9 @@ def export(
     """Writes the net of a run folder, or of an exported file, to `target`; returns what went there.
 
     `licence` (of the weights) and `data_terms` replace what `source` says. `target` is replaced whole, or
-    left as it was. CommandError where it ends otherwise than `WRITERS` have it, or where there is nothing to
-    export; DataError where the run is unfinished, unless `unfinished` is set; WorkError where the disk
-    refuses, or where an ONNX file does not answer as the net does.
+    left as it was. CommandError where it ends otherwise than `WRITERS` have it, where there is nothing to
+    export or ONNX cannot hold it; DataError where the run is unfinished, unless `unfinished` is set;
+    WorkError where the disk refuses, or where an ONNX file does not answer as the net does.
     """
     if target.suffix not in WRITERS:
         raise CommandError(f"{target} is of no known form: end its name in {' or '.join(WRITERS)}")
@@ -43,6 +43,10 @@ def export(
         refuse_without_packages(onnx_file.PACKAGES)
     weights = find_weights(source, checkpoint)
     net = model_file.load(weights)
+    if target.suffix == ".onnx" and net.config.classic is not None:
+        raise CommandError(
+            f"{net.config.recipe} is no net, and ONNX holds nets: end the file's name in .safetensors"
+        )
     if source.is_dir():
         net = replace(net, provenance=_provenance(RunFolder.open(source), checkpoint, unfinished))
     given = {"weights_licence": licence, "data_terms": data_terms}

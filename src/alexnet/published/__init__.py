@@ -246,11 +246,11 @@ class Machine:
 MACHINES = (
     Machine(
         *(1989, "AT&T DSP-32C", 25e6),
-        "LeCun et al. 1989, section 6: at most 12.5 million multiply-adds a second",
+        "LeCun et al. 1989: at most 12.5 million multiply-adds a second",
     ),
     Machine(
         *(1998, "one MIPS R10000, 200 MHz", 400e6),
-        "LeCun et al. 1998, section III.B (the machine); its data sheet: two operations a cycle",
+        "LeCun et al. 1998 (the machine); we count two operations a cycle, an addition and a multiplication",
     ),
     Machine(2012, "two GTX 580", 2 * GTX_580.float32_flops, GTX_580.source),
     Machine(2024, "one H200", H200.float32_flops, H200.source),

@@ -56,7 +56,7 @@ class Work:
         """What the run is trained on."""
         return training_images(self.store, self.config.data)
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
         """(N,) int64 of the training photos, on the CPU."""
         return torch.from_numpy(self.split.labels).long()

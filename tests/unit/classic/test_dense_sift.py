@@ -101,6 +101,13 @@ def test_flat_photos_have_zeros(level: float, root: bool) -> None:
     assert (found == 0).all()
 
 
+@pytest.mark.parametrize("level", [0.0, 23.37, -101.1, 255.0])
+def test_flat_photos_have_their_colour_and_no_deviation(level: float) -> None:
+    found = ColorStatistics(4, (16, 24, 40)).describe(torch.full((1, 3, 64, 64), level)).view(-1, 3, 2, 16)
+    assert torch.allclose(found[:, :, 0], torch.tensor(level), atol=1e-3)
+    assert 0 <= found[:, :, 1].min() <= found[:, :, 1].max() < 0.2
+
+
 def test_the_faintest_edge_is_not_flat() -> None:
     image = torch.full((1, 3, 64, 64), 100.0)
     image[:, 2, :, 32:] += 1  # one level of blue

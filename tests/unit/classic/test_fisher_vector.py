@@ -42,6 +42,11 @@ def test_components_of_a_stream_are_those_of_the_whole() -> None:
     assert np.allclose(stream.components_, Pca(4).fit(given).components_)
 
 
+def test_components_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="no rows"):
+        Pca(2).fit(np.zeros((0, 6)))
+
+
 def test_whitening_blows_up_no_rounding_errors() -> None:
     flat = np.zeros((50, 6))
     flat[:, 0] = np.arange(50)

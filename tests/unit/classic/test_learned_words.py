@@ -19,6 +19,7 @@ from alexnet.classic.k_means import KMeans
 from alexnet.classic.sparse_code import lasso
 
 PENALTY = 0.1
+LEARNED = {OnlineDictionary: "components_", KMeans: "cluster_centers_"}
 
 
 def sparse_signals(count: int, seed: int = 0) -> torch.Tensor:
@@ -116,7 +117,7 @@ def test_it_is_an_estimator(kind: type) -> None:
     signals = sparse_signals(200)
     assert estimator.fit(signals) is estimator
     again = pickle.loads(pickle.dumps(kind(12, random_state=3).fit(signals.numpy())))
-    learned = "components_" if kind is OnlineDictionary else "cluster_centers_"
+    learned = LEARNED[kind]
     assert torch.equal(getattr(estimator, learned), getattr(again, learned))
     assert copy.set_params(random_state=4).fit(signals) is copy
     assert not torch.equal(getattr(estimator, learned), getattr(copy, learned))
@@ -138,9 +139,6 @@ def test_fewer_descriptors_than_words_is_one_clear_line(kind: type) -> None:
 @pytest.mark.parametrize("kind", [OnlineDictionary, KMeans])
 def test_flat_photos_teach_nothing_but_harm_nothing(kind: type) -> None:
     signals = torch.cat([torch.zeros(300, 16), sparse_signals(100)])
-    fitted = kind(20).fit(signals)
-    for name in ("components_", "cluster_centers_"):
-        assert torch.isfinite(getattr(fitted, name, signals)).all()
-    zeros = kind(20).fit(torch.zeros(30, 16))
-    for name in ("components_", "cluster_centers_"):
-        assert torch.isfinite(getattr(zeros, name, signals)).all()
+    for given in (signals, torch.zeros(30, 16)):
+        fitted = kind(20).fit(given)
+        assert torch.isfinite(getattr(fitted, LEARNED[kind])).all()

@@ -32,8 +32,8 @@ def test_a_descriptor_counts_the_patterns_of_its_patch(step: int) -> None:
     found, where = lbp.describe(image)[0], lbp.centres(50)
     codes = torch.nn.functional.pad(patterns(brightness(image))[0], (1, 1, 1, 1), value=-1)
     assert found.shape == (len(where), 59)
-    sizes = [16] * len(lbp.centres(50)[: len(places(50, 16, step)) ** 2])
-    for descriptor, centre, size in zip(found, where, sizes, strict=False):
+    sizes = [size for size in (16, 24) for _ in range(len(places(50, size, step)) ** 2)]
+    for descriptor, centre, size in zip(found, where, sizes, strict=True):
         left, top = (round(float(at) * 50 - 0.5) - size // 2 for at in centre)
         seen = codes[top : top + size, left : left + size]
         counts = torch.bincount(seen[seen >= 0], minlength=59)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.reference import codes as slow
 
-from alexnet.classic.llc import NEIGHBOURS, locality_constrained_codes
+from alexnet.classic.llc import NEIGHBOURS, REGULARISATION, locality_constrained_codes
 from alexnet.classic.max_pooling import max_pool
 from alexnet.classic.sparse_code import SparseCodes
 from alexnet.classic.super_vector import super_vectors
@@ -18,7 +18,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_locality_constrained_codes_are_the_closed_form() -> None:
-    assert NEIGHBOURS == 5, "Wang et al. 2010, section 4"
+    assert (NEIGHBOURS, REGULARISATION) == (5, 1e-4), "LLC_coding_appr.m of Wang et al. 2010"
     descriptors, words = normal(30, 8), normal(20, 8, seed=1)
     found = locality_constrained_codes(descriptors, words).dense(20)
     expected = [slow.locality_constrained(each, words.numpy(), 5) for each in descriptors.numpy()]

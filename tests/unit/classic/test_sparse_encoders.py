@@ -80,6 +80,16 @@ def test_photos_are_coded_each_for_itself(encoding: str) -> None:
     assert encoder(photos[:0], CELLS).shape == (0, 8 * encoder.size)
 
 
+def test_what_is_coded_beside_a_photo_changes_its_lasso_within_the_tolerance() -> None:
+    encoder = ENCODERS["l1"](200, SIZE)
+    encoder.learn(descriptors(3000, seed=9), seed=3)
+    photos = descriptors(8, 120)
+    cells = torch.ones(1, 120, dtype=torch.bool)
+    together, alone = encoder(photos, cells), torch.cat([encoder(photo[None], cells) for photo in photos])
+    apart = (together - alone).norm(dim=1) / alone.norm(dim=1)
+    assert apart.max() < 0.05
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_nothing_described_is_zero_and_zeros_are_finite(encoding: str) -> None:
     encoder = learned(encoding)

@@ -215,5 +215,5 @@ def test_mnist_as_a_newcomer_types_it(shared_data: Path, tmp_path: Path) -> None
     assert store.header.resized["picture"] == "28"
     images = torch.from_numpy(squares(store))
     inputs = Preprocessing.from_store(DIGITS, store).test_input(images, centre(32, 32))
-    assert abs(float(inputs.mean())) < 0.05  # LeCun 1998, section III.A: "roughly 0"
+    assert abs(float(inputs.mean())) < 0.05  # LeCun 1998, section II.B: "roughly 0"
     assert abs(float(inputs[:, :, 2:30, 2:30].var()) - 0.155) < 0.01  # there "roughly 1", which it is not

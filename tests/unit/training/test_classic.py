@@ -77,10 +77,16 @@ def test_a_classic_run_is_a_run_like_any_other(tmp_path: Path, store: Store, cap
     assert main(["train", "sift-fv", *given, "--run", run, *settings]) == 0
     assert "channel2: color of 16 pixels" in capsys.readouterr().out
     assert main(["evaluate", run, *given, "--views", "ten"]) == 0
+    onnx, exported = str(tmp_path / "it.onnx"), str(tmp_path / "it.safetensors")
+    assert main(["export", run, onnx]) == 2
+    assert "sift-fv is no net" in capsys.readouterr().err
+    assert main(["export", run, exported]) == 0
     assert main(["compare", run]) == 0
     assert "sift-fv" in capsys.readouterr().out
     assert main(["classify", photo, "--model", run, "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
+    assert main(["classify", photo, "--model", exported, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["classes"] == answer["classes"]
     assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-4)
     log = read_metrics(Path(run) / "metrics.jsonl")
     assert [log[0]["event"], log[-1]["event"]] == ["start", "result"]
@@ -215,7 +221,7 @@ def test_nothing_held_out_is_fitted_all_the_same(tmp_path: Path, store: Store) -
 @pytest.mark.parametrize(
     ("channel", "message"),
     [
-        ({"patches": [80]}, "hold no root-sift patch of 80"),
+        ({"patches": [80]}, "no larger than a root-sift patch of 80"),
         ({"words": 4000, "pca": 8, "step": 16}, "would learn 4,000 words from 900 descriptors"),
         ({"pca": 400}, "pca=400 is more than the 128 numbers of root-sift"),
         ({"patches": [10]}, "multiples of 4"),

@@ -85,7 +85,7 @@ def test_from_photos_to_a_table(tmp_path: Path, store: Store, capsys: Any) -> No
 @pytest.mark.parametrize(
     ("channel", "message"),
     [
-        ({"descriptor": "hog", "patches": [64]}, "hold no hog patch of 64"),
+        ({"descriptor": "hog", "patches": [64]}, "no larger than a hog patch of 64"),
         ({"descriptor": "lbp", "pca": 60}, "pca=60 is more than the 59 numbers of lbp"),
         ({"descriptor": "sift", "words": 3000}, "would learn 3,000 words from 300 descriptors"),
     ],
