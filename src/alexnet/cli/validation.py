@@ -55,12 +55,29 @@ def _classification(net: Loaded, store: Store) -> dict[str, Any]:
 
 
 def _localization(net: Loaded, store: Store) -> dict[str, Any]:
+    """The localisation's errors where the log has those of classes, and the latter beside them."""
     from alexnet.evaluation import localized
 
-    return localized.validate(net, store, *VALIDATION)
+    found = localized.errors(localized.locate_split(net, store, *VALIDATION), store)
+    return {
+        "images": found["images"],
+        "top1_error": found["top1_localization_error"],
+        "top5_error": found["top5_localization_error"],
+        "classification_top1_error": found["top1_error"],
+        "classification_top5_error": found["top5_error"],
+    }
 
 
 def _detection(net: Loaded, store: Store) -> dict[str, Any]:
+    """1 - mean average precision where the log has the error of classes, so that it is to fall too."""
     from alexnet.evaluation import detected
 
-    return detected.validate(net, store, VALIDATION[0])
+    found = detected.precision(detected.detect_split(net, store, VALIDATION[0]), store)
+    precision = found["mean_average_precision"]
+    return {
+        "images": found["images"],
+        "objects": found["objects"],
+        "top1_error": 1.0 - precision,
+        "top5_error": None,
+        "mean_average_precision": precision,
+    }

@@ -117,15 +117,3 @@ def precision(found: Detected, store: Store) -> dict[str, Any]:
     wnids = [each.wnid for each in store.classes]
     scored = detection.evaluate(said, BoxTable.of_pictures(part), wnids, sizes)
     return {**asdict(scored), "per_class": [asdict(row) for row in scored.per_class]}
-
-
-def validate(net: Loaded, store: Store, split: str) -> dict[str, Any]:
-    """What training logs of a detector: `top1_error` is 1 - mean average precision, so that it is to fall."""
-    found = precision(detect_split(net, store, split), store)
-    return {
-        "images": found["images"],
-        "objects": found["objects"],
-        "top1_error": 1.0 - found["mean_average_precision"],
-        "top5_error": None,
-        "mean_average_precision": found["mean_average_precision"],
-    }
