@@ -25,7 +25,7 @@ from alexnet.training.losses import NOT_ASKED, Loss
 
 SEEN = 0.75
 """Least share of an object's box in a window that shows it."""
-SMALLEST_OBJECT = 0.5
+SMALLEST_OBJECT = 0.6
 """Least longer side of its box, in sides of the window; smaller ones are for larger scales."""
 MOST_IN_BACKGROUND = 0.3
 """A window is background where it shows less than this of any box, and no box covers as much of it."""
