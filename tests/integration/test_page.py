@@ -274,13 +274,12 @@ def test_everything_works_by_keyboard_alone(open_page, tmp_path) -> None:
                 return
         raise AssertionError(f"Tab does not reach {what}")
 
-    tab_to("#model")
-    tab_to("#file")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
     file = tmp_path / "photo.jpg"
     file.write_bytes(odd_uploads.plain())
-    chooser.value.set_files(file)
+    page.on("filechooser", lambda chooser: chooser.set_files(file))
+    tab_to("#model")
+    tab_to("#file")
+    page.keyboard.press("Enter")
     answered(page)
     tab_to("[name=mode]")
     page.keyboard.press("ArrowRight")
