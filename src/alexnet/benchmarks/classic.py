@@ -17,11 +17,14 @@ from alexnet import recipes
 from alexnet.benchmarks import sparse_codes
 from alexnet.benchmarks.timing import Measurement, median_seconds
 from alexnet.classic.dense_sift import DenseSift
+from alexnet.classic.feature_file import Halves, Quantized
 from alexnet.classic.fisher_vector import FisherEncoder
 from alexnet.classic.gaussian_mixture import DiagonalMixture
 from alexnet.classic.pipeline import Pipeline
+from alexnet.classic.product_quantizer import ProductQuantizer
 from alexnet.data.workers import one_thread
 from alexnet.errors import CommandError
+from alexnet.models.registry import PUBLISHED_CLASSES
 from alexnet.published import IMAGENET_TRAINING_IMAGES
 
 SIDE, PHOTOS = 224, 4
@@ -43,7 +46,7 @@ def measure() -> list[Measurement]:
     limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
     with limits, one_thread(), torch.no_grad():
         cv2.setNumThreads(1)
-        whole = [row for recipe in RECIPES for row in _whole_run(recipe)]
+        whole = [row for recipe in RECIPES for row in (*_whole_run(recipe), *sizes(recipe))]
         return [*_sift(cv2), *_fisher(skimage), *sparse_codes.measure(_photos(CODED)), *whole, *_memory()]
 
 
@@ -125,6 +128,25 @@ def _whole_run(recipe: str) -> list[Measurement]:
         Measurement("classic", f"{recipe}, all codes of a photo, one core", rate, "images/s"),
         Measurement("classic", f"{recipe}, codes of ILSVRC-2012's training photos, one core", hours, "hours"),
     ]
+
+
+def sizes(recipe: str) -> list[Measurement]:
+    """What a run on ILSVRC-2012 needs of a disk and of memory, counted: GB are 10^9 bytes."""
+    config, photos = recipes.get(recipe), IMAGENET_TRAINING_IMAGES
+    if config.classic is None:
+        raise CommandError(f"{recipe} is no classic pipeline")
+    with torch.device("meta"):
+        pipeline = Pipeline(config.classic, PUBLISHED_CLASSES["alexnet"], SIDE)
+    numbers = [channel.size for channel in pipeline]
+    largest, halves, quantized = max(numbers), Halves(), Quantized(ProductQuantizer())
+    weights = sum(channel.classifier.weight.numel() for channel in pipeline)
+    rows = (
+        ("ILSVRC-2012 on disk at a time, float16", 2 * photos * halves.width(largest) / 1e9, "GB"),
+        ("ILSVRC-2012 on disk at a time, quantised", photos * quantized.width(largest) / 1e9, "GB"),
+        ("classifiers of 1,000 classes, all channels", 4 * weights / 1e9, "GB"),
+        ("classifiers of 1,000 classes, largest channel", 4 * weights * largest / sum(numbers) / 1e9, "GB"),
+    )
+    return [Measurement("classic", f"{recipe}, {name}", float(value), unit) for name, value, unit in rows]
 
 
 def _memory() -> list[Measurement]:

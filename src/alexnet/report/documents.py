@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from alexnet import published
-from alexnet.report import scaling, why_so_long
+from alexnet.report import classic, scaling, why_so_long
 from alexnet.report.evaluation import growth_table
 from alexnet.report.star_course import star_course
 from alexnet.report.table_1 import table_1
@@ -152,6 +152,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "scaling-reached": scaling.reached,
     "scaling-photos": scaling.photos,
     "digits": digits,
+    "classic-channels": classic.channels,
+    "classic-stages": classic.stages,
+    "classic-needs": classic.needs,
     "why-nets": why_so_long.nets,
     "why-machines": why_so_long.machines,
     "why-images": why_so_long.by_images,
