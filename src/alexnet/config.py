@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from alexnet.box_config import box_checks
 from alexnet.classic_config import SHARED, ClassicConfig, classic_checks
+from alexnet.optimizer_config import OptimizerConfig, optimizer_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
 from alexnet.schedule_config import ScheduleConfig, schedule_checks
 
-__all__ = ["ConfigError", "ScheduleConfig", "from_dict", "to_dict"]  # what configurations travel by
+__all__ = ["ConfigError", "OptimizerConfig", "ScheduleConfig", "from_dict", "to_dict"]  # what they travel by
 
 
 @dataclass(frozen=True)
@@ -89,26 +90,6 @@ class ModelConfig:
     """Units of a linear layer between fc7 and fc8, for very many classes (2,048 in 2012); 0 is none."""
     towers_on: str = ""
     """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train a tower each on; empty is both on one."""
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """The update rule; rates are those at the start, for the global batch."""
-
-    name: Literal["krizhevsky-sgd", "sgd", "adamw"] = "krizhevsky-sgd"
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 0.0005
-    bias_learning_rate_factor: float = 2.0
-    """Rate of biases (and normalisation gains) divided by the rate of weights."""
-    bias_weight_decay: bool = False
-    bias_follows_schedule: bool = True
-    """False: biases keep their first rate when the weights' changes, also by a layer's factor, as in 2012."""
-    layer_factors: tuple[tuple[str, float], ...] = ()
-    """`(layer, factor)` pairs: learning-rate factors of single layers; 0 freezes one, biases and all."""
-    nesterov: bool = False
-    gradient_clip: float = 0.0
-    """Largest global norm of the gradient; 0 is off."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +179,7 @@ def keys(config: RunConfig) -> list[str]:
 
 def validate(config: RunConfig) -> RunConfig:
     """`config` itself, or ConfigError where values do not fit together."""
-    data, training, optimizer = config.data, config.training, config.optimizer
+    data, training = config.data, config.training
     _refuse_not_finite(config)
     checks = [
         (
@@ -234,13 +215,7 @@ def validate(config: RunConfig) -> RunConfig:
         (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
         (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
         (config.model.bottleneck >= 0, "model.bottleneck must be at least 0"),
-        (optimizer.learning_rate > 0, "optimizer.learning_rate must be above 0"),
-        (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
-        (optimizer.weight_decay >= 0, "optimizer.weight_decay must be at least 0"),
-        (
-            not optimizer.nesterov or optimizer.name == "sgd",
-            "optimizer.nesterov goes with optimizer.name=sgd only",
-        ),
+        *optimizer_checks(config.optimizer),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
         (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
         (

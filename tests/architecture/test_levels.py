@@ -12,7 +12,17 @@ SOURCE = Path(__file__).parents[2] / "src" / "alexnet"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LEVELS = (
-    {"published", "config", "classic_config", "schedule_config", "box_config", "plain", "errors", "files"}
+    {
+        "published",
+        "config",
+        "classic_config",
+        "schedule_config",
+        "optimizer_config",
+        "box_config",
+        "plain",
+        "errors",
+        "files",
+    }
     | {"machine", "distributed", "cost"},
     {"layers", "optim", "data", "runs", "recipes", "classic"},
     {"models"},
