@@ -16,7 +16,7 @@ LARGE = 100
 def numbers() -> None:
     """Takes LARGE for a while."""
     # Not from malloc, which may have kept as much that was freed before.
-    taken = np.frombuffer(mmap.mmap(-1, LARGE * 2**20), np.uint64)
+    taken = np.frombuffer(mmap.mmap(-1, LARGE * 2**20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint64)
     taken[:] = 1
     for _ in range(5):
         taken.sum()
