@@ -276,7 +276,7 @@ def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
         same = old[section][name] == new[section][name] if name else old[section] == new[section]
         if not same and section != "classic" and key not in SHARED:
             raise ConfigError(
-                f"{key} would change nothing: {after.recipe} is no net; beside classic.* it takes "
+                f"{key} is of nets, which {after.recipe} is not: beside classic.* it takes "
                 + ", ".join(SHARED)
             )
 
