@@ -52,7 +52,8 @@ def predict(
 
     Runs where `net.model` is. Under several processes each takes every n-th batch and all return the same
     result, to the last digit that of one process. `squares_at_once` (images x views) bounds the memory;
-    another value changes rounding only, by less than 1e-5. `progress` is called with numbers of images.
+    another value changes rounding only, by less than 1e-5 (but codes of the lasso, in `sparse-coding`, within
+    their own tolerance). `progress` is called with numbers of images.
 
     DataError where the store's classes are not the net's or its images were resized otherwise; WorkError
     where an image was not scored, or twice; CommandError as `looks_for`. A store resized with another filter,
