@@ -16,7 +16,7 @@ import tiny
 import torch
 
 from alexnet.cli.main import main
-from alexnet.cli.train import _evaluation
+from alexnet.cli.validation import evaluation
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
@@ -65,7 +65,7 @@ def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9
         yield advance
 
     typed: Any = progress
-    usual = {"evaluate": _evaluation(config, store), "device": CPU, "progress": typed}
+    usual = {"evaluate": evaluation(config, store), "device": CPU, "progress": typed}
     return train(config, store, run, **{**usual, **options})
 
 

@@ -97,7 +97,7 @@ def _train(
 
 def _check(configs: list[RunConfig], stores: list[Path]) -> None:
     """CommandError or DataError, before the first net is trained, where one does not fit its store."""
-    from alexnet.cli.train import VALIDATION
+    from alexnet.cli.validation import VALIDATION
     from alexnet.data.store import Store
     from alexnet.data.subset import training_images
     from alexnet.training.learner import check

@@ -131,7 +131,7 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
         for member, folder in zip(members, folders, strict=True)
     ]
     for folder, entry in zip(folders, entries, strict=True):
-        entry |= _localization(folder, opened, test)
+        entry |= _localization(folder, opened, test) | _detection(folder, opened, test)
         if distributed.is_main():
             tested.record(folder.path, entry)
     if len(folders) == 1 and not is_ensemble(runs[0]):
@@ -241,6 +241,20 @@ def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]
     return {"localization": localized.errors(found, store)}
 
 
+def _detection(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
+    """`detection`: the objects that the run finds, scored; nothing where it finds none."""
+    from alexnet.cli.progress import progress_bar
+    from alexnet.evaluation import detected
+
+    if not detected.detects(folder, test.checkpoint):
+        return {}
+    images = len(store.split(test.split))
+    with progress_bar(f"objects of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
+        options = test.checkpoint, test.device, test.batch, advance, test.scales
+        found = detected.objects_of(folder, store, test.split, *options)
+    return {"detection": detected.precision(found, store)}
+
+
 def _numbers(text: str) -> tuple[float, ...]:
     from alexnet.errors import CommandError
 
@@ -254,6 +268,7 @@ def _report(result: dict[str, Any]) -> str:
     from alexnet.report.evaluation import (
         classes_table,
         confusions_table,
+        detection_table,
         errors_table,
         growth_table,
         localization_table,
@@ -262,6 +277,7 @@ def _report(result: dict[str, Any]) -> str:
     members = result.get("members", [])
     tables = [errors_table([*members, result] if len(members) > 1 else [result])]
     tables += [localization_table(each) for each in members or [result] if "localization" in each]
+    tables += [detection_table(each) for each in members or [result] if "detection" in each]
     if len(result.get("growth", [])) > 1:
         tables.append(growth_table(result))
     tables.append(classes_table(result))

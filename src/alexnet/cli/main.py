@@ -31,6 +31,7 @@ VERBS = {
     "compare": "The table of errors, beside the published ones.",
     "classify": "Name what is in photos.",
     "localize": "Say what is in photos and where.",
+    "detect": "Find all objects in photos.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",
     "import": "A run folder of weights that torchvision or Caffe trained.",
     "benchmark": "Rates beside the peers' and the machine's limit.",

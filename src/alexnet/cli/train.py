@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +11,12 @@ import typer
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
     from alexnet.training.inherit import InitFrom
     from alexnet.training.loop import Result
 
-VALIDATION = ("val", "centre")
-"""Split and views that are tested while training."""
 LOWEST_FRACTION = 0.9e-3
 """Three drops by 10 are what recipes have; below, the drops were meant for fewer epochs."""
 
@@ -77,6 +74,7 @@ def train_run(
     """Trains one run to its end, or raises `Stopped`, and says how it went."""
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
+    from alexnet.cli.validation import VALIDATION, evaluation, measured
     from alexnet.data.store import Store
     from alexnet.runs.folder import RunFolder
     from alexnet.runs.weights import find_weights
@@ -91,7 +89,7 @@ def train_run(
         config,
         opened,
         RunFolder(run),
-        evaluate=_evaluation(config, opened),
+        evaluate=evaluation(config, opened),
         device=device,
         resume=resume,
         minutes=minutes,
@@ -103,15 +101,9 @@ def train_run(
     work = "updates" if config.classic is None else "codes of photos"
     if is_main:
         _say(
-            f"done after {result.step:,} {work}: top-1 {_what(config)}error "
-            f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}, "
-            f"{VALIDATION[1]} view"
+            f"done after {result.step:,} {work}: {measured(config)} "
+            f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
         )
-
-
-def _what(config: RunConfig) -> str:
-    """The error that the log has, in words; empty for that of classes."""
-    return "localisation " if config.training.loss == "boxes" else ""
 
 
 def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., Result]:
@@ -255,32 +247,6 @@ def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:
         )
     images = len(training_images(store, config.data))
     _say(f"{images:,} images of {len(store.classes)} classes, on {device}")
-
-
-def _evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
-    """What tests a net while it is trained."""
-    import numpy as np
-
-    from alexnet.data.preprocessing import Preprocessing
-    from alexnet.errors import WorkError
-    from alexnet.evaluation import localized, metrics
-    from alexnet.evaluation.predict import predict
-    from alexnet.models.model_file import Loaded
-    from alexnet.training.meter import LOWER_RATE
-
-    preprocessing = Preprocessing.from_store(config.data, store)
-
-    def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        net = Loaded(model, config, store.classes, preprocessing, {})
-        if config.training.loss == "boxes":
-            return localized.validate(net, store, *VALIDATION)
-        made = predict(net, store, *VALIDATION)
-        if not np.isfinite(made.probabilities).all():
-            raise WorkError(f"the net's answers to the validation images are not finite; {LOWER_RATE}")
-        found = metrics.evaluate(made).to_dict()
-        return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
-
-    return evaluate
 
 
 def _say(line: str) -> None:

@@ -130,18 +130,3 @@ def errors(located: Located, store: Store) -> dict[str, Any]:
         **measured(Answers(located.labels, located.corners)),
         "baselines": {name: measured(answers) for name, answers in baselines.items()},
     }
-
-
-def validate(net: Loaded, store: Store, split: str, views: str) -> dict[str, Any]:
-    """What training logs of a localiser: `top1_error` and `top5_error` are those of class and box together.
-
-    Those of classes alone are `classification_top1_error` and `classification_top5_error`.
-    """
-    found = errors(locate_split(net, store, split, views), store)
-    return {
-        "images": found["images"],
-        "top1_error": found["top1_localization_error"],
-        "top5_error": found["top5_localization_error"],
-        "classification_top1_error": found["top1_error"],
-        "classification_top5_error": found["top5_error"],
-    }

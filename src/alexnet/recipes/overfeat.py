@@ -85,7 +85,7 @@ def overfeat_fast_detection() -> RunConfig:
     return replace(
         begun,
         recipe="overfeat-fast-detection",
-        data=replace(begun.data, side=384, crop=327, resized_area=(0.4, 1.0)),
+        data=replace(begun.data, side=384, crop=327, test_scales=(384, 512, 768), resized_area=(0.4, 1.0)),
         model=replace(begun.model, name="overfeat-detector", variant="fast window=231"),
         optimizer=replace(begun.optimizer, learning_rate=0.005),
         schedule=ScheduleConfig(name="cosine", epochs=10),

@@ -55,6 +55,20 @@ def localization_table(entry: Entry) -> Table:
     return Table(("boxes", *_LOCALIZATION.values(), "images"), rows, title, frozenset({"images"}), notes)
 
 
+def detection_table(entry: Entry) -> Table:
+    """Average precision of each class, and their mean."""
+    found = entry["detection"]
+    rows = [
+        (row["wnid"], percent(row["average_precision"]), f"{row['objects']:,}", f"{row['detections']:,}")
+        for row in found["per_class"]
+        if row["average_precision"] is not None
+    ]
+    rows.append(("mean", percent(found["mean_average_precision"]), f"{found['objects']:,}", ""))
+    columns = ("class", "average precision %", "objects", "detections")
+    title = f"Objects found on {_data(entry)}"
+    return Table(columns, rows, title, numeric=frozenset({"objects", "detections"}))
+
+
 _LOCALIZATION = {
     "top1_localization": "top-1 localisation error %",
     "top5_localization": "top-5 localisation error %",

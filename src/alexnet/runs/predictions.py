@@ -73,10 +73,34 @@ class Located:
     """Digest of the store that was asked."""
 
 
-Kind = TypeVar("Kind", Predictions, Located)
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """All objects that one model found in the images of a split: D boxes, an image's surest first."""
+
+    split: str
+    views: str
+    images: npt.NDArray[np.int64]
+    """(D,) the place of each one's image among `keys`."""
+    labels: npt.NDArray[np.int64]
+    """(D,) an index into `classes`."""
+    scores: npt.NDArray[np.float32]
+    """(D,) the sums of the class's probabilities where the windows were whose boxes were merged."""
+    corners: npt.NDArray[np.float32]
+    """(D, 4) x0, y0, x1, y1 in shares of the picture."""
+    keys: npt.NDArray[np.str_]
+    """(N,) the images' names in the store."""
+    classes: npt.NDArray[np.str_]
+    """(K,) WNIDs in label order."""
+    weights_digest: str = ""
+    """sha256 of the weights that spoke."""
+    store_digest: str = ""
+    """Digest of the store that was asked."""
 
 
-def save(predictions: Predictions | Located, path: Path) -> None:
+Kind = TypeVar("Kind", Predictions, Located, Detected)
+
+
+def save(predictions: Predictions | Located | Detected, path: Path) -> None:
     """Writes the file whole or not at all; WorkError where the disk refuses."""
     arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
     with replacing(path) as unfinished, unfinished.open("wb") as stream:
@@ -96,6 +120,11 @@ def load_fresh(path: Path, weights_digest: str, store_digest: str) -> Prediction
 def load_fresh_boxes(path: Path, weights_digest: str, store_digest: str) -> Located | None:
     """As `load_fresh`, of boxes."""
     return _fresh(path, Located, weights_digest, store_digest)
+
+
+def load_fresh_objects(path: Path, weights_digest: str, store_digest: str) -> Detected | None:
+    """As `load_fresh`, of objects."""
+    return _fresh(path, Detected, weights_digest, store_digest)
 
 
 def _fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:

@@ -1,0 +1,174 @@
+"""What a detector's windows say together, of a photo, of a split, and at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from unit.data.store_makers import make_store, row
+
+from alexnet import recipes
+from alexnet.cli.main import main
+from alexnet.config import RunConfig, override
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import Box
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.evaluation import detected
+from alexnet.evaluation.detect import LEAST_PROBABILITY, detect, objects_of
+from alexnet.evaluation.detector import Detector
+from alexnet.evaluation.localize import Window
+from alexnet.evaluation.views import looks_for
+from alexnet.models import model_file
+from alexnet.models.model_file import Loaded
+from alexnet.models.overfeat_detector import OverFeatDetector
+from alexnet.runs.folder import RunFolder
+
+SIDE, WINDOW = 96, 64
+SETTINGS = (
+    *("data.side=96", "data.crop=80", "data.test_scales=[96]"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64",
+)
+HERE, THERE = [0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]
+
+
+def config() -> RunConfig:
+    return override(recipes.get("overfeat-fast-detection"), SETTINGS)
+
+
+class Known(OverFeatDetector):
+    """Says that class 2 fills the middle of windows with a bright middle; all others are background."""
+
+    def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = self.places(*images.shape[2:])
+        step, half = self.map_step_pixels, self.crop // 2
+        bright = (images[:, 0, half::step, half::step][:, :rows, :columns] > 0).float()
+        logits = torch.zeros(len(images), 4, rows, columns)
+        logits[:, 2], logits[:, 3] = 9 * bright, 9 * (1 - bright)
+        boxes = torch.tensor([0.25, 0.25, 0.75, 0.75])[None, None, :, None, None]
+        return logits, boxes.expand(len(images), 3, 4, rows, columns)
+
+
+def picture(i: int, j: int) -> np.ndarray:
+    """(SIDE, SIDE, 3) black, but for the middle of the window at place (i, j)."""
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[32 + 16 * i, 32 + 16 * j] = 255
+    return pixels
+
+
+def pixels_at(i: int, j: int) -> list[int]:
+    return [16 * j + 16, 16 * i + 16, 16 * j + 48, 16 * i + 48]
+
+
+PLACES = ((0, 0), (1, 2), (2, 1), (0, 2))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    rows = [
+        row(n, SIDE, image=picture(*place).tobytes(), boxes=(Box(2, *np.array(pixels_at(*place)) / SIDE),))
+        for n, place in enumerate(PLACES)
+    ]
+    folder: Path = tmp_path_factory.mktemp("detected")
+    return Store.open(make_store(folder / "store", {"train": rows, "val": rows}, SIDE))
+
+
+def loaded(store: Store, kind: type[OverFeatDetector] = Known) -> Loaded:
+    torch.manual_seed(0)
+    model = kind(config().model.variant, 3, 80).eval()
+    return Loaded(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
+
+
+def run_of(store: Store, folder: Path) -> RunFolder:
+    run, net = RunFolder.create(folder / "run", config()), loaded(store, OverFeatDetector)
+    run.write_environment({})
+    weights = run.checkpoints / "last" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    model_file.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    return run
+
+
+def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
+    return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
+
+
+def test_windows_that_agree_become_one_object_and_background_none() -> None:
+    first = window([[0.7, 0.2, 0.1], [0.0, 0.6, 0.4], [0.0, 0.1, 0.9]], [THERE, HERE, HERE])
+    second = window([[0.05, 0.9, 0.05]], [HERE])
+    found = objects_of([first, second], least=0.15)
+    assert found.labels.tolist() == [1, 0, 1]
+    assert found.scores == pytest.approx([1.5, 0.7, 0.2])
+    assert found.corners == pytest.approx(np.array([HERE, THERE, THERE]))
+    assert objects_of([first, second], least=0.95).labels.tolist() == []
+
+
+def test_objects_lie_within_the_photo() -> None:
+    found = objects_of([window([[0.9, 0.0, 0.1]], [[-0.5, 0.2, 0.5, 1.5]])])
+    assert found.corners.tolist() == [[0, pytest.approx(0.2), 0.5, 1]]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_object_is_found_where_its_window_is(store: Store, place: tuple[int, int]) -> None:
+    net = loaded(store)
+    (found,) = detect(net, [torch.from_numpy(picture(*place))[None]])
+    assert found.labels.tolist() == [2]
+    assert found.corners[0] * SIDE == pytest.approx(np.array(pixels_at(*place)))
+    (said,) = Detector(net, looks_for(net, "dense")).detect(picture(*place))
+    assert (said.wnid, said.box) == (store.classes[2].wnid, pytest.approx(pixels_at(*place)))
+
+
+def test_a_split_of_known_objects_is_found_with_precision_one(store: Store) -> None:
+    found = detected.detect_split(loaded(store), store, squares_at_once=2)
+    assert found.images.tolist() == [0, 1, 2, 3]
+    measured = detected.precision(found, store)
+    assert measured["mean_average_precision"] == 1
+    assert [each["average_precision"] for each in measured["per_class"]] == [None, None, 1]
+
+
+def test_labels_are_the_stores(store: Store) -> None:
+    net = loaded(store)
+    turned = Loaded(net.model, net.config, net.classes[::-1], net.preprocessing, {})
+    assert set(detected.detect_split(turned, store).labels.tolist()) == {0}
+
+
+def test_evaluate_keeps_and_reuses_objects(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(store, tmp_path)
+    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "centre", "--device", "cpu"]
+    assert main([*words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert 0 <= printed["detection"]["mean_average_precision"] <= 1
+    assert printed["detection"]["objects"] == len(PLACES)
+    saved = run.path / "predictions" / "val-dense-objects.npz"
+    written = saved.stat().st_mtime_ns
+    assert main(words) == 0
+    assert saved.stat().st_mtime_ns == written
+    assert "average precision %" in capsys.readouterr().out
+
+
+def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(store, tmp_path)
+    Image.fromarray(picture(1, 1)).save(tmp_path / "photo.png")
+    (tmp_path / "broken.png").write_text("no photo")
+    words = ["detect", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
+    options = ["--least", str(LEAST_PROBABILITY), "--device", "cpu"]
+    assert main([*words, *options, "--json", "--out", str(tmp_path / "drawn")]) == 3
+    broken, good = json.loads(capsys.readouterr().out)
+    assert "error" in broken
+    assert Path(good["drawn"]).is_file()
+    assert all(0 <= edge <= SIDE for each in good["objects"] for edge in each["box"])
+
+
+def test_a_net_without_background_is_refused(store: Store) -> None:
+    net = loaded(store)
+    other = Loaded(nn.Identity(), net.config, net.classes, net.preprocessing, {})
+    with pytest.raises(CommandError, match="has no class for background"):
+        detect(other, [])
