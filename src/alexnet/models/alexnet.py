@@ -85,6 +85,11 @@ class AlexNet(nn.Module):
             names += [layer, f"pool{layer[-1]}"] if "pool" in self._words(layer) else [layer]
         return (*names, "logits")
 
+    @property
+    def map_step_pixels(self) -> int:
+        """From one place of a class map to the next: 32, of conv1's stride of 4 and three poolings."""
+        return 4 * 2 ** sum("pool" in words.split("+") for words in self.variant.stages)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
         hidden = self._checked(images)
@@ -117,16 +122,20 @@ class AlexNet(nn.Module):
         """Logits (N, num_classes, h, w) at each place of preprocessed images (N, 3, H, W), crop or larger.
 
         The net slides: fc6 reads each part of the last maps that is as large as those of a crop, the layers
-        after it read each place alone. One place in 1 x 1 at the crop itself, which is `forward` to rounding,
-        and one more every 32 pixels. A place differs from `forward` of its own crop only by what the
-        convolutions see around it: neighbouring pixels, where a crop alone has zeros.
+        after it read each place alone. There is a place for each crop in the image, `map_step_pixels` apart
+        from the upper left corner on: one at the crop itself, which is `forward` to rounding. A place differs
+        from `forward` of its crop only by what convolutions and poolings see around it: neighbouring pixels,
+        where a crop alone has a border.
         Source: Sermanet et al. 2013, section 3.5. CommandError where the images are smaller than the crop.
         """
         hidden, sixth = self._at_least_a_crop(images), self.layers.index("fc6")
         *convolutions, last = self.layers[:sixth]
         for layer in convolutions:
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
-        places = self._fc6_at_each_place(self._last_maps(last, hidden)).permute(0, 2, 3, 1)
+        height, width = ((length - self.crop) // self.map_step_pixels for length in images.shape[2:])
+        side, maps = self._final_side(averaged=False), self._last_maps(last, hidden)
+        maps = maps[:, :, : height + side, : width + side]  # beyond, windows hang over the image's border
+        places = self._fc6_at_each_place(maps, side).permute(0, 2, 3, 1)
         hidden = self.after["fc6"](places.flatten(0, 2))
         for layer in self.layers[sixth + 1 : -1]:
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
@@ -218,10 +227,9 @@ class AlexNet(nn.Module):
             hidden = hidden if word in ("to6x6", "flatten") else step(hidden)
         return hidden
 
-    def _fc6_at_each_place(self, maps: torch.Tensor) -> torch.Tensor:
+    def _fc6_at_each_place(self, maps: torch.Tensor, side: int) -> torch.Tensor:
         """(N, C, H, W) -> (N, units, h, w); where a crop's maps are averaged to 6 x 6, so is each part."""
-        sixth = cast(FullyConnected, self.fc6)
-        side, read = self._final_side(averaged=False), self._final_side()
+        sixth, read = cast(FullyConnected, self.fc6), self._final_side()
         if side == read:
             return slide(sixth, maps, side)
         weight = sixth.weight.unflatten(1, (-1, read, read))
