@@ -13,9 +13,9 @@ from alexnet.classic.sparse_code import CHUNK, SparseCodes
 from alexnet.classic.words import nearest
 
 NEIGHBOURS = 5
-"""As the authors' program has it (LLC_coding_appr.m, knn)."""
+"""As programs that use these codes have it; the authors' own was not seen."""
 REGULARISATION = 1e-4
-"""Share of the covariance's trace added to its diagonal (there, beta)."""
+"""Share of the covariance's trace added to its diagonal (beta in such programs)."""
 
 
 def locality_constrained_codes(

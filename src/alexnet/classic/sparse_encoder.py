@@ -16,8 +16,8 @@ from alexnet.classic.sparse_code import SparseCodes, lasso, matching_pursuit
 from alexnet.classic.words import unit
 
 PENALTY = 0.15
-"""Of the lasso on descriptors of length one, beside half the squared error: as the program of Yang, Yu, Gong,
-Huang, CVPR 2009, has it (gamma)."""
+"""Of the lasso on descriptors of length one, beside half the squared error: gamma in programs that follow
+Yang, Yu, Gong, Huang, CVPR 2009; the authors' own was not seen."""
 NONZEROS = 5
 """Atoms of a matching pursuit."""
 TOLERANCE = 1e-2
