@@ -91,7 +91,7 @@ class VGG(nn.Module):
         self.variant = variant_of(VARIANTS, variant, "vgg") if isinstance(variant, str) else variant
         _refuse_uneven(self.variant)
         self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
-        self.final_side = math.ceil(crop / 2 ** len(self.variant.blocks))
+        self.final_side = math.ceil(crop / self.map_step_pixels)
         self._add_layers()
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
         self.initialise()
@@ -101,6 +101,11 @@ class VGG(nn.Module):
     def layers(self) -> tuple[str, ...]:
         """`conv1_1` ..., `fc6`, `fc7`, `fc8`."""
         return (*self.variant.convolutions, "fc6", "fc7", "fc8")
+
+    @property
+    def map_step_pixels(self) -> int:
+        """Image pixels from one place of `class_map` to the next: 32, as each block halves its maps."""
+        return 2 ** len(self.variant.blocks)
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -120,13 +125,17 @@ class VGG(nn.Module):
     def class_map(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes, h, w) at every place of images (N, 3, H, W) that are the crop or larger.
 
-        The fully connected layers are convolutions of the same weights; places are 32 pixels apart. At the
-        crop it is `forward`, as (N, num_classes, 1, 1). CommandError where the images are smaller.
+        The fully connected layers are convolutions of the same weights. There is a place for each crop that
+        lies in the image, `map_step_pixels` apart from the upper left corner on: at the crop itself it is
+        `forward`, as (N, num_classes, 1, 1). CommandError where the images are smaller.
         Source: section 3.2.
         """
         maps = self._maps(self._checked(images, larger=True))
-        for layer, side in (("fc6", self.final_side), ("fc7", 1)):
-            maps = self.after[layer](slide(cast(nn.Linear, self.get_submodule(layer)), maps, side))
+        height, width = ((length - self.crop) // self.map_step_pixels for length in images.shape[2:])
+        side = self.final_side
+        maps = maps[:, :, : height + side, : width + side]  # beyond, windows hang over the image's border
+        for layer, window in (("fc6", side), ("fc7", 1)):
+            maps = self.after[layer](slide(cast(nn.Linear, self.get_submodule(layer)), maps, window))
         return slide(self.fc8, maps, 1)
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
