@@ -24,7 +24,7 @@ SIDE, SMALL_SIDE, TINY_SIDE = 128, 72, 64
 """Of stored photos: where nets are compared, for numbers of images and classes; of Tiny ImageNet's own."""
 IMAGES = (1_184, 2_368, 4_736, 9_469)
 """Of Imagenette's training photos: an eighth, a quarter, half, all."""
-PASSES = 30
+PASSES = 15
 """Through all training photos; with fewer images as many more, so that all nets are updated as often."""
 
 
@@ -144,9 +144,9 @@ OVERFEAT = (
 """How OverFeat learns from few small photos, as its recipe says."""
 
 
-MANY_VIEWS = (*VIEWS, "multi-crop", "dense", "dense@72,88,104")
-"""For nets that slide."""
-BOX_VIEWS = ("centre", "dense")
+MANY_VIEWS = (*VIEWS, "multi-crop", "dense@64", "dense@64,96,128", "dense+multi-crop@64,96,128")
+"""For nets that slide, at scales where a step of 32 pixels reaches the border."""
+BOX_VIEWS = ("centre", "dense@64,96")
 """What localisation knows."""
 
 
