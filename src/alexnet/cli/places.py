@@ -26,7 +26,8 @@ def say_places(
 
     DataError, after all others are done, where a file could not be read.
     """
-    from alexnet.errors import AlexNetError, DataError
+    from alexnet.cli.classify import refuse_unreadable
+    from alexnet.errors import AlexNetError
     from alexnet.evaluation.photos import pixels_of
 
     results: list[dict[str, Any]] = []
@@ -44,10 +45,7 @@ def say_places(
             typer.echo(_text(results[-1]), nl=False)
     if as_json:
         typer.echo(json.dumps(results, indent=2))
-    unreadable = [result["image"] for result in results if "error" in result]
-    if unreadable:
-        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
-        raise DataError(f"{len(unreadable)} of {len(names)} photos could not be read: {listed}")
+    refuse_unreadable(results)
 
 
 def _draw(folder: Path, number: int, name: str, photo: npt.NDArray[np.uint8], places: list[Place]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -15,15 +15,14 @@ from alexnet.data.boxes import BoxTable
 from alexnet.data.store import Store
 from alexnet.errors import WorkError
 from alexnet.evaluation import detection
+from alexnet.evaluation.asked_once import asked_once
 from alexnet.evaluation.detect import Objects, detect, detector_of
 from alexnet.evaluation.detection import Detections
 from alexnet.evaluation.predict import batches_seen, check_pixels, columns_of
 from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.evaluation.views import looks_for, name_of
-from alexnet.files import file_sha256
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
-from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Detected
 from alexnet.runs.weights import find_weights
@@ -81,23 +80,12 @@ def objects_of(
     scales: Sequence[int] = (),
 ) -> Detected:
     """The run's saved objects if the same weights found them in the same store, else new ones, now saved."""
-    weights = find_weights(run.path, checkpoint)
-    if run.is_exported:
-        return detect_split(exported.load(weights, device), store, split, squares_at_once, progress, scales)
-    path = predictions.path_of(run.path, split, f"{name_of(VIEWS, scales)}-objects", checkpoint)
-    digest, saved = "", None
-    if distributed.is_main():
-        digest = file_sha256(weights)
-        saved = predictions.load_fresh_objects(path, digest, store.digest)
-    saved = distributed.broadcast_object(saved)
-    if saved is not None:
-        progress(len(saved.keys))
-        return saved
-    made = detect_split(exported.load(weights, device), store, split, squares_at_once, progress, scales)
-    if distributed.is_main():
-        made = replace(made, weights_digest=digest)
-        predictions.save(made, path)
-    return made
+    name = f"{name_of(VIEWS, scales)}-objects"
+
+    def ask(net: Loaded) -> Detected:
+        return detect_split(net, store, split, squares_at_once, progress, scales)
+
+    return asked_once(run, store, split, name, Detected, ask, checkpoint, device, progress)
 
 
 def detects(run: RunFolder, checkpoint: str = "last") -> bool:

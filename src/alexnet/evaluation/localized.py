@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -16,16 +15,15 @@ from alexnet.data.classes import NO_LABEL
 from alexnet.data.store import Store
 from alexnet.errors import WorkError
 from alexnet.evaluation import localization
+from alexnet.evaluation.asked_once import asked_once
 from alexnet.evaluation.box_baselines import baseline_answers
 from alexnet.evaluation.localization import Answers
 from alexnet.evaluation.localize import locate, refuse_other_views
 from alexnet.evaluation.predict import batches_seen, check_pixels, columns_of
 from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.evaluation.views import looks_for, name_of, sees_whole
-from alexnet.files import file_sha256
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
-from alexnet.runs import predictions
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Located
 from alexnet.runs.weights import find_weights
@@ -84,26 +82,12 @@ def boxes_of(
     scales: Sequence[int] = (),
 ) -> Located:
     """The run's saved boxes if the same weights made them on the same store, else new ones, now saved."""
-    weights = find_weights(run.path, checkpoint)
-    if run.is_exported:
-        return locate_split(
-            exported.load(weights, device), store, split, views, squares_at_once, progress, scales
-        )
-    path = predictions.path_of(run.path, split, f"{name_of(views, scales)}-boxes", checkpoint)
-    digest, saved = "", None
-    if distributed.is_main():
-        digest = file_sha256(weights)
-        saved = predictions.load_fresh_boxes(path, digest, store.digest)
-    saved = distributed.broadcast_object(saved)
-    if saved is not None:
-        progress(len(saved.labels))
-        return saved
-    net = exported.load(weights, device)
-    made = locate_split(net, store, split, views, squares_at_once, progress, scales)
-    if distributed.is_main():
-        made = replace(made, weights_digest=digest)
-        predictions.save(made, path)
-    return made
+    name = f"{name_of(views, scales)}-boxes"
+
+    def ask(net: Loaded) -> Located:
+        return locate_split(net, store, split, views, squares_at_once, progress, scales)
+
+    return asked_once(run, store, split, name, Located, ask, checkpoint, device, progress)
 
 
 def says_boxes(run: RunFolder, checkpoint: str = "last") -> bool:

@@ -10,19 +10,18 @@ from typing import Any
 
 import torch
 
-from alexnet import distributed
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.data.views import usual_views
+from alexnet.evaluation.asked_once import asked_once
 from alexnet.evaluation.cost import multiply_adds_a_photo
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
 from alexnet.evaluation.views import looks_of, name_of, sees_whole
-from alexnet.files import file_sha256, write_json
+from alexnet.files import write_json
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
-from alexnet.runs import predictions
 from alexnet.runs.evaluations import NAME, read_evaluations
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
@@ -46,24 +45,12 @@ def predictions_of(
 
     `checkpoint` is `last` or `best`. Of an exported file nothing is saved.
     """
-    weights = find_weights(run.path, checkpoint)
-    options = split, views, squares_at_once, progress, scales
-    if run.is_exported:
-        return _predicted(exported.load(weights, device), store, *options)
-    path = predictions.path_of(run.path, split, name_of(views, scales), checkpoint)
-    weights_digest, saved = "", None
-    if distributed.is_main():
-        weights_digest = file_sha256(weights)
-        saved = predictions.load_fresh(path, weights_digest, store.digest)
-    saved = distributed.broadcast_object(saved)
-    if saved is not None:
-        progress(len(saved.labels))
-        return saved
-    made = _predicted(exported.load(weights, device), store, *options)
-    if distributed.is_main():
-        made = replace(made, weights_digest=weights_digest)
-        predictions.save(made, path)
-    return made
+    name, options = name_of(views, scales), (split, views, squares_at_once, progress, scales)
+
+    def ask(net: Loaded) -> Predictions:
+        return _predicted(net, store, *options)
+
+    return asked_once(run, store, split, name, Predictions, ask, checkpoint, device, progress)
 
 
 def _predicted(

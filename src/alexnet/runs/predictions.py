@@ -112,22 +112,8 @@ def load(path: Path) -> Predictions:
     return _load(path, Predictions)
 
 
-def load_fresh(path: Path, weights_digest: str, store_digest: str) -> Predictions | None:
-    """The saved predictions if these weights made them on this store; else, or if broken, None."""
-    return _fresh(path, Predictions, weights_digest, store_digest)
-
-
-def load_fresh_boxes(path: Path, weights_digest: str, store_digest: str) -> Located | None:
-    """As `load_fresh`, of boxes."""
-    return _fresh(path, Located, weights_digest, store_digest)
-
-
-def load_fresh_objects(path: Path, weights_digest: str, store_digest: str) -> Detected | None:
-    """As `load_fresh`, of objects."""
-    return _fresh(path, Detected, weights_digest, store_digest)
-
-
-def _fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:
+def load_fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:
+    """The saved answers if these weights gave them of this store; else, or if broken, None."""
     try:
         saved = _load(path, kind)
     except DataError:

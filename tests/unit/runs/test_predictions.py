@@ -59,11 +59,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(
 
 def test_predictions_are_fresh_only_for_the_same_weights_and_store(tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
-    assert predictions.load_fresh(path, "weights", "store") is None
+    assert predictions.load_fresh(path, predictions.Predictions, "weights", "store") is None
     predictions.save(made(), path)
-    assert predictions.load_fresh(path, "weights", "store") is not None
-    assert predictions.load_fresh(path, "other", "store") is None
-    assert predictions.load_fresh(path, "weights", "other") is None
+    assert predictions.load_fresh(path, predictions.Predictions, "weights", "store") is not None
+    assert predictions.load_fresh(path, predictions.Predictions, "other", "store") is None
+    assert predictions.load_fresh(path, predictions.Predictions, "weights", "other") is None
 
 
 def test_a_file_cut_short_is_one_line_and_never_fresh(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_a_file_cut_short_is_one_line_and_never_fresh(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:size])
         with pytest.raises(DataError, match=r"p\.npz holds no predictions"):
             predictions.load(path)
-        assert predictions.load_fresh(path, "weights", "store") is None
+        assert predictions.load_fresh(path, predictions.Predictions, "weights", "store") is None
