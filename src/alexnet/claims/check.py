@@ -14,6 +14,8 @@ from alexnet.claims.workshop import Workshop
 Values = Mapping[str, Sequence[Value | None]]
 """What was measured of each arm, seed by seed; None where it has no such number."""
 
+NO_SPREAD = "every seed gives the same number: these nets have learned too little to differ"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -81,6 +83,8 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
     if reason:
         return _untested(comparison, values, reason)
     numbers = [_number(comparison, *pair) for pair in pairs]
+    if comparison.unit == "points" and len({*numbers}) == 1:
+        return _untested(comparison, values, NO_SPREAD)
     at_least = any(first is not None and first.at_least for first, _ in pairs)
     interval = t_interval(numbers)
     found = judge(interval, comparison.band, at_least)

@@ -39,8 +39,8 @@ Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(docume
 
 {remarks}
 Bands were written down in the code before any run. On {data["store"]}:
-{photos["train"]:,} training and {photos["val"]:,} validation photos of {data["classes"]} classes, {data["side"]}
-pixels. Made by
+{photos["train"]:,} training and {photos["val"]:,} validation photos of {data["classes"]} classes, of
+{data["side"]} pixels. Made by
 
 ```
 {lines}

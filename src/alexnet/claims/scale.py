@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from alexnet import recipes
 from alexnet.claims.claim import Arm
 from alexnet.claims.nets import wider
@@ -55,7 +57,7 @@ def config_of(arm: Arm, seed: int, settings: Sequence[str], store: Store, whole:
     base = common(settings)
     made = override(arm_config(arm, settings), [f"training.seed={seed}"])
     photos = len(store.split("train"))
-    images = arm.per_class * len(store.classes) if arm.per_class else round(arm.share * photos)
+    images = _few(arm, store) if arm.per_class else round(arm.share * photos)
     few = [f"training.batch={min(FEW_BATCH, base.training.batch, images)}"] if arm.per_class else []
     if images < photos:
         made = override(made, [f"data.images={images}", *few])
@@ -64,6 +66,17 @@ def config_of(arm: Arm, seed: int, settings: Sequence[str], store: Store, whole:
     epochs = max(1, round(updates / epoch))
     every = max(1, round(epochs / (arm.longer * base.schedule.epochs)))
     return override(made, [f"schedule.epochs={epochs}", f"training.evaluate_every_epochs={every}"])
+
+
+def _few(arm: Arm, store: Store) -> int:
+    """Training photos where there are as many of each class; CommandError where a class has not as many."""
+    least = int(np.bincount(store.split("train").labels, minlength=len(store.classes)).min())
+    if least < arm.per_class:
+        raise CommandError(
+            f"{arm.per_class} training photos of each class are wanted, {store.path} has {least} of one: "
+            "prepare a store of more photos"
+        )
+    return arm.per_class * len(store.classes)
 
 
 def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:

@@ -78,8 +78,11 @@ class Workshop:
         CommandError where the arm does not fit the store, or its folder was trained otherwise.
         """
         store = self.store_of(arm)
-        config = config_of(arm, seed, self.settings, store, self.store)
-        check(config, store)
+        try:
+            config = config_of(arm, seed, self.settings, store, self.store)
+            check(config, store)
+        except CommandError as error:
+            raise CommandError(f"{arm.name}: {error}") from error
         run = RunFolder(self.path / RUNS / f"{arm.name}-seed-{seed}")
         if run.config_file.is_file() and (changed := differences(run.config(), config)):
             raise CommandError(
@@ -92,6 +95,18 @@ class Workshop:
         """All runs that claims need, each once; with `seeds` instead of the claims' own."""
         wanted = [(arm, seed) for claim in claims for arm in claim.arms for seed in seeds or claim.seeds]
         return [self.trial(arm, seed) for arm, seed in dict.fromkeys(wanted)]
+
+    def fitting(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
+        """The claims that can be tested on this store, and why the others cannot, a line each."""
+        fit: list[Claim] = []
+        why: list[str] = []
+        for claim in claims:
+            try:
+                self.trials([claim], None)
+                fit.append(claim)
+            except CommandError as error:
+                why.append(f"{claim.id} cannot be tested here: {error}")
+        return fit, why
 
     def store_of(self, arm: Arm) -> Store:
         """What the arm is trained on; halves of the store are made when they are first asked for."""

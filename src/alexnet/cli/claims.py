@@ -80,14 +80,28 @@ def _test(
     with TemporaryDirectory() as scratch:
         workshop = Workshop.open(run, store, other_store, settings, choose_device(device))
         if dry:
-            _announce(workshop.trying_out(Path(scratch)), claims, seeds, as_json, dry=True)
+            workshop = workshop.trying_out(Path(scratch))
+            _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
             return
         workshop.begin()
         with only_we(workshop.path):
+            claims = _fitting(workshop, claims, as_json)
             _announce(workshop, claims, seeds, as_json, dry=False)
             documents = _work(workshop, claims, seeds, minutes, as_json)
     if as_json:
         typer.echo(json.dumps(documents, indent=2))
+
+
+def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
+    """The claims that the store is enough for; of the others it is said why, or the only one refused."""
+    from alexnet.errors import CommandError
+
+    fit, why = workshop.fitting(claims)
+    if why and len(why) == len(claims):
+        raise CommandError(why[0])
+    for line in why:
+        _say(line, as_json)
+    return fit
 
 
 def _work(
