@@ -94,6 +94,8 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
 def _of_photos(
     comparison: Comparison, measure: EnsembleGain, workshop: Workshop, seeds: Sequence[int]
 ) -> Finding:
+    if len(seeds) < LEAST_SEEDS:
+        return _untested(comparison, {}, _too_few(len(seeds)))
     numbers = measure.of_photos([workshop.trial(arm, seed) for arm in comparison.first for seed in seeds])
     if numbers is None:
         return _untested(comparison, {}, f"it takes {measure.nets} nets: type --seeds 0,1,2,3,4")
@@ -108,7 +110,7 @@ def _side(arms: Sequence[Arm], measure: Measure, workshop: Workshop, seed: int) 
 def _why_untested(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
     """Why there can be no verdict; empty where there can."""
     if len(pairs) < LEAST_SEEDS:
-        return f"{len(pairs)} seed{'s' * (len(pairs) != 1)}, a verdict takes {LEAST_SEEDS} or more"
+        return _too_few(len(pairs))
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
             return "a net has no such number: it diverged, or is built otherwise"
@@ -116,6 +118,10 @@ def _why_untested(comparison: Comparison, pairs: Sequence[tuple[Value | None, Va
             names = ", ".join(arm.name for arm in comparison.second)
             return f"{names} did not get there in {second.number:g} {comparison.measure.unit}"
     return ""
+
+
+def _too_few(seeds: int) -> str:
+    return f"{seeds} seed{'s' * (seeds != 1)}, a verdict takes {LEAST_SEEDS} or more"
 
 
 def _number(comparison: Comparison, first: Value | None, second: Value | None) -> float:

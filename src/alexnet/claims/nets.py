@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ def wider(factor: float) -> Change:
     return change
 
 
+@functools.cache  # it counts some dozens of nets
 def one_tower(variant: Variant, crop: int) -> Variant:
     """One tower instead of two, with fewer maps, so that the multiply-adds are the same within `SAME_COST`.
 
@@ -42,7 +44,7 @@ def one_tower(variant: Variant, crop: int) -> Variant:
     convolutions = len(variant.widths) - 2
     cost = multiply_adds(variant, crop)
     tried: dict[float, Variant] = {}
-    for factor in np.linspace(1.0, 0.5, 51):
+    for factor in np.linspace(1.0, 0.5, 26):
         widths = [_even(factor * width) for width in variant.widths[:convolutions]]
         one = with_widths(variant, [*widths, *variant.widths[convolutions:]], 1)
         tried[abs(multiply_adds(one, crop) / cost - 1)] = one

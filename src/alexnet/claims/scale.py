@@ -26,8 +26,6 @@ SIDE, CROP, WIDTH, EPOCHS = 72, 64, 0.5, 12
 """Pixels stored and seen; maps and units as a share of the 2012 net's; passes through all photos."""
 FEW_BATCH = 32
 """Images in a batch where there are few of each class: 128 are more than some have."""
-RECIPE_CLASSES = 10
-"""Of Imagenette: for what a claim costs where there is no store yet."""
 
 
 def common(settings: Sequence[str]) -> RunConfig:
@@ -98,8 +96,11 @@ def _begin(arm: Arm, base: RunConfig) -> RunConfig:
 def _changed(arm: Arm, base: RunConfig) -> str:
     """The arm's net in text: the common one's name, with all that differs from it."""
     assert arm.net is not None
-    name = base.model.variant.split()[0]
-    return text_of(VARIANTS, name, arm.net(variant_named(base.model.variant), base.data.crop))
+    name, before = base.model.variant.split()[0], variant_named(base.model.variant)
+    after = arm.net(before, base.data.crop)
+    if after == before:
+        raise CommandError(f"model.variant={name} has nothing that this would change: choose another net")
+    return text_of(VARIANTS, name, after)
 
 
 def _common_batches(made: RunConfig, base: RunConfig, arm: Arm) -> float:

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from alexnet.claims.measure import Value
 from alexnet.claims.trial import Trial
@@ -50,6 +46,11 @@ def linear_error(
     seen: npt.NDArray[np.float32], labels: Labels, asked: npt.NDArray[np.float32], truth: Labels
 ) -> float:
     """The share of (M, D) vectors that logistic regression on (N, D) labelled ones gets wrong."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of few vectors in many dimensions: it is near

@@ -211,15 +211,12 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     for row in rows:
         typer.echo(f"{row['id']}: {row['statement']}")
         typer.echo(f"    Source: {row['source']}")
-        typer.echo(
-            f"    Cost: {row['runs']} runs, {row['passes']:g} passes through all photos, "
-            f"{row['multiply_adds'] / 1e9:,.0f} billion multiply-adds a photo of the store"
-        )
+        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} passes through all photos in all")
         if row["verdict"]:
-            typer.echo(
-                f"    Verdict in {folder}: {row['verdict']}" + f" ({row['reason']})" * bool(row["reason"])
-            )
-    typer.echo("\nRuns that claims share are made once. Test one: alexnet claims ID --store STORE")
+            typer.echo(f"    In {folder}: {_verdict_line(row)}")
+    typer.echo(
+        "\nRuns that claims share are made once. Test one: alexnet claims ID --store STORE (--dry: how long)"
+    )
 
 
 def _verdict_line(document: dict[str, Any]) -> str:

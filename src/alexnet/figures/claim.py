@@ -117,7 +117,6 @@ def _draw_row(axes: Axes, shown: Shown) -> None:
         fill(f"{shown.words}{unit}{more} \N{EN DASH} {shown.verdict}", _CHARACTERS),
         loc="left",
         fontsize=8.5,
-        color=color,
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
 
@@ -127,5 +126,5 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return -1.0, 1.0
     low, high = min(values), max(values)
-    room = 0.15 * (high - low) or max(abs(high), 1e-12)
+    room = 0.15 * (high - low) or abs(high) or 1.0
     return low - room, high + room
