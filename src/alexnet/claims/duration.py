@@ -20,8 +20,9 @@ from alexnet.models.registry import build_run
 from alexnet.runs.folder import RunFolder
 from alexnet.training.plan import Plan, make_plan
 
-TIMED_UPDATES = 3
-TESTED = 256
+WARM_UP, TIMED = 1, 3
+"""Updates of each arm."""
+TESTED = 128
 """Images that are timed in a test."""
 
 
@@ -62,7 +63,7 @@ def _cost(arm: Arm, runs: Sequence[Trial]) -> Cost:
     plan = plan_of(first)
     updates = [plan.total_steps - steps_done(trial.run) for trial in runs]
     tests = [-(-count // plan.validate_every_steps) for count in updates]
-    update = update_seconds(first.config, first.store, first.device, TIMED_UPDATES)
+    update = update_seconds(first.config, first.store, first.device, TIMED, WARM_UP)
     seconds = sum(updates) * update + sum(tests) * _test_seconds(first)
     return Cost(arm, tuple(trial.seed for trial in runs), sum(updates), sum(tests), seconds)
 

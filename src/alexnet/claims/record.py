@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from alexnet.claims.check import Finding, findings, verdict
@@ -164,8 +163,3 @@ def _figure(
     about = f"{claim.id}: {document['verdict']} \N{EN DASH} {photos}"
     words = "training error" if claim.curve == "training_error" else "validation error"
     return draw_claim(shown, curves, words, about)
-
-
-def folder_of(path: Path, claim: Claim) -> Path:
-    """Where what is kept of a claim lies."""
-    return path / claim.id

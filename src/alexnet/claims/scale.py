@@ -47,13 +47,12 @@ def common(settings: Sequence[str]) -> RunConfig:
     return made
 
 
-def config_of(arm: Arm, seed: int, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
-    """What an arm's run with `seed` is trained with on `store`; `whole` is the store of the common net.
+def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
+    """What an arm is trained with on `store`, with seed 0; `whole` is the store of the common net.
 
     CommandError where the store is too small for it.
     """
-    base = common(settings)
-    made = override(arm_config(arm, settings), [f"training.seed={seed}"])
+    base, made = common(settings), arm_config(arm, settings)
     photos = len(store.split("train"))
     images = _few(arm, store) if arm.per_class else round(arm.share * photos)
     few = [f"training.batch={min(FEW_BATCH, base.training.batch, images)}"] if arm.per_class else []

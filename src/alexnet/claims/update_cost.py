@@ -49,15 +49,17 @@ class PeakMegabytes:
         return Value(update_bytes(trial.config, trial.store, trial.device) / 1e6)
 
 
-def update_seconds(config: RunConfig, store: Store, device: torch.device, timed: int = TIMED) -> float:
+def update_seconds(
+    config: RunConfig, store: Store, device: torch.device, timed: int = TIMED, warm_up: int = WARM_UP
+) -> float:
     """Median seconds of real updates of a configuration, after a few that warm up."""
     seconds: list[float] = []
-    for do in _updates(config, store, device, WARM_UP + timed):
+    for do in _updates(config, store, device, warm_up + timed):
         began = time.perf_counter()
         do()
         _finish(device)
         seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[WARM_UP:] or seconds)
+    return statistics.median(seconds[warm_up:])
 
 
 def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from alexnet.claims.claim import Arm, Claim
 from alexnet.claims.halves import SPLITS, halves
 from alexnet.claims.scale import config_of, fitting
 from alexnet.claims.trial import Trial
+from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
 from alexnet.files import write_json
@@ -38,6 +39,8 @@ class Workshop:
     device: torch.device
     stores: Path
     """Where halves of the store are made, if it takes some."""
+    _configs: dict[Arm, RunConfig] = field(default_factory=dict[Arm, RunConfig])
+    """Of the arms that were asked for."""
 
     @classmethod
     def open(
@@ -77,12 +80,8 @@ class Workshop:
 
         CommandError where the arm does not fit the store, or its folder was trained otherwise.
         """
-        store = self.store_of(arm)
-        try:
-            config = config_of(arm, seed, self.settings, store, self.store)
-            check(config, store)
-        except CommandError as error:
-            raise CommandError(f"{arm.name}: {error}") from error
+        store, config = self.store_of(arm), self._config(arm)
+        config = replace(config, training=replace(config.training, seed=seed))
         run = RunFolder(self.path / RUNS / f"{arm.name}-seed-{seed}")
         if run.config_file.is_file() and (changed := differences(run.config(), config)):
             raise CommandError(
@@ -119,9 +118,16 @@ class Workshop:
             return self.other, self.store
         return halves(self.store, self.stores)
 
-    def verdict(self, claim: Claim) -> dict[str, Any] | None:
-        """What was found about a claim here; None where it was not judged yet."""
-        return read_verdict(self.path, claim)
+    def _config(self, arm: Arm) -> RunConfig:
+        """An arm's configuration, worked out and tried on its store once."""
+        if arm not in self._configs:
+            store = self.store_of(arm)
+            try:
+                self._configs[arm] = config_of(arm, self.settings, store, self.store)
+                check(self._configs[arm], store)
+            except CommandError as error:
+                raise CommandError(f"{arm.name}: {error}") from error
+        return self._configs[arm]
 
     def _refuse_other(self) -> None:
         file = self.path / ABOUT

@@ -71,21 +71,21 @@ def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     plans = [
         make_plan(config, len(training_images(store, config.data)))
         for arm in (Arm("all"), Arm("half", share=0.5), Arm("few", per_class=4), Arm("long", longer=2))
-        for config in [config_of(arm, 3, SMALL, store, store)]
+        for config in [config_of(arm, SMALL, store, store)]
     ]
     assert [plan.total_steps for plan in plans] == [24, 24, 24, 48]
     assert [plan.total_steps / plan.validate_every_steps for plan in plans] == [4, 4, 4, 8]
-    few = config_of(Arm("few", per_class=4), 3, SMALL, store, store)
-    assert (few.data.images, few.training.batch, few.training.seed) == (12, 8, 3)
+    few = config_of(Arm("few", per_class=4), SMALL, store, store)
+    assert (few.data.images, few.training.batch, few.training.seed) == (12, 8, 0)
 
 
 def test_more_photos_a_class_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
-        config_of(Arm("few", per_class=17), 0, SMALL, store, store)
+        config_of(Arm("few", per_class=17), SMALL, store, store)
 
 
 def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store) -> None:
-    config = config_of(Arm("few", per_class=4), 0, SMALL, store, store)
+    config = config_of(Arm("few", per_class=4), SMALL, store, store)
     torch.manual_seed(1)
     model = build(config.model, 3, 64).train()
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store
 
 
 def trial(seed: int, store: Store, folder: Path) -> Trial:
-    config = config_of(Arm("common"), seed, SMALL, store, store)
+    config = config_of(Arm("common"), SMALL, store, store)
     return Trial(Arm("common"), seed, RunFolder(folder / f"{seed}"), config, store, None, CPU)
 
 
