@@ -84,10 +84,11 @@ def _test(
             _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
             return
         workshop.begin()
+        end = None if minutes is None else time.monotonic() + 60 * minutes
         with only_we(workshop.path):
             claims = _fitting(workshop, claims, as_json)
             _announce(workshop, claims, seeds, as_json, dry=False)
-            documents = _work(workshop, claims, seeds, minutes, as_json)
+            documents = _work(workshop, claims, seeds, end, as_json)
     if as_json:
         typer.echo(json.dumps(documents, indent=2))
 
@@ -105,12 +106,14 @@ def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list
 
 
 def _work(
-    workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, minutes: float | None, as_json: bool
+    workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, end: float | None, as_json: bool
 ) -> list[dict[str, Any]]:
-    """Trains what is missing, claim by claim, and judges each as soon as its runs are there."""
+    """Trains what is missing, claim by claim, and judges each as soon as its runs are there.
+
+    Stopped, after saving, where the clock has reached `end`.
+    """
     from alexnet.claims.record import record
 
-    end = None if minutes is None else time.monotonic() + 60 * minutes
     documents: list[dict[str, Any]] = []
     for claim in claims:
         missing = [trial for trial in workshop.trials([claim], seeds) if not trial.finished]

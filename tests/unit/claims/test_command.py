@@ -71,10 +71,10 @@ def test_relu_with_one_seed_is_untested(
     assert type_claims("relu", "--seeds", "4", store=store, run=tmp_path) == 0
     out = capsys.readouterr().out
     assert "about" in out.partition("# relu")[0] and "relu: untested" in out
-    assert len(trained) == 5 and all(name.endswith("-seed-4") for name in trained)
+    assert len(trained) == 6 and all(name.endswith("-seed-4") for name in trained)
     document = json.loads((tmp_path / "relu" / "claim.json").read_text())
     assert document["verdict"] == "untested" and "1 seed" in document["reason"]
-    assert len(document["runs"]) == len(document["arms"]) == 5
+    assert len(document["runs"]) == len(document["arms"]) == 6
     for name in ("figure.png", "figure.svg", "README.md"):
         assert (tmp_path / "relu" / name).stat().st_size > 500
     assert main(["claims", "--run", str(tmp_path)]) == 0

@@ -30,12 +30,12 @@ CHANGES: dict[Arm, set[str]] = {
     arms.NO_LRN: {"model.variant"},
     arms.NOT_OVERLAPPING: {"model.variant"},
     arms.AVERAGED: {"model.variant"},
-    arms.NO_DROPOUT: {"model.dropout"},
-    arms.DROPOUT: set(),
-    arms.WEIGHT_DECAY: {"model.dropout", "optimizer.weight_decay"},
+    arms.DROPOUT: {"optimizer.learning_rate"},
+    arms.NO_DROPOUT: {"optimizer.learning_rate", "model.dropout"},
+    arms.WEIGHT_DECAY: {"optimizer.learning_rate", "model.dropout", "optimizer.weight_decay"},
     arms.BIAS_0: {"model.variant"},
-    arms.KAIMING_0: {"model.variant"},
-    arms.KAIMING_1: {"model.variant"},
+    arms.KAIMING_0: {"model.variant", "data.normalization"},
+    arms.KAIMING_1: {"model.variant", "data.normalization"},
     arms.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
     arms.CONSTANT: {"schedule.name"},
     arms.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.color_noise"},
@@ -86,11 +86,13 @@ def test_every_other_arm_is_accounted_for() -> None:
 
 
 def test_activations_differ_in_themselves_and_their_rate() -> None:
-    (relu,) = arms.RELU
-    for arm in (*arms.TANH, *arms.SIGMOID):
-        changed = differences(arm_config(relu, ()), arm_config(arm, ()))
-        assert {line.partition(":")[0] for line in changed} <= {"model.activation", "optimizer.learning_rate"}
-    config = arm_config(relu, ())
+    rates = {arm_config(arm, ()).optimizer.learning_rate for arm in arms.RELU}
+    for others in (arms.TANH, arms.SIGMOID):
+        assert {arm_config(arm, ()).optimizer.learning_rate for arm in others} == rates
+        for relu, arm in zip(arms.RELU, others, strict=True):
+            changed = differences(arm_config(relu, ()), arm_config(arm, ()))
+            assert [line.partition(":")[0] for line in changed] == ["model.activation"]
+    config = arm_config(arms.RELU[0], ())
     assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
     assert config.data.cropping == "centre" and config.schedule.name == "constant"
 
