@@ -29,7 +29,7 @@ LEVELS = (
     {"training", "evaluation"},
     {"features"},
     {"figures", "report", "benchmarks", "exchange"},
-    {"recorded", "web"},
+    {"recorded", "web", "claims"},
     {"cli"},
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,4 +1,4 @@
-"""Max pooling that rounds sizes up, as the 2012 source does: the last window may hang over the border."""
+"""Pooling that rounds sizes up, as the 2012 source does: the last window may hang over the border."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from torch import nn
 from torch.nn import functional
 
 
-class MaxPool(nn.Module):
+class _Pool(nn.Module):
+    def __init__(self, size: int = 3, stride: int = 2, rounds_up: bool = True):
+        super().__init__()
+        self.size, self.stride, self.rounds_up = size, stride, rounds_up
+
+    def extra_repr(self) -> str:
+        """The window, for `print(net)`."""
+        return f"size={self.size}, stride={self.stride}, rounds_up={self.rounds_up}"
+
+
+class MaxPool(_Pool):
     """The largest value of each `size` x `size` window, one window every `stride` pixels.
 
     Overlapping in the paper (3 every 2). Output side: 1 + ceil((side - size) / stride), or floor where
@@ -15,17 +25,20 @@ class MaxPool(nn.Module):
     Source: paper, section 3.4; 2012 source release, layer.py (sizes round up).
     """
 
-    def __init__(self, size: int = 3, stride: int = 2, rounds_up: bool = True):
-        super().__init__()
-        self.size, self.stride, self.rounds_up = size, stride, rounds_up
-
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
         return functional.max_pool2d(maps, self.size, self.stride, ceil_mode=self.rounds_up)
 
-    def extra_repr(self) -> str:
-        """The window, for `print(net)`."""
-        return f"size={self.size}, stride={self.stride}, rounds_up={self.rounds_up}"
+
+class AveragePool(_Pool):
+    """The mean of each window in place of its largest value; of one over the border, of what is inside.
+
+    Source: LeCun et al. 1998, section II.B (sub-sampling), without its trained coefficient and bias.
+    """
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        return functional.avg_pool2d(maps, self.size, self.stride, ceil_mode=self.rounds_up)
 
 
 def filters_of_averages(filters: torch.Tensor, side: int) -> torch.Tensor:

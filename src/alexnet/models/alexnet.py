@@ -21,7 +21,7 @@ from alexnet.layers.dropout import MaskDropout
 from alexnet.layers.fully_connected import FullyConnected, slide
 from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
 from alexnet.layers.overhang import OverhangingConv2d
-from alexnet.layers.pooling import MaxPool, filters_of_averages
+from alexnet.layers.pooling import AveragePool, MaxPool, filters_of_averages
 from alexnet.layers.stage import Stage
 from alexnet.layers.two_towers import both_towers, own_tower
 from alexnet.models.alexnet_variants import Variant, refuse_uneven, variant_named
@@ -88,7 +88,7 @@ class AlexNet(nn.Module):
     @property
     def map_step_pixels(self) -> int:
         """From one place of a class map to the next: 32, of conv1's stride of 4 and three poolings."""
-        return 4 * 2 ** sum("pool" in words.split("+") for words in self.variant.stages)
+        return 4 * 2 ** sum("pool" in self._words(layer) for layer in self.variant.layers[:-1])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
@@ -144,7 +144,7 @@ class AlexNet(nn.Module):
     def initialise(self) -> None:
         """Fills every layer anew, as the variant's source does."""
         variant = self.variant
-        first = dict(zip(variant.layers, zip(variant.deviations, variant.biases, strict=True), strict=True))
+        first = dict(zip(variant.places, zip(variant.deviations, variant.biases, strict=True), strict=True))
         first["bottleneck"] = first["fc8"]
         for name in self.layers:
             deviation, bias = first[name]
@@ -154,20 +154,22 @@ class AlexNet(nn.Module):
                     initialise.gaussian(layer, deviation, bias)
                 case "kaiming":
                     initialise.kaiming(layer)
+                case "kaiming-with-biases":
+                    initialise.kaiming(layer, bias)
                 case "torch":
                     initialise.torch_default(layer)
 
     def _add_layers(self, bottleneck: int) -> None:
         """The convolutions and fully connected layers, without what follows them."""
-        variant, convolutions = self.variant, len(self.variant.widths) - 2
-        inputs = 3
-        for number, (layer, width) in enumerate(zip(variant.layers, variant.widths, strict=False), start=1):
+        variant, inputs = self.variant, 3
+        for layer in variant.layers[:-1]:
+            width = variant.width(layer)
             bias = "batchnorm" not in self._words(layer)  # which has one itself
-            if number <= convolutions:
+            if layer.startswith("conv"):
                 self.add_module(layer, self._convolution(layer, inputs, width, bias))
             else:
                 self.add_module(layer, FullyConnected(inputs, width, bias=bias))
-            inputs = width * self._final_side() ** 2 if number == convolutions else width
+            inputs = width * self._final_side() ** 2 if layer == variant.last_convolution else width
         if bottleneck:
             self.bottleneck = FullyConnected(inputs, bottleneck)
         self.fc8 = FullyConnected(bottleneck or inputs, self.num_classes)
@@ -186,12 +188,12 @@ class AlexNet(nn.Module):
         """What follows `layer`; nothing does the bottleneck."""
         if layer not in self.variant.layers:
             return []
-        return self.variant.stages[self.variant.layers.index(layer)].split("+")
+        return self.variant.stages[self.variant.places.index(layer)].split("+")
 
     def _stage(self, layer: str) -> Stage:
         """What follows `layer` as modules."""
         steps = OrderedDict((word, self._step(word, layer)) for word in self._words(layer))
-        if layer == f"conv{len(self.variant.widths) - 2}":
+        if layer == self.variant.last_convolution:
             steps["flatten"] = nn.Flatten()
         return Stage(steps)
 
@@ -208,11 +210,12 @@ class AlexNet(nn.Module):
             case "spatial":
                 return SpatialResponseNorm()
             case "pool":
-                return MaxPool(variant.pool_size, stride=2, rounds_up=variant.pool_rounds_up)
+                pool = MaxPool if variant.pooling == "max" else AveragePool
+                return pool(variant.pool_size, stride=2, rounds_up=variant.pool_rounds_up)
             case "to6x6":
                 return nn.AdaptiveAvgPool2d(6)
             case "batchnorm":
-                width = variant.widths[variant.layers.index(layer)]
+                width = variant.width(layer)
                 return nn.BatchNorm2d(width) if layer.startswith("conv") else nn.BatchNorm1d(width)
             case "dropout":
                 inverted = variant.dropout_form == "inverted"
@@ -240,10 +243,10 @@ class AlexNet(nn.Module):
         around = self.variant.conv1_border == "around"
         side = 1 + ((self.crop + 4 - 11) // 4 if around else math.ceil((self.crop - 11) / 4))
         rounded = math.ceil if self.variant.pool_rounds_up else math.floor
-        for words in self.variant.stages:
-            if "pool" in words.split("+"):
+        for layer in self.variant.layers[:-1]:
+            if "pool" in self._words(layer):
                 side = 1 + rounded((side - self.variant.pool_size) / 2)
-            if averaged and "to6x6" in words.split("+"):
+            if averaged and "to6x6" in self._words(layer):
                 side = 6
         return side
 

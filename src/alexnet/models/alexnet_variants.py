@@ -26,22 +26,42 @@ class Variant:
     """Groups of conv2, conv4 and conv5; the others and the fully connected layers read both towers."""
     conv1_border: Literal["right-bottom", "around"] = "right-bottom"
     """Zeros until the last window fits (3 pixels at 224, none at 227), or 2 on all sides (torchvision)."""
+    pooling: Literal["max", "average"] = "max"
+    """What `pool` takes of a window; the average is LeNet's sub-sampling without its weights."""
     pool_size: int = 3
     pool_rounds_up: bool = True
     lrn_k: float = 2.0
     lrn_alpha_convention: Literal["mean", "sum"] = "mean"
     lrn_per_tower: bool = True
-    initialisation: Literal["gaussian", "kaiming", "torch"] = "gaussian"
+    initialisation: Literal["gaussian", "kaiming", "kaiming-with-biases", "torch"] = "gaussian"
+    """`kaiming` begins with biases of 0, whatever `biases` say."""
     deviations: tuple[float, ...] = (0.01,) * 8
     """`gaussian`: standard deviation of each layer's first weights."""
     biases: tuple[float, ...] = (0, 1, 0, 1, 1, 1, 1, 0)
-    """`gaussian`: each layer's first biases."""
+    """`gaussian` and `kaiming-with-biases`: each layer's first biases."""
     dropout_form: Literal["mask", "inverted"] = "mask"
+    without: tuple[str, ...] = ()
+    """Layers that are left out with what follows them: a convolution after the first, or fc7. The lists
+    above keep their places."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """`conv1` ... `conv5` (or `conv6`), `fc6`, `fc7`, `fc8`: what the lists' entries are of, in order."""
+        return (*(f"conv{i}" for i in range(1, len(self.widths) - 1)), "fc6", "fc7", "fc8")
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """`conv1` ... `conv5` (or `conv6`), `fc6`, `fc7`, `fc8`; one of each for a width, and fc8."""
-        return (*(f"conv{i}" for i in range(1, len(self.widths) - 1)), "fc6", "fc7", "fc8")
+        """Those of `places` that the net has."""
+        return tuple(place for place in self.places if place not in self.without)
+
+    @property
+    def last_convolution(self) -> str:
+        """Whose maps fc6 reads."""
+        return self.layers[self.layers.index("fc6") - 1]
+
+    def width(self, layer: str) -> int:
+        """Maps or units of a layer other than fc8."""
+        return self.widths[self.places.index(layer)]
 
 
 _NET_145 = Variant(
@@ -111,11 +131,17 @@ def variant_named(text: str) -> Variant:
 
 
 def refuse_uneven(variant: Variant) -> None:
-    """CommandError where the variant's lists are not of one length each for its layers."""
+    """CommandError where the variant's lists are not of one length each, or a layer is missing."""
     layers = len(variant.widths)
     found = (len(variant.stages), len(variant.deviations), len(variant.biases))
     if layers < 3 or found != (layers, layers + 1, layers + 1):
         raise CommandError(
             f"a variant with {layers} widths needs {layers} stages, {layers + 1} deviations and biases, "
             f"not {', '.join(map(str, found))}"
+        )
+    spare = {*variant.places[1 : layers - 2], "fc7"}
+    needed = [layer for layer in variant.without if layer not in spare]
+    if needed:
+        raise CommandError(
+            f"no AlexNet is without {needed[0]!r}: `without` may name {', '.join(sorted(spare))}"
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alexnet.config import from_dict
@@ -27,3 +28,17 @@ def variant_of(variants: Mapping[str, Variant], text: str, net: str) -> Variant:
     changes: dict[str, Any] = {key: value for key, _, value in (text.partition("=") for text in settings)}
     parsed = from_dict(type(variants[name]), changes, "variant ")
     return replace(variants[name], **{key: getattr(parsed, key) for key in changes})
+
+
+def text_of(variants: Mapping[str, Variant], name: str, variant: Variant) -> str:
+    """What `variant_of` makes `variant` of: the name, and each field in which it differs from that one."""
+    named = variants[name]
+    values = {field.name: getattr(variant, field.name) for field in fields(variant)}
+    changes = {key: value for key, value in values.items() if value != getattr(named, key)}
+    return " ".join([name, *(f"{key}={_in_text(value)}" for key, value in changes.items())])
+
+
+def _in_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, tuple) else str(value)

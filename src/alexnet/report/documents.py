@@ -18,6 +18,7 @@ from typing import Any
 
 from alexnet import published
 from alexnet.report import classic, scaling, why_so_long
+from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.evaluation import growth_table
 from alexnet.report.star_course import star_course
 from alexnet.report.table_1 import table_1
@@ -144,6 +145,8 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "what-came-after": what_came_after,
     "star-course": star_course,
     "growth": growth,
+    "claims": claims,
+    "claims-in-short": claims_in_short,
     "benchmarks": benchmarks,
     "experiments-modern": partial(experiments, "alexnet-modern", "ten crops"),
     "experiments-lenet": partial(experiments, "lenet", "centre"),

@@ -1,0 +1,135 @@
+"""Judges a claim by its finished runs: a number for each seed, their interval, a verdict and its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alexnet.claims.averaging import EnsembleGain
+from alexnet.claims.claim import LEAST_SEEDS, Arm, Claim, Comparison
+from alexnet.claims.interval import Interval, Verdict, judge, t_interval, together
+from alexnet.claims.measure import Measure, Value
+from alexnet.claims.workshop import Workshop
+
+Values = Mapping[str, Sequence[Value | None]]
+"""What was measured of each arm, seed by seed; None where it has no such number."""
+
+NO_SPREAD = "every seed gives the same number: these nets have learned too little to differ"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one comparison found."""
+
+    comparison: Comparison
+    values: Values
+    numbers: Sequence[float]
+    """One for each seed, or each photo; none where something is missing."""
+    interval: Interval | None
+    verdict: Verdict
+    reason: str
+    """Why there is no verdict; empty where the interval says all."""
+    at_least: bool = False
+    """Some numbers are lower bounds: what they wait for did not come in the whole run."""
+
+
+def findings(claim: Claim, workshop: Workshop, seeds: Sequence[int] | None = None) -> list[Finding]:
+    """What each of a claim's comparisons found, in order; `seeds` instead of the claim's own."""
+    return [find(comparison, workshop, seeds or claim.seeds) for comparison in claim.comparisons]
+
+
+def verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
+    """The claim's verdict and its reason, from what decides it."""
+    return together(
+        [(each.comparison.words, each.verdict, each.reason) for each in found if each.comparison.decides]
+    )
+
+
+def find(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Finding:
+    """Measures and judges; `untested`, with the reason, where seeds or numbers are missing."""
+    unfinished = [
+        trial.name
+        for arm in dict.fromkeys(comparison.arms)
+        for seed in seeds
+        if not (trial := workshop.trial(arm, seed)).finished
+    ]
+    if unfinished:
+        more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
+        return _untested(comparison, {}, f"not trained yet: {unfinished[0]}{more}")
+    if isinstance(comparison.measure, EnsembleGain):
+        return _of_photos(comparison, comparison.measure, workshop, seeds)
+    return _of_seeds(comparison, workshop, seeds)
+
+
+def least(values: Sequence[Value | None]) -> Value | None:
+    """The lowest number; one that was not reached counts only where none was. None where there is none."""
+    numbers = [value for value in values if value is not None]
+    reached = [value for value in numbers if not value.at_least]
+    return min(reached or numbers, key=lambda value: value.number, default=None)
+
+
+def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Finding:
+    # Seed by seed, so that what is timed here drifts alike for all arms.
+    other = comparison.other_measure or comparison.measure
+    values: dict[str, list[Value | None]] = {}
+    pairs: list[tuple[Value | None, Value | None]] = []
+    for seed in seeds:
+        first = _side(comparison.first, comparison.measure, workshop, seed)
+        second = _side(comparison.second, other, workshop, seed)
+        for name, value in {**first, **second}.items():
+            values.setdefault(name, []).append(value)
+        pairs.append((least([*first.values()]), least([*second.values()])))
+    reason = _why_untested(comparison, pairs)
+    if reason:
+        return _untested(comparison, values, reason)
+    numbers = [_number(comparison, *pair) for pair in pairs]
+    if comparison.unit == "points" and len({*numbers}) == 1:
+        return _untested(comparison, values, NO_SPREAD)
+    at_least = any(first is not None and first.at_least for first, _ in pairs)
+    interval = t_interval(numbers)
+    found = judge(interval, comparison.band, at_least)
+    return Finding(comparison, values, numbers, interval, *found, at_least)
+
+
+def _of_photos(
+    comparison: Comparison, measure: EnsembleGain, workshop: Workshop, seeds: Sequence[int]
+) -> Finding:
+    if len(seeds) < LEAST_SEEDS:
+        return _untested(comparison, {}, _too_few(len(seeds)))
+    numbers = measure.of_photos([workshop.trial(arm, seed) for arm in comparison.first for seed in seeds])
+    if numbers is None:
+        return _untested(comparison, {}, f"it takes {measure.nets} nets: type --seeds 0,1,2,3,4")
+    interval = t_interval(numbers)
+    return Finding(comparison, {}, numbers, interval, *judge(interval, comparison.band))
+
+
+def _side(arms: Sequence[Arm], measure: Measure, workshop: Workshop, seed: int) -> dict[str, Value | None]:
+    return {f"{arm.name}: {measure.words}": measure.of(workshop.trial(arm, seed)) for arm in arms}
+
+
+def _why_untested(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
+    """Why there can be no verdict; empty where there can."""
+    if len(pairs) < LEAST_SEEDS:
+        return _too_few(len(pairs))
+    for first, second in pairs:
+        if first is None or (second is None and comparison.second):
+            return "a net has no such number: it diverged, or is built otherwise"
+        if second is not None and second.at_least:
+            names = ", ".join(arm.name for arm in comparison.second)
+            return f"{names} did not get there in {second.number:g} {comparison.measure.unit}"
+    return ""
+
+
+def _too_few(seeds: int) -> str:
+    return f"{seeds} seed{'s' * (seeds != 1)}, a verdict takes {LEAST_SEEDS} or more"
+
+
+def _number(comparison: Comparison, first: Value | None, second: Value | None) -> float:
+    assert first is not None
+    if second is None:
+        return first.number
+    return first.number / second.number if comparison.ratio else first.number - second.number
+
+
+def _untested(comparison: Comparison, values: Values, reason: str) -> Finding:
+    return Finding(comparison, values, [], None, "untested", reason)

@@ -1,0 +1,106 @@
+"""Changes of the common net that claims ask for: functions from a variant and a crop to a variant."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from alexnet.errors import CommandError
+from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet
+from alexnet.models.alexnet_variants import Variant
+from alexnet.models.summary import summarise_model
+
+Change = Callable[[Variant, int], Variant]
+SAME_COST = 0.03
+"""By which multiply-adds may differ and still count as the same."""
+
+
+def fields(**changes: Any) -> Change:
+    """The same net with some fields changed."""
+    return lambda variant, crop: replace(variant, **changes)
+
+
+def wider(factor: float) -> Change:
+    """`factor` times as many maps and units in each layer, first weights as large as keeps a unit's sum."""
+
+    def change(variant: Variant, crop: int) -> Variant:
+        return with_widths(variant, [_even(factor * width) for width in variant.widths], variant.towers)
+
+    return change
+
+
+@functools.cache  # it counts some dozens of nets
+def one_tower(variant: Variant, crop: int) -> Variant:
+    """One tower instead of two, with fewer maps, so that the multiply-adds are the same within `SAME_COST`.
+
+    The fully connected layers stay as they are. CommandError where no such numbers of maps are found.
+    """
+    convolutions = len(variant.widths) - 2
+    cost = multiply_adds(variant, crop)
+    tried: dict[float, Variant] = {}
+    for factor in np.linspace(1.0, 0.5, 26):
+        widths = [_even(factor * width) for width in variant.widths[:convolutions]]
+        one = with_widths(variant, [*widths, *variant.widths[convolutions:]], 1)
+        tried[abs(multiply_adds(one, crop) / cost - 1)] = one
+    nearest = min(tried)
+    if nearest > SAME_COST:
+        raise CommandError("no single tower costs as much as the two: choose a net of more maps")
+    return tried[nearest]
+
+
+def without_words(*words: str) -> Change:
+    """Nothing of those words, such as `lrn`, follows any layer."""
+
+    def change(variant: Variant, crop: int) -> Variant:
+        stages = (
+            "+".join(word for word in stage.split("+") if word not in words) for stage in variant.stages
+        )
+        return replace(variant, stages=tuple(stages))
+
+    return change
+
+
+def without_layer(layer: str) -> Change:
+    """The layer is left out; where it is pooled, the one before it is followed by what followed it."""
+
+    def change(variant: Variant, crop: int) -> Variant:
+        place, stages = variant.places.index(layer), list(variant.stages)
+        if "pool" in stages[place].split("+"):
+            stages[place - 1] = stages[place]
+        return replace(variant, without=(*variant.without, layer), stages=tuple(stages))
+
+    return change
+
+
+def with_widths(variant: Variant, widths: Sequence[int], towers: int) -> Variant:
+    """Other numbers of maps and units, with first weights whose sums over a unit's inputs are as large."""
+    changed = replace(variant, widths=tuple(widths), towers=towers)
+    read = zip(_inputs(variant), _inputs(changed), strict=True)
+    factors = [math.sqrt(before / after) for before, after in read]
+    deviations = (
+        round(deviation * factor, 6) for deviation, factor in zip(variant.deviations, factors, strict=True)
+    )
+    return replace(changed, deviations=tuple(deviations))
+
+
+def multiply_adds(variant: Variant, crop: int) -> int:
+    """Multiplications with a weight for one image of `crop` pixels and ten classes."""
+    with torch.device("meta"):
+        return summarise_model(AlexNet(variant, 10, crop), crop).multiply_adds
+
+
+def _inputs(variant: Variant) -> list[float]:
+    """Maps or units that one unit of each layer reads."""
+    before = (3, *variant.widths)
+    own = [layer.startswith("conv") and layer not in READS_BOTH_TOWERS for layer in variant.places]
+    return [width / (variant.towers if of_own else 1) for width, of_own in zip(before, own, strict=True)]
+
+
+def _even(number: float) -> int:
+    return max(2, 2 * round(number / 2))

@@ -1,0 +1,56 @@
+"""The README of one judged claim: what was asked, what was found, how to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alexnet.report.claims import found_words
+
+_FILES = {
+    "claim.json": "bands, arms with all their settings, numbers of every run, verdicts, environment",
+    "figure.png": "error over the run for each arm; each comparison's numbers, interval and band",
+    "figure.svg": "the same",
+}
+
+
+def readme(document: Mapping[str, Any]) -> str:
+    """Markdown of what `claim.json` holds."""
+    rows = "\n".join(
+        f"| {each['words']}{'' if each['decides'] else ' (beside)'} | {each['band_words']} | "
+        f"{each['paper'] or '-'} | {found_words(each)} | {each['over']} | {each['verdict']} | "
+        f"{each['reason'] or '-'} |"
+        for each in document["comparisons"]
+    )
+    remarks = "".join(f"- {remark}\n" for remark in document["remarks"])
+    files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
+    data, photos, lines = document["data"], document["data"]["photos"], "\n".join(document["commands"])
+    return f"""# {document["id"]}
+
+{document["statement"]}
+
+Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(document["reason"])}
+
+![Each arm's error, and each comparison with its band](figure.png)
+
+| what is compared | held if | the source says | found (95 % interval) | over | verdict | why |
+|---|---|---|---|---|---|---|
+{rows}
+
+{remarks}
+Bands were written down in the code before any run. On {data["store"]}:
+{photos["train"]:,} training and {photos["val"]:,} validation photos of {data["classes"]} classes, of
+{data["side"]} pixels. Made by
+
+```
+{lines}
+```
+
+| file | what |
+|---|---|
+{files}
+"""
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})." if reason else "."

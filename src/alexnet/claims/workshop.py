@@ -1,0 +1,164 @@
+"""The folder in which claims are tested: which store and settings it is for, its runs, its verdicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet.claims.claim import Arm, Claim
+from alexnet.claims.halves import SPLITS, halves
+from alexnet.claims.scale import config_of, fitting
+from alexnet.claims.trial import Trial
+from alexnet.config import RunConfig
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, DataError
+from alexnet.files import write_json
+from alexnet.runs.folder import RunFolder
+from alexnet.training.learner import check
+from alexnet.training.resume import differences
+
+ABOUT, VERDICT, RUNS, STORES = "claims.json", "claim.json", "runs", "stores"
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """`path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
+
+    path: Path
+    store: Store
+    other: Store | None
+    """Of other classes, to learn features from; None is half of the store's own."""
+    settings: tuple[str, ...]
+    """`key=value` for all arms."""
+    device: torch.device
+    stores: Path
+    """Where halves of the store are made, if it takes some."""
+    _configs: dict[Arm, RunConfig] = field(default_factory=dict[Arm, RunConfig])
+    """Of the arms that were asked for."""
+
+    @classmethod
+    def open(
+        cls, path: Path, store: Path, other: Path | None, settings: Sequence[str], device: torch.device
+    ) -> Workshop:
+        """The folder, new or as it was left; nothing is written yet.
+
+        CommandError where it was made with another store or other settings, DataError where it is damaged.
+        """
+        opened, others = Store.open(store), None if other is None else Store.open(other)
+        for name in SPLITS:
+            opened.split(name)
+        made = cls(path, opened, others, tuple(fitting(opened, settings)), device, path / STORES)
+        made._refuse_other()
+        return made
+
+    def about(self) -> dict[str, Any]:
+        """What all its runs have in common, ready for JSON."""
+        return {
+            "store": self.store.path.resolve().name,
+            "store_digest": self.store.digest,
+            "other_store": "" if self.other is None else self.other.path.resolve().name,
+            "other_store_digest": "" if self.other is None else self.other.digest,
+            "settings": [*self.settings],
+        }
+
+    def trying_out(self, scratch: Path) -> Workshop:
+        """The same, but nothing is written to its folder: halves of the store are made in `scratch`."""
+        return replace(self, stores=self.stores if self.stores.is_dir() else scratch)
+
+    def begin(self) -> None:
+        """Makes the folder and writes down what it is for."""
+        write_json(self.path / ABOUT, self.about())
+
+    def trial(self, arm: Arm, seed: int) -> Trial:
+        """The run of an arm with a seed, trained or not.
+
+        CommandError where the arm does not fit the store, or its folder was trained otherwise.
+        """
+        store, config = self.store_of(arm), self._config(arm)
+        config = replace(config, training=replace(config.training, seed=seed))
+        run = RunFolder(self.path / RUNS / f"{arm.name}-seed-{seed}")
+        if run.config_file.is_file() and (changed := differences(run.config(), config)):
+            raise CommandError(
+                f"{run.path} was trained otherwise ({'; '.join(changed)}): move it away or give another --run"
+            )
+        target = self.halves[1] if arm.photos == "other" else None
+        return Trial(arm, seed, run, config, store, target, self.device)
+
+    def trials(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[Trial]:
+        """All runs that claims need, each once; with `seeds` instead of the claims' own."""
+        wanted = [(arm, seed) for claim in claims for arm in claim.arms for seed in seeds or claim.seeds]
+        return [self.trial(arm, seed) for arm, seed in dict.fromkeys(wanted)]
+
+    def fitting(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
+        """The claims that can be tested on this store, and why the others cannot, a line each."""
+        fit: list[Claim] = []
+        why: list[str] = []
+        for claim in claims:
+            try:
+                self.trials([claim], None)
+                fit.append(claim)
+            except CommandError as error:
+                why.append(f"{claim.id} cannot be tested here: {error}")
+        return fit, why
+
+    def store_of(self, arm: Arm) -> Store:
+        """What the arm is trained on; halves of the store are made when they are first asked for."""
+        return self.store if arm.photos == "all" else self.halves[0 if arm.photos == "other" else 1]
+
+    @cached_property
+    def halves(self) -> tuple[Store, Store]:
+        """Other classes, and those that a net of them is asked about."""
+        if self.other is not None:
+            return self.other, self.store
+        return halves(self.store, self.stores)
+
+    def _config(self, arm: Arm) -> RunConfig:
+        """An arm's configuration, worked out and tried on its store once."""
+        if arm not in self._configs:
+            store = self.store_of(arm)
+            try:
+                self._configs[arm] = config_of(arm, self.settings, store, self.store)
+                check(self._configs[arm], store)
+            except CommandError as error:
+                raise CommandError(f"{arm.name}: {error}") from error
+        return self._configs[arm]
+
+    def _refuse_other(self) -> None:
+        file = self.path / ABOUT
+        if not file.is_file():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise CommandError(f"{self.path} holds something else: name a new folder with --run")
+            return
+        found, wanted = _read(file), self.about()
+        apart = [
+            f"{key} {_words(found.get(key))} there, {_words(value)} here"
+            for key, value in wanted.items()
+            if found.get(key) != value
+        ]
+        if apart:
+            raise CommandError(
+                f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"
+            )
+
+
+def read_verdict(path: Path, claim: Claim) -> dict[str, Any] | None:
+    """What was found about a claim in a folder of claims; None where it was not judged there."""
+    file = path / claim.id / VERDICT
+    return _read(file) if file.is_file() else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file} is not JSON ({error}): delete it and run the claim again") from error
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)[:12] or "none"

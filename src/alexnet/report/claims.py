@@ -1,0 +1,82 @@
+"""The lecture's claims as they were measured: a table of the verdicts recorded under `results/claims/`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alexnet.report.tables import ABSENT, Table
+
+FOLDER, VERDICT = "claims", "claim.json"
+ORDER = (
+    *("relu", "lrn", "overlap", "dropout", "bias-one", "schedules", "augmentation", "averaging"),
+    *("more-data", "towers-and-depth", "features-travel"),
+)
+"""The lecture's; others come after."""
+NONE = ("not recorded yet",)
+
+
+def claims(results: Path) -> Table:
+    """A row for each comparison of each recorded claim: band, what was found, verdict."""
+    rows: list[list[str]] = []
+    for claim in recorded(results):
+        for each in claim["comparisons"]:
+            rows.append(
+                [
+                    f"[`{claim['id']}`](../results/{FOLDER}/{claim['id']})",
+                    each["words"] + ("" if each["decides"] else " (beside)"),
+                    each["band_words"],
+                    each["paper"] or ABSENT,
+                    found_words(each),
+                    each["over"],
+                    each["verdict"] + (f": {each['reason']}" if each["reason"] else ""),
+                ]
+            )
+    columns = (
+        "claim",
+        "what is compared",
+        "held if",
+        "the source says",
+        "found (95 % interval)",
+        "over",
+        "verdict",
+    )
+    return Table(columns, rows or [NONE + (ABSENT,) * 6])
+
+
+def claims_in_short(results: Path) -> Table:
+    """A row for each recorded claim: what it says and its verdict."""
+    rows = [
+        [f"[{claim['statement']}](results/{FOLDER}/{claim['id']})", claim["source"], claim["verdict"]]
+        for claim in recorded(results)
+    ]
+    return Table(("claim", "source", "verdict"), rows or [NONE + (ABSENT,) * 2])
+
+
+def recorded(results: Path) -> list[dict[str, Any]]:
+    """What was found of each recorded claim, in the lecture's order."""
+    found = [json.loads(file.read_text("utf-8")) for file in (results / FOLDER).glob(f"*/{VERDICT}")]
+    return sorted(found, key=lambda claim: (_place(claim["id"]), claim["id"]))
+
+
+def found_words(comparison: Mapping[str, Any]) -> str:
+    """A mean with its interval in the comparison's unit: `+1.2 (+0.4 to +2.0) points`."""
+    interval = comparison["interval"]
+    if interval is None:
+        return ABSENT
+    unit = comparison["unit"]
+    mean, low, high = (_number(interval[end], unit) for end in ("mean", "low", "high"))
+    more = "at least " if comparison["at_least"] else ""
+    return f"{more}{mean} ({low} to {high}){f' {unit}' if unit else ''}"
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "points":
+        return f"{100 * value:+.1f}"
+    return f"{value:+.3g}" if unit != "times" else f"{value:.2f}"
+
+
+def _place(id_: str) -> int:
+    return ORDER.index(id_) if id_ in ORDER else len(ORDER)

@@ -1,0 +1,206 @@
+"""`alexnet claims` as it is typed: the list, a plan, runs that stop and go on, verdicts, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+
+from alexnet.claims import train as claims_train
+from alexnet.cli.main import main
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.report.claims import ORDER, claims, claims_in_short
+
+SMALL = (
+    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming",
+    *("schedule.epochs=1", "training.batch=16"),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.store(tmp_path_factory.mktemp("claims")).path
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of runs that are trained, as they begin."""
+    names: list[str] = []
+    original = claims_train.train_trial
+
+    def noted(trial, *rest, **options):
+        names.append(trial.name)
+        original(trial, *rest, **options)
+
+    monkeypatch.setattr(claims_train, "train_trial", noted)
+    return names
+
+
+def type_claims(*words: str, store: Path, run: Path) -> int:
+    return main(["claims", *words, "--store", str(store), "--run", str(run), *SMALL])
+
+
+def test_the_list_names_all_with_their_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "--run", str(tmp_path / "none"), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert tuple(row["id"] for row in rows) == ORDER
+    assert all(row["runs"] >= 5 and row["passes"] > 0 for row in rows)
+    assert not any(row["verdict"] for row in rows)
+    assert main(["claims", "--run", str(tmp_path / "none")]) == 0
+    assert capsys.readouterr().out.count("Source:") == len(ORDER)
+
+
+def test_a_plan_writes_nothing(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert type_claims("lrn", "--dry", "--json", store=store, run=tmp_path / "run") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert {arm["arm"]: arm["seeds"] for arm in plan["arms"]} == {
+        "without-normalisers": [0, 1, 2],
+        "common": [0, 1, 2],
+    }
+    assert all(arm["updates"] == 9 for arm in plan["arms"])
+    assert plan["minutes"] == pytest.approx(sum(arm["minutes"] for arm in plan["arms"]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_relu_with_one_seed_is_untested(
+    store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_claims("relu", "--seeds", "4", store=store, run=tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "about" in out.partition("# relu")[0] and "relu: untested" in out
+    assert len(trained) == 6 and all(name.endswith("-seed-4") for name in trained)
+    document = json.loads((tmp_path / "relu" / "claim.json").read_text())
+    assert document["verdict"] == "untested" and "1 seed" in document["reason"]
+    assert len(document["runs"]) == len(document["arms"]) == 6
+    for name in ("figure.png", "figure.svg", "README.md"):
+        assert (tmp_path / "relu" / name).stat().st_size > 500
+    assert main(["claims", "--run", str(tmp_path)]) == 0
+    assert f"In {tmp_path}: relu: untested" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_was_stopped_goes_on_and_nothing_is_made_twice(
+    store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "claims"
+    assert type_claims("lrn", "--minutes", "0", store=store, run=run) == 75
+    assert "the same command goes on" in capsys.readouterr().err
+    assert len(trained) == 1
+    assert type_claims("lrn", store=store, run=run) == 0
+    assert len(trained) == 7 and len({*trained}) == 6
+    weights = {
+        path: path.stat().st_mtime_ns for path in run.glob("runs/*/checkpoints/last/weights.safetensors")
+    }
+    assert len(weights) == 6
+    assert not [*run.glob("runs/*/checkpoints/*/state.pt")]
+    trained.clear()
+    capsys.readouterr()
+    assert type_claims("lrn", "--json", store=store, run=run) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert not trained and all(path.stat().st_mtime_ns == when for path, when in weights.items())
+    check_document(document)
+    check_tables(tmp_path)
+
+
+def check_document(document: dict) -> None:
+    """What `lrn` leaves with three seeds."""
+    error, none, memory, seconds = document["comparisons"]
+    assert [len(each["numbers"]) for each in (memory, seconds)] == [3, 3]
+    assert memory["interval"]["low"] >= 1  # with a kernel for stages it is the same
+    assert error["band"] == {"low": 0.0, "high": None} and none["band"] == {"low": -0.01, "high": 0.01}
+    for run in document["runs"]:
+        for test in run["tests"]:
+            assert 0 <= test["training_error"] <= 1 and test["training_nll"] > 0
+    assert document["environment"]["device"].startswith("cpu")
+    assert document["commands"][0].startswith("alexnet claims lrn --store store")
+    assert document["data"]["photos"] == {"train": 48, "val": 21}
+
+
+def check_tables(results: Path) -> None:
+    """The documents' tables of what was made there."""
+    long, short = claims(results), claims_in_short(results)
+    assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](../results/claims/lrn)"
+    assert len(short.rows) == 1 and short.rows[0][-1] in ("held", "failed", "untested")
+
+
+def test_tables_without_a_recorded_claim(tmp_path: Path) -> None:
+    for table in (claims(tmp_path), claims_in_short(tmp_path)):
+        assert "not recorded yet" in table.markdown()
+
+
+def test_a_folder_is_for_one_store_and_one_set_of_settings(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "claims"
+    about = {
+        "store": "store",
+        "store_digest": "0" * 64,
+        "other_store": "",
+        "other_store_digest": "",
+        "settings": [*SMALL],
+    }
+    run.mkdir()
+    (run / "claims.json").write_text(json.dumps(about))
+    assert type_claims("lrn", store=store, run=run) == 2
+    assert "store_digest 000000000000 there" in capsys.readouterr().err
+    assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path), "--dry"]) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("reul",), "'relu'"),
+        (("lrn", "--seeds", "0,0,1"), "different whole numbers"),
+        (("lrn", "--seeds", "a"), "different whole numbers"),
+        (("lrn", "training.seed=3"), "--seeds"),
+        (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
+        (("lrn", "training.batch=64"), "48 training images"),
+        (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
+        (("more-data",), "photos-1-of-8: training.batch=16"),
+        (("features-travel",), "has 3 classes"),
+        (("features-travel", "--other-store", "nowhere"), "nowhere"),
+    ],
+)
+def test_refusals_are_one_line(
+    words: tuple[str, ...], said: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = {word.partition("=")[0] for word in words if "=" in word}
+    small = [setting for setting in SMALL if setting.partition("=")[0] not in changed]
+    run = tmp_path / "run"
+    code = main(["claims", *words, "--store", str(store), "--run", str(run), "--dry", *small])
+    captured = capsys.readouterr()
+    assert code in (2, 3) and said in captured.err and len(captured.err.strip().splitlines()) == 1
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"side": 48}, "48 pixels"), ({"side": 72, "channels": 1}, "channels")]
+)
+def test_stores_that_no_alexnet_is_for(
+    settings: dict, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = open_source(tiny.photos(tmp_path / "photos"))
+    prepare(source, tmp_path / "store", Settings(**settings), workers=1)
+    words = ["claims", "lrn", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "run"), *SMALL]
+    assert main([*words]) in (2, 3)
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_all_leaves_out_what_the_store_is_too_small_for(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_claims("lrn", "more-data", "--dry", store=store, run=tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "more-data cannot be tested here" in out and "6 runs for lrn" in out
+
+
+def test_without_ids_nothing_may_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["claims", "schedule.epochs=3"]) == 2
+    assert "name the claims" in capsys.readouterr().err
+    assert main(["claims", "relu"]) == 2
+    assert "--store" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""Numbers to intervals to verdicts: Student's interval, bands, censoring, lowest of several."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from alexnet.claims.check import least
+from alexnet.claims.claim import ABOVE_0, Band
+from alexnet.claims.interval import COVERS_BOTH, Interval, judge, t_interval, together
+from alexnet.claims.measure import Value, epochs_to
+
+NUMBERS = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=8)
+
+
+@given(NUMBERS)
+def test_the_interval_is_students(numbers: list[float]) -> None:
+    found = t_interval(numbers)
+    assert found.low <= found.mean <= found.high
+    spread = np.std(numbers, ddof=1) / math.sqrt(len(numbers))
+    if spread < 1e-9:
+        assert found.low == pytest.approx(found.high)
+        return
+    low, high = stats.t.interval(0.95, len(numbers) - 1, np.mean(numbers), spread)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def slow_verdict(interval: Interval, band: Band) -> str:
+    """By a fine walk along the interval: which of its values hold."""
+    values = np.linspace(interval.low, interval.high, 1001)
+    holds = [band.low < value < band.high for value in values]
+    return "held" if all(holds) else "untested" if any(holds) else "failed"
+
+
+@given(st.floats(-5, 5), st.floats(0.1, 4), st.sampled_from([ABOVE_0, Band(high=1), Band(-2, 2), Band(1, 4)]))
+def test_a_verdict_is_what_a_walk_along_the_interval_finds(low: float, width: float, band: Band) -> None:
+    interval = Interval(low + width / 2, low, low + width)
+    slow = slow_verdict(interval, band)
+    if interval.low < band.low < band.high < interval.high and band.high - band.low < width / 100:
+        return
+    verdict, reason = judge(interval, band)
+    assert verdict == slow
+    assert bool(reason) == (verdict == "untested")
+
+
+def test_lower_bounds_can_hold_a_band_without_an_end_and_fail_nothing_below_it() -> None:
+    above, below = Interval(3, 2, 4), Interval(-3, -4, -2)
+    assert judge(above, ABOVE_0, at_least=True) == ("held", "")
+    assert judge(below, ABOVE_0, at_least=True) == ("untested", COVERS_BOTH)
+    assert judge(above, Band(1, 5), at_least=True)[0] == "untested"
+    assert judge(above, Band(-1, 1), at_least=True)[0] == "failed"
+
+
+def test_a_claim_is_held_if_all_is_and_failed_if_anything_is() -> None:
+    held, failed, open_ = (("a", "held", ""), ("b", "failed", ""), ("c", "untested", "too wide"))
+    assert together([held, held])[0] == "held"
+    assert together([held, open_]) == ("untested", "c: too wide")
+    assert together([open_, failed, held]) == ("failed", "b")
+
+
+LINES = [{"epoch": epoch, "training_error": error} for epoch, error in ((1, 0.8), (2, 0.4), (4, 0.2))]
+
+
+def test_epochs_to_an_error_are_read_off_a_straight_line() -> None:
+    assert epochs_to(LINES, 0.3, 4).number == pytest.approx(3.0)
+    assert epochs_to(LINES, 0.9, 4).number == pytest.approx(0.5)
+    assert epochs_to(LINES, 0.4, 4) == Value(2.0)
+
+
+def test_an_error_that_is_not_reached_is_censored() -> None:
+    assert epochs_to(LINES, 0.1, 4.0) == Value(4.0, at_least=True)
+    assert epochs_to([], 0.1, 7.0) == Value(7.0, at_least=True)
+
+
+def test_the_least_of_several_is_one_that_was_reached() -> None:
+    assert least([Value(5.0), Value(4.0, at_least=True), Value(7.0)]) == Value(5.0)
+    assert least([Value(5.0, at_least=True), None, Value(4.0, at_least=True)]) == Value(4.0, at_least=True)
+    assert least([None]) is None and least([]) is None
+
+
+def test_bands_in_words() -> None:
+    assert ABOVE_0.words("points") == "above 0 points"
+    assert Band(0.01, 0.04).words("points") == "1 to 4 points"
+    assert Band(high=3).words() == "below 3"

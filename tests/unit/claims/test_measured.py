@@ -1,0 +1,200 @@
+"""What is measured of trained nets: cost of an update, nets averaged, features of other classes; a plan."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from alexnet.claims import averaging
+from alexnet.claims.averaging import EnsembleGain, ErrorOf
+from alexnet.claims.check import NO_SPREAD, find
+from alexnet.claims.claim import ABOVE_0, Arm, Comparison
+from alexnet.claims.halves import halves
+from alexnet.claims.measure import Last, Value
+from alexnet.claims.scale import common, config_of
+from alexnet.claims.train import evaluation, seen_in_training
+from alexnet.claims.travel import linear_error
+from alexnet.claims.trial import Trial
+from alexnet.claims.update_cost import kept_for_gradients, update_bytes, update_seconds
+from alexnet.claims.workshop import Workshop
+from alexnet.data.pixels import read_photo
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.data.subset import training_images
+from alexnet.errors import CommandError
+from alexnet.evaluation.metrics import evaluate
+from alexnet.evaluation.predict import predict
+from alexnet.models.model_file import Loaded
+from alexnet.models.registry import build
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.predictions import Predictions
+from alexnet.training.plan import make_plan
+
+CPU = torch.device("cpu")
+SMALL = (
+    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming",
+    *("schedule.epochs=4", "training.batch=8"),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("measured"))
+
+
+def test_what_is_kept_for_gradients_is_counted_once() -> None:
+    inputs = torch.randn(10, 20)
+    weights = torch.randn(20, 30, requires_grad=True)
+    with kept_for_gradients() as kept:
+        product = inputs @ weights
+        product = product + inputs @ weights
+        product.tanh()
+    # The inputs twice, but of one memory; of tanh its result.
+    assert sum(kept.values()) == 4 * (10 * 20 + 10 * 30)
+
+
+def test_an_update_is_timed_and_weighed_on_its_own_batch(store: Store) -> None:
+    one, two = (common([*SMALL, f"training.batch={batch}", "data.side=72"]) for batch in (8, 16))
+    assert update_bytes(two, store, CPU) > 1.5 * update_bytes(one, store, CPU) > 0
+    assert update_seconds(one, store, CPU, timed=1) > 0
+
+
+def test_fewer_photos_get_as_many_updates(store: Store) -> None:
+    plans = [
+        make_plan(config, len(training_images(store, config.data)))
+        for arm in (Arm("all"), Arm("half", share=0.5), Arm("few", per_class=4), Arm("long", longer=2))
+        for config in [config_of(arm, SMALL, store, store)]
+    ]
+    assert [plan.total_steps for plan in plans] == [24, 24, 24, 48]
+    assert [plan.total_steps / plan.validate_every_steps for plan in plans] == [4, 4, 4, 8]
+    few = config_of(Arm("few", per_class=4), SMALL, store, store)
+    assert (few.data.images, few.training.batch, few.training.seed) == (12, 8, 0)
+
+
+def test_more_photos_a_class_than_there_are_are_refused(store: Store) -> None:
+    with pytest.raises(CommandError, match="has 16 of one"):
+        config_of(Arm("few", per_class=17), SMALL, store, store)
+
+
+def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store) -> None:
+    config = config_of(Arm("few", per_class=4), SMALL, store, store)
+    torch.manual_seed(1)
+    model = build(config.model, 3, 64).train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.2 * torch.randn_like(parameter))
+    found = evaluation(config, store)(model)
+    assert model.training
+    net = Loaded(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
+    slow = {name: evaluate(predict(net, store, name, "centre")).to_dict() for name in ("val", "train")}
+    assert found["top1_error"] == slow["val"]["top1_error"] and found["images"] == 21
+    seen = seen_in_training(config, store)
+    assert len(seen) == 12  # no more than it learns from
+    made = predict(net, store, "train", "centre")
+    rows = [store.split("train").keys().index(key) for key in seen.keys()]  # noqa: SIM118
+    wrong = made.probabilities[rows].argmax(1) != made.labels[rows]
+    assert found["training_error"] == wrong.mean()
+
+
+def trial(seed: int, store: Store, folder: Path) -> Trial:
+    config = config_of(Arm("common"), SMALL, store, store)
+    return Trial(Arm("common"), seed, RunFolder(folder / f"{seed}"), config, store, None, CPU)
+
+
+def answers(seed: int) -> Predictions:
+    rows = np.random.default_rng(seed).dirichlet(np.ones(3), 30).astype(np.float32)
+    names = np.array(["a", "b", "c"])
+    return Predictions("val", "ten", rows, np.arange(30) % 3, np.arange(30).astype(str), names, names)
+
+
+def test_nets_averaged_are_compared_photo_by_photo(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(averaging, "predicted", lambda trial, views: answers(trial.seed))
+    trials = [trial(seed, store, tmp_path) for seed in range(3)]
+    found = EnsembleGain(2).of_photos(trials)
+    labels = answers(0).labels
+    for photo in range(30):
+        rows = [answers(seed).probabilities[photo] for seed in range(3)]
+        alone = np.mean([row.argmax() != labels[photo] for row in rows])
+        pairs = [(rows[a] + rows[b]).argmax() != labels[photo] for a, b in ((0, 1), (0, 2), (1, 2))]
+        assert found is not None and found[photo] == pytest.approx(alone - np.mean(pairs))
+    assert EnsembleGain(4).of_photos(trials) is None
+    value = ErrorOf("ten").of(trials[0])
+    assert value == Value(float((answers(0).probabilities.argmax(1) != labels).mean()))
+
+
+def test_halves_hold_the_very_pixels_of_their_classes(tmp_path: Path) -> None:
+    photos = tiny.photos(tmp_path / "photos")
+    for split in ("train", "val"):
+        (photos / split / "class3").symlink_to(photos / split / "class0", target_is_directory=True)
+    whole = prepare(open_source(photos), tmp_path / "whole", Settings(side=72), workers=1)
+    first, second = halves(whole, tmp_path / "halves")
+    assert [each.wnid for each in (*first.classes, *second.classes)] == [each.wnid for each in whole.classes]
+    split, part = whole.split("train"), second.split("train")
+    chosen = np.flatnonzero(split.labels >= 2)
+    assert (split.labels[chosen] - 2).tolist() == part.labels.tolist()
+    for place, index in enumerate(chosen[:3].tolist()):
+        assert (read_photo(split, index) == read_photo(part, place)).all()
+
+
+def test_halves_take_four_classes(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="--other-store"):
+        halves(store, tmp_path)
+
+
+def test_a_linear_classifier_learns_what_is_linear() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(200, 6)).astype(np.float32)
+    labels = (vectors[:, 0] + vectors[:, 1] > 0).astype(np.int32)
+    assert linear_error(vectors[:150], labels[:150], vectors[150:], labels[150:]) < 0.1
+    assert linear_error(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]) > 0.9
+
+
+def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> Workshop:
+    """One whose runs have finished, with those errors."""
+    made = Workshop.open(folder / "claims", store.path, None, SMALL, CPU)
+    for name, errors in numbers.items():
+        for seed, error in enumerate(errors):
+            config = made.trial(Arm(name), seed)
+            run = RunFolder.create(config.run.path, config.config)
+            lines = [
+                {"event": "validation", "step": 1, "epoch": 1, "top1_error": error, "training_error": error},
+                {"event": "result", "step": 1, "epoch": 1},
+            ]
+            run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return made
+
+
+def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:
+    made = workshop(store, tmp_path, {"a": [0.5, 0.52, 0.51], "b": [0.4, 0.41, 0.42], "c": [0.5, 0.52, 0.51]})
+    a, b, c, d = (Arm(name) for name in "abcd")
+    better = Comparison("a less b", Last(), (a,), ABOVE_0, (b,))
+    assert find(better, made, (0, 1, 2)).verdict == "held"
+    assert find(replace(better, first=(b,), second=(a,)), made, (0, 1, 2)).verdict == "failed"
+    found = find(replace(better, second=(c,)), made, (0, 1, 2))
+    assert (found.verdict, found.reason) == ("untested", NO_SPREAD)
+    found = find(better, made, (0, 1))
+    assert found.verdict == "untested" and "2 seeds" in found.reason
+    found = find(replace(better, second=(d,)), made, (0, 1, 2))
+    assert found.verdict == "untested" and found.reason == "not trained yet: d-seed-0 and 2 more"
+    (made.path / "runs" / "b-seed-1" / "diverged.txt").write_text("the loss is no number")
+    found = find(better, made, (0, 1, 2))
+    assert found.verdict == "untested" and "diverged" in found.reason
+    # The better of two counts, for each seed.
+    found = find(replace(better, first=(a, b), second=(c,)), made, (0, 2))
+    assert [value and value.number for value in found.values["b: validation error"]] == [0.4, 0.42]
+
+
+def test_a_run_that_was_trained_otherwise_is_refused(store: Store, tmp_path: Path) -> None:
+    made = workshop(store, tmp_path, {"a": [0.5]})
+    with pytest.raises(CommandError, match=r"trained otherwise \(model.dropout: 0.5 -> 0.0\)"):
+        made.trial(Arm("a", ("model.dropout=0",)), 0)

@@ -1,0 +1,152 @@
+"""The claims as data: all eleven, each with bands that say something and arms that differ in one thing."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexnet.claims import arms
+from alexnet.claims.claim import LEAST_SEEDS, Arm, Claim
+from alexnet.claims.nets import SAME_COST, multiply_adds
+from alexnet.claims.record import band_of
+from alexnet.claims.scale import CROP, arm_config
+from alexnet.claims.the_claims import CLAIMS, find
+from alexnet.errors import CommandError
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.alexnet_variants import VARIANTS, Variant, variant_named
+from alexnet.models.registry import build_run
+from alexnet.models.summary import summarise_model
+from alexnet.report.claims import ORDER
+from alexnet.training.resume import differences
+
+RESULTS = Path(__file__).parents[3] / "results" / "claims"
+ARMS = list(dict.fromkeys(arm for claim in CLAIMS for arm in claim.arms))
+
+CHANGES: dict[Arm, set[str]] = {
+    arms.NO_LRN: {"model.variant"},
+    arms.NOT_OVERLAPPING: {"model.variant"},
+    arms.AVERAGED: {"model.variant"},
+    arms.DROPOUT: {"optimizer.learning_rate"},
+    arms.NO_DROPOUT: {"optimizer.learning_rate", "model.dropout"},
+    arms.WEIGHT_DECAY: {"optimizer.learning_rate", "model.dropout", "optimizer.weight_decay"},
+    arms.BIAS_0: {"model.variant"},
+    arms.KAIMING_0: {"model.variant", "data.normalization"},
+    arms.KAIMING_1: {"model.variant", "data.normalization"},
+    arms.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
+    arms.CONSTANT: {"schedule.name"},
+    arms.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.color_noise"},
+    arms.CROPS: {"data.color_noise"},
+    arms.NOISE_OF_THE_TEXT: {"data.color_noise"},
+    **{arm: set[str]() for arm in (*arms.SHARES, arms.OTHER, *arms.SCRATCH.values())},
+    **{arm: {"model.variant"} for arm in (arms.QUARTER, arms.FULL, arms.ONE_TOWER, *arms.WITHOUT.values())},
+}
+"""What each arm changes of the common net and training, beside how many photos and updates it has."""
+
+
+def variant_of(arm: Arm) -> Variant:
+    return variant_named(arm_config(arm, ()).model.variant)
+
+
+def test_all_eleven_are_there_in_the_lectures_order() -> None:
+    assert tuple(claim.id for claim in CLAIMS) == ORDER
+    assert len({*ORDER}) == 11
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=ORDER)
+def test_a_claim_is_complete_and_its_bands_say_something(claim: Claim) -> None:
+    assert claim.statement.endswith(".") and claim.source
+    assert len({*claim.seeds}) == len(claim.seeds) >= LEAST_SEEDS
+    assert any(comparison.decides for comparison in claim.comparisons)
+    for comparison in claim.comparisons:
+        band = comparison.band
+        assert band.low < band.high and (math.isfinite(band.low) or math.isfinite(band.high))
+        assert not {*comparison.first} & {*comparison.second} or comparison.other_measure
+        assert comparison.ratio <= bool(comparison.second)
+
+
+def test_arms_have_names_of_their_own_and_nets_that_can_be_built() -> None:
+    assert len({arm.name for arm in ARMS}) == len(ARMS)
+    with torch.device("meta"):
+        for arm in ARMS:
+            build_run(arm_config(arm, ()), 10)
+
+
+@pytest.mark.parametrize("arm", CHANGES, ids=lambda arm: arm.name)
+def test_an_arm_changes_what_its_name_says_and_nothing_else(arm: Arm) -> None:
+    changed = differences(arm_config(arms.COMMON, ()), arm_config(arm, ()))
+    assert {line.partition(":")[0] for line in changed} == CHANGES[arm]
+
+
+def test_every_other_arm_is_accounted_for() -> None:
+    assert {*ARMS} - {*CHANGES} == {arms.COMMON, arms.LENET, *arms.RELU, *arms.TANH, *arms.SIGMOID}
+
+
+def test_activations_differ_in_themselves_and_their_rate() -> None:
+    rates = {arm_config(arm, ()).optimizer.learning_rate for arm in arms.RELU}
+    for others in (arms.TANH, arms.SIGMOID):
+        assert {arm_config(arm, ()).optimizer.learning_rate for arm in others} == rates
+        for relu, arm in zip(arms.RELU, others, strict=True):
+            changed = differences(arm_config(relu, ()), arm_config(arm, ()))
+            assert [line.partition(":")[0] for line in changed] == ["model.activation"]
+    config = arm_config(arms.RELU[0], ())
+    assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
+    assert config.data.cropping == "centre" and config.schedule.name == "constant"
+
+
+def test_fields_of_nets() -> None:
+    common = variant_of(arms.COMMON)
+    assert common.widths == (48, 128, 192, 192, 128, 2048, 2048)
+    assert variant_of(arms.FULL) == VARIANTS["2012"]
+    assert not {"lrn", "spatial"} & {*"+".join(variant_of(arms.NO_LRN).stages).split("+")}
+    assert not any(variant_of(arms.BIAS_0).biases) and any(common.biases)
+    assert variant_of(arms.WITHOUT["conv5"]).layers == (
+        "conv1",
+        "conv2",
+        "conv3",
+        "conv4",
+        "fc6",
+        "fc7",
+        "fc8",
+    )
+    assert variant_of(arms.WITHOUT["conv5"]).stages[3] == common.stages[4]
+
+
+def test_one_tower_costs_what_two_do() -> None:
+    one, two = (multiply_adds(variant_of(arm), CROP) for arm in (arms.ONE_TOWER, arms.COMMON))
+    assert variant_of(arms.ONE_TOWER).towers == 1
+    assert abs(one / two - 1) < SAME_COST
+
+
+@pytest.mark.parametrize("crop", [CROP, 224])
+def test_windows_that_do_not_overlap_give_maps_of_the_same_size(crop: int) -> None:
+    with torch.device("meta"):
+        shapes = [
+            [layer.output_shape for layer in summarise_model(AlexNet(variant_of(arm), 10, crop), crop).layers]
+            for arm in (arms.COMMON, arms.NOT_OVERLAPPING, arms.AVERAGED)
+        ]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_an_unknown_claim_is_answered_with_the_nearest() -> None:
+    with pytest.raises(CommandError, match="'dropout'"):
+        find(["dropuot"])
+    assert [claim.id for claim in find(["lrn", "relu"])] == ["relu", "lrn"]
+    assert find(["all"]) == [*CLAIMS]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=ORDER)
+def test_a_recorded_verdict_was_made_with_the_band_of_today(claim: Claim) -> None:
+    file = RESULTS / claim.id / "claim.json"
+    if not file.is_file():
+        return  # not recorded yet
+    document = json.loads(file.read_text())
+    assert document["statement"] == claim.statement
+    assert [(each["words"], each["band"]) for each in document["comparisons"]] == [
+        (each.words, band_of(each.band)) for each in claim.comparisons
+    ]
+    recorded = {name: {*arm} for name, arm in document["arms"].items()}
+    assert {arm.name for arm in claim.arms} <= {*recorded}
