@@ -59,8 +59,7 @@ def inherit(
     model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()
 ) -> Inherited:
     """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing."""
-    found = match(model, classes, given, layers)
-    there = given.model.state_dict()
+    found, there = match(model, classes, given, layers), _weights_of(given)
     model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
     return found
 
@@ -73,7 +72,7 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     not learn.
     """
     known = layers_of(model)
-    there = in_rgb(given.model.state_dict(), given.preprocessing.channels)  # as every net sees that we train
+    there = _weights_of(given)
     check_layers(layers, known)
     head = _why_not_head(classes, given.classes)
     chosen: list[str] = []
@@ -98,6 +97,11 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
         raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(own, there, known)}")
     _refuse_unlike_where_frozen(model, given, new, known)
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+
+
+def _weights_of(given: Loaded) -> dict[str, Tensor]:
+    """In RGB, as every net sees that we train."""
+    return in_rgb(given.model.state_dict(), given.preprocessing.channels)
 
 
 def _refuse_unlike_where_frozen(
