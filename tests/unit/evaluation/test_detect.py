@@ -93,6 +93,16 @@ def run_of(store: Store, folder: Path) -> RunFolder:
     return run
 
 
+def test_photos_may_be_as_small_as_the_window_where_it_slides(store: Store) -> None:
+    net = loaded(store)
+    looks = looks_for(net, "dense", [WINDOW])
+    assert detect(net, [torch.zeros(1, WINDOW, WINDOW, 3, dtype=torch.uint8)])[0].labels.tolist() == []
+    assert [look.scale for look in looks] == [WINDOW]
+    for views, scale, seen in (("dense", WINDOW - 1, WINDOW), ("centre", WINDOW, 80)):
+        with pytest.raises(CommandError, match=f"smaller than the {seen} pixels that the net sees"):
+            looks_for(net, views, [scale])
+
+
 def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
     return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
 
