@@ -27,7 +27,7 @@ SEEN = 0.75
 """Least share of an object's box in a window that shows it."""
 SMALLEST_OBJECT = 0.6
 """Least longer side of its box, in sides of the window; smaller ones are for larger scales."""
-MOST_IN_BACKGROUND = 0.3
+MOST_IN_BACKGROUND = 0.5
 """A window is background where it shows less than this of any box, and no box covers as much of it."""
 
 
@@ -97,8 +97,8 @@ def window_targets(
     """What each of the windows (P, 4) shows of an image with boxes (B, 4) of `labels` (B,), and where.
 
     (P,) the label of the object that it overlaps most of those it shows, or `background`, or `NOT_ASKED`
-    where it is neither; and (P, 4) that object's box in shares of the window, zeros where there is none. Boxes and
-    windows are in the same units.
+    where it is neither; and (P, 4) that object's box in shares of the window, zeros where there is none.
+    Boxes and windows are in the same units.
     """
     places = np.zeros((len(windows), 4))
     if not len(boxes):

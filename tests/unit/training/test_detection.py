@@ -38,6 +38,7 @@ WINDOW = np.array([[0.0, 0.0, 0.4, 0.4]])
         ([0.1, 0.1, 0.12, 0.35], 2),  # slim
         ([0.2, 0.0, 0.45, 0.3], 2),  # four fifths of it
         ([0.2, 0.0, 0.6, 0.4], NOT_ASKED),  # half of it
+        ([0.25, 0.0, 0.6, 0.4], BACKGROUND),  # three sevenths of it
         ([0.35, 0.0, 0.8, 0.4], BACKGROUND),  # a ninth of it
         ([0.6, 0.6, 0.9, 0.9], BACKGROUND),
         ([0.0, 0.0, 1.0, 1.0], NOT_ASKED),  # the window is all within it
