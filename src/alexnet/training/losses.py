@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet.data.window_targets import NOT_ASKED
 from alexnet.models.class_codes import class_codes
 
 REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
 
-NOT_ASKED = -1
-"""The label of a window that is neither an object's nor background."""
 OBJECTS, OFFENDING = 4, 4
 """Windows of an image that a detector learns from: with an object, as many without, and the worst such."""
 

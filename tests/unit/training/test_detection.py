@@ -15,14 +15,14 @@ from alexnet.data.loader import Batch, Loader
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
+from alexnet.data.window_targets import NOT_ASKED, window_targets
 from alexnet.errors import CommandError
 from alexnet.models.model_file import Loaded
 from alexnet.models.registry import build
 from alexnet.training import losses
-from alexnet.training.detection import window_targets
 from alexnet.training.inherit import match
 from alexnet.training.learner import Learner, build_learner
-from alexnet.training.losses import NOT_ASKED, OBJECTS, OFFENDING
+from alexnet.training.losses import OBJECTS, OFFENDING
 from alexnet.training.step import training_batch, update
 
 BACKGROUND = 3
