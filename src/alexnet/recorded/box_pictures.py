@@ -24,7 +24,7 @@ HITS, MISPLACED, MISNAMED = 6, 3, 3
 SCENES = 8
 """Photos in a picture of detection."""
 SHOWN_SHARE = 0.5
-"""Of detections, those with this share of the score of their class's middle hit, or more, are drawn."""
+"""Detections with less than this share of the median score of those that are right are not drawn."""
 
 
 def draw_localized_of(run: Path, store: Path, picture: Path) -> Path:
@@ -75,10 +75,11 @@ def draw_detected_of(run: Path, store: Path, picture: Path) -> Path:
                 short(names[made.labels[each]], 16),
                 "right" if right[each] else "wrong",
             )
-            for each in np.flatnonzero((made.images == image) & (made.scores >= least))
+            for each in np.flatnonzero((made.images == image) & (made.scores >= least))[::-1]  # surest on top
         ]
         boxes.append([*true, *said])
-    titles = [_objects(names, table.of_image(image)[0]) for image in chosen]
+    counts = [len(table.of_image(image)[0]) for image in chosen]
+    titles = [f"{count} object{'' if count == 1 else 's'}" for count in counts]
     return save(draw_box_photos([_photo(split, image) for image in chosen], boxes, titles), picture)
 
 
@@ -117,7 +118,3 @@ def _names(store: Store) -> list[str]:
 
 def _answer(names: list[str], said: int, true: int) -> str:
     return short(names[true]) if said == true else f"{short(names[said], 16)}, not {short(names[true], 16)}"
-
-
-def _objects(names: list[str], labels: npt.NDArray[np.int64]) -> str:
-    return "\n".join(short(names[label], 30) for label in labels[:2]) + (" ..." if len(labels) > 2 else "")

@@ -25,7 +25,7 @@ class Source:
     classes: int = 0
     """How many are kept, the first ones; 0 is all."""
     scenes: int = 0
-    """Pixels of the side of scenes that its photos are composed into, `training_photos` of them; 0 is none."""
+    """Pixels of the side of scenes that photos are composed into, `training_photos` of them; 0 is none."""
 
     @property
     def options(self) -> tuple[str, ...]:
