@@ -90,11 +90,11 @@ def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    called = {layer.name for layer in layers}
-    for name in (name for name in counted if name not in called):
+    for name in counted.keys() - {layer.name for layer in layers}:
         places = cast(OverFeat, model).places(crop, crop)
         width = cast(nn.Linear, counted[name]).out_features
         layers.append(_count(name, counted[name], torch.empty(1, width, *places, device="meta")))
+    layers.sort(key=lambda layer: list(counted).index(layer.name))
     return Summary(tuple(layers), sum(parameter.numel() for parameter in model.parameters()))
 
 
