@@ -59,7 +59,20 @@ def config(*settings: str) -> RunConfig:
 
 def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunFolder:
     """A run as training leaves it, but for its weights, which are random, and its log, which says nothing."""
-    settled = config(*settings)
+    return _run(folder, store, config(*settings), seed)
+
+
+def box_run(
+    folder: Path, store: Store, recipe: str = "overfeat-fast-localization", seed: int = 5
+) -> RunFolder:
+    """The same of an OverFeat with boxes, which are random too."""
+    variant = "fast widths=[4,6,8,8,8,16,12] regression=[10,6]"
+    variant += " window=64" if recipe.endswith("detection") else ""
+    sizes = (f"data.side={SIDE_PIXELS}", "data.crop=64", f"data.test_scales=[{SIDE_PIXELS}]")
+    return _run(folder, store, override(recipes.get(recipe), [*sizes, f"model.variant={variant}"]), seed=5)
+
+
+def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunFolder:
     made = RunFolder.create(folder, settled)
     torch.manual_seed(seed)
     model = build(settled.model, len(store.classes), settled.data.crop).eval()

@@ -5,6 +5,9 @@ from __future__ import annotations
 BOX_NETS = {"boxes": "overfeat-localizer", "objects": "overfeat-detector"}
 """The nets that learn boxes, by their loss (`training.loss`)."""
 
+SLIDING = BOX_NETS["objects"]
+"""The net whose window may be smaller than its training crops, and so photos too in a test."""
+
 
 def box_checks(loss: str, net: str, scales: tuple[int, int]) -> list[tuple[bool, str]]:
     """Whether loss, net and `data.scales` go together, and what to say where they do not."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from alexnet.box_config import box_checks
+from alexnet.box_config import SLIDING, box_checks
 from alexnet.classic_config import SHARED, ClassicConfig, classic_checks
 from alexnet.optimizer_config import OptimizerConfig, optimizer_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
@@ -195,7 +195,7 @@ def validate(config: RunConfig) -> RunConfig:
         (data.images >= 0, "data.images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
         (
-            min(data.test_scales, default=data.crop) >= data.crop,
+            config.model.name == SLIDING or min(data.test_scales, default=data.crop) >= data.crop,
             f"data.test_scales must be data.crop={data.crop} or more",
         ),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),

@@ -13,12 +13,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from alexnet.data.store import Store
+from alexnet.evaluation.classifier import load
 from alexnet.features.extract import features_of
 from alexnet.features.neighbours import ExactIndex
 from alexnet.features.similar import SimilarImages
 from alexnet.web.app import make_app
-from alexnet.web.further import similar
-from alexnet.web.model import Model, Seen
+from alexnet.web.further import places, similar
+from alexnet.web.model import Model
 from alexnet.web.open_models import open_models
 from alexnet.web.photos import StorePhotos
 from alexnet.web.server import serving
@@ -53,12 +54,6 @@ OUTLINE = """() => {
 expect.set_options(timeout=60_000)
 
 
-def boxes(seen: Seen) -> dict[str, object]:
-    """As a net that localizes would say."""
-    place = {"x0": 0.1, "y0": 0.2, "x1": 0.8, "y1": 0.9}
-    return {"boxes": [{"wnid": "class0", "name": "class0", "probability": 0.7, **place}]}
-
-
 @pytest.fixture(scope="session")
 def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
     """Of two nets the first gives every answer there is."""
@@ -70,7 +65,7 @@ def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[
     images = SimilarImages(opened[0].classifier, train, "fc7", ExactIndex(vectors))
     opened[0].more |= {
         "similar": similar(images, StorePhotos(tiny_store), "train", "fc7"),
-        "localize": boxes,
+        "localize": places(load(tiny.box_run(folder / "boxes", tiny_store).path, "cpu")),
     }
     return opened
 
@@ -260,6 +255,7 @@ def test_where_it_looked_and_boxes_are_drawn_over_the_picture(open_page) -> None
     assert page.evaluate("picture.toDataURL()") not in seen.values()
     page.mouse.move(0, 0)
     assert page.evaluate("picture.toDataURL()") == seen["boxes"]
+    expect(page.locator("#caption")).to_contain_text(": 1 found")
 
 
 def test_everything_works_by_keyboard_alone(open_page, tmp_path) -> None:

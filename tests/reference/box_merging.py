@@ -32,7 +32,10 @@ def merge(boxes: list[Box], scores: list[float], farthest: float) -> list[tuple[
         if closest > farthest:
             break
         (one_score, one), (other_score, other) = left[i], left[j]
-        mean = tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
+        mean = tuple(
+            (one_score * a + other_score * b) / (one_score + other_score)
+            for a, b in zip(one, other, strict=True)
+        )
         left[i] = (one_score + other_score, mean)  # type: ignore[assignment]
         del left[j]
     return sorted(left, key=lambda each: -each[0])

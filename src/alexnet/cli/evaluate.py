@@ -252,7 +252,8 @@ def _detection(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
     with progress_bar(f"objects of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
         options = test.checkpoint, test.device, test.batch, advance, test.scales
         found = detected.objects_of(folder, store, test.split, *options)
-    return {"detection": detected.precision(found, store)}
+    of_windows = detected.window_precision(folder, store, test.split, test.checkpoint, test.scales)
+    return {"detection": {**detected.precision(found, store), "precision_of_windows": of_windows}}
 
 
 def _numbers(text: str) -> tuple[float, ...]:

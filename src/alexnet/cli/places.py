@@ -49,7 +49,10 @@ def say_places(
 
 
 def _draw(folder: Path, number: int, name: str, photo: npt.NDArray[np.uint8], places: list[Place]) -> Path:
-    """Writes the photo with its boxes; files are numbered, since photos of two folders may share a name."""
+    """Writes the photo with its boxes, the surest on top of the others.
+
+    Files are numbered, since photos of two folders may share a name.
+    """
     from alexnet.figures.boxes import DrawnBox, draw_boxes
     from alexnet.figures.save import save
 
@@ -57,7 +60,7 @@ def _draw(folder: Path, number: int, name: str, photo: npt.NDArray[np.uint8], pl
     size = 2 * [width, height]
     drawn = [
         DrawnBox([edge / length for edge, length in zip(place.box, size, strict=True)], _caption(place))
-        for place in places
+        for place in reversed(places)
     ]
     return save(draw_boxes(photo, drawn), folder / f"{number:04d}-{Path(name).stem}.png")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.views import SCALES_HELP, VIEWS_METAVAR, parse_scales
+
 if TYPE_CHECKING:
     import torch
 
@@ -25,7 +27,8 @@ def command(
     store: Annotated[Path | None, typer.Option(help="Where the images are.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The file to write.")] = None,
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "test",
-    views: Annotated[str, typer.Option(metavar="centre|ten", help="What the net sees of an image.")] = "ten",
+    views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help="What the net sees of a photo.")] = "ten",
+    scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Of each run.")] = "last",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Squares (images x views) at once.")] = 256,
@@ -50,12 +53,13 @@ def command(
         return
     if not runs or store is None or out is None:
         raise CommandError("give RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
+    test = (split, views, checkpoint, parse_scales(scales))
     opened, chosen = Store.open(store), choose_device(device)
     photos = submission.photos_of(opened.split(split))
     kit = read(devkit, photos.year)
     submission.ids_of([each.wnid for each in opened.classes], kit)  # before a net works for hours
     with distributed.running(chosen):
-        rows = _rows(runs, opened, kit, photos, (split, views, checkpoint), chosen, batch)
+        rows = _rows(runs, opened, kit, photos, test, chosen, batch)
         if not distributed.is_main():
             return
     submission.write(out, rows, kit)
@@ -70,7 +74,7 @@ def _rows(
     store: Store,
     kit: Devkit,
     photos: Photos,
-    what: tuple[str, str, str],
+    test: tuple[str, str, str, tuple[int, ...]],
     device: torch.device,
     batch: int,
 ) -> Ids:
@@ -82,13 +86,15 @@ def _rows(
     from alexnet.runs.folder import RunFolder
 
     folders = [RunFolder.open(run, or_file=True) for run in members_of(runs)]
-    tested.same_question(folders, store, what[-1])
+    split, views, checkpoint, scales = test
+    tested.same_question(folders, store, checkpoint)
     images = len(photos.order) // distributed.world_size()
     members = []
     for folder in folders:
         title = f"testing {folder.path.name} on {describe_device(device)}"
         with progress_bar(title, images, unit="images", silent=not distributed.is_main()) as advance:
-            members.append(tested.predictions_of(folder, store, *what, device, batch, advance))
+            options = checkpoint, device, batch, advance, scales
+            members.append(tested.predictions_of(folder, store, split, views, *options))
     return submission.guesses(ensemble.mean(members), kit)[photos.order]
 
 

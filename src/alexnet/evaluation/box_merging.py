@@ -37,8 +37,9 @@ def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
 def merge(corners: npt.NDArray[Any], scores: npt.NDArray[Any]) -> tuple[Corners, Scores]:
     """(M, 4) merged boxes and (M,) scores of boxes `corners` (B, 4) with `scores` (B,), the surest first.
 
-    Two boxes become their mean, with the sum of their scores, as long as the best match is within
-    `FARTHEST_MATCH`; of equal matches the first pair.
+    Two boxes become their mean, weighted by their scores, with the sum of these, as long as the best match
+    is within `FARTHEST_MATCH`; of equal matches the first pair. So a merged box is the weighted mean of all
+    boxes in it. The paper "computes the average": were it that of each pair, the last box would count half.
     """
     boxes, sums = np.array(corners, np.float64), np.array(scores, np.float64)
     alive = np.ones(len(boxes), np.bool_)
@@ -46,7 +47,9 @@ def merge(corners: npt.NDArray[Any], scores: npt.NDArray[Any]) -> tuple[Corners,
     while len(boxes) and matches.nearest.min() <= FARTHEST_MATCH:
         first = int(matches.nearest.argmin())
         second = int(matches.partner[first])
-        boxes[first] = (boxes[first] + boxes[second]) / 2
+        # Where both scores are 0, they count alike.
+        share = sums[second] / total if (total := sums[first] + sums[second]) > 0 else 0.5
+        boxes[first] += share * (boxes[second] - boxes[first])
         sums[first] += sums[second]
         alive[second] = False
         matches.merged(first, second, np.where(alive, match_scores(boxes[first, None], boxes)[0], np.inf))

@@ -45,6 +45,11 @@ class Classifier:
         self._squares_at_once = squares_at_once
 
     @property
+    def net(self) -> Loaded:
+        """All that was loaded."""
+        return self._loaded
+
+    @property
     def model(self) -> torch.nn.Module:
         """The net itself, in evaluation mode."""
         return self._loaded.model

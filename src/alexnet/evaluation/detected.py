@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from alexnet import distributed
+from alexnet.config import RunConfig, from_dict
 from alexnet.data.boxes import BoxTable
+from alexnet.data.pixels import stored_size
 from alexnet.data.store import Store
+from alexnet.data.window_targets import window_targets
 from alexnet.errors import WorkError
 from alexnet.evaluation import detection
 from alexnet.evaluation.asked_once import asked_once
+from alexnet.evaluation.box_merging import merge
 from alexnet.evaluation.detect import Objects, detect, detector_of
 from alexnet.evaluation.detection import Detections
 from alexnet.evaluation.predict import batches_seen, check_pixels, columns_of
 from alexnet.evaluation.score import SQUARES_AT_ONCE
-from alexnet.evaluation.views import looks_for, name_of
+from alexnet.evaluation.views import looks_for, looks_of, name_of, sizes_seen
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
+from alexnet.models.overfeat_detector import OverFeatDetector
+from alexnet.models.registry import build_run
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Detected
 from alexnet.runs.weights import find_weights
@@ -105,3 +111,31 @@ def precision(found: Detected, store: Store) -> dict[str, Any]:
     wnids = [each.wnid for each in store.classes]
     scored = detection.evaluate(said, BoxTable.of_pictures(part), wnids, sizes)
     return {**asdict(scored), "per_class": [asdict(row) for row in scored.per_class]}
+
+
+def window_precision(
+    run: RunFolder, store: Store, split: str, checkpoint: str = "last", scales: Sequence[int] = ()
+) -> float:
+    """Mean average precision of the windows themselves, were each known to show what it does.
+
+    Those that show an object are its box, merged as ever: what a net that learns no boxes comes to at best.
+    CommandError where the split has no boxes.
+    """
+    net = from_dict(RunConfig, exported.load_metadata(find_weights(run.path, checkpoint))["config"])
+    with torch.device("meta"):
+        model = cast(OverFeatDetector, build_run(net, len(store.classes)))
+    part, looks = store.split(split), looks_of(net.data, VIEWS, scales, model.crop)
+    truth, background = BoxTable.of_pictures(part), len(store.classes)
+    found: list[tuple[float, ...]] = []
+    for image in range(len(part)):
+        sizes = sizes_seen(looks, stored_size(part, image))
+        windows = np.concatenate([model.windows(*size) for size in sizes])
+        labels, boxes = truth.of_image(image)
+        shown, _ = window_targets(boxes.astype(np.float64), labels, windows, background)
+        for label in np.unique(labels):
+            merged, sums = merge(windows[shown == label], np.ones((shown == label).sum()))
+            found += [(image, float(label), total, *box) for box, total in zip(merged, sums, strict=True)]
+    rows = np.array(found, np.float64).reshape(-1, 7)
+    said = Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3:])
+    wnids = [each.wnid for each in store.classes]
+    return detection.evaluate(said, truth, wnids).mean_average_precision

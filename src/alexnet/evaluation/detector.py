@@ -42,12 +42,16 @@ class Detector:
 
 
 def load(path: str | Path, device: str | torch.device = "cpu", scales: Sequence[int] = ()) -> Detector:
-    """The detector of a run folder (its last checkpoint) or of an exported file.
+    """The detector of a run folder (its last checkpoint) or of an exported file; the rest as `detector`."""
+    return detector(exported.load(find_weights(Path(path)), device), scales)
+
+
+def detector(net: Loaded, scales: Sequence[int] = ()) -> Detector:
+    """What a net finds in photos.
 
     `scales` are the shorter sides that photos are resized to, by default the net's own. CommandError where
-    there is none, or it does not detect.
+    there is none, or the net does not detect.
     """
-    net = exported.load(find_weights(Path(path)), device)
     detector_of(net)
     if net.preprocessing.resized["resize"] != "crop":
         raise CommandError("this net saw warped or padded photos: boxes of others would be askew")

@@ -74,12 +74,16 @@ class Localizer:
 def load(
     path: str | Path, device: str | torch.device = "cpu", views: str = "dense", scales: Sequence[int] = ()
 ) -> Localizer:
-    """The localiser of a run folder (its last checkpoint) or of an exported file.
+    """The localiser of a run folder (its last checkpoint) or of an exported file; the rest as `localizer`."""
+    return localizer(exported.load(find_weights(Path(path)), device), views, scales)
+
+
+def localizer(net: Loaded, views: str = "dense", scales: Sequence[int] = ()) -> Localizer:
+    """What a net says of photos.
 
     `views` are `dense` or `centre`, `scales` the shorter sides that photos are resized to, by default the
-    net's own. CommandError where there is none, or it says no boxes.
+    net's own. CommandError where there is none, or the net says no boxes.
     """
-    net = exported.load(find_weights(Path(path)), device)
     localizer_of(net)
     refuse_other_views(views)
     if net.preprocessing.resized["resize"] != "crop":

@@ -18,7 +18,7 @@ from alexnet.evaluation.cost import multiply_adds_a_photo
 from alexnet.evaluation.metrics import Evaluation
 from alexnet.evaluation.predict import predict
 from alexnet.evaluation.score import SQUARES_AT_ONCE
-from alexnet.evaluation.views import looks_of, name_of, sees_whole
+from alexnet.evaluation.views import looks_for, name_of, sees_whole
 from alexnet.files import write_json
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
@@ -64,7 +64,7 @@ def _predicted(
 ) -> Predictions:
     """As `predict`, with what a photo cost."""
     made = predict(net, store, split, views, squares_at_once, progress, scales)
-    looks = looks_of(net.preprocessing.data, views, scales)
+    looks = looks_for(net, views, scales)
     return replace(made, multiply_adds=multiply_adds_a_photo(net.config, looks, store.split(split)))
 
 

@@ -162,24 +162,27 @@ def sizes_seen(looks: Sequence[Look], size: tuple[int, int]) -> Sizes:
     return tuple(look.size(*size) for look in looks)
 
 
-def looks_of(data: DataConfig, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
+def looks_of(data: DataConfig, views: str, scales: Sequence[int] = (), window: int = 0) -> tuple[Look, ...]:
     """The looks of a test: each of the views at each of the scales, or at the net's own where none is given.
 
-    `data` is the net's. CommandError where there are no such views, or a scale is smaller than the crop.
+    `data` is the net's; `window` are the pixels that it needs where it slides, by default a crop.
+    CommandError where there are no such views, or a scale is smaller than what is seen at once.
     """
-    chosen, crop = named(views), data.crop
-    small = [scale for scale in scales if scale < crop]
+    chosen = named(views)
+    seen = max(window if window and isinstance(view, Dense) else data.crop for view in chosen)
+    small = [scale for scale in scales if scale < seen]
     if small:
         raise CommandError(
-            f"scale {small[0]} is smaller than the {crop} pixels that the net sees: "
-            f"give --scales of {crop} or more"
+            f"scale {small[0]} is smaller than the {seen} pixels that the net sees: "
+            f"give --scales of {seen} or more"
         )
     return tuple(Look(view, scale) for view in chosen for scale in scales or _usual_scales(view, data))
 
 
 def looks_for(net: Loaded, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
     """As `looks_of` the net's data; CommandError also where the net cannot be shown photos so."""
-    looks = looks_of(net.preprocessing.data, views, scales)
+    window = getattr(net.model, "crop", 0) if hasattr(net.model, "class_map") else 0
+    looks = looks_of(net.preprocessing.data, views, scales, window)
     for look in looks:
         look.view.check(net)
     return looks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,31 @@ def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
     """The weights of a net that reads `channels` (`RGB` or `BGR`) as one that reads RGB has them."""
     turned = {"conv1.weight": weights["conv1.weight"].flip(1)} if channels == "BGR" else {}
     return {**weights, **turned}
+
+
+def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normalized) -> dict[str, Tensor]:
+    """The weights of a net that sees images normalised as `there`, as one has them that answers alike `here`.
+
+    Its first layer adds up whole pixels: it must not pad. Both subtract one colour, no mean image.
+    """
+    weight, bias = weights["conv1.weight"], weights["conv1.bias"]
+    apart = ((here.mean - there.mean) / there.divisor)[None, :, None, None]
+    scaled = weight * (here.divisor / there.divisor)[None, :, None, None]
+    return {**weights, "conv1.weight": scaled, "conv1.bias": bias + (weight * apart).sum(dim=(1, 2, 3))}
+
+
+class Normalized(Protocol):
+    """How grey levels become a net's input: less the mean, over the divisor, of each channel."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(C,)"""
+        ...
+
+    @property
+    def divisor(self) -> Tensor:
+        """(C,)"""
+        ...
 
 
 def _without_leading_ones(shape: torch.Size) -> list[int]:

@@ -16,10 +16,9 @@ from alexnet.models.overfeat_localizer import OverFeatLocalizer
 
 
 class OverFeatDetector(OverFeatLocalizer):
-    """A localiser with one more unit, of background, behind its last hidden layer.
+    """A localiser with one more unit, of background, behind its last hidden layer. All of it learns.
 
-    The classifier learns; convolutions and boxes stay as they are, so that what was learned of boxes still
-    holds. It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
+    It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
     is what its weights are made for; 0 is the crop itself.
     """
 
@@ -42,27 +41,21 @@ class OverFeatDetector(OverFeatLocalizer):
         """(N, num_classes) logits of images (N, 3, H, W): of each class the largest of all places."""
         return self.class_map(images).amax(dim=(2, 3))
 
-    def forward_objects(self, images: Tensor) -> Tensor:
-        """(N, num_classes + 1, h, w) logits of the windows of images (N, 3, H, W); the last is background.
-
-        Places are those of `class_map`. Gradients reach the classifier only.
-        """
-        with torch.no_grad():
-            maps = self._unpooled(images)
-        return self._slid(maps, self._classify_objects, self.places(*images.shape[2:]))
-
     def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward_objects` and (N, num_classes, 4, h, w) the boxes, each in shares of the window there."""
+        """What the windows of images (N, 3, H, W) show, and where: places are those of `class_map`.
+
+        (N, num_classes + 1, h, w) logits, the last of background, and (N, num_classes, 4, h, w) boxes, each
+        in shares of the window there.
+        """
         maps, places = self._unpooled(images), self.places(*images.shape[2:])
         boxes = self._slid(maps, self._regress, places)
         return self._slid(maps, self._classify_objects, places), self._per_class(boxes)
 
     def initialise(self) -> None:
-        """Fills every layer anew, and lets the classifier and the background alone learn."""
+        """Fills every layer anew, and lets all of them learn."""
         super().initialise()
         self._initialise_layer("background")
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.partition(".")[0] in (*self.classifier, "background"))
+        self.requires_grad_(True)
 
     def _add_layers(self) -> None:
         """The background stands before the classifier: the last layer of any net gives its logits."""

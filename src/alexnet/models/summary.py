@@ -15,6 +15,7 @@ from alexnet.config import RunConfig
 from alexnet.layers.partial_convolution import PartialConv2d
 from alexnet.layers.radial_basis import RadialBasis
 from alexnet.layers.subsampling import Subsampling
+from alexnet.models.overfeat import OverFeat
 from alexnet.models.registry import PUBLISHED_CLASSES, build_run
 
 _COUNTED = nn.Conv2d | nn.Linear | PartialConv2d | Subsampling | RadialBasis
@@ -29,7 +30,7 @@ class LayerSummary:
     """That are trained."""
     biases: int
     multiply_adds: int
-    """Multiplications with a weight for one image; of a distance, differences from one."""
+    """Multiplications with a weight for one image, at all places; of a distance, differences from one."""
     connections: int
     """As the papers of the LeNets count them: between units, and of each unit with its bias."""
     activations: int
@@ -73,22 +74,27 @@ def summarise(config: RunConfig, num_classes: int | None = None) -> Summary:
 
 
 def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
-    """`model` in numbers, from one pass of an image without values; its weights are on the meta device."""
+    """`model` in numbers, from one pass of an image without values; its weights are on the meta device.
+
+    Layers that this does not call, those that say boxes and all that slide, answer once at each place.
+    """
     layers: list[LayerSummary] = []
 
     def recorder(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
         return lambda layer, _, output: layers.append(_count(name, layer, output))
 
-    hooks = [
-        layer.register_forward_hook(recorder(name))
-        for name, layer in model.named_modules()
-        if isinstance(layer, _COUNTED)
-    ]
+    counted = {name: layer for name, layer in model.named_modules() if isinstance(layer, _COUNTED)}
+    hooks = [layer.register_forward_hook(recorder(name)) for name, layer in counted.items()]
     was_training = model.training
     model.eval()(torch.empty(1, channels, crop, crop, device="meta"))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
+    for name in counted.keys() - {layer.name for layer in layers}:
+        places = cast(OverFeat, model).places(crop, crop)
+        width = cast(nn.Linear, counted[name]).out_features
+        layers.append(_count(name, counted[name], torch.empty(1, width, *places, device="meta")))
+    layers.sort(key=lambda layer: list(counted).index(layer.name))
     return Summary(tuple(layers), sum(parameter.numel() for parameter in model.parameters()))
 
 

@@ -71,11 +71,11 @@ def overfeat_fast_localization() -> RunConfig:
 def overfeat_fast_detection() -> RunConfig:
     """All objects of an image: a class of background beside the others, on top of a trained localisation.
 
-    The run begins with one of `overfeat-fast-localization`, of which convolutions and boxes stay as they are.
-    The classifier learns from windows at all places of an image, a few with an object, some without, and of
-    these the worst. The store must have boxes; `compose` makes scenes of one that shows an object a photo.
-    `detect` and `evaluate` take the run. Where the localisation saw smaller crops, give them as the window:
-    `model.variant="fast window=64"`, and `data.crop` above it.
+    The run begins with one of `overfeat-fast-localization`. All layers learn from windows at all places of an
+    image, a few with an object, some without, and of these the worst; boxes from those with an object. The
+    store must have boxes; `compose` makes scenes of one that shows an object a photo. `detect` and `evaluate`
+    take the run. Where the localisation saw smaller crops, give them as the window:
+    `model.variant="fast window=72"`, and `data.crop` above it.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, rate and length are ours
     (docs/deviations.md).

@@ -19,6 +19,7 @@ from alexnet.figures.predictions import choose, draw_predictions
 from alexnet.figures.save import save
 from alexnet.figures.words import about
 from alexnet.models.alexnet import AlexNet
+from alexnet.recorded.box_pictures import draw_detected_of, draw_localized_of
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import read_metrics
@@ -104,6 +105,8 @@ PICTURES: dict[str, Callable[[Path, Path, Path], Path]] = {
     "filters.png": lambda run, store, picture: draw_filters_of(run, picture),
     "misread.png": draw_misread_of,
     "confusions.png": draw_confusions_of,
+    "hits-and-misses.png": draw_localized_of,
+    "objects.png": draw_detected_of,
 }
 """How a picture of a run and its store is drawn, by the name of its file."""
 

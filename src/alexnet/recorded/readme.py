@@ -21,6 +21,8 @@ _PICTURES = {
     "curves.png": "training loss and validation error",
     "filters.png": "the first layer",
     "misread.png": "all images it misread",
+    "hits-and-misses.png": "boxes of its first answers, right and wrong",
+    "objects.png": "what it finds in scenes",
     "confusions.png": "the classes it confuses most",
 }
 
@@ -39,9 +41,8 @@ def readme(
         commands, number = testing(recorded, here), "One run each."
         files = {name: _FILES[name] for name in list(_FILES)[:2]}
     else:
-        first = [run_named(recorded.init_from)] if recorded.init_from else []
-        runs = [*first, recorded]
-        made_of = f"It begins with the recorded run `{first[0].name}`.\n" if first else ""
+        runs = _with_all_before(recorded)
+        made_of = f"It begins with the recorded run `{recorded.init_from}`.\n" if recorded.init_from else ""
         commands = [*(words for run in runs for words in training(run, data, here)), *testing(recorded, here)]
         files = _FILES | {name: _PICTURES[name] for name in recorded.pictures}
         number = "One run, seed in `config.json`."
@@ -69,3 +70,9 @@ where `DATA` is the folder that holds {needed}; that is
 |---|---|
 {table}
 {f"{chr(10)}Commit {commit}.{chr(10)}" if commit else ""}"""
+
+
+def _with_all_before(run: RecordedRun) -> list[RecordedRun]:
+    """The run, after the one that it begins with, after what that begins with."""
+    before = _with_all_before(run_named(run.init_from)) if run.init_from else []
+    return [*before, run]

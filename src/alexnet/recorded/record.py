@@ -47,12 +47,16 @@ MinutesLeft = Callable[[], float | None]
 
 
 def training_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
-    """The commands that make the run's store and train it."""
-    store, folder = str(work / "stores" / run.store), str(work / "runs" / run.name)
+    """The commands that make the run's store, of photos and then of scenes, and the last that trains it."""
+    photos, store, folder = (
+        str(work / place) for place in (f"stores/{run.photos}", f"stores/{run.store}", f"runs/{run.name}")
+    )
     begin = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
     train = ["alexnet", "train", run.recipe, "--store", store, "--run", folder, *begin, *run.settings]
-    prepare = ["alexnet", "prepare", str(data / run.source.file), store]
-    return [[*prepare, "--side", str(run.side), *run.source.options], train]
+    prepare = ["alexnet", "prepare", str(data / run.source.file), photos]
+    scenes = ["--train", str(run.source.training_photos), "--side", str(run.source.scenes)]
+    compose = [["alexnet", "compose", photos, store, *scenes]] if run.source.scenes else []
+    return [[*prepare, "--side", str(run.side), *run.source.options], *compose, train]
 
 
 def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
@@ -103,8 +107,9 @@ def _train(run: RecordedRun, data: Path, work: Path, minutes_left: MinutesLeft) 
     """Prepares its store and trains the run, and before it what it begins with, unless that was done."""
     folder = work / "runs" / run.name
     refuse_other(run, folder)
-    prepare, train = training_commands(run, data, work)
-    _do(prepare)
+    *making, train = training_commands(run, data, work)
+    for command in making:
+        _do(command)
     if has_finished(folder / "metrics.jsonl"):
         return
     if run.init_from:

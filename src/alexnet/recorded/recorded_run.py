@@ -24,6 +24,8 @@ class Source:
     training_photos: int
     classes: int = 0
     """How many are kept, the first ones; 0 is all."""
+    scenes: int = 0
+    """Pixels of the side of scenes that photos are composed into, `training_photos` of them; 0 is none."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -37,6 +39,7 @@ TINY_CLASSES = tuple(
     Source(f"tiny-imagenet-{classes}-classes", TINY_IMAGENET.file, 500 * classes, classes)
     for classes in (10, 20, 30)
 )
+TINY_SCENES = Source("tiny-imagenet-30-scenes", TINY_IMAGENET.file, 1_200, scenes=144)
 MNIST = Source("mnist", "mnist", 60_000)
 
 
@@ -48,6 +51,7 @@ class RecordedRun:
     recipe: str
     source: Source
     side: int
+    """Of the stored photos."""
     settings: tuple[str, ...]
     shows: str
     init_from: str = ""
@@ -58,6 +62,11 @@ class RecordedRun:
     @property
     def store(self) -> str:
         """Name of the store the run is trained and tested on."""
+        return f"{self.photos}-scenes-{self.source.scenes}" if self.source.scenes else self.photos
+
+    @property
+    def photos(self) -> str:
+        """Name of the store of its photos, which scenes are composed of."""
         classes = f"-{self.source.classes}-classes" if self.source.classes else ""
         return f"{self.source.file.removesuffix('.tar')}{classes}-{self.side}"
 
@@ -85,7 +94,9 @@ class RecordedRun:
 _PICTURES = {
     "alexnet": ("curves.png", "filters.png"),
     "overfeat": ("curves.png", "filters.png"),
-    **dict.fromkeys(("lenet", "vgg", "overfeat-localizer"), ("curves.png",)),
+    "overfeat-localizer": ("curves.png", "hits-and-misses.png"),
+    "overfeat-detector": ("curves.png", "objects.png"),
+    **dict.fromkeys(("lenet", "vgg"), ("curves.png",)),
 }
 """By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
 

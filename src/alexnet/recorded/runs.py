@@ -12,6 +12,7 @@ from alexnet.recorded.recorded_run import (
     MNIST,
     TINY_CLASSES,
     TINY_IMAGENET,
+    TINY_SCENES,
     VIEWS,
     Recorded,
     RecordedEnsemble,
@@ -146,8 +147,8 @@ OVERFEAT = (
 
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@64", "dense@64,96,128", "dense+multi-crop@64,96,128")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
-BOX_VIEWS = ("centre", "dense@64,96")
-"""What localisation knows."""
+BOX_VIEWS = ("centre", "dense@72", "dense@72,104")
+"""What localisation knows, at scales where windows of its crop reach the border."""
 
 
 def _after(
@@ -165,6 +166,32 @@ def _after(
     return RecordedRun(name, recipe, source, SMALL_SIDE, settings, shows, init_from, views)
 
 
+WINDOW = (OVERFEAT[0], f"data.crop={SMALL_SIDE}")
+"""Of what says boxes: of 64 pixels the net reads a part that is 12 pixels from the middle, of 72 all."""
+_FAST = _after(
+    *(TINY_IMAGENET, "overfeat-fast", "What localisation begins with.", *OVERFEAT, *WINDOW[1:]),
+    *("data.cropping=random-resized", "data.resized_area=[0.4,1]"),
+    views=("centre", "ten"),
+)
+_PLACES = _after(
+    *(TINY_IMAGENET, "overfeat-fast-localization"),
+    *("Where things are: boxes on top of OverFeat's fast net.", *WINDOW, "data.test_scales=[]"),
+    init_from=_FAST.name,
+    views=BOX_VIEWS,
+)
+_OBJECTS = RecordedRun(
+    *(f"{TINY_SCENES.name}-overfeat-fast-detection", "overfeat-fast-detection", TINY_SCENES, SMALL_SIDE),
+    (
+        f"data.side={TINY_SCENES.scenes}",
+        *("data.crop=136", "data.test_scales=[144,216]", f"{OVERFEAT[0]} window={SMALL_SIDE}"),
+        *("optimizer.learning_rate=0.01", "optimizer.momentum=0.9"),
+        *("training.batch=16", "training.evaluate_every_epochs=5"),
+    ),
+    "All objects of composed scenes: background beside the classes, on top of the localisation.",
+    init_from=_PLACES.name,
+    views=CENTRE,
+)
+_BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
     _after(IMAGENETTE, "alexnet-2012", "AlexNet beside what came after."),
     _after(IMAGENETTE, "overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
@@ -172,17 +199,7 @@ _AFTER = (
         *(IMAGENETTE, "vgg-a-batchnorm", "What came after: VGG's shallowest net, with batch normalisation."),
         *("data.scales=[0,0]", "training.batch=128"),
     ),
-    _after(TINY_IMAGENET, "overfeat-fast", "What localisation begins with.", *OVERFEAT),
-    _after(
-        *(
-            TINY_IMAGENET,
-            "overfeat-fast-localization",
-            "Where things are: boxes on top of OverFeat's fast net.",
-        ),
-        *(OVERFEAT[0], "data.test_scales=[]"),
-        init_from=f"{TINY_IMAGENET.name}-side-{SMALL_SIDE}-overfeat-fast",
-        views=BOX_VIEWS,
-    ),
+    *_BOXES,
 )
 COLOUR = ("data.channels=3", "data.mirror=yes")
 """What makes a LeNet see photos."""

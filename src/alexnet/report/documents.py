@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from alexnet import published
-from alexnet.report import classic, scaling, why_so_long
+from alexnet.report import boxes, classic, scaling, why_so_long
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.evaluation import growth_table
 from alexnet.report.star_course import star_course
@@ -143,6 +143,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "views-gain": views_gain,
     "views-cost": views_cost,
     "what-came-after": what_came_after,
+    "localization": boxes.localization,
+    "objects": boxes.objects,
+    "detection-steps": boxes.detection_steps,
     "star-course": star_course,
     "growth": growth,
     "claims": claims,

@@ -66,7 +66,9 @@ def detection_table(entry: Entry) -> Table:
     rows.append(("mean", percent(found["mean_average_precision"]), f"{found['objects']:,}", ""))
     columns = ("class", "average precision %", "objects", "detections")
     title = f"Objects found on {_data(entry)}"
-    return Table(columns, rows, title, numeric=frozenset({"objects", "detections"}))
+    known = found.get("precision_of_windows")
+    notes = [f"Of windows as boxes, were all named rightly: {percent(known)}."] if known is not None else []
+    return Table(columns, rows, title, frozenset({"objects", "detections"}), notes)
 
 
 _LOCALIZATION = {

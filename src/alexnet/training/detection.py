@@ -15,40 +15,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet.data import box_geometry
-from alexnet.data.box_geometry import Corners
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.loader import Batch
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
+from alexnet.data.window_targets import NOT_ASKED, window_targets
 from alexnet.models.overfeat_detector import OverFeatDetector
-from alexnet.training.losses import NOT_ASKED, Loss
-
-SEEN = 0.75
-"""Least share of an object's box in a window that shows it."""
-SMALLEST_OBJECT = 0.6
-"""Least longer side of its box, in sides of the window; smaller ones are for larger scales."""
-MOST_IN_BACKGROUND = 0.3
-"""A window is background where it shows less than this of any box, and no box covers as much of it."""
+from alexnet.training.losses import Loss
 
 
 class ObjectsInWindows(nn.Module):
-    """A detector as the module that learns: images (N, C, crop, crop) -> logits (N, K + 1, h, w)."""
+    """A detector as the module that learns: images (N, C, crop, crop) -> (N, 5 K + 1, h, w)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """What is in each window, the last class being background."""
-        return cast(OverFeatDetector, self.model).forward_objects(images)
+        """Of each window K + 1 logits, the last of background, and then the boxes of K classes."""
+        logits, boxes = cast(OverFeatDetector, self.model).object_and_box_maps(images)
+        return torch.cat([logits, boxes.flatten(1, 2)], dim=1)
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Each window should name the object that it shows, or say that there is none.
+    """Each window should name the object that it shows, and where it is, or say that there is none.
 
-    Targets are (N, 2, h, w): the label of each window, `NOT_ASKED` where it shows a part of an object; and a
-    random number in [0, 1), by which some of the windows are chosen (see `losses.objects`).
+    Targets are (N, 6, h, w): the label of each window, `NOT_ASKED` where it shows a part of an object; a
+    random number in [0, 1), by which some of the windows are chosen (see `losses.objects`); and x0, y0, x1,
+    y1 of the object's box, in shares of the window.
     """
 
     loss: Loss
@@ -67,48 +62,23 @@ class Detection:
         seen, mirrored = self.preprocessing.train_windows(batch.images.shape[1], randomness)
         rows, columns = self.detector.places(*inputs.shape[2:])
         windows = self.detector.windows(*inputs.shape[2:])
-        labels = np.stack(
-            [
-                window_labels(
-                    box_geometry.to_window(corners[names != NO_LABEL], view, flipped),
-                    names[names != NO_LABEL],
-                    windows,
-                    self.detector.num_classes,
-                )
-                for corners, names, view, flipped in zip(
-                    batch.boxes.corners.numpy(), batch.boxes.labels.numpy(), seen, mirrored, strict=True
-                )
-            ]
-        )
         draws = randomness.uniform("windows", rows * columns)
-        targets = np.stack([labels, draws], axis=1, dtype=np.float32).reshape(-1, 2, rows, columns)
-        return inputs, torch.from_numpy(targets).to(inputs.device, non_blocking=True)
+        targets: list[NDArray[np.float32]] = []
+        for corners, names, view, flipped, drawn in zip(
+            batch.boxes.corners.numpy(), batch.boxes.labels.numpy(), seen, mirrored, draws, strict=True
+        ):
+            there = names != NO_LABEL
+            boxes = box_geometry.to_window(corners[there], view, flipped)
+            labels, places = window_targets(boxes, names[there], windows, self.detector.num_classes)
+            targets.append(np.concatenate([labels[None], drawn[None], places.T], dtype=np.float32))
+        stacked = torch.from_numpy(np.stack(targets))
+        return inputs, stacked.unflatten(2, (rows, columns)).to(inputs.device, non_blocking=True)
 
     def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
         """Images of which the window that is surest of an object, of those that are asked, is wrong."""
         asked = targets[:, 0].flatten(1) != NOT_ASKED
-        probabilities = answers.softmax(dim=1).flatten(2)
+        probabilities = answers[:, : self.detector.num_classes + 1].softmax(dim=1).flatten(2)
         surest = probabilities[:, :-1].amax(dim=1).masked_fill(~asked, -1.0).argmax(dim=1)
         each = torch.arange(len(answers), device=answers.device)
         said = probabilities.argmax(dim=1)[each, surest]
         return ((said != targets[:, 0].flatten(1)[each, surest]) & asked.any(dim=1)).sum()
-
-
-def window_labels(
-    boxes: Corners, labels: NDArray[np.integer], windows: Corners, background: int
-) -> NDArray[np.int64]:
-    """(P,) what each of the windows (P, 4) shows of an image with boxes (B, 4) of `labels` (B,).
-
-    Of several objects the one that it overlaps most; `background`, or `NOT_ASKED` where it is neither. Boxes
-    and windows are in the same units.
-    """
-    if not len(boxes):
-        return np.full(len(windows), background, np.int64)
-    here, there = boxes[None], windows[:, None]
-    in_window, of_window = box_geometry.covered(here, there), box_geometry.covered(there, here)
-    longer = (here[..., 2:] - here[..., :2]).max(axis=-1)
-    shown = (in_window >= SEEN) & (longer >= SMALLEST_OBJECT * (there[..., 2] - there[..., 0]))
-    overlaps = np.where(shown, box_geometry.iou(windows, boxes), -1.0)
-    empty = (np.maximum(in_window, of_window) < MOST_IN_BACKGROUND).all(axis=1)
-    found = np.where(empty, background, NOT_ASKED)
-    return np.where(shown.any(axis=1), labels[overlaps.argmax(axis=1)], found).astype(np.int64)

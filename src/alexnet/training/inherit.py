@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.convert import in_rgb
+from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.misfit import misfit
 from alexnet.models.model_file import Loaded
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
@@ -56,11 +57,20 @@ def refuse_without_net(config: RunConfig) -> None:
 
 
 def inherit(
-    model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()
+    model: nn.Module,
+    classes: Sequence[Class],
+    given: Loaded,
+    layers: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
 ) -> Inherited:
-    """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing."""
-    found = match(model, classes, given, layers)
-    there = given.model.state_dict()
+    """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing.
+
+    Where the first layer does not learn and images are normalised otherwise here (`preprocessing`), it is
+    changed so that it answers as it did.
+    """
+    found, there = match(model, classes, given, layers), _weights_of(given)
+    if preprocessing is not None and "conv1.weight" in found.copied and _first_is_frozen(model):
+        there = _normalized_as(there, given.preprocessing, preprocessing)
     model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
     return found
 
@@ -73,7 +83,7 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     not learn.
     """
     known = layers_of(model)
-    there = in_rgb(given.model.state_dict(), given.preprocessing.channels)  # as every net sees that we train
+    there = _weights_of(given)
     check_layers(layers, known)
     head = _why_not_head(classes, given.classes)
     chosen: list[str] = []
@@ -98,6 +108,25 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
         raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(own, there, known)}")
     _refuse_unlike_where_frozen(model, given, new, known)
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+
+
+def _weights_of(given: Loaded) -> dict[str, Tensor]:
+    """In RGB, as every net sees that we train."""
+    return in_rgb(given.model.state_dict(), given.preprocessing.channels)
+
+
+def _first_is_frozen(model: nn.Module) -> bool:
+    return not dict(model.named_parameters())["conv1.weight"].requires_grad
+
+
+def _normalized_as(
+    weights: dict[str, Tensor], there: Preprocessing, here: Preprocessing
+) -> dict[str, Tensor]:
+    """As they are where both see images alike, or subtract a mean image: no weight can stand for that."""
+    same = here.mean.equal(there.mean) and here.divisor.equal(there.divisor)
+    if same or here.mean.ndim != 1 or there.mean.ndim != 1:
+        return weights
+    return normalized_as(weights, there, here)
 
 
 def _refuse_unlike_where_frozen(

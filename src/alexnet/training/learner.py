@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -77,12 +77,19 @@ def check(config: RunConfig, store: Store) -> nn.Module:
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
+    _refuse_small_scales(model, config.data.test_scales)
     if config.model.towers_on:
         tower_devices(config.model.towers_on)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
     return model
+
+
+def _refuse_small_scales(model: nn.Module, scales: Sequence[int]) -> None:
+    """CommandError where a detector is to be tested with photos smaller than its window."""
+    if isinstance(model, OverFeatDetector) and min(scales, default=model.crop) < model.crop:
+        raise CommandError(f"data.test_scales must be {model.crop} or more, the pixels of the window")
 
 
 def build_learner(config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int) -> Learner:

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from alexnet.data.window_targets import NOT_ASKED
 from alexnet.models.class_codes import class_codes
 
 REJECTION_DISTANCE = 1.0
 """Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
 that it is positive."""
 
-NOT_ASKED = -1
-"""The label of a window that is neither an object's nor background."""
 OBJECTS, OFFENDING = 4, 4
 """Windows of an image that a detector learns from: with an object, as many without, and the worst such."""
 
@@ -76,22 +75,31 @@ def boxes(answers: Tensor, targets: Tensor) -> Tensor:
 
 
 def objects(answers: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of a few windows of each image, their mean; `answers` are (N, K + 1, h, w).
+    """What a few windows of each image show, and where; `answers` are (N, 5 K + 1, h, w).
 
-    `targets` (N, 2, h, w), as `training.detection` makes them, give each window its label (K is background)
-    and a random number. Chosen are `OBJECTS` windows that show one, the first by their numbers, as many of
-    background, and the `OFFENDING` of background that are worst.
+    `targets` (N, 6, h, w), as `training.detection` makes them, give each window its label (K is background),
+    a random number and a box. Chosen are `OBJECTS` windows that show one, the first by their numbers, as many
+    of background, and the `OFFENDING` of background that are worst. The loss of an image is the mean
+    cross-entropy of these, and of those with an object the mean squared distance of the label's box.
     Source: Sermanet et al. 2013, section 5; how many, it does not say.
     """
-    labels, draws = targets.flatten(2).unbind(1)
-    background = answers.shape[1] - 1
+    labels, draws = targets[:, :2].flatten(2).unbind(1)
+    background = answers.shape[1] // 5
     empty = labels == background
     shown = ~empty & (labels != NOT_ASKED)
     asked = labels.masked_fill(labels == NOT_ASKED, background).long()
-    losses = functional.cross_entropy(answers.flatten(2), asked, reduction="none")
-    chosen = _most(draws, shown, OBJECTS) | _most(draws, empty, OBJECTS)
-    chosen |= _most(losses.detach(), empty, OFFENDING)
-    return ((losses * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)).sum()
+    losses = functional.cross_entropy(answers[:, : background + 1].flatten(2), asked, reduction="none")
+    learned = _most(draws, shown, OBJECTS)
+    chosen = learned | _most(draws, empty, OBJECTS) | _most(losses.detach(), empty, OFFENDING)
+    corners = answers[:, background + 1 :].flatten(2).unflatten(1, (background, 4))
+    own = asked.clamp(max=background - 1)[:, None, None].expand(-1, 1, 4, -1)
+    apart = (corners.gather(1, own)[:, 0] - targets[:, 2:].flatten(2)).square().sum(dim=1)
+    return (_mean_of(losses, chosen) + _mean_of(apart, learned)).sum()
+
+
+def _mean_of(values: Tensor, among: Tensor) -> Tensor:
+    """(N,) the mean of each row's values among those; 0 where there are none."""
+    return (values * among).sum(dim=1) / among.sum(dim=1).clamp(min=1)
 
 
 def _most(values: Tensor, among: Tensor, count: int) -> Tensor:

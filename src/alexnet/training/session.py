@@ -137,8 +137,9 @@ class Session:
     def inherit(self, init_from: InitFrom) -> None:
         """Begins with another net's weights, and says which; errors as `inherit.match`."""
         learner, given = self.learner, model_file.load(init_from.path, "cpu")
-        found = inherit(learner.model, learner.classes, given, init_from.layers)
-        inherit(learner.average.model, learner.classes, given, init_from.layers)
+        options = learner.classes, given, init_from.layers, learner.preprocessing
+        found = inherit(learner.model, *options)
+        inherit(learner.average.model, *options)
         self.terms = given.terms  # what may be done with those weights holds for what is made of them
         self.began_with = {
             "path": str(init_from.path),

@@ -1,7 +1,8 @@
-"""What can be said of a photo besides its class: where the net looked, and training images like it."""
+"""What can be said of a photo besides its class: where the net looked, where things are, images like it."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from alexnet.data.views import centre
 from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.detector import detector
+from alexnet.evaluation.localizer import localizer
 from alexnet.features.saliency import grad_cam
 from alexnet.features.similar import SimilarImages
 from alexnet.web.model import Answers, Seen
@@ -17,6 +20,8 @@ from alexnet.web.photos import StorePhotos
 
 GRID = 32
 """Places of a saliency map a side that are sent, at most: the maps are coarser before they are smoothed."""
+LEAST_SHOWN = 0.5
+"""Probability of an object at a window that a detector's box is drawn for, as `alexnet detect` has it."""
 NEIGHBOURS = 6
 """As in the paper's figure 4."""
 
@@ -38,6 +43,31 @@ def saliency(classifier: Classifier) -> Answers:
             "crop": preprocessing.crop,
             "side": preprocessing.side,
             "values": [[round(value, 3) for value in row] for row in coarse.tolist()],
+        }
+
+    return answers
+
+
+def places(classifier: Classifier) -> Answers:
+    """The surest class with its box, of a detector all objects: `{boxes: [{wnid, name, score, x0, ...}]}`.
+
+    Edges are in shares of the photo. CommandError for a net that says no boxes.
+    """
+    net = classifier.net
+    if net.config.training.loss == "objects":
+        detect = partial(detector(net).detect, least=LEAST_SHOWN)
+    else:
+        detect = partial(localizer(net).localize, top=1)
+
+    def answers(seen: Seen) -> dict[str, Any]:
+        height, width = seen.pixels.shape[:2]
+        sides = {"x0": width, "y0": height, "x1": width, "y1": height}
+        return {
+            "boxes": [
+                {"wnid": place.wnid, "name": place.name, "score": place.score}
+                | {name: edge / sides[name] for name, edge in zip(sides, place.box, strict=True)}
+                for place in detect(seen.pixels)
+            ]
         }
 
     return answers

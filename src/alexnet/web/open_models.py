@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from alexnet.features.saliency import last_maps
 from alexnet.runs.ensemble_folder import members_of
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.provenance import how_far, provenance
-from alexnet.web.further import saliency
+from alexnet.web.further import places, saliency
 from alexnet.web.model import Answers, Model
 
 
@@ -37,11 +38,17 @@ def open_model(path: Path, name: str, device: torch.device | str = "cpu") -> Mod
 
 def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
     """What the net can say of a photo besides its class, with no other photos at hand."""
-    try:
-        last_maps(classifier)
-    except CommandError:  # a classic pipeline, or an exported file that hides its layers
-        return {}
-    return {"saliency": saliency(classifier)}
+    found: dict[str, Answers] = {}
+    for what, give in (("saliency", _saliency), ("localize", places)):
+        # Without it: a classic pipeline, an exported file that hides its layers, a net that says no boxes.
+        with suppress(CommandError):
+            found[what] = give(classifier)
+    return found
+
+
+def _saliency(classifier: Classifier) -> Answers:
+    last_maps(classifier)
+    return saliency(classifier)
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from alexnet.web.upload import FORMS, MAX_BYTES, MAX_PIXELS, megabytes
 MORE = {
     "saliency": "What the net looked at (Grad-CAM), as a grid over the part of its square that it saw.",
     "similar": "The training images nearest to the photo, by Euclidean distance in the last hidden layer.",
-    "localize": "The objects in the photo, as boxes with their classes.",
+    "localize": "Where the most probable class is, or all objects, of a net that detects: boxes.",
 }
 """Further questions, which a model answers if `/api/models` says so."""
 

@@ -11,6 +11,11 @@ Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "number"}
 SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
+SCORE: Json = {
+    "type": "number",
+    "minimum": 0,
+    "description": "Sum of the class's probabilities in the windows whose boxes were merged.",
+}
 
 
 def object_of(**properties: Json) -> Json:
@@ -87,7 +92,7 @@ SCHEMAS: dict[str, Json] = {
     "Localize": object_of(
         **_ANSWERED,
         boxes=list_of(
-            object_of(**_OF_CLASS, probability=SHARE, x0=SHARE, y0=SHARE, x1=SHARE, y1=SHARE),
+            object_of(**_OF_CLASS, score=SCORE, x0=SHARE, y0=SHARE, x1=SHARE, y1=SHARE),
             "Shares of the upright photo's width and height.",
         ),
     ),

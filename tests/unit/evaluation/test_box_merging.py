@@ -60,6 +60,17 @@ def test_coherent_boxes_outweigh_one_sure_box() -> None:
     assert found[0] == pytest.approx([0.6, 0.6, 0.9, 0.9], abs=0.02)
 
 
+def test_a_merged_box_is_the_weighted_mean_of_all_in_it() -> None:
+    """The last one that is merged does not count half, however many came before it."""
+    corners = np.array([*(20 * [[0.2, 0.2, 0.6, 0.6]]), [0.2, 0.2, 0.8, 0.6]])
+    scores = np.array([*(20 * [0.9]), 0.3])
+    found, sums = merge(corners, scores)
+    assert sums == pytest.approx([18.3])
+    assert found[0] == pytest.approx(np.average(corners, axis=0, weights=scores))
+    found, sums = merge(np.array([[0, 0, 1, 1], [0, 0, 1, 0.9]]), np.zeros(2))
+    assert found[0] == pytest.approx([0, 0, 1, 0.95])
+
+
 def test_no_boxes_are_no_boxes() -> None:
     found, sums = merge(np.empty((0, 4)), np.empty(0))
     assert found.shape == (0, 4)

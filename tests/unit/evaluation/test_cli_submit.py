@@ -159,6 +159,16 @@ def test_a_net_of_one_order_errs_on_the_same_images_of_a_store_of_the_other(
     assert set(wrong[0].values()) == {True, False}
 
 
+def test_photos_are_shown_at_the_scales_that_are_typed(stores, runs, submit, tmp_path) -> None:
+    store, run = stores["wnids"], runs["wnids"]
+    assert submit(store, run, "--views", "ten", "--scales", f"{SIDE + 8},{SIDE}")[0] == 0
+    made = predictions.load(predictions.path_of(run, "test", f"ten@{SIDE},{SIDE + 8}"))
+    assert made.scales.tolist() == [SIDE, SIDE + 8]
+    code, _, err = submit(store, run, "--scales", "8")
+    assert code == 2
+    assert "scale 8 is smaller than" in err
+
+
 @pytest.mark.parametrize("change", ["another", "missing", "twice"])
 def test_a_net_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> None:
     net = make_net(stores["wnids"])

@@ -93,6 +93,16 @@ def run_of(store: Store, folder: Path) -> RunFolder:
     return run
 
 
+def test_photos_may_be_as_small_as_the_window_where_it_slides(store: Store) -> None:
+    net = loaded(store)
+    looks = looks_for(net, "dense", [WINDOW])
+    assert detect(net, [torch.zeros(1, WINDOW, WINDOW, 3, dtype=torch.uint8)])[0].labels.tolist() == []
+    assert [look.scale for look in looks] == [WINDOW]
+    for views, scale, seen in (("dense", WINDOW - 1, WINDOW), ("centre", WINDOW, 80)):
+        with pytest.raises(CommandError, match=f"smaller than the {seen} pixels that the net sees"):
+            looks_for(net, views, [scale])
+
+
 def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
     return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
 
@@ -130,6 +140,21 @@ def test_a_split_of_known_objects_is_found_with_precision_one(store: Store) -> N
     assert [each["average_precision"] for each in measured["per_class"]] == [None, None, 1]
 
 
+@pytest.mark.parametrize(("share", "precision"), [(1.0, 1.0), (0.8, 1.0), (0.65, 0.0)])
+def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
+    tmp_path: Path, share: float, precision: float
+) -> None:
+    """In the middle of a window: its box overlaps the object's by the share's square."""
+    half = share * WINDOW / 2
+    middles = [np.array([16 * j + 32, 16 * i + 32]) for i, j in PLACES]
+    boxes = [np.concatenate([middle - half, middle + half]) / SIDE for middle in middles]
+    rows = [row(n, SIDE, boxes=(Box(n % 3, *box),)) for n, box in enumerate(boxes)]
+    made = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
+    found = detected.window_precision(run_of(made, tmp_path), made, "val")
+    # Windows beside the object's, which show three quarters of it or more, lie around it alike or are merged.
+    assert found == pytest.approx(precision, abs=0.2)
+
+
 def test_labels_are_the_stores(store: Store) -> None:
     net = loaded(store)
     turned = Loaded(net.model, net.config, net.classes[::-1], net.preprocessing, {})
@@ -145,6 +170,7 @@ def test_evaluate_keeps_and_reuses_objects(
     printed = json.loads(capsys.readouterr().out)
     assert 0 <= printed["detection"]["mean_average_precision"] <= 1
     assert printed["detection"]["objects"] == len(PLACES)
+    assert printed["detection"]["precision_of_windows"] == 0  # which are too large to be their objects' boxes
     saved = run.path / "predictions" / "val-dense-objects.npz"
     written = saved.stat().st_mtime_ns
     assert main(words) == 0

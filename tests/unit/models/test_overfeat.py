@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -16,7 +17,7 @@ from torch.nn.functional import conv2d
 from alexnet.config import ConfigError, ModelConfig
 from alexnet.errors import CommandError
 from alexnet.layers.offset_pooling import at_every_offset
-from alexnet.models.overfeat import OverFeat
+from alexnet.models.overfeat import VARIANTS, OverFeat
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise_model
 from alexnet.published import overfeat as published
@@ -167,3 +168,26 @@ def test_the_registry_refuses_what_is_alexnets() -> None:
         build(ModelConfig("overfeat", "fast", bottleneck=5), 5, 64)
     with pytest.raises(CommandError, match="colour"):
         build(ModelConfig("overfeat", "fast"), 5, 64, channels=1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "crop", "pixels_off"),
+    [("fast", 231, 0), ("accurate", 221, 0), ("fast", 72, 1), ("fast", 64, 12)],
+)
+def test_the_part_of_a_crop_that_is_read_lies_in_its_middle_or_is_said_not_to(
+    variant: str, crop: int, pixels_off: int
+) -> None:
+    """Of small crops 72 pixels fit the fast net and 64 do not (docs/models.md)."""
+    chosen = replace(VARIANTS[variant], widths=(2,) * len(VARIANTS[variant].widths))
+    with torch.device("meta"):
+        net = OverFeat(chosen, 2, crop)
+    step, first = 1.0, 0.0  # in pixels, of the values of a layer's maps: how far apart, where the first lies
+    for number, (size, pool) in enumerate(zip(chosen.filters, chosen.pools, strict=True)):
+        first += ((size - 1) / 2 - net._padding(number)) * step
+        step *= chosen.conv1_stride if number == 0 else 1
+        if pool and number + 1 < len(chosen.filters):
+            first += (pool - 1) / 2 * step
+            step *= pool
+    read = net._read_side() * (chosen.pools[-1] or 1)
+    middle = first + (read - 1) / 2 * step
+    assert abs(middle - (crop - 1) / 2) == pytest.approx(pixels_off, abs=0.6)

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.errors import CommandError
 from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.models.summary import summarise_model
 
 VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialisation=kaiming window=64"
 CLASSES, WINDOW, CROP = 3, 64, 100
@@ -52,14 +55,16 @@ def test_objects_are_classes_and_background_at_each_place(net: OverFeatDetector)
     hidden = net.features(crop).flatten(1)
     for layer in net.classifier[:-1]:
         hidden = net.after[layer](net.get_submodule(layer)(hidden))
-    torch.testing.assert_close(net.forward_objects(crop)[:, CLASSES, 0, 0], net.background(hidden)[:, 0])
+    objects, boxes = net.object_and_box_maps(crop)
+    torch.testing.assert_close(objects[:, CLASSES, 0, 0], net.background(hidden)[:, 0])
+    torch.testing.assert_close(boxes[..., 0, 0], net.forward_boxes(crop))
 
 
-def test_the_classifier_alone_learns(net: OverFeatDetector) -> None:
-    net.train()
-    net.forward_objects(torch.randn(2, 3, CROP, CROP)).square().sum().backward()
-    learning = {name.partition(".")[0] for name, each in net.named_parameters() if each.grad is not None}
-    assert learning == {"fc6", "fc7", "fc8", "background"}
+def test_all_layers_learn(net: OverFeatDetector) -> None:
+    nn.init.normal_(net.boxes.weight)  # at first they are 0, and nothing before them learns from boxes
+    objects, boxes = net.train().object_and_box_maps(torch.randn(2, 3, CROP, CROP))
+    (objects.square().sum() + boxes.square().sum()).backward()
+    assert all(each.grad is not None and each.grad.any() for each in net.parameters())
 
 
 def test_it_has_all_of_a_localiser_and_the_background() -> None:
@@ -79,3 +84,18 @@ def test_a_window_larger_than_the_crop_is_refused() -> None:
 def test_windows_of_a_photo_as_wide_as_the_window(net: OverFeatDetector) -> None:
     np.testing.assert_allclose(net.windows(WINDOW, WINDOW), [[0, 0, 1, 1]])
     assert len(windows(net, torch.zeros(1, 3, CROP, CROP))) == len(net.windows(CROP, CROP))
+
+
+@pytest.mark.parametrize("kind", [OverFeatDetector, OverFeatLocalizer])
+@pytest.mark.parametrize("crop", [WINDOW, CROP])
+def test_layers_that_slide_and_say_boxes_are_counted(kind: type[OverFeatLocalizer], crop: int) -> None:
+    """Beside torch's own count of what the two maps multiply."""
+    with torch.device("meta"):
+        net = kind(VARIANT, CLASSES, crop).eval()
+        images = torch.empty(1, 3, crop, crop)
+    maps = net.object_and_box_maps if isinstance(net, OverFeatDetector) else net.class_and_box_maps
+    with torch.no_grad(), FlopCounterMode(display=False) as one:
+        maps(images)
+    with torch.no_grad(), FlopCounterMode(display=False) as two:
+        maps(torch.cat([images, images]))
+    assert summarise_model(net, crop).multiply_adds == (two.get_total_flops() - one.get_total_flops()) // 2

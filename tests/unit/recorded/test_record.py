@@ -32,7 +32,7 @@ IMAGES = 4
 @pytest.mark.parametrize("run", runs.RUNS, ids=[run.name for run in runs.RUNS])
 def test_every_recorded_run_fits_its_recipe(run: recorded_run.RecordedRun) -> None:
     config = run.config()
-    assert config.data.side == run.side
+    assert config.data.side == (run.source.scenes or run.side)
     assert config.schedule.epochs >= runs.AFTER_EPOCHS
     assert config.training.fine_tuning == bool(run.init_from)
 
@@ -63,6 +63,21 @@ def test_a_source_is_prepared_as_its_runs_need_it() -> None:
     assert twenty.training_images == 10_000
     (prepare, _) = record.training_commands(PLAIN, Path("DATA"), Path())
     assert prepare[2:] == ["DATA/imagenette-224.tar", "stores/imagenette-224-128", "--side", "128"]
+
+
+def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_on() -> None:
+    run = runs.run_named("tiny-imagenet-30-scenes-overfeat-fast-detection")
+    prepare, compose, train = record.training_commands(run, Path("DATA"), Path())
+    photos, scenes = "stores/tiny-imagenet-30-72", "stores/tiny-imagenet-30-72-scenes-144"
+    assert prepare == ["alexnet", "prepare", "DATA/tiny-imagenet-30.tar", photos, "--side", "72"]
+    assert compose == ["alexnet", "compose", photos, scenes, "--train", "1200", "--side", "144"]
+    assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
+    begun = runs.run_named(run.init_from)
+    assert f"stores/{begun.store}" == photos
+    assert f"window={begun.config().data.crop}" in run.config().model.variant
+    text = readme(run, record.training_commands, record.testing_commands, "")
+    for each in (run, begun, runs.run_named(begun.init_from)):
+        assert f"--run runs/{each.name}" in text
 
 
 def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:

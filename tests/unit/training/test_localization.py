@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,28 @@ def test_it_begins_with_a_whole_classifier(store: Store) -> None:
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert model.eval()(images) == pytest.approx(net.model.eval()(images))
+
+
+def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalised_otherwise(
+    store: Store,
+) -> None:
+    """The classifier was trained on another store, of other colours and contrast."""
+    made, begun = learner(store), given(store)
+    other = made.preprocessing
+    begun = replace(
+        begun,
+        preprocessing=replace(other, mean=other.mean + torch.tensor([9.0, -7.0, 4.0]), std=1.5 * other.std),
+    )
+    before = begun.model.conv1.weight.clone()
+    inherit(made.model, store.classes, begun, preprocessing=made.preprocessing)
+    images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        wanted = begun.model.eval()(begun.preprocessing.whole_input(images))
+        found = made.model.eval()(made.preprocessing.whole_input(images))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.std()))
+    assert begun.model.conv1.weight.equal(before)
+    inherit(made.model, store.classes, begun)
+    assert made.model.conv1.weight.equal(before)
 
 
 def test_a_classifier_of_other_classes_is_refused(store: Store) -> None:

@@ -28,7 +28,7 @@ def whole(models, store):
 
             return Found(np.array([[1, 2]]), np.array([[0.5, 1.25]]))
 
-    box = {"wnid": "n1", "name": "cat", "probability": 0.5, "x0": 0.0, "y0": 0.1, "x1": 0.9, "y1": 1.0}
+    box = {"wnid": "n1", "name": "cat", "score": 1.5, "x0": 0.0, "y0": 0.1, "x1": 0.9, "y1": 1.0}
     more = {
         **models[0].more,
         "similar": similar(

@@ -190,7 +190,8 @@ function caption(mode) {
   return entry.name + (words[mode] || `, ${width} \u00d7 ${height} pixels`);
 }
 
-const boxWords = (box) => `${box.name} ${percent(box.probability)}`;
+/** A score is no share: it adds up the windows that agree. */
+const boxWords = (box) => `${box.name} ${box.score.toFixed(1)}`;
 
 function remember(found) {
   const [first] = found.answer.classes;

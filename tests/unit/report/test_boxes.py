@@ -1,0 +1,50 @@
+"""Recorded boxes stand beside those that know nothing of the photo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from alexnet.recorded import runs
+from alexnet.report import boxes
+
+
+def localized(error: float) -> dict[str, Any]:
+    rates = {"top1_localization_error": error, "top1_localization_interval": [error - 0.1, error + 0.1]}
+    return {**rates, "top1_error": 0.2, "images": 1500}
+
+
+def evidence(results: Path, name: str, recipe: str, **found: Any) -> None:
+    (results / name).mkdir(parents=True)
+    plain = {"views": "ten", "runs": [{"recipe": recipe}]}
+    boxed = {**plain, "views": "dense@72", "store": "scenes", "split": "val", **found}
+    (results / name / "evaluation.json").write_text(json.dumps([plain, boxed]))
+
+
+def test_a_localisation_stands_beside_its_baselines(tmp_path: Path) -> None:
+    baselines = {name: localized(0.6 + place / 100) for place, name in enumerate(boxes.BASELINES)}
+    evidence(tmp_path, "one", "here", localization={**localized(0.4), "baselines": baselines})
+    (row,) = boxes.localization(tmp_path).rows
+    assert row[:3] == ["[`here`](results/one)", "dense@72", "40.0 (30.0-50.0)"]
+    assert [each.partition(" ")[0] for each in row[3:6]] == ["60.0", "61.0", "62.0"]
+    assert row[6:] == ["20.0", "1,500"]
+
+
+def test_a_detection_stands_beside_its_windows(tmp_path: Path) -> None:
+    found = {"mean_average_precision": 0.5, "precision_of_windows": 0.35, "objects": 1318, "images": 400}
+    evidence(tmp_path, "two", "all", detection=found)
+    assert boxes.objects(tmp_path).rows == [
+        ["[`all`](results/two)", "scenes val", "50.0", "35.0", "1,318", "400"]
+    ]
+
+
+def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
+    for table in (boxes.localization(tmp_path), boxes.objects(tmp_path)):
+        assert table.rows[0][0] == "not recorded yet"
+        assert len(table.rows[0]) == len(table.columns)
+
+
+def test_both_can_be_recorded() -> None:
+    losses = {run.config().training.loss for run in runs.RUNS}
+    assert {"boxes", "objects"} <= losses

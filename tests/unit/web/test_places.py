@@ -1,0 +1,50 @@
+"""Boxes on the live page: those of `alexnet localize` and `alexnet detect`, in shares of the photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from http_client import ask
+from odd_uploads import plain
+
+from alexnet.data.store import Store
+from alexnet.evaluation import detector, localizer
+from alexnet.evaluation.localizer import Place
+from alexnet.web import further
+from alexnet.web.open_models import open_model
+from alexnet.web.upload import read_photo
+
+KINDS = {"overfeat-fast-localization": localizer, "overfeat-fast-detection": detector}
+
+
+@pytest.mark.parametrize("recipe", KINDS)
+def test_the_page_is_told_what_the_command_says(
+    recipe: str, store: Store, tmp_path: Path, serve_model, monkeypatch
+) -> None:
+    monkeypatch.setattr(further, "LEAST_SHOWN", 0.1)  # nets that have learned nothing are not sure
+    run = tiny.box_run(tmp_path / "run", store, recipe).path
+    model = open_model(run, "boxes")
+    assert "localize" in model.about()["answers"]
+    answer = ask(f"{serve_model(model)}/api/localize", plain())
+    assert answer.status == 200
+    pixels = read_photo(plain()).pixels
+    height, width = pixels.shape[:2]
+    net = KINDS[recipe].load(run)
+    wanted: list[Place] = (
+        net.localize(pixels, 1) if isinstance(net, localizer.Localizer) else net.detect(pixels, 0.1)
+    )
+    found = answer.json["boxes"]
+    assert [(box["wnid"], box["score"]) for box in found] == [
+        (place.wnid, pytest.approx(place.score)) for place in wanted
+    ]
+    assert found
+    corners = np.array([[box[edge] for edge in ("x0", "y0", "x1", "y1")] for box in found])
+    assert corners * [width, height, width, height] == pytest.approx(np.array([each.box for each in wanted]))
+    assert 0 <= corners.min() <= corners.max() <= 1
+
+
+def test_other_nets_say_no_boxes(models) -> None:
+    assert "localize" not in models[0].about()["answers"]
