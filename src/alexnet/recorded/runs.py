@@ -136,46 +136,47 @@ _SIZES = (
     *(_sized(IMAGENETTE, f"AlexNet on {images:,} photos of ten classes.", images) for images in IMAGES),
     *(_sized(source, f"AlexNet on {source.classes} classes of 500 photos each.") for source in TINY_CLASSES),
 )
-AFTER_EPOCHS = 10
-"""Of what came after: few, as VGG is the dearest net of all."""
+AFTER_SIDE, AFTER_EPOCHS, BOX_EPOCHS = 80, 8, 6
+"""Of what came after: few epochs, as VGG is the dearest net of all."""
+WINDOW = 72
+"""Pixels that these nets see: the fewest of which OverFeat reads all. Of 64 it reads the first 48."""
 OVERFEAT = (
     *("model.variant=fast initialisation=kaiming", "optimizer.learning_rate=0.01"),
     *("schedule.drop_epochs=[]", "data.test_scales=[]"),
 )
 """How OverFeat learns from few small photos, as its recipe says."""
-
-
-MANY_VIEWS = (*VIEWS, "multi-crop", "dense@64", "dense@64,96,128", "dense+multi-crop@64,96,128")
+MANY_VIEWS = (*VIEWS, "multi-crop", "dense@72", "dense@72,104,136", "dense+multi-crop@72,104,136")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
 BOX_VIEWS = ("centre", "dense@72", "dense@72,104")
-"""What localisation knows, at scales where windows of its crop reach the border."""
+"""What localisation knows, at such scales too."""
 
 
 def _after(
     source: Source,
+    side: int,
     recipe: str,
     shows: str,
     *settings: str,
     init_from: str = "",
     views: tuple[str, ...] = MANY_VIEWS,
 ) -> RecordedRun:
-    """On small photos, all nets for as many epochs and with the same shape of the rate."""
-    small = (f"data.side={SMALL_SIDE}", "data.crop=64", "schedule.name=cosine")
+    """On small photos, all nets with the same shape of the rate; `settings` may say other epochs."""
+    small = (f"data.side={side}", f"data.crop={WINDOW}", "schedule.name=cosine")
     settings = (*small, f"schedule.epochs={AFTER_EPOCHS}", *settings)
-    name = f"{source.name}-side-{SMALL_SIDE}-{recipe}"
-    return RecordedRun(name, recipe, source, SMALL_SIDE, settings, shows, init_from, views)
+    return RecordedRun(
+        f"{source.name}-side-{side}-{recipe}", recipe, source, side, settings, shows, init_from, views
+    )
 
 
-WINDOW = (OVERFEAT[0], f"data.crop={SMALL_SIDE}")
-"""Of what says boxes: of 64 pixels the net reads a part that is 12 pixels from the middle, of 72 all."""
 _FAST = _after(
-    *(TINY_IMAGENET, "overfeat-fast", "What localisation begins with.", *OVERFEAT, *WINDOW[1:]),
-    *("data.cropping=random-resized", "data.resized_area=[0.4,1]"),
+    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localisation begins with.", *OVERFEAT),
+    *("data.cropping=random-resized", "data.resized_area=[0.4,1]", f"schedule.epochs={BOX_EPOCHS}"),
     views=("centre", "ten"),
 )
 _PLACES = _after(
-    *(TINY_IMAGENET, "overfeat-fast-localization"),
-    *("Where things are: boxes on top of OverFeat's fast net.", *WINDOW, "data.test_scales=[]"),
+    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast-localization"),
+    *("Where things are: boxes on top of OverFeat's fast net.", OVERFEAT[0], "data.test_scales=[]"),
+    f"schedule.epochs={BOX_EPOCHS}",
     init_from=_FAST.name,
     views=BOX_VIEWS,
 )
@@ -183,7 +184,7 @@ _OBJECTS = RecordedRun(
     *(f"{TINY_SCENES.name}-overfeat-fast-detection", "overfeat-fast-detection", TINY_SCENES, SMALL_SIDE),
     (
         f"data.side={TINY_SCENES.scenes}",
-        *("data.crop=136", "data.test_scales=[144,216]", f"{OVERFEAT[0]} window={SMALL_SIDE}"),
+        *("data.crop=136", "data.test_scales=[144,216]", f"{OVERFEAT[0]} window={WINDOW}"),
         *("optimizer.learning_rate=0.01", "optimizer.momentum=0.9"),
         *("training.batch=16", "training.evaluate_every_epochs=5"),
     ),
@@ -193,10 +194,13 @@ _OBJECTS = RecordedRun(
 )
 _BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
-    _after(IMAGENETTE, "alexnet-2012", "AlexNet beside what came after."),
-    _after(IMAGENETTE, "overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
+    _after(IMAGENETTE, AFTER_SIDE, "alexnet-2012", "AlexNet beside what came after."),
     _after(
-        *(IMAGENETTE, "vgg-a-batchnorm", "What came after: VGG's shallowest net, with batch normalisation."),
+        *(IMAGENETTE, AFTER_SIDE, "overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT)
+    ),
+    _after(
+        *(IMAGENETTE, AFTER_SIDE, "vgg-a-batchnorm"),
+        "What came after: VGG's shallowest net, with batch normalisation.",
         *("data.scales=[0,0]", "training.batch=128"),
     ),
     *_BOXES,
