@@ -51,5 +51,5 @@ def write_report(runs: list[Path], out: Path, store: Path | None, device: object
     opened = None if store is None else Store.open(store)
     bars = partial(progress_bar, unit="images")
     text = report(runs, opened, cast(Any, device), cast(Any, bars))
-    write_whole(out / PAGE, text.encode())
+    write_whole(out / PAGE, text.encode("utf-8", "replace"))
     return out / PAGE

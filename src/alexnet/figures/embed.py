@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ WEBP_QUALITY = 82
 PIXELS_PER_INCH = 96
 _FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', Arial, sans-serif"
 """What widths were measured with, then what is about as wide, then what is narrower: nothing is cut off."""
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _DARK = {
     "#000000": "#e9e7e2",
     "#ffffff": "#16181b",
@@ -34,16 +36,23 @@ def embedded(figure: Figure) -> tuple[str, int, int]:
     The ground is transparent; black and white change places where the reader prefers a dark page. The same
     figure gives the same text.
     """
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alexnet"}):
-        figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, transparent=True, metadata={"Date": None})
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", _svg(figure), flags=re.DOTALL)
     text = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _smaller, text[text.index("<svg") :])
     text = text.replace("'DejaVu Sans'", _FONTS)
     text = text.replace("<defs>", f"<style>{_dark_rules()}</style>\n <defs>", 1)
-    source = "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+    source = "data:image/svg+xml;base64," + base64.b64encode(text.encode("utf-8", "replace")).decode()
     width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     return source, width, height
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with warnings.catch_warnings(), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alexnet"}):
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from", UserWarning
+        )  # the reader's fonts have them
+        figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, transparent=True, metadata={"Date": None})
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", buffer.getvalue())
 
 
 def _smaller(found: re.Match[str]) -> str:

@@ -54,13 +54,11 @@ class Shown:
 
     def chapters(self) -> list[Chapter]:
         """One for each kind of picture that there is something to say about."""
-        made = [self._filters()] if self.subject.weights else []
+        made = [self._filters()] if self.subject.weights and self._is_net else []
         if self.store is None or not self._there:
             return [*made, *self._told_confusions()]
         made += [self._predictions(self.store), *self._confusions(self.store), *self._boxes()]
-        if self.subject.kind != "ensemble" and self.closely:
-            made += self._inside(self.store)
-        return made
+        return [*made, *(self._inside(self.store) if self.closely and self._is_net else [])]
 
     def without(self) -> list[Part]:
         """A sentence for what makes the page poorer: no weights, or no store."""
@@ -76,14 +74,25 @@ class Shown:
                     "predictions, nearest images, crops, activations, maps and boxes."
                 )
             ]
+        if subject.kind != "ensemble" and not self._is_net:
+            sentence = (
+                f"{self.label} is no net: it has no layers to look into, and no filters that were learned."
+            )
+            return [Missing(sentence)]
         if subject.kind != "ensemble" and not self.closely:
             return [
                 Missing(
-                    f"Of so many runs the page looks inside the first ones only: type alexnet report "
+                    "Of so many runs the page looks inside the first ones only: type alexnet report "
                     f"{subject.path} --out DIR for nearest images, crops, activations and maps of this one."
                 )
             ]
         return []
+
+    @property
+    def _is_net(self) -> bool:
+        """Whether there are layers to look into: an ensemble and a classic pipeline have none."""
+        config = self.subject.config
+        return config is not None and config.classic is None
 
     @property
     def _there(self) -> bool:
@@ -200,13 +209,7 @@ class Shown:
         return boxes.detected(self._on, found)
 
     def _inside(self, store: Store) -> list[Chapter]:
-        config = self.subject.config
-        if config is None or config.classic is not None:
-            sentence = (
-                f"{self.label} is no net: it has no layers to look into, and no filters that were learned."
-            )
-            return [Chapter("Inside", [Missing(sentence)])]
-        on = self._on
+        on, config = self._on, self._on.classifier.config
         made = [Chapter("Nearest training images", [drawn(self._neighbours, "nearest images")])]
         if config.data.crop < store.side:
             made.append(Chapter("Ten crops", [drawn(partial(inside.ten_crops, on), "ten crops")]))
