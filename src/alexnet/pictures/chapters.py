@@ -54,7 +54,12 @@ def report(
         Shown(each, _store_for(each, subjects, store), device, progress_bar, label, each in near)
         for each, label in zip(subjects, labels, strict=True)
     ]
-    chapters = [_errors(shown), *_training(shown), *map(_one, shown)]
+    several = sum(_has_curves(each.subject) for each in shown) > 1
+    chapters = [
+        _errors(shown),
+        *_training(shown),
+        *(_one(each, several and _has_curves(each.subject)) for each in shown),
+    ]
     return page(f"Report: {_named(labels)}", _lead(shown), chapters)
 
 
@@ -81,7 +86,7 @@ def _lead(shown: Sequence[Shown]) -> list[str]:
     if classes:
         data.append(f"{len(classes):,} classes")
     if opened is not None:
-        data += [f"{len(opened.split(name)):,} images to {name}" for name in opened.header.splits]
+        data += [f"{len(opened.split(name)):,} images in {name}" for name in opened.header.splits]
     names = ", ".join(each.name.partition(",")[0] for each in classes[:12])
     more = f" and {len(classes) - 12:,} more" if len(classes) > 12 else ""
     return [
@@ -107,7 +112,8 @@ def _errors(shown: Sequence[Shown]) -> Chapter:
         if each.subject.kind == "file" and each.subject.origin.get("errors"):
             parts.append(account.errors_told(each.subject.origin))
         elif not each.subject.entries:
-            typed = f"alexnet evaluate {each.subject.path} --store STORE"
+            place = "STORE" if each.store is None else each.store.path
+            typed = f"alexnet evaluate {each.subject.path} --store {place}"
             said = "keeps no errors itself" if each.subject.kind == "file" else "has not been tested yet"
             parts.append(Missing(f"{each.label} {said}: type {typed} for its errors."))
     return Chapter("Errors", parts)
@@ -143,12 +149,28 @@ def _why_no_curves(subject: Subject) -> str:
     return "nothing has been logged yet" if not subject.log else "its log tells no losses"
 
 
-def _one(shown: Shown) -> Chapter:
-    """All that is to be said of one."""
+def _one(shown: Shown, curves: bool) -> Chapter:
+    """All that is to be said of one; with its own curves, where it has some and others stand before."""
     subject = shown.subject
-    parts: list[Part] = [_state(shown), *shown.without(), *_size(subject)]
-    inner = [*shown.chapters(), *_facts(shown)]
+    parts: list[Part] = [_state(shown), *_tested(shown), *shown.without(), *_size(subject)]
+    inner = [*([_curves(shown)] if curves else []), *shown.chapters(), *_facts(shown)]
     return Chapter(shown.label, parts, inner)
+
+
+def _curves(shown: Shown) -> Chapter:
+    return Chapter("Curves", [drawn(lambda: trained.curves([shown.subject.path]), "curves")])
+
+
+def _tested(shown: Shown) -> list[Part]:
+    """A sentence where the run has gone on since it was tested."""
+    updates, entry = shown.subject.origin.get("updates"), shown.entry
+    if entry is None or len(entry["runs"]) > 1 or updates is None:
+        return []
+    told = entry["runs"][0].get("updates", updates)
+    if told == updates:
+        return []
+    said = f"{shown.label} was tested at update {told or 0:,} and has gone on to {updates:,} since"
+    return [Missing(f"{said}: test it again for errors of what is shown here.")]
 
 
 def _state(shown: Shown) -> str:

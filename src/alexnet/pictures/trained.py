@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
 from alexnet.errors import CommandError
 from alexnet.evaluation.classifier import Classifier
@@ -18,6 +20,7 @@ from alexnet.figures.filters import draw_filters
 from alexnet.figures.mistakes import draw_mistakes
 from alexnet.figures.predictions import choose, draw_predictions, verdict
 from alexnet.figures.words import about, short
+from alexnet.layers.partial_convolution import PartialConv2d
 from alexnet.models.alexnet import AlexNet
 from alexnet.pictures.opened import Drawn, Opened, told
 from alexnet.report.comparison import Row, published_rows, recipes_of
@@ -54,25 +57,32 @@ def filters(name: str, classifier: Classifier, data: str, images: int | None) ->
     CommandError where it has none that look at pixels, as classic pipelines.
     """
     model = classifier.model
-    named = ((key, value) for key, value in model.named_parameters() if value.ndim == 4)
-    key, parameter = next(named, ("", None))
-    if parameter is None or parameter.shape[1] != classifier.preprocessing.data.channels:
-        raise CommandError("it has no kernels of a first layer")
+    layer, weights = _first_kernels(model)
+    if weights.shape[1] != classifier.preprocessing.data.channels:
+        raise CommandError("its first kernels do not look at pixels")
     towers = model.variant.towers if isinstance(model, AlexNet) else 1
-    weights = parameter.detach().float().cpu().numpy()
     count, channels, height, width = weights.shape
     apart = f" in {towers} groups of {count // towers}" if towers > 1 else ""
     seen = f"The {count} first-layer kernels of {height} by {width} pixels and {channels} channels{apart}."
-    layer = key.removesuffix(".weight")
     return Drawn(draw_filters(weights, towers, about(name, data, images), layer), seen)
+
+
+def _first_kernels(model: nn.Module) -> tuple[str, npt.NDArray[np.float32]]:
+    """The name of the first layer with kernels, and these (F, C, H, W)."""
+    for name, module in model.named_modules():
+        weight = module.kernels() if isinstance(module, PartialConv2d) else getattr(module, "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.ndim == 4:
+            return name, weight.detach().float().cpu().numpy()
+    raise CommandError("it has no kernels of a first layer")
 
 
 def errors(ours: Sequence[Row]) -> Drawn:
     """Top-1 errors with their intervals, below what was published on the same systems."""
     theirs = [row for row in published_rows(recipes_of(ours)) if row.top1_error is not None]
+    tests = [_test(row) for row in ours]
     bars = [
         Bar(
-            name=f"{row.system}, {row.data}, {row.views or 'views not told'}",
+            name=_test(row) if tests.count(_test(row)) < 2 else f"{_test(row)}: {_run(row)}",
             error=row.top1_error,
             interval=(row.top1_interval[0], row.top1_interval[1]) if row.top1_interval else None,
             published=row.published,
@@ -81,10 +91,19 @@ def errors(ours: Sequence[Row]) -> Drawn:
         if row.top1_error is not None
     ]
     images = max((row.images or 0 for row in ours), default=0)
-    names = list(dict.fromkeys(row.source.partition(",")[0] for row in ours))
+    names = list(dict.fromkeys(map(_run, ours)))
     said = "; ".join(f"{bar.name}: {bar.error:.1%}" for bar in bars if not bar.published)
     seen = f"Bars of top-1 errors, {len(theirs)} published and {len(bars) - len(theirs)} of our runs. {said}."
     return Drawn(draw_errors(bars, about=about(_together(names), ours[0].data, images) if ours else ""), seen)
+
+
+def _test(row: Row) -> str:
+    """What was tested, on what and how."""
+    return f"{row.system}, {row.data}, {row.views or 'views not told'}"
+
+
+def _run(row: Row) -> str:
+    return row.source.partition(",")[0]
 
 
 def answers(on: Opened) -> Drawn:
@@ -124,7 +143,8 @@ def misread(on: Opened, made: Predictions) -> Drawn:
         f"The {len(wrong):,} of {len(said):,} images that were misread, each with what it is and what was "
         "said."
     )
-    return Drawn(draw_mistakes(list(on.squares(wrong.tolist())), true_names, said_names), seen)
+    title = about(on.name, on.data, len(said))
+    return Drawn(draw_mistakes(list(on.squares(wrong.tolist())), true_names, said_names, title), seen)
 
 
 def confusions(

@@ -48,6 +48,8 @@ class Folded:
     table: Table
 
 
+FEW = 6
+"""Chapters whose inner ones the contents name too."""
 Part = str | Picture | Table | Commands | Missing | Folded
 """Of a chapter; text is a paragraph of its own."""
 
@@ -97,12 +99,13 @@ def _all(chapters: Sequence[Chapter]) -> Iterator[Chapter]:
 
 
 def _contents(chapters: Sequence[Chapter], anchors: Iterator[str]) -> Html:
-    """Links to the chapters and, below each, to those in it."""
+    """Links to the chapters and, unless these are many, to those in each."""
     items: list[Html] = []
     for chapter in chapters:
         link = element("a", chapter.title, href=f"#{next(anchors)}")
         inner = [element("li", element("a", each.title, href=f"#{next(anchors)}")) for each in chapter.inner]
-        items.append(element("li", link, *([element("ul", *inner)] if inner else [])))
+        shown = [element("ul", *inner)] if inner and len(chapters) <= FEW else []
+        items.append(element("li", link, *shown))
     return element("nav", element("ul", *items), id="contents", aria_label="Contents")
 
 
@@ -126,8 +129,7 @@ def _part(part: Part) -> Html:
         case Table():
             return _table(part)
         case Commands():
-            lines = element("code", "\n".join(part.lines))
-            return element("pre", lines, tabindex="0", role="group", aria_label="Commands")
+            return element("pre", *(element("code", line) for line in part.lines))
         case Missing():
             return element("p", part.sentence, class_="missing")
         case Folded():
@@ -159,7 +161,7 @@ def _table(table: Table) -> Html:
         else:
             groups.append([])
     head = element("tr", *(element("th", name, scope="col", **_look(name, table)) for name in table.columns))
-    caption = [element("caption", table.title)] if table.title else []
+    caption = [element("caption", element("span", table.title))] if table.title else []
     bodies = [element("tbody", *rows) for rows in groups if rows]
     whole = element("table", *caption, element("thead", head), *bodies)
     label = table.title or ", ".join(table.columns)
