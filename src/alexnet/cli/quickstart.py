@@ -61,7 +61,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Train two AlexNets at a small size that differ in their seed", two),
         ("Test as the paper did: ten crops, then the two averaged", ["evaluate", nets, "--store", store]),
         ("The errors beside the published ones", ["compare", *_runs(out), nets]),
-        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out)]),
+        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out), "--closely", "1"]),
     ]
 
 

@@ -24,7 +24,7 @@ from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import how_far
 
 CLOSELY = 3
-"""Runs that are looked into; of more only the first ones are."""
+"""Runs that are looked into, which takes longest; of more only the first ones are."""
 
 
 @contextmanager
@@ -37,11 +37,13 @@ def report(
     store: Store | None = None,
     device: torch.device | str = "cpu",
     progress_bar: ProgressBar = _silent,
+    closely: int = CLOSELY,
 ) -> str:
     """One HTML page about runs, exported files and ensembles, whose photos lie in `store`.
 
-    Without a store each run's own is used where its command says it lay. CommandError where a path is no run
-    or named twice; DataError where they were trained on different data, or `store` has other classes.
+    Of the first `closely` runs it also shows what is inside. Without a store each run's own is used where its
+    command says it lay. CommandError where a path is no run or named twice; DataError where they were trained
+    on different data, or `store` has other classes.
     """
     subjects = subjects_of(paths)
     refuse_different_data(subjects)
@@ -49,7 +51,7 @@ def report(
     if store is not None:
         tested.same_question([each.run for each in with_weights], store)
     labels = trained.unlike_names([each.path for each in subjects])
-    near = [each for each in subjects if each.kind != "ensemble"][:CLOSELY]
+    near = [each for each in subjects if each.kind != "ensemble"][:closely]
     shown = [
         Shown(each, _store_for(each, subjects, store), device, progress_bar, label, each in near)
         for each, label in zip(subjects, labels, strict=True)

@@ -82,7 +82,7 @@ class Shown:
         if subject.kind != "ensemble" and not self.closely:
             return [
                 Missing(
-                    "Of so many runs the page looks inside the first ones only: type alexnet report "
+                    "The page does not look inside this one, as that takes longest: type alexnet report "
                     f"{subject.path} --out DIR for nearest images, crops, activations and maps of this one."
                 )
             ]

@@ -37,14 +37,11 @@ def seen(page: Path) -> Seen:
 
 
 @pytest.fixture
-def report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Seen]:
+def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Seen]:
     """Writes a report, to be quick without what is inside the nets, and reads it."""
-    monkeypatch.setattr("alexnet.pictures.chapters.CLOSELY", 0)
 
     def written(*words: object) -> Seen:
-        assert main(["report", *map(str, words), "--out", str(tmp_path / "page")]) == 0, (
+        assert main(["report", "--closely", "0", *map(str, words), "--out", str(tmp_path / "page")]) == 0, (
             capsys.readouterr().err
         )
         return Seen((tmp_path / "page" / "report.html").read_text(encoding="utf-8"))

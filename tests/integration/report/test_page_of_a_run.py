@@ -71,11 +71,10 @@ def test_headings_and_tables_are_in_order(seen: Seen) -> None:
     assert set(anchors) <= set(ids)
 
 
-def test_what_was_kept_is_used_again(report, page: Path, run: Path, monkeypatch) -> None:
+def test_what_was_kept_is_used_again(report, page: Path, run: Path) -> None:
     kept = sorted([*(run / "features").iterdir(), *(run / "predictions").iterdir()])
     before = {path: path.stat().st_mtime_ns for path in kept}
-    monkeypatch.setattr("alexnet.pictures.chapters.CLOSELY", 1)
-    report(run)
+    report(run, "--closely", 1)
     assert {path: path.stat().st_mtime_ns for path in kept} == before
 
 
