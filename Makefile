@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 setup: $(STAMP) ## create .venv with everything
 
-quickstart: $(STAMP) ## made-up photos to a tested AlexNet and a table, in about two minutes
+quickstart: $(STAMP) ## made-up photos to a tested AlexNet, a table and a report, in about two minutes
 	$(BIN)/alexnet quickstart
 
 test: $(STAMP) ## the whole test suite

@@ -29,6 +29,7 @@ LEVELS = (
     {"training", "evaluation"},
     {"features"},
     {"figures", "report", "benchmarks", "exchange"},
+    {"pictures"},
     {"recorded", "web", "claims"},
     {"cli"},
 )

@@ -1,9 +1,13 @@
-"""One tiny store for all tests of this folder."""
+"""One tiny store and one browser for all tests of this folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import browser
 import pytest
 import tiny
+from playwright.sync_api import Browser
 
 from alexnet.data.store import Store
 
@@ -11,3 +15,9 @@ from alexnet.data.store import Store
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return tiny.store(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with browser.browser() as started:
+        yield started

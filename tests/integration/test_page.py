@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 
-import browser as browsers
 import odd_uploads
 import pytest
 import tiny
-from axe_playwright_python.sync_playwright import Axe
+from browser import assert_accessible
 from playwright.sync_api import Browser, Page, expect
 
 from alexnet.data.store import Store
@@ -26,7 +25,6 @@ from alexnet.web.server import serving
 from alexnet.web.upload import read_photo
 
 WIDE, PHONE = (1280, 900), (360, 740)
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
 DROP = """([text, name, type]) => {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   dropped((data) => data.items.add(new File([bytes], name, { type })));
@@ -74,12 +72,6 @@ def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[
 def url(models: list[Model], tiny_store: Store) -> Iterator[str]:
     with serving(make_app(models, StorePhotos(tiny_store))) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with browsers.browser() as started:
-        yield started
 
 
 @pytest.fixture
@@ -304,11 +296,6 @@ def test_nothing_stands_in_anybodys_way(open_page, size, scheme) -> None:
     expect(page.get_by_role("alert")).not_to_be_empty()
     assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") == size[0], "it scrolls sideways"
-
-
-def assert_accessible(page: Page) -> None:
-    found = Axe().run(page, options=RULES)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def test_on_a_small_screen_the_answer_is_seen_after_a_tap(open_page) -> None:

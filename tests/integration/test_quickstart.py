@@ -23,7 +23,13 @@ def test_the_whole_chain(
     assert ensemble["images"] == 500
     assert [run["seed"] for run in ensemble["runs"]] == [0, 1]
     assert ensemble["views"] == "ten"
-    for name in ("curves.png", "predictions.png", "store/header.json", "nets/seed-1/evaluation.json"):
+    for name in (
+        "report.html",
+        "curves.png",
+        "predictions.png",
+        "store/header.json",
+        "nets/seed-1/evaluation.json",
+    ):
         assert (out / name).is_file(), name
     assert "paper, table 2" in said
     assert "What to type next" in said

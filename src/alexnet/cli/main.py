@@ -29,6 +29,7 @@ VERBS = {
     "evaluate": "Test one run, or several as an ensemble.",
     "submit": "Write the answers to a test set in ILSVRC's form.",
     "compare": "The table of errors, beside the published ones.",
+    "report": "One page about runs, with its pictures inside.",
     "claims": "List the lecture's claims, or test them: held, failed or untested.",
     "classify": "Name what is in photos.",
     "localize": "Say what is in photos and where.",

@@ -19,13 +19,17 @@ def command(
         "quickstart"
     ),
 ) -> None:
-    """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, and a table.
+    """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, a table and a report.
 
     The same command goes on where it was stopped.
     """
     from alexnet.cli.main import main
+    from alexnet.cli.report import PAGE
+    from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.recorded.pictures import draw_answers_of, draw_curves_of
+    from alexnet.figures.save import save
+    from alexnet.pictures import trained
+    from alexnet.pictures.opened import Opened
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
         raise CommandError(f"{out} holds something else: choose another with --out DIR")
@@ -38,9 +42,11 @@ def command(
         if code:
             raise typer.Exit(code)
     runs = _runs(out)
-    curves = draw_curves_of(list(map(Path, runs)), out / "curves.png")
-    answers = draw_answers_of(Path(runs[0]), out / "store", out / "predictions.png")
-    sys.stdout.write(f"\nPictures: {curves}, {answers}\n{_next(out)}")
+    curves = save(trained.curves(list(map(Path, runs))).figure, out / "curves.png")
+    answers = trained.answers(Opened(Path(runs[0]), Store.open(out / "store")))
+    save(answers.figure, out / "predictions.png")
+    pictures = f"{curves}, {out / 'predictions.png'}"
+    sys.stdout.write(f"\nPictures: {pictures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
@@ -55,6 +61,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Train two AlexNets at a small size that differ in their seed", two),
         ("Test as the paper did: ten crops, then the two averaged", ["evaluate", nets, "--store", store]),
         ("The errors beside the published ones", ["compare", *_runs(out), nets]),
+        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out), "--closely", "1"]),
     ]
 
 

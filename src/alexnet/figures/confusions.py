@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from alexnet.figures.photos import Picture, show
 from alexnet.figures.save import COLORS
+from alexnet.figures.words import short
 
 PHOTOS_PER_PAIR = 4
 _ARROW = "\N{RIGHTWARDS ARROW}"
@@ -43,7 +44,7 @@ def draw_confusions(
 def _draw_bars(axes: Any, pairs: Sequence[tuple[str, str, int]], images: int) -> None:
     places = range(len(pairs))
     axes.barh(places, [count for _, _, count in pairs], color=COLORS[1], height=0.8)
-    axes.set_yticks(places, [f"{true} {_ARROW} {said}" for true, said, _ in pairs], fontsize=9)
+    axes.set_yticks(places, [f"{short(true)} {_ARROW} {short(said)}" for true, said, _ in pairs], fontsize=9)
     axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(axis="y", length=0)

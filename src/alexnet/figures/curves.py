@@ -14,6 +14,9 @@ from alexnet.figures.save import COLORS
 Records = Sequence[Mapping[str, Any]]
 """The lines of a `metrics.jsonl`."""
 
+FEW = 4
+"""Runs whose legend has room beside the curves, and whose learning rates can be told apart."""
+
 _STYLES = ("-", "--", "-.")
 
 
@@ -21,9 +24,11 @@ def draw_curves(runs: Mapping[str, Records], about: str = "") -> Figure:
     """Training loss (left) and top-1 validation error (right) of runs by name, over epochs.
 
     Faint lines on the right are errors on the training images, as they were augmented. Dotted uprights in a
-    run's colour are changes of its learning rate: drops, and ends of warm-up. `about` is the title.
+    run's colour are changes of its learning rate: drops, and ends of warm-up; of many runs they are left out.
+    `about` is the title.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    many = len(runs) > FEW
+    figure = Figure(figsize=(12.5 if many else 10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, (name, records) in enumerate(runs.items()):
         look = {"color": COLORS[place % len(COLORS)], "linestyle": _STYLES[place % len(_STYLES)]}
@@ -31,13 +36,21 @@ def draw_curves(runs: Mapping[str, Records], about: str = "") -> Figure:
         left.plot(*_training(records, "loss", steps), linewidth=1.2, label=name, **look)
         right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
         right.plot(*_training(records, "error", steps), linewidth=1, alpha=0.45, **look)
-        _mark_rates(records, steps, (left, right), look["color"])
-    dropped = any(record["event"] == "learning-rate" for records in runs.values() for record in records)
+        if not many:
+            _mark_rates(records, steps, (left, right), look["color"])
+    dropped = not many and any(
+        record["event"] == "learning-rate" for records in runs.values() for record in records
+    )
     epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
     _name_axes(left, "Training loss", epochs, "loss")
     _name_axes(right, "Validation error (faint: training error)", epochs, "top-1 error, one view")
     right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    right.legend(frameon=False)
+    if many:
+        figure.legend(
+            *right.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8.5
+        )
+    else:
+        right.legend(frameon=False)
     figure.suptitle(about, fontsize=11)
     return figure
 

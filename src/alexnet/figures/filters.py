@@ -10,8 +10,10 @@ KERNELS_PER_ROW = 16
 _GAP_PIXELS = 1
 
 
-def draw_filters(weights: npt.NDArray[np.floating], towers: int = 2, about: str = "") -> Figure:
-    """All kernels of conv1, (F, 3, H, W), in RGB, the towers apart.
+def draw_filters(
+    weights: npt.NDArray[np.floating], towers: int = 2, about: str = "", layer: str = "conv1"
+) -> Figure:
+    """All kernels of the first layer, (F, 3, H, W) in RGB or (F, 1, H, W) in grey, the towers apart.
 
     Mid-grey is 0; each kernel is scaled by its own largest weight. `about` is the title. Source: figure 3 (96
     kernels, 48 a GPU).
@@ -22,18 +24,18 @@ def draw_filters(weights: npt.NDArray[np.floating], towers: int = 2, about: str 
     for tower, (axes, part) in enumerate(
         zip(figure.subplots(towers, squeeze=False)[:, 0], parts, strict=True)
     ):
-        axes.imshow(_mosaic(part), interpolation="nearest")
+        axes.imshow(_mosaic(part), interpolation="nearest", cmap="gray", vmin=0, vmax=1)
         axes.set_axis_off()
         size = f"{part.shape[2]} x {part.shape[3]} x {part.shape[1]}"
         where = f"Tower {tower + 1}: " if towers > 1 else ""
-        axes.set_title(f"{where}{len(part)} kernels of conv1, {size}", fontsize=10, loc="left")
+        axes.set_title(f"{where}{len(part)} kernels of {layer}, {size}", fontsize=10, loc="left")
     if about:
         figure.suptitle(about, fontsize=11)
     return figure
 
 
 def _mosaic(kernels: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """(rows, columns, 3) in [0, 1]: kernels side by side on white."""
+    """(rows, columns, channels) in [0, 1]: kernels side by side on white."""
     count, channels, height, width = kernels.shape
     rows = -(-count // KERNELS_PER_ROW)
     tall, wide = height + _GAP_PIXELS, width + _GAP_PIXELS

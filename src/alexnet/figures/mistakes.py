@@ -16,11 +16,15 @@ CELL_INCHES = 0.62
 
 
 def draw_mistakes(
-    images: Sequence[npt.NDArray[np.uint8]], true_names: Sequence[str], answers: Sequence[str]
+    images: Sequence[npt.NDArray[np.uint8]],
+    true_names: Sequence[str],
+    answers: Sequence[str],
+    about: str = "",
 ) -> Figure:
     """Each image (H, W, C), of three channels or one, over "true -> said", in reading order.
 
-    Of more than `SHOWN` as many, evenly from all of them. Source: LeCun et al. 1998, figure 8.
+    Of more than `SHOWN` as many, evenly from all of them; `about` is the title.
+    Source: LeCun et al. 1998, figure 8.
     """
     shown = np.linspace(0, len(images) - 1, min(len(images), SHOWN)).astype(int).tolist()
     columns = max(1, min(20, math.ceil(1.2 * math.sqrt(len(shown)))))
@@ -34,6 +38,8 @@ def draw_mistakes(
         axes.imshow(images[number], cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colours stay
         said = f"{true_names[number]}\N{RIGHTWARDS ARROW}{answers[number]}"
         axes.set_title(said, y=-0.07, va="top", fontsize=7.5)
+    if about:
+        figure.suptitle(about, fontsize=11)
     some = f"{len(shown)} of " if len(shown) < len(images) else ""
     figure.supxlabel(
         f"{some}{len(images):,} misread: what it is \N{RIGHTWARDS ARROW} what was said", fontsize=8

@@ -60,7 +60,8 @@ def _overlay(axes: Any, view: Picture, values: npt.NDArray[np.floating], scale: 
 
 
 def _bar(figure: Figure, mappable: Any, axes: Any, row: int, label: str) -> None:
-    bar = figure.colorbar(mappable, ax=axes, shrink=0.8, aspect=12)
+    bar: Any = figure.colorbar(mappable, ax=axes, shrink=0.8, aspect=12)
+    bar.solids.set(alpha=1)
     bar.ax.tick_params(labelsize=7.5)
     if row == 0:
         bar.set_label(label, fontsize=8)

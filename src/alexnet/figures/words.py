@@ -9,6 +9,7 @@ def short(name: str, characters: int = 26) -> str:
     return first if len(first) <= characters else first[: characters - 1] + "…"
 
 
-def about(run: str, data: str, images: int) -> str:
-    """What every picture is titled with, such as `modern - nette val, 1,975 images`."""
-    return f"{run} \N{EN DASH} {data}, {images:,} image{'' if images == 1 else 's'}"
+def about(run: str, data: str, images: int | None) -> str:
+    """What every picture is titled with, such as `modern - nette val, 1,975 images`; None is not known."""
+    many = "" if images is None else f", {images:,} image{'' if images == 1 else 's'}"
+    return f"{run} \N{EN DASH} {data}{many}"

@@ -33,7 +33,7 @@ class EnsembleFolder:
         folder = cls(path)
         if is_ensemble(path):
             wanted = json.loads(json.dumps(description))
-            other = _difference(folder._read()["members"], wanted["members"])
+            other = _difference(folder.description()["members"], wanted["members"])
             if other:
                 raise CommandError(
                     f"{path} was begun with {other}: give the same again, or another --out folder"
@@ -51,7 +51,7 @@ class EnsembleFolder:
 
     def voting(self) -> list[Path]:
         """The run folders whose probabilities are averaged; DataError where one is not trained to its end."""
-        names = [member["name"] for member in self._read()["members"] if not member["pretraining"]]
+        names = [member["name"] for member in self.description()["members"] if not member["pretraining"]]
         absent = [name for name in names if not has_finished(self.path / name / "metrics.jsonl")]
         if absent:
             raise DataError(
@@ -60,7 +60,8 @@ class EnsembleFolder:
             )
         return [self.path / name for name in names]
 
-    def _read(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
+        """What `ensemble.json` holds; DataError where it does not describe an ensemble."""
         description: dict[str, Any] = {}
         try:
             description = json.loads(self.members_file.read_text(encoding="utf-8"))

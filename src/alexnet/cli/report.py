@@ -1,0 +1,62 @@
+"""`alexnet report RUN... --out DIR`: one HTML page that says all about runs, and needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+
+PAGE = "report.html"
+
+
+def command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN|FILE...", help="Folders of runs or ensembles, or exported files."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help=f"The folder that gets {PAGE}.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where their photos are; by default the store they were trained on, if still there."
+        ),
+    ] = None,
+    closely: Annotated[
+        int, typer.Option(min=0, help="Look inside the first so many runs, which takes longest.")
+    ] = 3,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+) -> None:
+    """Write one page about runs: errors, curves, filters, predictions, neighbours, and how to make it again.
+
+    The page is one file with its pictures inside. What the runs kept (predictions, features) is used again,
+    and kept if it had to be made. Runs on different data are refused.
+    """
+    from alexnet.cli.device import choose_device
+
+    page = write_report(runs, out, store, choose_device(device), closely)
+    typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+
+
+def write_report(runs: list[Path], out: Path, store: Path | None, device: torch.device, closely: int) -> Path:
+    """The page's path; an older page gives way to a whole one only. Errors as `pictures.chapters.report`."""
+    from functools import partial
+    from typing import cast
+
+    from alexnet.cli.progress import progress_bar
+    from alexnet.data.store import Store
+    from alexnet.errors import CommandError
+    from alexnet.files import write_whole
+    from alexnet.pictures.chapters import report
+    from alexnet.pictures.shown import ProgressBar
+
+    if out.is_file():
+        raise CommandError(f"{out} is a file: give --out a folder")
+    opened = None if store is None else Store.open(store)
+    bars = cast(ProgressBar, partial(progress_bar, unit="images"))
+    text = report(runs, opened, device, bars, closely)
+    write_whole(out / PAGE, text.encode("utf-8", "replace"))
+    return out / PAGE

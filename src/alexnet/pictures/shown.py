@@ -1,0 +1,236 @@
+"""The pictures of one run, exported file or ensemble, as parts of a report; what can't be drawn is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+
+from alexnet.data.store import Store
+from alexnet.errors import AlexNetError
+from alexnet.evaluation import detected, ensemble, localize, localized, metrics, tested
+from alexnet.evaluation.classifier import load
+from alexnet.features.extract import last_hidden_layer, path_of
+from alexnet.figures.embed import embedded
+from alexnet.pictures import boxes, inside, trained
+from alexnet.pictures.opened import SPLIT, Drawn, Opened
+from alexnet.pictures.subject import Subject
+from alexnet.report.evaluation import classes_table
+from alexnet.report.page import Chapter, Missing, Part, Picture
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.predictions import Predictions
+
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""What is done, and how many images it takes: a context whose value is called as they are done."""
+MOST_SEARCHED = 200_000
+"""Training images that are looked at for a report alone; of more, features that were kept are used."""
+
+
+def drawn(make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
+    """The picture, or a sentence that says why there is none."""
+    try:
+        figure, seen = make()
+    except AlexNetError as error:
+        return Missing(f"No {what}: {error}.")
+    return Picture(*embedded(figure), alt=seen, caption=caption)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A subject with the store of its photos, if one was found."""
+
+    subject: Subject
+    store: Store | None
+    device: torch.device | str
+    progress_bar: ProgressBar
+    label: str
+    """What the page calls it."""
+    closely: bool = True
+    """Whether to look inside the net too, which takes longest."""
+
+    def chapters(self) -> list[Chapter]:
+        """One for each kind of picture that there is something to say about."""
+        made = [self._filters()] if self.subject.weights and self._is_net else []
+        if self.store is None or not self._there:
+            return [*made, *self._told_confusions()]
+        made += [self._predictions(self.store), *self._confusions(self.store), *self._boxes()]
+        return [*made, *(self._inside(self.store) if self.closely and self._is_net else [])]
+
+    def without(self) -> list[Part]:
+        """A sentence for what makes the page poorer: no weights, or no store."""
+        subject = self.subject
+        if not self._there:
+            return [Missing(f"{self.label} has no checkpoint yet, so nothing its net sees is shown here.")]
+        if self.store is None:
+            name = subject.store_name
+            where = f" (it was trained on {name})" if name else ""
+            return [
+                Missing(
+                    f"No photos: type alexnet report {subject.path} --store STORE --out DIR{where} for "
+                    "predictions, nearest images, crops, activations, maps and boxes."
+                )
+            ]
+        if subject.kind != "ensemble" and not self._is_net:
+            sentence = (
+                f"{self.label} is no net: it has no layers to look into, and no filters that were learned."
+            )
+            return [Missing(sentence)]
+        if subject.kind != "ensemble" and not self.closely:
+            return [
+                Missing(
+                    "The page does not look inside this one, as that takes longest: type alexnet report "
+                    f"{subject.path} --out DIR for nearest images, crops, activations and maps of this one."
+                )
+            ]
+        return []
+
+    @property
+    def _is_net(self) -> bool:
+        """Whether there are layers to look into: an ensemble and a classic pipeline have none."""
+        config = self.subject.config
+        return config is not None and config.classic is None
+
+    @property
+    def _there(self) -> bool:
+        """Whether there is a net to ask; of an ensemble all of them."""
+        subject = self.subject
+        return bool(subject.weights or (subject.kind == "ensemble" and subject.is_whole))
+
+    @cached_property
+    def _on(self) -> Opened:
+        assert self.store is not None
+        return Opened(self.subject.path, self.store, self.device)
+
+    @cached_property
+    def entry(self) -> dict[str, Any] | None:
+        """The evaluation that pictures are of: of the last checkpoint on the validation photos."""
+        fits = [
+            each
+            for each in self.subject.entries
+            if each["split"] == SPLIT and each["runs"][0]["checkpoint"] == "last" and each.get("per_class")
+        ]
+        return fits[0] if fits else None
+
+    def _filters(self) -> Chapter:
+        images = None if self.store is None or self.subject.kind == "ensemble" else self._on.training_images
+        data = (
+            f"{self.subject.store_name} train".strip()
+            if self.subject.store_name
+            else "training data not told"
+        )
+
+        def make() -> Drawn:
+            classifier = self._on.classifier if self.store is not None else load(self.subject.path, "cpu")
+            return trained.filters(self.label, classifier, data, images)
+
+        return Chapter("First-layer filters", [drawn(make, "filters")])
+
+    @cached_property
+    def _made(self) -> Predictions:
+        """What it says of the validation photos: as saved, or asked now."""
+        assert self.store is not None
+        entry = self.entry
+        views, _, scales = (entry["views"] if entry else "centre").partition("@")
+        sizes = tuple(map(int, scales.split(","))) if scales else ()
+        members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
+        made = [self._asked(RunFolder(member), self.store, views, sizes) for member in members]
+        if self.subject.kind != "ensemble":
+            return made[0]
+        told = entry or {}
+        return ensemble.mean(made, told.get("weights"), told.get("mean", "probabilities"))
+
+    def _asked(self, run: RunFolder, store: Store, views: str, sizes: Sequence[int]) -> Predictions:
+        count = len(store.split(SPLIT))
+        metrics.refuse_unlabelled(SPLIT, store.split(SPLIT).labels)
+        with self.progress_bar(f"what {run.path.name} says of {count:,} photos", count) as advance:
+            return tested.predictions_of(
+                run, store, SPLIT, views, device=self.device, progress=advance, scales=sizes
+            )
+
+    def _predictions(self, store: Store) -> Chapter:
+        views = self.entry["views"] if self.entry else "centre"
+        caption = f"Answers by the views {views}: photos that are right, close, wrong, evenly of each kind."
+        parts = [drawn(lambda: trained.examples(self._on, self._made), "predictions", caption)]
+        if store.channels == 1:
+            parts.append(drawn(lambda: trained.misread(self._on, self._made), "misread images"))
+        return Chapter("Predictions", parts)
+
+    def _confusions(self, store: Store) -> list[Chapter]:
+        if self.entry is None:
+            return []
+        entry = self.entry
+
+        def make() -> Drawn:
+            return trained.confusions(self.label, entry, self._on, self._made)
+
+        return [Chapter("Confusions", [drawn(make, "confusions"), classes_table(entry)])]
+
+    def _told_confusions(self) -> list[Chapter]:
+        """From the evaluation alone, without photos."""
+        if self.entry is None:
+            return []
+        entry = self.entry
+        make = partial(trained.confusions, self.label, entry)
+        return [Chapter("Confusions", [drawn(make, "confusions"), classes_table(entry)])]
+
+    def _boxes(self) -> list[Chapter]:
+        """Where it says objects are, if it says so."""
+        subject, config = self.subject, self.subject.config
+        if subject.kind == "ensemble" or config is None or config.classic is not None:
+            return []
+        if config.training.loss == "objects":
+            return [Chapter("Objects found", [drawn(self._detected, "boxes")])]
+        if config.training.loss == "boxes":
+            return [Chapter("Where objects are", [drawn(self._located, "boxes")])]
+        return []
+
+    def _located(self) -> Drawn:
+        told = [
+            each["views"]
+            for each in self.subject.entries
+            if "localization" in each and "@" not in each["views"]
+        ]
+        views = next(iter(told), localize.VIEWS[0])
+        with self.progress_bar(f"boxes of {self.label}", len(self._on.photos)) as advance:
+            found = localized.boxes_of(
+                self.subject.run, self._on.store, SPLIT, views, device=self.device, progress=advance
+            )
+        return boxes.located(self._on, found)
+
+    def _detected(self) -> Drawn:
+        with self.progress_bar(f"objects of {self.label}", len(self._on.photos)) as advance:
+            found = detected.objects_of(
+                self.subject.run, self._on.store, SPLIT, device=self.device, progress=advance
+            )
+        return boxes.detected(self._on, found)
+
+    def _inside(self, store: Store) -> list[Chapter]:
+        on, config = self._on, self._on.classifier.config
+        made = [Chapter("Nearest training images", [drawn(self._neighbours, "nearest images")])]
+        if config.data.crop < store.side:
+            made.append(Chapter("Ten crops", [drawn(partial(inside.ten_crops, on), "ten crops")]))
+        return [
+            *made,
+            Chapter("What its layers answer", [drawn(partial(inside.activations, on), "activations")]),
+            Chapter("Where it looks", [drawn(partial(inside.saliency, on), "maps of where it looks")]),
+            Chapter("Map of the test images", [drawn(self._map, "map")]),
+        ]
+
+    def _neighbours(self) -> Drawn:
+        on, images = self._on, len(self._on.store.split("train"))
+        layer = last_hidden_layer(on.classifier.model)
+        if images > MOST_SEARCHED and not path_of(on.path, "train", layer).is_file():
+            raise AlexNetError(
+                f"{images:,} training images take long; type alexnet similar PHOTO --model {on.path} --store "
+                f"{on.store.path} once, which keeps their features, then this again"
+            )
+        with self.progress_bar(f"{layer} of {images:,} training images", images) as advance:
+            return inside.neighbours(on, advance)
+
+    def _map(self) -> Drawn:
+        with self.progress_bar(f"map of {len(self._on.photos):,} photos", len(self._on.photos)) as advance:
+            return inside.photo_map(self._on, advance)

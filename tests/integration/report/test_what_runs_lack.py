@@ -1,0 +1,173 @@
+"""`alexnet report` of runs that lack something, of several at once, and of what does not go together."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+from reports import pictures, typed
+
+from alexnet.cli.main import main
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+
+INSIDE = (
+    "Nearest training images",
+    "Ten crops",
+    "What its layers answer",
+    "Where it looks",
+    "Map of the test",
+)
+
+
+def test_without_its_store_the_page_says_what_to_type(report, run: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(run, tmp_path / "moved")
+    environment = json.loads((moved / "environment.json").read_text())
+    environment["command"] = environment["command"].replace("--store ", "--store /no")
+    (moved / "environment.json").write_text(json.dumps(environment))
+    seen = report(moved)
+    assert f"alexnet report {moved} --store STORE --out DIR (it was trained on store)" in seen.text
+    assert "Confusions" in seen.text and "First-layer filters" in seen.text
+    assert not any(title in seen.text.partition("Commands")[0] for title in INSIDE[1:])
+
+
+def test_a_run_that_still_trains_says_so(report, run: Path, tiny_store: Store, tmp_path: Path) -> None:
+    young = shutil.copytree(run, tmp_path / "young")
+    lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (young / "metrics.jsonl").write_text("".join(lines[:4]) + '{"event": "train", "st')
+    (young / "evaluation.json").unlink()
+    seen = report(young)
+    assert "still in training or stopped: this is how it was at epoch" in seen.text
+    assert (
+        f"young has not been tested yet: type alexnet evaluate {young} --store {tiny_store.path}" in seen.text
+    )
+    assert "Predictions" in seen.text
+
+
+def test_a_run_without_checkpoints_or_a_log(report, run: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("checkpoints"))
+    seen = report(bare)
+    assert "bare has no checkpoint yet" in seen.text
+    assert "Confusions" in seen.text
+    assert not any(title in seen.text for title in ("First-layer filters", *INSIDE))
+    for name in ("metrics.jsonl", "evaluation.json", "environment.json"):
+        (bare / name).unlink()
+    seen = report(bare)
+    assert "bare has no curves: nothing has been logged yet." in seen.text
+    assert "at its beginning" in seen.text
+
+
+@pytest.mark.slow
+def test_exported_files_ensembles_and_several_runs(
+    report, run: Path, tiny_store: Store, tmp_path: Path
+) -> None:
+    second, ensemble = shutil.copytree(run, tmp_path / "second"), tmp_path / "nets"
+    assert main(["export", str(run), str(tmp_path / "net.safetensors")]) == 0
+    small = [*tiny.SETTINGS, "schedule.epochs=1", "--nets", "2"]
+    store = ["--store", str(tiny_store.path)]
+    assert main(["ensemble", tiny.RECIPE, *store, "--out", str(ensemble), *small]) == 0
+    assert main(["evaluate", str(ensemble), *store, "--views", "centre"]) == 0
+    seen = report(run, second, tmp_path / "net.safetensors", ensemble, *store)
+    assert "What differs between the configurations" in seen.text
+    assert "As it was tested before it was exported" in seen.text
+    assert "An ensemble's folder; its nets: seed-0, seed-1." in seen.text
+    assert "What each further net of nets buys" in seen.text
+    assert "The page does not look inside this one" in seen.text
+    titles = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", "".join(pictures(seen))))
+    assert "5 runs" in titles and "4 runs" in titles  # of the ensemble there are errors, but no curves
+
+
+def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
+    report, tiny_store: Store, tmp_path: Path
+) -> None:
+    from alexnet.runs.ensemble_folder import EnsembleFolder
+
+    members = [{"name": name, "pretraining": False, "settings": []} for name in ("seed-0", "seed-1")]
+    folder = EnsembleFolder.begin(tmp_path / "nets", {"name": "n", "members": members})
+    tiny.run(folder.path / "seed-0", tiny_store)
+    seen = report(folder.path, "--store", tiny_store.path)
+    assert "Not all of its nets are trained to the end yet." in seen.text
+    assert "Predictions" in seen.text
+
+
+def test_a_classic_pipeline_has_no_filters_and_no_layers(report, tmp_path: Path, tiny_store: Store) -> None:
+    run = tmp_path / "classic"
+    channel = {"descriptor": "root-sift", "step": 12, "patches": [16], "pca": 8, "words": 4}
+    settings = ["data.side=72", "data.crop=72", "training.batch=8", "schedule.epochs=2"]
+    settings += ["classic.sample_descriptors=900", f"classic.channels={json.dumps([channel])}"]
+    typed(["train", "sift-fv", "--store", str(tiny_store.path), "--run", str(run), *settings])
+    assert main(["evaluate", str(run), "--store", str(tiny_store.path)]) == 0
+    seen = report(run)
+    assert "First-layer filters" not in seen.text
+    assert "classic has no curves: a classic pipeline is fitted stage by stage" in seen.text
+    assert "classic is no net: it has no layers to look into" in seen.text
+    assert "Predictions" in seen.text
+
+
+def test_runs_on_different_data_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tiny.photos(tmp_path / "photos")
+    for split in ("train", "val"):
+        (photos / split / "class2" / "0.png").unlink()
+        shutil.copytree(photos / split, tmp_path / "more" / split)
+        (tmp_path / "more" / split / "class2").rename(tmp_path / "more" / split / "other")
+    for source, name, said in (
+        ("photos", "few", "first on store (digest"),
+        ("more", "else", "class2 is in one of them only"),
+    ):
+        settings = Settings(side=72, encoding="raw")
+        store = prepare(open_source(tmp_path / source), tmp_path / f"store-{name}", settings, workers=1)
+        other = tiny.run(tmp_path / name, store).path
+        out = tmp_path / f"page-{name}"
+        assert main(["report", str(run), str(other), "--out", str(out)]) == 3
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert said in error and "a report is of runs on the same data" in error
+        assert not out.exists()
+        if name == "else":
+            assert main(["report", str(run), "--store", str(store.path), "--out", str(out)]) == 3
+            assert "class2" in capsys.readouterr().err
+
+
+def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tmp_path: Path) -> None:
+    source = open_source(tiny.photos(tmp_path / "photos"))
+    store = prepare(source, tmp_path / "small", Settings(side=64, encoding="raw"), workers=1)
+    settings = ["data.side=64", "data.crop=64", *tiny.SETTINGS[2:], "schedule.epochs=1"]
+    other = tmp_path / "other"
+    typed(["train", tiny.RECIPE, "--store", str(store.path), "--run", str(other), *settings])
+    seen = report(run, other)
+    assert "data.side" in seen.text
+    assert "small val" in "".join(pictures(seen))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["{run}", "{run}"], 2, "named twice"),
+        (["{tmp}/nowhere"], 2, "no run at"),
+        (["{run}", "--store", "{tmp}/nowhere"], 3, "nowhere"),
+        (["{tmp}/text.safetensors"], 3, "not a whole safetensors file"),
+    ],
+)
+def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, said) -> None:
+    (tmp_path / "text.safetensors").write_text("no net")
+    typed = [word.format(run=run, tmp=tmp_path) for word in words]
+    assert main(["report", *typed, "--out", str(tmp_path / "page")]) == code
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_old_page_stays_until_a_new_one_is_whole(run: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "page"
+    out.mkdir()
+    (out / "report.html").write_text("old")
+    monkeypatch.setattr("alexnet.pictures.trained.examples", lambda on, made: 1 / 0)
+    assert main(["report", str(run), "--closely", "0", "--out", str(out)]) == 1
+    assert [path.name for path in out.iterdir()] == ["report.html"]
+    assert (out / "report.html").read_text() == "old"
+    (tmp_path / "file").touch()
+    assert main(["report", str(run), "--out", str(tmp_path / "file")]) == 2

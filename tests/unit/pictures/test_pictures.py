@@ -1,0 +1,120 @@
+"""Pictures of a run, drawn from a tiny net and store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from torch import nn
+
+from alexnet.cli.main import main
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.pictures import inside, trained
+from alexnet.pictures.opened import Drawn, Opened
+from alexnet.report.comparison import rows_of
+from alexnet.runs import predictions
+from alexnet.runs.evaluations import read_evaluations
+from alexnet.runs.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def run(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a tiny net, tested."""
+    made = tiny.run(tmp_path_factory.mktemp("runs") / "small", store, tiny.TOWERS).path
+    assert main(["evaluate", str(made), "--store", str(store.path), "--views", "centre", "--json"]) == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def on(run, store) -> Opened:
+    return Opened(run, store)
+
+
+def asked(on: Opened) -> Predictions:
+    return predictions.load(predictions.path_of(on.path, "val", "centre"))
+
+
+def confusions(on: Opened) -> Drawn:
+    (entry,) = read_evaluations(on.path)
+    return trained.confusions(on.name, entry, on, asked(on))
+
+
+@pytest.mark.parametrize(
+    ("draw", "images"),
+    [
+        (inside.neighbours, 48),
+        (inside.ten_crops, 1),
+        (inside.activations, 1),
+        (inside.saliency, 5),
+        (inside.photo_map, 21),
+        (lambda on: trained.examples(on, asked(on)), 21),
+        (confusions, 21),
+        (trained.answers, 21),
+        (lambda on: trained.filters("small", on.classifier, "store train", on.training_images), 48),
+        (lambda on: trained.errors(rows_of([on.path])), 21),
+    ],
+)
+def test_each_picture_says_run_data_and_number_of_images(on, draw, images) -> None:
+    figure, seen = draw(on)
+    title = figure.get_suptitle()
+    assert title.startswith("small") and "store" in title
+    assert title.endswith(f"{images} image{'s' if images > 1 else ''}")
+    assert len(seen.split()) > 8 and seen.endswith(".")
+
+
+def test_the_mean_of_the_crops_is_what_ten_crops_say(on) -> None:
+    axes = inside.ten_crops(on).figure.axes[0]
+    photo = np.asarray(axes.images[0].get_array())
+    ((_, name, probability),) = on.classifier.classify([photo], views="ten", top=1)[0]
+    assert f"{name} {probability:.2f}" in axes.get_title()
+
+
+def test_all_layers_of_the_net_have_a_row(on) -> None:
+    figure, seen = inside.activations(on)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert set(on.classifier.model.layer_names) <= set(words)
+    assert all(layer in seen for layer in on.classifier.model.layer_names)
+
+
+def test_errors_stand_below_the_published_ones(run) -> None:
+    figure, seen = trained.errors(rows_of([run]))
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names[-1] == f"{tiny.RECIPE}, store val, centre"
+    assert names[-1] in seen
+
+
+def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> None:
+    for number in range(5):
+        shutil.copytree(run, tmp_path / f"{number}" / "same")
+        lines = [
+            {"event": "train", "step": 9, "epoch": 0, "loss": 2.0, "error": 0.9},
+            {"event": "validation", "step": 18, "epoch": 1, "top1_error": 0.5 + number / 100, "images": 21},
+        ]
+        log = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"{number}" / "same" / "metrics.jsonl").write_text(log)
+    figure, seen = trained.curves([tmp_path / f"{number}" / "same" for number in range(5)])
+    assert figure.get_suptitle() == "5 runs \N{EN DASH} store val, 21 images"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"{number}/same" for number in range(5)]
+    assert "4/same: 54.0%" in seen
+    assert trained.curves([run]).figure.get_suptitle().startswith("small")
+
+
+def test_kernels_of_any_first_layer_are_drawn_and_classic_pipelines_have_none(on, monkeypatch) -> None:
+    figure, seen = trained.filters("small", on.classifier, "store train", None)
+    assert figure.get_suptitle() == "small \N{EN DASH} store train"
+    assert "2 groups" in seen
+    monkeypatch.setattr(on.classifier, "_loaded", replace(on.classifier._loaded, model=nn.Linear(2, 2)))
+    with pytest.raises(CommandError, match="no kernels"):
+        trained.filters("small", on.classifier, "store train", None)
