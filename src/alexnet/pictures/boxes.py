@@ -82,8 +82,8 @@ def detected(on: Opened, found: Detected) -> Drawn:
     figure = draw_box_photos([read_photo(on.photos, image) for image in chosen], boxes, titles)
     figure.suptitle(about(on.name, on.data, len(on.photos)), fontsize=11)
     seen = (
-        f"{len(chosen)} photos with the true boxes of {sum(counts)} objects and the surest that the net says: "
-        f"of all {len(right):,} that it says {right.sum():,} overlap an object of their class by half or more."
+        f"{len(chosen)} photos with the true boxes of {sum(counts)} objects and the surest of what is said: "
+        f"of all {len(right):,} said {right.sum():,} overlap an object of their class by half."
     )
     return Drawn(figure, seen)
 

@@ -89,4 +89,4 @@ def test_the_surest_objects_are_drawn_right_where_one_of_their_class_is(on) -> N
         assert colors == [to_rgba(_STYLES[kind][0]) for kind in ("true", "wrong", "right")]
         assert len(axes.texts) == 2
         assert axes.get_title() == "1 object"
-    assert "of all 57 that it says 38 overlap" in seen
+    assert "of all 57 said 38 overlap" in seen
