@@ -17,6 +17,9 @@ from alexnet.models.misfit import misfit
 from alexnet.models.model_file import Loaded
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
 
+FIRST = "conv1.weight"
+"""Of the nets with layers that do not learn."""
+
 
 @dataclass(frozen=True)
 class InitFrom:
@@ -69,7 +72,7 @@ def inherit(
     changed so that it answers as it did.
     """
     found, there = match(model, classes, given, layers), _weights_of(given)
-    if preprocessing is not None and "conv1.weight" in found.copied and _first_is_frozen(model):
+    if preprocessing is not None and FIRST in found.copied and FIRST in _frozen(model):
         there = _normalized_as(there, given.preprocessing, preprocessing)
     model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
     return found
@@ -115,8 +118,9 @@ def _weights_of(given: Loaded) -> dict[str, Tensor]:
     return in_rgb(given.model.state_dict(), given.preprocessing.channels)
 
 
-def _first_is_frozen(model: nn.Module) -> bool:
-    return not dict(model.named_parameters())["conv1.weight"].requires_grad
+def _frozen(model: nn.Module) -> list[str]:
+    """The tensors that do not learn."""
+    return [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
 
 
 def _normalized_as(
@@ -133,7 +137,7 @@ def _refuse_unlike_where_frozen(
     model: nn.Module, given: Loaded, new: Mapping[str, str], known: Sequence[str]
 ) -> None:
     """Errors where layers that do not learn here would not answer as they did in the given net."""
-    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    frozen = _frozen(model)
     unknown = next((name for name in frozen if name in new), None)
     if unknown:
         raise DataError(
