@@ -79,13 +79,14 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
         for name, value in {**first, **second}.items():
             values.setdefault(name, []).append(value)
         pairs.append((least([*first.values()]), least([*second.values()])))
-    reason = _why_untested(comparison, pairs)
-    if reason:
-        return _untested(comparison, values, reason)
-    numbers = [_number(comparison, *pair) for pair in pairs]
+    why = _why_no_numbers(comparison, pairs)
+    numbers = [] if why else [_number(comparison, *pair) for pair in pairs]
+    at_least = any(first is not None and first.at_least for first, _ in pairs)
+    if len(seeds) < LEAST_SEEDS or why:
+        why = _too_few(len(seeds)) if len(seeds) < LEAST_SEEDS else why
+        return Finding(comparison, values, numbers, None, "untested", why, at_least)
     if comparison.unit == "points" and len({*numbers}) == 1:
         return _untested(comparison, values, NO_SPREAD)
-    at_least = any(first is not None and first.at_least for first, _ in pairs)
     interval = t_interval(numbers)
     found = judge(interval, comparison.band, at_least)
     return Finding(comparison, values, numbers, interval, *found, at_least)
@@ -107,10 +108,8 @@ def _side(arms: Sequence[Arm], measure: Measure, workshop: Workshop, seed: int) 
     return {f"{arm.name}: {measure.words}": measure.of(workshop.trial(arm, seed)) for arm in arms}
 
 
-def _why_untested(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
-    """Why there can be no verdict; empty where there can."""
-    if len(pairs) < LEAST_SEEDS:
-        return _too_few(len(pairs))
+def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
+    """Why there are no numbers; empty where there are."""
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
             return "a net has no such number: it diverged, or is built otherwise"

@@ -14,6 +14,7 @@ from alexnet.claims.readme import readme
 from alexnet.claims.trial import Trial
 from alexnet.claims.workshop import VERDICT, Workshop
 from alexnet.config import to_dict
+from alexnet.data.store import Store
 from alexnet.figures.claim import Curve, Shown, draw_claim
 from alexnet.figures.save import save
 from alexnet.files import write_json, write_whole
@@ -40,13 +41,18 @@ def record(claim: Claim, workshop: Workshop, seeds: Sequence[int] | None = None)
 
 
 def commands(claim: Claim, workshop: Workshop, seeds: Sequence[int]) -> list[str]:
-    """What a reader types to make it again; STORE stands for the store."""
-    again = ["alexnet", "claims", claim.id, "--store", workshop.store.path.resolve().name, "--run", "claims"]
+    """What a reader types to make it again; stores are said to lie in `stores`."""
+    again = ["alexnet", "claims", claim.id, "--store", _typed(workshop.store)]
+    again += ["--run", workshop.path.resolve().name]
     if workshop.other is not None and any(arm.photos != "all" for arm in claim.arms):
-        again += ["--other-store", workshop.other.path.resolve().name]
+        again += ["--other-store", _typed(workshop.other)]
     if tuple(seeds) != claim.seeds:
         again += ["--seeds", ",".join(map(str, seeds))]
     return [shlex.join([*again, *workshop.settings])]
+
+
+def _typed(store: Store) -> str:
+    return f"stores/{store.path.resolve().name}"
 
 
 def band_of(band: Band) -> dict[str, float | None]:

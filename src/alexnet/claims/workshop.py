@@ -13,7 +13,7 @@ import torch
 
 from alexnet.claims.claim import Arm, Claim
 from alexnet.claims.halves import SPLITS, halves
-from alexnet.claims.scale import config_of, fitting
+from alexnet.claims.scale import common, config_of, fitting
 from alexnet.claims.trial import Trial
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
@@ -50,6 +50,7 @@ class Workshop:
 
         CommandError where it was made with another store or other settings, DataError where it is damaged.
         """
+        common(settings)  # or an error that names the setting, before it is compared with others
         opened, others = Store.open(store), None if other is None else Store.open(other)
         for name in SPLITS:
             opened.split(name)
@@ -129,10 +130,24 @@ class Workshop:
                 raise CommandError(f"{arm.name}: {error}") from error
         return self._configs[arm]
 
+    def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int]) -> None:
+        """CommandError where a claim was judged here by these seeds and more: less would be known then."""
+        for claim in claims:
+            before = (read_verdict(self.path, claim) or {}).get("seeds", [])
+            if {*seeds} < {*before}:
+                known = ",".join(map(str, before))
+                raise CommandError(
+                    f"{claim.id} was judged in {self.path} by seeds {known}: type --seeds {known}"
+                )
+
+    def _holds_more_than_stores(self) -> bool:
+        """Whether there is anything but what a claim that did not fit has left."""
+        return any(each.name != STORES for each in self.path.iterdir())
+
     def _refuse_other(self) -> None:
         file = self.path / ABOUT
         if not file.is_file():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and (not self.path.is_dir() or self._holds_more_than_stores()):
                 raise CommandError(f"{self.path} holds something else: name a new folder with --run")
             return
         found, wanted = _read(file), self.about()

@@ -33,7 +33,7 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="key=value", help="The same as key=value.")
     ] = None,
-    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Instead of each claim's own.")] = "",
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="Instead of each claim's own.")] = None,
     dry: Annotated[bool, typer.Option("--dry", help="Say what would be trained, and how long.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
@@ -83,10 +83,12 @@ def _test(
             workshop = workshop.trying_out(Path(scratch))
             _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
             return
+        if seeds is not None:
+            workshop.refuse_fewer_seeds(claims, seeds)
+        claims = _fitting(workshop, claims, as_json)
         workshop.begin()
         end = None if minutes is None else time.monotonic() + 60 * minutes
         with only_we(workshop.path):
-            claims = _fitting(workshop, claims, as_json)
             _announce(workshop, claims, seeds, as_json, dry=False)
             documents = _work(workshop, claims, seeds, end, as_json)
     if as_json:
@@ -120,6 +122,7 @@ def _work(
         for number, trial in enumerate(missing, start=1):
             _say(f"\n# {claim.id}, {number} of {len(missing)}: {trial.name}", as_json)
             _train(trial, end, as_json)
+        _say(f"judging {claim.id}", as_json)
         documents.append(record(claim, workshop, seeds))
         _say(_verdict_line(documents[-1]), as_json)
         for line in _found_lines(documents[-1]):
@@ -166,9 +169,10 @@ def _announce(
     for line in _plan(found):
         _say(line, as_json)
     total = sum(each.minutes for each in found)
+    left = f", about {_time(total)} on {where}, as timed just now" if found else ""
     _say(
         f"{len(trials)} runs for {', '.join(claim.id for claim in claims)}: {done} done, "
-        f"{len(trials) - done} to make, about {_time(total)} on {where}, as timed just now",
+        f"{len(trials) - done} to make{left}",
         as_json,
     )
 
@@ -236,27 +240,29 @@ def _found_lines(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def _seeds(text: str) -> list[int] | None:
+def _seeds(text: str | None) -> list[int] | None:
     """The seeds of `0,1,2`; None where none are typed. CommandError for anything else."""
     from alexnet.errors import CommandError
 
-    if not text:
+    if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len({*parts}) < len(parts):
-        raise CommandError(f"--seeds {text} are not different whole numbers, such as 0,1,2")
+        raise CommandError(f"--seeds {text!r} are not different whole numbers, such as 0,1,2")
     return list(map(int, parts))
 
 
-def _refuse_without_claims(settings: list[str], seeds: str, dry: bool) -> None:
+def _refuse_without_claims(settings: list[str], seeds: str | None, dry: bool) -> None:
     from alexnet.errors import CommandError
 
-    if settings or seeds or dry:
+    if settings or seeds is not None or dry:
         raise CommandError("name the claims to test, or `all`: `alexnet claims` lists them")
 
 
 def _time(minutes: float) -> str:
-    return f"{minutes:.1f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    if minutes < 2:
+        return f"{60 * minutes:.0f} seconds"
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
 def _say(line: str, as_json: bool) -> None:

@@ -72,6 +72,8 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
             color=COLORS[place % len(COLORS)],
             linestyle=_STYLES[place // len(COLORS) % len(_STYLES)],
             linewidth=1.3,
+            marker=".",
+            markersize=4,
             alpha=0.8,
             label=curve.arm if first else None,
         )

@@ -168,7 +168,7 @@ def _difference(one: Subject, other: Subject) -> str:
         only = sorted(mine ^ theirs)[0]
         return (
             f"{one.name} knows {len(mine):,} classes and {other.name} {len(theirs):,}, "
-            f"{only} is in one of them only"
+            f"the id {only} is in one of them only"
         )
     if not one.store_digest or not other.store_digest or one.store_digest == other.store_digest:
         return ""

@@ -44,6 +44,8 @@ class RunFolder:
         """
         run = cls(path)
         if not run.config_file.is_file() and not (or_file and run.is_exported):
+            if (path / "header.json").is_file():
+                raise CommandError(f"{path} is a store of photos: name a run, which `alexnet train` makes")
             raise CommandError(f"no run at {path}: it has no config.json; train one there first")
         return run
 

@@ -25,6 +25,8 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     if not path.is_dir():
         raise CommandError(f"no run folder or model file at {path}")
     file = path / "checkpoints" / checkpoint / "weights.safetensors"
+    if (path / "header.json").is_file():
+        raise CommandError(f"{path} is a store of photos: name a run, which `alexnet train` makes")
     if not file.is_file():
         raise CommandError(f"no weights at {file.parent}; train it first")
     return file

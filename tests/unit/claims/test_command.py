@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
 from alexnet.claims import train as claims_train
+from alexnet.claims.the_claims import find
+from alexnet.claims.workshop import Workshop
 from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
+from alexnet.errors import CommandError
+from alexnet.files import write_json
 from alexnet.report.claims import ORDER, claims, claims_in_short
 
 SMALL = (
@@ -75,10 +80,33 @@ def test_relu_with_one_seed_is_untested(
     document = json.loads((tmp_path / "relu" / "claim.json").read_text())
     assert document["verdict"] == "untested" and "1 seed" in document["reason"]
     assert len(document["runs"]) == len(document["arms"]) == 6
+    assert all(len(values) == 1 for each in document["comparisons"] for values in each["values"].values())
     for name in ("figure.png", "figure.svg", "README.md"):
         assert (tmp_path / "relu" / name).stat().st_size > 500
     assert main(["claims", "--run", str(tmp_path)]) == 0
     assert f"In {tmp_path}: relu: untested" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong", [["schedule.epochs=0"], ["schedule.epoch=1"], ["--seeds", ""], ["training.batch=1000"]]
+)
+def test_what_is_refused_leaves_no_folder_that_refuses_what_is_right(
+    store: Path, tmp_path: Path, trained: list[str], wrong: list[str]
+) -> None:
+    run = tmp_path / "claims"
+    assert main(["claims", "lrn", "--store", str(store), "--run", str(run), *SMALL, *wrong]) == 2
+    assert not trained and not (run / "claims.json").exists()
+    assert type_claims("lrn", "--dry", store=store, run=run) == 0
+
+
+def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path: Path) -> None:
+    workshop = Workshop.open(tmp_path, store, None, (), torch.device("cpu"))
+    workshop.begin()
+    write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2]})
+    workshop.refuse_fewer_seeds(find(["lrn"]), [0, 1, 2, 3])
+    workshop.refuse_fewer_seeds(find(["lrn"]), [7])
+    with pytest.raises(CommandError, match="--seeds 0,1,2"):
+        workshop.refuse_fewer_seeds(find(["lrn"]), [2, 0])
 
 
 @pytest.mark.slow
