@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,16 @@ def only_we(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def refuse_unwritable(out: Path) -> None:
+    """CommandError where no file could be made at `out`; asked before long work, nothing is left there."""
+    folder = next(each for each in out.absolute().parents if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another place") from error
 
 
 def write_whole(path: Path, contents: bytes) -> None:

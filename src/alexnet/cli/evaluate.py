@@ -144,16 +144,10 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
 
 def _refuse_unwritable(out: Path) -> None:
     """CommandError, before anything is tested, where the result could not be kept there."""
-    import tempfile
-
     from alexnet.errors import CommandError
+    from alexnet.files import refuse_unwritable
 
-    folder = next(each for each in out.absolute().parents if each.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another place") from error
+    refuse_unwritable(out)
     if out.is_dir():
         raise CommandError(f"{out} is a folder: give --out another place")
 

@@ -49,12 +49,13 @@ def write_report(runs: list[Path], out: Path, store: Path | None, device: torch.
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.files import write_whole
+    from alexnet.files import refuse_unwritable, write_whole
     from alexnet.pictures.chapters import report
     from alexnet.pictures.shown import ProgressBar
 
     if out.is_file():
         raise CommandError(f"{out} is a file: give --out a folder")
+    refuse_unwritable(out / PAGE)
     opened = None if store is None else Store.open(store)
     bars = cast(ProgressBar, partial(progress_bar, unit="images"))
     text = report(runs, opened, device, bars, closely)

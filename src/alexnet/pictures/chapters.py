@@ -190,13 +190,13 @@ def _state(shown: Shown) -> str:
     reached = how_far(subject.run)
     if reached:
         return f"Of the recipe {recipe}, still in training or stopped: this is how it was at {reached}."
-    minutes = training_seconds(subject.run.metrics_file) / 60
+    seconds = training_seconds(subject.run.metrics_file)
     device = subject.environment.get("device", "")
-    took = f", {minutes:,.0f} minutes" if minutes >= 1 else ""
+    took = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     last = subject.log[-1]
     return (
         f"Of the recipe {recipe}, trained to its end: {last['epoch']:,} epochs, "
-        f"{last['step']:,} updates{took}{f' on {device}' if device else ''}."
+        f"{last['step']:,} updates, {took}{f' on {device}' if device else ''}."
     )
 
 
