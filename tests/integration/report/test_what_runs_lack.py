@@ -171,3 +171,11 @@ def test_an_old_page_stays_until_a_new_one_is_whole(run: Path, tmp_path: Path, m
     assert (out / "report.html").read_text() == "old"
     (tmp_path / "file").touch()
     assert main(["report", str(run), "--out", str(tmp_path / "file")]) == 2
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(run), "--out", "/proc/no"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("alexnet: cannot write /proc/no/report.html (") and said.count("\n") == 1
