@@ -97,7 +97,7 @@ def objects_of(
 def detects(run: RunFolder, checkpoint: str = "last") -> bool:
     """Whether the run's net finds objects."""
     config = exported.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"]["loss"] == "objects"
+    return config["training"].get("loss") == "objects"  # older weights do not tell: they have none
 
 
 def precision(found: Detected, store: Store) -> dict[str, Any]:

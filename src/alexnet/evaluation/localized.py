@@ -93,7 +93,7 @@ def boxes_of(
 def says_boxes(run: RunFolder, checkpoint: str = "last") -> bool:
     """Whether the run's net says where objects are, beside what they are."""
     config = exported.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"]["loss"] == "boxes"
+    return config["training"].get("loss") == "boxes"  # older weights do not tell: they have none
 
 
 def errors(located: Located, store: Store) -> dict[str, Any]:
