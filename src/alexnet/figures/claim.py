@@ -79,7 +79,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
         )
     axes.set_title(f"{error}, one view; a line for each seed", loc="left", fontsize=10.5)
     axes.set_xlabel("share of the run")
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.02)  # a point at the end is seen whole
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
