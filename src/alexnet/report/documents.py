@@ -1,6 +1,8 @@
-"""The tables in README and docs, written from `results/`: `python -m alexnet.report.documents [--check]`.
+"""Tables and pictures of README and docs, made of `results/`: `python -m alexnet.report.documents [--check]`.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand. So does a
+picture, between `<!-- picture: NAME -->` and the same; it lies in `docs/images` as PNG and SVG, and is drawn
+anew where the words for it change.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +19,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from alexnet import published
+from alexnet.figures.save import save
 from alexnet.report import boxes, classic, scaling, why_so_long
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.evaluation import growth_table
@@ -29,7 +35,9 @@ from alexnet.report.what_came_after import what_came_after
 from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.metrics_log import training_seconds
 
-_PLACE = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- (table|picture): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_IMAGES = Path("docs", "images")
+_FORMS = (".png", ".svg")
 
 
 SIDE = 128
@@ -168,25 +176,50 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 }
 
 
-def refreshed(text: str, results: Path) -> str:
-    """The document `text` with each of its tables made anew from `results`."""
-    return _PLACE.sub(lambda found: found[1] + TABLES[found[2]](results).markdown() + found[3], text)
+PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {"why-so-long": why_so_long.picture}
+"""Figures, each with what is seen on it in words."""
+
+
+def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
+    """A document's text with tables and pictures made anew from `results`, and the pictures that differ."""
+    drawn: dict[str, Figure] = {}
+    before, where = path.read_text(), os.path.relpath(root / _IMAGES, path.parent)
+
+    def made(found: re.Match[str]) -> str:
+        begin, kind, name, end = found.groups()
+        if kind == "table":
+            return begin + TABLES[name](root / "results").markdown() + end
+        figure, seen = PICTURES[name](root / "results")
+        whole = f"{begin}![{seen}]({where}/{name}.png)\n{end}"
+        if whole != found[0] or not all((root / _IMAGES / f"{name}{form}").is_file() for form in _FORMS):
+            drawn[name] = figure
+        return whole
+
+    return _PLACE.sub(made, before), drawn
 
 
 def refresh(root: Path) -> list[Path]:
-    """Writes the tables of all documents anew; returns those that have changed."""
+    """Writes the tables and pictures of all documents anew; returns those documents that have changed."""
     changed: list[Path] = []
     for path in documents(root):
-        before = path.read_text()
-        after = refreshed(before, root / "results")
-        if after != before:
+        after, drawn = refreshed(path, root)
+        for name, figure in drawn.items():
+            for form in _FORMS:
+                save(figure, root / _IMAGES / f"{name}{form}")
+        if after != path.read_text():
             path.write_text(after)
             changed.append(path)
     return changed
 
 
+def stale(root: Path) -> list[Path]:
+    """The documents whose tables or pictures are not what `results` gives."""
+    made = {path: refreshed(path, root) for path in documents(root)}
+    return [path for path, (after, drawn) in made.items() if drawn or after != path.read_text()]
+
+
 def documents(root: Path) -> Iterator[Path]:
-    """The Markdown documents that may hold tables."""
+    """The Markdown documents that may hold tables and pictures."""
     yield root / "README.md"
     yield from sorted((root / "docs").glob("*.md"))
 
@@ -217,22 +250,18 @@ def _number(text: str) -> str:
 
 
 def main() -> int:
-    """Exit code 1 when `--check` finds a document whose tables are stale."""
+    """Exit code 1 when `--check` finds a document that is stale."""
     parser = argparse.ArgumentParser(prog="python -m alexnet.report.documents", description=__doc__)
     parser.add_argument("root", type=Path, nargs="?", default=Path(), help="the project's folder")
-    parser.add_argument("--check", action="store_true", help="change nothing, fail when a table is stale")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when one is stale")
     arguments = parser.parse_args()
     if not arguments.check:
         refresh(arguments.root)
         return 0
-    stale = [
-        path
-        for path in documents(arguments.root)
-        if refreshed(path.read_text(), arguments.root / "results") != path.read_text()
-    ]
-    for path in stale:
-        print(f"{path}: its tables are not what results/ gives; run python -m alexnet.report.documents")
-    return int(bool(stale))
+    old = stale(arguments.root)
+    for path in old:
+        print(f"{path}: it is not what results/ gives; run python -m alexnet.report.documents")
+    return int(bool(old))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from alexnet import published
+from alexnet.figures.growth import Measured, Quantity, draw_growth, short
 from alexnet.report.evidence import evaluations
 from alexnet.report.tables import ABSENT, Table, with_interval
 
@@ -106,39 +111,97 @@ def machines(results: Path) -> Table:
 
 def by_images(results: Path) -> Table:
     """AlexNet's error against the number of training photos of the same ten classes."""
-    return _by(results, IMAGES_OF, "training images", "images")
+    return _table(_sizes(results, IMAGES_OF), "training images")
 
 
 def by_classes(results: Path) -> Table:
     """AlexNet's error against the number of classes, with as many photos of each."""
-    return _by(results, CLASSES_OF, "classes", "classes")
+    return _table(_sizes(results, CLASSES_OF), "classes")
 
 
-def _by(results: Path, pattern: str, what: str, word: str) -> Table:
-    found: list[tuple[int, Path]] = []
-    for path in results.glob(f"{pattern}/evaluation.json"):
-        parts = path.parent.name.split("-")
-        found.append((int(parts[parts.index(word) - 1]), path.parent))
-    if not found:
+def picture(results: Path) -> tuple[Figure, str]:
+    """What had to grow, and AlexNet's error by images and by classes; and in words what is seen."""
+    grown = [Quantity(words, [getattr(net, name) for net in NETS]) for words, name in _GROWN.items()]
+    sizes = {
+        "training images of ten classes": _sizes(results, IMAGES_OF),
+        "classes of 500 photos": _sizes(results, CLASSES_OF),
+    }
+    panels = [(words, [size.measured for size in found]) for words, found in sizes.items()]
+    error = "top-1 error, centre crop"
+    figure = draw_growth([net.name for net in NETS], grown, panels, error, "Why did it take so long?")
+    seen = [
+        f"Of {'; '.join(net.name for net in NETS)}:",
+        "; ".join(f"{each.name} {', '.join(map(short, each.values))}" for each in grown) + ".",
+        f"AlexNet's {error}.",
+    ]
+    for words, panel in panels:
+        errors = ", ".join(f"{each.number:,}: {each.error:.1%}" for each in panel)
+        seen.append(f"By {words}: {errors or 'not recorded yet'}.")
+    return figure, " ".join(" ".join(seen).split())
+
+
+_GROWN = {
+    "parameters": "parameters",
+    "multiply-adds\nfor one image": "connections",
+    "training images": "images",
+    "bytes of\ntraining data": "data_bytes",
+    "operations\nof training": "training_operations",
+}
+
+
+@dataclass(frozen=True)
+class _Size:
+    """One recorded net, of some number of images or classes."""
+
+    number: int
+    folder: Path
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Its evaluations by views."""
+        return evaluations(self.folder)
+
+    @property
+    def measured(self) -> Measured:
+        """Its error with the central crop."""
+        centre = self.entries["centre"]
+        low, high = centre["top1_interval"]
+        return Measured(self.number, centre["top1_error"], (low, high), self.training_error)
+
+    @property
+    def training_error(self) -> float | None:
+        """Of the last logged line; of augmented images with dropout on."""
+        metrics = self.folder / "metrics.jsonl"
+        lines = map(json.loads, metrics.read_text().splitlines()) if metrics.is_file() else ()
+        errors = [line["error"] for line in lines if line["event"] == "train"]
+        return errors[-1] if errors else None
+
+
+def _sizes(results: Path, pattern: str) -> list[_Size]:
+    """Recorded results whose name has a number in place of the star, the smallest first."""
+    before, after = pattern.split("*")
+    folders = [path.parent for path in results.glob(f"{pattern}/evaluation.json")]
+    made = [_Size(int(each.name.removeprefix(before).removesuffix(after)), each) for each in folders]
+    return sorted(made, key=lambda size: size.number)
+
+
+def _table(sizes: Sequence[_Size], what: str) -> Table:
+    if not sizes:
         return Table((what,), [("not recorded yet",)])
-    rows = [_measured(number, folder) for number, folder in sorted(found)]
+    rows = [
+        [
+            f"{size.number:,}",
+            *(
+                with_interval(size.entries[views]["top1_error"], size.entries[views]["top1_interval"])
+                for views in ("centre", "ten")
+            ),
+            ABSENT if size.training_error is None else f"{100 * size.training_error:.1f}",
+            ", ".join(str(run["seed"]) for run in size.entries["centre"]["runs"]),
+        ]
+        for size in sizes
+    ]
     columns = (what, "top-1 error %, centre crop", "top-1 error %, ten crops", "training error %", "seed")
     return Table(columns, rows, numeric=frozenset(columns), notes=["One run each."])
-
-
-def _measured(number: int, folder: Path) -> list[str]:
-    entries = evaluations(folder)
-    errors = [(entries[views]["top1_error"], entries[views]["top1_interval"]) for views in ("centre", "ten")]
-    cells = [with_interval(*each) for each in errors]
-    seeds = ", ".join(str(run["seed"]) for run in entries["centre"]["runs"])
-    return [f"{number:,}", *cells, _training_error(folder / "metrics.jsonl"), seeds]
-
-
-def _training_error(metrics: Path) -> str:
-    """Of the last logged line; of augmented images with dropout on."""
-    lines = map(json.loads, metrics.read_text().splitlines()) if metrics.is_file() else ()
-    errors = [line["error"] for line in lines if line["event"] == "train"]
-    return f"{100 * errors[-1]:.1f}" if errors else ABSENT
 
 
 _UNITS = (("years", 365.25 * 86_400), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))

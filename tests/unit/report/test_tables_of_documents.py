@@ -55,6 +55,23 @@ def test_the_table_is_written_best_first_and_then_found_fresh(
     assert run(monkeypatch, str(tmp_path), "--check") == 1
 
 
+def test_a_picture_is_drawn_where_its_words_change_or_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, image = tmp_path / "docs" / "page.md", tmp_path / "docs" / "images" / "why-so-long.png"
+    document.parent.mkdir()
+    (tmp_path / "README.md").touch()
+    document.write_text("<!-- picture: why-so-long -->\n<!-- end -->\n")
+    assert run(monkeypatch, str(tmp_path), "--check") == 1
+    assert not image.exists()
+    assert run(monkeypatch, str(tmp_path)) == 0
+    assert "](images/why-so-long.png)\n<!-- end -->" in document.read_text()
+    assert image.is_file()
+    assert run(monkeypatch, str(tmp_path), "--check") == 0
+    image.with_suffix(".svg").unlink()
+    assert run(monkeypatch, str(tmp_path), "--check") == 1
+
+
 def test_benchmarks_are_rows_of_their_csv(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
     folder.mkdir()

@@ -57,3 +57,20 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
     assert second[0] == "9,469"
     ((classes, *_),) = why_so_long.by_classes(tmp_path).rows
     assert classes == "20"
+
+
+def test_the_picture_says_and_shows_the_same_numbers(tmp_path: Path) -> None:
+    for images in (9_469, 1_184):
+        name = f"imagenette-{images}-images-alexnet-2012"
+        evidence(tmp_path, name, {"centre": range(500), "ten": range(450)}, [0])
+    figure, seen = why_so_long.picture(tmp_path)
+    assert "parameters 9.8k, 60k, 61M; multiply-adds for one image 65k, 340k, 730M" in seen
+    assert seen.endswith(
+        "images of ten classes: 1,184: 50.0%, 9,469: 50.0%. By classes of 500 photos: not recorded yet."
+    )
+    grown, by_images, by_classes = figure.axes
+    marks = {tuple(line.get_xdata()) for line in grown.get_lines()}
+    assert {(net.training_operations,) for net in NETS} <= marks
+    assert [label.get_text() for label in by_images.get_xticklabels()] == ["1,184", "9,469"]
+    assert by_images.get_lines()[0].get_ydata().tolist() == [0.5, 0.5]
+    assert [text.get_text() for text in by_classes.texts] == ["not recorded yet"]
