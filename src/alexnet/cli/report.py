@@ -9,8 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
-PAGE = "report.html"
+PAGE, FIGURES = "report.html", "figures"
+FORMS = (".png", ".svg")
 
 
 def command(
@@ -28,6 +30,9 @@ def command(
     closely: Annotated[
         int, typer.Option(min=0, help="Look inside the first so many runs, which takes longest.")
     ] = 3,
+    figures: Annotated[
+        bool, typer.Option("--figures", help=f"Keep each picture as PNG and SVG too, in DIR/{FIGURES}.")
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
     """Write one page about runs: errors, curves, filters, predictions, neighbours, and how to make it again.
@@ -37,11 +42,18 @@ def command(
     """
     from alexnet.cli.device import choose_device
 
-    page = write_report(runs, out, store, choose_device(device), closely)
+    page = write_report(runs, out, store, choose_device(device), closely, figures)
     typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 
-def write_report(runs: list[Path], out: Path, store: Path | None, device: torch.device, closely: int) -> Path:
+def write_report(
+    runs: list[Path],
+    out: Path,
+    store: Path | None,
+    device: torch.device,
+    closely: int,
+    figures: bool = False,
+) -> Path:
     """The page's path; an older page gives way to a whole one only. Errors as `pictures.chapters.report`."""
     from functools import partial
     from typing import cast
@@ -49,6 +61,7 @@ def write_report(runs: list[Path], out: Path, store: Path | None, device: torch.
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
+    from alexnet.figures.save import save
     from alexnet.files import refuse_unwritable, write_whole
     from alexnet.pictures.chapters import report
     from alexnet.pictures.shown import ProgressBar
@@ -58,6 +71,11 @@ def write_report(runs: list[Path], out: Path, store: Path | None, device: torch.
     refuse_unwritable(out / PAGE)
     opened = None if store is None else Store.open(store)
     bars = cast(ProgressBar, partial(progress_bar, unit="images"))
-    text = report(runs, opened, device, bars, closely)
+
+    def keep(name: str, figure: Figure) -> None:
+        for form in FORMS if figures else ():
+            save(figure, out / FIGURES / f"{name}{form}")
+
+    text = report(runs, opened, device, bars, closely, keep)
     write_whole(out / PAGE, text.encode("utf-8", "replace"))
     return out / PAGE

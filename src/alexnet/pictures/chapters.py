@@ -14,7 +14,7 @@ from alexnet.errors import AlexNetError
 from alexnet.evaluation import tested
 from alexnet.models.summary import Summary, summarise
 from alexnet.pictures import trained
-from alexnet.pictures.shown import ProgressBar, Shown, drawn
+from alexnet.pictures.shown import Keep, ProgressBar, Shown, drawn
 from alexnet.pictures.subject import Subject, refuse_different_data, subjects_of
 from alexnet.report import account
 from alexnet.report.comparison import Row, comparison, rows_of
@@ -38,12 +38,13 @@ def report(
     device: torch.device | str = "cpu",
     progress_bar: ProgressBar = _silent,
     closely: int = CLOSELY,
+    keep: Keep = lambda name, figure: None,
 ) -> str:
     """One HTML page about runs, exported files and ensembles, whose photos lie in `store`.
 
-    Of the first `closely` runs it also shows what is inside. Without a store each run's own is used where its
-    command says it lay. CommandError where a path is no run or named twice; DataError where they were trained
-    on different data, or `store` has other classes.
+    Of the first `closely` runs it also shows what is inside; `keep` gets each figure. Without a store each
+    run's own is used where its command says it lay. CommandError where a path is no run or named twice;
+    DataError where they were trained on different data, or `store` has other classes.
     """
     subjects = subjects_of(paths)
     refuse_different_data(subjects)
@@ -53,13 +54,13 @@ def report(
     labels = trained.unlike_names([each.path for each in subjects])
     near = [each for each in subjects if each.kind != "ensemble"][:closely]
     shown = [
-        Shown(each, _store_for(each, subjects, store), device, progress_bar, label, each in near)
+        Shown(each, _store_for(each, subjects, store), device, progress_bar, keep, label, each in near)
         for each, label in zip(subjects, labels, strict=True)
     ]
     several = sum(_has_curves(each.subject) for each in shown) > 1
     chapters = [
-        _errors(shown),
-        *_training(shown),
+        _errors(shown, keep),
+        *_training(shown, keep),
         *(_one(each, several and _has_curves(each.subject)) for each in shown),
     ]
     return page(f"Report: {_named(labels)}", _lead(shown), chapters)
@@ -98,13 +99,13 @@ def _lead(shown: Sequence[Shown]) -> list[str]:
     ]
 
 
-def _errors(shown: Sequence[Shown]) -> Chapter:
+def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
     """The table of errors beside what was published, the same as bars, and what has not been tested."""
     tested_ones = [each for each in shown if each.subject.entries]
     parts: list[Part] = []
     if tested_ones:
         rows: list[Row] = rows_of(each.subject.path for each in tested_ones)
-        parts += [comparison(rows), drawn(lambda: trained.errors(rows), "bars of errors")]
+        parts += [comparison(rows), drawn(lambda: trained.errors(rows), "bars of errors", keep)]
     for each in tested_ones:
         for entry in each.subject.entries:
             parts += [growth_table(entry, each.label)] if len(entry.get("growth") or []) > 1 else []
@@ -121,7 +122,7 @@ def _errors(shown: Sequence[Shown]) -> Chapter:
     return Chapter("Errors", parts)
 
 
-def _training(shown: Sequence[Shown]) -> list[Chapter]:
+def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:
     """All runs' curves in one picture, and what their configurations differ in."""
     runs = [each for each in shown if each.subject.kind == "run"]
     if not runs:
@@ -130,7 +131,7 @@ def _training(shown: Sequence[Shown]) -> list[Chapter]:
     parts: list[Part] = []
     if nets:
         caption = "Top-1 errors in training are of one central view; the table's may be of more."
-        parts.append(drawn(lambda: trained.curves(nets), "curves", caption))
+        parts.append(drawn(lambda: trained.curves(nets), "curves", keep, caption))
     without = [each for each in runs if not _has_curves(each.subject)]
     parts += [Missing(f"{each.label} has no curves: {_why_no_curves(each.subject)}.") for each in without]
     if len(runs) > 1:
@@ -160,7 +161,8 @@ def _one(shown: Shown, curves: bool) -> Chapter:
 
 
 def _curves(shown: Shown) -> Chapter:
-    return Chapter("Curves", [drawn(lambda: trained.curves([shown.subject.path]), "curves")])
+    picture = drawn(lambda: trained.curves([shown.subject.path]), "curves", shown.keep, of=shown.label)
+    return Chapter("Curves", [picture])
 
 
 def _tested(shown: Shown) -> list[Part]:

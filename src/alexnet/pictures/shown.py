@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
@@ -26,16 +28,19 @@ from alexnet.runs.predictions import Predictions
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What is done, and how many images it takes: a context whose value is called as they are done."""
+Keep = Callable[[str, Figure], None]
+"""What is done with each figure beside the page; the name fits a file: `first-nearest-images`."""
 MOST_SEARCHED = 200_000
 """Training images that are looked at for a report alone; of more, features that were kept are used."""
 
 
-def drawn(make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
-    """The picture, or a sentence that says why there is none."""
+def drawn(make: Callable[[], Drawn], what: str, keep: Keep, caption: str = "", of: str = "") -> Part:
+    """The picture, or a sentence that says why there is none; `of` is the only run that it shows."""
     try:
         figure, seen = make()
     except AlexNetError as error:
         return Missing(f"No {what}: {error}.")
+    keep(re.sub(r"[^\w.]+", "-", f"{of} {what}").strip("-."), figure)
     return Picture(*embedded(figure), alt=seen, caption=caption)
 
 
@@ -47,6 +52,7 @@ class Shown:
     store: Store | None
     device: torch.device | str
     progress_bar: ProgressBar
+    keep: Keep
     label: str
     """What the page calls it."""
     closely: bool = True
@@ -115,6 +121,9 @@ class Shown:
         ]
         return fits[0] if fits else None
 
+    def _drawn(self, make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
+        return drawn(make, what, self.keep, caption, self.label)
+
     def _filters(self) -> Chapter:
         images = None if self.store is None or self.subject.kind == "ensemble" else self._on.training_images
         data = (
@@ -127,7 +136,7 @@ class Shown:
             classifier = self._on.classifier if self.store is not None else load(self.subject.path, "cpu")
             return trained.filters(self.label, classifier, data, images)
 
-        return Chapter("First-layer filters", [drawn(make, "filters")])
+        return Chapter("First-layer filters", [self._drawn(make, "filters")])
 
     @cached_property
     def _made(self) -> Predictions:
@@ -154,9 +163,9 @@ class Shown:
     def _predictions(self, store: Store) -> Chapter:
         views = self.entry["views"] if self.entry else "centre"
         caption = f"Answers by the views {views}: photos that are right, close, wrong, evenly of each kind."
-        parts = [drawn(lambda: trained.examples(self._on, self._made), "predictions", caption)]
+        parts = [self._drawn(lambda: trained.examples(self._on, self._made), "predictions", caption)]
         if store.channels == 1:
-            parts.append(drawn(lambda: trained.misread(self._on, self._made), "misread images"))
+            parts.append(self._drawn(lambda: trained.misread(self._on, self._made), "misread images"))
         return Chapter("Predictions", parts)
 
     def _confusions(self, store: Store) -> list[Chapter]:
@@ -167,7 +176,7 @@ class Shown:
         def make() -> Drawn:
             return trained.confusions(self.label, entry, self._on, self._made)
 
-        return [Chapter("Confusions", [drawn(make, "confusions"), classes_table(entry)])]
+        return [Chapter("Confusions", [self._drawn(make, "confusions"), classes_table(entry)])]
 
     def _told_confusions(self) -> list[Chapter]:
         """From the evaluation alone, without photos."""
@@ -175,7 +184,7 @@ class Shown:
             return []
         entry = self.entry
         make = partial(trained.confusions, self.label, entry)
-        return [Chapter("Confusions", [drawn(make, "confusions"), classes_table(entry)])]
+        return [Chapter("Confusions", [self._drawn(make, "confusions"), classes_table(entry)])]
 
     def _boxes(self) -> list[Chapter]:
         """Where it says objects are, if it says so."""
@@ -183,9 +192,9 @@ class Shown:
         if subject.kind == "ensemble" or config is None or config.classic is not None:
             return []
         if config.training.loss == "objects":
-            return [Chapter("Objects found", [drawn(self._detected, "boxes")])]
+            return [Chapter("Objects found", [self._drawn(self._detected, "boxes")])]
         if config.training.loss == "boxes":
-            return [Chapter("Where objects are", [drawn(self._located, "boxes")])]
+            return [Chapter("Where objects are", [self._drawn(self._located, "boxes")])]
         return []
 
     def _located(self) -> Drawn:
@@ -210,14 +219,14 @@ class Shown:
 
     def _inside(self, store: Store) -> list[Chapter]:
         on, config = self._on, self._on.classifier.config
-        made = [Chapter("Nearest training images", [drawn(self._neighbours, "nearest images")])]
+        made = [Chapter("Nearest training images", [self._drawn(self._neighbours, "nearest images")])]
         if config.data.crop < store.side:
-            made.append(Chapter("Ten crops", [drawn(partial(inside.ten_crops, on), "ten crops")]))
+            made.append(Chapter("Ten crops", [self._drawn(partial(inside.ten_crops, on), "ten crops")]))
         return [
             *made,
-            Chapter("What its layers answer", [drawn(partial(inside.activations, on), "activations")]),
-            Chapter("Where it looks", [drawn(partial(inside.saliency, on), "maps of where it looks")]),
-            Chapter("Map of the test images", [drawn(self._map, "map")]),
+            Chapter("What its layers answer", [self._drawn(partial(inside.activations, on), "activations")]),
+            Chapter("Where it looks", [self._drawn(partial(inside.saliency, on), "maps of where it looks")]),
+            Chapter("Map of the test images", [self._drawn(self._map, "map")]),
         ]
 
     def _neighbours(self) -> Drawn:

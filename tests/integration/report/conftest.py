@@ -25,9 +25,9 @@ def run(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its report; the store is found where the run's command says it lay."""
+    """Its report, with figures; the store is found where the run's command says it lay."""
     folder = tmp_path_factory.mktemp("page")
-    assert main(["report", str(run), "--out", str(folder)]) == 0
+    assert main(["report", str(run), "--out", str(folder), "--figures"]) == 0
     return folder / "report.html"
 
 

@@ -41,7 +41,17 @@ def test_the_page_has_all_of_a_run(seen: Seen, page: Path, run: Path, tiny_store
     assert "'model.variant=2012 widths=" in seen.text
     assert f"alexnet evaluate {run} --store {tiny_store.path} --views ten" in seen.text
     assert "BSD-3-Clause" in seen.text
-    assert [path.name for path in page.parent.iterdir()] == ["report.html"]
+
+
+def test_each_picture_of_the_page_is_kept_as_png_and_svg(seen: Seen, page: Path) -> None:
+    files = sorted(path.name for path in (page.parent / "figures").iterdir())
+    pngs = [name for name in files if name.endswith(".png")]
+    assert files == sorted([*pngs, *(name.replace(".png", ".svg") for name in pngs)])
+    assert len(pngs) == len(seen.all("img"))
+    assert {"bars-of-errors.png", "curves.png", "first-filters.png", "first-nearest-images.png"} <= {*pngs}
+    for name in pngs:
+        with Image.open(page.parent / "figures" / name) as picture:
+            assert picture.width >= 900, name
 
 
 def test_the_page_is_one_file_without_scripts_or_addresses(seen: Seen) -> None:
