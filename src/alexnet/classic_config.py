@@ -7,7 +7,7 @@ photo and linear classifiers on it. What it shares with nets keeps its name (`SH
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 SHARED = (
@@ -50,6 +50,18 @@ class ClassicConfig:
     """Share of each class's training photos kept for stopping the classifier early and for calibration."""
     codes: Literal["float16", "pq"] = "float16"
     """How photos' vectors wait for the classifier: float16, or product-quantised (a byte for 8 numbers)."""
+
+
+def classic_hint(key: str, recipe: str, is_classic: bool) -> str:
+    """Why there is no field `classic.KEY` in a recipe's configuration; empty where there is more to guess."""
+    if not is_classic:
+        return f"classic.* is of pipelines such as sift-fv, which {recipe} is not"
+    if key in {each.name for each in fields(Channel)}:
+        return (
+            f"{key} is of each channel: type classic.channels whole, as a JSON list, which "
+            f"`alexnet recipes {recipe}` prints"
+        )
+    return ""
 
 
 def classic_checks(config: ClassicConfig) -> list[tuple[bool, str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from alexnet.box_config import SLIDING, box_checks
-from alexnet.classic_config import SHARED, ClassicConfig, classic_checks
+from alexnet.classic_config import SHARED, ClassicConfig, classic_checks, classic_hint
 from alexnet.optimizer_config import OptimizerConfig, optimizer_checks
 from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
 from alexnet.schedule_config import ScheduleConfig, schedule_checks
@@ -272,9 +272,10 @@ def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
 def _set(values: dict[str, Any], name: str, text: str) -> None:
     """Puts the text of one `name=text` into nested plain values, leaving types to `from_dict`."""
     names = keys(from_dict(RunConfig, values))
-    if name not in names:
-        raise ConfigError(unknown_key(name, names))
     section, _, key = name.partition(".")
+    if name not in names:
+        hint = classic_hint(key, values["recipe"], values["classic"] is not None)
+        raise ConfigError(hint if section == "classic" and hint else unknown_key(name, names))
     if key:
         values[section][key] = text
     else:

@@ -83,14 +83,24 @@ def _tuple(parts: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError:
-            value = None
+        except json.JSONDecodeError as error:
+            raise ConfigError(
+                f"{where}={value!r} is no JSON ({error}): type a list, such as {_example(parts[0])}"
+            ) from error
     if not isinstance(value, list):
-        raise ConfigError(f"{where} must be a JSON list, such as [0.3, 1.0]")
+        raise ConfigError(f"{where} must be a JSON list, such as {_example(parts[0])}")
     hints = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
     if len(hints) != len(value):
         raise ConfigError(f"{where} must have {len(hints)} entries, got {len(value)}")
     return tuple(_coerce(hint, entry, where) for hint, entry in zip(hints, value, strict=True))
+
+
+def _example(part: Any) -> str:
+    """A list of such entries."""
+    if not dataclasses.is_dataclass(part):
+        return {int: "[1, 2]", str: '["1x1", "3x1"]'}.get(part, "[0.3, 1.0]")
+    name = dataclasses.fields(part)[0].name
+    return f'[{{"{name}": ...}}]'
 
 
 _WORDS = {

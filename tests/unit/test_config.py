@@ -13,6 +13,23 @@ from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to
 from alexnet.errors import CommandError
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("classic.words=64", "classic.channels whole"),
+        ("classic.code=pq", "the nearest is 'classic.codes'"),
+        ('classic.channels={"descriptor": "sift"}', """such as [{"descriptor": ...}]"""),
+        ('classic.channels=[{"descriptor": "sift"}', "is no JSON"),
+        ("schedule.name=cosine", "is of nets, which sift-fv is not"),
+    ],
+)
+def test_a_wrong_setting_of_a_pipeline_is_one_line_that_helps(setting: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(recipes.get("sift-fv"), [setting])
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_survives_json(name: str) -> None:
     config = recipes.get(name)
@@ -48,7 +65,9 @@ def test_events_can_be_given_as_json() -> None:
         ("data.crop=300", "data.side=256"),
         ("data.resized_area=[0.3]", "2 entries"),
         ("data.resized_area=0.3", "JSON list"),
+        ("data.resized_area=[0.3", "no JSON"),
         ("data=3", "unknown key"),
+        ("classic.codes=pq", "such as sift-fv, which alexnet-2012 is not"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_helps(setting: str, says: str) -> None:

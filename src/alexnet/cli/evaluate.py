@@ -125,6 +125,8 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     for folder in folders:
         _note_unfinished(folder, test)
     test = replace(test, views=test.views or tested.usual_views_of(folders, test.checkpoint))
+    for folder in folders:
+        _note_mirrored(folder, test)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
         tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
@@ -181,6 +183,21 @@ def _note_unfinished(folder: RunFolder, test: Test) -> None:
     reached = "" if folder.is_exported else how_far(folder)
     if reached and not test.silent and distributed.is_main():
         sys.stderr.write(f"note: {folder.path.name} is unfinished, at {reached}\n")
+
+
+def _note_mirrored(folder: RunFolder, test: Test) -> None:
+    """Says so on standard error where views are mirrored that the net was not trained with."""
+    import sys
+
+    from alexnet import distributed
+
+    if folder.is_exported or test.views == "centre" or test.silent or not distributed.is_main():
+        return
+    if not folder.config().data.mirror:
+        sys.stderr.write(
+            f"note: {folder.path.name} was trained without mirroring, and the views {test.views} mirror: "
+            "--views centre does not\n"
+        )
 
 
 def _together(

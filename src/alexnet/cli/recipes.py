@@ -6,12 +6,13 @@ import inspect
 import json
 import textwrap
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from alexnet import recipes
-from alexnet.config import to_dict
+from alexnet.classic_config import SHARED
+from alexnet.config import RunConfig, from_dict, keys, to_dict
 
 
 def command(
@@ -19,8 +20,8 @@ def command(
 ) -> None:
     """List the recipes with their source and expected error; with NAME, print that one as JSON.
 
-    The JSON object is the configuration, with `parameters` and `multiply_adds` of its net at the recipe's own
-    crop and the classes of its paper: 1,000, or ten digits.
+    The JSON object is the configuration, a field for each `key=value` that it takes, with `parameters` and
+    `multiply_adds` of its net at the recipe's own crop and the classes of its paper: 1,000, or ten digits.
     """
     typer.echo(json.dumps(as_json(name), indent=2) if name else overview())
 
@@ -54,7 +55,17 @@ def as_json(name: str) -> dict[str, object]:
     from alexnet.models.summary import summarise  # needs torch, unlike the list
 
     net = summarise(config)
-    return {**to_dict(config), "parameters": net.parameters, "multiply_adds": net.multiply_adds}
+    values = to_dict(config) if config.classic is None else _of_pipeline(to_dict(config))
+    return {**values, "parameters": net.parameters, "multiply_adds": net.multiply_adds}
+
+
+def _of_pipeline(values: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that only nets have."""
+    for key in keys(from_dict(RunConfig, values)):
+        section, _, field = key.partition(".")
+        if section != "classic" and key not in SHARED:
+            values[section].pop(field) if field else values.pop(section)
+    return {section: part for section, part in values.items() if part != {}}
 
 
 def described(name: str) -> str:

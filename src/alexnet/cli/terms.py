@@ -26,8 +26,10 @@ def _origin(provenance: Mapping[str, Any]) -> str:
     if imported:
         return f"{imported['file']} of {imported['as']}, sha256 {imported['sha256']}"
     store = provenance["store"] or provenance["store_digest"][:12]
+    epochs = provenance["epochs"]
+    trained = "fitted to" if epochs is None else f"{epochs} epochs on"
     return (
-        f"run {provenance['run']} of {provenance['recipe']}, {provenance['epochs']} epochs on {store}, "
+        f"run {provenance['run']} of {provenance['recipe']}, {trained} {store}, "
         f"seed {provenance['seed']}" + ("" if provenance["finished"] else ", unfinished")
     )
 

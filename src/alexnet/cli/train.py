@@ -98,10 +98,10 @@ def train_run(
         ),
         say=_say,
     )
-    work = "updates" if config.classic is None else "codes of photos"
+    work = f"{result.step:,} updates" if config.classic is None else f"coding {result.step:,} photos"
     if is_main:
         _say(
-            f"done after {result.step:,} {work}: {measured(config)} "
+            f"done after {work}: {measured(config)} "
             f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
         )
 
@@ -160,6 +160,7 @@ def _begin(
         if not RunFolder(run).environment_file.is_file():  # killed between the two
             RunFolder(run).write_environment(_environment(where, store))
         return config
+    RunFolder.refuse_taken(run)
     _training(config, init_from)
     if init_from is not None:
         _try(init_from, config, store)

@@ -85,7 +85,7 @@ class Header:
     """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
     source: dict[str, Any]
     """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys;
-    `classes`, where not all of them were kept."""
+    `classes`, where not all of them were kept; `val_fraction`, where some were held out as `val`."""
     splits: dict[str, SplitEntry]
     classes: tuple[Class, ...]
     """In label order."""

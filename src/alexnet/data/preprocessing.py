@@ -58,9 +58,12 @@ class Preprocessing:
         if data.channels != header.channels:
             raise CommandError(_OTHER_CHANNELS[data.channels])
         if data.side != store.side:
+            # Whole squares stay whole.
+            crop = store.side if data.crop == data.side else usual_crop(store.side)
             raise CommandError(
-                f"the store holds images of side {store.side}, the run wants {data.side}: type data.side="
-                f"{store.side} data.crop={usual_crop(store.side)}, or prepare a store with --side {data.side}"
+                f"the store holds images of side {store.side}, the run wants {data.side}: prepare a store "
+                f"with --side {data.side}, or type data.side={store.side} data.crop={crop} for a net of that "
+                "size"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(

@@ -94,8 +94,8 @@ class Dense:
         """CommandError where the model has no class map."""
         if not hasattr(net.model, "class_map"):
             raise CommandError(
-                f"{net.config.recipe} does not slide over photos ({type(net.model).__name__} has no class "
-                "map): --views dense is not for it, type --views multi-crop"
+                f"{net.config.recipe} does not slide over photos: --views dense is not for it, type --views "
+                "multi-crop"
             )
 
     def crops(self, height: int, width: int, crop: int) -> int:

@@ -195,10 +195,13 @@ def _state(shown: Shown) -> str:
     seconds = training_seconds(subject.run.metrics_file)
     device = subject.environment.get("device", "")
     took = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    last = subject.log[-1]
+    last, on = subject.log[-1], f" on {device}" if device else ""
+    if subject.config is not None and subject.config.classic is not None:
+        passes = f"{last['step']:,} codes of photos, at most {last['epoch']:,} passes of its classifiers"
+        return f"Of the recipe {recipe}, fitted to its end: {passes}, {took}{on}."
     return (
         f"Of the recipe {recipe}, trained to its end: {last['epoch']:,} epochs, "
-        f"{last['step']:,} updates, {took}{f' on {device}' if device else ''}."
+        f"{last['step']:,} updates, {took}{on}."
     )
 
 
@@ -219,7 +222,8 @@ def _size(subject: Subject) -> list[Part]:
         f"{summary.parameters:,} parameters, {summary.multiply_adds:,} multiply-adds for one view of "
         f"{crop} x {crop} pixels."
     )
-    return [said, Folded("Layer by layer", account.layers(rows))]
+    parts = "Layer by layer" if subject.config.classic is None else "Channel by channel"
+    return [said, Folded(parts, account.layers(rows))]
 
 
 def _facts(shown: Shown) -> Iterable[Chapter]:
@@ -238,6 +242,6 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
         side = subject.config.data.side if subject.config is not None else None
         lines = account.commands(subject.name, subject.command, subject.entries, header, side)
         form = "" if header is None else f" The photos came as {header.source['form']}."
-        said = f"As they were typed; SOURCE is where the photos lay.{form}"
+        said = f"SOURCE is where the photos lay.{form}"
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not come to its end."]
         yield Chapter("Commands to make it again", [said, Commands(lines), *again])

@@ -82,7 +82,7 @@ class Shown:
             ]
         if subject.kind != "ensemble" and not self._is_net:
             sentence = (
-                f"{self.label} is no net: it has no layers to look into, and no filters that were learned."
+                f"{self.label} is no net: no filters, nearest images and maps are drawn of its channels."
             )
             return [Missing(sentence)]
         if subject.kind != "ensemble" and not self.closely:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import recipes
+from alexnet.classic_config import Channel
 from alexnet.report.evidence import evaluations
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.metrics_log import read_metrics
@@ -17,11 +18,15 @@ RUNS = "imagenette-{recipe}"
 
 
 def channels(results: Path) -> Table:
-    """What each channel of the two recipes is."""
+    """What a channel is where nothing is typed, and what each of the two recipes' is."""
+    listed = [("where nothing is typed", ABSENT, Channel())]
+    listed += [
+        (recipe, str(number), each) for recipe in RECIPES for number, each in enumerate(_channels(recipe), 1)
+    ]
     rows = [
         [
             recipe,
-            str(number),
+            number,
             each.descriptor,
             ", ".join(map(str, each.patches)),
             str(each.step),
@@ -30,8 +35,7 @@ def channels(results: Path) -> Table:
             f"{each.words:,}",
             " + ".join(each.pyramid),
         ]
-        for recipe in RECIPES
-        for number, each in enumerate(_channels(recipe), 1)
+        for recipe, number, each in listed
     ]
     columns = (
         *("recipe", "channel", "descriptor", "patches, pixels", "step, pixels", "reduced to"),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alexnet import published
+from alexnet import published, recipes
 from alexnet.errors import CommandError, DataError
 from alexnet.report.answers import Answers, answers_of
 from alexnet.report.evaluation import averaged, not_tested
@@ -37,17 +37,21 @@ class Row:
     source: str
     published: bool
     difference: float | None = None
-    """Top-1 error of the first of our rows on the same images, less this one's."""
+    """Top-1 error of our first row on the same images (by the same views, or of the same run), less this
+    one's."""
     difference_interval: Sequence[float] | None = None
     """Of the same images in both: much narrower than the errors' own intervals."""
     left_out: int = 0
     """Photos of the split that could not be read, and so were not tested."""
 
 
-def published_rows(recipes: Iterable[str]) -> list[Row]:
-    """The paper's two tables, and what else was published on the systems that `recipes` rebuild."""
-    wanted = [*published.TABLE_1, *published.TABLE_2]
-    for recipe in recipes:
+def published_rows(named: Sequence[str]) -> list[Row]:
+    """The paper's two tables, and what else was published on the systems that the recipes `named` rebuild.
+
+    Where these are all for digits, without the paper's tables.
+    """
+    wanted = [] if _for_digits(named) else [*published.TABLE_1, *published.TABLE_2]
+    for recipe in named:
         wanted += [row for row in published.rows_of(recipe) if row not in wanted]
     return [
         Row(
@@ -71,20 +75,22 @@ def published_rows(recipes: Iterable[str]) -> list[Row]:
 def rows_of(paths: Iterable[Path]) -> list[Row]:
     """The evaluations in run folders and ensembles' folders, and in files that `evaluate --out` wrote.
 
-    Where their predictions are still there, each is compared with the first on the same images, be it of
-    other views. CommandError where there are no evaluations; DataError where a file is broken.
+    Where their predictions are still there, each is compared with the first on the same images that was
+    tested by the same views, or is of the same run. CommandError where there are no evaluations; DataError
+    where a file is broken.
     """
     rows: list[Row] = []
-    firsts: list[Answers] = []
+    before: list[tuple[Path, str, Answers]] = []
     for path in paths:
         for entry in evaluations_of(path):
             row, answers = _row(entry, path.stem if path.is_file() else path.name), answers_of(path, entry)
-            first = next((each for each in firsts if answers and each.same_images(answers)), None)
-            if answers and first:
-                difference, interval = first.less(answers)
-                row = replace(row, difference=difference, difference_interval=interval)
-            elif answers:
-                firsts.append(answers)
+            if answers:
+                like = (each for where, views, each in before if where == path or views == row.views)
+                first = next((each for each in like if each.same_images(answers)), None)
+                if first:
+                    difference, interval = first.less(answers)
+                    row = replace(row, difference=difference, difference_interval=interval)
+                before.append((path, row.views, answers))
             rows.append(row)
     return rows
 
@@ -105,18 +111,26 @@ def recipes_of(rows: Iterable[Row]) -> list[str]:
 def comparison(ours: Sequence[Row]) -> Table:
     """Published rows above ours, errors in percent."""
     theirs = published_rows(recipes_of(ours))
+    above = "above the line as published, below it our runs" if theirs else "of our runs"
     return Table(
         columns=COLUMNS,
-        rows=[*map(_cells, theirs), (), *map(_cells, ours)],
-        title="Errors in %, above the line as published on the whole of ImageNet, below it our runs",
+        rows=[*map(_cells, theirs), *([()] if theirs else []), *map(_cells, ours)],
+        title=f"Errors in %, {above}",
         numeric=frozenset({"images", "epochs", "seed"}),
         notes=(
             "In brackets the 95 % interval: of the images tested, not of the luck of a seed.",
-            "Less than the first: points of top-1 error below our first row on the same images.",
+            "Less than the first: points of top-1 error below our first row on the same images by the same "
+            "views, or of the same run.",
             "Only errors on the same data and views compare.",
             *not_tested({row.data: row.left_out for row in ours}),
         ),
     )
+
+
+def _for_digits(named: Sequence[str]) -> bool:
+    """Whether the recipes, of which there are some, are all for grey images."""
+    known = [recipes.get(name) for name in named if name in recipes.names()]
+    return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
 
 
 def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
@@ -128,11 +142,11 @@ def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 def _row(entry: Mapping[str, Any], name: str) -> Row:
     try:
         runs: list[dict[str, Any]] = entry["runs"]
-        recipes = list(dict.fromkeys(run["recipe"] for run in runs))
+        trained = " + ".join(dict.fromkeys(run["recipe"] for run in runs))
         epochs = {run["epochs"] for run in runs}
         best = ", best checkpoint" if any(run["checkpoint"] != "last" for run in runs) else ""
         return Row(
-            system=" + ".join(recipes) if len(runs) == 1 else f"{len(runs)} x {' + '.join(recipes)}",
+            system=trained if len(runs) == 1 else f"{len(runs)} x {trained}",
             data=f"{entry['store']} {entry['split']}",
             views=entry["views"],
             top1_error=entry["top1_error"],

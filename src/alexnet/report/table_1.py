@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from alexnet import published
 from alexnet.evaluation.metrics import paired_interval
@@ -18,6 +19,7 @@ ROWS = {
 }
 """What the row is called in `published.TABLE_1`, where it stands there, and our recipe."""
 TEN_CLASSES = "imagenette"
+_GIVEN = (("schedule", "epochs"), ("training", "precision"))
 SOME_CLASSES = {
     10: "tiny-imagenet-10-classes",
     20: "tiny-imagenet-20-classes",
@@ -31,7 +33,7 @@ def table_1(results: Path) -> Table:
     columns = (
         *("system", "paper: top-1 %", "top-5 %"),
         *("ours: top-1 %, Imagenette", "more than AlexNet", "of pixels a side", "as small as AlexNet's"),
-        *(f"{classes} classes at 64 pixels" for classes in SOME_CLASSES),
+        *(f"{classes} classes, of photos of 64" for classes in SOME_CLASSES),
         "seed",
     )
     rows = [
@@ -51,8 +53,30 @@ def table_1(results: Path) -> Table:
         "Imagenette's ten classes and of the first classes of Tiny ImageNet, one run each, AlexNet with ten "
         "crops, the others with whole photos. In brackets 95 % intervals; that of the difference is of the "
         "same photos answered by both. As small as AlexNet's: the same recipe on squares of 128 pixels.",
+        *_sizes(results),
     )
     return Table(columns, rows, notes=notes, numeric=frozenset(columns[1:-1]))
+
+
+def _sizes(results: Path) -> list[str]:
+    """What AlexNet was given on the different photos, and what all see of the small ones."""
+    recipe, classes = ROWS["AlexNet"], [f"{name}-{ROWS['AlexNet']}" for name in SOME_CLASSES.values()]
+    made = [_config(results / name) for name in (f"{TEN_CLASSES}-{recipe}", *classes)]
+    if not all(made[:2]):
+        return []
+    passes, precision = ([each[part][name] for each in made[:2]] for part, name in _GIVEN)
+    small = next(iter(SOME_CLASSES.values()))
+    seen = {system: _config(results / f"{small}-{other}") for system, other in ROWS.items()}
+    of = ", ".join(
+        f"{system} {config['data']['crop']} of {config['data']['side']}"
+        for system, config in seen.items()
+        if config
+    )
+    return [
+        f"AlexNet: at most {passes[0]} passes in {precision[0]} on Imagenette, {passes[1]} in {precision[1]} "
+        "on the classes; the other systems have their recipe's own training. Of the photos of 64 pixels each "
+        f"sees, enlarged or reduced: {of}."
+    ]
 
 
 def _published(system: str) -> list[str]:
@@ -82,9 +106,14 @@ def _views(folder: Path) -> str:
 
 def _pixels(folder: Path) -> str:
     """What it sees of the stored squares of Imagenette, which are its publisher's 224 or smaller."""
+    config = _config(folder)
+    return f"{config['data']['crop']} of {config['data']['side']}" if config else ABSENT
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """As it was recorded; empty where it was not."""
     path = folder / "config.json"
-    data = json.loads(path.read_text())["data"] if path.is_file() else None
-    return f"{data['crop']} of {data['side']}" if data else ABSENT
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def _seed(folder: Path) -> str:

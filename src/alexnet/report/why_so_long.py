@@ -87,7 +87,8 @@ def nets(results: Path) -> Table:
     columns = ("what", *(net.name for net in NETS), "times 1989")
     notes = (
         "Operations are 3 passes x 2 x connections x images x passes through them: forward, and backward "
-        "twice. Bytes are those of the pixels as the nets saw them, AlexNet's of 256 x 256 in colour.",
+        "twice. Bytes are those of the pixels as they were stored: 16 x 16 and 28 x 28 grey, 256 x 256 in "
+        "colour.",
     )
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
 

@@ -21,13 +21,8 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
-        """A new run at `path`, which must not exist or be empty, else CommandError."""
-        if path.is_file():
-            raise CommandError(f"{path} is a file: give another --run folder")
-        if path.exists() and not all(map(is_left_over, path.iterdir())):
-            raise CommandError(
-                f"{path} exists: type --resume to go on with that run, or give another --run folder"
-            )
+        """A new run at `path`; errors as `refuse_taken`, WorkError where it cannot be made."""
+        cls.refuse_taken(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -35,6 +30,16 @@ class RunFolder:
         run = cls(path)
         run.write_config(config)
         return run
+
+    @staticmethod
+    def refuse_taken(path: Path) -> None:
+        """CommandError where no new run can begin at `path`: it must not exist, or be empty."""
+        if path.is_file():
+            raise CommandError(f"{path} is a file: give another --run folder")
+        if path.exists() and not all(map(is_left_over, path.iterdir())):
+            raise CommandError(
+                f"{path} exists: type --resume to go on with that run, or give another --run folder"
+            )
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunFolder:

@@ -81,5 +81,5 @@ def _note(session: Session, reading: Reading) -> str:
         f"error {reading.error:.3f}",
     ]
     if session.errors:
-        parts.append(f"validation {session.errors['top1_error']:.3f}")
+        parts.append(f"last validation {session.errors['top1_error']:.3f}")
     return ", ".join(parts)

@@ -6,7 +6,7 @@ import pytest
 
 from alexnet import recipes
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, from_dict
+from alexnet.config import RunConfig, from_dict, override
 
 
 def test_the_list_names_each_recipe_with_source_and_expected_error(capsys) -> None:
@@ -35,6 +35,20 @@ def test_one_recipe_is_one_json_object_that_makes_the_same_configuration(capsys)
     assert printed.pop("parameters") == 60_965_224
     assert printed.pop("multiply_adds") == 724_406_816
     assert from_dict(RunConfig, printed) == recipes.get("alexnet-2012")
+
+
+@pytest.mark.parametrize("name", ["sift-fv", "sparse-coding"])
+def test_a_pipeline_is_printed_with_what_it_takes(name: str, capsys) -> None:
+    assert main(["recipes", name]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    config = recipes.get(name)
+    for section, fields in printed.items():
+        if isinstance(fields, dict):
+            settings = [f"{section}.{key}={json.dumps(value)}" for key, value in fields.items()]
+            assert (
+                override(config, [setting.replace('"float16"', "float16") for setting in settings]) == config
+            )
+    assert {"side", "crop"} <= {*printed["data"]} and "model" not in printed
 
 
 def test_a_net_for_digits_is_counted_for_ten_of_them(capsys) -> None:

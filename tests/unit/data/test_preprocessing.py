@@ -233,7 +233,7 @@ def test_differences_are_named_and_training_options_are_none() -> None:
 
 
 def test_a_store_of_another_side_is_refused() -> None:
-    with pytest.raises(CommandError, match=r"side 32, the run wants 24: type data\.side=32"):
+    with pytest.raises(CommandError, match=r"wants 24: .*--side 24, or type data\.side=32 data\.crop=32"):
         Preprocessing.from_store(DATA, fake_store(side=32))
     with pytest.raises(CommandError, match=r"data\.mean_position=centre"):
         Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())

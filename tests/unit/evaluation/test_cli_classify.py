@@ -130,4 +130,4 @@ def test_whole_photos_at_scales_are_what_the_classifier_says(make_run, folder, c
     assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(answer[0][2])
     code, _, err = classify(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
     assert code == 2
-    assert "has no class map" in err
+    assert "does not slide over photos" in err

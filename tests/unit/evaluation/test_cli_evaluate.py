@@ -336,7 +336,7 @@ def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--views", "dense"], "alexnet-2012 does not slide over photos (Tiny has no class map)"),
+        (["--views", "dense"], "alexnet-2012 does not slide over photos"),
         (["--views", "multi-crop", "--scales", "60,72"], "scale 60 is smaller than the 64 pixels"),
         (["--scales", "72,x"], "--scales 72,x is not a list of pixels, such as 256,384,512"),
         (["--scales", "72,,80"], "is not a list of pixels"),

@@ -206,7 +206,7 @@ def test_nets_of_warped_or_padded_photos_see_those_squares_only(store) -> None:
 def test_wrong_combinations_are_one_line(store, whole) -> None:
     net = sliding(store)
     wrong = [
-        (make_net(store), "dense", (), "does not slide over photos .Tiny has no class map"),
+        (make_net(store), "dense", (), "does not slide over photos"),
         (make_net(store), "dense+multi-crop", (), "does not slide over photos"),
         (
             net,

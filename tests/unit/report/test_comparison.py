@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alexnet import published
 from alexnet.cli.main import main
 from alexnet.errors import DataError
+from alexnet.report import comparison
+from alexnet.report.answers import Answers
 from alexnet.report.comparison import rows_of
 
 
@@ -76,6 +79,37 @@ def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Pa
     shown = json.loads(capsys.readouterr().out)
     best = [row for row in shown["published"] if row["source"].endswith("table 5")]
     assert [row["views"] for row in best] == ["multi-crop@256,384,512", "dense+multi-crop@256,384,512"]
+
+
+def test_digits_stand_beside_digits_alone(run: Path, capsys) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry("lenet-5")]))
+    assert main(["compare", str(run), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["published"]
+    assert [(row["system"], row["data"]) for row in shown] == [
+        (row.system, row.data) for row in published.rows_of("lenet-5")
+    ]
+    (run / "evaluation.json").write_text(json.dumps([entry("lenet-modern")]))
+    assert main(["compare", str(run)]) == 0
+    assert capsys.readouterr().out.startswith("Errors in %, of our runs")
+
+
+def test_differences_are_of_the_same_views_or_the_same_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "evaluation.json").write_text(json.dumps([entry(), entry(views="dense")]))
+
+    def answers(path: Path, told: dict) -> Answers:
+        wrong = np.arange(20) < {"ten": 4, "centre": 6, "dense": 5}[told["views"]] + 2 * (path == other)
+        return Answers("digest", "val", np.arange(20).astype(str), wrong)
+
+    monkeypatch.setattr(comparison, "answers_of", answers)
+    rows = rows_of([run, other])
+    assert [row.views for row in rows] == ["ten", "centre", "ten", "dense"]
+    differences = [row.difference for row in rows]
+    assert differences[0] is None
+    assert differences[1:] == pytest.approx([-0.1, -0.1, -0.05])  # dense: beside ten crops of its own run
 
 
 def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:

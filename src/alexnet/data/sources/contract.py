@@ -135,6 +135,8 @@ class Source:
     """How `prepare` stores them where a person does not say: one's own photos upright, digits as they are."""
     kept: str = ""
     """Which classes `prepare --classes` kept, of how many; empty where all."""
+    held_out: float = 0.0
+    """The share of each class's photos that were made `val`; 0 where the source has a `val`, or none is."""
 
 
 @dataclass(frozen=True)

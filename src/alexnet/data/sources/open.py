@@ -47,7 +47,7 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
         return source
     train, val = hold_out(source.splits["train"], val_fraction)
     splits = {"train": train, "val": val} if len(val) else {"train": train}
-    return dataclasses.replace(source, splits={**source.splits, **splits})
+    return dataclasses.replace(source, splits={**source.splits, **splits}, held_out=val_fraction)
 
 
 def _recognise(path: Path) -> Source:
