@@ -21,7 +21,7 @@ from alexnet.report.comparison import Row, comparison, rows_of
 from alexnet.report.evaluation import detection_table, growth_table, localization_table
 from alexnet.report.page import Chapter, Commands, Folded, Missing, Part, page
 from alexnet.runs.metrics_log import has_finished, training_seconds
-from alexnet.runs.provenance import how_far
+from alexnet.runs.provenance import gone_on, how_far
 
 CLOSELY = 3
 """Runs that are looked into, which takes longest; of more only the first ones are."""
@@ -167,14 +167,10 @@ def _curves(shown: Shown) -> Chapter:
 
 def _tested(shown: Shown) -> list[Part]:
     """A sentence where the run has gone on since it was tested."""
-    updates, entry = shown.subject.origin.get("updates"), shown.entry
-    if entry is None or len(entry["runs"]) > 1 or updates is None:
+    if shown.entry is None or shown.subject.kind != "run":
         return []
-    told = entry["runs"][0].get("updates", updates)
-    if told == updates:
-        return []
-    said = f"{shown.label} was tested at update {told or 0:,} and has gone on to {updates:,} since"
-    return [Missing(f"{said}: test it again for errors of what is shown here.")]
+    said = gone_on(shown.subject.run, shown.entry)
+    return [Missing(f"{said}: test it again for errors of what is shown here.")] if said else []
 
 
 def _state(shown: Shown) -> str:

@@ -13,6 +13,8 @@ from alexnet.report.answers import Answers, answers_of
 from alexnet.report.evaluation import averaged, not_tested
 from alexnet.report.tables import Table, signed, with_interval
 from alexnet.runs.evaluations import read_evaluations
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.provenance import gone_on
 
 COLUMNS = (
     *("system", "data", "views", "top-1", "less than the first", "top-5", "images"),
@@ -43,6 +45,8 @@ class Row:
     """Of the same images in both: much narrower than the errors' own intervals."""
     left_out: int = 0
     """Photos of the split that could not be read, and so were not tested."""
+    stale: str = ""
+    """That the run has gone on since it was tested; empty where it has not."""
 
 
 def published_rows(named: Sequence[str]) -> list[Row]:
@@ -84,6 +88,8 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
     for path in paths:
         for entry in evaluations_of(path):
             row, answers = _row(entry, path.stem if path.is_file() else path.name), answers_of(path, entry)
+            if (path / "config.json").is_file():
+                row = replace(row, stale=gone_on(RunFolder(path), entry))
             if answers:
                 like = (each for where, views, each in before if where == path or views == row.views)
                 first = next((each for each in like if each.same_images(answers)), None)
@@ -122,6 +128,7 @@ def comparison(ours: Sequence[Row]) -> Table:
             "Less than the first: points of top-1 error below our first row on the same images by the same "
             "views, or of the same run.",
             "Only errors on the same data and views compare.",
+            *(f"{said}: evaluate it again." for said in dict.fromkeys(row.stale for row in ours) if said),
             *not_tested({row.data: row.left_out for row in ours}),
         ),
     )

@@ -47,6 +47,20 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
     }
 
 
+def gone_on(run: RunFolder, entry: Mapping[str, Any]) -> str:
+    """Where a run has been trained further since an entry of its `evaluation.json`: a clause; else empty.
+
+    Empty too of an ensemble's entry, and where the weights are no longer there.
+    """
+    if len(entry["runs"]) != 1 or not run.checkpoints.is_dir():
+        return ""
+    tested = entry["runs"][0]
+    now, then = position(run, tested["checkpoint"]).get("step"), tested.get("updates")
+    if now is None or then is None or now == then:
+        return ""
+    return f"{run.path.name} was tested at update {then:,} and has gone on to {now:,} since"
+
+
 def how_far(run: RunFolder) -> str:
     """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty where it is finished.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,33 @@ def test_differences_are_of_the_same_views_or_the_same_run(
     differences = [row.difference for row in rows]
     assert differences[0] is None
     assert differences[1:] == pytest.approx([-0.1, -0.1, -0.05])  # dense: beside ten crops of its own run
+
+
+def test_a_run_that_has_gone_on_since_it_was_tested_is_said_to(run: Path, capsys) -> None:
+    last = run / "checkpoints" / "last"
+    last.mkdir(parents=True)
+    (last / "weights.safetensors").touch()
+    (last / "meta.json").write_text('{"epoch": 3, "step": 93}')
+    (run / "config.json").write_text("{}")
+    tested = {
+        "run": "nette",
+        "recipe": "lenet-5",
+        "epochs": 2,
+        "seed": 0,
+        "checkpoint": "last",
+        "updates": 62,
+    }
+    (run / "evaluation.json").write_text(json.dumps([entry(runs=[tested])]))
+    assert main(["compare", str(run)]) == 0
+    assert (
+        "nette was tested at update 62 and has gone on to 93 since: evaluate it again."
+        in capsys.readouterr().out
+    )
+    (last / "meta.json").write_text('{"epoch": 2, "step": 62}')
+    assert main(["compare", str(run)]) == 0
+    assert "gone on" not in capsys.readouterr().out
+    shutil.rmtree(run / "checkpoints")
+    assert main(["compare", str(run)]) == 0
 
 
 def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:
