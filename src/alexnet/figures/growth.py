@@ -124,7 +124,7 @@ def _draw_errors(axes: Axes, found: Sequence[Measured], error: str, against: str
     axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axes.margins(x=0.1)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.set_xlabel(against, fontsize=9.5)
     axes.set_title(f"AlexNet's {error}", loc="left", fontsize=11)
     axes.grid(alpha=0.25)
