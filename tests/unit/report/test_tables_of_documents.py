@@ -42,6 +42,9 @@ def test_the_table_is_written_best_first_and_then_found_fresh(
     (tmp_path / "README.md").write_text(PLACE)
     write_result(tmp_path, "worse", 0.3)
     write_result(tmp_path, "better", 0.2)
+    write_result(tmp_path, "whole-squares", 0.1)
+    pipeline = tmp_path / "results" / "imagenette-whole-squares" / "evaluation.json"
+    pipeline.write_text(json.dumps(json.loads(pipeline.read_text())[:1]))
     assert run(monkeypatch, str(tmp_path), "--check") == 1
     assert (tmp_path / "README.md").read_text() == PLACE
     assert run(monkeypatch, str(tmp_path)) == 0
@@ -49,6 +52,7 @@ def test_the_table_is_written_best_first_and_then_found_fresh(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert text.index("better") < text.index("worse")
+    assert "whole-squares" not in text
     assert "| 22.0 | 20.0 | 19.0-21.0 | 20 | 10 | 0 |" in text
     assert run(monkeypatch, str(tmp_path), "--check") == 0
     (tmp_path / "README.md").write_text(text.replace("20.0", "15.0"))
