@@ -1,4 +1,8 @@
-"""The pictures that are kept with a recorded run, by the names of their files."""
+"""The pictures that are kept with a recorded run, by the names of their files.
+
+None shows a photo: those of data sets have terms of their own, and `alexnet report --figures` draws them
+where the data is. Digits are shown.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from pathlib import Path
 
 from alexnet.data.store import Store
 from alexnet.figures.save import save
-from alexnet.pictures import boxes, trained
+from alexnet.pictures import trained
 from alexnet.pictures.opened import SPLIT, Drawn, Opened
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import read_evaluations
-from alexnet.runs.predictions import Detected, Kind, Located, Predictions
+from alexnet.runs.predictions import Predictions
 
 TESTED = (SPLIT, "centre")
 """What pictures of mistakes are of."""
@@ -29,17 +33,13 @@ def _filters(on: Opened) -> Drawn:
 def _confusions(on: Opened) -> Drawn:
     entries = read_evaluations(on.path)
     entry = next(each for each in entries if (each["split"], each["views"]) == TESTED)
-    return trained.confusions(on.name, entry, on, _made(on))
+    if on.store.channels == 1:
+        return trained.confusions(on.name, entry, on, _made(on))
+    return trained.confusions(on.name, entry)
 
 
 def _made(on: Opened) -> Predictions:
     return predictions.load(predictions.path_of(on.path, *TESTED))
-
-
-def _boxes(on: Opened, kind: str, of: type[Kind]) -> Kind:
-    """The kept boxes of the test with the longest name, that of most scales."""
-    files = (on.path / "predictions").glob(f"{SPLIT}-dense*-{kind}.npz")
-    return predictions.load_boxes(max(files, key=lambda path: (len(path.name), path)), of)
 
 
 PICTURES: dict[str, Callable[[Opened], Drawn]] = {
@@ -47,7 +47,5 @@ PICTURES: dict[str, Callable[[Opened], Drawn]] = {
     "filters.png": _filters,
     "misread.png": lambda on: trained.misread(on, _made(on)),
     "confusions.png": _confusions,
-    "hits-and-misses.png": lambda on: boxes.located(on, _boxes(on, "boxes", Located)),
-    "objects.png": lambda on: boxes.detected(on, _boxes(on, "objects", Detected)),
 }
 """How a picture of a run and its store is drawn, by the name of its file."""

@@ -21,8 +21,6 @@ _PICTURES = {
     "curves.png": "training loss and validation error",
     "filters.png": "the first layer",
     "misread.png": "images it misread, 200 at most",
-    "hits-and-misses.png": "boxes of its first answers, right and wrong",
-    "objects.png": "what it finds in scenes",
     "confusions.png": "the classes it confuses most",
 }
 

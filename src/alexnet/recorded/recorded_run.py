@@ -92,11 +92,8 @@ class RecordedRun:
 
 
 _PICTURES = {
-    "alexnet": ("curves.png", "filters.png"),
-    "overfeat": ("curves.png", "filters.png"),
-    "overfeat-localizer": ("curves.png", "hits-and-misses.png"),
-    "overfeat-detector": ("curves.png", "objects.png"),
-    **dict.fromkeys(("lenet", "vgg"), ("curves.png",)),
+    **dict.fromkeys(("alexnet", "overfeat"), ("curves.png", "filters.png")),
+    **dict.fromkeys(("lenet", "vgg", "overfeat-localizer", "overfeat-detector"), ("curves.png",)),
 }
 """By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
 

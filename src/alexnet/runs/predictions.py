@@ -112,11 +112,6 @@ def load(path: Path) -> Predictions:
     return _load(path, Predictions)
 
 
-def load_boxes(path: Path, kind: type[Kind]) -> Kind:
-    """The same of `Located` or `Detected`."""
-    return _load(path, kind)
-
-
 def load_fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:
     """The saved answers if these weights gave them of this store; else, or if broken, None."""
     try:

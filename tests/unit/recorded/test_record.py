@@ -9,12 +9,15 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.pictures.opened import Opened
 from alexnet.recipes.ensembles import ENSEMBLES
 from alexnet.recorded import record, recorded_run, runs, state
 from alexnet.recorded.pictures import PICTURES
@@ -101,6 +104,13 @@ def test_pictures_fit_the_net_and_can_be_drawn() -> None:
     assert PLAIN.pictures == ("curves.png", "filters.png")
     assert {name for run in runs.RUNS for name in run.pictures} <= set(PICTURES)
     assert "filters.png" not in runs.run_named("imagenette-lenet-5").pictures
+
+
+def test_no_photo_of_a_data_set_is_kept() -> None:
+    folder = Path(__file__).parents[3] / "results" / "imagenette-sift-fv"
+    on = SimpleNamespace(path=folder, name=folder.name, store=SimpleNamespace(channels=3))
+    figure = PICTURES["confusions.png"](cast(Opened, on)).figure
+    assert figure.axes and not [image for axes in figure.axes for image in axes.get_images()]
 
 
 def test_what_a_result_is_made_of_comes_before_it() -> None:
