@@ -105,7 +105,7 @@ def test_a_classic_pipeline_has_no_filters_and_no_layers(report, tmp_path: Path,
     seen = report(run)
     assert "First-layer filters" not in seen.text
     assert "classic has no curves: a classic pipeline is fitted stage by stage" in seen.text
-    assert "classic is no net: it has no layers to look into" in seen.text
+    assert "classic is no net: no filters, nearest images and maps are drawn of its channels" in seen.text
     assert "Predictions" in seen.text
 
 
