@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE, FIGURES = "report.html", "figures"
-FORMS = (".png", ".svg")
 
 
 def command(
@@ -61,7 +60,7 @@ def write_report(
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.figures.save import save
+    from alexnet.figures.save import FORMS, save
     from alexnet.files import refuse_unwritable, write_whole
     from alexnet.pictures.chapters import report
     from alexnet.pictures.shown import ProgressBar

@@ -11,6 +11,8 @@ from alexnet.errors import WorkError
 # Okabe and Ito's colours, told apart by everybody; black last, where a figure needs many.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DOTS_PER_INCH = 150
+FORMS = (".png", ".svg")
+"""Of a figure that is kept for pages and for slides."""
 
 
 def save(figure: Figure, path: Path) -> Path:

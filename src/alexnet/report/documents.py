@@ -22,7 +22,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from alexnet import published
-from alexnet.figures.save import save
+from alexnet.figures.save import FORMS, save
 from alexnet.report import boxes, classic, scaling, why_so_long
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.evaluation import growth_table
@@ -37,7 +37,6 @@ from alexnet.runs.metrics_log import training_seconds
 
 _PLACE = re.compile(r"(<!-- (table|picture): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _IMAGES = Path("docs", "images")
-_FORMS = (".png", ".svg")
 
 
 SIDE = 128
@@ -192,7 +191,7 @@ def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
             return begin + TABLES[name](root / "results").markdown() + end
         figure, seen = PICTURES[name](root / "results")
         whole = f"{begin}![{seen}]({where}/{name}.png)\n{end}"
-        if whole != found[0] or not all((root / _IMAGES / f"{name}{form}").is_file() for form in _FORMS):
+        if whole != found[0] or not all((root / _IMAGES / f"{name}{form}").is_file() for form in FORMS):
             drawn[name] = figure
         return whole
 
@@ -205,7 +204,7 @@ def refresh(root: Path) -> list[Path]:
     for path in documents(root):
         after, drawn = refreshed(path, root)
         for name, figure in drawn.items():
-            for form in _FORMS:
+            for form in FORMS:
                 save(figure, root / _IMAGES / f"{name}{form}")
         if after != path.read_text():
             path.write_text(after)
