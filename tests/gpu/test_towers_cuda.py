@@ -31,7 +31,7 @@ def test_logits_gradients_and_an_update_are_the_cpus(second: int) -> None:
     assert cut.devices == devices
     found = {}
     for net, inputs in ((exact, images), (cut, images.float())):
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             logits = net(inputs)
             nn.functional.cross_entropy(logits, torch.arange(4, device=logits.device)).backward()
         KrizhevskySGD(net.parameters(), lr=0.1).step()

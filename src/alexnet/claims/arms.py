@@ -64,8 +64,8 @@ NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.color_noise=paper",))
 """`COMMON` has the colour noise of the source."""
 
 SHARES = tuple(Arm(f"photos-1-of-{parts}", share=1 / parts) for parts in (8, 4, 2))
-QUARTER = Arm("quarter-width", net=wider(0.5))
-FULL = Arm("full-width", net=wider(2.0))
+NARROW = Arm("half-as-wide", net=wider(0.5))
+WIDE = Arm("twice-as-wide", net=wider(2.0))
 LENET = Arm(
     "lenet-5",
     ("data.channels=3", "data.cropping=random", "data.mirror=yes"),

@@ -134,7 +134,7 @@ AVERAGING = Claim(
     ),
 )
 
-_LADDER = (arms.LENET, arms.QUARTER, arms.COMMON, arms.FULL)
+_LADDER = (arms.LENET, arms.NARROW, arms.COMMON, arms.WIDE)
 _AMOUNTS = (*arms.SHARES, arms.COMMON)
 MORE_DATA = Claim(
     "more-data",

@@ -73,7 +73,7 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
         # Not inference_mode: buffers that preprocessing keeps are used again by training.
         with (
             torch.no_grad(),
-            torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
+            torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
         ):
             yield device_of(model)
     finally:

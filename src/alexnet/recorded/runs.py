@@ -136,16 +136,17 @@ _SIZES = (
     *(_sized(IMAGENETTE, f"AlexNet on {images:,} photos of ten classes.", images) for images in IMAGES),
     *(_sized(source, f"AlexNet on {source.classes} classes of 500 photos each.") for source in TINY_CLASSES),
 )
-AFTER_SIDE, AFTER_EPOCHS, BOX_EPOCHS = 80, 8, 6
-"""Of what came after: few epochs, as VGG is the dearest net of all."""
-WINDOW = 72
-"""Pixels that these nets see: the fewest of which OverFeat reads all. Of 64 it reads the first 48."""
+AFTER_SIDE, AFTER_EPOCHS = 256, 40
+"""Of what came after: the papers' own size of photo; passes, as many as the other nets had."""
+WINDOW, BOX_EPOCHS = 72, 6
+"""Pixels that nets see of the small photos that have boxes: the fewest of which OverFeat reads all (of 64 it
+reads the first 48); and passes through them."""
 OVERFEAT = (
     *("model.variant=fast initialisation=kaiming", "optimizer.learning_rate=0.01"),
     *("schedule.drop_epochs=[]", "data.test_scales=[]"),
 )
-"""How OverFeat learns from few small photos, as its recipe says."""
-MANY_VIEWS = (*VIEWS, "multi-crop", "dense@72", "dense@72,104,136", "dense+multi-crop@72,104,136")
+"""How OverFeat learns from few photos, as its recipe says."""
+MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256,288,320")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
 BOX_VIEWS = ("centre", "dense@72", "dense@72,104")
 """What localisation knows, at such scales too."""
@@ -157,26 +158,30 @@ def _after(
     recipe: str,
     shows: str,
     *settings: str,
+    epochs: int = BOX_EPOCHS,
     init_from: str = "",
     views: tuple[str, ...] = MANY_VIEWS,
 ) -> RecordedRun:
-    """On small photos, all nets with the same shape of the rate; `settings` may say other epochs."""
-    small = (f"data.side={side}", f"data.crop={WINDOW}", "schedule.name=cosine")
-    settings = (*small, f"schedule.epochs={AFTER_EPOCHS}", *settings)
-    return RecordedRun(
-        f"{source.name}-side-{side}-{recipe}", recipe, source, side, settings, shows, init_from, views
-    )
+    """All nets with the same shape of the rate, from its recipe's first one to 0."""
+    settings = (f"data.side={side}", "schedule.name=cosine", f"schedule.epochs={epochs}", *settings)
+    name = f"{source.name}-side-{side}-{recipe}"
+    return RecordedRun(name, recipe, source, side, settings, shows, init_from, views)
+
+
+def _full_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
+    """On Imagenette's photos as large as the papers', cropped as in the recipe."""
+    return _after(IMAGENETTE, AFTER_SIDE, recipe, shows, *settings, epochs=AFTER_EPOCHS)
 
 
 _FAST = _after(
     *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localisation begins with.", *OVERFEAT),
-    *("data.cropping=random-resized", "data.resized_area=[0.4,1]", f"schedule.epochs={BOX_EPOCHS}"),
-    views=("centre", "ten"),
+    *(f"data.crop={WINDOW}", "data.cropping=random-resized", "data.resized_area=[0.4,1]"),
+    views=VIEWS,
 )
 _PLACES = _after(
     *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast-localization"),
     *("Where things are: boxes on top of OverFeat's fast net.", OVERFEAT[0], "data.test_scales=[]"),
-    f"schedule.epochs={BOX_EPOCHS}",
+    f"data.crop={WINDOW}",
     init_from=_FAST.name,
     views=BOX_VIEWS,
 )
@@ -194,12 +199,10 @@ _OBJECTS = RecordedRun(
 )
 _BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
-    _after(IMAGENETTE, AFTER_SIDE, "alexnet-2012", "AlexNet beside what came after."),
-    _after(
-        *(IMAGENETTE, AFTER_SIDE, "overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT)
-    ),
-    _after(
-        *(IMAGENETTE, AFTER_SIDE, "vgg-a-batchnorm"),
+    _full_size("alexnet-2012", "AlexNet beside what came after."),
+    _full_size("overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
+    _full_size(
+        "vgg-a-batchnorm",
         "What came after: VGG's shallowest net, with batch normalisation.",
         *("data.scales=[0,0]", "training.batch=128"),
     ),

@@ -1,4 +1,4 @@
-"""What came after AlexNet, on the same small photos and for as many epochs: errors beside what they cost."""
+"""What came after AlexNet, on the same photos and for as many epochs: errors beside what they cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETS = {
     "VGG-A with batch normalisation, 2014": "vgg-a-batchnorm",
 }
 """What the row is called, and its recipe."""
-ON = "imagenette-side-80"
+ON = "imagenette-side-256"
 """What the names of these recorded results begin with."""
 VIEWS = "ten"
 
@@ -29,7 +29,7 @@ def what_came_after(results: Path) -> Table:
     )
     rows = [row for name, recipe in NETS.items() if (row := _row(results, name, recipe))]
     notes = (
-        "Ten crops of 72 pixels from squares of 80. More than AlexNet: points of top-1 error, with the 95 % "
+        "Ten crops of squares of 256 pixels. More than AlexNet: points of top-1 error, with the 95 % "
         "interval of the same photos answered by both. One run each.",
     )
     numeric = frozenset(columns[3:6])

@@ -80,7 +80,7 @@ def train(
     on_gpu = device.type == "cuda"
     with ExitStack() as stack:
         stack.enter_context(session.logging())
-        stack.enter_context(torch.backends.cudnn.flags(benchmark=True))
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         # Processes agree on stopping; on a GPU not at every update, since that waits for it.
         interruption = stack.enter_context(Interruption(minutes, agree_every_steps=20 if on_gpu else 1))
         advance = stack.enter_context(progress(plan.total_steps * batch_images, session.step * batch_images))

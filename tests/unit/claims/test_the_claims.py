@@ -42,7 +42,7 @@ CHANGES: dict[Arm, set[str]] = {
     arms.CROPS: {"data.color_noise"},
     arms.NOISE_OF_THE_TEXT: {"data.color_noise"},
     **{arm: set[str]() for arm in (*arms.SHARES, arms.OTHER, *arms.SCRATCH.values())},
-    **{arm: {"model.variant"} for arm in (arms.QUARTER, arms.FULL, arms.ONE_TOWER, *arms.WITHOUT.values())},
+    **{arm: {"model.variant"} for arm in (arms.NARROW, arms.WIDE, arms.ONE_TOWER, *arms.WITHOUT.values())},
 }
 """What each arm changes of the common net and training, beside how many photos and updates it has."""
 
@@ -100,7 +100,7 @@ def test_activations_differ_in_themselves_and_their_rate() -> None:
 def test_fields_of_nets() -> None:
     common = variant_of(arms.COMMON)
     assert common.widths == (48, 128, 192, 192, 128, 2048, 2048)
-    assert variant_of(arms.FULL) == VARIANTS["2012"]
+    assert variant_of(arms.WIDE) == VARIANTS["2012"]
     assert not {"lrn", "spatial"} & {*"+".join(variant_of(arms.NO_LRN).stages).split("+")}
     assert not any(variant_of(arms.BIAS_0).biases) and any(common.biases)
     assert variant_of(arms.WITHOUT["conv5"]).layers == (

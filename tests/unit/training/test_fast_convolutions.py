@@ -1,0 +1,35 @@
+"""cuDNN stays switched on: torch's context for its other flags switches it off unless it is told not to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tiny
+import torch
+from torch import nn
+
+from alexnet.data.store import Store
+from alexnet.evaluation import score
+from alexnet.models.registry import build_run
+from alexnet.runs.folder import RunFolder
+from alexnet.training.loop import train
+
+
+def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny_store: Store) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark))
+        return {"top1_error": 0.5}
+
+    config = tiny.config("schedule.epochs=1")
+    run = RunFolder.create(tmp_path / "run", config)
+    train(config, tiny_store, run, evaluate=evaluate, device=torch.device("cpu"))
+    assert {*seen} == {(True, True)}
+
+
+def test_while_testing_with_kernels_that_always_say_the_same() -> None:
+    cudnn = torch.backends.cudnn
+    with score.testing(build_run(tiny.config(), 3)):
+        assert cudnn.enabled
+        assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (False, True, False)
