@@ -46,7 +46,7 @@ TINY_CLASSES = tuple(
     Source(f"tiny-imagenet-{classes}-classes", TINY_IMAGENET.file, 500 * classes, classes)
     for classes in (10, 20, 30)
 )
-TINY_SCENES = Source("tiny-imagenet-30-scenes", TINY_IMAGENET.file, 1_200, scenes=144)
+TINY_SCENES = Source("tiny-imagenet-30-scenes", TINY_IMAGENET.file, 4_000, scenes=144)
 MNIST = Source("mnist", "mnist", 60_000)
 
 

@@ -139,7 +139,7 @@ _SIZES = (
 )
 AFTER_SIDE, AFTER_EPOCHS = 256, 30
 """Of what came after: the papers' own size of photo, and passes through all of them."""
-WINDOW, BOX_EPOCHS = 72, 6
+WINDOW, BOX_EPOCHS = 72, 30
 """Pixels that nets see of the small photos that have boxes: the fewest of which OverFeat reads all (of 64 it
 reads the first 48); and passes through them."""
 OVERFEAT = (
