@@ -42,7 +42,7 @@ def _prepared(store: Store, labels: range, path: Path) -> Store:
     splits = {name: _Part(store.path, name, labels.start, labels.stop) for name in SPLITS}
     classes, header = store.classes[labels.start : labels.stop], store.header
     source = Source("classes of a store", store.path, classes, dict(splits))
-    return prepare(source, path, Settings(header.side, encoding="raw", channels=header.channels), workers=1)
+    return prepare(source, path, Settings(header.side, encoding="raw", channels=header.channels))
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,10 @@ class Variant:
     """Response normalisation after the first convolution, with the constants of 2012."""
     batchnorm: bool = False
     """After every convolution, which keeps its bias: not the paper's, but torchvision's `vgg11_bn` ..."""
-    initialisation: Literal["gaussian", "glorot", "kaiming"] = "gaussian"
-    """`gaussian`: the paper's. `glorot`: what it found later to need no pre-trained layers (section 3.1)."""
+    initialisation: Literal["gaussian", "glorot", "kaiming-convolutions"] = "gaussian"
+    """`gaussian`: the paper's. `glorot`: what it found later to need no pre-trained layers (section 3.1).
+    `kaiming-convolutions`: He's, and for the fully connected layers the paper's, as in torchvision: with He's
+    these answer so loudly that the first updates throw the net off."""
 
     @property
     def convolutions(self) -> dict[str, int]:
@@ -161,8 +163,10 @@ class VGG(nn.Module):
                     initialise.gaussian(layer, DEVIATION, 0.0)
                 case "glorot":
                     initialise.glorot(layer)
-                case "kaiming":
+                case "kaiming-convolutions" if isinstance(layer, nn.Conv2d):
                     initialise.kaiming(layer)
+                case "kaiming-convolutions":
+                    initialise.gaussian(layer, DEVIATION, 0.0)
 
     def _add_layers(self) -> None:
         widths, inputs = self.variant.widths, 3

@@ -86,7 +86,7 @@ def vgg_e() -> RunConfig:
 
 
 def vgg_a_batchnorm() -> RunConfig:
-    """`vgg-a` with batch normalisation after each convolution and He's first weights.
+    """`vgg-a` with batch normalisation after each convolution, whose first weights are He's.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg11_bn for the net.
     Expected: ILSVRC-2012 validation, centre crop, about 29.6 / 10.2 % (torchvision's, trained otherwise).
@@ -95,7 +95,7 @@ def vgg_a_batchnorm() -> RunConfig:
 
 
 def vgg_b_batchnorm() -> RunConfig:
-    """`vgg-b` with batch normalisation after each convolution and He's first weights, without A.
+    """`vgg-b` with batch normalisation after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg13_bn for the net.
     Expected: ILSVRC-2012 validation, centre crop, about 28.4 / 9.6 % (torchvision's, trained otherwise).
@@ -104,7 +104,7 @@ def vgg_b_batchnorm() -> RunConfig:
 
 
 def vgg_d_batchnorm() -> RunConfig:
-    """`vgg-d` with batch normalisation after each convolution and He's first weights, without A.
+    """`vgg-d` with batch normalisation after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg16_bn for the net.
     Expected: ILSVRC-2012 validation, centre crop, about 26.6 / 8.5 % (torchvision's, trained otherwise).
@@ -113,7 +113,7 @@ def vgg_d_batchnorm() -> RunConfig:
 
 
 def vgg_e_batchnorm() -> RunConfig:
-    """`vgg-e` with batch normalisation after each convolution and He's first weights, without A.
+    """`vgg-e` with batch normalisation after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg19_bn for the net.
     Expected: ILSVRC-2012 validation, centre crop, about 25.8 / 8.2 % (torchvision's, trained otherwise).
@@ -140,7 +140,7 @@ def _deeper(variant: str, jittered: bool) -> RunConfig:
 
 
 def _batchnorm(config: RunConfig) -> RunConfig:
-    variant = f"{config.model.variant} batchnorm=yes initialisation=kaiming"
+    variant = f"{config.model.variant} batchnorm=yes initialisation=kaiming-convolutions"
     return replace(
         config,
         recipe=f"{config.recipe}-batchnorm",

@@ -17,25 +17,26 @@ BASELINES = ("whole image", "centre box of mean size", "class-mean box")
 def localization(results: Path) -> Table:
     """A row for each test of each recorded run that localises: its error and, with its classes, theirs."""
     columns = (
-        *("run", "views", "top-1 localisation error % (95 % interval)"),
+        *("run", "views", "top-5 localisation error % (95 % interval)"),
         *BASELINES,
-        *("of classes alone", "images"),
+        *("of classes alone", "top-1 localisation error %", "images"),
     )
     rows = [
         [
             f"[`{entry['runs'][0]['recipe']}`](results/{folder})",
             entry["views"],
             *(_error(each) for each in (found, *(found["baselines"][name] for name in BASELINES))),
-            percent(found["top1_error"]),
+            percent(found["top5_error"]),
+            percent(found["top1_localization_error"]),
             f"{found['images']:,}",
         ]
         for folder, entry, found in _found(results, "localization")
     ]
     notes = (
-        "Right is the class with a box that overlaps the object's by half or more. The three boxes that know "
-        "nothing of the photo stand with the classes that the net said in the same test.",
+        "Right is a class, of the five that were said, with a box that overlaps the object's by half or "
+        "more. The three boxes that know nothing of the photo stand with the same five classes.",
     )
-    numeric = frozenset(columns[-2:])
+    numeric = frozenset(columns[-3:])
     return Table(columns, rows or [_not_recorded(columns)], notes=notes, numeric=numeric)
 
 
@@ -81,7 +82,7 @@ def _found(results: Path, kind: str) -> Iterator[tuple[str, dict[str, Any], dict
 
 
 def _error(found: dict[str, Any]) -> str:
-    return with_interval(found["top1_localization_error"], found["top1_localization_interval"])
+    return with_interval(found["top5_localization_error"], found["top5_localization_interval"])
 
 
 def _not_recorded(columns: tuple[str, ...]) -> list[str]:

@@ -25,12 +25,13 @@ def claims(results: Path) -> Table:
         for each in claim["comparisons"]:
             rows.append(
                 [
-                    f"[`{claim['id']}`](../results/{FOLDER}/{claim['id']})",
+                    f"[`{claim['id']}`](results/{FOLDER}/{claim['id']})",
                     each["words"] + ("" if each["decides"] else " (beside)"),
                     each["band_words"],
                     each["paper"] or ABSENT,
                     found_words(each),
                     each["over"],
+                    f"{claim['data']['side']} pixels",
                     each["verdict"] + (f": {each['reason']}" if each["reason"] else ""),
                 ]
             )
@@ -41,18 +42,28 @@ def claims(results: Path) -> Table:
         "the source says",
         "found (95 % interval)",
         "over",
+        "photos of",
         "verdict",
     )
-    return Table(columns, rows or [NONE + (ABSENT,) * 6])
+    return Table(columns, rows or [NONE + (ABSENT,) * 7])
 
 
 def claims_in_short(results: Path) -> Table:
     """A row for each recorded claim: what it says and its verdict."""
     rows = [
-        [f"[{claim['statement']}](results/{FOLDER}/{claim['id']})", claim["source"], claim["verdict"]]
+        [
+            f"[{claim['statement']}](results/{FOLDER}/{claim['id']})",
+            *(claim["source"], claim["verdict"], _how_many_held(claim)),
+        ]
         for claim in recorded(results)
     ]
-    return Table(("claim", "source", "verdict"), rows or [NONE + (ABSENT,) * 2])
+    columns = ("claim", "source", "verdict", "comparisons that held")
+    return Table(columns, rows or [NONE + (ABSENT,) * 3])
+
+
+def _how_many_held(claim: Mapping[str, Any]) -> str:
+    verdicts = [each["verdict"] for each in claim["comparisons"] if each["decides"]]
+    return f"{verdicts.count('held')} of {len(verdicts)}"
 
 
 def recorded(results: Path) -> list[dict[str, Any]]:

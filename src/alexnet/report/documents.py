@@ -184,11 +184,13 @@ def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
     """A document's text with tables and pictures made anew from `results`, and the pictures that differ."""
     drawn: dict[str, Figure] = {}
     before, where = path.read_text(), os.path.relpath(root / _IMAGES, path.parent)
+    results = os.path.relpath(root / "results", path.parent)
 
     def made(found: re.Match[str]) -> str:
         begin, kind, name, end = found.groups()
         if kind == "table":
-            return begin + TABLES[name](root / "results").markdown() + end
+            table = TABLES[name](root / "results").markdown()
+            return begin + table.replace("](results/", f"]({results}/") + end
         figure, seen = PICTURES[name](root / "results")
         whole = f"{begin}![{seen}]({where}/{name}.png)\n{end}"
         if whole != found[0] or not all((root / _IMAGES / f"{name}{form}").is_file() for form in FORMS):

@@ -32,7 +32,7 @@ def views_cost(results: Path) -> Table:
 
 def _rows(folder: Path) -> Iterator[list[str]]:
     tests = evaluations(folder)
-    if set(tests) <= USUAL:
+    if set(tests) <= USUAL or BESIDE not in tests:
         return
     for name, entry in sorted(tests.items(), key=lambda each: each[1].get("multiply_adds", 0)):
         yield [

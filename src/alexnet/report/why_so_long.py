@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from alexnet import published
 from alexnet.figures.growth import Measured, Quantity, draw_growth, short
 from alexnet.report.evidence import evaluations
 from alexnet.report.tables import ABSENT, Table, with_interval
+from alexnet.runs.metrics_log import last_training_error
 
 TRAINING_PASSES, OPERATIONS = 3, 2
 """Forward, and backward twice; a multiplication and an addition each."""
@@ -171,11 +171,8 @@ class _Size:
 
     @property
     def training_error(self) -> float | None:
-        """Of the last logged line; of augmented images with dropout on."""
-        metrics = self.folder / "metrics.jsonl"
-        lines = map(json.loads, metrics.read_text().splitlines()) if metrics.is_file() else ()
-        errors = [line["error"] for line in lines if line["event"] == "train"]
-        return errors[-1] if errors else None
+        """In the end; of augmented images with dropout on."""
+        return last_training_error(self.folder / "metrics.jsonl")
 
 
 def _sizes(results: Path, pattern: str) -> list[_Size]:

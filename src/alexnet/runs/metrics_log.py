@@ -70,6 +70,13 @@ def training_seconds(path: Path) -> float:
     return max((line.get("seconds", 0.0) for line in lines), default=0.0)
 
 
+def last_training_error(path: Path) -> float | None:
+    """Of the last logged updates: a fraction of augmented images, with dropout on; None where none is."""
+    lines = read_metrics(path) if path.is_file() else []
+    errors = [line["error"] for line in lines if line["event"] == "train"]
+    return errors[-1] if errors else None
+
+
 def has_begun_with(path: Path) -> bool:
     """Whether the log of that path is there and of a run that began with another net's weights."""
     return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))

@@ -150,8 +150,10 @@ def check_document(document: dict) -> None:
 def check_tables(results: Path) -> None:
     """The documents' tables of what was made there."""
     long, short = claims(results), claims_in_short(results)
-    assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](../results/claims/lrn)"
-    assert len(short.rows) == 1 and short.rows[0][-1] in ("held", "failed", "untested")
+    assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
+    assert long.rows[0][6] == "72 pixels"
+    assert len(short.rows) == 1 and short.rows[0][-2] in ("held", "failed", "untested")
+    assert short.rows[0][-1] in ("0 of 1", "1 of 1")
 
 
 def test_tables_without_a_recorded_claim(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 
 import pytest
@@ -28,7 +29,7 @@ def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> VGG:
 
 def narrow(variant: str, crop: int = 64, seed: int = 0) -> VGG:
     torch.manual_seed(seed)
-    return VGG(f"{variant} {WIDTHS} initialisation=kaiming", num_classes=5, crop=crop).eval()
+    return VGG(f"{variant} {WIDTHS} initialisation=kaiming-convolutions", num_classes=5, crop=crop).eval()
 
 
 @pytest.mark.parametrize("net", VARIANTS)
@@ -127,6 +128,13 @@ def test_first_weights_are_those_of_section_3_1() -> None:
         assert weight.std().item() == pytest.approx(0.01, rel=0.12)
         assert weight.mean().item() == pytest.approx(0, abs=0.002)
         assert bias.unique().tolist() == [0]
+
+
+def test_first_weights_with_batch_normalisation_are_hes_and_the_papers() -> None:
+    torch.manual_seed(0)
+    net = VGG("A batchnorm=yes initialisation=kaiming-convolutions", 10, 64)
+    for layer, deviation in ((net.conv3_1, math.sqrt(2 / (9 * 128))), (net.fc6, 0.01), (net.fc8, 0.01)):
+        assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.02)
 
 
 @pytest.mark.parametrize(("deviation", "least", "most"), [(0.01, 1e-5, 1e-2), (0.1, 1e5, 1e10)])

@@ -37,7 +37,7 @@ def test_scales_and_first_weights_are_those_of_table_3(net: str) -> None:
 @pytest.mark.parametrize("net", ["a", "b", "d", "e"])
 def test_batch_normalisation_changes_the_net_and_where_it_begins_only(net: str) -> None:
     plain, normalised = recipes.get(f"vgg-{net}"), recipes.get(f"vgg-{net}-batchnorm")
-    assert normalised.model.variant == f"{net.upper()} batchnorm=yes initialisation=kaiming"
+    assert normalised.model.variant == f"{net.upper()} batchnorm=yes initialisation=kaiming-convolutions"
     assert (normalised.data, normalised.schedule) == (plain.data, plain.schedule)
     assert normalised.optimizer == plain.optimizer
     assert not normalised.training.fine_tuning

@@ -72,7 +72,7 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
     prepare, compose, train = record.training_commands(run, Path("DATA"), Path())
     photos, scenes = "stores/tiny-imagenet-30-72", "stores/tiny-imagenet-30-72-scenes-144"
     assert prepare == ["alexnet", "prepare", "DATA/tiny-imagenet-30.tar", photos, "--side", "72"]
-    assert compose == ["alexnet", "compose", photos, scenes, "--train", "1200", "--side", "144"]
+    assert compose == ["alexnet", "compose", photos, scenes, "--train", "4000", "--side", "144"]
     assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
     begun = runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos

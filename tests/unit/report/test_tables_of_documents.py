@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -94,3 +95,10 @@ def test_experiments_are_rows_of_their_csv(tmp_path: Path) -> None:
     text = documents.experiments("alexnet-modern", "ten crops", tmp_path).markdown()
     assert "| `schedule.epochs=40` | 17.1 | 14.8-19.6 | 0.582 | 10.7 | best |" in text
     assert "given up" in text
+
+
+def test_every_link_inside_the_project_leads_somewhere() -> None:
+    root = Path(__file__).parents[3]
+    for document in documents.documents(root):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document}: {target}"

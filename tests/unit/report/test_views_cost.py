@@ -42,6 +42,11 @@ def test_the_cheapest_comes_first_and_all_stand_beside_ten_crops(tmp_path: Path)
     assert rows[0][6:] == ["2.5", "a processor"]
 
 
+def test_runs_without_ten_crops_are_not_listed(tmp_path: Path) -> None:
+    evidence(tmp_path, "boxes", {"centre": range(9), "dense@72": range(8)}, centre=1e6, dense=4e6)
+    assert views_cost(tmp_path).rows[0][0] == "not recorded yet"
+
+
 def test_runs_tested_as_usual_are_not_listed(tmp_path: Path) -> None:
     evidence(tmp_path, "run", {"ten": range(200), "centre": range(220)}, ten=10e6, centre=1e6)
     assert [row[0] for row in views_cost(tmp_path).rows] == ["not recorded yet"]

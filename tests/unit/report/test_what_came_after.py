@@ -19,20 +19,22 @@ def evidence(results: Path, recipe: str, wrong: range, multiply_adds: float, sec
         "top1_error": len(wrong) / IMAGES,
         "top1_interval": [0.1, 0.2],
         "multiply_adds": multiply_adds,
+        "device": "a GPU",
     }
     (folder / "evaluation.json").write_text(json.dumps([entry]))
     (folder / "wrong.json").write_text(json.dumps({"ten": list(wrong)}))
     (folder / "config.json").write_text(json.dumps({"schedule": {"epochs": 10}, "training": {"seed": 0}}))
-    (folder / "metrics.jsonl").write_text(json.dumps({"event": "result", "seconds": seconds}) + "\n")
+    lines = ({"event": "train", "error": 0.125}, {"event": "result", "seconds": seconds})
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def test_nets_stand_beside_alexnet_with_what_they_cost(tmp_path: Path) -> None:
     evidence(tmp_path, "alexnet-2012", range(300), 500e6, 120.0)
     evidence(tmp_path, "vgg-a-batchnorm", range(250), 6e9, 7200.0)
     alexnet, vgg = what_came_after(tmp_path).rows
-    assert alexnet[1:] == ["30.0 (10.0-20.0)", "-", "50", "2", "10", "0"]
+    assert alexnet[1:] == ["30.0 (10.0-20.0)", "-", "12.5", "50", "2.0", "a GPU", "10", "0"]
     assert vgg[1].startswith("25.0") and vgg[2].startswith("-5.0 (-6.")
-    assert vgg[3:5] == ["600", "120"]
+    assert vgg[4:6] == ["600", "120.0"]
 
 
 def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
