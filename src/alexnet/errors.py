@@ -19,6 +19,10 @@ class CommandError(AlexNetError):
     exit_code = 2
 
 
+class Busy(CommandError):  # noqa: N818 - the same command will do, later
+    """Another process is at work there."""
+
+
 class DataError(AlexNetError):
     """The data is bad; the message lists what."""
 

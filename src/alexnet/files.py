@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alexnet.errors import CommandError, WorkError
+from alexnet.errors import Busy, CommandError, WorkError
 
 _UNFINISHED = ".part"
 
@@ -79,17 +79,18 @@ def unfinished_path(path: Path) -> Path:
 
 
 @contextmanager
-def only_we(folder: Path) -> Generator[None]:
-    """Nobody else who asks for the same folder gets it meanwhile; CommandError where somebody has it.
+def only_we(folder: Path, wait: bool = False) -> Generator[None]:
+    """Nobody else who asks for the same folder gets it meanwhile.
 
-    A killed process holds nothing. Where the file system cannot lock, nobody is kept out.
+    Where somebody has it, Busy, or with `wait` not before it is free. A killed process holds nothing. Where
+    the file system cannot lock, nobody is kept out.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(descriptor)
-        raise CommandError(f"another process is at work on {folder}: wait for it, or stop it") from error
+        raise Busy(f"another process is at work on {folder}: wait for it, or stop it") from error
     except OSError:
         pass
     try:

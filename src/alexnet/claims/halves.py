@@ -16,6 +16,7 @@ from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources.contract import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
+from alexnet.files import only_we
 
 SPLITS = ("train", "val")
 LEAST_CLASSES = 4
@@ -34,8 +35,10 @@ def halves(store: Store, folder: Path) -> tuple[Store, Store]:
             f"{LEAST_CLASSES} at least, or a store of other classes, --other-store"
         )
     middle = count // 2
-    first = _prepared(store, range(middle), folder / "first-half")
-    return first, _prepared(store, range(middle, count), folder / "second-half")
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_we(folder, wait=True):
+        first = _prepared(store, range(middle), folder / "first-half")
+        return first, _prepared(store, range(middle, count), folder / "second-half")
 
 
 def _prepared(store: Store, labels: range, path: Path) -> Store:

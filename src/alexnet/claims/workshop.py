@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +18,13 @@ from alexnet.claims.scale import common, config_of, fitting
 from alexnet.claims.trial import Trial
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
-from alexnet.errors import CommandError, DataError
-from alexnet.files import write_json
+from alexnet.errors import Busy, CommandError, DataError
+from alexnet.files import only_we, write_json
 from alexnet.runs.folder import RunFolder
 from alexnet.training.learner import check
 from alexnet.training.resume import differences
 
-ABOUT, VERDICT, RUNS, STORES = "claims.json", "claim.json", "runs", "stores"
+ABOUT, VERDICT, RUNS, STORES, LOCKS = "claims.json", "claim.json", "runs", "stores", "locks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,19 @@ class Workshop:
             )
         target = self.halves[1] if arm.photos == "other" else None
         return Trial(arm, seed, run, config, store, target, self.device)
+
+    @contextmanager
+    def at_work_on(self, trial: Trial, wait: bool) -> Generator[bool]:
+        """Whether the run is ours meanwhile: not where another process trains it, unless we wait for that."""
+        lock = self.path / LOCKS / trial.name
+        lock.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(only_we(lock, wait))
+            except Busy:
+                yield False
+                return
+            yield True
 
     def trials(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[Trial]:
         """All runs that claims need, each once; with `seeds` instead of the claims' own."""
@@ -166,6 +180,17 @@ def read_verdict(path: Path, claim: Claim) -> dict[str, Any] | None:
     """What was found about a claim in a folder of claims; None where it was not judged there."""
     file = path / claim.id / VERDICT
     return _read(file) if file.is_file() else None
+
+
+def judged_since(
+    path: Path, claim: Claim, seeds: Sequence[int] | None, began: float
+) -> dict[str, Any] | None:
+    """The verdict that was written at `began`, in seconds of the clock, or later, by those seeds."""
+    file = path / claim.id / VERDICT
+    if not file.is_file() or file.stat().st_mtime < began:
+        return None
+    verdict = _read(file)
+    return verdict if verdict["seeds"] == [*(seeds or claim.seeds)] else None
 
 
 def _read(file: Path) -> dict[str, Any]:

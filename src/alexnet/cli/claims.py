@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """List the lecture's claims, or test some: train what they compare, several seeds each, and judge.
 
-    The same command goes on where it was stopped, and trains nothing twice. Each claim leaves a folder
-    DIR/ID with its verdict, numbers and figure.
+    The same command goes on where it was stopped, and trains nothing twice; typed in several terminals it
+    shares the runs out. Each claim leaves a folder DIR/ID with its verdict, numbers and figure.
     """
     from alexnet.claims.the_claims import CLAIMS, find
 
@@ -73,7 +73,6 @@ def _test(
     from alexnet.claims.workshop import Workshop
     from alexnet.cli.device import choose_device
     from alexnet.errors import CommandError
-    from alexnet.files import only_we
 
     if store is None:
         raise CommandError("name the store to test claims on: --store STORE (`alexnet prepare` makes one)")
@@ -88,9 +87,8 @@ def _test(
         claims = _fitting(workshop, claims, as_json)
         workshop.begin()
         end = None if minutes is None else time.monotonic() + 60 * minutes
-        with only_we(workshop.path):
-            _announce(workshop, claims, seeds, as_json, dry=False)
-            documents = _work(workshop, claims, seeds, end, as_json)
+        _announce(workshop, claims, seeds, as_json, dry=False)
+        documents = _work(workshop, claims, seeds, end, as_json)
     if as_json:
         typer.echo(json.dumps(documents, indent=2))
 
@@ -112,23 +110,50 @@ def _work(
 ) -> list[dict[str, Any]]:
     """Trains what is missing, claim by claim, and judges each as soon as its runs are there.
 
-    Stopped, after saving, where the clock has reached `end`.
+    What other processes train is waited for in the end. Stopped, after saving, where the clock has reached
+    `end`.
     """
-    from alexnet.claims.record import record
-
-    documents: list[dict[str, Any]] = []
-    for claim in claims:
-        missing = [trial for trial in workshop.trials([claim], seeds) if not trial.finished]
-        for number, trial in enumerate(missing, start=1):
-            _say(f"\n# {claim.id}, {number} of {len(missing)}: {trial.name}", as_json)
-            _train(trial, end, as_json)
-        _say(f"judging {claim.id}", as_json)
-        documents.append(record(claim, workshop, seeds))
-        _say(_verdict_line(documents[-1]), as_json)
-        for line in _found_lines(documents[-1]):
-            _say(line, as_json)
+    began, documents = time.time(), dict[str, dict[str, Any]]()
+    for wait in (False, True):
+        for claim in claims:
+            if claim.id not in documents and _trained(workshop, claim, seeds, end, wait, as_json):
+                documents[claim.id] = _judged(workshop, claim, seeds, began, as_json)
     _say(f"next: see {workshop.path}/ID/README.md", as_json)
-    return documents
+    return [documents[claim.id] for claim in claims]
+
+
+def _trained(
+    workshop: Workshop, claim: Claim, seeds: list[int] | None, end: float | None, wait: bool, as_json: bool
+) -> bool:
+    """Trains a claim's runs that no other process trains, or with `wait` all; whether all are finished."""
+    missing = [trial for trial in workshop.trials([claim], seeds) if not trial.finished]
+    for number, trial in enumerate(missing, start=1):
+        if wait and not trial.finished:
+            _say(f"waiting until no other process is at {trial.name}", as_json)
+        with workshop.at_work_on(trial, wait) as ours:
+            if ours and not trial.finished:
+                _say(f"\n# {claim.id}, {number} of {len(missing)}: {trial.name}", as_json)
+                _train(trial, end, as_json)
+    return all(trial.finished for trial in missing)
+
+
+def _judged(
+    workshop: Workshop, claim: Claim, seeds: list[int] | None, began: float, as_json: bool
+) -> dict[str, Any]:
+    """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
+    from alexnet.claims.record import record
+    from alexnet.claims.workshop import judged_since
+    from alexnet.files import only_we
+
+    with only_we(workshop.path, wait=True):
+        document = judged_since(workshop.path, claim, seeds, began)
+        if document is None:
+            _say(f"judging {claim.id}", as_json)
+            document = record(claim, workshop, seeds)
+    _say(_verdict_line(document), as_json)
+    for line in _found_lines(document):
+        _say(line, as_json)
+    return document
 
 
 def _train(trial: Trial, end: float | None, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from alexnet.claims import train as claims_train
 from alexnet.claims.the_claims import find
-from alexnet.claims.workshop import Workshop
+from alexnet.claims.workshop import Workshop, judged_since
 from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
@@ -131,6 +132,33 @@ def test_what_was_stopped_goes_on_and_nothing_is_made_twice(
     assert not trained and all(path.stat().st_mtime_ns == when for path, when in weights.items())
     check_document(document)
     check_tables(tmp_path)
+
+
+def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
+    store: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, theirs, ours = tmp_path / "claims", "without-normalisers-seed-4", "common-seed-4"
+    workshop = Workshop.open(run, store, None, SMALL, torch.device("cpu"))
+    workshop.begin()
+    at_work_on = Workshop.at_work_on
+    with ExitStack() as other:
+        (first,) = (each for each in workshop.trials(find(["lrn"]), [4]) if each.name == theirs)
+        assert other.enter_context(workshop.at_work_on(first, wait=False))
+
+        def noted(self: Workshop, trial, wait: bool):
+            if wait:  # the other process dies before it has finished
+                assert trained == [ours] and not (run / "lrn" / "claim.json").exists()
+                other.close()
+            return at_work_on(self, trial, wait)
+
+        monkeypatch.setattr(Workshop, "at_work_on", noted)
+        assert type_claims("lrn", "--seeds", "4", store=store, run=run) == 0
+    assert trained == [ours, theirs]
+    (lrn,) = find(["lrn"])
+    judged = (run / "lrn" / "claim.json").stat().st_mtime
+    assert (judged_since(run, lrn, [4], judged) or {})["id"] == "lrn"
+    assert judged_since(run, lrn, [4], judged + 1) is None
+    assert judged_since(run, lrn, None, judged) is None
 
 
 def check_document(document: dict) -> None:
