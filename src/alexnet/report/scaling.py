@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 from alexnet.cost import Bounds, Job, bounds, run_hours
@@ -19,6 +20,7 @@ from alexnet.published import (
     Device,
 )
 from alexnet.report.tables import ABSENT, Table
+from alexnet.runs.metrics_log import read_metrics, training_seconds
 
 BENCHMARK_CORES = 2
 """Of the machine that results/benchmarks was measured on (its README)."""
@@ -35,6 +37,8 @@ _SETUPS: tuple[tuple[Device, Job], ...] = (
     (H200, Job(ALEXNET_LAYERS, 64 * PAPER_BATCH, 8, "bfloat16")),
 )
 """The paper's; the same two cards as one would use them today; one and eight GPUs of today."""
+_ON_GPU, _GPU = "imagenette-side-256-alexnet-2012", 3
+"""The recorded run of the 2012 net at full size, and which of the setups it was trained on."""
 
 
 def counts(results: Path) -> Table:
@@ -111,6 +115,11 @@ def reached(results: Path) -> Table:
     share = float(measured["ratio"]) * job.multiply_adds / usual
     here = f"this program, {BENCHMARK_CORES} cores, measured"
     rows.append(_reached(here, rate, share, IMAGENET_TRAINING_IMAGES))
+    if rate := _recorded_rate(results / _ON_GPU):
+        device, job = _SETUPS[_GPU]
+        name = f"this program, 1 {device.name}, {job.precision}, measured on Imagenette"
+        share = rate * bounds(job, device).arithmetic / job.batch
+        rows.append(_reached(name, rate, share, IMAGENET_TRAINING_IMAGES))
     columns = ("run", "images an epoch", "images/s", f"days for {PAPER_EPOCHS} epochs", "of the limit, %")
     return Table(columns, rows, numeric=frozenset(columns[1:]))
 
@@ -151,7 +160,17 @@ def _rate(job: Job, least: Bounds) -> float:
 
 def _reached(name: str, rate: float, share: float, images: int) -> list[str]:
     days = run_hours(rate, images) / 24
-    return [name, f"{images:,}", f"{rate:,.1f}", f"{days:.1f}", f"{100 * share:.1f}"]
+    return [name, f"{images:,}", f"{rate:,.1f}", f"{days:.{1 if days >= 1 else 2}f}", f"{100 * share:.1f}"]
+
+
+def _recorded_rate(result: Path) -> float | None:
+    """Images a second of all updates of a recorded run; None where it is not recorded."""
+    metrics, config = result / "metrics.jsonl", result / "config.json"
+    if not metrics.is_file():
+        return None
+    updates = read_metrics(metrics)[-1]["step"]
+    batch: int = json.loads(config.read_text())["training"]["batch"]
+    return updates * batch / training_seconds(metrics)
 
 
 def _rows(results: Path, benchmark: str) -> list[dict[str, str]]:

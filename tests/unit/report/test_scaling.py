@@ -46,6 +46,16 @@ def test_the_measured_share_is_counted_without_the_photos_gradient(results: Path
     assert here[4] == f"{100 * 0.5 * 2_067_805_248 / (3 * 724_406_816):.1f}"
 
 
+def test_a_recorded_run_on_a_gpu_stands_beside_it(results: Path) -> None:
+    run = results / "imagenette-side-256-alexnet-2012"
+    run.mkdir()
+    (run / "config.json").write_text('{"training": {"batch": 128}}')
+    (run / "metrics.jsonl").write_text('{"event": "result", "step": 1000, "epoch": 9, "seconds": 16.0}\n')
+    gpu = scaling.reached(results).rows[-1]
+    assert "H200" in gpu[0] and gpu[2:4] == ["8,000.0", f"{90 * 1_281_167 / 8000 / 86400:.2f}"]
+    assert gpu[4] == f"{100 * 8000 * 2 * 2_067_805_248 / 989.5e12:.1f}"
+
+
 def test_every_limit_has_its_row_of_photos(results: Path) -> None:
     limits, photos = scaling.limits(results), scaling.photos(results)
     rates = list(limits.columns).index("images/s")
