@@ -186,10 +186,9 @@ def judged_since(
     path: Path, claim: Claim, seeds: Sequence[int] | None, began: float
 ) -> dict[str, Any] | None:
     """The verdict that was written at `began`, in seconds of the clock, or later, by those seeds."""
-    file = path / claim.id / VERDICT
-    if not file.is_file() or file.stat().st_mtime < began:
+    verdict = read_verdict(path, claim)
+    if verdict is None or (path / claim.id / VERDICT).stat().st_mtime < began:
         return None
-    verdict = _read(file)
     return verdict if verdict["seeds"] == [*(seeds or claim.seeds)] else None
 
 
