@@ -18,9 +18,14 @@ _UNREGULARISED = (
 _LONGER = 1.5
 
 
+_FOUR_LAYERS = fields(without=("conv3", "conv4", "conv5", "fc7"), biases=(0.0,) * 8)
+"""As the paper's figure has it, and as small a net: conv1, conv2, fc6, fc8. No bias pushes units of one kind
+to where they learn and units of another to where they do not."""
+
+
 def _activation(name: str, rate: float) -> Arm:
     settings = (*_UNREGULARISED, f"model.activation={name}", f"optimizer.learning_rate={rate:g}")
-    return Arm(f"{name}-rate-{rate:g}", settings, longer=_LONGER)
+    return Arm(f"{name}-rate-{rate:g}", settings, net=_FOUR_LAYERS, longer=_LONGER)
 
 
 RATES = (0.003, 0.01)
@@ -74,7 +79,8 @@ LENET = Arm(
 
 ONE_TOWER = Arm("one-tower-of-the-same-cost", net=one_tower)
 WITHOUT = {
-    layer: Arm(f"without-{layer}", net=without_layer(layer)) for layer in ("conv3", "conv4", "conv5", "fc7")
+    layer: Arm(f"without-{layer}", net=without_layer(layer))
+    for layer in ("conv2", "conv3", "conv4", "conv5", "fc7")
 }
 
 PER_CLASS = (10, 30, 100)

@@ -139,14 +139,13 @@ _SIZES = (
 )
 AFTER_SIDE, AFTER_EPOCHS = 256, 30
 """Of what came after: the papers' own size of photo, and passes through all of them."""
-WINDOW, BOX_EPOCHS = 72, 30
+WINDOW = 72
 """Pixels that nets see of the small photos that have boxes: the fewest of which OverFeat reads all (of 64 it
-reads the first 48); and passes through them."""
-OVERFEAT = (
-    *("model.variant=fast initialisation=kaiming", "optimizer.learning_rate=0.01"),
-    *("schedule.drop_epochs=[]", "data.test_scales=[]"),
-)
+reads the first 48)."""
+OVERFEAT = ("model.variant=fast initialisation=kaiming", "schedule.drop_epochs=[]", "data.test_scales=[]")
 """How OverFeat learns from few photos, as its recipe says."""
+HALF = f"{OVERFEAT[0]} widths=[48,128,256,512,512,1536,2048] regression=[2048,512]"
+"""Of OverFeat's maps and units: what two cores train within the hour on the photos that have boxes."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
 BOX_VIEWS = ("centre", "dense@72", "dense@72,104")
@@ -159,7 +158,7 @@ def _after(
     recipe: str,
     shows: str,
     *settings: str,
-    epochs: int = BOX_EPOCHS,
+    epochs: int,
     init_from: str = "",
     views: tuple[str, ...] = MANY_VIEWS,
 ) -> RecordedRun:
@@ -176,14 +175,17 @@ def _full_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
 
 
 _FAST = _after(
-    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localisation begins with.", *OVERFEAT),
+    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localisation begins with.", HALF, *OVERFEAT[1:]),
     *(f"data.crop={WINDOW}", "data.cropping=random-resized", "data.resized_area=[0.4,1]"),
+    *("optimizer.learning_rate=0.03", "training.batch=32"),
+    epochs=12,
     views=VIEWS,
 )
 _PLACES = _after(
     *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast-localization"),
-    *("Where things are: boxes on top of OverFeat's fast net.", OVERFEAT[0], "data.test_scales=[]"),
-    f"data.crop={WINDOW}",
+    *("Where things are: boxes on top of OverFeat's fast net.", HALF, "data.test_scales=[]"),
+    *(f"data.crop={WINDOW}", "training.batch=32"),
+    epochs=10,
     init_from=_FAST.name,
     views=BOX_VIEWS,
 )
@@ -191,7 +193,7 @@ _OBJECTS = RecordedRun(
     *(f"{TINY_SCENES.name}-overfeat-fast-detection", "overfeat-fast-detection", TINY_SCENES, SMALL_SIDE),
     (
         f"data.side={TINY_SCENES.scenes}",
-        *("data.crop=136", "data.test_scales=[144,216]", f"{OVERFEAT[0]} window={WINDOW}"),
+        *("data.crop=136", "data.test_scales=[144,216]", f"{HALF} window={WINDOW}"),
         *("optimizer.learning_rate=0.01", "optimizer.momentum=0.9"),
         *("training.batch=16", "training.evaluate_every_epochs=5"),
     ),
@@ -202,7 +204,10 @@ _OBJECTS = RecordedRun(
 _BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
     _full_size("alexnet-2012", "AlexNet beside what came after."),
-    _full_size("overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
+    _full_size(
+        *("overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
+        "optimizer.learning_rate=0.01",
+    ),
     _full_size(
         "vgg-a-batchnorm",
         "What came after: VGG's shallowest net, with batch normalisation.",
