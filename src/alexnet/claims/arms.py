@@ -28,7 +28,7 @@ def _activation(name: str, rate: float) -> Arm:
     return Arm(f"{name}-rate-{rate:g}", settings, net=_FOUR_LAYERS, longer=_LONGER)
 
 
-RATES = (0.003, 0.01)
+RATES = (0.01, 0.03)
 RELU, TANH, SIGMOID = (
     tuple(_activation(name, rate) for rate in RATES) for name in ("relu", "tanh", "sigmoid")
 )

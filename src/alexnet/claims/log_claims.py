@@ -161,6 +161,6 @@ TOWERS_AND_DEPTH = Claim(
     remarks=(
         "The paper measures its two towers against a net half as wide, which costs less (1.7 points).",
         "conv3 is where the towers read each other: without it they meet in fc6 only. Without conv2 or conv5 "
-        "the one before is pooled as they were. conv2 and fc7 are beside: the published numbers are not theirs.",
+        "the one before is pooled as they were. conv2 and fc7 are beside: the published gains are of others.",
     ),
 )

@@ -137,8 +137,8 @@ _SIZES = (
     *(_sized(IMAGENETTE, f"AlexNet on {images:,} photos of ten classes.", images) for images in IMAGES),
     *(_sized(source, f"AlexNet on {source.classes} classes of 500 photos each.") for source in TINY_CLASSES),
 )
-AFTER_SIDE, AFTER_EPOCHS = 256, 30
-"""Of what came after: the papers' own size of photo, and passes through all of them."""
+AFTER_SIDE, AFTER_EPOCHS, SMALL_EPOCHS = 256, 30, 8
+"""Of what came after: the papers' own size of photo, passes through all of them, and through small ones."""
 WINDOW = 72
 """Pixels that nets see of the small photos that have boxes: the fewest of which OverFeat reads all (of 64 it
 reads the first 48)."""
@@ -172,6 +172,12 @@ def _full_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
     """On Imagenette's photos as large as the papers', cropped as in the recipe; for a GPU."""
     settings = ("training.precision=bfloat16", *settings)
     return _after(RAW_IMAGENETTE, AFTER_SIDE, recipe, shows, *settings, epochs=AFTER_EPOCHS)
+
+
+def _small_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
+    """On small photos, for two cores."""
+    settings = ("data.crop=64", *settings)
+    return _after(IMAGENETTE, SMALL_SIDE, recipe, shows, *settings, epochs=SMALL_EPOCHS, views=VIEWS)
 
 
 _FAST = _after(
@@ -211,6 +217,12 @@ _AFTER = (
     _full_size(
         "vgg-a-batchnorm",
         "What came after: VGG's shallowest net, with batch normalisation.",
+        *("data.scales=[0,0]", "training.batch=128"),
+    ),
+    _small_size("alexnet-2012", "AlexNet beside what came after, on small photos."),
+    _small_size(
+        "vgg-a-batchnorm",
+        "What came after, on small photos: VGG's shallowest net, with batch normalisation.",
         *("data.scales=[0,0]", "training.batch=128"),
     ),
     *_BOXES,

@@ -16,29 +16,29 @@ NETS = {
     "VGG-A with batch normalisation, 2014": "vgg-a-batchnorm",
 }
 """What the row is called, and its recipe."""
-ON = "imagenette-side-256"
-"""What the names of these recorded results begin with."""
+ON = ("imagenette-side-256", "imagenette-side-72")
+"""What the names of these recorded results begin with: photos as large as the papers', and small ones."""
 VIEWS = "ten"
 
 
 def what_came_after(results: Path) -> Table:
     """A row for each net that was recorded: its error, the difference to AlexNet's, and its cost."""
     columns = (
-        *("net", "top-1 error % (95 % interval)", "more than AlexNet", "training error %"),
+        *("net", "photos of", "top-1 error % (95 % interval)", "more than AlexNet", "training error %"),
         *("multiply-adds a crop, millions", "minutes of training", "on", "epochs", "seed"),
     )
-    rows = [row for name, recipe in NETS.items() if (row := _row(results, name, recipe))]
+    rows = [row for on in ON for name, recipe in NETS.items() if (row := _row(results, on, name, recipe))]
     notes = (
-        "Ten crops of squares of 256 pixels. More than AlexNet: points of top-1 error, with the 95 % "
-        "interval of the same photos answered by both. Training error: in the end, of augmented photos with "
-        "dropout on. One run each.",
+        "Ten crops. More than AlexNet: points of top-1 error, with the 95 % interval of the same photos, as "
+        "large, answered by both. Training error: in the end, of augmented photos with dropout on. One run "
+        "each.",
     )
-    numeric = frozenset((*columns[3:6], columns[7]))
-    return Table(columns, rows or [("not recorded yet",) + (ABSENT,) * 8], notes=notes, numeric=numeric)
+    numeric = frozenset((*columns[4:7], columns[8]))
+    return Table(columns, rows or [("not recorded yet",) + (ABSENT,) * 9], notes=notes, numeric=numeric)
 
 
-def _row(results: Path, name: str, recipe: str) -> list[str] | None:
-    folder = results / f"{ON}-{recipe}"
+def _row(results: Path, on: str, name: str, recipe: str) -> list[str] | None:
+    folder = results / f"{on}-{recipe}"
     tests = evaluations(folder)
     if VIEWS not in tests:
         return None
@@ -47,8 +47,9 @@ def _row(results: Path, name: str, recipe: str) -> list[str] | None:
     learned = last_training_error(metrics)
     return [
         f"[{name}](results/{folder.name})",
+        f"{config['data']['side']} pixels",
         with_interval(entry["top1_error"], entry["top1_interval"]),
-        _more(results, folder),
+        _more(results / f"{on}-{NETS['AlexNet, 2012']}", folder),
         ABSENT if learned is None else f"{100 * learned:.1f}",
         f"{entry['multiply_adds'] / 1e7:,.0f}",
         f"{training_seconds(metrics) / 60:,.1f}",
@@ -58,8 +59,7 @@ def _row(results: Path, name: str, recipe: str) -> list[str] | None:
     ]
 
 
-def _more(results: Path, folder: Path) -> str:
-    alexnet = results / f"{ON}-{NETS['AlexNet, 2012']}"
+def _more(alexnet: Path, folder: Path) -> str:
     mine, theirs = (wrong_answers(each, VIEWS) for each in (folder, alexnet))
     if folder == alexnet or mine is None or theirs is None:
         return ABSENT
