@@ -147,8 +147,14 @@ class RunConfig:
     """A classic pipeline in place of a net; None for nets. Then `model` has no meaning."""
 
 
-def usual_crop(side: int) -> int:
-    """The crop that goes with stored squares of `side` pixels, in the proportion of 224 to 256."""
+def usual_crop(side: int, net: str = "alexnet") -> int:
+    """The crop that goes with stored squares of `side` pixels, in the proportion of 224 to 256.
+
+    OverFeat reads whole steps of 32 pixels, 231 of 256, with up to 3 more that it need not.
+    """
+    if net.startswith("overfeat"):
+        read = 32 * ((side - 7) // 32) + 7
+        return side if side < max(71, read + 4) else read
     return min(side, max(64, 8 * round(side * 7 / 64)))
 
 
@@ -185,7 +191,7 @@ def validate(config: RunConfig) -> RunConfig:
         (
             data.crop <= data.side,
             f"data.crop={data.crop} is larger than data.side={data.side}: "
-            f"type data.crop={usual_crop(data.side)} or less",
+            f"type data.crop={usual_crop(data.side, config.model.name)} or less",
         ),
         (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (colour) or 1 (grey)"),
         (
@@ -197,6 +203,11 @@ def validate(config: RunConfig) -> RunConfig:
         (
             config.model.name == SLIDING or min(data.test_scales, default=data.crop) >= data.crop,
             f"data.test_scales must be data.crop={data.crop} or more",
+        ),
+        (
+            max(data.test_scales, default=0) <= 2 * data.side,
+            f"data.test_scales={list(data.test_scales)} are more than twice data.side={data.side}: "
+            f"type data.test_scales=[{data.side},{3 * data.side // 2}], or [] for their own side",
         ),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
@@ -238,7 +249,8 @@ def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
         (
             data.crop <= data.scales[0] <= data.scales[1] <= data.side,
             f"data.scales={list(data.scales)} must rise from data.crop={data.crop} or more to data.side="
-            f"{data.side} or less: type data.scales=[{data.side},{data.side}], or [0,0] for stored squares",
+            f"{data.side} or less: type data.scales=[{data.side},{data.side}] for a store of whole photos, "
+            "[0,0] for one of squares",
         ),
         (data.cropping == "random", "data.scales goes with data.cropping=random only"),
         (

@@ -97,6 +97,18 @@ def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
     assert usual_crop(side) == crop
 
 
+@pytest.mark.parametrize(("side", "crop"), [(256, 231), (128, 103), (80, 71), (72, 72), (64, 64)])
+def test_the_usual_crop_of_overfeat_is_one_it_reads_all_of(side: int, crop: int) -> None:
+    assert usual_crop(side, "overfeat-localizer") == crop
+
+
+def test_scales_that_enlarge_more_than_twice_are_refused() -> None:
+    small = ["data.side=72", "data.crop=72"]
+    with pytest.raises(ConfigError, match=r"type data\.test_scales=\[72,108\], or \[\]"):
+        override(recipes.get("overfeat-fast"), small)
+    assert override(recipes.get("overfeat-fast"), [*small, "data.test_scales=[72,108]"]).data.crop == 72
+
+
 @pytest.mark.parametrize(
     "setting",
     [

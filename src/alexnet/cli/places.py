@@ -76,6 +76,8 @@ def _text(result: dict[str, Any]) -> str:
         lines.append(f"  {each['score']:7.2f}  {each['name']}  at {box}")
     if "error" in result:
         lines.append(f"  unreadable: {result['error']}")
+    if not result.get("objects", ["something"]):
+        lines.append("  nothing found; a smaller --least shows what is less sure")
     if "drawn" in result:
         lines.append(f"  drawn: {result['drawn']}")
     return "".join(f"{line}\n" for line in lines)

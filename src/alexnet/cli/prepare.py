@@ -110,7 +110,7 @@ def _say_what_is_missing(photos: Source, made: Store) -> None:
     if photos.strays:
         named = ", ".join(photos.strays[:STRAYS_NAMED])
         more = "; `alexnet inspect` names all" if len(photos.strays) > STRAYS_NAMED else ""
-        sys.stderr.write(f"left out, of no class: {len(photos.strays):,}: {named}{more}\n")
+        sys.stderr.write(f"left out, since they belong to nothing: {len(photos.strays):,}: {named}{more}\n")
     for unreadable in made.header.unreadable:
         sys.stderr.write(f"left out, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
     for kind, odd in made.header.odd.items():

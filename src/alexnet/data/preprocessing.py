@@ -49,17 +49,17 @@ class Preprocessing:
     _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def from_store(cls, data: DataConfig, store: Store) -> Preprocessing:
+    def from_store(cls, data: DataConfig, store: Store, net: str = "alexnet") -> Preprocessing:
         """The preprocessing that `data` asks for, with the statistics of the store's training images.
 
-        CommandError where the two do not fit together.
+        CommandError where the two do not fit together; it names a crop that suits the `net`.
         """
         header = store.header
         if data.channels != header.channels:
             raise CommandError(_OTHER_CHANNELS[data.channels])
         if data.side != store.side:
             # Whole squares stay whole.
-            crop = store.side if data.crop == data.side else usual_crop(store.side)
+            crop = store.side if data.crop == data.side else usual_crop(store.side, net)
             raise CommandError(
                 f"the store holds images of side {store.side}, the run wants {data.side}: prepare a store "
                 f"with --side {data.side}, or type data.side={store.side} data.crop={crop} for a net of that "

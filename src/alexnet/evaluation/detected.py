@@ -52,7 +52,7 @@ def detect_split(
     detector_of(net)
     part, looks = store.split(split), looks_for(net, VIEWS, scales)
     labels = np.argsort(columns_of(net, store))  # from the net's to the store's
-    check_pixels(net.preprocessing, store, scales)
+    check_pixels(net.preprocessing, store, scales, looks)
     found: list[tuple[int, Objects]] = []
     for numbers, seen in batches_seen(net, part, looks, squares_at_once):
         objects = detect(net, [torch.from_numpy(images) for images in seen])

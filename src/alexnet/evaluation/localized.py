@@ -46,7 +46,7 @@ def locate_split(
     part, looks = store.split(split), looks_for(net, views, scales)
     # From the net's labels to the store's; the last is that of no class.
     labels = np.append(np.argsort(columns_of(net, store)), NO_LABEL)
-    check_pixels(net.preprocessing, store, scales)
+    check_pixels(net.preprocessing, store, scales, looks)
     found: list[tuple[list[int], Any]] = []
     for numbers, seen in batches_seen(net, part, looks, squares_at_once):
         found.append((numbers, locate(net, looks, [torch.from_numpy(images) for images in seen])))

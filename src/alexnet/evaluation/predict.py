@@ -62,7 +62,7 @@ def predict(
     began = time.perf_counter()
     part = store.split(split)
     columns, looks = columns_of(net, store), looks_for(net, views, scales)
-    check_pixels(net.preprocessing, store, scales)
+    check_pixels(net.preprocessing, store, scales, looks)
     scored: list[Scored] = []
     for numbers, seen in batches_seen(net, part, looks, squares_at_once):
         scored.append((numbers, score(net, looks, [torch.from_numpy(images) for images in seen])))
@@ -96,11 +96,14 @@ def columns_of(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
     return label_map(store.classes, net.classes, what)
 
 
-def check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[int]) -> None:
+def check_pixels(
+    preprocessing: Preprocessing, store: Store, scales: Sequence[int] = (), looks: Sequence[Look] = ()
+) -> None:
     """DataError where the net was trained on images of another size or form; a warning for another filter.
 
-    Where scales are given the stored size does not matter, but for a warning where it is smaller.
+    Where scales are given the stored size does not matter. A warning where it is smaller than a look's.
     """
+    largest = max((look.scale for look in looks), default=0)
     # The shape does not matter: the centre of a whole photo is the square that would have been stored.
     found = {"resize": store.header.resize, "channels": store.channels}
     wanted = {"resize": preprocessing.resized["resize"], "channels": preprocessing.data.channels}
@@ -119,10 +122,10 @@ def check_pixels(preprocessing: Preprocessing, store: Store, scales: Sequence[in
             "errors may be a little higher",
             *(store.path, *filters),
         )
-    if max(scales, default=0) > store.side and distributed.is_main():
+    if largest > store.side and distributed.is_main():
         logging.getLogger(__name__).warning(
             "warning: %s holds photos of %d pixels, which are enlarged to %d: prepare a store with --side %d",
-            *(store.path, store.side, max(scales), max(scales)),
+            *(store.path, store.side, largest, largest),
         )
 
 

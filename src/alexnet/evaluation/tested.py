@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from alexnet.box_config import BOX_NETS
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store
 from alexnet.data.views import usual_views
@@ -77,9 +78,11 @@ def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "la
 
 
 def usual_views_of(runs: Sequence[RunFolder], checkpoint: str = "last") -> str:
-    """The views that suit all of the nets: see `usual_views`."""
-    found = [exported.load_metadata(find_weights(run.path, checkpoint))["preprocessing"] for run in runs]
-    return usual_views(all(each["data"]["mirror"] for each in found))
+    """The views that suit all of the nets: see `usual_views`. Of nets that say where things are, `dense`."""
+    found = [exported.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
+    if all(each["config"]["training"].get("loss") in BOX_NETS for each in found):
+        return "dense"
+    return usual_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
 
 
 def entry(

@@ -88,7 +88,7 @@ def features_of(
     weights = find_weights(run.path, checkpoint)
     net = exported.load(weights, device)
     layer, part = layer or last_hidden_layer(net.model), store.split(split)
-    check_pixels(net.preprocessing, store, ())
+    check_pixels(net.preprocessing, store)
     work = partial(extract, net, part, layer, images_at_once=images_at_once, progress=progress)
     if run.is_exported:
         return work(_in_nameless_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,10 +20,10 @@ Variant = TypeVar("Variant", bound="DataclassInstance")
 def variant_of(variants: Mapping[str, Variant], text: str, net: str) -> Variant:
     """The variant that `text` names: `modern`, or `modern towers=2 pool_size=2` with fields changed.
 
-    Lists are JSON without spaces: `2012 stages=["pool+relu",...]`. CommandError, naming the `net`, where
+    Lists are JSON: `2012 stages=["pool+relu",...]`. CommandError, naming the `net`, where
     there is no such variant; ConfigError on fields that do not exist.
     """
-    name, *settings = text.split() or [""]
+    name, *settings = re.split(r"\s+(?=\w+=)", text.strip())
     if name not in variants:
         raise CommandError(f"unknown variant {name!r} of {net}; it must be one of {', '.join(variants)}")
     changes: dict[str, Any] = {key: value for key, _, value in (text.partition("=") for text in settings)}

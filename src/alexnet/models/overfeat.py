@@ -268,6 +268,6 @@ def _refuse_uneven(variant: Variant) -> None:
     convolutions = len(variant.filters)
     if len(variant.pools) != convolutions or len(variant.widths) != convolutions + 2:
         raise CommandError(
-            f"a variant with {convolutions} filters needs as many pools and {convolutions + 2} widths, "
+            f"a variant of {convolutions} convolutions needs as many pools and {convolutions + 2} widths, "
             f"not {len(variant.pools)} and {len(variant.widths)}"
         )

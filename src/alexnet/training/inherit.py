@@ -15,6 +15,7 @@ from alexnet.errors import CommandError, DataError
 from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.misfit import misfit
 from alexnet.models.model_file import Loaded
+from alexnet.models.overfeat_detector import OverFeatDetector
 from alexnet.optim.parameter_groups import check_layers, layers_of, owner
 
 FIRST = "conv1.weight"
@@ -54,9 +55,8 @@ class Inherited:
 def refuse_without_net(config: RunConfig) -> None:
     """CommandError where the configuration is for fine-tuning: it makes no sense from first weights."""
     if config.training.fine_tuning:
-        raise CommandError(
-            f"{config.recipe} fine-tunes a trained net: type --init-from RUN, or training.fine_tuning=no"
-        )
+        other = "" if config.training.loss == "boxes" else ", or training.fine_tuning=no"
+        raise CommandError(f"{config.recipe} fine-tunes a trained net: type --init-from RUN{other}")
 
 
 def inherit(
@@ -108,7 +108,7 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
         else:
             chosen.append(name)
     if misfits:
-        raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(own, there, known)}")
+        raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(model, given, there)}")
     _refuse_unlike_where_frozen(model, given, new, known)
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
 
@@ -162,8 +162,25 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
 
 
-def _advice(own: Mapping[str, Tensor], there: Mapping[str, Tensor], known: Sequence[str]) -> str:
+def _advice(model: nn.Module, given: Loaded, there: Mapping[str, Tensor]) -> str:
+    """What to type instead, where the tensors of the given net, `there`, do not fit the model."""
+    if _frozen(model):
+        return _other_crop(model, given) or "a net of the same kind and widths (model.variant) is wanted"
+    return ", or ".join(filter(None, (_other_crop(model, given), _layers_that_fit(model, there))))
+
+
+def _other_crop(model: nn.Module, given: Loaded) -> str:
+    """What to type where the given net sees more or less of a photo at once; empty where it does not."""
+    here, there = getattr(model, "crop", 0), getattr(given.model, "crop", 0)
+    if here == there or not here or not there:
+        return ""
+    setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.crop"
+    return f"it sees {there} pixels at once, this one {here}: give {setting}={there}"
+
+
+def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
     """Which layers, but the last, could be taken: those that fit with all they have."""
+    own, known = model.state_dict(), layers_of(model)
     unfit = {owner(name, known) for name in own if misfit(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]
     return (

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import distributed
+from alexnet.box_config import BOX_NETS
 from alexnet.config import RunConfig
+from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
@@ -74,10 +76,13 @@ def check(config: RunConfig, store: Store) -> nn.Module:
     """Returns the net, on the meta device, if all fits together; else CommandError. Nothing is computed."""
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
-    Preprocessing.from_store(config.data, store)
+    Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     _refuse_small_scales(model, config.data.test_scales)
+    if config.training.loss in BOX_NETS:
+        for split in sorted({"train", "val"} & {*store.splits}):
+            BoxTable.of(store.split(split))  # which refuses one without boxes
     if config.model.towers_on:
         tower_devices(config.model.towers_on)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
@@ -101,7 +106,7 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     torch.manual_seed(config.training.seed)
     model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     model = _placed(model, config.model.towers_on, device)
-    preprocessing = Preprocessing.from_store(config.data, store)
+    preprocessing = Preprocessing.from_store(config.data, store, config.model.name)
     task = _task(config, preprocessing, model, len(store.classes))
     return Learner(
         config=config,

@@ -174,7 +174,7 @@ def test_a_store_of_squares_is_refused(store: Store, tmp_path: Path) -> None:
         (["data.scales=[256,300]"], "data.side=256 or less"),
         (
             ["data.side=128", "data.crop=112"],
-            r"data.scales=\[256, 256\] must rise .*=\[128,128\], or \[0,0\]",
+            r"data.scales=\[256, 256\] must rise .*=\[128,128\] .*\[0,0\]",
         ),
         (["data.scales=[256,240]"], "must rise"),
         (["data.scales=[256,0]"], "must rise"),

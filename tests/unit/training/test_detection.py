@@ -16,7 +16,7 @@ from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.data.window_targets import NOT_ASKED, window_targets
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 from alexnet.models.model_file import Loaded
 from alexnet.models.registry import build
 from alexnet.training import losses
@@ -202,6 +202,14 @@ def test_it_begins_with_a_localisation_or_a_classifier(store: Store, recipe: str
     given = Loaded(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     found = match(learner(store).model, store.classes, given)
     assert {name.partition(".")[0] for name in found.new} == new
+
+
+def test_a_window_of_another_size_than_the_localisations_is_named(store: Store) -> None:
+    begun = config("data.crop=64", recipe="overfeat-fast-localization")
+    given = Loaded(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
+    model = learner(store, "model.variant=fast widths=[4,6,8,8,8,16,12] regression=[10,6]").model
+    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give window of .*variant=64"):
+        match(model, store.classes, given)
 
 
 def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> None:

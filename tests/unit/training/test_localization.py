@@ -25,7 +25,7 @@ from alexnet.models.registry import build
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.training.inherit import inherit, match
-from alexnet.training.learner import Learner, build_learner
+from alexnet.training.learner import Learner, build_learner, check
 from alexnet.training.localization import Localization
 from alexnet.training.loop import train
 from alexnet.training.losses import boxes
@@ -170,6 +170,8 @@ def test_a_store_without_boxes_is_one_clear_line(tmp_path: Path) -> None:
     rows = [row(number, 72) for number in range(8)]
     bare = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows[:4]}, side=72))
     run = RunFolder.create(tmp_path / "run", config("training.fine_tuning=no"))
+    with pytest.raises(CommandError, match="'train' of the store has no boxes"):
+        check(run.config(), bare)  # which is asked before a run has a folder
     with pytest.raises(CommandError, match="has no boxes"):
         train(run.config(), bare, run, evaluate=lambda model: {}, device=torch.device("cpu"))
 

@@ -141,4 +141,9 @@ def _stem(tree: Tree, file: int) -> str:
 
 
 def _corners(thing: ElementTree.Element) -> list[float]:
-    return [float(thing.findtext(f"bndbox/{corner}", "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
+    """x0, y0, x1, y1 in pixels; ValueError names what is no number."""
+    found = {corner: thing.findtext(f"bndbox/{corner}", "") for corner in ("xmin", "ymin", "xmax", "ymax")}
+    try:
+        return [float(text) for text in found.values()]
+    except ValueError as error:
+        raise ValueError(f"an object's bndbox is {found}, not four numbers") from error

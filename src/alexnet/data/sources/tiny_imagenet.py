@@ -78,11 +78,14 @@ def _with_boxes(split: PhotoSplit, notes: Sequence[int]) -> tuple[PhotoSplit, li
 
 def _read_corners(tree: Tree, file: int) -> Corners:
     """Photo name -> corners, from lines of the name, in `val` the WNID, and four numbers."""
-    rows = [line.split("\t") for line in tree.text(file).splitlines() if line.strip()]
-    try:
-        found = {row[0]: [float(number) for number in row[-4:]] for row in rows}
-    except ValueError as error:
-        raise DataError(f"{tree.path}: broken boxes in {tree.listing.path(file)}: {error}") from error
-    if any(len(corners) != 4 for corners in found.values()):
-        raise DataError(f"{tree.path}: {tree.listing.path(file)} has lines without four corners")
+    found: Corners = {}
+    for number, line in enumerate(tree.text(file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, *_, x0, y0, x1, y1 = line.split("\t") if line.count("\t") > 3 else 5 * [""]
+        try:
+            found[name] = [float(corner) for corner in (x0, y0, x1, y1)]
+        except ValueError as error:
+            where = f"{tree.path}: {tree.listing.path(file)}, line {number}"
+            raise DataError(f"{where}, has no four corners: {line!r}") from error
     return found
