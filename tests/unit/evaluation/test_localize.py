@@ -172,6 +172,9 @@ def test_evaluate_keeps_and_reuses_boxes(
     assert entry["localization"] == printed["localization"]
     assert main([*words[:5], "ten", *words[6:], "--json"]) == 0
     assert "localization" not in json.loads(capsys.readouterr().out)
+    assert main([*words[:4], *words[6:], "--json"]) == 0
+    by_default = json.loads(capsys.readouterr().out)
+    assert by_default["views"] == "dense" and by_default["localization"]
 
 
 def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
