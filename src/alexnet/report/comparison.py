@@ -103,6 +103,8 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
 
 def evaluations_of(path: Path) -> list[dict[str, Any]]:
     """The entries of a folder's `evaluation.json`, or those in a file; errors as `rows_of`."""
+    if not path.exists():
+        raise CommandError(f"there is no {path}: name the folder of a run or of an ensemble")
     entries = read_evaluations(path)
     if not entries:
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")

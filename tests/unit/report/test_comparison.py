@@ -181,6 +181,12 @@ def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> 
     assert f"alexnet evaluate {tmp_path}" in capsys.readouterr().err
 
 
+def test_a_folder_that_does_not_exist_is_said_not_to(tmp_path: Path, capsys) -> None:
+    assert main(["compare", str(tmp_path / "vgg")]) == 2
+    said = capsys.readouterr().err
+    assert f"there is no {tmp_path / 'vgg'}:" in said and "evaluate" not in said
+
+
 @pytest.mark.parametrize("text", ["[{]", '[{"split": "val"}]', "[1]"])
 def test_a_broken_file_is_one_line_and_3(run: Path, capsys, text: str) -> None:
     (run / "evaluation.json").write_text(text)
