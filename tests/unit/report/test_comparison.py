@@ -82,6 +82,16 @@ def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Pa
     assert [row["views"] for row in best] == ["multi-crop@256,384,512", "dense+multi-crop@256,384,512"]
 
 
+@pytest.mark.parametrize("recipe", ["overfeat-fast-localization", "overfeat-fast-detection"])
+def test_nets_that_say_boxes_stand_beside_the_published_rows_of_their_classifier(
+    run: Path, capsys, recipe: str
+) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry(recipe)]))
+    main(["compare", str(run), "--json"])
+    shown = [row["source"] for row in json.loads(capsys.readouterr().out)["published"]]
+    assert shown.count("Sermanet et al. 2013, table 2") == len(published.rows_of("overfeat-fast")) == 4
+
+
 def test_digits_stand_beside_digits_alone(run: Path, capsys) -> None:
     (run / "evaluation.json").write_text(json.dumps([entry("lenet-5")]))
     assert main(["compare", str(run), "--json"]) == 0
