@@ -115,7 +115,7 @@ def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, 
             return "a net has no such number: it diverged, or is built otherwise"
         if second is not None and second.at_least:
             names = ", ".join(arm.name for arm in comparison.second)
-            return f"{names} did not get there in {second.number:g} {comparison.measure.unit}"
+            return f"{names} needed more than {second.number:g} {comparison.measure.words}"
     return ""
 
 

@@ -36,6 +36,7 @@ RELU = Claim(
     ),
     curve="training_error",
     remarks=(
+        f"Compared are {TO_THRESHOLD.words}, as in the paper's figure.",
         "Four layers that learn, as in the paper's figure: conv1, conv2, fc6 and fc8 of the common net.",
         "No regularisation of any kind, as there; a constant rate; biases begin at 0.",
     ),

@@ -25,6 +25,7 @@ def readme(document: Mapping[str, Any]) -> str:
     remarks = "".join(f"- {remark}\n" for remark in document["remarks"])
     files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
     data, photos, lines = document["data"], document["data"]["photos"], "\n".join(document["commands"])
+    used = _used(document["arms"])
     return f"""# {document["id"]}
 
 {document["statement"]}
@@ -39,7 +40,7 @@ Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(docume
 
 {remarks}
 Bands were written down in the code before any run. On {data["store"]}:
-{photos["train"]:,} training and {photos["val"]:,} validation photos of {data["classes"]} classes, of
+{photos["train"]:,} training{used} and {photos["val"]:,} validation photos of {data["classes"]} classes, of
 {data["side"]} pixels. Made by
 
 ```
@@ -50,6 +51,15 @@ Bands were written down in the code before any run. On {data["store"]}:
 |---|---|
 {files}
 """
+
+
+def _used(arms: Mapping[str, Any]) -> str:
+    """How many of the training photos the arms are trained on; empty where all are on all."""
+    counts = sorted({arm["data"]["images"] for arm in arms.values()})
+    if not any(counts):
+        return ""
+    said = [f"{count:,}" for count in counts if count] + ["all"] * (0 in counts)
+    return f" (of which the nets saw {' or '.join(said)})"
 
 
 def _because(reason: str) -> str:

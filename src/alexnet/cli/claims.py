@@ -118,7 +118,7 @@ def _work(
         for claim in claims:
             if claim.id not in documents and _trained(workshop, claim, seeds, end, wait, as_json):
                 documents[claim.id] = _judged(workshop, claim, seeds, began, as_json)
-    _say(f"next: see {workshop.path}/ID/README.md", as_json)
+    _say(f"next: see {', '.join(f'{workshop.path / claim.id}/README.md' for claim in claims)}", as_json)
     return [documents[claim.id] for claim in claims]
 
 

@@ -19,10 +19,10 @@ def command(
 ) -> None:
     """Print what runs reached, as `alexnet evaluate` found it, beside what was published.
 
-    For ensembles also what 1, 2, ... all of their nets reach together. A file that `evaluate --out` wrote
-    stands for its ensemble.
+    Of nets that say boxes also how well these fit. For ensembles also what 1, 2, ... all of their nets
+    reach together. A file that `evaluate --out` wrote stands for its ensemble.
     """
-    from alexnet.report import comparison
+    from alexnet.report import boxes, comparison
     from alexnet.report.evaluation import growth_table
 
     rows = comparison.rows_of(runs)
@@ -36,7 +36,8 @@ def command(
         ensembles = [{"runs": entry["runs"], "growth": entry.get("growth", [])} for _, entry in grown]
         typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": ensembles}, indent=2))
         return
-    typer.echo(comparison.comparison(rows).text(), nl=False)
+    tables = (comparison.comparison(rows), *boxes.compared(rows))
+    typer.echo("\n".join(table.text() for table in tables), nl=False)
     for name, entry in grown:
         if entry.get("growth"):
             typer.echo("\n" + growth_table(entry, name).text(), nl=False)

@@ -16,7 +16,7 @@ from alexnet.models.summary import Summary, summarise
 from alexnet.pictures import trained
 from alexnet.pictures.shown import Keep, ProgressBar, Shown, drawn
 from alexnet.pictures.subject import Subject, refuse_different_data, subjects_of
-from alexnet.report import account
+from alexnet.report import account, boxes
 from alexnet.report.comparison import Row, comparison, rows_of
 from alexnet.report.evaluation import detection_table, growth_table, localization_table
 from alexnet.report.page import Chapter, Commands, Folded, Missing, Part, page
@@ -105,7 +105,8 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
     parts: list[Part] = []
     if tested_ones:
         rows: list[Row] = rows_of(each.subject.path for each in tested_ones)
-        parts += [comparison(rows), drawn(lambda: trained.errors(rows), "bars of errors", keep)]
+        parts += [comparison(rows), *boxes.compared(rows)]
+        parts += [drawn(lambda: trained.errors(rows), "bars of errors", keep)]
     for each in tested_ones:
         for entry in each.subject.entries:
             parts += [growth_table(entry, each.label)] if len(entry.get("growth") or []) > 1 else []

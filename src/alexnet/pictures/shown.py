@@ -85,6 +85,13 @@ class Shown:
                 f"{self.label} is no net: no filters, nearest images and maps are drawn of its channels."
             )
             return [Missing(sentence)]
+        if self._detects:
+            sentence = (
+                f"{self.label} answers window by window, of photos that show several objects. Nearest "
+                "images, what layers answer, where it looks and a map of photos are left out: they are of "
+                "nets that see a photo as one, such as the one it began with."
+            )
+            return [Missing(sentence)]
         if subject.kind != "ensemble" and not self.closely:
             return [
                 Missing(
@@ -99,6 +106,12 @@ class Shown:
         """Whether there are layers to look into: an ensemble and a classic pipeline have none."""
         config = self.subject.config
         return config is not None and config.classic is None
+
+    @property
+    def _detects(self) -> bool:
+        """Whether it finds all objects of photos by a window that it slides."""
+        config = self.subject.config
+        return config is not None and config.training.loss == "objects"
 
     @property
     def _there(self) -> bool:
@@ -191,7 +204,7 @@ class Shown:
         subject, config = self.subject, self.subject.config
         if subject.kind == "ensemble" or config is None or config.classic is not None:
             return []
-        if config.training.loss == "objects":
+        if self._detects:
             return [Chapter("Objects found", [self._drawn(self._detected, "boxes")])]
         if config.training.loss == "boxes":
             return [Chapter("Where objects are", [self._drawn(self._located, "boxes")])]
@@ -219,11 +232,14 @@ class Shown:
 
     def _inside(self, store: Store) -> list[Chapter]:
         on, config = self._on, self._on.classifier.config
-        made = [Chapter("Nearest training images", [self._drawn(self._neighbours, "nearest images")])]
+        crops: list[Chapter] = []
         if config.data.crop < store.side:
-            made.append(Chapter("Ten crops", [self._drawn(partial(inside.ten_crops, on), "ten crops")]))
+            crops.append(Chapter("Ten crops", [self._drawn(partial(inside.ten_crops, on), "ten crops")]))
+        if self._detects:
+            return crops
         return [
-            *made,
+            Chapter("Nearest training images", [self._drawn(self._neighbours, "nearest images")]),
+            *crops,
             Chapter("What its layers answer", [self._drawn(partial(inside.activations, on), "activations")]),
             Chapter("Where it looks", [self._drawn(partial(inside.saliency, on), "maps of where it looks")]),
             Chapter("Map of the test images", [self._drawn(self._map, "map")]),

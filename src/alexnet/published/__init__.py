@@ -69,8 +69,12 @@ ROWS = TABLE_1 + TABLE_2 + SOURCE_LOGS + OTHERS + LENETS + overfeat.ROWS + vgg.R
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:
-    """The published results of the system that `recipe` rebuilds; empty where there are none."""
-    return tuple(row for row in ROWS if row.recipe == recipe)
+    """The published results of the system that `recipe` rebuilds; empty where there are none.
+
+    A net that says boxes too has those of the classifier that it begins with.
+    """
+    classifier = recipe.removesuffix("-localization").removesuffix("-detection")
+    return tuple(row for row in ROWS if row.recipe == classifier)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet.published.rows import VAL, Row
+from alexnet.published.rows import VAL, BoxRow, Row
 
 PARAMETERS = {"fast": 145_920_872, "accurate": 144_656_488}
 MULTIPLY_ADDS = {"fast": 2_801_403_904, "accurate": 5_355_446_784}
@@ -17,13 +17,20 @@ MAPS = (
 )
 """Table 5: height and width of the last convolution's maps and of the class map at each scale. It misprints
 the fifth's width, 38, as 35: a class map 24 wide needs it."""
-LOCALIZATION_ERRORS = {
-    "one box for all classes, central crop": 0.40,
-    "one box for all classes, two scales": 0.315,
-    "one box for all classes, four scales": 0.300,
-    "a box for each class, two scales": 0.441,
-}
-"""Top-5 errors of class and box on ILSVRC-2012 validation photos (section 4.4 and figure 9)."""
+_LOCALIZED = "Sermanet et al. 2013, section 4.4 and figure 9"
+LOCALIZATION = (
+    BoxRow("OverFeat, one box for all classes, central crop", VAL, 0.40, _LOCALIZED),
+    BoxRow("OverFeat, one box for all classes, two scales", VAL, 0.315, _LOCALIZED),
+    BoxRow("OverFeat, one box for all classes, four scales", VAL, 0.300, _LOCALIZED),
+    BoxRow("OverFeat, a box for each class, two scales", VAL, 0.441, _LOCALIZED),
+)
+"""Top-5 errors of class and box."""
+_DETECTED = "Sermanet et al. 2013, section 5"
+DETECTION = (
+    BoxRow("OverFeat, in the contest", "ILSVRC-2013 detection test", 0.194, _DETECTED),
+    BoxRow("OverFeat, after the contest", "ILSVRC-2013 detection test", 0.243, _DETECTED),
+)
+"""Mean average precisions."""
 
 _TABLE_2 = "Sermanet et al. 2013, table 2"
 _FAST, _ACCURATE = "overfeat-fast", "overfeat-accurate"

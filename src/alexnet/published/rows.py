@@ -22,5 +22,16 @@ class Row:
     """Our recipe of the same system, if there is one."""
 
 
+@dataclass(frozen=True)
+class BoxRow:
+    """One published result of where things are."""
+
+    system: str
+    data: str
+    value: float
+    """Top-5 error of class and box, or mean average precision; 0 to 1."""
+    source: str
+
+
 VAL = "ILSVRC-2012 val"
 TEST = "ILSVRC-2012 test"

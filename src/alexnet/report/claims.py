@@ -45,7 +45,7 @@ def claims(results: Path) -> Table:
         "photos of",
         "verdict",
     )
-    return Table(columns, rows or [NONE + (ABSENT,) * 7])
+    return Table(columns, rows or [NONE + (ABSENT,) * 7], notes=_without_result(results))
 
 
 def claims_in_short(results: Path) -> Table:
@@ -58,7 +58,14 @@ def claims_in_short(results: Path) -> Table:
         for claim in recorded(results)
     ]
     columns = ("claim", "source", "verdict", "comparisons that held")
-    return Table(columns, rows or [NONE + (ABSENT,) * 3])
+    return Table(columns, rows or [NONE + (ABSENT,) * 3], notes=_without_result(results))
+
+
+def _without_result(results: Path) -> list[str]:
+    """A note that names the lecture's claims of which nothing is recorded; none where all are."""
+    there = {claim["id"] for claim in recorded(results)}
+    missing = [f"`{id_}`" for id_ in ORDER if id_ not in there]
+    return [f"No result is recorded yet of {', '.join(missing)}."] if missing else []
 
 
 def _how_many_held(claim: Mapping[str, Any]) -> str:

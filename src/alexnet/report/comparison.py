@@ -47,6 +47,10 @@ class Row:
     """Photos of the split that could not be read, and so were not tested."""
     stale: str = ""
     """That the run has gone on since it was tested; empty where it has not."""
+    localization: Mapping[str, Any] | None = None
+    """Where it says objects are, as in `evaluation.json`; None of a net that says no boxes."""
+    detection: Mapping[str, Any] | None = None
+    """All objects it finds, as there; None of a net that looks for none."""
 
 
 def published_rows(named: Sequence[str]) -> list[Row]:
@@ -103,6 +107,8 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
 
 def evaluations_of(path: Path) -> list[dict[str, Any]]:
     """The entries of a folder's `evaluation.json`, or those in a file; errors as `rows_of`."""
+    if not path.exists():
+        raise CommandError(f"there is no {path}: name the folder of a run or of an ensemble")
     entries = read_evaluations(path)
     if not entries:
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
@@ -141,9 +147,19 @@ def _for_digits(named: Sequence[str]) -> bool:
 
 
 def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
-    """The same rows for JSON, errors as fractions in [0, 1]."""
+    """The same rows for JSON, errors and precisions as fractions in [0, 1].
+
+    Published localisations and detections are there where some of ours are.
+    """
     theirs = published_rows(recipes_of(ours))
-    return {"published": [asdict(row) for row in theirs], "runs": [asdict(row) for row in ours]}
+    localized = published.overfeat.LOCALIZATION if any(row.localization for row in ours) else ()
+    detected = published.overfeat.DETECTION if any(row.detection for row in ours) else ()
+    return {
+        "published": [asdict(row) for row in theirs],
+        "published_localization": [asdict(row) for row in localized],
+        "published_detection": [asdict(row) for row in detected],
+        "runs": [asdict(row) for row in ours],
+    }
 
 
 def _row(entry: Mapping[str, Any], name: str) -> Row:
@@ -166,6 +182,8 @@ def _row(entry: Mapping[str, Any], name: str) -> Row:
             source=f"{name}, {'one run' if len(runs) == 1 else averaged(entry)}{best}",
             published=False,
             left_out=len(entry.get("left_out", ())),
+            localization=entry.get("localization"),
+            detection=entry.get("detection"),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"the evaluation of {name} lacks {error}; evaluate it again") from error

@@ -57,18 +57,27 @@ def localization_table(entry: Entry) -> Table:
 
 def detection_table(entry: Entry) -> Table:
     """Average precision of each class, and their mean."""
-    found = entry["detection"]
+    found, names = entry["detection"], {each["wnid"]: each["name"] for each in entry["per_class"]}
     rows = [
-        (row["wnid"], percent(row["average_precision"]), f"{row['objects']:,}", f"{row['detections']:,}")
+        (
+            *(row["wnid"], names[row["wnid"]], percent(row["average_precision"])),
+            *(f"{row['objects']:,}", f"{row['detections']:,}"),
+        )
         for row in found["per_class"]
         if row["average_precision"] is not None
     ]
-    rows.append(("mean", percent(found["mean_average_precision"]), f"{found['objects']:,}", ""))
-    columns = ("class", "average precision %", "objects", "detections")
-    title = f"Objects found on {_data(entry)}"
+    rows.append(("mean", "", percent(found["mean_average_precision"]), f"{found['objects']:,}", ""))
+    columns = ("wnid", "class", "average precision %", "objects", "detections")
+    title = f"Objects that {_name(entry)} finds on {_data(entry)}, views {detection_views(entry['views'])}"
     known = found.get("precision_of_windows")
     notes = [f"Of windows as boxes, were all named rightly: {percent(known)}."] if known is not None else []
     return Table(columns, rows, title, frozenset({"objects", "detections"}), notes)
+
+
+def detection_views(views: str) -> str:
+    """What a detector sees in a test of these `views`: all of a photo, at the scales that they name."""
+    _, at, scales = views.partition("@")
+    return f"dense{at}{scales}"
 
 
 _LOCALIZATION = {

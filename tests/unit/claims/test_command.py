@@ -74,9 +74,10 @@ def test_a_plan_writes_nothing(store: Path, tmp_path: Path, capsys: pytest.Captu
 def test_relu_with_one_seed_is_untested(
     store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert type_claims("relu", "--seeds", "4", store=store, run=tmp_path) == 0
+    assert type_claims("relu", "--seeds", "4", "data.images=40", store=store, run=tmp_path) == 0
     out = capsys.readouterr().out
     assert "about" in out.partition("# relu")[0] and "relu: untested" in out
+    assert f"next: see {tmp_path}/relu/README.md" in out
     assert len(trained) == 6 and all(name.endswith("-seed-4") for name in trained)
     document = json.loads((tmp_path / "relu" / "claim.json").read_text())
     assert document["verdict"] == "untested" and "1 seed" in document["reason"]
@@ -84,6 +85,8 @@ def test_relu_with_one_seed_is_untested(
     assert all(len(values) == 1 for each in document["comparisons"] for values in each["values"].values())
     for name in ("figure.png", "figure.svg", "README.md"):
         assert (tmp_path / "relu" / name).stat().st_size > 500
+    told = (tmp_path / "relu" / "README.md").read_text()
+    assert "48 training (of which the nets saw 40) and 21 validation photos" in told
     assert main(["claims", "--run", str(tmp_path)]) == 0
     assert f"In {tmp_path}: relu: untested" in capsys.readouterr().out
 
@@ -182,6 +185,19 @@ def check_tables(results: Path) -> None:
     assert long.rows[0][6] == "72 pixels"
     assert len(short.rows) == 1 and short.rows[0][-2] in ("held", "failed", "untested")
     assert short.rows[0][-1] in ("0 of 1", "1 of 1")
+
+
+def test_claims_without_a_result_are_named_below_the_tables(tmp_path: Path) -> None:
+    def recorded(id_: str) -> list[list[str]]:
+        facts = {"id": id_, "statement": "It is so.", "source": "paper", "verdict": "held", "comparisons": []}
+        write_json(tmp_path / "claims" / id_ / "claim.json", facts)
+        return [list(table.notes) for table in (claims(tmp_path), claims_in_short(tmp_path))]
+
+    *others, last = ORDER
+    for id_ in others[1:]:
+        recorded(id_)
+    assert recorded(last) == [[f"No result is recorded yet of `{others[0]}`."]] * 2
+    assert recorded(others[0]) == [[], []]
 
 
 def test_tables_without_a_recorded_claim(tmp_path: Path) -> None:

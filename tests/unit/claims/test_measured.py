@@ -16,7 +16,8 @@ from alexnet.claims.averaging import EnsembleGain, ErrorOf
 from alexnet.claims.check import NO_SPREAD, find
 from alexnet.claims.claim import ABOVE_0, Arm, Comparison
 from alexnet.claims.halves import halves
-from alexnet.claims.measure import Last, Value
+from alexnet.claims.log_claims import RELU
+from alexnet.claims.measure import EpochsTo, Last, Value
 from alexnet.claims.scale import common, config_of
 from alexnet.claims.train import evaluation, seen_in_training
 from alexnet.claims.travel import linear_error
@@ -192,6 +193,15 @@ def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:
     # The better of two counts, for each seed.
     found = find(replace(better, first=(a, b), second=(c,)), made, (0, 2))
     assert [value and value.number for value in found.values["b: validation error"]] == [0.4, 0.42]
+
+
+def test_an_error_that_was_not_reached_is_named(store: Store, tmp_path: Path) -> None:
+    made = workshop(store, tmp_path, {"tanh": [0.2] * 3, "relu": [0.5] * 3})
+    slower = Comparison("tanh less relu", EpochsTo(0.25), (Arm("tanh"),), ABOVE_0, (Arm("relu"),))
+    found = find(slower, made, (0, 1, 2))
+    assert found.verdict == "untested"
+    assert found.reason == "relu needed more than 4 epochs to a training error of 25 %"
+    assert any("a training error of 25 %, as in the paper" in remark for remark in RELU.remarks)
 
 
 def test_a_run_that_was_trained_otherwise_is_refused(store: Store, tmp_path: Path) -> None:

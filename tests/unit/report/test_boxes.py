@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from alexnet.evaluation import detected
 from alexnet.recorded import runs
 from alexnet.report import boxes
+from alexnet.report.evaluation import detection_table
 
 
 def localized(error: float) -> dict[str, Any]:
@@ -37,6 +41,25 @@ def test_a_detection_stands_beside_its_windows(tmp_path: Path) -> None:
     assert boxes.objects(tmp_path).rows == [
         ["[`all`](results/two)", "scenes val", "50.0", "35.0", "1,318", "400"]
     ]
+
+
+@pytest.mark.parametrize(("views", "seen"), [("ten", "dense"), ("dense@72,96", "dense@72,96")])
+def test_objects_have_the_names_of_their_classes_and_the_views_they_were_found_in(
+    views: str, seen: str
+) -> None:
+    of_class = {"wnid": "n1", "objects": 3, "detections": 9, "found": 1, "average_precision": 0.25}
+    entry = {
+        "store": "scenes",
+        "split": "val",
+        "views": views,
+        "runs": [{"run": "mine", "checkpoint": "last"}],
+        "per_class": [{"wnid": "n1", "name": "baboon"}],
+        "detection": {"per_class": [of_class], "mean_average_precision": 0.25, "objects": 3},
+    }
+    table = detection_table(entry)
+    assert table.title == f"Objects that mine finds on scenes val, views {seen}"
+    assert [*table.rows[0]] == ["n1", "baboon", "25.0", "3", "9"]
+    assert seen.startswith(detected.VIEWS)
 
 
 def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:

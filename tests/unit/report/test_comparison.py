@@ -10,7 +10,7 @@ import pytest
 from alexnet import published
 from alexnet.cli.main import main
 from alexnet.errors import DataError
-from alexnet.report import comparison
+from alexnet.report import boxes, comparison
 from alexnet.report.answers import Answers
 from alexnet.report.comparison import rows_of
 
@@ -82,6 +82,45 @@ def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Pa
     assert [row["views"] for row in best] == ["multi-crop@256,384,512", "dense+multi-crop@256,384,512"]
 
 
+@pytest.mark.parametrize("recipe", ["overfeat-fast-localization", "overfeat-fast-detection"])
+def test_nets_that_say_boxes_stand_beside_the_published_rows_of_their_classifier(
+    run: Path, capsys, recipe: str
+) -> None:
+    (run / "evaluation.json").write_text(json.dumps([entry(recipe)]))
+    main(["compare", str(run), "--json"])
+    shown = [row["source"] for row in json.loads(capsys.readouterr().out)["published"]]
+    assert shown.count("Sermanet et al. 2013, table 2") == len(published.rows_of("overfeat-fast")) == 4
+
+
+def test_where_things_are_is_compared_below_the_errors(run: Path, capsys) -> None:
+    rates = {"top5_localization_error": 0.42, "top5_localization_interval": [0.35, 0.49]}
+    located = {**rates, "top1_localization_error": 0.73, "top5_error": None, "images": 200}
+    located = {**located, "baselines": dict.fromkeys(boxes.BASELINES, located)}
+    found = {"mean_average_precision": 0.069, "precision_of_windows": 0.501, "objects": 81, "images": 40}
+    entries = [
+        entry("overfeat-fast-localization", views="centre", localization=located),
+        entry("overfeat-fast-detection", detection=found),
+        entry("overfeat-fast-detection", views="dense@144", detection=found),
+        entry("overfeat-fast-detection", views="dense", detection=found),
+    ]
+    (run / "evaluation.json").write_text(json.dumps(entries))
+    assert main(["compare", str(run)]) == 0
+    _, _, below = capsys.readouterr().out.partition("\nLocalisation, ")
+    localisation, _, detection = below.partition("\nDetection, ")
+    assert any("four scales" in line and " 30.0 " in line for line in localisation.splitlines())
+    (ours,) = lines(localisation, "overfeat-fast-localization")
+    assert ours.count("42.0 (35.0-49.0)") == 4 and " 73.0 " in ours and " centre " in ours
+    assert len(lines(detection, "OverFeat, ")) == 2 and " 19.4 " in detection
+    objects = lines(detection, "overfeat-fast-detection")  # all of a photo was seen, whatever the views
+    assert [" dense " in line for line in objects] == [True, False]
+    assert all(" 6.9 " in line and " 50.1 " in line for line in objects)
+    assert main(["compare", str(run), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["value"] for row in shown["published_localization"]] == [0.40, 0.315, 0.300, 0.441]
+    assert [row["value"] for row in shown["published_detection"]] == [0.194, 0.243]
+    assert shown["runs"][0]["localization"] == located and shown["runs"][1]["detection"] == found
+
+
 def test_digits_stand_beside_digits_alone(run: Path, capsys) -> None:
     (run / "evaluation.json").write_text(json.dumps([entry("lenet-5")]))
     assert main(["compare", str(run), "--json"]) == 0
@@ -145,6 +184,7 @@ def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys)
     shown = json.loads(capsys.readouterr().out)
     assert [row["top1_error"] for row in shown["runs"]] == [0.151, 0.2]
     assert {row["published"] for row in shown["published"]} == {True}
+    assert shown["published_localization"] == shown["published_detection"] == []
     one_cnn = [
         row for row in shown["published"] if row["source"] == "paper, table 2" and row["system"] == "AlexNet"
     ]
@@ -179,6 +219,12 @@ def test_what_nobody_knows_of_an_imported_net_is_a_dash(run: Path, capsys) -> No
 def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> None:
     assert main(["compare", str(tmp_path)]) == 2
     assert f"alexnet evaluate {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_folder_that_does_not_exist_is_said_not_to(tmp_path: Path, capsys) -> None:
+    assert main(["compare", str(tmp_path / "vgg")]) == 2
+    said = capsys.readouterr().err
+    assert f"there is no {tmp_path / 'vgg'}:" in said and "evaluate" not in said
 
 
 @pytest.mark.parametrize("text", ["[{]", '[{"split": "val"}]', "[1]"])

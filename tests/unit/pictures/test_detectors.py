@@ -1,0 +1,41 @@
+"""The page of a net that detects: no picture fails, and what is not for it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from unit.data.store_makers import make_store, row
+
+from alexnet import recipes
+from alexnet.config import override
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import Box
+from alexnet.data.store import Store
+from alexnet.models import model_file
+from alexnet.models.registry import build_run
+from alexnet.pictures.chapters import report
+from alexnet.runs.folder import RunFolder
+
+SIDE, CROP = 96, 80
+NET = "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64"
+SETTINGS = (f"data.side={SIDE}", f"data.crop={CROP}", f"data.test_scales=[{SIDE}]", f"model.variant={NET}")
+LEFT_OUT = ("Nearest training images", "What its layers answer", "Where it looks", "Map of the test images")
+
+
+def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+    rows = [row(n, SIDE, boxes=(Box(n % 3, 0.1, 0.1, 0.5, 0.5),)) for n in range(4)]
+    store = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
+    config = override(recipes.get("overfeat-fast-detection"), SETTINGS)
+    run = RunFolder.create(tmp_path / "finds", config)
+    run.write_environment({})
+    torch.manual_seed(0)
+    net, weights = build_run(config, len(store.classes)), run.checkpoints / "last" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    preprocessing = Preprocessing.from_store(config.data, store)
+    model_file.save(weights, net.eval(), config, store.classes, preprocessing)
+    page = report([run.path], store)
+    assert "this net was built for" not in page and ">No " not in page
+    assert page.count("finds answers window by window, of photos that show several objects") == 1
+    assert not any(title in page for title in LEFT_OUT)
+    assert "Ten crops" in page and "Objects found" in page
