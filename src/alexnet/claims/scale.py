@@ -53,16 +53,21 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
     CommandError where the store is too small for it.
     """
     base, made = common(settings), arm_config(arm, settings)
-    photos = len(store.split("train"))
+    photos = _photos(base, store)
     images = _few(arm, store) if arm.per_class else round(arm.share * photos)
     few = [f"training.batch={min(FEW_BATCH, base.training.batch, images)}"] if arm.per_class else []
-    if images < photos:
+    if images != photos:
         made = override(made, [f"data.images={images}", *few])
-    updates = arm.longer * make_plan(base, len(whole.split("train"))).total_steps
-    epoch = make_plan(made, min(images, photos)).steps_per_epoch * _common_batches(made, base, arm)
+    updates = arm.longer * make_plan(base, _photos(base, whole)).total_steps
+    epoch = make_plan(made, images).steps_per_epoch * _common_batches(made, base, arm)
     epochs = max(1, round(updates / epoch))
     every = max(1, round(epochs / (arm.longer * base.schedule.epochs)))
     return override(made, [f"schedule.epochs={epochs}", f"training.evaluate_every_epochs={every}"])
+
+
+def _photos(config: RunConfig, store: Store) -> int:
+    """Those that the net is trained on."""
+    return config.data.images or len(store.split("train"))
 
 
 def _few(arm: Arm, store: Store) -> int:

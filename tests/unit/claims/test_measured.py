@@ -80,6 +80,12 @@ def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     assert (few.data.images, few.training.batch, few.training.seed) == (12, 8, 0)
 
 
+def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
+    settings = [*SMALL, "data.images=24"]
+    arms = Arm("all"), Arm("half", share=0.5), Arm("few", per_class=10)
+    assert [config_of(arm, settings, store, store).data.images for arm in arms] == [24, 12, 30]
+
+
 def test_more_photos_a_class_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
         config_of(Arm("few", per_class=17), SMALL, store, store)
