@@ -57,6 +57,14 @@ class OverFeatDetector(OverFeatLocalizer):
         self._initialise_layer("background")
         self.requires_grad_(True)
 
+    def _checked(self, images: Tensor) -> Tensor:
+        if images.shape[2:] != (self.crop, self.crop):
+            raise CommandError(
+                f"this net looks through windows of {self.crop} pixels and has no features of a whole photo: "
+                "give the localisation that it began with"
+            )
+        return super()._checked(images)
+
     def _add_layers(self) -> None:
         """The background stands before the classifier: the last layer of any net gives its logits."""
         super()._add_layers()

@@ -99,3 +99,9 @@ def test_layers_that_slide_and_say_boxes_are_counted(kind: type[OverFeatLocalize
     with torch.no_grad(), FlopCounterMode(display=False) as two:
         maps(torch.cat([images, images]))
     assert summarise_model(net, crop).multiply_adds == (two.get_total_flops() - one.get_total_flops()) // 2
+
+
+def test_of_a_whole_photo_it_has_no_features_and_says_so(net: OverFeatDetector) -> None:
+    assert net.activations(torch.zeros(1, 3, WINDOW, WINDOW))
+    with pytest.raises(CommandError, match="windows of 64 pixels and has no features of a whole photo"):
+        net.activations(torch.zeros(1, 3, CROP, CROP))
