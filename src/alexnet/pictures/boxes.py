@@ -51,8 +51,8 @@ def located(on: Opened, found: Located) -> Drawn:
         boxes[-1].append(DrawnBox(found.corners[image, 0].tolist(), kind=how))
         titles.append(f"{_answer(said, on.names([image])[0])}\n{kind}")
     photos = [read_photo(on.photos, image) if whole else on.squares([image])[0] for _, image in chosen]
-    figure = draw_box_photos(photos, boxes, titles)
-    figure.suptitle(about(on.name, on.data, int(scored.sum())), fontsize=11)
+    title = about(on.name, on.data, int(scored.sum()))
+    figure = draw_box_photos(photos, boxes, titles, about=title)
     seen = (
         f"{len(chosen)} photos with the true box and the one that the net says: "
         f"{'; '.join(title.replace(chr(10), ': ') for title in titles)}. Of all {scored.sum():,} photos with "
