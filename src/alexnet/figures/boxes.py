@@ -24,7 +24,8 @@ _SAID = COLORS[:6]
 """Of boxes that are only said, a colour each; black is the true box's."""
 _PAD = 0.15
 """Room around the text of a label, in its font size."""
-_IN_WORDS = "black and dashed: the true box; green: said and right; orange-red: said and wrong"
+IN_WORDS = "black and dashed: the true box; green: said and right; orange-red: said and wrong"
+"""What the colours of many photos mean."""
 
 
 class DrawnBox(NamedTuple):
@@ -56,7 +57,7 @@ def draw_box_photos(
     photos: Sequence[npt.NDArray[np.uint8]],
     boxes: Sequence[Sequence[DrawnBox]],
     titles: Sequence[str],
-    note: str = _IN_WORDS,
+    note: str = IN_WORDS,
     about: str = "",
 ) -> Figure:
     """Many photos (H, W, C) with their boxes, each below its title, and a note under all of them.
