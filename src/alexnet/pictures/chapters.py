@@ -130,7 +130,10 @@ def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:
     nets = [each.subject.path for each in runs if _has_curves(each.subject)]
     parts: list[Part] = []
     if nets:
-        caption = "Top-1 errors in training are of one central view; the table's may be of more."
+        caption = (
+            "Errors in training are of one central view, those of detectors of whole photos; the table's may "
+            "be of more."
+        )
         parts.append(drawn(lambda: trained.curves(nets), "curves", keep, caption))
     without = [each for each in runs if not _has_curves(each.subject)]
     parts += [Missing(f"{each.label} has no curves: {_why_no_curves(each.subject)}.") for each in without]

@@ -20,6 +20,7 @@ from alexnet.pictures.opened import Drawn, Opened
 from alexnet.report.comparison import rows_of
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import read_evaluations
+from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Predictions
 
 
@@ -107,8 +108,21 @@ def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> Non
     assert figure.get_suptitle() == "5 runs \N{EN DASH} store val, 21 images"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [f"{number}/same" for number in range(5)]
-    assert "4/same: 54.0%" in seen
+    assert "4/same: top-1 error 54.0%" in seen
     assert trained.curves([run]).figure.get_suptitle().startswith("small")
+
+
+def test_curves_say_what_a_run_logs_as_its_error(run, tmp_path) -> None:
+    line = {"event": "validation", "step": 18, "epoch": 1, "top1_error": 0.5, "images": 21}
+    for loss in ("cross-entropy", "objects"):
+        folder = RunFolder(shutil.copytree(run, tmp_path / loss))
+        folder.metrics_file.write_text(json.dumps(line) + "\n")
+        config = folder.config()
+        folder.write_config(replace(config, training=replace(config.training, loss=loss)))
+    figure, seen = trained.curves([tmp_path / "cross-entropy", tmp_path / "objects"])
+    labels = [axes.get_ylabel() for axes in figure.axes[1::2]]
+    assert labels == ["top-1 error, one view", "1 - mean average precision, whole photos"]
+    assert "objects: 1 - mean average precision 50.0%" in seen and "cross-entropy: top-1 error 50.0%" in seen
 
 
 def test_kernels_of_any_first_layer_are_drawn_and_classic_pipelines_have_none(on, monkeypatch) -> None:
