@@ -55,7 +55,7 @@ def draw_curves(
         if not many:
             right.legend(frameon=False)
     if many:
-        figure.legend(*_names(panels[:, 1], runs), loc="outside right upper", frameon=False, fontsize=8.5)
+        figure.legend(*_names([*panels[:, 1]], runs), loc="outside right upper", frameon=False, fontsize=8.5)
     figure.suptitle(about, fontsize=11)
     return figure
 

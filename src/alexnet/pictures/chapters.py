@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from alexnet.box_config import BOX_NETS
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import tested
@@ -105,7 +106,7 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
     parts: list[Part] = []
     if tested_ones:
         rows: list[Row] = rows_of(each.subject.path for each in tested_ones)
-        parts += [comparison(rows), drawn(lambda: trained.errors(rows), "bars of errors", keep)]
+        parts += [comparison(rows), *_bars(tested_ones, rows, keep)]
     for each in tested_ones:
         for entry in each.subject.entries:
             parts += [growth_table(entry, each.label)] if len(entry.get("growth") or []) > 1 else []
@@ -120,6 +121,27 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
             said = "keeps no errors itself" if each.subject.kind == "file" else "has not been tested yet"
             parts.append(Missing(f"{each.label} {said}: type {typed} for its errors."))
     return Chapter("Errors", parts)
+
+
+def _bars(tested_ones: Sequence[Shown], rows: Sequence[Row], keep: Keep) -> list[Part]:
+    """The rows as bars, but for runs that learned boxes: these are not about errors of class names."""
+    placing = [each for each in tested_ones if _learns_boxes(each.subject)]
+    naming = [each for each in tested_ones if each not in placing]
+    bars = rows_of(each.subject.path for each in naming) if placing else rows
+    parts: list[Part] = []
+    if placing:
+        names = ", ".join(each.label for each in placing)
+        parts.append(
+            Missing(
+                f"The errors of {names} above are of class names alone. It is boxes that were learned there: "
+                "their errors and precisions have tables of their own, and no bars."
+            )
+        )
+    return [*([drawn(lambda: trained.errors(bars), "bars of errors", keep)] if naming else []), *parts]
+
+
+def _learns_boxes(subject: Subject) -> bool:
+    return subject.config is not None and subject.config.training.loss in BOX_NETS
 
 
 def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from matplotlib.figure import Figure
 from torch import nn
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.pictures import inside, trained
+from alexnet.pictures import chapters, inside, trained
 from alexnet.pictures.opened import Drawn, Opened
 from alexnet.report.comparison import rows_of
 from alexnet.runs import predictions
@@ -93,6 +94,22 @@ def test_errors_stand_below_the_published_ones(run) -> None:
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[-1] == f"{tiny.RECIPE}, store val, centre"
     assert names[-1] in seen
+
+
+@pytest.mark.parametrize("loss", ["boxes", "objects"])
+def test_runs_that_learn_boxes_have_no_bars_beside_errors_of_classes(run, tmp_path, loss) -> None:
+    placing = RunFolder(shutil.copytree(run, tmp_path / "placing"))
+    config = placing.config()
+    placing.write_config(replace(config, training=replace(config.training, loss=loss)))
+    kept: dict[str, Figure] = {}
+    page = chapters.report([run, placing.path], closely=0, keep=kept.__setitem__)
+    ours = [bar for bar in kept["bars-of-errors"].axes[0].patches if not bar.get_hatch()]
+    assert len(ours) == 1
+    assert "The errors of placing above are of class names alone" in page
+    kept.clear()
+    assert "errors of placing above" in chapters.report([placing.path], closely=0, keep=kept.__setitem__)
+    assert "bars-of-errors" not in kept
+    assert "class names alone" not in chapters.report([run], closely=0)
 
 
 def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> None:
