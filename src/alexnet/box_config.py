@@ -1,4 +1,4 @@
-"""What configurations of nets that learn boxes must agree on."""
+"""What configurations of nets that learn boxes must agree on, and which of a detector's answers are shown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ BOX_NETS = {"boxes": "overfeat-localizer", "objects": "overfeat-detector"}
 
 SLIDING = BOX_NETS["objects"]
 """The net whose window may be smaller than its training crops, and so photos too in a test."""
+
+LEAST_SHOWN = 0.5
+"""Probability of an object at a window that has a say in what people are shown, if no other is typed."""
 
 
 def box_checks(loss: str, net: str, scales: tuple[int, int]) -> list[tuple[bool, str]]:

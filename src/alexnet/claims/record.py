@@ -161,6 +161,7 @@ def _figure(
             (each.comparison.band.low, each.comparison.band.high),
             each.verdict,
             each.at_least,
+            each.reason,
         )
         for each in found
     ]

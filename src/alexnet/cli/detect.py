@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.box_config import LEAST_SHOWN
 from alexnet.cli.views import parse_scales
 
 
@@ -21,7 +22,7 @@ def command(
     ] = "",
     least: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Windows less sure than this say nothing.")
-    ] = 0.5,
+    ] = LEAST_SHOWN,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:

@@ -74,9 +74,10 @@ def train_run(
     """Trains one run to its end, or raises `Stopped`, and says how it went."""
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
-    from alexnet.cli.validation import VALIDATION, evaluation, measured
+    from alexnet.cli.validation import VALIDATION, evaluation
     from alexnet.data.store import Store
     from alexnet.runs.folder import RunFolder
+    from alexnet.runs.metrics_log import measured
     from alexnet.runs.weights import find_weights
     from alexnet.training.inherit import InitFrom
 
@@ -101,7 +102,7 @@ def train_run(
     work = f"{result.step:,} updates" if config.classic is None else f"coding {result.step:,} photos"
     if is_main:
         _say(
-            f"done after {work}: {measured(config)} "
+            f"done after {work}: {measured(config.training.loss).validation} "
             f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
         )
 

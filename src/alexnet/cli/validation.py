@@ -14,15 +14,6 @@ if TYPE_CHECKING:
 
 VALIDATION = ("val", "centre")
 """Split and views that are tested while training; a detector sees all of each image."""
-_MEASURED = {
-    "boxes": "top-1 localisation error",
-    "objects": "1 - mean average precision",
-}
-
-
-def measured(config: RunConfig) -> str:
-    """What `top1_error` is in the log of such a run, in words."""
-    return _MEASURED.get(config.training.loss, "top-1 error")
 
 
 def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:

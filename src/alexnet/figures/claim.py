@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from alexnet.figures.curves import rise_from_zero
 from alexnet.figures.save import COLORS
 
 _VERDICTS = {"held": COLORS[2], "failed": COLORS[1], "untested": "#666666"}
@@ -44,6 +45,8 @@ class Shown:
     """What counts as held; ends may be infinite."""
     verdict: str
     at_least: bool = False
+    reason: str = ""
+    """Why there is no number, where there is none."""
 
 
 def draw_claim(shown: Sequence[Shown], curves: Sequence[Curve], error: str, about: str) -> Figure:
@@ -66,12 +69,14 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
     arms = list(dict.fromkeys(curve.arm for curve in curves))
     for curve in curves:
         place = arms.index(curve.arm)
+        dashes = place % len(_STYLES)  # arms whose curves are the same are still told apart
         first = next(each for each in curves if each.arm == curve.arm) is curve
         axes.plot(
             *(curve.shares, curve.errors),
             color=COLORS[place % len(COLORS)],
-            linestyle=_STYLES[place // len(COLORS) % len(_STYLES)],
+            linestyle=_STYLES[dashes],
             linewidth=1.3,
+            zorder=2 + dashes / len(_STYLES),  # the fuller line below
             marker=".",
             markersize=4,
             alpha=0.8,
@@ -80,7 +85,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
     axes.set_title(f"{error}, one view; a line for each seed", loc="left", fontsize=10.5)
     axes.set_xlabel("share of the run")
     axes.set_xlim(0, 1.02)  # a point at the end is seen whole
-    axes.set_ylim(bottom=0)
+    rise_from_zero(axes)
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.grid(alpha=0.25)
@@ -108,6 +113,9 @@ def _draw_row(axes: Axes, shown: Shown) -> None:
         alpha=0.6,
         markersize=4,
     )
+    if not values and shown.reason:
+        said = fill(f"no value: {shown.reason}", _CHARACTERS)
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8.5)
     axes.set_xlim(low, high)
     axes.set_ylim(-0.7, 1)
     axes.set_yticks([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet.figures.save import COLORS
+from alexnet.runs.metrics_log import CLASS_ERRORS, Measured
 
 Records = Sequence[Mapping[str, Any]]
 """The lines of a `metrics.jsonl`."""
@@ -20,39 +22,65 @@ FEW = 4
 _STYLES = ("-", "--", "-.")
 
 
-def draw_curves(runs: Mapping[str, Records], about: str = "") -> Figure:
-    """Training loss (left) and top-1 validation error (right) of runs by name, over epochs.
+def draw_curves(
+    runs: Mapping[str, Records], about: str = "", measured: Mapping[str, Measured] | None = None
+) -> Figure:
+    """Training loss (left) and validation error (right) of runs by name, over epochs.
 
-    Faint lines on the right are errors on the training images, as they were augmented. Dotted uprights in a
-    run's colour are changes of its learning rate: drops, and ends of warm-up; of many runs they are left out.
-    `about` is the title.
+    `measured` says what the errors of each run are, by default those of classes; runs whose errors are
+    another thing stand in a row of their own. Faint lines on the right are errors on the training images,
+    as they were augmented. Dotted uprights in a run's colour are changes of its learning rate: drops, and
+    ends of warm-up; of many runs they are left out. `about` is the title.
     """
     many = len(runs) > FEW
-    figure = Figure(figsize=(12.5 if many else 10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    kinds = {name: (measured or {}).get(name, CLASS_ERRORS) for name in runs}
+    rows = list(dict.fromkeys(kinds.values())) or [CLASS_ERRORS]
+    figure = Figure(figsize=(12.5 if many else 10, 4 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), 2, squeeze=False)
     for place, (name, records) in enumerate(runs.items()):
         look = {"color": COLORS[place % len(COLORS)], "linestyle": _STYLES[place % len(_STYLES)]}
-        steps = _steps_per_epoch(records)
-        left.plot(*_training(records, "loss", steps), linewidth=1.2, label=name, **look)
-        right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", label=name, **look)
-        right.plot(*_training(records, "error", steps), linewidth=1, alpha=0.45, **look)
+        left, right = panels[rows.index(kinds[name])]
+        _draw_run(left, right, records, {"label": name, **look})
         if not many:
-            _mark_rates(records, steps, (left, right), look["color"])
+            _mark_rates(records, (left, right), look["color"])
     dropped = not many and any(
         record["event"] == "learning-rate" for records in runs.values() for record in records
     )
     epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
-    _name_axes(left, "Training loss", epochs, "loss")
-    _name_axes(right, "Validation error (faint: training error)", epochs, "top-1 error, one view")
-    right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    for kind, (left, right) in zip(rows, panels, strict=True):
+        _name_axes(left, "Training loss", epochs, "loss")
+        title = f"Validation error (faint: {kind.training})"
+        _name_axes(right, title, epochs, f"{kind.validation}, {kind.views}")
+        right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        if not many:
+            right.legend(frameon=False)
     if many:
-        figure.legend(
-            *right.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8.5
-        )
-    else:
-        right.legend(frameon=False)
+        figure.legend(*_names([*panels[:, 1]], runs), loc="outside right upper", frameon=False, fontsize=8.5)
     figure.suptitle(about, fontsize=11)
     return figure
+
+
+def rise_from_zero(axes: Axes) -> None:
+    """Lets the vertical axis begin at 0 and end above the highest point, which is seen whole."""
+    highest = axes.dataLim.y1
+    axes.set_ylim(0, 1.06 * highest if 0 < highest < math.inf else 1)
+
+
+def _draw_run(left: Axes, right: Axes, records: Records, look: Mapping[str, Any]) -> None:
+    steps = _steps_per_epoch(records)
+    faint: dict[str, Any] = {**look, "label": "_"}
+    left.plot(*_training(records, "loss", steps), linewidth=1.2, **look)
+    right.plot(*_curve(records, "validation", "top1_error", steps), marker=".", **look)
+    right.plot(*_training(records, "error", steps), linewidth=1, alpha=0.45, **faint)
+
+
+def _names(panels: Sequence[Axes], runs: Mapping[str, Records]) -> tuple[list[Any], list[str]]:
+    """Lines and names of all panels' runs, in the runs' order."""
+    lines: dict[str, Any] = {}
+    for axes in panels:
+        handles, names = axes.get_legend_handles_labels()
+        lines |= zip(names, handles, strict=True)
+    return [lines[name] for name in runs], list(runs)
 
 
 def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list[float], list[float]]:
@@ -85,8 +113,8 @@ def _steps_per_epoch(records: Records) -> float:
     return ends[-1]["step"] / ends[-1]["epoch"] if ends else 1.0
 
 
-def _mark_rates(records: Records, steps: float, panels: Sequence[Axes], color: str) -> None:
-    for epoch in _curve(records, "learning-rate", "learning_rate", steps)[0]:
+def _mark_rates(records: Records, panels: Sequence[Axes], color: str) -> None:
+    for epoch in _curve(records, "learning-rate", "learning_rate", _steps_per_epoch(records))[0]:
         for axes in panels:
             axes.axvline(epoch, color=color, linestyle=":", linewidth=0.9, alpha=0.7)
 
@@ -97,6 +125,6 @@ def _name_axes(axes: Axes, title: str, horizontal: str, vertical: str) -> None:
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(vertical)
-    axes.set_ylim(bottom=0)
+    rise_from_zero(axes)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from alexnet.box_config import LEAST_SHOWN
 from alexnet.data import box_geometry
 from alexnet.data.boxes import BoxTable
 from alexnet.data.pixels import read_photo
 from alexnet.evaluation.localization import Answers, right_boxes
+from alexnet.evaluation.localizer import Place
+from alexnet.evaluation.photos import Photo
 from alexnet.evaluation.views import sees_whole
-from alexnet.figures.boxes import DrawnBox, draw_box_photos
+from alexnet.figures.boxes import IN_WORDS, DrawnBox, draw_box_photos
 from alexnet.figures.words import about, short
 from alexnet.pictures.opened import Drawn, Opened
 from alexnet.published import ILSVRC_BOX_OVERLAP
@@ -20,8 +25,12 @@ HITS, MISPLACED, MISNAMED = 6, 3, 3
 """Photos of a picture of localisation, as far as there are any."""
 SCENES = 8
 """Photos of a picture of detection."""
-SHOWN_SHARE = 0.5
-"""Objects with less than this share of the median score of those that are right are not drawn."""
+MOST_OBJECTS = 5
+"""Answers that are drawn on one of them, the surest."""
+_WHICH = (
+    f"said: what alexnet detect shows (windows that are sure by {LEAST_SHOWN:g} or more), of a photo the "
+    f"{MOST_OBJECTS} surest at most"
+)
 
 
 def located(on: Opened, found: Located) -> Drawn:
@@ -51,8 +60,8 @@ def located(on: Opened, found: Located) -> Drawn:
         boxes[-1].append(DrawnBox(found.corners[image, 0].tolist(), kind=how))
         titles.append(f"{_answer(said, on.names([image])[0])}\n{kind}")
     photos = [read_photo(on.photos, image) if whole else on.squares([image])[0] for _, image in chosen]
-    figure = draw_box_photos(photos, boxes, titles)
-    figure.suptitle(about(on.name, on.data, int(scored.sum())), fontsize=11)
+    title = about(on.name, on.data, int(scored.sum()))
+    figure = draw_box_photos(photos, boxes, titles, about=title)
     seen = (
         f"{len(chosen)} photos with the true box and the one that the net says: "
         f"{'; '.join(title.replace(chr(10), ': ') for title in titles)}. Of all {scored.sum():,} photos with "
@@ -61,31 +70,44 @@ def located(on: Opened, found: Located) -> Drawn:
     return Drawn(figure, seen)
 
 
-def detected(on: Opened, found: Detected) -> Drawn:
-    """Validation photos with all true boxes and the surest objects that the net found, right and wrong."""
+def detected(on: Opened, found: Detected, find: Callable[[Photo], Sequence[Place]]) -> Drawn:
+    """Validation photos with all true boxes and the surest objects that `find` says there, right and wrong.
+
+    `found` is all that the net says of these photos, however unsure; `find` is asked as people ask it.
+    """
     truth = BoxTable.of_pictures(on.photos)
     right = _right(found, truth)
-    least = SHOWN_SHARE * float(np.median(found.scores[right])) if right.any() else 0.0
     with_boxes = np.zeros(len(on.photos), np.bool_)
     with_boxes[truth.images_with_boxes()] = True
     chosen = _evenly(with_boxes, SCENES)
+    photos = [read_photo(on.photos, image) for image in chosen]
+    said = [find(photo)[:MOST_OBJECTS] for photo in photos]
     boxes: list[list[DrawnBox]] = []
-    for image in chosen:
-        boxes.append([DrawnBox(box, kind="true") for box in truth.of_image(image)[1].tolist()])
-        shown = np.flatnonzero((found.images == image) & (found.scores >= least))
-        for each in shown[::-1]:  # the surest on top
-            name = on.store.classes[int(found.labels[each])].name
-            how = "right" if right[each] else "wrong"
-            boxes[-1].append(DrawnBox(found.corners[each].tolist(), short(name, 16), how))
-    counts = [len(truth.of_image(image)[0]) for image in chosen]
-    titles = [f"{count} object{'' if count == 1 else 's'}" for count in counts]
-    figure = draw_box_photos([read_photo(on.photos, image) for image in chosen], boxes, titles)
-    figure.suptitle(about(on.name, on.data, len(on.photos)), fontsize=11)
+    titles: list[str] = []
+    for image, photo, places in zip(chosen, photos, said, strict=True):
+        labels, corners = truth.of_image(image)
+        wnids = np.array([on.store.classes[label].wnid for label in labels], np.str_)
+        boxes.append([DrawnBox(box, kind="true") for box in corners.tolist()])
+        boxes[-1] += [_drawn(each, photo, corners[wnids == each.wnid]) for each in reversed(places)]
+        titles.append(f"{len(labels)} object{'' if len(labels) == 1 else 's'}")
+        titles[-1] += "" if places else ", nothing said"
+    objects = sum(len(truth.of_image(image)[0]) for image in chosen)
+    title, note = about(on.name, on.data, len(on.photos)), f"{IN_WORDS}\n{_WHICH}"
+    figure = draw_box_photos(photos, boxes, titles, note, title)
     seen = (
-        f"{len(chosen)} photos with the true boxes of {sum(counts)} objects and the surest of what is said: "
-        f"of all {len(right):,} said {right.sum():,} overlap an object of their class by half."
+        f"{len(chosen)} photos with the true boxes of {objects} objects and {sum(map(len, said))} answers; "
+        f"{_WHICH}. Of all {len(right):,} answers to all photos, however unsure, {right.sum():,} overlap an "
+        "object of their class by half."
     )
     return Drawn(figure, seen)
+
+
+def _drawn(said: Place, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
+    """One answer beside the true boxes (n, 4) of its class, in shares of the photo."""
+    height, width = photo.shape[:2]
+    corners = np.array(said.box) / (width, height, width, height)
+    how = "right" if _hits(corners, true) else "wrong"
+    return DrawnBox(corners.tolist(), short(said.name, 16), how)
 
 
 def _right(found: Detected, truth: BoxTable) -> npt.NDArray[np.bool_]:
@@ -93,9 +115,13 @@ def _right(found: Detected, truth: BoxTable) -> npt.NDArray[np.bool_]:
     right = np.zeros(len(found.labels), np.bool_)
     for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):
         labels, corners = truth.of_image(int(image))
-        overlaps = box_geometry.iou(found.corners[number, None], corners[labels == label])
-        right[number] = (overlaps >= ILSVRC_BOX_OVERLAP).any()
+        right[number] = _hits(found.corners[number], corners[labels == label])
     return right
+
+
+def _hits(said: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> bool:
+    """Whether a box overlaps one of (n, 4) by half."""
+    return bool((box_geometry.iou(said[None], true) >= ILSVRC_BOX_OVERLAP).any())
 
 
 def _evenly(which: npt.NDArray[np.bool_], count: int) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from alexnet.box_config import BOX_NETS
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import tested
@@ -105,8 +106,7 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
     parts: list[Part] = []
     if tested_ones:
         rows: list[Row] = rows_of(each.subject.path for each in tested_ones)
-        parts += [comparison(rows), *boxes.compared(rows)]
-        parts += [drawn(lambda: trained.errors(rows), "bars of errors", keep)]
+        parts += [comparison(rows), *boxes.compared(rows), *_bars(tested_ones, rows, keep)]
     for each in tested_ones:
         for entry in each.subject.entries:
             parts += [growth_table(entry, each.label)] if len(entry.get("growth") or []) > 1 else []
@@ -123,6 +123,27 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
     return Chapter("Errors", parts)
 
 
+def _bars(tested_ones: Sequence[Shown], rows: Sequence[Row], keep: Keep) -> list[Part]:
+    """The rows as bars, but for runs that learned boxes: these are not about errors of class names."""
+    placing = [each for each in tested_ones if _learns_boxes(each.subject)]
+    naming = [each for each in tested_ones if each not in placing]
+    bars = rows_of(each.subject.path for each in naming) if placing else rows
+    parts: list[Part] = []
+    if placing:
+        names = ", ".join(each.label for each in placing)
+        parts.append(
+            Missing(
+                f"The errors of {names} above are of class names alone. It is boxes that were learned there: "
+                "their errors and precisions have tables of their own, and no bars."
+            )
+        )
+    return [*([drawn(lambda: trained.errors(bars), "bars of errors", keep)] if naming else []), *parts]
+
+
+def _learns_boxes(subject: Subject) -> bool:
+    return subject.config is not None and subject.config.training.loss in BOX_NETS
+
+
 def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:
     """All runs' curves in one picture, and what their configurations differ in."""
     runs = [each for each in shown if each.subject.kind == "run"]
@@ -131,7 +152,10 @@ def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:
     nets = [each.subject.path for each in runs if _has_curves(each.subject)]
     parts: list[Part] = []
     if nets:
-        caption = "Top-1 errors in training are of one central view; the table's may be of more."
+        caption = (
+            "Errors in training are of one central view, those of detectors of whole photos; the table's may "
+            "be of more."
+        )
         parts.append(drawn(lambda: trained.curves(nets), "curves", keep, caption))
     without = [each for each in runs if not _has_curves(each.subject)]
     parts += [Missing(f"{each.label} has no curves: {_why_no_curves(each.subject)}.") for each in without]

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
+from alexnet.box_config import LEAST_SHOWN
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import detected, ensemble, localize, localized, metrics, tested
 from alexnet.evaluation.classifier import load
+from alexnet.evaluation.detector import detector
 from alexnet.features.extract import last_hidden_layer, path_of
 from alexnet.figures.embed import embedded
 from alexnet.pictures import boxes, inside, trained
@@ -228,7 +230,8 @@ class Shown:
             found = detected.objects_of(
                 self.subject.run, self._on.store, SPLIT, device=self.device, progress=advance
             )
-        return boxes.detected(self._on, found)
+        find = partial(detector(self._on.classifier.net).detect, least=LEAST_SHOWN)
+        return boxes.detected(self._on, found, find)
 
     def _inside(self, store: Store) -> list[Chapter]:
         on, config = self._on, self._on.classifier.config

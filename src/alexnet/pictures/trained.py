@@ -25,7 +25,7 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.pictures.opened import Drawn, Opened, told
 from alexnet.report.comparison import Row, published_rows, recipes_of
 from alexnet.runs.folder import RunFolder
-from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.metrics_log import measured, read_metrics
 from alexnet.runs.predictions import Predictions
 
 IMAGES = 8
@@ -42,13 +42,17 @@ def curves(runs: Sequence[Path]) -> Drawn:
     stores = dict.fromkeys(RunFolder(run).environment().get("store", "") for run in runs)
     images = max((each.get("images", 0) for log in tested.values() for each in log), default=0)
     title = about(_together(list(logs)), f"{', '.join(filter(None, stores)) or 'its store'} val", images)
+    kinds = {
+        name: measured(RunFolder(run).config().training.loss) for name, run in zip(names, runs, strict=True)
+    }
     ends = "; ".join(
-        f"{name}: {log[0]['top1_error']:.1%} at first, {log[-1]['top1_error']:.1%} at last"
+        f"{name}: {kinds[name].validation} {log[0]['top1_error']:.1%} at first, "
+        f"{log[-1]['top1_error']:.1%} at last"
         for name, log in tested.items()
         if log
     )
     seen = f"Training loss, and training and validation error, over epochs. Validation error: {ends}."
-    return Drawn(draw_curves(logs, title), seen)
+    return Drawn(draw_curves(logs, title, kinds), seen)
 
 
 def filters(name: str, classifier: Classifier, data: str, images: int | None) -> Drawn:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
+from alexnet.box_config import LEAST_SHOWN
 from alexnet.data.views import centre
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.detector import detector
@@ -20,8 +21,6 @@ from alexnet.web.photos import StorePhotos
 
 GRID = 32
 """Places of a saliency map a side that are sent, at most: the maps are coarser before they are smoothed."""
-LEAST_SHOWN = 0.5
-"""Probability of an object at a window that a detector's box is drawn for, as `alexnet detect` has it."""
 NEIGHBOURS = 6
 """As in the paper's figure 4."""
 

@@ -35,5 +35,31 @@ def test_each_arm_has_a_name_once_and_each_comparison_a_row_with_its_band(tmp_pa
         assert save(figure, tmp_path / f"claim.{suffix}").stat().st_size > 1000
 
 
+def test_a_comparison_without_numbers_says_why() -> None:
+    why = "relu-rate-0.003, relu-rate-0.01 did not get there in 2 epochs"
+    nothing = Shown("a less b", "epochs", [], None, (0.0, math.inf), "untested", reason=why)
+    few = Shown("a less b", "points", [0.01], None, (0.0, math.inf), "untested", reason="1 seed")
+    _, first, second = draw_claim([nothing, few], CURVES, "training error", "a claim").axes
+    (said,) = first.texts
+    assert said.get_text().replace("\n", " ") == f"no value: {why}"
+    assert not second.texts  # its number is drawn
+
+
+def test_arms_whose_curves_are_the_same_are_both_seen() -> None:
+    arms = [f"arm {number}" for number in range(6)]
+    curves = [Curve(arm, [0.5, 1.0], [2 / 3, 2 / 3]) for arm in arms for _ in range(3)]
+    lines = draw_claim([], curves, "training error", "a claim").axes[0].lines
+    order = "-", "--", "-.", ":"
+    for one, next_ in zip(lines[::3], lines[3::3], strict=False):
+        assert one.get_linestyle() != next_.get_linestyle()
+    for line in lines:  # one with more gaps lies above
+        assert line.get_zorder() == pytest.approx(2 + order.index(str(line.get_linestyle())) / 4)
+
+
+def test_an_error_of_one_is_seen_whole() -> None:
+    axes = draw_claim([], [Curve("arm", [0.5, 1.0], [1.0, 0.99])], "training error", "a claim").axes[0]
+    assert axes.get_ylim()[0] == 0 and 1.04 < axes.get_ylim()[1] < 1.2
+
+
 def test_a_claim_without_any_run_can_be_drawn() -> None:
     assert draw_claim([], [], "validation error", "nothing yet").axes

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from alexnet.figures.confusions import draw_confusions
@@ -12,6 +13,7 @@ from alexnet.figures.filters import draw_filters
 from alexnet.figures.mistakes import draw_mistakes
 from alexnet.figures.predictions import draw_predictions
 from alexnet.figures.save import save
+from alexnet.runs.metrics_log import measured
 
 
 def shown(axes) -> np.ndarray:
@@ -86,6 +88,40 @@ def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
     uprights = [line for line in loss.lines if line.get_linestyle() == ":"]
     assert [list(line.get_xdata()) for line in uprights] == [[1, 1], [1, 1]]
     assert error.yaxis.get_major_formatter()(0.25, 0).startswith("25")
+
+
+def test_runs_of_other_errors_stand_in_rows_of_their_own_and_axes_say_what_they_show() -> None:
+    logs = {name: records(20, 2.0) for name in ("net", "finder", "placer", "other-net")}
+    kinds = {"finder": measured("objects"), "placer": measured("boxes"), "net": measured("squared-error")}
+    panels = draw_curves(logs, measured=kinds).axes
+    assert [axes.get_ylabel() for axes in panels[1::2]] == [
+        "top-1 error, one view",
+        "1 - mean average precision, whole photos",
+        "top-1 localisation error, one view",
+    ]
+    named = [
+        [line.get_label() for line in axes.lines if not str(line.get_label()).startswith("_")]
+        for axes in panels
+    ]
+    assert named == [["net", "other-net"]] * 2 + [["finder"]] * 2 + [["placer"]] * 2
+
+
+def test_many_runs_of_two_kinds_share_one_legend_in_their_order() -> None:
+    names = [f"run {number}" for number in range(6)]
+    kinds = {name: measured("boxes") for name in names[::2]}
+    (legend,) = draw_curves({name: records(20, 2.0) for name in names}, measured=kinds).legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+
+
+@pytest.mark.parametrize("error", [1.0, 0.94, 0.02])
+def test_the_highest_point_is_seen_whole(error: float) -> None:
+    lines = [
+        {"event": "validation", "step": epoch, "epoch": epoch, "top1_error": error - epoch / 1e6}
+        for epoch in range(1, 4)
+    ]
+    axes = draw_curves({"run": lines}).axes[1]
+    low, high = axes.get_ylim()
+    assert low == 0 and error * 1.04 < high < error * 1.2
 
 
 def test_a_line_of_few_updates_counts_little() -> None:

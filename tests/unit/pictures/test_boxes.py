@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from unit.data.store_makers import make_store, row
 
+from alexnet.box_config import LEAST_SHOWN
+from alexnet.cli.detect import command
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.evaluation import localization
 from alexnet.evaluation.localization import Answers, BoxTable
+from alexnet.evaluation.localizer import Place
 from alexnet.figures.boxes import _STYLES
-from alexnet.pictures.boxes import SCENES, detected, located
+from alexnet.pictures.boxes import MOST_OBJECTS, SCENES, detected, located
 from alexnet.pictures.opened import Opened
 from alexnet.runs.predictions import Detected, Located
+from alexnet.web import further
 
 BOX = Box(0, 0.2, 0.2, 0.6, 0.7)
 
@@ -74,19 +79,54 @@ def test_true_boxes_are_black_and_what_was_said_is_green_or_red(on) -> None:
         assert colors.count(to_rgba(_STYLES[kind][0])) == 1
 
 
-def test_the_surest_objects_are_drawn_right_where_one_of_their_class_is(on) -> None:
+def all_of(on: Opened) -> Detected:
+    """Of each photo its object, as its class and as another one, and once more, unsure."""
     keys, names = np.array(on.photos.keys()), np.array([each.wnid for each in on.store.classes])
     images = np.repeat(np.arange(1, 20), 3)
-    # Of each photo its object, the same as another class, and its object with too low a score to be shown.
     labels = (images + np.tile([0, 1, 0], 19)) % 3
     scores, corners = np.tile(np.float32([4, 3, 0.1]), 19), np.tile(np.float32(BOX[1:]), (57, 1))
-    figure, seen = detected(on, Detected("val", "dense", images, labels, scores, corners, keys, names))
+    return Detected("val", "dense", images, labels, scores, corners, keys, names)
+
+
+def said(on: Opened, count: int) -> list[Place]:
+    """By turns the box as one of the three classes, the surest first."""
+    box = tuple(72 * np.array(BOX[1:]))
+    classes = [on.store.classes[number % 3] for number in range(count)]
+    return [Place(each.wnid, each.name, 1.0 / (n + 1), box) for n, each in enumerate(classes)]
+
+
+def colors_of(axes) -> list:
+    white = to_rgba("white")
+    return [edge for patch in axes.patches if (edge := patch.get_edgecolor()) != white]
+
+
+@pytest.mark.parametrize(("answers", "drawn"), [(3, 3), (60, MOST_OBJECTS)])
+def test_at_most_the_surest_few_objects_are_drawn_right_where_one_of_their_class_is(
+    on, answers, drawn
+) -> None:
+    figure, seen = detected(on, all_of(on), lambda photo: said(on, answers))
     assert len(figure.axes) == SCENES
     for axes in figure.axes:
-        colors = [
-            patch.get_edgecolor() for patch in axes.patches if patch.get_edgecolor() != to_rgba("white")
-        ]
-        assert colors == [to_rgba(_STYLES[kind][0]) for kind in ("true", "wrong", "right")]
-        assert len(axes.texts) == 2
+        true, *others = colors_of(axes)
+        assert true == to_rgba(_STYLES["true"][0])
+        assert len(others) == len(axes.texts) == drawn
+        # Boxes of one class in three are right; all are in the true box's place.
+        assert others.count(to_rgba(_STYLES["right"][0])) in (drawn // 3, -(-drawn // 3))
+        assert set(others) == {to_rgba(_STYLES[kind][0]) for kind in ("right", "wrong")}
         assert axes.get_title() == "1 object"
-    assert "of all 57 said 38 overlap" in seen
+    assert "Of all 57 answers to all photos, however unsure, 38 overlap" in seen
+    assert f"{drawn * SCENES} answers" in seen
+    caption = figure.get_supxlabel()
+    assert "black and dashed" in caption
+    assert f"sure by {LEAST_SHOWN}" in caption and f"the {MOST_OBJECTS} surest" in caption
+
+
+def test_where_nothing_is_said_only_the_true_boxes_are_drawn(on) -> None:
+    figure, _ = detected(on, all_of(on), lambda photo: [])
+    for axes in figure.axes:
+        assert colors_of(axes) == [to_rgba(_STYLES["true"][0])]
+        assert axes.get_title() == "1 object, nothing said"
+
+
+def test_detect_and_the_pictures_show_what_is_as_sure() -> None:
+    assert signature(command).parameters["least"].default == further.LEAST_SHOWN == LEAST_SHOWN

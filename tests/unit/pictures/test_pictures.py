@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from matplotlib.figure import Figure
 from torch import nn
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.pictures import inside, trained
+from alexnet.pictures import chapters, inside, trained
 from alexnet.pictures.opened import Drawn, Opened
 from alexnet.report.comparison import rows_of
 from alexnet.runs import predictions
 from alexnet.runs.evaluations import read_evaluations
+from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Predictions
 
 
@@ -94,6 +96,22 @@ def test_errors_stand_below_the_published_ones(run) -> None:
     assert names[-1] in seen
 
 
+@pytest.mark.parametrize("loss", ["boxes", "objects"])
+def test_runs_that_learn_boxes_have_no_bars_beside_errors_of_classes(run, tmp_path, loss) -> None:
+    placing = RunFolder(shutil.copytree(run, tmp_path / "placing"))
+    config = placing.config()
+    placing.write_config(replace(config, training=replace(config.training, loss=loss)))
+    kept: dict[str, Figure] = {}
+    page = chapters.report([run, placing.path], closely=0, keep=kept.__setitem__)
+    ours = [bar for bar in kept["bars-of-errors"].axes[0].patches if not bar.get_hatch()]
+    assert len(ours) == 1
+    assert "The errors of placing above are of class names alone" in page
+    kept.clear()
+    assert "errors of placing above" in chapters.report([placing.path], closely=0, keep=kept.__setitem__)
+    assert "bars-of-errors" not in kept
+    assert "class names alone" not in chapters.report([run], closely=0)
+
+
 def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> None:
     for number in range(5):
         shutil.copytree(run, tmp_path / f"{number}" / "same")
@@ -107,8 +125,21 @@ def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> Non
     assert figure.get_suptitle() == "5 runs \N{EN DASH} store val, 21 images"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [f"{number}/same" for number in range(5)]
-    assert "4/same: 54.0%" in seen
+    assert "4/same: top-1 error 54.0%" in seen
     assert trained.curves([run]).figure.get_suptitle().startswith("small")
+
+
+def test_curves_say_what_a_run_logs_as_its_error(run, tmp_path) -> None:
+    line = {"event": "validation", "step": 18, "epoch": 1, "top1_error": 0.5, "images": 21}
+    for loss in ("cross-entropy", "objects"):
+        folder = RunFolder(shutil.copytree(run, tmp_path / loss))
+        folder.metrics_file.write_text(json.dumps(line) + "\n")
+        config = folder.config()
+        folder.write_config(replace(config, training=replace(config.training, loss=loss)))
+    figure, seen = trained.curves([tmp_path / "cross-entropy", tmp_path / "objects"])
+    labels = [axes.get_ylabel() for axes in figure.axes[1::2]]
+    assert labels == ["top-1 error, one view", "1 - mean average precision, whole photos"]
+    assert "objects: 1 - mean average precision 50.0%" in seen and "cross-entropy: top-1 error 50.0%" in seen
 
 
 def test_kernels_of_any_first_layer_are_drawn_and_classic_pipelines_have_none(on, monkeypatch) -> None:
