@@ -21,7 +21,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation import localized
+from alexnet.evaluation import localize, localized
 from alexnet.evaluation.localize import Window, best_boxes, locate
 from alexnet.evaluation.localizer import Localizer
 from alexnet.evaluation.views import looks_for
@@ -127,6 +127,15 @@ def test_scores_add_up_over_windows_and_scales_and_classes_come_from_each_scales
     assert labels.tolist() == [1, 0]
     assert scores == pytest.approx([1.4, 0.7])
     assert corners == pytest.approx(np.array([here, there]))
+
+
+def test_of_more_boxes_than_memory_has_room_for_the_surest_are_merged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = window([[0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.6, 0.2, 0.2]], 3 * [[0, 0, 1, 1]])
+    assert best_boxes([said], top=1)[2] == pytest.approx([1.7])
+    monkeypatch.setattr(localize, "MOST_MERGED", 2)
+    assert best_boxes([said], top=1)[2] == pytest.approx([1.5])
 
 
 def test_fewer_classes_than_answers_are_no_class() -> None:
