@@ -27,7 +27,7 @@ from alexnet.models.overfeat_localizer import OverFeatLocalizer
 VIEWS = ("centre", "dense")
 """Those that a box can be said of: one window in the middle, or windows at all places."""
 MOST_MERGED = 4_096
-"""Boxes of a class, the surest ones: memory takes their square. The paper's six scales of a photo have 1,575."""
+"""Boxes of a class, the surest ones: memory takes their square. The paper has 1,575 at six scales."""
 
 
 @dataclass(frozen=True)
