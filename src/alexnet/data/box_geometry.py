@@ -34,6 +34,12 @@ def clip(boxes: ArrayLike, window: ArrayLike = WHOLE) -> Corners:
     return np.stack(np.broadcast_arrays(x0, y0, x1, y1), axis=-1)
 
 
+def ordered(boxes: ArrayLike) -> Corners:
+    """(..., 4) the same corners with x0 <= x1 and y0 <= y1: a net may name them the other way round."""
+    x0, y0, x1, y1 = _edges(boxes)
+    return np.stack([np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)], axis=-1)
+
+
 def iou(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """(N, M) intersection over union of each of `some` (N, 4) with each of `others` (M, 4), 0 to 1.
 

@@ -116,5 +116,5 @@ def windows_of(logits: Tensor, boxes: Tensor, windows: Corners) -> list[Window]:
     """What windows (P, 4) say of N photos, of logits (N, K, h, w) and boxes (N, K, 4, h, w) within them."""
     probabilities = logits.float().softmax(dim=1).flatten(2).permute(0, 2, 1).cpu().numpy()
     shares = boxes.float().flatten(3).permute(0, 3, 1, 2).cpu().numpy()
-    placed = box_geometry.from_window(shares, windows[:, None])
+    placed = box_geometry.ordered(box_geometry.from_window(shares, windows[:, None]))
     return [Window(*each) for each in zip(probabilities, placed, strict=True)]

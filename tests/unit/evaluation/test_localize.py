@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ class Known(OverFeatLocalizer):
         boxes = torch.tensor([0.25, 0.25, 0.75, 0.75])[None, None, :, None, None]
         logits = torch.stack([torch.zeros_like(bright), 4 * bright], dim=1)
         return logits, boxes.expand(len(images), 2, 4, rows, columns)
+
+
+class Reversed(Known):
+    """Names the right and lower edges first."""
+
+    def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, boxes = super().class_and_box_maps(images)
+        return logits, boxes[:, :, [2, 3, 0, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +126,14 @@ def test_a_photos_boxes_are_in_its_own_pixels(store: Store) -> None:
 
 def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
     return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
+
+
+def test_edges_that_a_net_names_the_other_way_round_are_those_of_the_same_box(store: Store) -> None:
+    photo = np.zeros((100, 100, 3), np.uint8)
+    plain, other = (
+        Localizer(net, looks_for(net, "centre")) for net in map(partial(loaded, store), (Known, Reversed))
+    )
+    assert plain.localize(photo) == other.localize(photo)
 
 
 def test_scores_add_up_over_windows_and_scales_and_classes_come_from_each_scales_best() -> None:
