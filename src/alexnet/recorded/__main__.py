@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.recorded.record import MinutesLeft, record
 from alexnet.recorded.recorded_run import Recorded
@@ -42,15 +44,16 @@ def main() -> int:
 
 
 def _announce(wanted: list[tuple[Recorded, str]], results: Path, work: Path) -> None:
-    minutes = [expected_minutes(recorded, results, work) for recorded, _ in wanted]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    minutes = [expected_minutes(recorded, results, work, device) for recorded, _ in wanted]
     for (recorded, why), each in zip(wanted, minutes, strict=True):
         print(f"{recorded.name} ({why}): {'time unknown' if each is None else f'about {each:.0f} minutes'}")
     if not wanted:
         print("all recorded results are up to date")
         return
     print(
-        f"{len(wanted)} to make, about {sum(each or 0 for each in minutes):.0f} minutes of training at the "
-        "rate of the machines that made the others"
+        f"{len(wanted)} to make, about {sum(each or 0 for each in minutes):.0f} minutes of training on "
+        f"{device}, at the rate of the machines that made the others there"
     )
 
 

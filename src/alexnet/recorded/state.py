@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from alexnet.config import RunConfig, from_dict
 from alexnet.models.summary import summarise
@@ -63,8 +63,10 @@ def _why_ensemble(ensemble: RecordedEnsemble, results: Path) -> str:
     return ""
 
 
-def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | None:
-    """Minutes of training, from what the recorded runs took on their machines; None where nothing tells.
+def expected_minutes(
+    recorded: Recorded, results: Path, work: Path, device: Literal["cpu", "cuda"]
+) -> float | None:
+    """Minutes of training, from what the recorded runs took on such devices; None where nothing tells.
 
     None of it is left for a run that has been trained under `work`.
     """
@@ -76,6 +78,7 @@ def expected_minutes(recorded: Recorded, results: Path, work: Path) -> float | N
         run: seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
         for run in RUNS
         if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
+        and _json(results / run.name / "environment.json")["device"].startswith(device)
     }
     # Small nets wait for other things than arithmetic: those of the same recipe tell most.
     alike = [rate for run, rate in per_operation.items() if run.recipe == recorded.recipe]

@@ -216,7 +216,11 @@ def trained(work: Path, name: str, seed: int) -> None:
     (folder / "checkpoints" / "last").mkdir(parents=True)
     (folder / "checkpoints" / "last" / "weights.safetensors").write_text(name)
     (folder / "config.json").write_text(json.dumps(to_dict(run.config())))
-    environment = {**dict.fromkeys(record.ENVIRONMENT, ""), "uncommitted_changes": ""}
+    environment = {
+        **dict.fromkeys(record.ENVIRONMENT, ""),
+        "device": "cpu (2 threads)",
+        "uncommitted_changes": "",
+    }
     (folder / "environment.json").write_text(json.dumps(environment))
     entries = []
     for views in recorded_run.VIEWS:
@@ -319,16 +323,17 @@ def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) ->
     assert state.why_to_make(five, results) == f"stale: its member {five.members[2]} is"
 
 
-def test_time_is_expected_by_the_work_there_is(made, tmp_path: Path) -> None:
-    results, nowhere = tmp_path / "results", tmp_path / "nowhere"
-    assert state.expected_minutes(PLAIN, results, nowhere) is None
+def test_time_is_expected_by_the_work_there_is_and_by_the_device(made, tmp_path: Path) -> None:
+    def minutes(run: recorded_run.Recorded, work: str = "nowhere", device: str = "cpu") -> float | None:
+        return state.expected_minutes(run, tmp_path / "results", tmp_path / work, device)
+
+    another_seed = runs.run_named(f"{PLAIN.name}-seed-1")
+    assert minutes(PLAIN) is None
     made(PLAIN)  # 40 epochs of the whole set in ten minutes
-    assert state.expected_minutes(runs.run_named(f"{PLAIN.name}-seed-1"), results, nowhere) == pytest.approx(
-        10
-    )
-    pretraining = state.expected_minutes(runs.run_named(STAR.init_from), results, nowhere)
-    assert pretraining == pytest.approx(10 * 15_000 / 9_469, rel=0.05)
-    assert state.expected_minutes(PLAIN, results, tmp_path / "work") == 0
+    assert minutes(another_seed) == pytest.approx(10)
+    assert minutes(runs.run_named(STAR.init_from)) == pytest.approx(10 * 15_000 / 9_469, rel=0.05)
+    assert minutes(PLAIN, "work") == 0
+    assert minutes(another_seed, device="cuda") is None
 
 
 def test_runs_with_uncommitted_changes_are_not_kept(made, tmp_path: Path) -> None:
