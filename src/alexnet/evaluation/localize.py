@@ -88,8 +88,8 @@ def best_boxes(
     found: list[tuple[float, int, Corners]] = []
     for label, parts in chosen.items():
         corners, sure = (np.concatenate(each) for each in zip(*parts, strict=True))
-        surest = np.argsort(-sure, kind="stable")[:MOST_MERGED]
-        boxes, sums = merge(corners[np.sort(surest)], sure[np.sort(surest)])
+        kept = np.sort(np.argsort(-sure, kind="stable")[:MOST_MERGED])
+        boxes, sums = merge(corners[kept], sure[kept])
         found.append((float(sums[0]), label, boxes[0]))
     found.sort(key=lambda each: (-each[0], each[1]))
     missing = top - len(found)

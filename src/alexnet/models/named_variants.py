@@ -20,8 +20,8 @@ Variant = TypeVar("Variant", bound="DataclassInstance")
 def variant_of(variants: Mapping[str, Variant], text: str, net: str) -> Variant:
     """The variant that `text` names: `modern`, or `modern towers=2 pool_size=2` with fields changed.
 
-    Lists are JSON: `2012 stages=["pool+relu",...]`. CommandError, naming the `net`, where
-    there is no such variant; ConfigError on fields that do not exist.
+    Lists are JSON: `2012 stages=["pool+relu",...]`. CommandError, naming the `net`, where there is no such
+    variant; ConfigError on fields that do not exist.
     """
     name, *settings = re.split(r"\s+(?=\w+=)", text.strip())
     if name not in variants:

@@ -145,7 +145,7 @@ reads the first 48)."""
 OVERFEAT = ("model.variant=fast initialisation=kaiming", "schedule.drop_epochs=[]", "data.test_scales=[]")
 """How OverFeat learns from few photos, as its recipe says."""
 HALF = f"{OVERFEAT[0]} widths=[48,128,256,512,512,1536,2048] regression=[2048,512]"
-"""Of OverFeat's maps and units: what two cores train within the hour on the photos that have boxes."""
+"""Of OverFeat's maps and units, on the photos that have boxes: for two cores."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
 BOX_VIEWS = ("centre", "dense@72", "dense@72,104")

@@ -106,7 +106,7 @@ def build_learner(config: RunConfig, store: Store, device: torch.device, steps_p
     torch.manual_seed(config.training.seed)
     model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
     model = _placed(model, config.model.towers_on, device)
-    preprocessing = Preprocessing.from_store(config.data, store, config.model.name)
+    preprocessing = Preprocessing.from_store(config.data, store)
     task = _task(config, preprocessing, model, len(store.classes))
     return Learner(
         config=config,
