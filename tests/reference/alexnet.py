@@ -28,9 +28,9 @@ def within_map(maps: Tensor) -> Tensor:
     return result
 
 
-def net_145(weights: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Logits in test mode of preprocessed images (N, 3, S, S)."""
-    border = (-(images.shape[-1] - 11)) % 4
+def net_145(weights: dict[str, Tensor], images: Tensor, stride: int = 4) -> Tensor:
+    """Logits in test mode of preprocessed images (N, C, S, S), with conv1's stride."""
+    border = (-(images.shape[-1] - weights["conv1.weight"].shape[-1])) % stride
     images = f.pad(images, (0, border, 0, border))
 
     def part(name: str, tower: int, kind: str) -> Tensor:
@@ -41,7 +41,7 @@ def net_145(weights: dict[str, Tensor], images: Tensor) -> Tensor:
 
     towers: list[Tensor] = []
     for tower in range(2):
-        first = across_maps(convolve("conv1", tower, images, stride=4))
+        first = across_maps(convolve("conv1", tower, images, stride=stride))
         first = f.max_pool2d(first, 3, 2, ceil_mode=True).relu()
         second = convolve("conv2", tower, first, padding=2).relu()
         towers.append(f.max_pool2d(within_map(across_maps(second)), 3, 2, ceil_mode=True))

@@ -71,11 +71,7 @@ NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.color_noise=paper",))
 SHARES = tuple(Arm(f"photos-1-of-{parts}", share=1 / parts) for parts in (8, 4, 2))
 NARROW = Arm("half-as-wide", net=wider(0.5))
 WIDE = Arm("twice-as-wide", net=wider(2.0))
-LENET = Arm(
-    "lenet-5",
-    ("data.channels=3", "data.cropping=random", "data.mirror=yes"),
-    recipe="lenet-5",
-)
+LENET = Arm("lenet-5", recipe="lenet-5")
 
 ONE_TOWER = Arm("one-tower-of-the-same-cost", net=one_tower)
 WITHOUT = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alexnet.claims.measure import Measure
+from alexnet.config import DataConfig
 from alexnet.models.alexnet_variants import Variant
 
 Photos = Literal["all", "other", "target"]
@@ -25,8 +26,8 @@ class Arm:
     """Of its runs' folders, `<name>-seed-0`, and in tables and figures."""
     settings: tuple[str, ...] = ()
     """`key=value`, as `alexnet train` takes them."""
-    net: Callable[[Variant, int], Variant] | None = None
-    """Changes the common net, given with its crop in pixels; None is that net."""
+    net: Callable[[Variant, DataConfig], Variant] | None = None
+    """Changes the common net, given with what it sees; None is that net."""
     recipe: str = ""
     """Another recipe instead of the common net's; it keeps its own update rule."""
     longer: float = 1.0

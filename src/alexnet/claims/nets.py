@@ -1,4 +1,4 @@
-"""Changes of the common net that claims ask for: functions from a variant and a crop to a variant."""
+"""Changes of the common net that claims ask for: from a variant, and what it sees, to a variant."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ from typing import Any
 import numpy as np
 import torch
 
+from alexnet.config import DataConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet
 from alexnet.models.alexnet_variants import Variant
 from alexnet.models.summary import summarise_model
 
-Change = Callable[[Variant, int], Variant]
+Change = Callable[[Variant, DataConfig], Variant]
 SAME_COST = 0.03
 """By which multiply-adds may differ and still count as the same."""
+SMALL_WINDOW = 5
+"""Pixels across, of photos too small for conv1's 11 at a stride of 4."""
 
 
 def fields(**changes: Any) -> Change:
     """The same net with some fields changed."""
-    return lambda variant, crop: replace(variant, **changes)
+    return lambda variant, data: replace(variant, **changes)
 
 
 def wider(factor: float) -> Change:
     """`factor` times as many maps and units in each layer, first weights as large as keeps a unit's sum."""
 
-    def change(variant: Variant, crop: int) -> Variant:
+    def change(variant: Variant, data: DataConfig) -> Variant:
         return with_widths(variant, [_even(factor * width) for width in variant.widths], variant.towers)
 
     return change
 
 
 @functools.cache  # it counts some dozens of nets
-def one_tower(variant: Variant, crop: int) -> Variant:
+def one_tower(variant: Variant, data: DataConfig) -> Variant:
     """One tower instead of two, with fewer maps, so that the multiply-adds are the same within `SAME_COST`.
 
     The fully connected layers stay as they are. CommandError where no such numbers of maps are found.
     """
     convolutions = len(variant.widths) - 2
-    cost = multiply_adds(variant, crop)
+    cost = multiply_adds(variant, data)
     tried: dict[float, Variant] = {}
     for factor in np.linspace(1.0, 0.5, 26):
         widths = [_even(factor * width) for width in variant.widths[:convolutions]]
         one = with_widths(variant, [*widths, *variant.widths[convolutions:]], 1)
-        tried[abs(multiply_adds(one, crop) / cost - 1)] = one
+        tried[abs(multiply_adds(one, data) / cost - 1)] = one
     nearest = min(tried)
     if nearest > SAME_COST:
         raise CommandError("no single tower costs as much as the two: choose a net of more maps")
@@ -57,7 +60,7 @@ def one_tower(variant: Variant, crop: int) -> Variant:
 def without_words(*words: str) -> Change:
     """Nothing of those words, such as `lrn`, follows any layer."""
 
-    def change(variant: Variant, crop: int) -> Variant:
+    def change(variant: Variant, data: DataConfig) -> Variant:
         stages = (
             "+".join(word for word in stage.split("+") if word not in words) for stage in variant.stages
         )
@@ -69,7 +72,7 @@ def without_words(*words: str) -> Change:
 def without_layer(layer: str) -> Change:
     """The layer is left out; where it is pooled, the one before it is followed by what followed it."""
 
-    def change(variant: Variant, crop: int) -> Variant:
+    def change(variant: Variant, data: DataConfig) -> Variant:
         place, stages = variant.places.index(layer), list(variant.stages)
         if "pool" in stages[place].split("+"):
             stages[place - 1] = stages[place]
@@ -89,10 +92,19 @@ def with_widths(variant: Variant, widths: Sequence[int], towers: int) -> Variant
     return replace(changed, deviations=tuple(deviations))
 
 
-def multiply_adds(variant: Variant, crop: int) -> int:
-    """Multiplications with a weight for one image of `crop` pixels and ten classes."""
+def for_small_photos(variant: Variant, data: DataConfig) -> Variant:
+    """Smaller windows in conv1, each pixel apart, with first weights whose sums over them are as large."""
+    inputs = [3 * variant.conv1_size**2, data.channels * SMALL_WINDOW**2]
+    deviation = round(variant.deviations[0] * math.sqrt(inputs[0] / inputs[1]), 6)
+    changes = {"conv1_size": SMALL_WINDOW, "conv1_stride": 1}
+    return replace(variant, **changes, deviations=(deviation, *variant.deviations[1:]))
+
+
+def multiply_adds(variant: Variant, data: DataConfig) -> int:
+    """Multiplications with a weight for one crop of the images and ten classes."""
     with torch.device("meta"):
-        return summarise_model(AlexNet(variant, 10, crop), crop).multiply_adds
+        net = AlexNet(variant, 10, data.crop, channels=data.channels)
+        return summarise_model(net, data.crop, data.channels).multiply_adds
 
 
 def _inputs(variant: Variant) -> list[float]:

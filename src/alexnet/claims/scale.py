@@ -12,8 +12,8 @@ import numpy as np
 
 from alexnet import recipes
 from alexnet.claims.claim import Arm
-from alexnet.claims.nets import wider
-from alexnet.config import RunConfig, override, usual_crop
+from alexnet.claims.nets import for_small_photos, wider
+from alexnet.config import DataConfig, RunConfig, override, usual_crop
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models.alexnet_variants import VARIANTS, variant_named
@@ -24,6 +24,8 @@ RECIPE, NET = "alexnet-paper", "2012"
 """The training of the paper's text, which draws each photo's crop alone; the net as it was run."""
 SIDE, CROP, WIDTH, EPOCHS = 72, 64, 0.5, 12
 """Pixels stored and seen; maps and units as a share of the 2012 net's; passes through all photos."""
+SMALL_WIDTH, LEAST_SIDE = 0.25, 20
+"""Of the net of smaller crops, whose maps are larger; of a store that can be used."""
 FEW_BATCH = 32
 """Images in a batch where there are few of each class: 128 are more than some have."""
 
@@ -35,16 +37,30 @@ def common(settings: Sequence[str]) -> RunConfig:
     """
     if any(setting.startswith("training.seed=") for setting in settings):
         raise CommandError("training.seed is what a claim's runs differ in: type --seeds 0,1,2")
-    net = text_of(VARIANTS, NET, wider(WIDTH)(VARIANTS[NET], CROP))
     ours = (
-        *(f"data.side={SIDE}", f"data.crop={CROP}", "data.color_noise=source", f"model.variant={net}"),
+        *(f"data.side={SIDE}", f"data.crop={CROP}"),
         # The rate falls to 0 within the few passes; a plateau would not come to an end in them.
         *("schedule.name=cosine", f"schedule.epochs={EPOCHS}"),
     )
-    made = override(override(recipes.get(RECIPE), ours), settings)
+    base = override(recipes.get(RECIPE), ours)
+    seen = ["data.color_noise=none", *(each for each in settings if each.startswith("data."))]
+    data = override(base, seen).data
+    noise = "source" if data.channels == 3 else "none"
+    fitted = (f"model.variant={_net(data)}", f"data.color_noise={noise}")
+    made = override(override(base, fitted), settings)
     if made.classic is not None or made.model.name != "alexnet":
         raise CommandError("the claims are about AlexNet: leave model.name out")
     return made
+
+
+def _net(data: DataConfig) -> str:
+    """The 2012 net in text, as wide as suits what it sees."""
+    net = VARIANTS[NET]
+    if data.crop < CROP:
+        net = wider(SMALL_WIDTH)(for_small_photos(net, data), data)
+    else:
+        net = wider(WIDTH)(net, data)
+    return text_of(VARIANTS, NET, net)
 
 
 def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
@@ -92,8 +108,12 @@ def _begin(arm: Arm, base: RunConfig) -> RunConfig:
     """The common net and training, or another recipe of that size."""
     if not arm.recipe:
         return base
-    side, crop, epochs = base.data.side, base.data.crop, base.schedule.epochs
-    kept = (f"data.side={side}", f"data.crop={crop}", f"schedule.epochs={epochs}")
+    data, mirror = base.data, "yes" if base.data.mirror else "no"
+    kept = (
+        *(f"data.side={data.side}", f"data.crop={data.crop}", f"data.channels={data.channels}"),
+        *(f"data.cropping={data.cropping}", f"data.mirror={mirror}"),
+        f"schedule.epochs={base.schedule.epochs}",
+    )
     return override(recipes.get(arm.recipe), kept)
 
 
@@ -101,7 +121,7 @@ def _changed(arm: Arm, base: RunConfig) -> str:
     """The arm's net in text: the common one's name, with all that differs from it."""
     assert arm.net is not None
     name, before = base.model.variant.split()[0], variant_named(base.model.variant)
-    after = arm.net(before, base.data.crop)
+    after = arm.net(before, base.data)
     if after == before:
         raise CommandError(f"model.variant={name} has nothing that this would change: choose another net")
     return text_of(VARIANTS, name, after)
@@ -113,14 +133,19 @@ def _common_batches(made: RunConfig, base: RunConfig, arm: Arm) -> float:
 
 
 def fitting(store: Store, settings: Sequence[str]) -> list[str]:
-    """The settings with the store's side where they do not say one; CommandError where it is too small."""
+    """The settings with the store's side and channels where they do not say them.
+
+    CommandError where its photos are too small.
+    """
     named = {setting.partition("=")[0] for setting in settings}
+    grey = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
     if "data.side" in named or store.side == SIDE:
-        return [*settings]
-    if store.side < CROP:
+        return [*grey, *settings]
+    if store.side < LEAST_SIDE:
         raise CommandError(
-            f"{store.path} has photos of {store.side} pixels, AlexNet needs {CROP} or more: prepare a store "
-            f"with --side {SIDE}"
+            f"{store.path} has photos of {store.side} pixels, the claims need {LEAST_SIDE} or more: "
+            f"prepare a store with --side {SIDE}"
         )
-    crop = [] if "data.crop" in named else [f"data.crop={usual_crop(store.side)}"]
-    return [f"data.side={store.side}", *crop, *settings]
+    usual = usual_crop(store.side) if store.side >= CROP else 4 * (7 * store.side // 32)
+    crop = [] if "data.crop" in named else [f"data.crop={usual}"]
+    return [f"data.side={store.side}", *crop, *grey, *settings]

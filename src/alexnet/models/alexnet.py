@@ -28,7 +28,6 @@ from alexnet.models.alexnet_variants import Variant, refuse_uneven, variant_name
 
 READS_BOTH_TOWERS = ("conv1", "conv3", "conv6")
 """Convolutions whose towers read all maps; in the others each reads its own. Source: section 3.5; net 146."""
-MINIMUM_CROP_PIXELS = 64
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # In place, because nothing upstream of them needs its output for its gradient.
     "relu": lambda: nn.ReLU(inplace=True),
@@ -40,11 +39,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class AlexNet(nn.Module):
-    """(N, 3, crop, crop) images -> (N, num_classes) logits; its layers are `Variant.layers`.
+    """(N, channels, crop, crop) images -> (N, num_classes) logits; its layers are `Variant.layers`.
 
     `bottleneck` is the number of units of a linear layer between fc7 and fc8, for very many classes; 0 is
-    none. `variant` is a `Variant` or a name (see `variant_named`); `crop` is in pixels, 64 or more; `dropout`
-    is the probability that a unit is silent; `activation` is one of `ACTIVATIONS`, empty is ReLU.
+    none. `variant` is a `Variant` or a name (see `variant_named`); `crop` is in pixels,
+    `Variant.least_crop` or more: 64 for all that have names; `dropout` is the probability that a unit is
+    silent; `activation` is one of `ACTIVATIONS`, empty is ReLU; `channels` is 3, or 1 for grey images.
     Weights and maps are laid out channels-last, which is what CPUs and GPUs are fastest at.
     """
 
@@ -59,15 +59,13 @@ class AlexNet(nn.Module):
         dropout: float = 0.5,
         activation: str = "",
         bottleneck: int = 0,
+        channels: int = 3,
     ):
         super().__init__()
-        if crop < MINIMUM_CROP_PIXELS:
-            raise CommandError(
-                f"crop {crop} is too small for AlexNet: use {MINIMUM_CROP_PIXELS} pixels or more"
-            )
         self.variant = variant_named(variant) if isinstance(variant, str) else variant
         refuse_uneven(self.variant)
-        self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
+        _refuse_small(self.variant, crop)
+        self.num_classes, self.crop, self.dropout, self.channels = num_classes, crop, dropout, channels
         self.activate = _activation(activation or "relu")
         self.layers = self.variant.layers
         if bottleneck:
@@ -88,17 +86,18 @@ class AlexNet(nn.Module):
     @property
     def map_step_pixels(self) -> int:
         """From one place of a class map to the next: 32, of conv1's stride of 4 and three poolings."""
-        return 4 * 2 ** sum("pool" in self._words(layer) for layer in self.variant.layers[:-1])
+        poolings = sum("pool" in self._words(layer) for layer in self.variant.layers[:-1])
+        return self.variant.conv1_stride * 2**poolings
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
+        """Logits (N, num_classes) of preprocessed images (N, channels, crop, crop)."""
         hidden = self._checked(images)
         for layer, stage in self.after.items():
             hidden = stage(self.get_submodule(layer)(hidden))
         return self.fc8(hidden)
 
     def activations(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What each layer of `layer_names` answers to preprocessed images (N, 3, crop, crop).
+        """What each layer of `layer_names` answers to preprocessed images (N, channels, crop, crop).
 
         `convN` and `fcN`: after the activation function (and batch normalisation), before anything else, in
         particular before the test's dropout scaling. `poolN`: the maps the next layer reads. `bottleneck`:
@@ -119,7 +118,9 @@ class AlexNet(nn.Module):
         return {**taps, "logits": self.fc8(hidden)}
 
     def class_map(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, num_classes, h, w) at each place of preprocessed images (N, 3, H, W), crop or larger.
+        """Logits (N, num_classes, h, w) at each place of preprocessed images (N, channels, H, W).
+
+        H and W are the crop or larger.
 
         The net slides: fc6 reads each part of the last maps that is as large as those of a crop, the layers
         after it read each place alone. There is a place for each crop in the image, `map_step_pixels` apart
@@ -161,7 +162,7 @@ class AlexNet(nn.Module):
 
     def _add_layers(self, bottleneck: int) -> None:
         """The convolutions and fully connected layers, without what follows them."""
-        variant, inputs = self.variant, 3
+        variant, inputs = self.variant, self.channels
         for layer in variant.layers[:-1]:
             width = variant.width(layer)
             bias = "batchnorm" not in self._words(layer)  # which has one itself
@@ -176,9 +177,10 @@ class AlexNet(nn.Module):
 
     def _convolution(self, layer: str, inputs: int, width: int, bias: bool) -> nn.Conv2d:
         if layer == "conv1":
+            size, stride = self.variant.conv1_size, self.variant.conv1_stride
             if self.variant.conv1_border == "around":
-                return both_towers(inputs, width, 11, stride=4, padding=2, bias=bias)
-            return OverhangingConv2d(inputs, width, 11, stride=4, bias=bias)
+                return both_towers(inputs, width, size, stride=stride, padding=2, bias=bias)
+            return OverhangingConv2d(inputs, width, size, stride=stride, bias=bias)
         size = 5 if layer == "conv2" else 3
         if layer in READS_BOTH_TOWERS:
             return both_towers(inputs, width, size, padding=size // 2, bias=bias)
@@ -240,8 +242,9 @@ class AlexNet(nn.Module):
 
     def _final_side(self, averaged: bool = True) -> int:
         """Pixels across a map that fc6 reads; with `averaged` off before it is averaged to 6 x 6."""
-        around = self.variant.conv1_border == "around"
-        side = 1 + ((self.crop + 4 - 11) // 4 if around else math.ceil((self.crop - 11) / 4))
+        around, stride = self.variant.conv1_border == "around", self.variant.conv1_stride
+        beyond = self.crop - self.variant.conv1_size
+        side = 1 + ((beyond + 4) // stride if around else math.ceil(beyond / stride))
         rounded = math.ceil if self.variant.pool_rounds_up else math.floor
         for layer in self.variant.layers[:-1]:
             if "pool" in self._words(layer):
@@ -252,24 +255,34 @@ class AlexNet(nn.Module):
 
     def _checked(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
-        wanted = (3, self.crop, self.crop)
+        wanted = (self.channels, self.crop, self.crop)
         if images.ndim == 3 and images.shape == wanted:
             raise CommandError(f"one image {wanted} without a batch dimension: pass images[None]")
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise CommandError(
-                f"images are {tuple(images.shape)}, this net was built for (N, 3, {self.crop}, {self.crop}): "
-                f"crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
+                f"images are {tuple(images.shape)}, this net was built for "
+                f"(N, {', '.join(map(str, wanted))}): crop them, or build it with another crop "
+                f"({self.variant.least_crop} pixels or more)"
             )
         return images.contiguous(memory_format=torch.channels_last)
 
     def _at_least_a_crop(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError where a crop of this net does not fit into them."""
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.crop:
+        if images.ndim != 4 or images.shape[1] != self.channels or min(images.shape[2:]) < self.crop:
             raise CommandError(
-                f"images are {tuple(images.shape)}, a class map is of (N, 3, H, W) with H and W of "
-                f"{self.crop} pixels, the net's crop, or more: enlarge them"
+                f"images are {tuple(images.shape)}, a class map is of (N, {self.channels}, H, W) with "
+                f"H and W of {self.crop} pixels, the net's crop, or more: enlarge them"
             )
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def _refuse_small(variant: Variant, crop: int) -> None:
+    """CommandError where nothing would be left of a crop for fc6 to read."""
+    if crop < variant.least_crop:
+        raise CommandError(
+            f"crop {crop} is too small for AlexNet: use {variant.least_crop} pixels or more, or smaller "
+            "windows in conv1, such as model.variant='2012 conv1_size=5 conv1_stride=1'"
+        )
 
 
 def _activation(name: str) -> nn.Module:

@@ -24,6 +24,9 @@ class Variant:
     widths: tuple[int, ...] = (96, 256, 384, 384, 256, 4096, 4096)
     towers: int = 2
     """Groups of conv2, conv4 and conv5; the others and the fully connected layers read both towers."""
+    conv1_size: int = 11
+    """Pixels across conv1's windows; 5, one pixel apart, suits photos of 32 pixels."""
+    conv1_stride: int = 4
     conv1_border: Literal["right-bottom", "around"] = "right-bottom"
     """Zeros until the last window fits (3 pixels at 224, none at 227), or 2 on all sides (torchvision)."""
     pooling: Literal["max", "average"] = "max"
@@ -43,6 +46,11 @@ class Variant:
     without: tuple[str, ...] = ()
     """Layers that are left out with what follows them: a convolution after the first, or fc7. The lists
     above keep their places."""
+
+    @property
+    def least_crop(self) -> int:
+        """Pixels that a crop needs, so that something is left after three poolings: 64 with a stride of 4."""
+        return 16 * self.conv1_stride
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -134,6 +142,11 @@ def refuse_uneven(variant: Variant) -> None:
     """CommandError where the variant's lists are not of one length each, or a layer is missing."""
     layers = len(variant.widths)
     found = (len(variant.stages), len(variant.deviations), len(variant.biases))
+    size, stride = variant.conv1_size, variant.conv1_stride
+    if not 1 <= stride <= size <= 8 * stride:
+        raise CommandError(
+            f"conv1_size={size} conv1_stride={stride}: windows are one stride across at least, eight at most"
+        )
     if layers < 3 or found != (layers, layers + 1, layers + 1):
         raise CommandError(
             f"a variant with {layers} widths needs {layers} stages, {layers + 1} deviations and biases, "

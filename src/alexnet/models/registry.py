@@ -17,9 +17,8 @@ from alexnet.models.vgg import VGG
 
 
 def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
-    if channels != 3:
-        raise CommandError("alexnet is a net for colour images: prepare the store with --channels 3")
-    return AlexNet(config.variant, num_classes, crop, config.dropout, config.activation, config.bottleneck)
+    settings = config.dropout, config.activation, config.bottleneck
+    return AlexNet(config.variant, num_classes, crop, *settings, channels)
 
 
 def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:

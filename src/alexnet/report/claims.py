@@ -25,13 +25,13 @@ def claims(results: Path) -> Table:
         for each in claim["comparisons"]:
             rows.append(
                 [
-                    f"[`{claim['id']}`](results/{FOLDER}/{claim['id']})",
+                    f"[`{claim['id']}`](results/{FOLDER}/{claim['folder']})",
                     each["words"] + ("" if each["decides"] else " (beside)"),
                     each["band_words"],
                     each["paper"] or ABSENT,
                     found_words(each),
                     each["over"],
-                    f"{claim['data']['side']} pixels",
+                    _photos(claim),
                     each["verdict"] + (f": {each['reason']}" if each["reason"] else ""),
                 ]
             )
@@ -42,7 +42,7 @@ def claims(results: Path) -> Table:
         "the source says",
         "found (95 % interval)",
         "over",
-        "photos of",
+        "photos",
         "verdict",
     )
     return Table(columns, rows or [NONE + (ABSENT,) * 7], notes=_without_result(results))
@@ -52,13 +52,19 @@ def claims_in_short(results: Path) -> Table:
     """A row for each recorded claim: what it says and its verdict."""
     rows = [
         [
-            f"[{claim['statement']}](results/{FOLDER}/{claim['id']})",
-            *(claim["source"], claim["verdict"], _how_many_held(claim)),
+            f"[{claim['statement']}](results/{FOLDER}/{claim['folder']})",
+            *(claim["source"], _photos(claim), claim["verdict"], _how_many_held(claim)),
         ]
         for claim in recorded(results)
     ]
-    columns = ("claim", "source", "verdict", "comparisons that held")
-    return Table(columns, rows or [NONE + (ABSENT,) * 3], notes=_without_result(results))
+    columns = ("claim", "source", "photos", "verdict", "comparisons that held")
+    return Table(columns, rows or [NONE + (ABSENT,) * 4], notes=_without_result(results))
+
+
+def _photos(claim: Mapping[str, Any]) -> str:
+    """What it was tested on: the store's name, with its pixels if that does not end with them."""
+    store, side = claim["data"]["store"], claim["data"]["side"]
+    return store if store.endswith(f"-{side}") else f"{store}, {side} pixels"
 
 
 def _without_result(results: Path) -> list[str]:
@@ -74,9 +80,12 @@ def _how_many_held(claim: Mapping[str, Any]) -> str:
 
 
 def recorded(results: Path) -> list[dict[str, Any]]:
-    """What was found of each recorded claim, in the lecture's order."""
-    found = [json.loads(file.read_text("utf-8")) for file in (results / FOLDER).glob(f"*/{VERDICT}")]
-    return sorted(found, key=lambda claim: (_place(claim["id"]), claim["id"]))
+    """What was found of each recorded claim, in the lecture's order, with the name of its `folder`."""
+    found = [
+        {**json.loads(file.read_text("utf-8")), "folder": file.parent.name}
+        for file in (results / FOLDER).glob(f"*/{VERDICT}")
+    ]
+    return sorted(found, key=lambda claim: (_place(claim["id"]), claim["folder"]))
 
 
 def found_words(comparison: Mapping[str, Any]) -> str:

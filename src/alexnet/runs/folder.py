@@ -31,15 +31,16 @@ class RunFolder:
         run.write_config(config)
         return run
 
-    @staticmethod
-    def refuse_taken(path: Path) -> None:
+    @classmethod
+    def refuse_taken(cls, path: Path) -> None:
         """CommandError where no new run can begin at `path`: it must not exist, or be empty."""
         if path.is_file():
             raise CommandError(f"{path} is a file: give another --run folder")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
-            raise CommandError(
-                f"{path} exists: type --resume to go on with that run, or give another --run folder"
-            )
+            begun = cls(path).config_file.is_file()
+            go_on = "type --resume to go on with that run, or " if begun else ""
+            what = "exists" if begun else "holds something, but no run to go on with"
+            raise CommandError(f"{path} {what}: {go_on}give another --run folder")
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunFolder:

@@ -10,7 +10,9 @@ import pytest
 import tiny
 import torch
 
+from alexnet.claims import arms
 from alexnet.claims import train as claims_train
+from alexnet.claims.scale import arm_config
 from alexnet.claims.the_claims import find
 from alexnet.claims.workshop import Workshop, judged_since
 from alexnet.cli.main import main
@@ -18,6 +20,7 @@ from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.errors import CommandError
 from alexnet.files import write_json
+from alexnet.models.alexnet_variants import variant_named
 from alexnet.report.claims import ORDER, claims, claims_in_short
 
 SMALL = (
@@ -182,7 +185,7 @@ def check_tables(results: Path) -> None:
     """The documents' tables of what was made there."""
     long, short = claims(results), claims_in_short(results)
     assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
-    assert long.rows[0][6] == "72 pixels"
+    assert long.rows[0][6] == short.rows[0][2] == "store, 72 pixels"
     assert len(short.rows) == 1 and short.rows[0][-2] in ("held", "failed", "untested")
     assert short.rows[0][-1] in ("0 of 1", "1 of 1")
 
@@ -190,6 +193,7 @@ def check_tables(results: Path) -> None:
 def test_claims_without_a_result_are_named_below_the_tables(tmp_path: Path) -> None:
     def recorded(id_: str) -> list[list[str]]:
         facts = {"id": id_, "statement": "It is so.", "source": "paper", "verdict": "held", "comparisons": []}
+        facts["data"] = {"store": "photos-72", "side": 72}
         write_json(tmp_path / "claims" / id_ / "claim.json", facts)
         return [list(table.notes) for table in (claims(tmp_path), claims_in_short(tmp_path))]
 
@@ -251,18 +255,32 @@ def test_refusals_are_one_line(
     assert not run.exists()
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"), [({"side": 48}, "48 pixels"), ({"side": 72, "channels": 1}, "channels")]
-)
-def test_stores_that_no_alexnet_is_for(
-    settings: dict, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_store_of_photos_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = open_source(tiny.photos(tmp_path / "photos"))
-    prepare(source, tmp_path / "store", Settings(**settings), workers=1)
-    words = ["claims", "lrn", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "run"), *SMALL]
-    assert main([*words]) in (2, 3)
+    prepare(source, tmp_path / "store", Settings(side=16), workers=1)
+    words = ["claims", "lrn", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "run")]
+    assert main(words) == 2
     error = capsys.readouterr().err
-    assert said in error and len(error.strip().splitlines()) == 1
+    assert "16 pixels, the claims need 20" in error and len(error.strip().splitlines()) == 1
+
+
+def test_small_grey_pictures_get_a_net_of_their_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run = tmp_path / "digits", tmp_path / "run"
+    prepare(open_source(tiny.photos(tmp_path / "photos")), path, Settings(side=32, channels=1), workers=1)
+    narrow = "model.variant=2012 widths=[8,16,24,24,16,32,32] conv1_size=5 conv1_stride=1"
+    where = ("--store", str(path), "--run", str(run), "--seeds", "0")
+    small = (narrow, "training.batch=16", "schedule.epochs=1")
+    assert main(["claims", "overlap", "augmentation", *where, *small]) == 0
+    said = capsys.readouterr()
+    assert "augmentation cannot be tested here: colour-noise-of-the-text: grey images" in said.out + said.err
+    document = json.loads((run / "overlap" / "claim.json").read_text())
+    data = document["arms"]["common"]["data"]
+    assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
+    made = Workshop.open(tmp_path / "other", path, None, (), torch.device("cpu"))
+    common, lenet = (arm_config(arm, made.settings) for arm in (arms.COMMON, arms.LENET))
+    assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
 
 
 def test_all_leaves_out_what_the_store_is_too_small_for(

@@ -136,15 +136,26 @@ def test_first_weights_of_other_gaussian_variants(
     assert model.conv2.get_parameter("bias").unique().tolist() == pytest.approx([bias])
 
 
-@pytest.mark.parametrize("crop", [64, 67])
-def test_2012_equals_its_slow_twin(crop: int) -> None:
+@pytest.mark.parametrize(
+    ("fields", "crop", "channels"),
+    [
+        ("", 64, 3),
+        ("", 67, 3),
+        ("conv1_size=5 conv1_stride=1", 28, 1),
+        ("conv1_size=5 conv1_stride=1", 16, 3),
+        ("conv1_size=7 conv1_stride=2", 33, 3),
+    ],
+)
+def test_2012_equals_its_slow_twin(fields: str, crop: int, channels: int) -> None:
     torch.manual_seed(1)
-    model = AlexNet("2012", num_classes=7, crop=crop).double().eval()
+    model = AlexNet(f"2012 {fields}", num_classes=7, crop=crop, channels=channels).double().eval()
     for parameter in model.parameters():  # larger than at birth, so that every part matters
         parameter.data.normal_(std=0.05)
-    images = 60 * torch.randn(2, 3, crop, crop, dtype=torch.float64)
+    images = 60 * torch.randn(2, channels, crop, crop, dtype=torch.float64)
+    wanted = net_145(dict(model.state_dict()), images, model.variant.conv1_stride)
     with torch.no_grad():
-        torch.testing.assert_close(model(images), net_145(dict(model.state_dict()), images))
+        torch.testing.assert_close(model(images), wanted)
+        torch.testing.assert_close(model.class_map(images)[:, :, 0, 0], wanted)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -231,7 +242,10 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: AlexNet(crop=63), "64 pixels"),
+        (lambda: AlexNet(crop=63), "64 pixels or more, or smaller"),
+        (lambda: AlexNet("2012 conv1_size=5 conv1_stride=1", crop=15), "16 pixels"),
+        (lambda: AlexNet("2012 conv1_size=5 conv1_stride=6"), "one stride across"),
+        (lambda: AlexNet("2012 conv1_size=33"), "eight at most"),
         (lambda: AlexNet("1998"), "2012"),
         (lambda: AlexNet(activation="rely"), "relu"),
         (lambda: AlexNet("modern tower=2"), "towers"),

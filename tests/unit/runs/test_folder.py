@@ -26,10 +26,17 @@ def test_an_empty_folder_may_be_there(tmp_path: Path) -> None:
 
 
 def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, CONFIG)
     (tmp_path / "weights").write_text("precious")
     with pytest.raises(CommandError, match="--resume"):
         RunFolder.create(tmp_path, CONFIG)
-    assert names(tmp_path) == ["weights"]
+    assert names(tmp_path) == ["config.json", "weights"]
+
+
+def test_a_folder_of_something_else_is_left_alone_and_nothing_is_said_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CommandError, match="no run to go on with: give another --run folder"):
+        RunFolder.create(tmp_path, CONFIG)
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
