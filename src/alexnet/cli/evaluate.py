@@ -292,7 +292,6 @@ def _report(result: dict[str, Any]) -> str:
     tables += [detection_table(each) for each in members or [result] if "detection" in each]
     if len(result.get("growth", [])) > 1:
         tables.append(growth_table(result))
-    tables.append(classes_table(result))
-    if result["confusions"]:
-        tables.append(confusions_table(result))
+    if "detection" not in result:  # of a scene of several objects one class says little
+        tables += [classes_table(result), *([confusions_table(result)] if result["confusions"] else [])]
     return "\n".join(table.text() for table in tables)

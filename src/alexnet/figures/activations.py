@@ -44,7 +44,7 @@ def draw_activations(
             axes = figure.add_subplot(grid[row, 2:])
             axes.imshow(_field(answers.ravel()), interpolation="nearest", aspect="auto", **scale)
             axes.set_axis_off()
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     figure.supxlabel("Dark: the least answer of the layer; bright: the largest", fontsize=9)
     return figure
 

@@ -74,7 +74,7 @@ def draw_box_photos(
         _draw(axes, photo, drawn)
         axes.set_title(title, fontsize=8)
     figure.supxlabel(note, fontsize=8)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     figure.draw_without_rendering()  # the layout: labels are placed in pixels
     for axes, drawn in zip(grid.flat, boxes, strict=False):
         _label(axes, drawn, size=6.5)

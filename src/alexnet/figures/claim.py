@@ -61,7 +61,7 @@ def draw_claim(shown: Sequence[Shown], curves: Sequence[Curve], error: str, abou
     _draw_curves(figure.add_subplot(grid[:, 0]), curves, error)
     for place, each in enumerate(shown):
         _draw_row(figure.add_subplot(grid[place, 1]), each)
-    figure.suptitle(about, fontsize=12)
+    figure.suptitle(about, fontsize=12, wrap=True)
     return figure
 
 

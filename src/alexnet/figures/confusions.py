@@ -37,7 +37,7 @@ def draw_confusions(
     for row, few in enumerate(examples):
         for column, picture in enumerate(few, start=1):
             show(figure.add_subplot(grid[row, column]), picture)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

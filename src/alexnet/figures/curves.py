@@ -56,7 +56,7 @@ def draw_curves(
             right.legend(frameon=False)
     if many:
         figure.legend(*_names([*panels[:, 1]], runs), loc="outside right upper", frameon=False, fontsize=8.5)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

@@ -54,7 +54,7 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = ""
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.set_xlabel(f"{error}; lines are 95 % intervals, hatched bars were published", fontsize=9.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

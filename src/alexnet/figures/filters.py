@@ -30,7 +30,7 @@ def draw_filters(
         where = f"Tower {tower + 1}: " if towers > 1 else ""
         axes.set_title(f"{where}{len(part)} kernels of {layer}, {size}", fontsize=10, loc="left")
     if about:
-        figure.suptitle(about, fontsize=11)
+        figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

@@ -52,7 +52,7 @@ def draw_growth(
     _draw_quantities(figure.add_subplot(grid[:, 0]), nets, quantities)
     for place, (against, found) in enumerate(measured):
         _draw_errors(figure.add_subplot(grid[place, 1]), found, error, against)
-    figure.suptitle(about, fontsize=12)
+    figure.suptitle(about, fontsize=12, wrap=True)
     return figure
 
 

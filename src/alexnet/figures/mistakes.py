@@ -39,7 +39,7 @@ def draw_mistakes(
         said = f"{true_names[number]}\N{RIGHTWARDS ARROW}{answers[number]}"
         axes.set_title(said, y=-0.07, va="top", fontsize=7.5)
     if about:
-        figure.suptitle(about, fontsize=11)
+        figure.suptitle(about, fontsize=11, wrap=True)
     some = f"{len(shown)} of " if len(shown) < len(images) else ""
     figure.supxlabel(
         f"{some}{len(images):,} misread: what it is \N{RIGHTWARDS ARROW} what was said", fontsize=8

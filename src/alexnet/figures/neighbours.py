@@ -42,7 +42,7 @@ def draw_neighbours(
     for row, true_name, found in zip(grid, true_names, neighbours, strict=False):
         for axes, (_, name, _) in zip(row[1:], found, strict=False):
             _frame(axes, name == true_name)
-    figure.suptitle(about or "Nearest images", fontsize=11)
+    figure.suptitle(about or "Nearest images", fontsize=11, wrap=True)
     frames = "; framed blue where the class is the same, dashed orange where it is not" if true_names else ""
     figure.supxlabel(
         f"Left the photo, right of it the nearest images and how far they are{frames}", fontsize=9

@@ -45,7 +45,7 @@ def draw_map(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"{how}; a point is an image, its colour and form the true class", fontsize=9.5)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

@@ -41,7 +41,7 @@ def draw_predictions(
         show(photo, image, verdict(true_name, [name for name, _ in answers]))
         photo.set_anchor("S")  # photos of all shapes stand on their names
         _draw_bars(grid[row + 1, column], true_name, answers)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     figure.supxlabel("Above the bars the true class; orange where the net names it", fontsize=9)
     return figure
 

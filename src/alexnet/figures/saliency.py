@@ -47,7 +47,7 @@ def draw_saliency(
     titles = ("what it saw", "Grad-CAM", "covered by a square")
     for axes, title in zip(grid[0], titles[:columns], strict=True):
         axes.set_title(f"{title}\n{axes.get_title()}", fontsize=9, fontweight="bold")
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

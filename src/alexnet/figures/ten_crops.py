@@ -53,7 +53,7 @@ def draw_crops(
         which = f"{places[y, x] + 1}{', mirrored' if mirrored else ''}"
         title = f"{which}\n{short(said, 16)} {sure:.2f}"
         show(axes, view[:, ::-1] if mirrored else view, title)
-    figure.suptitle(about, fontsize=11)
+    figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 
 

@@ -64,7 +64,9 @@ class Shown:
         """One for each kind of picture that there is something to say about."""
         made = [self._filters()] if self.subject.weights and self._is_net else []
         if self.store is None or not self._there:
-            return [*made, *self._told_confusions()]
+            return [*made, *([] if self._detects else self._told_confusions())]
+        if self._detects:
+            return [*made, *self._boxes()]
         made += [self._predictions(self.store), *self._confusions(self.store), *self._boxes()]
         return [*made, *(self._inside(self.store) if self.closely and self._is_net else [])]
 
@@ -89,9 +91,9 @@ class Shown:
             return [Missing(sentence)]
         if self._detects:
             sentence = (
-                f"{self.label} answers window by window, of photos that show several objects. Nearest "
-                "images, what layers answer, where it looks and a map of photos are left out: they are of "
-                "nets that see a photo as one, such as the one it began with."
+                f"{self.label} answers window by window, of photos that show several objects. Most probable "
+                "classes, confusions, nearest images, crops, what layers answer, where it looks and a map of "
+                "photos are left out: they are of nets that see a photo as one, as that it began with."
             )
             return [Missing(sentence)]
         if subject.kind != "ensemble" and not self.closely:
@@ -238,8 +240,6 @@ class Shown:
         crops: list[Chapter] = []
         if config.data.crop < store.side:
             crops.append(Chapter("Ten crops", [self._drawn(partial(inside.ten_crops, on), "ten crops")]))
-        if self._detects:
-            return crops
         return [
             Chapter("Nearest training images", [self._drawn(self._neighbours, "nearest images")]),
             *crops,

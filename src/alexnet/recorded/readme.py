@@ -46,7 +46,7 @@ def readme(
         number = "One run, seed in `config.json`."
     begun = [run_named(run.init_from) for run in runs if run.init_from]
     needed = " and ".join(f"`{file}`" for file in dict.fromkeys(run.source.file for run in [*runs, *begun]))
-    lines = "\n".join(map(shlex.join, commands))
+    lines = "\n".join(dict.fromkeys(map(shlex.join, commands)))
     table = "\n".join(f"| `{name}` | {what} |" for name, what in files.items())
     return f"""# {recorded.name}
 

@@ -39,6 +39,14 @@ def test_kernels_are_split_by_tower_and_all_are_there() -> None:
             )
 
 
+@pytest.mark.parametrize("words", [1, 30])
+def test_a_long_title_goes_on_in_the_next_line(words: int) -> None:
+    figure = draw_filters(np.ones((32, 3, 5, 5)), 2, " ".join(["a-long-name"] * words))
+    figure.canvas.draw()
+    title = figure.texts[0].get_window_extent()
+    assert 0 <= title.x0 < title.x1 <= figure.bbox.width and title.y1 <= figure.bbox.height + 1
+
+
 def test_a_kernel_of_zeros_is_grey_and_one_tower_is_one_picture() -> None:
     figure = draw_filters(np.zeros((64, 3, 5, 5), np.float32), towers=1)
     (axes,) = figure.axes

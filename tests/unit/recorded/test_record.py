@@ -80,6 +80,7 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
     text = readme(run, record.training_commands, record.testing_commands, "")
     for each in (run, begun, runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text
+    assert text.count("alexnet prepare") == 1  # which all three begin with
 
 
 def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
