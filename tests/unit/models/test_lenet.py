@@ -141,7 +141,7 @@ def test_dropout_is_modern_only() -> None:
         (lambda: build(ModelConfig(name="lenet", variant="4", dropout=0), 10, 32, 1), "1989, 5, modern"),
         (lambda: build(ModelConfig(name="lenet", variant="5"), 10, 32, 1), "model.dropout=0"),
         (lambda: build(ModelConfig(name="lenet", variant="modern", bottleneck=8), 10, 28, 1), "bottleneck"),
-        (lambda: build(ModelConfig(name="alexnet"), 10, 64, 1), "colour"),
+        (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "colour"),
         (lambda: override(recipes.get("alexnet-2012"), ["training.loss=rbf"]), "cross-entropy"),
     ],
 )
