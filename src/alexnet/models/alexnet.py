@@ -64,8 +64,8 @@ class AlexNet(nn.Module):
         super().__init__()
         self.variant = variant_named(variant) if isinstance(variant, str) else variant
         refuse_uneven(self.variant)
-        _refuse_small(self.variant, crop)
         self.num_classes, self.crop, self.dropout, self.channels = num_classes, crop, dropout, channels
+        self._refuse_small()
         self.activate = _activation(activation or "relu")
         self.layers = self.variant.layers
         if bottleneck:
@@ -253,6 +253,19 @@ class AlexNet(nn.Module):
                 side = 6
         return side
 
+    def _refuse_small(self) -> None:
+        """CommandError where nothing would be left of a crop for fc6 to read."""
+        if self.crop < self.variant.least_crop:
+            raise CommandError(
+                f"crop {self.crop} is too small for AlexNet: use {self.variant.least_crop} pixels or more, "
+                "or smaller windows in conv1, such as model.variant='2012 conv1_size=5 conv1_stride=1'"
+            )
+        if self._final_side(averaged=False) < 1:
+            raise CommandError(
+                f"nothing is left of a crop of {self.crop} pixels for fc6 to read: use more pixels, or a "
+                "smaller conv1_size or pool_size"
+            )
+
     def _checked(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
         wanted = (self.channels, self.crop, self.crop)
@@ -274,15 +287,6 @@ class AlexNet(nn.Module):
                 f"H and W of {self.crop} pixels, the net's crop, or more: enlarge them"
             )
         return images.contiguous(memory_format=torch.channels_last)
-
-
-def _refuse_small(variant: Variant, crop: int) -> None:
-    """CommandError where nothing would be left of a crop for fc6 to read."""
-    if crop < variant.least_crop:
-        raise CommandError(
-            f"crop {crop} is too small for AlexNet: use {variant.least_crop} pixels or more, or smaller "
-            "windows in conv1, such as model.variant='2012 conv1_size=5 conv1_stride=1'"
-        )
 
 
 def _activation(name: str) -> nn.Module:

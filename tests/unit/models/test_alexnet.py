@@ -242,10 +242,12 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: AlexNet(crop=63), "64 pixels or more, or smaller"),
+        (lambda: AlexNet(crop=63), "64 pixels or more"),
         (lambda: AlexNet("2012 conv1_size=5 conv1_stride=1", crop=15), "16 pixels"),
         (lambda: AlexNet("2012 conv1_size=5 conv1_stride=6"), "one stride across"),
         (lambda: AlexNet("2012 conv1_size=33"), "eight at most"),
+        (lambda: AlexNet("paper conv1_size=16 pool_rounds_up=no", crop=64), "nothing is left"),
+        (lambda: AlexNet("paper pool_size=6", crop=64), "nothing is left"),
         (lambda: AlexNet("1998"), "2012"),
         (lambda: AlexNet(activation="rely"), "relu"),
         (lambda: AlexNet("modern tower=2"), "towers"),
