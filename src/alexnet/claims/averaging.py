@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from alexnet.claims.measure import Value
 from alexnet.claims.trial import Trial
+from alexnet.data.views import usual_views
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.evaluation.tested import predictions_of
@@ -43,10 +44,12 @@ class ErrorOf:
 
 @dataclass(frozen=True)
 class EnsembleGain:
-    """How many more errors a net alone makes than `nets` of them averaged, photo by photo, with ten crops."""
+    """How many more errors a net alone makes than `nets` of them averaged, photo by photo.
+
+    With the usual views: ten crops, or the central one of nets that were not trained on mirrored photos.
+    """
 
     nets: int
-    views: str = "ten"
     unit: str = "points"
 
     @property
@@ -60,7 +63,9 @@ class EnsembleGain:
 
     def of_photos(self, trials: Sequence[Trial]) -> list[float] | None:
         """For each photo the share of nets that are wrong, less that of choices of them; None if too few."""
-        made = [predicted(trial, self.views) for trial in trials if not trial.diverged]
+        made = [
+            predicted(trial, usual_views(trial.config.data.mirror)) for trial in trials if not trial.diverged
+        ]
         if len(made) < self.nets:
             return None
         alone = np.mean([_wrong(each) for each in made], axis=0)

@@ -47,6 +47,8 @@ def verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
 
 def find(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Finding:
     """Measures and judges; `untested`, with the reason, where seeds or numbers are missing."""
+    if comparison.left_out:
+        return _untested(comparison, {}, comparison.left_out)
     unfinished = [
         trial.name
         for arm in dict.fromkeys(comparison.arms)

@@ -79,6 +79,8 @@ class Comparison:
     """Whether the claim's verdict hangs on it; else it is measured beside it."""
     paper: str = ""
     """What the source says the number is."""
+    left_out: str = ""
+    """Why it cannot be tested where the claim is; empty where it can."""
 
     @property
     def unit(self) -> str:
@@ -87,8 +89,8 @@ class Comparison:
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """All that must be trained for it."""
-        return (*self.first, *self.second)
+        """All that must be trained for it: none where it is left out."""
+        return () if self.left_out else (*self.first, *self.second)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from alexnet.claims.claim import Arm, Claim
+from alexnet.claims.averaging import ErrorOf
+from alexnet.claims.claim import Arm, Claim, Comparison
 from alexnet.claims.halves import SPLITS, halves
 from alexnet.claims.scale import common, config_of, fitting
 from alexnet.claims.trial import Trial
@@ -111,16 +112,37 @@ class Workshop:
         return [self.trial(arm, seed) for arm, seed in dict.fromkeys(wanted)]
 
     def fitting(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
-        """The claims that can be tested on this store, and why the others cannot, a line each."""
+        """The claims of which something can be tested on this store, and a line for each thing that cannot.
+
+        Comparisons that cannot stay in their claim, `left_out`.
+        """
         fit: list[Claim] = []
         why: list[str] = []
         for claim in claims:
-            try:
-                self.trials([claim], None)
-                fit.append(claim)
-            except CommandError as error:
-                why.append(f"{claim.id} cannot be tested here: {error}")
+            tried = [replace(each, left_out=self._why_not(each)) for each in claim.comparisons]
+            out = [each for each in tried if each.left_out]
+            if len(out) == len(tried):
+                why.append(f"{claim.id} cannot be tested here: {out[0].left_out}")
+                continue
+            fit.append(replace(claim, comparisons=tuple(tried)))
+            why.extend(f"{claim.id}: {each.words} cannot be tested here: {each.left_out}" for each in out)
         return fit, why
+
+    def _why_not(self, comparison: Comparison) -> str:
+        """Why a comparison cannot be made on this store; empty where it can."""
+        try:
+            first, second = (
+                [self._config(arm) for arm in arms] for arms in (comparison.first, comparison.second)
+            )
+        except CommandError as error:
+            return str(error)
+        measures = [comparison.measure, comparison.other_measure]
+        if ErrorOf("ten") in measures and not first[0].data.mirror:
+            return "half of the ten crops are mirrored, and nets are trained with data.mirror=no"
+        if comparison.other_measure is None and first == second:
+            names = " and ".join(arm.name for arm in comparison.arms)
+            return f"{names} are trained alike with these settings"
+        return ""
 
     def store_of(self, arm: Arm) -> Store:
         """What the arm is trained on; halves of the store are made when they are first asked for."""

@@ -94,11 +94,11 @@ def _test(
 
 
 def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
-    """The claims that the store is enough for; of the others it is said why, or the only one refused."""
+    """What the store is enough for; of what it is not it is said why, or the first refused if that is all."""
     from alexnet.errors import CommandError
 
     fit, why = workshop.fitting(claims)
-    if why and len(why) == len(claims):
+    if not fit:
         raise CommandError(why[0])
     for line in why:
         _say(line, as_json)

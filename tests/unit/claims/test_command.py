@@ -238,7 +238,7 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
         (("lrn", "training.batch=64"), "48 training images"),
         (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
-        (("more-data",), "photos-1-of-8: training.batch=16"),
+        (("more-data", "training.batch=48", "data.images=32"), "training.batch=48"),
         (("features-travel",), "has 3 classes"),
         (("features-travel", "--other-store", "nowhere"), "nowhere"),
     ],
@@ -273,8 +273,14 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
     small = (narrow, "training.batch=16", "schedule.epochs=1")
     assert main(["claims", "overlap", "augmentation", *where, *small]) == 0
-    said = capsys.readouterr()
-    assert "augmentation cannot be tested here: colour-noise-of-the-text: grey images" in said.out + said.err
+    assert "cannot be tested here: colour-noise-of-the-text: grey images" in capsys.readouterr().out
+    found = json.loads((run / "augmentation" / "claim.json").read_text())
+    reasons = [each["reason"] for each in found["comparisons"]]
+    assert "1 seed" in reasons[0] and "1 seed" in reasons[3]
+    assert reasons[1] == "crops-and-mirroring and common are trained alike with these settings"
+    assert reasons[2].startswith("colour-noise-of-the-text: grey images have no colours")
+    assert set(found["arms"]) == {"no-augmentation", "crops-and-mirroring"}
+    assert not (run / "runs" / "colour-noise-of-the-text-seed-0").exists()
     document = json.loads((run / "overlap" / "claim.json").read_text())
     data = document["arms"]["common"]["data"]
     assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
@@ -283,12 +289,28 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
 
 
-def test_all_leaves_out_what_the_store_is_too_small_for(
+def test_what_the_store_is_too_small_for_is_left_out(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert type_claims("lrn", "more-data", "--dry", store=store, run=tmp_path / "run") == 0
+    claims = ("lrn", "more-data", "features-travel")
+    assert type_claims(*claims, "--dry", store=store, run=tmp_path / "run") == 0
     out = capsys.readouterr().out
-    assert "more-data cannot be tested here" in out and "6 runs for lrn" in out
+    assert "features-travel cannot be tested here" in out and "15 runs for lrn, more-data:" in out
+    assert "less that of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch=16" in out
+
+
+def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert type_claims("averaging", "data.mirror=no", "--seeds", "0,1,2", store=store, run=run) == 0
+    first, of_two, of_three, of_five = json.loads((run / "averaging" / "claim.json").read_text())[
+        "comparisons"
+    ]
+    assert first["reason"].startswith("half of the ten crops are mirrored") and not first["values"]
+    assert of_two["interval"] and of_three["interval"] and "it takes 5 nets" in of_five["reason"]
+    kept = {file.name for file in (run / "runs").glob("*/predictions/*.npz")}
+    assert kept == {"val-centre.npz"}
 
 
 def test_without_ids_nothing_may_be_set(capsys: pytest.CaptureFixture[str]) -> None:
