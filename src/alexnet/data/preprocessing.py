@@ -261,8 +261,9 @@ class Preprocessing:
 
 
 _OTHER_CHANNELS = {
-    3: "the store holds grey images and the run wants colour: prepare one with --channels 3, or train a "
-    "recipe for digits (lenet-5, lenet-modern, lenet-1989)",
+    3: "the store holds grey images and the run wants colour: prepare one with --channels 3, type "
+    "data.channels=1 data.color_noise=none for a grey AlexNet, or train a recipe for digits (lenet-5, "
+    "lenet-modern, lenet-1989)",
     1: "the store holds images in colour and the run wants grey ones: prepare one with --channels 1, or type "
     "data.channels=3 for colour",
 }
