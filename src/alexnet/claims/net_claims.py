@@ -130,7 +130,7 @@ AVERAGING = Claim(
     seeds=tuple(range(5)),
     remarks=(
         "Nets averaged: of the very same photos, mean over all choices among the seeds; the interval is over "
-        "photos, for these nets.",
+        "photos, for these nets. With ten crops, or the central one of nets trained without mirroring.",
     ),
 )
 
