@@ -114,7 +114,7 @@ def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, 
     """Why there are no numbers; empty where there are."""
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
-            return "a net has no such number: it diverged, or is built otherwise"
+            return "a net has no such number: it diverged, was trained for less, or is built otherwise"
         if second is not None and second.at_least:
             names = ", ".join(arm.name for arm in comparison.second)
             return f"{names} needed more than {second.number:g} {comparison.measure.words}"

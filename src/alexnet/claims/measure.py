@@ -89,8 +89,8 @@ class After:
         return f"{Last(self.name).words} after epoch {self.epochs:g}"
 
     def of(self, trial: Trial) -> Value | None:
-        """A fraction, of the last test no later than that, or of the first."""
-        if trial.diverged:
+        """A fraction, of the last test no later than that, or of the first; None where the run is shorter."""
+        if trial.diverged or trial.epochs < self.epochs:
             return None
         early = [line for line in trial.tests if line["epoch"] <= self.epochs]
         return Value((early or trial.tests)[-1 if early else 0][self.name])

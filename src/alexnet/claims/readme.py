@@ -25,7 +25,7 @@ def readme(document: Mapping[str, Any]) -> str:
     remarks = "".join(f"- {remark}\n" for remark in document["remarks"])
     files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
     data, photos, lines = document["data"], document["data"]["photos"], "\n".join(document["commands"])
-    used = _used(document["arms"])
+    used, kind = _used(document["arms"]), _kind(document["arms"])
     return f"""# {document["id"]}
 
 {document["statement"]}
@@ -41,7 +41,7 @@ Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(docume
 {remarks}
 Bands were written down in the code before any run. On {data["store"]}:
 {photos["train"]:,} training{used} and {photos["val"]:,} validation photos of {data["classes"]} classes, of
-{data["side"]} pixels. Made by
+{data["side"]} pixels{kind}. Made by
 
 ```
 {lines}
@@ -60,6 +60,14 @@ def _used(arms: Mapping[str, Any]) -> str:
         return ""
     said = [f"{count:,}" for count in counts if count] + ["all"] * (0 in counts)
     return f" (of which the nets saw {' or '.join(said)})"
+
+
+def _kind(arms: Mapping[str, Any]) -> str:
+    """What all arms are shown, where it is not photos in colour that are mirrored; empty where it is."""
+    seen = [arm["data"] for arm in arms.values()]
+    grey = ["grey"] if seen and all(data["channels"] == 1 for data in seen) else []
+    plain = ["never mirrored"] if seen and not any(data["mirror"] for data in seen) else []
+    return "".join(f", {words}" for words in (*grey, *plain))
 
 
 def _because(reason: str) -> str:

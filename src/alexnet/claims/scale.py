@@ -82,8 +82,13 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
 
 
 def _photos(config: RunConfig, store: Store) -> int:
-    """Those that the net is trained on."""
-    return config.data.images or len(store.split("train"))
+    """Those that the net is trained on; CommandError where the store has not as many."""
+    there = len(store.split("train"))
+    if config.data.images > there:
+        raise CommandError(
+            f"data.images={config.data.images} are wanted of {there} training images: type fewer"
+        )
+    return config.data.images or there
 
 
 def _few(arm: Arm, store: Store) -> int:
@@ -100,12 +105,12 @@ def _few(arm: Arm, store: Store) -> int:
 def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:
     """What the arm changes of the common net and training; seed and durations are still those of `common`."""
     base = common(settings)
-    made = override(_begin(arm, base), arm.settings)
+    made = override(_begin(arm, base, settings), arm.settings)
     return made if arm.net is None else override(made, [f"model.variant={_changed(arm, base)}"])
 
 
-def _begin(arm: Arm, base: RunConfig) -> RunConfig:
-    """The common net and training, or another recipe of that size."""
+def _begin(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """The common net and training, or another recipe of that size with what is typed of data and training."""
     if not arm.recipe:
         return base
     data, mirror = base.data, "yes" if base.data.mirror else "no"
@@ -114,7 +119,8 @@ def _begin(arm: Arm, base: RunConfig) -> RunConfig:
         *(f"data.cropping={data.cropping}", f"data.mirror={mirror}"),
         f"schedule.epochs={base.schedule.epochs}",
     )
-    return override(recipes.get(arm.recipe), kept)
+    typed = [each for each in settings if each.startswith(("data.", "training."))]
+    return override(recipes.get(arm.recipe), [*kept, *typed])
 
 
 def _changed(arm: Arm, base: RunConfig) -> str:

@@ -22,6 +22,6 @@ def find(words: Sequence[str]) -> list[Claim]:
     ids = [claim.id for claim in CLAIMS]
     for word in words:
         if word not in (*ids, ALL):
-            near = difflib.get_close_matches(word, ids, n=1, cutoff=0.0)
+            near = difflib.get_close_matches(word.lower(), ids, n=1, cutoff=0.0)
             raise CommandError(f"no claim {word!r}; the nearest is {near[0]!r} (`alexnet claims` lists them)")
     return [claim for claim in CLAIMS if claim.id in words or ALL in words]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from alexnet.claims.arms import COMMON
 from alexnet.claims.averaging import ErrorOf
 from alexnet.claims.claim import Arm, Claim, Comparison
 from alexnet.claims.halves import SPLITS, halves
@@ -160,20 +161,36 @@ class Workshop:
         if arm not in self._configs:
             store = self.store_of(arm)
             try:
-                self._configs[arm] = config_of(arm, self.settings, store, self.store)
-                check(self._configs[arm], store)
+                made = config_of(arm, self.settings, store, self.store)
+                check(made, store)
             except CommandError as error:
-                raise CommandError(f"{arm.name}: {error}") from error
+                raise CommandError(self._said_of(arm, error)) from error
+            self._configs[arm] = made
         return self._configs[arm]
 
-    def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int]) -> None:
-        """CommandError where a claim was judged here by these seeds and more: less would be known then."""
+    def _said_of(self, arm: Arm, error: CommandError) -> str:
+        """Why an arm does not fit; with what to type only where the common net does not fit either.
+
+        What an arm sets itself no setting changes.
+        """
+        try:
+            check(config_of(COMMON, self.settings, self.store, self.store), self.store)
+        except CommandError as of_common:
+            if str(of_common) == str(error):
+                return str(error)
+        return f"{arm.name}: {str(error).partition(': type ')[0]}"
+
+    def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> None:
+        """CommandError where a claim was judged here by seeds not among these: their numbers would be lost.
+
+        `seeds` are instead of the claims' own.
+        """
         for claim in claims:
             before = (read_verdict(self.path, claim) or {}).get("seeds", [])
-            if {*seeds} < {*before}:
+            if not {*before} <= {*(seeds or claim.seeds)}:
                 known = ",".join(map(str, before))
                 raise CommandError(
-                    f"{claim.id} was judged in {self.path} by seeds {known}: type --seeds {known}"
+                    f"{claim.id} was judged in {self.path} by seeds {known}: type --seeds {known}, or more"
                 )
 
     def _holds_more_than_stores(self) -> bool:
@@ -190,8 +207,9 @@ class Workshop:
         apart = [
             f"{key} {_words(found.get(key))} there, {_words(value)} here"
             for key, value in wanted.items()
-            if found.get(key) != value
+            if key != "settings" and found.get(key) != value
         ]
+        apart += differences(common(found["settings"]), common(self.settings))
         if apart:
             raise CommandError(
                 f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"
@@ -222,4 +240,4 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _words(value: Any) -> str:
-    return " ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)[:12] or "none"
+    return str(value)[:12] or "none"

@@ -82,8 +82,7 @@ def _test(
             workshop = workshop.trying_out(Path(scratch))
             _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
             return
-        if seeds is not None:
-            workshop.refuse_fewer_seeds(claims, seeds)
+        workshop.refuse_fewer_seeds(claims, seeds)
         claims = _fitting(workshop, claims, as_json)
         workshop.begin()
         end = None if minutes is None else time.monotonic() + 60 * minutes
@@ -98,10 +97,12 @@ def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list
     from alexnet.errors import CommandError
 
     fit, why = workshop.fitting(claims)
-    if not fit:
+    if not fit and len(claims) == 1:
         raise CommandError(why[0])
     for line in why:
         _say(line, as_json)
+    if not fit:
+        raise CommandError("none of these claims can be tested here")
     return fit
 
 

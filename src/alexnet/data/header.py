@@ -134,9 +134,13 @@ def read_header(folder: Path) -> Header:
     """The header of the store at `folder`; DataError if there is none, or it is damaged, or too new."""
     path = folder / HEADER_FILE
     if not path.is_file():
-        missing = "an unfinished or foreign folder" if folder.is_dir() else "no such folder"
+        make = f"make it with `alexnet prepare SOURCE {folder}`"
+        if not folder.exists():
+            raise DataError(f"{folder} is not a store (no such folder): {make}")
+        kind = "an unfinished or foreign folder" if folder.is_dir() else "a file"
         raise DataError(
-            f"{folder} is not a store ({missing}): make it with `alexnet prepare SOURCE {folder}`"
+            f"{folder} is not a store ({kind}): if it is photos, make one of them with "
+            f"`alexnet prepare {folder} STORE`, else {make}"
         )
     try:
         values = json.loads(path.read_bytes())

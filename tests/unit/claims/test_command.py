@@ -18,6 +18,7 @@ from alexnet.claims.workshop import Workshop, judged_since
 from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
+from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.files import write_json
 from alexnet.models.alexnet_variants import variant_named
@@ -111,9 +112,13 @@ def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path:
     workshop.begin()
     write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2]})
     workshop.refuse_fewer_seeds(find(["lrn"]), [0, 1, 2, 3])
-    workshop.refuse_fewer_seeds(find(["lrn"]), [7])
-    with pytest.raises(CommandError, match="--seeds 0,1,2"):
-        workshop.refuse_fewer_seeds(find(["lrn"]), [2, 0])
+    workshop.refuse_fewer_seeds(find(["lrn"]), None)
+    for fewer in ([2, 0], [7], [0, 1, 3, 4]):
+        with pytest.raises(CommandError, match="--seeds 0,1,2, or more"):
+            workshop.refuse_fewer_seeds(find(["lrn"]), fewer)
+    write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2, 3]})
+    with pytest.raises(CommandError, match="--seeds 0,1,2,3, or more"):
+        workshop.refuse_fewer_seeds(find(["lrn"]), None)
 
 
 @pytest.mark.slow
@@ -224,6 +229,13 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
     (run / "claims.json").write_text(json.dumps(about))
     assert type_claims("lrn", store=store, run=run) == 2
     assert "store_digest 000000000000 there" in capsys.readouterr().err
+    about |= {"store_digest": Store.open(store).digest, "settings": [*reversed(SMALL), "data.mirror=false"]}
+    (run / "claims.json").write_text(json.dumps({**about, "store": store.name}))
+    # Neither the order of settings nor another word for the same makes another folder.
+    assert type_claims("lrn", "--dry", "data.mirror=no", store=store, run=run) == 0
+    assert type_claims("lrn", "--dry", "data.images=40", store=store, run=run) == 2
+    said = capsys.readouterr().err
+    assert "data.images: 0 -> 40" in said and "data.mirror: False -> True" in said and "batch" not in said
     assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path), "--dry"]) == 2
     assert "holds something else" in capsys.readouterr().err
 
@@ -237,6 +249,9 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "training.seed=3"), "--seeds"),
         (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
         (("lrn", "training.batch=64"), "48 training images"),
+        (("lrn", "data.side=64"), "the run wants 64"),
+        (("LNR",), "'lrn'"),
+        (("features-travel", "more-data", "training.batch=49"), "none of these claims"),
         (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
         (("more-data", "training.batch=48", "data.images=32"), "training.batch=48"),
         (("features-travel",), "has 3 classes"),
@@ -295,7 +310,7 @@ def test_what_the_store_is_too_small_for_is_left_out(
     claims = ("lrn", "more-data", "features-travel")
     assert type_claims(*claims, "--dry", store=store, run=tmp_path / "run") == 0
     out = capsys.readouterr().out
-    assert "features-travel cannot be tested here" in out and "15 runs for lrn, more-data:" in out
+    assert "features-travel cannot be tested here" in out and "18 runs for lrn, more-data:" in out
     assert "less that of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch=16" in out
 
 

@@ -12,12 +12,13 @@ import tiny
 import torch
 
 from alexnet.claims import averaging
+from alexnet.claims.arms import LENET
 from alexnet.claims.averaging import EnsembleGain, ErrorOf
 from alexnet.claims.check import NO_SPREAD, find
 from alexnet.claims.claim import ABOVE_0, Arm, Comparison
 from alexnet.claims.halves import halves
 from alexnet.claims.log_claims import RELU
-from alexnet.claims.measure import EpochsTo, Last, Value
+from alexnet.claims.measure import After, EpochsTo, Last, Value
 from alexnet.claims.scale import common, config_of
 from alexnet.claims.train import evaluation, seen_in_training
 from alexnet.claims.travel import linear_error
@@ -86,9 +87,25 @@ def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
     assert [config_of(arm, settings, store, store).data.images for arm in arms] == [24, 12, 30]
 
 
-def test_more_photos_a_class_than_there_are_are_refused(store: Store) -> None:
+def test_more_photos_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
         config_of(Arm("few", per_class=17), SMALL, store, store)
+    with pytest.raises(CommandError, match=r"data\.images=49 are wanted of 48"):
+        config_of(Arm("all"), [*SMALL, "data.images=49"], store, store)
+
+
+def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> None:
+    settings = [*SMALL, "data.images=24", "data.mirror=no", "training.precision=bfloat16"]
+    common_net, lenet = (config_of(arm, settings, store, store) for arm in (Arm("common"), LENET))
+    assert (lenet.data.images, lenet.data.mirror, lenet.training.precision) == (24, False, "bfloat16")
+    assert make_plan(lenet, 24).total_steps == make_plan(common_net, 24).total_steps == 12
+    assert lenet.model.name == "lenet" and lenet.optimizer != common_net.optimizer
+
+
+def test_an_error_after_more_epochs_than_there_were_is_none(store: Store, tmp_path: Path) -> None:
+    made = workshop(store, tmp_path, {"a": [0.5]})
+    assert After(4).of(made.trial(Arm("a"), 0)) == Value(0.5)
+    assert After(5).of(made.trial(Arm("a"), 0)) is None
 
 
 def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store) -> None:

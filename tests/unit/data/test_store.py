@@ -164,7 +164,7 @@ def lose_everything(folder: Path) -> None:
         (lose_the_mean, r"mean_image.npy is damaged \(it is missing\)"),
         (
             lose_the_header,
-            r"is not a store \(an unfinished or foreign folder\): make it with `alexnet prepare",
+            r"is not a store \(an unfinished or foreign folder\): if it is photos, .* `alexnet prepare",
         ),
         (lose_everything, r"is not a store \(no such folder\)"),
         (cut_the_header, r"header.json is damaged"),
