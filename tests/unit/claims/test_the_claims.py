@@ -12,6 +12,7 @@ import torch
 from alexnet.claims import arms
 from alexnet.claims.claim import LEAST_SEEDS, Arm, Claim
 from alexnet.claims.nets import SAME_COST, multiply_adds
+from alexnet.claims.readme import readme
 from alexnet.claims.record import band_of
 from alexnet.claims.scale import arm_config, common
 from alexnet.claims.the_claims import CLAIMS, find
@@ -155,4 +156,10 @@ def test_a_recorded_verdict_was_made_with_the_band_of_today(claim: Claim) -> Non
         assert [(each["words"], each["band"]) for each in document["comparisons"]] == [
             (each.words, band_of(each.band)) for each in claim.comparisons
         ]
-        assert {arm.name for arm in claim.arms} <= {*document["arms"]}
+        for each, found in zip(claim.comparisons, document["comparisons"], strict=True):
+            assert found["interval"] is None or {arm.name for arm in each.arms} <= {*document["arms"]}
+
+
+def test_a_recorded_page_says_what_its_numbers_say() -> None:
+    for file in RESULTS.glob("*/claim.json"):
+        assert (file.parent / "README.md").read_text() == readme(json.loads(file.read_text()))
