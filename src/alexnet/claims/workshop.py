@@ -209,7 +209,7 @@ class Workshop:
             for key, value in wanted.items()
             if key != "settings" and found.get(key) != value
         ]
-        apart += differences(common(found["settings"]), common(self.settings))
+        apart += differences(common(found.get("settings", [])), common(self.settings))
         if apart:
             raise CommandError(
                 f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"

@@ -93,7 +93,7 @@ def _test(
 
 
 def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
-    """What the store is enough for; of what it is not it is said why, or the first refused if that is all."""
+    """What the store is enough for; of the rest it is said why. CommandError where nothing is left."""
     from alexnet.errors import CommandError
 
     fit, why = workshop.fitting(claims)
