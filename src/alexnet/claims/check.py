@@ -63,6 +63,16 @@ def find(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Fi
     return _of_seeds(comparison, workshop, seeds)
 
 
+def too_few(comparison: Comparison, seeds: Sequence[int]) -> str:
+    """Why these seeds are not enough for a verdict, whatever is measured; empty where they are."""
+    if len(seeds) < LEAST_SEEDS:
+        return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, a verdict takes {LEAST_SEEDS} or more"
+    measure = comparison.measure
+    if isinstance(measure, EnsembleGain) and len(seeds) < measure.nets:
+        return f"it takes {measure.nets} nets: type --seeds 0,1,2,3,4"
+    return ""
+
+
 def least(values: Sequence[Value | None]) -> Value | None:
     """The lowest number; one that was not reached counts only where none was. None where there is none."""
     numbers = [value for value in values if value is not None]
@@ -84,8 +94,8 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
     why = _why_no_numbers(comparison, pairs)
     numbers = [] if why else [_number(comparison, *pair) for pair in pairs]
     at_least = any(first is not None and first.at_least for first, _ in pairs)
-    if len(seeds) < LEAST_SEEDS or why:
-        why = _too_few(len(seeds)) if len(seeds) < LEAST_SEEDS else why
+    why = too_few(comparison, seeds) or why
+    if why:
         return Finding(comparison, values, numbers, None, "untested", why, at_least)
     if comparison.unit == "points" and len({*numbers}) == 1:
         return _untested(comparison, values, NO_SPREAD)
@@ -97,11 +107,11 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
 def _of_photos(
     comparison: Comparison, measure: EnsembleGain, workshop: Workshop, seeds: Sequence[int]
 ) -> Finding:
-    if len(seeds) < LEAST_SEEDS:
-        return _untested(comparison, {}, _too_few(len(seeds)))
+    if why := too_few(comparison, seeds):
+        return _untested(comparison, {}, why)
     numbers = measure.of_photos([workshop.trial(arm, seed) for arm in comparison.first for seed in seeds])
     if numbers is None:
-        return _untested(comparison, {}, f"it takes {measure.nets} nets: type --seeds 0,1,2,3,4")
+        return _untested(comparison, {}, f"it takes {measure.nets} nets that did not diverge")
     interval = t_interval(numbers)
     return Finding(comparison, {}, numbers, interval, *judge(interval, comparison.band))
 
@@ -119,10 +129,6 @@ def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, 
             names = ", ".join(arm.name for arm in comparison.second)
             return f"{names} needed more than {second.number:g} {comparison.measure.words}"
     return ""
-
-
-def _too_few(seeds: int) -> str:
-    return f"{seeds} seed{'s' * (seeds != 1)}, a verdict takes {LEAST_SEEDS} or more"
 
 
 def _number(comparison: Comparison, first: Value | None, second: Value | None) -> float:

@@ -184,6 +184,8 @@ def _announce(
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
 
+    for line in _without_verdict(claims, seeds):
+        _say(line, as_json)
     trials = workshop.trials(claims, seeds)
     missing = len(dict.fromkeys(trial.arm for trial in trials if not trial.finished))
     with progress_bar("timing", missing, unit="arms", silent=as_json) as advance:
@@ -201,6 +203,20 @@ def _announce(
         f"{len(trials) - done} to make{left}",
         as_json,
     )
+
+
+def _without_verdict(claims: Sequence[Claim], seeds: list[int] | None) -> list[str]:
+    """A line for each comparison that these seeds are too few for, or one where that is a whole claim."""
+    from alexnet.claims.check import too_few
+
+    lines: list[str] = []
+    for claim in claims:
+        tested = [each for each in claim.comparisons if not each.left_out]
+        why = {each.words: reason for each in tested if (reason := too_few(each, seeds or claim.seeds))}
+        if len(why) == len(tested) and len({*why.values()}) == 1:
+            why = {"all of it": next(iter(why.values()))}
+        lines.extend(f"{claim.id}: {words} will be untested: {reason}" for words, reason in why.items())
+    return lines
 
 
 def _plan(costs: Sequence[Cost]) -> list[str]:

@@ -55,15 +55,15 @@ class Preprocessing:
         CommandError where the two do not fit together; it names a crop that suits the `net`.
         """
         header = store.header
+        # Whole squares stay whole.
+        crop = store.side if data.crop == data.side else usual_crop(store.side, net)
+        size = f"data.side={store.side} data.crop={crop}" if data.side != store.side else ""
         if data.channels != header.channels:
-            raise CommandError(_OTHER_CHANNELS[data.channels])
-        if data.side != store.side:
-            # Whole squares stay whole.
-            crop = store.side if data.crop == data.side else usual_crop(store.side, net)
+            raise CommandError(_other_channels(data, size))
+        if size:
             raise CommandError(
                 f"the store holds images of side {store.side}, the run wants {data.side}: prepare a store "
-                f"with --side {data.side}, or type data.side={store.side} data.crop={crop} for a net of that "
-                "size"
+                f"with --side {data.side}, or type {size} for a net of that size"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(
@@ -260,14 +260,19 @@ class Preprocessing:
         return inputs
 
 
-_OTHER_CHANNELS = {
-    3: "the store holds grey images and the run wants colour: prepare one with --channels 3, type "
-    "data.channels=1 data.color_noise=none for a grey AlexNet, or train a recipe for digits (lenet-5, "
-    "lenet-modern, lenet-1989)",
-    1: "the store holds images in colour and the run wants grey ones: prepare one with --channels 1, or type "
-    "data.channels=3 for colour",
-}
-"""Found and wanted, by the channels that a run wants."""
+def _other_channels(data: DataConfig, size: str) -> str:
+    """What to say of a store of other channels than `data` wants; `size` is what to type of another side."""
+    side, typed = (f" --side {data.side}", f" {size}") if size else ("", "")
+    if data.channels == 3:
+        return (
+            f"the store holds grey images and the run wants colour: prepare one with --channels 3{side}, "
+            f"type data.channels=1 data.color_noise=none{typed} for a grey AlexNet, or train a recipe for "
+            "digits (lenet-5, lenet-modern, lenet-1989)"
+        )
+    return (
+        "the store holds images in colour and the run wants grey ones: prepare one with --channels 1"
+        f"{side}, or type data.channels=3{typed} for colour"
+    )
 
 
 def _black(levels: tuple[float, float]) -> float:

@@ -319,6 +319,8 @@ def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
 ) -> None:
     run = tmp_path / "run"
     assert type_claims("averaging", "data.mirror=no", "--seeds", "0,1,2", store=store, run=run) == 0
+    before = capsys.readouterr().out.partition("timing")[0].partition("runs for")[0]
+    assert before.count("will be untested") == 1 and "5 averaged will be untested: it takes 5 nets" in before
     first, of_two, of_three, of_five = json.loads((run / "averaging" / "claim.json").read_text())[
         "comparisons"
     ]
@@ -326,6 +328,16 @@ def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
     assert of_two["interval"] and of_three["interval"] and "it takes 5 nets" in of_five["reason"]
     kept = {file.name for file in (run / "runs").glob("*/predictions/*.npz")}
     assert kept == {"val-centre.npz"}
+
+
+def test_too_few_seeds_for_a_verdict_are_said_before_anything_is_trained(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims = ("lrn", "averaging", "--seeds", "0,1", "--dry")
+    assert type_claims(*claims, store=store, run=tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "lrn: all of it will be untested: 2 seeds, a verdict takes 3 or more" in out
+    assert out.count("will be untested") == 2
 
 
 def test_without_ids_nothing_may_be_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,8 +160,10 @@ def test_a_users_digit_is_made_like_the_nets_training_images(digits: Store) -> N
 
 def test_colour_and_grey_do_not_mix(digits: Store, tmp_path: Path) -> None:
     with pytest.raises(
-        CommandError, match=r"holds grey images.*--channels 3.*data.channels=1 data.color_noise=none"
+        CommandError, match=r"holds grey images.*--channels 3, type data.channels=1 data.color_noise=none for"
     ):
+        Preprocessing.from_store(DataConfig(side=32, crop=28), digits)
+    with pytest.raises(CommandError, match=r"--channels 3 --side 256.*=none data.side=32 data.crop=32 for"):
         Preprocessing.from_store(DataConfig(), digits)
     photos = prepare(source(train=examples(4)), tmp_path / "photos", Settings(side=32), workers=1)
     with pytest.raises(CommandError, match=r"in colour.*--channels 1.*data\.channels=3"):
