@@ -122,7 +122,7 @@ def test_says_what_it_is_about_to_do_and_writes_it_down(
         "on cpu (",
     ):
         assert part in said.out
-    for part in ("training: 96/96 images", "images/s", "waiting", "error", "validation"):
+    for part in ("training: 96/96 images", "/s without tests", "waiting for images", "error", "validation"):
         assert part in said.err
     environment = json.loads((run / "environment.json").read_text())
     assert environment["store_digest"] == tiny_store.digest

@@ -75,8 +75,8 @@ def _learning_rate(session: Session) -> float:
 
 def _note(session: Session, reading: Reading) -> str:
     parts = [
-        f"{reading.images_per_second:,.0f} images/s",
-        f"waiting {100 * reading.data_wait_share:.0f} %",
+        f"{reading.images_per_second:,.0f}/s without tests",
+        f"waiting for images {100 * reading.data_wait_share:.0f} %",
         f"loss {reading.loss:.3f}",
         f"error {reading.error:.3f}",
     ]
