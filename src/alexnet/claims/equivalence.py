@@ -45,8 +45,9 @@ class InvertedDropout:
         if not isinstance(loaded.model, AlexNet) or not loaded.model.dropout:
             return None
         side, crop = loaded.preprocessing.side, loaded.preprocessing.crop
+        shape = (IMAGES, side, side, loaded.preprocessing.data.channels)
         noise = torch.Generator().manual_seed(trial.seed)
-        images = torch.randint(0, 256, (IMAGES, side, side, 3), dtype=torch.uint8, generator=noise)
+        images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=noise)
         return Value(answers_apart(loaded.model, loaded.preprocessing.test_input(images, centre(side, crop))))
 
 

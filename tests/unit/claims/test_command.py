@@ -287,7 +287,7 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     narrow = "model.variant=2012 widths=[8,16,24,24,16,32,32] conv1_size=5 conv1_stride=1"
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
     small = (narrow, "training.batch=16", "schedule.epochs=1")
-    assert main(["claims", "overlap", "augmentation", *where, *small]) == 0
+    assert main(["claims", "all", *where, *small]) == 0
     assert "cannot be tested here: colour-noise-of-the-text: grey images" in capsys.readouterr().out
     found = json.loads((run / "augmentation" / "claim.json").read_text())
     reasons = [each["reason"] for each in found["comparisons"]]
@@ -296,6 +296,8 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     assert reasons[2].startswith("colour-noise-of-the-text: grey images have no colours")
     assert set(found["arms"]) == {"no-augmentation", "crops-and-mirroring"}
     assert not (run / "runs" / "colour-noise-of-the-text-seed-0").exists()
+    of_dropout = json.loads((run / "dropout" / "claim.json").read_text())["comparisons"]
+    assert of_dropout[4]["words"].startswith("half of each unit") and abs(of_dropout[4]["numbers"][0]) < 1e-5
     document = json.loads((run / "overlap" / "claim.json").read_text())
     data = document["arms"]["common"]["data"]
     assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
