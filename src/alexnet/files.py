@@ -30,15 +30,23 @@ def replacing(path: Path) -> Generator[Path]:
     """
     unfinished = unfinished_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        with writing(path):
+            yield unfinished
+            with unfinished.open("rb") as written:
+                os.fsync(written.fileno())
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Makes the folder of `path`; CannotWrite where the disk refuses what is done to it meanwhile."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def similar_images(
     """What finds the images of a split that are like a photo; what the run keeps of them is used, or made."""
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
-    from alexnet.features.extract import features_of, last_hidden_layer, refuse_unknown
+    from alexnet.features.extract import features_of, graph_of, last_hidden_layer, path_of, refuse_unknown
     from alexnet.features.neighbours import ExactIndex, Index
     from alexnet.features.similar import SimilarImages
     from alexnet.runs.folder import RunFolder
@@ -94,18 +94,19 @@ def similar_images(
     layer = layer or last_hidden_layer(classifier.model)
     refuse_unknown(layer, classifier.model)
     title = f"{layer} of {store.path.name} {split} on {describe_device(device)}"
+    kept = path_of(run.path, store, split, layer)
     with progress_bar(title, len(part), unit="images", silent=silent) as advance:
         vectors = features_of(run, store, split, layer, device=device, progress=advance)
-    index: Index = _graph(run, split, layer, vectors, silent) if approximate else ExactIndex(vectors, device)
+    index: Index = (
+        _graph(graph_of(kept), layer, vectors, silent) if approximate else ExactIndex(vectors, device)
+    )
     return SimilarImages(classifier, part, layer, index)
 
 
-def _graph(run: RunFolder, split: str, layer: str, vectors: Vectors, silent: bool) -> ApproximateIndex:
+def _graph(path: Path, layer: str, vectors: Vectors, silent: bool) -> ApproximateIndex:
     from alexnet.cli.progress import progress_bar
     from alexnet.features.approximate import open_graph
-    from alexnet.features.extract import graph_of, path_of
 
-    path = graph_of(path_of(run.path, split, layer))
     with progress_bar(
         f"graph of {layer}", len(vectors), unit="images", silent=silent or path.is_file()
     ) as advance:

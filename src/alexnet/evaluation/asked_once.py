@@ -34,7 +34,7 @@ def asked_once(
     New ones are saved; of an exported file nothing is. `checkpoint` is `last` or `best`. Under several
     processes all get the same. `progress` is told of all images where none had to be looked at.
     """
-    weights = find_weights(run.path, checkpoint)
+    weights = find_weights(run.path, checkpoint).resolve()  # stays while training points the link elsewhere
     if run.is_exported:
         return ask(exported.load(weights, device))
     path = predictions.path_of(run.path, split, name, checkpoint)

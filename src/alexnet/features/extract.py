@@ -1,7 +1,7 @@
 """The features of all images of a split, as a file in the run's folder: no net runs twice for them.
 
-`RUN/features/<split>-<layer>.npy` is float32 (N, D) in the store's order; the `.json` beside it says which
-weights made it, of which store, and is written last.
+`RUN/features/<split>-<layer>-<store>.npy` is float32 (N, D) in the store's order; the `.json` beside it says
+which weights made it, of which store, and is written last. What is on its way ends in `.part.npy`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.predict import batches_seen, check_pixels
 from alexnet.evaluation.score import SQUARES_AT_ONCE, testing
 from alexnet.evaluation.views import looks_for, positions_of
-from alexnet.files import file_sha256, replacing, write_json
+from alexnet.files import file_sha256, only_we, write_json, writing
 from alexnet.models import exported
 from alexnet.models.model_file import Loaded
 from alexnet.runs.folder import RunFolder
@@ -33,6 +33,10 @@ from alexnet.runs.weights import find_weights
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """(N, D), often a file mapped into memory."""
 LOGITS = "logits"
+IMAGES_A_PIECE = 2048
+"""After so many the file is safe as far as it is."""
+DIGITS_NAMED = 8
+"""Of the store's digest in a file's name."""
 
 
 @dataclass(frozen=True)
@@ -80,34 +84,52 @@ def features_of(
 ) -> Vectors:
     """(N, D) float32: what `layer` says of the central view of every image of a split, in the store's order.
 
-    The run's file is used if the same weights made it on the same store; else it is made, with no more in
-    memory than a batch. Of an exported file nothing is kept. An empty `layer` is `last_hidden_layer`.
-    `progress` is called with numbers of images. CommandError for a layer or split that does not exist;
-    DataError where the store was prepared otherwise than the net's training images.
+    The run's file is used if the same weights made it on the same store; else it is made, or gone on with
+    where that was stopped, with no more in memory than a batch. Of an exported file nothing is kept. An empty
+    `layer` is `last_hidden_layer`. `progress` is called with numbers of images. CommandError for a layer or
+    split that does not exist; DataError where the store was prepared otherwise than the net's training
+    images.
     """
-    weights = find_weights(run.path, checkpoint)
+    weights = find_weights(run.path, checkpoint).resolve()  # stays while training points the link elsewhere
     net = exported.load(weights, device)
     layer, part = layer or last_hidden_layer(net.model), store.split(split)
     check_pixels(net.preprocessing, store)
-    work = partial(extract, net, part, layer, images_at_once=images_at_once, progress=progress)
+    work = partial(extract, net, layer=layer, images_at_once=images_at_once, progress=progress)
     if run.is_exported:
-        return work(_in_nameless_file)
-    path, origin = path_of(run.path, split, layer, checkpoint), Origin(file_sha256(weights), store.digest)
-    if _origin_of(path) == origin:
-        progress(len(part))
-    else:
-        for of_others in (_note_of(path), graph_of(path)):
-            of_others.unlink(missing_ok=True)
-        with replacing(path) as unfinished:
-            work(partial(_in_npy, unfinished))
-        write_json(_note_of(path), asdict(origin))
+        return work(part, make=_in_nameless_file)
+    path = path_of(run.path, store, split, layer, checkpoint)
+    origin = Origin(file_sha256(weights), store.digest)
+    with writing(path), only_we(path.parent, wait=True):
+        if _origin_of(path) == origin:
+            progress(len(part))
+        else:
+            for of_others in (_note_of(path), graph_of(path)):
+                of_others.unlink(missing_ok=True)
+            _in_pieces(path, origin, part, work, progress)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def path_of(run: Path, split: str, layer: str, checkpoint: str = "last") -> Path:
+def _in_pieces(
+    path: Path, origin: Origin, split: Split, work: Callable[..., Vectors], progress: Callable[[int], None]
+) -> None:
+    """Makes the file and its note, from where another process of the same origin was stopped."""
+    unfinished = path.with_suffix(".part.npy")
+    done = _done(unfinished, origin, len(split))
+    if done:
+        progress(done)
+    for start in range(done, max(len(split), 1), IMAGES_A_PIECE):
+        rows = np.arange(start, min(start + IMAGES_A_PIECE, len(split)))
+        work(split.part(rows), make=partial(_rows_in_npy, unfinished, len(split), start))
+        write_json(_note_of(unfinished), {**asdict(origin), "done": start + len(rows)})
+    unfinished.replace(path)
+    _note_of(unfinished).unlink()
+    write_json(_note_of(path), asdict(origin))
+
+
+def path_of(run: Path, store: Store, split: str, layer: str, checkpoint: str = "last") -> Path:
     """Where a run's features lie; those of another checkpoint than the last say so in their name."""
     other = "" if checkpoint == "last" else f"-{checkpoint}"
-    return run / "features" / f"{split}-{layer}{other}.npy"
+    return run / "features" / f"{split}-{layer}{other}-{store.digest[:DIGITS_NAMED]}.npy"
 
 
 def graph_of(path: Path) -> Path:
@@ -119,6 +141,7 @@ def extract(
     net: Loaded,
     split: Split,
     layer: str,
+    *,
     make: Callable[[tuple[int, int]], Vectors],
     images_at_once: int = SQUARES_AT_ONCE,
     progress: Callable[[int], None] = lambda count: None,
@@ -156,8 +179,13 @@ def _answers(
         yield numbers, answers
 
 
-def _in_npy(path: Path, shape: tuple[int, int]) -> Vectors:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+def _rows_in_npy(path: Path, total: int, start: int, shape: tuple[int, int]) -> Vectors:
+    """Rows of the file of `total` rows, which is new with its first ones."""
+    if start:
+        vectors: Vectors = np.load(path, mmap_mode="r+", allow_pickle=False)
+    else:
+        vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(total, shape[1]))
+    return vectors[start : start + shape[0]]
 
 
 def _in_nameless_file(shape: tuple[int, int]) -> Vectors:
@@ -168,6 +196,16 @@ def _in_nameless_file(shape: tuple[int, int]) -> Vectors:
 
 def _note_of(path: Path) -> Path:
     return path.with_suffix(".json")
+
+
+def _done(unfinished: Path, origin: Origin, images: int) -> int:
+    """How many rows of a file on its way are there; 0 where it is of another origin, or not whole."""
+    try:
+        note = json.loads(_note_of(unfinished).read_text(encoding="utf-8"))
+        done, rows = int(note.pop("done")), len(np.load(unfinished, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, LookupError):
+        return 0
+    return done if note == asdict(origin) and rows == images else 0
 
 
 def _origin_of(path: Path) -> Origin | None:

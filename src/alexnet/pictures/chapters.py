@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -21,6 +22,7 @@ from alexnet.report import account, boxes
 from alexnet.report.comparison import Row, comparison, rows_of
 from alexnet.report.evaluation import detection_table, growth_table, localization_table
 from alexnet.report.page import Chapter, Commands, Folded, Missing, Part, page
+from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import gone_on, how_far
 
@@ -47,12 +49,23 @@ def report(
     run's own is used where its command says it lay. CommandError where a path is no run or named twice;
     DataError where they were trained on different data, or `store` has other classes.
     """
-    subjects = subjects_of(paths)
+    with TemporaryDirectory() as copies:
+        return _report(subjects_of(paths, Path(copies)), store, device, progress_bar, closely, keep)
+
+
+def _report(
+    subjects: Sequence[Subject],
+    store: Store | None,
+    device: torch.device | str,
+    progress_bar: ProgressBar,
+    closely: int,
+    keep: Keep,
+) -> str:
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
-        tested.same_question([each.run for each in with_weights], store)
-    labels = trained.unlike_names([each.path for each in subjects])
+        tested.same_question([RunFolder(each.typed) for each in with_weights], store)
+    labels = trained.unlike_names([each.typed for each in subjects])
     near = [each for each in subjects if each.kind != "ensemble"][:closely]
     shown = [
         Shown(each, _store_for(each, subjects, store), device, progress_bar, keep, label, each in near)
@@ -70,7 +83,7 @@ def report(
 def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:
     """The store given, or the one a run was trained on where that is another, or was not given."""
     if subject.kind == "ensemble":
-        members = [each for each in subjects if each.path in subject.members]
+        members = [each for each in subjects if each.typed in subject.members]
         return given or next(filter(None, (each.found_store() for each in members)), None)
     if given is not None and given.digest == subject.store_digest:
         return given
@@ -117,7 +130,7 @@ def _errors(shown: Sequence[Shown], keep: Keep) -> Chapter:
             parts.append(account.errors_told(each.subject.origin))
         elif not each.subject.entries:
             place = "STORE" if each.store is None else each.store.path
-            typed = f"alexnet evaluate {each.subject.path} --store {place}"
+            typed = f"alexnet evaluate {each.subject.typed} --store {place}"
             said = "keeps no errors itself" if each.subject.kind == "file" else "has not been tested yet"
             parts.append(Missing(f"{each.label} {said}: type {typed} for its errors."))
     return Chapter("Errors", parts)

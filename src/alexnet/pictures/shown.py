@@ -80,7 +80,7 @@ class Shown:
             where = f" (it was trained on {name})" if name else ""
             return [
                 Missing(
-                    f"No photos: type alexnet report {subject.path} --store STORE --out DIR{where} for "
+                    f"No photos: type alexnet report {subject.typed} --store STORE --out DIR{where} for "
                     "predictions, nearest images, crops, activations, maps and boxes."
                 )
             ]
@@ -100,7 +100,7 @@ class Shown:
             return [
                 Missing(
                     "The page does not look inside this one, as that takes longest: type alexnet report "
-                    f"{subject.path} --out DIR for nearest images, crops, activations and maps of this one."
+                    f"{subject.typed} --out DIR for nearest images, crops, activations and maps of this one."
                 )
             ]
         return []
@@ -251,10 +251,11 @@ class Shown:
     def _neighbours(self) -> Drawn:
         on, images = self._on, len(self._on.store.split("train"))
         layer = last_hidden_layer(on.classifier.model)
-        if images > MOST_SEARCHED and not path_of(on.path, "train", layer).is_file():
+        if images > MOST_SEARCHED and not path_of(on.path, on.store, "train", layer).is_file():
             raise AlexNetError(
-                f"{images:,} training images take long; type alexnet similar PHOTO --model {on.path} --store "
-                f"{on.store.path} once, which keeps their features, then this again"
+                f"{images:,} training images take long; type alexnet similar PHOTO --model "
+                f"{self.subject.typed} --store {on.store.path} once, which keeps their features, then this "
+                "again"
             )
         with self.progress_bar(f"{layer} of {images:,} training images", images) as advance:
             return inside.neighbours(on, advance)

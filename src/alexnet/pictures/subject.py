@@ -23,6 +23,7 @@ from alexnet.runs.evaluations import read_evaluations
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import provenance
+from alexnet.runs.still import still
 from alexnet.runs.weights import find_weights
 
 DIGITS_SHOWN = 12
@@ -34,6 +35,9 @@ class Subject:
     """One run folder, exported file, or ensemble's folder."""
 
     path: Path
+    """Of a run that is not finished a copy, which stays as it is."""
+    typed: Path
+    """Where it really lies."""
     kind: Literal["run", "file", "ensemble"]
     entries: Sequence[dict[str, Any]] = ()
     """Its evaluations."""
@@ -124,30 +128,40 @@ class Subject:
         return store if store is not None and store.digest == self.store_digest else None
 
 
-def subjects_of(paths: Iterable[Path]) -> list[Subject]:
-    """Each with an ensemble's members behind it; CommandError where one is named twice or is none."""
+def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
+    """Each with an ensemble's members behind it; runs that are not finished are copied into `copies`.
+
+    CommandError where one is named twice or is none.
+    """
     subjects: list[Subject] = []
     for path in paths:
-        one = _subject(path)
-        subjects += [one, *map(_subject, one.members)]
-    places = [subject.path.resolve() for subject in subjects]
+        for each in (path, *_members(path)):
+            subjects.append(_subject(each, copies / str(len(subjects))))
+    places = [subject.typed.resolve() for subject in subjects]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice:
         raise CommandError(f"{twice.name} is named twice: give each run once")
     return subjects
 
 
-def _subject(path: Path) -> Subject:
+def _members(path: Path) -> list[Path]:
+    """The run folders of an ensemble that are there; none of anything else."""
+    if not is_ensemble(path):
+        return []
+    members = EnsembleFolder(path).description()["members"]
+    named = [path / member["name"] for member in members if not member["pretraining"]]
+    return [member for member in named if (member / "config.json").is_file()]
+
+
+def _subject(path: Path, copy: Path) -> Subject:
     if is_ensemble(path):
-        members = EnsembleFolder(path).description()["members"]
-        named = [path / member["name"] for member in members if not member["pretraining"]]
-        there = [member for member in named if (member / "config.json").is_file()]
-        return Subject(path, "ensemble", read_evaluations(path), there)
+        return Subject(path, path, "ensemble", read_evaluations(path), _members(path))
     run = RunFolder.open(path, or_file=True)
     if run.is_exported:
         exported.load_metadata(path)  # or an error that says what the file is
-        return Subject(path, "file")
-    return Subject(path, "run", read_evaluations(path), environment=run.environment())
+        return Subject(path, path, "file")
+    place = still(path, copy)
+    return Subject(place, path, "run", read_evaluations(place), environment=RunFolder(place).environment())
 
 
 def refuse_different_data(subjects: Sequence[Subject]) -> None:

@@ -64,14 +64,15 @@ def gone_on(run: RunFolder, entry: Mapping[str, Any]) -> str:
 def how_far(run: RunFolder) -> str:
     """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty where it is finished.
 
-    What was imported is finished.
+    That of its last checkpoint, or of its log where it has none. What was imported is finished.
     """
     if "imported" in run.environment() or has_finished(run.metrics_file):
         return ""
-    log = _log(run)
-    if not log:
+    saved = position(run) if (run.checkpoints / "last").exists() else {}
+    reached = saved or next(reversed(_log(run)), None)
+    if not reached:
         return "its beginning"
-    return f"epoch {log[-1]['epoch']} of {run.config().schedule.epochs}, update {log[-1]['step']:,}"
+    return f"epoch {reached['epoch']} of {run.config().schedule.epochs}, update {reached['step']:,}"
 
 
 def _log(run: RunFolder) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.pictures import chapters
+from alexnet.pictures.subject import Subject
 
 INSIDE = (
     "Nearest training images",
@@ -47,6 +49,28 @@ def test_a_run_that_still_trains_says_so(report, run: Path, tiny_store: Store, t
         f"young has not been tested yet: type alexnet evaluate {young} --store {tiny_store.path}" in seen.text
     )
     assert "Predictions" in seen.text
+
+
+def test_a_run_that_trains_on_meanwhile_is_shown_as_it_was(
+    report, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young = shutil.copytree(run, tmp_path / "young", symlinks=True)
+    shutil.rmtree(young / "features", ignore_errors=True)
+    lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (young / "metrics.jsonl").write_text("".join(lines[:4]))
+    meta = json.loads((young / "checkpoints" / "last" / "meta.json").read_text())
+    original = chapters.refuse_different_data
+
+    def goes_on(subjects: list[Subject]) -> None:
+        shutil.rmtree(young / "checkpoints")
+        original(subjects)
+
+    monkeypatch.setattr(chapters, "refuse_different_data", goes_on)
+    seen = report(young, "--closely", "1")
+    assert f"this is how it was at epoch {meta['epoch']} of 1, update {meta['step']:,}" in seen.text
+    assert all(title in seen.text for title in ("First-layer filters", "Predictions", *INSIDE))
+    assert "has no checkpoint" not in seen.text and "no weights" not in seen.text
+    assert {each.name[:5] for each in (young / "features").glob("*.npy")} == {"train", "val-f"}
 
 
 def test_a_run_without_checkpoints_or_a_log(report, run: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_more_than_there_are_and_none(tmp_path) -> None:
 
 def test_new_features_take_the_old_graph_away(make_run, store) -> None:
     run = make_run()
-    path = path_of(run.path, "train", "fc7")
+    path = path_of(run.path, store, "train", "fc7")
     open_graph(features_of(run, store), graph_of(path))
     path.with_suffix(".json").unlink()
     features_of(run, store)
@@ -66,7 +66,7 @@ def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, t
         assert main([*words, *more]) == 0
         results.append(json.loads(capsys.readouterr().out))
     assert results[0] == results[1]
-    assert graph_of(path_of(run.path, "train", "fc7")).is_file()
+    assert graph_of(path_of(run.path, store, "train", "fc7")).is_file()
     export(run.path, tmp_path / "net.safetensors")
     words[3] = str(tmp_path / "net.safetensors")
     assert main([*words, "--approximate"]) == 2

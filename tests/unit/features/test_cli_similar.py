@@ -36,7 +36,9 @@ def test_json_names_the_nearest_the_photo_itself_first(make_run, store, photos, 
     assert (code, err) == (0, "")
     results, split = json.loads(out), store.split("train")
     vectors = alexnet.load(run.path).features([*photos.values()])
-    numbers, distances = reference.neighbours.nearest(vectors, np.load(path_of(run.path, "train", "fc7")), 4)
+    numbers, distances = reference.neighbours.nearest(
+        vectors, np.load(path_of(run.path, store, "train", "fc7")), 4
+    )
     for row, (label, photo) in enumerate(photos.items()):
         assert results[row]["image"] == str(photo)
         found = results[row]["neighbours"]

@@ -48,7 +48,7 @@ def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run
     np.testing.assert_array_equal(again, found)
     assert sum(seen) == len(store.split("train"))
     assert sum(advanced) == 2 * len(store.split("train"))
-    assert path_of(run.path, "train", "fc7").is_file()
+    assert path_of(run.path, store, "train", "fc7").is_file()
 
 
 def test_other_weights_another_store_and_half_a_file_are_made_anew(
@@ -67,15 +67,52 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
     features_of(run, elsewhere)
     assert seen
     seen.clear()
-    path = path_of(run.path, "train", "fc7")
+    path = path_of(run.path, elsewhere, "train", "fc7")
     path.write_bytes(path.read_bytes()[:1000])
     assert len(features_of(run, elsewhere)) == sum(seen) == len(elsewhere.split("train"))
+
+
+def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypatch) -> None:
+    run, images, advanced = make_run(), len(store.split("train")), []
+    wanted = np.array(features_of(make_run("whole"), store))
+    monkeypatch.setattr(extract, "IMAGES_A_PIECE", 16)
+    answers = extract._answers
+
+    def stopped(*arguments):
+        if arguments[1].name == "train" and len(list((run.path / "features").glob("*.part.npy"))):
+            raise KeyboardInterrupt
+        yield from answers(*arguments)
+
+    monkeypatch.setattr(extract, "_answers", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        features_of(run, store)
+    monkeypatch.setattr(extract, "_answers", answers)
+    seen = count_passes(monkeypatch)
+    np.testing.assert_allclose(
+        features_of(run, store, progress=advanced.append), wanted, rtol=1e-4, atol=1e-5
+    )
+    assert sum(seen) == images - 16 and sum(advanced) == images
+    path = path_of(run.path, store, "train", "fc7")
+    assert {each.name for each in path.parent.iterdir()} == {path.name, path.with_suffix(".json").name}
+
+
+def test_features_of_two_stores_are_kept_beside_each_other(make_run, store, tmp_path, monkeypatch) -> None:
+    run = make_run()
+    other = prepare(
+        open_source(store.path.parent / "photos"), tmp_path / "jpeg", Settings(side=72), workers=1
+    )
+    first, second = (np.array(features_of(run, each)) for each in (store, other))
+    seen = count_passes(monkeypatch)
+    np.testing.assert_array_equal(features_of(run, store), first)
+    np.testing.assert_array_equal(features_of(run, other), second)
+    assert not seen
 
 
 def test_checkpoints_layers_and_splits_have_files_of_their_own(make_run, store) -> None:
     run = make_run()
     assert features_of(run, store, "val", "conv5", checkpoint="best").shape[0] == len(store.split("val"))
-    assert (run.path / "features" / "val-conv5-best.npy").is_file()
+    assert path_of(run.path, store, "val", "conv5", "best").name.startswith("val-conv5-best-")
+    assert path_of(run.path, store, "val", "conv5", "best").is_file()
 
 
 def test_an_exported_file_gives_the_same_and_keeps_nothing(make_run, store, tmp_path) -> None:
