@@ -33,6 +33,8 @@ class Cost:
     arm: Arm
     seeds: tuple[int, ...]
     """Of the runs that are not finished."""
+    epochs: int
+    """Of each run."""
     updates: int
     """Left in all of them."""
     tests: int
@@ -65,7 +67,8 @@ def _cost(arm: Arm, runs: Sequence[Trial]) -> Cost:
     tests = [-(-count // plan.validate_every_steps) for count in updates]
     update = update_seconds(first.config, first.store, first.device, TIMED, WARM_UP)
     seconds = sum(updates) * update + sum(tests) * _test_seconds(first)
-    return Cost(arm, tuple(trial.seed for trial in runs), sum(updates), sum(tests), seconds)
+    seeds, epochs = tuple(trial.seed for trial in runs), first.config.schedule.epochs
+    return Cost(arm, seeds, epochs, sum(updates), sum(tests), seconds)
 
 
 def plan_of(trial: Trial) -> Plan:

@@ -188,7 +188,7 @@ def _announce(
         _say(line, as_json)
     trials = workshop.trials(claims, seeds)
     missing = len(dict.fromkeys(trial.arm for trial in trials if not trial.finished))
-    with progress_bar("timing", missing, unit="arms", silent=as_json) as advance:
+    with progress_bar("timing", missing, unit="arms", silent=as_json or not missing) as advance:
         found = costs(trials, advance)
     where, done = describe_device(workshop.device), sum(trial.finished for trial in trials)
     if as_json and dry:
@@ -225,12 +225,14 @@ def _plan(costs: Sequence[Cost]) -> list[str]:
     if not costs:
         return []
     rows = [
-        [each.arm.name, ", ".join(map(str, each.seeds)), f"{each.updates:,}", f"{each.minutes:.1f}"]
+        [
+            *(each.arm.name, ", ".join(map(str, each.seeds)), str(each.epochs)),
+            *(f"{each.updates:,}", f"{each.minutes:.1f}"),
+        ]
         for each in costs
     ]
-    table = Table(
-        ("arm", "seeds to train", "updates", "minutes"), rows, numeric=frozenset(("updates", "minutes"))
-    )
+    heads = ("arm", "seeds to train", "epochs each", "updates in all", "minutes in all")
+    table = Table(heads, rows, numeric=frozenset(heads[2:]))
     return table.text().splitlines()
 
 
@@ -242,7 +244,13 @@ def _plan_json(
         "device": where,
         "runs": [{"run": trial.name, "finished": trial.finished} for trial in trials],
         "arms": [
-            {"arm": each.arm.name, "seeds": each.seeds, "updates": each.updates, "minutes": each.minutes}
+            {
+                "arm": each.arm.name,
+                "seeds": each.seeds,
+                "epochs": each.epochs,
+                "updates": each.updates,
+                "minutes": each.minutes,
+            }
             for each in costs
         ],
         "minutes": sum(each.minutes for each in costs),

@@ -65,7 +65,8 @@ def command(
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     if out is not None:
-        about = f"{model.name}: nearest of {len(opened.split(split)):,} images of {opened.path.name} {split}"
+        data = f"{len(opened.split(split)):,} images of {opened.path.name} {split}"
+        about = f"{model.name}, {similar.layer}: nearest of {data}"
         _draw(classifier, similar, results, about, out)
     refuse_unreadable(results)
 

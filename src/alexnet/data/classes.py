@@ -99,7 +99,9 @@ def same_classes(expected: Sequence[Class], found: Sequence[Class], what: str) -
     missing = [wnid for wnid in wanted if wnid not in set(present)]
     extra = [wnid for wnid in present if wnid not in set(wanted)]
     parts = [
-        f"{word} {_some(wnids)}" for word, wnids in (("missing", missing), ("unexpected", extra)) if wnids
+        f"{word} {_some(wnids)}"
+        for word, wnids in (("only in the first:", missing), ("only in the second:", extra))
+        if wnids
     ]
     if not parts:
         label = next(i for i, pair in enumerate(zip(wanted, present, strict=False)) if pair[0] != pair[1])

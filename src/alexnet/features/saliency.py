@@ -85,16 +85,22 @@ def occlusion(
 
 def last_maps(classifier: Classifier) -> str:
     """The last layer with weights of its own that answers in maps of more than one place: `conv5`."""
+    modules = dict(classifier.model.named_modules())
+    for name, (rows, columns) in reversed(map_sizes(classifier).items()):
+        if name in modules and rows * columns > 1:
+            return name
+    raise CommandError("this model has no maps to look at: Grad-CAM is for a net's run or .safetensors file")
+
+
+def map_sizes(classifier: Classifier) -> dict[str, tuple[int, int]]:
+    """Rows and columns of the maps of the central view, of each layer that answers in maps, in order."""
     model, preprocessing = classifier.model, classifier.preprocessing
     blank = np.zeros((1, preprocessing.side, preprocessing.side, preprocessing.data.channels), np.uint8)
-    modules = dict(model.named_modules())
-    for inputs, _ in _inputs(classifier, blank, [0], 1):
-        with testing(model):
-            answers = _activations(model, inputs)
-        for name in reversed(layers_of(model)):
-            if name in modules and answers[name].ndim == 4 and answers[name][0, 0].numel() > 1:
-                return name
-    raise CommandError("this model has no maps to look at: Grad-CAM is for a net's run or .safetensors file")
+    ((inputs, _),) = _inputs(classifier, blank, [0], 1)
+    with testing(model):
+        answers = _activations(model, inputs)
+    shapes = {name: answers[name].shape for name in layers_of(model)}
+    return {name: (shape[2], shape[3]) for name, shape in shapes.items() if len(shape) == 4}
 
 
 def _inputs(

@@ -39,13 +39,13 @@ class SimilarImages:
 
     def __init__(self, classifier: Classifier, split: Split, layer: str, index: Index) -> None:
         """`index` holds the answers of `layer` to the images of `split`, in its order."""
-        self._classifier, self._split, self._layer, self._index = classifier, split, layer, index
+        self.layer, self._classifier, self._split, self._index = layer, classifier, split, index
 
     def of(self, photos: Photo | Sequence[Photo], top: int = 6) -> list[list[Neighbour]]:
         """For each photo its `top` nearest images, the nearest first. Errors as of `Classifier.features`."""
         if top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
-        vectors = self._classifier.features(photos, self._layer)
+        vectors = self._classifier.features(photos, self.layer)
         if not len(vectors):
             return []
         found = self._index.search(vectors, top)

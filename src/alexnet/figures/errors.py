@@ -52,7 +52,10 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = ""
         0, 1.4 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
     )
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-    axes.set_xlabel(f"{error}; lines are 95 % intervals, hatched bars were published", fontsize=9.5)
+    said = f"{error}; lines are 95 % intervals, hatched bars were published"
+    if any(bar.published for bar in bars):
+        said += "\nOnly errors on the same photos and classes by the same views compare."
+    axes.set_xlabel(said, fontsize=9.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(about, fontsize=11, wrap=True)
     return figure

@@ -13,6 +13,8 @@ from alexnet.figures.words import short
 
 _CELL_INCHES, _NAME_INCHES = 1.45, 0.4
 _NAME_CHARACTERS = 17
+PER_LINE = 10
+"""Most neighbours beside each other; more go on below."""
 
 
 def draw_neighbours(
@@ -23,25 +25,33 @@ def draw_neighbours(
 ) -> Figure:
     """A row for each query (picture, caption): itself, then its nearest (picture, name, distance) in order.
 
+    More than `PER_LINE` go on in the row below.
+
     With `true_names`, one for each query, a neighbour of the same name has a blue frame, another an orange
     one with a dashed line. `about` is the title: run, data, number of images. Source: figure 4, right.
     """
-    columns = 1 + max(map(len, neighbours), default=0)
-    size = (_CELL_INCHES * columns + 0.3, (_CELL_INCHES + _NAME_INCHES) * len(queries) + 0.55)
+    columns = 1 + min(PER_LINE, max(map(len, neighbours), default=0))
+    lines = [
+        (row, found[start : start + PER_LINE])
+        for row, found in enumerate(neighbours)
+        for start in range(0, max(len(found), 1), PER_LINE)
+    ]
+    size = (_CELL_INCHES * columns + 0.3, (_CELL_INCHES + _NAME_INCHES) * len(lines) + 0.55)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(queries), columns, squeeze=False, width_ratios=[1.12] + [1] * (columns - 1))
+    grid = figure.subplots(len(lines), columns, squeeze=False, width_ratios=[1.12] + [1] * (columns - 1))
     for axes in grid.flat:
         axes.set_axis_off()
-    for row, (picture, caption), found in zip(grid, queries, neighbours, strict=True):
-        show(row[0], picture, short(caption, _NAME_CHARACTERS), bold=True)
-        for axes, (near, name, distance) in zip(row[1:], found, strict=False):
+    begun = -1
+    for cells, (row, found) in zip(grid, lines, strict=True):
+        if row > begun:
+            show(cells[0], queries[row][0], short(queries[row][1], _NAME_CHARACTERS), bold=True)
+            begun = row
+        for axes, (near, name, distance) in zip(cells[1:], found, strict=False):
             show(axes, near, short(name, _NAME_CHARACTERS))
-            axes.text(
-                0.5, -0.04, f"{distance:.3g}", transform=axes.transAxes, ha="center", va="top", fontsize=8
-            )
-    for row, true_name, found in zip(grid, true_names, neighbours, strict=False):
-        for axes, (_, name, _) in zip(row[1:], found, strict=False):
-            _frame(axes, name == true_name)
+            far = f"{distance:#.3g}".removesuffix(".")
+            axes.text(0.5, -0.04, far, transform=axes.transAxes, ha="center", va="top", fontsize=8)
+            if true_names:
+                _frame(axes, name == true_names[row])
     figure.suptitle(about or "Nearest images", fontsize=11, wrap=True)
     frames = "; framed blue where the class is the same, dashed orange where it is not" if true_names else ""
     figure.supxlabel(

@@ -24,11 +24,13 @@ def draw_saliency(
     drops: Maps = (),
     about: str = "",
     true_names: Sequence[str] = (),
+    how: str = "",
 ) -> Figure:
     """A row for each view of a net: itself, what speaks for its answer, and the drop where it is covered.
 
     `answers` (name, probability) are what was asked about; `heats` (H, W) in [0, 1] lie over the grey view,
-    `drops` (rows, columns) are differences of the probability, by the place of the covering square.
+    `drops` (rows, columns) are differences of the probability, by the place of the covering square;
+    `how` says below what they are.
     """
     columns = 3 if len(drops) else 2
     size = (_ROW_INCHES * columns + 1.2, _ROW_INCHES * len(views) + 0.9)
@@ -39,15 +41,16 @@ def draw_saliency(
         truth = f"it is: {short(true_names[row])}\n" if len(true_names) else ""
         show(axes[0], view, f"{truth}{short(name)} {probability:.2f}", bold=True)
         heat = _overlay(axes[1], view, heats[row], {"cmap": _HEAT, "vmin": 0, "vmax": 1})
-        _bar(figure, heat, axes[1], row, "share of the most")
+        _bar(figure, heat, axes[1], "share of the most")
         if len(drops):
             scale = {"cmap": _DROP, "vmin": -largest, "vmax": largest}
             drop = _overlay(axes[2], view, drops[row], scale)
-            _bar(figure, drop, axes[2], row, "drop of the probability")
+            _bar(figure, drop, axes[2], "drop of the probability")
     titles = ("what it saw", "Grad-CAM", "covered by a square")
     for axes, title in zip(grid[0], titles[:columns], strict=True):
         axes.set_title(f"{title}\n{axes.get_title()}", fontsize=9, fontweight="bold")
     figure.suptitle(about, fontsize=11, wrap=True)
+    figure.supxlabel(how, fontsize=9)
     return figure
 
 
@@ -59,9 +62,8 @@ def _overlay(axes: Any, view: Picture, values: npt.NDArray[np.floating], scale: 
     return axes.imshow(values, alpha=0.6, extent=inside, interpolation="bilinear", **scale)
 
 
-def _bar(figure: Figure, mappable: Any, axes: Any, row: int, label: str) -> None:
+def _bar(figure: Figure, mappable: Any, axes: Any, label: str) -> None:
     bar: Any = figure.colorbar(mappable, ax=axes, shrink=0.8, aspect=12)
     bar.solids.set(alpha=1)
     bar.ax.tick_params(labelsize=7.5)
-    if row == 0:
-        bar.set_label(label, fontsize=8)
+    bar.set_label(label, fontsize=8)

@@ -276,6 +276,6 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
         side = subject.config.data.side if subject.config is not None else None
         lines = account.commands(subject.name, subject.command, subject.entries, header, side)
         form = "" if header is None else f" The photos came as {header.source['form']}."
-        said = f"SOURCE is where the photos lay.{form}"
+        said = [f"SOURCE is where the photos lay.{form}"] if any("SOURCE" in line for line in lines) else []
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not come to its end."]
-        yield Chapter("Commands to make it again", [said, Commands(lines), *again])
+        yield Chapter("Commands to make it again", [*said, Commands(lines), *again])

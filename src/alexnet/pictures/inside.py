@@ -12,7 +12,7 @@ from alexnet.evaluation.views import positions_of
 from alexnet.features.extract import features_of, last_hidden_layer
 from alexnet.features.neighbours import ExactIndex
 from alexnet.features.projection import principal_components, t_sne
-from alexnet.features.saliency import central_views, grad_cam, occlusion
+from alexnet.features.saliency import OCCLUDED_SHARE, central_views, grad_cam, last_maps, map_sizes, occlusion
 from alexnet.features.similar import SimilarImages
 from alexnet.figures.activations import draw_activations
 from alexnet.figures.neighbours import draw_neighbours
@@ -92,11 +92,16 @@ def saliency(on: Opened) -> Drawn:
     probabilities = on.classifier.probabilities(list(squares), views="centre")
     labels: list[int] = probabilities.argmax(1).tolist()
     answers = [on.best(row) for row in probabilities]
+    layer = last_maps(on.classifier)
+    rows, columns = map_sizes(on.classifier)[layer]
     figure = draw_saliency(
         views=list(central_views(on.classifier.preprocessing, squares)),
         answers=answers,
         heats=list(grad_cam(on.classifier, squares, labels)),
         drops=list(occlusion(on.classifier, squares, labels)),
+        how=f"Grad-CAM: which of the {rows} x {columns} places of {layer}'s maps speak for the answer, drawn "
+        "smooth.\nCovered: how much less sure it is with a grey square there, of "
+        f"{OCCLUDED_SHARE:.0%} of a side.",
         about=about(on.name, on.data, len(squares)),
         true_names=names,
     )

@@ -74,7 +74,8 @@ class Shown:
         """A sentence for what makes the page poorer: no weights, or no store."""
         subject = self.subject
         if not self._there:
-            return [Missing(f"{self.label} has no checkpoint yet, so nothing its net sees is shown here.")]
+            lacks = "not all of its nets" if subject.kind == "ensemble" else "no checkpoint"
+            return [Missing(f"{self.label} has {lacks}, so nothing its net sees is shown here.")]
         if self.store is None:
             name = subject.store_name
             where = f" (it was trained on {name})" if name else ""

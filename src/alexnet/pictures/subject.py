@@ -179,10 +179,11 @@ def refuse_different_data(subjects: Sequence[Subject]) -> None:
 def _difference(one: Subject, other: Subject) -> str:
     mine, theirs = ({each.wnid for each in subject.classes} for subject in (one, other))
     if mine and theirs and mine != theirs:
-        only = sorted(mine ^ theirs)[0]
+        only = min(mine ^ theirs)
+        where = one.name if only in mine else other.name
         return (
             f"{one.name} knows {len(mine):,} classes and {other.name} {len(theirs):,}, "
-            f"the id {only} is in one of them only"
+            f"the id {only} is in {where} only"
         )
     if not one.store_digest or not other.store_digest or one.store_digest == other.store_digest:
         return ""

@@ -12,8 +12,9 @@ from alexnet.errors import CommandError, DataError
 from alexnet.report.answers import Answers, answers_of
 from alexnet.report.evaluation import averaged, not_tested
 from alexnet.report.tables import Table, signed, with_interval
+from alexnet.runs.ensemble_folder import is_ensemble
 from alexnet.runs.evaluations import read_evaluations
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.folder import RunFolder, why_no_run
 from alexnet.runs.provenance import gone_on
 
 COLUMNS = (
@@ -110,6 +111,8 @@ def evaluations_of(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise CommandError(f"there is no {path}: name the folder of a run or of an ensemble")
     entries = read_evaluations(path)
+    if not entries and path.is_dir() and not (path / "config.json").is_file() and not is_ensemble(path):
+        raise CommandError(why_no_run(path))
     if not entries:
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
     return entries

@@ -12,6 +12,22 @@ from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.files import is_left_over, write_json
 
+RUNS_NAMED = 3
+"""Of a folder of runs, in an error."""
+
+
+def why_no_run(path: Path) -> str:
+    """What is at `path` instead of a run, and what to type."""
+    if not path.exists():
+        return f"there is no {path}: name a run, which `alexnet train` makes"
+    if (path / "header.json").is_file():
+        return f"{path} is a store of photos: name a run, which `alexnet train` makes"
+    within = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.json"))
+    if within:
+        more = " ..." if len(within) > RUNS_NAMED else ""
+        return f"{path} is a folder of runs: name those, {' '.join(map(str, within[:RUNS_NAMED]))}{more}"
+    return f"no run at {path}: it has no config.json; train one there first"
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -50,9 +66,7 @@ class RunFolder:
         """
         run = cls(path)
         if not run.config_file.is_file() and not (or_file and run.is_exported):
-            if (path / "header.json").is_file():
-                raise CommandError(f"{path} is a store of photos: name a run, which `alexnet train` makes")
-            raise CommandError(f"no run at {path}: it has no config.json; train one there first")
+            raise CommandError(why_no_run(path))
         return run
 
     @property

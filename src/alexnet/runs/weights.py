@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alexnet.errors import CommandError
 from alexnet.runs.ensemble_folder import is_ensemble
+from alexnet.runs.folder import why_no_run
 
 CHECKPOINTS = ("last", "best")
 """`best` was chosen by its error on the validation images, so testing it on them flatters it a little."""
@@ -25,8 +26,8 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     if not path.is_dir():
         raise CommandError(f"no run folder or model file at {path}")
     file = path / "checkpoints" / checkpoint / "weights.safetensors"
-    if (path / "header.json").is_file():
-        raise CommandError(f"{path} is a store of photos: name a run, which `alexnet train` makes")
+    if not (path / "config.json").is_file() and not file.is_file():
+        raise CommandError(why_no_run(path))
     if not file.is_file():
         raise CommandError(f"no weights at {file.parent}; train it first")
     return file

@@ -67,7 +67,8 @@ def test_equal_lists_pass_whatever_the_names(wnids: list[str]) -> None:
 def test_differences_are_named() -> None:
     five, three = classes_of("abcde"), classes_of("azx")
     with pytest.raises(
-        DataError, match=r"^train and val differ: missing b, c, d and 1 more; unexpected z, x$"
+        DataError,
+        match=r"^train and val differ: only in the first: b, c, d and 1 more; only in the second: z, x$",
     ):
         same_classes(five, three, "train and val")
     with pytest.raises(DataError, match="another order: label 1 is c, wanted b"):

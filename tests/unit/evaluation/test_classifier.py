@@ -139,6 +139,9 @@ def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run folder or model file at"):
         alexnet.load(tmp_path / "absent")
     (tmp_path / "untrained").mkdir()
+    with pytest.raises(CommandError, match="train one there first"):
+        alexnet.load(tmp_path / "untrained")
+    (tmp_path / "untrained" / "config.json").touch()
     with pytest.raises(CommandError, match="train it first"):
         alexnet.load(tmp_path / "untrained")
     (tmp_path / "pickle.pt").write_bytes(b"PK\x03\x04")

@@ -274,7 +274,7 @@ def test_a_run_for_other_classes_is_refused_before_anything_is_tested(
     code, _, err = evaluate(capsys, store, first.path, second.path)
     assert code == 3
     assert "classes of" in err
-    assert "second differ: missing n00000000" in err
+    assert "second differ: only in the first: n00000000" in err
     assert not (first.path / "evaluation.json").exists()
 
 

@@ -73,7 +73,20 @@ def test_neighbours_stand_beside_their_photo_in_order() -> None:
     styles = [(frame.get_edgecolor(), frame.get_linestyle()) for frame in (frames[1], frames[2], frames[4])]
     assert styles[0] == styles[2] == (to_rgba(COLORS[0]), "-")
     assert styles[1] == (to_rgba(COLORS[1]), "--")
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["1", "2", "0.5"]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["1.00", "2.00", "0.500"]
+
+
+def test_many_neighbours_go_on_below() -> None:
+    photos = pictures(26)
+    near = [
+        [(photo, "hen", float(place)) for place, photo in enumerate(photos[:24])],
+        [(photos[24], "a", 1.0)],
+    ]
+    figure = draw_neighbours([(photos[25], "hen"), (photos[0], "cock")], near)
+    assert [axes.get_title() for axes in figure.axes[::11]] == ["hen", "", "", "cock"]
+    wanted = [photos[25], *photos[:24], photos[0], photos[24]]
+    for drawn, picture in zip(shown(figure), wanted, strict=True):
+        np.testing.assert_array_equal(drawn, picture)
 
 
 def test_a_photo_of_no_known_class_has_no_frames() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet import published
+from alexnet import published, recipes
 from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import boxes, comparison
 from alexnet.report.answers import Answers
 from alexnet.report.comparison import rows_of
+from alexnet.runs.folder import RunFolder
 
 
 def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **changes) -> dict:
@@ -217,8 +218,11 @@ def test_what_nobody_knows_of_an_imported_net_is_a_dash(run: Path, capsys) -> No
 
 
 def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> None:
+    run = RunFolder.create(tmp_path / "run", recipes.get("alexnet-2012")).path
+    assert main(["compare", str(run)]) == 2
+    assert f"alexnet evaluate {run}" in capsys.readouterr().err
     assert main(["compare", str(tmp_path)]) == 2
-    assert f"alexnet evaluate {tmp_path}" in capsys.readouterr().err
+    assert f"is a folder of runs: name those, {run}" in capsys.readouterr().err
 
 
 def test_a_folder_that_does_not_exist_is_said_not_to(tmp_path: Path, capsys) -> None:

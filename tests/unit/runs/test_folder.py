@@ -8,6 +8,7 @@ import pytest
 from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.runs.folder import RunFolder
+from alexnet.runs.weights import find_weights
 
 CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.crop=64"])
 
@@ -50,6 +51,18 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run at"):
         RunFolder.open(tmp_path)
+    with pytest.raises(CommandError, match=r"there is no .*nowhere"):
+        RunFolder.open(tmp_path / "nowhere")
+
+
+def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
+    for name in ("b", "a", "deeper/c", "d"):
+        RunFolder.create(tmp_path / name, CONFIG)
+    named = " ".join(str(tmp_path / name) for name in ("a", "b", "d"))
+    for refused in (lambda: RunFolder.open(tmp_path), lambda: find_weights(tmp_path)):
+        with pytest.raises(CommandError, match="is a folder of runs") as said:
+            refused()
+        assert str(said.value).endswith(f"name those, {named} ...")
 
 
 @pytest.mark.parametrize("text", ["{", '{"data": {}}'])
