@@ -81,17 +81,18 @@ export function similar(answer) {
   byId("similar").hidden = !fill(byId("similar-list"), items);
 }
 
-/** Pictures to press: `[{src, name, words}]`, and what happens then. */
-export function pictures(list, section, items, pressed) {
-  const buttons = items.map((item) =>
-    element(
-      "button",
-      { type: "button", onclick: () => pressed(item) },
-      element("img", { src: item.src, alt: "" }),
-      element("span", {}, item.name, item.words ? element("small", {}, ` ${item.words}`) : null),
-    ),
+/** A picture to press: `{src, name, words}`, and what happens then. */
+export function picture(item, pressed) {
+  return element(
+    "button",
+    { type: "button", onclick: () => pressed(item) },
+    element("img", { src: item.src, alt: "" }),
+    element("span", {}, item.name, item.words ? element("small", {}, ` ${item.words}`) : null),
   );
-  section.hidden = !fill(list, buttons);
+}
+
+export function pictures(list, section, items, pressed) {
+  section.hidden = !fill(list, items.map((item) => picture(item, pressed)));
 }
 
 export function notes(found) {
