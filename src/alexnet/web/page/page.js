@@ -232,7 +232,7 @@ function caption(mode) {
   const { entry, answer, more: said } = shown;
   const { side, crop } = answer.square;
   const { width, height } = answer.photo;
-  const unknown = ". The browser cannot show this kind of file: this is what the net gets";
+  const unknown = "; the browser cannot show this kind of file: this is what the net gets";
   const words = {
     square: ` as the net gets it: ${side} \u00d7 ${side} pixels, of which it sees ${crop} \u00d7 ${crop} at a time`,
     saliency: said.saliency && `: bright is what speaks for ${said.saliency.name} in the middle crop (Grad-CAM)`,
@@ -249,7 +249,7 @@ function remember(found) {
   const [first] = found.answer.classes;
   found.src = draw.thumbnail(found.image);
   found.name = first.name;
-  found.words = percent(first.probability) + (served.models.length > 1 ? ` \u00b7 ${found.used.name}` : "");
+  found.words = [percent(first.probability), ...(served.models.length > 1 ? [found.used.name] : [])];
   found.button = picture(found, recall);
   const list = byId("history-list"); // not made anew: somebody may be at one of its buttons
   list.prepend(element("li", {}, found.button));

@@ -81,13 +81,14 @@ export function similar(answer) {
   byId("similar").hidden = !fill(byId("similar-list"), items);
 }
 
-/** A picture to press: `{src, name, words}`, and what happens then. */
+/** A picture to press: `{src, name, words}`, of words some or none, and what happens then. */
 export function picture(item, pressed) {
+  const words = (item.words ?? []).flatMap((each) => [" ", element("small", {}, each)]);
   return element(
     "button",
     { type: "button", onclick: () => pressed(item) },
     element("img", { src: item.src, alt: "" }),
-    element("span", {}, item.name, item.words ? element("small", {}, ` ${item.words}`) : null),
+    element("span", {}, item.name, ...words),
   );
 }
 
