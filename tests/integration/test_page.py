@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 
 import odd_uploads
@@ -45,6 +46,21 @@ DROPPED = """window.dropped = (fill) => {
       new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
 }"""
 """What happens when something is dropped; a mouse of a browser that is driven cannot bring a file."""
+HOLD = """() => {
+  const send = window.fetch;
+  window.held = [];
+  window.fetch = (address, ...rest) =>
+    address.startsWith("/api/classify")
+      ? new Promise((answer) => held.push({ address, go: () => answer(send(address, ...rest)) }))
+      : send(address, ...rest);
+}"""
+LET_GO = """async () => {
+  const end = performance.now() + 30_000;
+  while (!held.length && performance.now() < end) await new Promise(requestAnimationFrame);
+  const { address, go } = held.shift();
+  go();
+  return address;
+}"""
 OUTLINE = """() => {
   const focused = document.activeElement;
   return getComputedStyle(focused.closest(".button") ?? focused).outlineStyle;
@@ -118,7 +134,29 @@ def wanted(models: list[Model], data: bytes) -> tuple[str, str]:
 def answered(page: Page, count: int = 1) -> None:
     """Until so many photos are remembered and all is said about the last one."""
     expect(page.locator("#history-list li")).to_have_count(count)
+    expect(page.locator("#progress")).to_be_empty()
     expect(page.locator("#frame.busy")).to_have_count(0)
+
+
+def choose(page: Page, count: int, **others: bytes) -> list[bytes]:
+    """Chooses so many photos at once, `0.png` and so on; in place of some `others`, such as `_1=b"none"`."""
+    photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(count)]
+    photos = [others.get(f"_{number}", data) for number, data in enumerate(photos)]
+    page.set_input_files(
+        "#file",
+        [{"name": f"{n}.png", "mimeType": "image/png", "buffer": data} for n, data in enumerate(photos)],
+    )
+    return photos
+
+
+def hold(page: Page) -> None:
+    """Keeps the questions for classes until `let_go`."""
+    page.evaluate(HOLD)
+
+
+def let_go(page: Page, count: int = 1) -> str:
+    """Lets so many of them go, one after the other; the last one's address."""
+    return [page.evaluate(LET_GO) for _ in range(count)][-1]
 
 
 def test_a_photo_is_dropped_and_its_label_read(open_page, models) -> None:
@@ -147,7 +185,8 @@ def test_what_is_no_photo_is_refused_politely_and_the_last_answer_stays(open_pag
     said = alert.inner_text()
     assert said[0].isupper()
     assert said.endswith(".")
-    assert odd_uploads.REFUSED[make][1].lower() in said.lower()
+    reason = "file is empty" if make is odd_uploads.empty else odd_uploads.REFUSED[make][1]
+    assert reason.lower() in said.lower()
     assert label(page) == wanted(models, odd_uploads.plain())[0]
     drop(page, odd_uploads.cmyk())
     answered(page, 2)
@@ -177,8 +216,12 @@ def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_p
     remark = odd_uploads.ODD[make]
     notes = page.locator("#notes")
     (expect(notes).to_contain_text(remark) if remark else expect(notes).to_be_hidden())
-    width, height = page.evaluate("[picture.width, picture.height]")
-    assert (width, height) == ((960, 960) if make is odd_uploads.pages_of_tiff else (960, 640))
+    shown = make is not odd_uploads.pages_of_tiff
+    assert page.evaluate("[picture.width, picture.height]") == ([960, 640] if shown else [960, 960])
+    unknown = "" if shown else "; the browser cannot show this kind of file: this is what the net gets"
+    expect(page.locator("#caption")).to_have_text(f"odd, 90 \u00d7 60 pixels{unknown}")
+    expect(page.get_by_label("where it looked")).to_be_visible()
+    expect(page.get_by_label("boxes")).to_be_visible(visible=shown)
 
 
 def test_a_photo_is_pasted(open_page, models) -> None:
@@ -189,16 +232,84 @@ def test_a_photo_is_pasted(open_page, models) -> None:
     assert label(page) == wanted(models, data)[0]
 
 
-def test_several_photos_are_looked_at_in_turn_and_can_be_gone_back_to(open_page, models, tmp_path) -> None:
+def test_several_photos_are_looked_at_in_turn_and_can_be_gone_back_to(open_page, models) -> None:
     page = open_page()
-    photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(3)]
-    files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": data} for n, data in enumerate(photos)]
-    page.set_input_files("#file", [*files[:2], {**files[0], "name": "bad.png", "buffer": b"x"}, files[2]])
-    answered(page, 3)
-    expect(page.locator("#caption")).to_contain_text("2.png")
+    photos = choose(page, 4, _0=b"", _2=b"x")
+    answered(page, 2)
+    expect(page.locator("#caption")).to_contain_text("3.png")
     page.locator("#history-list button").last.click()
-    expect(page.locator("#caption")).to_contain_text("0.png")
-    expect(page.locator("#bars li .percent").first).to_have_text(wanted(models, photos[0])[1])
+    expect(page.locator("#caption")).to_contain_text("1.png")
+    expect(page.locator("#bars li .percent").first).to_have_text(wanted(models, photos[1])[1])
+    refused = page.get_by_role("alert").locator("p")
+    expect(refused).to_have_text(["0.png: The file is empty.", re.compile(r"2\.png: This is not a photo.*")])
+    drop(page, odd_uploads.plain())
+    answered(page, 3)
+    expect(refused).to_have_count(0)
+
+
+def test_the_rest_is_asked_about_while_an_earlier_photo_is_looked_at(open_page) -> None:
+    page = open_page()
+    progress, caption, busy = (page.locator(each) for each in ("#progress", "#caption", "#frame.busy"))
+    hold(page)
+    choose(page, 3)
+    expect(progress).to_have_text("Looking: 1 of 3.")
+    let_go(page)
+    expect(progress).to_have_text("Looking: 2 of 3.")
+    expect(progress).to_be_in_viewport()
+    expect(busy).to_have_count(1)
+    page.locator("#history-list button").click()
+    expect(busy).to_have_count(0)
+    let_go(page)
+    expect(progress).to_have_text("Looking: 3 of 3.")
+    let_go(page)
+    answered(page, 3)
+    expect(caption).to_contain_text("0.png")
+    expect(page.locator("#history-list [aria-current=true]")).to_have_count(1)
+    expect(page.locator("#history-list button").last).to_have_attribute("aria-current", "true")
+    expect(page.locator("#history-list button").last).to_be_focused()
+    page.locator("#history-list button").first.click()  # of which only the classes are known so far
+    expect(caption).to_contain_text("2.png")
+    expect(page.locator("#similar-list li")).to_have_count(6)
+
+
+def test_photos_chosen_meanwhile_come_first_and_stay_on_the_page(open_page) -> None:
+    page = open_page()
+    hold(page)
+    choose(page, 3)
+    let_go(page)
+    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    drop(page, odd_uploads.plain(), "new.jpg")
+    expect(page.locator("#progress")).to_have_text("Looking: 2 of 4.")
+    let_go(page, 2)
+    expect(page.locator("#caption")).to_contain_text("new.jpg")
+    let_go(page)
+    answered(page, 4)
+    expect(page.locator("#caption")).to_contain_text("new.jpg")
+
+
+def test_the_other_net_is_asked_about_the_rest_and_earlier_photos_name_theirs(open_page) -> None:
+    page = open_page()
+    hold(page)
+    choose(page, 3)
+    assert "model=one" in let_go(page)
+    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    page.locator("#model").select_option("two")
+    assert "model=one" in let_go(page)  # which was on its way, and is asked again
+    for _ in range(3):
+        assert "model=two" in let_go(page)
+    answered(page, 4)
+    expect(page.locator("#caption")).to_contain_text("2.png")
+    expect(page.locator("#history-list small:last-child")).to_have_text(["two", "two", "two", "one"])
+
+
+def test_of_too_many_photos_the_first_are_looked_at_and_this_is_said(open_page) -> None:
+    page = open_page()
+    choose(page, 25, **{f"_{number}": b"x" for number in range(1, 25)})
+    answered(page)
+    lines = page.get_by_role("alert").locator("p")
+    expect(lines).to_have_count(24)
+    expect(lines.first).to_have_text("Of 25 photos the first 24 are looked at.")
+    expect(lines.last).to_contain_text("23.png: ")
 
 
 def test_a_sample_shows_its_true_class(open_page, tiny_store) -> None:

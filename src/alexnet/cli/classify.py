@@ -84,14 +84,17 @@ def classify(
     classifier: Classifier, names: list[str], views: str, top: int, scales: tuple[int, ...] = ()
 ) -> list[dict[str, Any]]:
     """For each photo `{image, classes: [{wnid, name, probability}]}`, or `{image, error}` if unreadable."""
+    from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
 
     photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in names]
+    with quiet():
+        attempted = classifier.attempt(photos, views, top, scales)
     return [
         {"image": name, "error": str(answers)}
         if isinstance(answers, AlexNetError)
         else {"image": name, "classes": list(map(_as_dict, answers))}
-        for name, answers in zip(names, classifier.attempt(photos, views, top, scales), strict=True)
+        for name, answers in zip(names, attempted, strict=True)
     ]
 
 

@@ -27,13 +27,15 @@ def say_places(
     DataError, after all others are done, where a file could not be read.
     """
     from alexnet.cli.classify import refuse_unreadable
+    from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
     from alexnet.evaluation.photos import pixels_of
 
     results: list[dict[str, Any]] = []
     for number, name in enumerate(names):
         try:
-            photo = pixels_of(name)
+            with quiet():
+                photo = pixels_of(name)
             places = find(photo)
         except AlexNetError as error:
             results.append({"image": name, "error": str(error)})

@@ -150,17 +150,19 @@ def _similar(
 def _read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], dict[str, str]]:
     """Squares of the readable photos in order, and what is wrong with the others."""
     from alexnet.cli.classify import STANDARD_INPUT
+    from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
     from alexnet.evaluation.photos import pixels_of, to_stored_square
 
     squares: list[Any] = []
     errors: dict[str, str] = {}
-    for name in names:
-        try:
-            pixels = pixels_of(sys.stdin.buffer.read() if name == STANDARD_INPUT else name)
-            squares.append(to_stored_square(pixels, classifier.preprocessing))
-        except AlexNetError as error:
-            errors[name] = str(error)
+    with quiet():
+        for name in names:
+            try:
+                pixels = pixels_of(sys.stdin.buffer.read() if name == STANDARD_INPUT else name)
+                squares.append(to_stored_square(pixels, classifier.preprocessing))
+            except AlexNetError as error:
+                errors[name] = str(error)
     return squares, errors
 
 

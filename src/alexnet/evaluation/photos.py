@@ -48,6 +48,12 @@ def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     return (warp if resized["resize"] == "warp" else to_square)(pixels, side, resized["resampling"])
 
 
+def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
+    """How many times `to_stored_square` enlarges the shorter side; never where photos are padded."""
+    padded = preprocessing.resized["resize"] == "pad"
+    return 1 if padded else preprocessing.side / min(pixels.shape[:2])
+
+
 def seen(pixels: Pixels, preprocessing: Preprocessing, looks: Sequence[Look]) -> list[Pixels]:
     """What each look sees of a photo, (H, W, C), at its scale.
 

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from alexnet import __version__
+from alexnet.evaluation.photos import enlargement
 from alexnet.evaluation.views import OF_A_SQUARE
 from alexnet.machine import cores
+from alexnet.plain import unknown_key
 from alexnet.web import openapi
 from alexnet.web.model import Model, Seen
 from alexnet.web.photos import StorePhotos
-from alexnet.web.upload import MAX_BYTES, MAX_PIXELS, Refused, read_photo, receive
+from alexnet.web.upload import MAX_BYTES, MAX_PIXELS, Refused, note_of_size, read_photo, receive
 
 UPLOADS_AT_ONCE = 16
 """Photos that are received or decoded at the same time; whoever comes later waits. Bounds the memory."""
@@ -75,6 +77,7 @@ class Api:
 
     async def classify(self, request: Request) -> Response:
         """The most probable classes of the photo sent."""
+        _refuse_unknown(request, "classify")
         model = self._model(request)
         views = _choice(request, "views", OF_A_SQUARE, model.usual_views)
         top = _number(request, "top", 5, len(model.classifier.classes))
@@ -85,6 +88,7 @@ class Api:
 
     async def more(self, what: str, request: Request) -> Response:
         """Another answer of the model about the photo sent; `what` is the last word of the address."""
+        _refuse_unknown(request, what)
         model = self._model(request)
         if what not in model.more:
             raise Refused(
@@ -117,12 +121,20 @@ class Api:
 def _read(data: bytes, model: Model) -> tuple[Seen, dict[str, Any]]:
     photo = read_photo(data)
     height, width, _ = photo.pixels.shape
-    return model.seen(photo.pixels), {"width": width, "height": height, "notes": photo.notes}
+    small = note_of_size(enlargement(photo.pixels, model.classifier.preprocessing))
+    return model.seen(photo.pixels), {"width": width, "height": height, "notes": photo.notes + small}
 
 
 def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
     """Threads in which torch is helped by so many of its own: reading photos, these would only wait."""
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(torch_threads,))
+
+
+def _refuse_unknown(request: Request, what: str) -> None:
+    known = openapi.parameters(what)
+    for name in request.query_params:
+        if name not in known:
+            raise Refused(400, unknown_key(name[:40], known))
 
 
 def _choice(request: Request, name: str, allowed: Any, otherwise: str, status: int = 400) -> str:

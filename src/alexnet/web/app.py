@@ -10,7 +10,6 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -34,7 +33,6 @@ PAGE = {
     "camera.js": "text/javascript",
 }
 """The page's files and their types. They are in memory while it is served; no other can be asked for."""
-HOSTS = ("127.0.0.1", "localhost")
 
 
 def make_app(models: Sequence[Model], photos: StorePhotos | None = None) -> Starlette:
@@ -54,7 +52,7 @@ def make_app(models: Sequence[Model], photos: StorePhotos | None = None) -> Star
     return Starlette(
         routes=[*_page_routes(), *_api_routes(api)],
         lifespan=lifespan,
-        middleware=[Middleware(Guard), Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))],
+        middleware=[Middleware(Guard)],
         exception_handlers={
             Refused: _refused,
             HTTPException: _http_error,

@@ -1,4 +1,4 @@
-"""What every answer says to browsers, and which pages may ask."""
+"""What every answer says to browsers, and who may ask."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+HOSTS = ("127.0.0.1", "localhost")
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -22,7 +23,10 @@ HEADERS = {
 
 
 class Guard:
-    """Adds `HEADERS`, and refuses what another site's page sends from a visitor's browser."""
+    """Adds `HEADERS`, and refuses what another site's page sends from a visitor's browser.
+
+    Such a page may have made a name of its own point here: whoever asks for another than `HOSTS` is refused.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,11 +41,16 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        app = _refuse if scope["type"] == "http" and _from_elsewhere(Headers(scope=scope)) else self._app
-        await app(scope, receive, send_guarded)
+        refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send_guarded)
 
 
-_refuse = JSONResponse({"error": "only its own page and programs may ask this server"}, 403)
+def _refusal(headers: Headers) -> JSONResponse | None:
+    if headers.get("host", "").split(":")[0] not in HOSTS:
+        return JSONResponse({"error": f"ask this server as {' or '.join(HOSTS)}"}, 400)
+    if _from_elsewhere(headers):
+        return JSONResponse({"error": "only its own page and programs may ask this server"}, 403)
+    return None
 
 
 def _from_elsewhere(headers: Headers) -> bool:

@@ -15,6 +15,11 @@ MORE = {
 """Further questions, which a model answers if `/api/models` says so."""
 
 
+def parameters(what: str) -> list[str]:
+    """What may stand behind the `?` of `/api/<what>`."""
+    return [each["name"] for each in document()["paths"][f"/api/{what}"]["post"]["parameters"]]
+
+
 def document() -> Json:
     """The whole document, ready for JSON."""
     return {

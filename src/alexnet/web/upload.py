@@ -10,6 +10,8 @@ from alexnet.data.decode import Pixels, TooManyPixels, UnreadableImage, decode, 
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
+FAR = 4
+"""A photo that is enlarged more often for the net is remarked on."""
 RECEIVING_SECONDS = 60
 """How long a client may take to send one photo."""
 
@@ -87,6 +89,12 @@ def notes_of(found: list[str]) -> list[str]:
     """What `oddities` found, in words for whoever sent the photo."""
     turned = ["turned upright, as the camera noted" for each in found if each.startswith("EXIF")]
     return [_IN_WORDS[each] for each in found if each in _IN_WORDS] + turned
+
+
+def note_of_size(enlargement: float) -> list[str]:
+    """A word on a photo of so few pixels that it was enlarged by far."""
+    far = enlargement > FAR
+    return [f"its shorter side was enlarged {enlargement:.0f} times for the net"] if far else []
 
 
 def megabytes(count: int) -> str:

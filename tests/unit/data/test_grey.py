@@ -26,7 +26,7 @@ from alexnet.data.sources import Box, open_source
 from alexnet.data.store import Store
 from alexnet.data.views import centre, ten
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.photos import pixels_of, to_stored_square
+from alexnet.evaluation.photos import enlargement, pixels_of, to_stored_square
 from alexnet.recipes import get
 
 DIGITS = DataConfig(side=32, crop=32, channels=1, cropping="centre", mirror=False, normalization="range")
@@ -150,6 +150,7 @@ def test_a_users_digit_is_made_like_the_nets_training_images(digits: Store) -> N
     found, _ = make.idx_arrays(9, seed=9)
     for digit in (found[0], found[0][:, :, None], torch.from_numpy(found[0]), Image.fromarray(found[0])):
         np.testing.assert_array_equal(to_stored_square(pixels_of(digit), preprocessing), squares(digits)[0])
+        assert enlargement(pixels_of(digit), preprocessing) == 1  # a border is laid around it
     whole = squares(digits)[3]
     np.testing.assert_array_equal(to_stored_square(pixels_of(whole), preprocessing), whole)
     large = to_stored_square(np.full((60, 90, 3), 200, np.uint8), preprocessing)

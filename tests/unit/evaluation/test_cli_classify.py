@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
@@ -55,6 +56,13 @@ def test_text_names_each_photo_and_its_classes(make_run, folder, capsys) -> None
     lines = out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == lines[::4]
     assert all("%" in line for line in lines[1:4])
+
+
+def test_pillow_says_nothing_of_a_photo_of_many_pixels(make_run, folder, capsys, monkeypatch) -> None:
+    with Image.open(folder / "a.jpg") as photo:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", photo.width * photo.height - 1)
+    code, _, err = classify(capsys, folder / "a.jpg", "--model", make_run("run").path)
+    assert (code, err) == (0, "")
 
 
 def test_standard_input_is_one_photo(make_run, folder, capsys, monkeypatch) -> None:

@@ -204,8 +204,9 @@ def test_evaluate_keeps_and_reuses_boxes(
 
 
 def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 80 - 1)  # Pillow remarks on more: nobody hears it
     run = run_of(store, tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")

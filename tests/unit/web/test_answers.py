@@ -52,6 +52,13 @@ def test_a_photo_that_is_too_large_is_refused_and_its_sender_hears_why(url) -> N
     )
 
 
+@pytest.mark.parametrize(("size", "times"), [((1, 1), 72), ((300, 2), 36), ((17, 40), 4), ((18, 18), 0)])
+def test_a_photo_of_few_pixels_is_said_to_be_enlarged(url, size, times) -> None:
+    data = odd_uploads.encoded(odd_uploads.picture(size=size), "PNG")
+    notes = ask(f"{url}/api/classify", data).json["photo"]["notes"]
+    assert notes == ([f"its shorter side was enlarged {times} times for the net"] if times else [])
+
+
 def test_the_model_can_be_chosen(url, models) -> None:
     for model in models:
         found = ask(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
@@ -119,6 +126,13 @@ def test_wrong_questions_are_answered_with_what_there_is(url, query, status, nam
     found = ask(f"{url}/api/classify?{query}", odd_uploads.plain())
     assert found.status == status
     assert named in found.json["error"]
+
+
+def test_a_key_that_is_misspelt_is_not_passed_over(url) -> None:
+    found = ask(f"{url}/api/classify?tpo=2", odd_uploads.plain())
+    assert (found.status, found.json) == (400, {"error": "unknown key 'tpo'; the nearest is 'top'"})
+    found = ask(f"{url}/api/saliency?top=2", odd_uploads.plain())  # which is another question's
+    assert (found.status, found.json) == (400, {"error": "unknown key 'top'"})
 
 
 def test_more_classes_than_there_are_are_all(url) -> None:

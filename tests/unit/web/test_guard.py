@@ -72,7 +72,10 @@ def test_other_sites_may_not_ask_from_a_visitors_browser(url) -> None:
 
 
 def test_a_name_that_was_made_to_point_here_is_not_ours(url) -> None:
-    assert ask(f"{url}/api/models", host="evil.example").status == 400
+    for path in ("/api/models", "/"):
+        found = ask(url + path, host="evil.example")
+        assert (found.status, set(found.json)) == (400, {"error"})
+        assert "127.0.0.1 or localhost" in found.json["error"]
     for name in ("localhost:1234", "127.0.0.1"):  # as through a tunnel
         assert ask(f"{url}/api/models", host=name).status == 200
 

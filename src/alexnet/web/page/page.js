@@ -3,15 +3,17 @@
 import { ask, get, Refused } from "./ask.js";
 import { offerCamera } from "./camera.js";
 import * as draw from "./draw.js";
-import { bars, byId, crops, element, notes, percent, pictures, similar } from "./show.js";
+import { bars, byId, crops, element, notes, percent, picture, pictures, similar } from "./show.js";
 
 const REMEMBERED = 24;
 const MORE = ["saliency", "similar", "localize"];
 
 let served = null; // what /api/models says
 let shown = null; // the photo on the page and all that was said of it
-let asked = 0; // counts questions: a late answer to an older one is not shown
-const history = [];
+let waiting = []; // photos not yet answered, the next one first; what is no longer among them is not wanted
+let looking = false; // whether they are being asked about
+let done = 0; // how many were, since the last time none waited
+let turn = 0; // counts what was chosen to be seen: what an older choice brings is remembered, but not shown
 
 start();
 
@@ -27,18 +29,24 @@ async function start() {
     return;
   }
   offerModels();
-  offerCamera((photo) => look([{ photo, name: "From the camera" }]), (words) => say(words, ""));
+  offerCamera((photo) => choose([{ photo, name: "From the camera" }]), wrong);
   listen();
 }
 
 function offerModels() {
   byId("model").replaceChildren(...served.models.map(({ name }) => element("option", {}, name)));
   byId("choice").hidden = served.models.length < 2;
-  byId("model").addEventListener("change", () => {
-    describe();
-    if (shown) look([{ ...shown.entry }]);
-  });
+  byId("model").addEventListener("change", askTheOther);
   describe();
+}
+
+/** The net chosen is asked about the photo on the page and about all that wait. */
+function askTheOther() {
+  describe();
+  for (const entry of waiting) entry.used = model();
+  if (!shown) return;
+  waiting = waiting.filter(({ photo }) => photo !== shown.entry.photo);
+  look([shown.entry], shown.entry.turn === turn ? turn : ++turn);
 }
 
 const model = () => served.models.find(({ name }) => name === byId("model").value);
@@ -70,66 +78,109 @@ function listen() {
     event.preventDefault();
     frame.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else say("That was a link or a text, not a photo: save the photo first.", "");
+    else wrong("That was a link or a text, not a photo: save the photo first.");
   });
   byId("modes").addEventListener("change", redraw);
 }
 
 function take(files) {
-  look([...files].slice(0, REMEMBERED).map((file) => ({ photo: file, name: file.name })));
+  const before = (file) => (files.length > 1 ? `${file.name}: ` : "");
+  const entries = [...files].map((file) => ({ photo: file, name: file.name, before: before(file) }));
+  choose(entries.slice(0, REMEMBERED));
+  if (entries.length > REMEMBERED) wrong(`Of ${entries.length} photos the first ${REMEMBERED} are looked at.`);
 }
 
 async function trySample(sample) {
   try {
     const photo = await (await fetch(sample.photo)).blob();
-    await look([{ photo, name: "A photo of the store", truth: sample.wnid ? sample : null }]);
+    choose([{ photo, name: "A photo of the store", truth: sample.wnid ? sample : null }]);
   } catch {
-    say("The server does not answer: has it been stopped?", "");
+    wrong("The server does not answer: has it been stopped?");
   }
 }
 
-/** Asks about photos one after the other; the last one stays on the page. */
-async function look(entries) {
-  const turn = ++asked;
-  say("", "Looking.");
-  byId("frame").classList.add("busy");
-  for (const entry of entries) {
+function choose(entries) {
+  byId("refused").replaceChildren();
+  look(entries, ++turn);
+}
+
+/** Asks about photos one after the other, before those that wait already; the last one stays on the page. */
+async function look(entries, at) {
+  waiting.unshift(...entries.map((entry) => ({ ...entry, used: model(), turn: at })));
+  progress();
+  if (looking) return;
+  looking = true;
+  while (waiting.length) {
+    const entry = waiting[0];
     try {
-      const found = await classified(entry, turn);
-      if (turn !== asked) return;
-      show(found);
-      remember(found);
-      await more(found, turn);
+      await answer(entry);
     } catch (error) {
-      if (turn === asked) refuse(error, entries.length > 1 ? `${entry.name}: ` : "");
+      if (waiting.includes(entry)) refuse(error, entry.before, entry.turn === turn);
+      finish(entry);
     }
+    progress();
   }
-  if (turn === asked) byId("frame").classList.remove("busy");
+  looking = false;
+  done = 0;
+}
+
+async function answer(entry) {
+  const found = await classified(entry);
+  if (!waiting.includes(entry) || found.used !== entry.used) return;
+  remember(found);
+  if (entry.turn === turn) {
+    show(found);
+    await more(found);
+  }
+  finish(entry);
+}
+
+function finish(entry) {
+  if (!waiting.includes(entry)) return;
+  waiting.splice(waiting.indexOf(entry), 1);
+  done += 1;
+}
+
+function progress() {
+  const total = done + waiting.length;
+  const words = total > 1 ? `Looking: ${done + 1} of ${total}.` : "Looking.";
+  byId("progress").textContent = waiting.length ? words : "";
+  byId("frame").classList.toggle("busy", waiting.some((entry) => entry.turn === turn));
 }
 
 async function classified(entry) {
-  const { photo } = entry;
+  const { photo, used } = entry;
+  if (photo.size === 0) throw new Refused("The file is empty.");
   if (photo.size > served.max_bytes) {
     const most = Math.round(served.max_bytes / 2 ** 20);
     throw new Refused(`The photo is larger than ${most} MB: choose a smaller one.`);
   }
-  const used = model();
   const answer = await ask("classify", photo, { model: used.name, crops: 1 });
   const square = await draw.loaded(answer.square.image);
   const image = (await draw.decoded(photo)) ?? square;
   return { entry, used, answer, square, image, more: {} };
 }
 
-/** What else the net can say, shown as it comes. */
-async function more(found, turn) {
-  for (const what of found.used.answers.filter((each) => MORE.includes(each))) {
+/** What else the net can say, shown as it comes, until another photo or net is chosen. */
+async function more(found) {
+  const at = turn;
+  for (const what of MORE.filter((each) => says(found, each) && !(each in found.more))) {
+    if (turn !== at || found.used !== model()) return;
     found.more[what] = await ask(what, found.entry.photo, { model: found.used.name });
-    if (turn === asked && shown === found) showMore(found);
+    if (shown === found) showMore(found);
   }
 }
 
+/** Whether the browser can show the photo itself. */
+const drawable = ({ image, square }) => image !== square;
+
+/** Boxes are drawn on the photo itself. */
+const says = (found, what) => found.used.answers.includes(what) && (what !== "localize" || drawable(found));
+
 function show(found) {
+  shown?.button.removeAttribute("aria-current");
   shown = found;
+  shown.button.setAttribute("aria-current", "true");
   const { answer, entry } = found;
   const [first] = answer.classes;
   byId("frame").classList.remove("empty");
@@ -141,7 +192,7 @@ function show(found) {
   notes(answer.photo.notes);
   const thumbnail = (crop) => draw.cropThumbnail(found.square, crop, answer.square.crop);
   crops(answer, thumbnail, pointAt);
-  say("", answer.classes.map((each) => `${each.name} ${percent(each.probability)}`).join(", "));
+  byId("said").textContent = answer.classes.map((each) => `${each.name} ${percent(each.probability)}`).join(", ");
   showMore(found);
   byId("frame").scrollIntoView({ block: "nearest" });
 }
@@ -152,14 +203,13 @@ function showMore(found) {
   for (const [mode, has] of [["saliency", found.more.saliency], ["boxes", found.more.localize]]) {
     const label = document.querySelector(`[data-needs="${mode}"]`);
     label.hidden = !has;
-    if (!has && label.querySelector("input").checked && !promised(mode)) {
+    const promised = says(shown, mode === "boxes" ? "localize" : mode);
+    if (!has && label.querySelector("input").checked && !promised) {
       document.querySelector('[value="photo"]').checked = true;
     }
   }
   redraw();
 }
-
-const promised = (mode) => shown.used.answers.includes(mode === "boxes" ? "localize" : mode);
 
 function pointAt(crop) {
   if (crop) draw.crop(byId("picture"), shown.square, crop, shown.answer.square.crop);
@@ -182,12 +232,14 @@ function caption(mode) {
   const { entry, answer, more: said } = shown;
   const { side, crop } = answer.square;
   const { width, height } = answer.photo;
+  const unknown = "; the browser cannot show this kind of file: this is what the net gets";
   const words = {
     square: ` as the net gets it: ${side} \u00d7 ${side} pixels, of which it sees ${crop} \u00d7 ${crop} at a time`,
     saliency: said.saliency && `: bright is what speaks for ${said.saliency.name} in the middle crop (Grad-CAM)`,
     boxes: said.localize && `: ${said.localize.boxes.length} found`,
   };
-  return entry.name + (words[mode] || `, ${width} \u00d7 ${height} pixels`);
+  const size = `, ${width} \u00d7 ${height} pixels`;
+  return entry.name + (words[mode] || size + (drawable(shown) ? "" : unknown));
 }
 
 /** A score is no share: it adds up the windows that agree. */
@@ -197,28 +249,31 @@ function remember(found) {
   const [first] = found.answer.classes;
   found.src = draw.thumbnail(found.image);
   found.name = first.name;
-  found.words = percent(first.probability);
-  history.unshift(found);
-  history.length = Math.min(history.length, REMEMBERED);
-  pictures(byId("history-list"), byId("history"), history, recall);
+  found.words = [percent(first.probability), ...(served.models.length > 1 ? [found.used.name] : [])];
+  found.button = picture(found, recall);
+  const list = byId("history-list"); // not made anew: somebody may be at one of its buttons
+  list.prepend(element("li", {}, found.button));
+  if (list.children.length > REMEMBERED) list.lastElementChild.remove();
+  byId("history").hidden = false;
 }
 
+/** Shows a photo again; those that wait are asked about all the same. */
 function recall(found) {
-  ++asked;
-  byId("frame").classList.remove("busy");
+  ++turn;
   byId("model").value = found.used.name;
   describe();
   show(found);
+  progress();
+  more(found).catch(refuse);
 }
 
-function refuse(error, before = "") {
+function refuse(error, before = "", seen = true) {
   if (!(error instanceof Refused)) console.error(error);
-  say(before + (error instanceof Refused ? error.message : `Something went wrong: ${error.message}`), "");
+  wrong(before + (error instanceof Refused ? error.message : `Something went wrong: ${error.message}`), seen);
 }
 
-/** One place for what went wrong, one for what a screen reader is told. */
-function say(wrong, told) {
-  byId("refused").textContent = wrong;
-  if (wrong) byId("refused").scrollIntoView({ block: "nearest" });
-  byId("said").textContent = told;
+/** What went wrong stands until other photos are chosen. */
+function wrong(words, seen = true) {
+  byId("refused").append(element("p", {}, words));
+  if (seen) byId("refused").scrollIntoView({ block: "nearest" });
 }

@@ -81,17 +81,19 @@ export function similar(answer) {
   byId("similar").hidden = !fill(byId("similar-list"), items);
 }
 
-/** Pictures to press: `[{src, name, words}]`, and what happens then. */
-export function pictures(list, section, items, pressed) {
-  const buttons = items.map((item) =>
-    element(
-      "button",
-      { type: "button", onclick: () => pressed(item) },
-      element("img", { src: item.src, alt: "" }),
-      element("span", {}, item.name, item.words ? element("small", {}, ` ${item.words}`) : null),
-    ),
+/** A picture to press: `{src, name, words}`, of words some or none, and what happens then. */
+export function picture(item, pressed) {
+  const words = (item.words ?? []).flatMap((each) => [" ", element("small", {}, each)]);
+  return element(
+    "button",
+    { type: "button", onclick: () => pressed(item) },
+    element("img", { src: item.src, alt: "" }),
+    element("span", {}, item.name, ...words),
   );
-  section.hidden = !fill(list, buttons);
+}
+
+export function pictures(list, section, items, pressed) {
+  section.hidden = !fill(list, items.map((item) => picture(item, pressed)));
 }
 
 export function notes(found) {
