@@ -49,16 +49,15 @@ def claims(results: Path) -> Table:
 
 
 def claims_in_short(results: Path) -> Table:
-    """A row for each recorded claim: what it says and its verdict."""
-    rows = [
-        [
-            f"[{claim['statement']}](results/{FOLDER}/{claim['folder']})",
-            *(claim["source"], _photos(claim), claim["verdict"], _how_many_held(claim)),
-        ]
-        for claim in recorded(results)
-    ]
-    columns = ("claim", "source", "photos", "verdict", "comparisons that held")
-    return Table(columns, rows or [NONE + (ABSENT,) * 4], notes=_without_result(results))
+    """A row for each recorded claim: what it says, and its verdict on each kind of photos."""
+    verdicts: dict[tuple[str, str], list[str]] = {}
+    for claim in recorded(results):
+        said = f"{claim['verdict']}, {_how_many_held(claim)}"
+        where = f"[{_photos(claim)}](results/{FOLDER}/{claim['folder']}): {said}"
+        verdicts.setdefault((claim["statement"], claim["source"]), []).append(where)
+    rows = [[*what, "; ".join(where)] for what, where in verdicts.items()]
+    columns = ("claim", "source", "photos: verdict, comparisons that held")
+    return Table(columns, rows or [NONE + (ABSENT,) * 2], notes=_without_result(results))
 
 
 def _photos(claim: Mapping[str, Any]) -> str:
