@@ -52,10 +52,14 @@ def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdi
 def together(verdicts: Sequence[tuple[str, Verdict, str]]) -> tuple[Verdict, str]:
     """The verdict of a claim from those of what decides it: words, verdict, reason of each.
 
-    Failed if any failed, held if all are held.
+    Failed if any failed, held if all are held. A reason is said once for all that have it.
     """
     for wanted in ("failed", "untested"):
-        found = [(words, reason) for words, verdict, reason in verdicts if verdict == wanted]
-        if found:
+        by_reason: dict[str, list[str]] = {}
+        for words, verdict, reason in verdicts:
+            if verdict == wanted:
+                by_reason.setdefault(reason, []).append(words)
+        if by_reason:
+            found = [("; ".join(words), reason) for reason, words in by_reason.items()]
             return wanted, "; ".join(f"{words}: {reason}" if reason else words for words, reason in found)
     return "held", ""

@@ -94,5 +94,6 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
   a closer look at what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
     alexnet classify more-photos/val --model {out}/nets/seed-0
+    alexnet serve {out}/nets/seed-0 --store {out}/store
     pip install tensorboard && tensorboard --logdir {out}
 {activate}"""

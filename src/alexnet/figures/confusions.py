@@ -43,7 +43,9 @@ def draw_confusions(
 
 def _draw_bars(axes: Any, pairs: Sequence[tuple[str, str, int]], images: int) -> None:
     places = range(len(pairs))
-    axes.barh(places, [count for _, _, count in pairs], color=COLORS[1], height=0.8)
+    bars = axes.barh(places, [count for _, _, count in pairs], color=COLORS[1], height=0.8)
+    axes.bar_label(bars, [f"{count:,}" for _, _, count in pairs], padding=3, fontsize=9)
+    axes.margins(x=0.1)
     axes.set_yticks(places, [f"{short(true)} {_ARROW} {short(said)}" for true, said, _ in pairs], fontsize=9)
     axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

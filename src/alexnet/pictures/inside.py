@@ -82,7 +82,8 @@ def activations(on: Opened) -> Drawn:
         f"brightness: {', '.join(arrays)}."
     )
     view = central_views(preprocessing, square)[0]
-    return Drawn(draw_activations(view, arrays, about(on.name, on.data, 1)), seen)
+    title = about(f"{on.name}, {short(name)}" if name else on.name, on.data, 1)
+    return Drawn(draw_activations(view, arrays, title), seen)
 
 
 def saliency(on: Opened) -> Drawn:

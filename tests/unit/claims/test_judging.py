@@ -60,6 +60,7 @@ def test_a_claim_is_held_if_all_is_and_failed_if_anything_is() -> None:
     held, failed, open_ = (("a", "held", ""), ("b", "failed", ""), ("c", "untested", "too wide"))
     assert together([held, held])[0] == "held"
     assert together([held, open_]) == ("untested", "c: too wide")
+    assert together([open_, ("d", "untested", "too wide"), held]) == ("untested", "c; d: too wide")
     assert together([open_, failed, held]) == ("failed", "b")
 
 
