@@ -73,6 +73,21 @@ def too_few(comparison: Comparison, seeds: Sequence[int]) -> str:
     return ""
 
 
+def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[str]:
+    """A line for each comparison that the seeds are too few for, or one where that is a whole claim.
+
+    `seeds` instead of each claim's own.
+    """
+    lines: list[str] = []
+    for claim in claims:
+        tested = [each for each in claim.comparisons if not each.left_out]
+        why = {each.words: reason for each in tested if (reason := too_few(each, seeds or claim.seeds))}
+        if len(why) == len(tested) and len({*why.values()}) == 1:
+            why = {"all of it": next(iter(why.values()))}
+        lines.extend(f"{claim.id}: {words} will be untested: {reason}" for words, reason in why.items())
+    return lines
+
+
 def least(values: Sequence[Value | None]) -> Value | None:
     """The lowest number; one that was not reached counts only where none was. None where there is none."""
     numbers = [value for value in values if value is not None]

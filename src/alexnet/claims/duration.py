@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class Cost:
     def minutes(self) -> float:
         """Of training and testing."""
         return self.seconds / 60
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        kept = ("seeds", "epochs", "updates", "minutes")
+        return {"arm": self.arm.name, **{name: getattr(self, name) for name in kept}}
 
 
 def costs(trials: Sequence[Trial], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:

@@ -180,11 +180,12 @@ def _announce(
     workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, as_json: bool, dry: bool
 ) -> None:
     """Says what will be trained and, after timing a little of it, how long that will take."""
+    from alexnet.claims.check import without_verdict
     from alexnet.claims.duration import costs
     from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
 
-    for line in _without_verdict(claims, seeds):
+    for line in without_verdict(claims, seeds):
         _say(line, as_json)
     trials = workshop.trials(claims, seeds)
     missing = len(dict.fromkeys(trial.arm for trial in trials if not trial.finished))
@@ -203,20 +204,6 @@ def _announce(
         f"{len(trials) - done} to make{left}",
         as_json,
     )
-
-
-def _without_verdict(claims: Sequence[Claim], seeds: list[int] | None) -> list[str]:
-    """A line for each comparison that these seeds are too few for, or one where that is a whole claim."""
-    from alexnet.claims.check import too_few
-
-    lines: list[str] = []
-    for claim in claims:
-        tested = [each for each in claim.comparisons if not each.left_out]
-        why = {each.words: reason for each in tested if (reason := too_few(each, seeds or claim.seeds))}
-        if len(why) == len(tested) and len({*why.values()}) == 1:
-            why = {"all of it": next(iter(why.values()))}
-        lines.extend(f"{claim.id}: {words} will be untested: {reason}" for words, reason in why.items())
-    return lines
 
 
 def _plan(costs: Sequence[Cost]) -> list[str]:
@@ -243,16 +230,7 @@ def _plan_json(
         "claims": [claim.id for claim in claims],
         "device": where,
         "runs": [{"run": trial.name, "finished": trial.finished} for trial in trials],
-        "arms": [
-            {
-                "arm": each.arm.name,
-                "seeds": each.seeds,
-                "epochs": each.epochs,
-                "updates": each.updates,
-                "minutes": each.minutes,
-            }
-            for each in costs
-        ],
+        "arms": [each.to_dict() for each in costs],
         "minutes": sum(each.minutes for each in costs),
     }
 

@@ -13,6 +13,7 @@ import alexnet
 from alexnet import __version__
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, from_dict, to_dict
+from alexnet.files import write_json
 from alexnet.models import model_file
 from alexnet.models.model_file import TERMS
 
@@ -101,7 +102,8 @@ def test_errors_of_other_weights_do_not_travel(make_run, store, tmp_path, capsys
 
 
 def test_an_unfinished_run_is_exported_only_if_asked(make_run, tmp_path, capsys) -> None:
-    run = make_run(log='{"event": "stopped", "step": 1200, "epoch": 2}\n')
+    run = make_run(log='{"event": "train", "step": 1300, "epoch": 2}\n')
+    write_json(run.checkpoints / "last" / "meta.json", {"step": 1200, "epoch": 2})
     file = tmp_path / "net.safetensors"
     code, _, error = export(capsys, run.path, file)
     assert code == 3
