@@ -9,12 +9,16 @@ from alexnet.claims.averaging import EnsembleGain
 from alexnet.claims.claim import LEAST_SEEDS, Arm, Claim, Comparison
 from alexnet.claims.interval import Interval, Verdict, judge, t_interval, together
 from alexnet.claims.measure import Measure, Value
+from alexnet.claims.trial import Trial
 from alexnet.claims.workshop import Workshop
 
 Values = Mapping[str, Sequence[Value | None]]
 """What was measured of each arm, seed by seed; None where it has no such number."""
 
 NO_SPREAD = "every seed gives the same number: these nets have learned too little to differ"
+NOTHING_LEARNED = "no net is better than guessing: train longer, or on more photos"
+LEARNED = 0.95
+"""Of the error of guessing: a net that ends above this share of it has learned nothing."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
     if comparison.unit == "points" and len({*numbers}) == 1:
         return _untested(comparison, values, NO_SPREAD)
     interval = t_interval(numbers)
-    found = judge(interval, comparison.band, at_least)
+    found = _judged(interval, comparison, workshop, seeds, at_least)
     return Finding(comparison, values, numbers, interval, *found, at_least)
 
 
@@ -128,7 +132,26 @@ def _of_photos(
     if numbers is None:
         return _untested(comparison, {}, f"it takes {measure.nets} nets that did not diverge")
     interval = t_interval(numbers)
-    return Finding(comparison, {}, numbers, interval, *judge(interval, comparison.band))
+    return Finding(comparison, {}, numbers, interval, *_judged(interval, comparison, workshop, seeds))
+
+
+def _judged(
+    interval: Interval,
+    comparison: Comparison,
+    workshop: Workshop,
+    seeds: Sequence[int],
+    at_least: bool = False,
+) -> tuple[Verdict, str]:
+    """As `judge`, but for errors of nets that have learned nothing: they are alike, whatever the nets."""
+    trials = [workshop.trial(arm, seed) for arm in dict.fromkeys(comparison.arms) for seed in seeds]
+    if comparison.unit == "points" and not any(map(_has_learned, trials)):
+        return "untested", NOTHING_LEARNED
+    return judge(interval, comparison.band, at_least)
+
+
+def _has_learned(trial: Trial) -> bool:
+    guessing = 1 - 1 / len(trial.store.classes)
+    return not trial.diverged and trial.tests[-1]["top1_error"] < LEARNED * guessing
 
 
 def _side(arms: Sequence[Arm], measure: Measure, workshop: Workshop, seed: int) -> dict[str, Value | None]:

@@ -154,7 +154,7 @@ def _figure(
     ]
     shown = [
         Shown(
-            each.comparison.words,
+            each.comparison.words + ("" if each.comparison.decides else " (beside)"),
             each.comparison.unit,
             [*each.numbers] if len(each.numbers) <= MANY else [],
             None if each.interval is None else (each.interval.mean, each.interval.low, each.interval.high),

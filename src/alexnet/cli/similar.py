@@ -33,7 +33,7 @@ def command(
     split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "train",
     layer: Annotated[str, typer.Option(help="[default: the last hidden one]")] = "",
     top: Annotated[int, typer.Option(min=1, help="How many images to name.")] = 6,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw them there too.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Draw them there too.")] = None,
     approximate: Annotated[
         bool, typer.Option("--approximate", help="By a graph, kept in RUN/features: faster, may miss some.")
     ] = False,
@@ -94,7 +94,7 @@ def similar_images(
         _refuse_no_graph(run)
     layer = layer or last_hidden_layer(classifier.model)
     refuse_unknown(layer, classifier.model)
-    title = f"{layer} of {store.path.name} {split} on {describe_device(device)}"
+    title = f"{layer} of {model.name}: {store.path.name} {split} on {describe_device(device)}"
     kept = path_of(run.path, store, split, layer)
     with progress_bar(title, len(part), unit="images", silent=silent) as advance:
         vectors = features_of(run, store, split, layer, device=device, progress=advance)

@@ -225,7 +225,11 @@ def _state(shown: Shown) -> str:
         return f"Weights that another program trained, imported as {recipe}."
     reached = how_far(subject.run)
     if reached:
-        return f"Of the recipe {recipe}, still in training or stopped: this is how it was at {reached}."
+        return (
+            f"Of the recipe {recipe}, still in training or stopped: this is how it was at {reached}. "
+            f"{_part_of_the_photos(subject)}If it was stopped, the command that trained it goes on with it "
+            "when --resume is added."
+        )
     seconds = training_seconds(subject.run.metrics_file)
     device = subject.environment.get("device", "")
     took = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
@@ -235,7 +239,15 @@ def _state(shown: Shown) -> str:
         return f"Of the recipe {recipe}, fitted to its end: {passes}, {took}{on}."
     return (
         f"Of the recipe {recipe}, trained to its end: {last['epoch']:,} epochs, "
-        f"{last['step']:,} updates, {took}{on}."
+        f"{last['step']:,} updates, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
+    )
+
+
+def _part_of_the_photos(subject: Subject) -> str:
+    """A sentence, with a space behind it, where not all training images were used; else empty."""
+    used = subject.config.data.images if subject.config is not None else 0
+    return (
+        f"It learned from {used:,} of the training images; the nearest are sought among all. " if used else ""
     )
 
 

@@ -21,6 +21,8 @@ from alexnet.web.model import Model, Seen
 from alexnet.web.photos import StorePhotos
 from alexnet.web.upload import MAX_BYTES, MAX_PIXELS, Refused, note_of_size, read_photo, receive
 
+_CURLS = "application/x-www-form-urlencoded"
+"""What curl says of any body, of `-d` and of `--data-binary` alike."""
 UPLOADS_AT_ONCE = 16
 """Photos that are received or decoded at the same time; whoever comes later waits. Bounds the memory."""
 
@@ -112,7 +114,13 @@ class Api:
                 415, "send the photo itself as the body: curl --data-binary @photo.jpg, not a form's field"
             )
         async with self._uploads:
-            return await self._in(self._readers, _read, await receive(request.stream()), model)
+            data = await receive(request.stream())
+            try:
+                return await self._in(self._readers, _read, data, model)
+            except Refused as error:
+                if error.status != 422 or request.headers.get("content-type") != _CURLS:
+                    raise
+                raise Refused(422, f"{error}; with curl type --data-binary, as -d leaves bytes out") from None
 
     async def _in(self, threads: ThreadPoolExecutor, work: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
@@ -134,7 +142,7 @@ def _refuse_unknown(request: Request, what: str) -> None:
     known = openapi.parameters(what)
     for name in request.query_params:
         if name not in known:
-            raise Refused(400, unknown_key(name[:40], known))
+            raise Refused(400, f"{unknown_key(name[:40], known)}; there is {', '.join(known)}")
 
 
 def _choice(request: Request, name: str, allowed: Any, otherwise: str, status: int = 400) -> str:

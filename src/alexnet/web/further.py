@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 from alexnet.box_config import LEAST_SHOWN
-from alexnet.data.views import centre
+from alexnet.data.views import centre, usual_views
 from alexnet.evaluation.classifier import Classifier
 from alexnet.evaluation.detector import detector
 from alexnet.evaluation.localizer import localizer
@@ -26,12 +26,16 @@ NEIGHBOURS = 6
 
 
 def saliency(classifier: Classifier) -> Answers:
-    """Grad-CAM of the most probable class of the central view: `{wnid, name, x, y, crop, side, values}`."""
+    """Grad-CAM, in the central view, of the class that the usual views answer.
+
+    `{wnid, name, x, y, crop, side, values}`.
+    """
     preprocessing = classifier.preprocessing
+    views = usual_views(preprocessing.data.mirror)
     top, left, _ = centre(preprocessing.side, preprocessing.crop)[0].tolist()
 
     def answers(seen: Seen) -> dict[str, Any]:
-        label = int(np.argmax(classifier.probabilities(seen.square, views="centre")[0]))
+        label = int(np.argmax(classifier.probabilities(seen.square, views=views)[0]))
         values = torch.from_numpy(grad_cam(classifier, seen.square[None], [label]))
         coarse = adaptive_avg_pool2d(values, min(GRID, preprocessing.crop))[0]
         return {

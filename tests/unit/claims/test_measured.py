@@ -14,8 +14,8 @@ import torch
 from alexnet.claims import averaging
 from alexnet.claims.arms import LENET
 from alexnet.claims.averaging import EnsembleGain, ErrorOf
-from alexnet.claims.check import NO_SPREAD, find
-from alexnet.claims.claim import ABOVE_0, Arm, Comparison
+from alexnet.claims.check import NO_SPREAD, NOTHING_LEARNED, find
+from alexnet.claims.claim import ABOVE_0, Arm, Band, Comparison
 from alexnet.claims.halves import halves
 from alexnet.claims.log_claims import RELU
 from alexnet.claims.measure import After, EpochsTo, Last, Value
@@ -196,6 +196,16 @@ def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> Wor
             ]
             run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return made
+
+
+def test_nets_that_have_learned_nothing_are_no_evidence(store: Store, tmp_path: Path) -> None:
+    guessing, learned = [0.66, 0.67, 0.65], [0.6, 0.6, 0.59]  # of three classes
+    made = workshop(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned})
+    a, b, c = (Arm(name) for name in "abc")
+    alike = Comparison("a less b", Last(), (a,), Band(-0.1, 0.1), (b,))
+    found = find(alike, made, (0, 1, 2))
+    assert (found.verdict, found.reason) == ("untested", NOTHING_LEARNED) and found.interval is not None
+    assert find(replace(alike, second=(c,)), made, (0, 1, 2)).verdict == "held"
 
 
 def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:

@@ -130,9 +130,12 @@ def test_wrong_questions_are_answered_with_what_there_is(url, query, status, nam
 
 def test_a_key_that_is_misspelt_is_not_passed_over(url) -> None:
     found = ask(f"{url}/api/classify?tpo=2", odd_uploads.plain())
-    assert (found.status, found.json) == (400, {"error": "unknown key 'tpo'; the nearest is 'top'"})
+    assert (found.status, found.json) == (
+        400,
+        {"error": "unknown key 'tpo'; the nearest is 'top'; there is model, views, top, crops"},
+    )
     found = ask(f"{url}/api/saliency?top=2", odd_uploads.plain())  # which is another question's
-    assert (found.status, found.json) == (400, {"error": "unknown key 'top'"})
+    assert (found.status, found.json) == (400, {"error": "unknown key 'top'; there is model"})
 
 
 def test_more_classes_than_there_are_are_all(url) -> None:
@@ -143,6 +146,13 @@ def test_a_form_is_told_to_send_the_photo_itself(url) -> None:
     found = ask(f"{url}/api/classify", b"--x--", content_type="multipart/form-data; boundary=x")
     assert found.status == 415
     assert "--data-binary" in found.json["error"]
+
+
+def test_a_photo_that_curl_has_cut_is_told_how_to_be_sent(url) -> None:
+    cut = odd_uploads.plain().replace(b"\n", b"").replace(b"\r", b"")[:-9]
+    found = ask(f"{url}/api/classify", cut, content_type="application/x-www-form-urlencoded")
+    assert found.status == 422 and found.json["error"].endswith("type --data-binary, as -d leaves bytes out")
+    assert "curl" not in ask(f"{url}/api/classify", cut).json["error"]
 
 
 def test_health(url) -> None:

@@ -6,6 +6,7 @@ import * as draw from "./draw.js";
 import { bars, byId, crops, element, notes, percent, picture, pictures, similar } from "./show.js";
 
 const REMEMBERED = 24;
+const NO_PHOTO = "That was a link or a text, not a photo: save the photo first.";
 const MORE = ["saliency", "similar", "localize"];
 
 let served = null; // what /api/models says
@@ -65,6 +66,7 @@ function listen() {
   });
   document.addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
+    else wrong(NO_PHOTO);
   });
   const frame = byId("frame");
   document.addEventListener("dragover", (event) => {
@@ -78,7 +80,7 @@ function listen() {
     event.preventDefault();
     frame.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else wrong("That was a link or a text, not a photo: save the photo first.");
+    else wrong(NO_PHOTO);
   });
   byId("modes").addEventListener("change", redraw);
 }
@@ -93,7 +95,7 @@ function take(files) {
 async function trySample(sample) {
   try {
     const photo = await (await fetch(sample.photo)).blob();
-    choose([{ photo, name: "A photo of the store", truth: sample.wnid ? sample : null }]);
+    choose([{ photo, name: `Photo ${sample.photo.split("/").at(-1)} of the store`, truth: sample.wnid ? sample : null }]);
   } catch {
     wrong("The server does not answer: has it been stopped?");
   }
@@ -212,8 +214,10 @@ function showMore(found) {
 }
 
 function pointAt(crop) {
-  if (crop) draw.crop(byId("picture"), shown.square, crop, shown.answer.square.crop);
-  else redraw();
+  if (!crop) return redraw();
+  draw.crop(byId("picture"), shown.square, crop, shown.answer.square.crop);
+  const [first] = crop.classes;
+  byId("caption").textContent = `${shown.entry.name}: this crop alone says ${first.name} ${percent(first.probability)}`;
 }
 
 function redraw() {
@@ -251,6 +255,7 @@ function remember(found) {
   found.name = first.name;
   found.words = [percent(first.probability), ...(served.models.length > 1 ? [found.used.name] : [])];
   found.button = picture(found, recall);
+  found.button.title = found.entry.name;
   const list = byId("history-list"); // not made anew: somebody may be at one of its buttons
   list.prepend(element("li", {}, found.button));
   if (list.children.length > REMEMBERED) list.lastElementChild.remove();
