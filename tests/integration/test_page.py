@@ -224,6 +224,20 @@ def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_p
     expect(page.get_by_label("boxes")).to_be_visible(visible=shown)
 
 
+def test_a_text_that_is_pasted_is_no_photo(open_page) -> None:
+    page = open_page()
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.setData("text/plain", "hen");
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+        }"""
+    )
+    expect(page.locator("#refused")).to_have_text(
+        "That was a link or a text, not a photo: save the photo first."
+    )
+
+
 def test_a_photo_is_pasted(open_page, models) -> None:
     page = open_page()
     data = odd_uploads.transparent()
@@ -312,6 +326,18 @@ def test_of_too_many_photos_the_first_are_looked_at_and_this_is_said(open_page) 
     expect(lines.last).to_contain_text("23.png: ")
 
 
+def test_the_focus_is_kept_where_the_oldest_photo_goes(open_page) -> None:
+    page = open_page()
+    choose(page, 24)
+    answered(page, 24)
+    oldest = page.locator("#history-list button").last
+    oldest.focus()
+    drop(page, odd_uploads.plain(), "one-more.jpg")
+    expect(page.locator("#history-list button").first).to_have_attribute("title", "one-more.jpg")
+    expect(page.locator("#history-list li")).to_have_count(24)
+    expect(page.locator("#history-list button").last).to_be_focused()
+
+
 def test_a_sample_shows_its_true_class(open_page, tiny_store) -> None:
     page = open_page()
     for number, each in enumerate(tiny_store.classes):
@@ -356,6 +382,7 @@ def test_where_it_looked_and_boxes_are_drawn_over_the_picture(open_page) -> None
     assert len(set(seen.values())) == 4
     page.locator("#crop-list button").first.hover()
     assert page.evaluate("picture.toDataURL()") not in seen.values()
+    expect(page.locator("#caption")).to_contain_text("this crop alone says class")
     page.mouse.move(0, 0)
     assert page.evaluate("picture.toDataURL()") == seen["boxes"]
     expect(page.locator("#caption")).to_contain_text(": 1 found")

@@ -107,7 +107,7 @@ def _draw_row(axes: Axes, shown: Shown) -> None:
         axes.plot([mean], [0], marker="D", color=color, markersize=6)
     axes.plot(
         [scale * number for number in shown.numbers],
-        np.full(len(shown.numbers), 0.5),
+        np.linspace(0.3, 0.7, len(shown.numbers)),  # the same numbers are still so many
         "o",
         color="black",
         alpha=0.6,

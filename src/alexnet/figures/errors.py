@@ -49,7 +49,7 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = ""
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(
-        0, 1.4 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
+        0, 1.5 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
     )
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     said = f"{error}; lines are 95 % intervals, hatched bars were published"

@@ -41,7 +41,13 @@ def draw_map(
     if named:
         for place, label in enumerate(present):
             _name(axes, np.median(points[labels == label], axis=0), short(names[label]), place)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=9)
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside right upper",
+            frameon=False,
+            fontsize=9,
+            markerscale=1.7,
+        )
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"{how}; a point is an image, its colour and form the true class", fontsize=9.5)

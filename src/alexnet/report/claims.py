@@ -101,7 +101,9 @@ def found_words(comparison: Mapping[str, Any]) -> str:
 def _number(value: float, unit: str) -> str:
     if unit == "points":
         return f"{100 * value:+.1f}"
-    return f"{value:+.3g}" if unit != "times" else f"{value:.2f}"
+    if unit == "times":
+        return f"{value:.2f}"
+    return f"{value:+.2f}" if unit else f"{value:+.3g}"
 
 
 def _place(id_: str) -> int:

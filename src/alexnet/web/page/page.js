@@ -258,7 +258,9 @@ function remember(found) {
   found.button.title = found.entry.name;
   const list = byId("history-list"); // not made anew: somebody may be at one of its buttons
   list.prepend(element("li", {}, found.button));
-  if (list.children.length > REMEMBERED) list.lastElementChild.remove();
+  const oldest = list.children[REMEMBERED];
+  if (oldest?.contains(document.activeElement)) oldest.previousElementSibling.firstElementChild.focus();
+  oldest?.remove();
   byId("history").hidden = false;
 }
 
