@@ -10,7 +10,7 @@ import odd_uploads
 import pytest
 import tiny
 from browser import assert_accessible
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from alexnet.data.store import Store
 from alexnet.evaluation.classifier import load
@@ -222,6 +222,18 @@ def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_p
     expect(page.locator("#caption")).to_have_text(f"odd, 90 \u00d7 60 pixels{unknown}")
     expect(page.get_by_label("where it looked")).to_be_visible()
     expect(page.get_by_label("boxes")).to_be_visible(visible=shown)
+
+
+def test_what_is_dropped_before_the_page_is_ready_waits_for_it(open_page, models) -> None:
+    page, held = open_page(), list[Route]()
+    page.route("**/api/models", lambda route: held.append(route))
+    with page.expect_request("**/api/models"):
+        page.reload()
+    drop(page, odd_uploads.plain())
+    expect(page.locator("#history-list li")).to_have_count(0)
+    held[0].continue_()
+    answered(page)
+    assert label(page) == wanted(models, odd_uploads.plain())[0]
 
 
 def test_a_text_that_is_pasted_is_no_photo(open_page) -> None:

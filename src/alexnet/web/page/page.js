@@ -16,7 +16,8 @@ let looking = false; // whether they are being asked about
 let done = 0; // how many were, since the last time none waited
 let turn = 0; // counts what was chosen to be seen: what an older choice brings is remembered, but not shown
 
-start();
+listen();
+const ready = start(); // what is chosen before waits for it
 
 async function start() {
   byId("origin").textContent = location.origin;
@@ -31,7 +32,6 @@ async function start() {
   }
   offerModels();
   offerCamera((photo) => choose([{ photo, name: "From the camera" }]), wrong);
-  listen();
 }
 
 function offerModels() {
@@ -85,9 +85,12 @@ function listen() {
   byId("modes").addEventListener("change", redraw);
 }
 
-function take(files) {
-  const before = (file) => (files.length > 1 ? `${file.name}: ` : "");
-  const entries = [...files].map((file) => ({ photo: file, name: file.name, before: before(file) }));
+async function take(files) {
+  const chosen = [...files];
+  await ready;
+  if (!served) return;
+  const before = (file) => (chosen.length > 1 ? `${file.name}: ` : "");
+  const entries = chosen.map((file) => ({ photo: file, name: file.name, before: before(file) }));
   choose(entries.slice(0, REMEMBERED));
   if (entries.length > REMEMBERED) wrong(`Of ${entries.length} photos the first ${REMEMBERED} are looked at.`);
 }
