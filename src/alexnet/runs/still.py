@@ -28,7 +28,7 @@ def still(path: Path, around: Path) -> Path:
         copy = around / str(attempt) / path.resolve().parent.name / path.resolve().name
         try:
             _copy(path, copy)
-        except FileNotFoundError:
+        except (FileNotFoundError, shutil.Error):
             continue
         return copy
     raise WorkError(f"{path} writes its checkpoints faster than they can be read: wait until it is trained")
