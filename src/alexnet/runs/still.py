@@ -36,6 +36,9 @@ def still(path: Path, around: Path) -> Path:
 
 def _copy(path: Path, copy: Path) -> None:
     copy.mkdir(parents=True)
+    # The log comes first: it must not tell of an end that the checkpoint has not seen.
+    for file in (*path.glob("*.json"), *path.glob("*.jsonl")):
+        shutil.copyfile(file, copy / file.name)
     for name in CHECKPOINTS:
         place = path / "checkpoints" / name
         if not place.exists():
@@ -46,9 +49,6 @@ def _copy(path: Path, copy: Path) -> None:
             shutil.copytree(step, target, ignore=shutil.ignore_patterns("state.pt"))
         if step.name != name:  # else links became folders when somebody copied the run
             (copy / "checkpoints" / name).symlink_to(step.name)
-    # The log comes last: it then tells of all that the checkpoints have seen.
-    for file in (*path.glob("*.json"), *path.glob("*.jsonl")):
-        shutil.copyfile(file, copy / file.name)
     for name in KEPT:
         (path / name).mkdir(exist_ok=True)
         (copy / name).symlink_to((path / name).resolve())
