@@ -31,15 +31,15 @@ lint: $(STAMP) ## ruff and strict type checking
 check: lint docs test ## exactly what CI runs
 
 bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
-	$(BIN)/alexnet benchmark --out results/benchmarks
+	$(BIN)/python -m benchmarks --out results/benchmarks
 
 DATA ?= data
 WORK ?= .
 results: $(STAMP) ## make recorded runs that are missing or stale: DATA=folder [WORK=folder] [MINUTES=N] [DRY=1]
-	$(BIN)/python -m alexnet.recorded --data $(DATA) --work $(WORK) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DRY),--dry)
+	$(BIN)/python -m tools.results --data $(DATA) --work $(WORK) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DRY),--dry)
 
 docs: $(STAMP) ## fail when a table in README or docs is not the one results/ gives
-	$(BIN)/python -m alexnet.report.documents --check
+	$(BIN)/python -m tools.documents --check
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

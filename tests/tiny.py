@@ -14,9 +14,9 @@ from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.models.registry import build
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, SIDE_PIXELS = 3, 16, 7, 72
 RECIPE = "alexnet-one-weird-trick"
@@ -82,7 +82,7 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunFolder
     preprocessing = Preprocessing.from_store(settled.data, store)
     for name in ("last", "best"):
         path = made.checkpoints / name / "weights.safetensors"
-        model_file.save(path, model, settled, store.classes, preprocessing)
+        bundle.save(path, model, settled, store.classes, preprocessing)
     (made.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
     made.write_environment({"store": "store", "store_digest": store.digest})
     made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')

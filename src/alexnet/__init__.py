@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alexnet import models as models
     from alexnet.data.store import Store as Store
-    from alexnet.evaluation.classifier import load as load
+    from alexnet.evaluation.predictor import load
 
 __version__ = "0.1.0"
 __all__ = ["Store", "__version__", "load", "models"]
 
-_LAZY = {"load": ("alexnet.evaluation.classifier", "load"), "Store": ("alexnet.data.store", "Store")}
+_LAZY = {"load": ("alexnet.evaluation.predictor", "load"), "Store": ("alexnet.data.store", "Store")}
 
 
 def __dir__() -> list[str]:

@@ -10,126 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from alexnet.box_config import SLIDING, box_checks
-from alexnet.classic_config import SHARED, ClassicConfig, classic_checks, classic_hint
-from alexnet.optimizer_config import OptimizerConfig, optimizer_checks
-from alexnet.plain import ConfigError, from_dict, to_dict, unknown_key
-from alexnet.schedule_config import ScheduleConfig, schedule_checks
+from alexnet.classic.config import SHARED, ClassicConfig, classic_checks, classic_hint
+from alexnet.data.config import DataConfig, usual_crop
+from alexnet.models.config import ModelConfig
+from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
+from alexnet.serialization import ConfigError, from_dict, to_dict, unknown_key
+from alexnet.training.config import SLIDING, Event, TrainingConfig, box_checks
 
 __all__ = ["ConfigError", "OptimizerConfig", "ScheduleConfig", "from_dict", "to_dict"]  # what they travel by
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """How stored images become the net's input; sizes in pixels."""
-
-    side: int = 256
-    """Side of the stored square; the store must have been prepared with it."""
-    crop: int = 224
-    """Side of the square the net sees."""
-    channels: int = 3
-    """3 for colour, 1 for grey; the store must have been prepared with as many."""
-    images: int = 0
-    """Training images, as many of each class; 0 is all. See `data.subset`; statistics are of all images."""
-    scales: tuple[int, int] = (0, 0)
-    """Range of the shorter side that a training photo is resized to before it is cropped, drawn anew for each
-    photo and epoch; (0, 0) crops the stored square as it is. It wants a store of whole photos."""
-    test_scales: tuple[int, ...] = ()
-    """Shorter sides that a whole photo is tested at (`evaluate --views dense`), if no others are typed; empty
-    is `test_scale` alone."""
-    cropping: Literal["random", "random-resized", "centre"] = "random"
-    """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
-    resized_area: tuple[float, float] = (0.08, 1.0)
-    """Range of the area fraction of `random-resized`."""
-    resized_aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    """Range of the aspect ratio of `random-resized`."""
-    images_per_draw: int = 1
-    """Consecutive images that share one crop offset and mirroring; the 2012 source drew once per 32."""
-    mirror: bool = True
-    """Mirror every second image, at random."""
-    color_noise: Literal["none", "source", "paper"] = "none"
-    """PCA noise: standard deviations x strength, then / 1.1 (source); eigenvalues x strength (paper)."""
-    color_noise_strength: float = 0.1
-    color_jitter: float = 0.0
-    """Brightness, contrast and saturation each multiplied by a draw from 1 -+ this; 0 is off."""
-    erasing: float = 0.0
-    """Probability that a random rectangle is set to the mean (Zhong 2017)."""
-    normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
-    """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation.
-    `range` knows no mean: it takes 0..255 to `data.range` in a straight line."""
-    range: tuple[float, float] = (-0.1, 1.175)
-    """What `range` makes of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
-    about 0 (and a variance of about 1, it says; of MNIST's 28 x 28 pixels it is 0.15)."""
-    mean_position: Literal["centre", "crop"] = "centre"
-    """Part of the mean image subtracted: always its centre (2012 source) or the crop's place (Caffe)."""
-    order: Literal["each-epoch", "once"] = "each-epoch"
-    """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
-
-    @property
-    def test_scale(self) -> int:
-        """Shorter side of a photo in the test, in pixels: that of training, or the middle of its range.
-
-        Source: Simonyan and Zisserman 2014, section 4.1.
-        """
-        return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.side
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Which net; the number of classes comes from the store."""
-
-    name: str = "alexnet"
-    variant: str = "2012"
-    dropout: float = 0.5
-    """Probability that a unit of the last hidden layers (fc6 and fc7) is silent; 0 is off."""
-    activation: str = ""
-    """`relu`, `tanh`, ...; empty is the variant's own."""
-    bottleneck: int = 0
-    """Units of a linear layer between fc7 and fc8, for very many classes (2,048 in 2012); 0 is none."""
-    towers_on: str = ""
-    """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train a tower each on; empty is both on one."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happens once, at a share of the schedule's epochs."""
-
-    at: float
-    """Share of the schedule, 0..1."""
-    action: Literal["layer-factor", "color-noise-off"]
-    layer: str = ""
-    value: float = 0.0
-    """`layer-factor`: the layer's learning-rate factor from now on; 0 freezes it."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """The rest of a training run."""
-
-    seed: int = 0
-    batch: int = 128
-    """Images per update, over all processes and micro-batches."""
-    accumulation: int = 1
-    """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
-    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes", "objects"] = "cross-entropy"
-    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
-    `boxes` and `objects`, of OverFeat, its nets for boxes (`box_config`) and a store that has them."""
-    fine_tuning: bool = False
-    """The run must begin with a trained net's weights: `train` wants `--init-from`."""
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    """Beta parameter of mixup (Zhang 2017); 0 is off."""
-    cutmix: float = 0.0
-    """Beta parameter of CutMix (Yun 2019); 0 is off. With mixup on too, each batch draws one of them."""
-    weight_average: float = 0.0
-    """Decay per step of a moving average of the weights, which is then what is tested; 0 is off."""
-    evaluate_every_epochs: int = 1
-    log_every_steps: int = 20
-    checkpoint_every_minutes: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -145,17 +35,6 @@ class RunConfig:
     events: tuple[Event, ...] = ()
     classic: ClassicConfig | None = None
     """A classic pipeline in place of a net; None for nets. Then `model` has no meaning."""
-
-
-def usual_crop(side: int, net: str = "alexnet") -> int:
-    """The crop that goes with stored squares of `side` pixels, in the proportion of 224 to 256.
-
-    OverFeat reads whole steps of 32 pixels, 231 of 256, with up to 3 more that it need not.
-    """
-    if net.startswith("overfeat"):
-        read = 32 * ((side - 7) // 32) + 7
-        return side if side < max(71, read + 4) else read
-    return min(side, max(64, 8 * round(side * 7 / 64)))
 
 
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:

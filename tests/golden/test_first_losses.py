@@ -14,9 +14,9 @@ import torch
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.training.loop import train
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training.trainer import train
 
 FOLDER = Path(__file__).parent
 

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from alexnet import recipes
-from alexnet.classic.linear_svm import LinearSvm
+from alexnet.classic.svm import LinearSvm
 from alexnet.config import RunConfig, override
-from alexnet.runs.folder import RunFolder
-from alexnet.training import classic
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training import classic_trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,7 +44,7 @@ def test_a_pipeline_fitted_on_a_gpu_tells_classes_apart_and_travels(tmp_path: Pa
         return {"top1_error": 0.0}
 
     run, device = RunFolder.create(tmp_path / "run", config(codes)), torch.device("cuda")
-    classic.fit(config(codes), store, run, evaluate=keep, device=device)
+    classic_trainer.fit(config(codes), store, run, evaluate=keep, device=device)
     photos = 100 * torch.rand(4, 3, 72, 72) - 50
     on_gpu = fitted[0](photos.to(device)).exp().cpu()
     torch.testing.assert_close(fitted[0].cpu()(photos).exp(), on_gpu, atol=0.02, rtol=0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.layers.local_response_norm import response_norm
-from alexnet.layers.window import Window
+from alexnet.models.layers.compiled import Window
+from alexnet.models.layers.local_response_norm import response_norm
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,10 +9,10 @@ from torch import nn
 
 from alexnet.data.store import Store
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.towers import AlexNetOnTwoDevices
+from alexnet.models.two_devices import AlexNetOnTwoDevices
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
-from alexnet.training.learner import build_learner
 from alexnet.training.step import _seed_dropout
+from alexnet.training.train_state import build_learner
 
 pytestmark = pytest.mark.gpu
 needs_one = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

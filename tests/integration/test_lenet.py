@@ -13,7 +13,7 @@ from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
-from alexnet.models.class_codes import class_codes
+from alexnet.models.lenet import class_codes
 from alexnet.runs.metrics_log import read_metrics
 
 SIDES = {"lenet-1989": 16, "lenet-5": 32, "lenet-modern": 32}

@@ -12,11 +12,10 @@ import tiny
 from browser import assert_accessible
 from playwright.sync_api import Browser, Page, Route, expect
 
+from alexnet.analysis.features import features_of
+from alexnet.analysis.neighbors import ExactIndex, SimilarImages
 from alexnet.data.store import Store
-from alexnet.evaluation.classifier import load
-from alexnet.features.extract import features_of
-from alexnet.features.neighbours import ExactIndex
-from alexnet.features.similar import SimilarImages
+from alexnet.evaluation.predictor import load
 from alexnet.web.app import make_app
 from alexnet.web.further import places, similar
 from alexnet.web.model import Model

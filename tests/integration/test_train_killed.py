@@ -16,7 +16,7 @@ import tiny
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 
 
@@ -26,7 +26,7 @@ def words(store: Store, run: Path, *more: str) -> list[str]:
 
 
 def weights(run: Path) -> dict[str, Any]:
-    return model_file.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    return bundle.load_safetensors(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
 
 
 def kill_after(command: list[str], log: Path, lines: int, pause_seconds: float) -> int:

@@ -16,18 +16,18 @@ import tiny
 import torch
 
 from alexnet.cli.main import main
-from alexnet.cli.validation import evaluation
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
-from alexnet.files import file_sha256, only_we
-from alexnet.models import model_file
-from alexnet.runs.folder import RunFolder
+from alexnet.io import file_sha256, only_we
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import provenance
+from alexnet.runs.run_dir import RunFolder
+from alexnet.tasks.validation import evaluation
 from alexnet.training import checkpoint
-from alexnet.training.inherit import InitFrom
-from alexnet.training.loop import Advance, Result, train
+from alexnet.training.trainer import Advance, Result, train
+from alexnet.training.transfer import InitFrom
 
 CPU = torch.device("cpu")
 RECIPES = {
@@ -79,7 +79,7 @@ def lines(folder: Path, event: str) -> list[dict[str, Any]]:
 def final_state(folder: Path) -> dict[str, Any]:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
-    weights = model_file.load(found.weights).model.state_dict()
+    weights = bundle.load_safetensors(found.weights).model.state_dict()
     meta = {name: found.meta[name] for name in ("step", "errors", "best_error", "phase", "validated_step")}
     return {"weights": weights, "state": found.state(), "meta": meta}
 
@@ -221,13 +221,13 @@ def test_what_may_be_done_with_weights_holds_for_what_is_made_of_them(
     config = tiny.config("schedule.epochs=1")
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
-    net = model_file.load(weights)
-    model_file.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_licence": "theirs"}))
+    net = bundle.load_safetensors(weights)
+    bundle.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_licence": "theirs"}))
     theirs = InitFrom(tmp_path / "theirs.safetensors")
     with pytest.raises(Stopped):
         start(config, tiny_store, tmp_path / "new", init_from=theirs, minutes=0)
     start(config, tiny_store, tmp_path / "new", resume=True)
-    made = model_file.load(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
+    made = bundle.load_safetensors(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
     assert made.terms == {"weights_licence": "theirs"}
 
 
@@ -248,7 +248,9 @@ def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp
 def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
-    before = model_file.load(folder / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    before = bundle.load_safetensors(
+        folder / "checkpoints" / "last" / "weights.safetensors"
+    ).model.state_dict()
     frozen = [[f"conv{number}", 0] for number in range(1, 6)]
     settings = (f"optimizer.layer_factors={json.dumps(frozen)}", "optimizer.momentum=0.5")
     changed = tiny.config("schedule.epochs=2", "schedule.name=constant", *settings)
@@ -256,7 +258,7 @@ def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
     assert {group["momentum"] for group in found.state()["optimizer"]["param_groups"]} == {0.5}
-    after = model_file.load(found.weights).model.state_dict()
+    after = bundle.load_safetensors(found.weights).model.state_dict()
     same = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
     assert same == {"conv1", "conv2", "conv3", "conv4", "conv5"}
     assert RunFolder.open(folder).config() == changed

@@ -9,17 +9,17 @@ import tiny
 import torch
 
 from alexnet.data.store import Store
-from alexnet.models import model_file
-from alexnet.runs.folder import RunFolder
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.training import watchdog
-from alexnet.training.loop import train
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training import diagnostics
+from alexnet.training.trainer import train
 
 
 @pytest.fixture(autouse=True)
 def a_loader_that_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small a net may well wait for images on a busy machine: not what these tests are about."""
-    monkeypatch.setattr(watchdog, "STARVING_SHARE", 1.0)
+    monkeypatch.setattr(diagnostics, "STARVING_SHARE", 1.0)
 
 
 def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict[str, torch.Tensor]]:
@@ -31,7 +31,9 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, say=said.append)
     warnings = [line["text"] for line in read_metrics(run.metrics_file) if line["event"] == "warning"]
     assert said == [f"warning: {text}" for text in warnings]
-    return warnings, model_file.load(run.checkpoints / "last" / "weights.safetensors").model.state_dict()
+    return warnings, bundle.load_safetensors(
+        run.checkpoints / "last" / "weights.safetensors"
+    ).model.state_dict()
 
 
 def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
@@ -39,7 +41,7 @@ def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
 ) -> None:
     slow = ("optimizer.learning_rate=1e-7", "data.normalization=mean-and-std")
     silent, undisturbed = trained(tiny_store, tmp_path / "silent", *slow)
-    monkeypatch.setattr(watchdog, "patience_steps", lambda steps_per_epoch: 4)
+    monkeypatch.setattr(diagnostics, "patience_steps", lambda steps_per_epoch: 4)
     warnings, weights = trained(tiny_store, tmp_path / "watched", *slow)
     assert silent == []
     assert [text.split(" updates")[0] for text in warnings] == ["after 4", "after 8"]
@@ -51,12 +53,12 @@ def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
 def test_a_run_that_learns_is_left_in_peace(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "patience_steps", lambda steps_per_epoch: 12)
+    monkeypatch.setattr(diagnostics, "patience_steps", lambda steps_per_epoch: 12)
     settings = ("optimizer.name=adamw", "optimizer.learning_rate=0.003", "model.dropout=0")
     assert trained(tiny_store, tmp_path / "run", *settings)[0] == []
 
 
 def test_starving_is_said_once(tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "STARVING_SHARE", -1.0)
+    monkeypatch.setattr(diagnostics, "STARVING_SHARE", -1.0)
     warnings, _ = trained(tiny_store, tmp_path / "run")
     assert [text.split(" images")[0] for text in warnings] == ["the net waits for"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
-from alexnet.models import AlexNet, model_file
+from alexnet.models import AlexNet, bundle
 from alexnet.runs.metrics_log import read_metrics
 
 ON_TWO = "model.towers_on=cpu,cpu"
@@ -42,7 +42,7 @@ def test_a_run_is_that_of_one_device_and_is_used_on_one(
     assert train(tiny_store, two, ON_TWO) == 0
     assert "threads) and cpu (" in capsys.readouterr().out
     assert_same_course(two, one)
-    net = model_file.load(two / "checkpoints" / "last" / "weights.safetensors").model
+    net = bundle.load_safetensors(two / "checkpoints" / "last" / "weights.safetensors").model
     assert isinstance(net, AlexNet)
     Image.new("RGB", (80, 80)).save(tmp_path / "photo.png")
     assert main(["evaluate", str(two), "--store", str(tiny_store.path), "--views", "ten"]) == 0

@@ -12,7 +12,7 @@ import tiny
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 
 # 9 images are shared out unevenly: 4 and 5.
@@ -56,7 +56,7 @@ def test_two_processes_train_as_one(
         assert of_two["images"] == of_one["images"] == tiny.CLASSES * tiny.VAL_PER_CLASS
         assert of_two["top1_error"] == of_one["top1_error"]
     nets = [
-        model_file.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+        bundle.load_safetensors(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
         for run in (one, two)
     ]
     assert max(float((nets[0][name] - nets[1][name]).abs().max()) for name in nets[0]) < 1e-5

@@ -13,7 +13,7 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.models.vgg import FROM_A
 from alexnet.runs.metrics_log import read_metrics
 
@@ -53,7 +53,7 @@ def train(recipe: str, variant: str, store: Store, run: Path, *more: str) -> int
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return model_file.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    return bundle.load_safetensors(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
 
 
 def losses(run: Path) -> list[float]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet import recipes
-from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict, usual_crop
+from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict
+from alexnet.data.config import usual_crop
 from alexnet.errors import CommandError
 
 

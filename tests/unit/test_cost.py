@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet import recipes
-from alexnet.cost import Job, bounds, run_hours
 from alexnet.errors import CommandError
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise
@@ -22,6 +21,7 @@ from alexnet.published import (
     GTX_580,
     H200,
 )
+from tools.cost import Job, bounds, run_hours
 
 PAPERS = Job(ALEXNET_LAYERS, 128, 2, sharing="towers")
 SHARED = Job(ALEXNET_LAYERS, 128, 2)

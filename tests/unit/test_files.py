@@ -10,15 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.files import (
-    CannotWrite,
-    appearing,
-    is_left_over,
-    only_we,
-    replacing,
-    unfinished_path,
-    write_json,
-)
+from alexnet.io import CannotWrite, appearing, is_left_over, only_we, replacing, unfinished_path, write_json
 
 
 def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> None:
@@ -47,7 +39,7 @@ def test_only_the_hidden_unfinished_file_is_left_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
-    words = "import pathlib, sys, alexnet.files; alexnet.files.only_we(pathlib.Path(sys.argv[1])).__enter__()"
+    words = "import pathlib, sys, alexnet.io; alexnet.io.only_we(pathlib.Path(sys.argv[1])).__enter__()"
 
     def ask() -> subprocess.CompletedProcess[str]:
         return subprocess.run((sys.executable, "-c", words, str(tmp_path)), capture_output=True, text=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet import machine
+from alexnet import hardware
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_bfloat16_is_read_from_what_linux_tells_of_the_processor(
         return told
 
     monkeypatch.setattr(Path, "read_text", read)
-    assert machine.multiplies_bfloat16() is has
+    assert hardware.multiplies_bfloat16() is has

@@ -1,20 +1,406 @@
-"""Local descriptors by name: from a channel of the configuration to what describes photos.
-
-A new one is a file of its own, a line of `DESCRIPTORS` and its name in `classic_config.Channel`.
-"""
+"""Places of patches: centres on whole pixels, every `step` pixels, where the patch lies inside the photo."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
-from alexnet.classic.color_statistics import ColorStatistics
-from alexnet.classic.dense_sift import DenseSift
-from alexnet.classic.hog import Hog
-from alexnet.classic.local_binary_patterns import LocalBinaryPatterns
-from alexnet.classic_config import Channel
+from alexnet.classic.config import Channel
+
+
+def places(side: int, patch: int, step: int) -> Tensor:
+    """(n,) pixels along `side` at which patches are centred; empty where none fits.
+
+    The patch reaches `patch` / 2 pixels to both sides of the pixel. What is left over at the ends is halved.
+    """
+    room = side - 1 - patch
+    if room < 0:
+        return torch.zeros(0, dtype=torch.int64)
+    return patch // 2 + room % step // 2 + step * torch.arange(room // step + 1)
+
+
+def centres(side: int, patches: tuple[int, ...], step: int) -> Tensor:
+    """(P, 2) centres (x, y) in [0, 1] of all patches of a square photo: size by size, then row by row."""
+    grids = [torch.zeros(0, 2)]
+    for patch in patches:
+        along = (places(side, patch, step) + 0.5) / side
+        y, x = torch.meshgrid(along, along, indexing="ij")
+        grids.append(torch.stack([x, y], 2).flatten(0, 1))
+    return torch.cat(grids)
+
+
+BRIGHTNESS = (0.299, 0.587, 0.114)
+"""Of R, G and B (ITU-R BT.601)."""
+
+
+def brightness(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in any unit -> (N, H, W) in the same."""
+    red, green, blue = images.unbind(1)
+    return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
+
+
+def cell_histograms(bins: Tensor, weights: Tensor, count: int, cell: int) -> Tensor:
+    """Sums of `weights` (N, H, W) by `bins` (N, H, W; int64 below `count`) over cells of `cell` pixels.
+
+    Returns (N, count, H // cell, W // cell); pixels beyond the last whole cell are left out.
+    """
+    images, rows, columns = len(bins), bins.shape[1] // cell, bins.shape[2] // cell
+    bins, weights = (each[:, : rows * cell, : columns * cell] for each in (bins, weights))
+    y, x = (torch.arange(size * cell, device=bins.device) // cell for size in (rows, columns))
+    slots = (y[:, None] * columns + x) * count + bins
+    sums = weights.new_zeros(images, rows * columns * count)
+    sums.scatter_add_(1, slots.flatten(1), weights.flatten(1))
+    return sums.view(images, rows, columns, count).permute(0, 3, 1, 2)
+
+
+ORIENTATIONS, CELLS = 8, 4
+"""Bins of orientation; cells along a side. 4 x 4 x 8 = 128 numbers (Lowe 2004, section 6.2)."""
+WINDOW = CELLS / 2
+"""Deviation of the Gaussian in cells: "one half the width of the descriptor window" (section 6.1)."""
+CLIP = 0.2
+"""Largest number of a descriptor of length one, which is then brought to length one again (section 6.1)."""
+BLUR = 1 / 6
+"""Deviation in cells of the Gaussian that smooths the photo before: VLFeat's `vl_phow`, Magnif = 6."""
+FLAT = 1e-3
+"""Grey levels of gradient, on average, below which a patch is flat: rounding errors are smaller, half a level
+of one colour is more."""
+
+
+@dataclass(frozen=True)
+class DenseSift:
+    """SIFT descriptors of patches of several sides, in pixels, `step` pixels apart.
+
+    Numbers come cell by cell, row by row, and in a cell by orientation, counter-clockwise from the right.
+    With `root` they are the square roots of descriptors that sum to one. A flat patch has zeros. What is
+    outside the photo counts as flat. A photo has no descriptors of a size that it is not
+    larger than.
+    """
+
+    step: int = 4
+    patches: tuple[int, ...] = (16, 24, 32, 40)
+    root: bool = False
+    blur: float = BLUR
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a descriptor: 128."""
+        return CELLS * CELLS * ORIENTATIONS
+
+    def centres(self, side: int) -> Tensor:
+        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
+        return centres(side, self.patches, self.step)
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) on the scale 0..255, shifted at will -> (N, P, 128), of length one or zero."""
+        grey = brightness(images)
+        sizes = [self._at_size(grey, patch) for patch in self.patches if min(grey.shape[1:]) > patch]
+        return torch.cat([grey.new_zeros(len(grey), 0, self.dimension), *sizes], 1)
+
+    def _at_size(self, grey: Tensor, patch: int) -> Tensor:
+        cell, (height, width) = patch / CELLS, grey.shape[1:]
+        maps = oriented_gradients(grey, self.blur * cell)
+        rows, columns = (
+            _cell_weights(size, patch, self.step).to(grey.device, grey.dtype) for size in (height, width)
+        )
+        sums = rows @ (maps @ columns.T)
+        cells = sums.view(len(grey), ORIENTATIONS, CELLS, len(rows) // CELLS, CELLS, len(columns) // CELLS)
+        histograms = cells.permute(0, 3, 5, 2, 4, 1).flatten(3).flatten(1, 2)
+        return normalised(histograms, FLAT * cell * cell, self.root)
+
+
+def normalised(histograms: Tensor, flat: float, root: bool) -> Tensor:
+    """Rows of (..., 128) at length one, clipped, at length one again; zeros where shorter than `flat`."""
+    length = histograms.norm(dim=-1, keepdim=True)
+    clipped = torch.minimum(histograms, CLIP * length)
+    if root:
+        total = clipped.sum(-1, keepdim=True)
+        return (clipped * torch.where(length > flat, 1 / total, 0)).sqrt_()
+    return clipped * torch.where(length > flat, 1 / clipped.norm(dim=-1, keepdim=True), 0)
+
+
+def oriented_gradients(grey: Tensor, blur: float) -> Tensor:
+    """Grey photos (N, H, W) -> (N, 8, H, W): gradients' sizes, each shared out between two orientations.
+
+    The photo is smoothed by a Gaussian of deviation `blur` before. Its outermost pixels have no gradient.
+    """
+    smooth, slope = zip(*(_blurs(size, blur) for size in grey.shape[1:]), strict=True)
+    (down, across), (rise, run) = (
+        [each.to(grey.device, grey.dtype) for each in pair] for pair in (smooth, slope)
+    )
+    right = down @ grey @ run.T
+    up = -(rise @ grey @ across.T)
+    size, angle = torch.hypot(right, up), torch.atan2(up, right) * (ORIENTATIONS / math.tau)
+    # Angles are -4..4 eighths of a circle, where both ends are the same orientation.
+    number = torch.tensor([0, 1, 2, 3, 4, -3, -2, -1], device=grey.device, dtype=grey.dtype)
+    maps = (angle[:, None] - number[:, None, None]).abs_().neg_().add_(1).clamp_min_(0)
+    maps[:, 4] += (-3 - angle).clamp_min_(0)
+    return maps.mul_(size[:, None])
+
+
+@lru_cache(maxsize=64)
+def _blurs(side: int, blur: float) -> tuple[Tensor, Tensor]:
+    """(side, side) twice: what smooths a line of pixels, and what gives differences of that.
+
+    Both leave zeros at the ends. The line is continued by its mirror image, without the end repeated.
+    """
+    reach = round(4 * blur)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    kernel = torch.exp(-(offsets**2) / (2 * max(blur, 1e-6) ** 2))
+    mirrored = (torch.arange(side)[:, None] + offsets.long()) % max(1, 2 * side - 2)
+    mirrored = torch.minimum(mirrored, 2 * side - 2 - mirrored)
+    smooth = torch.zeros(side, side, dtype=torch.float64)
+    smooth.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(side, -1))
+    slope = torch.zeros_like(smooth)
+    slope[1:-1] = smooth[2:] - smooth[:-2]
+    smooth[[0, -1]] = 0
+    return smooth, slope
+
+
+@lru_cache(maxsize=64)
+def _cell_weights(side: int, patch: int, step: int) -> Tensor:
+    """(4 * n, side) a pixel's factor in each cell of each patch along a line, cell by cell."""
+    cell = patch / CELLS
+    away = (torch.arange(side) - places(side, patch, step)[:, None]).double() / cell
+    middles = torch.arange(CELLS, dtype=torch.float64) - (CELLS - 1) / 2
+    triangles = (1 - (away - middles[:, None, None]).abs()).clamp_min(0)
+    return (triangles * torch.exp(-(away**2) / (2 * WINDOW**2))).flatten(0, 1)
+
+
+HOG_ORIENTATIONS = 18
+"""Signed; two opposite ones make one of the 9 unsigned."""
+HOG_CLIP = 0.2
+TEXTURE_WEIGHT = 0.2357
+"""1 / sqrt(18), as the authors' release (voc-release, features.cc) writes it."""
+EPSILON = 1e-4
+"""Added to a block's energy on values of 0..255, there too: what is flat stays zero."""
+NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
+
+
+@dataclass(frozen=True)
+class Hog:
+    """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
+
+    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalises. A photo has no
+    descriptors of a size that it is not larger than; what is of one colour has zeros.
+    """
+
+    step: int = 8
+    patches: tuple[int, ...] = (16, 24, 32)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a descriptor: 124."""
+        return 4 * NUMBERS_PER_CELL
+
+    def centres(self, side: int) -> Tensor:
+        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
+        return centres(side, self.patches, self.step)
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) on the scale 0..255, shifted at will -> descriptors (N, P, 124)."""
+        bins, magnitudes = orientations(images)
+        return torch.cat([self._at_size(bins, magnitudes, patch) for patch in self.patches], 1)
+
+    def _at_size(self, bins: Tensor, magnitudes: Tensor, patch: int) -> Tensor:
+        cell, at = patch // 4, [places(size, patch, self.step) - patch // 2 for size in bins.shape[1:]]
+        rows, columns = map(len, at)
+        if rows * columns == 0:
+            return magnitudes.new_zeros(len(bins), 0, self.dimension)
+        top, left = (int(starts[0]) for starts in at)
+        unit = math.gcd(self.step, cell)
+        sums = cell_histograms(bins[:, top:, left:], magnitudes[:, top:, left:], HOG_ORIENTATIONS, unit)
+        sums = functional.avg_pool2d(sums, cell // unit, 1, divisor_override=1)
+        skip, apart = self.step // unit, cell // unit
+        ring = [
+            sums[:, :, y : y + (rows - 1) * skip + 1 : skip, x : x + (columns - 1) * skip + 1 : skip]
+            for y in range(0, 4 * apart, apart)
+            for x in range(0, 4 * apart, apart)
+        ]
+        histograms = torch.stack(ring, 1).flatten(3).unflatten(1, (4, 4))
+        return _normalised(histograms).flatten(1, 3).transpose(1, 2)
+
+
+def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Orientation 0..17 (of 20 degrees each, from 0) and magnitude of each pixel's gradient, both (N, H, W).
+
+    The colour channel with the largest gradient decides; differences are between both neighbours, and zero
+    at the border in that direction.
+    """
+    down, right = torch.zeros_like(images), torch.zeros_like(images)
+    down[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
+    right[:, :, :, 1:-1] = images[:, :, :, 2:] - images[:, :, :, :-2]
+    squares, channel = (down * down + right * right).max(1, keepdim=True)
+    angles = torch.atan2(down.gather(1, channel), right.gather(1, channel)) * (HOG_ORIENTATIONS / math.tau)
+    bins = torch.floor(angles).to(torch.int64).remainder(HOG_ORIENTATIONS)
+    return bins[:, 0], squares[:, 0].sqrt()
+
+
+def _normalised(histograms: Tensor) -> Tensor:
+    """(N, 4, 4, 18, P) of a patch's cells -> (N, 2, 2, 31, P) of its inner ones."""
+    unsigned = histograms[:, :, :, : HOG_ORIENTATIONS // 2] + histograms[:, :, :, HOG_ORIENTATIONS // 2 :]
+    energy = (unsigned * unsigned).sum(3)
+    pairs = energy[:, 1:] + energy[:, :-1]
+    factors = (pairs[:, :, 1:] + pairs[:, :, :-1] + EPSILON).rsqrt()[:, :, :, None]
+    signed, unsigned = histograms[:, 1:3, 1:3], unsigned[:, 1:3, 1:3]
+    described = histograms.new_empty(*signed.shape[:3], NUMBERS_PER_CELL, signed.shape[4])
+    sums, textures = described[:, :, :, :-4].zero_(), described[:, :, :, -4:]
+    for number, (y, x) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        block = factors[:, y : y + 2, x : x + 2]
+        clipped = (signed * block).clamp_max_(HOG_CLIP)
+        sums[:, :, :, :HOG_ORIENTATIONS].add_(clipped, alpha=0.5)
+        sums[:, :, :, HOG_ORIENTATIONS:].add_((unsigned * block).clamp_max_(HOG_CLIP), alpha=0.5)
+        textures[:, :, :, number] = clipped.sum(3).mul_(TEXTURE_WEIGHT)
+    return described
+
+
+NEIGHBOURS = 8
+PATTERNS = NEIGHBOURS * (NEIGHBOURS - 1) + 3
+"""59: none brighter, 7 lengths of a run x 8 rotations, all brighter, the rest."""
+_DIAGONAL = math.sqrt(0.5)
+_AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
+"""Row and column of the neighbours, counter-clockwise from the right."""
+
+
+@dataclass(frozen=True)
+class LocalBinaryPatterns:
+    """Descriptors of patches of several sides (pixels), `step` pixels apart.
+
+    A photo has no descriptors of a size that it is not larger than. What is of one colour shows the pattern
+    "all as bright" everywhere, which is a descriptor like any other.
+    """
+
+    step: int = 8
+    patches: tuple[int, ...] = (16, 24, 32)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a descriptor: 59."""
+        return PATTERNS
+
+    def centres(self, side: int) -> Tensor:
+        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
+        return centres(side, self.patches, self.step)
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the share of each pattern.
+
+        The squares of a descriptor sum to 1, so that distances between descriptors are Hellinger's.
+        """
+        codes = patterns(brightness(images))
+        # The border's pixels lack neighbours: they have no pattern and do not count.
+        known = functional.pad(torch.ones_like(codes, dtype=images.dtype), (1, 1, 1, 1))
+        codes = functional.pad(codes, (1, 1, 1, 1))
+        return torch.cat([self._at_size(codes, known, patch) for patch in self.patches], 1)
+
+    def _at_size(self, codes: Tensor, known: Tensor, patch: int) -> Tensor:
+        at = [places(size, patch, self.step) - patch // 2 for size in codes.shape[1:]]
+        if 0 in map(len, at):
+            return known.new_zeros(len(known), 0, self.dimension)
+        top, left = (int(starts[0]) for starts in at)
+        unit = math.gcd(self.step, patch)
+        counts = cell_histograms(codes[:, top:, left:], known[:, top:, left:], PATTERNS, unit)
+        shares = functional.avg_pool2d(counts, patch // unit, self.step // unit)
+        shares = shares / shares.sum(1, keepdim=True)
+        return shares.sqrt().flatten(2).transpose(1, 2)
+
+
+def patterns(grey: Tensor) -> Tensor:
+    """Pattern 0..58 of every pixel but the border's: (N, H, W) -> int64 (N, H - 2, W - 2).
+
+    Diagonal neighbours lie on the circle too, interpolated between four pixels. Numbered as scikit-image's
+    `nri_uniform`: 0 none, then by length of the run and by rotation, 57 all, 58 not uniform.
+    """
+    images, height, width = grey.shape
+    if min(height, width) < 3:
+        return torch.zeros(
+            images, max(0, height - 2), max(0, width - 2), dtype=torch.int64, device=grey.device
+        )
+    centre = grey[:, 1:-1, 1:-1]
+    rise = {(y, x): grey[:, 1 + y : height - 1 + y, 1 + x : width - 1 + x] - centre for y, x in _AROUND}
+    codes = torch.zeros(centre.shape, dtype=torch.uint8, device=grey.device)
+    for bit, (y, x) in enumerate(_AROUND):
+        higher = rise[y, x]
+        if y and x:
+            higher = _DIAGONAL * higher + (1 - _DIAGONAL) * (rise[y, 0] + rise[0, x])
+        codes |= (higher >= 0).to(torch.uint8) << bit
+    return _labels().to(grey.device)[codes.to(torch.int64)]
+
+
+def _labels() -> Tensor:
+    """(256,) the pattern's number of each set of brighter neighbours."""
+    return torch.tensor([_label([code >> bit & 1 for bit in range(NEIGHBOURS)]) for code in range(256)])
+
+
+def _label(bits: list[int]) -> int:
+    starts = [place for place in range(NEIGHBOURS) if bits[place] > bits[place - 1]]
+    if len(starts) > 1:
+        return PATTERNS - 1
+    if not starts:
+        return (PATTERNS - 2) * bits[0]
+    return 1 + (sum(bits) - 1) * NEIGHBOURS + (-starts[0]) % NEIGHBOURS
+
+
+COLOR_CELLS = 4
+"""Along a side of the patch."""
+
+
+@dataclass(frozen=True)
+class ColorStatistics:
+    """Colours of patches of several sides, in pixels, `step` pixels apart.
+
+    Numbers come colour by colour: 16 means, cell by cell, row by row, then 16 deviations. A flat patch has
+    deviations of 0 but for rounding, which is less than 0.2 grey levels. A photo has no descriptors of a size
+    that it is not larger than.
+    """
+
+    step: int = 4
+    patches: tuple[int, ...] = (16, 24, 32, 40)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a descriptor: 96."""
+        return 3 * 2 * COLOR_CELLS * COLOR_CELLS
+
+    def centres(self, side: int) -> Tensor:
+        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
+        return centres(side, self.patches, self.step)
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) on the scale 0..255 -> (N, P, 96) in grey levels.
+
+        A shift of a photo's colours shifts the means alike.
+        """
+        powers = torch.stack([images, images * images], 2)
+        sizes = [self._at_size(powers, patch) for patch in self.patches if min(images.shape[2:]) > patch]
+        return torch.cat([images.new_zeros(len(images), 0, self.dimension), *sizes], 1)
+
+    def _at_size(self, powers: Tensor, patch: int) -> Tensor:
+        rows, columns = (
+            _cell_means(size, patch, self.step).to(powers.device, powers.dtype) for size in powers.shape[3:]
+        )
+        means = rows @ (powers @ columns.T)
+        deviations = (means[:, :, 1] - means[:, :, 0].square()).clamp_min(0).sqrt()
+        both = torch.stack([means[:, :, 0], deviations], 2)
+        cells = both.view(
+            len(powers), 3, 2, COLOR_CELLS, len(rows) // COLOR_CELLS, COLOR_CELLS, len(columns) // COLOR_CELLS
+        )
+        return cells.permute(0, 4, 6, 1, 2, 3, 5).flatten(3).flatten(1, 2)
+
+
+@lru_cache(maxsize=64)
+def _cell_means(side: int, patch: int, step: int) -> Tensor:
+    """(4 * n, side) a pixel's share in each cell of each patch along a line; the patches of a cell follow."""
+    cell = patch // COLOR_CELLS
+    away = torch.arange(side) - places(side, patch, step)[:, None] + patch // 2
+    inside = away // cell == torch.arange(COLOR_CELLS)[:, None, None]
+    return (inside.double() / cell).flatten(0, 1)
 
 
 class Descriptor(Protocol):

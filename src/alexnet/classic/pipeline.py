@@ -1,23 +1,47 @@
-"""A classic pipeline as a module: photos in, logits out, all that was learned in its state.
+"""The spatial pyramid: which descriptors lie in which part of the photo.
 
-Its channels are fused late: the logits are the log of the mean of the channels' calibrated probabilities.
+Source: Lazebnik, Schmid, Ponce, CVPR 2006; 1x1 and 3x1 as Sanchez and Perronnin, CVPR 2011, use them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from alexnet.classic import pyramid
+from alexnet.classic.config import Channel, ClassicConfig
 from alexnet.classic.descriptors import DESCRIPTORS, Descriptor
 from alexnet.classic.encoders import ENCODERS
-from alexnet.classic_config import Channel, ClassicConfig
 from alexnet.errors import CommandError
+
+
+def count(pyramid: Sequence[str]) -> int:
+    """How many cells the levels have together; a level is `rows x columns`, as "3x1"."""
+    return sum(rows * columns for rows, columns in map(_size, pyramid))
+
+
+def pyramid_cells(pyramid: Sequence[str], centres: Tensor) -> Tensor:
+    """(C, P; bool) whether each of the `centres` (P, 2; x, y in [0, 1]) lies in each cell.
+
+    Cells come level by level, row by row. Those of a level share all centres out among them.
+    """
+    members: list[Tensor] = []
+    for rows, columns in map(_size, pyramid):
+        row = (centres[:, 1] * rows).long().clamp(0, rows - 1)
+        column = (centres[:, 0] * columns).long().clamp(0, columns - 1)
+        number = torch.arange(rows * columns, device=centres.device)
+        members.append(row * columns + column == number[:, None])
+    return torch.cat(members)
+
+
+def _size(level: str) -> tuple[int, int]:
+    rows, columns = map(int, level.split("x"))
+    return rows, columns
+
 
 PHOTOS_AT_ONCE = 8
 """Photos whose descriptors are in memory at once."""
@@ -41,7 +65,7 @@ class ChannelModel(nn.Module):
         self.register_buffer("mean", torch.zeros(given if channel.pca else 0))
         self.register_buffer("components", torch.zeros(channel.pca, given if channel.pca else 0))
         self.encoder = ENCODERS[channel.encoding](channel.words, channel.pca or given)
-        self.size = self.encoder.size * pyramid.count(channel.pyramid)
+        self.size = self.encoder.size * count(channel.pyramid)
         self.classifier = nn.Linear(self.size, num_classes).requires_grad_(False)
         self.register_buffer("scale", torch.ones(()))
 
@@ -73,7 +97,7 @@ class ChannelModel(nn.Module):
 
 @lru_cache(maxsize=32)
 def _cells(descriptor: Descriptor, levels: tuple[str, ...], side: int) -> Tensor:
-    return pyramid.cells(levels, descriptor.centres(side))
+    return pyramid_cells(levels, descriptor.centres(side))
 
 
 class Pipeline(nn.Module):

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from alexnet.claims.claim import Claim
-    from alexnet.claims.duration import Cost
-    from alexnet.claims.trial import Trial
-    from alexnet.claims.workshop import Workshop
+    from alexnet.experiments.claims import Claim, Trial
+    from alexnet.experiments.experiment_dir import Workshop
+    from alexnet.experiments.runner import Cost
 
 FOLDER = Path("claims")
 
@@ -44,7 +43,7 @@ def command(
     The same command goes on where it was stopped, and trains nothing twice; typed in several terminals it
     shares the runs out. Each claim leaves a folder DIR/ID with its verdict, numbers and figure.
     """
-    from alexnet.claims.the_claims import CLAIMS, find
+    from alexnet.experiments.claim_registry import CLAIMS, find
 
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
@@ -70,9 +69,9 @@ def _test(
 ) -> None:
     from tempfile import TemporaryDirectory
 
-    from alexnet.claims.workshop import Workshop
-    from alexnet.cli.device import choose_device
     from alexnet.errors import CommandError
+    from alexnet.experiments.experiment_dir import Workshop
+    from alexnet.hardware import choose_device
 
     if store is None:
         raise CommandError("name the store to test claims on: --store STORE (`alexnet prepare` makes one)")
@@ -142,9 +141,9 @@ def _judged(
     workshop: Workshop, claim: Claim, seeds: list[int] | None, began: float, as_json: bool
 ) -> dict[str, Any]:
     """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
-    from alexnet.claims.record import record
-    from alexnet.claims.workshop import judged_since
-    from alexnet.files import only_we
+    from alexnet.experiments.claim_results import record
+    from alexnet.experiments.experiment_dir import judged_since
+    from alexnet.io import only_we
 
     with only_we(workshop.path, wait=True):
         document = judged_since(workshop.path, claim, seeds, began)
@@ -158,10 +157,10 @@ def _judged(
 
 
 def _train(trial: Trial, end: float | None, as_json: bool) -> None:
-    from alexnet.claims.train import train_trial
-    from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
     from alexnet.errors import Stopped
+    from alexnet.experiments.runner import train_trial
+    from alexnet.hardware import describe_device
 
     left = None if end is None else max(0.0, (end - time.monotonic()) / 60)
     try:
@@ -180,10 +179,10 @@ def _announce(
     workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, as_json: bool, dry: bool
 ) -> None:
     """Says what will be trained and, after timing a little of it, how long that will take."""
-    from alexnet.claims.check import without_verdict
-    from alexnet.claims.duration import costs
-    from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
+    from alexnet.experiments.runner import costs
+    from alexnet.experiments.verdict import without_verdict
+    from alexnet.hardware import describe_device
 
     for line in without_verdict(claims, seeds):
         _say(line, as_json)
@@ -237,7 +236,7 @@ def _plan_json(
 
 def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     """Every claim with what it costs, and its verdict where there is one in the folder."""
-    from alexnet.claims.listing import listed
+    from alexnet.experiments.experiment_dir import listed
 
     rows = [listed(claim, folder) for claim in claims]
     if as_json:

@@ -14,7 +14,7 @@ import typer
 from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, parse_scales
 
 if TYPE_CHECKING:
-    from alexnet.evaluation.classifier import Answer, Classifier
+    from alexnet.evaluation.predictor import Answer, Classifier
 
 PHOTOS_AT_ONCE = 25
 STANDARD_INPUT = "-"
@@ -40,10 +40,10 @@ def command(
     Folders are searched for photos; - reads one photo from standard input. A file without a readable photo is
     named and the rest is done; the exit code is then 3.
     """
-    from alexnet.cli.device import choose_device
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.terms import terms_text
-    from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.predictor import load
+    from alexnet.hardware import choose_device
 
     names = list(photo_names(images))
     classifier = load(model, choose_device(device))
@@ -66,7 +66,7 @@ def command(
 def photo_names(images: list[str]) -> Iterator[str]:
     """Each photo's path, folders searched; CommandError for what does not exist or holds no photo."""
     from alexnet.errors import CommandError
-    from alexnet.evaluation.photos import photos_in
+    from alexnet.evaluation.predictor import photos_in
 
     for image in images:
         if image != STANDARD_INPUT and not Path(image).exists():

@@ -23,7 +23,7 @@ def command(
     reach together. A file that `evaluate --out` wrote stands for its ensemble.
     """
     from alexnet.report import boxes, comparison
-    from alexnet.report.evaluation import growth_table
+    from alexnet.report.evaluation_tables import growth_table
 
     rows = comparison.rows_of(runs)
     grown = [

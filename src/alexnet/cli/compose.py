@@ -21,8 +21,8 @@ def command(
     """Compose scenes with up to four objects and their boxes from a store's photos, to train detection on."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
+    from alexnet.data.compositing import compose
     from alexnet.data.prepare import prepare
-    from alexnet.data.scenes import compose
     from alexnet.data.store import Store
 
     source = compose(Store.open(store), {"train": train, "val": val}, side, seed)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from alexnet.box_config import LEAST_SHOWN
 from alexnet.cli.views import parse_scales
+from alexnet.training.config import LEAST_SHOWN
 
 
 def command(
@@ -32,9 +32,9 @@ def command(
     is shown. A file without a readable photo is named and the rest is done; the exit code is then 3.
     """
     from alexnet.cli.classify import photo_names
-    from alexnet.cli.device import choose_device
     from alexnet.cli.places import say_places
-    from alexnet.evaluation.detector import load
+    from alexnet.hardware import choose_device
+    from alexnet.tasks.detection import load
 
     names = list(photo_names(images))
     detector = load(model, choose_device(device), parse_scales(scales))

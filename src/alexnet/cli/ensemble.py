@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from alexnet.config import RunConfig
-    from alexnet.recipes.ensembles import Member
+    from alexnet.experiments.ensembles import Member
 
 
 def command(
@@ -44,11 +44,11 @@ def command(
     The same command goes on where it was stopped. `alexnet evaluate DIR` then averages their probabilities.
     """
     from alexnet import distributed, recipes
-    from alexnet.cli.device import choose_device
     from alexnet.config import override
     from alexnet.errors import CommandError
-    from alexnet.recipes import ensembles
-    from alexnet.runs.ensemble_folder import EnsembleFolder
+    from alexnet.experiments import ensembles
+    from alexnet.hardware import choose_device
+    from alexnet.runs.run_dir import EnsembleFolder
 
     members = ensembles.members_of(name, nets)
     words = [_settings_of(member, settings or [], members) for member in members]
@@ -97,11 +97,10 @@ def _train(
 
 def _check(configs: list[RunConfig], stores: list[Path]) -> None:
     """CommandError or DataError, before the first net is trained, where one does not fit its store."""
-    from alexnet.cli.validation import VALIDATION
-    from alexnet.data.store import Store
-    from alexnet.data.subset import training_images
-    from alexnet.training.learner import check
+    from alexnet.data.store import Store, training_images
+    from alexnet.tasks.validation import VALIDATION
     from alexnet.training.plan import make_plan
+    from alexnet.training.train_state import check
 
     for config, store in zip(configs, stores, strict=True):
         opened = Store.open(store)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
     from alexnet.data.store import Store
-    from alexnet.runs.folder import RunFolder
     from alexnet.runs.predictions import Predictions
+    from alexnet.runs.run_dir import RunFolder
 
 
 def command(
@@ -56,7 +56,7 @@ def command(
     of an ensemble's folder into its own. Nothing is kept of exported files.
     """
     from alexnet import distributed
-    from alexnet.cli.device import choose_device
+    from alexnet.hardware import choose_device
 
     chosen = choose_device(device)
     averaging = Averaging(mean, _numbers(weights), search_weights, split)
@@ -68,7 +68,7 @@ def command(
         if not distributed.is_main():
             return
     if out is not None:
-        from alexnet.files import write_json
+        from alexnet.io import write_json
 
         write_json(out, result)
     typer.echo(json.dumps(result, indent=2) if as_json else _report(result), nl=as_json)
@@ -113,41 +113,40 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     """The entry of one run, or of the mean of several beside its `members`; each goes into its folder too."""
     from alexnet import distributed
     from alexnet.data.store import Store
-    from alexnet.evaluation import metrics, tested
-    from alexnet.runs.ensemble_folder import is_ensemble, members_of
-    from alexnet.runs.folder import RunFolder
+    from alexnet.evaluation import metrics, run_evaluation
+    from alexnet.runs.run_dir import RunFolder, is_ensemble, members_of
 
     opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
     for split in filter(None, (test.split, averaging.search_on)):
         metrics.refuse_unlabelled(split, opened.split(split).labels)
     _refuse_senseless(folders, test, averaging)
-    tested.same_question(folders, opened, test.checkpoint)
+    run_evaluation.same_question(folders, opened, test.checkpoint)
     for folder in folders:
         _note_unfinished(folder, test)
-    test = replace(test, views=test.views or tested.usual_views_of(folders, test.checkpoint))
+    test = replace(test, views=test.views or run_evaluation.usual_views_of(folders, test.checkpoint))
     for folder in folders:
         _note_mirrored(folder, test)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
     entries = [
-        tested.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
+        run_evaluation.entry(metrics.evaluate(member), opened, [folder], test.checkpoint)
         for member, folder in zip(members, folders, strict=True)
     ]
     for folder, entry in zip(folders, entries, strict=True):
         entry |= _localization(folder, opened, test) | _detection(folder, opened, test)
         if distributed.is_main():
-            tested.record(folder.path, entry)
+            run_evaluation.record(folder.path, entry)
     if len(folders) == 1 and not is_ensemble(runs[0]):
         return entries[0]
     result = _together(members, folders, opened, test, averaging)
     if len(runs) == 1 and distributed.is_main():
-        tested.record(runs[0], result)
+        run_evaluation.record(runs[0], result)
     return {**result, "members": entries}
 
 
 def _refuse_unwritable(out: Path) -> None:
     """CommandError, before anything is tested, where the result could not be kept there."""
     from alexnet.errors import CommandError
-    from alexnet.files import refuse_unwritable
+    from alexnet.io import refuse_unwritable
 
     refuse_unwritable(out)
     if out.is_dir():
@@ -206,7 +205,7 @@ def _together(
     """The entry of the members' mean, with how they were averaged and what each of them added."""
     from typing import cast
 
-    from alexnet.evaluation import ensemble, metrics, tested
+    from alexnet.evaluation import ensemble, metrics, run_evaluation
 
     of = cast(ensemble.Of, averaging.of)
     weights = averaging.weights or None
@@ -215,7 +214,7 @@ def _together(
         weights = ensemble.search_weights(elsewhere, of)
     mean = ensemble.mean(members, weights, of)
     return {
-        **tested.entry(metrics.evaluate(mean), store, folders, test.checkpoint),
+        **run_evaluation.entry(metrics.evaluate(mean), store, folders, test.checkpoint),
         "mean": of,
         "weights": weights,
         "weights_searched_on": averaging.search_on or None,
@@ -226,45 +225,45 @@ def _together(
 def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Predictions:
     """The run's probabilities for all images of a split, with a progress bar."""
     from alexnet import distributed
-    from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
-    from alexnet.evaluation import tested
+    from alexnet.evaluation import run_evaluation
+    from alexnet.hardware import describe_device
 
     images = len(store.split(split)) // distributed.world_size()
     silent = test.silent or not distributed.is_main()
     title = f"testing {folder.path.name} on {describe_device(test.device)}"
     with progress_bar(title, images, unit="images", silent=silent) as advance:
         options = test.checkpoint, test.device, test.batch, advance
-        return tested.predictions_of(folder, store, split, test.views, *options, test.scales)
+        return run_evaluation.predictions_of(folder, store, split, test.views, *options, test.scales)
 
 
 def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
     """`localization`: where the run says objects are, scored; nothing where it says no boxes."""
     from alexnet.cli.progress import progress_bar
-    from alexnet.evaluation import localize, localized
+    from alexnet.tasks import localization
 
-    if test.views not in localize.VIEWS or not localized.says_boxes(folder, test.checkpoint):
+    if test.views not in localization.VIEWS or not localization.says_boxes(folder, test.checkpoint):
         return {}
     images = len(store.split(test.split))
     with progress_bar(f"boxes of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
         options = test.checkpoint, test.device, test.batch, advance, test.scales
-        found = localized.boxes_of(folder, store, test.split, test.views, *options)
-    return {"localization": localized.errors(found, store)}
+        found = localization.boxes_of(folder, store, test.split, test.views, *options)
+    return {"localization": localization.errors(found, store)}
 
 
 def _detection(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
     """`detection`: the objects that the run finds, scored; nothing where it finds none."""
     from alexnet.cli.progress import progress_bar
-    from alexnet.evaluation import detected
+    from alexnet.tasks import detection
 
-    if not detected.detects(folder, test.checkpoint):
+    if not detection.detects(folder, test.checkpoint):
         return {}
     images = len(store.split(test.split))
     with progress_bar(f"objects of {folder.path.name}", images, unit="images", silent=test.silent) as advance:
         options = test.checkpoint, test.device, test.batch, advance, test.scales
-        found = detected.objects_of(folder, store, test.split, *options)
-    of_windows = detected.window_precision(folder, store, test.split, test.checkpoint, test.scales)
-    return {"detection": {**detected.precision(found, store), "precision_of_windows": of_windows}}
+        found = detection.detections_of(folder, store, test.split, *options)
+    of_windows = detection.window_precision(folder, store, test.split, test.checkpoint, test.scales)
+    return {"detection": {**detection.precision(found, store), "precision_of_windows": of_windows}}
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -277,7 +276,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _report(result: dict[str, Any]) -> str:
-    from alexnet.report.evaluation import (
+    from alexnet.report.evaluation_tables import (
         classes_table,
         confusions_table,
         detection_table,

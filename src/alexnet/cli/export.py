@@ -23,7 +23,7 @@ def command(
     .onnx is for other programs, and is written only if ONNX Runtime answers as the net does.
     """
     from alexnet.cli.terms import terms_text
-    from alexnet.exchange.export import export
+    from alexnet.interop.export import export
 
     net = export(run, out, checkpoint, licence, data_terms, unfinished)
     sys.stdout.write(f"{out}: {net.config.recipe}, {len(net.classes):,} classes\n")

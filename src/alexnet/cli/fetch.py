@@ -27,9 +27,9 @@ def command(
 
     A net becomes the run folder DIR/NAME, ready to classify.
     """
-    from alexnet.data.fetch import DATA_SETS
+    from alexnet.data.download import DATA_SETS
     from alexnet.errors import CommandError
-    from alexnet.exchange.published_weights import PUBLISHED_WEIGHTS
+    from alexnet.interop.hub import PUBLISHED_WEIGHTS
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
     if name not in names:
@@ -39,7 +39,7 @@ def command(
 
 def _photos(name: str, folder: Path, location: str | None) -> None:
     from alexnet.cli.progress import progress_bar
-    from alexnet.data.fetch import fetch, size_bytes
+    from alexnet.data.download import fetch, size_bytes
 
     with progress_bar(f"fetching {name}", size_bytes(name), unit="bytes") as advance:
         place = fetch(name, folder, location, progress=advance)
@@ -49,7 +49,7 @@ def _photos(name: str, folder: Path, location: str | None) -> None:
 def _weights(name: str, folder: Path, location: str | None) -> None:
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.terms import terms_text
-    from alexnet.exchange.published_weights import PUBLISHED_WEIGHTS, fetch_weights
+    from alexnet.interop.hub import PUBLISHED_WEIGHTS, fetch_weights
     from alexnet.runs.provenance import provenance
 
     published = PUBLISHED_WEIGHTS[name]

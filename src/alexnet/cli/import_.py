@@ -38,9 +38,8 @@ def command(
     """
     from alexnet.cli.terms import terms_text
     from alexnet.errors import CommandError
-    from alexnet.exchange import caffe, torchvision
-    from alexnet.exchange.foreign import read_classes
-    from alexnet.exchange.imported import refuse_taken, write_run
+    from alexnet.interop import caffe, torchvision
+    from alexnet.interop.importers import read_classes, refuse_taken, write_run
     from alexnet.runs.provenance import provenance
 
     refuse_taken(run)

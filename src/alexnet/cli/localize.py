@@ -32,9 +32,9 @@ def command(
     is shown. A file without a readable photo is named and the rest is done; the exit code is then 3.
     """
     from alexnet.cli.classify import photo_names
-    from alexnet.cli.device import choose_device
     from alexnet.cli.places import say_places
-    from alexnet.evaluation.localizer import load
+    from alexnet.hardware import choose_device
+    from alexnet.tasks.localization import load
 
     names = list(photo_names(images))
     localizer = load(model, choose_device(device), views, parse_scales(scales))

@@ -14,7 +14,7 @@ import typer
 
 from alexnet import __version__
 from alexnet.errors import AlexNetError
-from alexnet.machine import keep_freed_memory
+from alexnet.hardware import keep_freed_memory
 
 VERBS = {
     "quickstart": "The whole chain on made-up photos, in about two minutes.",
@@ -38,7 +38,6 @@ VERBS = {
     "serve": "A page on this computer that names photos.",
     "export": "One file of a net that says all of itself: .safetensors or .onnx.",
     "import": "A run folder of weights that torchvision or Caffe trained.",
-    "benchmark": "Rates beside the peers' and the machine's limit.",
 }
 """Each verb and its line in `--help`; the command is the function `command` of `alexnet.cli.<verb>`."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from alexnet.evaluation.localizer import Place
+    from alexnet.tasks.localization import Place
 
 
 def say_places(
@@ -29,7 +29,7 @@ def say_places(
     from alexnet.cli.classify import refuse_unreadable
     from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
-    from alexnet.evaluation.photos import pixels_of
+    from alexnet.evaluation.predictor import pixels_of
 
     results: list[dict[str, Any]] = []
     for number, name in enumerate(names):
@@ -55,8 +55,8 @@ def _draw(folder: Path, number: int, name: str, photo: npt.NDArray[np.uint8], pl
 
     Files are numbered, since photos of two folders may share a name.
     """
-    from alexnet.figures.boxes import DrawnBox, draw_boxes
-    from alexnet.figures.save import save
+    from alexnet.report.plots.boxes import DrawnBox, draw_boxes
+    from alexnet.report.plots.save import save
 
     height, width = photo.shape[:2]
     size = 2 * [width, height]

@@ -69,7 +69,7 @@ def command(
     """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
-    from alexnet.data.header import HEADER_FILE
+    from alexnet.data.manifest import HEADER_FILE
     from alexnet.data.prepare import prepare
     from alexnet.data.sources import keep_classes, open_source
 

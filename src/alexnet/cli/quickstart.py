@@ -29,9 +29,9 @@ def command(
     from alexnet.cli.report import PAGE
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.figures.save import save
-    from alexnet.pictures import trained
-    from alexnet.pictures.opened import Opened
+    from alexnet.report.plots.save import save
+    from alexnet.report.sections import trained
+    from alexnet.report.sections.opened import Opened
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
         raise CommandError(f"{out} holds something else: choose another with --out DIR")

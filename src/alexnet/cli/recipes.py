@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from alexnet import recipes
-from alexnet.classic_config import SHARED
+from alexnet.classic.config import SHARED
 from alexnet.config import RunConfig, from_dict, keys, to_dict
 
 
@@ -28,7 +28,7 @@ def command(
 
 def overview() -> str:
     """All recipes and ensembles, described."""
-    from alexnet.recipes.ensembles import ENSEMBLES
+    from alexnet.experiments.ensembles import ENSEMBLES
 
     nets = "\n".join(
         textwrap.fill(
@@ -47,7 +47,7 @@ def as_json(name: str) -> dict[str, object]:
 
     CommandError names the nearest recipe where there is neither.
     """
-    from alexnet.recipes.ensembles import ENSEMBLES
+    from alexnet.experiments.ensembles import ENSEMBLES
 
     if name in ENSEMBLES:
         return {"name": name, "members": [asdict(member) for member in ENSEMBLES[name]]}

@@ -39,7 +39,7 @@ def command(
     The page is one file with its pictures inside. What the runs kept (predictions, features) is used again,
     and kept if it had to be made. Runs on different data are refused.
     """
-    from alexnet.cli.device import choose_device
+    from alexnet.hardware import choose_device
 
     page = write_report(runs, out, store, choose_device(device), closely, figures)
     typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
@@ -60,10 +60,10 @@ def write_report(
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.figures.save import FORMS, save
-    from alexnet.files import refuse_unwritable, write_whole
-    from alexnet.pictures.chapters import report
-    from alexnet.pictures.shown import ProgressBar
+    from alexnet.io import refuse_unwritable, write_whole
+    from alexnet.report.plots.save import FORMS, save
+    from alexnet.report.sections.chapters import report
+    from alexnet.report.sections.shown import ProgressBar
 
     if out.is_file():
         raise CommandError(f"{out} is a file: give --out a folder")

@@ -32,9 +32,9 @@ def command(
     Answers on this computer only (127.0.0.1), also programs: see /api/openapi.json. Of several runs the page
     lets one choose. Photos are never written to a disk. Ctrl-C ends it.
     """
-    from alexnet.cli.device import choose_device, describe_device
     from alexnet.data.store import Store
-    from alexnet.runs.ensemble_folder import members_of
+    from alexnet.hardware import choose_device, describe_device
+    from alexnet.runs.run_dir import members_of
     from alexnet.web.app import make_app
     from alexnet.web.open_models import check_classes, open_models
     from alexnet.web.photos import StorePhotos
@@ -61,9 +61,9 @@ def command(
 
 def _offer_similar(path: Path, model: Model, store: Store, photos: StorePhotos, device: torch.device) -> None:
     """Lets the model find similar training images, where it has a last hidden layer and there are some."""
+    from alexnet.analysis.features import last_hidden_layer
     from alexnet.cli.similar import similar_images
     from alexnet.errors import CommandError
-    from alexnet.features.extract import last_hidden_layer
     from alexnet.web.further import similar
 
     split = "train"

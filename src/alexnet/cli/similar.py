@@ -14,12 +14,11 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+    from alexnet.analysis.features import Vectors
+    from alexnet.analysis.neighbors import ApproximateIndex, SimilarImages
     from alexnet.data.store import Store
-    from alexnet.evaluation.classifier import Classifier
-    from alexnet.features.approximate import ApproximateIndex
-    from alexnet.features.extract import Vectors
-    from alexnet.features.similar import SimilarImages
-    from alexnet.runs.folder import RunFolder
+    from alexnet.evaluation.predictor import Classifier
+    from alexnet.runs.run_dir import RunFolder
 
 PHOTOS_AT_ONCE = 100
 PHOTOS_DRAWN = 8
@@ -47,9 +46,9 @@ def command(
     without a readable photo is named and the rest is done; the exit code is then 3.
     """
     from alexnet.cli.classify import photo_names, refuse_unreadable
-    from alexnet.cli.device import choose_device
     from alexnet.data.store import Store
-    from alexnet.evaluation.classifier import load
+    from alexnet.evaluation.predictor import load
+    from alexnet.hardware import choose_device
 
     if out is not None:
         refuse_no_picture(out)
@@ -82,12 +81,11 @@ def similar_images(
     silent: bool = False,
 ) -> SimilarImages:
     """What finds the images of a split that are like a photo; what the run keeps of them is used, or made."""
-    from alexnet.cli.device import describe_device
+    from alexnet.analysis.features import features_of, graph_of, last_hidden_layer, path_of, refuse_unknown
+    from alexnet.analysis.neighbors import ExactIndex, Index, SimilarImages
     from alexnet.cli.progress import progress_bar
-    from alexnet.features.extract import features_of, graph_of, last_hidden_layer, path_of, refuse_unknown
-    from alexnet.features.neighbours import ExactIndex, Index
-    from alexnet.features.similar import SimilarImages
-    from alexnet.runs.folder import RunFolder
+    from alexnet.hardware import describe_device
+    from alexnet.runs.run_dir import RunFolder
 
     run, part = RunFolder.open(model, or_file=True), store.split(split)
     if approximate:
@@ -105,8 +103,8 @@ def similar_images(
 
 
 def _graph(path: Path, layer: str, vectors: Vectors, silent: bool) -> ApproximateIndex:
+    from alexnet.analysis.neighbors import open_graph
     from alexnet.cli.progress import progress_bar
-    from alexnet.features.approximate import open_graph
 
     with progress_bar(
         f"graph of {layer}", len(vectors), unit="images", silent=silent or path.is_file()
@@ -115,8 +113,8 @@ def _graph(path: Path, layer: str, vectors: Vectors, silent: bool) -> Approximat
 
 
 def _refuse_no_graph(run: RunFolder) -> None:
+    from alexnet.analysis.neighbors import refuse_without_usearch
     from alexnet.errors import CommandError
-    from alexnet.features.approximate import refuse_without_usearch
 
     refuse_without_usearch()
     if run.is_exported:
@@ -152,7 +150,7 @@ def _read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], 
     from alexnet.cli.classify import STANDARD_INPUT
     from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
-    from alexnet.evaluation.photos import pixels_of, to_stored_square
+    from alexnet.evaluation.predictor import pixels_of, to_stored_square
 
     squares: list[Any] = []
     errors: dict[str, str] = {}
@@ -171,8 +169,8 @@ def _draw(
 ) -> None:
     """The first few readable photos with their neighbours; those of standard input are gone."""
     from alexnet.cli.classify import STANDARD_INPUT
-    from alexnet.figures.neighbours import draw_neighbours
-    from alexnet.figures.save import save
+    from alexnet.report.plots.neighbors import draw_neighbours
+    from alexnet.report.plots.save import save
 
     shown = [each for each in results if "neighbours" in each and each["image"] != STANDARD_INPUT][
         :PHOTOS_DRAWN

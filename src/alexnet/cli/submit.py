@@ -13,7 +13,7 @@ from alexnet.cli.views import SCALES_HELP, VIEWS_METAVAR, parse_scales
 if TYPE_CHECKING:
     import torch
 
-    from alexnet.data.sources.devkit import Devkit
+    from alexnet.data.sources.ilsvrc import Devkit
     from alexnet.data.store import Store
     from alexnet.evaluation.submission import Ids, Photos
 
@@ -42,11 +42,11 @@ def command(
     `alexnet submit --check FILE.txt --devkit KIT` looks at a file that is there, whoever wrote it.
     """
     from alexnet import distributed
-    from alexnet.cli.device import choose_device
-    from alexnet.data.sources.devkit import read, read_any_year
+    from alexnet.data.sources.ilsvrc import read_any_year, read_devkit
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
     from alexnet.evaluation import submission
+    from alexnet.hardware import choose_device
 
     if check is not None:
         sys.stdout.write(_checked(check, read_any_year(devkit), split))
@@ -56,7 +56,7 @@ def command(
     test = (split, views, checkpoint, parse_scales(scales))
     opened, chosen = Store.open(store), choose_device(device)
     photos = submission.photos_of(opened.split(split))
-    kit = read(devkit, photos.year)
+    kit = read_devkit(devkit, photos.year)
     submission.ids_of([each.wnid for each in opened.classes], kit)  # before a net works for hours
     with distributed.running(chosen):
         rows = _rows(runs, opened, kit, photos, test, chosen, batch)
@@ -79,22 +79,21 @@ def _rows(
     batch: int,
 ) -> Ids:
     from alexnet import distributed
-    from alexnet.cli.device import describe_device
     from alexnet.cli.progress import progress_bar
-    from alexnet.evaluation import ensemble, submission, tested
-    from alexnet.runs.ensemble_folder import members_of
-    from alexnet.runs.folder import RunFolder
+    from alexnet.evaluation import ensemble, run_evaluation, submission
+    from alexnet.hardware import describe_device
+    from alexnet.runs.run_dir import RunFolder, members_of
 
     folders = [RunFolder.open(run, or_file=True) for run in members_of(runs)]
     split, views, checkpoint, scales = test
-    tested.same_question(folders, store, checkpoint)
+    run_evaluation.same_question(folders, store, checkpoint)
     images = len(photos.order) // distributed.world_size()
     members = []
     for folder in folders:
         title = f"testing {folder.path.name} on {describe_device(device)}"
         with progress_bar(title, images, unit="images", silent=not distributed.is_main()) as advance:
             options = checkpoint, device, batch, advance, scales
-            members.append(tested.predictions_of(folder, store, split, views, *options))
+            members.append(run_evaluation.predictions_of(folder, store, split, views, *options))
     return submission.guesses(ensemble.mean(members), kit)[photos.order]
 
 

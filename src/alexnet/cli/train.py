@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
-    from alexnet.training.inherit import InitFrom
-    from alexnet.training.loop import Result
+    from alexnet.training.trainer import Result
+    from alexnet.training.transfer import InitFrom
 
 LOWEST_FRACTION = 0.9e-3
 """Three drops by 10 are what recipes have; below, the drops were meant for fewer epochs."""
@@ -45,8 +45,8 @@ def command(
     A net of two towers on two GPUs: model.towers_on=cuda:0,cuda:1; with torchrun each process takes two.
     """
     from alexnet import distributed
-    from alexnet.cli.device import choose_device
     from alexnet.errors import CommandError
+    from alexnet.hardware import choose_device
 
     if init_layers and init_from is None:
         raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
@@ -74,12 +74,11 @@ def train_run(
     """Trains one run to its end, or raises `Stopped`, and says how it went."""
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
-    from alexnet.cli.validation import VALIDATION, evaluation
     from alexnet.data.store import Store
-    from alexnet.runs.folder import RunFolder
     from alexnet.runs.metrics_log import measured
-    from alexnet.runs.weights import find_weights
-    from alexnet.training.inherit import InitFrom
+    from alexnet.runs.run_dir import RunFolder, find_weights
+    from alexnet.tasks.validation import VALIDATION, evaluation
+    from alexnet.training.transfer import InitFrom
 
     opened = Store.open(store)
     opened.split(VALIDATION[0])
@@ -112,13 +111,13 @@ def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., Re
     from functools import partial
 
     from alexnet.errors import CommandError
-    from alexnet.training.loop import train
+    from alexnet.training.trainer import train
 
     if config.classic is None:
         return partial(train, init_from=init_from)
     if init_from is not None:
         raise CommandError(f"{config.recipe} is no net: it cannot begin with weights; leave --init-from out")
-    from alexnet.training.classic import fit
+    from alexnet.training.classic_trainer import fit
 
     return fit
 
@@ -129,7 +128,7 @@ def _configured(
     """The run's configuration, and what is changed of it where the run goes on; None where it begins."""
     from alexnet import recipes
     from alexnet.config import override
-    from alexnet.runs.folder import RunFolder
+    from alexnet.runs.run_dir import RunFolder
     from alexnet.training.resume import resumed_config
 
     begun = RunFolder(run)
@@ -148,9 +147,9 @@ def _begin(
     init_from: InitFrom | None,
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
-    from alexnet.cli.device import describe_device
-    from alexnet.runs.folder import RunFolder
-    from alexnet.training.inherit import refuse_without_net
+    from alexnet.hardware import describe_device
+    from alexnet.runs.run_dir import RunFolder
+    from alexnet.training.transfer import refuse_without_net
 
     config, changes = _configured(recipe, run, settings, resume)
     where = describe_device(device, config.model.towers_on)
@@ -174,19 +173,19 @@ def _begin(
 
 def _environment(device: str, store: Store) -> dict[str, Any]:
     from alexnet import distributed
-    from alexnet.runs import environment
+    from alexnet.runs import provenance
 
     facts = device, store.digest, sys.argv, distributed.world_size()
-    return environment.describe(*facts, store=store.path.resolve().name)
+    return provenance.describe(*facts, store=store.path.resolve().name)
 
 
 def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
     """DataError, before anything is written, where that net's weights do not fit."""
-    from alexnet.models import model_file
-    from alexnet.training.inherit import match
-    from alexnet.training.learner import check
+    from alexnet.models import bundle
+    from alexnet.training.train_state import check
+    from alexnet.training.transfer import match
 
-    match(check(config, store), store.classes, model_file.load(init_from.path), init_from.layers)
+    match(check(config, store), store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
 
 
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
@@ -195,11 +194,11 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
         _introduce_classic(config, store, device)
         return
     from alexnet import distributed
-    from alexnet.data.subset import training_images
-    from alexnet.machine import multiplies_bfloat16
+    from alexnet.data.store import training_images
+    from alexnet.hardware import multiplies_bfloat16
     from alexnet.optim.schedules import make_schedule
-    from alexnet.training.learner import check
     from alexnet.training.plan import make_plan
+    from alexnet.training.train_state import check
 
     images, processes = len(training_images(store, config.data)), distributed.world_size()
     plan, training = make_plan(config, images, processes), config.training
@@ -235,9 +234,9 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
 
 def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:
     """The same of a classic pipeline."""
-    from alexnet.data.subset import training_images
+    from alexnet.data.store import training_images
     from alexnet.models.summary import summarise
-    from alexnet.training.classic import check
+    from alexnet.training.classic_trainer import check
 
     classic, net = check(config, store), summarise(config, len(store.classes))
     _say(f"{config.recipe}: {net.parameters:,} learned numbers, seed {config.training.seed}")

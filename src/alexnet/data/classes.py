@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -129,3 +130,26 @@ def label_map(found: Sequence[Class], expected: Sequence[Class], what: str) -> n
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+_NAME = re.compile(r"ILSVRC(20\d\d)_(val|test)_(\d{8})(?:_n\d{8})?\.JPEG")
+"""Hugging Face's files put the WNID behind the number of a validation photo."""
+
+
+class OfficialName(NamedTuple):
+    """What `ILSVRC2012_test_00000001.JPEG` says."""
+
+    year: int
+    split: str
+    """`val` or `test`."""
+    number: int
+    """From 1."""
+
+    def __str__(self) -> str:
+        return f"ILSVRC{self.year}_{self.split}_{self.number:08d}.JPEG"
+
+
+def official_name(path: str) -> OfficialName | None:
+    """What the file name at the end of a path says; None where it is no official one."""
+    found = _NAME.fullmatch(path.rpartition("/")[2])
+    return OfficialName(int(found[1]), found[2], int(found[3])) if found else None

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import http.client
+import shutil
+import tarfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from alexnet import __version__
-from alexnet.errors import DataError, WorkError
+from alexnet.errors import CommandError, DataError, WorkError
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that came; with a negative number where a start from scratch loses some."""
@@ -126,3 +133,229 @@ def _append(response: Any, part: Path, progress: Progress) -> None:
 def _discard(part: Path, progress: Progress) -> None:
     progress(-part.stat().st_size)
     part.unlink()
+
+
+def unpack(archive: Path, top: str, inner: str = "") -> Path:
+    """Unpacks the folder `top` of a .zip or .tgz beside it, and the archive `inner` in it; returns it.
+
+    It gets its name only when all is there. DataError for an archive that is broken, lacks `top` or `inner`,
+    or has files that would land elsewhere; WorkError where the folder cannot be written.
+    """
+    part = archive.with_name(f".{archive.name}.unpacking")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        _extract(archive, part)
+        if inner:
+            _extract(part / top / inner, part / top)
+        return (part / top).rename(archive.with_name(top))
+    except FileNotFoundError as error:
+        raise DataError(f"{archive} holds no {top}/{inner}: delete it and fetch it again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked safely ({error}): delete it and fetch it again"
+        ) from error
+    except OSError as error:
+        raise WorkError(f"unpacking {archive} failed ({error.strerror}): make room and try again") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as packed:
+            for name in packed.namelist():
+                _stay_inside(name)
+            packed.extractall(folder)
+    else:
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+
+
+def _stay_inside(name: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise zipfile.BadZipFile(f"{name!r} would land outside the folder")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file that somebody publishes."""
+
+    name: str
+    size_bytes: int
+    digest: str
+    """SHA-256 of the file, or SHA-1 (40 digits) where its publisher gives no other; of a `.gz` file's
+    contents, so that a copy that was compressed anew is as good."""
+    places: tuple[str, ...]
+    """URLs of the folders that hold it, in the order to try them."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set; an archive is unpacked, since class folders are what `prepare` reads."""
+
+    files: tuple[RemoteFile, ...]
+    unpacks_to: str = ""
+    """The folder that its one archive holds; empty where files are read as they are."""
+    inner: str = ""
+    """The archive within that folder which holds the photos."""
+
+
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+
+DATA_SETS: dict[str, DataSet] = {
+    "imagenette": DataSet(
+        (
+            RemoteFile(
+                "imagenette2-320.tgz",
+                341_663_724,
+                "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c",
+                ("https://s3.amazonaws.com/fast-ai-imageclas/",),
+            ),
+        ),
+        unpacks_to="imagenette2-320",
+    ),
+    "mnist": DataSet(
+        (
+            RemoteFile(
+                "train-images-idx3-ubyte.gz",
+                9_912_422,
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                _MNIST,
+            ),
+            RemoteFile(
+                "train-labels-idx1-ubyte.gz",
+                28_881,
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                _MNIST,
+            ),
+            RemoteFile(
+                "t10k-images-idx3-ubyte.gz",
+                1_648_877,
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                _MNIST,
+            ),
+            RemoteFile(
+                "t10k-labels-idx1-ubyte.gz",
+                4_542,
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                _MNIST,
+            ),
+        )
+    ),
+    "tiny-imagenet": DataSet(
+        (
+            RemoteFile(
+                "tiny-imagenet-200.zip",
+                248_100_043,
+                "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+                ("http://cs231n.stanford.edu/", "https://cs231n.stanford.edu/"),
+            ),
+        ),
+        unpacks_to="tiny-imagenet-200",
+    ),
+    "caltech-101": DataSet(
+        (
+            RemoteFile(
+                "caltech-101.zip",
+                137_414_764,
+                "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
+                ("https://data.caltech.edu/records/mzrjq-6wc02/files/",),
+            ),
+        ),
+        unpacks_to="caltech-101",
+        inner="101_ObjectCategories.tar.gz",
+    ),
+}
+"""By the name that `fetch` takes. The publishers give no SHA-256: these are of the copies in common use."""
+
+
+def size_bytes(name: str) -> int:
+    """How much there is to get; CommandError for a name that `DATA_SETS` lacks."""
+    return sum(file.size_bytes for file in _data_set(name).files)
+
+
+def fetch(name: str, folder: Path, location: str | None = None, progress: Progress | None = None) -> Path:
+    """Puts a data set of `DATA_SETS` into `folder`; returns the path to give to `prepare`.
+
+    `location` replaces the publisher: a folder, or a folder's URL, that holds files of the same names. Files
+    that are there and right are kept, half a file is continued. CommandError: no such set or folder;
+    WorkError: no network or no room; DataError: bytes that are not the published ones.
+    """
+    data_set = _data_set(name)
+    photos = folder / data_set.unpacks_to / data_set.inner.removesuffix(".tar.gz")
+    if data_set.unpacks_to and photos.exists():
+        return photos
+    # Photos unpack to about their archive's size; of an archive in an archive, both stay for a while.
+    copies = 1 + bool(data_set.unpacks_to) + bool(data_set.inner)
+    fetch_files(data_set.files, folder, location, progress or (lambda done_bytes: None), copies)
+    if data_set.unpacks_to:
+        unpack(folder / data_set.files[0].name, data_set.unpacks_to, data_set.inner)
+    return photos
+
+
+def fetch_files(
+    files: Sequence[RemoteFile], folder: Path, location: str | None, progress: Progress, copies: int = 1
+) -> None:
+    """Puts `files` into `folder`, where there must be room for `copies` of them; else it is like `fetch`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be made ({error.strerror}): name another folder") from error
+    _make_sure_of_room(files, folder, copies)
+    for file in files:
+        _get(file, folder, location, progress)
+
+
+def _data_set(name: str) -> DataSet:
+    if name not in DATA_SETS:
+        raise CommandError(f"no data set is called {name!r}: choose from {', '.join(DATA_SETS)}")
+    return DATA_SETS[name]
+
+
+def _make_sure_of_room(files: Sequence[RemoteFile], folder: Path, copies: int) -> None:
+    size = sum(file.size_bytes for file in files)
+    there = sum(
+        path.stat().st_size for file in files for path in folder.glob(f"{file.name}*") if path.is_file()
+    )
+    free, wanted = shutil.disk_usage(folder).free, size * copies - there
+    if free < wanted:
+        found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
+        raise WorkError(f"{found}: make room or name another folder")
+
+
+def _get(file: RemoteFile, folder: Path, location: str | None, progress: Progress) -> None:
+    target = folder / file.name
+    if not target.exists():
+        urls = (
+            [place + file.name for place in file.places] if location is None else [_url(location, file.name)]
+        )
+        download(urls, target, lambda path: _is_right(file, path), progress)
+    elif _is_right(file, target):
+        progress(file.size_bytes)
+    else:
+        raise DataError(f"{target} is not the published file (checksum differs): move it away and try again")
+
+
+def _url(location: str, name: str) -> str:
+    """Where `location` has the file; a local folder is read like any other place."""
+    if "://" in location:
+        return f"{location.rstrip('/')}/{name}"
+    path = Path(location).resolve() / name
+    if not path.is_file():
+        raise CommandError(f"{path} does not exist: give --from the folder or URL that holds {name}")
+    return path.as_uri()
+
+
+def _is_right(file: RemoteFile, path: Path) -> bool:
+    opener = gzip.open if file.name.endswith(".gz") else open
+    try:
+        with opener(path, "rb") as data:
+            kind = "sha1" if len(file.digest) == 40 else "sha256"
+            return hashlib.file_digest(data, kind).hexdigest() == file.digest
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return False

@@ -17,7 +17,7 @@ from alexnet.data.classes import NO_LABEL, Class, imagenet_classes
 from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
-from alexnet.machine import cores
+from alexnet.hardware import cores
 from alexnet.published import (
     IMAGENET_MD5,
     IMAGENET_TEST_IMAGES,

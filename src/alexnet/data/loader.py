@@ -20,11 +20,11 @@ from torch import Tensor
 
 from alexnet.data.boxes import Boxes, BoxTable
 from alexnet.data.buffers import BufferPool
-from alexnet.data.pixels import Reader, StoredSquares
+from alexnet.data.image_reader import Reader, StoredSquares
 from alexnet.data.randomness import epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
-from alexnet.machine import cores
+from alexnet.hardware import cores
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2

@@ -11,15 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.config import DataConfig, from_dict, to_dict, usual_crop
-from alexnet.data.augment import SOURCE_NOISE_DIVISOR, color_shifts, random_positions
-from alexnet.data.box_geometry import Corners, crop_windows
+from alexnet.config import from_dict, to_dict
+from alexnet.data.boxes import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.modern_augment import erase, jitter_factors, random_boxes, random_resized_crop
-from alexnet.data.normalize import normalize
+from alexnet.data.config import DataConfig, usual_crop
+from alexnet.data.crops import Positions, centre, cut
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
-from alexnet.data.views import Positions, centre, cut
+from alexnet.data.transforms import (
+    SOURCE_NOISE_DIVISOR,
+    color_shifts,
+    erase,
+    jitter_factors,
+    normalize,
+    random_boxes,
+    random_positions,
+    random_resized_crop,
+)
 from alexnet.errors import CommandError
 
 

@@ -14,13 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import Class, label_map
-from alexnet.data.official_names import OfficialName, official_name
-from alexnet.data.sources.devkit import Devkit
+from alexnet.data.classes import Class, OfficialName, label_map, official_name
+from alexnet.data.sources.ilsvrc import Devkit
 from alexnet.data.store import Split
 from alexnet.errors import DataError
 from alexnet.evaluation.metrics import refuse_broken
-from alexnet.files import write_whole
+from alexnet.io import write_whole
 from alexnet.published import (
     IMAGENET_2010_TEST_IMAGES,
     IMAGENET_TEST_IMAGES,

@@ -13,13 +13,13 @@ from typing import Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import DataConfig
+from alexnet.data.config import DataConfig
+from alexnet.data.crops import Positions, centre, grid, ten
 from alexnet.data.decode import Pixels
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import resized_size, to_square, to_whole
-from alexnet.data.views import Positions, centre, grid, ten
 from alexnet.errors import CommandError
-from alexnet.models.model_file import Loaded
+from alexnet.models.bundle import Loaded
 
 
 class View(Protocol):

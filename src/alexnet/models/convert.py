@@ -1,17 +1,69 @@
-"""Weights of other programs' nets under our names, and in the order of channels that is wanted."""
+"""torchvision's AlexNet and VGGs: their layers' names in a state_dict, and ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from alexnet.errors import DataError
-from alexnet.models.alexnet_variants import VARIANTS
-from alexnet.models.misfit import first_misfit
-from alexnet.models.torchvision_names import BATCHES_SEEN, TORCHVISION, net_of
+from alexnet.models import alexnet
+from alexnet.models.bundle import first_misfit
+from alexnet.models.vgg import VARIANTS, Variant
+
+BATCHES_SEEN = "num_batches_tracked"
+
+
+def _vgg(variant: Variant, batchnorm: bool) -> dict[str, str]:
+    return {
+        **dict(_features(variant, batchnorm)),
+        "classifier.0": "fc6",
+        "classifier.3": "fc7",
+        "classifier.6": "fc8",
+    }
+
+
+def _features(variant: Variant, batchnorm: bool) -> Iterator[tuple[str, str]]:
+    """torchvision numbers all steps: convolution, perhaps normaliser, ReLU, and the pooling of a block."""
+    place = 0
+    for layer in variant.convolutions:
+        yield f"features.{place}", layer
+        if batchnorm:
+            yield f"features.{place + 1}", f"after.{layer}.batchnorm"
+        place += 2 + batchnorm + variant.ends_block(layer)
+
+
+_ALEXNET = {
+    "features.0": "conv1",
+    "features.3": "conv2",
+    "features.6": "conv3",
+    "features.8": "conv4",
+    "features.10": "conv5",
+    "classifier.1": "fc6",
+    "classifier.4": "fc7",
+    "classifier.6": "fc8",
+}
+_VGGS = {"VGG11": "A", "VGG13": "B", "VGG16": "D", "VGG19": "E"}
+TORCHVISION = {
+    "AlexNet": _ALEXNET,
+    **{name: _vgg(VARIANTS[variant], batchnorm=False) for name, variant in _VGGS.items()},
+    **{f"{name}_BN": _vgg(VARIANTS[variant], batchnorm=True) for name, variant in _VGGS.items()},
+}
+"""Our names of layers by torchvision's, by the net as torchvision calls it."""
+RECIPES = {
+    "AlexNet": "alexnet-torchvision",
+    **{name: f"vgg-{variant.lower()}" for name, variant in _VGGS.items()},
+    **{f"{name}_BN": f"vgg-{variant.lower()}-batchnorm" for name, variant in _VGGS.items()},
+}
+"""Ours, of the same nets."""
+
+
+def net_of(names: Iterable[str]) -> str:
+    """The net of `TORCHVISION` whose layers differ least from those of these tensors."""
+    layers = {name.rpartition(".")[0] for name in names}
+    return min(TORCHVISION, key=lambda net: len(layers.symmetric_difference(TORCHVISION[net])))
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -41,7 +93,7 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
     columns and maps are in our order. DataError where a layer is missing or has no bias.
     """
     ours: dict[str, Tensor] = {}
-    for layer in VARIANTS["caffe"].layers:
+    for layer in alexnet.VARIANTS["caffe"].layers:
         if len(blobs.get(layer, ())) != 2:
             raise DataError(f"it has no layer {layer} with weights and biases; it has {_known(blobs)}")
         for kind, tensor in zip(("weight", "bias"), blobs[layer], strict=True):

@@ -1,8 +1,7 @@
-"""The LeNets: of 1989, the first to read digits from pixels by backpropagation; LeNet-5; LeNet-5 as of today.
+"""What LeNet-5's 84 units F6 should answer to each class: a drawing of 7 x 12 pixels, +1 ink and -1 paper.
 
-Sources: LeCun, Boser, Denker, Henderson, Howard, Hubbard, Jackel, "Backpropagation Applied to Handwritten
-Zip Code Recognition", Neural Computation 1989; LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning
-Applied to Document Recognition", Proceedings of the IEEE 1998, section II.B.
+Source: LeCun et al. 1998, section II.B and figure 3: a "stylized image of the corresponding character class"
+on a 7 x 12 bitmap. The paper prints no numbers; these digits are drawn in the manner of its figure.
 """
 
 from __future__ import annotations
@@ -10,16 +9,52 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.errors import CommandError
-from alexnet.layers import initialise
-from alexnet.layers.partial_convolution import PartialConv2d, every
-from alexnet.layers.radial_basis import RadialBasis
-from alexnet.layers.scaled_tanh import ScaledTanh
-from alexnet.layers.subsampling import Subsampling
-from alexnet.models.class_codes import class_codes
+from alexnet.models.layers import init
+from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, every
+
+WIDTH, HEIGHT = 7, 12
+RANDOM_SEED = 1998
+
+DIGITS = """
+....... ....... ....... ....... ....... ....... ....... ....... ....... .......
+..###.. ...#... ..###.. .#####. ....##. ####### ..####. ####### ..###.. ..###..
+.##.##. ..##... .##.##. #....## ...#.#. #...... .##.... ......# .#...#. .#...#.
+##...## .###... #....## .....## ..##.#. #...... ##..... .....## ##...## ##...##
+#.....# ...#... .....## ....##. .##..#. #...... #...... ....##. ##...## #.....#
+#.....# ...#... ....##. ..###.. ##...#. ######. #.####. ....#.. .##.##. #....##
+#.....# ...#... ...##.. ....##. #....#. .....## ##...## ...##.. ..###.. .######
+#.....# ...#... ..##... .....## ####### ......# #.....# ...#... .##.##. ......#
+##...## ...#... .##.... ......# .....#. ......# #.....# ..##... ##...## .....##
+.##.##. ...#... ##..... #....## .....#. ##...## ##...## ..#.... ##...## ....##.
+..###.. .#####. ####### .#####. .....#. .#####. .#####. ..#.... .#####. .####..
+....... ....... ....... ....... ....... ....... ....... ....... ....... .......
+"""
+"""The digits 0 to 9, side by side."""
+
+
+def class_codes(num_classes: int) -> torch.Tensor:
+    """(num_classes, 84) float32 of +1 and -1, row by row of each drawing.
+
+    Ten classes have the digits, in the order of their labels, whatever they are. Any other number of classes,
+    for which nothing is published, has random codes, always the same: two of them differ in 42 units or so.
+    """
+    if num_classes == 10:
+        return _drawn(DIGITS)
+    generator = torch.Generator().manual_seed(RANDOM_SEED)
+    bits = torch.randint(0, 2, (num_classes, WIDTH * HEIGHT), generator=generator, device="cpu")
+    return 2.0 * bits - 1.0
+
+
+def _drawn(text: str) -> torch.Tensor:
+    rows = [row.split() for row in text.split("\n") if row]
+    pixels = [[[1.0 if pixel == "#" else -1.0 for pixel in part] for part in row] for row in rows]
+    return torch.tensor(pixels).transpose(0, 1).flatten(1)
+
 
 H2_READS = tuple(
     tuple(map_ for map_ in range(12) if map_ // 4 != left_out) for left_out in (2, 0, 1) for _ in range(4)
@@ -157,7 +192,7 @@ class ModernLeNet(LeNet):
         self.output = nn.Linear(84, num_classes)
         self.dropout = nn.Dropout(dropout)
         for layer in (self.C1, self.C3, self.C5, self.F6, self.output):
-            initialise.kaiming(layer)
+            init.kaiming(layer)
 
     def _states(self, images: Tensor) -> dict[str, Tensor]:
         c1 = self.C1(images).relu()
@@ -178,4 +213,4 @@ def _with_border(maps: Tensor) -> Tensor:
 def _initialise_by_fan_in(*layers: nn.Conv2d | nn.Linear) -> None:
     for layer in layers:
         for parameter in layer.parameters():
-            initialise.uniform_by_fan_in(parameter, layer.weight[0].numel())
+            init.uniform_by_fan_in(parameter, layer.weight[0].numel())

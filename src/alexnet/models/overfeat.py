@@ -16,15 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alexnet.data.box_geometry import Corners
+from alexnet.data.boxes import WHOLE, Corners
 from alexnet.errors import CommandError
-from alexnet.layers import initialise
-from alexnet.layers.dropout import MaskDropout
-from alexnet.layers.fully_connected import FullyConnected, slide
-from alexnet.layers.offset_pooling import at_every_offset
-from alexnet.layers.pooling import MaxPool
-from alexnet.layers.stage import Stage
-from alexnet.models.named_variants import variant_of
+from alexnet.models.layers import init
+from alexnet.models.layers.dropout import MaskDropout
+from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.linear import FullyConnected, slide
+from alexnet.models.layers.pooling import MaxPool, at_every_offset
+from alexnet.models.variants import variant_of
 
 MINIMUM_CROP_PIXELS = 64
 UNPADDED_CROP_PIXELS = 112
@@ -180,11 +179,11 @@ class OverFeat(nn.Module):
             self._initialise_layer(name)
 
     def _initialise_layer(self, name: str) -> None:
-        layer = cast(initialise.Weighted, self.get_submodule(name))
+        layer = cast(init.Weighted, self.get_submodule(name))
         if self.variant.initialisation == "kaiming":
-            initialise.kaiming(layer)
+            init.kaiming(layer)
         else:
-            initialise.gaussian(layer, DEVIATION, 0.0)
+            init.gaussian(layer, DEVIATION, 0.0)
 
     def _add_layers(self) -> None:
         variant, inputs = self.variant, 3
@@ -271,3 +270,138 @@ def _refuse_uneven(variant: Variant) -> None:
             f"a variant of {convolutions} convolutions needs as many pools and {convolutions + 2} widths, "
             f"not {len(variant.pools)} and {len(variant.widths)}"
         )
+
+
+class OverFeatLocalizer(OverFeat):
+    """An OverFeat whose layers do not learn, and a regression from its last pooled maps to boxes, which does.
+
+    `forward` gives the classifier's logits, so that whatever tests a net can test this one. A box is x0, y0,
+    x1, y1 in shares of the window that was looked at, below 0 and above 1 outside of it. Hidden layers are
+    rectified, without dropout; the first answer is the whole window.
+    """
+
+    def forward_boxes(self, images: Tensor) -> Tensor:
+        """(N, num_classes, 4) boxes in shares of each of the preprocessed images (N, 3, crop, crop)."""
+        with torch.no_grad():
+            hidden = self.features(self._checked(images)).flatten(1)
+        for layer in self.regression[:-1]:
+            hidden = self.get_submodule(layer)(hidden).relu()
+        return self._per_class(self.get_submodule(self.regression[-1])(hidden))
+
+    def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """`class_map` and (N, num_classes, 4, h, w) the boxes, each in shares of the window at its place.
+
+        `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. Source: section 4.1.
+        """
+        maps, places = self._unpooled(images), self.places(*images.shape[2:])
+        boxes = self._slid(maps, self._regress, places)
+        return self._slid(maps, self._classify, places), self._per_class(boxes)
+
+    @property
+    def regression(self) -> tuple[str, ...]:
+        """`box1`, `box2` and `boxes`."""
+        return (*(f"box{i}" for i in range(1, len(self.variant.regression) + 1)), "boxes")
+
+    def initialise(self) -> None:
+        """Fills every layer anew, and lets the regression alone learn."""
+        super().initialise()
+        for layer in self.regression:
+            self._initialise_layer(layer)
+        nn.init.zeros_(self._layer("boxes").weight)
+        with torch.no_grad():
+            bias = self._layer("boxes").bias
+            bias.copy_(torch.tensor(WHOLE).repeat(len(bias) // 4))
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.partition(".")[0] in self.regression)
+
+    def _add_layers(self) -> None:
+        """The regression stands before the classifier: the last layer of any net gives its logits."""
+        super()._add_layers()
+        classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
+        inputs = cast(FullyConnected, classifier[self.classifier[0]]).in_features
+        boxes = self.num_classes if self.variant.boxes == "per-class" else 1
+        for layer, width in zip(self.regression, (*self.variant.regression, 4 * boxes), strict=True):
+            self.add_module(layer, FullyConnected(inputs, width))
+            inputs = width
+        self._modules.update(classifier)
+
+    def _regress(self, pooled: Tensor) -> Tensor:
+        """(N, boxes x 4, h, w) of pooled maps."""
+        hidden = slide(self._layer(self.regression[0]), pooled, self._read_side())
+        for layer in self.regression[1:]:
+            hidden = slide(self._layer(layer), hidden.relu(), 1)
+        return hidden
+
+    def _per_class(self, numbers: Tensor) -> Tensor:
+        """(N, boxes x 4, ...) as (N, num_classes, 4, ...)."""
+        boxes = numbers.unflatten(1, (-1, 4))
+        return boxes.expand(-1, self.num_classes, *boxes.shape[2:])
+
+    def _layer(self, name: str) -> nn.Linear:
+        return cast(nn.Linear, self.get_submodule(name))
+
+
+class OverFeatDetector(OverFeatLocalizer):
+    """A localiser with one more unit, of background, behind its last hidden layer. All of it learns.
+
+    It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
+    is what its weights are made for; 0 is the crop itself.
+    """
+
+    def __init__(
+        self,
+        variant: str | Variant = "fast",
+        num_classes: int = 1000,
+        crop: int = 231,
+        dropout: float = 0.5,
+    ):
+        chosen = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
+        if chosen.window > crop:
+            raise CommandError(
+                f"a window of {chosen.window} pixels does not fit into crops of {crop}: type data.crop="
+                f"{chosen.window} or more, or a smaller window"
+            )
+        super().__init__(chosen, num_classes, chosen.window or crop, dropout)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, num_classes) logits of images (N, 3, H, W): of each class the largest of all places."""
+        return self.class_map(images).amax(dim=(2, 3))
+
+    def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the windows of images (N, 3, H, W) show, and where: places are those of `class_map`.
+
+        (N, num_classes + 1, h, w) logits, the last of background, and (N, num_classes, 4, h, w) boxes, each
+        in shares of the window there.
+        """
+        maps, places = self._unpooled(images), self.places(*images.shape[2:])
+        boxes = self._slid(maps, self._regress, places)
+        return self._slid(maps, self._classify_objects, places), self._per_class(boxes)
+
+    def initialise(self) -> None:
+        """Fills every layer anew, and lets all of them learn."""
+        super().initialise()
+        self._initialise_layer("background")
+        self.requires_grad_(True)
+
+    def _checked(self, images: Tensor) -> Tensor:
+        if images.shape[2:] != (self.crop, self.crop):
+            raise CommandError(
+                f"this net looks through windows of {self.crop} pixels and has no features of a whole photo: "
+                "give the localisation that it began with"
+            )
+        return super()._checked(images)
+
+    def _add_layers(self) -> None:
+        """The background stands before the classifier: the last layer of any net gives its logits."""
+        super()._add_layers()
+        classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
+        self.background = FullyConnected(self.variant.widths[-1], 1)
+        self._modules.update(classifier)
+
+    def _classify_objects(self, pooled: Tensor) -> Tensor:
+        """(N, num_classes + 1, h, w) logits of pooled maps, the last of background."""
+        hidden = pooled
+        for layer in self.classifier[:-1]:
+            side = self._read_side() if layer == self.classifier[0] else 1
+            hidden = self.after[layer](slide(self._layer(layer), hidden, side))
+        return torch.cat([slide(self._layer(name), hidden, 1) for name in (self.layers[-1], "background")], 1)

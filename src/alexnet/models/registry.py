@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from torch import nn
 
-from alexnet.config import ModelConfig, RunConfig
+from alexnet.config import RunConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ModelConfig
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
-from alexnet.models.overfeat import OverFeat
-from alexnet.models.overfeat_detector import OverFeatDetector
-from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.models.overfeat import OverFeat, OverFeatDetector, OverFeatLocalizer
 from alexnet.models.vgg import VGG
 
 

@@ -12,9 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.config import RunConfig
-from alexnet.layers.partial_convolution import PartialConv2d
-from alexnet.layers.radial_basis import RadialBasis
-from alexnet.layers.subsampling import Subsampling
+from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, Subsampling
 from alexnet.models.overfeat import OverFeat
 from alexnet.models.registry import PUBLISHED_CLASSES, build_run
 

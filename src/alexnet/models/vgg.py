@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import CommandError
-from alexnet.layers import initialise
-from alexnet.layers.fully_connected import FullyConnected, slide
-from alexnet.layers.local_response_norm import LocalResponseNorm
-from alexnet.layers.pooling import MaxPool
-from alexnet.layers.stage import Stage
-from alexnet.models.named_variants import variant_of
+from alexnet.models.layers import init
+from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.linear import FullyConnected, slide
+from alexnet.models.layers.local_response_norm import LocalResponseNorm
+from alexnet.models.layers.pooling import MaxPool
+from alexnet.models.variants import variant_of
 
 DEVIATION = 0.01
 """Of the first weights; `docs/deviations.md` says how the paper's "10^-2 variance" is read."""
@@ -157,16 +157,16 @@ class VGG(nn.Module):
     def initialise(self) -> None:
         """Fills every layer anew; biases are 0."""
         for name in self.layers:
-            layer = cast(initialise.Weighted, self.get_submodule(name))
+            layer = cast(init.Weighted, self.get_submodule(name))
             match self.variant.initialisation:
                 case "gaussian":
-                    initialise.gaussian(layer, DEVIATION, 0.0)
+                    init.gaussian(layer, DEVIATION, 0.0)
                 case "glorot":
-                    initialise.glorot(layer)
+                    init.glorot(layer)
                 case "kaiming-convolutions" if isinstance(layer, nn.Conv2d):
-                    initialise.kaiming(layer)
+                    init.kaiming(layer)
                 case "kaiming-convolutions":
-                    initialise.gaussian(layer, DEVIATION, 0.0)
+                    init.gaussian(layer, DEVIATION, 0.0)
 
     def _add_layers(self) -> None:
         widths, inputs = self.variant.widths, 3

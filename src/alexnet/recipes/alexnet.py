@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from alexnet.config import (
-    DataConfig,
-    Event,
-    ModelConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    TrainingConfig,
-)
+from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
+from alexnet.models.config import ModelConfig
 from alexnet.published import IMAGENET_TRAINING_IMAGES
+from alexnet.training.config import Event, TrainingConfig
 
 
 def alexnet_2012() -> RunConfig:

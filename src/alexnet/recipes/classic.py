@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alexnet.classic_config import Channel, ClassicConfig
-from alexnet.config import DataConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.classic.config import Channel, ClassicConfig
+from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
+from alexnet.training.config import TrainingConfig
 
 
 def sift_fv() -> RunConfig:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from alexnet.config import (
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    TrainingConfig,
-)
+from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
+from alexnet.models.config import ModelConfig
 from alexnet.published import LENET_1989_TRAINING_IMAGES
+from alexnet.training.config import TrainingConfig
 
 
 def lenet_1989() -> RunConfig:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alexnet.config import (
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    TrainingConfig,
-)
+from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
+from alexnet.models.config import ModelConfig
 from alexnet.published.overfeat import SCALES
+from alexnet.training.config import TrainingConfig
 
 _TEST_SCALES = tuple(min(size) for size in SCALES)
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alexnet.config import DataConfig, ModelConfig, RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.config import RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
+from alexnet.models.config import ModelConfig
 from alexnet.published import vgg
+from alexnet.training.config import TrainingConfig
 
 
 def vgg_a() -> RunConfig:

@@ -10,9 +10,9 @@ from typing import Any
 from alexnet import published
 from alexnet.published.rows import BoxRow
 from alexnet.report.comparison import Row
-from alexnet.report.evaluation import detection_views
-from alexnet.report.evidence import evaluations
+from alexnet.report.evaluation_tables import detection_views
 from alexnet.report.tables import ABSENT, Table, percent, with_interval
+from tools.results_io import evaluations
 
 BASELINES = ("whole image", "centre box of mean size", "class-mean box")
 """As `localization.baselines` of an evaluation names them."""

@@ -1,4 +1,4 @@
-"""The table of errors: what was published beside what our runs reached."""
+"""Which images an evaluation got wrong, from saved predictions: what two of them are compared by."""
 
 from __future__ import annotations
 
@@ -7,15 +7,62 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from alexnet import published, recipes
-from alexnet.errors import CommandError, DataError
-from alexnet.report.answers import Answers, answers_of
-from alexnet.report.evaluation import averaged, not_tested
+from alexnet.errors import AlexNetError, CommandError, DataError
+from alexnet.evaluation import ensemble
+from alexnet.evaluation.metrics import paired_interval, true_ranks
+from alexnet.report.evaluation_tables import averaged, not_tested
 from alexnet.report.tables import Table, signed, with_interval
-from alexnet.runs.ensemble_folder import is_ensemble
-from alexnet.runs.evaluations import read_evaluations
-from alexnet.runs.folder import RunFolder, why_no_run
+from alexnet.runs import predictions
 from alexnet.runs.provenance import gone_on
+from alexnet.runs.results import read_evaluations
+from alexnet.runs.run_dir import RunFolder, is_ensemble, members_of, why_no_run
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What was asked, and which answers were wrong."""
+
+    store_digest: str
+    split: str
+    keys: npt.NDArray[np.str_]
+    wrong: npt.NDArray[np.bool_]
+    """(N,) whether the most probable class is not the true one."""
+
+    def same_images(self, other: Answers) -> bool:
+        """Whether both were asked about the same images in the same order."""
+        mine, theirs = (self.store_digest, self.split), (other.store_digest, other.split)
+        return mine == theirs and np.array_equal(self.keys, other.keys)
+
+    def less(self, other: Answers) -> tuple[float, tuple[float, float]]:
+        """This error rate less the other's, and its 95 % interval."""
+        return float(self.wrong.mean() - other.wrong.mean()), paired_interval(self.wrong, other.wrong)
+
+
+def answers_of(path: Path, entry: Mapping[str, Any]) -> Answers | None:
+    """The answers behind an entry of the `evaluation.json` in a run's or an ensemble's folder.
+
+    None where the predictions are no longer there, or are not those that were evaluated.
+    """
+    if not path.is_dir():
+        return None
+    checkpoint = entry["runs"][0]["checkpoint"]
+    try:
+        members = [
+            predictions.load(predictions.path_of(run, entry["split"], entry["views"], checkpoint))
+            for run in members_of([path])
+        ]
+        mean = ensemble.mean(members, entry.get("weights"), entry.get("mean", "probabilities"))
+    except AlexNetError:
+        return None
+    wrong = true_ranks(mean.probabilities, mean.labels) > 0
+    if mean.store_digest != entry["store_digest"] or wrong.sum() != entry["top1_errors"]:
+        return None
+    return Answers(mean.store_digest, mean.split, mean.keys, wrong)
+
 
 COLUMNS = (
     *("system", "data", "views", "top-1", "less than the first", "top-5", "images"),

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from alexnet.errors import DataError, WorkError
-from alexnet.files import write_whole
+from alexnet.io import write_whole
 
 
 class Measured(NamedTuple):

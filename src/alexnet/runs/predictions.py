@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.errors import DataError
-from alexnet.files import replacing
+from alexnet.io import replacing
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from alexnet.errors import DataError, WorkError
-from alexnet.files import file_sha256
+from alexnet.io import file_sha256
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 _PREFIX, _TEMPORARY = "step-", ".temporary-"

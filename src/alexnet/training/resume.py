@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from alexnet.config import RunConfig, keys, override, to_dict
 from alexnet.errors import CommandError
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
 
 FIXED = (
     *("data.side", "data.crop", "data.images", "optimizer.name", "schedule.name"),

@@ -17,18 +17,17 @@ import torch
 from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
-from alexnet.data.store import Store
-from alexnet.data.subset import training_images
+from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, WorkError
-from alexnet.files import file_sha256, only_we
-from alexnet.models import model_file
-from alexnet.runs.folder import RunFolder
+from alexnet.io import file_sha256, only_we
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import MetricsLog, has_begun_with
+from alexnet.runs.run_dir import RunFolder
 from alexnet.training import checkpoint
-from alexnet.training.inherit import InitFrom, inherit, refuse_without_net
-from alexnet.training.learner import Learner, build_learner
-from alexnet.training.meter import LOWER_RATE, Meter
 from alexnet.training.plan import Plan, make_plan
+from alexnet.training.step import LOWER_RATE, Meter
+from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.transfer import InitFrom, inherit, refuse_without_net
 
 Say = Callable[[str], None]
 """Told of what people should know, a line at a time."""
@@ -65,7 +64,7 @@ class Session:
     """How many readings in a row found the net waiting for images."""
     stuck_after: int = 0
     """Updates after which the watchdog looks again whether the loss is stuck."""
-    terms: Mapping[str, str] = field(default_factory=lambda: model_file.TERMS)
+    terms: Mapping[str, str] = field(default_factory=lambda: bundle.TERMS)
     """What may be done with the weights; it travels with them."""
     began_with: dict[str, Any] | None = None
     """Which net's weights the run begins with, and what was taken from it."""
@@ -121,7 +120,7 @@ class Session:
         distributed.copy_from_main(learner.average.model.buffers())
         if distributed.is_main():
             write_weights = partial(
-                model_file.save,
+                bundle.save,
                 model=learner.average.model,
                 config=self.config,
                 classes=learner.classes,
@@ -136,7 +135,7 @@ class Session:
 
     def inherit(self, init_from: InitFrom) -> None:
         """Begins with another net's weights, and says which; errors as `inherit.match`."""
-        learner, given = self.learner, model_file.load(init_from.path, "cpu")
+        learner, given = self.learner, bundle.load_safetensors(init_from.path, "cpu")
         options = learner.classes, given, init_from.layers, learner.preprocessing
         found = inherit(learner.model, *options)
         inherit(learner.average.model, *options)
@@ -168,7 +167,7 @@ class Session:
                 f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
-        loaded = model_file.load(found.weights, "cpu")
+        loaded = bundle.load_safetensors(found.weights, "cpu")
         same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
         self.learner.load(loaded.model.state_dict(), found.state())
         self.terms = loaded.terms

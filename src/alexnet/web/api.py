@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from alexnet import __version__
-from alexnet.evaluation.photos import enlargement
+from alexnet.evaluation.predictor import enlargement
 from alexnet.evaluation.views import OF_A_SQUARE
-from alexnet.machine import cores
-from alexnet.plain import unknown_key
+from alexnet.hardware import cores
+from alexnet.serialization import unknown_key
 from alexnet.web import openapi
 from alexnet.web.model import Model, Seen
 from alexnet.web.photos import StorePhotos

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from alexnet.box_config import LEAST_SHOWN
-from alexnet.data.views import centre, usual_views
-from alexnet.evaluation.classifier import Classifier
-from alexnet.evaluation.detector import detector
-from alexnet.evaluation.localizer import localizer
-from alexnet.features.saliency import grad_cam
-from alexnet.features.similar import SimilarImages
+from alexnet.analysis.neighbors import SimilarImages
+from alexnet.analysis.saliency import grad_cam
+from alexnet.data.crops import centre, usual_views
+from alexnet.evaluation.predictor import Classifier
+from alexnet.tasks.detection import detector
+from alexnet.tasks.localization import localizer
+from alexnet.training.config import LEAST_SHOWN
 from alexnet.web.model import Answers, Seen
 from alexnet.web.photos import StorePhotos
 

@@ -14,11 +14,10 @@ import numpy.typing as npt
 import simplejpeg
 import torch
 
+from alexnet.data.crops import Positions, usual_views
 from alexnet.data.decode import Pixels
-from alexnet.data.views import Positions, usual_views
-from alexnet.evaluation.classifier import Classifier
-from alexnet.evaluation.photos import to_stored_square
-from alexnet.evaluation.score import score_crops
+from alexnet.evaluation.inference import score_crops
+from alexnet.evaluation.predictor import Classifier, to_stored_square
 from alexnet.evaluation.views import OF_A_SQUARE, positions_of
 from alexnet.web.batcher import Batcher
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
+from alexnet.analysis.saliency import last_maps
 from alexnet.data.classes import label_map, same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation.classifier import Classifier, load
-from alexnet.features.saliency import last_maps
-from alexnet.runs.ensemble_folder import members_of
-from alexnet.runs.folder import RunFolder
+from alexnet.evaluation.predictor import Classifier, load
 from alexnet.runs.provenance import how_far, provenance
+from alexnet.runs.run_dir import RunFolder, members_of
 from alexnet.web.further import places, saliency
 from alexnet.web.model import Answers, Model
 

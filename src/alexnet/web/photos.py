@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.classes import Class
-from alexnet.data.pixels import read_square
+from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split, Store
 from alexnet.web.model import to_jpeg
 

@@ -15,8 +15,8 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.pictures import chapters
-from alexnet.pictures.subject import Subject
+from alexnet.report.sections import chapters
+from alexnet.report.sections.subject import Subject
 
 INSIDE = (
     "Nearest training images",
@@ -109,7 +109,7 @@ def test_exported_files_ensembles_and_several_runs(
 def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
     report, tiny_store: Store, tmp_path: Path
 ) -> None:
-    from alexnet.runs.ensemble_folder import EnsembleFolder
+    from alexnet.runs.run_dir import EnsembleFolder
 
     members = [{"name": name, "pretraining": False, "settings": []} for name in ("seed-0", "seed-1")]
     folder = EnsembleFolder.begin(tmp_path / "nets", {"name": "n", "members": members})
@@ -189,7 +189,7 @@ def test_an_old_page_stays_until_a_new_one_is_whole(run: Path, tmp_path: Path, m
     out = tmp_path / "page"
     out.mkdir()
     (out / "report.html").write_text("old")
-    monkeypatch.setattr("alexnet.pictures.trained.examples", lambda on, made: 1 / 0)
+    monkeypatch.setattr("alexnet.report.sections.trained.examples", lambda on, made: 1 / 0)
     assert main(["report", str(run), "--closely", "0", "--out", str(out)]) == 1
     assert [path.name for path in out.iterdir()] == ["report.html"]
     assert (out / "report.html").read_text() == "old"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.benchmarks.classic_memory import most_while, own_megabytes
+from benchmarks.classic_memory import most_while, own_megabytes
 
 LARGE = 100
 """MB."""

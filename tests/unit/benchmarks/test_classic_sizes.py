@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet.benchmarks.classic import sizes
 from alexnet.published import IMAGENET_TRAINING_IMAGES
+from benchmarks.classic import sizes
 
 
 def test_a_run_on_imagenet_is_counted() -> None:

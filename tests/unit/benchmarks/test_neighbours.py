@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alexnet.benchmarks.neighbours import made_up, measure, recall
-from alexnet.features.neighbours import Found
+from alexnet.analysis.neighbors import Found
+from benchmarks.neighbors import made_up, measure, recall
 
 
 def test_recall_counts_what_was_found_in_any_order() -> None:

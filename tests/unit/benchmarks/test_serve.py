@@ -6,11 +6,11 @@ import odd_uploads
 import pytest
 import tiny
 
-from alexnet.benchmarks.serve import ask_many
 from alexnet.errors import WorkError
 from alexnet.web.app import make_app
 from alexnet.web.open_models import open_models
 from alexnet.web.server import serving
+from benchmarks.serve import ask_many
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.benchmarks import sparse_codes
+from benchmarks import sparse_codes
 
 
 def test_codes_reconstruct_as_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.benchmarks import step
+from benchmarks import step
 
 
 def test_hours_of_the_whole_run_beside_those_of_the_bare_arithmetic() -> None:

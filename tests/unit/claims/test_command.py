@@ -12,18 +12,18 @@ import pytest
 import tiny
 import torch
 
-from alexnet.claims import arms
-from alexnet.claims import train as claims_train
-from alexnet.claims.scale import arm_config
-from alexnet.claims.the_claims import find
-from alexnet.claims.workshop import Workshop, judged_since
 from alexnet.cli.main import main
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.files import write_json
-from alexnet.models.alexnet_variants import variant_named
+from alexnet.experiments import claim_registry
+from alexnet.experiments import runner as claims_train
+from alexnet.experiments.claim_registry import find
+from alexnet.experiments.defaults import arm_config
+from alexnet.experiments.experiment_dir import Workshop, judged_since
+from alexnet.io import write_json
+from alexnet.models.alexnet import variant_named
 from alexnet.report.claims import ORDER, claims, claims_in_short
 
 SMALL = (
@@ -307,7 +307,7 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     data = document["arms"]["common"]["data"]
     assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
     made = Workshop.open(tmp_path / "other", path, None, (), torch.device("cpu"))
-    common, lenet = (arm_config(arm, made.settings) for arm in (arms.COMMON, arms.LENET))
+    common, lenet = (arm_config(arm, made.settings) for arm in (claim_registry.COMMON, claim_registry.LENET))
     assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import optimize
 
-from alexnet.claims.equivalence import answers_apart, inverted, minimum_under_dropout, ridge, weights_apart
 from alexnet.errors import WorkError
+from alexnet.experiments.measures import answers_apart, inverted, minimum_under_dropout, ridge, weights_apart
 from alexnet.models.alexnet import AlexNet
 
 NET = "2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming-with-biases"

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alexnet.claims.check import least
-from alexnet.claims.claim import ABOVE_0, Band
-from alexnet.claims.interval import COVERS_BOTH, Interval, judge, t_interval, together
-from alexnet.claims.measure import Value, epochs_to
+from alexnet.experiments.claims import ABOVE_0, Band, Value, epochs_to
+from alexnet.experiments.verdict import COVERS_BOTH, Interval, judge, least, t_interval, together
 
 NUMBERS = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=8)
 

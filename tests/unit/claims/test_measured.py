@@ -11,33 +11,33 @@ import pytest
 import tiny
 import torch
 
-from alexnet.claims import averaging
-from alexnet.claims.arms import LENET
-from alexnet.claims.averaging import EnsembleGain, ErrorOf
-from alexnet.claims.check import NO_SPREAD, NOTHING_LEARNED, find
-from alexnet.claims.claim import ABOVE_0, Arm, Band, Comparison
-from alexnet.claims.halves import halves
-from alexnet.claims.log_claims import RELU
-from alexnet.claims.measure import After, EpochsTo, Last, Value
-from alexnet.claims.scale import common, config_of
-from alexnet.claims.train import evaluation, seen_in_training
-from alexnet.claims.travel import linear_error
-from alexnet.claims.trial import Trial
-from alexnet.claims.update_cost import kept_for_gradients, update_bytes, update_seconds
-from alexnet.claims.workshop import Workshop
-from alexnet.data.pixels import read_photo
+from alexnet.data.image_reader import read_photo
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
-from alexnet.data.store import Store
-from alexnet.data.subset import training_images
+from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
+from alexnet.evaluation.inference import predict
 from alexnet.evaluation.metrics import evaluate
-from alexnet.evaluation.predict import predict
-from alexnet.models.model_file import Loaded
+from alexnet.experiments import measures
+from alexnet.experiments.claim_registry import LENET, RELU_CLAIM
+from alexnet.experiments.claims import ABOVE_0, After, Arm, Band, Comparison, EpochsTo, Last, Trial, Value
+from alexnet.experiments.defaults import common, config_of
+from alexnet.experiments.experiment_dir import Workshop, halves
+from alexnet.experiments.measures import (
+    EnsembleGain,
+    ErrorOf,
+    kept_for_gradients,
+    linear_error,
+    update_bytes,
+    update_seconds,
+)
+from alexnet.experiments.runner import evaluation, seen_in_training
+from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, find
+from alexnet.models.bundle import Loaded
 from alexnet.models.registry import build
-from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.run_dir import RunFolder
 from alexnet.training.plan import make_plan
 
 CPU = torch.device("cpu")
@@ -142,7 +142,7 @@ def answers(seed: int) -> Predictions:
 def test_nets_averaged_are_compared_photo_by_photo(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(averaging, "predicted", lambda trial, views: answers(trial.seed))
+    monkeypatch.setattr(measures, "predicted", lambda trial, views: answers(trial.seed))
     trials = [trial(seed, store, tmp_path) for seed in range(3)]
     found = EnsembleGain(2).of_photos(trials)
     labels = answers(0).labels
@@ -234,7 +234,7 @@ def test_an_error_that_was_not_reached_is_named(store: Store, tmp_path: Path) ->
     found = find(slower, made, (0, 1, 2))
     assert found.verdict == "untested"
     assert found.reason == "relu needed more than 4 epochs to a training error of 25 %"
-    assert any("a training error of 25 %, as in the paper" in remark for remark in RELU.remarks)
+    assert any("a training error of 25 %, as in the paper" in remark for remark in RELU_CLAIM.remarks)
 
 
 def test_a_run_that_was_trained_otherwise_is_refused(store: Store, tmp_path: Path) -> None:

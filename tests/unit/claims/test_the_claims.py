@@ -9,16 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet.claims import arms
-from alexnet.claims.claim import LEAST_SEEDS, Arm, Claim
-from alexnet.claims.nets import SAME_COST, multiply_adds
-from alexnet.claims.readme import readme
-from alexnet.claims.record import band_of
-from alexnet.claims.scale import arm_config, common
-from alexnet.claims.the_claims import CLAIMS, find
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import VARIANTS, Variant, variant_named
+from alexnet.experiments import claim_registry
+from alexnet.experiments.claim_registry import CLAIMS, SAME_COST, find, multiply_adds
+from alexnet.experiments.claim_results import band_of, readme
+from alexnet.experiments.claims import LEAST_SEEDS, Arm, Claim
+from alexnet.experiments.defaults import arm_config, common
+from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
 from alexnet.models.registry import build_run
 from alexnet.models.summary import summarise_model
 from alexnet.report.claims import ORDER
@@ -28,22 +25,33 @@ RESULTS = Path(__file__).parents[3] / "results" / "claims"
 ARMS = list(dict.fromkeys(arm for claim in CLAIMS for arm in claim.arms))
 
 CHANGES: dict[Arm, set[str]] = {
-    arms.NO_LRN: {"model.variant"},
-    arms.NOT_OVERLAPPING: {"model.variant"},
-    arms.AVERAGED: {"model.variant"},
-    arms.DROPOUT: {"optimizer.learning_rate"},
-    arms.NO_DROPOUT: {"optimizer.learning_rate", "model.dropout"},
-    arms.WEIGHT_DECAY: {"optimizer.learning_rate", "model.dropout", "optimizer.weight_decay"},
-    arms.BIAS_0: {"model.variant"},
-    arms.KAIMING_0: {"model.variant", "data.normalization"},
-    arms.KAIMING_1: {"model.variant", "data.normalization"},
-    arms.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
-    arms.CONSTANT: {"schedule.name"},
-    arms.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.color_noise"},
-    arms.CROPS: {"data.color_noise"},
-    arms.NOISE_OF_THE_TEXT: {"data.color_noise"},
-    **{arm: set[str]() for arm in (*arms.SHARES, arms.OTHER, *arms.SCRATCH.values())},
-    **{arm: {"model.variant"} for arm in (arms.NARROW, arms.WIDE, arms.ONE_TOWER, *arms.WITHOUT.values())},
+    claim_registry.NO_LRN: {"model.variant"},
+    claim_registry.NOT_OVERLAPPING: {"model.variant"},
+    claim_registry.AVERAGED: {"model.variant"},
+    claim_registry.DROPOUT: {"optimizer.learning_rate"},
+    claim_registry.NO_DROPOUT: {"optimizer.learning_rate", "model.dropout"},
+    claim_registry.WEIGHT_DECAY: {"optimizer.learning_rate", "model.dropout", "optimizer.weight_decay"},
+    claim_registry.BIAS_0: {"model.variant"},
+    claim_registry.KAIMING_0: {"model.variant", "data.normalization"},
+    claim_registry.KAIMING_1: {"model.variant", "data.normalization"},
+    claim_registry.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
+    claim_registry.CONSTANT: {"schedule.name"},
+    claim_registry.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.color_noise"},
+    claim_registry.CROPS: {"data.color_noise"},
+    claim_registry.NOISE_OF_THE_TEXT: {"data.color_noise"},
+    **{
+        arm: set[str]()
+        for arm in (*claim_registry.SHARES, claim_registry.OTHER, *claim_registry.SCRATCH.values())
+    },
+    **{
+        arm: {"model.variant"}
+        for arm in (
+            claim_registry.NARROW,
+            claim_registry.WIDE,
+            claim_registry.ONE_TOWER,
+            *claim_registry.WITHOUT.values(),
+        )
+    },
 }
 """What each arm changes of the common net and training, beside how many photos and updates it has."""
 
@@ -77,39 +85,45 @@ def test_arms_have_names_of_their_own_and_nets_that_can_be_built() -> None:
     with torch.device("meta"):
         for arm in ARMS:
             build_run(arm_config(arm, ()), 10)
-            if arm != arms.NOISE_OF_THE_TEXT:  # which grey digits cannot have
+            if arm != claim_registry.NOISE_OF_THE_TEXT:  # which grey digits cannot have
                 build_run(arm_config(arm, DIGITS), 10)
 
 
 @pytest.mark.parametrize("arm", CHANGES, ids=lambda arm: arm.name)
 def test_an_arm_changes_what_its_name_says_and_nothing_else(arm: Arm) -> None:
-    changed = differences(arm_config(arms.COMMON, ()), arm_config(arm, ()))
+    changed = differences(arm_config(claim_registry.COMMON, ()), arm_config(arm, ()))
     assert {line.partition(":")[0] for line in changed} == CHANGES[arm]
 
 
 def test_every_other_arm_is_accounted_for() -> None:
-    assert {*ARMS} - {*CHANGES} == {arms.COMMON, arms.LENET, *arms.RELU, *arms.TANH, *arms.SIGMOID}
+    assert {*ARMS} - {*CHANGES} == {
+        claim_registry.COMMON,
+        claim_registry.LENET,
+        *claim_registry.RELU,
+        *claim_registry.TANH,
+        *claim_registry.SIGMOID,
+    }
 
 
 def test_activations_differ_in_themselves_and_their_rate() -> None:
-    rates = {arm_config(arm, ()).optimizer.learning_rate for arm in arms.RELU}
-    for others in (arms.TANH, arms.SIGMOID):
+    rates = {arm_config(arm, ()).optimizer.learning_rate for arm in claim_registry.RELU}
+    for others in (claim_registry.TANH, claim_registry.SIGMOID):
         assert {arm_config(arm, ()).optimizer.learning_rate for arm in others} == rates
-        for relu, arm in zip(arms.RELU, others, strict=True):
+        for relu, arm in zip(claim_registry.RELU, others, strict=True):
             changed = differences(arm_config(relu, ()), arm_config(arm, ()))
             assert [line.partition(":")[0] for line in changed] == ["model.activation"]
-    config = arm_config(arms.RELU[0], ())
+    config = arm_config(claim_registry.RELU[0], ())
     assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
     assert config.data.cropping == "centre" and config.schedule.name == "constant"
 
 
 def test_fields_of_nets() -> None:
-    common = variant_of(arms.COMMON)
+    common = variant_of(claim_registry.COMMON)
     assert common.widths == (48, 128, 192, 192, 128, 2048, 2048)
-    assert variant_of(arms.WIDE) == VARIANTS["2012"]
-    assert not {"lrn", "spatial"} & {*"+".join(variant_of(arms.NO_LRN).stages).split("+")}
-    assert not any(variant_of(arms.BIAS_0).biases) and any(common.biases)
-    assert variant_of(arms.WITHOUT["conv5"]).layers == (
+    assert variant_of(claim_registry.WIDE) == VARIANTS["2012"]
+    assert not {"lrn", "spatial"} & {*"+".join(variant_of(claim_registry.NO_LRN).stages).split("+")}
+    assert not any(variant_of(claim_registry.BIAS_0).biases) and any(common.biases)
+    assert variant_of(claim_registry.WITHOUT["conv5"]).layers == (
         "conv1",
         "conv2",
         "conv3",
@@ -118,14 +132,17 @@ def test_fields_of_nets() -> None:
         "fc7",
         "fc8",
     )
-    assert variant_of(arms.WITHOUT["conv5"]).stages[3] == common.stages[4]
+    assert variant_of(claim_registry.WITHOUT["conv5"]).stages[3] == common.stages[4]
 
 
 @pytest.mark.parametrize("settings", [(), DIGITS], ids=["photos", "digits"])
 def test_one_tower_costs_what_two_do(settings: tuple[str, ...]) -> None:
     data = common(settings).data
-    one, two = (multiply_adds(variant_of(arm, settings), data) for arm in (arms.ONE_TOWER, arms.COMMON))
-    assert variant_of(arms.ONE_TOWER, settings).towers == 1
+    one, two = (
+        multiply_adds(variant_of(arm, settings), data)
+        for arm in (claim_registry.ONE_TOWER, claim_registry.COMMON)
+    )
+    assert variant_of(claim_registry.ONE_TOWER, settings).towers == 1
     assert abs(one / two - 1) < SAME_COST
 
 
@@ -134,7 +151,7 @@ def test_windows_that_do_not_overlap_give_maps_of_the_same_size(crop: int) -> No
     with torch.device("meta"):
         shapes = [
             [layer.output_shape for layer in summarise_model(AlexNet(variant_of(arm), 10, crop), crop).layers]
-            for arm in (arms.COMMON, arms.NOT_OVERLAPPING, arms.AVERAGED)
+            for arm in (claim_registry.COMMON, claim_registry.NOT_OVERLAPPING, claim_registry.AVERAGED)
         ]
     assert shapes[0] == shapes[1] == shapes[2]
 

@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import dense_sift as twin
 
-from alexnet.classic.brightness import BRIGHTNESS
-from alexnet.classic.color_statistics import ColorStatistics
-from alexnet.classic.dense_sift import CELLS, CLIP, ORIENTATIONS, WINDOW, DenseSift
+from alexnet.classic.descriptors import (
+    BRIGHTNESS,
+    CELLS,
+    CLIP,
+    ORIENTATIONS,
+    WINDOW,
+    ColorStatistics,
+    DenseSift,
+)
 
 OPENCV_BLUR = (1.6**2 - 0.5**2) ** 0.5
 """Pixels: OpenCV brings photos from 0.5 to Lowe's 1.6 before it describes a key point of octave 0."""

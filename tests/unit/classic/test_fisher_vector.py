@@ -14,10 +14,10 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from alexnet.classic.fisher_vector import FisherEncoder, FisherVector
-from alexnet.classic.gaussian_mixture import DiagonalMixture
-from alexnet.classic.pca import Pca
-from alexnet.classic.pyramid import cells, count
+from alexnet.classic.codebooks import DiagonalMixture
+from alexnet.classic.compression import Pca
+from alexnet.classic.encoders import FisherEncoder, FisherVector
+from alexnet.classic.pipeline import count, pyramid_cells
 
 
 def rows(number: int, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_the_estimators_keep_scikit_learns_contract() -> None:
 def test_a_pyramid_shares_the_places_out() -> None:
     """3x1 is three rows."""
     centres = torch.tensor([[0.5, 0.1], [0.5, 0.5], [0.1, 0.9], [0.9, 0.9]])
-    found = cells(("1x1", "3x1", "2x2"), centres)
+    found = pyramid_cells(("1x1", "3x1", "2x2"), centres)
     assert count(("1x1", "3x1", "2x2")) == len(found) == 8
     assert found[0].all()
     assert found[1:4].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 from skimage.feature import hog as skimage_hog
-from tests.reference import hog as slow
 
-from alexnet.classic.cell_histograms import cell_histograms
-from alexnet.classic.grid import centres, places
-from alexnet.classic.hog import Hog, orientations
+from alexnet.classic.descriptors import Hog, cell_histograms, centres, orientations, places
+from tests.reference import hog as slow
 
 
 def photo(side: int, seed: int = 0) -> torch.Tensor:

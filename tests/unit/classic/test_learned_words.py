@@ -12,11 +12,10 @@ from sklearn.cluster import KMeans as TheirKMeans
 from sklearn.decomposition import MiniBatchDictionaryLearning
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
-from tests.reference import codes as slow
 
-from alexnet.classic.dictionary import OnlineDictionary
-from alexnet.classic.k_means import KMeans
-from alexnet.classic.sparse_code import lasso
+from alexnet.classic.codebooks import KMeans, OnlineDictionary
+from alexnet.classic.sparse_coding import lasso
+from tests.reference import codes as slow
 
 PENALTY = 0.1
 LEARNED = {OnlineDictionary: "components_", KMeans: "cluster_centers_"}

@@ -14,12 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.svm import LinearSVC
 
-from alexnet.classic import held_out
-from alexnet.classic.calibration import SoftmaxCalibration
-from alexnet.classic.feature_file import FeatureFile, Halves, Quantized
-from alexnet.classic.hinge_sgd import HingeSgd
-from alexnet.classic.linear_svm import LinearSvm
-from alexnet.classic.product_quantizer import ProductQuantizer
+from alexnet.classic import svm
+from alexnet.classic.compression import FeatureFile, Halves, ProductQuantizer, Quantized
+from alexnet.classic.svm import HingeSgd, LinearSvm, SoftmaxCalibration
 
 
 def photos(number: int, seed: int = 0, size: int = 40, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -106,11 +103,11 @@ def test_lists_and_tensors_are_taken_as_arrays_are() -> None:
 
 def test_photos_held_out_are_a_share_of_each_class() -> None:
     labels = torch.tensor([0] * 20 + [1] * 10 + [2] * 2 + [3])
-    kept, held = held_out.split(labels, 0.2, seed=0)
+    kept, held = svm.split(labels, 0.2, seed=0)
     assert torch.cat([kept, held]).sort().values.tolist() == list(range(33))
     assert torch.bincount(labels[held], minlength=4).tolist() == [4, 2, 1, 0]
-    assert not torch.equal(held, held_out.split(labels, 0.2, seed=1)[1])
-    assert len(held_out.split(labels, 0.0, seed=0)[1]) == 0
+    assert not torch.equal(held, svm.split(labels, 0.2, seed=1)[1])
+    assert len(svm.split(labels, 0.0, seed=0)[1]) == 0
 
 
 def test_the_scale_makes_probabilities_right() -> None:

@@ -7,9 +7,7 @@ import pytest
 import torch
 from skimage.feature import local_binary_pattern
 
-from alexnet.classic.brightness import brightness
-from alexnet.classic.grid import places
-from alexnet.classic.local_binary_patterns import PATTERNS, LocalBinaryPatterns, patterns
+from alexnet.classic.descriptors import PATTERNS, LocalBinaryPatterns, brightness, patterns, places
 
 
 def photo(side: int, seed: int = 0) -> torch.Tensor:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.reference import codes as slow
 
-from alexnet.classic.llc import NEIGHBOURS, REGULARISATION, locality_constrained_codes
-from alexnet.classic.max_pooling import max_pool
-from alexnet.classic.sparse_code import SparseCodes
-from alexnet.classic.super_vector import super_vectors
+from alexnet.classic.encoders import (
+    NEIGHBOURS,
+    REGULARISATION,
+    locality_constrained_codes,
+    max_pool,
+    super_vectors,
+)
+from alexnet.classic.sparse_coding import SparseCodes
+from tests.reference import codes as slow
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import sparse_encode
-from tests.reference import codes as slow
 
-from alexnet.classic import sparse_code
-from alexnet.classic.sparse_code import lasso, matching_pursuit
+from alexnet.classic import sparse_coding
+from alexnet.classic.sparse_coding import lasso, matching_pursuit
+from tests.reference import codes as slow
 
 
 def unit_rows(count: int, size: int, seed: int) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_lasso_is_coordinate_descent_by_loops() -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
 def test_lasso_keeps_its_promise_on_the_gap(tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_code, "CHUNK", 64)
+    monkeypatch.setattr(sparse_coding, "CHUNK", 64)
     descriptors, atoms = unit_rows(150, 24, 4).float(), unit_rows(100, 24, 5).float()
     found, best = (
         objective(

@@ -7,21 +7,19 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
-from tests.reference import codes as slow
 
-from alexnet.classic import pyramid
+from alexnet.classic import pipeline
+from alexnet.classic.codebooks import unit
+from alexnet.classic.config import Channel
 from alexnet.classic.descriptors import DESCRIPTORS
-from alexnet.classic.encoder import Encoder
-from alexnet.classic.encoders import ENCODERS
-from alexnet.classic.llc import NEIGHBOURS
-from alexnet.classic.sparse_encoder import NONZEROS, PENALTY, TOLERANCE
-from alexnet.classic.super_vector import CONSTANT
-from alexnet.classic.words import unit
-from alexnet.classic_config import Channel
+from alexnet.classic.encoders import CONSTANT, ENCODERS, NEIGHBOURS, NONZEROS, PENALTY, TOLERANCE, Encoder
+from tests.reference import codes as slow
 
 WORDS, SIZE = 24, 10
 ENCODINGS = ("llc", "l1", "omp", "super-vector")
-CELLS = pyramid.cells(("1x1", "2x2", "3x1"), torch.rand(30, 2, generator=torch.Generator().manual_seed(5)))
+CELLS = pipeline.pyramid_cells(
+    ("1x1", "2x2", "3x1"), torch.rand(30, 2, generator=torch.Generator().manual_seed(5))
+)
 
 
 def test_the_configuration_knows_what_there_is() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.cli.device import choose_device, describe_device
 from alexnet.errors import CommandError
+from alexnet.hardware import choose_device, describe_device
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.classes import Class
-from alexnet.data.header import VERSION, Header, ShardEntry, SplitEntry, write_header
-from alexnet.data.shard import Row, write_shard
-from alexnet.files import file_sha256
+from alexnet.data.manifest import VERSION, Header, ShardEntry, SplitEntry, write_header
+from alexnet.data.store import Row, write_shard
+from alexnet.io import file_sha256
 
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alexnet.data.augment import color_shifts, random_positions
 from alexnet.data.randomness import ImageRandomness, epoch_order
+from alexnet.data.transforms import color_shifts, random_positions
 
 COVARIANCE = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
 VALUES, COLUMNS = np.linalg.eigh(COVARIANCE)

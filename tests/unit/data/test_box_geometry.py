@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.boxes import bounds, iou, painted, pixels_of
 
-from alexnet.data import box_geometry as geometry
-from alexnet.data.augment import random_positions
+from alexnet.data import boxes as geometry
+from alexnet.data.crops import cut
 from alexnet.data.prepare import Settings
+from alexnet.data.prepare_workers import move_box, resize
 from alexnet.data.randomness import ImageRandomness
-from alexnet.data.shard_task import move_box, resize
 from alexnet.data.sources import Box
-from alexnet.data.views import cut
+from alexnet.data.transforms import random_positions
 
 edge = st.integers(-3, 12)
 box = st.tuples(edge, edge, edge, edge)

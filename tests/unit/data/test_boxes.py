@@ -8,8 +8,7 @@ import torch
 from unit.data.memory_source import examples, source
 from unit.data.store_makers import make_store, row
 
-from alexnet.data.box_geometry import clip
-from alexnet.data.boxes import Boxes, BoxTable
+from alexnet.data.boxes import Boxes, BoxTable, clip
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.loader import Loader
 from alexnet.data.prepare import Settings, prepare
@@ -50,7 +49,7 @@ def test_batches_carry_the_boxes_of_their_images(store: Store) -> None:
 
 
 def test_boxes_are_not_carried_where_nobody_asked(store: Store) -> None:
-    assert next(store.loader("train", batch=3).batches()).boxes is None
+    assert next(Loader(store.split("train"), batch=3).batches()).boxes is None
 
 
 def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
@@ -65,7 +64,7 @@ def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
 
 def test_a_split_without_any_box_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="'val' of the store has no boxes: prepare a source that has"):
-        store.loader("val", batch=1, boxes=True)
+        Loader(store.split("val"), batch=1, boxes=True)
 
 
 def test_the_largest_box_of_a_class() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from local_server import Server
 
-from alexnet.data.fetch import DATA_SETS, DataSet, RemoteFile, fetch, size_bytes
+from alexnet.data.download import DATA_SETS, DataSet, RemoteFile, fetch, size_bytes
 from alexnet.errors import CommandError, DataError, WorkError
 
 DATA = np.random.default_rng(0).bytes(1_500_000)

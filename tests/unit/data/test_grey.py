@@ -16,17 +16,19 @@ from reference import statistics as statistics_twin
 from unit.data import source_makers as make
 from unit.data.memory_source import examples, photo, png, source
 
-from alexnet.config import ConfigError, DataConfig, override
+from alexnet.config import ConfigError, override
+from alexnet.data.config import DataConfig
+from alexnet.data.crops import centre, ten
 from alexnet.data.decode import decode, in_channels
-from alexnet.data.header import HEADER_FILE
+from alexnet.data.loader import Loader
+from alexnet.data.manifest import HEADER_FILE
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box, open_source
 from alexnet.data.store import Store
-from alexnet.data.views import centre, ten
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.photos import enlargement, pixels_of, to_stored_square
+from alexnet.evaluation.predictor import enlargement, pixels_of, to_stored_square
 from alexnet.recipes import get
 
 DIGITS = DataConfig(side=32, crop=32, channels=1, cropping="centre", mirror=False, normalization="range")
@@ -39,7 +41,7 @@ def digits(tmp_path: Path) -> Store:
 
 
 def squares(store: Store, split: str = "train") -> np.ndarray:
-    batches = store.loader(split, batch=4, order="sequential", workers=1).batches()
+    batches = Loader(store.split(split), batch=4, order="sequential", workers=1).batches()
     return np.concatenate([batch.images.numpy() for batch in batches])
 
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet.data import modern_augment
-from alexnet.data.modern_augment import color_jitter, erase, jitter_factors, random_boxes, random_resized_crop
+from alexnet.data import transforms
 from alexnet.data.randomness import ImageRandomness
+from alexnet.data.transforms import color_jitter, erase, jitter_factors, random_boxes, random_resized_crop
 
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 
@@ -53,7 +53,7 @@ def test_resized_crops_equal_pillow_and_the_matrix_form() -> None:
     assert 0 < mirrored.sum() < 12
     for image, square, box, flip in zip(images.numpy(), squares, boxes, mirrored, strict=True):
         assert np.abs(square - twin.resized_crop(image, tuple(box), 56, bool(flip))).max() <= 1
-    matrices = modern_augment._resize_by_matrices(images, 56, boxes, mirrored)
+    matrices = transforms._resize_by_matrices(images, 56, boxes, mirrored)
     assert matrices.is_contiguous() and matrices.dtype == torch.uint8
     assert np.abs(matrices.numpy().astype(int) - squares).max() <= 1
 
@@ -61,7 +61,7 @@ def test_resized_crops_equal_pillow_and_the_matrix_form() -> None:
 def test_a_box_of_the_crops_size_is_copied() -> None:
     images = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
     boxes, plain = np.array([[3, 5, 24, 24]]), np.array([0])
-    for resize in (modern_augment._resize_one_by_one, modern_augment._resize_by_matrices):
+    for resize in (transforms._resize_one_by_one, transforms._resize_by_matrices):
         assert torch.equal(resize(images, 24, boxes, plain), images[:, 3:27, 5:29])
 
 

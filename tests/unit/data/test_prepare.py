@@ -272,7 +272,7 @@ def test_a_disk_that_fills_up_loses_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("alexnet.data.finish.write_whole", full)
+        broken.setattr("alexnet.data.prepare.write_whole", full)
         with pytest.raises(
             WorkError, match="the disk is full; finished shards are kept, the same command goes on"
         ):

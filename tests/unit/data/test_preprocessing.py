@@ -10,11 +10,11 @@ import pytest
 import reference.augment as twin
 import torch
 
-from alexnet.config import DataConfig
-from alexnet.data.augment import color_shifts, random_positions
+from alexnet.data.config import DataConfig
+from alexnet.data.crops import centre, ten
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
-from alexnet.data.views import centre, ten
+from alexnet.data.transforms import color_shifts, random_positions
 from alexnet.errors import CommandError
 
 SIDE, CROP, COUNT = 24, 16, 6

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from reference import resize as twin
 
-from alexnet.config import ConfigError, DataConfig, override
+from alexnet.config import ConfigError, override
+from alexnet.data.config import DataConfig
+from alexnet.data.image_reader import ScaledCrops, read_photo, read_square, scaled_crop, training_reader
 from alexnet.data.loader import Loader
-from alexnet.data.pixels import read_photo, read_square
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.resize import resized_size
-from alexnet.data.scaled_crops import ScaledCrops, scaled_crop, training_reader
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError

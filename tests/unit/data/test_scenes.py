@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from unit.data.store_makers import make_store, row
 
-from alexnet.data import box_geometry
+from alexnet.data import boxes
+from alexnet.data.compositing import MOST_OBJECTS, SHARES, compose
 from alexnet.data.prepare import prepare
-from alexnet.data.scenes import MOST_OBJECTS, SHARES, compose
 from alexnet.data.sources import Box, Example
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
@@ -58,9 +58,9 @@ def test_each_box_holds_its_object(scenes: list[Example]) -> None:
 def test_objects_do_not_overlap_and_the_label_is_that_of_the_largest(scenes: list[Example]) -> None:
     for number, scene in enumerate(scenes):
         corners = np.array([box[1:] for box in scene.boxes])
-        assert np.count_nonzero(box_geometry.iou(corners, corners)) == len(corners)
+        assert np.count_nonzero(boxes.iou(corners, corners)) == len(corners)
         assert scene.label == scene.boxes[0].label == number % 3
-        assert box_geometry.area(corners).argmax() == 0
+        assert boxes.area(corners).argmax() == 0
     assert len({len(scene.boxes) for scene in scenes}) > 1
 
 

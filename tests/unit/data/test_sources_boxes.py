@@ -16,7 +16,7 @@ from alexnet.cli.inspect import described
 from alexnet.data.inspect import inspect
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import Box, Source, keep_classes, open_source
-from alexnet.data.sources.contract import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, checked_boxes
+from alexnet.data.sources.base import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, checked_boxes
 from alexnet.errors import DataError
 
 TENCH, GOLDFISH = make.WNIDS[:2]

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from unit.data import source_makers as make
 
 from alexnet.data.sources import Box, open_source
-from alexnet.data.sources.listing import ListingBuilder, PackedNames, join
-from alexnet.data.sources.tree import open_folder, open_tar
+from alexnet.data.sources.files import ListingBuilder, PackedNames, join, open_folder, open_tar
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
 PATHS = st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4).map(tuple)

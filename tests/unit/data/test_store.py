@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.data.store_makers import make_store, row
 
-from alexnet.data.header import read_header, write_header
-from alexnet.data.shard import BATCH_RECORDS, Shard, write_shard
+from alexnet.data.manifest import read_header, write_header
 from alexnet.data.sources import Box
-from alexnet.data.store import Store
+from alexnet.data.store import BATCH_RECORDS, Shard, Store, write_shard
 from alexnet.errors import CommandError, DataError
 
 BOXES = (Box(2, 0.0, 0.25, 0.5, 1.0), Box(0, 0.125, 0.0, 1.0, 0.75))

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.data.store_makers import make_store, row
 
-from alexnet.config import DataConfig
-from alexnet.data.store import Store
-from alexnet.data.subset import balanced, training_images
+from alexnet.data.config import DataConfig
+from alexnet.data.store import Store, balanced, training_images
 from alexnet.errors import CommandError
 
 COUNT = 11

@@ -12,10 +12,7 @@ from PIL import Image, ImageFile
 from scipy.io import loadmat
 
 from alexnet.data.ilsvrc_writer import ilsvrc_ids
-from alexnet.data.odd_photos import ODD_KINDS
-from alexnet.data.synthetic import made_up_classes, synthesize
-from alexnet.data.synthetic_objects import SHAPES, TEXTURES
-from alexnet.data.synthetic_photo import draw_photo
+from alexnet.data.synthetic import ODD_KINDS, SHAPES, TEXTURES, draw_photo, made_up_classes, synthesize
 from alexnet.errors import CommandError, WorkError
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS = 5, 3, 2

@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from alexnet.config import override
-from alexnet.data.box_geometry import to_window
+from alexnet.data.boxes import to_window
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store

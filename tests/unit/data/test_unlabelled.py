@@ -11,9 +11,9 @@ from unit.data import source_makers as make
 
 from alexnet.cli.main import main
 from alexnet.data import inspect as inspect_module
-from alexnet.data.classes import NO_LABEL, classes_of
+from alexnet.data.classes import NO_LABEL, OfficialName, classes_of, official_name
 from alexnet.data.inspect import inspect
-from alexnet.data.official_names import OfficialName, official_name
+from alexnet.data.loader import Loader
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 
@@ -78,7 +78,7 @@ def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:
     store = prepare(source, tmp_path / "store", Settings(side=16), workers=1)
     assert store.split("test").labels.tolist() == [NO_LABEL] * 5
     assert store.split("test").keys() == list(make.hidden_photos())
-    (batch,) = store.loader("test", batch=5, order="sequential").batches()
+    (batch,) = Loader(store.split("test"), batch=5, order="sequential").batches()
     assert batch.labels.tolist() == [NO_LABEL] * 5
     assert store.header.statistics_split == "train"
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet.data import views
-from alexnet.data.views import centre, cut, grid, ten
+from alexnet.data import crops
+from alexnet.data.crops import centre, cut, grid, ten
 
 
 def test_ten_positions_are_those_of_2012() -> None:
@@ -50,7 +50,7 @@ def test_cut_and_its_device_form_equal_slicing(
     images = torch.arange(count * height * width * channels).reshape(count, height, width, channels).to(dtype)
     wanted = twin.cut(images, crop, places)
     assert torch.equal(cut(images, crop, np.array(places)), wanted)
-    assert torch.equal(views._gather(images, crop, np.array(places)), wanted)
+    assert torch.equal(crops._gather(images, crop, np.array(places)), wanted)
 
 
 def test_one_list_of_positions_serves_all_images() -> None:

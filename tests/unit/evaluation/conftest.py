@@ -13,14 +13,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from alexnet.config import DataConfig, ModelConfig, RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.config import RunConfig, ScheduleConfig
+from alexnet.data.config import DataConfig
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.models import model_file, registry
-from alexnet.models.model_file import Loaded
-from alexnet.runs.folder import RunFolder
+from alexnet.models import bundle, registry
+from alexnet.models.bundle import Loaded
+from alexnet.models.config import ModelConfig
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training.config import TrainingConfig
 
 CLASSES, VAL_PER_CLASS, SIDE, CROP = 7, 3, 72, 64
 
@@ -125,7 +128,7 @@ def write_checkpoint(run: RunFolder, net: Loaded, name: str) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
     path = folder / "weights.safetensors"
-    model_file.save(path, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(path, net.model, net.config, net.classes, net.preprocessing)
     return path
 
 

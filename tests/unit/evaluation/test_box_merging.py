@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import box_merging as twin
 
-from alexnet.evaluation.box_merging import FARTHEST_MATCH, match_scores, merge
+from alexnet.tasks.box_fusion import FARTHEST_MATCH, match_scores, merge
 
 
 def boxes(seed: int, count: int) -> np.ndarray:

@@ -13,8 +13,8 @@ import alexnet
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.resize import FILTERS, to_square, warp
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.classifier import Classifier
-from alexnet.evaluation.predict import predict
+from alexnet.evaluation.inference import predict
+from alexnet.evaluation.predictor import Classifier
 
 from .conftest import CLASSES, SIDE, jpeg, make_net, write_checkpoint
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from alexnet.cli.main import main
-from alexnet.config import ModelConfig, to_dict
+from alexnet.config import to_dict
 from alexnet.data.classes import Class
-from alexnet.evaluation import ensemble, metrics, tested
+from alexnet.evaluation import ensemble, metrics, run_evaluation
 from alexnet.models import registry
+from alexnet.models.config import ModelConfig
 from alexnet.models.summary import summarise
 from alexnet.runs import predictions
 
@@ -108,8 +109,10 @@ def test_fresh_predictions_are_used_again_and_stale_ones_are_not(
     run = make_run("run")
     evaluate(capsys, store, run.path)
     calls: list[str] = []
-    predict = tested.predict
-    monkeypatch.setattr(tested, "predict", lambda *words: calls.append("predicted") or predict(*words))
+    predict = run_evaluation.predict
+    monkeypatch.setattr(
+        run_evaluation, "predict", lambda *words: calls.append("predicted") or predict(*words)
+    )
     evaluate(capsys, store, run.path)
     assert not calls
     write_checkpoint(run, make_net(store, seed=5), "best")
@@ -196,7 +199,7 @@ def test_what_makes_no_sense_is_refused_before_a_net_is_loaded(
     make_run, store, tmp_path, capsys, monkeypatch
 ) -> None:
     run = make_run("run").path
-    monkeypatch.setattr(tested, "predictions_of", None)
+    monkeypatch.setattr(run_evaluation, "predictions_of", None)
     for words, named in [
         (["--views", "tenn"], "there are centre, ten"),
         ([run], "run is named twice"),
@@ -257,7 +260,7 @@ def test_wrong_averaging_is_one_line_before_anything_is_tested(
     make_run, store, capsys, monkeypatch, words, named
 ) -> None:
     runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
-    monkeypatch.setattr(tested, "predict", lambda *words: pytest.fail("tested"))
+    monkeypatch.setattr(run_evaluation, "predict", lambda *words: pytest.fail("tested"))
     code, _, err = evaluate(capsys, store, *runs, *words)
     assert code == 2
     assert named in err.splitlines()[-1]
@@ -270,7 +273,7 @@ def test_a_run_for_other_classes_is_refused_before_anything_is_tested(
     net = make_net(store)
     others = [Class(f"n9999999{label}", f"other {label}") for label in range(CLASSES)]
     write_checkpoint(second, replace(net, classes=others), "last")
-    monkeypatch.setattr(tested, "predict", lambda *words: pytest.fail("tested"))
+    monkeypatch.setattr(run_evaluation, "predict", lambda *words: pytest.fail("tested"))
     code, _, err = evaluate(capsys, store, first.path, second.path)
     assert code == 3
     assert "classes of" in err

@@ -14,11 +14,12 @@ import pytest
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
 from alexnet.data.prepare import Settings, prepare
-from alexnet.data.sources import Example, Source, SourceSplit, devkit, open_source
+from alexnet.data.sources import Example, Source, SourceSplit, open_source
+from alexnet.data.sources import ilsvrc as devkit
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
-from alexnet.evaluation.predict import predict
-from alexnet.models.model_file import Loaded
+from alexnet.evaluation.inference import predict
+from alexnet.models.bundle import Loaded
 from alexnet.runs import predictions
 
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
@@ -60,7 +61,7 @@ def ilsvrc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kit_order(ilsvrc: Path) -> list[int]:
     """The labels of sorted WNIDs in the order of ILSVRC ids."""
     sorted_wnids = [each.wnid for each in open_source(ilsvrc).classes]
-    return [sorted_wnids.index(wnid) for wnid in devkit.read(ilsvrc / KIT).wnids]
+    return [sorted_wnids.index(wnid) for wnid in devkit.read_devkit(ilsvrc / KIT).wnids]
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +204,7 @@ def test_several_runs_are_averaged(stores, make_run, submit, tmp_path, ilsvrc) -
     assert submit(store, *folders)[0] == 0
     rows = [predictions.load(predictions.path_of(folder, "test", "ten")).probabilities for folder in folders]
     first = np.mean(rows, axis=0, dtype=np.float64).argmax(axis=1)
-    wnids = devkit.read(ilsvrc / KIT).wnids
+    wnids = devkit.read_devkit(ilsvrc / KIT).wnids
     told = [wnids[int(line.split()[0]) - 1] for line in (tmp_path / "out.txt").read_text().splitlines()]
     keys = store.split("test").keys()
     assert told == [store.classes[first[keys.index(key)]].wnid for key in sorted(keys)]

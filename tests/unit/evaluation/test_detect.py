@@ -19,15 +19,14 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation import detected
-from alexnet.evaluation.detect import LEAST_PROBABILITY, detect, objects_of
-from alexnet.evaluation.detector import Detector
-from alexnet.evaluation.localize import Window
 from alexnet.evaluation.views import looks_for
-from alexnet.models import model_file
-from alexnet.models.model_file import Loaded
-from alexnet.models.overfeat_detector import OverFeatDetector
-from alexnet.runs.folder import RunFolder
+from alexnet.models import bundle
+from alexnet.models.bundle import Loaded
+from alexnet.models.overfeat import OverFeatDetector
+from alexnet.runs.run_dir import RunFolder
+from alexnet.tasks import detection
+from alexnet.tasks.detection import LEAST_PROBABILITY, Detector, detect, objects_in_photo
+from alexnet.tasks.localization import Window
 
 SIDE, WINDOW = 96, 64
 SETTINGS = (
@@ -89,7 +88,7 @@ def run_of(store: Store, folder: Path) -> RunFolder:
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
-    model_file.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(weights, net.model, net.config, net.classes, net.preprocessing)
     return run
 
 
@@ -110,15 +109,15 @@ def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window
 def test_windows_that_agree_become_one_object_and_background_none() -> None:
     first = window([[0.7, 0.2, 0.1], [0.0, 0.6, 0.4], [0.0, 0.1, 0.9]], [THERE, HERE, HERE])
     second = window([[0.05, 0.9, 0.05]], [HERE])
-    found = objects_of([first, second], least=0.15)
+    found = objects_in_photo([first, second], least=0.15)
     assert found.labels.tolist() == [1, 0, 1]
     assert found.scores == pytest.approx([1.5, 0.7, 0.2])
     assert found.corners == pytest.approx(np.array([HERE, THERE, THERE]))
-    assert objects_of([first, second], least=0.95).labels.tolist() == []
+    assert objects_in_photo([first, second], least=0.95).labels.tolist() == []
 
 
 def test_objects_lie_within_the_photo() -> None:
-    found = objects_of([window([[0.9, 0.0, 0.1]], [[-0.5, 0.2, 0.5, 1.5]])])
+    found = objects_in_photo([window([[0.9, 0.0, 0.1]], [[-0.5, 0.2, 0.5, 1.5]])])
     assert found.corners.tolist() == [[0, pytest.approx(0.2), 0.5, 1]]
 
 
@@ -133,9 +132,9 @@ def test_an_object_is_found_where_its_window_is(store: Store, place: tuple[int, 
 
 
 def test_a_split_of_known_objects_is_found_with_precision_one(store: Store) -> None:
-    found = detected.detect_split(loaded(store), store, squares_at_once=2)
+    found = detection.detect_split(loaded(store), store, squares_at_once=2)
     assert found.images.tolist() == [0, 1, 2, 3]
-    measured = detected.precision(found, store)
+    measured = detection.precision(found, store)
     assert measured["mean_average_precision"] == 1
     assert [each["average_precision"] for each in measured["per_class"]] == [None, None, 1]
 
@@ -150,7 +149,7 @@ def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
     boxes = [np.concatenate([middle - half, middle + half]) / SIDE for middle in middles]
     rows = [row(n, SIDE, boxes=(Box(n % 3, *box),)) for n, box in enumerate(boxes)]
     made = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
-    found = detected.window_precision(run_of(made, tmp_path), made, "val")
+    found = detection.window_precision(run_of(made, tmp_path), made, "val")
     # Windows beside the object's, which show three quarters of it or more, lie around it alike or are merged.
     assert found == pytest.approx(precision, abs=0.2)
 
@@ -158,7 +157,7 @@ def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
 def test_labels_are_the_stores(store: Store) -> None:
     net = loaded(store)
     turned = Loaded(net.model, net.config, net.classes[::-1], net.preprocessing, {})
-    assert set(detected.detect_split(turned, store).labels.tolist()) == {0}
+    assert set(detection.detect_split(turned, store).labels.tolist()) == {0}
 
 
 def test_evaluate_keeps_and_reuses_objects(

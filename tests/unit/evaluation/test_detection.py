@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from alexnet.data.boxes import BoxTable
 from alexnet.errors import WorkError
-from alexnet.evaluation.detection import Detections, average_precision, evaluate, least_overlaps
+from alexnet.tasks.detection import Detections, average_precision, evaluate, least_overlaps
 
 CLASSES, IMAGES, PIXELS = 4, 30, 1000
 

@@ -7,9 +7,8 @@ from reference import localization as twin
 from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import WorkError
-from alexnet.evaluation.box_baselines import BASELINES, baseline_answers
-from alexnet.evaluation.localization import Answers, evaluate, top_classes
 from alexnet.published import ILSVRC_BOX_OVERLAP
+from alexnet.tasks.localization import BASELINES, Answers, baseline_answers, evaluate, top_classes
 
 IMAGES, CLASSES, K = 200, 7, 5
 

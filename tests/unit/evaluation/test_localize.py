@@ -22,14 +22,13 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation import localize, localized
-from alexnet.evaluation.localize import Window, best_boxes, locate
-from alexnet.evaluation.localizer import Localizer
 from alexnet.evaluation.views import looks_for
-from alexnet.models import model_file
-from alexnet.models.model_file import Loaded
-from alexnet.models.overfeat_localizer import OverFeatLocalizer
-from alexnet.runs.folder import RunFolder
+from alexnet.models import bundle
+from alexnet.models.bundle import Loaded
+from alexnet.models.overfeat import OverFeatLocalizer
+from alexnet.runs.run_dir import RunFolder
+from alexnet.tasks import localization
+from alexnet.tasks.localization import Localizer, Window, best_boxes, locate
 
 SETTINGS = (
     *("data.side=72", "data.crop=64", "data.test_scales=[64,96]"),
@@ -84,7 +83,7 @@ def run_of(store: Store, folder: Path) -> RunFolder:
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
-    model_file.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(weights, net.model, net.config, net.classes, net.preprocessing)
     return run
 
 
@@ -151,7 +150,7 @@ def test_of_more_boxes_than_memory_has_room_for_the_surest_are_merged(
 ) -> None:
     said = window([[0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.6, 0.2, 0.2]], 3 * [[0, 0, 1, 1]])
     assert best_boxes([said], top=1)[2] == pytest.approx([1.7])
-    monkeypatch.setattr(localize, "MOST_MERGED", 2)
+    monkeypatch.setattr(localization, "MOST_MERGED", 2)
     assert best_boxes([said], top=1)[2] == pytest.approx([1.5])
 
 
@@ -164,18 +163,18 @@ def test_fewer_classes_than_answers_are_no_class() -> None:
 
 def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store) -> None:
     net = loaded(store, OverFeatLocalizer)
-    whole, one = (localized.locate_split(net, store, squares_at_once=count) for count in (64, 1))
+    whole, one = (localization.locate_split(net, store, squares_at_once=count) for count in (64, 1))
     assert (whole.labels == one.labels).all()
     assert whole.corners == pytest.approx(one.corners, abs=1e-4)
     assert list(whole.keys) == store.split("val").keys()
     turned = replace(net, classes=net.classes[::-1])
     assert (
-        localized.locate_split(turned, store).labels == np.where(whole.labels < 0, -1, 1 - whole.labels)
+        localization.locate_split(turned, store).labels == np.where(whole.labels < 0, -1, 1 - whole.labels)
     ).all()
 
 
 def test_errors_stand_beside_the_baselines(store: Store) -> None:
-    found = localized.errors(localized.locate_split(loaded(store), store, "val", "centre"), store)
+    found = localization.errors(localization.locate_split(loaded(store), store, "val", "centre"), store)
     assert found["images"] == len(store.split("val"))
     assert set(found["baselines"]) == {"whole image", "centre box of mean size", "class-mean box"}
     assert all(each["top1_error"] == found["top1_error"] for each in found["baselines"].values())
@@ -226,7 +225,7 @@ def test_what_says_no_boxes_is_refused(
     store: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(CommandError, match="no boxes with --views ten"):
-        localized.locate_split(loaded(store), store, views="ten")
+        localization.locate_split(loaded(store), store, views="ten")
     begun = override(recipes.get("overfeat-fast"), [*SETTINGS])
     net = replace(loaded(store), config=begun, model=nn.Identity())
     with pytest.raises(CommandError, match="overfeat-fast names what is in photos"):

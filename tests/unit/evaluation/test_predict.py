@@ -12,7 +12,7 @@ from alexnet import distributed
 from alexnet.data.classes import Class
 from alexnet.data.decode import decode
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.evaluation.predict import predict
+from alexnet.evaluation.inference import predict
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled
 

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.models.model_file import Loaded
+from alexnet.models.bundle import Loaded
 from alexnet.models.registry import build
 from alexnet.runs import predictions
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, config, write_checkpoint
 

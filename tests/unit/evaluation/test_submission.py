@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet.data.header import UnreadableFile
-from alexnet.data.sources.devkit import Devkit
+from alexnet.data.manifest import UnreadableFile
+from alexnet.data.sources.ilsvrc import Devkit
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.evaluation import submission
 from alexnet.runs.predictions import Predictions
@@ -160,9 +160,9 @@ def test_errors_are_lines_without_the_true_class() -> None:
 
 
 def test_a_kit_that_is_not_there(tmp_path: Path) -> None:
-    from alexnet.data.sources import devkit
+    from alexnet.data.sources import ilsvrc
 
     with pytest.raises(CommandError, match="no such file or folder"):
-        devkit.read(tmp_path / "kit.tar.gz")
+        ilsvrc.read_devkit(tmp_path / "kit.tar.gz")
     with pytest.raises(DataError, match=r"no development kit of ILSVRC-2010: give .*devkit-1\.0"):
-        devkit.read(tmp_path, 2010)
+        ilsvrc.read_devkit(tmp_path, 2010)

@@ -14,18 +14,20 @@ from reference import looks as twin
 from torch import Tensor, nn
 
 from alexnet import distributed
-from alexnet.config import DataConfig, ModelConfig, RunConfig, override
+from alexnet.config import RunConfig, override
+from alexnet.data.config import DataConfig
 from alexnet.data.decode import decode
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import to_whole
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.evaluation.classifier import Classifier
-from alexnet.evaluation.cost import multiply_adds_a_photo
-from alexnet.evaluation.predict import predict
+from alexnet.evaluation.inference import predict
+from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.run_evaluation import multiply_adds_a_photo
 from alexnet.evaluation.views import VIEWS, looks_of, name_of, sees_whole
-from alexnet.layers.fully_connected import FullyConnected, slide
-from alexnet.models.model_file import Loaded
+from alexnet.models.bundle import Loaded
+from alexnet.models.config import ModelConfig
+from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise
 

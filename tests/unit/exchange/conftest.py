@@ -10,9 +10,9 @@ import tiny
 import torch
 from torch import nn
 
-from alexnet.benchmarks.step import stock_net
 from alexnet.data.store import Store
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
+from benchmarks.step import stock_net
 
 _STOCK_NAMES = {
     **{f"{place}": f"features.{place}" for place in (0, 3, 6, 8, 10)},

@@ -10,7 +10,7 @@ from reference import caffe_files, caffe_nets
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
-from alexnet.data.views import ten
+from alexnet.data.crops import ten
 from alexnet.published import ALEXNET_PARAMETERS, CAFFE_CHANNEL_MEANS
 
 RNG = np.random.default_rng(7)

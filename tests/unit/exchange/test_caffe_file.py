@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference import caffe_files as twin
 
 from alexnet.errors import CommandError, DataError
-from alexnet.exchange import caffe_file
+from alexnet.interop import caffe
 
 RNG = np.random.default_rng(0)
 BLOBS = {
@@ -28,7 +28,7 @@ def put(folder: Path, contents: bytes) -> Path:
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
-    net = caffe_file.read_net(put(tmp_path, twin.caffemodel("AlexNet", LAYERS, write)))
+    net = caffe.read_net(put(tmp_path, twin.caffemodel("AlexNet", LAYERS, write)))
     assert net.name == "AlexNet"
     assert [layer.name for layer in net.layers] == [layer[0] for layer in LAYERS]
     found = {layer.name: layer.blobs for layer in net.layers if layer.blobs}
@@ -40,12 +40,12 @@ def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
 
 def test_doubles_are_read_and_pieces_of_one_array_put_together(tmp_path: Path) -> None:
     double = twin.caffemodel("x", LAYERS, lambda layer: twin.layer_of_later(layer, twin.double_blob))
-    net = caffe_file.read_net(put(tmp_path, double))
+    net = caffe.read_net(put(tmp_path, double))
     np.testing.assert_array_equal(next(x for x in net.layers if x.name == "fc6").blobs[0], BLOBS["fc6"][0])
     halves = [twin.block(5, np.float32(part).tobytes()) for part in ([1, 2], [3])]
     pieces = put(tmp_path, b"".join(halves) + twin.number(1, 1) + twin.number(2, 1))
     pieces.write_bytes(pieces.read_bytes() + twin.number(3, 1) + twin.number(4, 3))
-    np.testing.assert_array_equal(caffe_file.read_blob(pieces), [[[[1, 2, 3]]]])
+    np.testing.assert_array_equal(caffe.read_blob(pieces), [[[[1, 2, 3]]]])
 
 
 @given(cut=st.floats(0, 1, exclude_max=True))
@@ -53,7 +53,7 @@ def test_a_file_cut_anywhere_is_refused_or_lacks_whole_layers(tmp_path_factory, 
     whole = twin.caffemodel("AlexNet", LAYERS)
     path = put(tmp_path_factory.mktemp("cut"), whole[: int(cut * len(whole))])
     try:
-        net = caffe_file.read_net(path)
+        net = caffe.read_net(path)
     except DataError as error:
         assert "\n" not in str(error)
     else:
@@ -68,16 +68,16 @@ def test_a_file_cut_anywhere_is_refused_or_lacks_whole_layers(tmp_path_factory, 
 )
 def test_foreign_files_are_one_line(tmp_path: Path, contents: bytes) -> None:
     with pytest.raises(DataError, match=r"net\.caffemodel") as error:
-        caffe_file.read_net(put(tmp_path, contents))
+        caffe.read_net(put(tmp_path, contents))
     assert "\n" not in str(error.value)
 
 
 def test_an_array_of_another_size_than_it_says_is_broken(tmp_path: Path) -> None:
     blob = twin.block(5, bytes(4 * 7)) + twin.block(7, twin.block(1, bytes([2, 4])))
     with pytest.raises(DataError, match=r"28 bytes for an array \(2, 4\)"):
-        caffe_file.read_blob(put(tmp_path, blob))
+        caffe.read_blob(put(tmp_path, blob))
 
 
 def test_no_file_is_a_wrong_command(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no file at"):
-        caffe_file.read_net(tmp_path / "absent")
+        caffe.read_net(tmp_path / "absent")

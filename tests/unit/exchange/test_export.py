@@ -13,9 +13,9 @@ import alexnet
 from alexnet import __version__
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, from_dict, to_dict
-from alexnet.files import write_json
-from alexnet.models import model_file
-from alexnet.models.model_file import TERMS
+from alexnet.io import write_json
+from alexnet.models import bundle
+from alexnet.models.bundle import TERMS
 
 SQUARES = np.random.default_rng(2).integers(
     0, 256, (4, tiny.SIDE_PIXELS, tiny.SIDE_PIXELS, 3), dtype=np.uint8
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(make_run, tmp_path, monkeypa
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_file, "save_file", full)
+    monkeypatch.setattr(bundle, "save_file", full)
     assert export(capsys, run.path, file)[0] == 1
     assert file.read_text() == "older"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.safetensors", "run"]
@@ -172,4 +172,4 @@ def test_evaluate_takes_exported_files_alone_and_with_runs(make_run, store, tmp_
 def test_the_texts_need_no_weights_to_be_read(make_run, tmp_path, capsys) -> None:
     file = tmp_path / "net.safetensors"
     export(capsys, make_run().path, file)
-    assert model_file.load_metadata(file)["config"] == to_dict(tiny.config())
+    assert bundle.load_safetensors_metadata(file)["config"] == to_dict(tiny.config())

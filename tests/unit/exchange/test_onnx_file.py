@@ -13,14 +13,14 @@ import torch
 
 import alexnet
 from alexnet.cli.main import main
-from alexnet.config import DataConfig
 from alexnet.data.classes import Class
+from alexnet.data.config import DataConfig
+from alexnet.data.crops import centre
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.views import centre
 from alexnet.errors import CommandError, WorkError
-from alexnet.exchange import onnx_file
-from alexnet.models.alexnet_variants import VARIANTS
-from alexnet.models.model_file import Loaded
+from alexnet.interop import onnx as interop_onnx
+from alexnet.models.alexnet import VARIANTS
+from alexnet.models.bundle import Loaded
 from alexnet.models.registry import build
 
 SIDE, CROP = 96, 83
@@ -77,7 +77,7 @@ def central(squares: np.ndarray, crop: int = CROP) -> np.ndarray:
 @pytest.mark.parametrize("variant", list(VARIANTS))
 def test_every_variant_answers_as_torch_does_at_any_batch(variant: str, tmp_path: Path) -> None:
     net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALISED else "mean-image")
-    onnx_file.write(tmp_path / "net.onnx", net)
+    interop_onnx.write(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
     assert wanted.std(axis=0).max() > 1e-3
     for count in (1, 2, 5):
@@ -99,7 +99,7 @@ def test_the_graph_takes_rgb_and_does_all_preprocessing_itself(
     tmp_path: Path, channels: str, data: dict[str, str]
 ) -> None:
     net = random_net("caffe", channels, **data)
-    onnx_file.write(tmp_path / "net.onnx", net)
+    interop_onnx.write(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
     np.testing.assert_allclose(answers(tmp_path / "net.onnx", central(SQUARES)), wanted, atol=1e-4)
     turned = answers(tmp_path / "net.onnx", central(SQUARES)[..., ::-1])
@@ -111,28 +111,28 @@ def test_torchvisions_adaptive_pooling_goes_at_sizes_where_it_is_no_identity(
     tmp_path: Path, crop: int
 ) -> None:
     net = random_net("one-weird-trick", crop=crop)
-    onnx_file.write(tmp_path / "net.onnx", net)
+    interop_onnx.write(tmp_path / "net.onnx", net)
     found = answers(tmp_path / "net.onnx", central(SQUARES, crop))
     np.testing.assert_allclose(found, wanted_of(net, SQUARES), atol=1e-4)
 
 
 def test_a_file_that_would_answer_otherwise_is_not_kept(tmp_path: Path, monkeypatch) -> None:
     net = random_net("caffe", "BGR")
-    monkeypatch.setattr(onnx_file._Graph, "forward", lambda self, images: self.net(images - self.mean))
+    monkeypatch.setattr(interop_onnx._Graph, "forward", lambda self, images: self.net(images - self.mean))
     with pytest.raises(WorkError, match=r"answers otherwise.*no file was written"):
-        onnx_file.write(tmp_path / "net.onnx", net)
+        interop_onnx.write(tmp_path / "net.onnx", net)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_packages_one_line_says_what_to_install(make_run, tmp_path, monkeypatch, capsys) -> None:
     run = make_run()
-    monkeypatch.setattr(onnx_file, "PACKAGES", ("onnx", "absent_one", "absent_two"))
+    monkeypatch.setattr(interop_onnx, "PACKAGES", ("onnx", "absent_one", "absent_two"))
     assert main(["export", str(run.path), str(tmp_path / "net.onnx")]) == 2
     error = capsys.readouterr().err
     assert "needs absent_one, absent_two: type pip install 'alexnet[onnx]'" in error
     assert error.count("\n") == 1
     with pytest.raises(CommandError):
-        onnx_file.write(tmp_path / "net.onnx", random_net("caffe"))
+        interop_onnx.write(tmp_path / "net.onnx", random_net("caffe"))
     assert not (tmp_path / "net.onnx").exists()
 
 
@@ -187,7 +187,7 @@ def test_an_onnx_file_of_others_is_one_line(tmp_path: Path, contents: bytes, cap
 
 
 def test_nothing_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
-    onnx_file.write(tmp_path / "net.onnx", random_net("2012"))
+    interop_onnx.write(tmp_path / "net.onnx", random_net("2012"))
     contents = (tmp_path / "net.onnx").read_bytes()
     assert b".py" not in contents
     assert str(Path(alexnet.__file__).parent).encode() not in contents

@@ -13,9 +13,9 @@ from local_server import Server
 import alexnet
 from alexnet import recipes
 from alexnet.cli.main import main
-from alexnet.data.fetch import RemoteFile
-from alexnet.exchange.published_weights import PUBLISHED_WEIGHTS
-from alexnet.runs.folder import RunFolder
+from alexnet.data.download import RemoteFile
+from alexnet.interop.hub import PUBLISHED_WEIGHTS
+from alexnet.runs.run_dir import RunFolder
 
 
 def fetch(capsys, name: str, folder: Path, *words: object) -> tuple[int, str, str]:

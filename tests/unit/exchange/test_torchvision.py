@@ -13,7 +13,7 @@ import torch
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
-from alexnet.files import file_sha256
+from alexnet.io import file_sha256
 from alexnet.models.vgg import VARIANTS
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_no_run(stock, large: Path, monkeypatch, capsys) -> N
         raise OSError(28, "No space left on device")
 
     torch.save({name: _expanded(tensor) for name, tensor in stock[1].items()}, large / "net.pth")
-    monkeypatch.setattr("alexnet.models.model_file.save_file", full)
+    monkeypatch.setattr("alexnet.models.bundle.save_file", full)
     error = say_what_is_wrong(capsys, large / "net.pth", code=1)
     assert f"cannot write {large / 'run'} (No space left on device)" in error
     assert [path.name for path in large.iterdir()] == ["net.pth"]

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from alexnet.data.store import Store
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import reference.neighbours
 
+from alexnet.analysis.features import features_of, graph_of, path_of
+from alexnet.analysis.neighbors import open_graph
 from alexnet.cli.main import main
 from alexnet.errors import CommandError
-from alexnet.exchange.export import export
-from alexnet.features.approximate import open_graph
-from alexnet.features.extract import features_of, graph_of, path_of
+from alexnet.interop.export import export
 
 
 def vectors(seed: int, count: int) -> np.ndarray:

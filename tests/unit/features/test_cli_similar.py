@@ -11,9 +11,9 @@ import reference.neighbours
 from PIL import Image
 
 import alexnet
+from alexnet.analysis.features import path_of
 from alexnet.cli.main import main
-from alexnet.exchange.export import export
-from alexnet.features.extract import path_of
+from alexnet.interop.export import export
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 
 import alexnet
 from alexnet import recipes
+from alexnet.analysis import features
+from alexnet.analysis.features import features_of, last_hidden_layer, path_of
 from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.exchange.export import export
-from alexnet.features import extract
-from alexnet.features.extract import features_of, last_hidden_layer, path_of
+from alexnet.interop.export import export
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.bundle import OnnxNet
 from alexnet.models.lenet import LeNet5, LeNet1989
-from alexnet.models.onnx_net import OnnxNet
 
 
 def squares(store, split: str) -> np.ndarray:
@@ -26,14 +26,14 @@ def squares(store, split: str) -> np.ndarray:
 
 def count_passes(monkeypatch) -> list[int]:
     """Grows by the number of images whenever a net looks at some."""
-    seen, answers = [], extract._answers
+    seen, answers = [], features._answers
 
     def counting(*arguments):
         for rows, answer in answers(*arguments):
             seen.append(len(rows))
             yield rows, answer
 
-    monkeypatch.setattr(extract, "_answers", counting)
+    monkeypatch.setattr(features, "_answers", counting)
     return seen
 
 
@@ -75,18 +75,18 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
 def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypatch) -> None:
     run, images, advanced = make_run(), len(store.split("train")), []
     wanted = np.array(features_of(make_run("whole"), store))
-    monkeypatch.setattr(extract, "IMAGES_A_PIECE", 16)
-    answers = extract._answers
+    monkeypatch.setattr(features, "IMAGES_A_PIECE", 16)
+    answers = features._answers
 
     def stopped(*arguments):
         if arguments[1].name == "train" and len(list((run.path / "features").glob("*.part.npy"))):
             raise KeyboardInterrupt
         yield from answers(*arguments)
 
-    monkeypatch.setattr(extract, "_answers", stopped)
+    monkeypatch.setattr(features, "_answers", stopped)
     with pytest.raises(KeyboardInterrupt):
         features_of(run, store)
-    monkeypatch.setattr(extract, "_answers", answers)
+    monkeypatch.setattr(features, "_answers", answers)
     seen = count_passes(monkeypatch)
     np.testing.assert_allclose(
         features_of(run, store, progress=advanced.append), wanted, rtol=1e-4, atol=1e-5

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
+from alexnet.analysis.neighbors import ExactIndex
 from alexnet.errors import CommandError
-from alexnet.features.neighbours import ExactIndex
 
 
 def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from alexnet.analysis.projection import principal_components, t_sne
 from alexnet.errors import CommandError
-from alexnet.features.projection import principal_components, t_sne
 
 
 def groups(each: int = 20) -> tuple[np.ndarray, np.ndarray]:

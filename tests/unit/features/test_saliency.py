@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 import alexnet
+from alexnet.analysis.saliency import central_views, grad_cam, last_maps, occlusion
 from alexnet.errors import CommandError
-from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.predictor import Classifier
 from alexnet.evaluation.views import positions_of
-from alexnet.exchange.export import export
-from alexnet.features.saliency import central_views, grad_cam, last_maps, occlusion
-from alexnet.models import model_file
+from alexnet.interop.export import export
+from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.lenet import LeNet5, ModernLeNet
 
@@ -30,7 +30,7 @@ VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
 
 def classifier_of(store, make_run, model: nn.Module) -> Classifier:
     """The model with the preprocessing of the tiny store."""
-    loaded = model_file.load(make_run().path / "checkpoints" / "last" / "weights.safetensors")
+    loaded = bundle.load_safetensors(make_run().path / "checkpoints" / "last" / "weights.safetensors")
     return Classifier(replace(loaded, model=model))
 
 

@@ -8,8 +8,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from reference.boxes import bounds
 
-from alexnet.figures.boxes import DrawnBox, draw_box_photos, draw_boxes
-from alexnet.figures.save import COLORS, save
+from alexnet.report.plots.boxes import DrawnBox, draw_box_photos, draw_boxes
+from alexnet.report.plots.save import COLORS, save
 
 
 def drawn(photo: np.ndarray, boxes: list[DrawnBox], path: Path) -> np.ndarray:

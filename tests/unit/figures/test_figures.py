@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.figures.confusions import draw_confusions
-from alexnet.figures.curves import draw_curves
-from alexnet.figures.filters import draw_filters
-from alexnet.figures.mistakes import draw_mistakes
-from alexnet.figures.predictions import draw_predictions
-from alexnet.figures.save import save
+from alexnet.report.plots.confusions import draw_confusions
+from alexnet.report.plots.curves import draw_curves
+from alexnet.report.plots.filters import draw_filters
+from alexnet.report.plots.mistakes import draw_mistakes
+from alexnet.report.plots.predictions import draw_predictions
+from alexnet.report.plots.save import save
 from alexnet.runs.metrics_log import measured
 
 

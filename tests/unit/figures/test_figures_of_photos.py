@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from alexnet.data.views import ten
-from alexnet.figures.activations import MAPS_SHOWN, draw_activations, strongest
-from alexnet.figures.confusions import draw_confusions
-from alexnet.figures.curves import draw_curves
-from alexnet.figures.errors import Bar, draw_errors
-from alexnet.figures.filters import draw_filters
-from alexnet.figures.neighbours import draw_neighbours
-from alexnet.figures.photo_map import MOST_NAMED, draw_map
-from alexnet.figures.predictions import choose, draw_predictions, verdict
-from alexnet.figures.saliency import draw_saliency
-from alexnet.figures.save import COLORS, save
-from alexnet.figures.ten_crops import draw_crops
-from alexnet.figures.words import about
+from alexnet.data.crops import ten
+from alexnet.report.plots.activations import MAPS_SHOWN, draw_activations, strongest
+from alexnet.report.plots.confusions import draw_confusions
+from alexnet.report.plots.curves import draw_curves
+from alexnet.report.plots.errors import Bar, draw_errors
+from alexnet.report.plots.filters import draw_filters
+from alexnet.report.plots.neighbors import draw_neighbours
+from alexnet.report.plots.photo_map import MOST_NAMED, draw_map
+from alexnet.report.plots.predictions import choose, draw_predictions, verdict
+from alexnet.report.plots.saliency import draw_saliency
+from alexnet.report.plots.save import COLORS, save
+from alexnet.report.plots.ten_crops import draw_crops
+from alexnet.report.plots.words import about
 
 ABOUT = about("run", "nette val", 1975)
 

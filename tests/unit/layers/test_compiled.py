@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet.layers import compiled
-from alexnet.layers.local_response_norm import LocalResponseNorm
+from alexnet.models.layers import compiled
+from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,8 @@ def test_another_compiler_gets_a_library_of_its_own(monkeypatch, tmp_path):
 def test_shares_torchs_openmp_threads():
     # In a process of its own: scikit-learn, which other tests load, brings one too.
     code = (
-        "from alexnet.layers import compiled; compiled.library('stage'); import torch; torch.ones(10).sum();"
+        "from alexnet.models.layers import compiled; compiled.library('stage'); "
+        "import torch; torch.ones(10).sum();"
         "print(open('/proc/self/maps').read())"
     )
     mapped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -11,10 +11,7 @@ from reference import lenet as reference
 from torch import nn
 from torch.nn import functional
 
-from alexnet.layers.partial_convolution import PartialConv2d, every
-from alexnet.layers.radial_basis import RadialBasis
-from alexnet.layers.scaled_tanh import ScaledTanh
-from alexnet.layers.subsampling import Subsampling
+from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, every
 from alexnet.models.lenet import C3_READS
 
 TABLE = ((0, 2), (1,), (0, 1, 2))

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from reference.response_norm import across_maps, within_map
 from torch import Tensor, nn
 
-from alexnet.layers import local_response_norm, response_norm_chunked, stage_compiled
-from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm, response_norm
-from alexnet.layers.stage_compiled import Plan
-from alexnet.layers.window import Window
+from alexnet.models.layers import compiled, local_response_norm
+from alexnet.models.layers.compiled import Plan, Window
+from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm, response_norm
 
 windows = st.builds(
     Window,
@@ -71,17 +70,17 @@ def test_layer_equals_the_loops_in_both_directions(window: Window, seed: int, la
 @given(windows | spatial_windows, st.integers(0, 1000))
 def test_torch_alone_equals_the_loops(window: Window, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float64)
-    torch.testing.assert_close(response_norm_chunked.forward(maps, window), twin(maps, window))
-    found = response_norm_chunked.backward(maps, gradient, window)
+    torch.testing.assert_close(local_response_norm.chunked_forward(maps, window), twin(maps, window))
+    found = local_response_norm.chunked_backward(maps, gradient, window)
     torch.testing.assert_close(found, twin_gradient(maps, gradient, window))
 
 
 def test_torch_alone_cuts_large_maps_into_pieces_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(response_norm_chunked._PIECE_VALUES, "cpu", 50)
+    monkeypatch.setitem(local_response_norm._PIECE_VALUES, "cpu", 50)
     for window in (Window(5, 0.1, 0.75, 2, groups=2), Window(3, 0.1, 0.75, 1, within_map=True)):
         maps, gradient = draw(window, 7, torch.float64)
-        torch.testing.assert_close(response_norm_chunked.forward(maps, window), twin(maps, window))
-        found = response_norm_chunked.backward(maps, gradient, window)
+        torch.testing.assert_close(local_response_norm.chunked_forward(maps, window), twin(maps, window))
+        found = local_response_norm.chunked_backward(maps, gradient, window)
         torch.testing.assert_close(found, twin_gradient(maps, gradient, window))
 
 
@@ -90,10 +89,10 @@ def test_torch_alone_cuts_large_maps_into_pieces_without_a_seam(monkeypatch: pyt
 def test_the_kernel_equals_the_loops(window: Window, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float32)
     plan = Plan(across=window)
-    assert stage_compiled.supports(maps, plan)
-    result, _ = stage_compiled.forward(maps, plan)
+    assert compiled.supports(maps, plan)
+    result, _ = compiled.forward(maps, plan)
     torch.testing.assert_close(result.double(), twin(maps.double(), window), rtol=1e-5, atol=1e-5)
-    found = stage_compiled.backward(maps, gradient, plan, None).double()
+    found = compiled.backward(maps, gradient, plan, None).double()
     torch.testing.assert_close(found, twin_gradient(maps, gradient, window), rtol=1e-4, atol=1e-5)
 
 

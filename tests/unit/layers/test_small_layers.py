@@ -7,12 +7,11 @@ import torch
 from torch import nn
 
 from alexnet.errors import CommandError
-from alexnet.layers import fully_connected, initialise
-from alexnet.layers.dropout import MaskDropout
-from alexnet.layers.fully_connected import FullyConnected, slide
-from alexnet.layers.overhang import OverhangingConv2d
-from alexnet.layers.pooling import MaxPool
-from alexnet.layers.two_towers import both_towers, own_tower
+from alexnet.models.layers import init, linear
+from alexnet.models.layers.convolution import OverhangingConv2d, both_towers, own_tower
+from alexnet.models.layers.dropout import MaskDropout
+from alexnet.models.layers.linear import FullyConnected, slide
+from alexnet.models.layers.pooling import MaxPool
 
 
 def test_mask_dropout_only_silences_in_training():
@@ -69,7 +68,7 @@ def test_own_tower_reads_its_half_and_both_towers_read_all():
 
 def test_gaussian_and_constant_bias():
     layer = nn.Linear(500, 400)
-    initialise.gaussian(layer, 0.03, 1.0)
+    init.gaussian(layer, 0.03, 1.0)
     assert layer.weight.std().item() == pytest.approx(0.03, rel=0.02)
     assert abs(layer.weight.mean().item()) < 3e-4
     assert (layer.bias == 1).all()
@@ -77,14 +76,14 @@ def test_gaussian_and_constant_bias():
 
 def test_kaiming_keeps_a_rectified_signals_size():
     layer = nn.Conv2d(64, 300, 3, bias=False)
-    initialise.kaiming(layer)
+    init.kaiming(layer)
     assert layer.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
 
 
 @pytest.fixture
 def convolved(monkeypatch):
     """The convolution in place of the matrix product, whatever this processor is."""
-    monkeypatch.setattr(fully_connected, "convolution_is_faster", lambda: True)
+    monkeypatch.setattr(linear, "convolution_is_faster", lambda: True)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -106,7 +105,7 @@ def test_fully_connected_equals_linear(convolved, shape, bias):
 
 
 def test_fully_connected_is_linear_for_few_rows_other_types_and_under_autocast(convolved, monkeypatch):
-    monkeypatch.setattr(fully_connected._Product, "apply", lambda *anything: pytest.fail("convolved"))
+    monkeypatch.setattr(linear._Product, "apply", lambda *anything: pytest.fail("convolved"))
     layer = FullyConnected(8, 32)
     assert layer(torch.randn(3, 8)).shape == (3, 32)
     assert FullyConnected(8, 10)(torch.randn(64, 8)).shape == (64, 10)

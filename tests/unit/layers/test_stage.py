@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexnet.layers import stage_compiled
-from alexnet.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
-from alexnet.layers.pooling import MaxPool
-from alexnet.layers.stage import Stage
+from alexnet.models.layers import compiled
+from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
+from alexnet.models.layers.pooling import MaxPool
 
 STAGES = {
     "2012, layer 1": [LocalResponseNorm(alpha=0.01, groups=2), MaxPool(3, 2, True), nn.ReLU()],
@@ -110,8 +110,8 @@ def test_without_a_gradient_no_choices_are_kept() -> None:
     maps = torch.randn(2, 8, 9, 9)
     plan = Stage(OrderedDict(pool=MaxPool()))._parts[0][1]
     assert plan is not None
-    assert stage_compiled.forward(maps, plan)[1] is None
-    chosen = stage_compiled.forward(maps, plan, choices=True)[1]
+    assert compiled.forward(maps, plan)[1] is None
+    chosen = compiled.forward(maps, plan, choices=True)[1]
     assert chosen is not None
     assert chosen.dtype == torch.uint8
 
@@ -121,4 +121,4 @@ def test_without_a_gradient_no_choices_are_kept() -> None:
 def test_pooled_sides_are_torchs(size: int, stride: int, rounds_up: bool) -> None:
     for side in range(size, 20):
         maps = nn.functional.max_pool2d(torch.zeros(1, 1, side, side), size, stride, ceil_mode=rounds_up)
-        assert stage_compiled.Pool(size, stride, rounds_up).side(side) == maps.shape[-1]
+        assert compiled.Pool(size, stride, rounds_up).side(side) == maps.shape[-1]

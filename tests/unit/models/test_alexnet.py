@@ -11,10 +11,9 @@ from reference.alexnet import net_145
 from torch import nn
 
 from alexnet import published, recipes
-from alexnet.config import ModelConfig
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import VARIANTS, variant_named
+from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
+from alexnet.models.config import ModelConfig
 from alexnet.models.convert import from_torchvision
 from alexnet.models.registry import PUBLISHED_CLASSES, build
 from alexnet.models.summary import summarise, summarise_model

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import VARIANTS, variant_named
-from alexnet.models.named_variants import text_of
+from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
+from alexnet.models.variants import text_of
 
 NARROW = "2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming"
 IMAGES = 50 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))

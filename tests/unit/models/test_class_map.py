@@ -7,9 +7,8 @@ import torch
 from reference import sliding
 
 from alexnet.errors import CommandError
-from alexnet.layers.fully_connected import FullyConnected
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import VARIANTS
+from alexnet.models.alexnet import VARIANTS, AlexNet
+from alexnet.models.layers.linear import FullyConnected
 
 SMALL = "widths=[16,16,24,24,16,32,48]"
 """Of two towers too; the net of six convolutions has one more."""

@@ -9,10 +9,10 @@ from reference import lenet as reference
 from torch import nn
 
 from alexnet import published, recipes
-from alexnet.config import ModelConfig, override
+from alexnet.config import override
 from alexnet.errors import CommandError
-from alexnet.models.class_codes import class_codes
-from alexnet.models.lenet import C3_READS, H2_READS, LeNet, LeNet5, LeNet1989, ModernLeNet
+from alexnet.models.config import ModelConfig
+from alexnet.models.lenet import C3_READS, H2_READS, LeNet, LeNet5, LeNet1989, ModernLeNet, class_codes
 from alexnet.models.registry import build
 from alexnet.models.summary import Summary, summarise
 

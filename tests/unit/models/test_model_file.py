@@ -16,7 +16,7 @@ from alexnet.config import override
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.models.registry import build
 
 
@@ -30,7 +30,7 @@ def saved(store: Store, tmp_path: Path) -> Path:
     config = tiny.config()
     model = build(config.model, len(store.classes), config.data.crop)
     path = tmp_path / "net.safetensors"
-    model_file.save(path, model, config, store.classes, Preprocessing.from_store(config.data, store))
+    bundle.save(path, model, config, store.classes, Preprocessing.from_store(config.data, store))
     return path
 
 
@@ -41,7 +41,7 @@ def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch
 
 
 def test_everything_travels(saved: Path, store: Store) -> None:
-    loaded = model_file.load(saved)
+    loaded = bundle.load_safetensors(saved)
     config = tiny.config()
     assert loaded.config == config
     assert loaded.classes == store.classes
@@ -49,7 +49,7 @@ def test_everything_travels(saved: Path, store: Store) -> None:
     assert "ImageNet" in loaded.terms["data_terms"]
     assert not loaded.model.training
     images = torch.randn(2, 3, 64, 64)
-    again = model_file.load(saved).model
+    again = bundle.load_safetensors(saved).model
     assert torch.equal(loaded.model(images), again(images))
 
 
@@ -60,29 +60,29 @@ def test_weights_stand_under_model_for_any_reader_of_safetensors(saved: Path) ->
 
 
 def test_a_newer_version_is_refused(saved: Path) -> None:
-    rewrite(saved, {"format_version": json.dumps(model_file.FORMAT_VERSION + 1)})
+    rewrite(saved, {"format_version": json.dumps(bundle.FORMAT_VERSION + 1)})
     with pytest.raises(DataError, match="update alexnet"):
-        model_file.load(saved)
+        bundle.load_safetensors(saved)
 
 
 def test_another_architecture_is_named_by_its_first_tensor(saved: Path) -> None:
     rewrite(saved, **{"model.conv2.weight": torch.zeros(1)})
     with pytest.raises(DataError, match=r"conv2\.weight is 1 in these weights"):
-        model_file.load(saved)
+        bundle.load_safetensors(saved)
 
 
 def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
     config = override(tiny.config(), ["model.variant=one-weird-trick"])
-    values = json.dumps(model_file.to_dict(config))
+    values = json.dumps(bundle.to_dict(config))
     rewrite(saved, {"config": values})
     with pytest.raises(DataError, match=r"another architecture.*: conv1\.weight"):
-        model_file.load(saved)
+        bundle.load_safetensors(saved)
 
 
 def test_a_file_cut_short_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(DataError, match="not a whole safetensors file"):
-        model_file.load(saved)
+        bundle.load_safetensors(saved)
 
 
 class _Bomb:
@@ -96,19 +96,19 @@ def test_a_pickle_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path = tmp_path / "net.safetensors"
     path.write_bytes(pickle.dumps(_Bomb(), protocol=protocol))
     with pytest.raises(DataError):
-        model_file.load(path)
+        bundle.load_safetensors(path)
     torch.save({"weights": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="pickle"):
-        model_file.load(path)
+        bundle.load_safetensors(path)
     assert not (tmp_path / "exploded").exists()
 
 
 def test_weights_of_others_are_told_from_ours(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "theirs.safetensors")
     with pytest.raises(DataError, match="weights but no format_version, config, classes, preprocessing"):
-        model_file.load(tmp_path / "theirs.safetensors")
+        bundle.load_safetensors(tmp_path / "theirs.safetensors")
     with pytest.raises(CommandError, match="no model file"):
-        model_file.load(tmp_path / "absent.safetensors")
+        bundle.load_safetensors(tmp_path / "absent.safetensors")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(
@@ -120,10 +120,10 @@ def test_a_full_disk_leaves_the_old_file_whole(
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_file, "save_file", full)
+    monkeypatch.setattr(bundle, "save_file", full)
     loaded = tiny.config()
     model = build(loaded.model, len(store.classes), loaded.data.crop)
     with pytest.raises(WorkError, match="No space left"):
-        model_file.save(saved, model, loaded, store.classes, Preprocessing.from_store(loaded.data, store))
+        bundle.save(saved, model, loaded, store.classes, Preprocessing.from_store(loaded.data, store))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]

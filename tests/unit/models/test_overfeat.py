@@ -14,9 +14,10 @@ from reference import offset_pooling as twin
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from alexnet.config import ConfigError, ModelConfig
+from alexnet.config import ConfigError
 from alexnet.errors import CommandError
-from alexnet.layers.offset_pooling import at_every_offset
+from alexnet.models.config import ModelConfig
+from alexnet.models.layers.pooling import at_every_offset
 from alexnet.models.overfeat import VARIANTS, OverFeat
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise_model

@@ -7,8 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.errors import CommandError
-from alexnet.models.overfeat_detector import OverFeatDetector
-from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.models.overfeat import OverFeatDetector, OverFeatLocalizer
 from alexnet.models.summary import summarise_model
 
 VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialisation=kaiming window=64"

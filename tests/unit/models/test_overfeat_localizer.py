@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from alexnet.config import OptimizerConfig
-from alexnet.models.overfeat import OverFeat
-from alexnet.models.overfeat_localizer import OverFeatLocalizer
+from alexnet.models.overfeat import OverFeat, OverFeatLocalizer
 from alexnet.models.summary import summarise_model
-from alexnet.optim.parameter_groups import layers_of, parameter_groups
+from alexnet.optim.param_groups import layers_of, parameter_groups
 
 NARROW = "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexnet.errors import CommandError
-from alexnet.models.tower_devices import tower_devices
+from alexnet.models.two_devices import tower_devices
 
 
 @pytest.fixture

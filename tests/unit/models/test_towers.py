@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import VARIANTS, Variant, variant_named
-from alexnet.models.towers import AlexNetOnTwoDevices
+from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
+from alexnet.models.two_devices import AlexNetOnTwoDevices
 
 NARROW = {
     name: replace(variant, widths=tuple(width // 8 for width in variant.widths))

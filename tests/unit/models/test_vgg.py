@@ -10,12 +10,11 @@ import torch
 from reference import vgg as twin
 from torch import Tensor, nn
 
-from alexnet.config import ModelConfig
 from alexnet.errors import CommandError
-from alexnet.models.convert import from_torchvision
+from alexnet.models.config import ModelConfig
+from alexnet.models.convert import TORCHVISION, from_torchvision, net_of
 from alexnet.models.registry import build
 from alexnet.models.summary import summarise_model
-from alexnet.models.torchvision_names import TORCHVISION, net_of
 from alexnet.models.vgg import FROM_A, VARIANTS, VGG
 from alexnet.published import vgg as published
 

@@ -9,7 +9,7 @@ from torch import nn
 from alexnet.config import OptimizerConfig
 from alexnet.errors import CommandError
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
-from alexnet.optim.parameter_groups import make_optimizer, parameter_groups, set_learning_rates
+from alexnet.optim.param_groups import make_optimizer, parameter_groups, set_learning_rates
 
 
 class Net(nn.Module):

@@ -12,17 +12,16 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from unit.data.store_makers import make_store, row
 
-from alexnet.box_config import LEAST_SHOWN
 from alexnet.cli.detect import command
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
-from alexnet.evaluation import localization
-from alexnet.evaluation.localization import Answers, BoxTable
-from alexnet.evaluation.localizer import Place
-from alexnet.figures.boxes import _STYLES
-from alexnet.pictures.boxes import MOST_OBJECTS, SCENES, detected, located
-from alexnet.pictures.opened import Opened
+from alexnet.report.plots.boxes import _STYLES
+from alexnet.report.sections.boxes import MOST_OBJECTS, SCENES, detected, located
+from alexnet.report.sections.opened import Opened
 from alexnet.runs.predictions import Detected, Located
+from alexnet.tasks import localization
+from alexnet.tasks.localization import Answers, BoxTable, Place
+from alexnet.training.config import LEAST_SHOWN
 from alexnet.web import further
 
 BOX = Box(0, 0.2, 0.2, 0.6, 0.7)

@@ -12,10 +12,10 @@ from alexnet.config import override
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
-from alexnet.models import model_file
+from alexnet.models import bundle
 from alexnet.models.registry import build_run
-from alexnet.pictures.chapters import report
-from alexnet.runs.folder import RunFolder
+from alexnet.report.sections.chapters import report
+from alexnet.runs.run_dir import RunFolder
 
 SIDE, CROP = 96, 80
 NET = "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64"
@@ -36,7 +36,7 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     net, weights = build_run(config, len(store.classes)), run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     preprocessing = Preprocessing.from_store(config.data, store)
-    model_file.save(weights, net.eval(), config, store.classes, preprocessing)
+    bundle.save(weights, net.eval(), config, store.classes, preprocessing)
     page = report([run.path], store)
     assert "this net was built for" not in page and ">No " not in page
     assert page.count("finds answers window by window, of photos that show several objects") == 1

@@ -16,13 +16,13 @@ from torch import nn
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.pictures import chapters, inside, trained
-from alexnet.pictures.opened import Drawn, Opened
 from alexnet.report.comparison import rows_of
+from alexnet.report.sections import chapters, inside, trained
+from alexnet.report.sections.opened import Drawn, Opened
 from alexnet.runs import predictions
-from alexnet.runs.evaluations import read_evaluations
-from alexnet.runs.folder import RunFolder
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import read_evaluations
+from alexnet.runs.run_dir import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -17,22 +17,22 @@ import pytest
 
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
-from alexnet.pictures.opened import Opened
-from alexnet.recipes.ensembles import ENSEMBLES
-from alexnet.recorded import record, recorded_run, runs, state
-from alexnet.recorded.pictures import PICTURES
-from alexnet.recorded.readme import readme
+from alexnet.experiments.ensembles import ENSEMBLES
+from alexnet.report.sections.opened import Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.training.plan import make_plan
+from tools import record, recorded_run, recorded_runs, recorded_state
+from tools.recorded_pictures import PICTURES
+from tools.recorded_readme import readme
 
-SEVEN = next(each for each in runs.ENSEMBLES if each.name == "imagenette-7-cnns-star")
-STAR = runs.run_named("imagenette-alexnet-2012-star")
-PLAIN = runs.run_named("imagenette-alexnet-2012")
+SEVEN = next(each for each in recorded_runs.ENSEMBLES if each.name == "imagenette-7-cnns-star")
+STAR = recorded_runs.run_named("imagenette-alexnet-2012-star")
+PLAIN = recorded_runs.run_named("imagenette-alexnet-2012")
 IMAGES = 4
 
 
-@pytest.mark.parametrize("run", runs.RUNS, ids=[run.name for run in runs.RUNS])
+@pytest.mark.parametrize("run", recorded_runs.RUNS, ids=[run.name for run in recorded_runs.RUNS])
 def test_every_recorded_run_fits_its_recipe(run: recorded_run.RecordedRun) -> None:
     config = run.config()
     assert config.data.side == (run.source.scenes or run.side)
@@ -40,7 +40,11 @@ def test_every_recorded_run_fits_its_recipe(run: recorded_run.RecordedRun) -> No
 
 
 def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
-    configs = [run.config() for run in runs.RUNS if run.side == runs.SIDE and not run.config().classic]
+    configs = [
+        run.config()
+        for run in recorded_runs.RUNS
+        if run.side == recorded_runs.SIDE and not run.config().classic
+    ]
     assert (
         len({(config.schedule.epochs, config.data.crop, config.training.precision) for config in configs})
         == 1
@@ -48,17 +52,21 @@ def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
 
 
 def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
-    sized = [run for run in runs.RUNS if run.config().data.images and run.source is recorded_run.IMAGENETTE]
-    assert [run.training_images for run in sized] == [*runs.IMAGES]
+    sized = [
+        run
+        for run in recorded_runs.RUNS
+        if run.config().data.images and run.source is recorded_run.IMAGENETTE
+    ]
+    assert [run.training_images for run in sized] == [*recorded_runs.IMAGES]
     assert sized[-1].training_images == recorded_run.IMAGENETTE.training_photos
     plans = [make_plan(run.config(), run.training_images) for run in sized]
     totals = [plan.total_steps for plan in plans]
     assert max(totals) / min(totals) < 1.04
-    assert {plan.total_steps / plan.validate_every_steps for plan in plans} == {runs.PASSES}
+    assert {plan.total_steps / plan.validate_every_steps for plan in plans} == {recorded_runs.PASSES}
 
 
 def test_a_source_is_prepared_as_its_runs_need_it() -> None:
-    twenty = runs.run_named("tiny-imagenet-20-classes-alexnet-2012")
+    twenty = recorded_runs.run_named("tiny-imagenet-20-classes-alexnet-2012")
     (prepare, _) = record.training_commands(twenty, Path("DATA"), Path())
     tar, store = "DATA/tiny-imagenet-30.tar", "stores/tiny-imagenet-30-20-classes-72"
     assert prepare == ["alexnet", "prepare", tar, store, "--side", "72", "--classes", "20"]
@@ -68,23 +76,23 @@ def test_a_source_is_prepared_as_its_runs_need_it() -> None:
 
 
 def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_on() -> None:
-    run = runs.run_named("tiny-imagenet-30-scenes-overfeat-fast-detection")
+    run = recorded_runs.run_named("tiny-imagenet-30-scenes-overfeat-fast-detection")
     prepare, compose, train = record.training_commands(run, Path("DATA"), Path())
     photos, scenes = "stores/tiny-imagenet-30-72", "stores/tiny-imagenet-30-72-scenes-144"
     assert prepare == ["alexnet", "prepare", "DATA/tiny-imagenet-30.tar", photos, "--side", "72"]
     assert compose == ["alexnet", "compose", photos, scenes, "--train", "4000", "--side", "144"]
     assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
-    begun = runs.run_named(run.init_from)
+    begun = recorded_runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos
     assert f"window={begun.config().data.crop}" in run.config().model.variant
     text = readme(run, record.training_commands, record.testing_commands, "")
-    for each in (run, begun, runs.run_named(begun.init_from)):
+    for each in (run, begun, recorded_runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text
     assert text.count("alexnet prepare") == 1  # which all three begin with
 
 
 def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
-    digits = [run for run in runs.RUNS if run.source is recorded_run.MNIST]
+    digits = [run for run in recorded_runs.RUNS if run.source is recorded_run.MNIST]
     assert len(digits) == 9 and {run.views for run in digits} == {("centre",)}
     assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
     first, second = digits[:2]
@@ -102,8 +110,8 @@ def test_a_test_at_scales_is_typed_as_such() -> None:
 
 def test_pictures_fit_the_net_and_can_be_drawn() -> None:
     assert PLAIN.pictures == ("curves.png", "filters.png")
-    assert {name for run in runs.RUNS for name in run.pictures} <= set(PICTURES)
-    assert "filters.png" not in runs.run_named("imagenette-lenet-5").pictures
+    assert {name for run in recorded_runs.RUNS for name in run.pictures} <= set(PICTURES)
+    assert "filters.png" not in recorded_runs.run_named("imagenette-lenet-5").pictures
 
 
 def test_no_photo_of_a_data_set_is_kept() -> None:
@@ -114,21 +122,21 @@ def test_no_photo_of_a_data_set_is_kept() -> None:
 
 
 def test_what_a_result_is_made_of_comes_before_it() -> None:
-    order = runs.names()
+    order = recorded_runs.names()
     assert len({*order}) == len(order)
-    for run in runs.RUNS:
+    for run in recorded_runs.RUNS:
         assert not run.init_from or order.index(run.init_from) < order.index(run.name)
-    for ensemble in runs.ENSEMBLES:
+    for ensemble in recorded_runs.ENSEMBLES:
         assert all(order.index(member) < order.index(ensemble.name) for member in ensemble.members)
 
 
 def test_five_cnns_differ_in_their_seed_only_and_seven_add_two_stars() -> None:
-    five, seven = runs.ENSEMBLES
-    configs = [to_dict(runs.run_named(name).config()) for name in five.members]
+    five, seven = recorded_runs.ENSEMBLES
+    configs = [to_dict(recorded_runs.run_named(name).config()) for name in five.members]
     assert [config["training"].pop("seed") for config in configs] == [0, 1, 2, 3, 4]
     assert all(config == configs[0] for config in configs)
     assert seven.members[:5] == five.members
-    stars = [runs.run_named(name) for name in seven.members[5:]]
+    stars = [recorded_runs.run_named(name) for name in seven.members[5:]]
     assert [star.recipe for star in stars] == ["alexnet-2012-star"] * 2
     assert len({star.init_from for star in stars}) == 2
 
@@ -140,16 +148,20 @@ def test_the_recorded_nets_are_those_of_the_command_for_the_same_row() -> None:
         for each in members.values()
         if not each.pretraining
     ]
-    recorded = [runs.run_named(name) for name in SEVEN.members]
+    recorded = [recorded_runs.run_named(name) for name in SEVEN.members]
     assert wanted == [
-        (run.recipe, run.config().training.seed, run.init_from and runs.run_named(run.init_from).recipe)
+        (
+            run.recipe,
+            run.config().training.seed,
+            run.init_from and recorded_runs.run_named(run.init_from).recipe,
+        )
         for run in recorded
     ]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(CommandError, match="imagenette-alexnet-modern"):
-        runs.find("imagenette-alexnet-moderm")
+        recorded_runs.find("imagenette-alexnet-moderm")
 
 
 def typed_commands(monkeypatch: pytest.MonkeyPatch, codes: Callable[[list[str]], int]) -> list[list[str]]:
@@ -207,7 +219,7 @@ def sha256(text: str) -> str:
 
 def trained(work: Path, name: str, seed: int) -> None:
     """A finished and tested run as its commands leave it, with random answers."""
-    folder, run = work / "runs" / name, runs.run_named(name)
+    folder, run = work / "runs" / name, recorded_runs.run_named(name)
     folder.mkdir(parents=True)
     begun = {"event": "init-from", "step": 0, "epoch": 0, "weights_sha256": sha256(run.init_from)}
     begun["path"] = str(work / "runs" / run.init_from)
@@ -271,18 +283,18 @@ def test_evidence_names_no_folder_of_this_machine(made, tmp_path: Path) -> None:
 
 def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    assert state.why_to_make(PLAIN, results) == "missing"
+    assert recorded_state.why_to_make(PLAIN, results) == "missing"
     folder = made(PLAIN)
-    assert state.why_to_make(PLAIN, results) == ""
+    assert recorded_state.why_to_make(PLAIN, results) == ""
     wrong = json.loads((folder / "wrong.json").read_text())
     errors = {e["views"]: e["top1_errors"] for e in json.loads((folder / "evaluation.json").read_text())}
     assert {views: len(images) for views, images in wrong.items()} == errors
     config = json.loads((folder / "config.json").read_text())
     config["optimizer"]["learning_rate"] = 0.02
     (folder / "config.json").write_text(json.dumps(config))
-    assert state.why_to_make(PLAIN, results) == "stale: optimizer.learning_rate: 0.02 -> 0.01"
+    assert recorded_state.why_to_make(PLAIN, results) == "stale: optimizer.learning_rate: 0.02 -> 0.01"
     made(PLAIN)
-    assert state.why_to_make(PLAIN, results) == ""
+    assert recorded_state.why_to_make(PLAIN, results) == ""
 
 
 def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: Path) -> None:
@@ -296,43 +308,43 @@ def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: 
 
 
 def test_a_star_is_stale_when_what_it_begins_with_has_changed(made, tmp_path: Path) -> None:
-    results, pretrained = tmp_path / "results", runs.run_named(STAR.init_from)
+    results, pretrained = tmp_path / "results", recorded_runs.run_named(STAR.init_from)
     made(pretrained)
     made(STAR)
-    assert state.why_to_make(STAR, results) == ""
+    assert recorded_state.why_to_make(STAR, results) == ""
     (
         tmp_path / "work" / "runs" / pretrained.name / "checkpoints" / "last" / "weights.safetensors"
     ).write_text("new")
     made(pretrained)
-    assert "began with other weights" in state.why_to_make(STAR, results)
+    assert "began with other weights" in recorded_state.why_to_make(STAR, results)
     (results / pretrained.name / "evaluation.json").unlink()
-    assert state.why_to_make(STAR, results) == f"stale: {pretrained.name}, which it begins with, is"
+    assert recorded_state.why_to_make(STAR, results) == f"stale: {pretrained.name}, which it begins with, is"
 
 
 def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) -> None:
-    results, five = tmp_path / "results", runs.ENSEMBLES[0]
+    results, five = tmp_path / "results", recorded_runs.ENSEMBLES[0]
     for name in five.members:
-        made(runs.run_named(name))
+        made(recorded_runs.run_named(name))
     made(five)
-    assert state.why_to_make(five, results) == ""
+    assert recorded_state.why_to_make(five, results) == ""
     member = results / five.members[2] / "evaluation.json"
     entries = json.loads(member.read_text())
     entries[1]["top1_errors"] += 1
     member.write_text(json.dumps(entries))
-    assert "made other errors, with ten views" in state.why_to_make(five, results)
+    assert "made other errors, with ten views" in recorded_state.why_to_make(five, results)
     member.unlink()
-    assert state.why_to_make(five, results) == f"stale: its member {five.members[2]} is"
+    assert recorded_state.why_to_make(five, results) == f"stale: its member {five.members[2]} is"
 
 
 def test_time_is_expected_by_the_work_there_is_and_by_the_device(made, tmp_path: Path) -> None:
     def minutes(run: recorded_run.Recorded, work: str = "nowhere", device: str = "cpu") -> float | None:
-        return state.expected_minutes(run, tmp_path / "results", tmp_path / work, device)
+        return recorded_state.expected_minutes(run, tmp_path / "results", tmp_path / work, device)
 
-    another_seed = runs.run_named(f"{PLAIN.name}-seed-1")
+    another_seed = recorded_runs.run_named(f"{PLAIN.name}-seed-1")
     assert minutes(PLAIN) is None
     made(PLAIN)  # 40 epochs of the whole set in ten minutes
     assert minutes(another_seed) == pytest.approx(10)
-    assert minutes(runs.run_named(STAR.init_from)) == pytest.approx(10 * 15_000 / 9_469, rel=0.05)
+    assert minutes(recorded_runs.run_named(STAR.init_from)) == pytest.approx(10 * 15_000 / 9_469, rel=0.05)
     assert minutes(PLAIN, "work") == 0
     assert minutes(another_seed, device="cuda") is None
 

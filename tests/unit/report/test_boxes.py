@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from alexnet.evaluation import detected
-from alexnet.recorded import runs
 from alexnet.report import boxes
-from alexnet.report.evaluation import detection_table
+from alexnet.report.evaluation_tables import detection_table
+from alexnet.tasks import detection
+from tools import recorded_runs
 
 
 def localized(error: float) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_objects_have_the_names_of_their_classes_and_the_views_they_were_found_i
     table = detection_table(entry)
     assert table.title == f"Objects that mine finds on scenes val, views {seen}"
     assert [*table.rows[0]] == ["n1", "baboon", "25.0", "3", "9"]
-    assert seen.startswith(detected.VIEWS)
+    assert seen.startswith(detection.VIEWS)
 
 
 def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
@@ -69,5 +69,5 @@ def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
 
 
 def test_both_can_be_recorded() -> None:
-    losses = {run.config().training.loss for run in runs.RUNS}
+    losses = {run.config().training.loss for run in recorded_runs.RUNS}
     assert {"boxes", "objects"} <= losses

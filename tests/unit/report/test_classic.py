@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from alexnet import recipes
-from alexnet.report import classic
+from tools import classic
 
 HEADER = "benchmark,name,value,unit,peer,ratio,target\n"
 

@@ -11,9 +11,8 @@ from alexnet import published, recipes
 from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import boxes, comparison
-from alexnet.report.answers import Answers
-from alexnet.report.comparison import rows_of
-from alexnet.runs.folder import RunFolder
+from alexnet.report.comparison import Answers, rows_of
+from alexnet.runs.run_dir import RunFolder
 
 
 def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **changes) -> dict:

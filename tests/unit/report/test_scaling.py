@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.report import scaling
+from tools import scaling
 
 HEADER = "benchmark,name,value,unit,peer,ratio,target\n"
 

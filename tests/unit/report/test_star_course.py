@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alexnet.report.star_course import NETS, star_course
+from tools.star_course import NETS, star_course
 
 
 def log(results: Path, name: str, epochs: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from unit.report.test_table_2 import evidence
 
-from alexnet.report.table_1 import ROWS, table_1
+from tools.table_1 import ROWS, table_1
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def test_alexnet_has_ten_crops_and_differences_are_of_the_same_photos(results: P
 
 def test_every_row_can_be_recorded(results: Path) -> None:
     from alexnet import recipes
-    from alexnet.recorded import runs
+    from tools import recorded_runs
 
-    recorded = set(runs.names())
+    recorded = set(recorded_runs.names())
     for recipe in set(ROWS.values()) & set(recipes.names()):
         assert f"imagenette-{recipe}" in recorded
         assert {f"tiny-imagenet-{classes}-classes-{recipe}" for classes in (10, 20, 30)} <= recorded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.report.table_2 import CALLED, ROWS, table_2, views_gain
+from tools.table_2 import CALLED, ROWS, table_2, views_gain
 
 IMAGES = 1000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.report import documents
+from tools import documents
 
 PLACE = "before\n<!-- table: imagenette -->\n<!-- end -->\nafter\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alexnet.report.views_cost import views_cost
+from tools.views_cost import views_cost
 
 IMAGES = 1000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alexnet.report.what_came_after import NETS, ON, what_came_after
+from tools.what_came_after import NETS, ON, what_came_after
 
 IMAGES = 1000
 CONFIG = {"data": {"side": 32}, "schedule": {"epochs": 10}, "training": {"seed": 0}}
@@ -52,7 +52,7 @@ def test_nothing_is_said_of_what_was_not_recorded(tmp_path: Path) -> None:
 
 
 def test_every_row_can_be_recorded() -> None:
-    from alexnet.recorded import runs
+    from tools import recorded_runs
 
-    assert {f"{ON[0]}-{recipe}" for recipe in NETS.values()} <= set(runs.names())
-    assert any(name.startswith(ON[1]) for name in runs.names())
+    assert {f"{ON[0]}-{recipe}" for recipe in NETS.values()} <= set(recorded_runs.names())
+    assert any(name.startswith(ON[1]) for name in recorded_runs.names())

@@ -10,8 +10,8 @@ from unit.report.test_table_2 import evidence
 
 from alexnet import recipes
 from alexnet.models.summary import summarise
-from alexnet.report import why_so_long
-from alexnet.report.why_so_long import NETS
+from tools import why_so_long
+from tools.why_so_long import NETS
 
 OURS = dict(zip(("lenet-1989", "lenet-5", "alexnet-2012"), NETS, strict=True))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.runs import environment
+from alexnet.runs import provenance
 
 
 def git(folder: Path, *words: str) -> None:
@@ -15,7 +15,7 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_says_what_a_reader_of_results_asks() -> None:
-    found = environment.describe("cpu (2 threads)", "abc", ["alexnet", "train", "a b"])
+    found = provenance.describe("cpu (2 threads)", "abc", ["alexnet", "train", "a b"])
     assert json.loads(json.dumps(found)) == found
     assert found["device"] == "cpu (2 threads)"
     assert found["store_digest"] == "abc"
@@ -31,19 +31,19 @@ def test_commit_and_uncommitted_changes(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "first")
-    commit, changes = environment._checkout(code.parent)
+    commit, changes = provenance._checkout(code.parent)
     assert len(commit) == 40
     assert changes == ""
     code.write_text("two\n")
-    assert "+two" in environment._checkout(code.parent)[1]
+    assert "+two" in provenance._checkout(code.parent)[1]
 
 
 def test_an_installed_program_has_no_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "installed").mkdir()
-    assert environment._checkout(tmp_path / "installed") == ("", "")
+    assert provenance._checkout(tmp_path / "installed") == ("", "")
 
 
 def test_no_git_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment._checkout(tmp_path) == ("", "")
+    assert provenance._checkout(tmp_path) == ("", "")

@@ -7,8 +7,7 @@ import pytest
 
 from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.runs.folder import RunFolder
-from alexnet.runs.weights import find_weights
+from alexnet.runs.run_dir import RunFolder, find_weights
 
 CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.crop=64"])
 

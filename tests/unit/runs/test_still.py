@@ -10,9 +10,9 @@ import pytest
 
 from alexnet import recipes
 from alexnet.errors import WorkError
-from alexnet.runs.folder import RunFolder
 from alexnet.runs.provenance import how_far
-from alexnet.runs.still import still
+from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.snapshot import still
 
 
 @pytest.fixture

@@ -16,18 +16,16 @@ import torch
 from torch import nn
 
 from alexnet import recipes
-from alexnet.classic_config import SHARED
+from alexnet.classic.config import SHARED
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, keys, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
-from alexnet.models import model_file
-from alexnet.runs.folder import RunFolder
+from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.weights import find_weights
-from alexnet.training import classic, classic_sample, classic_stages
-from alexnet.training.classic_state import Workplace
-from alexnet.training.classic_work import Work
+from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.training import classic_trainer
+from alexnet.training.classic_trainer import Work, Workplace
 from alexnet.training.resume import resumed_config
 
 CHANNELS = [
@@ -62,8 +60,8 @@ def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[s
     """The state of what `fit` leaves in a new run, or in one that goes on."""
     wanted = config(*settings)
     run = RunFolder(folder) if folder.exists() else RunFolder.create(folder, wanted)
-    classic.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
-    return model_file.load(find_weights(folder, "last")).model.state_dict()
+    classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
+    return bundle.load_safetensors(find_weights(folder, "last")).model.state_dict()
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -106,7 +104,7 @@ class Asked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.times, self.at = 0, 0
-        monkeypatch.setattr("alexnet.training.interruption.Interruption.wanted", lambda own, step: self(own))
+        monkeypatch.setattr("alexnet.training.preemption.Interruption.wanted", lambda own, step: self(own))
 
     def __call__(self, interruption: Any) -> bool:
         self.times += 1
@@ -118,7 +116,7 @@ class Asked:
 def test_stopped_again_and_again_it_ends_the_same(
     tmp_path: Path, store: Store, codes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexnet.training.classic_work.SHARD", 16)
+    monkeypatch.setattr("alexnet.training.classic_trainer.SHARD", 16)
     whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
     asked = Asked(monkeypatch)
     stops = 0
@@ -191,7 +189,7 @@ def test_classifiers_are_saved_every_few_minutes_not_after_every_pass(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minutes, kept = count(), []
-    monkeypatch.setattr(classic_stages, "time", SimpleNamespace(monotonic=lambda: 60 * next(minutes)))
+    monkeypatch.setattr(classic_trainer, "time", SimpleNamespace(monotonic=lambda: 60 * next(minutes)))
     keep = Workplace.keep
 
     def counting(place: Workplace, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
@@ -235,7 +233,7 @@ def test_what_does_not_fit_is_one_line(
     with pytest.raises(CommandError, match=message) as caught:
         wanted = config(channels=[channel])
         run = RunFolder.create(tmp_path / "a", wanted)
-        classic.fit(wanted, store, run, evaluate=nothing, device=CPU)
+        classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU)
     assert "\n" not in str(caught.value)
 
 
@@ -268,8 +266,8 @@ def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int)
         photos=lambda numbers: ((few, torch.zeros(len(few), 3, 1, 1)) for few in numbers.split(16)),
         stop_if_asked=lambda: None,
     )
-    drawn = classic_sample.draw(cast(Work, work))
-    assert len(drawn) == classic_sample.size(wanted, photos, places) == min(wanted, photos * places)
+    drawn = classic_trainer.draw(cast(Work, work))
+    assert len(drawn) == classic_trainer.size(wanted, photos, places) == min(wanted, photos * places)
 
 
 @pytest.mark.parametrize(
@@ -309,10 +307,10 @@ def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:
     run = RunFolder.create(tmp_path / "a", config())
     with pytest.raises(Stopped):
-        classic.fit(config(), store, run, evaluate=nothing, device=CPU, minutes=0)
+        classic_trainer.fit(config(), store, run, evaluate=nothing, device=CPU, minutes=0)
     other = make_store({"a": [10, 200], "b": [30, 60]})
     with pytest.raises(CommandError, match="another store"):
-        classic.fit(config(), other, run, evaluate=nothing, device=CPU, resume=True)
+        classic_trainer.fit(config(), other, run, evaluate=nothing, device=CPU, resume=True)
 
 
 @pytest.fixture
@@ -342,12 +340,12 @@ def test_flat_photos_and_a_class_with_one_photo(
     flat = make_store({"dark": [10, 20, 30], "light": [200, 210, 220], "one": [128]})
     state = fitted(tmp_path / "a", flat)
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
-    net = model_file.load(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
     logits = net(torch.full((2, 3, 72, 72), 5.0))
     assert logits.exp().sum(1).allclose(torch.ones(2), atol=1e-5)
 
 
 def test_no_photo_is_an_empty_answer(tmp_path: Path, store: Store) -> None:
     fitted(tmp_path / "a", store)
-    net = model_file.load(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
     assert net(torch.zeros(0, 3, 72, 72)).shape == (0, tiny.CLASSES)

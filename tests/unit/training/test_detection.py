@@ -10,20 +10,19 @@ from unit.data.store_makers import make_store, row
 
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, override
-from alexnet.data.box_geometry import to_window
+from alexnet.data.boxes import NOT_ASKED, to_window, window_targets
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
-from alexnet.data.window_targets import NOT_ASKED, window_targets
 from alexnet.errors import CommandError, DataError
-from alexnet.models.model_file import Loaded
+from alexnet.models.bundle import Loaded
 from alexnet.models.registry import build
-from alexnet.training import losses
-from alexnet.training.inherit import match
-from alexnet.training.learner import Learner, build_learner
-from alexnet.training.losses import OBJECTS, OFFENDING
+from alexnet.tasks import losses
+from alexnet.tasks.losses import OBJECTS, OFFENDING
 from alexnet.training.step import training_batch, update
+from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.transfer import match
 
 BACKGROUND = 3
 ANSWERS = 5 * BACKGROUND + 1

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from alexnet.data.store import Store
-from alexnet.evaluation import score
+from alexnet.evaluation import inference
 from alexnet.models.registry import build_run
-from alexnet.runs.folder import RunFolder
-from alexnet.training.loop import train
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training.trainer import train
 
 
 def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny_store: Store) -> None:
@@ -30,6 +30,6 @@ def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny
 
 def test_while_testing_with_kernels_that_always_say_the_same() -> None:
     cudnn = torch.backends.cudnn
-    with score.testing(build_run(tiny.config(), 3)):
+    with inference.testing(build_run(tiny.config(), 3)):
         assert cudnn.enabled
         assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (False, True, False)

@@ -12,10 +12,9 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.alexnet import AlexNet
-from alexnet.models.alexnet_variants import variant_named
-from alexnet.models.model_file import Loaded
-from alexnet.training.inherit import Inherited, inherit
+from alexnet.models.alexnet import AlexNet, variant_named
+from alexnet.models.bundle import Loaded
+from alexnet.training.transfer import Inherited, inherit
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
 PLAIN = "2012 widths=[8,8,8,8,8,16,16]"

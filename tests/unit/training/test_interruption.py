@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from alexnet.training.interruption import SIGNALS, Interruption
+from alexnet.training.preemption import SIGNALS, Interruption
 
 
 @pytest.mark.parametrize("number", SIGNALS)

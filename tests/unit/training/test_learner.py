@@ -4,10 +4,10 @@ import pytest
 import tiny
 import torch
 
-from alexnet.config import Event
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.training.learner import Learner, build_learner, check, load_weights
+from alexnet.training.config import Event
+from alexnet.training.train_state import Learner, build_learner, check, load_weights
 
 CPU = torch.device("cpu")
 

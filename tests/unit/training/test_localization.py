@@ -12,24 +12,23 @@ from unit.data.store_makers import make_store, row
 
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, override
-from alexnet.data.box_geometry import covered, to_window
-from alexnet.data.boxes import Boxes
+from alexnet.data.boxes import Boxes, covered, to_window
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.models.model_file import Loaded
+from alexnet.models.bundle import Loaded
 from alexnet.models.registry import build
-from alexnet.runs.folder import RunFolder
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.training.inherit import inherit, match
-from alexnet.training.learner import Learner, build_learner, check
-from alexnet.training.localization import Localization
-from alexnet.training.loop import train
-from alexnet.training.losses import boxes
+from alexnet.runs.run_dir import RunFolder
+from alexnet.tasks.localization import Localization
+from alexnet.tasks.losses import boxes
 from alexnet.training.step import update
+from alexnet.training.train_state import Learner, build_learner, check
+from alexnet.training.trainer import train
+from alexnet.training.transfer import inherit, match
 
 SETTINGS = (
     *("data.side=72", "data.crop=64", "data.test_scales=[64,80]", "training.batch=8", "schedule.epochs=1"),

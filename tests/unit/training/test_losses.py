@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from reference.lenet import equation_9
 from torch.nn import functional
 
-from alexnet.box_config import BOX_NETS
-from alexnet.models.class_codes import class_codes
-from alexnet.training.losses import LOSSES, REJECTION_DISTANCE, rbf, squared_error
-from alexnet.training.targets import soft_targets
+from alexnet.models.lenet import class_codes
+from alexnet.tasks.classification import soft_targets
+from alexnet.tasks.losses import LOSSES, REJECTION_DISTANCE, rbf, squared_error
+from alexnet.training.config import BOX_NETS
 
 LOSSES_OF_LOGITS = [name for name in LOSSES if name not in BOX_NETS]
 """Those of boxes have targets of other forms."""

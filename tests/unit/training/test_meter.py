@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from alexnet.errors import WorkError
-from alexnet.training import meter as meters
-from alexnet.training.meter import Meter
-from alexnet.training.step import Outcome
+from alexnet.training import step as meters
+from alexnet.training.step import Meter, Outcome
 
 
 def outcome(loss: float, errors: int, images: int) -> Outcome:

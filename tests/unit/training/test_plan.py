@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet.config import RunConfig, ScheduleConfig, TrainingConfig
+from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.errors import CommandError
+from alexnet.training.config import TrainingConfig
 from alexnet.training.plan import make_plan
 
 

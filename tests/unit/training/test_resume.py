@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from alexnet.errors import CommandError
-from alexnet.runs.folder import RunFolder
+from alexnet.runs.run_dir import RunFolder
 from alexnet.training.resume import resumed_config
 
 

@@ -18,10 +18,9 @@ from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.models import model_file
-from alexnet.runs.folder import RunFolder
-from alexnet.runs.weights import find_weights
-from alexnet.training import classic
+from alexnet.models import bundle
+from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.training import classic_trainer
 
 CPU = torch.device("cpu")
 SIDE = 48
@@ -98,7 +97,7 @@ def test_what_does_not_fit_is_one_line(
     wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(asked)}"])
     run = RunFolder.create(tmp_path / "a", wanted)
     with pytest.raises(CommandError, match=message) as caught:
-        classic.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
+        classic_trainer.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
     assert "\n" not in str(caught.value)
 
 
@@ -113,8 +112,8 @@ def test_photos_of_one_colour_are_a_defined_result(tmp_path: Path) -> None:
     flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
     run = RunFolder.create(tmp_path / "a", wanted)
-    classic.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
-    model = model_file.load(find_weights(tmp_path / "a", "last")).model
+    classic_trainer.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
+    model = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
     assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())
     odds = model(torch.full((2, 3, SIDE, SIDE), 5.0)).exp()
     torch.testing.assert_close(odds.sum(1), torch.ones(2))

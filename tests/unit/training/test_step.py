@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from alexnet.data.loader import Batch
 from alexnet.data.store import Store
-from alexnet.training.learner import Learner, build_learner
 from alexnet.training.step import training_batch, update
+from alexnet.training.train_state import Learner, build_learner
 
 NO_DROPOUT = "model.dropout=0"
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet.config import TrainingConfig
-from alexnet.training.targets import cutmix, mixed, mixup, soft_targets
+from alexnet.tasks.classification import cutmix, mixed, mixup, soft_targets
+from alexnet.training.config import TrainingConfig
 
 
 def batch(images: int = 6, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

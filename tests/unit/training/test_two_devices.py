@@ -12,14 +12,13 @@ from torch import Tensor
 from alexnet.data.loader import Batch
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.models.model_file import Loaded
-from alexnet.models.towers import AlexNetOnTwoDevices
-from alexnet.optim.parameter_groups import set_learning_rates
-from alexnet.training.inherit import inherit
-from alexnet.training.learner import Learner, build_learner, check
-from alexnet.training.optimizer_state import whole_state
+from alexnet.models.bundle import Loaded
+from alexnet.models.two_devices import AlexNetOnTwoDevices
+from alexnet.optim.param_groups import set_learning_rates
+from alexnet.training.diagnostics import measure
 from alexnet.training.step import update
-from alexnet.training.watchdog import measure
+from alexnet.training.train_state import Learner, build_learner, check, whole_state
+from alexnet.training.transfer import inherit
 
 CPU = torch.device("cpu")
 ON_TWO = "model.towers_on=cpu,cpu"

@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from alexnet.training import watchdog
-from alexnet.training.watchdog import Signals
+from alexnet.training import diagnostics
+from alexnet.training.diagnostics import Signals
 
 
 @given(st.integers(2, 10_000))
 def test_stuck_is_within_one_percent_of_knowing_nothing(classes: int) -> None:
     chance = math.log(classes)
-    assert watchdog.is_stuck(chance, chance)
-    assert watchdog.is_stuck(1.2 * chance, chance)
-    assert watchdog.is_stuck(0.991 * chance, chance)
-    assert not watchdog.is_stuck(0.989 * chance, chance)
+    assert diagnostics.is_stuck(chance, chance)
+    assert diagnostics.is_stuck(1.2 * chance, chance)
+    assert diagnostics.is_stuck(0.991 * chance, chance)
+    assert not diagnostics.is_stuck(0.989 * chance, chance)
 
 
 def test_patience_is_two_epochs_within_reason() -> None:
-    assert [watchdog.patience_steps(steps) for steps in (3, 300, 10_009)] == [200, 600, 2000]
+    assert [diagnostics.patience_steps(steps) for steps in (3, 300, 10_009)] == [200, 600, 2000]
 
 
 def test_entropy() -> None:
-    assert watchdog.entropy([3, 3, 3]) == 0
-    assert watchdog.entropy(np.arange(100) % 10) == pytest.approx(math.log(10))
+    assert diagnostics.entropy([3, 3, 3]) == 0
+    assert diagnostics.entropy(np.arange(100) % 10) == pytest.approx(math.log(10))
 
 
 @pytest.mark.parametrize("classes", [3, 10, 1000])
@@ -36,12 +36,12 @@ def test_shuffled_labels_are_not_ordered_and_sorted_ones_are(classes: int) -> No
     labels = np.repeat(np.arange(classes), 200)
     for seed in range(20):
         first = np.random.default_rng(seed).permutation(labels)[: 20 * 128]
-        assert not watchdog.is_ordered(first, labels)
-    assert watchdog.is_ordered(labels[: 20 * 128] if classes == 1000 else labels[: 2 * classes], labels)
+        assert not diagnostics.is_ordered(first, labels)
+    assert diagnostics.is_ordered(labels[: 20 * 128] if classes == 1000 else labels[: 2 * classes], labels)
 
 
 def test_few_images_say_nothing_about_order() -> None:
-    assert not watchdog.is_ordered([0, 0, 0], np.repeat(np.arange(10), 5))
+    assert not diagnostics.is_ordered([0, 0, 0], np.repeat(np.arange(10), 5))
 
 
 def net() -> nn.Sequential:
@@ -54,7 +54,7 @@ def net() -> nn.Sequential:
 def test_measuring_changes_nothing() -> None:
     model = net().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    watchdog.measure(model, torch.randn(6, 3, 8, 8), torch.eye(5)[torch.arange(6) % 5])
+    diagnostics.measure(model, torch.randn(6, 3, 8, 8), torch.eye(5)[torch.arange(6) % 5])
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
@@ -63,7 +63,7 @@ def test_measuring_changes_nothing() -> None:
 def test_measures_every_layer() -> None:
     model = net()
     images = 60 * torch.randn(64, 3, 8, 8)
-    signals = watchdog.measure(model, images, torch.eye(5)[torch.arange(64) % 5])
+    signals = diagnostics.measure(model, images, torch.eye(5)[torch.arange(64) % 5])
     assert signals.input_deviation == pytest.approx(60, rel=0.05)
     assert set(signals.activations) == set(signals.gradients) == {"0", "5"}
     assert signals.activations["0"] == pytest.approx(model[0](images).square().mean().sqrt().item(), rel=1e-4)
@@ -73,7 +73,7 @@ def test_measures_every_layer() -> None:
 def test_a_net_that_answers_all_alike_has_no_deviation() -> None:
     model = net()
     model[5].weight.data.zero_()
-    assert watchdog.measure(model, torch.randn(6, 3, 8, 8), torch.full((6, 5), 0.2)).logits_deviation == 0
+    assert diagnostics.measure(model, torch.randn(6, 3, 8, 8), torch.full((6, 5), 0.2)).logits_deviation == 0
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_diagnosis_names_what_it_saw_and_why(
     deviation: float, flat: bool, entropy: float, rate: float, reason: str
 ) -> None:
     signals = Signals(deviation, 1e-6 if flat else 0.1, {"conv1": 3.0}, {"conv1": 1e-3})
-    line = watchdog.diagnosis(2.30, math.log(10), 10, 400, rate, entropy, signals)
+    line = diagnostics.diagnosis(2.30, math.log(10), 10, 400, rate, entropy, signals)
     assert reason in line
     assert "\n" not in line
     for part in ("after 400 updates", "2.3000", "chance (2.3026)", f"learning rate {rate:g}", "conv1 3"):

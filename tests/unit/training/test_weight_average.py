@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet.training.weight_average import WeightAverage
+from alexnet.training.train_state import WeightAverage
 
 
 def test_follows_the_formula_in_double_precision() -> None:

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from alexnet.data.store import Store
-from alexnet.evaluation.classifier import Classifier
+from alexnet.evaluation.predictor import Classifier
 from alexnet.web.app import make_app
 from alexnet.web.model import Model
 from alexnet.web.open_models import open_models

@@ -9,10 +9,10 @@ import pytest
 from http_client import ask
 from PIL import Image
 
-from alexnet.data.views import ten
-from alexnet.evaluation.photos import to_stored_square
-from alexnet.features.saliency import grad_cam
-from alexnet.features.similar import SimilarImages
+from alexnet.analysis.neighbors import SimilarImages
+from alexnet.analysis.saliency import grad_cam
+from alexnet.data.crops import ten
+from alexnet.evaluation.predictor import to_stored_square
 from alexnet.web.further import NEIGHBOURS, similar
 from alexnet.web.model import Model
 from alexnet.web.photos import StorePhotos
@@ -178,7 +178,7 @@ class Fixed:
     """An index that finds always the same."""
 
     def search(self, queries, count):
-        from alexnet.features.neighbours import Found
+        from alexnet.analysis.neighbors import Found
 
         assert count == NEIGHBOURS
         return Found(np.array([[5, 40]]), np.array([[0.5, 1.25]]))

@@ -8,7 +8,7 @@ import pytest
 from http_client import ask
 from reference.json_form import misfits
 
-from alexnet.features.similar import SimilarImages
+from alexnet.analysis.neighbors import SimilarImages
 from alexnet.web.app import make_app
 from alexnet.web.further import similar
 from alexnet.web.model import Model
@@ -24,7 +24,7 @@ def whole(models, store):
 
     class Nearest:
         def search(self, queries, count):
-            from alexnet.features.neighbours import Found
+            from alexnet.analysis.neighbors import Found
 
             return Found(np.array([[1, 2]]), np.array([[0.5, 1.25]]))
 

@@ -11,13 +11,13 @@ from http_client import ask
 from odd_uploads import plain
 
 from alexnet.data.store import Store
-from alexnet.evaluation import detector, localizer
-from alexnet.evaluation.localizer import Place
+from alexnet.tasks import detection, localization
+from alexnet.tasks.localization import Place
 from alexnet.web import further
 from alexnet.web.open_models import open_model
 from alexnet.web.upload import read_photo
 
-KINDS = {"overfeat-fast-localization": localizer, "overfeat-fast-detection": detector}
+KINDS = {"overfeat-fast-localization": localization, "overfeat-fast-detection": detection}
 
 
 @pytest.mark.parametrize("recipe", KINDS)
@@ -34,7 +34,7 @@ def test_the_page_is_told_what_the_command_says(
     height, width = pixels.shape[:2]
     net = KINDS[recipe].load(run)
     wanted: list[Place] = (
-        net.localize(pixels, 1) if isinstance(net, localizer.Localizer) else net.detect(pixels, 0.1)
+        net.localize(pixels, 1) if isinstance(net, localization.Localizer) else net.detect(pixels, 0.1)
     )
     found = answer.json["boxes"]
     assert [(box["wnid"], box["score"]) for box in found] == [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet.data.sources.contract import Box, Example, Source, SourceSplit
-from alexnet.data.sources.keep_classes import keep_classes
+from alexnet.data.sources.base import Box, Example, Source, SourceSplit, keep_classes
 from alexnet.data.sources.open import open_source
 
 __all__ = ["Box", "Example", "Source", "SourceSplit", "keep_classes", "open_source"]

@@ -8,12 +8,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
-from alexnet.data.settings import Settings
-from alexnet.data.sources.annotations import SUFFIX, annotated
-from alexnet.data.sources.contract import Source
-from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import PhotoSplit, is_clutter, make_split, photos_below, strays_of
-from alexnet.data.sources.tree import Tree
+from alexnet.data.manifest import Settings
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.files import (
+    PhotoSplit,
+    Tree,
+    is_clutter,
+    join,
+    make_split,
+    photos_below,
+    strays_of,
+)
+from alexnet.data.sources.voc import SUFFIX, annotated
 from alexnet.errors import DataError
 
 

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import classes_of, in_label_order
-from alexnet.data.settings import Settings
-from alexnet.data.sources.contract import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.photos import strays_of
-from alexnet.data.sources.tree import Tree
+from alexnet.data.manifest import Settings
+from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
+from alexnet.data.sources.files import Tree, strays_of
 from alexnet.errors import DataError
 
 SETTINGS = Settings(side=32, resize="pad", encoding="raw", channels=1)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from alexnet.data.classes import read_words
-from alexnet.data.sources.annotations import annotated
+from alexnet.data.sources.base import Source
 from alexnet.data.sources.class_folders import holds_classes, read_classes
-from alexnet.data.sources.contract import Source
-from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import strays_of
+from alexnet.data.sources.files import Tree, join, strays_of
 from alexnet.data.sources.train_val import read_splits, split_folders
-from alexnet.data.sources.tree import Tree
+from alexnet.data.sources.voc import annotated
 
 PHOTOS = "Data/CLS-LOC"
 NOTES = "Annotations/CLS-LOC"

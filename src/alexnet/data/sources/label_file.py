@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from alexnet.data.classes import Class, classes_of, in_label_order
-from alexnet.data.sources.contract import Labels
+from alexnet.data.sources.base import Labels
 from alexnet.errors import DataError
 
 FORMS = "a text file with lines `name wnid`, such as val.txt"

@@ -9,19 +9,24 @@ from pathlib import Path
 from alexnet.data.sources import (
     class_folders,
     idx,
-    ilsvrc_tars,
+    ilsvrc,
     kaggle,
     parquet,
     tiny_imagenet,
     train_val,
     wnid_names,
 )
-from alexnet.data.sources.contract import Source
-from alexnet.data.sources.hold_out import hold_out
-from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import is_clutter, photos_in
+from alexnet.data.sources.base import Source, hold_out
+from alexnet.data.sources.files import (
+    Tree,
+    is_clutter,
+    join,
+    open_folder,
+    open_tar,
+    photos_in,
+    refuse_compressed,
+)
 from alexnet.data.sources.train_val import SPLIT_WORDS
-from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError
 
 _TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx, parquet)
@@ -52,13 +57,13 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
 
 def _recognise(path: Path) -> Source:
     if path.is_dir():
-        return ilsvrc_tars.read(path) or _from_tree(open_folder(path))
+        return ilsvrc.read(path) or _from_tree(open_folder(path))
     if path.suffix == ".parquet":
         return parquet.read_files(path.parent, [path.name])
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is neither a folder nor a tar nor parquet; known are {_KNOWN}")
-    source = ilsvrc_tars.read_train(path)
+    source = ilsvrc.read_train(path)
     if source:
         return source
     source = _from_tree(open_tar(path))

@@ -10,13 +10,11 @@ import numpy.typing as npt
 
 from alexnet.data.classes import classes_of, in_label_order, read_words, same_classes
 from alexnet.data.decode import UnreadableImage, image_size
-from alexnet.data.sources.annotations import of_no_photo
+from alexnet.data.sources.base import BoxesFound, Source, checked_boxes
 from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
-from alexnet.data.sources.contract import BoxesFound, Source, checked_boxes
-from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import PhotoSplit, strays_of
+from alexnet.data.sources.files import PhotoSplit, Tree, join, strays_of
 from alexnet.data.sources.train_val import flat_split
-from alexnet.data.sources.tree import Tree
+from alexnet.data.sources.voc import of_no_photo
 from alexnet.errors import DataError
 
 Corners = dict[str, list[float]]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alexnet.data.classes import NO_LABEL, Class, same_classes
-from alexnet.data.official_names import official_name
-from alexnet.data.settings import Settings
-from alexnet.data.sources import devkit, label_file
-from alexnet.data.sources.annotations import annotated
+from alexnet.data.classes import NO_LABEL, Class, official_name, same_classes
+from alexnet.data.manifest import Settings
+from alexnet.data.sources import ilsvrc, label_file
+from alexnet.data.sources.base import Source
 from alexnet.data.sources.class_folders import class_split, holds_classes, ones_own, read_classes
-from alexnet.data.sources.contract import Source
-from alexnet.data.sources.listing import join
-from alexnet.data.sources.photos import PhotoSplit, make_split, photos_in, strays_of, unlabelled_split
-from alexnet.data.sources.tree import FolderTree, Tree
+from alexnet.data.sources.files import (
+    FolderTree,
+    PhotoSplit,
+    Tree,
+    join,
+    make_split,
+    photos_in,
+    strays_of,
+    unlabelled_split,
+)
+from alexnet.data.sources.voc import annotated
 from alexnet.errors import DataError
 
 SPLIT_WORDS = {
@@ -97,11 +103,11 @@ def flat_split(
     return make_split(tree, photos, labels, folder, classes), kit_files if file is None else [file]
 
 
-def _find_kit(tree: Tree, folders: Sequence[str]) -> tuple[devkit.Devkit | None, Sequence[int]]:
+def _find_kit(tree: Tree, folders: Sequence[str]) -> tuple[ilsvrc.Devkit | None, Sequence[int]]:
     """ILSVRC's development kit, packed or unpacked in one of the folders, and its files in the tree."""
     if not isinstance(tree, FolderTree):
         return None, []
-    kit = next((kit for folder in folders if (kit := devkit.find(tree.path / folder))), None)
+    kit = next((kit for folder in folders if (kit := ilsvrc.find(tree.path / folder))), None)
     if kit is None:
         return None, []
     relative = kit.path.relative_to(tree.path).as_posix()

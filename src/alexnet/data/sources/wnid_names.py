@@ -7,10 +7,9 @@ import re
 import numpy as np
 
 from alexnet.data.classes import classes_of
-from alexnet.data.sources.annotations import annotated
-from alexnet.data.sources.contract import Source
-from alexnet.data.sources.photos import make_split, photos_in, strays_of
-from alexnet.data.sources.tree import Tree
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.files import Tree, make_split, photos_in, strays_of
+from alexnet.data.sources.voc import annotated
 
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.])")
 

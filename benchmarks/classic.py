@@ -1,0 +1,183 @@
+"""Classic pipelines on one core beside their peers: SIFT, Fisher vectors, sparse codes; memory; hours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet import recipes
+from alexnet.classic.codebooks import DiagonalMixture
+from alexnet.classic.compression import Halves, ProductQuantizer, Quantized
+from alexnet.classic.descriptors import DenseSift
+from alexnet.classic.encoders import FisherEncoder
+from alexnet.classic.pipeline import Pipeline
+from alexnet.data.prepare_workers import one_thread
+from alexnet.errors import CommandError
+from alexnet.models.registry import PUBLISHED_CLASSES
+from alexnet.published import IMAGENET_TRAINING_IMAGES
+from benchmarks import sparse_codes
+from benchmarks.timing import Measurement, median_seconds
+
+SIDE, PHOTOS = 224, 4
+CODED = 32
+"""Photos whose descriptors are coded sparsely."""
+DESCRIPTORS = 2000
+"""Of the photo whose Fisher vector is made."""
+IMAGES = 256
+"""Photos that a pipeline is fitted to for its memory: so many, and 4 and 16 times as many."""
+RECIPES = ("sift-fv", "sparse-coding")
+
+
+def measure() -> list[Measurement]:
+    """Rates on one core and, beside them, what a whole run needs; CommandError where a peer is missing.
+
+    A rate per core of another coder belongs here: a function of its own, and its rows in this list.
+    """
+    cv2, skimage = _peer("cv2", "opencv-python-headless"), _peer("skimage.feature", "scikit-image")
+    limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
+    with limits, one_thread(), torch.no_grad():
+        cv2.setNumThreads(1)
+        whole = [row for recipe in RECIPES for row in (*_whole_run(recipe), *sizes(recipe))]
+        return [*_sift(cv2), *_fisher(skimage), *sparse_codes.measure(_photos(CODED)), *whole, *_memory()]
+
+
+def _peer(module: str, package: str) -> ModuleType:
+    """The peer; it is no dependency of the program."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise CommandError(
+            f"{package} is not installed, with which this is compared: pip install {package}"
+        ) from error
+
+
+def _sift(cv2: Any) -> list[Measurement]:
+    """Descriptors of the recipe's grid, ours of several photos at once and OpenCV's photo by photo."""
+    descriptor = DenseSift()
+    photos = _photos(PHOTOS)
+    grey = photos.mean(1).round().byte().numpy()
+    points = _key_points(cv2, descriptor)
+    sift = cv2.SIFT_create()
+    contenders: dict[str, Callable[[], object]] = {
+        "ours": lambda: descriptor.describe(photos),
+        "OpenCV": lambda: [sift.compute(photo, points) for photo in grey],
+    }
+    rates = {name: PHOTOS * len(points) / taken for name, taken in median_seconds(contenders).items()}
+    return [_row("dense SIFT, 4 sizes, one core", "descriptors/s", rates, "OpenCV", ">= 2")]
+
+
+def _key_points(cv2: Any, descriptor: DenseSift) -> list[Any]:
+    """The same places and sizes: a cell is 1.5 of what OpenCV calls a key point's size."""
+    points: list[Any] = []
+    for patch in descriptor.patches:
+        centres = DenseSift(descriptor.step, (patch,)).centres(SIDE) * SIDE - 0.5
+        points += [cv2.KeyPoint(x, y, patch / 6, 0.0) for x, y in centres.tolist()]
+    return points
+
+
+def _fisher(skimage: Any) -> list[Measurement]:
+    """One photo's descriptors over the recipe's mixture, in one cell, as scikit-image has it."""
+    from sklearn.mixture import GaussianMixture
+
+    generator = torch.Generator().manual_seed(0)
+    descriptors = torch.randn(DESCRIPTORS, 64, generator=generator)
+    words = 256
+    fitted = DiagonalMixture(words, max_iter=2).fit(descriptors)
+    encoder = FisherEncoder(words, 64)
+    encoder.hold(fitted)
+    peer = GaussianMixture(words, covariance_type="diag")
+    peer.weights_, peer.means_, peer.covariances_ = (
+        each.numpy().astype(np.float64) for each in (fitted.weights_, fitted.means_, fitted.covariances_)
+    )
+    peer.weights_ /= peer.weights_.sum()
+    peer.precisions_cholesky_ = peer.covariances_**-0.5
+    everywhere, rows = torch.ones(1, DESCRIPTORS, dtype=torch.bool), descriptors.numpy()
+    contenders: dict[str, Callable[[], object]] = {
+        "ours": lambda: encoder(descriptors[None], everywhere),
+        "scikit-image": lambda: skimage.fisher_vector(rows, peer, improved=True),
+    }
+    rates = {name: DESCRIPTORS / taken for name, taken in median_seconds(contenders).items()}
+    return [_row(f"Fisher vector, {words} components", "descriptors/s", rates, "scikit-image", ">= 3")]
+
+
+def _whole_run(recipe: str) -> list[Measurement]:
+    """Photos a second of all channels together, and the hours at that rate for ILSVRC's training photos."""
+    config = recipes.get(recipe)
+    if config.classic is None:
+        raise CommandError(f"{recipe} is no classic pipeline")
+    torch.manual_seed(0)
+    pipeline = Pipeline(config.classic, 2, SIDE)
+    photos = _photos(PHOTOS)
+    for channel in pipeline:
+        channel.components.normal_()
+        channel.encoder.learn(channel.describe(photos).flatten(0, 1), 0)
+    rate = PHOTOS / median_seconds({"ours": lambda: pipeline.activations(photos)}, rounds=3)["ours"]
+    hours = IMAGENET_TRAINING_IMAGES / rate / 3600
+    return [
+        Measurement("classic", f"{recipe}, all codes of a photo, one core", rate, "images/s"),
+        Measurement("classic", f"{recipe}, codes of ILSVRC-2012's training photos, one core", hours, "hours"),
+    ]
+
+
+def sizes(recipe: str) -> list[Measurement]:
+    """What a run on ILSVRC-2012 needs of a disk and of memory, counted: GB are 10^9 bytes."""
+    config, photos = recipes.get(recipe), IMAGENET_TRAINING_IMAGES
+    if config.classic is None:
+        raise CommandError(f"{recipe} is no classic pipeline")
+    with torch.device("meta"):
+        pipeline = Pipeline(config.classic, PUBLISHED_CLASSES["alexnet"], SIDE)
+    numbers = [channel.size for channel in pipeline]
+    largest, halves, quantized = max(numbers), Halves(), Quantized(ProductQuantizer())
+    weights = sum(channel.classifier.weight.numel() for channel in pipeline)
+    rows = (
+        ("ILSVRC-2012 on disk at a time, float16", 2 * photos * halves.width(largest) / 1e9, "GB"),
+        ("ILSVRC-2012 on disk at a time, quantised", photos * quantized.width(largest) / 1e9, "GB"),
+        ("classifiers of 1,000 classes, all channels", 4 * weights / 1e9, "GB"),
+        ("classifiers of 1,000 classes, largest channel", 4 * weights * largest / sum(numbers) / 1e9, "GB"),
+    )
+    return [Measurement("classic", f"{recipe}, {name}", float(value), unit) for name, value, unit in rows]
+
+
+def _memory() -> list[Measurement]:
+    """The most memory of a process that fits a small pipeline to so many photos."""
+    peaks = {times: _peak(times * IMAGES) for times in (1, 4, 16)}
+    return [
+        Measurement(
+            "classic",
+            f"fitted to {times * IMAGES} photos, memory",
+            peak,
+            "MB",
+            f"{IMAGES} photos",
+            peak / peaks[1],
+            "<= 1.1",
+        )
+        for times, peak in peaks.items()
+    ]
+
+
+def _peak(images: int) -> float:
+    """MB of its own, no pages of files, that a process for it has at most."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.classic_memory", folder, str(images)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def _photos(count: int) -> Tensor:
+    """(count, 3, SIDE, SIDE) with edges of all directions."""
+    coarse = torch.rand(count, 3, SIDE // 8, SIDE // 8, generator=torch.Generator().manual_seed(0)) * 255
+    return torch.nn.functional.interpolate(coarse, SIDE, mode="bicubic").clamp(0, 255).round()
+
+
+def _row(name: str, unit: str, rates: dict[str, float], peer: str, target: str) -> Measurement:
+    return Measurement("classic", name, rates["ours"], unit, peer, rates["ours"] / rates[peer], target)

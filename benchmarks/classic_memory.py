@@ -1,0 +1,77 @@
+"""`python -m benchmarks.classic_memory FOLDER IMAGES`: most MB while a small pipeline is fitted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from alexnet import recipes
+from alexnet.config import override
+from alexnet.data.prepare import Settings, prepare
+from alexnet.data.sources import open_source
+from alexnet.runs.run_dir import RunFolder
+from alexnet.training.classic_trainer import fit
+
+SIDE, CLASSES = 64, 2
+SETTINGS = (
+    *(f"data.side={SIDE}", f"data.crop={SIDE}", "schedule.epochs=2", "classic.sample_descriptors=5000"),
+    'classic.channels=[{"step": 8, "patches": [16, 24], "words": 16}]',
+)
+"""Vectors of 8,256 numbers: 4,096 photos' would take 135 MB."""
+SECONDS_BETWEEN_LOOKS = 0.005
+
+
+def main(folder: Path, images: int) -> float:
+    """MB of its own that this process has at most while it fits to so many made-up photos."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", images // CLASSES), ("val", 1)):
+        for label in range(CLASSES):
+            (folder / "photos" / split / str(label)).mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 100 + 155 * label, (SIDE, SIDE, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / "photos" / split / str(label) / f"{number}.png")
+    settings = Settings(side=SIDE, encoding="raw")
+    store = prepare(open_source(folder / "photos"), folder / "store", settings, workers=1)
+    config = override(recipes.get("sift-fv"), SETTINGS)
+    run = RunFolder.create(folder / "run", config)
+    untested = partial(fit, evaluate=lambda model: {"top1_error": 0.0}, device=torch.device("cpu"))
+    return most_while(partial(untested, config, store, run))
+
+
+def most_while(work: Callable[[], object]) -> float:
+    """MB of its own that this process has at most while `work` goes on, by looking again and again.
+
+    Not getrusage's `ru_maxrss`: a process begins with that of the process that started it. Nor the peak that
+    Linux keeps: in it are also pages of the store's files, which it takes back where others want the room.
+    """
+    most, done = [own_megabytes()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            most[0] = max(most[0], own_megabytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return most[0]
+
+
+def own_megabytes() -> float:
+    """MB in memory that are no pages of files (`RssAnon` of Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{main(Path(sys.argv[1]), int(sys.argv[2]))}\n")

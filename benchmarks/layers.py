@@ -1,0 +1,65 @@
+"""Response normalisation beside torch's own, in training: forward and backward at conv1's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.models.layers import local_response_norm
+from alexnet.models.layers.compiled import Window
+from alexnet.models.layers.local_response_norm import LocalResponseNorm
+from benchmarks.timing import Measurement, median_seconds
+
+SHAPE = (64, 96, 55, 55)
+"""Images, maps, rows, columns: conv1 of the 2012 net for half a batch."""
+PEER = "torch.nn.LocalResponseNorm"
+
+
+def measure(device: torch.device) -> list[Measurement]:
+    """Seconds of one forward and backward pass, and how many times faster than torch's own layer."""
+    maps = torch.randn(SHAPE, device=device).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn_like(maps)
+    contenders = {
+        "ours": _through(LocalResponseNorm(), maps, gradient, device),
+        "ours, torch alone": partial(_chunked, maps, gradient, device),
+        PEER: _through(nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0), maps, gradient, device),
+    }
+    seconds = median_seconds(contenders)
+    where = "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    targets = {"ours": ">= 10", "ours, torch alone": ">= 4"}
+    return [
+        Measurement(
+            "layers",
+            f"normalisation, {name}, forward and backward, {where}",
+            1 / seconds[name],
+            "passes/s",
+            PEER,
+            seconds[PEER] / seconds[name],
+            target,
+        )
+        for name, target in targets.items()
+    ]
+
+
+def _through(layer: nn.Module, maps: Tensor, gradient: Tensor, device: torch.device) -> Callable[[], None]:
+    def run() -> None:
+        own = maps.detach().requires_grad_()
+        layer(own).backward(gradient)
+        _finish(device)
+
+    return run
+
+
+def _chunked(maps: Tensor, gradient: Tensor, device: torch.device) -> None:
+    window = Window(5, 1e-4 / 5, 0.75, 2.0)
+    local_response_norm.chunked_forward(maps, window)
+    local_response_norm.chunked_backward(maps, gradient, window)
+    _finish(device)
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

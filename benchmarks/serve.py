@@ -1,0 +1,112 @@
+"""Photos a second through `alexnet serve`, beside the net alone at a batch of 16 on the same cores."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from urllib.parse import urlsplit
+
+import torch
+
+from alexnet import recipes
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.resize import FILTER
+from alexnet.data.sources import Source
+from alexnet.errors import WorkError
+from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.views import OF_A_SQUARE, positions_of
+from alexnet.models.bundle import TERMS, Loaded
+from alexnet.models.registry import build_run
+from benchmarks.decode import first_photos
+from benchmarks.timing import Measurement, median_seconds
+
+RECIPE, CLASSES = "alexnet-2012", 1000
+BATCH, CLIENTS, PHOTOS = 16, 32, 128
+TARGET = ">= 0.8"
+BARE = "the net alone, batch 16"
+
+Serving = Callable[[Classifier], AbstractContextManager[str]]
+"""Serves a net for as long as the context lasts, and gives its address."""
+
+
+def measure(source: Source, serving: Serving, device: torch.device) -> list[Measurement]:
+    """A row for the central crop of each photo and one for ten crops.
+
+    Clients in a process of their own, on the same cores, send whole photos and wait for each answer.
+    """
+    classifier, photos = classifier_of_random_weights(device), first_photos(source)
+    spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    with serving(classifier) as url, ProcessPoolExecutor(1, spawn) as clients:
+        return [_row(classifier, url, clients, photos, views) for views in OF_A_SQUARE]
+
+
+def classifier_of_random_weights(device: torch.device) -> Classifier:
+    """The net of 2012 at its own size, which nobody has trained: as fast as one that somebody has."""
+    torch.manual_seed(0)
+    config = recipes.get(RECIPE)
+    data, channels = config.data, config.data.channels
+    preprocessing = Preprocessing(
+        data=data,
+        mean=torch.full((data.side, data.side, channels), 120.0),
+        std=torch.full((channels,), 60.0),
+        eigenvalues=torch.ones(channels),
+        eigenvectors=torch.eye(channels),
+        resized={"shape": "square", "resize": "crop", "resampling": FILTER},
+    )
+    classes = [Class(f"n{number:08}", f"class {number}") for number in range(CLASSES)]
+    model = build_run(config, CLASSES).to(device).eval()
+    return Classifier(Loaded(model, config, classes, preprocessing, dict(TERMS)))
+
+
+def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:
+    """Sends `count` photos by `clients` at the same time, each over one connection; how many were answered.
+
+    WorkError where one was refused.
+    """
+    place = urlsplit(url)
+    target = f"{place.path}?{place.query}"
+
+    def client(number: int) -> int:
+        mine = range(number, count, clients)
+        with closing(http.client.HTTPConnection(place.netloc)) as connection:
+            for each in mine:
+                connection.request("POST", target, photos[each % len(photos)])
+                response = connection.getresponse()
+                said = response.read()
+                if response.status != http.client.OK:
+                    raise WorkError(f"the server refused a photo of the benchmark: {said.decode()[:200]}")
+        return len(mine)
+
+    with ThreadPoolExecutor(clients) as threads:
+        return sum(threads.map(client, range(clients)))
+
+
+def _row(
+    classifier: Classifier, url: str, clients: ProcessPoolExecutor, photos: Sequence[bytes], views: str
+) -> Measurement:
+    preprocessing, model = classifier.preprocessing, classifier.model
+    crops = len(positions_of(views, preprocessing))
+    count = PHOTOS // crops // BATCH * BATCH or BATCH
+    inputs = torch.randn(BATCH * crops, 3, preprocessing.crop, preprocessing.crop)
+    device = next(model.parameters()).device
+    inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
+
+    def bare() -> None:
+        with torch.no_grad():
+            for _ in itertools.repeat(None, count // BATCH):
+                model(inputs)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    def served() -> None:
+        clients.submit(ask_many, f"{url}/api/classify?views={views}", photos, count).result()
+
+    seconds = median_seconds({"served": served, "bare": bare})
+    name = f"{RECIPE}, {CLIENTS} clients, {views}"
+    rate, ratio = count / seconds["served"], seconds["bare"] / seconds["served"]
+    return Measurement("serve", name, rate, "photos/s", BARE, ratio, TARGET)

@@ -1,1 +1,0 @@
-"""Speed and memory, as ratios to a peer and to the machine's limit in one run."""

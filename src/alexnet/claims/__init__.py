@@ -1,1 +1,0 @@
-"""The lecture's claims, each with the runs that test it, what they are compared by and what would hold."""

@@ -1,0 +1,248 @@
+"""Principal components, from a whole sample or from chunks of a stream, with bounded memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from torch import Tensor
+
+from alexnet.classic.arrays import as_matrix, generator, in_kind
+from alexnet.io import CannotWrite
+
+SMALLEST = 1e-7
+"""Of the largest variance: directions of less are rounding errors, and are not blown up by whitening."""
+
+
+class Pca(TransformerMixin, BaseEstimator):
+    """The `n_components` directions of largest variance, as `sklearn.decomposition.PCA` has them.
+
+    With `whiten` each has the variance 1 afterwards. Learned: `mean_` (D,), `components_` (n, D; rows of
+    length one), `explained_variance_` (n,), all float64 tensors. The sign of a component is such that its
+    largest number is positive.
+    """
+
+    def __init__(self, n_components: int = 64, *, whiten: bool = False):
+        self.n_components = n_components
+        self.whiten = whiten
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+        """From one sample (N, D); ValueError where it has fewer columns than components, or no row."""
+        self.n_samples_seen_ = 0
+        return self.partial_fit(X)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """From one more chunk (N, D) of a stream: only sums are kept."""
+        chunk = as_matrix(X).double()
+        if len(chunk) == 0:
+            raise ValueError("there are no rows")
+        if getattr(self, "n_samples_seen_", 0) == 0:
+            self.n_samples_seen_, self.mean_ = 0, chunk.new_zeros(chunk.shape[1])
+            self._scatter = chunk.new_zeros(2 * chunk.shape[1:])
+        if self.n_components > chunk.shape[1]:
+            raise ValueError(f"{self.n_components} components of descriptors with {chunk.shape[1]} numbers")
+        before, self.n_samples_seen_ = self.n_samples_seen_, self.n_samples_seen_ + len(chunk)
+        mean = chunk.mean(0)
+        apart = mean - self.mean_
+        self._scatter += (chunk - mean).T @ (chunk - mean)
+        self._scatter += torch.outer(apart, apart) * (before * len(chunk) / self.n_samples_seen_)
+        self.mean_ = self.mean_ + apart * (len(chunk) / self.n_samples_seen_)
+        return self._finish()
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """(N, n_components) of (N, D)."""
+        rows = as_matrix(X)
+        weights, mean = self.projection()
+        return in_kind((rows - mean.to(rows)) @ weights.to(rows).T, X)
+
+    def projection(self) -> tuple[Tensor, Tensor]:
+        """(n, D) and (D,): rows and mean such that (x - mean) @ rows.T is what `transform` gives."""
+        if not self.whiten:
+            return self.components_, self.mean_
+        smallest = SMALLEST * self.explained_variance_[0]
+        scale = torch.where(self.explained_variance_ > smallest, self.explained_variance_, torch.inf).rsqrt()
+        return self.components_ * scale[:, None], self.mean_
+
+    def _finish(self) -> Self:
+        variances, vectors = torch.linalg.eigh(self._scatter / max(1, self.n_samples_seen_ - 1))
+        self.explained_variance_ = variances.flip(0)[: self.n_components].clamp_min(0)
+        rows = vectors.T.flip(0)[: self.n_components]
+        largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
+        self.components_ = rows * largest.sign()
+        return self
+
+
+GROUPS_AT_ONCE = 256
+"""Sub-vectors whose distances are in memory at once."""
+
+
+class ProductQuantizer(TransformerMixin, BaseEstimator):
+    """Learned: `centres_` (F / group, 2 ** bits, group), by k-means in each group of numbers by itself.
+
+    Where there are fewer rows than centres every row is a centre. The last group is filled up with zeros.
+    """
+
+    def __init__(self, group: int = 8, *, bits: int = 8, max_iter: int = 10, random_state: int = 0):
+        self.group = group
+        self.bits = bits
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+        """From rows (N, F); ValueError where more than 8 bits are wanted, or there are no rows."""
+        rows = as_matrix(X)
+        if not 1 <= self.bits <= 8 or len(rows) == 0:
+            raise ValueError(f"bits={self.bits} must be 1..8, and {len(rows)} rows at least one")
+        self.n_features_in_ = rows.shape[1]
+        drawn = torch.randperm(len(rows), generator=generator(self.random_state))[: 2**self.bits]
+        parts = self._parts(rows)
+        chunks = zip(parts.split(GROUPS_AT_ONCE), parts[:, drawn].split(GROUPS_AT_ONCE), strict=True)
+        self.centres_ = torch.cat([_k_means(part, first.clone(), self.max_iter) for part, first in chunks])
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """(N, F / group) uint8 codes of (N, F)."""
+        pairs = zip(
+            self._parts(as_matrix(X)).split(GROUPS_AT_ONCE), self.centres_.split(GROUPS_AT_ONCE), strict=True
+        )
+        return in_kind(torch.cat([_nearest(part, centres) for part, centres in pairs]).T.to(torch.uint8), X)
+
+    def inverse_transform(self, X: Any) -> Any:  # noqa: N803
+        """(N, F) of codes (N, F / group): the centres they name."""
+        codes = torch.as_tensor(X, device=self.centres_.device)
+        places = codes.long() + self.centres_.shape[1] * torch.arange(codes.shape[1], device=codes.device)
+        rows = self.centres_.flatten(0, 1)[places].flatten(1)
+        return in_kind(rows[:, : self.n_features_in_], X)
+
+    def _parts(self, rows: Tensor) -> Tensor:
+        """(F / group, N, group)."""
+        filled = torch.nn.functional.pad(rows, (0, -rows.shape[1] % self.group))
+        return filled.view(len(rows), -1, self.group).transpose(0, 1)
+
+
+def _nearest(parts: Tensor, centres: Tensor) -> Tensor:
+    """(G, N) numbers of the nearest of `centres` (G, C, g) for `parts` (G, N, g)."""
+    half_squares = centres.square().sum(2)[:, None] / 2
+    return torch.baddbmm(half_squares, parts, centres.transpose(1, 2), alpha=-1).argmin(2)
+
+
+def _k_means(parts: Tensor, centres: Tensor, rounds: int) -> Tensor:
+    """Lloyd's rounds in all groups at once; a centre that nothing is nearest to stays where it is."""
+    for _ in range(rounds):
+        numbers = _nearest(parts, centres)[:, :, None]
+        sums = torch.zeros_like(centres).scatter_add_(1, numbers.expand_as(parts), parts)
+        counts = torch.zeros_like(centres[:, :, :1]).scatter_add_(
+            1, numbers, torch.ones_like(parts[:, :, :1])
+        )
+        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
+    return centres
+
+
+class Codec(Protocol):
+    """How vectors lie in the file."""
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of a number in the file."""
+        ...
+
+    def width(self, size: int) -> int:
+        """Numbers in the file for a vector of `size`."""
+        ...
+
+    def encode(self, vectors: Tensor) -> Tensor:
+        """(N, F) float32 -> (N, width)."""
+        ...
+
+    def decode(self, stored: Tensor) -> Tensor:
+        """(N, width) -> (N, F) float32."""
+        ...
+
+
+class Halves:
+    """float16: two bytes a number, to three digits."""
+
+    dtype: npt.DTypeLike = np.float16
+
+    def width(self, size: int) -> int:
+        """As many."""
+        return size
+
+    def encode(self, vectors: Tensor) -> Tensor:
+        """Rounds."""
+        return vectors.half()
+
+    def decode(self, stored: Tensor) -> Tensor:
+        """Widens."""
+        return stored.float()
+
+
+class Quantized:
+    """Bytes of a fitted product quantiser."""
+
+    dtype: npt.DTypeLike = np.uint8
+
+    def __init__(self, quantizer: ProductQuantizer):
+        self.quantizer = quantizer
+
+    def width(self, size: int) -> int:
+        """A byte for each group."""
+        return -(-size // self.quantizer.group)
+
+    def encode(self, vectors: Tensor) -> Tensor:
+        """Numbers of the nearest centres."""
+        return self.quantizer.transform(vectors)
+
+    def decode(self, stored: Tensor) -> Tensor:
+        """The centres."""
+        return self.quantizer.inverse_transform(stored)
+
+
+class FeatureFile:
+    """`count` vectors of `size` numbers in the numpy file `path`, which anything that reads .npy opens.
+
+    It is mapped anew for each access, so that what was read does not stay with the process.
+    """
+
+    def __init__(self, path: Path, count: int, size: int, codec: Codec, device: torch.device | str = "cpu"):
+        self.path, self.count, self.size, self.codec = path, count, size, codec
+        self.device = torch.device(device)
+
+    def create(self) -> None:
+        """Makes the file, its place on the disk not yet taken; CannotWrite where the disk refuses."""
+        shape = self.count, self.codec.width(self.size)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            np.lib.format.open_memmap(self.path, "w+", self.codec.dtype, shape)
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def write(self, first: int, vectors: Tensor) -> None:
+        """Puts vectors (n, F) at rows `first`, ..., synced. CannotWrite where the disk is full."""
+        stored = self.codec.encode(vectors).cpu().numpy()
+        try:
+            with self.path.open("r+b") as file:  # a mapping that meets a full disk kills the process
+                file.seek(self._header_bytes() + first * stored[:1].nbytes)
+                file.write(stored.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._cannot_write(error) from error
+
+    def read(self, rows: Tensor) -> Tensor:
+        """(n, F) float32 on the device, of the rows with those numbers."""
+        stored = np.load(self.path, mmap_mode="r")[rows.cpu().numpy()]
+        return self.codec.decode(torch.from_numpy(stored).to(self.device))
+
+    def _header_bytes(self) -> int:
+        return np.load(self.path, mmap_mode="r").offset
+
+    def _cannot_write(self, error: OSError) -> CannotWrite:
+        return CannotWrite(
+            f"cannot write {self.path} ({error.strerror or error}): free some space, or choose another place"
+        )

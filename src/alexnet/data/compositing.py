@@ -1,0 +1,217 @@
+"""Composed scenes: objects of a store's photos on one canvas, with their boxes, to learn detection from.
+
+A photo with one box shows one object, large and in the middle. A scene shows a few, of several classes and
+sizes, apart from each other, on a photo too blurred to show any. It is a function of the store and of (seed,
+split, number).
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alexnet.data import boxes as box_geometry
+from alexnet.data.boxes import BoxTable
+from alexnet.data.classes import Class
+from alexnet.data.decode import Pixels
+from alexnet.data.image_reader import read_square
+from alexnet.data.manifest import Settings
+from alexnet.data.sources.base import Box, Example, Labels, Source
+from alexnet.data.store import Split, Store
+from alexnet.errors import CommandError
+
+MOST_OBJECTS = 4
+SHARES = (0.25, 0.5)
+"""Longer side of an object's box, least and most, as a share of the canvas's side."""
+MARGIN = 0.15
+"""Of a box's width and height, on each side: what is shown around an object, ever fainter."""
+SMALLEST_PIXELS = 12
+"""Shorter side of the stored boxes that are used, at least: smaller objects are no more than blots."""
+_BACKGROUND_PIXELS = 5
+"""Side to which a photo is shrunk before it becomes a background."""
+_TRIES = 50
+
+
+def compose(store: Store, counts: Mapping[str, int], side: int, seed: int = 0) -> Source:
+    """`counts[split]` scenes of `side` pixels made of the photos of each split of a store.
+
+    Ready for `prepare`. CommandError where a split has no boxes, or a class none that is large enough.
+    """
+    splits = {name: SceneSplit(store.path, name, count, side, seed) for name, count in counts.items()}
+    for name, split in splits.items():
+        if split.count < len(store.classes):
+            raise CommandError(
+                f"{split.count} scenes of split {name!r} cannot show {len(store.classes)} classes: ask for "
+                f"{len(store.classes)} or more"
+            )
+        split.check()
+    return Source("composed scenes", store.path, store.classes, dict(splits), settings=Settings(side=side))
+
+
+@dataclass(frozen=True)
+class SceneSplit:
+    """Scenes of the photos of one split; the largest object of number n is of class n modulo K."""
+
+    store: Path
+    name: str
+    count: int
+    side: int
+    seed: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) the class of each scene's largest object."""
+        return (np.arange(self.count) % len(self._objects.classes)).astype(np.int32)
+
+    def key(self, index: int) -> str:
+        """`<wnid>/scene-000001.png`."""
+        classes = self._objects.classes
+        return f"{classes[index % len(classes)].wnid}/scene-{index:06}.png"
+
+    def check(self) -> None:
+        """CommandError where the store has not what scenes are made of."""
+        self._objects.check()
+
+    def __getitem__(self, index: int) -> Example:
+        label = index % len(self._objects.classes)
+        random = np.random.default_rng((self.seed, zlib.crc32(self.name.encode()), index))
+        scene = Scene(self._objects.background(random, self.side))
+        shares = np.sort(random.uniform(*SHARES, random.integers(1, MOST_OBJECTS + 1)))[::-1]
+        for number, share in enumerate(shares.tolist()):
+            scene.add(random, *self._objects.cutout(random, label if number == 0 else None), share)
+        return Example(scene.png(), label, self.key(index), tuple(scene.boxes))
+
+    @property
+    def _objects(self) -> Objects:
+        return _objects(self.store, self.name)
+
+
+@dataclass
+class Scene:
+    """A canvas and the objects on it."""
+
+    canvas: NDArray[np.float64]
+    """(side, side, 3) grey levels."""
+    boxes: list[Box] = field(default_factory=list[Box])
+    _taken: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
+
+    def add(
+        self,
+        random: np.random.Generator,
+        label: int,
+        cutout: Pixels,
+        inside: NDArray[np.float64],
+        share: float,
+    ) -> None:
+        """Puts an object where it overlaps no other; nowhere, if such a place is not soon found.
+
+        `inside` is its box in shares of the cutout; its longer side becomes `share` of the canvas's.
+        """
+        side, (height, width) = len(self.canvas), cutout.shape[:2]
+        scale = share * side / max((inside[2] - inside[0]) * width, (inside[3] - inside[1]) * height)
+        wide, high = (min(side, max(1, round(scale * length))) for length in (width, height))
+        for _ in range(_TRIES):
+            x, y = (int(random.integers(0, side - length + 1)) for length in (wide, high))
+            window = (x, y, x + wide, y + high)
+            if not self._taken or not box_geometry.iou([window], self._taken).any():
+                break
+        else:
+            return
+        sized = np.asarray(Image.fromarray(cutout).resize((wide, high), Image.Resampling.BICUBIC), np.float64)
+        weight = _fading(wide, high, inside)[..., None]
+        part = self.canvas[y : y + high, x : x + wide]
+        part += weight * (sized - part)
+        self._taken.append(window)
+        corners = box_geometry.from_window(inside, np.array(window) / side)
+        self.boxes.append(Box(label, *corners.tolist()))
+
+    def png(self) -> bytes:
+        """The canvas as a file."""
+        file = io.BytesIO()
+        Image.fromarray(self.canvas.round().astype(np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+
+class Objects:
+    """The boxes of a split that are large enough, and what they show."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+        table = BoxTable.of(split)
+        sides = (table.corners[:, 2:] - table.corners[:, :2]) * split.header.side
+        large = sides.min(axis=1) >= SMALLEST_PIXELS
+        images = np.repeat(np.arange(len(split)), np.diff(table.starts))
+        self._images, self._labels, self._corners = images[large], table.labels[large], table.corners[large]
+
+    @property
+    def classes(self) -> tuple[Class, ...]:
+        """Of the store, in label order."""
+        return self._split.header.classes
+
+    def check(self) -> None:
+        """CommandError where a class has no box that is large enough, or photos are grey."""
+        if self._split.header.channels != 3:
+            raise CommandError("scenes are in colour: prepare a store with --channels 3")
+        missing = sorted(set(range(len(self.classes))) - set(self._labels.tolist()))
+        if missing:
+            raise CommandError(
+                f"{len(missing)} classes have no box of {SMALLEST_PIXELS} pixels or more in split "
+                f"{self._split.name!r}, such as {self.classes[missing[0]].wnid}: leave them out "
+                "(prepare --classes), or prepare with a larger --side"
+            )
+
+    def cutout(
+        self, random: np.random.Generator, label: int | None
+    ) -> tuple[int, Pixels, NDArray[np.float64]]:
+        """A random object, of that class or any: label, pixels (h, w, 3), and its box in shares of them."""
+        rows = np.flatnonzero(self._labels == label) if label is not None else np.arange(len(self._labels))
+        row = int(random.choice(rows))
+        box = self._corners[row].astype(np.float64)
+        margin = MARGIN * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
+        photo = self._photo(int(self._images[row]))
+        edges = np.rint(box_geometry.clip(box + margin) * len(photo)).astype(int)
+        x0, y0, x1, y1 = edges.tolist()
+        inside = box_geometry.clip(box_geometry.to_window(box, edges / len(photo)))
+        return int(self._labels[row]), np.ascontiguousarray(photo[y0:y1, x0:x1]), inside
+
+    def background(self, random: np.random.Generator, side: int) -> NDArray[np.float64]:
+        """(side, side, 3): the colours of a photo, of which nothing can be recognised."""
+        photo = Image.fromarray(self._photo(int(random.integers(len(self._split)))))
+        small = photo.resize(2 * [_BACKGROUND_PIXELS], Image.Resampling.BOX)
+        return np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), np.float64).copy()
+
+    def _photo(self, index: int) -> Pixels:
+        side = self._split.header.side
+        photo = np.empty((side, side, 3), np.uint8)
+        read_square(self._split, index, photo)
+        return photo
+
+
+@functools.cache
+def _objects(store: Path, split: str) -> Objects:
+    """Of a split, opened once in each process."""
+    return Objects(Store.open(store).split(split))
+
+
+def _fading(wide: int, high: int, inside: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(high, wide) 1 within the box, falling to 0 at the cutout's edges where it has a margin."""
+    x0, y0, x1, y1 = inside
+    across, down = _ramp(wide, x0, x1), _ramp(high, y0, y1)
+    return np.minimum(across[None], down[:, None])
+
+
+def _ramp(length: int, first: float, last: float) -> NDArray[np.float64]:
+    """(length,) 1 between two shares of the length, falling to 0 at the ends where these lie beyond."""
+    ends = [float(first <= 0), 1.0, 1.0, float(last >= 1)]
+    return np.interp((np.arange(length) + 0.5) / length, [0, first, last, 1], ends)

@@ -1,1 +1,0 @@
-"""Trained nets to and from other programs: exported files, imported weights, those that were published."""

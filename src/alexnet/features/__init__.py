@@ -1,1 +1,0 @@
-"""What a trained net makes of photos inside: features kept as files, nearest photos, what it looks at."""

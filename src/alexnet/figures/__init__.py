@@ -1,5 +1,0 @@
-"""Pictures from arrays: draw_x(arrays) -> Figure. No torch in here."""
-
-import matplotlib as mpl
-
-mpl.rcParams["text.parse_math"] = False  # names are text, also those with a $ in them

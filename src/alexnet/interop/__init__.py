@@ -1,0 +1,3 @@
+"""Trained nets to and from other programs: exported files, imported weights, those that were published."""
+
+from __future__ import annotations

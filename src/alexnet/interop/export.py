@@ -1,0 +1,64 @@
+"""A trained net as one file that says what it is, where it comes from and what may be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from alexnet.errors import CommandError, DataError
+from alexnet.interop import onnx
+from alexnet.models import bundle
+from alexnet.models.bundle import Loaded, refuse_without_packages
+from alexnet.runs.provenance import how_far, provenance
+from alexnet.runs.run_dir import RunFolder, find_weights
+
+WRITERS: dict[str, Callable[[Path, Loaded], None]] = {
+    ".safetensors": bundle.write,
+    ".onnx": onnx.write,
+}
+"""By the file's ending."""
+
+
+def export(
+    source: Path,
+    target: Path,
+    checkpoint: str = "last",
+    licence: str = "",
+    data_terms: str = "",
+    unfinished: bool = False,
+) -> Loaded:
+    """Writes the net of a run folder, or of an exported file, to `target`; returns what went there.
+
+    `licence` (of the weights) and `data_terms` replace what `source` says. `target` is replaced whole, or
+    left as it was. CommandError where it ends otherwise than `WRITERS` have it, where there is nothing to
+    export or ONNX cannot hold it; DataError where the run is unfinished, unless `unfinished` is set;
+    WorkError where the disk refuses, or where an ONNX file does not answer as the net does.
+    """
+    if target.suffix not in WRITERS:
+        raise CommandError(f"{target} is of no known form: end its name in {' or '.join(WRITERS)}")
+    if target.suffix == ".onnx":
+        refuse_without_packages(onnx.PACKAGES)
+    weights = find_weights(source, checkpoint)
+    net = bundle.load_safetensors(weights)
+    if target.suffix == ".onnx" and net.config.classic is not None:
+        raise CommandError(
+            f"{net.config.recipe} is no net, and ONNX holds nets: end the file's name in .safetensors"
+        )
+    if source.is_dir():
+        net = replace(net, provenance=_provenance(RunFolder.open(source), checkpoint, unfinished))
+    given = {"weights_licence": licence, "data_terms": data_terms}
+    net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
+    WRITERS[target.suffix](target, net)
+    return net
+
+
+def _provenance(run: RunFolder, checkpoint: str, unfinished: bool) -> dict[str, object]:
+    reached = how_far(run)
+    if reached and not unfinished:
+        recipe = run.config().recipe
+        raise DataError(
+            f"{run.path} is unfinished, at {reached}: go on with alexnet train {recipe} --store STORE --run "
+            f"{run.path} --resume, or type --unfinished to export it as it is"
+        )
+    return provenance(run, checkpoint)

@@ -1,0 +1,109 @@
+"""Weights that others published: where they lie, whose they are, and a run folder of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alexnet.data.download import Progress, RemoteFile, fetch_files
+from alexnet.runs.run_dir import RunFolder
+
+if TYPE_CHECKING:
+    from alexnet.models.bundle import Loaded
+
+_IMAGENET = "ImageNet's photos, which are for research and teaching only (https://image-net.org/download)"
+_BVLC = ("http://dl.caffe.berkeleyvision.org/",)
+_UNRESTRICTED = "unrestricted use (BVLC/caffe, models/{}/readme.md)"
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """One file of trained weights."""
+
+    file: RemoteFile
+    form: str
+    """The program it is for: `torchvision` or `caffe`."""
+    terms: dict[str, str]
+    """What its publishers say may be done with it, as model files say it."""
+    variant: str = ""
+    """Of Caffe's two nets."""
+
+
+PUBLISHED_WEIGHTS = {
+    "torchvision-alexnet": PublishedWeights(
+        RemoteFile(
+            "alexnet-owt-7be5be79.pth",
+            244_408_911,
+            "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+            ("https://download.pytorch.org/models/",),
+        ),
+        "torchvision",
+        {
+            "code_licence": "BSD-3-Clause",
+            "weights_licence": "BSD-3-Clause is torchvision's; none is given for the weights alone",
+            "data_terms": _IMAGENET,
+        },
+    ),
+    "bvlc-alexnet": PublishedWeights(
+        RemoteFile(
+            "bvlc_alexnet.caffemodel",
+            243_862_414,
+            "4bff209a9837298157915ef50a4831a59636a6ca1a6b8ebacd990c3a5f3053e0",
+            _BVLC,
+        ),
+        "caffe",
+        {
+            "code_licence": "BSD-3-Clause",
+            "weights_licence": _UNRESTRICTED.format("bvlc_alexnet"),
+            "data_terms": _IMAGENET,
+        },
+        "caffe",
+    ),
+    "caffenet": PublishedWeights(
+        RemoteFile(
+            "bvlc_reference_caffenet.caffemodel",
+            243_862_418,
+            "4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46",
+            _BVLC,
+        ),
+        "caffe",
+        {
+            "code_licence": "BSD-3-Clause",
+            "weights_licence": _UNRESTRICTED.format("bvlc_reference_caffenet"),
+            "data_terms": _IMAGENET,
+        },
+        "caffenet",
+    ),
+}
+"""By the name that `fetch` takes."""
+
+
+def fetch_weights(
+    name: str, folder: Path, location: str | None, progress: Progress, command: Sequence[str]
+) -> RunFolder:
+    """The run folder `folder / name` of published weights: downloaded, checked and imported, or found again.
+
+    `location` replaces the publisher, as for `fetch`. `command` is the command line, for the run's
+    environment. Errors as for `fetch`; CommandError where something else bears that name.
+    """
+    from alexnet.interop.importers import refuse_taken, write_run
+
+    published, run = PUBLISHED_WEIGHTS[name], RunFolder(folder / name)
+    if run.environment().get("imported", {}).get("file") == published.file.name:
+        return run
+    refuse_taken(run.path)
+    # The file, and the run of the same size that is made of it.
+    fetch_files([published.file], folder, location, progress, copies=2)
+    file = folder / published.file.name
+    net = replace(_read(published, file), terms=dict(published.terms))
+    return write_run(run.path, net, file, published.form, command)
+
+
+def _read(published: PublishedWeights, file: Path) -> Loaded:
+    from alexnet.interop import caffe, torchvision
+
+    if published.form == "caffe":
+        return caffe.read(file, variant=published.variant)
+    return torchvision.read(file)

@@ -1,1 +1,0 @@
-"""The paper's layers that no library has as the paper means them."""

@@ -1,0 +1,123 @@
+"""The squashing function of the LeNets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from alexnet.models.layers.init import uniform_by_fan_in
+
+AMPLITUDE, SLOPE = 1.7159, 2 / 3
+"""Source: LeCun et al. 1998, section II.B and appendix A. With them f(1) = 1 and f(-1) = -1."""
+
+
+class ScaledTanh(nn.Module):
+    """1.7159 tanh(2/3 a), of any shape."""
+
+    def forward(self, sums: torch.Tensor) -> torch.Tensor:
+        """A new tensor of the same shape."""
+        return AMPLITUDE * torch.tanh(SLOPE * sums)
+
+
+class RadialBasis(nn.Module):
+    """Minus the squared Euclidean distance to each of the fixed `codes` (K, width).
+
+    The distance is the paper's penalty of a class; minus it is a logit: of a Gaussian around each code.
+    Source: LeCun et al. 1998, section II.B, equation 7.
+    """
+
+    def __init__(self, codes: torch.Tensor):
+        super().__init__()
+        self.weight: torch.Tensor
+        self.register_buffer("weight", codes)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(N, width) -> (N, K), none above 0."""
+        return -(states[:, None] - self.weight).square().sum(dim=2)
+
+
+SIDE = 2
+
+
+class Subsampling(nn.Module):
+    """The four values of each 2 x 2 window added, times the map's coefficient, plus its bias.
+
+    Windows do not overlap. `weight` and `bias` are (maps,). Source: LeCun et al. 1998, section II.B.
+    """
+
+    inputs_per_weight = SIDE**2
+    """Connections of a unit that share its one coefficient."""
+
+    def __init__(self, maps: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(maps))
+        self.bias = nn.Parameter(torch.empty(maps))
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Coefficients and biases anew, uniform within 2.4 / 4."""
+        for parameter in (self.weight, self.bias):
+            uniform_by_fan_in(parameter, self.inputs_per_weight)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, maps, H, W) -> (N, maps, H / 2, W / 2)."""
+        # A convolution of each map by itself, whose four weights are one: faster than pooling and scaling.
+        kernels = self.weight[:, None, None, None].expand(-1, 1, SIDE, SIDE)
+        return functional.conv2d(maps, kernels, self.bias, stride=SIDE, groups=len(self.weight))
+
+
+Table = Sequence[Sequence[int]]
+"""For each output map the input maps that it reads, from 0."""
+
+
+def every(inputs: int, outputs: int) -> Table:
+    """The table of a usual convolution: each of `outputs` maps reads all `inputs` maps."""
+    return outputs * (range(inputs),)
+
+
+class PartialConv2d(nn.Module):
+    """`torch.nn.Conv2d` without padding, less the weights that the table leaves out.
+
+    `weight` is (pairs in the table, size, size), one output map after the other. `bias` is (outputs,), one a
+    map; or, where `unit_biases` is the side of an output map, (outputs, side, side), one a unit.
+    """
+
+    def __init__(self, inputs: int, table: Table, size: int, stride: int = 1, unit_biases: int = 0):
+        super().__init__()
+        self.inputs, self.table, self.size, self.stride = inputs, table, size, stride
+        pairs = [row * inputs + column for row, columns in enumerate(table) for column in columns]
+        self.places: torch.Tensor
+        self.register_buffer("places", torch.tensor(pairs))
+        self.weight = nn.Parameter(torch.empty(len(pairs), size, size))
+        shape = (len(table), unit_biases, unit_biases) if unit_biases else (len(table),)
+        self.bias = nn.Parameter(torch.empty(shape))
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Weights and biases anew, each uniform within 2.4 / inputs of its unit."""
+        inputs = [len(columns) * self.size**2 for columns in self.table]
+        each = [fan_in for fan_in, columns in zip(inputs, self.table, strict=True) for _ in columns]
+        for parameter, fan_ins in ((self.weight, each), (self.bias, inputs)):
+            uniform_by_fan_in(parameter, parameter.new_tensor(fan_ins).view(-1, *(parameter.ndim - 1) * (1,)))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H', W')."""
+        one_bias_a_map = self.bias.ndim == 1
+        found = functional.conv2d(maps, self.kernels(), self.bias if one_bias_a_map else None, self.stride)
+        return found if one_bias_a_map else found + self.bias
+
+    def kernels(self) -> torch.Tensor:
+        """(outputs, inputs, size, size), with zeros for the weights that do not exist."""
+        outputs = len(self.table)
+        empty = self.weight.new_zeros(outputs * self.inputs, self.size, self.size)
+        return empty.index_copy(0, self.places, self.weight).view(outputs, self.inputs, self.size, self.size)
+
+    def extra_repr(self) -> str:
+        """The shape, for `print(net)`."""
+        pairs, every_pair = len(self.weight), self.inputs * len(self.table)
+        return (
+            f"{self.inputs}, {len(self.table)}, size={self.size}, stride={self.stride}, {pairs}/{every_pair}"
+        )

@@ -1,1 +1,0 @@
-"""Pictures of trained runs: each function asks a net and a store, and returns what `figures` drew of it."""

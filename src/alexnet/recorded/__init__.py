@@ -1,1 +1,0 @@
-"""The runs behind `results/`: which they are, and one command that makes each of them anew."""

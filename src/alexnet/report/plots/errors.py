@@ -1,0 +1,66 @@
+"""Errors with their intervals, beside what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from alexnet.report.plots.save import COLORS
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One error; a fraction, like its interval."""
+
+    name: str
+    """Of the system, with its data and views where these are not everybody's."""
+    error: float
+    interval: tuple[float, float] | None = None
+    """95 %; published errors come without."""
+    published: bool = False
+
+
+def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = "") -> Figure:
+    """A bar for each, in the order given: ours filled with their intervals, published ones hatched.
+
+    `error` names what is shown, `about` is the title. Errors on other data do not compare: say the data in
+    the names where it differs.
+    """
+    figure = Figure(figsize=(9, 1.2 + 0.42 * max(len(bars), 2)), layout="constrained")
+    axes = figure.subplots()
+    for place, bar in enumerate(bars):
+        color = COLORS[5] if bar.published else COLORS[0]
+        look: dict[str, Any] = (
+            {"facecolor": "white", "edgecolor": color, "hatch": "///"} if bar.published else {"color": color}
+        )
+        axes.barh(place, bar.error, height=0.7, **look)
+        end = bar.error
+        if bar.interval:
+            low, high = bar.interval
+            reach = [[max(bar.error - low, 0.0)], [max(high - bar.error, 0.0)]]
+            axes.errorbar(bar.error, place, xerr=reach, color="black", capsize=4, linewidth=1.2)
+            end = max(end, high)
+        axes.annotate(_number(bar), (end, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(range(len(bars)), [bar.name for bar in bars], fontsize=9.5)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(
+        0, 1.5 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
+    )
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+    said = f"{error}; lines are 95 % intervals, hatched bars were published"
+    if any(bar.published for bar in bars):
+        said += "\nOnly errors on the same photos and classes by the same views compare."
+    axes.set_xlabel(said, fontsize=9.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.suptitle(about, fontsize=11, wrap=True)
+    return figure
+
+
+def _number(bar: Bar) -> str:
+    of = f" ({bar.interval[0]:.1%} \N{EN DASH} {bar.interval[1]:.1%})" if bar.interval else ""
+    return f"{bar.error:.1%}{of}"

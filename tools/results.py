@@ -1,0 +1,75 @@
+"""`python -m tools.results [NAME...] --data DATA`: makes what is missing or stale under `results/`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from alexnet.errors import AlexNetError, CommandError
+from tools import documents
+from tools.record import MinutesLeft, record
+from tools.recorded_run import Recorded
+from tools.recorded_runs import find, names
+from tools.recorded_state import expected_minutes, to_make
+
+
+def main() -> int:
+    """Exit code 0 when all that was asked for is recorded, 75 when time was up."""
+    parser = argparse.ArgumentParser(prog="python -m tools.results", description=__doc__)
+    parser.add_argument("name", nargs="*", help="results to make anew; without any, those not up to date")
+    parser.add_argument("--list", action="store_true", help="print all names and do nothing")
+    parser.add_argument("--dry", action="store_true", help="say what would be made, and do nothing")
+    parser.add_argument("--minutes", type=float, help="then save, exit with 75; the same command goes on")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the data sets")
+    parser.add_argument("--work", type=Path, default=Path(), help="where stores/ and runs/ are made")
+    parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
+    arguments = parser.parse_args()
+    try:
+        if arguments.list:
+            print("\n".join(names()))
+            return 0
+        results = arguments.root / "results"
+        wanted = [(find(name), "asked for") for name in arguments.name] or to_make(results)
+        _announce(wanted, results, arguments.work)
+        if not arguments.dry:
+            _make(wanted, arguments, results)
+    except AlexNetError as error:
+        print(f"alexnet: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _announce(wanted: list[tuple[Recorded, str]], results: Path, work: Path) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    minutes = [expected_minutes(recorded, results, work, device) for recorded, _ in wanted]
+    for (recorded, why), each in zip(wanted, minutes, strict=True):
+        print(f"{recorded.name} ({why}): {'time unknown' if each is None else f'about {each:.0f} minutes'}")
+    if not wanted:
+        print("all recorded results are up to date")
+        return
+    print(
+        f"{len(wanted)} to make, about {sum(each or 0 for each in minutes):.0f} minutes of training on "
+        f"{device}, at the rate of the machines that made the others there"
+    )
+
+
+def _make(wanted: list[tuple[Recorded, str]], arguments: argparse.Namespace, results: Path) -> None:
+    if wanted and not arguments.data.is_dir():
+        raise CommandError(f"no folder {arguments.data}: give the one that holds the data sets with --data")
+    left = _clock(arguments.minutes)
+    for recorded, _ in wanted:
+        record(recorded, arguments.data, arguments.work, results, left)
+        documents.refresh(arguments.root)
+
+
+def _clock(minutes: float | None) -> MinutesLeft:
+    end = None if minutes is None else time.monotonic() + 60 * minutes
+    return lambda: None if end is None else (end - time.monotonic()) / 60
+
+
+if __name__ == "__main__":
+    sys.exit(main())
