@@ -18,7 +18,7 @@ dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
 
 
 def alexnet_2012(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The net as it was run in 2012; its input is grey levels less the mean."""
+    """The net as it was run in 2012; its input is gray levels less the mean."""
     return AlexNet("2012", num_classes, crop)
 
 
@@ -33,7 +33,7 @@ def alexnet_caffe(num_classes: int = 1000, crop: int = 227) -> AlexNet:
 
 
 def caffenet(num_classes: int = 1000, crop: int = 227) -> AlexNet:
-    """BVLC's CaffeNet: pools before it normalises."""
+    """BVLC's CaffeNet: pools before it normalizes."""
     return AlexNet("caffenet", num_classes, crop)
 
 
@@ -43,12 +43,12 @@ def alexnet_one_weird_trick(num_classes: int = 1000, crop: int = 224) -> AlexNet
 
 
 def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The same eight layers with batch normalisation. Wants normalised images."""
+    """The same eight layers with batch normalization. Wants normalized images."""
     return AlexNet("modern", num_classes, crop)
 
 
 def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224) -> VGG:
-    """VGG A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalises. Its input is grey levels less the mean."""
+    """VGG A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalizes. Its input is gray levels less the mean."""
     return VGG(variant, num_classes, crop)
 
 
@@ -63,5 +63,5 @@ def lenet_5(num_classes: int = 10, crop: int = 32, channels: int = 1) -> LeNet5:
 
 
 def lenet_modern(num_classes: int = 10, crop: int = 28, channels: int = 1) -> ModernLeNet:
-    """LeNet-5 as one would build it today. Wants normalised images."""
+    """LeNet-5 as one would build it today. Wants normalized images."""
     return ModernLeNet(num_classes, crop, channels)

@@ -65,12 +65,12 @@ def _sift(cv2: Any) -> list[Measurement]:
     """Descriptors of the recipe's grid, ours of several photos at once and OpenCV's photo by photo."""
     descriptor = DenseSift()
     photos = _photos(PHOTOS)
-    grey = photos.mean(1).round().byte().numpy()
+    gray = photos.mean(1).round().byte().numpy()
     points = _key_points(cv2, descriptor)
     sift = cv2.SIFT_create()
     contenders: dict[str, Callable[[], object]] = {
         "ours": lambda: descriptor.describe(photos),
-        "OpenCV": lambda: [sift.compute(photo, points) for photo in grey],
+        "OpenCV": lambda: [sift.compute(photo, points) for photo in gray],
     }
     rates = {name: PHOTOS * len(points) / taken for name, taken in median_seconds(contenders).items()}
     return [_row("dense SIFT, 4 sizes, one core", "descriptors/s", rates, "OpenCV", ">= 2")]
@@ -80,8 +80,8 @@ def _key_points(cv2: Any, descriptor: DenseSift) -> list[Any]:
     """The same places and sizes: a cell is 1.5 of what OpenCV calls a key point's size."""
     points: list[Any] = []
     for patch in descriptor.patches:
-        centres = DenseSift(descriptor.step, (patch,)).centres(SIDE) * SIDE - 0.5
-        points += [cv2.KeyPoint(x, y, patch / 6, 0.0) for x, y in centres.tolist()]
+        centers = DenseSift(descriptor.step, (patch,)).centers(SIDE) * SIDE - 0.5
+        points += [cv2.KeyPoint(x, y, patch / 6, 0.0) for x, y in centers.tolist()]
     return points
 
 
@@ -141,7 +141,7 @@ def sizes(recipe: str) -> list[Measurement]:
     weights = sum(channel.classifier.weight.numel() for channel in pipeline)
     rows = (
         ("ILSVRC-2012 on disk at a time, float16", 2 * photos * halves.width(largest) / 1e9, "GB"),
-        ("ILSVRC-2012 on disk at a time, quantised", photos * quantized.width(largest) / 1e9, "GB"),
+        ("ILSVRC-2012 on disk at a time, quantized", photos * quantized.width(largest) / 1e9, "GB"),
         ("classifiers of 1,000 classes, all channels", 4 * weights / 1e9, "GB"),
         ("classifiers of 1,000 classes, largest channel", 4 * weights * largest / sum(numbers) / 1e9, "GB"),
     )

@@ -16,12 +16,17 @@ from alexnet import recipes
 from alexnet.config import override
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.classic_trainer import fit
 
 SIDE, CLASSES = 64, 2
 SETTINGS = (
-    *(f"data.side={SIDE}", f"data.crop={SIDE}", "schedule.epochs=2", "classic.sample_descriptors=5000"),
+    *(
+        f"data.image_size={SIDE}",
+        f"data.input_size={SIDE}",
+        "schedule.epochs=2",
+        "classic.sample_descriptors=5000",
+    ),
     'classic.channels=[{"step": 8, "patches": [16, 24], "words": 16}]',
 )
 """Vectors of 8,256 numbers: 4,096 photos' would take 135 MB."""
@@ -40,7 +45,7 @@ def main(folder: Path, images: int) -> float:
     settings = Settings(side=SIDE, encoding="raw")
     store = prepare(open_source(folder / "photos"), folder / "store", settings, workers=1)
     config = override(recipes.get("sift-fv"), SETTINGS)
-    run = RunFolder.create(folder / "run", config)
+    run = RunDir.create(folder / "run", config)
     untested = partial(fit, evaluate=lambda model: {"top1_error": 0.0}, device=torch.device("cpu"))
     return most_while(partial(untested, config, store, run))
 

@@ -32,7 +32,7 @@ def measure(source: Source) -> list[Measurement]:
     return [
         Measurement("decode", "decode", rate, "images/s", "Pillow", rate / peer, ">= 1.1"),
         Measurement("decode", "Pillow", peer, "images/s"),
-        Measurement("decode", "mean difference to Pillow", float(np.mean(differ)), "grey levels"),
+        Measurement("decode", "mean difference to Pillow", float(np.mean(differ)), "gray levels"),
     ]
 
 

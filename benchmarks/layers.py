@@ -1,4 +1,4 @@
-"""Response normalisation beside torch's own, in training: forward and backward at conv1's size."""
+"""Response normalization beside torch's own, in training: forward and backward at conv1's size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure(device: torch.device) -> list[Measurement]:
     return [
         Measurement(
             "layers",
-            f"normalisation, {name}, forward and backward, {where}",
+            f"normalization, {name}, forward and backward, {where}",
             1 / seconds[name],
             "passes/s",
             PEER,

@@ -38,12 +38,12 @@ def measure(images: int = IMAGES) -> list[Measurement]:
     row, unit = f"{WANTED} of {images:,} x {UNITS:,}", "queries/s"
     beside = ("scikit-learn, brute", rates["exact"] / rates["scikit-learn"])
     return [
-        Measurement("neighbours", f"exact, {row}", rates["exact"], unit, *beside, ">= 0.5"),
+        Measurement("neighbors", f"exact, {row}", rates["exact"], unit, *beside, ">= 0.5"),
         Measurement(
-            *("neighbours", f"graph, {row}", rates["graph"], unit),
+            *("neighbors", f"graph, {row}", rates["graph"], unit),
             *("exact", rates["graph"] / rates["exact"]),
         ),
-        Measurement("neighbours", f"graph, {row}: recall", found, "of 1", "exact", found, ">= 0.95"),
+        Measurement("neighbors", f"graph, {row}: recall", found, "of 1", "exact", found, ">= 0.95"),
     ]
 
 

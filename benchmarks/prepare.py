@@ -34,7 +34,7 @@ def measure(source: Source, side: int = 256) -> list[Measurement]:
 
 
 def _one_core(source: Source, settings: Settings) -> list[Measurement]:
-    """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums up the colours."""
+    """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums up the colors."""
     photos = first_photos(source)
     shard = _photos(source, RECORDS)
 
@@ -63,7 +63,7 @@ def _one_core(source: Source, settings: Settings) -> list[Measurement]:
         _row("decode, resize, encode", ours, "Pillow loop", theirs, ">= 1.7"),
         _row("all of prepare", our_store, "Pillow loop with statistics", their_store, ">= 1.7"),
         Measurement(
-            "prepare", "mean difference to Pillow", _difference(photos, settings.side), "grey levels"
+            "prepare", "mean difference to Pillow", _difference(photos, settings.side), "gray levels"
         ),
     ]
 

@@ -20,7 +20,7 @@ from alexnet.data.sources import Source
 from alexnet.errors import WorkError
 from alexnet.evaluation.predictor import Classifier
 from alexnet.evaluation.views import OF_A_SQUARE, positions_of
-from alexnet.models.bundle import TERMS, Loaded
+from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build_run
 from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds
@@ -52,7 +52,7 @@ def classifier_of_random_weights(device: torch.device) -> Classifier:
     data, channels = config.data, config.data.channels
     preprocessing = Preprocessing(
         data=data,
-        mean=torch.full((data.side, data.side, channels), 120.0),
+        mean=torch.full((data.image_size, data.image_size, channels), 120.0),
         std=torch.full((channels,), 60.0),
         eigenvalues=torch.ones(channels),
         eigenvectors=torch.eye(channels),
@@ -60,7 +60,7 @@ def classifier_of_random_weights(device: torch.device) -> Classifier:
     )
     classes = [Class(f"n{number:08}", f"class {number}") for number in range(CLASSES)]
     model = build_run(config, CLASSES).to(device).eval()
-    return Classifier(Loaded(model, config, classes, preprocessing, dict(TERMS)))
+    return Classifier(ModelBundle(model, config, classes, preprocessing, dict(TERMS)))
 
 
 def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:

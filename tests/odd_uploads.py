@@ -14,7 +14,7 @@ SIZE = (90, 60)
 
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Soft patches of colour, brighter on the left."""
+    """Soft patches of color, brighter on the left."""
     patches = np.random.default_rng(seed).integers(0, 160, (4, 6, 3))
     patches[:, :3] += 90
     return Image.fromarray(patches.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
@@ -57,9 +57,9 @@ def pages_of_tiff() -> bytes:
 
 
 def sixteen_bit() -> bytes:
-    """A grey PNG of 16 bits."""
-    grey = np.asarray(picture().convert("L"), np.uint16) * 257
-    return encoded(Image.fromarray(grey), "PNG")
+    """A gray PNG of 16 bits."""
+    gray = np.asarray(picture().convert("L"), np.uint16) * 257
+    return encoded(Image.fromarray(gray), "PNG")
 
 
 def cmyk() -> bytes:

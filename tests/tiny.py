@@ -16,20 +16,20 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.registry import build
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, SIDE_PIXELS = 3, 16, 7, 72
 RECIPE = "alexnet-one-weird-trick"
 SETTINGS = (
-    "data.side=72",
-    "data.crop=64",
+    "data.image_size=72",
+    "data.input_size=64",
     "model.variant=one-weird-trick widths=[8,8,8,8,8,32,32]",
-    "training.batch=8",
+    "training.batch_size=8",
     "training.log_every_steps=1",
     "schedule.epochs=3",
 )
 
-TOWERS = "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming"
+TOWERS = "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming"
 """A setting: the same with two towers."""
 
 
@@ -53,29 +53,27 @@ def store(folder: Path) -> Store:
 
 
 def config(*settings: str) -> RunConfig:
-    """A run of 18 updates in 3 epochs, with dropout and colour noise."""
+    """A run of 18 updates in 3 epochs, with dropout and color noise."""
     return override(recipes.get(RECIPE), [*SETTINGS, *settings])
 
 
-def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunFolder:
+def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunDir:
     """A run as training leaves it, but for its weights, which are random, and its log, which says nothing."""
     return _run(folder, store, config(*settings), seed)
 
 
-def box_run(
-    folder: Path, store: Store, recipe: str = "overfeat-fast-localization", seed: int = 5
-) -> RunFolder:
+def box_run(folder: Path, store: Store, recipe: str = "overfeat-fast-localization", seed: int = 5) -> RunDir:
     """The same of an OverFeat with boxes, which are random too."""
     variant = "fast widths=[4,6,8,8,8,16,12] regression=[10,6]"
     variant += " window=64" if recipe.endswith("detection") else ""
-    sizes = (f"data.side={SIDE_PIXELS}", "data.crop=64", f"data.test_scales=[{SIDE_PIXELS}]")
+    sizes = (f"data.image_size={SIDE_PIXELS}", "data.input_size=64", f"data.test_scales=[{SIDE_PIXELS}]")
     return _run(folder, store, override(recipes.get(recipe), [*sizes, f"model.variant={variant}"]), seed=5)
 
 
-def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunFolder:
-    made = RunFolder.create(folder, settled)
+def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
+    made = RunDir.create(folder, settled)
     torch.manual_seed(seed)
-    model = build(settled.model, len(store.classes), settled.data.crop).eval()
+    model = build(settled.model, len(store.classes), settled.data.input_size).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) / max(1, parameter[0].numel()) ** 0.5)

@@ -86,7 +86,7 @@ def _stages(recipe: str, folder: Path) -> list[list[str]]:
         sum(line["stage_seconds"] for (_, name), line in took.items() if name == stage) / 60
         for stage in ("learn", "encode", "classify")
     ]
-    error = evaluations(folder)["centre"]["top1_error"]
+    error = evaluations(folder)["center"]["top1_error"]
     return [*rows, [recipe, "all", *(f"{total:.1f}" for total in totals), ABSENT, percent(error)]]
 
 

@@ -1,7 +1,7 @@
 """What training costs on paper: arithmetic, bytes moved, held and sent, and the time that each takes.
 
 All are the least that will do. Counted are the layers with weights; what stands between them (activation
-functions, normalisers, pooling, dropout) is taken as done in passing, and no limit waits for another. How
+functions, normalizers, pooling, dropout) is taken as done in passing, and no limit waits for another. How
 near a program comes is measured: `python -m benchmarks step`.
 """
 

@@ -53,7 +53,7 @@ def imagenette(results: Path) -> Table:
     rows = [
         [
             f"[`{run['recipe']}`](results/{run['folder']})",
-            percent(run["centre"]["top1_error"]),
+            percent(run["center"]["top1_error"]),
             percent(run["ten"]["top1_error"]),
             percent_interval(run["ten"]["top1_interval"]),
             str(run["epochs"]),
@@ -63,7 +63,7 @@ def imagenette(results: Path) -> Table:
         for run in runs
     ]
     columns = (
-        *("recipe", "top-1 error %, centre crop", "top-1 error %, ten crops", "its 95 % interval"),
+        *("recipe", "top-1 error %, center crop", "top-1 error %, ten crops", "its 95 % interval"),
         *("epochs", "minutes", "seed"),
     )
     machines = sorted({run["machine"] for run in runs})
@@ -90,8 +90,8 @@ def digits(results: Path) -> Table:
         [
             f"[`{recipe}`](results/{runs[0]['folder']})",
             ", ".join(_digits_error(row.top1) for row in published.rows_of(recipe)) or ABSENT,
-            _digits_error(fmean(run["centre"]["top1_error"] for run in runs)),
-            ", ".join(_digits_error(run["centre"]["top1_error"]) for run in runs),
+            _digits_error(fmean(run["center"]["top1_error"] for run in runs)),
+            ", ".join(_digits_error(run["center"]["top1_error"]) for run in runs),
             ", ".join(str(run["seed"]) for run in runs),
             f"{fmean(run['minutes'] for run in runs):.0f}",
         ]
@@ -161,7 +161,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "claims-in-short": claims_in_short,
     "benchmarks": benchmarks,
     "experiments-modern": partial(experiments, "alexnet-modern", "ten crops"),
-    "experiments-lenet": partial(experiments, "lenet", "centre"),
+    "experiments-lenet": partial(experiments, "lenet", "center"),
     "scaling-counts": scaling.counts,
     "scaling-limits": scaling.limits,
     "scaling-reached": scaling.reached,
@@ -234,9 +234,9 @@ def _run(folder: Path) -> dict[str, Any]:
     return {
         "folder": folder.name,
         "recipe": config["recipe"],
-        "epochs": evaluations["centre"]["runs"][0]["epochs"],
+        "epochs": evaluations["center"]["runs"][0]["epochs"],
         "seed": config["training"]["seed"],
-        "side": config["data"]["side"],
+        "side": config["data"]["image_size"],
         "fine_tuning": config["training"].get("fine_tuning", False),
         "minutes": training_seconds(folder / "metrics.jsonl") / 60,
         "machine": f"{environment['device']} of an {environment['processor']}",

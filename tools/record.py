@@ -21,7 +21,7 @@ from alexnet.evaluation.metrics import true_ranks
 from alexnet.io import file_sha256, write_json, write_whole
 from alexnet.runs import predictions
 from alexnet.runs.metrics_log import has_finished
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training.resume import differences
 from tools.recorded_pictures import draw
 from tools.recorded_readme import readme
@@ -122,7 +122,7 @@ def refuse_other(run: RecordedRun, folder: Path) -> None:
     """WorkError where the folder holds a run that was trained with other settings than today's."""
     if not (folder / "config.json").is_file():
         return
-    changed = differences(RunFolder(folder).config(), run.config())
+    changed = differences(RunDir(folder).config(), run.config())
     if changed:
         raise WorkError(f"{folder} was trained otherwise ({'; '.join(changed)}): move it away")
 

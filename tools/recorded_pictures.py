@@ -17,7 +17,7 @@ from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import read_evaluations
 
-TESTED = (SPLIT, "centre")
+TESTED = (SPLIT, "center")
 """What pictures of mistakes are of."""
 
 

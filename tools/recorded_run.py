@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from alexnet import recipes
 from alexnet.config import RunConfig, override
 
-VIEWS = ("centre", "ten")
+VIEWS = ("center", "ten")
 """What photos are tested with."""
-CENTRE = VIEWS[:1]
+CENTER = VIEWS[:1]
 """For digits, which have no mirror images, and for whatever sees whole squares."""
 
 
@@ -80,7 +80,7 @@ class RecordedRun:
     @property
     def training_images(self) -> int:
         """How many images it is trained on."""
-        return self.config().data.images or self.source.training_photos
+        return self.config().data.max_images or self.source.training_photos
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ _PICTURES = {
     **dict.fromkeys(("alexnet", "overfeat"), ("curves.png", "filters.png")),
     **dict.fromkeys(("lenet", "vgg", "overfeat-localizer", "overfeat-detector"), ("curves.png",)),
 }
-"""By the net; first filters of 5 x 5 grey pixels or of 3 x 3 show nothing."""
+"""By the net; first filters of 5 x 5 gray pixels or of 3 x 3 show nothing."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import difflib
 from alexnet import recipes
 from alexnet.errors import CommandError
 from tools.recorded_run import (
-    CENTRE,
+    CENTER,
     IMAGENETTE,
     MNIST,
     RAW_IMAGENETTE,
@@ -38,7 +38,12 @@ def _run(
     source: Source, recipe: str, shows: str, *settings: str, seed: int = 0, init_from: str = ""
 ) -> RecordedRun:
     small = (
-        *(f"data.side={SIDE}", "data.crop=112", f"schedule.epochs={EPOCHS}", f"training.seed={seed}"),
+        *(
+            f"data.image_size={SIDE}",
+            "data.input_size=112",
+            f"schedule.epochs={EPOCHS}",
+            f"training.seed={seed}",
+        ),
         "training.precision=bfloat16",  # for all alike: some processors multiply it much faster
     )
     return RecordedRun(
@@ -50,8 +55,8 @@ def _digits(recipe: str, shows: str) -> tuple[RecordedRun, ...]:
     """The recipe as it is, on MNIST, with each seed."""
     return tuple(
         RecordedRun(
-            *(_named(MNIST, recipe, seed), recipe, MNIST, recipes.get(recipe).data.side),
-            *((f"training.seed={seed}",), shows if seed == 0 else f"Another seed of {recipe}.", "", CENTRE),
+            *(_named(MNIST, recipe, seed), recipe, MNIST, recipes.get(recipe).data.image_size),
+            *((f"training.seed={seed}",), shows if seed == 0 else f"Another seed of {recipe}.", "", CENTER),
         )
         for seed in DIGIT_SEEDS
     )
@@ -62,20 +67,20 @@ def _whole(source: Source, recipe: str, shows: str, *settings: str, side: int = 
 
     With `side` on squares of that size, which its name then says.
     """
-    own, some = recipes.get(recipe).data.side, f"side-{side}-" if side else ""
+    own, some = recipes.get(recipe).data.image_size, f"side-{side}-" if side else ""
     side = side or (min(own, 2 * TINY_SIDE) if source in TINY_CLASSES else own)
-    smaller = (f"data.side={side}", f"data.crop={side}") if side < own else ()
+    smaller = (f"data.image_size={side}", f"data.input_size={side}") if side < own else ()
     name, settings = f"{source.name}-{some}{recipe}", (*settings, *smaller)
-    return RecordedRun(name, recipe, source, side, settings, shows, "", CENTRE)
+    return RecordedRun(name, recipe, source, side, settings, shows, "", CENTER)
 
 
 def _sized(source: Source, shows: str, images: int = 0) -> RecordedRun:
     """The net of 2012 on small photos, on some classes or on some images, always updated as often."""
     times = round(source.training_photos / images) if images else 1
     settings = (
-        *(f"data.side={SMALL_SIDE}", "data.crop=64"),
+        *(f"data.image_size={SMALL_SIDE}", "data.input_size=64"),
         *(f"schedule.epochs={times * PASSES}", f"training.evaluate_every_epochs={times}"),
-        *((f"data.images={images}",) if images else ()),
+        *((f"data.max_images={images}",) if images else ()),
     )
     recipe, some = "alexnet-2012", f"{images}-images-" if images else ""
     return RecordedRun(f"{source.name}-{some}{recipe}", recipe, source, SMALL_SIDE, settings, shows)
@@ -142,14 +147,14 @@ AFTER_SIDE, AFTER_EPOCHS, SMALL_EPOCHS = 256, 30, 8
 WINDOW = 72
 """Pixels that nets see of the small photos that have boxes: the fewest of which OverFeat reads all (of 64 it
 reads the first 48)."""
-OVERFEAT = ("model.variant=fast initialisation=kaiming", "schedule.drop_epochs=[]", "data.test_scales=[]")
+OVERFEAT = ("model.variant=fast initialization=kaiming", "schedule.milestones=[]", "data.test_scales=[]")
 """How OverFeat learns from few photos, as its recipe says."""
 HALF = f"{OVERFEAT[0]} widths=[48,128,256,512,512,1536,2048] regression=[2048,512]"
 """Of OverFeat's maps and units, on the photos that have boxes: for two cores."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
 """For nets that slide, at scales where a step of 32 pixels reaches the border."""
-BOX_VIEWS = ("centre", "dense@72", "dense@72,104")
-"""What localisation knows, at such scales too."""
+BOX_VIEWS = ("center", "dense@72", "dense@72,104")
+"""What localization knows, at such scales too."""
 
 
 def _after(
@@ -163,7 +168,7 @@ def _after(
     views: tuple[str, ...] = MANY_VIEWS,
 ) -> RecordedRun:
     """All nets with the same shape of the rate, from its recipe's first one to 0."""
-    settings = (f"data.side={side}", "schedule.name=cosine", f"schedule.epochs={epochs}", *settings)
+    settings = (f"data.image_size={side}", "schedule.name=cosine", f"schedule.epochs={epochs}", *settings)
     name = f"{source.name}-side-{side}-{recipe}"
     return RecordedRun(name, recipe, source, side, settings, shows, init_from, views)
 
@@ -176,21 +181,21 @@ def _full_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
 
 def _small_size(recipe: str, shows: str, *settings: str) -> RecordedRun:
     """On small photos, for two cores."""
-    settings = ("data.crop=64", *settings)
+    settings = ("data.input_size=64", *settings)
     return _after(IMAGENETTE, SMALL_SIDE, recipe, shows, *settings, epochs=SMALL_EPOCHS, views=VIEWS)
 
 
 _FAST = _after(
-    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localisation begins with.", HALF, *OVERFEAT[1:]),
-    *(f"data.crop={WINDOW}", "data.cropping=random-resized", "data.resized_area=[0.4,1]"),
-    *("optimizer.learning_rate=0.03", "training.batch=32"),
+    *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast", "What localization begins with.", HALF, *OVERFEAT[1:]),
+    *(f"data.input_size={WINDOW}", "data.cropping=random-resized", "data.resized_area=[0.4,1]"),
+    *("optimizer.lr=0.03", "training.batch_size=32"),
     epochs=12,
     views=VIEWS,
 )
 _PLACES = _after(
     *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast-localization"),
     *("Where things are: boxes on top of OverFeat's fast net.", HALF, "data.test_scales=[]"),
-    *(f"data.crop={WINDOW}", "training.batch=32"),
+    *(f"data.input_size={WINDOW}", "training.batch_size=32"),
     epochs=10,
     init_from=_FAST.name,
     views=BOX_VIEWS,
@@ -198,41 +203,41 @@ _PLACES = _after(
 _OBJECTS = RecordedRun(
     *(f"{TINY_SCENES.name}-overfeat-fast-detection", "overfeat-fast-detection", TINY_SCENES, SMALL_SIDE),
     (
-        f"data.side={TINY_SCENES.scenes}",
-        *("data.crop=136", "data.test_scales=[144,216]", f"{HALF} window={WINDOW}"),
-        *("optimizer.learning_rate=0.01", "optimizer.momentum=0.9"),
-        *("training.batch=16", "training.evaluate_every_epochs=5"),
+        f"data.image_size={TINY_SCENES.scenes}",
+        *("data.input_size=136", "data.test_scales=[144,216]", f"{HALF} window={WINDOW}"),
+        *("optimizer.lr=0.01", "optimizer.momentum=0.9"),
+        *("training.batch_size=16", "training.evaluate_every_epochs=5"),
     ),
-    "All objects of composed scenes: background beside the classes, on top of the localisation.",
+    "All objects of composed scenes: background beside the classes, on top of the localization.",
     init_from=_PLACES.name,
-    views=CENTRE,
+    views=CENTER,
 )
 _BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
     _full_size("alexnet-2012", "AlexNet beside what came after."),
     _full_size(
         *("overfeat-fast", "What came after: OverFeat's fast net, wider.", *OVERFEAT),
-        "optimizer.learning_rate=0.01",
+        "optimizer.lr=0.01",
     ),
     _full_size(
         "vgg-a-batchnorm",
-        "What came after: VGG's shallowest net, with batch normalisation.",
-        *("data.scales=[0,0]", "training.batch=128"),
+        "What came after: VGG's shallowest net, with batch normalization.",
+        *("data.scales=[0,0]", "training.batch_size=128"),
     ),
     _small_size("alexnet-2012", "AlexNet beside what came after, on small photos."),
     _small_size(
         "vgg-a-batchnorm",
-        "What came after, on small photos: VGG's shallowest net, with batch normalisation.",
-        *("data.scales=[0,0]", "training.batch=128"),
+        "What came after, on small photos: VGG's shallowest net, with batch normalization.",
+        *("data.scales=[0,0]", "training.batch_size=128"),
     ),
     *_BOXES,
 )
-COLOUR = ("data.channels=3", "data.mirror=yes")
+COLOR = ("data.channels=3", "data.mirror=yes")
 """What makes a LeNet see photos."""
 _BEFORE = tuple(
     _whole(source, recipe, f"What came before, on the same photos: {recipe}.", *settings)
     for source in (IMAGENETTE, *TINY_CLASSES)
-    for recipe, settings in (("lenet-5", COLOUR), ("sift-fv", ()), ("sparse-coding", ()))
+    for recipe, settings in (("lenet-5", COLOR), ("sift-fv", ()), ("sparse-coding", ()))
 )
 _AS_SMALL = tuple(
     _whole(IMAGENETTE, recipe, f"{recipe} on photos as small as AlexNet's: of {SIDE} pixels.", side=SIDE)

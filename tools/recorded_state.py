@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, Literal
 
 from alexnet.config import RunConfig, from_dict
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.runs.results import read_evaluations
 from alexnet.training.resume import differences
@@ -85,11 +85,11 @@ def expected_minutes(
     config = recorded.config()
     if config.classic is not None and not alike:
         seconds = CHANNEL_SECONDS * len(config.classic.channels) * recorded.training_images
-        return seconds * (config.data.side / 224) ** 2 / 60
+        return seconds * (config.data.image_size / 224) ** 2 / 60
     rates = alike or list(per_operation.values())
     if not rates:
         return None
-    updates = config.schedule.epochs * recorded.training_images / config.training.batch
+    updates = config.schedule.epochs * recorded.training_images / config.training.batch_size
     operations = config.schedule.epochs * _operations_an_epoch(recorded)
     return max(median(rates) * operations, UPDATE_SECONDS * updates) / 60
 
@@ -101,7 +101,7 @@ def to_make(results: Path) -> list[tuple[Recorded, str]]:
 
 def _operations_an_epoch(run: RecordedRun) -> float:
     """Multiply-adds of one pass over the training images."""
-    return summarise(run.config()).multiply_adds * run.training_images
+    return summarize(run.config()).multiply_adds * run.training_images
 
 
 def _epochs(folder: Path) -> int:

@@ -169,7 +169,7 @@ def _recorded_rate(result: Path) -> float | None:
     if not metrics.is_file():
         return None
     updates = read_metrics(metrics)[-1]["step"]
-    batch: int = json.loads(config.read_text())["training"]["batch"]
+    batch: int = json.loads(config.read_text())["training"]["batch_size"]
     return updates * batch / training_seconds(metrics)
 
 

@@ -35,7 +35,7 @@ def star_course(results: Path) -> Table:
         *(f"{net}: {kind} error %" for kind in ("validation", "training") for net in NETS),
     )
     notes = [
-        "Top-1 errors of seed 0 / seed 1: validation with the centre crop; training in the epoch before, of "
+        "Top-1 errors of seed 0 / seed 1: validation with the center crop; training in the epoch before, of "
         "augmented photos seen through dropout. A run whose rate had fallen as often as it may has ended."
     ]
     return Table(columns, rows, numeric=frozenset(columns), notes=notes)

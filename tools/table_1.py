@@ -101,7 +101,7 @@ def _top1(folder: Path) -> str:
 
 def _views(folder: Path) -> str:
     """Ten crops where it was tested with them."""
-    return "ten" if "ten" in evaluations(folder) else "centre"
+    return "ten" if "ten" in evaluations(folder) else "center"
 
 
 def _pixels(folder: Path) -> str:
@@ -117,5 +117,5 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _seed(folder: Path) -> str:
-    entry = evaluations(folder).get("centre")
+    entry = evaluations(folder).get("center")
     return ", ".join(str(run["seed"]) for run in entry["runs"]) if entry else ABSENT

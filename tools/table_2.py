@@ -28,7 +28,7 @@ def table_2(results: Path) -> Table:
     ]
     columns = (
         *("net", "paper: top-1 % (val)", "top-5 % (val)", "top-5 % (test)"),
-        *("ours: top-1 %, centre", "top-1 %, ten crops", "top-5 %, ten crops", "less than 1 CNN", "seeds"),
+        *("ours: top-1 %, center", "top-1 %, ten crops", "top-5 %, ten crops", "less than 1 CNN", "seeds"),
     )
     ten = evaluations(results / ROWS["AlexNet"]).get("ten")
     tested = f" ({ten['images']:,} photos of {len(ten['per_class'])} classes)" if ten else ""
@@ -41,14 +41,14 @@ def table_2(results: Path) -> Table:
 
 
 def views_gain(results: Path) -> Table:
-    """How many points of top-1 error ten crops take away from each row's centre crop."""
+    """How many points of top-1 error ten crops take away from each row's center crop."""
     rows: list[list[str]] = []
     for system, name in ROWS.items():
         folder = results / name
-        centre, ten = (wrong_answers(folder, views) for views in ("centre", "ten"))
-        if centre is not None and ten is not None:
-            difference = float(centre.mean() - ten.mean())
-            rows.append([CALLED[system], signed(difference, paired_interval(centre, ten))])
+        center, ten = (wrong_answers(folder, views) for views in ("center", "ten"))
+        if center is not None and ten is not None:
+            difference = float(center.mean() - ten.mean())
+            rows.append([CALLED[system], signed(difference, paired_interval(center, ten))])
     return Table(("net", "top-1 points that ten crops take away (95 % interval)"), rows)
 
 
@@ -62,13 +62,13 @@ def _ours(folder: Path, single: Path) -> list[str]:
     entries = evaluations(folder)
     if not entries:
         return [ABSENT] * 5
-    centre, ten = entries["centre"], entries["ten"]
+    center, ten = entries["center"], entries["ten"]
     ours, first = wrong_answers(folder, "ten"), wrong_answers(single, "ten")
     less = ABSENT
     if folder != single and ours is not None and first is not None:
         less = signed(float(first.mean() - ours.mean()), paired_interval(first, ours))
     return [
-        with_interval(centre["top1_error"], centre["top1_interval"]),
+        with_interval(center["top1_error"], center["top1_interval"]),
         with_interval(ten["top1_error"], ten["top1_interval"]),
         percent(ten["top5_error"]),
         less,

@@ -10,7 +10,7 @@ from alexnet.evaluation.metrics import paired_interval
 from alexnet.report.tables import ABSENT, Table, signed, with_interval
 from tools.results_io import evaluations, wrong_answers
 
-USUAL = {"centre", "ten"}
+USUAL = {"center", "ten"}
 """What every net is tested with."""
 BESIDE = "ten"
 

@@ -13,7 +13,7 @@ from tools.results_io import evaluations, wrong_answers
 NETS = {
     "AlexNet, 2012": "alexnet-2012",
     "OverFeat fast, 2013": "overfeat-fast",
-    "VGG-A with batch normalisation, 2014": "vgg-a-batchnorm",
+    "VGG-A with batch normalization, 2014": "vgg-a-batchnorm",
 }
 """What the row is called, and its recipe."""
 ON = ("imagenette-side-256", "imagenette-side-72")

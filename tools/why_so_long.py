@@ -87,8 +87,8 @@ def nets(results: Path) -> Table:
     columns = ("what", *(net.name for net in NETS), "times 1989")
     notes = (
         "Operations are 3 passes x 2 x connections x images x passes through them: forward, and backward "
-        "twice. Bytes are those of the pixels as they were stored: 16 x 16 and 28 x 28 grey, 256 x 256 in "
-        "colour.",
+        "twice. Bytes are those of the pixels as they were stored: 16 x 16 and 28 x 28 gray, 256 x 256 in "
+        "color.",
     )
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
 
@@ -128,7 +128,7 @@ def picture(results: Path) -> tuple[Figure, str]:
         "classes of 500 photos": _sizes(results, CLASSES_OF),
     }
     panels = [(words, [size.measured for size in found]) for words, found in sizes.items()]
-    error = "top-1 error, centre crop"
+    error = "top-1 error, center crop"
     figure = draw_growth([net.name for net in NETS], grown, panels, error, "Why did it take so long?")
     seen = [
         f"Of {'; '.join(net.name for net in NETS)}:",
@@ -165,9 +165,9 @@ class _Size:
     @property
     def measured(self) -> Measured:
         """Its error with the central crop."""
-        centre = self.entries["centre"]
-        low, high = centre["top1_interval"]
-        return Measured(self.number, centre["top1_error"], (low, high), self.training_error)
+        center = self.entries["center"]
+        low, high = center["top1_interval"]
+        return Measured(self.number, center["top1_error"], (low, high), self.training_error)
 
     @property
     def training_error(self) -> float | None:
@@ -191,14 +191,14 @@ def _table(sizes: Sequence[_Size], what: str) -> Table:
             f"{size.number:,}",
             *(
                 with_interval(size.entries[views]["top1_error"], size.entries[views]["top1_interval"])
-                for views in ("centre", "ten")
+                for views in ("center", "ten")
             ),
             ABSENT if size.training_error is None else f"{100 * size.training_error:.1f}",
-            ", ".join(str(run["seed"]) for run in size.entries["centre"]["runs"]),
+            ", ".join(str(run["seed"]) for run in size.entries["center"]["runs"]),
         ]
         for size in sizes
     ]
-    columns = (what, "top-1 error %, centre crop", "top-1 error %, ten crops", "training error %", "seed")
+    columns = (what, "top-1 error %, center crop", "top-1 error %, ten crops", "training error %", "seed")
     return Table(columns, rows, numeric=frozenset(columns), notes=["One run each."])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alexnet.classic.config import SHARED, ClassicConfig, classic_checks, classic_hint
-from alexnet.data.config import DataConfig, usual_crop
+from alexnet.data.config import DataConfig, default_input_size
 from alexnet.models.config import ModelConfig
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
 from alexnet.serialization import ConfigError, from_dict, to_dict, unknown_key
@@ -68,25 +68,26 @@ def validate(config: RunConfig) -> RunConfig:
     _refuse_not_finite(config)
     checks = [
         (
-            data.crop <= data.side,
-            f"data.crop={data.crop} is larger than data.side={data.side}: "
-            f"type data.crop={usual_crop(data.side, config.model.name)} or less",
+            data.input_size <= data.image_size,
+            f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: "
+            f"type data.input_size={default_input_size(data.image_size, config.model.name)} or less",
         ),
-        (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (colour) or 1 (grey)"),
+        (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
         (
-            data.channels == 3 or (data.color_noise == "none" and data.color_jitter == 0),
-            "grey images have no colours to change: type data.color_noise=none data.color_jitter=0",
+            data.channels == 3 or (data.pca_lighting == "none" and data.color_jitter == 0),
+            "gray images have no colors to change: type data.pca_lighting=none data.color_jitter=0",
         ),
-        (data.images >= 0, "data.images must be at least 0, which is all"),
+        (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
         (
-            config.model.name == SLIDING or min(data.test_scales, default=data.crop) >= data.crop,
-            f"data.test_scales must be data.crop={data.crop} or more",
+            config.model.name == SLIDING or min(data.test_scales, default=data.input_size) >= data.input_size,
+            f"data.test_scales must be data.input_size={data.input_size} or more",
         ),
         (
-            max(data.test_scales, default=0) <= 2 * data.side,
-            f"data.test_scales={list(data.test_scales)} are more than twice data.side={data.side}: "
-            f"type data.test_scales=[{data.side},{3 * data.side // 2}], or [] for their own side",
+            max(data.test_scales, default=0) <= 2 * data.image_size,
+            f"data.test_scales={list(data.test_scales)} are more than twice "
+            f"data.image_size={data.image_size}: "
+            f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for their own side",
         ),
         (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
@@ -96,18 +97,21 @@ def validate(config: RunConfig) -> RunConfig:
             "data.resized_aspect must rise and be above 0",
         ),
         (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
-        (0 <= data.erasing <= 1, "data.erasing must be in [0, 1]"),
+        (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
         *schedule_checks(config.schedule),
         (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
         (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
         (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
-        (training.batch >= 1, "training.batch must be at least 1"),
-        (1 <= training.accumulation <= training.batch, "training.accumulation must be 1..training.batch"),
+        (training.batch_size >= 1, "training.batch_size must be at least 1"),
+        (
+            1 <= training.grad_accum_steps <= training.batch_size,
+            "training.grad_accum_steps must be 1..training.batch_size",
+        ),
         (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
         (config.model.bottleneck >= 0, "model.bottleneck must be at least 0"),
         *optimizer_checks(config.optimizer),
         (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
-        (0 <= training.weight_average < 1, "training.weight_average must be in [0, 1)"),
+        (0 <= training.ema_decay < 1, "training.ema_decay must be in [0, 1)"),
         (
             training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
@@ -126,9 +130,10 @@ def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
     """What must hold, and what is said where it does not, of photos that are resized for training."""
     return [
         (
-            data.crop <= data.scales[0] <= data.scales[1] <= data.side,
-            f"data.scales={list(data.scales)} must rise from data.crop={data.crop} or more to data.side="
-            f"{data.side} or less: type data.scales=[{data.side},{data.side}] for a store of whole photos, "
+            data.input_size <= data.scales[0] <= data.scales[1] <= data.image_size,
+            f"data.scales={list(data.scales)} must rise from data.input_size={data.input_size} or more to "
+            f"data.image_size={data.image_size} or less: type "
+            f"data.scales=[{data.image_size},{data.image_size}] for a store of whole photos, "
             "[0,0] for one of squares",
         ),
         (data.cropping == "random", "data.scales goes with data.cropping=random only"),

@@ -75,10 +75,10 @@ def sum_across(tensor: torch.Tensor) -> torch.Tensor:
 
 def broadcast_object(obj: Object) -> Object:
     """The main process's object, in all of them."""
-    return from_main(lambda: obj)
+    return broadcast_result(lambda: obj)
 
 
-def from_main(make: Callable[[], Object]) -> Object:
+def broadcast_result(make: Callable[[], Object]) -> Object:
     """What `make` returns in the main process, in all of them; it is called there only."""
     if not _joined():
         return make()
@@ -103,7 +103,7 @@ def gather_objects(obj: Object) -> list[Object]:
     return cast("list[Object]", objects)
 
 
-def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
+def wrap_ddp(model: nn.Module, device: torch.device) -> nn.Module:
     """`model` with its first weights taken from the main process and its gradients averaged across all.
 
     `device` is where it is, or where its first layer is if it is on several.
@@ -114,7 +114,7 @@ def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(model, device_ids=[device] if on_one_gpu else None)
 
 
-def without_synchronisation(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+def without_sync(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
     """While it lasts gradients pile up in each process alone, if `wanted`: all but the last micro-batch."""
     if wanted and isinstance(model, DistributedDataParallel):
         return cast("AbstractContextManager[None]", model.no_sync())

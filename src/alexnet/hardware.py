@@ -21,7 +21,7 @@ _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 """As Linux names what x86 and Arm processors have."""
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """Cores that this process may use; all there are where the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -57,7 +57,7 @@ def choose_device(name: str = "auto", towers_on: str = "") -> torch.device:
     """The device of that name; `auto` is this process's GPU where there is one, else the CPU.
 
     Under `torchrun` each process of a machine gets the GPU of its own number, also for `cuda`. With
-    `model.towers_on` it is the first of this process's two. CommandError where there is no such device.
+    `model.tower_devices` it is the first of this process's two. CommandError where there is no such device.
     """
     import torch
 
@@ -95,6 +95,6 @@ def _first_of(towers_on: str, name: str) -> torch.device:
     first, _ = tower_devices(towers_on)
     if name not in ("auto", towers_on.partition(",")[0]):
         raise CommandError(
-            f"--device {name} is not the first device of model.towers_on={towers_on}: leave --device out"
+            f"--device {name} is not the first device of model.tower_devices={towers_on}: leave --device out"
         )
     return first

@@ -23,7 +23,7 @@ class CannotWrite(WorkError):  # noqa: N818 - it says what happened
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def atomic_write(path: Path) -> Generator[Path]:
     """A temporary path beside `path`: what is written there takes the place of `path` at the end, synced.
 
     Makes the folder. CannotWrite where the disk refuses.
@@ -50,7 +50,7 @@ def writing(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def appearing(folder: Path) -> Generator[Path]:
+def atomic_dir(folder: Path) -> Generator[Path]:
     """A temporary path beside `folder`: the folder made there takes that name at the end.
 
     `folder` must not exist, or be empty. CannotWrite where the disk refuses; then nothing is left.
@@ -87,7 +87,7 @@ def unfinished_path(path: Path) -> Path:
 
 
 @contextmanager
-def only_we(folder: Path, wait: bool = False) -> Generator[None]:
+def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
     """Nobody else who asks for the same folder gets it meanwhile.
 
     Where somebody has it, Busy, or with `wait` not before it is free. A killed process holds nothing. Where
@@ -119,7 +119,7 @@ def refuse_unwritable(out: Path) -> None:
 
 def write_whole(path: Path, contents: bytes) -> None:
     """Puts `contents` in place of what is at `path`."""
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_bytes(contents)
 
 

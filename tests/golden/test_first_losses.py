@@ -15,7 +15,7 @@ import torch
 from alexnet import recipes
 from alexnet.config import RunConfig, override
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.trainer import train
 
 FOLDER = Path(__file__).parent
@@ -25,17 +25,17 @@ def alexnet() -> RunConfig:
     """Augmented and with dropout: the losses depend on every random draw and on the update rule."""
     return tiny.config(
         "schedule.epochs=1",
-        "data.color_noise=source",
+        "data.pca_lighting=source",
         "data.normalization=mean-image",
         "model.variant=2012",
-        "optimizer.learning_rate=0.001",
+        "optimizer.lr=0.001",
     )
 
 
 def lenet(name: str) -> RunConfig:
     """For the same photos."""
     settings = [setting for setting in tiny.SETTINGS if not setting.startswith("model.")]
-    settings += ["data.channels=3", "data.images=0", "schedule.epochs=1"]
+    settings += ["data.channels=3", "data.max_images=0", "schedule.epochs=1"]
     return override(recipes.get(name), settings)
 
 
@@ -49,7 +49,7 @@ CONFIGS = {
 
 def losses(config: RunConfig, folder: Path) -> list[float]:
     """Of all updates."""
-    run = RunFolder.create(folder / "run", config)
+    run = RunDir.create(folder / "run", config)
     store, device = tiny.store(folder), torch.device("cpu")
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device)
     return [line["loss"] for line in read_metrics(run.metrics_file) if line["event"] == "train"]

@@ -14,7 +14,7 @@ from torch import nn
 from alexnet import recipes
 from alexnet.classic.svm import LinearSvm
 from alexnet.config import RunConfig, override
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import classic_trainer
 
 pytestmark = [
@@ -30,7 +30,7 @@ def config(codes: str) -> RunConfig:
         {"descriptor": descriptor, "encoding": encoding, "step": 12, "patches": [16], "pca": 8, "words": 8}
         for descriptor, encoding in zip(DESCRIPTORS, ENCODINGS, strict=True)
     ]
-    small = ("data.side=72", "data.crop=72", "training.batch=8", "schedule.epochs=4")
+    small = ("data.image_size=72", "data.input_size=72", "training.batch_size=8", "schedule.epochs=4")
     given = (f"classic.channels={json.dumps(channels)}", f"classic.codes={codes}")
     return override(recipes.get("sift-fv"), [*small, "classic.sample_descriptors=900", *given])
 
@@ -43,7 +43,7 @@ def test_a_pipeline_fitted_on_a_gpu_tells_classes_apart_and_travels(tmp_path: Pa
         fitted.append(model)
         return {"top1_error": 0.0}
 
-    run, device = RunFolder.create(tmp_path / "run", config(codes)), torch.device("cuda")
+    run, device = RunDir.create(tmp_path / "run", config(codes)), torch.device("cuda")
     classic_trainer.fit(config(codes), store, run, evaluate=keep, device=device)
     photos = 100 * torch.rand(4, 3, 72, 72) - 50
     on_gpu = fitted[0](photos.to(device)).exp().cpu()
@@ -53,8 +53,8 @@ def test_a_pipeline_fitted_on_a_gpu_tells_classes_apart_and_travels(tmp_path: Pa
 def test_a_linear_svm_is_the_cpus() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 3, (200,), generator=generator)
-    centres, noise = (torch.randn(number, 20, generator=generator) for number in (3, 200))
-    rows = nn.functional.normalize(centres[labels] + noise)
+    centers, noise = (torch.randn(number, 20, generator=generator) for number in (3, 200))
+    rows = nn.functional.normalize(centers[labels] + noise)
     one = LinearSvm(1e-3, max_iter=5).fit(rows, labels)
     other = LinearSvm(1e-3, max_iter=5).fit(rows.cuda(), labels.cuda())
     assert np.allclose(one.coef_, other.coef_, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Response normalisation on a GPU against the CPU's double precision."""
+"""Response normalization on a GPU against the CPU's double precision."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ STARS = [
     for recipe in ("alexnet-2012-star-pretrain", "alexnet-2012-star")
 ]
 SMALL = [
-    "data.side=72",
-    "data.crop=64",
+    "data.image_size=72",
+    "data.input_size=64",
     "schedule.epochs=1",
-    "training.batch=8",
+    "training.batch_size=8",
     "training.log_every_steps=3",
 ]
 
@@ -122,10 +122,14 @@ def test_the_same_settings_in_another_order_go_on_and_so_do_more_nets(
         ("7-cnn-star", [], "the nearest is '7-cnns-star'"),
         ("1-cnn-star", SMALL, "--pretrain-store"),
         ("5-cnns", ["training.seed=3"], "leave it out"),
-        ("5-cnns", ["caffenet:data.side=72"], "no member is of recipe 'caffenet'; there are alexnet-2012"),
-        ("5-cnns", ["data.sied=72"], "the nearest is 'data.side'"),
+        (
+            "5-cnns",
+            ["caffenet:data.image_size=72"],
+            "no member is of recipe 'caffenet'; there are alexnet-2012",
+        ),
+        ("5-cnns", ["data.sied=72"], "the nearest is 'data.image_size'"),
         ("5-cnns", ["--nets", "3"], "has its own nets"),
-        ("5-cnns", ["data.side=100", "data.crop=88"], "the store holds images of side 72"),
+        ("5-cnns", ["data.image_size=100", "data.input_size=88"], "the store holds images of side 72"),
         ("alexnet-2012-star", SMALL, "choose 1-cnn-star or 7-cnns-star"),
     ],
 )
@@ -202,6 +206,6 @@ def test_nets_that_would_be_on_other_devices_are_refused(
     monkeypatch.setenv("LOCAL_RANK", "1")
     places = ["--store", str(tiny_store.path), "--pretrain-store", str(tiny_store.path)]
     words = ["1-cnn-star", *places, "--out", str(tmp_path / "out")]
-    assert main(["ensemble", *words, "alexnet-2012-star:model.towers_on=cuda:0,cuda:1"]) == 2
-    assert "on cuda:1 and on cuda:2: type the same model.towers_on" in capsys.readouterr().err
+    assert main(["ensemble", *words, "alexnet-2012-star:model.tower_devices=cuda:0,cuda:1"]) == 2
+    assert "on cuda:1 and on cuda:2: type the same model.tower_devices" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

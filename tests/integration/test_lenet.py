@@ -18,9 +18,9 @@ from alexnet.runs.metrics_log import read_metrics
 
 SIDES = {"lenet-1989": 16, "lenet-5": 32, "lenet-modern": 32}
 FASTER = {
-    "lenet-1989": "optimizer.learning_rate=0.05",
-    "lenet-5": "optimizer.learning_rate=0.003",
-    "lenet-modern": "optimizer.learning_rate=0.003",
+    "lenet-1989": "optimizer.lr=0.05",
+    "lenet-5": "optimizer.lr=0.003",
+    "lenet-modern": "optimizer.lr=0.003",
 }
 
 
@@ -54,14 +54,14 @@ def test_digits_in_answers_out(recipe: str, idx: Path, tmp_path: Path) -> None:
     store, run = tmp_path / "store", tmp_path / "run"
     side = SIDES[recipe]
     assert main(["prepare", str(idx), str(store), *(["--side", "16"] if side == 16 else [])]) == 0
-    settings = [FASTER[recipe], "schedule.epochs=8", "training.batch=8", "data.images=400"]
-    settings += ["training.weight_average=0", "data.cropping=centre", "training.evaluate_every_epochs=8"]
+    settings = [FASTER[recipe], "schedule.epochs=8", "training.batch_size=8", "data.max_images=400"]
+    settings += ["training.ema_decay=0", "data.cropping=center", "training.evaluate_every_epochs=8"]
     assert main(["train", recipe, "--store", str(store), "--run", str(run), *settings]) == 0
     trained = [line["loss"] for line in read_metrics(run / "metrics.jsonl") if line["event"] == "train"]
     assert trained[-1] < trained[0] / 2
     assert main(["evaluate", str(run), "--store", str(store)]) == 0
     (found,) = json.loads((run / "evaluation.json").read_text())
-    assert (found["images"], found["views"]) == (100, "centre")  # digits are not mirrored
+    assert (found["images"], found["views"]) == (100, "center")  # digits are not mirrored
     assert found["top1_error"] < 0.2
 
     exported = tmp_path / "net.safetensors"

@@ -109,7 +109,7 @@ def test_says_what_it_is_about_to_do_and_writes_it_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = tmp_path / "run"
-    command = words(tiny_store, run, "schedule.epochs=2", "training.accumulation=2")
+    command = words(tiny_store, run, "schedule.epochs=2", "training.grad_accum_steps=2")
     monkeypatch.setattr(sys, "argv", ["alexnet", *command])
     assert main(command) == 0
     said = capsys.readouterr()
@@ -132,9 +132,9 @@ def test_says_what_it_is_about_to_do_and_writes_it_down(
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
-        (["data.side=100"], 2, "side 72"),
-        (["data.crop=100"], 2, "larger than data.side"),
-        (["training.batch=100"], 2, "48 training images"),
+        (["data.image_size=100"], 2, "side 72"),
+        (["data.input_size=100"], 2, "larger than data.image_size"),
+        (["training.batch_size=100"], 2, "48 training images"),
         (["model.variant=2013"], 2, "unknown variant"),
         (["schedule.epoch=3"], 2, "schedule.epochs"),
         (["schedule.epochs=three"], 2, "whole number"),
@@ -185,7 +185,7 @@ def test_resume_lists_what_changes_and_refuses_another_net(
     assert main([*command, "--minutes", "0"]) == 75
     assert main([*command, "--resume", "model.dropout=0.1"]) == 2
     assert "model.dropout: 0.5 -> 0.1" in capsys.readouterr().err
-    assert main([*command, "--resume", "optimizer.learning_rate=0.02", "--minutes", "0"]) == 75
+    assert main([*command, "--resume", "optimizer.lr=0.02", "--minutes", "0"]) == 75
     said = capsys.readouterr().out
-    assert "changed: optimizer.learning_rate: 0.01 -> 0.02" in said
+    assert "changed: optimizer.lr: 0.01 -> 0.02" in said
     assert "learning rate 0.02" in said

@@ -19,11 +19,11 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
-from alexnet.io import file_sha256, only_we
+from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import provenance
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.validation import evaluation
 from alexnet.training import checkpoint
 from alexnet.training.trainer import Advance, Result, train
@@ -34,23 +34,23 @@ RECIPES = {
     "2012": ("schedule.name=plateau", "schedule.patience_epochs=1", "optimizer.bias_follows_schedule=false"),
     "modern": (
         "optimizer.name=adamw",
-        "optimizer.learning_rate=0.001",
+        "optimizer.lr=0.001",
         "schedule.name=cosine",
         "schedule.warmup_epochs=0.5",
-        "training.weight_average=0.9",
+        "training.ema_decay=0.9",
         "training.mixup=0.2",
         "training.cutmix=1",
         "training.label_smoothing=0.1",
-        "training.accumulation=2",
+        "training.grad_accum_steps=2",
         'events=[{"at": 0.4, "action": "color-noise-off"}]',
     ),
-    "two devices": (tiny.TOWERS, "model.towers_on=cpu,cpu", "training.weight_average=0.9"),
+    "two devices": (tiny.TOWERS, "model.tower_devices=cpu,cpu", "training.ema_decay=0.9"),
 }
 
 
 def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9, **options: Any) -> Result:
     """Trains, and is asked to stop by a signal during update number `stop_after`."""
-    run = RunFolder.create(folder, config) if not options.get("resume") else RunFolder.open(folder)
+    run = RunDir.create(folder, config) if not options.get("resume") else RunDir.open(folder)
 
     @contextmanager
     def progress(total: int, done: int) -> Iterator[Advance]:
@@ -59,7 +59,7 @@ def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9
         def advance(count: int = 1, note: str = "") -> None:
             nonlocal images
             images += count
-            if count and images == stop_after * config.training.batch:
+            if count and images == stop_after * config.training.batch_size:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         yield advance
@@ -152,13 +152,13 @@ def test_a_finished_run_goes_on_when_it_is_given_more_epochs(tiny_store: Store, 
 
 def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config(
-        "schedule.name=plateau", "schedule.patience_epochs=1", "schedule.epochs=50", "training.batch=24"
+        "schedule.name=plateau", "schedule.patience_epochs=1", "schedule.epochs=50", "training.batch_size=24"
     )
     never_better = {"top1_error": 0.5}
     result = train(
         config,
         tiny_store,
-        RunFolder.create(tmp_path / "run", config),
+        RunDir.create(tmp_path / "run", config),
         evaluate=lambda model: never_better,
         device=CPU,
     )
@@ -171,7 +171,7 @@ def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> N
 
 def test_best_is_the_lowest_error_and_last_is_the_last(tiny_store: Store, tmp_path: Path) -> None:
     config, errors = tiny.config(), iter([0.5, 0.2, 0.4])
-    run = RunFolder.create(tmp_path / "run", config)
+    run = RunDir.create(tmp_path / "run", config)
     result = train(config, tiny_store, run, evaluate=lambda model: {"top1_error": next(errors)}, device=CPU)
     assert (run.checkpoints / "best").readlink() == Path("step-00000012")
     assert (run.checkpoints / "last").readlink() == Path("step-00000018")
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny_store: St
     with pytest.raises(Stopped):
         start(config, tiny_store, folder, stop_after=5)
     before = final_state(folder)
-    wild = tiny.config("optimizer.learning_rate=1e30")
+    wild = tiny.config("optimizer.lr=1e30")
     with pytest.raises(WorkError, match=r"not finite.*--resume with a lower"):
         start(wild, tiny_store, folder, resume=True)
     assert_same(final_state(folder), before)
@@ -201,7 +201,7 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     start(tiny.config("schedule.epochs=1"), tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
     said: list[str] = []
-    frozen = tiny.config("schedule.epochs=1", 'optimizer.layer_factors=[["conv1", 0]]', "training.seed=4")
+    frozen = tiny.config("schedule.epochs=1", 'optimizer.lr_multipliers=[["conv1", 0]]', "training.seed=4")
     start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), say=said.append)
     old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
     assert torch.equal(old["conv1.weight"], new["conv1.weight"])
@@ -209,7 +209,7 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in said)
     (logged,) = lines(tmp_path / "new", "init-from")
     assert logged["weights_sha256"] == file_sha256(weights)
-    known = provenance(RunFolder(tmp_path / "new"))
+    known = provenance(RunDir(tmp_path / "new"))
     assert known["began_with"] == {"path": str(weights), "weights_sha256": file_sha256(weights)}
     assert len(logged["copied"]) == 16
     assert not logged["new"]
@@ -222,23 +222,23 @@ def test_what_may_be_done_with_weights_holds_for_what_is_made_of_them(
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
     net = bundle.load_safetensors(weights)
-    bundle.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_licence": "theirs"}))
+    bundle.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_license": "theirs"}))
     theirs = InitFrom(tmp_path / "theirs.safetensors")
     with pytest.raises(Stopped):
         start(config, tiny_store, tmp_path / "new", init_from=theirs, minutes=0)
     start(config, tiny_store, tmp_path / "new", resume=True)
     made = bundle.load_safetensors(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
-    assert made.terms == {"weights_licence": "theirs"}
+    assert made.terms == {"weights_license": "theirs"}
 
 
-def test_colour_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_path: Path) -> None:
+def test_color_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_path: Path) -> None:
     frozen = 'events=[{"at": 0.0, "action": "layer-factor", "layer": "conv1", "value": 0}]'
     config = tiny.config("schedule.epochs=1", frozen)
     start(config, tiny_store, tmp_path / "run")
     torch.manual_seed(config.training.seed)
     from alexnet.models.registry import build
 
-    first = build(config.model, tiny.CLASSES, config.data.crop).get_parameter("conv1.weight")
+    first = build(config.model, tiny.CLASSES, config.data.input_size).get_parameter("conv1.weight")
     assert torch.equal(final_state(tmp_path / "run")["weights"]["conv1.weight"], first)
     assert lines(tmp_path / "run", "layer-factor") == [
         {"event": "layer-factor", "step": 1, "epoch": 0, "layer": "conv1", "value": 0.0}
@@ -252,7 +252,7 @@ def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path:
         folder / "checkpoints" / "last" / "weights.safetensors"
     ).model.state_dict()
     frozen = [[f"conv{number}", 0] for number in range(1, 6)]
-    settings = (f"optimizer.layer_factors={json.dumps(frozen)}", "optimizer.momentum=0.5")
+    settings = (f"optimizer.lr_multipliers={json.dumps(frozen)}", "optimizer.momentum=0.5")
     changed = tiny.config("schedule.epochs=2", "schedule.name=constant", *settings)
     start(changed, tiny_store, folder, resume=True)
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
@@ -261,7 +261,7 @@ def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path:
     after = bundle.load_safetensors(found.weights).model.state_dict()
     same = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
     assert same == {"conv1", "conv2", "conv3", "conv4", "conv5"}
-    assert RunFolder.open(folder).config() == changed
+    assert RunDir.open(folder).config() == changed
 
 
 def test_best_is_the_same_checkpoint_after_a_stop_at_an_epochs_end(tiny_store: Store, tmp_path: Path) -> None:
@@ -297,6 +297,6 @@ def test_a_run_at_work_is_left_alone(tiny_store: Store, tmp_path: Path) -> None:
     start(tiny.config("schedule.epochs=1"), tiny_store, folder)
     before = (folder / "config.json").read_bytes()
     words = ["train", tiny.RECIPE, "--store", str(tiny_store.path), "--run", str(folder), "--resume"]
-    with only_we(folder):
+    with exclusive_lock(folder):
         assert main([*words, "schedule.epochs=5"]) == 2
     assert (folder / "config.json").read_bytes() == before

@@ -11,7 +11,7 @@ import torch
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import diagnostics
 from alexnet.training.trainer import train
 
@@ -25,7 +25,7 @@ def a_loader_that_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict[str, torch.Tensor]]:
     """Warnings of a run's log, and its weights."""
     config = tiny.config("schedule.epochs=2", *settings)
-    run = RunFolder.create(folder, config)
+    run = RunDir.create(folder, config)
     said: list[str] = []
     device = torch.device("cpu")
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, say=said.append)
@@ -39,7 +39,7 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
 def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = ("optimizer.learning_rate=1e-7", "data.normalization=mean-and-std")
+    slow = ("optimizer.lr=1e-7", "data.normalization=mean-and-std")
     silent, undisturbed = trained(tiny_store, tmp_path / "silent", *slow)
     monkeypatch.setattr(diagnostics, "patience_steps", lambda steps_per_epoch: 4)
     warnings, weights = trained(tiny_store, tmp_path / "watched", *slow)
@@ -54,7 +54,7 @@ def test_a_run_that_learns_is_left_in_peace(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnostics, "patience_steps", lambda steps_per_epoch: 12)
-    settings = ("optimizer.name=adamw", "optimizer.learning_rate=0.003", "model.dropout=0")
+    settings = ("optimizer.name=adamw", "optimizer.lr=0.003", "model.dropout=0")
     assert trained(tiny_store, tmp_path / "run", *settings)[0] == []
 
 

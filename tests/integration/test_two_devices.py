@@ -14,7 +14,7 @@ from alexnet.data.store import Store
 from alexnet.models import AlexNet, bundle
 from alexnet.runs.metrics_log import read_metrics
 
-ON_TWO = "model.towers_on=cpu,cpu"
+ON_TWO = "model.tower_devices=cpu,cpu"
 
 
 def train(store: Store, run: Path, *more: str) -> int:
@@ -58,7 +58,7 @@ def test_a_stopped_run_goes_on_with_its_towers_elsewhere(
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert train(tiny_store, whole) == 0
     assert train(tiny_store, run, *filter(None, [before]), "--minutes", "0") == 75
-    assert train(tiny_store, run, after or "model.towers_on=", "--resume") == 0
+    assert train(tiny_store, run, after or "model.tower_devices=", "--resume") == 0
     assert_same_course(run, whole)
 
 
@@ -66,11 +66,11 @@ def test_a_stopped_run_goes_on_with_its_towers_elsewhere(
     ("words", "says"),
     [
         ([ON_TWO, "model.variant=caffe"], "needs a net of two towers"),
-        (["model.towers_on=cuda:0,cpu"], "two devices of one kind"),
-        (["model.towers_on=cuda:998,cuda:999"], "needs cuda:999"),
+        (["model.tower_devices=cuda:0,cpu"], "two devices of one kind"),
+        (["model.tower_devices=cuda:998,cuda:999"], "needs cuda:999"),
         (
             [ON_TWO, "--device", "cuda:0"],
-            "--device cuda:0 is not the first device of model.towers_on=cpu,cpu",
+            "--device cuda:0 is not the first device of model.tower_devices=cpu,cpu",
         ),
     ],
 )

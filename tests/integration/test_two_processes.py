@@ -16,7 +16,7 @@ from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 
 # 9 images are shared out unevenly: 4 and 5.
-SETTINGS = ("schedule.epochs=2", "training.batch=9", "model.dropout=0", "training.accumulation=2")
+SETTINGS = ("schedule.epochs=2", "training.batch_size=9", "model.dropout=0", "training.grad_accum_steps=2")
 
 
 def words(store: Store, run: Path, *more: str) -> list[str]:
@@ -37,7 +37,7 @@ def lines(run: Path, event: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("net", "devices"), [((), ()), ((tiny.TOWERS,), ("model.towers_on=cpu,cpu",))], ids=["one", "two"]
+    ("net", "devices"), [((), ()), ((tiny.TOWERS,), ("model.tower_devices=cpu,cpu",))], ids=["one", "two"]
 )
 def test_two_processes_train_as_one(
     tiny_store: Store, tmp_path: Path, net: tuple[str, ...], devices: tuple[str, ...]

@@ -20,13 +20,13 @@ from alexnet.runs.metrics_log import read_metrics
 FIELDS = "widths=[8,8,8,16,16,32,32]"
 SETTINGS = (
     *(
-        "data.side=48",
+        "data.image_size=48",
         "data.scales=[36,48]",
-        "data.crop=32",
-        "training.batch=8",
+        "data.input_size=32",
+        "training.batch_size=8",
         "training.log_every_steps=1",
     ),
-    *("schedule.epochs=2", "optimizer.learning_rate=0.002"),
+    *("schedule.epochs=2", "optimizer.lr=0.002"),
 )
 
 
@@ -49,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def train(recipe: str, variant: str, store: Store, run: Path, *more: str) -> int:
     words = ["train", recipe, "--store", str(store.path), "--run", str(run), "--device", "cpu"]
-    return main([*words, *SETTINGS, f"model.variant={variant} {FIELDS} initialisation=glorot", *more])
+    return main([*words, *SETTINGS, f"model.variant={variant} {FIELDS} initialization=glorot", *more])
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -82,7 +82,7 @@ def test_deeper_nets_begin_with_layers_of_a_and_learn_from_there(
     assert not d.exists()
     assert train("vgg-a", "A", store, a) == 0
     begin = ("--init-from", str(a), "--init-layers", ",".join(FROM_A))
-    assert train("vgg-d", "D", store, d, *begin, "optimizer.learning_rate=1e-12") == 0
+    assert train("vgg-d", "D", store, d, *begin, "optimizer.lr=1e-12") == 0
     (begun,) = [line for line in read_metrics(d / "metrics.jsonl") if line["event"] == "init-from"]
     copied = [f"{layer}.{kind}" for layer in FROM_A for kind in ("weight", "bias")]
     assert sorted(begun["copied"]) == sorted(copied)
@@ -95,7 +95,7 @@ def test_it_is_tested_at_the_middle_of_its_scales_and_stands_in_the_table(
 ) -> None:
     run = tmp_path / "run"
     assert train("vgg-a", "A batchnorm=yes", store, run, "schedule.epochs=8") == 0
-    assert main(["evaluate", str(run), "--store", str(store.path), "--views", "centre"]) == 0
+    assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center"]) == 0
     assert losses(run)[-1] < 0.7 * losses(run)[0]
     capsys.readouterr()
     assert main(["compare", str(run)]) == 0

@@ -1,4 +1,4 @@
-"""Augmentation and normalisation image by image and step by step, in float64."""
+"""Augmentation and normalization image by image and step by step, in float64."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def resized_crop(
 def color_jitter(image: Array, brightness: float, contrast: float, saturation: float) -> Array:
     """(H, W, 3): one after the other."""
     image = image * brightness
-    image = contrast * image + (1 - contrast) * _grey(image).mean()
-    return saturation * image + (1 - saturation) * _grey(image)[..., None]
+    image = contrast * image + (1 - contrast) * _gray(image).mean()
+    return saturation * image + (1 - saturation) * _gray(image)[..., None]
 
 
-def _grey(image: Array) -> Array:
+def _gray(image: Array) -> Array:
     return 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]

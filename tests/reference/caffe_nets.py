@@ -37,7 +37,7 @@ def probabilities(
     """(K,) for one RGB crop (227, 227, 3); `mean` is subtracted from it in BGR."""
     blue_first = crop[:, :, ::-1].astype(np.float32) - mean
     maps = torch.from_numpy(np.ascontiguousarray(blue_first.transpose(2, 0, 1)))[None]
-    normalise = torch.nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)
+    normalize = torch.nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)
 
     def part(name: str) -> tuple[Tensor, Tensor]:
         weights, bias = blobs[name]
@@ -55,7 +55,7 @@ def probabilities(
         return torch.cat(halves, 1).relu()
 
     def between(maps: Tensor) -> Tensor:
-        return normalise(pool(maps)) if pools_first else pool(normalise(maps))
+        return normalize(pool(maps)) if pools_first else pool(normalize(maps))
 
     maps = between(f.conv2d(maps, *part("conv1"), stride=4).relu())
     maps = between(two_groups("conv2", maps, 2))

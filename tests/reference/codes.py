@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def locality_constrained(descriptor: np.ndarray, words: np.ndarray, neighbours: int) -> np.ndarray:
+def locality_constrained(descriptor: np.ndarray, words: np.ndarray, neighbors: int) -> np.ndarray:
     """(K,) by the closed form of Wang et al. 2010."""
-    near = np.argsort(((words - descriptor) ** 2).sum(1), kind="stable")[:neighbours]
+    near = np.argsort(((words - descriptor) ** 2).sum(1), kind="stable")[:neighbors]
     shifted = words[near] - descriptor
     covariance = shifted @ shifted.T
     covariance += 1e-4 * np.trace(covariance) * np.eye(len(near))

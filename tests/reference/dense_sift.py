@@ -1,4 +1,4 @@
-"""SIFT of one upright patch, pixel by pixel, and colours of one patch, cell by cell."""
+"""SIFT of one upright patch, pixel by pixel, and colors of one patch, cell by cell."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from scipy.ndimage import gaussian_filter
 Floats = NDArray[np.float64]
 
 
-def sift(grey: Floats, x: int, y: int, cell: float, blur: float) -> Floats:
-    """(128,) of the patch of 4 x 4 cells around pixel (x, y) of `grey` (H, W), smoothed by `blur` cells."""
-    smooth = gaussian_filter(grey, blur * cell, mode="mirror", radius=round(4 * blur * cell))
+def sift(gray: Floats, x: int, y: int, cell: float, blur: float) -> Floats:
+    """(128,) of the patch of 4 x 4 cells around pixel (x, y) of `gray` (H, W), smoothed by `blur` cells."""
+    smooth = gaussian_filter(gray, blur * cell, mode="mirror", radius=round(4 * blur * cell))
     histogram = np.zeros((4, 4, 8))
-    height, width = grey.shape
+    height, width = gray.shape
     for row in range(1, height - 1):
         for column in range(1, width - 1):
             right = smooth[row, column + 1] - smooth[row, column - 1]
@@ -47,14 +47,14 @@ def _share_out(histogram: Floats, place: tuple[float, float, float], amount: flo
                     histogram[bins] += amount * math.prod(shares)
 
 
-def normalised(histogram: Floats) -> Floats:
+def normalized(histogram: Floats) -> Floats:
     """Length one, at most 0.2, length one."""
     clipped = np.minimum(histogram / np.linalg.norm(histogram), 0.2)
     return clipped / np.linalg.norm(clipped)
 
 
 def colors(image: Floats, x: int, y: int, patch: int) -> Floats:
-    """(96,) of the patch around pixel (x, y) of `image` (3, H, W): 16 means and 16 deviations a colour."""
+    """(96,) of the patch around pixel (x, y) of `image` (3, H, W): 16 means and 16 deviations a color."""
     cell, numbers = patch // 4, []
     for channel in image:
         squares = [

@@ -1,4 +1,4 @@
-"""The localisation error, image by image and answer by answer: the slow twin of `evaluation.localization`."""
+"""The localization error, image by image and answer by answer: the slow twin of `evaluation.localization`."""
 
 from __future__ import annotations
 

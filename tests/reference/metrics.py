@@ -30,7 +30,7 @@ def confusions(rows: list[list[float]], labels: list[int]) -> dict[tuple[int, in
 
 
 def wilson(errors: int, images: int, steps: int = 200_000) -> tuple[float, float]:
-    """By search: the rates p whose standardised distance to the observed rate is at most 1.96 (97.5 %)."""
+    """By search: the rates p whose standardized distance to the observed rate is at most 1.96 (97.5 %)."""
     rate = errors / images
     inside = [
         p

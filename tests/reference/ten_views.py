@@ -7,7 +7,7 @@ import torch
 
 
 def ten_views(square: np.ndarray, crop: int) -> list[np.ndarray]:
-    """(crop, crop, 3) each: four corners and the centre, plain and mirrored."""
+    """(crop, crop, 3) each: four corners and the center, plain and mirrored."""
     end = square.shape[0] - crop
     places = [(0, 0), (0, end), (end, 0), (end, end), (end // 2, end // 2)]
     plain = [square[y : y + crop, x : x + crop] for y, x in places]
@@ -20,7 +20,7 @@ def central_part(image: np.ndarray, crop: int) -> np.ndarray:
 
 
 def probabilities(model, square: np.ndarray, mean_image: np.ndarray, crop: int) -> np.ndarray:
-    """(K,) mean of the softmax over ten views, each shown alone, less the mean image's centre."""
+    """(K,) mean of the softmax over ten views, each shown alone, less the mean image's center."""
     answers = []
     for view in ten_views(square, crop):
         values = view.astype(np.float32) - central_part(mean_image, crop)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict
-from alexnet.data.config import usual_crop
+from alexnet.data.config import default_input_size
 from alexnet.errors import CommandError
 
 
@@ -59,11 +59,11 @@ def test_events_can_be_given_as_json() -> None:
         ("schedule.epoch=3", "schedule.epochs"),
         ("epochs=3", "schedule.epochs"),
         ("schedule.epochs=3.5", "a whole number"),
-        ("optimizer.learning_rate=fast", "a number"),
+        ("optimizer.lr=fast", "a number"),
         ("data.mirror=perhaps", "true or false"),
         ("schedule.name=cosin", "cosine"),
         ("schedule.epochs", "key=value"),
-        ("data.crop=300", "data.side=256"),
+        ("data.input_size=300", "data.image_size=256"),
         ("data.resized_area=[0.3]", "2 entries"),
         ("data.resized_area=0.3", "JSON list"),
         ("data.resized_area=[0.3", "no JSON"),
@@ -95,19 +95,19 @@ def test_unknown_recipe_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(("side", "crop"), [(256, 224), (128, 112), (72, 64), (64, 64), (48, 48)])
 def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
-    assert usual_crop(side) == crop
+    assert default_input_size(side) == crop
 
 
 @pytest.mark.parametrize(("side", "crop"), [(256, 231), (128, 103), (80, 71), (72, 72), (64, 64)])
 def test_the_usual_crop_of_overfeat_is_one_it_reads_all_of(side: int, crop: int) -> None:
-    assert usual_crop(side, "overfeat-localizer") == crop
+    assert default_input_size(side, "overfeat-localizer") == crop
 
 
 def test_scales_that_enlarge_more_than_twice_are_refused() -> None:
-    small = ["data.side=72", "data.crop=72"]
+    small = ["data.image_size=72", "data.input_size=72"]
     with pytest.raises(ConfigError, match=r"type data\.test_scales=\[72,108\], or \[\]"):
         override(recipes.get("overfeat-fast"), small)
-    assert override(recipes.get("overfeat-fast"), [*small, "data.test_scales=[72,108]"]).data.crop == 72
+    assert override(recipes.get("overfeat-fast"), [*small, "data.test_scales=[72,108]"]).data.input_size == 72
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_scales_that_enlarge_more_than_twice_are_refused() -> None:
     [
         *("training.log_every_steps=0", "training.evaluate_every_epochs=0", "schedule.step_epochs=0"),
         *("data.resized_area=[2,3]", "data.resized_area=[0.9,0.1]", "optimizer.momentum=nan"),
-        *("optimizer.learning_rate=inf", "schedule.factor=0", "events=[1]", "events=[{}]"),
+        *("optimizer.lr=inf", "schedule.factor=0", "events=[1]", "events=[{}]"),
     ],
 )
 def test_a_value_out_of_its_range_is_named(setting: str) -> None:

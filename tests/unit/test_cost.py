@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alexnet import recipes
 from alexnet.errors import CommandError
 from alexnet.models.registry import build
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 from alexnet.published import (
     ALEXNET_LAYERS,
     ALEXNET_MULTIPLY_ADDS,
@@ -42,7 +42,7 @@ def test_an_image_takes_three_passes_less_the_gradient_of_the_photo() -> None:
 
 
 def test_the_nets_own_summary_gives_the_same_costs_as_the_published_layers() -> None:
-    job = Job(summarise(recipes.get("alexnet-2012")).layers, 128)
+    job = Job(summarize(recipes.get("alexnet-2012")).layers, 128)
     published = Job(ALEXNET_LAYERS, 128)
     assert (job.parameters, job.outputs) == (ALEXNET_PARAMETERS, ALEXNET_UNITS)
     for name in ("multiply_adds", "moved_bytes", "held_bytes", "sent_bytes"):

@@ -17,15 +17,15 @@ def test_alone_everything_is_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> 
         assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
         assert distributed.sum_across(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
         assert distributed.broadcast_object("word") == "word"
-        assert distributed.from_main(lambda: 3) == 3
+        assert distributed.broadcast_result(lambda: 3) == 3
         assert distributed.gather_objects("word") == ["word"]
         distributed.barrier()
 
 
 def test_alone_a_model_is_itself() -> None:
     model = nn.Linear(2, 2)
-    assert distributed.synchronised(model, CPU) is model
-    with distributed.without_synchronisation(model, True):
+    assert distributed.wrap_ddp(model, CPU) is model
+    with distributed.without_sync(model, True):
         model(torch.ones(1, 2)).sum().backward()
     assert model.weight.grad is not None
 
@@ -42,6 +42,6 @@ def test_a_group_of_one_really_joins_and_parts(monkeypatch: pytest.MonkeyPatch) 
         total = torch.tensor([1.0])
         assert distributed.sum_across(total) is not total
         assert distributed.gather_objects({"a": 1}) == [{"a": 1}]
-        model = distributed.synchronised(nn.Linear(2, 2), CPU)
+        model = distributed.wrap_ddp(nn.Linear(2, 2), CPU)
         assert isinstance(model, nn.parallel.DistributedDataParallel)
     assert distributed.world_size() == 1

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.io import CannotWrite, appearing, is_left_over, only_we, replacing, unfinished_path, write_json
+from alexnet.io import (
+    CannotWrite,
+    atomic_dir,
+    atomic_write,
+    exclusive_lock,
+    is_left_over,
+    unfinished_path,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> None:
@@ -18,7 +26,7 @@ def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> N
     write_json(path, {"a": 1})
     before = path.read_bytes()
     told = pytest.raises(CannotWrite, match=r"cannot write .*table.json \(full up\): free some space")
-    with told, replacing(path) as unfinished:
+    with told, atomic_write(path) as unfinished:
         unfinished.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "full up")
     assert path.read_bytes() == before
@@ -26,7 +34,7 @@ def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> N
 
 
 def test_another_error_passes_through(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "table.json") as unfinished:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "table.json") as unfinished:
         unfinished.write_bytes(b"half")
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
@@ -39,12 +47,14 @@ def test_only_the_hidden_unfinished_file_is_left_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
-    words = "import pathlib, sys, alexnet.io; alexnet.io.only_we(pathlib.Path(sys.argv[1])).__enter__()"
+    words = (
+        "import pathlib, sys, alexnet.io; alexnet.io.exclusive_lock(pathlib.Path(sys.argv[1])).__enter__()"
+    )
 
     def ask() -> subprocess.CompletedProcess[str]:
         return subprocess.run((sys.executable, "-c", words, str(tmp_path)), capture_output=True, text=True)
 
-    with only_we(tmp_path):
+    with exclusive_lock(tmp_path):
         assert f"Busy: another process is at work on {tmp_path}" in ask().stderr
     assert ask().returncode == 0
 
@@ -53,23 +63,23 @@ def test_what_a_killed_process_left_is_removed_and_that_of_a_live_one_stays(tmp_
     dead, alive = tmp_path / ".run.999999999.part", tmp_path / f".run.{os.getppid()}.part"
     for folder in (dead, alive):
         folder.mkdir()
-    with appearing(tmp_path / "run") as unfinished:
+    with atomic_dir(tmp_path / "run") as unfinished:
         unfinished.mkdir()
     assert not dead.exists()
     assert alive.exists()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with appearing(tmp_path / "new" / "run") as unfinished:
+    with atomic_dir(tmp_path / "new" / "run") as unfinished:
         unfinished.mkdir()
         (unfinished / "file").write_text("whole")
         assert not (tmp_path / "new" / "run").exists()
     assert (tmp_path / "new" / "run" / "file").read_text() == "whole"
-    with pytest.raises(KeyError), appearing(tmp_path / "new" / "other") as unfinished:
+    with pytest.raises(KeyError), atomic_dir(tmp_path / "new" / "other") as unfinished:
         unfinished.mkdir()
         (unfinished / "file").write_text("half")
         raise KeyError
-    with pytest.raises(CannotWrite, match="run"), appearing(tmp_path / "new" / "run") as unfinished:
+    with pytest.raises(CannotWrite, match="run"), atomic_dir(tmp_path / "new" / "run") as unfinished:
         unfinished.mkdir()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["run"]
     assert (tmp_path / "new" / "run" / "file").read_text() == "whole"

@@ -23,10 +23,10 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, check_pixels, testing
 from alexnet.evaluation.views import looks_for, positions_of
-from alexnet.io import file_sha256, only_we, write_json, writing
+from alexnet.io import exclusive_lock, file_sha256, write_json, writing
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.models.bundle import ModelBundle
+from alexnet.runs.run_dir import RunDir, find_weights
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """(N, D), often a file mapped into memory."""
@@ -71,7 +71,7 @@ def refuse_unknown(layer: str, model: nn.Module) -> None:
 
 
 def features_of(
-    run: RunFolder,
+    run: RunDir,
     store: Store,
     split: str = "train",
     layer: str = "",
@@ -97,7 +97,7 @@ def features_of(
         return work(part, make=_in_nameless_file)
     path = path_of(run.path, store, split, layer, checkpoint)
     origin = Origin(file_sha256(weights), store.digest)
-    with writing(path), only_we(path.parent, wait=True):
+    with writing(path), exclusive_lock(path.parent, wait=True):
         if _origin_of(path) == origin:
             progress(len(part))
         else:
@@ -136,7 +136,7 @@ def graph_of(path: Path) -> Path:
 
 
 def extract(
-    net: Loaded,
+    net: ModelBundle,
     split: Split,
     layer: str,
     *,
@@ -163,10 +163,10 @@ def extract(
 
 
 def _answers(
-    net: Loaded, split: Split, layer: str, images_at_once: int
+    net: ModelBundle, split: Split, layer: str, images_at_once: int
 ) -> Iterator[tuple[list[int], Vectors]]:
     """Numbers of images and (n, D) what the layer says of them."""
-    looks, positions = looks_for(net, "centre"), positions_of("centre", net.preprocessing)
+    looks, positions = looks_for(net, "center"), positions_of("center", net.preprocessing)
     for numbers, (squares,) in batches_seen(net, split, looks, images_at_once):
         with testing(net.model) as device:
             inputs = net.preprocessing.test_input(torch.from_numpy(squares).to(device), positions)

@@ -17,7 +17,7 @@ from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Classifier, Photo
-from alexnet.io import replacing
+from alexnet.io import atomic_write
 
 PIECE_BYTES = 128 * 2**20
 """Of the vectors that are in memory at once, and of what is made of them for all queries."""
@@ -172,7 +172,7 @@ def open_graph(
             rows = np.array(vectors[start : start + ROWS_AT_ONCE])
             graph.add(np.arange(start, start + len(rows)), rows)
             progress(len(rows))
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             graph.save(str(unfinished))
     graph.view(str(path))
     return ApproximateIndex(vectors, graph)
@@ -181,7 +181,7 @@ def open_graph(
 def refuse_without_usearch() -> None:
     """CommandError, which says what to type, where usearch is not installed."""
     if importlib.util.find_spec("usearch") is None:
-        raise CommandError("the approximate search needs usearch: type pip install 'alexnet[neighbours]'")
+        raise CommandError("the approximate search needs usearch: type pip install 'alexnet[neighbors]'")
 
 
 def _empty(dimension: int) -> Any:
@@ -192,7 +192,7 @@ def _empty(dimension: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Neighbor:
     """A stored image that is near a photo."""
 
     number: int
@@ -216,7 +216,7 @@ class SimilarImages:
         """`index` holds the answers of `layer` to the images of `split`, in its order."""
         self.layer, self._classifier, self._split, self._index = layer, classifier, split, index
 
-    def of(self, photos: Photo | Sequence[Photo], top: int = 6) -> list[list[Neighbour]]:
+    def of(self, photos: Photo | Sequence[Photo], top: int = 6) -> list[list[Neighbor]]:
         """For each photo its `top` nearest images, the nearest first. Errors as of `Classifier.features`."""
         if top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
@@ -225,7 +225,7 @@ class SimilarImages:
             return []
         found = self._index.search(vectors, top)
         return [
-            [self._neighbour(number, distance) for number, distance in zip(*row, strict=True)]
+            [self._neighbor(number, distance) for number, distance in zip(*row, strict=True)]
             for row in zip(found.indices.tolist(), found.distances.tolist(), strict=True)
         ]
 
@@ -236,8 +236,8 @@ class SimilarImages:
         read_square(self._split, number, square)
         return square
 
-    def _neighbour(self, number: int, distance: float) -> Neighbour:
+    def _neighbor(self, number: int, distance: float) -> Neighbor:
         label = int(self._split.labels[number])
         known = self._split.header.classes[label] if label >= 0 else None
         wnid, name = (known.wnid, known.name) if known else ("", "")
-        return Neighbour(number, self._split.key(number), wnid, name, distance)
+        return Neighbor(number, self._split.key(number), wnid, name, distance)

@@ -16,7 +16,7 @@ FIRST_COMPONENTS = 50
 def principal_components(
     vectors: npt.NDArray[np.float32], count: int = 2, seed: int = 0
 ) -> npt.NDArray[np.float32]:
-    """(N, count) of (N, D): where the vectors lie along the directions of most variance, centred.
+    """(N, count) of (N, D): where the vectors lie along the directions of most variance, centerd.
 
     Source: scikit-learn's PCA. CommandError where there are fewer vectors or numbers than that.
     """

@@ -34,7 +34,7 @@ OCCLUDED_SHARE, STEP_SHARE = 0.25, 0.0625
 
 def central_views(preprocessing: Preprocessing, squares: Squares) -> Squares:
     """(N, crop, crop, C) uint8: the part of each square that the maps are of."""
-    positions = positions_of("centre", preprocessing)
+    positions = positions_of("center", preprocessing)
     return cut(torch.from_numpy(squares), preprocessing.crop, positions)[:, 0].numpy()
 
 
@@ -63,10 +63,10 @@ def grad_cam(classifier: Classifier, squares: Squares, labels: Sequence[int], la
 def occlusion(
     classifier: Classifier, squares: Squares, labels: Sequence[int], covered: int = 0, step: int = 0
 ) -> Maps:
-    """(N, rows, columns) by how much the class's probability drops while a grey square covers a place.
+    """(N, rows, columns) by how much the class's probability drops while a gray square covers a place.
 
     In [-1, 1]; the square of `covered` pixels stands at multiples of `step` pixels and at the far edges, so
-    that every pixel is covered; 0 is the usual share of the view. Grey is the view's mean colour.
+    that every pixel is covered; 0 is the usual share of the view. Gray is the view's mean color.
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
     crop = classifier.preprocessing.crop
@@ -110,7 +110,7 @@ def _inputs(
     preprocessing, classes = classifier.preprocessing, len(classifier.classes)
     if len(labels) != len(squares) or not all(0 <= label < classes for label in labels):
         raise CommandError(f"labels {list(labels)} do not name one of {classes} classes for each photo")
-    positions = positions_of("centre", preprocessing)
+    positions = positions_of("center", preprocessing)
     device = next(chain(classifier.model.parameters(), classifier.model.buffers())).device
     for start in range(0, len(squares), count):
         few = torch.from_numpy(squares[start : start + count]).to(device)
@@ -143,11 +143,11 @@ def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> 
 
 
 def _covered(view: Tensor, y: int, starts: Sequence[int], size: int) -> Tensor:
-    """(columns, C, crop, crop) copies of a view (1, C, crop, crop), each with a square of its mean colour."""
-    grey = view.mean((0, 2, 3))[:, None, None]
+    """(columns, C, crop, crop) copies of a view (1, C, crop, crop), each with a square of its mean color."""
+    gray = view.mean((0, 2, 3))[:, None, None]
     copies = view.repeat(len(starts), 1, 1, 1)
     for copy, x in zip(copies, starts, strict=True):
-        copy[:, y : y + size, x : x + size] = grey
+        copy[:, y : y + size, x : x + size] = gray
     return copies
 
 

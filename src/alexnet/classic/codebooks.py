@@ -73,8 +73,8 @@ class KMeans(BaseEstimator):
         return in_kind(self._assigned(as_matrix(X)), X)
 
     def _assigned(self, vectors: Tensor) -> Tensor:
-        centres = self.cluster_centers_.to(vectors)
-        parts = [nearest(chunk, centres, 1)[:, 0] for chunk in vectors.split(_CHUNK)]
+        centers = self.cluster_centers_.to(vectors)
+        parts = [nearest(chunk, centers, 1)[:, 0] for chunk in vectors.split(_CHUNK)]
         return torch.cat(parts) if parts else vectors.new_zeros(0, dtype=torch.int64)
 
     def _round(self, vectors: Tensor, randomness: torch.Generator) -> None:
@@ -155,7 +155,7 @@ class DiagonalMixture(BaseEstimator):
         return torch.addmm(constants.to(rows), torch.cat([rows, rows * rows], 1), weights.to(rows))
 
     def _step(self, rows: Tensor) -> float:
-        """One expectation and maximisation; returns the mean log-likelihood before it."""
+        """One expectation and maximization; returns the mean log-likelihood before it."""
         size, total, likelihood = rows.shape[1], len(rows), 0.0
         sums = rows.new_zeros(self.n_components, 2 * size + 1, dtype=torch.float64)
         for chunk in rows.split(CHUNK):

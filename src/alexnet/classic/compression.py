@@ -82,9 +82,9 @@ GROUPS_AT_ONCE = 256
 
 
 class ProductQuantizer(TransformerMixin, BaseEstimator):
-    """Learned: `centres_` (F / group, 2 ** bits, group), by k-means in each group of numbers by itself.
+    """Learned: `centers_` (F / group, 2 ** bits, group), by k-means in each group of numbers by itself.
 
-    Where there are fewer rows than centres every row is a centre. The last group is filled up with zeros.
+    Where there are fewer rows than centers every row is a center. The last group is filled up with zeros.
     """
 
     def __init__(self, group: int = 8, *, bits: int = 8, max_iter: int = 10, random_state: int = 0):
@@ -102,21 +102,21 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         drawn = torch.randperm(len(rows), generator=generator(self.random_state))[: 2**self.bits]
         parts = self._parts(rows)
         chunks = zip(parts.split(GROUPS_AT_ONCE), parts[:, drawn].split(GROUPS_AT_ONCE), strict=True)
-        self.centres_ = torch.cat([_k_means(part, first.clone(), self.max_iter) for part, first in chunks])
+        self.centers_ = torch.cat([_k_means(part, first.clone(), self.max_iter) for part, first in chunks])
         return self
 
     def transform(self, X: Any) -> Any:  # noqa: N803
         """(N, F / group) uint8 codes of (N, F)."""
         pairs = zip(
-            self._parts(as_matrix(X)).split(GROUPS_AT_ONCE), self.centres_.split(GROUPS_AT_ONCE), strict=True
+            self._parts(as_matrix(X)).split(GROUPS_AT_ONCE), self.centers_.split(GROUPS_AT_ONCE), strict=True
         )
-        return in_kind(torch.cat([_nearest(part, centres) for part, centres in pairs]).T.to(torch.uint8), X)
+        return in_kind(torch.cat([_nearest(part, centers) for part, centers in pairs]).T.to(torch.uint8), X)
 
     def inverse_transform(self, X: Any) -> Any:  # noqa: N803
-        """(N, F) of codes (N, F / group): the centres they name."""
-        codes = torch.as_tensor(X, device=self.centres_.device)
-        places = codes.long() + self.centres_.shape[1] * torch.arange(codes.shape[1], device=codes.device)
-        rows = self.centres_.flatten(0, 1)[places].flatten(1)
+        """(N, F) of codes (N, F / group): the centers they name."""
+        codes = torch.as_tensor(X, device=self.centers_.device)
+        places = codes.long() + self.centers_.shape[1] * torch.arange(codes.shape[1], device=codes.device)
+        rows = self.centers_.flatten(0, 1)[places].flatten(1)
         return in_kind(rows[:, : self.n_features_in_], X)
 
     def _parts(self, rows: Tensor) -> Tensor:
@@ -125,22 +125,22 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         return filled.view(len(rows), -1, self.group).transpose(0, 1)
 
 
-def _nearest(parts: Tensor, centres: Tensor) -> Tensor:
-    """(G, N) numbers of the nearest of `centres` (G, C, g) for `parts` (G, N, g)."""
-    half_squares = centres.square().sum(2)[:, None] / 2
-    return torch.baddbmm(half_squares, parts, centres.transpose(1, 2), alpha=-1).argmin(2)
+def _nearest(parts: Tensor, centers: Tensor) -> Tensor:
+    """(G, N) numbers of the nearest of `centers` (G, C, g) for `parts` (G, N, g)."""
+    half_squares = centers.square().sum(2)[:, None] / 2
+    return torch.baddbmm(half_squares, parts, centers.transpose(1, 2), alpha=-1).argmin(2)
 
 
-def _k_means(parts: Tensor, centres: Tensor, rounds: int) -> Tensor:
-    """Lloyd's rounds in all groups at once; a centre that nothing is nearest to stays where it is."""
+def _k_means(parts: Tensor, centers: Tensor, rounds: int) -> Tensor:
+    """Lloyd's rounds in all groups at once; a center that nothing is nearest to stays where it is."""
     for _ in range(rounds):
-        numbers = _nearest(parts, centres)[:, :, None]
-        sums = torch.zeros_like(centres).scatter_add_(1, numbers.expand_as(parts), parts)
-        counts = torch.zeros_like(centres[:, :, :1]).scatter_add_(
+        numbers = _nearest(parts, centers)[:, :, None]
+        sums = torch.zeros_like(centers).scatter_add_(1, numbers.expand_as(parts), parts)
+        counts = torch.zeros_like(centers[:, :, :1]).scatter_add_(
             1, numbers, torch.ones_like(parts[:, :, :1])
         )
-        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
-    return centres
+        centers = torch.where(counts > 0, sums / counts.clamp_min(1), centers)
+    return centers
 
 
 class Codec(Protocol):
@@ -183,7 +183,7 @@ class Halves:
 
 
 class Quantized:
-    """Bytes of a fitted product quantiser."""
+    """Bytes of a fitted product quantizer."""
 
     dtype: npt.DTypeLike = np.uint8
 
@@ -195,11 +195,11 @@ class Quantized:
         return -(-size // self.quantizer.group)
 
     def encode(self, vectors: Tensor) -> Tensor:
-        """Numbers of the nearest centres."""
+        """Numbers of the nearest centers."""
         return self.quantizer.transform(vectors)
 
     def decode(self, stored: Tensor) -> Tensor:
-        """The centres."""
+        """The centers."""
         return self.quantizer.inverse_transform(stored)
 
 

@@ -11,9 +11,14 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 SHARED = (
-    *("data.side", "data.crop", "data.images"),
-    *("optimizer.learning_rate", "optimizer.weight_decay", "schedule.epochs", "schedule.patience_epochs"),
-    *("training.seed", "training.batch", "training.log_every_steps", "training.checkpoint_every_minutes"),
+    *("data.image_size", "data.input_size", "data.max_images"),
+    *("optimizer.lr", "optimizer.weight_decay", "schedule.epochs", "schedule.patience_epochs"),
+    *(
+        "training.seed",
+        "training.batch_size",
+        "training.log_every_steps",
+        "training.checkpoint_every_minutes",
+    ),
 )
 """What a pipeline takes of the configuration of nets. Rate, decay, epochs, patience and batch are those of
 its classifiers; a step is a shard of photos."""
@@ -25,7 +30,7 @@ class Channel:
 
     descriptor: Literal["sift", "root-sift", "color", "hog", "lbp"] = "root-sift"
     step: int = 4
-    """Pixels between the centres of neighbouring patches."""
+    """Pixels between the centers of neighboring patches."""
     patches: tuple[int, ...] = (16, 24, 32, 40)
     """Sides in pixels of the square patches that are described; multiples of 4. One fits where the photo is
     larger; of several sizes those that fit are used."""
@@ -49,7 +54,7 @@ class ClassicConfig:
     held_out: float = 0.1
     """Share of each class's training photos kept for stopping the classifier early and for calibration."""
     codes: Literal["float16", "pq"] = "float16"
-    """How photos' vectors wait for the classifier: float16, or product-quantised (a byte for 8 numbers)."""
+    """How photos' vectors wait for the classifier: float16, or product-quantized (a byte for 8 numbers)."""
 
 
 def classic_hint(key: str, recipe: str, is_classic: bool) -> str:

@@ -1,4 +1,4 @@
-"""Places of patches: centres on whole pixels, every `step` pixels, where the patch lies inside the photo."""
+"""Places of patches: centers on whole pixels, every `step` pixels, where the patch lies inside the photo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alexnet.classic.config import Channel
 
 
 def places(side: int, patch: int, step: int) -> Tensor:
-    """(n,) pixels along `side` at which patches are centred; empty where none fits.
+    """(n,) pixels along `side` at which patches are centerd; empty where none fits.
 
     The patch reaches `patch` / 2 pixels to both sides of the pixel. What is left over at the ends is halved.
     """
@@ -26,8 +26,8 @@ def places(side: int, patch: int, step: int) -> Tensor:
     return patch // 2 + room % step // 2 + step * torch.arange(room // step + 1)
 
 
-def centres(side: int, patches: tuple[int, ...], step: int) -> Tensor:
-    """(P, 2) centres (x, y) in [0, 1] of all patches of a square photo: size by size, then row by row."""
+def centers(side: int, patches: tuple[int, ...], step: int) -> Tensor:
+    """(P, 2) centers (x, y) in [0, 1] of all patches of a square photo: size by size, then row by row."""
     grids = [torch.zeros(0, 2)]
     for patch in patches:
         along = (places(side, patch, step) + 0.5) / side
@@ -69,8 +69,8 @@ CLIP = 0.2
 BLUR = 1 / 6
 """Deviation in cells of the Gaussian that smooths the photo before: VLFeat's `vl_phow`, Magnif = 6."""
 FLAT = 1e-3
-"""Grey levels of gradient, on average, below which a patch is flat: rounding errors are smaller, half a level
-of one colour is more."""
+"""Gray levels of gradient, on average, below which a patch is flat: rounding errors are smaller, half a level
+of one color is more."""
 
 
 @dataclass(frozen=True)
@@ -93,29 +93,29 @@ class DenseSift:
         """Numbers in a descriptor: 128."""
         return CELLS * CELLS * ORIENTATIONS
 
-    def centres(self, side: int) -> Tensor:
-        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
-        return centres(side, self.patches, self.step)
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
+        return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
         """Photos (N, 3, H, W) on the scale 0..255, shifted at will -> (N, P, 128), of length one or zero."""
-        grey = brightness(images)
-        sizes = [self._at_size(grey, patch) for patch in self.patches if min(grey.shape[1:]) > patch]
-        return torch.cat([grey.new_zeros(len(grey), 0, self.dimension), *sizes], 1)
+        gray = brightness(images)
+        sizes = [self._at_size(gray, patch) for patch in self.patches if min(gray.shape[1:]) > patch]
+        return torch.cat([gray.new_zeros(len(gray), 0, self.dimension), *sizes], 1)
 
-    def _at_size(self, grey: Tensor, patch: int) -> Tensor:
-        cell, (height, width) = patch / CELLS, grey.shape[1:]
-        maps = oriented_gradients(grey, self.blur * cell)
+    def _at_size(self, gray: Tensor, patch: int) -> Tensor:
+        cell, (height, width) = patch / CELLS, gray.shape[1:]
+        maps = oriented_gradients(gray, self.blur * cell)
         rows, columns = (
-            _cell_weights(size, patch, self.step).to(grey.device, grey.dtype) for size in (height, width)
+            _cell_weights(size, patch, self.step).to(gray.device, gray.dtype) for size in (height, width)
         )
         sums = rows @ (maps @ columns.T)
-        cells = sums.view(len(grey), ORIENTATIONS, CELLS, len(rows) // CELLS, CELLS, len(columns) // CELLS)
+        cells = sums.view(len(gray), ORIENTATIONS, CELLS, len(rows) // CELLS, CELLS, len(columns) // CELLS)
         histograms = cells.permute(0, 3, 5, 2, 4, 1).flatten(3).flatten(1, 2)
-        return normalised(histograms, FLAT * cell * cell, self.root)
+        return normalized(histograms, FLAT * cell * cell, self.root)
 
 
-def normalised(histograms: Tensor, flat: float, root: bool) -> Tensor:
+def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
     """Rows of (..., 128) at length one, clipped, at length one again; zeros where shorter than `flat`."""
     length = histograms.norm(dim=-1, keepdim=True)
     clipped = torch.minimum(histograms, CLIP * length)
@@ -125,20 +125,20 @@ def normalised(histograms: Tensor, flat: float, root: bool) -> Tensor:
     return clipped * torch.where(length > flat, 1 / clipped.norm(dim=-1, keepdim=True), 0)
 
 
-def oriented_gradients(grey: Tensor, blur: float) -> Tensor:
-    """Grey photos (N, H, W) -> (N, 8, H, W): gradients' sizes, each shared out between two orientations.
+def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
+    """Gray photos (N, H, W) -> (N, 8, H, W): gradients' sizes, each shared out between two orientations.
 
     The photo is smoothed by a Gaussian of deviation `blur` before. Its outermost pixels have no gradient.
     """
-    smooth, slope = zip(*(_blurs(size, blur) for size in grey.shape[1:]), strict=True)
+    smooth, slope = zip(*(_blurs(size, blur) for size in gray.shape[1:]), strict=True)
     (down, across), (rise, run) = (
-        [each.to(grey.device, grey.dtype) for each in pair] for pair in (smooth, slope)
+        [each.to(gray.device, gray.dtype) for each in pair] for pair in (smooth, slope)
     )
-    right = down @ grey @ run.T
-    up = -(rise @ grey @ across.T)
+    right = down @ gray @ run.T
+    up = -(rise @ gray @ across.T)
     size, angle = torch.hypot(right, up), torch.atan2(up, right) * (ORIENTATIONS / math.tau)
     # Angles are -4..4 eighths of a circle, where both ends are the same orientation.
-    number = torch.tensor([0, 1, 2, 3, 4, -3, -2, -1], device=grey.device, dtype=grey.dtype)
+    number = torch.tensor([0, 1, 2, 3, 4, -3, -2, -1], device=gray.device, dtype=gray.dtype)
     maps = (angle[:, None] - number[:, None, None]).abs_().neg_().add_(1).clamp_min_(0)
     maps[:, 4] += (-3 - angle).clamp_min_(0)
     return maps.mul_(size[:, None])
@@ -187,8 +187,8 @@ NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
 class Hog:
     """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
-    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalises. A photo has no
-    descriptors of a size that it is not larger than; what is of one colour has zeros.
+    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalizes. A photo has no
+    descriptors of a size that it is not larger than; what is of one color has zeros.
     """
 
     step: int = 8
@@ -199,9 +199,9 @@ class Hog:
         """Numbers in a descriptor: 124."""
         return 4 * NUMBERS_PER_CELL
 
-    def centres(self, side: int) -> Tensor:
-        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
-        return centres(side, self.patches, self.step)
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` image."""
+        return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) on the scale 0..255, shifted at will -> descriptors (N, P, 124)."""
@@ -224,13 +224,13 @@ class Hog:
             for x in range(0, 4 * apart, apart)
         ]
         histograms = torch.stack(ring, 1).flatten(3).unflatten(1, (4, 4))
-        return _normalised(histograms).flatten(1, 3).transpose(1, 2)
+        return _normalized(histograms).flatten(1, 3).transpose(1, 2)
 
 
 def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
     """Orientation 0..17 (of 20 degrees each, from 0) and magnitude of each pixel's gradient, both (N, H, W).
 
-    The colour channel with the largest gradient decides; differences are between both neighbours, and zero
+    The color channel with the largest gradient decides; differences are between both neighbors, and zero
     at the border in that direction.
     """
     down, right = torch.zeros_like(images), torch.zeros_like(images)
@@ -242,7 +242,7 @@ def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
     return bins[:, 0], squares[:, 0].sqrt()
 
 
-def _normalised(histograms: Tensor) -> Tensor:
+def _normalized(histograms: Tensor) -> Tensor:
     """(N, 4, 4, 18, P) of a patch's cells -> (N, 2, 2, 31, P) of its inner ones."""
     unsigned = histograms[:, :, :, : HOG_ORIENTATIONS // 2] + histograms[:, :, :, HOG_ORIENTATIONS // 2 :]
     energy = (unsigned * unsigned).sum(3)
@@ -260,19 +260,19 @@ def _normalised(histograms: Tensor) -> Tensor:
     return described
 
 
-NEIGHBOURS = 8
-PATTERNS = NEIGHBOURS * (NEIGHBOURS - 1) + 3
+NEIGHBORS = 8
+PATTERNS = NEIGHBORS * (NEIGHBORS - 1) + 3
 """59: none brighter, 7 lengths of a run x 8 rotations, all brighter, the rest."""
 _DIAGONAL = math.sqrt(0.5)
 _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
-"""Row and column of the neighbours, counter-clockwise from the right."""
+"""Row and column of the neighbors, counter-clockwise from the right."""
 
 
 @dataclass(frozen=True)
 class LocalBinaryPatterns:
     """Descriptors of patches of several sides (pixels), `step` pixels apart.
 
-    A photo has no descriptors of a size that it is not larger than. What is of one colour shows the pattern
+    A photo has no descriptors of a size that it is not larger than. What is of one color shows the pattern
     "all as bright" everywhere, which is a descriptor like any other.
     """
 
@@ -284,9 +284,9 @@ class LocalBinaryPatterns:
         """Numbers in a descriptor: 59."""
         return PATTERNS
 
-    def centres(self, side: int) -> Tensor:
-        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` image."""
-        return centres(side, self.patches, self.step)
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` image."""
+        return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the share of each pattern.
@@ -294,7 +294,7 @@ class LocalBinaryPatterns:
         The squares of a descriptor sum to 1, so that distances between descriptors are Hellinger's.
         """
         codes = patterns(brightness(images))
-        # The border's pixels lack neighbours: they have no pattern and do not count.
+        # The border's pixels lack neighbors: they have no pattern and do not count.
         known = functional.pad(torch.ones_like(codes, dtype=images.dtype), (1, 1, 1, 1))
         codes = functional.pad(codes, (1, 1, 1, 1))
         return torch.cat([self._at_size(codes, known, patch) for patch in self.patches], 1)
@@ -311,40 +311,40 @@ class LocalBinaryPatterns:
         return shares.sqrt().flatten(2).transpose(1, 2)
 
 
-def patterns(grey: Tensor) -> Tensor:
+def patterns(gray: Tensor) -> Tensor:
     """Pattern 0..58 of every pixel but the border's: (N, H, W) -> int64 (N, H - 2, W - 2).
 
-    Diagonal neighbours lie on the circle too, interpolated between four pixels. Numbered as scikit-image's
+    Diagonal neighbors lie on the circle too, interpolated between four pixels. Numbered as scikit-image's
     `nri_uniform`: 0 none, then by length of the run and by rotation, 57 all, 58 not uniform.
     """
-    images, height, width = grey.shape
+    images, height, width = gray.shape
     if min(height, width) < 3:
         return torch.zeros(
-            images, max(0, height - 2), max(0, width - 2), dtype=torch.int64, device=grey.device
+            images, max(0, height - 2), max(0, width - 2), dtype=torch.int64, device=gray.device
         )
-    centre = grey[:, 1:-1, 1:-1]
-    rise = {(y, x): grey[:, 1 + y : height - 1 + y, 1 + x : width - 1 + x] - centre for y, x in _AROUND}
-    codes = torch.zeros(centre.shape, dtype=torch.uint8, device=grey.device)
+    center = gray[:, 1:-1, 1:-1]
+    rise = {(y, x): gray[:, 1 + y : height - 1 + y, 1 + x : width - 1 + x] - center for y, x in _AROUND}
+    codes = torch.zeros(center.shape, dtype=torch.uint8, device=gray.device)
     for bit, (y, x) in enumerate(_AROUND):
         higher = rise[y, x]
         if y and x:
             higher = _DIAGONAL * higher + (1 - _DIAGONAL) * (rise[y, 0] + rise[0, x])
         codes |= (higher >= 0).to(torch.uint8) << bit
-    return _labels().to(grey.device)[codes.to(torch.int64)]
+    return _labels().to(gray.device)[codes.to(torch.int64)]
 
 
 def _labels() -> Tensor:
-    """(256,) the pattern's number of each set of brighter neighbours."""
-    return torch.tensor([_label([code >> bit & 1 for bit in range(NEIGHBOURS)]) for code in range(256)])
+    """(256,) the pattern's number of each set of brighter neighbors."""
+    return torch.tensor([_label([code >> bit & 1 for bit in range(NEIGHBORS)]) for code in range(256)])
 
 
 def _label(bits: list[int]) -> int:
-    starts = [place for place in range(NEIGHBOURS) if bits[place] > bits[place - 1]]
+    starts = [place for place in range(NEIGHBORS) if bits[place] > bits[place - 1]]
     if len(starts) > 1:
         return PATTERNS - 1
     if not starts:
         return (PATTERNS - 2) * bits[0]
-    return 1 + (sum(bits) - 1) * NEIGHBOURS + (-starts[0]) % NEIGHBOURS
+    return 1 + (sum(bits) - 1) * NEIGHBORS + (-starts[0]) % NEIGHBORS
 
 
 COLOR_CELLS = 4
@@ -353,10 +353,10 @@ COLOR_CELLS = 4
 
 @dataclass(frozen=True)
 class ColorStatistics:
-    """Colours of patches of several sides, in pixels, `step` pixels apart.
+    """Colors of patches of several sides, in pixels, `step` pixels apart.
 
-    Numbers come colour by colour: 16 means, cell by cell, row by row, then 16 deviations. A flat patch has
-    deviations of 0 but for rounding, which is less than 0.2 grey levels. A photo has no descriptors of a size
+    Numbers come color by color: 16 means, cell by cell, row by row, then 16 deviations. A flat patch has
+    deviations of 0 but for rounding, which is less than 0.2 gray levels. A photo has no descriptors of a size
     that it is not larger than.
     """
 
@@ -368,14 +368,14 @@ class ColorStatistics:
         """Numbers in a descriptor: 96."""
         return 3 * 2 * COLOR_CELLS * COLOR_CELLS
 
-    def centres(self, side: int) -> Tensor:
-        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
-        return centres(side, self.patches, self.step)
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
+        return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
-        """Photos (N, 3, H, W) on the scale 0..255 -> (N, P, 96) in grey levels.
+        """Photos (N, 3, H, W) on the scale 0..255 -> (N, P, 96) in gray levels.
 
-        A shift of a photo's colours shifts the means alike.
+        A shift of a photo's colors shifts the means alike.
         """
         powers = torch.stack([images, images * images], 2)
         sizes = [self._at_size(powers, patch) for patch in self.patches if min(images.shape[2:]) > patch]
@@ -414,8 +414,8 @@ class Descriptor(Protocol):
         """Numbers in a descriptor, D."""
         ...
 
-    def centres(self, side: int) -> Tensor:
-        """(P, 2) centres (x, y) in [0, 1] of the patches of a `side` x `side` photo; P may be 0."""
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo; P may be 0."""
         ...
 
     def describe(self, images: Tensor) -> Tensor:

@@ -24,16 +24,16 @@ def count(pyramid: Sequence[str]) -> int:
     return sum(rows * columns for rows, columns in map(_size, pyramid))
 
 
-def pyramid_cells(pyramid: Sequence[str], centres: Tensor) -> Tensor:
-    """(C, P; bool) whether each of the `centres` (P, 2; x, y in [0, 1]) lies in each cell.
+def pyramid_cells(pyramid: Sequence[str], centers: Tensor) -> Tensor:
+    """(C, P; bool) whether each of the `centers` (P, 2; x, y in [0, 1]) lies in each cell.
 
-    Cells come level by level, row by row. Those of a level share all centres out among them.
+    Cells come level by level, row by row. Those of a level share all centers out among them.
     """
     members: list[Tensor] = []
     for rows, columns in map(_size, pyramid):
-        row = (centres[:, 1] * rows).long().clamp(0, rows - 1)
-        column = (centres[:, 0] * columns).long().clamp(0, columns - 1)
-        number = torch.arange(rows * columns, device=centres.device)
+        row = (centers[:, 1] * rows).long().clamp(0, rows - 1)
+        column = (centers[:, 0] * columns).long().clamp(0, columns - 1)
+        number = torch.arange(rows * columns, device=centers.device)
         members.append(row * columns + column == number[:, None])
     return torch.cat(members)
 
@@ -90,14 +90,14 @@ class ChannelModel(nn.Module):
 
     def multiply_adds(self, side: int) -> int:
         """Multiplications with a learned number for one photo: reduction, code and classifiers."""
-        places = len(self.descriptor.centres(side))
+        places = len(self.descriptor.centers(side))
         coded = self.encoder.multiply_adds(places)
         return places * self.components.numel() + coded + self.classifier.weight.numel()
 
 
 @lru_cache(maxsize=32)
 def _cells(descriptor: Descriptor, levels: tuple[str, ...], side: int) -> Tensor:
-    return pyramid_cells(levels, descriptor.centres(side))
+    return pyramid_cells(levels, descriptor.centers(side))
 
 
 class Pipeline(nn.Module):
@@ -108,7 +108,7 @@ class Pipeline(nn.Module):
         self.channels = nn.ModuleList(ChannelModel(channel, num_classes) for channel in config.channels)
         self.side = side
         for channel in self:
-            if len(channel.descriptor.centres(side)) == 0:
+            if len(channel.descriptor.centers(side)) == 0:
                 patch = f"{channel.channel.descriptor} patch of {min(channel.channel.patches)}"
                 raise CommandError(
                     f"photos of {side} pixels are no larger than a {patch}: "

@@ -49,7 +49,7 @@ class SparseCodes:
 
 
 def lasso(descriptors: Tensor, dictionary: Tensor, penalty: float, tolerance: float = 1e-4) -> SparseCodes:
-    """Codes that minimise |descriptor - code x dictionary|^2 / 2 + penalty x |code|_1, each for itself.
+    """Codes that minimize |descriptor - code x dictionary|^2 / 2 + penalty x |code|_1, each for itself.
 
     `descriptors` (M, D), `dictionary` (K, D); `penalty` above 0. A code is done when its duality gap is at
     most `tolerance` x |descriptor|^2, or after MAX_ROUNDS rounds. A descriptor works, coordinate by

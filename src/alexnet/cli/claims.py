@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from alexnet.experiments.claims import Claim, Trial
-    from alexnet.experiments.experiment_dir import Workshop
+    from alexnet.experiments.claims import ArmRun, Claim
+    from alexnet.experiments.experiment_dir import ExperimentDir
     from alexnet.experiments.runner import Cost
 
 FOLDER = Path("claims")
@@ -70,13 +70,13 @@ def _test(
     from tempfile import TemporaryDirectory
 
     from alexnet.errors import CommandError
-    from alexnet.experiments.experiment_dir import Workshop
+    from alexnet.experiments.experiment_dir import ExperimentDir
     from alexnet.hardware import choose_device
 
     if store is None:
         raise CommandError("name the store to test claims on: --store STORE (`alexnet prepare` makes one)")
     with TemporaryDirectory() as scratch:
-        workshop = Workshop.open(run, store, other_store, settings, choose_device(device))
+        workshop = ExperimentDir.open(run, store, other_store, settings, choose_device(device))
         if dry:
             workshop = workshop.trying_out(Path(scratch))
             _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
@@ -91,7 +91,7 @@ def _test(
         typer.echo(json.dumps(documents, indent=2))
 
 
-def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
+def _fitting(workshop: ExperimentDir, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
     """What the store is enough for; of the rest it is said why. CommandError where nothing is left."""
     from alexnet.errors import CommandError
 
@@ -106,7 +106,11 @@ def _fitting(workshop: Workshop, claims: Sequence[Claim], as_json: bool) -> list
 
 
 def _work(
-    workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, end: float | None, as_json: bool
+    workshop: ExperimentDir,
+    claims: Sequence[Claim],
+    seeds: list[int] | None,
+    end: float | None,
+    as_json: bool,
 ) -> list[dict[str, Any]]:
     """Trains what is missing, claim by claim, and judges each as soon as its runs are there.
 
@@ -123,7 +127,12 @@ def _work(
 
 
 def _trained(
-    workshop: Workshop, claim: Claim, seeds: list[int] | None, end: float | None, wait: bool, as_json: bool
+    workshop: ExperimentDir,
+    claim: Claim,
+    seeds: list[int] | None,
+    end: float | None,
+    wait: bool,
+    as_json: bool,
 ) -> bool:
     """Trains a claim's runs that no other process trains, or with `wait` all; whether all are finished."""
     missing = [trial for trial in workshop.trials([claim], seeds) if not trial.finished]
@@ -138,14 +147,14 @@ def _trained(
 
 
 def _judged(
-    workshop: Workshop, claim: Claim, seeds: list[int] | None, began: float, as_json: bool
+    workshop: ExperimentDir, claim: Claim, seeds: list[int] | None, began: float, as_json: bool
 ) -> dict[str, Any]:
     """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
     from alexnet.experiments.claim_results import record
     from alexnet.experiments.experiment_dir import judged_since
-    from alexnet.io import only_we
+    from alexnet.io import exclusive_lock
 
-    with only_we(workshop.path, wait=True):
+    with exclusive_lock(workshop.path, wait=True):
         document = judged_since(workshop.path, claim, seeds, began)
         if document is None:
             _say(f"judging {claim.id}", as_json)
@@ -156,7 +165,7 @@ def _judged(
     return document
 
 
-def _train(trial: Trial, end: float | None, as_json: bool) -> None:
+def _train(trial: ArmRun, end: float | None, as_json: bool) -> None:
     from alexnet.cli.progress import progress_bar
     from alexnet.errors import Stopped
     from alexnet.experiments.runner import train_trial
@@ -176,7 +185,7 @@ def _train(trial: Trial, end: float | None, as_json: bool) -> None:
 
 
 def _announce(
-    workshop: Workshop, claims: Sequence[Claim], seeds: list[int] | None, as_json: bool, dry: bool
+    workshop: ExperimentDir, claims: Sequence[Claim], seeds: list[int] | None, as_json: bool, dry: bool
 ) -> None:
     """Says what will be trained and, after timing a little of it, how long that will take."""
     from alexnet.cli.progress import progress_bar
@@ -223,7 +232,7 @@ def _plan(costs: Sequence[Cost]) -> list[str]:
 
 
 def _plan_json(
-    claims: Sequence[Claim], trials: Sequence[Trial], costs: Sequence[Cost], where: str
+    claims: Sequence[Claim], trials: Sequence[ArmRun], costs: Sequence[Cost], where: str
 ) -> dict[str, Any]:
     return {
         "claims": [claim.id for claim in claims],

@@ -48,7 +48,7 @@ def command(
     from alexnet.errors import CommandError
     from alexnet.experiments import ensembles
     from alexnet.hardware import choose_device
-    from alexnet.runs.run_dir import EnsembleFolder
+    from alexnet.runs.run_dir import EnsembleDir
 
     members = ensembles.members_of(name, nets)
     words = [_settings_of(member, settings or [], members) for member in members]
@@ -58,15 +58,15 @@ def command(
     stores = [_store_of(member, store, pretrain_store) for member in members]
     if pretrain_store is not None and pretrain_store not in stores:
         raise CommandError(f"--pretrain-store goes with starred nets: {name} has none")
-    chosen, *others = dict.fromkeys(choose_device(device, config.model.towers_on) for config in configs)
+    chosen, *others = dict.fromkeys(choose_device(device, config.model.tower_devices) for config in configs)
     if others:
         raise CommandError(
-            f"the nets would be on {chosen} and on {others[0]}: type the same model.towers_on= for all"
+            f"the nets would be on {chosen} and on {others[0]}: type the same model.tower_devices= for all"
         )
     _check(configs, stores)
     with distributed.running(chosen):
-        distributed.from_main(
-            lambda: EnsembleFolder.begin(out, _description(name, members, words, stores)).path
+        distributed.broadcast_result(
+            lambda: EnsembleDir.begin(out, _description(name, members, words, stores)).path
         )
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         for number, member in enumerate(members):

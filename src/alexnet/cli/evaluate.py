@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from alexnet.data.store import Store
     from alexnet.runs.predictions import Predictions
-    from alexnet.runs.run_dir import RunFolder
+    from alexnet.runs.run_dir import RunDir
 
 
 def command(
@@ -114,16 +114,16 @@ def evaluate(runs: list[Path], test: Test, averaging: Averaging) -> dict[str, An
     from alexnet import distributed
     from alexnet.data.store import Store
     from alexnet.evaluation import metrics, run_evaluation
-    from alexnet.runs.run_dir import RunFolder, is_ensemble, members_of
+    from alexnet.runs.run_dir import RunDir, is_ensemble, members_of
 
-    opened, folders = Store.open(test.store), [RunFolder.open(run, or_file=True) for run in members_of(runs)]
+    opened, folders = Store.open(test.store), [RunDir.open(run, or_file=True) for run in members_of(runs)]
     for split in filter(None, (test.split, averaging.search_on)):
-        metrics.refuse_unlabelled(split, opened.split(split).labels)
+        metrics.refuse_unlabeled(split, opened.split(split).labels)
     _refuse_senseless(folders, test, averaging)
     run_evaluation.same_question(folders, opened, test.checkpoint)
     for folder in folders:
         _note_unfinished(folder, test)
-    test = replace(test, views=test.views or run_evaluation.usual_views_of(folders, test.checkpoint))
+    test = replace(test, views=test.views or run_evaluation.default_views_of(folders, test.checkpoint))
     for folder in folders:
         _note_mirrored(folder, test)
     members = [_predictions(folder, opened, test, test.split) for folder in folders]
@@ -153,7 +153,7 @@ def _refuse_unwritable(out: Path) -> None:
         raise CommandError(f"{out} is a folder: give --out another place")
 
 
-def _refuse_senseless(folders: list[RunFolder], test: Test, averaging: Averaging) -> None:
+def _refuse_senseless(folders: list[RunDir], test: Test, averaging: Averaging) -> None:
     """CommandError, before a net is loaded, where the runs can't be tested or averaged so."""
     from alexnet.errors import CommandError
     from alexnet.evaluation import ensemble
@@ -172,35 +172,35 @@ def _refuse_senseless(folders: list[RunFolder], test: Test, averaging: Averaging
     ensemble.check_averaging(len(folders), averaging.weights or None, averaging.of)
 
 
-def _note_unfinished(folder: RunFolder, test: Test) -> None:
+def _note_unfinished(folder: RunDir, test: Test) -> None:
     """Says so on standard error where a run has not been trained to its end."""
     import sys
 
     from alexnet import distributed
-    from alexnet.runs.provenance import how_far
+    from alexnet.runs.provenance import training_progress
 
-    reached = "" if folder.is_exported else how_far(folder)
+    reached = "" if folder.is_exported else training_progress(folder)
     if reached and not test.silent and distributed.is_main():
         sys.stderr.write(f"note: {folder.path.name} is unfinished, at {reached}\n")
 
 
-def _note_mirrored(folder: RunFolder, test: Test) -> None:
+def _note_mirrored(folder: RunDir, test: Test) -> None:
     """Says so on standard error where views are mirrored that the net was not trained with."""
     import sys
 
     from alexnet import distributed
 
-    if folder.is_exported or test.views == "centre" or test.silent or not distributed.is_main():
+    if folder.is_exported or test.views == "center" or test.silent or not distributed.is_main():
         return
     if not folder.config().data.mirror:
         sys.stderr.write(
             f"note: {folder.path.name} was trained without mirroring, and the views {test.views} mirror: "
-            "--views centre does not\n"
+            "--views center does not\n"
         )
 
 
 def _together(
-    members: list[Predictions], folders: list[RunFolder], store: Store, test: Test, averaging: Averaging
+    members: list[Predictions], folders: list[RunDir], store: Store, test: Test, averaging: Averaging
 ) -> dict[str, Any]:
     """The entry of the members' mean, with how they were averaged and what each of them added."""
     from typing import cast
@@ -222,7 +222,7 @@ def _together(
     }
 
 
-def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Predictions:
+def _predictions(folder: RunDir, store: Store, test: Test, split: str) -> Predictions:
     """The run's probabilities for all images of a split, with a progress bar."""
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
@@ -237,7 +237,7 @@ def _predictions(folder: RunFolder, store: Store, test: Test, split: str) -> Pre
         return run_evaluation.predictions_of(folder, store, split, test.views, *options, test.scales)
 
 
-def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
+def _localization(folder: RunDir, store: Store, test: Test) -> dict[str, Any]:
     """`localization`: where the run says objects are, scored; nothing where it says no boxes."""
     from alexnet.cli.progress import progress_bar
     from alexnet.tasks import localization
@@ -251,7 +251,7 @@ def _localization(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]
     return {"localization": localization.errors(found, store)}
 
 
-def _detection(folder: RunFolder, store: Store, test: Test) -> dict[str, Any]:
+def _detection(folder: RunDir, store: Store, test: Test) -> dict[str, Any]:
     """`detection`: the objects that the run finds, scored; nothing where it finds none."""
     from alexnet.cli.progress import progress_bar
     from alexnet.tasks import detection

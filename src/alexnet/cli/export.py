@@ -13,7 +13,7 @@ def command(
     run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run folder, or an exported file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A file .safetensors or .onnx.")],
     checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Which of the run's.")] = "last",
-    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the weights.")] = "",
+    license: Annotated[str, typer.Option(metavar="TEXT", help="Of the weights.")] = "",
     data_terms: Annotated[str, typer.Option(metavar="TEXT", help="Of the photos it was trained on.")] = "",
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Also a run that did not end.")] = False,
 ) -> None:
@@ -25,7 +25,7 @@ def command(
     from alexnet.cli.terms import terms_text
     from alexnet.interop.export import export
 
-    net = export(run, out, checkpoint, licence, data_terms, unfinished)
+    net = export(run, out, checkpoint, license, data_terms, unfinished)
     sys.stdout.write(f"{out}: {net.config.recipe}, {len(net.classes):,} classes\n")
     sys.stdout.write(terms_text(net.terms, net.provenance))
     if out.suffix == ".safetensors":

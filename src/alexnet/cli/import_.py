@@ -21,7 +21,7 @@ def command(
     form: Annotated[_Form, typer.Option("--as", help="The program that wrote FILE.")],
     mean: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; else a mean colour."),
+        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; else a mean color."),
     ] = None,
     variant: Annotated[
         str, typer.Option(metavar="caffe|caffenet", help="For a caffemodel that does not say which.")

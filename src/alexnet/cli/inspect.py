@@ -66,7 +66,7 @@ def _split_lines(name: str, facts: SplitFacts) -> list[str]:
     (fewest, least), (most, largest) = facts.smallest_class, facts.largest_class
     boxes = f", {facts.boxes:,} boxes" if facts.boxes else ""
     spread = f"{least:,} ({fewest}) to {largest:,} ({most})" if least < largest else f"{least:,}"
-    of_a_class = f"{spread} a class" if facts.unlabelled < facts.photos else "without labels"
+    of_a_class = f"{spread} a class" if facts.unlabeled < facts.photos else "without labels"
     lines = [f"{name}: {facts.photos:,} photos{boxes}; {of_a_class}"]
     if facts.shorter_side_pixels:
         sides = (facts.shorter_side_pixels, facts.longer_side_pixels)

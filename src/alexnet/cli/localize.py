@@ -17,7 +17,7 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Draw the boxes on the photos, there.")
     ] = None,
     views: Annotated[
-        str, typer.Option(metavar="dense|centre", help="Windows at all places, or one in the middle.")
+        str, typer.Option(metavar="dense|center", help="Windows at all places, or one in the middle.")
     ] = "dense",
     scales: Annotated[
         str, typer.Option(metavar="Q,Q,...", help="Shorter sides of the photo. [default: the net's own]")

@@ -33,7 +33,7 @@ class _Encoding(StrEnum):
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labelled photos, in any known form.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labeled photos, in any known form.")],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
     side: Annotated[
         int | None, typer.Option(help="Pixels of the (shorter) side: by default 256, of digits 32.")
@@ -51,7 +51,7 @@ def command(
         typer.Option(help="Raw is larger and quicker to read. By default jpeg, of digits raw."),
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(help="3 for colour, 1 for grey: by default 3, of digits 1.")
+        int | None, typer.Option(help="3 for color, 1 for gray: by default 3, of digits 1.")
     ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
     val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
@@ -66,7 +66,7 @@ def command(
     strict: Annotated[bool, typer.Option("--strict", help="Unreadable photos are an error.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
-    """Decode, resize and store photos, with the mean and the colour statistics that training needs."""
+    """Decode, resize and store photos, with the mean and the color statistics that training needs."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.manifest import HEADER_FILE
@@ -96,8 +96,8 @@ def command(
 
 def _described(made: Store) -> str:
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
-    grey = ", grey" if made.channels == 1 else ""
-    return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{grey}"
+    gray = ", gray" if made.channels == 1 else ""
+    return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{gray}"
 
 
 def _say_what_is_missing(photos: Source, made: Store) -> None:

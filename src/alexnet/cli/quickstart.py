@@ -54,7 +54,7 @@ def command(
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """What it does and the command line of each step, in order; a person could type them."""
     photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
-    small = f"data.side={SIDE} data.crop={CROP} schedule.epochs={EPOCHS}".split()
+    small = f"data.image_size={SIDE} data.input_size={CROP} schedule.epochs={EPOCHS}".split()
     small.append(f"model.variant={NARROW}")
     two = ["ensemble", "alexnet-modern", "--nets", str(NETS), "--store", store, "--out", nets, *small]
     return [
@@ -84,7 +84,7 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
   your own photos, a folder of photos per class:
     alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
     alexnet train alexnet-modern --store stores/mine --run runs/mine \\
-      data.side=128 data.crop=112 schedule.epochs=30
+      data.image_size=128 data.input_size=112 schedule.epochs=30
     alexnet classify new-photo.jpg --model runs/mine
 
   ImageNet (the official tars, the Kaggle download, folders or parquet files):

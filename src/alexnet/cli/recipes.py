@@ -52,9 +52,9 @@ def as_json(name: str) -> dict[str, object]:
     if name in ENSEMBLES:
         return {"name": name, "members": [asdict(member) for member in ENSEMBLES[name]]}
     config = recipes.get(name)
-    from alexnet.models.summary import summarise  # needs torch, unlike the list
+    from alexnet.models.summary import summarize  # needs torch, unlike the list
 
-    net = summarise(config)
+    net = summarize(config)
     values = to_dict(config) if config.classic is None else _of_pipeline(to_dict(config))
     return {**values, "parameters": net.parameters, "multiply_adds": net.multiply_adds}
 

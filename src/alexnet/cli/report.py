@@ -34,7 +34,7 @@ def command(
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
-    """Write one page about runs: errors, curves, filters, predictions, neighbours, and how to make it again.
+    """Write one page about runs: errors, curves, filters, predictions, neighbors, and how to make it again.
 
     The page is one file with its pictures inside. What the runs kept (predictions, features) is used again,
     and kept if it had to be made. Runs on different data are refused.

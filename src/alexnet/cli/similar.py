@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alexnet.analysis.neighbors import ApproximateIndex, SimilarImages
     from alexnet.data.store import Store
     from alexnet.evaluation.predictor import Classifier
-    from alexnet.runs.run_dir import RunFolder
+    from alexnet.runs.run_dir import RunDir
 
 PHOTOS_AT_ONCE = 100
 PHOTOS_DRAWN = 8
@@ -85,9 +85,9 @@ def similar_images(
     from alexnet.analysis.neighbors import ExactIndex, Index, SimilarImages
     from alexnet.cli.progress import progress_bar
     from alexnet.hardware import describe_device
-    from alexnet.runs.run_dir import RunFolder
+    from alexnet.runs.run_dir import RunDir
 
-    run, part = RunFolder.open(model, or_file=True), store.split(split)
+    run, part = RunDir.open(model, or_file=True), store.split(split)
     if approximate:
         _refuse_no_graph(run)
     layer = layer or last_hidden_layer(classifier.model)
@@ -112,7 +112,7 @@ def _graph(path: Path, layer: str, vectors: Vectors, silent: bool) -> Approximat
         return open_graph(vectors, path, advance)
 
 
-def _refuse_no_graph(run: RunFolder) -> None:
+def _refuse_no_graph(run: RunDir) -> None:
     from alexnet.analysis.neighbors import refuse_without_usearch
     from alexnet.errors import CommandError
 
@@ -134,13 +134,13 @@ def refuse_no_picture(out: Path) -> None:
 def _similar(
     classifier: Classifier, similar: SimilarImages, names: list[str], top: int
 ) -> list[dict[str, Any]]:
-    """For each photo `{image, neighbours: [{number, key, wnid, name, distance}]}`, or `{image, error}`."""
+    """For each photo `{image, neighbors: [{number, key, wnid, name, distance}]}`, or `{image, error}`."""
     squares, errors = _read_squares(classifier, names)
     found = iter(similar.of(squares, top))
     return [
         {"image": name, "error": errors[name]}
         if name in errors
-        else {"image": name, "neighbours": [asdict(each) for each in next(found)]}
+        else {"image": name, "neighbors": [asdict(each) for each in next(found)]}
         for name in names
     ]
 
@@ -167,28 +167,28 @@ def _read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], 
 def _draw(
     classifier: Classifier, similar: SimilarImages, results: list[dict[str, Any]], about: str, out: Path
 ) -> None:
-    """The first few readable photos with their neighbours; those of standard input are gone."""
+    """The first few readable photos with their neighbors; those of standard input are gone."""
     from alexnet.cli.classify import STANDARD_INPUT
-    from alexnet.report.plots.neighbors import draw_neighbours
+    from alexnet.report.plots.neighbors import draw_neighbors
     from alexnet.report.plots.save import save
 
-    shown = [each for each in results if "neighbours" in each and each["image"] != STANDARD_INPUT][
+    shown = [each for each in results if "neighbors" in each and each["image"] != STANDARD_INPUT][
         :PHOTOS_DRAWN
     ]
     names = [each["image"] for each in shown]
     squares, _ = _read_squares(classifier, names)
     queries = [(square, Path(name).name) for square, name in zip(squares, names, strict=True)]
     found = [
-        [(similar.pixels(near["number"]), near["name"], near["distance"]) for near in each["neighbours"]]
+        [(similar.pixels(near["number"]), near["name"], near["distance"]) for near in each["neighbors"]]
         for each in shown
     ]
-    save(draw_neighbours(queries, found, about), out)
+    save(draw_neighbors(queries, found, about), out)
 
 
 def _text(result: dict[str, Any]) -> str:
     lines = io.StringIO()
     lines.write(f"{result['image']}\n")
-    for near in result.get("neighbours", []):
+    for near in result.get("neighbors", []):
         lines.write(f"  {near['distance']:9.4g}  {near['key']}  {near['name']}\n")
     if "error" in result:
         lines.write(f"  unreadable: {result['error']}\n")

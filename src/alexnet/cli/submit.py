@@ -82,9 +82,9 @@ def _rows(
     from alexnet.cli.progress import progress_bar
     from alexnet.evaluation import ensemble, run_evaluation, submission
     from alexnet.hardware import describe_device
-    from alexnet.runs.run_dir import RunFolder, members_of
+    from alexnet.runs.run_dir import RunDir, members_of
 
-    folders = [RunFolder.open(run, or_file=True) for run in members_of(runs)]
+    folders = [RunDir.open(run, or_file=True) for run in members_of(runs)]
     split, views, checkpoint, scales = test
     run_evaluation.same_question(folders, store, checkpoint)
     images = len(photos.order) // distributed.world_size()

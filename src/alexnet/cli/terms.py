@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _TERMS = {
-    "weights_licence": "licence of the weights",
-    "code_licence": "licence of the code",
+    "weights_license": "license of the weights",
+    "code_license": "license of the code",
     "data_terms": "data it was trained on",
 }
 

@@ -42,7 +42,7 @@ def command(
 
     On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all must see STORE and RUN).
 
-    A net of two towers on two GPUs: model.towers_on=cuda:0,cuda:1; with torchrun each process takes two.
+    A net of two towers on two GPUs: model.tower_devices=cuda:0,cuda:1; with torchrun each process takes two.
     """
     from alexnet import distributed
     from alexnet.errors import CommandError
@@ -52,7 +52,7 @@ def command(
         raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
     # All processes read what it is before the first of them writes, which is after all have joined.
     config, _ = _configured(recipe, run, settings or [], resume)
-    chosen = choose_device(device, config.model.towers_on)
+    chosen = choose_device(device, config.model.tower_devices)
     with distributed.running(chosen):
         layers = tuple(filter(None, init_layers.split(",")))
         train_run(recipe, store, run, settings or [], chosen, resume, minutes, init_from, layers)
@@ -76,19 +76,21 @@ def train_run(
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
     from alexnet.runs.metrics_log import measured
-    from alexnet.runs.run_dir import RunFolder, find_weights
+    from alexnet.runs.run_dir import RunDir, find_weights
     from alexnet.tasks.validation import VALIDATION, evaluation
     from alexnet.training.transfer import InitFrom
 
     opened = Store.open(store)
     opened.split(VALIDATION[0])
     source = None if init_from is None else InitFrom(find_weights(init_from), init_layers)
-    config = distributed.from_main(lambda: _begin(recipe, opened, run, settings, resume, device, source))
+    config = distributed.broadcast_result(
+        lambda: _begin(recipe, opened, run, settings, resume, device, source)
+    )
     is_main = distributed.is_main()
     result = _training(config, source)(
         config,
         opened,
-        RunFolder(run),
+        RunDir(run),
         evaluate=evaluation(config, opened),
         device=device,
         resume=resume,
@@ -128,10 +130,10 @@ def _configured(
     """The run's configuration, and what is changed of it where the run goes on; None where it begins."""
     from alexnet import recipes
     from alexnet.config import override
-    from alexnet.runs.run_dir import RunFolder
+    from alexnet.runs.run_dir import RunDir
     from alexnet.training.resume import resumed_config
 
-    begun = RunFolder(run)
+    begun = RunDir(run)
     if resume and begun.config_file.is_file():
         return resumed_config(begun, recipe, settings)
     return override(recipes.get(recipe), settings), None
@@ -148,26 +150,26 @@ def _begin(
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and says what is about to be trained."""
     from alexnet.hardware import describe_device
-    from alexnet.runs.run_dir import RunFolder
+    from alexnet.runs.run_dir import RunDir
     from alexnet.training.transfer import refuse_without_net
 
     config, changes = _configured(recipe, run, settings, resume)
-    where = describe_device(device, config.model.towers_on)
+    where = describe_device(device, config.model.tower_devices)
     if changes is not None:
         _introduce(config, store, where)
         for change in changes:
             _say(f"changed: {change}")
-        if not RunFolder(run).environment_file.is_file():  # killed between the two
-            RunFolder(run).write_environment(_environment(where, store))
+        if not RunDir(run).environment_file.is_file():  # killed between the two
+            RunDir(run).write_environment(_environment(where, store))
         return config
-    RunFolder.refuse_taken(run)
+    RunDir.refuse_taken(run)
     _training(config, init_from)
     if init_from is not None:
         _try(init_from, config, store)
     else:
         refuse_without_net(config)
     _introduce(config, store, where)
-    RunFolder.create(run, config).write_environment(_environment(where, store))
+    RunDir.create(run, config).write_environment(_environment(where, store))
     return config
 
 
@@ -205,40 +207,41 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
     parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
     schedule, optimizer, net = config.schedule, config.optimizer, config.model
     _say(f"{config.recipe}: {net.name} {net.variant}, {parameters:,} parameters, seed {training.seed}")
-    whole = f" of {len(store.split('train')):,}" if config.data.images else ""
+    whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
     _say(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
         f"{schedule.epochs} epochs of {plan.steps_per_epoch:,} updates"
     )
     _say(
-        f"batch {training.batch}: {processes} process(es) of {training.batch / processes:g} images, "
-        f"each in {training.accumulation} micro-batch(es)"
+        f"batch {training.batch_size}: {processes} process(es) of "
+        f"{training.batch_size / processes:g} images, "
+        f"each in {training.grad_accum_steps} micro-batch(es)"
     )
-    _say(f"learning rate {optimizer.learning_rate:g} ({optimizer.name}, {schedule.name})")
+    _say(f"learning rate {optimizer.lr:g} ({optimizer.name}, {schedule.name})")
     _say(f"on {device}, {training.precision}")
     if training.precision == "bfloat16" and device.startswith("cpu") and not multiplies_bfloat16():
         _say("warning: this processor has no bfloat16: training.precision=float32 is many times faster here")
-    drops = make_schedule(schedule, optimizer.learning_rate, plan.steps_per_epoch).phase(plan.total_steps - 1)
+    drops = make_schedule(schedule, optimizer.lr, plan.steps_per_epoch).phase(plan.total_steps - 1)
     if schedule.name == "step" and schedule.factor**drops < LOWEST_FRACTION:
         _say(
             f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
             "set schedule.step_epochs with schedule.epochs"
         )
-    late = [f"{epoch:g}" for epoch in schedule.drop_epochs if epoch >= schedule.epochs]
+    late = [f"{epoch:g}" for epoch in schedule.milestones if epoch >= schedule.epochs]
     if late:
         _say(
             f"warning: the rate does not fall after epochs {', '.join(late)}, which the run does not reach: "
-            "set schedule.drop_epochs with schedule.epochs"
+            "set schedule.milestones with schedule.epochs"
         )
 
 
 def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:
     """The same of a classic pipeline."""
     from alexnet.data.store import training_images
-    from alexnet.models.summary import summarise
+    from alexnet.models.summary import summarize
     from alexnet.training.classic_trainer import check
 
-    classic, net = check(config, store), summarise(config, len(store.classes))
+    classic, net = check(config, store), summarize(config, len(store.classes))
     _say(f"{config.recipe}: {net.parameters:,} learned numbers, seed {config.training.seed}")
     for each, layer in zip(classic.channels, net.layers, strict=True):
         patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)

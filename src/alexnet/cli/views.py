@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-VIEWS_METAVAR = "centre|ten|multi-crop|dense|dense+multi-crop"
+VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
 VIEWS_HELP = (
     "The last three see the whole photo, of a store of squares the square. "
-    "[default: ten, or centre if never mirrored]"
+    "[default: ten, or center if never mirrored]"
 )
 SCALES_HELP = "Shorter sides of the photo in pixels, averaged. [default: the net's own]"
 

@@ -1,1 +1,1 @@
-"""From labelled photos to batches: sources, the store, augmentation, the loader."""
+"""From labeled photos to batches: sources, the store, augmentation, the loader."""

@@ -102,7 +102,7 @@ class Scene:
     """A canvas and the objects on it."""
 
     canvas: NDArray[np.float64]
-    """(side, side, 3) grey levels."""
+    """(side, side, 3) gray levels."""
     boxes: list[Box] = field(default_factory=list[Box])
     _taken: list[tuple[int, int, int, int]] = field(default_factory=list[tuple[int, int, int, int]])
 
@@ -160,9 +160,9 @@ class Objects:
         return self._split.header.classes
 
     def check(self) -> None:
-        """CommandError where a class has no box that is large enough, or photos are grey."""
+        """CommandError where a class has no box that is large enough, or photos are gray."""
         if self._split.header.channels != 3:
-            raise CommandError("scenes are in colour: prepare a store with --channels 3")
+            raise CommandError("scenes are in color: prepare a store with --channels 3")
         missing = sorted(set(range(len(self.classes))) - set(self._labels.tolist()))
         if missing:
             raise CommandError(
@@ -186,7 +186,7 @@ class Objects:
         return int(self._labels[row]), np.ascontiguousarray(photo[y0:y1, x0:x1]), inside
 
     def background(self, random: np.random.Generator, side: int) -> NDArray[np.float64]:
-        """(side, side, 3): the colours of a photo, of which nothing can be recognised."""
+        """(side, side, 3): the colors of a photo, of which nothing can be recognized."""
         photo = Image.fromarray(self._photo(int(random.integers(len(self._split)))))
         small = photo.resize(2 * [_BACKGROUND_PIXELS], Image.Resampling.BOX)
         return np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), np.float64).copy()

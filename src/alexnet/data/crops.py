@@ -13,17 +13,17 @@ from torch import Tensor
 Positions = NDArray[np.int64]
 
 
-def centre(side: int, crop: int) -> Positions:
+def center(side: int, crop: int) -> Positions:
     """(1, 3): the central square; half a pixel up and left where it cannot be exact."""
     middle = (side - crop) // 2
     return np.array([[middle, middle, 0]])
 
 
 def ten(side: int, crop: int) -> Positions:
-    """(10, 3): the four corners and the centre, then the same five mirrored. Source: section 4.1."""
+    """(10, 3): the four corners and the center, then the same five mirrored. Source: section 4.1."""
     end = side - crop
     corners = [[0, 0, 0], [0, end, 0], [end, 0, 0], [end, end, 0]]
-    five = np.concatenate([np.array(corners), centre(side, crop)])
+    five = np.concatenate([np.array(corners), center(side, crop)])
     return np.concatenate([five, five + np.array([0, 0, 1])])
 
 
@@ -38,9 +38,9 @@ def grid(height: int, width: int, crop: int, rows: int = 5) -> Positions:
     return np.concatenate([plain, plain + np.array([0, 0, 1])]).reshape(-1, 3)
 
 
-def usual_views(mirror: bool) -> str:
-    """`ten`; for a net that was not trained on mirrored images, such as of digits, `centre`."""
-    return "ten" if mirror else "centre"
+def default_views(mirror: bool) -> str:
+    """`ten`; for a net that was not trained on mirrored images, such as of digits, `center`."""
+    return "ten" if mirror else "center"
 
 
 def cut(images: Tensor, crop: int, positions: Positions) -> Tensor:

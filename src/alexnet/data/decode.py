@@ -1,7 +1,7 @@
 """Encoded photo in, uint8 RGB out: simplejpeg for plain JPEG, Pillow for everything odd.
 
 Pillow is the reference. simplejpeg gives the same pixels faster, and whatever it objects to gets a second
-chance with Pillow. Photos end as three channels: grey is repeated, CMYK (Adobe's inverted kind too) and
+chance with Pillow. Photos end as three channels: gray is repeated, CMYK (Adobe's inverted kind too) and
 palettes are converted, 16 bits are rescaled to 8, transparency is laid on white.
 """
 
@@ -43,8 +43,8 @@ _SUFFIXES = {
 }
 _MODE_NAMES = {
     "1": "black and white",
-    "L": "grey",
-    "LA": "grey",
+    "L": "gray",
+    "LA": "gray",
     "CMYK": "CMYK",
     "P": "palette",
     "PA": "palette",
@@ -94,7 +94,7 @@ def image_size(data: bytes) -> tuple[int, int]:
 def oddities(data: bytes, name: str = "") -> list[str]:
     """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
 
-    Such as "grey", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation 6"
+    Such as "gray", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation 6"
     and, when `name` is given and its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even
     the header can be read.
     """
@@ -130,7 +130,7 @@ def quiet() -> Generator[None]:
 
 
 def _decode_plain_jpeg(data: bytes) -> Pixels | None:
-    """The pixels, or None for anything that is not a JPEG in RGB, YCbCr or grey without a flaw."""
+    """The pixels, or None for anything that is not a JPEG in RGB, YCbCr or gray without a flaw."""
     if not data.startswith(b"\xff\xd8\xff"):
         return None
     try:
@@ -171,7 +171,7 @@ def in_channels(pixels: Pixels, channels: int) -> Pixels:
     if channels == 3:
         return pixels
     red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
-    # ITU-R 601-2 in 65,536ths; they sum to one, so grey pixels stay as they are.
+    # ITU-R 601-2 in 65,536ths; they sum to one, so gray pixels stay as they are.
     return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[:, :, None]
 
 
@@ -180,8 +180,8 @@ def rgb(image: Any) -> Pixels:
     if image.mode == "F":
         raise UnreadableImage("32-bit floating-point image: its white level is unknown")
     if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        return np.repeat(((grey + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+        gray = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
     if "A" in image.getbands() or "transparency" in image.info:
         photo = image.convert("RGBA")
         white = Image.new("RGBA", photo.size, "white")

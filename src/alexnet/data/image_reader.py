@@ -144,7 +144,7 @@ class ScaledCrops:
     @property
     def side(self) -> int:
         """Of a crop, in pixels."""
-        return self._data.crop
+        return self._data.input_size
 
     def __call__(
         self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
@@ -157,7 +157,7 @@ class ScaledCrops:
         for index, scale, place, square in zip(
             indices.tolist(), scales.tolist(), places.tolist(), squares, strict=True
         ):
-            square[...] = scaled_crop(read_photo(self._split, index), scale, place, data.crop)
+            square[...] = scaled_crop(read_photo(self._split, index), scale, place, data.input_size)
 
 
 def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) -> Pixels:

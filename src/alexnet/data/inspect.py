@@ -17,7 +17,7 @@ from alexnet.data.classes import NO_LABEL, Class, imagenet_classes
 from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
-from alexnet.hardware import cores
+from alexnet.hardware import cpu_count
 from alexnet.published import (
     IMAGENET_MD5,
     IMAGENET_TEST_IMAGES,
@@ -35,7 +35,7 @@ class SplitFacts:
     """What one split holds; photos are named by their keys."""
 
     photos: int
-    unlabelled: int
+    unlabeled: int
     """Photos of whose class nothing is known."""
     boxes: int
     smallest_class: tuple[str, int]
@@ -45,7 +45,7 @@ class SplitFacts:
     """At `QUANTILES`, over the readable photos; empty if there are none."""
     longer_side_pixels: list[int]
     odd: dict[str, list[str]]
-    """Photos by what is odd about them: grey, CMYK, PNG named .JPEG, EXIF orientation 6 ..."""
+    """Photos by what is odd about them: gray, CMYK, PNG named .JPEG, EXIF orientation 6 ..."""
     unreadable: dict[str, str]
     """Why, by photo."""
 
@@ -78,7 +78,7 @@ def inspect(
 
     `progress(count)` is called whenever `count` more photos are done.
     """
-    pool = ThreadPoolExecutor(workers or cores())
+    pool = ThreadPoolExecutor(workers or cpu_count())
     try:
         with quiet():
             facts = {
@@ -123,8 +123,8 @@ def _facts(
             unreadable[photo.key] = photo.reason
         for kind in photo.odd:
             odd[kind].append(photo.key)
-    labelled = split.labels[split.labels != NO_LABEL]
-    counts = np.bincount(labelled, minlength=len(source.classes))
+    labeled = split.labels[split.labels != NO_LABEL]
+    counts = np.bincount(labeled, minlength=len(source.classes))
     smallest, largest = int(counts.argmin()), int(counts.argmax())
     readable = sides[sides[:, 0] > 0]
     quantiles = (
@@ -132,7 +132,7 @@ def _facts(
     )
     return SplitFacts(
         photos=len(split),
-        unlabelled=len(split) - len(labelled),
+        unlabeled=len(split) - len(labeled),
         boxes=boxes,
         smallest_class=(source.classes[smallest].wnid, int(counts[smallest])),
         largest_class=(source.classes[largest].wnid, int(counts[largest])),

@@ -24,7 +24,7 @@ from alexnet.data.image_reader import Reader, StoredSquares
 from alexnet.data.randomness import epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
-from alexnet.hardware import cores
+from alexnet.hardware import cpu_count
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2
@@ -36,7 +36,7 @@ class Batch:
     """One process's share of a batch. It stays as it is for as long as anything refers to it."""
 
     images: Tensor
-    """(N, S, S, channels) uint8, RGB or grey, on the device; S is the reader's side."""
+    """(N, S, S, channels) uint8, RGB or gray, on the device; S is the reader's side."""
     labels: Tensor
     """(N,) int64, on the device."""
     indices: Tensor
@@ -83,11 +83,11 @@ class Loader:
         if drop_last and len(split) < batch:
             raise CommandError(
                 f"a batch of {batch} does not fit into the {len(split)} images of split {split.name!r}: "
-                f"type training.batch={max(1, len(split))} or less"
+                f"type training.batch_size={max(1, len(split))} or less"
             )
         self.split, self.batch, self.seed, self.order = split, batch, seed, order
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
-        self.workers = workers or cores()
+        self.workers = workers or cpu_count()
         self.device = torch.device(device)
         self._reader = reader or StoredSquares(split)
         self._labels = split.labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""How photos are stored: what a person chooses, and what half-done work is recognised by."""
+"""How photos are stored: what a person chooses, and what half-done work is recognized by."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Settings:
     subsampling: Literal["4:4:4", "4:2:0"] = "4:4:4"
     exif: bool = False
     channels: int = 3
-    """3 for colour, 1 for grey."""
+    """3 for color, 1 for gray."""
 
     def __post_init__(self) -> None:
         checks = [
             (self.side >= 16, f"side {self.side} is too small: use 16 pixels or more"),
             (1 <= self.quality <= 100, f"quality {self.quality} is not in 1..100"),
-            (self.channels in (1, 3), f"channels {self.channels} must be 3 (colour) or 1 (grey)"),
+            (self.channels in (1, 3), f"channels {self.channels} must be 3 (color) or 1 (gray)"),
             (
                 self.shape == "square" or self.resize == "crop",
                 f"--resize {self.resize} makes squares: leave out --shape whole",
@@ -68,7 +68,7 @@ VERSION = 1
 """Of the store's format; a store of a newer version is refused."""
 
 Channels = tuple[float, ...]
-"""A number for each of the channels: R, G, B, or the one of grey images."""
+"""A number for each of the channels: R, G, B, or the one of gray images."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class OddFiles:
-    """Files that were read but not as plain as they should be (grey, CMYK, PNG named JPEG, ...)."""
+    """Files that were read but not as plain as they should be (gray, CMYK, PNG named JPEG, ...)."""
 
     count: int
     first: tuple[str, ...]
@@ -138,11 +138,11 @@ class Header:
     statistics_split: str
     """The split that mean and covariance are of: `train` where there is one."""
     channel_mean: Channels
-    """R, G, B, or grey, in levels 0..255, like every statistic; of the pixels before JPEG encoding."""
+    """R, G, B, or gray, in levels 0..255, like every statistic; of the pixels before JPEG encoding."""
     mean_image: str
     """File of the mean image: npy, float32 (side, side, channels)."""
     color_covariance: tuple[Channels, ...]
-    """Of the channels' values of all pixels, in grey levels squared."""
+    """Of the channels' values of all pixels, in gray levels squared."""
     color_eigenvalues: Channels
     """Descending."""
     color_eigenvectors: tuple[Channels, ...]
@@ -153,7 +153,7 @@ class Header:
     mean_image_sha256: str = ""
     """Of that file; empty in stores that were made before it was kept."""
     channels: int = 3
-    """3 for RGB, 1 for grey images; older stores, which do not say, are RGB."""
+    """3 for RGB, 1 for gray images; older stores, which do not say, are RGB."""
     picture: int = 0
     """Where padded: pixels of the longest side of any photo. Else 0."""
 

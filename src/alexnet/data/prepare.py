@@ -32,8 +32,8 @@ from alexnet.data.sources import Source
 from alexnet.data.statistics import ColorStatistics
 from alexnet.data.store import RECORDS, Store
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.hardware import cores
-from alexnet.io import CannotWrite, is_left_over, only_we, write_json, write_whole
+from alexnet.hardware import cpu_count
+from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, write_whole
 
 Plan = dict[str, Any]
 """All settings, and what identifies the source."""
@@ -43,7 +43,7 @@ _LEFT_BEHIND = (PLAN_FILE, "*.part", "*.note.json", "*.statistics.npz")
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
-    """What determines the store's bytes, but for the photos' own: half-done work is recognised by it."""
+    """What determines the store's bytes, but for the photos' own: half-done work is recognized by it."""
     facts = hashlib.sha256()
     for name, split in source.splits.items():
         facts.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
@@ -236,7 +236,7 @@ def prepare(
         if finished:
             check_finished(path, plan)
         else:
-            _make(source, path, settings, plan, workers or cores(), strict, progress)
+            _make(source, path, settings, plan, workers or cpu_count(), strict, progress)
         clear(path)
     except (OSError, CannotWrite) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
@@ -259,7 +259,7 @@ def _make(
 ) -> None:
     tasks = _tasks(source, path, settings)
     begin(path, plan)
-    with only_we(path):
+    with exclusive_lock(path):
         for part in path.glob("*.part"):
             part.unlink()
         missing = [task for task in tasks if not task.note_path.exists()]

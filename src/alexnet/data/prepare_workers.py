@@ -99,7 +99,7 @@ def make_shard(split: SourceSplit, task: Task, count: Callable[[], None]) -> Non
 def _rows(
     split: SourceSplit, task: Task, note: ShardNote, statistics: ColorStatistics, count: Callable[[], None]
 ) -> Iterator[Row]:
-    """The shard's records; what is odd or unreadable goes into `note`, colours into `statistics`."""
+    """The shard's records; what is odd or unreadable goes into `note`, colors into `statistics`."""
     for index in range(task.start, task.stop):
         example = split[index]
         try:
@@ -121,7 +121,7 @@ def _row(example: Example, settings: Settings, statistics: ColorStatistics) -> R
     if settings.resize == "pad":
         _refuse_too_large(example.key, photo, settings.side)
     stored = resize(photo, settings)
-    statistics.add(_centre(stored, settings.side))
+    statistics.add(_center(stored, settings.side))
     height, width = photo.shape[:2]
     boxes = tuple(moved for box in example.boxes if (moved := move_box(box, height, width, settings)))
     return Row(encode(stored, settings), example.label, example.key, width, height, boxes)
@@ -146,8 +146,8 @@ def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
 
 
 def _odd(example: Example, settings: Settings) -> list[str]:
-    """What is unusual about a photo and its boxes; to be grey is not, where all are stored so."""
-    usual = {"grey"} if settings.channels == 1 else set[str]()
+    """What is unusual about a photo and its boxes; to be gray is not, where all are stored so."""
+    usual = {"gray"} if settings.channels == 1 else set[str]()
     return [kind for kind in oddities(example.image, example.key) if kind not in usual] + list(example.odd)
 
 
@@ -173,7 +173,7 @@ def move_box(box: Box, height: int, width: int, settings: Settings) -> Box | Non
     return Box(box.label, *moved.tolist()) if area(moved) > 0 else None
 
 
-def _centre(stored: Pixels, side: int) -> Pixels:
+def _center(stored: Pixels, side: int) -> Pixels:
     top, left = crop_offset(stored.shape[0], stored.shape[1], side)
     return stored[top : top + side, left : left + side]
 

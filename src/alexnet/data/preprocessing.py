@@ -14,8 +14,8 @@ from torch import Tensor
 from alexnet.config import from_dict, to_dict
 from alexnet.data.boxes import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.config import DataConfig, usual_crop
-from alexnet.data.crops import Positions, centre, cut
+from alexnet.data.config import DataConfig, default_input_size
+from alexnet.data.crops import Positions, center, cut
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.data.transforms import (
@@ -33,10 +33,10 @@ from alexnet.errors import CommandError
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """From uint8 images (N, S, S, C), RGB or grey, to float32 (N, C, crop, crop), channels last in memory.
+    """From uint8 images (N, S, S, C), RGB or gray, to float32 (N, C, crop, crop), channels last in memory.
 
     S is the stored square's side; where photos are resized at random (`data.scales`) it is the crop in
-    training, and in the test the test scale. C is 3 or 1. Colours are in grey levels of 0..255 and in the
+    training, and in the test the test scale. C is 3 or 1. Colors are in gray levels of 0..255 and in the
     net's channel order. The tensors live on the CPU.
     """
 
@@ -46,13 +46,13 @@ class Preprocessing:
     std: Tensor
     """(C,); divided by only where `data.normalization` says so."""
     eigenvalues: Tensor
-    """(C,) of the covariance of colours, largest first."""
+    """(C,) of the covariance of colors, largest first."""
     eigenvectors: Tensor
     """(C, C), a row each."""
     resized: Mapping[str, str]
     """How the net's training photos became squares: as `Header.resized`."""
     channels: Literal["RGB", "BGR", "L"] = "RGB"
-    """The channels that the net wants, in its order; L is grey."""
+    """The channels that the net wants, in its order; L is gray."""
     _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
     _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -64,18 +64,19 @@ class Preprocessing:
         """
         header = store.header
         # Whole squares stay whole.
-        crop = store.side if data.crop == data.side else usual_crop(store.side, net)
-        size = f"data.side={store.side} data.crop={crop}" if data.side != store.side else ""
+        crop = store.side if data.input_size == data.image_size else default_input_size(store.side, net)
+        size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
         if data.channels != header.channels:
             raise CommandError(_other_channels(data, size))
         if size:
             raise CommandError(
-                f"the store holds images of side {store.side}, the run wants {data.side}: prepare a store "
-                f"with --side {data.side}, or type {size} for a net of that size"
+                f"the store holds images of side {store.side}, the run wants {data.image_size}: "
+                "prepare a store "
+                f"with --side {data.image_size}, or type {size} for a net of that size"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(
-                "a resized crop has no place in the mean image: type data.mean_position=centre"
+                "a resized crop has no place in the mean image: type data.mean_position=center"
             )
         if any(data.scales) and header.shape != "whole":
             raise CommandError(
@@ -100,11 +101,11 @@ class Preprocessing:
     @property
     def crop(self) -> int:
         """Side of the square the net sees, in pixels."""
-        return self.data.crop
+        return self.data.input_size
 
     @property
     def divisor(self) -> Tensor:
-        """(C,) what grey levels less the mean are divided by: the deviations, those of a range, or ones."""
+        """(C,) what gray levels less the mean are divided by: the deviations, those of a range, or ones."""
         low, high = self.data.range
         divisors = {"mean-and-std": self.std, "range": torch.full_like(self.std, 255 / (high - low))}
         return divisors.get(self.data.normalization, torch.ones_like(self.std))
@@ -116,26 +117,26 @@ class Preprocessing:
 
     def central_mean(self) -> Tensor:
         """(C, crop, crop) what is subtracted from the central view, in the net's channel order."""
-        middle = centre(self.side, self.crop)[None]
+        middle = center(self.side, self.crop)[None]
         return self._mean_at(middle, torch.device("cpu"))[0, 0].permute(2, 0, 1)
 
     def train_input(self, images: Tensor, randomness: ImageRandomness, color_noise: bool = True) -> Tensor:
         """(N, C, crop, crop) float32 on the device of uint8 `images` (N, S, S, C), augmented.
 
-        `color_noise=False` leaves out the colour noise, and with it the source's division by 1.1.
+        `color_noise=False` leaves out the color noise, and with it the source's division by 1.1.
         """
         data = self.data
         positions, squares = self._training_squares(images, randomness.shared(data.images_per_draw))
-        noisy = color_noise and data.color_noise != "none"
+        noisy = color_noise and data.pca_lighting != "none"
         inputs = self._normalized(
             squares[:, None],
             self._mean_at(positions, images.device),
             self._color_shifts(randomness) if noisy else None,
-            SOURCE_NOISE_DIVISOR if noisy and data.color_noise == "source" else 1.0,
+            SOURCE_NOISE_DIVISOR if noisy and data.pca_lighting == "source" else 1.0,
             jitter_factors(randomness, data.color_jitter) if data.color_jitter > 0 else None,
         )
-        if data.erasing > 0:
-            erase(inputs[:, 0], randomness, data.erasing)
+        if data.random_erasing > 0:
+            erase(inputs[:, 0], randomness, data.random_erasing)
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def train_windows(self, side: int, randomness: ImageRandomness) -> tuple[Corners, NDArray[np.int64]]:
@@ -155,20 +156,20 @@ class Preprocessing:
         """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other.
 
         `images` are uint8 (N, H, W, C). Where they are not S x S, crops have no place in the mean image and
-        its centre is subtracted.
+        its center is subtracted.
         """
         placed = images.shape[1:3] == (self.side, self.side)
-        places = positions if placed else centre(self.side, self.crop)
+        places = positions if placed else center(self.side, self.crop)
         squares = cut(images, self.crop, positions)
         inputs = self._normalized(squares, self._mean_at(places[None], images.device))
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def whole_input(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) float32: uint8 `images` (N, H, W, C) uncropped, less the mean colour of crops.
+        """(N, C, H, W) float32: uint8 `images` (N, H, W, C) uncropped, less the mean color of crops.
 
-        That is one for all pixels, as a net that slides wants it; of a mean image, the mean of its centre.
+        That is one for all pixels, as a net that slides wants it; of a mean image, the mean of its center.
         """
-        color = self._mean_at(centre(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
+        color = self._mean_at(center(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
         row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
         return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
@@ -193,7 +194,7 @@ class Preprocessing:
 
     def difference(self, other: Preprocessing) -> list[str]:
         """A line for each way in which the two see the same test image differently."""
-        names = ("side", "test_scale", "crop", "normalization", "mean_position")
+        names = ("image_size", "test_scale", "input_size", "normalization", "mean_position")
         if self.data.normalization == "range":
             names += ("range",)
         mine = {name: getattr(self.data, name) for name in names} | dict(self.resized)
@@ -214,16 +215,16 @@ class Preprocessing:
         data = self.data
         if data.cropping == "random-resized":
             area, aspect = data.resized_area, data.resized_aspect
-            squares = random_resized_crop(images, data.crop, randomness, area, aspect, data.mirror)
-            return centre(data.side, data.crop)[None], squares
+            squares = random_resized_crop(images, data.input_size, randomness, area, aspect, data.mirror)
+            return center(data.image_size, data.input_size)[None], squares
         positions = self._training_positions(images.shape[1], randomness)
-        return positions, cut(images, data.crop, positions)[:, 0]
+        return positions, cut(images, data.input_size, positions)[:, 0]
 
     def _training_positions(self, side: int, randomness: ImageRandomness) -> Positions:
         """(N, 1, 3) where the training crops of squares of `side` pixels lie, if they are not resized."""
         positions = random_positions(side, self.crop, randomness, self.data.mirror)
-        if self.data.cropping == "centre":
-            positions[..., :2] = centre(side, self.crop)[:, :2]
+        if self.data.cropping == "center":
+            positions[..., :2] = center(side, self.crop)[:, :2]
         return positions
 
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
@@ -232,15 +233,15 @@ class Preprocessing:
             return cut(self.mean.expand(len(positions), -1, -1, -1), self.crop, positions).to(device)
         if device not in self._central_means:
             everywhere = self.mean.expand(1, self.side, self.side, -1)
-            middle = centre(self.side, self.crop)
+            middle = center(self.side, self.crop)
             self._central_means[device] = cut(everywhere, self.crop, middle).to(device)
         return self._central_means[device]
 
     def _color_shifts(self, randomness: ImageRandomness) -> NDArray[np.float32]:
         data = self.data
-        assert data.color_noise != "none"
+        assert data.pca_lighting != "none"
         values, vectors = self.eigenvalues.double().numpy(), self.eigenvectors.double().numpy()
-        return color_shifts(randomness, values, vectors, data.color_noise_strength, data.color_noise)
+        return color_shifts(randomness, values, vectors, data.pca_lighting_strength, data.pca_lighting)
 
     def _normalized(
         self,
@@ -270,21 +271,21 @@ class Preprocessing:
 
 def _other_channels(data: DataConfig, size: str) -> str:
     """What to say of a store of other channels than `data` wants; `size` is what to type of another side."""
-    side, typed = (f" --side {data.side}", f" {size}") if size else ("", "")
+    side, typed = (f" --side {data.image_size}", f" {size}") if size else ("", "")
     if data.channels == 3:
         return (
-            f"the store holds grey images and the run wants colour: prepare one with --channels 3{side}, "
-            f"type data.channels=1 data.color_noise=none{typed} for a grey AlexNet, or train a recipe for "
+            f"the store holds gray images and the run wants color: prepare one with --channels 3{side}, "
+            f"type data.channels=1 data.pca_lighting=none{typed} for a gray AlexNet, or train a recipe for "
             "digits (lenet-5, lenet-modern, lenet-1989)"
         )
     return (
-        "the store holds images in colour and the run wants grey ones: prepare one with --channels 1"
-        f"{side}, or type data.channels=3{typed} for colour"
+        "the store holds images in color and the run wants gray ones: prepare one with --channels 1"
+        f"{side}, or type data.channels=3{typed} for color"
     )
 
 
 def _black(levels: tuple[float, float]) -> float:
-    """The grey level, of 0..255, that becomes 0 where 0 and 255 become `levels`."""
+    """The gray level, of 0..255, that becomes 0 where 0 and 255 become `levels`."""
     low, high = levels
     return -255 * low / (high - low)
 
@@ -294,8 +295,8 @@ def _tensor(array: Any) -> Tensor:
 
 
 def _apart(name: str, mine: Tensor, theirs: Tensor) -> list[str]:
-    """A line where two statistics differ by more than half a grey level, or in kind."""
+    """A line where two statistics differ by more than half a gray level, or in kind."""
     if mine.shape != theirs.shape:
         return [f"{name}: shape {tuple(mine.shape)} and {tuple(theirs.shape)}"]
     largest = float((mine - theirs).abs().max())
-    return [f"{name}: up to {largest:.1f} grey levels apart"] if largest > 0.5 else []
+    return [f"{name}: up to {largest:.1f} gray levels apart"] if largest > 0.5 else []

@@ -68,7 +68,7 @@ def _key(purpose: str, name: str, seed: int, epoch: int) -> np.uint64:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of 64-bit numbers that scatters them (the finaliser of SplitMix64, Steele 2014)."""
+    """A bijection of 64-bit numbers that scatters them (the finalizer of SplitMix64, Steele 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -43,7 +43,7 @@ def to_whole(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
 
 
 def to_square(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, C): shorter side to `side`, then the centre. DataError as for `to_whole`."""
+    """(side, side, C): shorter side to `side`, then the center. DataError as for `to_whole`."""
     whole = to_whole(photo, side, resampling)
     top, left = crop_offset(whole.shape[0], whole.shape[1], side)
     return np.ascontiguousarray(whole[top : top + side, left : left + side])

@@ -1,4 +1,4 @@
-"""Mean image, channel mean and colour covariance of many images, in one pass and exactly.
+"""Mean image, channel mean and color covariance of many images, in one pass and exactly.
 
 All sums are whole numbers, so the result does not hang on the order or on how the work was split.
 Source: paper, sections 2 (mean) and 4.1 (covariance of RGB pixel values over the training set).
@@ -55,7 +55,7 @@ class ColorStatistics:
 
     @property
     def covariance(self) -> Floats:
-        """(C, C) covariance over all pixels of all images, in grey levels squared."""
+        """(C, C) covariance over all pixels of all images, in gray levels squared."""
         mean = self.channel_mean
         return self.products / self._pixels - np.outer(mean, mean)
 

@@ -327,7 +327,7 @@ class Store:
 
     @property
     def channels(self) -> int:
-        """3 where images are in colour, 1 where they are grey."""
+        """3 where images are in color, 1 where they are gray."""
         return self.header.channels
 
     @property
@@ -347,7 +347,7 @@ class Store:
 
     @property
     def color_covariance(self) -> npt.NDArray[np.float64]:
-        """(channels, channels) covariance of the training split's pixels, grey levels squared."""
+        """(channels, channels) covariance of the training split's pixels, gray levels squared."""
         return np.array(self.header.color_covariance)
 
     def mean_image(self) -> npt.NDArray[np.float32]:
@@ -402,19 +402,19 @@ TRAIN = "train"
 
 
 def training_images(store: Store, data: DataConfig) -> Split:
-    """The images a run trains on: the training split, or `data.images` of it.
+    """The images a run trains on: the training split, or `data.max_images` of it.
 
     CommandError where it has not as many.
     """
     split = store.split(TRAIN)
-    if data.images == 0:
+    if data.max_images == 0:
         return split
-    if data.images > len(split):
+    if data.max_images > len(split):
         raise CommandError(
-            f"data.images={data.images} are wanted and {store.path} has {len(split)} training images: "
-            "type fewer, or data.images=0 for all"
+            f"data.max_images={data.max_images} are wanted, {store.path} has {len(split)} training images: "
+            "type fewer, or data.max_images=0 for all"
         )
-    return split.part(np.sort(balanced(split)[: data.images]))
+    return split.part(np.sort(balanced(split)[: data.max_images]))
 
 
 def balanced(split: Split) -> NDArray[np.int64]:

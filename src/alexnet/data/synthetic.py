@@ -1,7 +1,7 @@
 """The things that made-up photos show: shapes and textures as functions of the thing's own coordinates.
 
 A thing lives in the disc of radius 1 around (0, 0). A shape returns how far inside a point is, in radii, well
-enough for a one-pixel edge, and negative outside; a texture returns 0..1, the share of its second colour.
+enough for a one-pixel edge, and negative outside; a texture returns 0..1, the share of its second color.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from alexnet.data.classes import Class
 from alexnet.data.ilsvrc_writer import write_devkit, write_flat_tar, write_train_tar
 from alexnet.errors import CommandError, WorkError
-from alexnet.hardware import cores
+from alexnet.hardware import cpu_count
 
 Plane = NDArray[np.floating[Any]]
 """(height, width) float32, a value per pixel."""
@@ -180,7 +180,7 @@ Scene = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class _Pose:
-    """Where the thing is (centre and radius in pixels), its turn (radians), stretch, and lean backwards."""
+    """Where the thing is (center and radius in pixels), its turn (radians), stretch, and lean backwards."""
 
     x: float
     y: float
@@ -243,7 +243,7 @@ def _fractal(rows: int, columns: int, random: np.random.Generator) -> Plane:
 
 
 def _background(width: int, height: int, random: np.random.Generator) -> Image.Image:
-    """Two noise fields over three colours, made at a third of the size (fine grain comes with the camera)."""
+    """Two noise fields over three colors, made at a third of the size (fine grain comes with the camera)."""
     rows, columns = height // 3, width // 3
     colors = [_color(random, 0.1, 0.9) for _ in range(3)]
     first, second = (_fractal(rows, columns, random) for _ in range(2))
@@ -253,7 +253,7 @@ def _background(width: int, height: int, random: np.random.Generator) -> Image.I
 
 
 def _clutter(photo: Image.Image, width: int, height: int, random: np.random.Generator) -> None:
-    """Draws a few bars and ragged patches of one colour: none of them has a class's shape and texture."""
+    """Draws a few bars and ragged patches of one color: none of them has a class's shape and texture."""
     draw = ImageDraw.Draw(photo)
     for _ in range(random.integers(2, 9)):
         fill = tuple(int(value) for value in _color(random, 0.05, 0.95).ravel())
@@ -288,7 +288,7 @@ def _put_thing(scene: Scene, shape: str, texture: str, pose: _Pose, random: np.r
 
 
 def _two_colors(random: np.random.Generator) -> tuple[Color, Color]:
-    """A dark and a bright colour, in either order, so that a texture is no hint of its mean."""
+    """A dark and a bright color, in either order, so that a texture is no hint of its mean."""
     dark, bright = _color(random, 0.02, 0.35), _color(random, 0.65, 1.0)
     return (dark, bright) if random.random() < 0.5 else (bright, dark)
 
@@ -305,7 +305,7 @@ def _own_coordinates(columns: NDArray[np.int64], rows: NDArray[np.int64], pose: 
 
 
 def _occlude(scene: Scene, pose: _Pose, random: np.random.Generator) -> None:
-    """Lays a band of one colour across a rim of the thing: up to a third of it goes."""
+    """Lays a band of one color across a rim of the thing: up to a third of it goes."""
     angle, color = random.uniform(0, 2 * np.pi), _color(random, 0.05, 0.95)
     rows, columns = np.ogrid[: scene.shape[1], : scene.shape[2]]
     along = (columns - pose.x) * np.cos(angle) + (rows - pose.y) * np.sin(angle)
@@ -334,7 +334,7 @@ def _image(planes: Scene) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(planes.astype(np.uint8).transpose(1, 2, 0)))
 
 
-ODD_KINDS = {"CMYK": 2, "PNG": 2, "grey": 4, "EXIF-rotated": 4, "truncated": 1}
+ODD_KINDS = {"CMYK": 2, "PNG": 2, "gray": 4, "EXIF-rotated": 4, "truncated": 1}
 """How many training photos of a made-up data set are made odd, by kind. Truncated ones cannot be read."""
 
 _ORIENTATION, _TURN_RIGHT = 0x0112, 6
@@ -349,7 +349,7 @@ def encode(photo: Image.Image, quality: int, kind: str = "") -> bytes:
     exif = Image.Exif()
     if kind == "CMYK":
         photo = photo.convert("CMYK")
-    elif kind == "grey":
+    elif kind == "gray":
         photo = photo.convert("L")
     elif kind == "EXIF-rotated":
         photo = photo.transpose(Image.Transpose.ROTATE_90)
@@ -437,7 +437,7 @@ def synthesize(
         train = _with_odd(train, seed)
     try:
         part = _claim(folder)
-        with ThreadPoolExecutor(workers or cores()) as pool:
+        with ThreadPoolExecutor(workers or cpu_count()) as pool:
             make = _maker(pool, progress or (lambda photos: None))
             if layout == "ilsvrc":
                 _write_ilsvrc(part, made_up, train, _shuffled(val, seed, _SHUFFLE), make)

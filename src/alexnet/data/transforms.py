@@ -1,6 +1,6 @@
-"""The two augmentations of the paper (section 4.1): random squares with reflections, and PCA colour noise.
+"""The two augmentations of the paper (section 4.1): random squares with reflections, and PCA color noise.
 
-Both are drawn here and applied by `Preprocessing`: a square is a position (`views.cut` cuts it), colour noise
+Both are drawn here and applied by `Preprocessing`: a square is a position (`views.cut` cuts it), color noise
 is a shift of each channel that joins the subtraction of the mean.
 """
 
@@ -19,7 +19,7 @@ from alexnet.data.crops import Positions
 from alexnet.data.randomness import ImageRandomness
 
 SOURCE_NOISE_DIVISOR = 1.1
-"""The 2012 source divides the whole input by this while colour noise is on."""
+"""The 2012 source divides the whole input by this while color noise is on."""
 
 
 def random_positions(side: int, crop: int, randomness: ImageRandomness, mirror: bool) -> Positions:
@@ -40,13 +40,13 @@ def color_shifts(
     strength: float,
     reading: Literal["source", "paper"],
 ) -> NDArray[np.float32]:
-    """(N, 3) grey levels (of 255) to add to the channels of each image.
+    """(N, 3) gray levels (of 255) to add to the channels of each image.
 
-    `eigenvalues` (3,) and `eigenvectors` (3, 3; a row each) are those of the covariance of colours of 0..255.
+    `eigenvalues` (3,) and `eigenvectors` (3, 3; a row each) are those of the covariance of colors of 0..255.
     `source`: a draw of N(0, 1) x strength on each axis times its standard deviation, as the program of 2012
-    does; about 7 grey levels a channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally
-    that would be some 850 grey levels, so the eigenvalues are those of pixels of 0..1, the one scale on which
-    the sentence gives pictures; about 3 grey levels.
+    does; about 7 gray levels a channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally
+    that would be some 850 gray levels, so the eigenvalues are those of pixels of 0..1, the one scale on which
+    the sentence gives pictures; about 3 gray levels.
     """
     spread = np.sqrt(eigenvalues) if reading == "source" else 255 * (eigenvalues / 255**2)
     draws = randomness.normal("color noise", 3) * strength * spread
@@ -54,7 +54,7 @@ def color_shifts(
 
 
 _TRIES = 10
-_GREY = (0.299, 0.587, 0.114)
+_GRAY = (0.299, 0.587, 0.114)
 
 
 def random_resized_crop(
@@ -106,18 +106,18 @@ def jitter_factors(randomness: ImageRandomness, strength: float) -> NDArray[np.f
 def color_jitter(images: Any, factors: Any) -> None:
     """Brightness, then contrast, then saturation of float `images` (..., H, W, 3), changed in place.
 
-    `factors` are (..., 3). Contrast is about the mean grey of the image, saturation about each pixel's grey.
+    `factors` are (..., 3). Contrast is about the mean gray of the image, saturation about each pixel's gray.
     Values beyond white are kept. Takes numpy arrays and tensors alike.
     """
     brightness, contrast, saturation = (factors[..., step, None, None] for step in range(3))
-    weights = images.new_tensor(_GREY) if isinstance(images, Tensor) else np.array(_GREY, np.float32)
+    weights = images.new_tensor(_GRAY) if isinstance(images, Tensor) else np.array(_GRAY, np.float32)
     gain = brightness * contrast
-    greys = images @ weights
-    means = greys.mean((-2, -1))[..., None, None] * (brightness - gain)
-    greys = greys * (gain * (1 - saturation)) + means
+    grays = images @ weights
+    means = grays.mean((-2, -1))[..., None, None] * (brightness - gain)
+    grays = grays * (gain * (1 - saturation)) + means
     images *= (gain * saturation)[..., None]
     for channel in range(3):
-        images[..., channel] += greys
+        images[..., channel] += grays
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
@@ -170,9 +170,9 @@ def _resize_by_matrices(
 def _mixing(start: NDArray[np.int64], length: NDArray[np.int64], side: int, crop: int) -> NDArray[np.float32]:
     """(N, crop, side): the weights of an antialiased bilinear resize of `length` pixels to `crop`."""
     scale = (length / crop)[:, None, None]
-    centres = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
+    centers = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
     pixels = np.arange(side) + 0.5
-    weights = np.maximum(0, 1 - np.abs(pixels - centres) / np.maximum(scale, 1))
+    weights = np.maximum(0, 1 - np.abs(pixels - centers) / np.maximum(scale, 1))
     weights *= (pixels > start[:, None, None]) & (pixels < (start + length)[:, None, None])
     return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
 
@@ -205,7 +205,7 @@ def normalize(
 
 
 def _row(colors: Tensor | None, crop: int) -> Tensor | None:
-    """Colours (n, v, C) as rows of pixels (n, v, 1, crop * C): long rows are added several times faster."""
+    """Colors (n, v, C) as rows of pixels (n, v, 1, crop * C): long rows are added several times faster."""
     return None if colors is None else colors.repeat(1, 1, crop)[:, :, None]
 
 

@@ -20,7 +20,7 @@ from alexnet.evaluation.metrics import (
     interval,
     mean_nll,
     paired_interval,
-    refuse_unlabelled,
+    refuse_unlabeled,
     true_ranks,
 )
 from alexnet.runs.predictions import Predictions
@@ -102,7 +102,7 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
     Source: the 2012 source's avg-valid.py, which lowered the top-5 error of the images it reported.
     """
     _same_question(members)
-    refuse_unlabelled(members[0].split, members[0].labels)
+    refuse_unlabeled(members[0].split, members[0].labels)
     rows, labels = [each.probabilities for each in members], members[0].labels
     if of == "probabilities":  # the mean at the true class is all that its loss needs
         rows = [np.take_along_axis(row, labels[:, None], axis=1) for row in rows]

@@ -25,8 +25,8 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
 from alexnet.evaluation.views import Look, Sizes, each_crop, looks_for, name_of, sizes_seen
-from alexnet.hardware import cores
-from alexnet.models.bundle import Loaded
+from alexnet.hardware import cpu_count
+from alexnet.models.bundle import ModelBundle
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import processor
 
@@ -55,7 +55,7 @@ def images_at_once(looks: Sequence[Look], sizes: Sizes, crop: int, squares: int)
     return max(1, squares // most)
 
 
-def score(net: Loaded, looks: Sequence[Look], seen: Sequence[Tensor]) -> npt.NDArray[np.float32]:
+def score(net: ModelBundle, looks: Sequence[Look], seen: Sequence[Tensor]) -> npt.NDArray[np.float32]:
     """(N, K) probabilities, on whatever device the model is; `seen` are uint8 (N, H, W, C) for each look.
 
     Always in float32 and with deterministic kernels. The same images in a batch of another size differ by
@@ -106,7 +106,7 @@ Filling = tuple[list[int], list[Pixels], Iterator[None]]
 
 
 def predict(
-    net: Loaded,
+    net: ModelBundle,
     store: Store,
     split: str = "val",
     views: str = "ten",
@@ -152,12 +152,12 @@ def predict(
     )
 
 
-def _device_name(net: Loaded) -> str:
+def _device_name(net: ModelBundle) -> str:
     device = device_of(net.model)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def columns_of(net: Loaded, store: Store) -> npt.NDArray[np.int32]:
+def columns_of(net: ModelBundle, store: Store) -> npt.NDArray[np.int32]:
     """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
     what = f"the net's classes and those of {store.path}"
     if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
@@ -173,11 +173,11 @@ def check_pixels(
     Where scales are given the stored size does not matter. A warning where it is smaller than a look's.
     """
     largest = max((look.scale for look in looks), default=0)
-    # The shape does not matter: the centre of a whole photo is the square that would have been stored.
+    # The shape does not matter: the center of a whole photo is the square that would have been stored.
     found = {"resize": store.header.resize, "channels": store.channels}
     wanted = {"resize": preprocessing.resized["resize"], "channels": preprocessing.data.channels}
     if not scales:
-        found, wanted = {"side": store.side, **found}, {"side": preprocessing.data.side, **wanted}
+        found, wanted = {"side": store.side, **found}, {"side": preprocessing.data.image_size, **wanted}
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
@@ -199,7 +199,7 @@ def check_pixels(
 
 
 def batches_seen(
-    net: Loaded, split: Split, looks: Sequence[Look], squares: int
+    net: ModelBundle, split: Split, looks: Sequence[Look], squares: int
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
     """This process's batches: numbers of images, and for each look what it sees, uint8 (n, H, W, C).
 
@@ -208,7 +208,7 @@ def batches_seen(
     sizes = (sizes_seen(looks, stored_size(split, number)) for number in range(len(split)))
     batches = groups(zip(sizes, range(len(split)), strict=True), looks, net.preprocessing.crop, squares)
     mine = islice(batches, distributed.rank(), None, distributed.world_size())
-    with ThreadPoolExecutor(cores()) as readers:
+    with ThreadPoolExecutor(cpu_count()) as readers:
         fill = partial(_start_filling, split, looks, net.preprocessing.resized["resampling"], readers)
         for numbers, seen, tasks in _one_ahead(map(fill, mine)):
             deque(tasks, maxlen=0)  # waits for all, and raises what went wrong in any

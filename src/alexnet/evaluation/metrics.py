@@ -91,7 +91,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
     probabilities, labels = predictions.probabilities, predictions.labels
     if not len(labels):
         raise WorkError(f"split {predictions.split!r} holds no images to score")
-    refuse_unlabelled(predictions.split, labels)
+    refuse_unlabeled(predictions.split, labels)
     refuse_broken(probabilities)
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] <= TOP
@@ -111,12 +111,12 @@ def evaluate(predictions: Predictions) -> Evaluation:
     )
 
 
-def refuse_unlabelled(split: str, labels: npt.NDArray[Any]) -> None:
+def refuse_unlabeled(split: str, labels: npt.NDArray[Any]) -> None:
     """CommandError where some image's class is not known: there is nothing to compare an answer with."""
-    unlabelled = int((labels == NO_LABEL).sum())
-    if unlabelled:
+    unlabeled = int((labels == NO_LABEL).sum())
+    if unlabeled:
         raise CommandError(
-            f"{unlabelled:,} of {len(labels):,} images of split {split!r} have no label, so no errors can be "
+            f"{unlabeled:,} of {len(labels):,} images of split {split!r} have no label, so no errors can be "
             "counted: `alexnet submit` writes what the net says of them"
         )
 

@@ -11,19 +11,19 @@ from alexnet import distributed
 from alexnet.data.store import Store
 from alexnet.io import file_sha256
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Kind
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 
 
 def asked_once(
-    run: RunFolder,
+    run: RunDir,
     store: Store,
     split: str,
     name: str,
     kind: type[Kind],
-    ask: Callable[[Loaded], Kind],
+    ask: Callable[[ModelBundle], Kind],
     checkpoint: str,
     device: torch.device | str,
     progress: Callable[[int], None],

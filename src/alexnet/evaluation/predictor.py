@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
-from alexnet.data.crops import centre, usual_views
+from alexnet.data.crops import center, default_views
 from alexnet.data.decode import Pixels, decode, in_channels, rgb
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
@@ -22,7 +22,7 @@ from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, groups, images_at_once, score, testing
 from alexnet.evaluation.views import Look, looks_for, sizes_seen
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.runs.run_dir import find_weights
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
@@ -42,7 +42,7 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, C): resized as the net's training photos were, grey where they were.
+    """(side, side, C): resized as the net's training photos were, gray where they were.
 
     A square of that side is not resized. Where training photos were padded, one larger than any of them is
     shrunk to their size first.
@@ -120,18 +120,18 @@ class Classifier:
     """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
 
     Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or
-    (3, H, W), in RGB, or grey with one channel for three or as (H, W), and of any size; each is resized as
+    (3, H, W), in RGB, or gray with one channel for three or as (H, W), and of any size; each is resized as
     the photos were that the net was trained on. An answer does not depend on the other photos of a call but
     for rounding.
     """
 
-    def __init__(self, loaded: Loaded, squares_at_once: int = SQUARES_AT_ONCE) -> None:
+    def __init__(self, loaded: ModelBundle, squares_at_once: int = SQUARES_AT_ONCE) -> None:
         """`squares_at_once`: most squares (photos x views) in one pass; bounds the memory."""
         self._loaded = loaded
         self._squares_at_once = squares_at_once
 
     @property
-    def net(self) -> Loaded:
+    def net(self) -> ModelBundle:
         """All that was loaded."""
         return self._loaded
 
@@ -157,7 +157,7 @@ class Classifier:
 
     @property
     def terms(self) -> dict[str, str]:
-        """Licences of code and weights, and the terms of the data: what may be done with it."""
+        """Licenses of code and weights, and the terms of the data: what may be done with it."""
         return self._loaded.terms
 
     @property
@@ -189,7 +189,7 @@ class Classifier:
     ) -> npt.NDArray[np.float32]:
         """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`.
 
-        `views` are a name of `evaluation.views.VIEWS`; empty is what `usual_views` says of the net. `scales`
+        `views` are a name of `evaluation.views.VIEWS`; empty is what `default_views` gives. `scales`
         are the shorter sides in pixels that photos are resized to; empty are the net's own.
         """
         rows = list(map(_raised, self._rows(_as_list(images), self._looks(views, scales))))
@@ -200,7 +200,7 @@ class Classifier:
 
         CommandError names the layers there are.
         """
-        positions = centre(self.preprocessing.side, self.preprocessing.crop)
+        positions = center(self.preprocessing.side, self.preprocessing.crop)
         rows: list[npt.NDArray[np.float32]] = []
         for squares in self._squares(images, self._squares_at_once):
             with testing(self.model) as device:
@@ -216,7 +216,7 @@ class Classifier:
         return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
 
     def _looks(self, views: str, scales: Sequence[int]) -> tuple[Look, ...]:
-        return looks_for(self._loaded, views or usual_views(self.preprocessing.data.mirror), scales)
+        return looks_for(self._loaded, views or default_views(self.preprocessing.data.mirror), scales)
 
     def _rows(
         self, photos: list[Photo], looks: tuple[Look, ...]

@@ -14,7 +14,7 @@ import torch
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
-from alexnet.data.crops import usual_views
+from alexnet.data.crops import default_views
 from alexnet.data.image_reader import stored_size
 from alexnet.data.store import Split, Store
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, predict
@@ -23,21 +23,21 @@ from alexnet.evaluation.prediction_cache import asked_once
 from alexnet.evaluation.views import Look, looks_for, name_of, sees_whole, sizes_seen
 from alexnet.io import write_json
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
-from alexnet.models.summary import class_map_multiply_adds, summarise
+from alexnet.models.summary import class_map_multiply_adds, summarize
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.results import NAME, read_evaluations
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training.config import BOX_NETS
 
 
 def multiply_adds_a_photo(config: RunConfig, looks: Sequence[Look], photos: Split) -> float:
     """Mean over the photos of what all looks at one take, by the net of that configuration."""
-    num_classes, crop = len(photos.header.classes), config.data.crop
-    of_crop = summarise(config, num_classes).multiply_adds
+    num_classes, crop = len(photos.header.classes), config.data.input_size
+    of_crop = summarize(config, num_classes).multiply_adds
     with torch.device("meta"):
         model = build_run(config, num_classes).eval()
 
@@ -55,7 +55,7 @@ def multiply_adds_a_photo(config: RunConfig, looks: Sequence[Look], photos: Spli
 
 
 def predictions_of(
-    run: RunFolder,
+    run: RunDir,
     store: Store,
     split: str,
     views: str,
@@ -71,14 +71,14 @@ def predictions_of(
     """
     name, options = name_of(views, scales), (split, views, squares_at_once, progress, scales)
 
-    def ask(net: Loaded) -> Predictions:
+    def ask(net: ModelBundle) -> Predictions:
         return _predicted(net, store, *options)
 
     return asked_once(run, store, split, name, Predictions, ask, checkpoint, device, progress)
 
 
 def _predicted(
-    net: Loaded,
+    net: ModelBundle,
     store: Store,
     split: str,
     views: str,
@@ -92,7 +92,7 @@ def _predicted(
     return replace(made, multiply_adds=multiply_adds_a_photo(net.config, looks, store.split(split)))
 
 
-def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "last") -> None:
+def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is looked at, where a run's classes are not the store's."""
     for run in runs:
         classes = bundle.classes_of(find_weights(run.path, checkpoint))
@@ -100,16 +100,16 @@ def same_question(runs: Sequence[RunFolder], store: Store, checkpoint: str = "la
             same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
 
-def usual_views_of(runs: Sequence[RunFolder], checkpoint: str = "last") -> str:
-    """The views that suit all of the nets: see `usual_views`. Of nets that say where things are, `dense`."""
+def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
+    """The views that suit all of the models: see `default_views`; for box models `dense`."""
     found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
     if all(each["config"]["training"].get("loss") in BOX_NETS for each in found):
         return "dense"
-    return usual_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
+    return default_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
 
 
 def entry(
-    evaluation: Evaluation, store: Store, runs: Sequence[RunFolder], checkpoint: str = "last"
+    evaluation: Evaluation, store: Store, runs: Sequence[RunDir], checkpoint: str = "last"
 ) -> dict[str, Any]:
     """What an evaluation is in a file: the errors, and which runs were tested on which store.
 
@@ -151,7 +151,7 @@ def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
+def _describe(run: RunDir, checkpoint: str) -> dict[str, Any]:
     if run.is_exported:
         return _describe_exported(run)
     config, imported = run.config(), "imported" in run.environment()  # of those neither is known
@@ -168,7 +168,7 @@ def _describe(run: RunFolder, checkpoint: str) -> dict[str, Any]:
     }
 
 
-def _describe_exported(run: RunFolder) -> dict[str, Any]:
+def _describe_exported(run: RunDir) -> dict[str, Any]:
     """The same, from what travels in the file; a checkpoint's own file says less."""
     texts = bundle.load_metadata(run.path)
     config, known = texts["config"], texts.get("provenance", {})

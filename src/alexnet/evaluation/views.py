@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.data.config import DataConfig
-from alexnet.data.crops import Positions, centre, grid, ten
+from alexnet.data.crops import Positions, center, grid, ten
 from alexnet.data.decode import Pixels
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import resized_size, to_square, to_whole
 from alexnet.errors import CommandError
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 
 
 class View(Protocol):
@@ -30,7 +30,7 @@ class View(Protocol):
         """The central square of the photo, or all of it."""
         ...
 
-    def check(self, net: Loaded) -> None:
+    def check(self, net: ModelBundle) -> None:
         """CommandError where the net cannot be shown photos so."""
         ...
 
@@ -44,7 +44,7 @@ class View(Protocol):
         """Of a photo of that size, where the net takes `of_crop` for a crop and `of_map` for a class map."""
         ...
 
-    def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
+    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
         """(N, K), rows sum to 1, for uint8 `images` (N, H, W, C) on the model's device."""
         ...
 
@@ -61,7 +61,7 @@ class Crops:
     positions: Callable[[int, int, int], Positions]
     """(V, 3) of (height, width, crop)."""
 
-    def check(self, net: Loaded) -> None:
+    def check(self, net: ModelBundle) -> None:
         """Any net can."""
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -74,7 +74,7 @@ class Crops:
         """As `View` says."""
         return self.crops(height, width, crop) * of_crop
 
-    def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
+    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
         """As `View` says."""
         positions = self.positions(images.shape[1], images.shape[2], net.preprocessing.crop)
         return each_crop(net.model, net.preprocessing, images, positions).mean(dim=1)
@@ -90,7 +90,7 @@ class Dense:
 
     part: Literal["whole"] = "whole"
 
-    def check(self, net: Loaded) -> None:
+    def check(self, net: ModelBundle) -> None:
         """CommandError where the model has no class map."""
         if not hasattr(net.model, "class_map"):
             raise CommandError(
@@ -108,7 +108,7 @@ class Dense:
         """As `View` says: the photo and its mirror image."""
         return 2 * of_map(height, width)
 
-    def probabilities(self, net: Loaded, images: Tensor) -> Tensor:
+    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
         """As `View` says."""
         plain = net.preprocessing.whole_input(images)
         reduced = _REDUCTIONS[cast(str, getattr(net.model, "map_reduction", "mean"))]
@@ -124,14 +124,14 @@ _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 _GRID = Crops("whole", grid)
 VIEWS: dict[str, tuple[View, ...]] = {
-    "centre": (Crops("square", lambda height, width, crop: centre(height, crop)),),
+    "center": (Crops("square", lambda height, width, crop: center(height, crop)),),
     "ten": (Crops("square", lambda height, width, crop: ten(height, crop)),),
     "multi-crop": (_GRID,),
     "dense": (Dense(),),
     "dense+multi-crop": (Dense(), _GRID),
 }
 """By the name a person types; of several the mean."""
-OF_A_SQUARE = ("centre", "ten")
+OF_A_SQUARE = ("center", "ten")
 """Those that are crops of a photo's central square."""
 
 
@@ -169,7 +169,7 @@ def looks_of(data: DataConfig, views: str, scales: Sequence[int] = (), window: i
     CommandError where there are no such views, or a scale is smaller than what is seen at once.
     """
     chosen = named(views)
-    seen = max(window if window and isinstance(view, Dense) else data.crop for view in chosen)
+    seen = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)
     small = [scale for scale in scales if scale < seen]
     if small:
         raise CommandError(
@@ -179,7 +179,7 @@ def looks_of(data: DataConfig, views: str, scales: Sequence[int] = (), window: i
     return tuple(Look(view, scale) for view in chosen for scale in scales or _usual_scales(view, data))
 
 
-def looks_for(net: Loaded, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
+def looks_for(net: ModelBundle, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
     """As `looks_of` the net's data; CommandError also where the net cannot be shown photos so."""
     window = getattr(net.model, "crop", 0) if hasattr(net.model, "class_map") else 0
     looks = looks_of(net.preprocessing.data, views, scales, window)

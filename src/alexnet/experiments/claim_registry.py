@@ -37,7 +37,7 @@ from alexnet.experiments.measures import (
     UpdateSeconds,
 )
 from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet, Variant
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 from alexnet.published import (
     DROPOUT_TIMES_LONGER,
     GAINS,
@@ -134,8 +134,8 @@ def for_small_photos(variant: Variant, data: DataConfig) -> Variant:
 def multiply_adds(variant: Variant, data: DataConfig) -> int:
     """Multiplications with a weight for one crop of the images and ten classes."""
     with torch.device("meta"):
-        net = AlexNet(variant, 10, data.crop, channels=data.channels)
-        return summarise_model(net, data.crop, data.channels).multiply_adds
+        net = AlexNet(variant, 10, data.input_size, channels=data.channels)
+        return summarize_model(net, data.input_size, data.channels).multiply_adds
 
 
 def _inputs(variant: Variant) -> list[float]:
@@ -150,11 +150,11 @@ def _even(number: float) -> int:
 
 
 COMMON = Arm("common")
-"""The 2012 net at the claims' size: two towers, normalisers, overlapping pooling, dropout, augmentation."""
+"""The 2012 net at the claims' size: two towers, normalizers, overlapping pooling, dropout, augmentation."""
 
-_UNREGULARISED = (
+_UNREGULARIZED = (
     *("model.dropout=0", "optimizer.weight_decay=0", "schedule.name=constant"),
-    *("data.cropping=centre", "data.mirror=no", "data.color_noise=none"),
+    *("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"),
 )
 _LONGER = 1.5
 
@@ -165,7 +165,7 @@ to where they learn and units of another to where they do not."""
 
 
 def _activation(name: str, rate: float) -> Arm:
-    settings = (*_UNREGULARISED, f"model.activation={name}", f"optimizer.learning_rate={rate:g}")
+    settings = (*_UNREGULARIZED, f"model.activation={name}", f"optimizer.lr={rate:g}")
     return Arm(f"{name}-rate-{rate:g}", settings, net=_FOUR_LAYERS, longer=_LONGER)
 
 
@@ -173,17 +173,17 @@ RATES = (0.01, 0.03)
 RELU, TANH, SIGMOID = (
     tuple(_activation(name, rate) for rate in RATES) for name in ("relu", "tanh", "sigmoid")
 )
-"""Without any regularisation (paper, figure 1). Each at two rates, of which the better counts for each seed:
+"""Without any regularization (paper, figure 1). Each at two rates, of which the better counts for each seed:
 in the paper each net's rate was the one that is fastest for it."""
 
 NO_LRN = Arm("without-normalisers", net=without_words("lrn", "spatial"))
-"""Both normalisers of the 2012 net left out, as net 148 of its source release did."""
+"""Both normalizers of the 2012 net left out, as net 148 of its source release did."""
 
 NOT_OVERLAPPING = Arm("pooling-2-by-2", net=fields(pool_size=2, pool_rounds_up=False))
 AVERAGED = Arm("average-pooling", net=fields(pooling="average", pool_size=2, pool_rounds_up=False))
 """Rounded down, so that maps are as large as with overlapping windows; the last, odd pixels are not seen."""
 
-_SLOWER, _LONG = "optimizer.learning_rate=0.003", 3
+_SLOWER, _LONG = "optimizer.lr=0.003", 3
 """Without dropout twice as many units push the next layer: 0.01 throws the net off in its first updates."""
 DROPOUT = Arm("dropout", (_SLOWER,), longer=_LONG)
 NO_DROPOUT = Arm("without-dropout", (_SLOWER, "model.dropout=0"), longer=_LONG)
@@ -192,8 +192,8 @@ WEIGHT_DECAY = Arm("weight-decay", (_SLOWER, "model.dropout=0", "optimizer.weigh
 
 BIAS_0 = Arm("bias-0", net=fields(biases=(0.0,) * 8))
 _TODAY = ("data.normalization=mean-and-std",)
-KAIMING_0 = Arm("kaiming-bias-0", _TODAY, net=fields(initialisation="kaiming"))
-KAIMING_1 = Arm("kaiming-bias-1", _TODAY, net=fields(initialisation="kaiming-with-biases"))
+KAIMING_0 = Arm("kaiming-bias-0", _TODAY, net=fields(initialization="kaiming"))
+KAIMING_1 = Arm("kaiming-bias-1", _TODAY, net=fields(initialization="kaiming-with-biases"))
 """Kaiming's first weights keep a signal's size, and want one of about 1 to begin with."""
 
 PLATEAU = Arm(
@@ -204,10 +204,10 @@ PLATEAU = Arm(
 what 5 is in 90. It never ends the run, so that all are as long."""
 CONSTANT = Arm("constant-rate", ("schedule.name=constant",))
 
-NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=centre", "data.mirror=no", "data.color_noise=none"))
-CROPS = Arm("crops-and-mirroring", ("data.color_noise=none",))
-NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.color_noise=paper",))
-"""`COMMON` has the colour noise of the source."""
+NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"))
+CROPS = Arm("crops-and-mirroring", ("data.pca_lighting=none",))
+NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.pca_lighting=paper",))
+"""`COMMON` has the color noise of the source."""
 
 SHARES = tuple(Arm(f"photos-1-of-{parts}", share=1 / parts) for parts in (8, 4, 2))
 NARROW = Arm("half-as-wide", net=wider(0.5))
@@ -258,7 +258,7 @@ RELU_CLAIM = Claim(
     remarks=(
         f"Compared are {TO_THRESHOLD.words}, as in the paper's figure.",
         "Four layers that learn, as in the paper's figure: conv1, conv2, fc6 and fc8 of the common net.",
-        "No regularisation of any kind, as there; a constant rate; biases begin at 0.",
+        "No regularization of any kind, as there; a constant rate; biases begin at 0.",
     ),
 )
 
@@ -330,7 +330,7 @@ SCHEDULES = Claim(
 
 AUGMENTATION = Claim(
     "augmentation",
-    "Random crops and mirroring lower the error, and so does colour noise.",
+    "Random crops and mirroring lower the error, and so does color noise.",
     "paper, section 4.1",
     (
         Comparison(
@@ -339,14 +339,14 @@ AUGMENTATION = Claim(
             paper="without it the nets overfit substantially",
         ),
         Comparison(
-            "error with crops alone, less that with the source's colour noise too",
+            "error with crops alone, less that with the source's color noise too",
             *(ERROR, (CROPS,), ABOVE_0, (COMMON,)),
-            paper=_ingredient_points("colour noise"),
+            paper=_ingredient_points("color noise"),
         ),
         Comparison(
-            "error with crops alone, less that with the text's colour noise too",
+            "error with crops alone, less that with the text's color noise too",
             *(ERROR, (CROPS,), ABOVE_0, (NOISE_OF_THE_TEXT,)),
-            paper=_ingredient_points("colour noise"),
+            paper=_ingredient_points("color noise"),
         ),
         Comparison(
             "overfitting without, less that with crops and mirroring",
@@ -355,7 +355,7 @@ AUGMENTATION = Claim(
         ),
     ),
     remarks=(
-        "The text scales a colour shift by the eigenvalues of the covariance, the source by their roots.",
+        "The text scales a color shift by the eigenvalues of the covariance, the source by their roots.",
     ),
 )
 
@@ -406,44 +406,44 @@ _LRN = next(gain for gain in GAINS if gain.ingredient.startswith("local response
 
 LRN = Claim(
     "lrn",
-    "Local response normalisation lowers the error.",
+    "Local response normalization lowers the error.",
     "paper, section 3.3; Simonyan and Zisserman 2014, section 4.1, found no effect",
     (
         Comparison(
-            "error without normalisers, less that with them",
+            "error without normalizers, less that with them",
             *(ERROR, (NO_LRN,), ABOVE_0, (COMMON,)),
             paper=f"{100 * _LRN.top1:g} points ({_LRN.source})",
         ),
         Comparison(
-            "VGG's authors: error without normalisers is that with them",
+            "VGG's authors: error without normalizers is that with them",
             *(ERROR, (NO_LRN,), NONE, (COMMON,)),
             decides=False,
             paper="no improvement (VGG, table 3, nets A and A-LRN)",
         ),
         Comparison(
-            "it costs memory: an update's with normalisers, over one without",
+            "it costs memory: an update's with normalizers, over one without",
             *(PeakMegabytes(), (COMMON,), ABOVE_1, (NO_LRN,)),
             ratio=True,
             decides=False,
         ),
         Comparison(
-            "it costs time: an update's with normalisers, over one without",
+            "it costs time: an update's with normalizers, over one without",
             *(UpdateSeconds(), (COMMON,), ABOVE_1, (NO_LRN,)),
             ratio=True,
             decides=False,
         ),
     ),
     remarks=(
-        "Without both normalisers of the 2012 net, as in net 148 of its source release.",
+        "Without both normalizers of the 2012 net, as in net 148 of its source release.",
         "Memory is what is kept for the gradients. On a CPU with a C++ compiler the kernel of a pooled layer "
-        "keeps nothing for its normaliser and computes it again instead, which costs time alone.",
+        "keeps nothing for its normalizer and computes it again instead, which costs time alone.",
     ),
 )
 
 DROPOUT_CLAIM = Claim(
     "dropout",
     "Dropout overfits less and needs about twice the iterations; halving at test is the inverted form; "
-    "it is more than L2 regularisation.",
+    "it is more than L2 regularization.",
     "paper, section 4.2; Srivastava et al. 2014, section 9.1",
     (
         Comparison(
@@ -487,9 +487,9 @@ AVERAGING = Claim(
     (
         Comparison(
             "error with the central crop, less that with ten crops",
-            *(ErrorOf("centre"), (COMMON,), ABOVE_0, (COMMON,)),
+            *(ErrorOf("center"), (COMMON,), ABOVE_0, (COMMON,)),
             other_measure=ErrorOf("ten"),
-            paper=f"{_points(TABLE_1, 'AlexNet', 'centre', 'AlexNet', 'ten')} (section 6)",
+            paper=f"{_points(TABLE_1, 'AlexNet', 'center', 'AlexNet', 'ten')} (section 6)",
         ),
         *(
             Comparison(

@@ -9,8 +9,8 @@ from typing import Any
 
 from alexnet.config import to_dict
 from alexnet.data.store import Store
-from alexnet.experiments.claims import Band, Claim, Trial, Value
-from alexnet.experiments.experiment_dir import VERDICT, Workshop
+from alexnet.experiments.claims import ArmRun, Band, Claim, Value
+from alexnet.experiments.experiment_dir import VERDICT, ExperimentDir
 from alexnet.experiments.verdict import Finding, findings, verdict
 from alexnet.io import write_json, write_whole
 from alexnet.report.claims import found_words
@@ -52,7 +52,7 @@ Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(docume
 {remarks}
 Bands were written down in the code before any run. On {data["store"]}:
 {photos["train"]:,} training{used} and {photos["val"]:,} validation photos of {data["classes"]} classes, of
-{data["side"]} pixels{kind}. Made by
+{data["image_size"]} pixels{kind}. Made by
 
 ```
 {lines}
@@ -66,7 +66,7 @@ Bands were written down in the code before any run. On {data["store"]}:
 
 def _used(arms: Mapping[str, Any]) -> str:
     """How many of the training photos the arms are trained on; empty where all are on all."""
-    counts = sorted({arm["data"]["images"] for arm in arms.values()})
+    counts = sorted({arm["data"]["max_images"] for arm in arms.values()})
     if not any(counts):
         return ""
     said = [f"{count:,}" for count in counts if count] + ["all"] * (0 in counts)
@@ -74,11 +74,11 @@ def _used(arms: Mapping[str, Any]) -> str:
 
 
 def _kind(arms: Mapping[str, Any]) -> str:
-    """What all arms are shown, where it is not photos in colour that are mirrored; empty where it is."""
+    """What all arms are shown, where it is not photos in color that are mirrored; empty where it is."""
     seen = [arm["data"] for arm in arms.values()]
-    grey = ["grey"] if seen and all(data["channels"] == 1 for data in seen) else []
+    gray = ["gray"] if seen and all(data["channels"] == 1 for data in seen) else []
     plain = ["never mirrored"] if seen and not any(data["mirror"] for data in seen) else []
-    return "".join(f", {words}" for words in (*grey, *plain))
+    return "".join(f", {words}" for words in (*gray, *plain))
 
 
 def _because(reason: str) -> str:
@@ -92,7 +92,7 @@ MANY = 100
 """Numbers, one for each seed, are kept; those of photos are not."""
 
 
-def record(claim: Claim, workshop: Workshop, seeds: Sequence[int] | None = None) -> dict[str, Any]:
+def record(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int] | None = None) -> dict[str, Any]:
     """Judges a claim, writes its folder and returns what `claim.json` holds."""
     found = findings(claim, workshop, seeds)
     trials = [trial for trial in workshop.trials([claim], seeds) if trial.run.config_file.is_file()]
@@ -105,7 +105,7 @@ def record(claim: Claim, workshop: Workshop, seeds: Sequence[int] | None = None)
     return document
 
 
-def commands(claim: Claim, workshop: Workshop, seeds: Sequence[int]) -> list[str]:
+def commands(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int]) -> list[str]:
     """What a reader types to make it again; stores are said to lie in `stores`."""
     again = ["alexnet", "claims", claim.id, "--store", _typed(workshop.store)]
     again += ["--run", workshop.path.resolve().name]
@@ -130,7 +130,11 @@ def _finite(number: float) -> float | None:
 
 
 def _document(
-    claim: Claim, found: Sequence[Finding], trials: Sequence[Trial], workshop: Workshop, seeds: Sequence[int]
+    claim: Claim,
+    found: Sequence[Finding],
+    trials: Sequence[ArmRun],
+    workshop: ExperimentDir,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     decided, reason = verdict(found)
     return {
@@ -176,7 +180,7 @@ def _value(value: Value | None) -> dict[str, Any] | None:
     return None if value is None else asdict(value)
 
 
-def _arms(trials: Sequence[Trial]) -> dict[str, Any]:
+def _arms(trials: Sequence[ArmRun]) -> dict[str, Any]:
     """The whole configuration of each arm, but for the seed."""
     arms: dict[str, Any] = {}
     for trial in trials:
@@ -186,13 +190,13 @@ def _arms(trials: Sequence[Trial]) -> dict[str, Any]:
     return arms
 
 
-def _data(workshop: Workshop) -> dict[str, Any]:
+def _data(workshop: ExperimentDir) -> dict[str, Any]:
     store = workshop.store
     counts = {name: len(store.split(name)) for name in store.splits}
     return {"photos": counts, "classes": len(store.classes), "side": store.side}
 
 
-def _environments(trials: Sequence[Trial]) -> dict[str, Any]:
+def _environments(trials: Sequence[ArmRun]) -> dict[str, Any]:
     """What the runs were made with; several values where they differ."""
     found = [trial.run.environment() for trial in trials]
     kept: dict[str, Any] = {}
@@ -206,7 +210,7 @@ def _environments(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def _figure(
-    claim: Claim, found: Sequence[Finding], trials: Sequence[Trial], document: Mapping[str, Any]
+    claim: Claim, found: Sequence[Finding], trials: Sequence[ArmRun], document: Mapping[str, Any]
 ) -> Any:
     curves = [
         Curve(

@@ -18,7 +18,7 @@ from alexnet.data.config import DataConfig
 from alexnet.data.store import Store
 from alexnet.models.alexnet import Variant
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 TRAINING_ERROR, ERROR = "training_error", "top1_error"
 
@@ -45,7 +45,7 @@ class Measure(Protocol):
         """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
         ...
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """The number; None where the net has none, because it diverged."""
         ...
 
@@ -62,7 +62,7 @@ class Last:
         """Which one."""
         return "training error" if self.name == TRAINING_ERROR else "validation error"
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """A fraction."""
         return None if trial.diverged else Value(trial.tests[-1][self.name])
 
@@ -74,7 +74,7 @@ class Gap:
     words: str = "validation error less training error"
     unit: str = "points"
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """A difference of fractions, at the end of training."""
         if trial.diverged:
             return None
@@ -96,7 +96,7 @@ class After:
         """Which error, and when."""
         return f"{Last(self.name).words} after epoch {self.epochs:g}"
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """A fraction, of the last test no later than that, or of the first; None where the run is shorter."""
         if trial.diverged or trial.epochs < self.epochs:
             return None
@@ -116,7 +116,7 @@ class EpochsTo:
         """With the threshold."""
         return f"epochs to a training error of {100 * self.error:g} %"
 
-    def of(self, trial: Trial) -> Value:
+    def of(self, trial: ArmRun) -> Value:
         """Censored where the net did not get there, or diverged: more than it was trained for."""
         lines = [] if trial.diverged else trial.tests
         return epochs_to(lines, self.error, trial.epochs)
@@ -243,12 +243,12 @@ DIVERGED = "diverged.txt"
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class ArmRun:
     """A run of an arm with a seed; finished, unless `finished` says otherwise."""
 
     arm: Arm
     seed: int
-    run: RunFolder
+    run: RunDir
     config: RunConfig
     store: Store
     """What it is trained on."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.data.config import DataConfig, usual_crop
+from alexnet.data.config import DataConfig, default_input_size
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.experiments.claim_registry import for_small_photos, wider
@@ -39,15 +39,15 @@ def common(settings: Sequence[str]) -> RunConfig:
     if any(setting.startswith("training.seed=") for setting in settings):
         raise CommandError("training.seed is what a claim's runs differ in: type --seeds 0,1,2")
     ours = (
-        *(f"data.side={SIDE}", f"data.crop={CROP}"),
+        *(f"data.image_size={SIDE}", f"data.input_size={CROP}"),
         # The rate falls to 0 within the few passes; a plateau would not come to an end in them.
         *("schedule.name=cosine", f"schedule.epochs={EPOCHS}"),
     )
     base = override(recipes.get(RECIPE), ours)
-    seen = ["data.color_noise=none", *(each for each in settings if each.startswith("data."))]
+    seen = ["data.pca_lighting=none", *(each for each in settings if each.startswith("data."))]
     data = override(base, seen).data
     noise = "source" if data.channels == 3 else "none"
-    fitted = (f"model.variant={_net(data)}", f"data.color_noise={noise}")
+    fitted = (f"model.variant={_net(data)}", f"data.pca_lighting={noise}")
     made = override(override(base, fitted), settings)
     if made.classic is not None or made.model.name != "alexnet":
         raise CommandError("the claims are about AlexNet: leave model.name out")
@@ -57,7 +57,7 @@ def common(settings: Sequence[str]) -> RunConfig:
 def _net(data: DataConfig) -> str:
     """The 2012 net in text, as wide as suits what it sees."""
     net = VARIANTS[NET]
-    if data.crop < CROP:
+    if data.input_size < CROP:
         net = wider(SMALL_WIDTH)(for_small_photos(net, data), data)
     else:
         net = wider(WIDTH)(net, data)
@@ -72,9 +72,9 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
     base, made = common(settings), arm_config(arm, settings)
     photos = _photos(base, store)
     images = _few(arm, store) if arm.per_class else round(arm.share * photos)
-    few = [f"training.batch={min(FEW_BATCH, base.training.batch, images)}"] if arm.per_class else []
+    few = [f"training.batch_size={min(FEW_BATCH, base.training.batch_size, images)}"] if arm.per_class else []
     if images != photos:
-        made = override(made, [f"data.images={images}", *few])
+        made = override(made, [f"data.max_images={images}", *few])
     updates = arm.longer * make_plan(base, _photos(base, whole)).total_steps
     epoch = make_plan(made, images).steps_per_epoch * _common_batches(made, base, arm)
     epochs = max(1, round(updates / epoch))
@@ -85,11 +85,11 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
 def _photos(config: RunConfig, store: Store) -> int:
     """Those that the net is trained on; CommandError where the store has not as many."""
     there = len(store.split("train"))
-    if config.data.images > there:
+    if config.data.max_images > there:
         raise CommandError(
-            f"data.images={config.data.images} are wanted of {there} training images: type fewer"
+            f"data.max_images={config.data.max_images} are wanted of {there} training images: type fewer"
         )
-    return config.data.images or there
+    return config.data.max_images or there
 
 
 def _few(arm: Arm, store: Store) -> int:
@@ -116,7 +116,11 @@ def _begin(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
         return base
     data, mirror = base.data, "yes" if base.data.mirror else "no"
     kept = (
-        *(f"data.side={data.side}", f"data.crop={data.crop}", f"data.channels={data.channels}"),
+        *(
+            f"data.image_size={data.image_size}",
+            f"data.input_size={data.input_size}",
+            f"data.channels={data.channels}",
+        ),
         *(f"data.cropping={data.cropping}", f"data.mirror={mirror}"),
         f"schedule.epochs={base.schedule.epochs}",
     )
@@ -136,7 +140,7 @@ def _changed(arm: Arm, base: RunConfig) -> str:
 
 def _common_batches(made: RunConfig, base: RunConfig, arm: Arm) -> float:
     """How many of the common net's updates an update stands for: of another recipe, by the photos it sees."""
-    return made.training.batch / base.training.batch if arm.recipe else 1.0
+    return made.training.batch_size / base.training.batch_size if arm.recipe else 1.0
 
 
 def fitting(store: Store, settings: Sequence[str]) -> list[str]:
@@ -145,14 +149,14 @@ def fitting(store: Store, settings: Sequence[str]) -> list[str]:
     CommandError where its photos are too small.
     """
     named = {setting.partition("=")[0] for setting in settings}
-    grey = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
-    if "data.side" in named or store.side == SIDE:
-        return [*grey, *settings]
+    gray = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
+    if "data.image_size" in named or store.side == SIDE:
+        return [*gray, *settings]
     if store.side < LEAST_SIDE:
         raise CommandError(
             f"{store.path} has photos of {store.side} pixels, the claims need {LEAST_SIDE} or more: "
             f"prepare a store with --side {SIDE}"
         )
-    usual = usual_crop(store.side) if store.side >= CROP else 4 * (7 * store.side // 32)
-    crop = [] if "data.crop" in named else [f"data.crop={usual}"]
-    return [f"data.side={store.side}", *crop, *grey, *settings]
+    usual = default_input_size(store.side) if store.side >= CROP else 4 * (7 * store.side // 32)
+    crop = [] if "data.input_size" in named else [f"data.input_size={usual}"]
+    return [f"data.image_size={store.side}", *crop, *gray, *settings]

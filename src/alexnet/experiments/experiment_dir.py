@@ -24,11 +24,11 @@ from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import Busy, CommandError, DataError
 from alexnet.experiments.claim_registry import COMMON
-from alexnet.experiments.claims import Arm, Claim, Comparison, Trial
+from alexnet.experiments.claims import Arm, ArmRun, Claim, Comparison
 from alexnet.experiments.defaults import EPOCHS, common, config_of, fitting
 from alexnet.experiments.measures import ErrorOf
-from alexnet.io import only_we, write_json
-from alexnet.runs.run_dir import RunFolder
+from alexnet.io import exclusive_lock, write_json
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.resume import differences
 from alexnet.training.train_state import check
 
@@ -50,7 +50,7 @@ def halves(store: Store, folder: Path) -> tuple[Store, Store]:
         )
     middle = count // 2
     folder.mkdir(parents=True, exist_ok=True)
-    with only_we(folder, wait=True):
+    with exclusive_lock(folder, wait=True):
         first = _prepared(store, range(middle), folder / "first-half")
         return first, _prepared(store, range(middle, count), folder / "second-half")
 
@@ -109,7 +109,7 @@ ABOUT, VERDICT, RUNS, STORES, LOCKS = "claims.json", "claim.json", "runs", "stor
 
 
 @dataclass(frozen=True, eq=False)
-class Workshop:
+class ExperimentDir:
     """`path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
 
     path: Path
@@ -127,7 +127,7 @@ class Workshop:
     @classmethod
     def open(
         cls, path: Path, store: Path, other: Path | None, settings: Sequence[str], device: torch.device
-    ) -> Workshop:
+    ) -> ExperimentDir:
         """The folder, new or as it was left; nothing is written yet.
 
         CommandError where it was made with another store or other settings, DataError where it is damaged.
@@ -150,7 +150,7 @@ class Workshop:
             "settings": [*self.settings],
         }
 
-    def trying_out(self, scratch: Path) -> Workshop:
+    def trying_out(self, scratch: Path) -> ExperimentDir:
         """The same, but nothing is written to its folder: halves of the store are made in `scratch`."""
         return replace(self, stores=self.stores if self.stores.is_dir() else scratch)
 
@@ -158,35 +158,35 @@ class Workshop:
         """Makes the folder and writes down what it is for."""
         write_json(self.path / ABOUT, self.about())
 
-    def trial(self, arm: Arm, seed: int) -> Trial:
+    def trial(self, arm: Arm, seed: int) -> ArmRun:
         """The run of an arm with a seed, trained or not.
 
         CommandError where the arm does not fit the store, or its folder was trained otherwise.
         """
         store, config = self.store_of(arm), self._config(arm)
         config = replace(config, training=replace(config.training, seed=seed))
-        run = RunFolder(self.path / RUNS / f"{arm.name}-seed-{seed}")
+        run = RunDir(self.path / RUNS / f"{arm.name}-seed-{seed}")
         if run.config_file.is_file() and (changed := differences(run.config(), config)):
             raise CommandError(
                 f"{run.path} was trained otherwise ({'; '.join(changed)}): move it away or give another --run"
             )
         target = self.halves[1] if arm.photos == "other" else None
-        return Trial(arm, seed, run, config, store, target, self.device)
+        return ArmRun(arm, seed, run, config, store, target, self.device)
 
     @contextmanager
-    def at_work_on(self, trial: Trial, wait: bool) -> Generator[bool]:
+    def at_work_on(self, trial: ArmRun, wait: bool) -> Generator[bool]:
         """Whether the run is ours meanwhile: not where another process trains it, unless we wait for that."""
         lock = self.path / LOCKS / trial.name
         lock.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
-                stack.enter_context(only_we(lock, wait))
+                stack.enter_context(exclusive_lock(lock, wait))
             except Busy:
                 yield False
                 return
             yield True
 
-    def trials(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[Trial]:
+    def trials(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[ArmRun]:
         """All runs that claims need, each once; with `seeds` instead of the claims' own."""
         wanted = [(arm, seed) for claim in claims for arm in claim.arms for seed in seeds or claim.seeds]
         return [self.trial(arm, seed) for arm, seed in dict.fromkeys(wanted)]

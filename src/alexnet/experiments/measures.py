@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from alexnet.analysis.features import features_of
 from alexnet.config import RunConfig
-from alexnet.data.crops import centre, usual_views
+from alexnet.data.crops import center, default_views
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.sources.base import Labels
 from alexnet.data.store import TRAIN, Store, balanced, training_images
@@ -28,7 +28,7 @@ from alexnet.errors import WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.evaluation.run_evaluation import predictions_of
-from alexnet.experiments.claims import Trial, Value
+from alexnet.experiments.claims import ArmRun, Value
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.dropout import MaskDropout
@@ -38,12 +38,12 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.run_dir import find_weights
 from alexnet.training.plan import make_plan
 from alexnet.training.step import update
-from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.train_state import TrainState, build_train_state
 
 SPLIT = "val"
 
 
-def predicted(trial: Trial, views: str) -> Predictions:
+def predicted(trial: ArmRun, views: str) -> Predictions:
     """What the trained net says of the validation photos, kept in its folder."""
     return predictions_of(trial.run, trial.store, SPLIT, views, device=trial.device)
 
@@ -60,7 +60,7 @@ class ErrorOf:
         """Which views."""
         return f"validation error, {self.views} view" + ("s" if self.views == "ten" else "")
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """A fraction."""
         return None if trial.diverged else Value(float(_wrong(predicted(trial, self.views)).mean()))
 
@@ -80,14 +80,16 @@ class EnsembleGain:
         """How many nets."""
         return f"errors of one net less those of {self.nets} averaged"
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """Nothing: it is of several nets."""
         return None
 
-    def of_photos(self, trials: Sequence[Trial]) -> list[float] | None:
+    def of_photos(self, trials: Sequence[ArmRun]) -> list[float] | None:
         """For each photo the share of nets that are wrong, less that of choices of them; None if too few."""
         made = [
-            predicted(trial, usual_views(trial.config.data.mirror)) for trial in trials if not trial.diverged
+            predicted(trial, default_views(trial.config.data.mirror))
+            for trial in trials
+            if not trial.diverged
         ]
         if len(made) < self.nets:
             return None
@@ -113,7 +115,7 @@ class InvertedDropout:
     words: str = "difference of probabilities"
     unit: str = ""
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """The largest difference over random images in the net's own range; None of a net without dropout."""
         if trial.diverged:
             return None
@@ -124,7 +126,7 @@ class InvertedDropout:
         shape = (IMAGES, side, side, loaded.preprocessing.data.channels)
         noise = torch.Generator().manual_seed(trial.seed)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=noise)
-        return Value(answers_apart(loaded.model, loaded.preprocessing.test_input(images, centre(side, crop))))
+        return Value(answers_apart(loaded.model, loaded.preprocessing.test_input(images, center(side, crop))))
 
 
 def answers_apart(net: AlexNet, images: torch.Tensor) -> float:
@@ -166,7 +168,7 @@ class LinearDropout:
     words: str = "relative difference of weights"
     unit: str = ""
 
-    def of(self, trial: Trial) -> Value:
+    def of(self, trial: ArmRun) -> Value:
         """On made-up inputs and targets of the trial's seed; nothing of the net is used."""
         random = np.random.default_rng(trial.seed)
         inputs = random.normal(size=(EXAMPLES, INPUTS)) * random.uniform(0.5, 2.0, INPUTS)
@@ -197,7 +199,7 @@ def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
 
 
 def ridge(inputs: Array, targets: Array, kept: float) -> Array:
-    """(D,) the same in closed form: L2 regularisation, each weight by its input's size.
+    """(D,) the same in closed form: L2 regularization, each weight by its input's size.
 
     The expected squared error is |y - p X w|^2 + p (1 - p) |diag(X^T X)^(1/2) w|^2.
     Source: Srivastava et al. 2014, section 9.1.
@@ -223,7 +225,7 @@ class FeaturesError:
         """From how many photos it learns."""
         return f"error of a linear classifier of features, {self.per_class} photos a class"
 
-    def of(self, trial: Trial) -> Value | None:
+    def of(self, trial: ArmRun) -> Value | None:
         """A fraction; None where the net diverged or there is nothing to ask it about."""
         if trial.diverged or trial.target is None:
             return None
@@ -238,7 +240,7 @@ class FeaturesError:
 def linear_error(
     seen: npt.NDArray[np.float32], labels: Labels, asked: npt.NDArray[np.float32], truth: Labels
 ) -> float:
-    """The share of (M, D) vectors that logistic regression on (N, D) labelled ones gets wrong."""
+    """The share of (M, D) vectors that logistic regression on (N, D) labeled ones gets wrong."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -261,7 +263,7 @@ class UpdateSeconds:
     words: str = "seconds of an update"
     unit: str = "seconds"
 
-    def of(self, trial: Trial) -> Value:
+    def of(self, trial: ArmRun) -> Value:
         """In seconds, now and on this machine."""
         return Value(update_seconds(trial.config, trial.store, trial.device))
 
@@ -273,7 +275,7 @@ class PeakMegabytes:
     words: str = "megabytes of an update"
     unit: str = "megabytes"
 
-    def of(self, trial: Trial) -> Value:
+    def of(self, trial: ArmRun) -> Value:
         """In millions of bytes."""
         return Value(update_bytes(trial.config, trial.store, trial.device) / 1e6)
 
@@ -298,7 +300,7 @@ def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:
     """
     for number, do in enumerate(_updates(config, store, device, 2)):
         if number == 0:
-            do()  # makes the optimiser's state
+            do()  # makes the optimizer's state
         elif device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             do()
@@ -332,8 +334,10 @@ def _updates(
 ) -> Iterator[Callable[[], object]]:
     """The first updates of a run, each when it is called."""
     images = training_images(store, config.data)
-    learner = build_learner(config, store, device, make_plan(config, len(images)).steps_per_epoch)
-    loader = Loader(images, config.training.batch, seed=config.training.seed, device=device, drop_last=True)
+    learner = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
+    loader = Loader(
+        images, config.training.batch_size, seed=config.training.seed, device=device, drop_last=True
+    )
     for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
         yield lambda step=step, epoch=epoch, batch=batch: _update(learner, batch, epoch, step)
 
@@ -346,7 +350,7 @@ def _batches(loader: Loader) -> Iterator[tuple[int, Batch]]:
         epoch += 1
 
 
-def _update(learner: Learner, batch: Batch, epoch: int, step: int) -> object:
+def _update(learner: TrainState, batch: Batch, epoch: int, step: int) -> object:
     return update(learner, batch, epoch, step, color_noise=True)
 
 

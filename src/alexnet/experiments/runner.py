@@ -20,23 +20,23 @@ from alexnet.errors import WorkError
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, score
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
 from alexnet.evaluation.views import looks_for
-from alexnet.experiments.claims import DIVERGED, ERROR, TRAINING_ERROR, Arm, Trial
+from alexnet.experiments.claims import DIVERGED, ERROR, TRAINING_ERROR, Arm, ArmRun
 from alexnet.experiments.measures import update_seconds
 from alexnet.io import write_whole
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs import provenance
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import Plan, make_plan
 from alexnet.training.step import LOWER_RATE
 from alexnet.training.trainer import Progress, train
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
-VALIDATION, VIEWS = "val", "centre"
+VALIDATION, VIEWS = "val", "center"
 
 
 def train_trial(
-    trial: Trial,
+    trial: ArmRun,
     device: str,
     command: Sequence[str],
     minutes: float | None,
@@ -51,7 +51,7 @@ def train_trial(
     run, store = trial.run, trial.store
     begun = run.config_file.is_file()
     if not begun:
-        RunFolder.create(run.path, trial.config)
+        RunDir.create(run.path, trial.config)
     if not run.environment_file.is_file():
         facts = provenance.describe(device, store.digest, command, store=store.path.resolve().name)
         run.write_environment(facts)
@@ -83,7 +83,7 @@ def evaluation(config: RunConfig, store: Store) -> Evaluate:
     splits = {"": store.split(VALIDATION), "training": seen_in_training(config, store)}
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        net = Loaded(model, config, store.classes, preprocessing, {})
+        net = ModelBundle(model, config, store.classes, preprocessing, {})
         ours, seen = (errors(net, split) for split in splits.values())
         return {
             "images": len(splits[""]),
@@ -101,7 +101,7 @@ def seen_in_training(config: RunConfig, store: Store) -> Split:
     return images.part(np.sort(balanced(images)[: len(store.split(VALIDATION))]))
 
 
-def errors(net: Loaded, split: Split) -> dict[str, Any]:
+def errors(net: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
 
     WorkError where an answer is no number.
@@ -121,7 +121,7 @@ def errors(net: Loaded, split: Split) -> dict[str, Any]:
     }
 
 
-def _keep_weights_alone(run: RunFolder) -> None:
+def _keep_weights_alone(run: RunDir) -> None:
     """What only a run that goes on needs is dropped: it is several times as large as the weights."""
     last = (run.checkpoints / "last").resolve()
     for path in run.checkpoints.glob("step-*"):
@@ -165,9 +165,9 @@ class Cost:
         return {"arm": self.arm.name, **{name: getattr(self, name) for name in kept}}
 
 
-def costs(trials: Sequence[Trial], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:
+def costs(trials: Sequence[ArmRun], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:
     """Of each arm that has runs to make, timed now on its own net and photos; `progress` counts arms."""
-    left: dict[Arm, list[Trial]] = {}
+    left: dict[Arm, list[ArmRun]] = {}
     for trial in trials:
         if not trial.finished:
             left.setdefault(trial.arm, []).append(trial)
@@ -178,7 +178,7 @@ def costs(trials: Sequence[Trial], progress: Callable[[int], None] = lambda coun
     return made
 
 
-def _cost(arm: Arm, runs: Sequence[Trial]) -> Cost:
+def _cost(arm: Arm, runs: Sequence[ArmRun]) -> Cost:
     first = runs[0]
     plan = plan_of(first)
     updates = [plan.total_steps - steps_done(trial.run) for trial in runs]
@@ -189,24 +189,24 @@ def _cost(arm: Arm, runs: Sequence[Trial]) -> Cost:
     return Cost(arm, seeds, epochs, sum(updates), sum(tests), seconds)
 
 
-def plan_of(trial: Trial) -> Plan:
+def plan_of(trial: ArmRun) -> Plan:
     """When what happens in a run."""
     return make_plan(trial.config, len(training_images(trial.store, trial.config.data)))
 
 
-def steps_done(run: RunFolder) -> int:
+def steps_done(run: RunDir) -> int:
     """Updates that a run would go on after."""
     meta = run.checkpoints / "last" / "meta.json"
     return json.loads(meta.read_text(encoding="utf-8"))["step"] if meta.is_file() else 0
 
 
-def _test_seconds(trial: Trial) -> float:
+def _test_seconds(trial: ArmRun) -> float:
     """Of one test of all validation photos and as many training photos, from a few of them."""
     validation = trial.store.split("val")
     images = len(validation) + len(seen_in_training(trial.config, trial.store))
     model = build_run(trial.config, len(trial.store.classes)).to(trial.device)
     preprocessing = Preprocessing.from_store(trial.config.data, trial.store)
-    net = Loaded(model, trial.config, trial.store.classes, preprocessing, {})
+    net = ModelBundle(model, trial.config, trial.store.classes, preprocessing, {})
     some = validation.part(np.arange(min(TESTED, len(validation))))
     errors(net, some.part(np.arange(1)))
     began = time.perf_counter()

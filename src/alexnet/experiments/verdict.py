@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from alexnet.experiments.claims import LEAST_SEEDS, Arm, Band, Claim, Comparison, Measure, Trial, Value
-from alexnet.experiments.experiment_dir import Workshop
+from alexnet.experiments.claims import LEAST_SEEDS, Arm, ArmRun, Band, Claim, Comparison, Measure, Value
+from alexnet.experiments.experiment_dir import ExperimentDir
 from alexnet.experiments.measures import EnsembleGain
 
 Verdict = Literal["held", "failed", "untested"]
@@ -92,7 +92,7 @@ class Finding:
     """Some numbers are lower bounds: what they wait for did not come in the whole run."""
 
 
-def findings(claim: Claim, workshop: Workshop, seeds: Sequence[int] | None = None) -> list[Finding]:
+def findings(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int] | None = None) -> list[Finding]:
     """What each of a claim's comparisons found, in order; `seeds` instead of the claim's own."""
     return [find(comparison, workshop, seeds or claim.seeds) for comparison in claim.comparisons]
 
@@ -104,7 +104,7 @@ def verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
     )
 
 
-def find(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Finding:
+def find(comparison: Comparison, workshop: ExperimentDir, seeds: Sequence[int]) -> Finding:
     """Measures and judges; `untested`, with the reason, where seeds or numbers are missing."""
     if comparison.left_out:
         return _untested(comparison, {}, comparison.left_out)
@@ -154,7 +154,7 @@ def least(values: Sequence[Value | None]) -> Value | None:
     return min(reached or numbers, key=lambda value: value.number, default=None)
 
 
-def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) -> Finding:
+def _of_seeds(comparison: Comparison, workshop: ExperimentDir, seeds: Sequence[int]) -> Finding:
     # Seed by seed, so that what is timed here drifts alike for all arms.
     other = comparison.other_measure or comparison.measure
     values: dict[str, list[Value | None]] = {}
@@ -179,7 +179,7 @@ def _of_seeds(comparison: Comparison, workshop: Workshop, seeds: Sequence[int]) 
 
 
 def _of_photos(
-    comparison: Comparison, measure: EnsembleGain, workshop: Workshop, seeds: Sequence[int]
+    comparison: Comparison, measure: EnsembleGain, workshop: ExperimentDir, seeds: Sequence[int]
 ) -> Finding:
     if why := too_few(comparison, seeds):
         return _untested(comparison, {}, why)
@@ -193,7 +193,7 @@ def _of_photos(
 def _judged(
     interval: Interval,
     comparison: Comparison,
-    workshop: Workshop,
+    workshop: ExperimentDir,
     seeds: Sequence[int],
     at_least: bool = False,
 ) -> tuple[Verdict, str]:
@@ -204,12 +204,14 @@ def _judged(
     return judge(interval, comparison.band, at_least)
 
 
-def _has_learned(trial: Trial) -> bool:
+def _has_learned(trial: ArmRun) -> bool:
     guessing = 1 - 1 / len(trial.store.classes)
     return not trial.diverged and trial.tests[-1]["top1_error"] < LEARNED * guessing
 
 
-def _side(arms: Sequence[Arm], measure: Measure, workshop: Workshop, seed: int) -> dict[str, Value | None]:
+def _side(
+    arms: Sequence[Arm], measure: Measure, workshop: ExperimentDir, seed: int
+) -> dict[str, Value | None]:
     return {f"{arm.name}: {measure.words}": measure.of(workshop.trial(arm, seed)) for arm in arms}
 
 

@@ -25,7 +25,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.interop.importers import NO_COLOR_STATISTICS, about, put_together
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import from_caffe
 
 Array = npt.NDArray[np.float32]
@@ -145,10 +145,12 @@ RECIPES = {"caffe": "alexnet-caffe", "caffenet": "caffenet"}
 """By variant."""
 
 
-def read(path: Path, mean: Path | None = None, variant: str = "", classes: Sequence[Class] = ()) -> Loaded:
+def read(
+    path: Path, mean: Path | None = None, variant: str = "", classes: Sequence[Class] = ()
+) -> ModelBundle:
     """The net in a `.caffemodel`, by default with ImageNet's classes, to be shown photos as Caffe does.
 
-    `mean` is a `.binaryproto` with the mean image; without it the mean colour of Caffe's own is subtracted.
+    `mean` is a `.binaryproto` with the mean image; without it the mean color of Caffe's own is subtracted.
     `variant`, `caffe` or `caffenet`, is for files that do not say which of the two they are. CommandError
     where there is no file, or where `variant` or `classes` are wanted; DataError where the file is another.
     """
@@ -162,7 +164,7 @@ def read(path: Path, mean: Path | None = None, variant: str = "", classes: Seque
         data=config.data,
         mean=torch.tensor(published.CAFFE_CHANNEL_MEANS)
         if mean is None
-        else _mean_image(mean, config.data.side),
+        else _mean_image(mean, config.data.image_size),
         std=torch.ones(3),
         resized={"shape": "square", "resize": "warp", "resampling": "bilinear"},
         channels="BGR",
@@ -174,7 +176,7 @@ def read(path: Path, mean: Path | None = None, variant: str = "", classes: Seque
 
 
 def _variant(path: Path, net: Net) -> str:
-    """By the order of layers, else by the net's name: CaffeNet pools before it normalises."""
+    """By the order of layers, else by the net's name: CaffeNet pools before it normalizes."""
     order = [layer.name for layer in net.layers if layer.name in ("norm1", "pool1")]
     if sorted(order) == ["norm1", "pool1"]:
         return "caffe" if order[0] == "norm1" else "caffenet"
@@ -187,7 +189,7 @@ def _variant(path: Path, net: Net) -> str:
 
 
 def _mean_image(path: Path, side: int) -> Tensor:
-    """(side, side, 3), blue first, as the net sees colours."""
+    """(side, side, 3), blue first, as the net sees colors."""
     found = torch.from_numpy(read_blob(path))
     if found.shape[-3:] != (3, side, side) or found.numel() != 3 * side * side:
         raise DataError(

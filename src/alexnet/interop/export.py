@@ -9,11 +9,11 @@ from pathlib import Path
 from alexnet.errors import CommandError, DataError
 from alexnet.interop import onnx
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded, refuse_without_packages
-from alexnet.runs.provenance import how_far, provenance
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.models.bundle import ModelBundle, refuse_without_packages
+from alexnet.runs.provenance import provenance, training_progress
+from alexnet.runs.run_dir import RunDir, find_weights
 
-WRITERS: dict[str, Callable[[Path, Loaded], None]] = {
+WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
     ".safetensors": bundle.write,
     ".onnx": onnx.write,
 }
@@ -24,13 +24,13 @@ def export(
     source: Path,
     target: Path,
     checkpoint: str = "last",
-    licence: str = "",
+    license: str = "",
     data_terms: str = "",
     unfinished: bool = False,
-) -> Loaded:
+) -> ModelBundle:
     """Writes the net of a run folder, or of an exported file, to `target`; returns what went there.
 
-    `licence` (of the weights) and `data_terms` replace what `source` says. `target` is replaced whole, or
+    `license` (of the weights) and `data_terms` replace what `source` says. `target` is replaced whole, or
     left as it was. CommandError where it ends otherwise than `WRITERS` have it, where there is nothing to
     export or ONNX cannot hold it; DataError where the run is unfinished, unless `unfinished` is set;
     WorkError where the disk refuses, or where an ONNX file does not answer as the net does.
@@ -46,15 +46,15 @@ def export(
             f"{net.config.recipe} is no net, and ONNX holds nets: end the file's name in .safetensors"
         )
     if source.is_dir():
-        net = replace(net, provenance=_provenance(RunFolder.open(source), checkpoint, unfinished))
-    given = {"weights_licence": licence, "data_terms": data_terms}
+        net = replace(net, provenance=_provenance(RunDir.open(source), checkpoint, unfinished))
+    given = {"weights_license": license, "data_terms": data_terms}
     net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
     WRITERS[target.suffix](target, net)
     return net
 
 
-def _provenance(run: RunFolder, checkpoint: str, unfinished: bool) -> dict[str, object]:
-    reached = how_far(run)
+def _provenance(run: RunDir, checkpoint: str, unfinished: bool) -> dict[str, object]:
+    reached = training_progress(run)
     if reached and not unfinished:
         recipe = run.config().recipe
         raise DataError(

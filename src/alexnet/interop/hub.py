@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet.data.download import Progress, RemoteFile, fetch_files
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from alexnet.models.bundle import Loaded
+    from alexnet.models.bundle import ModelBundle
 
 _IMAGENET = "ImageNet's photos, which are for research and teaching only (https://image-net.org/download)"
 _BVLC = ("http://dl.caffe.berkeleyvision.org/",)
@@ -41,8 +41,8 @@ PUBLISHED_WEIGHTS = {
         ),
         "torchvision",
         {
-            "code_licence": "BSD-3-Clause",
-            "weights_licence": "BSD-3-Clause is torchvision's; none is given for the weights alone",
+            "code_license": "BSD-3-Clause",
+            "weights_license": "BSD-3-Clause is torchvision's; none is given for the weights alone",
             "data_terms": _IMAGENET,
         },
     ),
@@ -55,8 +55,8 @@ PUBLISHED_WEIGHTS = {
         ),
         "caffe",
         {
-            "code_licence": "BSD-3-Clause",
-            "weights_licence": _UNRESTRICTED.format("bvlc_alexnet"),
+            "code_license": "BSD-3-Clause",
+            "weights_license": _UNRESTRICTED.format("bvlc_alexnet"),
             "data_terms": _IMAGENET,
         },
         "caffe",
@@ -70,8 +70,8 @@ PUBLISHED_WEIGHTS = {
         ),
         "caffe",
         {
-            "code_licence": "BSD-3-Clause",
-            "weights_licence": _UNRESTRICTED.format("bvlc_reference_caffenet"),
+            "code_license": "BSD-3-Clause",
+            "weights_license": _UNRESTRICTED.format("bvlc_reference_caffenet"),
             "data_terms": _IMAGENET,
         },
         "caffenet",
@@ -82,7 +82,7 @@ PUBLISHED_WEIGHTS = {
 
 def fetch_weights(
     name: str, folder: Path, location: str | None, progress: Progress, command: Sequence[str]
-) -> RunFolder:
+) -> RunDir:
     """The run folder `folder / name` of published weights: downloaded, checked and imported, or found again.
 
     `location` replaces the publisher, as for `fetch`. `command` is the command line, for the run's
@@ -90,7 +90,7 @@ def fetch_weights(
     """
     from alexnet.interop.importers import refuse_taken, write_run
 
-    published, run = PUBLISHED_WEIGHTS[name], RunFolder(folder / name)
+    published, run = PUBLISHED_WEIGHTS[name], RunDir(folder / name)
     if run.environment().get("imported", {}).get("file") == published.file.name:
         return run
     refuse_taken(run.path)
@@ -101,7 +101,7 @@ def fetch_weights(
     return write_run(run.path, net, file, published.form, command)
 
 
-def _read(published: PublishedWeights, file: Path) -> Loaded:
+def _read(published: PublishedWeights, file: Path) -> ModelBundle:
     from alexnet.interop import caffe, torchvision
 
     if published.form == "caffe":

@@ -15,15 +15,15 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class, classes_of, imagenet_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.io import appearing, file_sha256
+from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
-from alexnet.models.bundle import TERMS, Loaded
+from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs import provenance
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
-FOREIGN_TERMS = {**TERMS, "weights_licence": "that of whoever trained them; the file does not say"}
+FOREIGN_TERMS = {**TERMS, "weights_license": "that of whoever trained them; the file does not say"}
 NO_COLOR_STATISTICS: Mapping[str, Any] = {"eigenvalues": torch.zeros(3), "eigenvectors": torch.eye(3)}
 """Only training asks for them, and it takes those of its own photos."""
 
@@ -34,7 +34,7 @@ def put_together(
     preprocessing: Preprocessing,
     weights: Mapping[str, Tensor],
     classes: Sequence[Class],
-) -> Loaded:
+) -> ModelBundle:
     """The net of `weights`, which are from the file `path`, with `classes`, or ImageNet's if empty.
 
     CommandError where there are not as many classes as answers; DataError where the weights do not fit.
@@ -43,9 +43,9 @@ def put_together(
         answers = len(weights["fc8.bias"]) if "fc8.bias" in weights else len(imagenet_classes())
         names = _classes(path, answers, classes)
         with torch.device("meta"):
-            model = build(config.model, len(names), config.data.crop)
+            model = build(config.model, len(names), config.data.input_size)
         convert.fill(model, weights)
-    return Loaded(model.eval(), config, names, preprocessing, dict(FOREIGN_TERMS))
+    return ModelBundle(model.eval(), config, names, preprocessing, dict(FOREIGN_TERMS))
 
 
 def read_classes(path: Path) -> list[Class]:
@@ -101,7 +101,7 @@ def refuse_taken(run: Path) -> None:
         raise CommandError(f"{run} exists: give another folder for the imported net")
 
 
-def write_run(run: Path, net: Loaded, source: Path, form: str, command: Sequence[str]) -> RunFolder:
+def write_run(run: Path, net: ModelBundle, source: Path, form: str, command: Sequence[str]) -> RunDir:
     """The run folder of `net`, read from the file `source` of the program `form`; whole or not there.
 
     `command` is the command line, for `environment.json`, which also names the file and its SHA-256.
@@ -110,8 +110,8 @@ def write_run(run: Path, net: Loaded, source: Path, form: str, command: Sequence
     refuse_taken(run)
     imported = {"file": source.name, "sha256": file_sha256(source), "as": form}
     try:
-        with appearing(run) as unfinished:
-            folder = RunFolder.create(unfinished, net.config)
+        with atomic_dir(run) as unfinished:
+            folder = RunDir.create(unfinished, net.config)
             folder.write_environment({**provenance.describe("", "", command), "imported": imported})
             write = partial(bundle.write, net=net)
             checkpoint.write(folder.checkpoints, 0, write, {}, dict(_POSITION), best=True)
@@ -119,7 +119,7 @@ def write_run(run: Path, net: Loaded, source: Path, form: str, command: Sequence
         raise WorkError(
             f"cannot write {run} ({_reason(error)}): free some space, or choose another place"
         ) from error
-    return RunFolder(run)
+    return RunDir(run)
 
 
 def _reason(error: BaseException) -> object:

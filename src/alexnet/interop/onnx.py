@@ -13,12 +13,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from alexnet.data.crops import centre, cut
+from alexnet.data.crops import center, cut
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import WorkError
-from alexnet.io import replacing
+from alexnet.io import atomic_write
 from alexnet.models import bundle
-from alexnet.models.bundle import INPUT, OUTPUT, Loaded, refuse_without_packages
+from alexnet.models.bundle import INPUT, OUTPUT, ModelBundle, refuse_without_packages
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4
@@ -26,17 +26,17 @@ TOLERANCE = 1e-4
 _TRIAL_BATCHES = (1, 3)
 
 
-def write(path: Path, net: Loaded) -> None:
+def write(path: Path, net: ModelBundle) -> None:
     """Writes the file, but only if ONNX Runtime gives the net's own probabilities with it.
 
-    Its input `images` are central crops (N, C, crop, crop), float32 in grey levels 0..255 in RGB or grey; the
+    Its input `images` are central crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
     graph itself subtracts the mean, divides by the deviations and puts the channels into the net's order. Its
     output `logits` is (N, K). `metadata_props` holds all texts of a model file, and `preprocessing_in_words`.
     CommandError where packages are missing; WorkError where the answers differ or the disk refuses.
     """
     refuse_without_packages(PACKAGES)
-    crop, channels = net.config.data.crop, net.config.data.channels
-    with replacing(path) as unfinished, torch.no_grad():
+    crop, channels = net.config.data.input_size, net.config.data.channels
+    with atomic_write(path) as unfinished, torch.no_grad():
         with _quietly():
             program = cast(Any, torch.onnx.export)(
                 _Graph(net).eval(),
@@ -53,7 +53,7 @@ def write(path: Path, net: Loaded) -> None:
         _refuse_other_answers(unfinished, net)
 
 
-def texts(net: Loaded) -> dict[str, str]:
+def texts(net: ModelBundle) -> dict[str, str]:
     """What travels in `metadata_props`: a model file's texts, and how to prepare a photo in words."""
     return {**bundle.metadata(net), "preprocessing_in_words": in_words(net.preprocessing)}
 
@@ -67,19 +67,19 @@ def in_words(preprocessing: Preprocessing) -> str:
         "pad": f"Shrink it to a longer side of {how.get('picture')} pixels, if it is larger, and put it into "
         f"the middle of {side} x {side} black pixels",
     }
-    channels, colors = (1, "grey") if preprocessing.data.channels == 1 else (3, "RGB")
-    offset = centre(side, crop)[0, 0]
+    channels, colors = (1, "gray") if preprocessing.data.channels == 1 else (3, "RGB")
+    offset = center(side, crop)[0, 0]
     return (
         f"Decode the photo to 8-bit {colors}, upright. {ways[how['resize']]} ({how['resampling']}). Cut out "
         f"the central {crop} x {crop} pixels, {offset} from the top and left. Pass them as `{INPUT}` "
-        f"(N, {channels}, {crop}, {crop}), float32, {colors}, grey levels 0 to 255: the graph itself "
-        + _normalisation_in_words(preprocessing)
+        f"(N, {channels}, {crop}, {crop}), float32, {colors}, gray levels 0 to 255: the graph itself "
+        + _normalization_in_words(preprocessing)
         + (" and turns RGB into the BGR the net wants" if preprocessing.channels == "BGR" else "")
         + f". The softmax of `{OUTPUT}` (N, K) gives probabilities in the order of `classes`."
     )
 
 
-def _normalisation_in_words(preprocessing: Preprocessing) -> str:
+def _normalization_in_words(preprocessing: Preprocessing) -> str:
     data = preprocessing.data
     if data.normalization == "range":
         return f"takes 0 to {data.range[0]:g} and 255 to {data.range[1]:g}"
@@ -88,9 +88,9 @@ def _normalisation_in_words(preprocessing: Preprocessing) -> str:
 
 
 class _Graph(nn.Module):
-    """The net with its preprocessing, from RGB grey levels on."""
+    """The net with its preprocessing, from RGB gray levels on."""
 
-    def __init__(self, net: Loaded) -> None:
+    def __init__(self, net: ModelBundle) -> None:
         super().__init__()
         self.net = net.model
         self.turns = net.preprocessing.channels == "BGR"
@@ -126,12 +126,12 @@ def _forget_this_machine(model: Any) -> None:
             each.metadata_props.clear()
 
 
-def _refuse_other_answers(path: Path, net: Loaded) -> None:
+def _refuse_other_answers(path: Path, net: ModelBundle) -> None:
     import onnxruntime
 
     session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     preprocessing = net.preprocessing
-    side, middle = preprocessing.side, centre(preprocessing.side, preprocessing.crop)
+    side, middle = preprocessing.side, center(preprocessing.side, preprocessing.crop)
     generator = torch.Generator().manual_seed(0)
     for count in _TRIAL_BATCHES:
         squares = torch.randint(

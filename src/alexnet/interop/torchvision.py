@@ -18,13 +18,13 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.interop.importers import NO_COLOR_STATISTICS, about, put_together
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import RECIPES, from_torchvision, net_of
 
 WANTED = "give a state_dict, saved by torch.save(net.state_dict(), FILE)"
 
 
-def read(path: Path, classes: Sequence[Class] = ()) -> Loaded:
+def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     """The net in torchvision's file, by default with ImageNet's classes, seeing photos as torchvision has it.
 
     CommandError where there is no file, or where `classes` are wanted; DataError where the file holds
@@ -34,7 +34,7 @@ def read(path: Path, classes: Sequence[Class] = ()) -> Loaded:
         state = _state_dict(path)
         weights = from_torchvision(state)
     config = recipes.get(RECIPES[net_of(state)])
-    data = replace(config.data, side=256, scales=(0, 0), normalization="mean-and-std")
+    data = replace(config.data, image_size=256, scales=(0, 0), normalization="mean-and-std")
     config = validate(replace(config, data=data))
     preprocessing = Preprocessing(
         data=data,

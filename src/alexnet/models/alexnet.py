@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d
 
 from alexnet.errors import CommandError
 from alexnet.models.layers import init
-from alexnet.models.layers.convolution import OverhangingConv2d, both_towers, own_tower
+from alexnet.models.layers.convolution import AsymmetricPadConv2d, both_towers, own_tower
 from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.fused_block import Stage
 from alexnet.models.layers.linear import FullyConnected, slide
@@ -50,7 +50,7 @@ class Variant:
     lrn_k: float = 2.0
     lrn_alpha_convention: Literal["mean", "sum"] = "mean"
     lrn_per_tower: bool = True
-    initialisation: Literal["gaussian", "kaiming", "kaiming-with-biases", "torch"] = "gaussian"
+    initialization: Literal["gaussian", "kaiming", "kaiming-with-biases", "torch"] = "gaussian"
     """`kaiming` begins with biases of 0, whatever `biases` say."""
     deviations: tuple[float, ...] = (0.01,) * 8
     """`gaussian`: standard deviation of each layer's first weights."""
@@ -93,7 +93,7 @@ _NET_145 = Variant(
 _CAFFE_DEVIATIONS = (0.01,) * 5 + (0.005, 0.005, 0.01)
 
 VARIANTS: dict[str, Variant] = {
-    # Net 145 of the released source: how it was run. Two normalisers in layer 2; layer 1 rectifies last.
+    # Net 145 of the released source: how it was run. Two normalizers in layer 2; layer 1 rectifies last.
     "2012": _NET_145,
     # Net 146, the "1 CNN*" of table 2: a sixth convolution over the last pooling layer.
     "2012-star": replace(
@@ -113,7 +113,7 @@ VARIANTS: dict[str, Variant] = {
         biases=(0, 0.1, 0, 0.1, 0.1, 0.1, 0.1, 0),
         dropout_form="inverted",
     ),
-    # BVLC/caffe models/bvlc_reference_caffenet: pools before it normalises.
+    # BVLC/caffe models/bvlc_reference_caffenet: pools before it normalizes.
     "caffenet": Variant(
         stages=("relu+pool+lrn", "relu+pool+lrn", "relu", "relu", "relu+pool") + 2 * ("relu+dropout",),
         lrn_k=1.0,
@@ -121,14 +121,14 @@ VARIANTS: dict[str, Variant] = {
         deviations=_CAFFE_DEVIATIONS,
         dropout_form="inverted",
     ),
-    # Krizhevsky 2014 (arXiv:1404.5997) as torchvision has it: one tower, no normalisers.
+    # Krizhevsky 2014 (arXiv:1404.5997) as torchvision has it: one tower, no normalizers.
     "one-weird-trick": Variant(
         stages=("relu+pool", "relu+pool", "relu", "relu", "relu+pool+to6x6+dropout", "relu+dropout", "relu"),
         widths=(64, 192, 384, 256, 256, 4096, 4096),
         towers=1,
         conv1_border="around",
         pool_rounds_up=False,
-        initialisation="torch",
+        initialization="torch",
         dropout_form="inverted",
     ),
     # The same eight layers as one would build them today.
@@ -138,7 +138,7 @@ VARIANTS: dict[str, Variant] = {
             *("batchnorm+relu+pool", "batchnorm+relu+dropout", "batchnorm+relu+dropout"),
         ),
         towers=1,
-        initialisation="kaiming",
+        initialization="kaiming",
         dropout_form="inverted",
     ),
 }
@@ -192,7 +192,7 @@ class AlexNet(nn.Module):
     `bottleneck` is the number of units of a linear layer between fc7 and fc8, for very many classes; 0 is
     none. `variant` is a `Variant` or a name (see `variant_named`); `crop` is in pixels,
     `Variant.least_crop` or more: 64 for all that have names; `dropout` is the probability that a unit is
-    silent; `activation` is one of `ACTIVATIONS`, empty is ReLU; `channels` is 3, or 1 for grey images.
+    silent; `activation` is one of `ACTIVATIONS`, empty is ReLU; `channels` is 3, or 1 for gray images.
     Weights and maps are laid out channels-last, which is what CPUs and GPUs are fastest at.
     """
 
@@ -220,7 +220,7 @@ class AlexNet(nn.Module):
             self.layers = (*self.layers[:-1], "bottleneck", "fc8")
         self._add_layers(bottleneck)
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
-        self.initialise()
+        self.initialize()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @property
@@ -247,7 +247,7 @@ class AlexNet(nn.Module):
     def activations(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """What each layer of `layer_names` answers to preprocessed images (N, channels, crop, crop).
 
-        `convN` and `fcN`: after the activation function (and batch normalisation), before anything else, in
+        `convN` and `fcN`: after the activation function (and batch normalization), before anything else, in
         particular before the test's dropout scaling. `poolN`: the maps the next layer reads. `bottleneck`:
         linear.
         """
@@ -273,7 +273,7 @@ class AlexNet(nn.Module):
         The net slides: fc6 reads each part of the last maps that is as large as those of a crop, the layers
         after it read each place alone. There is a place for each crop in the image, `map_step_pixels` apart
         from the upper left corner on: one at the crop itself, which is `forward` to rounding. A place differs
-        from `forward` of its crop only by what convolutions and poolings see around it: neighbouring pixels,
+        from `forward` of its crop only by what convolutions and poolings see around it: neighboring pixels,
         where a crop alone has a border.
         Source: Sermanet et al. 2013, section 3.5. CommandError where the images are smaller than the crop.
         """
@@ -290,7 +290,7 @@ class AlexNet(nn.Module):
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
         return self.fc8(hidden).unflatten(0, places.shape[:3]).permute(0, 3, 1, 2)
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Fills every layer anew, as the variant's source does."""
         variant = self.variant
         first = dict(zip(variant.places, zip(variant.deviations, variant.biases, strict=True), strict=True))
@@ -298,7 +298,7 @@ class AlexNet(nn.Module):
         for name in self.layers:
             deviation, bias = first[name]
             layer = cast(init.Weighted, self.get_submodule(name))
-            match variant.initialisation:
+            match variant.initialization:
                 case "gaussian":
                     init.gaussian(layer, deviation, bias)
                 case "kaiming":
@@ -328,7 +328,7 @@ class AlexNet(nn.Module):
             size, stride = self.variant.conv1_size, self.variant.conv1_stride
             if self.variant.conv1_border == "around":
                 return both_towers(inputs, width, size, stride=stride, padding=2, bias=bias)
-            return OverhangingConv2d(inputs, width, size, stride=stride, bias=bias)
+            return AsymmetricPadConv2d(inputs, width, size, stride=stride, bias=bias)
         size = 5 if layer == "conv2" else 3
         if layer in READS_BOTH_TOWERS:
             return both_towers(inputs, width, size, padding=size // 2, bias=bias)

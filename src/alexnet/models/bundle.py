@@ -15,11 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from alexnet import old_names
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.io import CannotWrite, replacing
+from alexnet.io import CannotWrite, atomic_write
 from alexnet.models.registry import build_run
 
 
@@ -41,14 +42,14 @@ def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
 FORMAT_VERSION = 1
 _METADATA = ("format_version", "config", "classes", "preprocessing", "terms")
 TERMS = {
-    "code_licence": "BSD-3-Clause",
-    "weights_licence": "its maker's choice; none is given here",
+    "code_license": "BSD-3-Clause",
+    "weights_license": "its maker's choice; none is given here",
     "data_terms": "the photos it was trained on keep their own terms (ImageNet: research and teaching only)",
 }
 
 
 @dataclass(frozen=True)
-class Loaded:
+class ModelBundle:
     """What a model file holds."""
 
     model: nn.Module
@@ -56,12 +57,12 @@ class Loaded:
     classes: list[Class]
     preprocessing: Preprocessing
     terms: dict[str, str]
-    """`code_licence`, `weights_licence`, `data_terms`: what may be done with it."""
+    """`code_license`, `weights_license`, `data_terms`: what may be done with it."""
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
     """As `alexnet.runs.provenance` describes a run; empty where the file is a checkpoint."""
 
 
-def metadata(net: Loaded) -> dict[str, str]:
+def metadata(net: ModelBundle) -> dict[str, str]:
     """All that travels with the weights but tensors, as JSON texts by their names in the file."""
     values = {
         "format_version": FORMAT_VERSION,
@@ -86,10 +87,10 @@ def save(
 
     `classes` are in label order. What was at `path` stays whole until the new file is.
     """
-    write(path, Loaded(model, config, list(classes), preprocessing, dict(terms)))
+    write(path, ModelBundle(model, config, list(classes), preprocessing, dict(terms)))
 
 
-def write(path: Path, net: Loaded) -> None:
+def write(path: Path, net: ModelBundle) -> None:
     """`save`, of what `load` gave or what has been put together like it."""
     named = {f"model.{name}": tensor for name, tensor in net.model.state_dict().items()}
     named |= {f"preprocessing.{name}": tensor for name, tensor in net.preprocessing.state()[1].items()}
@@ -97,7 +98,7 @@ def write(path: Path, net: Loaded) -> None:
     _write(path, whole, metadata(net))
 
 
-def load_safetensors(path: Path, device: torch.device | str = "cpu") -> Loaded:
+def load_safetensors(path: Path, device: torch.device | str = "cpu") -> ModelBundle:
     """The net, in evaluation mode on `device`, and all that travels with it.
 
     CommandError where there is no such file; DataError where it is no model file, of a newer version, or does
@@ -115,7 +116,7 @@ def load_safetensors(path: Path, device: torch.device | str = "cpu") -> Loaded:
     model.to_empty(device=device).load_state_dict(weights)
     preprocessing = Preprocessing.from_state(texts["preprocessing"], _under("preprocessing.", tensors))
     travelled = texts["terms"], texts.get("provenance", {})
-    return Loaded(model.eval(), config, classes, preprocessing, *travelled)
+    return ModelBundle(model.eval(), config, classes, preprocessing, *travelled)
 
 
 def load_safetensors_metadata(path: Path) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def load_safetensors_metadata(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) -> None:
     try:
-        with replacing(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.touch()
             mode = unfinished.stat().st_mode
             save_file(tensors, unfinished, texts)
@@ -177,7 +178,13 @@ def checked_texts(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
         raise DataError(
             f"{path} has format version {version}, this program reads {FORMAT_VERSION}: update alexnet"
         )
-    return {key: json.loads(text) for key, text in texts.items()}
+    values: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
+    preprocessing = values["preprocessing"]
+    return values | {
+        "config": old_names.new_config(values["config"]),
+        "preprocessing": preprocessing | {"data": old_names.new_data(preprocessing["data"])},
+        "terms": old_names.new_terms(values["terms"]),
+    }
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -188,7 +195,7 @@ INPUT, OUTPUT = "images", "logits"
 
 
 class OnnxNet(nn.Module):
-    """(N, 3, crop, crop) RGB crops in grey levels 0..255 -> (N, K) logits: the mean is in its graph."""
+    """(N, 3, crop, crop) RGB crops in gray levels 0..255 -> (N, K) logits: the mean is in its graph."""
 
     layer_names = (OUTPUT,)
 
@@ -208,7 +215,7 @@ class OnnxNet(nn.Module):
         return {OUTPUT: self(images)}
 
 
-def load_onnx(path: Path) -> Loaded:
+def load_onnx(path: Path) -> ModelBundle:
     """The net on the CPU, and all that travels with it.
 
     CommandError where there is no such file or ONNX Runtime is missing; DataError where `alexnet export` did
@@ -218,7 +225,7 @@ def load_onnx(path: Path) -> Loaded:
     classes = [Class(**each) for each in values["classes"]]
     travelled = values["terms"], values.get("provenance", {})
     config = from_dict(RunConfig, values["config"])
-    return Loaded(OnnxNet(path).eval(), config, classes, _outside(values["preprocessing"]), *travelled)
+    return ModelBundle(OnnxNet(path).eval(), config, classes, _outside(values["preprocessing"]), *travelled)
 
 
 def load_onnx_metadata(path: Path) -> dict[str, Any]:
@@ -239,7 +246,7 @@ def load_onnx_metadata(path: Path) -> dict[str, Any]:
 
 def _outside(values: dict[str, Any]) -> Preprocessing:
     """What is left of a net's preprocessing where mean, deviations and order of channels are in the graph."""
-    data: dict[str, Any] = {**values["data"], "normalization": "channel-mean", "mean_position": "centre"}
+    data: dict[str, Any] = {**values["data"], "normalization": "channel-mean", "mean_position": "center"}
     channels = "RGB" if values["channels"] == "BGR" else values["channels"]
     count = data.get("channels", 3)
     nothing = {"mean": torch.zeros(count), "std": torch.ones(count)}
@@ -262,7 +269,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> Loaded:
+def load(path: Path, device: torch.device | str = "cpu") -> ModelBundle:
     """The net in a file; one of ONNX is on the CPU. Errors as in `model_file` and `onnx_net`."""
     return load_onnx(path) if _is_onnx(path) else load_safetensors(path, device)
 

@@ -17,5 +17,5 @@ class ModelConfig:
     """`relu`, `tanh`, ...; empty is the variant's own."""
     bottleneck: int = 0
     """Units of a linear layer between fc7 and fc8, for very many classes (2,048 in 2012); 0 is none."""
-    towers_on: str = ""
+    tower_devices: str = ""
     """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train a tower each on; empty is both on one."""

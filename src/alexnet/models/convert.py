@@ -26,7 +26,7 @@ def _vgg(variant: Variant, batchnorm: bool) -> dict[str, str]:
 
 
 def _features(variant: Variant, batchnorm: bool) -> Iterator[tuple[str, str]]:
-    """torchvision numbers all steps: convolution, perhaps normaliser, ReLU, and the pooling of a block."""
+    """torchvision numbers all steps: convolution, perhaps normalizer, ReLU, and the pooling of a block."""
     place = 0
     for layer in variant.convolutions:
         yield f"features.{place}", layer
@@ -69,7 +69,7 @@ def net_of(names: Iterable[str]) -> str:
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state_dict of torchvision's AlexNet, or one of its VGGs (`net_of` says which), as ours.
 
-    Maps come before rows and columns in fc6's inputs in both, so no weight has to move. Batch normalisers of
+    Maps come before rows and columns in fc6's inputs in both, so no weight has to move. Batch normalizers of
     old files did not count the batches they saw: they get a 0. DataError where a name is not one of that net.
     """
     net = net_of(state)
@@ -121,9 +121,9 @@ def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
 
 
 def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normalized) -> dict[str, Tensor]:
-    """The weights of a net that sees images normalised as `there`, as one has them that answers alike `here`.
+    """The weights of a net that sees images normalized as `there`, as one has them that answers alike `here`.
 
-    Its first layer adds up whole pixels: it must not pad. Both subtract one colour, no mean image.
+    Its first layer adds up whole pixels: it must not pad. Both subtract one color, no mean image.
     """
     weight, bias = weights["conv1.weight"], weights["conv1.bias"]
     apart = ((here.mean - there.mean) / there.divisor)[None, :, None, None]
@@ -132,7 +132,7 @@ def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normal
 
 
 class Normalized(Protocol):
-    """How grey levels become a net's input: less the mean, over the divisor, of each channel."""
+    """How gray levels become a net's input: less the mean, over the divisor, of each channel."""
 
     @property
     def mean(self) -> Tensor:

@@ -131,7 +131,7 @@ class LeNet1989(LeNet):
         self.H2 = PartialConv2d(12, H2_READS, 5, stride=2, unit_biases=crop // 4)
         self.H3 = nn.Linear(12 * (crop // 4) ** 2, 30)
         self.output = nn.Linear(30, num_classes)
-        _initialise_by_fan_in(self.H3, self.output)
+        _initialize_by_fan_in(self.H3, self.output)
 
     def _states(self, images: Tensor) -> dict[str, Tensor]:
         h1 = self.squash(self.H1(_with_border(images)))
@@ -161,7 +161,7 @@ class LeNet5(LeNet):
         self.C5 = nn.Conv2d(16, 120, crop // 4 - 3)
         self.F6 = nn.Linear(120, 84)
         self.output = RadialBasis(class_codes(num_classes))
-        _initialise_by_fan_in(self.C1, self.C5, self.F6)
+        _initialize_by_fan_in(self.C1, self.C5, self.F6)
 
     def _states(self, images: Tensor) -> dict[str, Tensor]:
         c1 = self.squash(self.C1(images))
@@ -177,7 +177,7 @@ class ModernLeNet(LeNet):
     """Layers of LeNet-5's sizes, built as one would today.
 
     ReLU, max pooling, every map of C3 reads all of S2, a linear last layer, dropout before it and before F6,
-    He's initialisation. C1 pads its input with 2 zeros on all sides, so that 28 pixels give LeNet-5's maps.
+    He's initialization. C1 pads its input with 2 zeros on all sides, so that 28 pixels give LeNet-5's maps.
     """
 
     layer_names = LeNet5.layer_names
@@ -210,7 +210,7 @@ def _with_border(maps: Tensor) -> Tensor:
     return functional.pad(maps, (2, 1, 2, 1), value=BACKGROUND)
 
 
-def _initialise_by_fan_in(*layers: nn.Conv2d | nn.Linear) -> None:
+def _initialize_by_fan_in(*layers: nn.Conv2d | nn.Linear) -> None:
     for layer in layers:
         for parameter in layer.parameters():
             init.uniform_by_fan_in(parameter, layer.weight[0].numel())

@@ -44,7 +44,7 @@ class Variant:
     conv1_stride: int = 4
     pools: tuple[int, ...] = (2, 2, 0, 0, 2)
     """Side and step of the max pooling after each convolution; 0 is none."""
-    initialisation: Literal["gaussian", "kaiming"] = "gaussian"
+    initialization: Literal["gaussian", "kaiming"] = "gaussian"
     """Normal weights of deviation 0.01, as in the paper; or He's, for narrower nets and smaller crops."""
     regression: tuple[int, ...] = (4096, 1024)
     """`overfeat-localizer`: units of the hidden layers between pooled maps and boxes (section 4.2)."""
@@ -75,7 +75,7 @@ VARIANTS = {
 class OverFeat(nn.Module):
     """(N, 3, crop, crop) images -> (N, num_classes) logits; its layers are `Variant.layers`.
 
-    ReLU, max pooling without overlap, no contrast normalisation (section 3.2). `variant` is a `Variant` or a
+    ReLU, max pooling without overlap, no contrast normalization (section 3.2). `variant` is a `Variant` or a
     name, `fast` or `accurate`, with fields changed behind it (see `variant_of`); `crop` is in pixels, 64 or
     more; `dropout` is the probability that a unit of the two fully connected layers is silent.
     """
@@ -103,7 +103,7 @@ class OverFeat(nn.Module):
         self.classifier = self.layers[len(self.variant.filters) :]
         self._add_layers()
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
-        self.initialise()
+        self.initialize()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @property
@@ -173,14 +173,14 @@ class OverFeat(nn.Module):
                 hidden = steps["dropout"](hidden)
         return {**taps, "logits": self.get_submodule(self.layers[-1])(hidden)}
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Fills every layer anew; biases are 0, of which the paper says nothing."""
         for name in self.layers:
-            self._initialise_layer(name)
+            self._initialize_layer(name)
 
-    def _initialise_layer(self, name: str) -> None:
+    def _initialize_layer(self, name: str) -> None:
         layer = cast(init.Weighted, self.get_submodule(name))
-        if self.variant.initialisation == "kaiming":
+        if self.variant.initialization == "kaiming":
             init.kaiming(layer)
         else:
             init.gaussian(layer, DEVIATION, 0.0)
@@ -302,11 +302,11 @@ class OverFeatLocalizer(OverFeat):
         """`box1`, `box2` and `boxes`."""
         return (*(f"box{i}" for i in range(1, len(self.variant.regression) + 1)), "boxes")
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Fills every layer anew, and lets the regression alone learn."""
-        super().initialise()
+        super().initialize()
         for layer in self.regression:
-            self._initialise_layer(layer)
+            self._initialize_layer(layer)
         nn.init.zeros_(self._layer("boxes").weight)
         with torch.no_grad():
             bias = self._layer("boxes").bias
@@ -342,7 +342,7 @@ class OverFeatLocalizer(OverFeat):
 
 
 class OverFeatDetector(OverFeatLocalizer):
-    """A localiser with one more unit, of background, behind its last hidden layer. All of it learns.
+    """A localizer with one more unit, of background, behind its last hidden layer. All of it learns.
 
     It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
     is what its weights are made for; 0 is the crop itself.
@@ -358,7 +358,7 @@ class OverFeatDetector(OverFeatLocalizer):
         chosen = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
         if chosen.window > crop:
             raise CommandError(
-                f"a window of {chosen.window} pixels does not fit into crops of {crop}: type data.crop="
+                f"a window of {chosen.window} pixels does not fit into crops of {crop}: type data.input_size="
                 f"{chosen.window} or more, or a smaller window"
             )
         super().__init__(chosen, num_classes, chosen.window or crop, dropout)
@@ -377,17 +377,17 @@ class OverFeatDetector(OverFeatLocalizer):
         boxes = self._slid(maps, self._regress, places)
         return self._slid(maps, self._classify_objects, places), self._per_class(boxes)
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Fills every layer anew, and lets all of them learn."""
-        super().initialise()
-        self._initialise_layer("background")
+        super().initialize()
+        self._initialize_layer("background")
         self.requires_grad_(True)
 
     def _checked(self, images: Tensor) -> Tensor:
         if images.shape[2:] != (self.crop, self.crop):
             raise CommandError(
                 f"this net looks through windows of {self.crop} pixels and has no features of a whole photo: "
-                "give the localisation that it began with"
+                "give the localization that it began with"
             )
         return super()._checked(images)
 

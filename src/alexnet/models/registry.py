@@ -22,7 +22,7 @@ def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) ->
 
 def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
     if channels != 3:
-        raise CommandError("overfeat is a net for colour images: prepare the store with --channels 3")
+        raise CommandError("overfeat is a net for color images: prepare the store with --channels 3")
     _refuse_settings(config, "OverFeat")
     return _OVERFEATS[config.name](config.variant, num_classes, crop, config.dropout)
 
@@ -42,7 +42,7 @@ def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> n
 
 def _vgg(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
     if channels != 3:
-        raise CommandError("vgg is a net for colour images: prepare the store with --channels 3")
+        raise CommandError("vgg is a net for color images: prepare the store with --channels 3")
     _refuse_settings(config, "a VGG")
     return VGG(config.variant, num_classes, crop, config.dropout)
 
@@ -70,7 +70,7 @@ PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, **dict.fromkeys(_OVERFEATS, 1
 
 
 def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
-    """A freshly initialised net for `num_classes` classes and images of `channels` x `crop` x `crop`.
+    """A freshly initialized net for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
     whatever `towers_on` says: a net that was trained on two devices is used on one.
@@ -84,7 +84,7 @@ def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int 
 def build_run(config: RunConfig, num_classes: int) -> nn.Module:
     """The net of a run, or its classic pipeline, as `build` gives it; errors alike."""
     if config.classic is None:
-        return build(config.model, num_classes, config.data.crop, config.data.channels)
+        return build(config.model, num_classes, config.data.input_size, config.data.channels)
     from alexnet.classic.pipeline import Pipeline  # it loads scikit-learn, which nets do not need
 
-    return Pipeline(config.classic, num_classes, config.data.crop)
+    return Pipeline(config.classic, num_classes, config.data.input_size)

@@ -39,7 +39,7 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole net; `parameters` also counts those of normalisation layers."""
+    """A whole net; `parameters` also counts those of normalization layers."""
 
     layers: tuple[LayerSummary, ...]
     parameters: int
@@ -60,18 +60,18 @@ class Summary:
         return sum(layer.activations for layer in self.layers)
 
 
-def summarise(config: RunConfig, num_classes: int | None = None) -> Summary:
+def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
     """The net of a recipe at its own crop, counted on the meta device; None: as many classes as its paper."""
-    crop, channels = config.data.crop, config.data.channels
+    crop, channels = config.data.input_size, config.data.channels
     num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):
         model = build_run(config, num_classes)
         if config.classic is not None:
-            return _summarise_classic(model)
-        return summarise_model(model, crop, channels)
+            return _summarize_classic(model)
+        return summarize_model(model, crop, channels)
 
 
-def summarise_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
+def summarize_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     """`model` in numbers, from one pass of an image without values; its weights are on the meta device.
 
     Layers that this does not call, those that say boxes and all that slide, answer once at each place.
@@ -112,7 +112,7 @@ def _multiplications(model: nn.Module, shape: tuple[int, ...]) -> int:
     return counter.get_total_flops() // 2
 
 
-def _summarise_classic(pipeline: Any) -> Summary:
+def _summarize_classic(pipeline: Any) -> Summary:
     """A layer for each channel: all numbers it has learned, and multiplications with one of them."""
     layers = [
         LayerSummary(

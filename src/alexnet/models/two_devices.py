@@ -1,4 +1,4 @@
-"""The two devices that `model.towers_on` names, for this process."""
+"""The two devices that `model.tower_devices` names, for this process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def tower_devices(towers_on: str) -> tuple[torch.device, torch.device]:
     found = re.fullmatch(r"cpu,cpu|cuda:(\d+),cuda:(\d+)", towers_on)
     if found is None:
         raise CommandError(
-            f"model.towers_on={towers_on!r} does not name two devices of one kind: "
-            "type model.towers_on=cuda:0,cuda:1 or model.towers_on=cpu,cpu"
+            f"model.tower_devices={towers_on!r} does not name two devices of one kind: "
+            "type model.tower_devices=cuda:0,cuda:1 or model.tower_devices=cpu,cpu"
         )
     if towers_on == "cpu,cpu":
         return torch.device("cpu"), torch.device("cpu")
@@ -40,8 +40,8 @@ def tower_devices(towers_on: str) -> tuple[torch.device, torch.device]:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if max(first, second) >= gpus:
         raise CommandError(
-            f"model.towers_on={towers_on} needs cuda:{max(first, second)} in process {process} here, "
-            f"torch sees {gpus} GPU(s): start fewer processes, or type model.towers_on= for one device"
+            f"model.tower_devices={towers_on} needs cuda:{max(first, second)} in process {process} here, "
+            f"torch sees {gpus} GPU(s): start fewer processes, or type model.tower_devices= for one device"
         )
     return torch.device("cuda", first), torch.device("cuda", second)
 
@@ -102,7 +102,7 @@ class AlexNetOnTwoDevices(nn.Module):
     def joined(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Whole tensors under AlexNet's names, on the first device, from those under this net's own names.
 
-        `parts` are parameters and buffers, or what has their shapes: gradients, an optimiser's memory.
+        `parts` are parameters and buffers, or what has their shapes: gradients, an optimizer's memory.
         """
         pairs: dict[str, list[Tensor]] = {}
         for name, part in parts.items():
@@ -175,13 +175,15 @@ def _of_two_towers(net: nn.Module) -> AlexNet:
     across = [step.window.groups for step in steps if isinstance(step, LocalResponseNorm)]
     if not isinstance(net, AlexNet) or net.variant.towers != 2 or any(groups != 2 for groups in across):
         raise CommandError(
-            "model.towers_on needs a net of two towers, each normalised by itself: "
-            "choose model.variant=2012 or paper, or leave model.towers_on empty"
+            "model.tower_devices needs a net of two towers, each normalized by itself: "
+            "choose model.variant=2012 or paper, or leave model.tower_devices empty"
         )
     *inner, _ = _layers(net).items()
     odd = [f"{name} has {len(layer.weight)}" for name, layer in inner if len(layer.weight) % 2]
     if odd:
-        raise CommandError(f"model.towers_on halves every layer, but {odd[0]} outputs: choose an even number")
+        raise CommandError(
+            f"model.tower_devices halves every layer, but {odd[0]} outputs: choose an even number"
+        )
     return net
 
 

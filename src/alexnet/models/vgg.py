@@ -40,10 +40,10 @@ class Variant:
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 4096, 4096)
     """Maps of each block; units of fc6 and fc7."""
     lrn: bool = False
-    """Response normalisation after the first convolution, with the constants of 2012."""
+    """Response normalization after the first convolution, with the constants of 2012."""
     batchnorm: bool = False
     """After every convolution, which keeps its bias: not the paper's, but torchvision's `vgg11_bn` ..."""
-    initialisation: Literal["gaussian", "glorot", "kaiming-convolutions"] = "gaussian"
+    initialization: Literal["gaussian", "glorot", "kaiming-convolutions"] = "gaussian"
     """`gaussian`: the paper's. `glorot`: what it found later to need no pre-trained layers (section 3.1).
     `kaiming-convolutions`: He's, and for the fully connected layers the paper's, as in torchvision: with He's
     these answer so loudly that the first updates throw the net off."""
@@ -96,7 +96,7 @@ class VGG(nn.Module):
         self.final_side = math.ceil(crop / self.map_step_pixels)
         self._add_layers()
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
-        self.initialise()
+        self.initialize()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     @property
@@ -154,11 +154,11 @@ class VGG(nn.Module):
                     taps[layer if word == "relu" else _pool(layer)] = hidden
         return {**taps, "logits": self.fc8(hidden)}
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Fills every layer anew; biases are 0."""
         for name in self.layers:
             layer = cast(init.Weighted, self.get_submodule(name))
-            match self.variant.initialisation:
+            match self.variant.initialization:
                 case "gaussian":
                     init.gaussian(layer, DEVIATION, 0.0)
                 case "glorot":

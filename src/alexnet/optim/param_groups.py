@@ -1,4 +1,4 @@
-"""Which rate each parameter learns at: one group for each layer's weights, biases, normalisation gains."""
+"""Which rate each parameter learns at: one group for each layer's weights, biases, normalization gains."""
 
 from __future__ import annotations
 
@@ -20,41 +20,40 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     """The groups for a `torch.optim.Optimizer`, in the order of the layers; of those that learn.
 
     Beside torch's own keys a group has `layer`; `kind`; `factor`, what the schedule's rate is multiplied by;
-    `follows_schedule`, False where the first rate is kept. CommandError where `layer_factors` names no layer.
+    `follows_schedule`, False where the first rate is kept. CommandError where `lr_multipliers` names
+    a layer that the model lacks.
     """
     groups: dict[tuple[str, Kind], dict[str, Any]] = {}
-    for layer, kind, parameter in _labelled(model):
+    for layer, kind, parameter in _labeled(model):
         if (layer, kind) not in groups:
             groups[layer, kind] = _group(layer, kind, config)
         groups[layer, kind]["params"].append(parameter)
-    check_layers((layer for layer, _ in config.layer_factors), [layer for layer, _ in groups])
+    check_layers((layer for layer, _ in config.lr_multipliers), [layer for layer, _ in groups])
     return list(groups.values())
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser over the model's groups; CommandError where `layer_factors` names no layer."""
+    """The optimizer over the model's groups; CommandError where `lr_multipliers` names no layer."""
     groups = parameter_groups(model, config)
     match config.name:
         case "krizhevsky-sgd":
             return KrizhevskySGD(groups, momentum=config.momentum)
         case "sgd":
-            return torch.optim.SGD(
-                groups, config.learning_rate, config.momentum, nesterov=config.nesterov, fused=True
-            )
+            return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.nesterov, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, config.learning_rate, (config.momentum, 0.999), fused=True)
+            return torch.optim.AdamW(groups, config.lr, (config.momentum, 0.999), fused=True)
 
 
 def set_learning_rates(
-    optimizer: torch.optim.Optimizer, rate: float, first_rate: float, layer_factors: Mapping[str, float]
+    optimizer: torch.optim.Optimizer, rate: float, first_rate: float, lr_multipliers: Mapping[str, float]
 ) -> None:
     """Each group's rate for the next update: `rate` (the schedule's) or `first_rate`, times its factors.
 
-    `layer_factors` come from events, on top of those of the configuration; 0 freezes a layer.
+    `lr_multipliers` come from events, on top of those of the configuration; 0 freezes a layer.
     """
     for group in optimizer.param_groups:
         follows = group["follows_schedule"]
-        factor = _reaching(layer_factors.get(group["layer"], 1.0), follows)
+        factor = _reaching(lr_multipliers.get(group["layer"], 1.0), follows)
         group["lr"] = (rate if follows else first_rate) * group["factor"] * factor
 
 
@@ -68,7 +67,7 @@ def layers_of(model: nn.Module) -> list[str]:
 
 
 def owner(name: str, layers: Sequence[str]) -> str:
-    """The layer of `layers` that a tensor belongs to: a normalisation has its layer's name in its path."""
+    """The layer of `layers` that a tensor belongs to: a normalization has its layer's name in its path."""
     path = name.rpartition(".")[0]
     return next((layer for layer in layers if layer in path.split(".")), path)
 
@@ -88,7 +87,7 @@ def _reaching(layer_factor: float, follows_schedule: bool) -> float:
 
 def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
     is_weight = kind == "weight"
-    factor = _reaching(dict(config.layer_factors).get(layer, 1.0), is_weight or config.bias_follows_schedule)
+    factor = _reaching(dict(config.lr_multipliers).get(layer, 1.0), is_weight or config.bias_follows_schedule)
     factor *= 1.0 if is_weight else config.bias_learning_rate_factor
     return {
         "params": [],
@@ -96,12 +95,12 @@ def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
         "kind": kind,
         "factor": factor,
         "follows_schedule": is_weight or config.bias_follows_schedule,
-        "lr": config.learning_rate * factor,
+        "lr": config.lr * factor,
         "weight_decay": config.weight_decay if is_weight or config.bias_weight_decay else 0.0,
     }
 
 
-def _labelled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
+def _labeled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
     """Layer, kind and parameter, of those that learn."""
     layers = layers_of(model)
     for name, parameter in model.named_parameters():

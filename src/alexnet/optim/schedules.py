@@ -166,10 +166,10 @@ def make_schedule(config: ScheduleConfig, first_rate: float, steps_per_epoch: in
             drop_steps = max(1, round(config.step_epochs * steps_per_epoch))
             return Step(first_rate, total_steps, warmup_steps, drop_steps, config.factor)
         case "milestones":
-            drops = tuple(max(1, round(epoch * steps_per_epoch)) for epoch in config.drop_epochs)
+            drops = tuple(max(1, round(epoch * steps_per_epoch)) for epoch in config.milestones)
             return Milestones(first_rate, total_steps, warmup_steps, drops, config.factor)
         case "cosine":
-            return Cosine(first_rate, total_steps, warmup_steps, config.final_fraction)
+            return Cosine(first_rate, total_steps, warmup_steps, config.min_lr_ratio)
         case "four-phase":
             return FourPhase(first_rate, total_steps, warmup_steps)
         case "plateau":

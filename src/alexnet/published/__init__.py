@@ -18,7 +18,7 @@ TABLE_1 = (
     Row("sparse coding", _TEST_2010, "", 0.471, 0.282, "paper, table 1", "sparse-coding"),
     Row("SIFT + Fisher vectors", _TEST_2010, "", 0.457, 0.257, "paper, table 1", "sift-fv"),
     Row("AlexNet", _TEST_2010, "ten", 0.375, 0.170, "paper, table 1", "alexnet-2012"),
-    Row("AlexNet", _TEST_2010, "centre", 0.390, 0.183, "paper, section 6", "alexnet-2012"),
+    Row("AlexNet", _TEST_2010, "center", 0.390, 0.183, "paper, section 6", "alexnet-2012"),
 )
 
 TABLE_2 = (
@@ -33,21 +33,21 @@ TABLE_2 = (
 
 SOURCE_LOGS = (
     Row("AlexNet, one more stage at 0.001", _VAL, "ten", 0.4025, 0.1799, "source, net 145 restarted"),
-    Row("AlexNet without normalisers", _VAL, "ten", 0.4203, 0.1936, "source, net 148"),
+    Row("AlexNet without normalizers", _VAL, "ten", 0.4203, 0.1936, "source, net 148"),
     Row("AlexNet, pooling without overlap", _VAL, "ten", 0.4106, 0.1851, "source, net 147"),
-    Row("AlexNet without layer 2's normalisers", _VAL, "ten", 0.4049, 0.1812, "source, net 167"),
+    Row("AlexNet without layer 2's normalizers", _VAL, "ten", 0.4049, 0.1812, "source, net 167"),
     Row("one tower of AlexNet", _TEST_2010, "ten", 0.3917, 0.1823, "source, net 145-half"),
 )
 
 OTHERS = (
-    Row("BVLC AlexNet", _VAL, "centre", 0.429, 0.198, "BVLC/caffe, models/bvlc_alexnet", "alexnet-caffe"),
-    Row("CaffeNet", _VAL, "centre", 0.426, 0.196, "BVLC/caffe, models/bvlc_reference_caffenet", "caffenet"),
+    Row("BVLC AlexNet", _VAL, "center", 0.429, 0.198, "BVLC/caffe, models/bvlc_alexnet", "alexnet-caffe"),
+    Row("CaffeNet", _VAL, "center", 0.426, 0.196, "BVLC/caffe, models/bvlc_reference_caffenet", "caffenet"),
     Row(
-        *("torchvision AlexNet", _VAL, "centre", 0.43478, 0.20934),
+        *("torchvision AlexNet", _VAL, "center", 0.43478, 0.20934),
         *("torchvision, AlexNet_Weights.IMAGENET1K_V1", "alexnet-torchvision"),
     ),
     Row(
-        *("cuda-convnet2, one GPU", _VAL, "centre", 0.4255, 0.1981),
+        *("cuda-convnet2, one GPU", _VAL, "center", 0.4255, 0.1981),
         *("cuda-convnet2 wiki, TrainingExample", "alexnet-one-weird-trick"),
     ),
     Row(
@@ -88,10 +88,10 @@ class Gain:
 
 
 GAINS = (
-    Gain("local response normalisation", 0.014, 0.012, "paper, section 3.3"),
+    Gain("local response normalization", 0.014, 0.012, "paper, section 3.3"),
     Gain("overlapping pooling", 0.004, 0.003, "paper, section 3.4"),
     Gain("two towers instead of a net half as wide", 0.017, 0.012, "paper, section 3.2"),
-    Gain("colour noise", 0.01, None, "paper, section 4.1"),
+    Gain("color noise", 0.01, None, "paper, section 4.1"),
     Gain("each of conv3, conv4, conv5", 0.02, None, "paper, section 7"),
 )
 

@@ -16,7 +16,7 @@ PARAMETERS = {
 }
 """Table 2, counted from table 1; A, B, D and E are as torchvision counts them."""
 BATCHNORM_PARAMETERS = {"A": 132_868_840, "B": 133_053_736, "D": 138_365_992, "E": 143_678_248}
-"""With batch normalisation: torchvision, VGG11_BN_Weights ... VGG19_BN_Weights."""
+"""With batch normalization: torchvision, VGG11_BN_Weights ... VGG19_BN_Weights."""
 MULTIPLY_ADDS = {
     "A": 7_609_090_048,
     "A-LRN": 7_609_090_048,
@@ -128,7 +128,7 @@ TABLE_7 = (
 
 TORCHVISION = tuple(
     Row(
-        *(f"torchvision {name}", VAL, "centre", top1, top5),
+        *(f"torchvision {name}", VAL, "center", top1, top5),
         *(f"torchvision, {name}_Weights.IMAGENET1K_V1", recipe),
     )
     for name, recipe, top1, top5 in (

@@ -12,8 +12,8 @@ from alexnet.training.config import Event, TrainingConfig
 def alexnet_2012() -> RunConfig:
     """The net and the training as they were run in 2012 (net 145 of the released source).
 
-    Two towers, a second, spatial normaliser, standard deviation 0.03 in conv3-5, one crop draw per 32
-    images, images shuffled once, colour noise divided by 1.1 and switched off late, conv1 slowed and
+    Two towers, a second, spatial normalizer, standard deviation 0.03 in conv3-5, one crop draw per 32
+    images, images shuffled once, color noise divided by 1.1 and switched off late, conv1 slowed and
     then frozen, biases at twice the rate and never slowed.
 
     Source: CHM release of cuda-convnet, layers-145.cfg, layer-params-145.cfg, convdata_jpeg.py.
@@ -22,7 +22,7 @@ def alexnet_2012() -> RunConfig:
     epochs = 91
     return RunConfig(
         recipe="alexnet-2012",
-        data=DataConfig(images_per_draw=32, color_noise="source", order="once"),
+        data=DataConfig(images_per_draw=32, pca_lighting="source", order="once"),
         model=ModelConfig(variant="2012"),
         optimizer=OptimizerConfig(bias_follows_schedule=False),
         schedule=ScheduleConfig(name="plateau", epochs=epochs),
@@ -39,15 +39,15 @@ def alexnet_2012_star_pretrain() -> RunConfig:
 
     Trained from its own first weights, as the paper says. In 2012 the convolutions came from nets trained
     before: that is `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for
-    each in `optimizer.layer_factors`. For very many classes add `model.bottleneck=2048`. The rate falls after
-    three quarters of the run: set `schedule.step_epochs` with `schedule.epochs`.
+    each in `optimizer.lr_multipliers`. For very many classes add `model.bottleneck=2048`. The rate falls
+    after three quarters of the run: set `schedule.step_epochs` with `schedule.epochs`.
 
     Source: CHM release, layers-146-2012-2011.cfg and the layer-params of its pre-training; paper, section 6.
     Expected: 67.4 / 40.9 % on half of the Fall 2009 release, 10,184 classes (paper, section 6).
     """
     return RunConfig(
         recipe="alexnet-2012-star-pretrain",
-        data=DataConfig(images_per_draw=32, color_noise="source", order="once"),
+        data=DataConfig(images_per_draw=32, pca_lighting="source", order="once"),
         model=ModelConfig(variant="2012-star"),
         optimizer=OptimizerConfig(bias_follows_schedule=False),
         # On 15 million photos: 0.001 at epoch 6, stopped in the ninth.
@@ -59,7 +59,7 @@ def alexnet_2012_star() -> RunConfig:
     """The second half of 1 CNN*: a net of `alexnet-2012-star-pretrain`, fine-tuned on the classes wanted.
 
     A tenth of the usual rate, the new fc8 at ten times that from update 300 to epoch 9, conv1 slowed and
-    frozen early, colour noise off late. Begin with `--init-from` a pre-trained run.
+    frozen early, color noise off late. Begin with `--init-from` a pre-trained run.
 
     Source: CHM release, layer-params-146-2012-2011.cfg.
     Expected: ILSVRC-2012 validation, ten crops, 39.0 / 16.6 % (paper, table 2).
@@ -67,13 +67,13 @@ def alexnet_2012_star() -> RunConfig:
     epochs, updates_an_epoch = 54, IMAGENET_TRAINING_IMAGES // 128
     return RunConfig(
         recipe="alexnet-2012-star",
-        data=DataConfig(images_per_draw=32, color_noise="source", order="once"),
+        data=DataConfig(images_per_draw=32, pca_lighting="source", order="once"),
         model=ModelConfig(variant="2012-star"),
         optimizer=OptimizerConfig(
-            learning_rate=0.001,
+            lr=0.001,
             bias_learning_rate_factor=20.0,  # 0.02, as in all of its stages
             bias_follows_schedule=False,
-            layer_factors=(("conv1", 0.1),),
+            lr_multipliers=(("conv1", 0.1),),
         ),
         schedule=ScheduleConfig(name="plateau", epochs=epochs, max_drops=2),
         training=TrainingConfig(fine_tuning=True),
@@ -90,64 +90,64 @@ def alexnet_2012_star() -> RunConfig:
 def alexnet_paper() -> RunConfig:
     """The net and the training as the paper's text has them, where it differs from what was run.
 
-    ReLU before every normaliser, alpha not divided by the window, standard deviation 0.01 everywhere,
-    eigenvalues in the colour noise, a crop of its own for each image.
+    ReLU before every normalizer, alpha not divided by the window, standard deviation 0.01 everywhere,
+    eigenvalues in the color noise, a crop of its own for each image.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, sections 3 to 5.
     Expected: not known; nobody has published a run of the text to the letter.
     """
     return RunConfig(
         recipe="alexnet-paper",
-        data=DataConfig(color_noise="paper"),
+        data=DataConfig(pca_lighting="paper"),
         model=ModelConfig(variant="paper"),
         schedule=ScheduleConfig(name="plateau", epochs=90),
     )
 
 
 def alexnet_caffe() -> RunConfig:
-    """BVLC's AlexNet: 227 crops, biases 0.1, fc deviation 0.005, batch 256, no colour noise.
+    """BVLC's AlexNet: 227 crops, biases 0.1, fc deviation 0.005, batch 256, no color noise.
 
     Prepare its store with `--resize warp`. One epoch is 5,000 updates there; the rate falls every 100,000.
 
     Source: BVLC/caffe models/bvlc_alexnet (train_val.prototxt, solver.prototxt).
-    Expected: ILSVRC-2012 validation, centre crop, 42.9 / 19.8 % (its readme) after 360,000 updates.
+    Expected: ILSVRC-2012 validation, center crop, 42.9 / 19.8 % (its readme) after 360,000 updates.
     """
     return RunConfig(
         recipe="alexnet-caffe",
-        data=DataConfig(crop=227, mean_position="crop", order="once"),
+        data=DataConfig(input_size=227, mean_position="crop", order="once"),
         model=ModelConfig(variant="caffe"),
         schedule=ScheduleConfig(name="step", epochs=72, step_epochs=20),
-        training=TrainingConfig(batch=256),
+        training=TrainingConfig(batch_size=256),
     )
 
 
 def caffenet() -> RunConfig:
-    """BVLC's CaffeNet: pooling before normalisation, biases 1, otherwise as `alexnet-caffe`.
+    """BVLC's CaffeNet: pooling before normalization, biases 1, otherwise as `alexnet-caffe`.
 
     Source: BVLC/caffe models/bvlc_reference_caffenet (train_val.prototxt, solver.prototxt).
-    Expected: ILSVRC-2012 validation, centre crop, 42.6 / 19.6 % (its readme) after 310,000 updates.
+    Expected: ILSVRC-2012 validation, center crop, 42.6 / 19.6 % (its readme) after 310,000 updates.
     """
     return RunConfig(
         recipe="caffenet",
-        data=DataConfig(crop=227, mean_position="crop", order="once"),
+        data=DataConfig(input_size=227, mean_position="crop", order="once"),
         model=ModelConfig(variant="caffenet"),
         schedule=ScheduleConfig(name="step", epochs=62, step_epochs=20),
-        training=TrainingConfig(batch=256),
+        training=TrainingConfig(batch_size=256),
     )
 
 
 def alexnet_one_weird_trick() -> RunConfig:
     """The single-tower net of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
 
-    The net without normalisers and with torch's own initialisation, on the 2012 data and update rule.
+    The net without normalizers and with torch's own initialization, on the 2012 data and update rule.
 
     Source: Krizhevsky 2014, arXiv:1404.5997; rate in four phases as its released successor net 170.
-    Expected: ILSVRC-2012 validation, centre crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU net, which
-    normalises).
+    Expected: ILSVRC-2012 validation, center crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU net, which
+    normalizes).
     """
     return RunConfig(
         recipe="alexnet-one-weird-trick",
-        data=DataConfig(color_noise="source", normalization="mean-and-std"),
+        data=DataConfig(pca_lighting="source", normalization="mean-and-std"),
         model=ModelConfig(variant="one-weird-trick"),
         schedule=ScheduleConfig(name="four-phase", epochs=90),
     )
@@ -160,7 +160,7 @@ def alexnet_torchvision() -> RunConfig:
     30 of 90 epochs (a third of the run: set `schedule.step_epochs` with `schedule.epochs`), batch 256.
 
     Source: torchvision models/alexnet.py; pytorch/examples imagenet/main.py with its README's rate.
-    Expected: ILSVRC-2012 validation, centre crop, 43.48 / 20.93 % (torchvision's published weights).
+    Expected: ILSVRC-2012 validation, center crop, 43.48 / 20.93 % (torchvision's published weights).
     """
     return RunConfig(
         recipe="alexnet-torchvision",
@@ -170,15 +170,15 @@ def alexnet_torchvision() -> RunConfig:
             name="sgd", weight_decay=1e-4, bias_learning_rate_factor=1.0, bias_weight_decay=True
         ),
         schedule=ScheduleConfig(name="step", epochs=90, step_epochs=30),
-        training=TrainingConfig(batch=256),
+        training=TrainingConfig(batch_size=256),
     )
 
 
 def alexnet_modern() -> RunConfig:
     """The same five convolutions and three fully connected layers, trained as one would today.
 
-    One tower, batch normalisation instead of response normalisation, Kaiming initialisation, AdamW with a
-    warm-up and a cosine, random-resized crops, colour jitter, label smoothing. On a GPU, or a processor that
+    One tower, batch normalization instead of response normalization, Kaiming initialization, AdamW with a
+    warm-up and a cosine, random-resized crops, color jitter, label smoothing. On a GPU, or a processor that
     has it, add `training.precision=bfloat16`.
     `docs/experiments.md` says what was tried and what each part is worth.
 
@@ -194,11 +194,9 @@ def alexnet_modern() -> RunConfig:
             normalization="mean-and-std",
         ),
         model=ModelConfig(variant="modern"),
-        optimizer=OptimizerConfig(
-            name="adamw", learning_rate=0.001, weight_decay=0.3, bias_learning_rate_factor=1.0
-        ),
+        optimizer=OptimizerConfig(name="adamw", lr=0.001, weight_decay=0.3, bias_learning_rate_factor=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=90, warmup_epochs=2),
-        training=TrainingConfig(batch=64, label_smoothing=0.1),
+        training=TrainingConfig(batch_size=64, label_smoothing=0.1),
     )
 
 

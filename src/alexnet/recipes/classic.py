@@ -13,13 +13,13 @@ from alexnet.training.config import TrainingConfig
 def sift_fv() -> RunConfig:
     """SIFT + Fisher vectors: the best published system on ILSVRC-2010 before the nets.
 
-    Dense SIFT (square roots) and local colour statistics, each reduced to 64 numbers, as improved Fisher
+    Dense SIFT (square roots) and local color statistics, each reduced to 64 numbers, as improved Fisher
     vectors over a pyramid of 1x1 + 3x1 cells, with linear classifiers of their own whose probabilities are
-    averaged. For ILSVRC the paper has 1,024 components and product-quantised vectors: `classic.codes=pq`.
+    averaged. For ILSVRC the paper has 1,024 components and product-quantized vectors: `classic.codes=pq`.
     What differs from it is in docs/deviations.md.
 
     Source: Sanchez and Perronnin, CVPR 2011; Perronnin, Sanchez and Mensink, ECCV 2010 (Fisher vectors,
-    colours). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
+    colors). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
     whole photos.
     """
     return _recipe(
@@ -65,10 +65,12 @@ def _recipe(name: str, classic: ClassicConfig) -> RunConfig:
     """Whole squares of 224 pixels, and how classifiers are fitted to their vectors."""
     return RunConfig(
         recipe=name,
-        data=DataConfig(side=224, crop=224, cropping="centre", mirror=False, normalization="channel-mean"),
-        optimizer=OptimizerConfig(name="sgd", learning_rate=4.0, momentum=0.0, weight_decay=1e-5),
+        data=DataConfig(
+            image_size=224, input_size=224, cropping="center", mirror=False, normalization="channel-mean"
+        ),
+        optimizer=OptimizerConfig(name="sgd", lr=4.0, momentum=0.0, weight_decay=1e-5),
         schedule=ScheduleConfig(name="constant", epochs=50, patience_epochs=5),
-        training=TrainingConfig(batch=32),
+        training=TrainingConfig(batch_size=32),
         classic=classic,
     )
 

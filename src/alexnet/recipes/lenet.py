@@ -13,7 +13,7 @@ def lenet_1989() -> RunConfig:
     """The first convolutional net that read real digits, on as many of MNIST's as it was trained on.
 
     16 x 16 pixels from -1 to 1, tanh units, the squared error. Prepare the digits with `--side 16`;
-    `data.images=0` takes them all. The paper's own (9,298 from the US mail) are not those of MNIST.
+    `data.max_images=0` takes them all. The paper's own (9,298 from the US mail) are not those of MNIST.
 
     Source: LeCun et al. 1989, "Backpropagation Applied to Handwritten Zip Code Recognition", sections 3, 4.
     Expected: 5.0 % on the paper's 2,007 test digits after 23 passes through 7,291 (section 5).
@@ -21,21 +21,21 @@ def lenet_1989() -> RunConfig:
     return RunConfig(
         recipe="lenet-1989",
         data=DataConfig(
-            side=16,
-            crop=16,
+            image_size=16,
+            input_size=16,
             channels=1,
-            images=LENET_1989_TRAINING_IMAGES,
-            cropping="centre",
+            max_images=LENET_1989_TRAINING_IMAGES,
+            cropping="center",
             mirror=False,
             normalization="range",
             range=(-1.0, 1.0),
         ),
         model=ModelConfig(name="lenet", variant="1989", dropout=0.0),
         optimizer=OptimizerConfig(
-            name="sgd", learning_rate=0.05, momentum=0.9, weight_decay=0.0, bias_learning_rate_factor=1.0
+            name="sgd", lr=0.05, momentum=0.9, weight_decay=0.0, bias_learning_rate_factor=1.0
         ),
         schedule=ScheduleConfig(name="cosine", epochs=23),
-        training=TrainingConfig(batch=8, loss="squared-error"),
+        training=TrainingConfig(batch_size=8, loss="squared-error"),
     )
 
 
@@ -52,13 +52,13 @@ def lenet_5() -> RunConfig:
     """
     return RunConfig(
         recipe="lenet-5",
-        data=DataConfig(side=32, crop=32, channels=1, cropping="centre", mirror=False, normalization="range"),
-        model=ModelConfig(name="lenet", variant="5", dropout=0.0),
-        optimizer=OptimizerConfig(
-            name="adamw", learning_rate=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0
+        data=DataConfig(
+            image_size=32, input_size=32, channels=1, cropping="center", mirror=False, normalization="range"
         ),
+        model=ModelConfig(name="lenet", variant="5", dropout=0.0),
+        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=20),
-        training=TrainingConfig(batch=64, loss="rbf", weight_average=0.999),
+        training=TrainingConfig(batch_size=64, loss="rbf", ema_decay=0.999),
     )
 
 
@@ -75,8 +75,8 @@ def lenet_modern() -> RunConfig:
     return RunConfig(
         recipe="lenet-modern",
         data=DataConfig(
-            side=32,
-            crop=28,
+            image_size=32,
+            input_size=28,
             channels=1,
             cropping="random-resized",
             resized_area=(0.6, 1.0),
@@ -85,11 +85,9 @@ def lenet_modern() -> RunConfig:
             normalization="range",
         ),
         model=ModelConfig(name="lenet", variant="modern", dropout=0.1),
-        optimizer=OptimizerConfig(
-            name="adamw", learning_rate=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0
-        ),
+        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=50),
-        training=TrainingConfig(batch=64, weight_average=0.999),
+        training=TrainingConfig(batch_size=64, ema_decay=0.999),
     )
 
 

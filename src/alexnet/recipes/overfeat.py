@@ -14,10 +14,10 @@ _TEST_SCALES = tuple(min(size) for size in SCALES)
 
 
 def overfeat_fast() -> RunConfig:
-    """OverFeat's fast net: five convolutions, wider than AlexNet's, no normalisers, pooling without overlap.
+    """OverFeat's fast net: five convolutions, wider than AlexNet's, no normalizers, pooling without overlap.
 
-    Shorter than 90 epochs, set `schedule.drop_epochs` with `schedule.epochs`. From small stores, where the
-    paper's first weights of 0.01 learn slowly: `model.variant="fast initialisation=kaiming"`; with a small
+    Shorter than 90 epochs, set `schedule.milestones` with `schedule.epochs`. From small stores, where the
+    paper's first weights of 0.01 learn slowly: `model.variant="fast initialization=kaiming"`; with a small
     crop set `data.test_scales` too.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 1.
@@ -44,10 +44,10 @@ def overfeat_fast_localization() -> RunConfig:
     show half of an object or more. The store must have boxes. `localize` and `evaluate` take the run.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; rate and length are ours (docs/deviations.md).
-    Expected: 30.0 % localisation error on ILSVRC-2012 validation, four scales, one box for all classes.
+    Expected: 30.0 % localization error on ILSVRC-2012 validation, four scales, one box for all classes.
     """
     begun = overfeat_fast()
-    shares = [(begun.data.crop / scale) ** 2 for scale in (_TEST_SCALES[-1], _TEST_SCALES[0])]
+    shares = [(begun.data.input_size / scale) ** 2 for scale in (_TEST_SCALES[-1], _TEST_SCALES[0])]
     return replace(
         begun,
         recipe="overfeat-fast-localization",
@@ -58,20 +58,20 @@ def overfeat_fast_localization() -> RunConfig:
             resized_aspect=(1.0, 1.0),
         ),
         model=replace(begun.model, name="overfeat-localizer"),
-        optimizer=replace(begun.optimizer, learning_rate=0.01),
+        optimizer=replace(begun.optimizer, lr=0.01),
         schedule=ScheduleConfig(name="cosine", epochs=20),
         training=replace(begun.training, loss="boxes", fine_tuning=True),
     )
 
 
 def overfeat_fast_detection() -> RunConfig:
-    """All objects of an image: a class of background beside the others, on top of a trained localisation.
+    """All objects of an image: a class of background beside the others, on top of a trained localization.
 
     The run begins with one of `overfeat-fast-localization`. All layers learn from windows at all places of an
     image, a few with an object, some without, and of these the worst; boxes from those with an object. The
     store must have boxes; `compose` makes scenes of one that shows an object a photo. `detect` and `evaluate`
-    take the run. Where the localisation saw smaller crops, give them as the window:
-    `model.variant="fast window=72"`, and `data.crop` above it.
+    take the run. Where the localization saw smaller crops, give them as the window:
+    `model.variant="fast window=72"`, and `data.input_size` above it.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, rate and length are ours
     (docs/deviations.md).
@@ -81,11 +81,13 @@ def overfeat_fast_detection() -> RunConfig:
     return replace(
         begun,
         recipe="overfeat-fast-detection",
-        data=replace(begun.data, side=384, crop=327, test_scales=(384, 512, 768), resized_area=(0.4, 1.0)),
+        data=replace(
+            begun.data, image_size=384, input_size=327, test_scales=(384, 512, 768), resized_area=(0.4, 1.0)
+        ),
         model=replace(begun.model, name="overfeat-detector", variant="fast window=231"),
-        optimizer=replace(begun.optimizer, learning_rate=0.005),
+        optimizer=replace(begun.optimizer, lr=0.005),
         schedule=ScheduleConfig(name="cosine", epochs=10),
-        training=replace(begun.training, batch=64, loss="objects"),
+        training=replace(begun.training, batch_size=64, loss="objects"),
     )
 
 
@@ -93,18 +95,18 @@ def _classification(recipe: str, variant: str, crop: int) -> RunConfig:
     """Section 3.2: SGD with momentum 0.6, the rate halved after 30, 50, 60, 70 and 80 epochs."""
     return RunConfig(
         recipe=recipe,
-        data=DataConfig(crop=crop, test_scales=_TEST_SCALES, normalization="mean-and-std"),
+        data=DataConfig(input_size=crop, test_scales=_TEST_SCALES, normalization="mean-and-std"),
         model=ModelConfig(name="overfeat", variant=variant),
         optimizer=OptimizerConfig(
             name="sgd",
-            learning_rate=0.05,
+            lr=0.05,
             momentum=0.6,
             weight_decay=1e-5,
             bias_learning_rate_factor=1.0,
             bias_weight_decay=True,
         ),
-        schedule=ScheduleConfig(name="milestones", epochs=90, drop_epochs=(30, 50, 60, 70, 80), factor=0.5),
-        training=TrainingConfig(batch=128),
+        schedule=ScheduleConfig(name="milestones", epochs=90, milestones=(30, 50, 60, 70, 80), factor=0.5),
+        training=TrainingConfig(batch_size=128),
     )
 
 

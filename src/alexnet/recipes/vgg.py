@@ -1,6 +1,6 @@
-"""VGG: the six configurations as their paper trains them, and four of them with batch normalisation.
+"""VGG: the six configurations as their paper trains them, and four of them with batch normalization.
 
-S, the shorter side that a training photo is resized to, is `data.scales`; the centre and ten views of a test
+S, the shorter side that a training photo is resized to, is `data.scales`; the center and ten views of a test
 see the photo at its middle. `alexnet prepare SOURCE STORE --shape whole --side 512` makes a store for all of
 them; `--side 256` is enough where S is 256, and any store of squares for `data.scales=[0,0]`. A net took the
 authors two to three weeks on four Titan Blacks (section 3.3).
@@ -30,7 +30,7 @@ def vgg_a() -> RunConfig:
 
 
 def vgg_a_lrn() -> RunConfig:
-    """A with the response normalisation of 2012 after its first layer, which does not help.
+    """A with the response normalization of 2012 after its first layer, which does not help.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
     Expected: ILSVRC-2012 validation, dense at Q = 256, 29.7 / 10.5 % (table 3).
@@ -42,7 +42,7 @@ def vgg_b() -> RunConfig:
     """Thirteen layers: two convolutions in every block. S is 256.
 
     Begin with A: `--init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8` (without fc8 where
-    A was trained on other classes); or without A: `model.variant="B initialisation=glorot"
+    A was trained on other classes); or without A: `model.variant="B initialization=glorot"
     training.fine_tuning=no`.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
@@ -67,9 +67,9 @@ def vgg_d() -> RunConfig:
 
     The paper's way, each run on the same store of whole photos of side 512: first `data.scales=[256,256]
     --init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8`; then `data.scales=[384,384]
-    optimizer.learning_rate=0.001 --init-from` that run; then `--init-from` that one with the recipe's scales
+    optimizer.lr=0.001 --init-from` that run; then `--init-from` that one with the recipe's scales
     (the paper does not say at which rate). Each can be the last. Without A: `model.variant="D
-    initialisation=glorot" training.fine_tuning=no`.
+    initialization=glorot" training.fine_tuning=no`.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1, 3, 4 and 5, section 3.1.
     Expected: ILSVRC-2012 validation, dense at Q = 256, 384, 512, 24.8 / 7.5 % (table 4).
@@ -89,37 +89,37 @@ def vgg_e() -> RunConfig:
 
 
 def vgg_a_batchnorm() -> RunConfig:
-    """`vgg-a` with batch normalisation after each convolution, whose first weights are He's.
+    """`vgg-a` with batch normalization after each convolution, whose first weights are He's.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg11_bn for the net.
-    Expected: ILSVRC-2012 validation, centre crop, about 29.6 / 10.2 % (torchvision's, trained otherwise).
+    Expected: ILSVRC-2012 validation, center crop, about 29.6 / 10.2 % (torchvision's, trained otherwise).
     """
     return _batchnorm(vgg_a())
 
 
 def vgg_b_batchnorm() -> RunConfig:
-    """`vgg-b` with batch normalisation after each convolution, whose first weights are He's, without A.
+    """`vgg-b` with batch normalization after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg13_bn for the net.
-    Expected: ILSVRC-2012 validation, centre crop, about 28.4 / 9.6 % (torchvision's, trained otherwise).
+    Expected: ILSVRC-2012 validation, center crop, about 28.4 / 9.6 % (torchvision's, trained otherwise).
     """
     return _batchnorm(vgg_b())
 
 
 def vgg_d_batchnorm() -> RunConfig:
-    """`vgg-d` with batch normalisation after each convolution, whose first weights are He's, without A.
+    """`vgg-d` with batch normalization after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg16_bn for the net.
-    Expected: ILSVRC-2012 validation, centre crop, about 26.6 / 8.5 % (torchvision's, trained otherwise).
+    Expected: ILSVRC-2012 validation, center crop, about 26.6 / 8.5 % (torchvision's, trained otherwise).
     """
     return _batchnorm(vgg_d())
 
 
 def vgg_e_batchnorm() -> RunConfig:
-    """`vgg-e` with batch normalisation after each convolution, whose first weights are He's, without A.
+    """`vgg-e` with batch normalization after each convolution, whose first weights are He's, without A.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg19_bn for the net.
-    Expected: ILSVRC-2012 validation, centre crop, about 25.8 / 8.2 % (torchvision's, trained otherwise).
+    Expected: ILSVRC-2012 validation, center crop, about 25.8 / 8.2 % (torchvision's, trained otherwise).
     """
     return _batchnorm(vgg_e())
 
@@ -128,22 +128,22 @@ def _fixed(variant: str) -> RunConfig:
     """Trained at S = 256, with random first weights."""
     return RunConfig(
         recipe=f"vgg-{variant.lower()}",
-        data=DataConfig(scales=(256, 256), color_noise="paper", normalization="channel-mean"),
+        data=DataConfig(scales=(256, 256), pca_lighting="paper", normalization="channel-mean"),
         model=ModelConfig(name="vgg", variant=variant),
         schedule=ScheduleConfig(name="plateau", epochs=vgg.EPOCHS),
-        training=TrainingConfig(batch=vgg.BATCH),
+        training=TrainingConfig(batch_size=vgg.BATCH),
     )
 
 
 def _deeper(variant: str, jittered: bool) -> RunConfig:
     """Begins with layers of A."""
     config = _fixed(variant)
-    data = replace(config.data, side=512, scales=(256, 512)) if jittered else config.data
+    data = replace(config.data, image_size=512, scales=(256, 512)) if jittered else config.data
     return replace(config, data=data, training=replace(config.training, fine_tuning=True))
 
 
 def _batchnorm(config: RunConfig) -> RunConfig:
-    variant = f"{config.model.variant} batchnorm=yes initialisation=kaiming-convolutions"
+    variant = f"{config.model.variant} batchnorm=yes initialization=kaiming-convolutions"
     return replace(
         config,
         recipe=f"{config.recipe}-batchnorm",

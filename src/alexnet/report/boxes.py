@@ -14,13 +14,13 @@ from alexnet.report.evaluation_tables import detection_views
 from alexnet.report.tables import ABSENT, Table, percent, with_interval
 from tools.results_io import evaluations
 
-BASELINES = ("whole image", "centre box of mean size", "class-mean box")
+BASELINES = ("whole image", "center box of mean size", "class-mean box")
 """As `localization.baselines` of an evaluation names them."""
 
 
 _LOCALIZED = (
-    *("top-5 localisation error % (95 % interval)", *BASELINES, "of classes alone"),
-    *("top-1 localisation error %", "images"),
+    *("top-5 localization error % (95 % interval)", *BASELINES, "of classes alone"),
+    *("top-1 localization error %", "images"),
 )
 _DETECTED = ("mean average precision %", "of windows, rightly named %", "objects", "images")
 _NUMERIC = frozenset((*_LOCALIZED[-3:], *_DETECTED))
@@ -35,7 +35,7 @@ _WINDOWS = (
 
 
 def localization(results: Path) -> Table:
-    """A row for each test of each recorded run that localises: its error and, with its classes, theirs."""
+    """A row for each test of each recorded run that localizes: its error and, with its classes, theirs."""
     columns = ("run", "views", *_LOCALIZED)
     rows = [
         [f"[`{entry['runs'][0]['recipe']}`](results/{folder})", entry["views"], *_localized(found)]
@@ -70,7 +70,7 @@ def compared(ours: Sequence[Row]) -> list[Table]:
         if row.detection
     ]
     tables = (
-        ("Localisation", _LOCALIZED, localized, published.overfeat.LOCALIZATION, _RIGHT),
+        ("Localization", _LOCALIZED, localized, published.overfeat.LOCALIZATION, _RIGHT),
         ("Detection", _DETECTED, detected, published.overfeat.DETECTION, _WINDOWS),
     )
     return [

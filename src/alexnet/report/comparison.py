@@ -17,9 +17,9 @@ from alexnet.evaluation.metrics import paired_interval, true_ranks
 from alexnet.report.evaluation_tables import averaged, not_tested
 from alexnet.report.tables import Table, signed, with_interval
 from alexnet.runs import predictions
-from alexnet.runs.provenance import gone_on
+from alexnet.runs.provenance import stale_note
 from alexnet.runs.results import read_evaluations
-from alexnet.runs.run_dir import RunFolder, is_ensemble, members_of, why_no_run
+from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, why_no_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
         for entry in evaluations_of(path):
             row, answers = _row(entry, path.stem if path.is_file() else path.name), answers_of(path, entry)
             if (path / "config.json").is_file():
-                row = replace(row, stale=gone_on(RunFolder(path), entry))
+                row = replace(row, stale=stale_note(RunDir(path), entry))
             if answers:
                 like = (each for where, views, each in before if where == path or views == row.views)
                 first = next((each for each in like if each.same_images(answers)), None)
@@ -191,7 +191,7 @@ def comparison(ours: Sequence[Row]) -> Table:
 
 
 def _for_digits(named: Sequence[str]) -> bool:
-    """Whether the recipes, of which there are some, are all for grey images."""
+    """Whether the recipes, of which there are some, are all for gray images."""
     known = [recipes.get(name) for name in named if name in recipes.names()]
     return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
 
@@ -199,7 +199,7 @@ def _for_digits(named: Sequence[str]) -> bool:
 def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
-    Published localisations and detections are there where some of ours are.
+    Published localizations and detections are there where some of ours are.
     """
     theirs = published_rows(recipes_of(ours))
     localized = published.overfeat.LOCALIZATION if any(row.localization for row in ours) else ()

@@ -81,8 +81,8 @@ def detection_views(views: str) -> str:
 
 
 _LOCALIZATION = {
-    "top1_localization": "top-1 localisation error %",
-    "top5_localization": "top-5 localisation error %",
+    "top1_localization": "top-1 localization error %",
+    "top5_localization": "top-5 localization error %",
     "top1": "top-1 error of classes alone %",
     "top5": "top-5",
 }

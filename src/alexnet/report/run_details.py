@@ -92,7 +92,7 @@ def environment(values: Mapping[str, Any]) -> Table:
 
 
 def terms(travelling: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
-    """Licences and terms that travel with the weights, and where these come from."""
+    """Licenses and terms that travel with the weights, and where these come from."""
     rows = [(_TERMS.get(key, key), text) for key, text in travelling.items()]
     for key, words in _ORIGIN.items():
         value = origin.get(key)
@@ -199,8 +199,8 @@ def _shown(value: Any) -> str:
 
 
 _TERMS = {
-    "weights_licence": "licence of the weights",
-    "code_licence": "licence of the code",
+    "weights_license": "license of the weights",
+    "code_license": "license of the code",
     "data_terms": "terms of the data",
 }
 _ORIGIN = {

@@ -33,7 +33,7 @@ class Measured(NamedTuple):
 
 CLASS_ERRORS = Measured("top-1 error", "one view", "training error")
 _OTHERS = {
-    "boxes": Measured("top-1 localisation error", "one view", "wrong boxes in training"),
+    "boxes": Measured("top-1 localization error", "one view", "wrong boxes in training"),
     "objects": Measured("1 - mean average precision", "whole photos", "wrong surest windows in training"),
 }
 

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from alexnet import old_names
 from alexnet.errors import DataError
-from alexnet.io import replacing
+from alexnet.io import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,7 @@ Kind = TypeVar("Kind", Predictions, Located, Detected)
 def save(predictions: Predictions | Located | Detected, path: Path) -> None:
     """Writes the file whole or not at all; WorkError where the disk refuses."""
     arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
-    with replacing(path) as unfinished, unfinished.open("wb") as stream:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
@@ -124,10 +125,11 @@ def load_fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: 
 
 def _load(path: Path, kind: type[Kind]) -> Kind:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(old_names.predictions_file(path), allow_pickle=False) as arrays:
             values: dict[str, Any] = {
                 name: array.item() if array.ndim == 0 else array for name, array in arrays.items()
             }
+        values["views"] = old_names.new_views(values["views"])
         return kind(**values)
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error

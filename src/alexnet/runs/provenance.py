@@ -14,10 +14,10 @@ from typing import Any
 
 from alexnet import __version__
 from alexnet.errors import DataError
-from alexnet.hardware import cores
+from alexnet.hardware import cpu_count
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import NAME, read_evaluations
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 
 PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
 
@@ -37,7 +37,7 @@ def describe(
         "command": shlex.join(command),
         "device": device,
         "processor": processor(),
-        "cores": cores(),
+        "cores": cpu_count(),
         "processes": processes,
         "store": store,
         "store_digest": store_digest,
@@ -85,7 +85,7 @@ def _git(folder: Path, *words: str) -> str:
 _ERRORS = ("split", "views", "images", "top1_error", "top1_interval", "top5_error", "top5_interval")
 
 
-def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
+def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
     """What is known of a checkpoint's weights, ready for JSON.
 
     `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
@@ -98,7 +98,7 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
         "run": run.path.resolve().name,
         "recipe": config.recipe,
         "checkpoint": checkpoint,
-        "finished": not how_far(run),
+        "finished": not training_progress(run),
         "alexnet": __version__,
         "errors": _errors(run, checkpoint),
     }
@@ -116,7 +116,7 @@ def provenance(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
     }
 
 
-def gone_on(run: RunFolder, entry: Mapping[str, Any]) -> str:
+def stale_note(run: RunDir, entry: Mapping[str, Any]) -> str:
     """Where a run has been trained further since an entry of its `evaluation.json`: a clause; else empty.
 
     Empty too of an ensemble's entry, and where the weights are no longer there.
@@ -130,7 +130,7 @@ def gone_on(run: RunFolder, entry: Mapping[str, Any]) -> str:
     return f"{run.path.name} was tested at update {then:,} and has gone on to {now:,} since"
 
 
-def how_far(run: RunFolder) -> str:
+def training_progress(run: RunDir) -> str:
     """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty where it is finished.
 
     That of its last checkpoint, or of its log where it has none. What was imported is finished.
@@ -144,22 +144,22 @@ def how_far(run: RunFolder) -> str:
     return f"epoch {reached['epoch']} of {run.config().schedule.epochs}, update {reached['step']:,}"
 
 
-def _log(run: RunFolder) -> list[dict[str, Any]]:
+def _log(run: RunDir) -> list[dict[str, Any]]:
     return read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
 
 
-def _began_with(run: RunFolder) -> dict[str, str] | None:
+def _began_with(run: RunDir) -> dict[str, str] | None:
     begun = [line for line in _log(run) if line["event"] == "init-from"]
     return {key: begun[-1].get(key, "") for key in ("path", "weights_sha256")} if begun else None
 
 
-def position(run: RunFolder, checkpoint: str = "last") -> dict[str, Any]:
+def position(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
     """`epoch` and `step` (updates done) of a run's checkpoint; empty where that is not known."""
     meta = find_weights(run.path, checkpoint).with_name("meta.json")
     return json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
 
 
-def _errors(run: RunFolder, checkpoint: str) -> list[dict[str, Any]]:
+def _errors(run: RunDir, checkpoint: str) -> list[dict[str, Any]]:
     """What `RUN/evaluation.json` says of these weights, without what it says of each class."""
     entries, updates = read_evaluations(run.path), position(run, checkpoint).get("step")
     try:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from alexnet import old_names
 from alexnet.errors import DataError
 
 NAME = "evaluation.json"
@@ -26,7 +27,10 @@ def read_evaluations(path: Path) -> list[dict[str, Any]]:
     entries = found if isinstance(found, list) else [found]
     if not all(isinstance(entry, dict) for entry in entries):
         raise DataError(_no_evaluations(file, path, "holds no evaluations"))
-    return entries
+    return [
+        {**entry, "views": old_names.new_views(entry["views"])} if "views" in entry else entry
+        for entry in entries
+    ]
 
 
 def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:

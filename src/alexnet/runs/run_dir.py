@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet import old_names
 from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import is_left_over, write_json
@@ -31,13 +32,13 @@ def why_no_run(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunDir:
     """The places in one run folder."""
 
     path: Path
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+    def create(cls, path: Path, config: RunConfig) -> RunDir:
         """A new run at `path`; errors as `refuse_taken`, WorkError where it cannot be made."""
         cls.refuse_taken(path)
         try:
@@ -60,7 +61,7 @@ class RunFolder:
             raise CommandError(f"{path} {what}: {go_on}give another --run folder")
 
     @classmethod
-    def open(cls, path: Path, or_file: bool = False) -> RunFolder:
+    def open(cls, path: Path, or_file: bool = False) -> RunDir:
         """The run at `path`; CommandError where there is none.
 
         With `or_file` an exported file may stand for a run: it has weights, but none of a folder's places.
@@ -103,7 +104,8 @@ class RunFolder:
     def config(self) -> RunConfig:
         """The run's configuration; DataError where the file is not one."""
         try:
-            return from_dict(RunConfig, json.loads(self.config_file.read_text(encoding="utf-8")))
+            values = json.loads(self.config_file.read_text(encoding="utf-8"))
+            return from_dict(RunConfig, old_names.new_config(values))
         except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
 
@@ -126,7 +128,7 @@ class RunFolder:
 
 
 @dataclass(frozen=True)
-class EnsembleFolder:
+class EnsembleDir:
     """The places in one ensemble's folder."""
 
     path: Path
@@ -137,7 +139,7 @@ class EnsembleFolder:
         return self.path / "ensemble.json"
 
     @classmethod
-    def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleFolder:
+    def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleDir:
         """The folder for the ensemble described, new, or begun before with all or fewer of its members.
 
         CommandError where it is another's, which says how they differ.
@@ -205,15 +207,13 @@ def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str
 
 def is_ensemble(path: Path) -> bool:
     """Whether `alexnet ensemble` made this folder."""
-    return EnsembleFolder(path).members_file.is_file()
+    return EnsembleDir(path).members_file.is_file()
 
 
 def members_of(paths: Sequence[Path]) -> list[Path]:
     """Run folders and model files as they are; an ensemble's folder as its voting members."""
     return [
-        member
-        for path in paths
-        for member in (EnsembleFolder(path).voting() if is_ensemble(path) else [path])
+        member for path in paths for member in (EnsembleDir(path).voting() if is_ensemble(path) else [path])
     ]
 
 

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from alexnet.errors import WorkError
-from alexnet.runs.provenance import how_far
-from alexnet.runs.run_dir import CHECKPOINTS, RunFolder
+from alexnet.runs.provenance import training_progress
+from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 
 KEPT = ("features", "predictions")
 """What is found and kept in the run itself: it says by itself which weights it is of."""
@@ -21,7 +21,7 @@ def still(path: Path, around: Path) -> Path:
     The copy keeps the names of the folder and of the one it lies in, and lacks what only training needs.
     WorkError where checkpoints come and go faster than they can be copied.
     """
-    if not (path / "checkpoints" / "last").exists() or not how_far(RunFolder(path)):
+    if not (path / "checkpoints" / "last").exists() or not training_progress(RunDir(path)):
         return path
     for attempt in range(_TRIES):
         copy = around / str(attempt) / path.resolve().parent.name / path.resolve().name

@@ -23,12 +23,12 @@ Ours, found on training photos of Tiny ImageNet: the paper has a threshold and d
 def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
     """(N, M) how badly boxes match: 0 where they are equal, 1 or more where they share nothing.
 
-    The distance of their centres, in mean diagonals of the two, plus the share of their union that is not
+    The distance of their centers, in mean diagonals of the two, plus the share of their union that is not
     common. The paper adds "the distance between centers" and "the intersection area" and merges where the
     sum is smallest: to the letter, boxes that share much would be kept apart.
     """
     first, second = np.asarray(some, np.float64)[:, None], np.asarray(others, np.float64)[None]
-    apart = np.linalg.norm(_centres(first) - _centres(second), axis=-1)
+    apart = np.linalg.norm(_centers(first) - _centers(second), axis=-1)
     diagonals = (_diagonals(first) + _diagonals(second)) / 2
     distance = np.divide(apart, diagonals, out=np.zeros_like(apart), where=diagonals > 0)
     return distance + 1.0 - box_geometry.iou(some, others)
@@ -78,7 +78,7 @@ class _Matches:
             self.nearest[row] = self._scores[row, self.partner[row]]
 
 
-def _centres(boxes: Corners) -> Corners:
+def _centers(boxes: Corners) -> Corners:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 

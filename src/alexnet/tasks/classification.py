@@ -52,17 +52,17 @@ def mixup(images: Tensor, targets: Tensor, partners: Tensor, share: float) -> tu
 
 
 def cutmix(
-    images: Tensor, targets: Tensor, partners: Tensor, share: float, centre: tuple[float, float]
+    images: Tensor, targets: Tensor, partners: Tensor, share: float, center: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
     """Each image with a rectangle of its partner's; targets in proportion to the pixels that are left.
 
     The rectangle has the image's aspect, 1 - `share` of its area before it is clipped, and its middle at
-    `centre` (row, column as shares of the side). Source: Yun et al. 2019, CutMix, section 3.1.
+    `center` (row, column as shares of the side). Source: Yun et al. 2019, CutMix, section 3.1.
     """
     partners = partners.to(images.device)
     height, width = images.shape[-2:]
-    top, bottom = _span(centre[0], height, share)
-    left, right = _span(centre[1], width, share)
+    top, bottom = _span(center[0], height, share)
+    left, right = _span(center[1], width, share)
     pasted = images.clone()
     pasted[..., top:bottom, left:right] = images[partners][..., top:bottom, left:right]
     replaced = (bottom - top) * (right - left) / (height * width)

@@ -35,12 +35,12 @@ from alexnet.evaluation.prediction_cache import asked_once
 from alexnet.evaluation.predictor import Photo, pixels_of, seen
 from alexnet.evaluation.views import Look, looks_for, looks_of, name_of, sizes_seen
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build_run
 from alexnet.published import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import Detected
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.box_fusion import merge
 from alexnet.tasks.localization import Place, Window, windows_of
 from alexnet.tasks.losses import Loss
@@ -243,7 +243,7 @@ class Objects:
     """(n,) the sum of the probabilities of the windows whose boxes were merged."""
 
 
-def detector_of(net: Loaded) -> OverFeatDetector:
+def detector_of(net: ModelBundle) -> OverFeatDetector:
     """The net, where it knows of background; else CommandError."""
     if not isinstance(net.model, OverFeatDetector):
         raise CommandError(
@@ -253,7 +253,7 @@ def detector_of(net: Loaded) -> OverFeatDetector:
     return net.model
 
 
-def detect(net: Loaded, seen: Sequence[Tensor], least: float = LEAST_PROBABILITY) -> list[Objects]:
+def detect(net: ModelBundle, seen: Sequence[Tensor], least: float = LEAST_PROBABILITY) -> list[Objects]:
     """The objects of each of N whole photos; `seen` are uint8 (N, H, W, C) at each scale.
 
     Windows that are less sure than `least` say nothing. CommandError for a net that does not detect.
@@ -294,7 +294,7 @@ VIEWS = "dense"
 
 
 def detect_split(
-    net: Loaded,
+    net: ModelBundle,
     store: Store,
     split: str = "val",
     squares_at_once: int = SQUARES_AT_ONCE,
@@ -332,7 +332,7 @@ def detect_split(
 
 
 def detections_of(
-    run: RunFolder,
+    run: RunDir,
     store: Store,
     split: str,
     checkpoint: str = "last",
@@ -344,13 +344,13 @@ def detections_of(
     """The run's saved objects if the same weights found them in the same store, else new ones, now saved."""
     name = f"{name_of(VIEWS, scales)}-objects"
 
-    def ask(net: Loaded) -> Detected:
+    def ask(net: ModelBundle) -> Detected:
         return detect_split(net, store, split, squares_at_once, progress, scales)
 
     return asked_once(run, store, split, name, Detected, ask, checkpoint, device, progress)
 
 
-def detects(run: RunFolder, checkpoint: str = "last") -> bool:
+def detects(run: RunDir, checkpoint: str = "last") -> bool:
     """Whether the run's net finds objects."""
     config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
     return config["training"].get("loss") == "objects"  # older weights do not tell: they have none
@@ -370,7 +370,7 @@ def precision(found: Detected, store: Store) -> dict[str, Any]:
 
 
 def window_precision(
-    run: RunFolder, store: Store, split: str, checkpoint: str = "last", scales: Sequence[int] = ()
+    run: RunDir, store: Store, split: str, checkpoint: str = "last", scales: Sequence[int] = ()
 ) -> float:
     """Mean average precision of the windows themselves, were each known to show what it does.
 
@@ -400,7 +400,7 @@ def window_precision(
 class Detector:
     """A net that detects and the scales at which it sees photos; photos are as `Classifier` takes them."""
 
-    def __init__(self, net: Loaded, looks: Sequence[Look]) -> None:
+    def __init__(self, net: ModelBundle, looks: Sequence[Look]) -> None:
         self._net, self._looks = net, tuple(looks)
 
     def detect(self, photo: Photo, least: float = LEAST_PROBABILITY) -> list[Place]:
@@ -425,7 +425,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", scales: Sequence[
     return detector(bundle.load(find_weights(Path(path)), device), scales)
 
 
-def detector(net: Loaded, scales: Sequence[int] = ()) -> Detector:
+def detector(net: ModelBundle, scales: Sequence[int] = ()) -> Detector:
     """What a net finds in photos.
 
     `scales` are the shorter sides that photos are resized to, by default the net's own. CommandError where

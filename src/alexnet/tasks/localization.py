@@ -21,7 +21,7 @@ from alexnet.data import boxes
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import WHOLE, BoxTable, Corners, crop_windows
 from alexnet.data.classes import NO_LABEL
-from alexnet.data.crops import centre
+from alexnet.data.crops import center
 from alexnet.data.loader import Batch
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
@@ -33,11 +33,11 @@ from alexnet.evaluation.prediction_cache import asked_once
 from alexnet.evaluation.predictor import Photo, pixels_of, seen
 from alexnet.evaluation.views import Look, looks_for, name_of, sees_whole
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
 from alexnet.published import ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import Located
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.box_fusion import merge
 from alexnet.tasks.losses import Loss
 
@@ -46,7 +46,7 @@ SMALLEST_SHARE_SEEN = 0.5
 
 
 class BoxesAtCrop(nn.Module):
-    """A localiser as the module that learns: images (N, C, crop, crop) -> boxes (N, K, 4)."""
+    """A localizer as the module that learns: images (N, C, crop, crop) -> boxes (N, K, 4)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -183,7 +183,7 @@ def top_classes(probabilities: npt.NDArray[Any], k: int = TOP) -> npt.NDArray[np
     return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=NO_LABEL)
 
 
-VIEWS = ("centre", "dense")
+VIEWS = ("center", "dense")
 """Those that a box can be said of: one window in the middle, or windows at all places."""
 MOST_MERGED = 4_096
 """Boxes of a class, the surest ones: memory takes their square. The paper has 1,575 at six scales."""
@@ -199,7 +199,7 @@ class Window:
     """(P, K, 4) in shares of what was looked at."""
 
 
-def localizer_of(net: Loaded) -> OverFeatLocalizer:
+def localizer_of(net: ModelBundle) -> OverFeatLocalizer:
     """The net, where it says boxes; else CommandError."""
     if not isinstance(net.model, OverFeatLocalizer):
         raise CommandError(
@@ -216,7 +216,7 @@ def refuse_other_views(views: str) -> None:
 
 
 def locate(
-    net: Loaded, looks: Sequence[Look], seen: Sequence[Tensor], top: int = TOP
+    net: ModelBundle, looks: Sequence[Look], seen: Sequence[Tensor], top: int = TOP
 ) -> tuple[npt.NDArray[np.int64], Corners, npt.NDArray[np.float64]]:
     """(N, top) classes, (N, top, 4) their boxes and (N, top) scores, the surest first.
 
@@ -258,13 +258,13 @@ def best_boxes(
     return np.array(labels, np.int64), np.stack(places), np.array(scores)
 
 
-def _windows(net: Loaded, look: Look, images: Tensor) -> list[Window]:
+def _windows(net: ModelBundle, look: Look, images: Tensor) -> list[Window]:
     """What the windows of one look say of each of the uint8 images (N, H, W, C)."""
     model, height = localizer_of(net), images.shape[1]
     if look.view.part == "whole":
         inputs, part = net.preprocessing.whole_input(images), np.array(box_geometry.WHOLE)
     else:
-        position, crop = centre(height, net.preprocessing.crop), net.preprocessing.crop
+        position, crop = center(height, net.preprocessing.crop), net.preprocessing.crop
         inputs, part = net.preprocessing.test_input(images, position), crop_windows(position, height, crop)
     logits, boxes = model.class_and_box_maps(inputs)
     windows = box_geometry.from_window(model.windows(*inputs.shape[2:]), part)
@@ -284,7 +284,7 @@ def whole_image(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
     return np.broadcast_to(np.array(WHOLE), (*labels.shape, 4)).copy()
 
 
-def centre_of_mean_size(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
+def center_of_mean_size(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
     """(N, k, 4): in the middle, as wide and as high as a training box in the mean."""
     size = (train.corners[:, 2:] - train.corners[:, :2]).mean(axis=0, dtype=np.float64)
     box = np.concatenate([0.5 - size / 2, 0.5 + size / 2])
@@ -304,7 +304,7 @@ def class_mean(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
 
 BASELINES: dict[str, Callable[[npt.NDArray[Any], BoxTable], Corners]] = {
     "whole image": whole_image,
-    "centre box of mean size": centre_of_mean_size,
+    "center box of mean size": center_of_mean_size,
     "class-mean box": class_mean,
 }
 """By the name that tables show."""
@@ -316,7 +316,7 @@ def baseline_answers(labels: npt.NDArray[np.int64], train: BoxTable) -> dict[str
 
 
 def locate_split(
-    net: Loaded,
+    net: ModelBundle,
     store: Store,
     split: str = "val",
     views: str = "dense",
@@ -357,7 +357,7 @@ def locate_split(
 
 
 def boxes_of(
-    run: RunFolder,
+    run: RunDir,
     store: Store,
     split: str,
     views: str,
@@ -370,20 +370,20 @@ def boxes_of(
     """The run's saved boxes if the same weights made them on the same store, else new ones, now saved."""
     name = f"{name_of(views, scales)}-boxes"
 
-    def ask(net: Loaded) -> Located:
+    def ask(net: ModelBundle) -> Located:
         return locate_split(net, store, split, views, squares_at_once, progress, scales)
 
     return asked_once(run, store, split, name, Located, ask, checkpoint, device, progress)
 
 
-def says_boxes(run: RunFolder, checkpoint: str = "last") -> bool:
+def says_boxes(run: RunDir, checkpoint: str = "last") -> bool:
     """Whether the run's net says where objects are, beside what they are."""
     config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
     return config["training"].get("loss") == "boxes"  # older weights do not tell: they have none
 
 
 def errors(located: Located, store: Store) -> dict[str, Any]:
-    """The localisation's errors (`localization.Localization`) and, for the same classes, the `baselines`'.
+    """The localization's errors (`localization.Localization`) and, for the same classes, the `baselines`'.
 
     CommandError where the split, or the training split that the baselines learn from, has no boxes.
     """
@@ -421,7 +421,7 @@ class Place:
 class Localizer:
     """A net with boxes and how it is shown photos; photos are as `Classifier` takes them."""
 
-    def __init__(self, net: Loaded, looks: Sequence[Look]) -> None:
+    def __init__(self, net: ModelBundle, looks: Sequence[Look]) -> None:
         self._net, self._looks = net, tuple(looks)
 
     def localize(self, photo: Photo, top: int = TOP) -> list[Place]:
@@ -454,14 +454,14 @@ class Localizer:
 def load(
     path: str | Path, device: str | torch.device = "cpu", views: str = "dense", scales: Sequence[int] = ()
 ) -> Localizer:
-    """The localiser of a run folder (its last checkpoint) or of an exported file; the rest as `localizer`."""
+    """The localizer of a run folder (its last checkpoint) or of an exported file; the rest as `localizer`."""
     return localizer(bundle.load(find_weights(Path(path)), device), views, scales)
 
 
-def localizer(net: Loaded, views: str = "dense", scales: Sequence[int] = ()) -> Localizer:
+def localizer(net: ModelBundle, views: str = "dense", scales: Sequence[int] = ()) -> Localizer:
     """What a net says of photos.
 
-    `views` are `dense` or `centre`, `scales` the shorter sides that photos are resized to, by default the
+    `views` are `dense` or `center`, `scales` the shorter sides that photos are resized to, by default the
     net's own. CommandError where there is none, or the net says no boxes.
     """
     localizer_of(net)

@@ -10,27 +10,27 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
-    from alexnet.models.bundle import Loaded
+    from alexnet.models.bundle import ModelBundle
 
-VALIDATION = ("val", "centre")
+VALIDATION = ("val", "center")
 """Split and views that are tested while training; a detector sees all of each image."""
 
 
 def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
     """What tests a net while it is trained: `top1_error`, which is to fall, and more."""
     from alexnet.data.preprocessing import Preprocessing
-    from alexnet.models.bundle import Loaded
+    from alexnet.models.bundle import ModelBundle
 
     preprocessing = Preprocessing.from_store(config.data, store)
     test = {"boxes": _localization, "objects": _detection}.get(config.training.loss, _classification)
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        return test(Loaded(model, config, store.classes, preprocessing, {}), store)
+        return test(ModelBundle(model, config, store.classes, preprocessing, {}), store)
 
     return evaluate
 
 
-def _classification(net: Loaded, store: Store) -> dict[str, Any]:
+def _classification(net: ModelBundle, store: Store) -> dict[str, Any]:
     import numpy as np
 
     from alexnet.errors import WorkError
@@ -45,8 +45,8 @@ def _classification(net: Loaded, store: Store) -> dict[str, Any]:
     return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
 
 
-def _localization(net: Loaded, store: Store) -> dict[str, Any]:
-    """The localisation's errors where the log has those of classes, and the latter beside them."""
+def _localization(net: ModelBundle, store: Store) -> dict[str, Any]:
+    """The localization's errors where the log has those of classes, and the latter beside them."""
     from alexnet.tasks import localization
 
     found = localization.errors(localization.locate_split(net, store, *VALIDATION), store)
@@ -59,7 +59,7 @@ def _localization(net: Loaded, store: Store) -> dict[str, Any]:
     }
 
 
-def _detection(net: Loaded, store: Store) -> dict[str, Any]:
+def _detection(net: ModelBundle, store: Store) -> dict[str, Any]:
     """1 - mean average precision where the log has the error of classes, so that it is to fall too."""
     from alexnet.tasks import detection
 

@@ -1,7 +1,7 @@
 """Where the fitting of a classic pipeline stands, and what of it lies in `RUN/features`.
 
 `state.json` says which stage of which channel is going on; `channelN.safetensors` is what a channel has
-learned, `channelN.npy` its photos' vectors (`channelN-centres` with product quantisation), `channelN-sgd` its
+learned, `channelN.npy` its photos' vectors (`channelN-centers` with product quantization), `channelN-sgd` its
 classifiers in training. All of it can be made again, and is removed when the run is done.
 """
 
@@ -33,16 +33,16 @@ from alexnet.classic.config import ClassicConfig
 from alexnet.classic.pipeline import ChannelModel, Pipeline
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, scores
 from alexnet.config import RunConfig
-from alexnet.data.crops import centre
+from alexnet.data.crops import center
 from alexnet.data.image_reader import read_square
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
-from alexnet.hardware import cores
-from alexnet.io import only_we, replacing, write_json
+from alexnet.hardware import cpu_count
+from alexnet.io import atomic_write, exclusive_lock, write_json
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import MetricsLog
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
 from alexnet.training.trainer import Evaluate, Progress, Result
@@ -66,7 +66,7 @@ class Standing:
 
 
 @dataclass
-class Workplace:
+class FeatureCache:
     """The folder, and the clock."""
 
     folder: Path
@@ -74,7 +74,7 @@ class Workplace:
     _since: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def begin(cls, run: RunFolder, store_digest: str, resume: bool) -> Workplace:
+    def begin(cls, run: RunDir, store_digest: str, resume: bool) -> FeatureCache:
         """A new one, or with `resume` the one there is.
 
         CommandError where that is of another store, DataError where something of it is damaged or missing.
@@ -123,7 +123,7 @@ class Workplace:
 
     def next_channel(self) -> None:
         """This channel is done: its vectors go, what it has learned stays."""
-        done = [self.vectors, self._tensors("-sgd"), self._tensors("-centres")]
+        done = [self.vectors, self._tensors("-sgd"), self._tensors("-centers")]
         self.standing.channel, self.standing.stage, self.standing.images = (
             self.standing.channel + 1,
             "learn",
@@ -133,15 +133,15 @@ class Workplace:
         for path in done:  # killed before, it finds them again
             path.unlink(missing_ok=True)
 
-    def keep(self, tensors: dict[str, Tensor], what: Literal["", "-sgd", "-centres"] = "") -> None:
+    def keep(self, tensors: dict[str, Tensor], what: Literal["", "-sgd", "-centers"] = "") -> None:
         """Writes tensors of the channel at work, in place of those there were."""
-        with replacing(self._tensors(what)) as unfinished:
+        with atomic_write(self._tensors(what)) as unfinished:
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
             )
 
     def kept(
-        self, what: Literal["", "-sgd", "-centres"] = "", channel: int | None = None
+        self, what: Literal["", "-sgd", "-centers"] = "", channel: int | None = None
     ) -> dict[str, Tensor]:
         """What `keep` wrote, on the CPU; empty where it wrote nothing. DataError where it is damaged."""
         path = self._tensors(what, channel)
@@ -178,7 +178,7 @@ class Work:
     store: Store
     device: torch.device
     model: Pipeline
-    place: Workplace
+    place: FeatureCache
     interruption: Interruption
     say: Callable[[str], None]
     lines: MetricsLog
@@ -207,9 +207,9 @@ class Work:
     def photos(self, numbers: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Training photos with these numbers, SHARD at a time: their numbers (n,), and (n, 3, S, S)."""
         preprocessing = Preprocessing.from_store(self.config.data, self.store)
-        middle = centre(preprocessing.side, preprocessing.crop)[None]
+        middle = center(preprocessing.side, preprocessing.crop)[None]
         read, side = partial(read_square, self.split), preprocessing.side
-        with ThreadPoolExecutor(cores()) as readers:
+        with ThreadPoolExecutor(cpu_count()) as readers:
             for few in numbers.split(SHARD) if len(numbers) else ():
                 squares = np.empty((len(few), side, side, 3), np.uint8)
                 deque(readers.map(read, few.tolist(), squares), maxlen=0)  # raises what went wrong in any
@@ -249,7 +249,7 @@ def draw(work: Work) -> Tensor:
     """(M, D) raw descriptors of the channel at work, as many as `size` says: random ones of random photos."""
     wanted, total = work.classic.sample_descriptors, len(work.labels)
     randomness = generator(work.config.training.seed)
-    places = len(work.channel.descriptor.centres(work.config.data.crop))
+    places = len(work.channel.descriptor.centers(work.config.data.input_size))
     a_photo = _a_photo(wanted, total, places)
     chosen = torch.randperm(total, generator=randomness)[: -(-wanted // a_photo)]
     parts: list[Tensor] = []
@@ -268,7 +268,7 @@ def _a_photo(wanted: int, photos: int, places: int) -> int:
 
 
 QUANTIZED_SAMPLE = 1024
-"""Photos whose vectors the product quantiser is fitted on."""
+"""Photos whose vectors the product quantizer is fitted on."""
 
 
 def learn(work: Work) -> None:
@@ -339,27 +339,27 @@ def feature_file(work: Work, codec: Codec) -> FeatureFile:
 
 
 def _codec(work: Work) -> Codec:
-    """As `classic.codes` wants it; a product quantiser is fitted, or found again."""
+    """As `classic.codes` wants it; a product quantizer is fitted, or found again."""
     if work.classic.codes == "float16":
         return Halves()
-    kept = work.place.kept("-centres")
+    kept = work.place.kept("-centers")
     quantizer = ProductQuantizer(random_state=work.config.training.seed)
     if kept:
-        quantizer.centres_ = kept["centres"].to(work.device)
+        quantizer.centers_ = kept["centers"].to(work.device)
         quantizer.n_features_in_ = work.channel.size
         return Quantized(quantizer)
     order = torch.randperm(len(work.labels), generator=generator(work.config.training.seed))
     rows = [work.channel.features(images) for _, images in work.photos(order[:QUANTIZED_SAMPLE])]
     quantizer.fit(torch.cat(rows))
-    work.place.keep({"centres": quantizer.centres_}, "-centres")
+    work.place.keep({"centers": quantizer.centers_}, "-centers")
     return Quantized(quantizer)
 
 
 def _stopping(work: Work, train: Tensor, held: Tensor) -> EarlyStopping:
     """At the beginning, or where it was stopped."""
     config, size = work.config, work.channel.size
-    rates = config.optimizer.learning_rate, config.optimizer.weight_decay
-    sgd = HingeSgd(len(work.store.classes), size, *rates, config.training.batch).to(work.device)
+    rates = config.optimizer.lr, config.optimizer.weight_decay
+    sgd = HingeSgd(len(work.store.classes), size, *rates, config.training.batch_size).to(work.device)
     limits = config.schedule.epochs, config.schedule.patience_epochs, config.training.seed
     stopping = EarlyStopping(sgd, train, held, *limits)
     kept = work.place.kept("-sgd")
@@ -390,7 +390,7 @@ STAGES: dict[str, Callable[[Work], None]] = {
 def fit(
     config: RunConfig,
     store: Store,
-    run: RunFolder,
+    run: RunDir,
     *,
     evaluate: Evaluate,
     device: torch.device,
@@ -408,16 +408,18 @@ def fit(
     """
     classic = check(config, store)
     with ExitStack() as stack:
-        stack.enter_context(only_we(run.path))
+        stack.enter_context(exclusive_lock(run.path))
         done = _finished(run, say) if resume else None
         if done is not None:
             return done
         stack.enter_context(torch.no_grad())
-        place = Workplace.begin(run, store.digest, resume)
+        place = FeatureCache.begin(run, store.digest, resume)
         images = len(training_images(store, config.data))
         before = place.standing.channel * images + place.standing.images
         lines = stack.enter_context(MetricsLog(run.metrics_file, run.tensorboard, before))
-        model = _restored(Pipeline(classic, len(store.classes), config.data.crop), place).to(device).eval()
+        model = (
+            _restored(Pipeline(classic, len(store.classes), config.data.input_size), place).to(device).eval()
+        )
         interruption = stack.enter_context(Interruption(minutes))
         work = Work(config, classic, store, device, model, place, interruption, say, lines)
         work.advance = stack.enter_context(progress(images * len(classic.channels), before))
@@ -450,7 +452,7 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
         raise CommandError(f"{store.path} holds fewer than two training photos: prepare more")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
-        pipeline = Pipeline(config.classic, len(store.classes), config.data.crop)
+        pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)
     _refuse_small_sample(config.classic.sample_descriptors, photos, pipeline)
     return config.classic
 
@@ -458,7 +460,7 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
 def _refuse_small_sample(wanted: int, photos: int, pipeline: Pipeline) -> None:
     """CommandError where a channel would learn from fewer descriptors than it has words."""
     for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
-        words, places = channel.channel.words, len(channel.descriptor.centres(pipeline.side))
+        words, places = channel.channel.words, len(channel.descriptor.centers(pipeline.side))
         found = size(wanted, photos, places)
         if found < words:
             raise CommandError(
@@ -467,13 +469,13 @@ def _refuse_small_sample(wanted: int, photos: int, pipeline: Pipeline) -> None:
             )
 
 
-def _finished(run: RunFolder, say: Callable[[str], None]) -> Result | None:
+def _finished(run: RunDir, say: Callable[[str], None]) -> Result | None:
     """How the run ended, if it has; DataError where its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, say)
     return None if found is None else Result(found.meta["step"], **found.meta["result"])
 
 
-def _restored(model: Pipeline, place: Workplace) -> Pipeline:
+def _restored(model: Pipeline, place: FeatureCache) -> Pipeline:
     """`model` with what its channels have learned before."""
     for number, channel in enumerate(model):
         kept = place.kept(channel=number)
@@ -482,7 +484,7 @@ def _restored(model: Pipeline, place: Workplace) -> Pipeline:
     return model
 
 
-def _save(work: Work, run: RunFolder, result: Result) -> None:
+def _save(work: Work, run: RunDir, result: Result) -> None:
     """The run's only checkpoint, its last and best."""
     write_weights = partial(
         bundle.save,

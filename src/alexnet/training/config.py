@@ -47,12 +47,12 @@ class TrainingConfig:
     """The rest of a training run."""
 
     seed: int = 0
-    batch: int = 128
+    batch_size: int = 128
     """Images per update, over all processes and micro-batches."""
-    accumulation: int = 1
+    grad_accum_steps: int = 1
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of matrix products and convolutions (autocast); weights, normalisers and loss stay float32."""
+    """Of matrix products and convolutions (autocast); weights, normalizers and loss stay float32."""
     loss: Literal["cross-entropy", "squared-error", "rbf", "boxes", "objects"] = "cross-entropy"
     """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
     `boxes` and `objects`, of OverFeat, its nets for boxes (`box_config`) and a store that has them."""
@@ -63,7 +63,7 @@ class TrainingConfig:
     """Beta parameter of mixup (Zhang 2017); 0 is off."""
     cutmix: float = 0.0
     """Beta parameter of CutMix (Yun 2019); 0 is off. With mixup on too, each batch draws one of them."""
-    weight_average: float = 0.0
+    ema_decay: float = 0.0
     """Decay per step of a moving average of the weights, which is then what is tested; 0 is off."""
     evaluate_every_epochs: int = 1
     log_every_steps: int = 20

@@ -26,7 +26,7 @@ class Signals:
     """One batch as the net sees it, in evaluation mode."""
 
     input_deviation: float
-    """Of the net's input values; about 60 for photos in grey levels, about 1 for normalised ones."""
+    """Of the net's input values; about 60 for photos in gray levels, about 1 for normalized ones."""
     logits_deviation: float
     """Between images, averaged over classes: 0 where the net answers all images alike."""
     activations: dict[str, float]
@@ -129,8 +129,8 @@ def _reasons(num_classes: int, learning_rate: float, label_entropy: float, signa
     checks = [
         (
             flat and signals.input_deviation < NORMALIZED_DEVIATION,
-            "weak signal: the 2012 initialisation expects grey levels of 0..255, "
-            "set data.normalization=mean-image or use a variant with another initialisation",
+            "weak signal: the 2012 initialization expects gray levels of 0..255, "
+            "set data.normalization=mean-image or use a variant with another initialization",
         ),
         (
             flat and signals.input_deviation >= NORMALIZED_DEVIATION,
@@ -140,7 +140,7 @@ def _reasons(num_classes: int, learning_rate: float, label_entropy: float, signa
             label_entropy < ORDERED_SHARE * math.log(num_classes),
             "the labels of a batch are too much alike: are the images shuffled?",
         ),
-        (learning_rate > 0.02, "the learning rate is high for a net without normalisation layers"),
+        (learning_rate > 0.02, "the learning rate is high for a net without normalization layers"),
         (learning_rate < 1e-4, "the learning rate is low"),
     ]
     reasons = [reason for holds, reason in checks if holds]

@@ -17,7 +17,7 @@ def record(session: Session, batch: Batch, epoch: int, color_noise: bool) -> str
     `batch`, of `epoch`, is one that the net has just seen. WorkError where a loss was not finite.
     """
     reading = session.meter.read()
-    left = (session.plan.total_steps - session.step) * session.config.training.batch
+    left = (session.plan.total_steps - session.step) * session.config.training.batch_size
     session.log(
         "train",
         loss=reading.loss,

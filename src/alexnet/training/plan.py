@@ -37,15 +37,17 @@ def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
 
     An epoch leaves out the images that do not fill a last batch.
     """
-    batch, pieces = config.training.batch, config.training.accumulation * processes
+    batch, pieces = config.training.batch_size, config.training.grad_accum_steps * processes
     if images < batch:
         raise CommandError(
-            f"training.batch={batch} is more than the {images} training images: type training.batch={images}"
+            f"training.batch_size={batch} is more than the {images} training images: "
+            f"type training.batch_size={images}"
         )
     if batch < pieces:
         raise CommandError(
-            f"training.batch={batch} cannot be shared out to {processes} processes in "
-            f"{config.training.accumulation} micro-batches each: type training.batch={pieces} or more"
+            f"training.batch_size={batch} cannot be shared out to {processes} processes in "
+            f"{config.training.grad_accum_steps} micro-batches each: "
+            f"type training.batch_size={pieces} or more"
         )
     steps_per_epoch = images // batch
     return Plan(
@@ -66,14 +68,14 @@ def starting(events: Sequence[Event], step: int, total_steps: int) -> list[Event
     return [event for event in events if step_of(event, total_steps) == step]
 
 
-def layer_factors(events: Sequence[Event], step: int, total_steps: int) -> dict[str, float]:
+def lr_multipliers(events: Sequence[Event], step: int, total_steps: int) -> dict[str, float]:
     """Learning-rate factors in force at update `step`, by layer; the latest event of a layer counts."""
     past = sorted(_past(events, step, total_steps, "layer-factor"), key=lambda event: event.at)
     return {event.layer: event.value for event in past}
 
 
 def color_noise(events: Sequence[Event], step: int, total_steps: int) -> bool:
-    """Whether colour noise is on at update `step`."""
+    """Whether color noise is on at update `step`."""
     return not _past(events, step, total_steps, "color-noise-off")
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from alexnet.config import RunConfig, keys, override, to_dict
 from alexnet.errors import CommandError
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 FIXED = (
-    *("data.side", "data.crop", "data.images", "optimizer.name", "schedule.name"),
-    *("training.batch", "training.seed", "training.precision"),
+    *("data.image_size", "data.input_size", "data.max_images", "optimizer.name", "schedule.name"),
+    *("training.batch_size", "training.seed", "training.precision"),
 )
 """What a run keeps, beside its net: with a change its position or its state would have no meaning."""
 
 
-def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
+def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
     """The run's configuration with `settings` applied, and a line `key: old -> new` for each change.
 
     CommandError where the run is of another recipe, or where a change would make it another net.
@@ -32,16 +32,18 @@ def resumed_config(run: RunFolder, recipe: str, settings: Sequence[str]) -> tupl
         raise CommandError(
             f"--resume cannot change {'; '.join(fixed)}: leave that setting out, or train in a new folder"
         )
-    averaged = [bool(config.training.weight_average) for config in (before, after)]
+    averaged = [bool(config.training.ema_decay) for config in (before, after)]
     if averaged[0] != averaged[1]:
-        raise CommandError("--resume cannot switch training.weight_average on or off: train in a new folder")
+        raise CommandError("--resume cannot switch training.ema_decay on or off: train in a new folder")
     return after, changes
 
 
 def _is_fixed(key: str) -> bool:
-    # The towers may move: weights and optimiser are saved as on one device.
+    # The towers may move: weights and optimizer are saved as on one device.
     return (
-        key in FIXED or key.startswith("classic.") or (key.startswith("model.") and key != "model.towers_on")
+        key in FIXED
+        or key.startswith("classic.")
+        or (key.startswith("model.") and key != "model.tower_devices")
     )
 
 

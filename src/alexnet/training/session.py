@@ -19,14 +19,14 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, WorkError
-from alexnet.io import file_sha256, only_we
+from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import MetricsLog, has_begun_with
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.plan import Plan, make_plan
 from alexnet.training.step import LOWER_RATE, Meter
-from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.train_state import TrainState, build_train_state
 from alexnet.training.transfer import InitFrom, inherit, refuse_without_net
 
 Say = Callable[[str], None]
@@ -38,9 +38,9 @@ class Session:
     """One process's part in a run; only the main process writes files."""
 
     config: RunConfig
-    run: RunFolder
+    run: RunDir
     plan: Plan
-    learner: Learner
+    learner: TrainState
     store_digest: str
     labels: npt.NDArray[np.int32]
     """Of the training images."""
@@ -87,7 +87,7 @@ class Session:
             yield
             return
         file, board = self.run.metrics_file, self.run.tensorboard
-        with only_we(self.run.path), MetricsLog(file, board, self.step) as self.lines:
+        with exclusive_lock(self.run.path), MetricsLog(file, board, self.step) as self.lines:
             self.run.write_config(self.config)  # a resumed run's may have changed
             yield
 
@@ -193,7 +193,7 @@ class Session:
 def begin(
     config: RunConfig,
     store: Store,
-    run: RunFolder,
+    run: RunDir,
     device: torch.device,
     resume: bool,
     init_from: InitFrom | None,
@@ -202,7 +202,7 @@ def begin(
     """A session at the run's beginning, at its newest checkpoint, or with another net's weights."""
     split = training_images(store, config.data)
     plan = make_plan(config, len(split), distributed.world_size())
-    learner = build_learner(config, store, device, plan.steps_per_epoch)
+    learner = build_train_state(config, store, device, plan.steps_per_epoch)
     say = say if distributed.is_main() else _silence
     session = Session(config, run, plan, learner, store.digest, split.labels, say)
     if resume and session.restore():

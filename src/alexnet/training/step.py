@@ -15,7 +15,7 @@ from alexnet import distributed
 from alexnet.data.loader import Batch
 from alexnet.data.randomness import ImageRandomness
 from alexnet.errors import WorkError
-from alexnet.training.train_state import Learner
+from alexnet.training.train_state import TrainState
 
 AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -31,7 +31,7 @@ class Outcome:
     images: int
 
 
-def update(learner: Learner, batch: Batch, epoch: int, step: int, color_noise: bool) -> Outcome:
+def update(learner: TrainState, batch: Batch, epoch: int, step: int, color_noise: bool) -> Outcome:
     """Update number `step`, from this process's share of the global batch.
 
     The gradient is that of the mean loss over the global batch, however it is shared out between processes
@@ -46,7 +46,7 @@ def update(learner: Learner, batch: Batch, epoch: int, step: int, color_noise: b
     return outcome
 
 
-def training_batch(learner: Learner, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
+def training_batch(learner: TrainState, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
     """The net's input (N, C, crop, crop) and what it should answer to each, on the learner's device."""
     seed = learner.config.training.seed
     randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
@@ -55,18 +55,18 @@ def training_batch(learner: Learner, batch: Batch, epoch: int, color_noise: bool
     return learner.task.targets(images, batch, randomness)
 
 
-def _accumulate_gradients(learner: Learner, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
+def _accumulate_gradients(learner: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
     training = learner.config.training
     pieces = list(
-        zip(*(t.tensor_split(training.accumulation) for t in (images, targets, labels)), strict=True)
+        zip(*(t.tensor_split(training.grad_accum_steps) for t in (images, targets, labels)), strict=True)
     )
     # Processes' gradients are averaged, not summed: hence their number.
-    scale = distributed.world_size() / training.batch
+    scale = distributed.world_size() / training.batch_size
     learner.parallel.train()
     losses: list[Tensor] = []
     errors: list[Tensor] = []
     for number, (inputs, wanted, classes) in enumerate(pieces, start=1):
-        with distributed.without_synchronisation(learner.parallel, number < len(pieces)):
+        with distributed.without_sync(learner.parallel, number < len(pieces)):
             with _autocast(learner):
                 answers = learner.parallel(inputs).float()
             loss = learner.task.loss.of(answers, wanted)
@@ -76,7 +76,7 @@ def _accumulate_gradients(learner: Learner, images: Tensor, targets: Tensor, lab
     return Outcome(torch.stack(losses).sum(), torch.stack(errors).sum(), len(images))
 
 
-def _apply_gradients(learner: Learner) -> None:
+def _apply_gradients(learner: TrainState) -> None:
     learner.scaler.unscale_(learner.optimizer)
     clip = learner.config.optimizer.gradient_clip
     if clip:
@@ -86,12 +86,12 @@ def _apply_gradients(learner: Learner) -> None:
     learner.optimizer.zero_grad(set_to_none=True)
 
 
-def _autocast(learner: Learner) -> torch.autocast:
+def _autocast(learner: TrainState) -> torch.autocast:
     precision = learner.config.training.precision
     return torch.autocast(learner.device.type, AUTOCAST[precision], enabled=precision != "float32")
 
 
-def _seed_dropout(learner: Learner, step: int) -> None:
+def _seed_dropout(learner: TrainState, step: int) -> None:
     """Each device of a net on two has its own seed, or both towers would lose the same units."""
     text = f"dropout/{learner.config.training.seed}/{step}/{distributed.rank()}"
     torch.manual_seed(_seed(text))
@@ -108,7 +108,7 @@ def _seed(text: str) -> int:
 Item = TypeVar("Item")
 LOWER_RATE = (
     "the last checkpoint, if there is one yet, is from before it: "
-    "--resume with a lower optimizer.learning_rate, or with optimizer.gradient_clip=1"
+    "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
 )
 """What to do about numbers that are not finite."""
 

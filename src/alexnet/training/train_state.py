@@ -43,7 +43,7 @@ class WeightAverage:
         """Moves the average towards `model`, whose update number `step` (from 0) is done.
 
         In the first steps it moves faster, or the first weights would stay in it for long. Statistics of
-        normalisers are averaged like weights; counters are copied.
+        normalizers are averaged like weights; counters are copied.
         """
         if not self.decay:
             return
@@ -61,11 +61,11 @@ def _tensors(model: nn.Module) -> list[torch.Tensor]:
 
 
 State = Mapping[int, Mapping[str, Any]]
-"""By the parameter's position in the optimiser's groups: tensors by their name in its rule."""
+"""By the parameter's position in the optimizer's groups: tensors by their name in its rule."""
 
 
 def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimiser's `state_dict()` (`state`, `param_groups`), as it would be with `model` on one device."""
+    """The optimizer's `state_dict()` (`state`, `param_groups`), as it would be with `model` on one device."""
     saved = optimizer.state_dict()
     if not isinstance(model, AlexNetOnTwoDevices):
         return saved
@@ -87,7 +87,7 @@ def own_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: State) 
 
 
 def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
-    """Of the parameters, in the order of the optimiser's groups."""
+    """Of the parameters, in the order of the optimizer's groups."""
     named = {parameter: name for name, parameter in model.named_parameters()}
     return [named[parameter] for group in optimizer.param_groups for parameter in group["params"]]
 
@@ -117,7 +117,7 @@ def _renamed(
 
 
 @dataclass
-class Learner:
+class TrainState:
     """A net being trained."""
 
     config: RunConfig
@@ -162,13 +162,13 @@ def check(config: RunConfig, store: Store) -> nn.Module:
         raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
     Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
-        model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
+        model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     _refuse_small_scales(model, config.data.test_scales)
     if config.training.loss in BOX_NETS:
         for split in sorted({"train", "val"} & {*store.splits}):
             BoxTable.of(store.split(split))  # which refuses one without boxes
-    if config.model.towers_on:
-        tower_devices(config.model.towers_on)
+    if config.model.tower_devices:
+        tower_devices(config.model.tower_devices)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
@@ -181,28 +181,30 @@ def _refuse_small_scales(model: nn.Module, scales: Sequence[int]) -> None:
         raise CommandError(f"data.test_scales must be {model.crop} or more, the pixels of the window")
 
 
-def build_learner(config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int) -> Learner:
+def build_train_state(
+    config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int
+) -> TrainState:
     """A learner at its beginning: first weights are a function of the seed, on one device and on two.
 
     CommandError where the configuration does not fit the store, the net or `device`.
     """
     check(config, store)
     torch.manual_seed(config.training.seed)
-    model = build(config.model, len(store.classes), config.data.crop, config.data.channels)
-    model = _placed(model, config.model.towers_on, device)
+    model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
+    model = _placed(model, config.model.tower_devices, device)
     preprocessing = Preprocessing.from_store(config.data, store)
     task = _task(config, preprocessing, model, len(store.classes))
-    return Learner(
+    return TrainState(
         config=config,
         classes=store.classes,
         preprocessing=preprocessing,
         device=device,
         model=model,
-        parallel=distributed.synchronised(task.trained(model), device),
+        parallel=distributed.wrap_ddp(task.trained(model), device),
         task=task,
         optimizer=make_optimizer(model, config.optimizer),
-        schedule=make_schedule(config.schedule, config.optimizer.learning_rate, steps_per_epoch),
-        average=WeightAverage(model, config.training.weight_average),
+        schedule=make_schedule(config.schedule, config.optimizer.lr, steps_per_epoch),
+        average=WeightAverage(model, config.training.ema_decay),
         scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
     )
 
@@ -231,6 +233,6 @@ def _placed(model: nn.Module, towers_on: str, device: torch.device) -> nn.Module
     devices = tower_devices(towers_on)
     if device != devices[0]:
         raise CommandError(
-            f"model.towers_on={towers_on} begins on {devices[0]}, not on {device}: give that one"
+            f"model.tower_devices={towers_on} begins on {devices[0]}, not on {device}: give that one"
         )
     return AlexNetOnTwoDevices(model, devices)

@@ -17,7 +17,7 @@ from alexnet.data.loader import Batch, Loader
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Stopped
 from alexnet.optim.param_groups import set_learning_rates
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training import plan as events
 from alexnet.training.logging import record
 from alexnet.training.preemption import Interruption
@@ -57,7 +57,7 @@ class Result:
 def train(
     config: RunConfig,
     store: Store,
-    run: RunFolder,
+    run: RunDir,
     *,
     evaluate: Evaluate,
     device: torch.device,
@@ -75,7 +75,7 @@ def train(
     where the disk is full: the last checkpoint stays.
     """
     session = begin(config, store, run, device, resume, init_from, say)
-    plan, learner, batch_images = session.plan, session.learner, config.training.batch
+    plan, learner, batch_images = session.plan, session.learner, config.training.batch_size
     on_gpu = device.type == "cuda"
     with ExitStack() as stack:
         stack.enter_context(session.logging())
@@ -118,7 +118,7 @@ def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) 
     images = training_images(store, config.data)
     return Loader(
         images,
-        config.training.batch,
+        config.training.batch_size,
         seed=config.training.seed,
         order=config.data.order,
         rank=distributed.rank(),
@@ -143,7 +143,7 @@ def _learning_rate(session: Session) -> float:
 
 
 def _prepare_update(session: Session, step: int) -> bool:
-    """Sets the rates of update `step`, logs what changes with it, and returns whether colour noise is on."""
+    """Sets the rates of update `step`, logs what changes with it, and returns whether color noise is on."""
     scheduled, total_steps, learner = session.config.events, session.plan.total_steps, session.learner
     rate, phase = learner.schedule.learning_rate(step), learner.schedule.phase(step)
     if phase != session.phase:
@@ -151,7 +151,7 @@ def _prepare_update(session: Session, step: int) -> bool:
     session.phase = phase
     for event in events.starting(scheduled, step, total_steps):
         session.log(event.action, step=step + 1, layer=event.layer, value=event.value)
-    factors = events.layer_factors(scheduled, step, total_steps)
+    factors = events.lr_multipliers(scheduled, step, total_steps)
     set_learning_rates(learner.optimizer, rate, learner.schedule.first_rate, factors)
     return events.color_noise(scheduled, step, total_steps)
 

@@ -12,7 +12,7 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.bundle import Loaded, misfit
+from alexnet.models.bundle import ModelBundle, misfit
 from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.optim.param_groups import check_layers, layers_of, owner
@@ -61,13 +61,13 @@ def refuse_without_net(config: RunConfig) -> None:
 def inherit(
     model: nn.Module,
     classes: Sequence[Class],
-    given: Loaded,
+    given: ModelBundle,
     layers: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
 ) -> Inherited:
     """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing.
 
-    Where the first layer does not learn and images are normalised otherwise here (`preprocessing`), it is
+    Where the first layer does not learn and images are normalized otherwise here (`preprocessing`), it is
     changed so that it answers as it did.
     """
     found, there = match(model, classes, given, layers), _weights_of(given)
@@ -77,7 +77,9 @@ def inherit(
     return found
 
 
-def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Sequence[str] = ()) -> Inherited:
+def match(
+    model: nn.Module, classes: Sequence[Class], given: ModelBundle, layers: Sequence[str] = ()
+) -> Inherited:
     """Which tensors of `given`, all or those of `layers`, `model` can begin with; it may be on meta.
 
     The last layer is copied only where both have the same classes in the same order. CommandError where
@@ -112,7 +114,7 @@ def match(model: nn.Module, classes: Sequence[Class], given: Loaded, layers: Seq
     return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
 
 
-def _weights_of(given: Loaded) -> dict[str, Tensor]:
+def _weights_of(given: ModelBundle) -> dict[str, Tensor]:
     """In RGB, as every net sees that we train."""
     return in_rgb(given.model.state_dict(), given.preprocessing.channels)
 
@@ -133,7 +135,7 @@ def _normalized_as(
 
 
 def _refuse_unlike_where_frozen(
-    model: nn.Module, given: Loaded, new: Mapping[str, str], known: Sequence[str]
+    model: nn.Module, given: ModelBundle, new: Mapping[str, str], known: Sequence[str]
 ) -> None:
     """Errors where layers that do not learn here would not answer as they did in the given net."""
     frozen = _frozen(model)
@@ -161,19 +163,19 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
 
 
-def _advice(model: nn.Module, given: Loaded, there: Mapping[str, Tensor]) -> str:
+def _advice(model: nn.Module, given: ModelBundle, there: Mapping[str, Tensor]) -> str:
     """What to type instead, where the tensors of the given net, `there`, do not fit the model."""
     if _frozen(model):
         return _other_crop(model, given) or "a net of the same kind and widths (model.variant) is wanted"
     return ", or ".join(filter(None, (_other_crop(model, given), _layers_that_fit(model, there))))
 
 
-def _other_crop(model: nn.Module, given: Loaded) -> str:
+def _other_crop(model: nn.Module, given: ModelBundle) -> str:
     """What to type where the given net sees more or less of a photo at once; empty where it does not."""
     here, there = getattr(model, "crop", 0), getattr(given.model, "crop", 0)
     if here == there or not here or not there:
         return ""
-    setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.crop"
+    setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.input_size"
     return f"it sees {there} pixels at once, this one {here}: give {setting}={there}"
 
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from alexnet import __version__
 from alexnet.evaluation.predictor import enlargement
 from alexnet.evaluation.views import OF_A_SQUARE
-from alexnet.hardware import cores
+from alexnet.hardware import cpu_count
 from alexnet.serialization import unknown_key
 from alexnet.web import openapi
 from alexnet.web.model import Model, Seen
@@ -37,7 +37,7 @@ class Api:
     def __init__(self, models: Sequence[Model], photos: StorePhotos | None = None) -> None:
         self._models, self._photos = {model.name: model for model in models}, photos
         self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
-        self._readers = _threads(cores(), torch_threads=1)
+        self._readers = _threads(cpu_count(), torch_threads=1)
         self._net = _threads(1, torch_threads=torch.get_num_threads())
         for model in models:
             model.start(self._net)
@@ -81,7 +81,7 @@ class Api:
         """The most probable classes of the photo sent."""
         _refuse_unknown(request, "classify")
         model = self._model(request)
-        views = _choice(request, "views", OF_A_SQUARE, model.usual_views)
+        views = _choice(request, "views", OF_A_SQUARE, model.default_views)
         top = _number(request, "top", 5, len(model.classifier.classes))
         crops = _choice(request, "crops", ("0", "1"), "0") == "1"
         seen, photo = await self._receive(request, model)

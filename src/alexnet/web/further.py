@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from alexnet.analysis.neighbors import SimilarImages
 from alexnet.analysis.saliency import grad_cam
-from alexnet.data.crops import centre, usual_views
+from alexnet.data.crops import center, default_views
 from alexnet.evaluation.predictor import Classifier
 from alexnet.tasks.detection import detector
 from alexnet.tasks.localization import localizer
@@ -21,7 +21,7 @@ from alexnet.web.photos import StorePhotos
 
 GRID = 32
 """Places of a saliency map a side that are sent, at most: the maps are coarser before they are smoothed."""
-NEIGHBOURS = 6
+NEIGHBORS = 6
 """As in the paper's figure 4."""
 
 
@@ -31,8 +31,8 @@ def saliency(classifier: Classifier) -> Answers:
     `{wnid, name, x, y, crop, side, values}`.
     """
     preprocessing = classifier.preprocessing
-    views = usual_views(preprocessing.data.mirror)
-    top, left, _ = centre(preprocessing.side, preprocessing.crop)[0].tolist()
+    views = default_views(preprocessing.data.mirror)
+    top, left, _ = center(preprocessing.side, preprocessing.crop)[0].tolist()
 
     def answers(seen: Seen) -> dict[str, Any]:
         label = int(np.argmax(classifier.probabilities(seen.square, views=views)[0]))
@@ -77,11 +77,11 @@ def places(classifier: Classifier) -> Answers:
 
 
 def similar(images: SimilarImages, photos: StorePhotos, split: str, layer: str) -> Answers:
-    """The nearest images of a split: `{split, layer, neighbours: [{photo, wnid, name, distance}]}`."""
+    """The nearest images of a split: `{split, layer, neighbors: [{photo, wnid, name, distance}]}`."""
 
     def answers(seen: Seen) -> dict[str, Any]:
-        (found,) = images.of(seen.square, NEIGHBOURS)
+        (found,) = images.of(seen.square, NEIGHBORS)
         near = [{**photos.described(split, each.number), "distance": each.distance} for each in found]
-        return {"split": split, "layer": layer, "neighbours": near}
+        return {"split": split, "layer": layer, "neighbors": near}
 
     return answers

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import simplejpeg
 import torch
 
-from alexnet.data.crops import Positions, usual_views
+from alexnet.data.crops import Positions, default_views
 from alexnet.data.decode import Pixels
 from alexnet.evaluation.inference import score_crops
 from alexnet.evaluation.predictor import Classifier, to_stored_square
@@ -53,7 +53,7 @@ class Model:
     ) -> None:
         """`more` are its further answers by the name of their address, such as `saliency`."""
         self.name, self.classifier = name, classifier
-        self.usual_views = usual_views(classifier.preprocessing.data.mirror)
+        self.default_views = default_views(classifier.preprocessing.data.mirror)
         self.more = dict(more or {})
         self._about = dict(about or {})
         self._batchers: dict[str, Batcher[Pixels, npt.NDArray[np.float32]]] = {}
@@ -67,7 +67,7 @@ class Model:
             "classes": len(self.classifier.classes),
             "side": preprocessing.side,
             "crop": preprocessing.crop,
-            "views": self.usual_views,
+            "views": self.default_views,
             "answers": ["classify", *self.more],
             "trained": "",
             "tested": "",
@@ -129,6 +129,6 @@ def data_url(pixels: Pixels) -> str:
 
 
 def to_jpeg(pixels: Pixels) -> bytes:
-    """A JPEG file of pixels (H, W, 3) or, grey, (H, W, 1)."""
+    """A JPEG file of pixels (H, W, 3) or, gray, (H, W, 1)."""
     space = "RGB" if pixels.shape[2] == 3 else "GRAY"
     return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=_JPEG_QUALITY, colorspace=space)

@@ -14,8 +14,8 @@ from alexnet.data.classes import label_map, same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Classifier, load
-from alexnet.runs.provenance import how_far, provenance
-from alexnet.runs.run_dir import RunFolder, members_of
+from alexnet.runs.provenance import provenance, training_progress
+from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.web.further import places, saliency
 from alexnet.web.model import Answers, Model
 
@@ -77,8 +77,8 @@ def about(path: Path, classifier: Classifier) -> dict[str, str]:
     if path.is_file():
         known, unfinished = classifier.provenance, ""
     else:
-        run = RunFolder.open(path)
-        known, unfinished = provenance(run), how_far(run)
+        run = RunDir.open(path)
+        known, unfinished = provenance(run), training_progress(run)
     return {"trained": _trained(known, unfinished), "tested": _tested(known)}
 
 

@@ -87,7 +87,7 @@ SCHEMAS: dict[str, Json] = {
         **_ANSWERED,
         split=TEXT,
         layer=TEXT,
-        neighbours=list_of(object_of(photo=TEXT, **_OF_CLASS, distance=NUMBER), "The nearest first."),
+        neighbors=list_of(object_of(photo=TEXT, **_OF_CLASS, distance=NUMBER), "The nearest first."),
     ),
     "Localize": object_of(
         **_ANSWERED,

@@ -20,11 +20,11 @@ _DRAINED_BYTES = 10 * MAX_BYTES
 """So much of what is too large is still read and thrown away: who is cut off does not hear why."""
 
 _IN_WORDS = {
-    "grey": "a grey photo",
+    "gray": "a gray photo",
     "black and white": "a black and white picture",
-    "CMYK": "made for print (CMYK): its colours were converted",
-    "palette": "colours from a palette",
-    "16-bit": "16 bits a colour: rounded to 8",
+    "CMYK": "made for print (CMYK): its colors were converted",
+    "palette": "colors from a palette",
+    "16-bit": "16 bits a color: rounded to 8",
     "alpha": "partly transparent: laid on white",
     "animated": "an animation: only its first picture was looked at",
     "several pages": "several pages: only the first was looked at",

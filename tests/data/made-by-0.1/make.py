@@ -180,7 +180,7 @@ def alexnets() -> None:
         *("alexnet-2012", "alexnet-2012", "three", *SQUARE, *FEW, f"model.variant=2012 {TOWERS}"),
         *("schedule.epochs=4", "schedule.patience_epochs=1", "schedule.min_improvement=0.01", "schedule.max_drops=2"),
         *("schedule.factor=0.3", "data.images_per_draw=4", "data.color_noise_strength=0.2", "model.dropout=0.4"),
-        *('optimizer.layer_factors=[["conv2",0.5],["fc8",2.0]]', "training.accumulation=2", "training.seed=3"),
+        *('optimizer.lr_multipliers=[["conv2",0.5],["fc8",2.0]]', "training.accumulation=2", "training.seed=3"),
         *("training.checkpoint_every_minutes=5", "optimizer.weight_decay=0.001", "optimizer.learning_rate=0.02"),
     )
     train(

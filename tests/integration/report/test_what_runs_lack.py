@@ -95,7 +95,7 @@ def test_exported_files_ensembles_and_several_runs(
     small = [*tiny.SETTINGS, "schedule.epochs=1", "--nets", "2"]
     store = ["--store", str(tiny_store.path)]
     assert main(["ensemble", tiny.RECIPE, *store, "--out", str(ensemble), *small]) == 0
-    assert main(["evaluate", str(ensemble), *store, "--views", "centre"]) == 0
+    assert main(["evaluate", str(ensemble), *store, "--views", "center"]) == 0
     seen = report(run, second, tmp_path / "net.safetensors", ensemble, *store)
     assert "What differs between the configurations" in seen.text
     assert "As it was tested before it was exported" in seen.text
@@ -109,10 +109,10 @@ def test_exported_files_ensembles_and_several_runs(
 def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
     report, tiny_store: Store, tmp_path: Path
 ) -> None:
-    from alexnet.runs.run_dir import EnsembleFolder
+    from alexnet.runs.run_dir import EnsembleDir
 
     members = [{"name": name, "pretraining": False, "settings": []} for name in ("seed-0", "seed-1")]
-    folder = EnsembleFolder.begin(tmp_path / "nets", {"name": "n", "members": members})
+    folder = EnsembleDir.begin(tmp_path / "nets", {"name": "n", "members": members})
     tiny.run(folder.path / "seed-0", tiny_store)
     seen = report(folder.path, "--store", tiny_store.path)
     assert "Not all of its nets are trained to the end yet." in seen.text
@@ -122,7 +122,7 @@ def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
 def test_a_classic_pipeline_has_no_filters_and_no_layers(report, tmp_path: Path, tiny_store: Store) -> None:
     run = tmp_path / "classic"
     channel = {"descriptor": "root-sift", "step": 12, "patches": [16], "pca": 8, "words": 4}
-    settings = ["data.side=72", "data.crop=72", "training.batch=8", "schedule.epochs=2"]
+    settings = ["data.image_size=72", "data.input_size=72", "training.batch_size=8", "schedule.epochs=2"]
     settings += ["classic.sample_descriptors=900", f"classic.channels={json.dumps([channel])}"]
     typed(["train", "sift-fv", "--store", str(tiny_store.path), "--run", str(run), *settings])
     assert main(["evaluate", str(run), "--store", str(tiny_store.path)]) == 0
@@ -161,11 +161,11 @@ def test_runs_on_different_data_are_refused(
 def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tmp_path: Path) -> None:
     source = open_source(tiny.photos(tmp_path / "photos"))
     store = prepare(source, tmp_path / "small", Settings(side=64, encoding="raw"), workers=1)
-    settings = ["data.side=64", "data.crop=64", *tiny.SETTINGS[2:], "schedule.epochs=1"]
+    settings = ["data.image_size=64", "data.input_size=64", *tiny.SETTINGS[2:], "schedule.epochs=1"]
     other = tmp_path / "other"
     typed(["train", tiny.RECIPE, "--store", str(store.path), "--run", str(other), *settings])
     seen = report(run, other)
-    assert "data.side" in seen.text
+    assert "data.image_size" in seen.text
     assert "small val" in "".join(pictures(seen))
 
 

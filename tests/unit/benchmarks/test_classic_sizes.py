@@ -14,7 +14,7 @@ def test_a_run_on_imagenet_is_counted() -> None:
     assert found["ILSVRC-2012 on disk at a time, float16"] == pytest.approx(
         2 * numbers * IMAGENET_TRAINING_IMAGES / 1e9
     )
-    assert found["ILSVRC-2012 on disk at a time, quantised"] == pytest.approx(
+    assert found["ILSVRC-2012 on disk at a time, quantized"] == pytest.approx(
         numbers / 8 * IMAGENET_TRAINING_IMAGES / 1e9
     )
     assert found["classifiers of 1,000 classes, all channels"] == pytest.approx(4e3 * 2 * numbers / 1e9)

@@ -18,7 +18,7 @@ def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     run = tiny.run(folder / "run", tiny.store(folder))
     with serving(make_app(open_models([run.path]))) as address:
-        yield f"{address}/api/classify?views=centre"
+        yield f"{address}/api/classify?views=center"
 
 
 def test_all_photos_are_answered_by_whichever_number_of_clients(url) -> None:

@@ -21,14 +21,14 @@ from alexnet.experiments import claim_registry
 from alexnet.experiments import runner as claims_train
 from alexnet.experiments.claim_registry import find
 from alexnet.experiments.defaults import arm_config
-from alexnet.experiments.experiment_dir import Workshop, judged_since
+from alexnet.experiments.experiment_dir import ExperimentDir, judged_since
 from alexnet.io import write_json
 from alexnet.models.alexnet import variant_named
 from alexnet.report.claims import ORDER, claims, claims_in_short
 
 SMALL = (
-    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming",
-    *("schedule.epochs=1", "training.batch=16"),
+    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming",
+    *("schedule.epochs=1", "training.batch_size=16"),
 )
 
 
@@ -80,7 +80,7 @@ def test_a_plan_writes_nothing(store: Path, tmp_path: Path, capsys: pytest.Captu
 def test_relu_with_one_seed_is_untested(
     store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert type_claims("relu", "--seeds", "4", "data.images=40", store=store, run=tmp_path) == 0
+    assert type_claims("relu", "--seeds", "4", "data.max_images=40", store=store, run=tmp_path) == 0
     out = capsys.readouterr().out
     assert "about" in out.partition("# relu")[0] and "relu: untested" in out
     assert f"next: see {tmp_path}/relu/README.md" in out
@@ -98,7 +98,7 @@ def test_relu_with_one_seed_is_untested(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["schedule.epochs=0"], ["schedule.epoch=1"], ["--seeds", ""], ["training.batch=1000"]]
+    "wrong", [["schedule.epochs=0"], ["schedule.epoch=1"], ["--seeds", ""], ["training.batch_size=1000"]]
 )
 def test_what_is_refused_leaves_no_folder_that_refuses_what_is_right(
     store: Path, tmp_path: Path, trained: list[str], wrong: list[str]
@@ -110,7 +110,7 @@ def test_what_is_refused_leaves_no_folder_that_refuses_what_is_right(
 
 
 def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path: Path) -> None:
-    workshop = Workshop.open(tmp_path, store, None, (), torch.device("cpu"))
+    workshop = ExperimentDir.open(tmp_path, store, None, (), torch.device("cpu"))
     workshop.begin()
     write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2]})
     workshop.refuse_fewer_seeds(find(["lrn"]), [0, 1, 2, 3])
@@ -151,20 +151,20 @@ def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
     store: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, theirs, ours = tmp_path / "claims", "without-normalisers-seed-4", "common-seed-4"
-    workshop = Workshop.open(run, store, None, SMALL, torch.device("cpu"))
+    workshop = ExperimentDir.open(run, store, None, SMALL, torch.device("cpu"))
     workshop.begin()
-    at_work_on = Workshop.at_work_on
+    at_work_on = ExperimentDir.at_work_on
     with ExitStack() as other:
         (first,) = (each for each in workshop.trials(find(["lrn"]), [4]) if each.name == theirs)
         assert other.enter_context(workshop.at_work_on(first, wait=False))
 
-        def noted(self: Workshop, trial, wait: bool):
+        def noted(self: ExperimentDir, trial, wait: bool):
             if wait:  # the other process dies before it has finished
                 assert trained == [ours] and not (run / "lrn" / "claim.json").exists()
                 other.close()
             return at_work_on(self, trial, wait)
 
-        monkeypatch.setattr(Workshop, "at_work_on", noted)
+        monkeypatch.setattr(ExperimentDir, "at_work_on", noted)
         assert type_claims("lrn", "--seeds", "4", store=store, run=run) == 0
     assert trained == [ours, theirs]
     (lrn,) = find(["lrn"])
@@ -238,9 +238,9 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
     (run / "claims.json").write_text(json.dumps({**about, "store": store.name}))
     # Neither the order of settings nor another word for the same makes another folder.
     assert type_claims("lrn", "--dry", "data.mirror=no", store=store, run=run) == 0
-    assert type_claims("lrn", "--dry", "data.images=40", store=store, run=run) == 2
+    assert type_claims("lrn", "--dry", "data.max_images=40", store=store, run=run) == 2
     said = capsys.readouterr().err
-    assert "data.images: 0 -> 40" in said and "data.mirror: False -> True" in said and "batch" not in said
+    assert "data.max_images: 0 -> 40" in said and "data.mirror: False -> True" in said and "batch" not in said
     assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path), "--dry"]) == 2
     assert "holds something else" in capsys.readouterr().err
 
@@ -253,12 +253,12 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "--seeds", "a"), "different whole numbers"),
         (("lrn", "training.seed=3"), "--seeds"),
         (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
-        (("lrn", "training.batch=64"), "48 training images"),
-        (("lrn", "data.side=64"), "the run wants 64"),
+        (("lrn", "training.batch_size=64"), "48 training images"),
+        (("lrn", "data.image_size=64"), "the run wants 64"),
         (("LNR",), "'lrn'"),
-        (("features-travel", "more-data", "training.batch=49"), "none of these claims"),
+        (("features-travel", "more-data", "training.batch_size=49"), "none of these claims"),
         (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
-        (("more-data", "training.batch=48", "data.images=32"), "training.batch=48"),
+        (("more-data", "training.batch_size=48", "data.max_images=32"), "training.batch_size=48"),
         (("features-travel",), "has 3 classes"),
         (("features-travel", "--other-store", "nowhere"), "nowhere"),
     ],
@@ -284,21 +284,21 @@ def test_a_store_of_photos_too_small_is_refused(tmp_path: Path, capsys: pytest.C
     assert "16 pixels, the claims need 20" in error and len(error.strip().splitlines()) == 1
 
 
-def test_small_grey_pictures_get_a_net_of_their_size(
+def test_small_gray_pictures_get_a_net_of_their_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, run = tmp_path / "digits", tmp_path / "run"
     prepare(open_source(tiny.photos(tmp_path / "photos")), path, Settings(side=32, channels=1), workers=1)
     narrow = "model.variant=2012 widths=[8,16,24,24,16,32,32] conv1_size=5 conv1_stride=1"
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
-    small = (narrow, "training.batch=16", "schedule.epochs=1")
+    small = (narrow, "training.batch_size=16", "schedule.epochs=1")
     assert main(["claims", "all", *where, *small]) == 0
-    assert "cannot be tested here: colour-noise-of-the-text: grey images" in capsys.readouterr().out
+    assert "cannot be tested here: colour-noise-of-the-text: gray images" in capsys.readouterr().out
     found = json.loads((run / "augmentation" / "claim.json").read_text())
     reasons = [each["reason"] for each in found["comparisons"]]
     assert "1 seed" in reasons[0] and "1 seed" in reasons[3]
     assert reasons[1] == "crops-and-mirroring and common are trained alike with these settings"
-    assert reasons[2].startswith("colour-noise-of-the-text: grey images have no colours")
+    assert reasons[2].startswith("colour-noise-of-the-text: gray images have no colors")
     assert set(found["arms"]) == {"no-augmentation", "crops-and-mirroring"}
     assert not (run / "runs" / "colour-noise-of-the-text-seed-0").exists()
     of_dropout = json.loads((run / "dropout" / "claim.json").read_text())["comparisons"]
@@ -306,7 +306,7 @@ def test_small_grey_pictures_get_a_net_of_their_size(
     document = json.loads((run / "overlap" / "claim.json").read_text())
     data = document["arms"]["common"]["data"]
     assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
-    made = Workshop.open(tmp_path / "other", path, None, (), torch.device("cpu"))
+    made = ExperimentDir.open(tmp_path / "other", path, None, (), torch.device("cpu"))
     common, lenet = (arm_config(arm, made.settings) for arm in (claim_registry.COMMON, claim_registry.LENET))
     assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
 
@@ -318,7 +318,7 @@ def test_what_the_store_is_too_small_for_is_left_out(
     assert type_claims(*claims, "--dry", store=store, run=tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert "features-travel cannot be tested here" in out and "18 runs for lrn, more-data:" in out
-    assert "less that of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch=16" in out
+    assert "less that of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch_size=16" in out
 
 
 def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
@@ -334,7 +334,7 @@ def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
     assert first["reason"].startswith("half of the ten crops are mirrored") and not first["values"]
     assert of_two["interval"] and of_three["interval"] and "it takes 5 nets" in of_five["reason"]
     kept = {file.name for file in (run / "runs").glob("*/predictions/*.npz")}
-    assert kept == {"val-centre.npz"}
+    assert kept == {"val-center.npz"}
 
 
 def test_too_few_seeds_for_a_verdict_are_said_before_anything_is_trained(

@@ -11,7 +11,7 @@ from alexnet.errors import WorkError
 from alexnet.experiments.measures import answers_apart, inverted, minimum_under_dropout, ridge, weights_apart
 from alexnet.models.alexnet import AlexNet
 
-NET = "2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming-with-biases"
+NET = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming-with-biases"
 
 
 def net(dropout: float, form: str = "mask") -> AlexNet:

@@ -21,9 +21,9 @@ from alexnet.evaluation.inference import predict
 from alexnet.evaluation.metrics import evaluate
 from alexnet.experiments import measures
 from alexnet.experiments.claim_registry import LENET, RELU_CLAIM
-from alexnet.experiments.claims import ABOVE_0, After, Arm, Band, Comparison, EpochsTo, Last, Trial, Value
+from alexnet.experiments.claims import ABOVE_0, After, Arm, ArmRun, Band, Comparison, EpochsTo, Last, Value
 from alexnet.experiments.defaults import common, config_of
-from alexnet.experiments.experiment_dir import Workshop, halves
+from alexnet.experiments.experiment_dir import ExperimentDir, halves
 from alexnet.experiments.measures import (
     EnsembleGain,
     ErrorOf,
@@ -34,16 +34,16 @@ from alexnet.experiments.measures import (
 )
 from alexnet.experiments.runner import evaluation, seen_in_training
 from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, find
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 
 CPU = torch.device("cpu")
 SMALL = (
-    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming",
-    *("schedule.epochs=4", "training.batch=8"),
+    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming",
+    *("schedule.epochs=4", "training.batch_size=8"),
 )
 
 
@@ -64,7 +64,7 @@ def test_what_is_kept_for_gradients_is_counted_once() -> None:
 
 
 def test_an_update_is_timed_and_weighed_on_its_own_batch(store: Store) -> None:
-    one, two = (common([*SMALL, f"training.batch={batch}", "data.side=72"]) for batch in (8, 16))
+    one, two = (common([*SMALL, f"training.batch_size={batch}", "data.image_size=72"]) for batch in (8, 16))
     assert update_bytes(two, store, CPU) > 1.5 * update_bytes(one, store, CPU) > 0
     assert update_seconds(one, store, CPU, timed=1) > 0
 
@@ -78,26 +78,26 @@ def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     assert [plan.total_steps for plan in plans] == [24, 24, 24, 48]
     assert [plan.total_steps / plan.validate_every_steps for plan in plans] == [4, 4, 4, 8]
     few = config_of(Arm("few", per_class=4), SMALL, store, store)
-    assert (few.data.images, few.training.batch, few.training.seed) == (12, 8, 0)
+    assert (few.data.max_images, few.training.batch_size, few.training.seed) == (12, 8, 0)
 
 
 def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
-    settings = [*SMALL, "data.images=24"]
+    settings = [*SMALL, "data.max_images=24"]
     arms = Arm("all"), Arm("half", share=0.5), Arm("few", per_class=10)
-    assert [config_of(arm, settings, store, store).data.images for arm in arms] == [24, 12, 30]
+    assert [config_of(arm, settings, store, store).data.max_images for arm in arms] == [24, 12, 30]
 
 
 def test_more_photos_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
         config_of(Arm("few", per_class=17), SMALL, store, store)
     with pytest.raises(CommandError, match=r"data\.images=49 are wanted of 48"):
-        config_of(Arm("all"), [*SMALL, "data.images=49"], store, store)
+        config_of(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
 
 
 def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> None:
-    settings = [*SMALL, "data.images=24", "data.mirror=no", "training.precision=bfloat16"]
+    settings = [*SMALL, "data.max_images=24", "data.mirror=no", "training.precision=bfloat16"]
     common_net, lenet = (config_of(arm, settings, store, store) for arm in (Arm("common"), LENET))
-    assert (lenet.data.images, lenet.data.mirror, lenet.training.precision) == (24, False, "bfloat16")
+    assert (lenet.data.max_images, lenet.data.mirror, lenet.training.precision) == (24, False, "bfloat16")
     assert make_plan(lenet, 24).total_steps == make_plan(common_net, 24).total_steps == 12
     assert lenet.model.name == "lenet" and lenet.optimizer != common_net.optimizer
 
@@ -117,20 +117,20 @@ def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store
             parameter.copy_(0.2 * torch.randn_like(parameter))
     found = evaluation(config, store)(model)
     assert model.training
-    net = Loaded(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
-    slow = {name: evaluate(predict(net, store, name, "centre")).to_dict() for name in ("val", "train")}
+    net = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
+    slow = {name: evaluate(predict(net, store, name, "center")).to_dict() for name in ("val", "train")}
     assert found["top1_error"] == slow["val"]["top1_error"] and found["images"] == 21
     seen = seen_in_training(config, store)
     assert len(seen) == 12  # no more than it learns from
-    made = predict(net, store, "train", "centre")
+    made = predict(net, store, "train", "center")
     rows = [store.split("train").keys().index(key) for key in seen.keys()]  # noqa: SIM118
     wrong = made.probabilities[rows].argmax(1) != made.labels[rows]
     assert found["training_error"] == wrong.mean()
 
 
-def trial(seed: int, store: Store, folder: Path) -> Trial:
+def trial(seed: int, store: Store, folder: Path) -> ArmRun:
     config = config_of(Arm("common"), SMALL, store, store)
-    return Trial(Arm("common"), seed, RunFolder(folder / f"{seed}"), config, store, None, CPU)
+    return ArmRun(Arm("common"), seed, RunDir(folder / f"{seed}"), config, store, None, CPU)
 
 
 def answers(seed: int) -> Predictions:
@@ -183,13 +183,13 @@ def test_a_linear_classifier_learns_what_is_linear() -> None:
     assert linear_error(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]) > 0.9
 
 
-def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> Workshop:
+def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> ExperimentDir:
     """One whose runs have finished, with those errors."""
-    made = Workshop.open(folder / "claims", store.path, None, SMALL, CPU)
+    made = ExperimentDir.open(folder / "claims", store.path, None, SMALL, CPU)
     for name, errors in numbers.items():
         for seed, error in enumerate(errors):
             config = made.trial(Arm(name), seed)
-            run = RunFolder.create(config.run.path, config.config)
+            run = RunDir.create(config.run.path, config.config)
             lines = [
                 {"event": "validation", "step": 1, "epoch": 1, "top1_error": error, "training_error": error},
                 {"event": "result", "step": 1, "epoch": 1},

@@ -17,7 +17,7 @@ from alexnet.experiments.claims import LEAST_SEEDS, Arm, Claim
 from alexnet.experiments.defaults import arm_config, common
 from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
 from alexnet.models.registry import build_run
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 from alexnet.report.claims import ORDER
 from alexnet.training.resume import differences
 
@@ -28,17 +28,17 @@ CHANGES: dict[Arm, set[str]] = {
     claim_registry.NO_LRN: {"model.variant"},
     claim_registry.NOT_OVERLAPPING: {"model.variant"},
     claim_registry.AVERAGED: {"model.variant"},
-    claim_registry.DROPOUT: {"optimizer.learning_rate"},
-    claim_registry.NO_DROPOUT: {"optimizer.learning_rate", "model.dropout"},
-    claim_registry.WEIGHT_DECAY: {"optimizer.learning_rate", "model.dropout", "optimizer.weight_decay"},
+    claim_registry.DROPOUT: {"optimizer.lr"},
+    claim_registry.NO_DROPOUT: {"optimizer.lr", "model.dropout"},
+    claim_registry.WEIGHT_DECAY: {"optimizer.lr", "model.dropout", "optimizer.weight_decay"},
     claim_registry.BIAS_0: {"model.variant"},
     claim_registry.KAIMING_0: {"model.variant", "data.normalization"},
     claim_registry.KAIMING_1: {"model.variant", "data.normalization"},
     claim_registry.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
     claim_registry.CONSTANT: {"schedule.name"},
-    claim_registry.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.color_noise"},
-    claim_registry.CROPS: {"data.color_noise"},
-    claim_registry.NOISE_OF_THE_TEXT: {"data.color_noise"},
+    claim_registry.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.pca_lighting"},
+    claim_registry.CROPS: {"data.pca_lighting"},
+    claim_registry.NOISE_OF_THE_TEXT: {"data.pca_lighting"},
     **{
         arm: set[str]()
         for arm in (*claim_registry.SHARES, claim_registry.OTHER, *claim_registry.SCRATCH.values())
@@ -56,7 +56,7 @@ CHANGES: dict[Arm, set[str]] = {
 """What each arm changes of the common net and training, beside how many photos and updates it has."""
 
 
-DIGITS = ("data.side=32", "data.crop=28", "data.channels=1")
+DIGITS = ("data.image_size=32", "data.input_size=28", "data.channels=1")
 
 
 def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> Variant:
@@ -85,7 +85,7 @@ def test_arms_have_names_of_their_own_and_nets_that_can_be_built() -> None:
     with torch.device("meta"):
         for arm in ARMS:
             build_run(arm_config(arm, ()), 10)
-            if arm != claim_registry.NOISE_OF_THE_TEXT:  # which grey digits cannot have
+            if arm != claim_registry.NOISE_OF_THE_TEXT:  # which gray digits cannot have
                 build_run(arm_config(arm, DIGITS), 10)
 
 
@@ -106,15 +106,15 @@ def test_every_other_arm_is_accounted_for() -> None:
 
 
 def test_activations_differ_in_themselves_and_their_rate() -> None:
-    rates = {arm_config(arm, ()).optimizer.learning_rate for arm in claim_registry.RELU}
+    rates = {arm_config(arm, ()).optimizer.lr for arm in claim_registry.RELU}
     for others in (claim_registry.TANH, claim_registry.SIGMOID):
-        assert {arm_config(arm, ()).optimizer.learning_rate for arm in others} == rates
+        assert {arm_config(arm, ()).optimizer.lr for arm in others} == rates
         for relu, arm in zip(claim_registry.RELU, others, strict=True):
             changed = differences(arm_config(relu, ()), arm_config(arm, ()))
             assert [line.partition(":")[0] for line in changed] == ["model.activation"]
     config = arm_config(claim_registry.RELU[0], ())
     assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
-    assert config.data.cropping == "centre" and config.schedule.name == "constant"
+    assert config.data.cropping == "center" and config.schedule.name == "constant"
 
 
 def test_fields_of_nets() -> None:
@@ -150,7 +150,7 @@ def test_one_tower_costs_what_two_do(settings: tuple[str, ...]) -> None:
 def test_windows_that_do_not_overlap_give_maps_of_the_same_size(crop: int) -> None:
     with torch.device("meta"):
         shapes = [
-            [layer.output_shape for layer in summarise_model(AlexNet(variant_of(arm), 10, crop), crop).layers]
+            [layer.output_shape for layer in summarize_model(AlexNet(variant_of(arm), 10, crop), crop).layers]
             for arm in (claim_registry.COMMON, claim_registry.NOT_OVERLAPPING, claim_registry.AVERAGED)
         ]
     assert shapes[0] == shapes[1] == shapes[2]

@@ -1,4 +1,4 @@
-"""Dense SIFT against OpenCV's and a slow twin; colours against theirs; what is flat or small."""
+"""Dense SIFT against OpenCV's and a slow twin; colors against theirs; what is flat or small."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def test_the_published_counts() -> None:
     assert (DenseSift().dimension, ColorStatistics().dimension) == (128, 96)
 
 
-def opencv(grey: np.ndarray, descriptor: DenseSift, patch: int) -> np.ndarray:
+def opencv(gray: np.ndarray, descriptor: DenseSift, patch: int) -> np.ndarray:
     """OpenCV's at the same places: a key point's size is such that a cell is 1.5 of it."""
-    centres = descriptor.centres(len(grey)).double() * len(grey) - 0.5
-    points = [cv2.KeyPoint(float(x), float(y), patch / 6, 0.0) for x, y in centres.round().tolist()]
-    kept, rows = cv2.SIFT_create().compute(grey, points)
+    centers = descriptor.centers(len(gray)).double() * len(gray) - 0.5
+    points = [cv2.KeyPoint(float(x), float(y), patch / 6, 0.0) for x, y in centers.round().tolist()]
+    kept, rows = cv2.SIFT_create().compute(gray, points)
     assert len(kept) == len(points)
     return rows
 
 
-def similarities(grey: np.ndarray, patch: int) -> np.ndarray:
+def similarities(gray: np.ndarray, patch: int) -> np.ndarray:
     descriptor = DenseSift(7, (patch,), blur=OPENCV_BLUR * 4 / patch)
-    mine = descriptor.describe(torch.from_numpy(grey.copy()).float().expand(1, 3, -1, -1))[0].numpy()
-    theirs = opencv(grey, descriptor, patch)
+    mine = descriptor.describe(torch.from_numpy(gray.copy()).float().expand(1, 3, -1, -1))[0].numpy()
+    theirs = opencv(gray, descriptor, patch)
     seen = np.linalg.norm(mine, axis=1) > 0  # of flat patches OpenCV shows rounding errors, or nothing
     return (mine * theirs)[seen].sum(1) / np.linalg.norm(theirs[seen], axis=1)
 
@@ -59,8 +59,8 @@ def similarities(grey: np.ndarray, patch: int) -> np.ndarray:
 @pytest.mark.parametrize("patch", [16, 24, 40])
 def test_as_opencv_at_the_same_key_points(patch: int) -> None:
     """OpenCV rounds to bytes (512 to a descriptor of length one), which leaves cosines of 0.99998."""
-    grey = noise(96)[0].mean(0).round().byte().numpy()
-    assert similarities(grey, patch).min() > 0.9999
+    gray = noise(96)[0].mean(0).round().byte().numpy()
+    assert similarities(gray, patch).min() > 0.9999
 
 
 @pytest.mark.data
@@ -68,8 +68,8 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
     photos = sorted((shared_data / "imagenet-sample").rglob("*.[jJ][pP]*"))[:5]
     assert photos
     for photo in photos:
-        grey = np.asarray(Image.open(photo).convert("L").resize((160, 160)))
-        found = similarities(grey, 24)
+        gray = np.asarray(Image.open(photo).convert("L").resize((160, 160)))
+        found = similarities(gray, 24)
         assert np.median(found) > 0.9999
         assert np.quantile(found, 0.01) > 0.999
 
@@ -79,10 +79,10 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
 def test_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
     image = noise(27, seed).double()
     descriptor = DenseSift(step, (patch,))
-    grey = np.einsum("chw,c->hw", image[0].numpy(), BRIGHTNESS)
-    places = descriptor.centres(27).double() * 27 - 0.5
+    gray = np.einsum("chw,c->hw", image[0].numpy(), BRIGHTNESS)
+    places = descriptor.centers(27).double() * 27 - 0.5
     wanted = [
-        twin.normalised(twin.sift(grey, round(x), round(y), patch / 4, descriptor.blur))
+        twin.normalized(twin.sift(gray, round(x), round(y), patch / 4, descriptor.blur))
         for x, y in places.tolist()
     ]
     assert np.allclose(descriptor.describe(image)[0].numpy(), wanted, atol=1e-7)
@@ -108,7 +108,7 @@ def test_flat_photos_have_zeros(level: float, root: bool) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 23.37, -101.1, 255.0])
-def test_flat_photos_have_their_colour_and_no_deviation(level: float) -> None:
+def test_flat_photos_have_their_color_and_no_deviation(level: float) -> None:
     found = ColorStatistics(4, (16, 24, 40)).describe(torch.full((1, 3, 64, 64), level)).view(-1, 3, 2, 16)
     assert torch.allclose(found[:, :, 0], torch.tensor(level), atol=1e-3)
     assert 0 <= found[:, :, 1].min() <= found[:, :, 1].max() < 0.2
@@ -128,7 +128,7 @@ def test_small_photos(descriptor: DenseSift | ColorStatistics, side: int) -> Non
     found = descriptor.describe(torch.rand(2, 3, side, side) * 255)
     sizes = sum(side > patch for patch in (16, 24))
     assert (found.shape[1] > 0) == (sizes > 0)
-    assert found.shape == (2, len(descriptor.centres(side)), descriptor.dimension)
+    assert found.shape == (2, len(descriptor.centers(side)), descriptor.dimension)
     assert found.isfinite().all()
 
 
@@ -137,6 +137,6 @@ def test_small_photos(descriptor: DenseSift | ColorStatistics, side: int) -> Non
 def test_colors_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
     image = noise(40, seed).double()
     descriptor = ColorStatistics(step, (patch,))
-    places = (descriptor.centres(40).double() * 40 - 0.5).round().int().tolist()
+    places = (descriptor.centers(40).double() * 40 - 0.5).round().int().tolist()
     wanted = [twin.colors(image[0].numpy(), x, y, patch) for x, y in places]
     assert np.allclose(descriptor.describe(image)[0].numpy(), wanted, atol=1e-5)

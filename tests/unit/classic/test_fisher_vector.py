@@ -135,8 +135,8 @@ def test_the_estimators_keep_scikit_learns_contract() -> None:
 
 def test_a_pyramid_shares_the_places_out() -> None:
     """3x1 is three rows."""
-    centres = torch.tensor([[0.5, 0.1], [0.5, 0.5], [0.1, 0.9], [0.9, 0.9]])
-    found = pyramid_cells(("1x1", "3x1", "2x2"), centres)
+    centers = torch.tensor([[0.5, 0.1], [0.5, 0.5], [0.1, 0.9], [0.9, 0.9]])
+    found = pyramid_cells(("1x1", "3x1", "2x2"), centers)
     assert count(("1x1", "3x1", "2x2")) == len(found) == 8
     assert found[0].all()
     assert found[1:4].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]

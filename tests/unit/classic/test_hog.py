@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.feature import hog as skimage_hog
 
-from alexnet.classic.descriptors import Hog, cell_histograms, centres, orientations, places
+from alexnet.classic.descriptors import Hog, cell_histograms, centers, orientations, places
 from tests.reference import hog as slow
 
 
@@ -50,7 +50,7 @@ def test_a_cells_unsigned_histogram_is_scikit_images() -> None:
 def test_sizes_and_places_agree() -> None:
     descriptors, image = Hog(), photo(64)
     found = descriptors.describe(image)
-    assert found.shape == (1, len(descriptors.centres(64)), descriptors.dimension)
+    assert found.shape == (1, len(descriptors.centers(64)), descriptors.dimension)
     assert found.shape == (1, 6 * 6 + 5 * 5 + 4 * 4, 124)
 
 
@@ -61,11 +61,11 @@ def test_a_shift_of_brightness_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 255.0, -117.3])
-def test_one_colour_is_zero(value: float) -> None:
+def test_one_color_is_zero(value: float) -> None:
     assert not Hog().describe(torch.full((2, 3, 40, 40), value)).any()
 
 
 def test_a_photo_smaller_than_a_patch_has_none() -> None:
     assert Hog().describe(photo(12)).shape == (1, 0, 124)
     assert Hog().describe(photo(17)).shape == (1, 1, 124), "only the smallest size fits"
-    assert len(centres(16, (16,), 8)) == 0
+    assert len(centers(16, (16,), 8)) == 0

@@ -94,8 +94,8 @@ def test_k_means_is_as_good_as_scikit_learns() -> None:
     ours = KMeans(25, max_iter=100, tol=1e-6).fit(signals)
     theirs = TheirKMeans(25, init="random", n_init=1, random_state=0).fit(signals.numpy())
     assert ours.inertia_ < 1.05 * theirs.inertia_ / len(signals)
-    centres = ours.cluster_centers_
-    distances = torch.cdist(signals, centres)
+    centers = ours.cluster_centers_
+    distances = torch.cdist(signals, centers)
     assert torch.equal(ours.predict(signals), distances.argmin(1))
 
 

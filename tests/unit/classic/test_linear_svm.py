@@ -1,4 +1,4 @@
-"""Linear classifiers against liblinear, calibration, product quantisation and the feature file."""
+"""Linear classifiers against liblinear, calibration, product quantization and the feature file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from alexnet.classic.svm import HingeSgd, LinearSvm, SoftmaxCalibration
 
 def photos(number: int, seed: int = 0, size: int = 40, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
     """Rows of length one of overlapping classes."""
-    centres = np.random.default_rng(99).normal(0, 1, (classes, size))
+    centers = np.random.default_rng(99).normal(0, 1, (classes, size))
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, number)
-    rows = centres[labels] + generator.normal(0, 2.0, (number, size))
+    rows = centers[labels] + generator.normal(0, 2.0, (number, size))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), labels
 
 
@@ -36,7 +36,7 @@ def objective(weights: np.ndarray, biases: np.ndarray, alpha: float) -> float:
 
 
 def test_as_liblinear() -> None:
-    """The regularised hinge loss is within 2 % of liblinear's, and so are the answers to new photos."""
+    """The regularized hinge loss is within 2 % of liblinear's, and so are the answers to new photos."""
     rows, labels = photos(600)
     new, right = photos(2000, seed=1)
     alpha = 1e-3
@@ -124,8 +124,8 @@ def test_the_scale_makes_probabilities_right() -> None:
     assert SoftmaxCalibration().fit(scores[:0], labels[:0]).scale_ == 1.0
 
 
-def test_quantised_as_k_means_of_each_group() -> None:
-    """Sanchez and Perronnin 2011: a byte for 8 numbers. From the same centres, scikit-learn's result."""
+def test_quantized_as_k_means_of_each_group() -> None:
+    """Sanchez and Perronnin 2011: a byte for 8 numbers. From the same centers, scikit-learn's result."""
     rows = torch.randn(400, 20, generator=torch.Generator().manual_seed(0))
     found = clone(ProductQuantizer(8, bits=3, max_iter=5)).fit(rows)
     codes = found.transform(rows)
@@ -135,12 +135,12 @@ def test_quantised_as_k_means_of_each_group() -> None:
     for group in range(2):
         part = rows[:, 8 * group : 8 * group + 8].double().numpy()
         theirs = KMeans(8, init=part[drawn], n_init=1, max_iter=5, tol=0, algorithm="lloyd").fit(part)
-        assert np.allclose(found.centres_[group], theirs.cluster_centers_, atol=1e-5)
-    distances = torch.cdist(rows[:, :8], found.centres_[0])
+        assert np.allclose(found.centers_[group], theirs.cluster_centers_, atol=1e-5)
+    distances = torch.cdist(rows[:, :8], found.centers_[0])
     assert torch.equal(distances.argmin(1), codes[:, 0].long())
 
 
-def test_with_as_many_centres_as_rows_nothing_is_lost() -> None:
+def test_with_as_many_centers_as_rows_nothing_is_lost() -> None:
     rows = torch.randn(50, 21, generator=torch.Generator().manual_seed(0))
     found = ProductQuantizer().fit(rows)
     assert torch.allclose(found.inverse_transform(found.transform(rows)), rows)

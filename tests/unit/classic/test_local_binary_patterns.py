@@ -15,9 +15,9 @@ def photo(side: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_patterns_are_scikit_images() -> None:
-    grey = torch.randint(0, 60_000, (2, 60, 50), generator=torch.Generator().manual_seed(1))
-    found = patterns(grey.double())
-    for image, ours in zip(grey, found, strict=True):
+    gray = torch.randint(0, 60_000, (2, 60, 50), generator=torch.Generator().manual_seed(1))
+    found = patterns(gray.double())
+    for image, ours in zip(gray, found, strict=True):
         expected = local_binary_pattern(image.numpy(), 8, 1, "nri_uniform")[1:-1, 1:-1]
         np.testing.assert_array_equal(ours.numpy(), expected)
     assert PATTERNS == 59
@@ -27,12 +27,12 @@ def test_patterns_are_scikit_images() -> None:
 def test_a_descriptor_counts_the_patterns_of_its_patch(step: int) -> None:
     image = photo(50)
     lbp = LocalBinaryPatterns(step, (16, 24))
-    found, where = lbp.describe(image)[0], lbp.centres(50)
+    found, where = lbp.describe(image)[0], lbp.centers(50)
     codes = torch.nn.functional.pad(patterns(brightness(image))[0], (1, 1, 1, 1), value=-1)
     assert found.shape == (len(where), 59)
     sizes = [size for size in (16, 24) for _ in range(len(places(50, size, step)) ** 2)]
-    for descriptor, centre, size in zip(found, where, sizes, strict=True):
-        left, top = (round(float(at) * 50 - 0.5) - size // 2 for at in centre)
+    for descriptor, center, size in zip(found, where, sizes, strict=True):
+        left, top = (round(float(at) * 50 - 0.5) - size // 2 for at in center)
         seen = codes[top : top + size, left : left + size]
         counts = torch.bincount(seen[seen >= 0], minlength=59)
         torch.testing.assert_close(descriptor**2, counts / counts.sum())
@@ -46,7 +46,7 @@ def test_shares_sum_to_one_and_brightness_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 255.0, -117.3])
-def test_one_colour_is_all_as_bright(value: float) -> None:
+def test_one_color_is_all_as_bright(value: float) -> None:
     found = LocalBinaryPatterns().describe(torch.full((2, 3, 40, 40), value))
     assert (found[:, :, 57] == 1).all()
     assert found.sum() == found.shape[0] * found.shape[1]
@@ -56,4 +56,4 @@ def test_one_colour_is_all_as_bright(value: float) -> None:
 def test_a_photo_smaller_than_a_patch_has_none(side: int) -> None:
     lbp = LocalBinaryPatterns()
     assert lbp.describe(photo(side)).shape == (1, 0, 59)
-    assert len(lbp.centres(side)) == 0
+    assert len(lbp.centers(side)) == 0

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from alexnet.classic.encoders import (
-    NEIGHBOURS,
-    REGULARISATION,
+    NEIGHBORS,
+    REGULARIZATION,
     locality_constrained_codes,
     max_pool,
     super_vectors,
@@ -22,7 +22,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_locality_constrained_codes_are_the_closed_form() -> None:
-    assert (NEIGHBOURS, REGULARISATION) == (5, 1e-4), "LLC_coding_appr.m of Wang et al. 2010"
+    assert (NEIGHBORS, REGULARIZATION) == (5, 1e-4), "LLC_coding_appr.m of Wang et al. 2010"
     descriptors, words = normal(30, 8), normal(20, 8, seed=1)
     found = locality_constrained_codes(descriptors, words).dense(20)
     expected = [slow.locality_constrained(each, words.numpy(), 5) for each in descriptors.numpy()]

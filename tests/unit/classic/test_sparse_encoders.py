@@ -12,7 +12,7 @@ from alexnet.classic import pipeline
 from alexnet.classic.codebooks import unit
 from alexnet.classic.config import Channel
 from alexnet.classic.descriptors import DESCRIPTORS
-from alexnet.classic.encoders import CONSTANT, ENCODERS, NEIGHBOURS, NONZEROS, PENALTY, TOLERANCE, Encoder
+from alexnet.classic.encoders import CONSTANT, ENCODERS, NEIGHBORS, NONZEROS, PENALTY, TOLERANCE, Encoder
 from tests.reference import codes as slow
 
 WORDS, SIZE = 24, 10
@@ -57,7 +57,7 @@ def test_sparse_codes_are_pooled_by_their_largest_values(encoding: str) -> None:
 
     def code(descriptor: np.ndarray) -> np.ndarray:
         if encoding == "llc":
-            return slow.locality_constrained(descriptor, words, NEIGHBOURS)
+            return slow.locality_constrained(descriptor, words, NEIGHBORS)
         if encoding == "omp":
             return np.abs(slow.matching_pursuit(descriptor, words, NONZEROS))
         return np.abs(slow.lasso_by_coordinates(descriptor, words, PENALTY))

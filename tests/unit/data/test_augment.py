@@ -36,7 +36,7 @@ def test_one_draw_for_32_images_gives_four_positions_in_a_batch_of_128() -> None
 
 
 @pytest.mark.parametrize(("reading", "spread"), [("source", np.sqrt(VALUES)), ("paper", VALUES / 255)])
-def test_color_shifts_spread_along_the_axes_of_the_colours(reading: str, spread: np.ndarray) -> None:
+def test_color_shifts_spread_along_the_axes_of_the_colors(reading: str, spread: np.ndarray) -> None:
     shifts = color_shifts(ImageRandomness(0, 0, np.arange(50_000)), VALUES, VECTORS, 0.1, reading)  # type: ignore[arg-type]
     along = shifts.astype(np.float64) @ VECTORS.T
     np.testing.assert_allclose(along.std(0), 0.1 * spread, rtol=0.02)
@@ -44,7 +44,7 @@ def test_color_shifts_spread_along_the_axes_of_the_colours(reading: str, spread:
     assert np.all(np.abs(along.mean(0)) < 0.02 * 0.1 * spread)
 
 
-def test_source_noise_of_the_published_deviations_is_seven_grey_levels() -> None:
+def test_source_noise_of_the_published_deviations_is_seven_gray_levels() -> None:
     values = np.array([121.780, 37.094, 19.721]) ** 2
     direction = np.array([0.564, 0.576, 0.592])
     vectors = np.linalg.qr(np.column_stack([direction, [1.0, 0, 0], [0, 1.0, 0]]))[0].T

@@ -85,8 +85,8 @@ def test_transparency_is_laid_on_white() -> None:
     palette.putpalette([*RED, 0, 0, 0])
     palette.putpixel((1, 0), 1)
     assert [tuple(pixel) for pixel in decode(_encoded(palette, "PNG", transparency=1))[0]] == [RED, WHITE]
-    grey = Image.new("LA", (1, 1), (0, 0))
-    assert tuple(decode(_encoded(grey, "PNG"))[0, 0]) == WHITE
+    gray = Image.new("LA", (1, 1), (0, 0))
+    assert tuple(decode(_encoded(gray, "PNG"))[0, 0]) == WHITE
 
 
 def test_palette_and_two_levels() -> None:
@@ -197,7 +197,7 @@ SEVERAL = (
 
 def _several(kind: str) -> bytes:
     """Two pictures in one file."""
-    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     file = io.BytesIO()
     pictures[0].save(file, kind, save_all=True, append_images=pictures[1:])
     return file.getvalue()
@@ -208,13 +208,13 @@ def _several(kind: str) -> bytes:
     [
         (photo(), "a.JPEG", []),
         (photo(), "a", []),
-        (photo(mode="L"), "a.jpg", ["grey"]),
+        (photo(mode="L"), "a.jpg", ["gray"]),
         (photo(mode="CMYK"), "a.jpeg", ["CMYK"]),
         (photo(kind="PNG"), "n02105855_2933.JPEG", ["PNG named .JPEG"]),
         (photo(mode="P", kind="PNG"), "a.png", ["palette"]),
         (photo(mode="RGBA", kind="PNG"), "a.png", ["alpha"]),
         (photo(mode="1", kind="PNG"), "a.png", ["black and white"]),
-        (photo(mode="LA", kind="PNG"), "a.jpg", ["grey", "alpha", "PNG named .jpg"]),
+        (photo(mode="LA", kind="PNG"), "a.jpg", ["gray", "alpha", "PNG named .jpg"]),
         (_with_orientation(photo(), 6), "a.jpg", ["EXIF orientation 6"]),
         (_with_orientation(photo(), 1), "a.jpg", []),
         (_encoded(Image.fromarray(np.zeros((2, 2), dtype=np.uint16)), "PNG"), "a.png", ["16-bit"]),

@@ -16,7 +16,7 @@ from alexnet.data.inspect import inspect
 from alexnet.data.sources import open_source
 
 ODD = {
-    "train/n01440764/grey.JPEG": make.photo(mode="L", size=(30, 20)),
+    "train/n01440764/gray.JPEG": make.photo(mode="L", size=(30, 20)),
     "train/n01440764/cmyk.JPEG": make.photo(mode="CMYK"),
     "train/n01440764/png.JPEG": make.photo(kind="PNG"),
     "val/n02012849/cut.JPEG": make.photo(size=(60, 60))[:-90],
@@ -38,7 +38,7 @@ def test_counts_sizes_odd_and_broken(odd_folder: Path) -> None:
     assert train.largest_class == ("n01440764", 7)
     assert train.smallest_class == ("n01443537", 4)
     assert train.odd == {
-        "grey": ["n01440764/grey.JPEG"],
+        "gray": ["n01440764/gray.JPEG"],
         "CMYK": ["n01440764/cmyk.JPEG"],
         "PNG named .JPEG": ["n01440764/png.JPEG"],
     }
@@ -113,7 +113,7 @@ def test_command_shows_photos_as_they_were_found(tmp_path: Path, capsys: pytest.
     make.write(tmp_path, {f"cat/{number}.jpg": make.photo(mode="L") for number in range(12)})
     assert main(["inspect", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    for words in ("train: 12 photos", "all are grey", "no val: prepare holds out", "--val-fraction"):
+    for words in ("train: 12 photos", "all are gray", "no val: prepare holds out", "--val-fraction"):
         assert words in output
 
 

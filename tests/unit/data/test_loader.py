@@ -49,7 +49,7 @@ def _jpeg(image: Any) -> bytes:
 
 
 def numbered(count: int, side: int = 4, **options: Any) -> Any:
-    """A split of flat grey images; the value says which it is."""
+    """A split of flat gray images; the value says which it is."""
     images = [np.full((side, side, 3), number % 256, np.uint8) for number in range(count)]
     return FakeSplit(images, side, **options)
 

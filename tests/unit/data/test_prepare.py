@@ -158,7 +158,7 @@ def test_exif_is_followed_only_when_asked(tmp_path: Path) -> None:
 
 @pytest.fixture
 def broken() -> Source:
-    """Of 20 training photos two cannot be read, and one is grey."""
+    """Of 20 training photos two cannot be read, and one is gray."""
     train = examples(20)
     train[3] = replace(train[3], image=train[3].image[:60])
     train[17] = replace(train[17], image=b"")
@@ -175,7 +175,7 @@ def test_unreadable_photos_are_left_out_and_listed(broken: Source, tmp_path: Pat
         ("train", split.key(17)),
     ]
     assert store.header.unreadable[1].reason == "empty file"
-    assert store.header.odd["grey"].first == (f"train/{split.key(5)}",)
+    assert store.header.odd["gray"].first == (f"train/{split.key(5)}",)
 
 
 def test_strict_names_what_is_unreadable_and_loses_no_work(broken: Source, tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ import reference.augment as twin
 import torch
 
 from alexnet.data.config import DataConfig
-from alexnet.data.crops import centre, ten
+from alexnet.data.crops import center, ten
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.transforms import color_shifts, random_positions
 from alexnet.errors import CommandError
 
 SIDE, CROP, COUNT = 24, 16, 6
-DATA = DataConfig(side=SIDE, crop=CROP)
+DATA = DataConfig(image_size=SIDE, input_size=CROP)
 INDICES = np.array([3, 8, 1, 90, 1_000_000, 7])
 RANDOMNESS = ImageRandomness(11, 2, INDICES, np.arange(COUNT))
 
@@ -122,10 +122,10 @@ def larger() -> torch.Tensor:
     return torch.randint(0, 256, (COUNT, 20, 31, 3), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize("mean_position", ["centre", "crop"])
+@pytest.mark.parametrize("mean_position", ["center", "crop"])
 @pytest.mark.parametrize("normalization", ["mean-image", "mean-and-std"])
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
-def test_whole_photos_lose_one_colour(normalization: Any, mean_position: Any, channels: Any) -> None:
+def test_whole_photos_lose_one_color(normalization: Any, mean_position: Any, channels: Any) -> None:
     data = replace(DATA, normalization=normalization, mean_position=mean_position)
     preprocessing = replace(Preprocessing.from_store(data, fake_store()), channels=channels)
     inputs = preprocessing.whole_input(larger())
@@ -144,7 +144,7 @@ def test_crops_of_other_photos_have_no_place_in_the_mean_image() -> None:
     torch.testing.assert_close(inputs[:, 1], wanted.flip(3) - preprocessing.central_mean())
 
 
-@pytest.mark.parametrize("cropping", ["random", "random-resized", "centre"])
+@pytest.mark.parametrize("cropping", ["random", "random-resized", "center"])
 def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
     modern = replace(DATA, color_jitter=0.4, erasing=0.5, normalization="mean-and-std")
     data = replace(modern, cropping=cropping, color_noise="source")  # type: ignore[arg-type]
@@ -162,10 +162,10 @@ def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -
     assert not torch.equal(together, other_epoch)
 
 
-def test_centre_cropping_without_mirror_is_the_central_test_view() -> None:
-    preprocessing = Preprocessing.from_store(replace(DATA, cropping="centre", mirror=False), fake_store())
+def test_center_cropping_without_mirror_is_the_central_test_view() -> None:
+    preprocessing = Preprocessing.from_store(replace(DATA, cropping="center", mirror=False), fake_store())
     inputs = preprocessing.train_input(photos(), RANDOMNESS)
-    assert torch.equal(inputs, preprocessing.test_input(photos(), centre(SIDE, CROP)))
+    assert torch.equal(inputs, preprocessing.test_input(photos(), center(SIDE, CROP)))
 
 
 def test_erased_rectangles_have_the_mean() -> None:
@@ -177,11 +177,11 @@ def test_erased_rectangles_have_the_mean() -> None:
     assert torch.all(erased[changed] == 0)
 
 
-def test_jitter_is_of_colours_before_the_mean() -> None:
-    grey = torch.full((1, SIDE, SIDE, 3), 100, dtype=torch.uint8)
+def test_jitter_is_of_colors_before_the_mean() -> None:
+    gray = torch.full((1, SIDE, SIDE, 3), 100, dtype=torch.uint8)
     data = replace(DATA, color_jitter=0.5, normalization="channel-mean")
     one = ImageRandomness(0, 0, [5])
-    inputs = Preprocessing.from_store(data, fake_store()).train_input(grey, one)
+    inputs = Preprocessing.from_store(data, fake_store()).train_input(gray, one)
     brightness = 1 + 0.5 * (2 * one.uniform("color jitter", 3)[0, 0] - 1)
     wanted = 100 * brightness - np.array([120.5, 115.25, 101.0])
     np.testing.assert_allclose(inputs.mean(dim=(0, 2, 3)).numpy(), wanted, atol=1e-3)
@@ -198,7 +198,7 @@ def test_inputs_are_not_overwritten_while_they_are_held() -> None:
 def test_channels_of_a_bgr_net_are_swapped() -> None:
     rgb = Preprocessing.from_store(replace(DATA, normalization="channel-mean"), fake_store())
     bgr = replace(rgb, mean=rgb.mean.flip(0), channels="BGR")
-    middle = centre(SIDE, CROP)
+    middle = center(SIDE, CROP)
     assert torch.equal(bgr.test_input(photos(), middle), rgb.test_input(photos(), middle).flip(1))
 
 
@@ -224,7 +224,7 @@ def test_differences_are_named_and_training_options_are_none() -> None:
     warped = replace(preprocessing, resized={**preprocessing.resized, "resize": "warp"}, channels="BGR")
     assert preprocessing.difference(warped) == ["resize: crop and warp", "channels: RGB and BGR"]
     (line,) = preprocessing.difference(Preprocessing.from_store(DATA, fake_store(seed=1)))
-    assert line.startswith("mean: up to ") and line.endswith("grey levels apart")
+    assert line.startswith("mean: up to ") and line.endswith("gray levels apart")
     (first, second) = preprocessing.difference(
         Preprocessing.from_store(replace(DATA, normalization="channel-mean"), fake_store())
     )
@@ -235,5 +235,5 @@ def test_differences_are_named_and_training_options_are_none() -> None:
 def test_a_store_of_another_side_is_refused() -> None:
     with pytest.raises(CommandError, match=r"wants 24: .*--side 24, or type data\.side=32 data\.crop=32"):
         Preprocessing.from_store(DATA, fake_store(side=32))
-    with pytest.raises(CommandError, match=r"data\.mean_position=centre"):
+    with pytest.raises(CommandError, match=r"data\.mean_position=center"):
         Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())

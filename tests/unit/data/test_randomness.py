@@ -57,7 +57,7 @@ def test_numbers_equal_a_plain_integer_twin_and_never_change() -> None:
 
 
 @pytest.mark.parametrize("axis", ["images", "counts", "epochs", "seeds"])
-def test_uniform_is_flat_and_neighbours_are_independent(axis: str) -> None:
+def test_uniform_is_flat_and_neighbors_are_independent(axis: str) -> None:
     total = 40_000
     rows = {
         "images": lambda: ImageRandomness(0, 0, np.arange(total)).uniform("a")[:, 0],

@@ -34,7 +34,7 @@ def test_all_forms_equal_pillow_on_noise(height: int, width: int, side: int, see
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(20, 150), st.integers(20, 150), st.integers(0, 2**32 - 1))
-def test_any_pillow_is_within_a_grey_level_on_noise(height: int, width: int, seed: int) -> None:
+def test_any_pillow_is_within_a_gray_level_on_noise(height: int, width: int, seed: int) -> None:
     photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert difference(warp(photo, 64), twin.as_pillow_likes(photo, 64, 64)).mean() < 1.0
 
@@ -54,7 +54,7 @@ def test_shorter_side_is_exact_and_aspect_is_kept(height: int, width: int, side:
     assert abs(max(tall, wide) - max(height, width) * side / min(height, width)) <= 0.5
 
 
-def test_the_centre_is_taken_with_offsets_rounded_down() -> None:
+def test_the_center_is_taken_with_offsets_rounded_down() -> None:
     columns = np.arange(23, dtype=np.uint8)
     photo = np.broadcast_to(columns[None, :, None], (16, 23, 3)).copy()
     assert np.array_equal(to_square(photo, 16), photo[:, 3:19])
@@ -67,7 +67,7 @@ def test_a_photo_of_the_right_size_keeps_its_pixels() -> None:
 
 
 def test_shrinking_is_antialiased() -> None:
-    """A fine checkerboard becomes grey; without antialiasing it would stay black and white."""
+    """A fine checkerboard becomes gray; without antialiasing it would stay black and white."""
     board = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     square = to_square(np.repeat(board[:, :, None], 3, 2), 32)
     assert np.abs(square.astype(int) - 127).max() <= 2

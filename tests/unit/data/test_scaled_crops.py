@@ -28,7 +28,7 @@ from alexnet.errors import CommandError
 from alexnet.recipes import get
 
 SIDE, CROP = 48, 32
-DATA = DataConfig(side=SIDE, crop=CROP, scales=(36, SIDE), normalization="channel-mean")
+DATA = DataConfig(image_size=SIDE, input_size=CROP, scales=(36, SIDE), normalization="channel-mean")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_images_that_share_a_draw_share_scale_and_place(store: Store) -> None:
     assert not np.array_equal(squares[0], squares[1])
 
 
-def test_training_mirrors_and_normalises_the_crops_it_is_given(store: Store) -> None:
+def test_training_mirrors_and_normalizes_the_crops_it_is_given(store: Store) -> None:
     preprocessing = Preprocessing.from_store(DATA, store)
     images = torch.stack(list(crops(store, 0).values()))
     randomness = ImageRandomness(5, 0, np.arange(9), np.arange(9))
@@ -169,16 +169,16 @@ def test_a_store_of_squares_is_refused(store: Store, tmp_path: Path) -> None:
     [
         (
             ["data.scales=[200,256]"],
-            r"from data.crop=224 or more to data.side=256 or less: type .*=\[256,256\]",
+            r"from data.input_size=224 or more to data.image_size=256 or less: type .*=\[256,256\]",
         ),
-        (["data.scales=[256,300]"], "data.side=256 or less"),
+        (["data.scales=[256,300]"], "data.image_size=256 or less"),
         (
-            ["data.side=128", "data.crop=112"],
+            ["data.image_size=128", "data.input_size=112"],
             r"data.scales=\[256, 256\] must rise .*=\[128,128\] .*\[0,0\]",
         ),
         (["data.scales=[256,240]"], "must rise"),
         (["data.scales=[256,0]"], "must rise"),
-        (["data.cropping=centre"], "data.cropping=random only"),
+        (["data.cropping=center"], "data.cropping=random only"),
         (["data.normalization=mean-image"], "data.normalization=channel-mean"),
     ],
 )

@@ -18,13 +18,13 @@ from alexnet.errors import CommandError
 
 SIDE, CANVAS = 40, 96
 BOX = Box(0, 0.3, 0.2, 0.7, 0.8)
-COLOURS = {0: (255, 0, 0), 1: (0, 255, 0), 2: (0, 0, 255)}
+COLORS = {0: (255, 0, 0), 1: (0, 255, 0), 2: (0, 0, 255)}
 
 
 def photo(label: int) -> bytes:
-    """Black, with a rectangle of the class's own colour."""
+    """Black, with a rectangle of the class's own color."""
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
-    pixels[8:32, 12:28] = COLOURS[label]
+    pixels[8:32, 12:28] = COLORS[label]
     return pixels.tobytes()
 
 
@@ -51,7 +51,7 @@ def test_each_box_holds_its_object(scenes: list[Example]) -> None:
         for box in scene.boxes:
             x0, y0, x1, y1 = np.rint(np.array(box[1:]) * CANVAS).astype(int)
             inside = picture[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
-            assert np.abs(inside - COLOURS[box.label]).max() < 40
+            assert np.abs(inside - COLORS[box.label]).max() < 40
             assert SHARES[0] - 0.03 <= max(box.x1 - box.x0, box.y1 - box.y0) <= SHARES[1] + 0.03
 
 

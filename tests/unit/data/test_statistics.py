@@ -14,8 +14,8 @@ from alexnet.data.statistics import ColorStatistics, channel_products
 def some_images(count: int, side: int, seed: int = 0) -> np.ndarray:
     """Channels that go together, as in photos."""
     rng = np.random.default_rng(seed)
-    grey = rng.integers(0, 200, (count, side, side, 1))
-    return (grey + rng.integers(0, 56, (count, side, side, 3))).astype(np.uint8)
+    gray = rng.integers(0, 200, (count, side, side, 1))
+    return (gray + rng.integers(0, 56, (count, side, side, 3))).astype(np.uint8)
 
 
 def statistics(images: np.ndarray) -> ColorStatistics:

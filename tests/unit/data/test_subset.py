@@ -45,7 +45,9 @@ def test_every_beginning_is_balanced(labels: list[int]) -> None:
 
 
 def test_smaller_choices_are_within_larger_ones(store: Store) -> None:
-    chosen = [set(training_images(store, DataConfig(images=count)).keys()) for count in range(1, COUNT + 1)]
+    chosen = [
+        set(training_images(store, DataConfig(max_images=count)).keys()) for count in range(1, COUNT + 1)
+    ]
     for small, large in pairwise(chosen):
         assert small < large
     assert training_images(store, DataConfig()).keys() == store.split("train").keys()
@@ -67,10 +69,10 @@ def test_the_choice_hangs_on_names_alone(tmp_path: Path) -> None:
     rows = [row(number) for number in range(COUNT)]
     first = Store.open(make_store(tmp_path / "a", {"train": rows}))
     second = Store.open(make_store(tmp_path / "b", {"train": rows[::-1]}, shard_records=2))
-    some = DataConfig(images=6)
+    some = DataConfig(max_images=6)
     assert set(training_images(first, some).keys()) == set(training_images(second, some).keys())
 
 
 def test_more_than_there_are_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match=r"data\.images=12 .* has 11 training images"):
-        training_images(store, DataConfig(images=12))
+        training_images(store, DataConfig(max_images=12))

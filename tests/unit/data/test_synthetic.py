@@ -1,4 +1,4 @@
-"""Made-up photos: byte-true layouts, equal bytes for equal seeds, a problem that colours do not solve."""
+"""Made-up photos: byte-true layouts, equal bytes for equal seeds, a problem that colors do not solve."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def oddity(data: bytes) -> str:
         return "PNG"
     if photo.getexif().get(0x0112, 1) != 1:
         return "EXIF-rotated"
-    return {"CMYK": "CMYK", "L": "grey", "RGB": ""}[photo.mode]
+    return {"CMYK": "CMYK", "L": "gray", "RGB": ""}[photo.mode]
 
 
 def test_sizes_are_those_of_ilsvrc() -> None:
@@ -198,7 +198,7 @@ def test_neither_shape_nor_texture_alone_tells_ten_classes_apart() -> None:
 
 
 def test_every_shape_and_texture_is_unlike_every_other() -> None:
-    """Pairs differ on a twentieth of the thing's square or more; textures but `plain` use both colours."""
+    """Pairs differ on a twentieth of the thing's square or more; textures but `plain` use both colors."""
     line = np.linspace(-1, 1, 80, dtype=np.float32)
     v, u = (plane.copy() for plane in np.meshgrid(line, line, indexing="ij"))
     for functions in (SHAPES, TEXTURES):
@@ -235,7 +235,7 @@ def linear_error(features: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean((features[tested] @ weights).argmax(1) != labels[tested]))
 
 
-def test_colours_do_not_give_the_class_away(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
+def test_colors_do_not_give_the_class_away(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
     """Chance is an error of 0.9; 300 tested photos leave it a standard deviation of 0.017."""
     images, labels = thumbnails
     mean = images.mean((1, 2))
@@ -246,10 +246,10 @@ def test_colours_do_not_give_the_class_away(thumbnails: tuple[np.ndarray, np.nda
 
 
 def test_the_thing_is_what_tells_the_classes_apart(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
-    """Histograms of edges do far better than colours on as few photos: there is something to learn."""
+    """Histograms of edges do far better than colors on as few photos: there is something to learn."""
     images, labels = thumbnails
-    grey = images.mean(3)
-    down, across = np.gradient(grey, axis=(1, 2))
+    gray = images.mean(3)
+    down, across = np.gradient(gray, axis=(1, 2))
     strength, angle = np.hypot(down, across), np.arctan2(down, across) % np.pi
     bins = (angle / np.pi * 8).astype(int) % 8
     cells = [

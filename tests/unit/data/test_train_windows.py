@@ -25,21 +25,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.mark.parametrize(
     "settings",
     [
-        ["data.cropping=centre"],
+        ["data.cropping=center"],
         ["data.cropping=random", "data.images_per_draw=2"],
         ["data.cropping=random-resized", "data.resized_area=[0.6,1]", "data.resized_aspect=[1,1]"],
         ["data.cropping=random-resized", "data.resized_area=[0.6,1]", "data.mirror=no"],
     ],
 )
 def test_a_painted_object_is_where_its_window_says(store: Store, settings: list[str]) -> None:
-    config = override(tiny.config(), ["data.color_noise=none", "data.normalization=channel-mean", *settings])
+    config = override(tiny.config(), ["data.pca_lighting=none", "data.normalization=channel-mean", *settings])
     preprocessing, count = Preprocessing.from_store(config.data, store), 12
     randomness = ImageRandomness(3, 1, np.arange(count), np.arange(count))
     images = torch.zeros(count, 72, 72, 3, dtype=torch.uint8)
     images[:, 30:42, 24:40] = 255
     box = np.array([24, 30, 40, 42]) / 72
     windows, mirrored = preprocessing.train_windows(72, randomness)
-    wanted = to_window(box, windows, mirrored) * config.data.crop
+    wanted = to_window(box, windows, mirrored) * config.data.input_size
     inputs = preprocessing.train_input(images, randomness)[:, 0].numpy()
     bright = inputs > (inputs.max() + inputs.min()) / 2
     for picture, (x0, y0, x1, y1) in zip(bright, wanted, strict=True):

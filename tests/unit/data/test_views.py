@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data import crops
-from alexnet.data.crops import centre, cut, grid, ten
+from alexnet.data.crops import center, cut, grid, ten
 
 
 def test_ten_positions_are_those_of_2012() -> None:
@@ -16,9 +16,9 @@ def test_ten_positions_are_those_of_2012() -> None:
     assert ten(256, 224)[:, 2].tolist() == [0] * 5 + [1] * 5
 
 
-def test_centre_is_floored() -> None:
+def test_center_is_floored() -> None:
     for side, crop, offset in [(256, 224, 16), (256, 227, 14), (128, 112, 8), (64, 64, 0)]:
-        assert centre(side, crop).tolist() == [[offset, offset, 0]]
+        assert center(side, crop).tolist() == [[offset, offset, 0]]
         assert ten(side, crop)[4].tolist() == [offset, offset, 0]
 
 

@@ -20,16 +20,16 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle, registry
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ModelConfig
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.config import TrainingConfig
 
 CLASSES, VAL_PER_CLASS, SIDE, CROP = 7, 3, 72, 64
 
 
 class Tiny(nn.Module):
-    """A net whose answers differ between photos, places and colours."""
+    """A net whose answers differ between photos, places and colors."""
 
     layer_names = ("conv1", "fc2")
 
@@ -88,40 +88,40 @@ def store(prepared) -> Store:
 def config(seed: int = 0, name: str = "tiny") -> RunConfig:
     return RunConfig(
         recipe="alexnet-2012",
-        data=DataConfig(side=SIDE, crop=CROP),
+        data=DataConfig(image_size=SIDE, input_size=CROP),
         model=ModelConfig(name=name),
         schedule=ScheduleConfig(epochs=3),
         training=TrainingConfig(seed=seed),
     )
 
 
-def make_net(store: Store, seed: int = 0) -> Loaded:
+def make_net(store: Store, seed: int = 0) -> ModelBundle:
     torch.manual_seed(seed)
     settings = config(seed)
     preprocessing = Preprocessing.from_store(settings.data, store)
-    return Loaded(Tiny(len(store.classes)).eval(), settings, store.classes, preprocessing, {})
+    return ModelBundle(Tiny(len(store.classes)).eval(), settings, store.classes, preprocessing, {})
 
 
 @pytest.fixture
-def net(store: Store) -> Loaded:
+def net(store: Store) -> ModelBundle:
     return make_net(store)
 
 
 @pytest.fixture
-def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunFolder]:
+def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunDir]:
     """Makes run folders as training leaves them, with the tiny net in them."""
     family = {"tiny": lambda model_config, num_classes, crop, channels: Tiny(num_classes)}
     monkeypatch.setattr(registry, "_FAMILIES", {**registry._FAMILIES, **family})
 
-    def make(name: str, seed: int = 0) -> RunFolder:
-        run = RunFolder.create(tmp_path / name, config(seed))
+    def make(name: str, seed: int = 0) -> RunDir:
+        run = RunDir.create(tmp_path / name, config(seed))
         write_checkpoint(run, make_net(store, seed), "last")
         return run
 
     return make
 
 
-def write_checkpoint(run: RunFolder, net: Loaded, name: str) -> Path:
+def write_checkpoint(run: RunDir, net: ModelBundle, name: str) -> Path:
     folder = run.checkpoints / f"made-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     link = run.checkpoints / name
@@ -132,7 +132,7 @@ def write_checkpoint(run: RunFolder, net: Loaded, name: str) -> Path:
     return path
 
 
-def shuffled(net: Loaded, order: list[int]) -> Loaded:
+def shuffled(net: ModelBundle, order: list[int]) -> ModelBundle:
     """The same net with its labels in another order."""
     model = Tiny(len(order)).eval()
     model.load_state_dict(net.model.state_dict())

@@ -12,11 +12,11 @@ from alexnet.tasks.box_fusion import FARTHEST_MATCH, match_scores, merge
 
 
 def boxes(seed: int, count: int) -> np.ndarray:
-    """Around three objects, as windows of a localiser would give them."""
+    """Around three objects, as windows of a localizer would give them."""
     generator = np.random.default_rng(seed)
-    centres = np.array([[0.3, 0.3], [0.7, 0.4], [0.5, 0.8]])[generator.integers(0, 3, count)]
+    centers = np.array([[0.3, 0.3], [0.7, 0.4], [0.5, 0.8]])[generator.integers(0, 3, count)]
     middles, sizes = (
-        centres + 0.08 * generator.normal(size=(count, 2)),
+        centers + 0.08 * generator.normal(size=(count, 2)),
         generator.uniform(0.1, 0.5, (count, 2)),
     )
     return np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)

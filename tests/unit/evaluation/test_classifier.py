@@ -51,8 +51,8 @@ def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -
 
 def test_answers_are_named_and_sorted(classifier, photos) -> None:
     files = val_photos(photos)[:3]
-    rows = classifier.probabilities(files, views="centre")
-    answers = classifier.classify(files, views="centre", top=4)
+    rows = classifier.probabilities(files, views="center")
+    answers = classifier.classify(files, views="center", top=4)
     assert [len(each) for each in answers] == [4, 4, 4]
     for row, answer in zip(rows, answers, strict=True):
         assert [probability for _, _, probability in answer] == sorted(row.tolist(), reverse=True)[:4]
@@ -84,12 +84,12 @@ def test_photos_are_turned_upright(classifier) -> None:
         )
 
 
-def test_features_are_a_layers_activations_at_the_centre(classifier, photos) -> None:
+def test_features_are_a_layers_activations_at_the_center(classifier, photos) -> None:
     files = val_photos(photos)[:5]
     features = classifier.features(files, layer="fc2")
     assert features.shape == (5, CLASSES)
     odds = np.exp(features) / np.exp(features).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(odds, classifier.probabilities(files, views="centre"), atol=1e-5)
+    np.testing.assert_allclose(odds, classifier.probabilities(files, views="center"), atol=1e-5)
     assert classifier.features(files, layer="conv1").shape == (5, 4 * 15 * 15)
     with pytest.raises(CommandError, match="conv1, fc2"):
         classifier.features(files, layer="fc7")

@@ -35,10 +35,10 @@ def classify(capsys, *words) -> tuple[int, str, str]:
 def test_json_is_what_the_classifier_says(make_run, folder, capsys) -> None:
     run = make_run("run")
     code, out, _ = classify(
-        capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "centre"
+        capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "center"
     )
     assert code == 0
-    (answer,) = alexnet.load(run.path).classify([folder / "a.jpg"], views="centre", top=2)
+    (answer,) = alexnet.load(run.path).classify([folder / "a.jpg"], views="center", top=2)
     classes = [{"wnid": wnid, "name": name, "probability": pytest.approx(p)} for wnid, name, p in answer]
     assert json.loads(out) == [{"image": str(folder / "a.jpg"), "classes": classes}]
 
@@ -101,14 +101,14 @@ def test_many_photos_in_many_batches_keep_their_answers(make_run, tmp_path, caps
     for number in range(60):
         contents = b"broken" if number % 7 == 3 else jpeg(number)
         (tmp_path / f"{number:03}.jpg").write_bytes(contents)
-    code, out, _ = classify(capsys, tmp_path, "--model", run.path, "--json", "--views", "centre", "--top", 1)
+    code, out, _ = classify(capsys, tmp_path, "--model", run.path, "--json", "--views", "center", "--top", 1)
     assert code == 3
     loaded = alexnet.load(run.path)
     for number, result in enumerate(r for r in json.loads(out) if Path(r["image"]).parent == tmp_path):
         if number % 7 == 3:
             assert "error" in result
         else:
-            (answer,) = loaded.classify(result["image"], views="centre", top=1)
+            (answer,) = loaded.classify(result["image"], views="center", top=1)
             assert result["classes"][0]["wnid"] == answer[0][0]
             np.testing.assert_allclose(result["classes"][0]["probability"], answer[0][2], atol=1e-5)
 

@@ -14,7 +14,7 @@ from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, run_evaluation
 from alexnet.models import registry
 from alexnet.models.config import ModelConfig
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 from alexnet.runs import predictions
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
@@ -69,11 +69,11 @@ def test_the_epochs_that_were_done_are_what_counts(make_run, store, capsys) -> N
 
 def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) -> None:
     run = make_run("run")
-    for words in (["--views", "ten"], ["--views", "centre"], ["--views", "ten"], ["--split", "train"]):
+    for words in (["--views", "ten"], ["--views", "center"], ["--views", "ten"], ["--split", "train"]):
         assert evaluate(capsys, store, run.path, *words)[0] == 0
     entries = json.loads((run.path / "evaluation.json").read_text())
     assert [(each["split"], each["views"]) for each in entries] == [
-        ("val", "centre"),
+        ("val", "center"),
         ("val", "ten"),
         ("train", "ten"),
     ]
@@ -127,10 +127,10 @@ def test_fresh_predictions_are_used_again_and_stale_ones_are_not(
 
 def test_text_shows_errors_classes_and_confusions(make_run, store, capsys) -> None:
     runs = [make_run(f"run-{seed}", seed).path for seed in range(2)]
-    code, out, err = evaluate(capsys, store, *runs, "--views", "centre")
+    code, out, err = evaluate(capsys, store, *runs, "--views", "center")
     assert code == 0
     assert "mean of 2 runs" in out
-    assert out.count(" centre ") == 3
+    assert out.count(" center ") == 3
     assert all(f"n0000000{label}" in out for label in range(CLASSES))
     assert "Most frequent confusions" in out
     assert "cpu" in err
@@ -145,7 +145,7 @@ def test_with_json_standard_output_holds_nothing_else(make_run, store, capsys) -
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [
-        (["--views", "eleven"], 2, "centre, ten"),
+        (["--views", "eleven"], 2, "center, ten"),
         (["--split", "test"], 2, "train, val"),
         (["--checkpoint", "first"], 2, "last or best"),
         (["--checkpoint", "best"], 2, "best"),
@@ -201,7 +201,7 @@ def test_what_makes_no_sense_is_refused_before_a_net_is_loaded(
     run = make_run("run").path
     monkeypatch.setattr(run_evaluation, "predictions_of", None)
     for words, named in [
-        (["--views", "tenn"], "there are centre, ten"),
+        (["--views", "tenn"], "there are center, ten"),
         ([run], "run is named twice"),
         (["--search-weights", "train"], "is for several runs"),
         (["--out", "/proc/no/result.json"], "cannot write /proc/no/result.json ("),
@@ -321,7 +321,7 @@ def test_an_entry_names_views_scales_and_what_a_photo_cost(sliding, store, prepa
     ]
     costs = [each["multiply_adds"] for each in entries]
     assert costs[0] > costs[1] > costs[2] > 0
-    assert costs[3] == 10 * summarise(sliding.config(), CLASSES).multiply_adds
+    assert costs[3] == 10 * summarize(sliding.config(), CLASSES).multiply_adds
     assert all(each["seconds"] > 0 and each["device"] for each in entries)
     saved = predictions.load(predictions.path_of(sliding.path, "val", "dense@72,80"))
     assert (saved.views, saved.scales.tolist()) == ("dense@72,80", [72, 80])
@@ -343,7 +343,7 @@ def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
         (["--views", "multi-crop", "--scales", "60,72"], "scale 60 is smaller than the 64 pixels"),
         (["--scales", "72,x"], "--scales 72,x is not a list of pixels, such as 256,384,512"),
         (["--scales", "72,,80"], "is not a list of pixels"),
-        (["--views", "dens"], "no views 'dens'; there are centre, ten, multi-crop, dense, dense+multi-crop"),
+        (["--views", "dens"], "no views 'dens'; there are center, ten, multi-crop, dense, dense+multi-crop"),
     ],
 )
 def test_views_that_do_not_fit_are_one_line(make_run, store, capsys, words, named) -> None:

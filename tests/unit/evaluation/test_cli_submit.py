@@ -19,7 +19,7 @@ from alexnet.data.sources import ilsvrc as devkit
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
 from alexnet.evaluation.inference import predict
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
 
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
@@ -29,7 +29,7 @@ ORDERS = ("wnids", "kit")
 
 
 @dataclass(frozen=True)
-class Relabelled:
+class Relabeled:
     """A split whose labels are those of another order of classes."""
 
     whole: SourceSplit
@@ -69,7 +69,7 @@ def stores(ilsvrc: Path, kit_order: list[int], tmp_path_factory: pytest.TempPath
     """The same photos with classes in both orders."""
     source = open_source(ilsvrc)
     assert kit_order != sorted(kit_order)
-    splits = {name: Relabelled(split, np.argsort(kit_order)) for name, split in source.splits.items()}
+    splits = {name: Relabeled(split, np.argsort(kit_order)) for name, split in source.splits.items()}
     permuted = replace(source, classes=[source.classes[label] for label in kit_order], splits=splits)
     folder = tmp_path_factory.mktemp("stores")
     settings = Settings(side=SIDE, encoding="raw")
@@ -179,7 +179,7 @@ def test_a_net_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> Non
         "twice": [*net.classes, net.classes[0]],
     }[change]
     with pytest.raises(Exception, match=r"differ|more than one label") as error:
-        predict(Loaded(net.model, net.config, classes, net.preprocessing, {}), stores["kit"])
+        predict(ModelBundle(net.model, net.config, classes, net.preprocessing, {}), stores["kit"])
     assert type(error.value).__name__ == "DataError"
 
 

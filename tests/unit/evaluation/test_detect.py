@@ -21,17 +21,17 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.views import looks_for
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.tasks import detection
 from alexnet.tasks.detection import LEAST_PROBABILITY, Detector, detect, objects_in_photo
 from alexnet.tasks.localization import Window
 
 SIDE, WINDOW = 96, 64
 SETTINGS = (
-    *("data.side=96", "data.crop=80", "data.test_scales=[96]"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64",
+    *("data.image_size=96", "data.input_size=80", "data.test_scales=[96]"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64",
 )
 HERE, THERE = [0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]
 
@@ -77,14 +77,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(make_store(folder / "store", {"train": rows, "val": rows}, SIDE))
 
 
-def loaded(store: Store, kind: type[OverFeatDetector] = Known) -> Loaded:
+def loaded(store: Store, kind: type[OverFeatDetector] = Known) -> ModelBundle:
     torch.manual_seed(0)
     model = kind(config().model.variant, 3, 80).eval()
-    return Loaded(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
+    return ModelBundle(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
 
 
-def run_of(store: Store, folder: Path) -> RunFolder:
-    run, net = RunFolder.create(folder / "run", config()), loaded(store, OverFeatDetector)
+def run_of(store: Store, folder: Path) -> RunDir:
+    run, net = RunDir.create(folder / "run", config()), loaded(store, OverFeatDetector)
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_photos_may_be_as_small_as_the_window_where_it_slides(store: Store) -> N
     looks = looks_for(net, "dense", [WINDOW])
     assert detect(net, [torch.zeros(1, WINDOW, WINDOW, 3, dtype=torch.uint8)])[0].labels.tolist() == []
     assert [look.scale for look in looks] == [WINDOW]
-    for views, scale, seen in (("dense", WINDOW - 1, WINDOW), ("centre", WINDOW, 80)):
+    for views, scale, seen in (("dense", WINDOW - 1, WINDOW), ("center", WINDOW, 80)):
         with pytest.raises(CommandError, match=f"smaller than the {seen} pixels that the net sees"):
             looks_for(net, views, [scale])
 
@@ -156,7 +156,7 @@ def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
 
 def test_labels_are_the_stores(store: Store) -> None:
     net = loaded(store)
-    turned = Loaded(net.model, net.config, net.classes[::-1], net.preprocessing, {})
+    turned = ModelBundle(net.model, net.config, net.classes[::-1], net.preprocessing, {})
     assert set(detection.detect_split(turned, store).labels.tolist()) == {0}
 
 
@@ -164,7 +164,7 @@ def test_evaluate_keeps_and_reuses_objects(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(store, tmp_path)
-    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "centre", "--device", "cpu"]
+    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "center", "--device", "cpu"]
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert 0 <= printed["detection"]["mean_average_precision"] <= 1
@@ -194,6 +194,6 @@ def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
 
 def test_a_net_without_background_is_refused(store: Store) -> None:
     net = loaded(store)
-    other = Loaded(nn.Identity(), net.config, net.classes, net.preprocessing, {})
+    other = ModelBundle(nn.Identity(), net.config, net.classes, net.preprocessing, {})
     with pytest.raises(CommandError, match="has no class for background"):
         detect(other, [])

@@ -105,8 +105,8 @@ def test_baselines_know_the_training_boxes_only() -> None:
     corners = {name: said.corners for name, said in baseline_answers(labels, train).items()}
     assert list(corners) == list(BASELINES)
     assert corners["whole image"].reshape(-1, 4).tolist() == [[0, 0, 1, 1]] * 4
-    centre = [0.25, 0.5 - 1 / 3, 0.75, 0.5 + 1 / 3]
-    assert corners["centre box of mean size"].reshape(-1, 4) == pytest.approx(np.tile(centre, (4, 1)))
+    center = [0.25, 0.5 - 1 / 3, 0.75, 0.5 + 1 / 3]
+    assert corners["center box of mean size"].reshape(-1, 4) == pytest.approx(np.tile(center, (4, 1)))
     everywhere = [1 / 6, 1 / 6, 2 / 3, 5 / 6]
     wanted = [[[0, 0, 0.5, 0.75], [0.5, 0.5, 1, 1]], [everywhere, everywhere]]
     assert corners["class-mean box"] == pytest.approx(np.array(wanted))

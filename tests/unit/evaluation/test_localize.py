@@ -1,4 +1,4 @@
-"""Windows of a localiser, the places of their boxes, and what is said of a photo and of a split."""
+"""Windows of a localizer, the places of their boxes, and what is said of a photo and of a split."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.views import looks_for
 from alexnet.models import bundle
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.tasks import localization
 from alexnet.tasks.localization import Localizer, Window, best_boxes, locate
 
 SETTINGS = (
-    *("data.side=72", "data.crop=64", "data.test_scales=[64,96]"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]",
+    *("data.image_size=72", "data.input_size=64", "data.test_scales=[64,96]"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]",
 )
 
 
@@ -43,7 +43,7 @@ def config() -> RunConfig:
 class Known(OverFeatLocalizer):
     """Says that class 1 is in windows whose middle is bright, and that all boxes are their windows' middles.
 
-    Boxes of neighbouring windows are too far apart to be merged.
+    Boxes of neighboring windows are too far apart to be merged.
     """
 
     def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,14 +72,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(source(**halves), folder / "store", Settings(side=72), workers=1)
 
 
-def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> Loaded:
+def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> ModelBundle:
     torch.manual_seed(0)
     model = kind(config().model.variant, 2, 64).eval()
-    return Loaded(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
+    return ModelBundle(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
 
 
-def run_of(store: Store, folder: Path) -> RunFolder:
-    run, net = RunFolder.create(folder / "run", config()), loaded(store, OverFeatLocalizer)
+def run_of(store: Store, folder: Path) -> RunDir:
+    run, net = RunDir.create(folder / "run", config()), loaded(store, OverFeatLocalizer)
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_boxes_lie_where_their_windows_do(store: Store, i: int, j: int) -> None:
 
 def test_the_central_window_begins_where_the_crop_does(store: Store) -> None:
     net = loaded(store)
-    labels, corners, _ = locate(net, looks_for(net, "centre"), [black(72, 72, 36, 36)], top=1)
+    labels, corners, _ = locate(net, looks_for(net, "center"), [black(72, 72, 36, 36)], top=1)
     assert labels.tolist() == [[1]]
     assert corners[0, 0] == pytest.approx(np.array([20, 20, 52, 52]) / 72)
 
@@ -119,8 +119,8 @@ def test_a_photos_boxes_are_in_its_own_pixels(store: Store) -> None:
     assert (dense.wnid, dense.box) == (store.classes[1].wnid, pytest.approx((64, 32, 96, 64)))
     square = np.zeros((144, 216, 3), np.uint8)
     square[72 - 6 : 72 + 6, 108 - 6 : 108 + 6] = 255
-    (centre,) = Localizer(net, looks_for(net, "centre")).localize(square, top=1)
-    assert centre.box == pytest.approx((36 + 40, 40, 36 + 104, 104))
+    (center,) = Localizer(net, looks_for(net, "center")).localize(square, top=1)
+    assert center.box == pytest.approx((36 + 40, 40, 36 + 104, 104))
 
 
 def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
@@ -130,7 +130,7 @@ def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window
 def test_edges_that_a_net_names_the_other_way_round_are_those_of_the_same_box(store: Store) -> None:
     photo = np.zeros((100, 100, 3), np.uint8)
     plain, other = (
-        Localizer(net, looks_for(net, "centre")) for net in map(partial(loaded, store), (Known, Reversed))
+        Localizer(net, looks_for(net, "center")) for net in map(partial(loaded, store), (Known, Reversed))
     )
     assert plain.localize(photo) == other.localize(photo)
 
@@ -174,9 +174,9 @@ def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store)
 
 
 def test_errors_stand_beside_the_baselines(store: Store) -> None:
-    found = localization.errors(localization.locate_split(loaded(store), store, "val", "centre"), store)
+    found = localization.errors(localization.locate_split(loaded(store), store, "val", "center"), store)
     assert found["images"] == len(store.split("val"))
-    assert set(found["baselines"]) == {"whole image", "centre box of mean size", "class-mean box"}
+    assert set(found["baselines"]) == {"whole image", "center box of mean size", "class-mean box"}
     assert all(each["top1_error"] == found["top1_error"] for each in found["baselines"].values())
 
 
@@ -184,11 +184,11 @@ def test_evaluate_keeps_and_reuses_boxes(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(store, tmp_path)
-    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "centre", "--device", "cpu"]
+    words = ["evaluate", str(run.path), "--store", str(store.path), "--views", "center", "--device", "cpu"]
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["localization"]["top1_localization_error"] >= printed["localization"]["top1_error"]
-    saved = run.path / "predictions" / "val-centre-boxes.npz"
+    saved = run.path / "predictions" / "val-center-boxes.npz"
     written = saved.stat().st_mtime_ns
     assert main(words) == 0
     assert saved.stat().st_mtime_ns == written

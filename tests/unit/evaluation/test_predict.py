@@ -30,7 +30,7 @@ def test_ten_views_equal_the_slow_twin(net, store) -> None:
 
 def test_every_image_once_in_the_stores_order(net, store) -> None:
     counts: list[int] = []
-    found = predict(net, store, "val", "centre", squares_at_once=4, progress=counts.append)
+    found = predict(net, store, "val", "center", squares_at_once=4, progress=counts.append)
     split = store.split("val")
     assert found.probabilities.shape == (IMAGES, CLASSES)
     assert found.labels.tolist() == split.labels.tolist()
@@ -41,7 +41,7 @@ def test_every_image_once_in_the_stores_order(net, store) -> None:
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("views", ["center", "ten"])
 def test_the_size_of_a_batch_changes_rounding_only_and_no_run_differs(net, store, views) -> None:
     all_at_once = predict(net, store, "val", views, squares_at_once=10_000).probabilities
     for squares in (1, 10, 30):
@@ -52,7 +52,7 @@ def test_the_size_of_a_batch_changes_rounding_only_and_no_run_differs(net, store
 
 @pytest.mark.parametrize("world_size", [2, 3, 7, 30])
 def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch, world_size) -> None:
-    alone = predict(net, store, "val", "centre", squares_at_once=2)
+    alone = predict(net, store, "val", "center", squares_at_once=2)
     parts: list[list] = []
     monkeypatch.setattr(distributed, "world_size", lambda: world_size)
     # Each process is shown what those before it scored; the last one has all.
@@ -60,7 +60,7 @@ def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch,
     for rank in range(world_size):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         with suppress(WorkError):
-            together = predict(net, store, "val", "centre", squares_at_once=2)
+            together = predict(net, store, "val", "center", squares_at_once=2)
     np.testing.assert_array_equal(together.probabilities, alone.probabilities)
     assert sum(len(rows) for part in parts for _, rows in part) == IMAGES
 
@@ -71,7 +71,7 @@ def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch,
 def test_no_error_is_given_unless_every_image_was_scored_once(net, store, monkeypatch, gathered) -> None:
     monkeypatch.setattr(distributed, "gather_objects", gathered)
     with pytest.raises(WorkError, match=f"{IMAGES} images was scored exactly once"):
-        predict(net, store, "val", "centre", squares_at_once=2)
+        predict(net, store, "val", "center", squares_at_once=2)
 
 
 def test_wnids_count_not_the_order_of_labels(net, store) -> None:
@@ -94,11 +94,11 @@ def test_other_classes_are_refused_by_name(net, store) -> None:
 def test_images_resized_with_another_filter_are_tested_with_a_warning(net, store, caplog) -> None:
     resized = {**net.preprocessing.resized, "resampling": "bilinear"}
     other = replace(net, preprocessing=replace(net.preprocessing, resized=resized))
-    found = predict(other, store, "val", "centre").probabilities
+    found = predict(other, store, "val", "center").probabilities
     (record,) = caplog.records
     assert "resized with a filter (bicubic, antialiased) other than the net's" in record.getMessage()
     caplog.clear()
-    np.testing.assert_array_equal(found, predict(net, store, "val", "centre").probabilities)
+    np.testing.assert_array_equal(found, predict(net, store, "val", "center").probabilities)
     assert not caplog.records
 
 
@@ -112,12 +112,12 @@ def test_images_resized_otherwise_are_refused(net, prepared, settings, named) ->
 
 @pytest.mark.parametrize("settings", [{"shape": "whole"}, {"encoding": "raw"}])
 def test_whole_and_raw_stores_hold_the_same_central_squares(net, store, prepared, settings) -> None:
-    found = predict(net, prepared(**settings), "val", "centre").probabilities
-    np.testing.assert_allclose(found, predict(net, store, "val", "centre").probabilities, atol=0.02)
+    found = predict(net, prepared(**settings), "val", "center").probabilities
+    np.testing.assert_allclose(found, predict(net, store, "val", "center").probabilities, atol=0.02)
 
 
 def test_unknown_views_and_splits_are_named(net, store) -> None:
-    with pytest.raises(CommandError, match="centre, ten"):
+    with pytest.raises(CommandError, match="center, ten"):
         predict(net, store, "val", "eleven")
     with pytest.raises(CommandError, match="train, val"):
         predict(net, store, "test")
@@ -126,7 +126,7 @@ def test_unknown_views_and_splits_are_named(net, store) -> None:
 def test_training_goes_on_after_a_test_as_if_there_had_been_none(store) -> None:
     net = make_net(store)
     net.model.train()
-    predict(net, store, "val", "centre")
+    predict(net, store, "val", "center")
     assert net.model.training
     images = torch.zeros(2, 72, 72, 3, dtype=torch.uint8)
     inputs = net.preprocessing.test_input(images, np.array([[0, 0, 0]]))

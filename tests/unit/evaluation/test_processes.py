@@ -16,22 +16,22 @@ import pytest
 import torch
 
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs import predictions
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, config, write_checkpoint
 
 
 @pytest.fixture
-def run(store, tmp_path: Path) -> Iterator[RunFolder]:
+def run(store, tmp_path: Path) -> Iterator[RunDir]:
     torch.manual_seed(0)
     settings = config(name="alexnet")
     model = build(settings.model, CLASSES, CROP)
-    made = RunFolder.create(tmp_path / "run", settings)
+    made = RunDir.create(tmp_path / "run", settings)
     preprocessing = Preprocessing.from_store(settings.data, store)
-    write_checkpoint(made, Loaded(model, settings, store.classes, preprocessing, {}), "last")
+    write_checkpoint(made, ModelBundle(model, settings, store.classes, preprocessing, {}), "last")
     yield made
     shutil.rmtree(made.checkpoints)  # large
 
@@ -60,7 +60,7 @@ def free_port() -> int:
 @pytest.mark.parametrize(
     ("views", "name"), [(["ten"], "ten"), (["dense", "--scales", "72,64"], "dense@64,72")]
 )
-def test_one_two_and_three_processes_give_the_same_digits(run: RunFolder, store, views, name) -> None:
+def test_one_two_and_three_processes_give_the_same_digits(run: RunDir, store, views, name) -> None:
     words = [str(run.path), "--store", str(store.path), "--batch", "40", "--json", "--views", *views]
     saved = predictions.path_of(run.path, "val", name)
     rows: list[np.ndarray] = []

@@ -25,11 +25,11 @@ from alexnet.evaluation.inference import predict
 from alexnet.evaluation.predictor import Classifier
 from alexnet.evaluation.run_evaluation import multiply_adds_a_photo
 from alexnet.evaluation.views import VIEWS, looks_of, name_of, sees_whole
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ModelConfig
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.registry import build
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net
 
@@ -55,14 +55,14 @@ class Sliding(nn.Module):
         return slide(self.fc2, torch.relu(self.conv1(images / 50)), MAP)
 
 
-def sliding(store: Store, map_reduction: str = "mean", **data) -> Loaded:
+def sliding(store: Store, map_reduction: str = "mean", **data) -> ModelBundle:
     torch.manual_seed(0)
-    settings = RunConfig(recipe="sliding", data=DataConfig(side=SIDE, crop=CROP, **data))
+    settings = RunConfig(recipe="sliding", data=DataConfig(image_size=SIDE, input_size=CROP, **data))
     preprocessing = Preprocessing.from_store(settings.data, store)
     model = Sliding(map_reduction).eval()
     with torch.no_grad():
         model.fc2.weight.mul_(4)  # so that places differ
-    return Loaded(model, settings, store.classes, preprocessing, {})
+    return ModelBundle(model, settings, store.classes, preprocessing, {})
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def pictures(store: Store) -> list[np.ndarray]:
     return [decode(bytes(split.buffer(i))) for i in range(len(split))]
 
 
-def color_of(net: Loaded) -> np.ndarray:
+def color_of(net: ModelBundle) -> np.ndarray:
     return net.preprocessing.central_mean().mean(dim=(1, 2)).numpy()
 
 
@@ -113,14 +113,14 @@ def test_multi_crop_and_both_equal_the_slow_twin(store, whole, shape) -> None:
         np.testing.assert_allclose(both[place], (wanted + np.mean(slid, axis=0)) / 2, atol=1e-5)
 
 
-def test_at_the_crop_itself_dense_is_the_mean_of_the_centre_and_its_mirror_image(store) -> None:
+def test_at_the_crop_itself_dense_is_the_mean_of_the_center_and_its_mirror_image(store) -> None:
     net = sliding(store, normalization="channel-mean")
     inputs = net.preprocessing.test_input(torch.zeros(1, 80, 80, 3, dtype=torch.uint8), np.array([[0, 0, 0]]))
     assert net.model.class_map(inputs).shape == (1, CLASSES, 1, 1)
     photo = np.random.default_rng(0).integers(0, 256, (CROP, CROP, 3), dtype=np.uint8)
     classifier = Classifier(net)
     plain, mirrored = (
-        classifier.probabilities(each, "centre", scales=[CROP]) for each in (photo, photo[:, ::-1].copy())
+        classifier.probabilities(each, "center", scales=[CROP]) for each in (photo, photo[:, ::-1].copy())
     )
     dense = classifier.probabilities(photo, "dense", scales=[CROP])
     np.testing.assert_allclose(dense, (plain + mirrored) / 2, atol=1e-6)
@@ -216,7 +216,7 @@ def test_wrong_combinations_are_one_line(store, whole) -> None:
             (62, 80),
             "scale 62 is smaller than the 63 pixels that the net sees: give --scales of 63",
         ),
-        (net, "sparse", (), "no views 'sparse'; there are centre, ten, multi-crop, dense, dense.multi-crop"),
+        (net, "sparse", (), "no views 'sparse'; there are center, ten, multi-crop, dense, dense.multi-crop"),
     ]
     for which, views, scales, message in wrong:
         with pytest.raises(CommandError, match=message):
@@ -252,15 +252,15 @@ class Sized:
 def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     config = RunConfig(
         recipe="alexnet-2012",
-        data=DataConfig(side=72, crop=64),
+        data=DataConfig(image_size=72, input_size=64),
         model=ModelConfig(variant=f"{variant} widths=[8,8,8,8,8,32,32]"),
     )
 
     def cost(views: str, sizes: list[tuple[int, int]], *scales: int) -> float:
         return multiply_adds_a_photo(config, looks_of(config.data, views, scales), Sized(sizes))
 
-    of_crop = summarise(config, 5).multiply_adds
-    assert cost("centre", [(72, 72)]) == of_crop
+    of_crop = summarize(config, 5).multiply_adds
+    assert cost("center", [(72, 72)]) == of_crop
     assert cost("ten", [(90, 72)]) == 10 * of_crop
     assert cost("multi-crop", [(90, 72)], 64, 72) == 100 * of_crop
     # Sliding, the one-tower net multiplies the maps themselves in place of their averages of 6 x 6.
@@ -275,7 +275,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
 def test_the_nets_of_the_registry_that_slide(store) -> None:
     settings = ModelConfig(variant="2012 widths=[8,8,8,8,8,32,32]")
     model = build(settings, CLASSES, 64).eval()
-    config = RunConfig(recipe="alexnet-2012", data=DataConfig(side=SIDE, crop=64), model=settings)
+    config = RunConfig(recipe="alexnet-2012", data=DataConfig(image_size=SIDE, input_size=64), model=settings)
     preprocessing = Preprocessing.from_store(config.data, store)
-    found = predict(Loaded(model, config, store.classes, preprocessing, {}), store, "val", "dense")
+    found = predict(ModelBundle(model, config, store.classes, preprocessing, {}), store, "val", "dense")
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, rtol=1e-5)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from alexnet.data.store import Store
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from benchmarks.step import stock_net
 
 _STOCK_NAMES = {
@@ -51,10 +51,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def make_run(store: Store, tmp_path: Path) -> Callable[..., RunFolder]:
+def make_run(store: Store, tmp_path: Path) -> Callable[..., RunDir]:
     """Makes run folders as training leaves them, but for their weights, which are random."""
 
-    def make(*settings: str, log: str = "") -> RunFolder:
+    def make(*settings: str, log: str = "") -> RunDir:
         run = tiny.run(tmp_path / "run", store, *settings)
         if log:
             run.metrics_file.write_text(log)

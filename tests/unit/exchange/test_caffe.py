@@ -58,7 +58,7 @@ def test_caffenet_of_later_years_is_told_from_alexnet_and_answers_as_caffe_does(
     classifier = alexnet.load(large / "run", "cpu")
     assert classifier.config.recipe == "caffenet"
     assert classifier.preprocessing.resized == {"shape": "square", "resize": "warp", "resampling": "bilinear"}
-    (found,) = classifier.probabilities([SQUARE], views="centre")
+    (found,) = classifier.probabilities([SQUARE], views="center")
     crop = SQUARE[14 : 14 + 227, 14 : 14 + 227]
     mean = np.float32(CAFFE_CHANNEL_MEANS)
     wanted = caffe_nets.probabilities(blobs, crop, mean, pools_first=True)

@@ -37,14 +37,14 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
     run = make_run()
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
     capsys.readouterr()
-    words = ("--licence", "CC0-1.0", "--data-terms", "made up")
+    words = ("--license", "CC0-1.0", "--data-terms", "made up")
     code, out, _ = export(capsys, run.path, tmp_path / "new" / "net.safetensors", *words)
     assert code == 0
     found = metadata(tmp_path / "new" / "net.safetensors")
     assert from_dict(RunConfig, found["config"]) == tiny.config()
     assert found["classes"] == [{"wnid": each.wnid, "name": each.name} for each in store.classes]
     assert found["preprocessing"]["resized"] == store.header.resized
-    terms = {"code_licence": "BSD-3-Clause", "weights_licence": "CC0-1.0", "data_terms": "made up"}
+    terms = {"code_license": "BSD-3-Clause", "weights_license": "CC0-1.0", "data_terms": "made up"}
     assert found["terms"] == terms
     (entry,) = json.loads((run.path / "evaluation.json").read_text())
     (errors,) = found["provenance"].pop("errors")
@@ -119,7 +119,7 @@ def test_an_unfinished_run_is_exported_only_if_asked(make_run, tmp_path, capsys)
 
 def test_an_exported_file_can_be_exported_again_and_keeps_what_it_says(make_run, tmp_path, capsys) -> None:
     first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    assert export(capsys, make_run().path, first, "--licence", "CC0-1.0")[0] == 0
+    assert export(capsys, make_run().path, first, "--license", "CC0-1.0")[0] == 0
     assert export(capsys, first, second, "--data-terms", "none")[0] == 0
     terms = {**metadata(first)["terms"], "data_terms": "none"}
     assert metadata(second) == {**metadata(first), "terms": terms}

@@ -15,23 +15,23 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
-from alexnet.data.crops import centre
+from alexnet.data.crops import center
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, WorkError
 from alexnet.interop import onnx as interop_onnx
 from alexnet.models.alexnet import VARIANTS
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 
 SIDE, CROP = 96, 83
-UNNORMALISED = ("modern", "one-weird-trick")
-"""Variants whose maps grow with the grey levels they are shown."""
+UNNORMALIZED = ("modern", "one-weird-trick")
+"""Variants whose maps grow with the gray levels they are shown."""
 SQUARES = np.random.default_rng(4).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: str) -> Loaded:
-    """A narrow net whose answers differ between photos, with statistics of its own for each colour."""
-    settings = DataConfig(side=SIDE, crop=crop, **data)
+def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: str) -> ModelBundle:
+    """A narrow net whose answers differ between photos, with statistics of its own for each color."""
+    settings = DataConfig(image_size=SIDE, input_size=crop, **data)
     widths = json.dumps([16] * (len(VARIANTS[variant].widths) - 2) + [32, 32], separators=(",", ":"))
     config = replace(tiny.config(), data=settings)
     config = replace(config, model=replace(config.model, variant=f"{variant} widths={widths}"))
@@ -52,7 +52,7 @@ def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: st
         resized={"shape": "square", "resize": "crop", "resampling": "bicubic, antialiased"},
         channels=channels,
     )
-    return Loaded(model, config, classes, preprocessing, {"weights_licence": "CC0-1.0"})
+    return ModelBundle(model, config, classes, preprocessing, {"weights_license": "CC0-1.0"})
 
 
 def answers(path: Path, crops: np.ndarray) -> np.ndarray:
@@ -62,9 +62,11 @@ def answers(path: Path, crops: np.ndarray) -> np.ndarray:
     return torch.from_numpy(logits).softmax(1).numpy()
 
 
-def wanted_of(net: Loaded, squares: np.ndarray) -> np.ndarray:
+def wanted_of(net: ModelBundle, squares: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        images = net.preprocessing.test_input(torch.from_numpy(squares), centre(SIDE, net.config.data.crop))
+        images = net.preprocessing.test_input(
+            torch.from_numpy(squares), center(SIDE, net.config.data.input_size)
+        )
         return net.model(images).softmax(1).numpy()
 
 
@@ -76,7 +78,7 @@ def central(squares: np.ndarray, crop: int = CROP) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", list(VARIANTS))
 def test_every_variant_answers_as_torch_does_at_any_batch(variant: str, tmp_path: Path) -> None:
-    net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALISED else "mean-image")
+    net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALIZED else "mean-image")
     interop_onnx.write(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
     assert wanted.std(axis=0).max() > 1e-3
@@ -140,7 +142,7 @@ def test_a_run_becomes_a_file_that_says_all_of_itself(make_run, tmp_path, capsys
     run, file = make_run(), tmp_path / "net.onnx"
     assert main(["export", str(run.path), str(tmp_path / "net.safetensors")]) == 0
     capsys.readouterr()
-    assert main(["export", str(run.path), str(file), "--licence", "CC0-1.0"]) == 0
+    assert main(["export", str(run.path), str(file), "--license", "CC0-1.0"]) == 0
     shown = capsys.readouterr()
     assert "CC0-1.0" in shown.out
     assert shown.err == ""
@@ -148,7 +150,7 @@ def test_a_run_becomes_a_file_that_says_all_of_itself(make_run, tmp_path, capsys
     texts = session.get_modelmeta().custom_metadata_map
     classifier = alexnet.load(tmp_path / "net.safetensors", "cpu")
     assert json.loads(texts["classes"])[0]["wnid"] == classifier.classes[0].wnid
-    assert json.loads(texts["terms"]) == {**classifier.terms, "weights_licence": "CC0-1.0"}
+    assert json.loads(texts["terms"]) == {**classifier.terms, "weights_license": "CC0-1.0"}
     assert json.loads(texts["provenance"]) == classifier.provenance
     for part in ("shorter side to 72", "central 64 x 64", "4 from the top", "RGB", "0 to 255", "deviations"):
         assert part in texts["preprocessing_in_words"]

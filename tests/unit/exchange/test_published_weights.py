@@ -15,7 +15,7 @@ from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.data.download import RemoteFile
 from alexnet.interop.hub import PUBLISHED_WEIGHTS
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 
 def fetch(capsys, name: str, folder: Path, *words: object) -> tuple[int, str, str]:
@@ -48,7 +48,7 @@ def test_two_commands_name_what_is_in_a_photo(torchvisions, large, store, capsys
     assert code == 0
     run = large / "nets" / "torchvision-alexnet"
     assert f"next: alexnet classify PHOTO --model {run}\n" in out
-    assert "licence of the weights: BSD-3-Clause" in out
+    assert "license of the weights: BSD-3-Clause" in out
     assert "research and teaching" in out
     photo = next((store.path.parent / "photos").rglob("*.png"))
     assert main(["classify", str(photo), "--model", str(run), "--json", "--device", "cpu"]) == 0
@@ -89,7 +89,7 @@ def test_something_else_of_that_name_is_left_alone(torchvisions, tmp_path, capsy
 def test_a_run_of_ones_own_by_that_name_is_not_taken_for_the_published_net(
     torchvisions, tmp_path, capsys
 ) -> None:
-    RunFolder.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
+    RunDir.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
     assert code == 2
     assert "exists: give another folder" in error
@@ -108,5 +108,5 @@ def test_the_list_is_sound() -> None:
     for published in PUBLISHED_WEIGHTS.values():
         assert re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", published.file.digest)
         assert all(re.fullmatch(r"https?://.+/", place) for place in published.file.places)
-        assert set(published.terms) == {"code_licence", "weights_licence", "data_terms"}
+        assert set(published.terms) == {"code_license", "weights_license", "data_terms"}
         assert published.file.size_bytes > 240e6

@@ -40,7 +40,7 @@ def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, cap
     classifier = alexnet.load(large / "run", "cpu")
     assert classifier.classes == imagenet_classes()
     square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    (found,) = classifier.probabilities([square], views="centre")
+    (found,) = classifier.probabilities([square], views="center")
     crop = (square[16:240, 16:240] / 255 - MEAN) / DEVIATION
     with torch.no_grad():
         wanted = net(torch.from_numpy(crop.transpose(2, 0, 1)[None]).float()).softmax(1)[0].numpy()
@@ -176,15 +176,15 @@ def test_torchvisions_vggs_are_told_apart_and_see_photos_as_torchvision_has_it(
     assert "vgg-d-batchnorm, 3 classes" in capsys.readouterr().out
     classifier = alexnet.load(tmp_path / "run", "cpu")
     assert torch.equal(classifier.model.get_parameter("conv5_3.weight"), state["features.40.weight"])
-    normaliser = classifier.model.get_submodule("after.conv5_3.batchnorm").state_dict()
-    assert torch.equal(normaliser["running_var"], state["features.41.running_var"])
-    assert normaliser["num_batches_tracked"].item() == 7
+    normalizer = classifier.model.get_submodule("after.conv5_3.batchnorm").state_dict()
+    assert torch.equal(normalizer["running_var"], state["features.41.running_var"])
+    assert normalizer["num_batches_tracked"].item() == 7
     preprocessing = classifier.preprocessing
     assert (preprocessing.side, preprocessing.crop, preprocessing.data.scales) == (256, 224, (0, 0))
     np.testing.assert_allclose(preprocessing.mean / 255, MEAN, rtol=1e-5)
     np.testing.assert_allclose(preprocessing.divisor / 255, DEVIATION, rtol=1e-5)
     square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    assert classifier.probabilities([square], views="centre").sum() == pytest.approx(1, abs=1e-5)
+    assert classifier.probabilities([square], views="center").sum() == pytest.approx(1, abs=1e-5)
     del state["features.40.bias"]
     torch.save(state, tmp_path / "net.pth")
     assert import_torchvision(tmp_path / "net.pth", tmp_path / "other", "--classes", names) == 3

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from alexnet.data.store import Store
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def make_run(store: Store, tmp_path: Path) -> Callable[..., RunFolder]:
+def make_run(store: Store, tmp_path: Path) -> Callable[..., RunDir]:
     """Makes run folders of a tiny AlexNet by their names."""
     return lambda name="run", *settings, seed=5: tiny.run(tmp_path / name, store, *settings, seed=seed)

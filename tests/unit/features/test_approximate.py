@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-import reference.neighbours
+import reference.neighbors
 
 from alexnet.analysis.features import features_of, graph_of, path_of
 from alexnet.analysis.neighbors import open_graph
@@ -24,7 +24,7 @@ def vectors(seed: int, count: int) -> np.ndarray:
 def test_nearly_all_of_the_nearest_are_found_at_their_exact_distances(tmp_path) -> None:
     held, queries = vectors(1, 1500), vectors(2, 30)
     found = open_graph(held, tmp_path / "graph.usearch").search(queries, 6)
-    numbers, distances = reference.neighbours.nearest(queries, held, 6)
+    numbers, distances = reference.neighbors.nearest(queries, held, 6)
     recall = np.mean(
         [len({*row} & {*wanted}) / 6 for row, wanted in zip(found.indices, numbers, strict=True)]
     )
@@ -75,5 +75,5 @@ def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, t
 
 def test_without_usearch_it_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(CommandError, match=r"pip install 'alexnet\[neighbours\]'"):
+    with pytest.raises(CommandError, match=r"pip install 'alexnet\[neighbors\]'"):
         open_graph(vectors(1, 5), tmp_path / "graph.usearch")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import reference.neighbours
+import reference.neighbors
 from PIL import Image
 
 import alexnet
@@ -36,12 +36,12 @@ def test_json_names_the_nearest_the_photo_itself_first(make_run, store, photos, 
     assert (code, err) == (0, "")
     results, split = json.loads(out), store.split("train")
     vectors = alexnet.load(run.path).features([*photos.values()])
-    numbers, distances = reference.neighbours.nearest(
+    numbers, distances = reference.neighbors.nearest(
         vectors, np.load(path_of(run.path, store, "train", "fc7")), 4
     )
     for row, (label, photo) in enumerate(photos.items()):
         assert results[row]["image"] == str(photo)
-        found = results[row]["neighbours"]
+        found = results[row]["neighbors"]
         assert [each["number"] for each in found] == numbers[row].tolist()
         np.testing.assert_allclose([each["distance"] for each in found], distances[row], atol=1e-4)
         assert found[0]["key"] == f"class{label}/{photo.name}"
@@ -77,7 +77,7 @@ def test_an_unreadable_photo_is_named_and_the_rest_is_done(
     assert "1 of 2 photos could not be read" in err
     first, second = json.loads(out)
     assert "error" in first
-    assert len(second["neighbours"]) == 6
+    assert len(second["neighbors"]) == 6
     assert (tmp_path / "near.svg").read_text().startswith("<?xml")
 
 
@@ -86,7 +86,7 @@ def test_standard_input_and_another_split_and_layer(make_run, store, photos, cap
     words = ["-", "--model", make_run().path, "--store", store.path, "--split", "val", "--layer", "pool5"]
     code, out, _ = similar(capsys, *words, "--json", "--top", 100)
     assert code == 0
-    assert len(json.loads(out)[0]["neighbours"]) == len(store.split("val"))
+    assert len(json.loads(out)[0]["neighbors"]) == len(store.split("val"))
 
 
 @pytest.mark.parametrize(

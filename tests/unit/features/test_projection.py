@@ -11,15 +11,15 @@ def groups(each: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """Three groups of points far from each other in 40 dimensions."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), each)
-    centres = rng.normal(0, 10, (3, 40))
-    return (centres[labels] + rng.normal(0, 1, (3 * each, 40))).astype(np.float32), labels
+    centers = rng.normal(0, 10, (3, 40))
+    return (centers[labels] + rng.normal(0, 1, (3 * each, 40))).astype(np.float32), labels
 
 
 def test_principal_components_are_those_of_the_singular_values() -> None:
     vectors, _ = groups()
     found = principal_components(vectors, 2)
-    centred = (vectors - vectors.mean(0)).astype(np.float64)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    centerd = (vectors - vectors.mean(0)).astype(np.float64)
+    left, values, _ = np.linalg.svd(centerd, full_matrices=False)
     np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * values[:2]), rtol=1e-3, atol=1e-3)
 
 

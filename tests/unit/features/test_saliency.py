@@ -37,7 +37,7 @@ def classifier_of(store, make_run, model: nn.Module) -> Classifier:
 def small(variant: str) -> AlexNet:
     """A net whose last maps are five by five."""
     torch.manual_seed(1)
-    towers = "widths=[4,8,8,8,4,12,12] initialisation=kaiming"
+    towers = "widths=[4,8,8,8,4,12,12] initialization=kaiming"
     return AlexNet(f"{variant} {towers}", num_classes=3, crop=64).eval()
 
 
@@ -47,7 +47,7 @@ def test_the_twin_that_moves_each_unit_finds_the_same_map(store, make_run, squar
     classifier = classifier_of(store, make_run, model)
     heat = grad_cam(classifier, squares, [2, 0, 1])
     assert last_maps(classifier) == "conv5"
-    positions = positions_of("centre", classifier.preprocessing)
+    positions = positions_of("center", classifier.preprocessing)
     inputs = classifier.preprocessing.test_input(torch.from_numpy(squares), positions).double()
     double = model.double()
     for row, (view, label) in enumerate(zip(inputs, (2, 0, 1), strict=True)):
@@ -89,7 +89,7 @@ def test_the_twin_that_covers_each_place_finds_the_same_drops(store, make_run, s
     classifier = classifier_of(store, make_run, small("2012"))
     drops = occlusion(classifier, squares, [0, 1, 2], covered=20, step=15)
     views = central_views(classifier.preprocessing, squares)
-    positions = positions_of("centre", classifier.preprocessing)
+    positions = positions_of("center", classifier.preprocessing)
     inputs = classifier.preprocessing.test_input(torch.from_numpy(squares), positions)
     assert views.shape == (3, 64, 64, 3)
     for row, label in enumerate((0, 1, 2)):

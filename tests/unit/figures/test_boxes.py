@@ -32,7 +32,7 @@ def test_a_small_photo_grows_and_keeps_its_aspect(tmp_path: Path) -> None:
     assert picture.shape == (300, 600, 3)
 
 
-def test_kinds_have_their_colours_and_captions_their_text() -> None:
+def test_kinds_have_their_colors_and_captions_their_text() -> None:
     photo = np.zeros((64, 64, 3), np.uint8)
     boxes = [DrawnBox((0, 0, 0.5, 0.5), "a dog", "wrong"), DrawnBox((0.1, 0.1, 0.9, 0.9), kind="true")]
     figure = draw_box_photos([photo, photo], [boxes, []], ["miss", "nothing"])

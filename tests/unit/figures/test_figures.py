@@ -47,7 +47,7 @@ def test_a_long_title_goes_on_in_the_next_line(words: int) -> None:
     assert 0 <= title.x0 < title.x1 <= figure.bbox.width and title.y1 <= figure.bbox.height + 1
 
 
-def test_a_kernel_of_zeros_is_grey_and_one_tower_is_one_picture() -> None:
+def test_a_kernel_of_zeros_is_gray_and_one_tower_is_one_picture() -> None:
     figure = draw_filters(np.zeros((64, 3, 5, 5), np.float32), towers=1)
     (axes,) = figure.axes
     assert (shown(axes)[:5, :5] == 0.5).all()
@@ -105,7 +105,7 @@ def test_runs_of_other_errors_stand_in_rows_of_their_own_and_axes_say_what_they_
     assert [axes.get_ylabel() for axes in panels[1::2]] == [
         "top-1 error, one view",
         "1 - mean average precision, whole photos",
-        "top-1 localisation error, one view",
+        "top-1 localization error, one view",
     ]
     named = [
         [line.get_label() for line in axes.lines if not str(line.get_label()).startswith("_")]

@@ -12,7 +12,7 @@ from alexnet.report.plots.confusions import draw_confusions
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.errors import Bar, draw_errors
 from alexnet.report.plots.filters import draw_filters
-from alexnet.report.plots.neighbors import draw_neighbours
+from alexnet.report.plots.neighbors import draw_neighbors
 from alexnet.report.plots.photo_map import MOST_NAMED, draw_map
 from alexnet.report.plots.predictions import choose, draw_predictions, verdict
 from alexnet.report.plots.saliency import draw_saliency
@@ -37,7 +37,7 @@ def titles(figure) -> list[str]:
 
 PHOTOS, RNG = pictures(3), np.random.default_rng(0)
 FIGURES = {
-    "neighbours": lambda: draw_neighbours([(PHOTOS[0], "a")], [[(PHOTOS[1], "a", 1.5)]], ABOUT, ["a"]),
+    "neighbors": lambda: draw_neighbors([(PHOTOS[0], "a")], [[(PHOTOS[1], "a", 1.5)]], ABOUT, ["a"]),
     "predictions": lambda: draw_predictions(PHOTOS, ["a", "b", "c"], [[("a", 0.5)]] * 3, ABOUT),
     "confusions": lambda: draw_confusions([("a", "b", 3)], 1975, ABOUT, [PHOTOS]),
     "errors": lambda: draw_errors([Bar("a", 0.2, (0.1, 0.3)), Bar("b", 0.4, published=True)], about=ABOUT),
@@ -62,10 +62,10 @@ def test_one_image_is_one_image() -> None:
     assert about("run", "nette val", 1).endswith("1 image")
 
 
-def test_neighbours_stand_beside_their_photo_in_order() -> None:
+def test_neighbors_stand_beside_their_photo_in_order() -> None:
     photos = pictures(7, channels=1)
     near = [[(photos[2], "hen", 1.0), (photos[3], "cock", 2.0)], [(photos[4], "cock", 0.5)]]
-    figure = draw_neighbours([(photos[0], "hen"), (photos[1], "cock")], near, true_names=["hen", "cock"])
+    figure = draw_neighbors([(photos[0], "hen"), (photos[1], "cock")], near, true_names=["hen", "cock"])
     for drawn, wanted in zip(shown(figure), [photos[i] for i in (0, 2, 3, 1, 4)], strict=True):
         np.testing.assert_array_equal(drawn.reshape(12, 12), wanted[..., 0])
     assert titles(figure) == ["hen", "hen", "cock", "cock", "cock", ""]
@@ -76,13 +76,13 @@ def test_neighbours_stand_beside_their_photo_in_order() -> None:
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["1.00", "2.00", "0.500"]
 
 
-def test_many_neighbours_go_on_below() -> None:
+def test_many_neighbors_go_on_below() -> None:
     photos = pictures(26)
     near = [
         [(photo, "hen", float(place)) for place, photo in enumerate(photos[:24])],
         [(photos[24], "a", 1.0)],
     ]
-    figure = draw_neighbours([(photos[25], "hen"), (photos[0], "cock")], near)
+    figure = draw_neighbors([(photos[25], "hen"), (photos[0], "cock")], near)
     assert [axes.get_title() for axes in figure.axes[::11]] == ["hen", "", "", "cock"]
     wanted = [photos[25], *photos[:24], photos[0], photos[24]]
     for drawn, picture in zip(shown(figure), wanted, strict=True):
@@ -91,7 +91,7 @@ def test_many_neighbours_go_on_below() -> None:
 
 def test_a_photo_of_no_known_class_has_no_frames() -> None:
     photos = pictures(2)
-    figure = draw_neighbours([(photos[0], "new.jpg")], [[(photos[1], "hen", 1.0)]])
+    figure = draw_neighbors([(photos[0], "new.jpg")], [[(photos[1], "hen", 1.0)]])
     assert not any(axes.axison for axes in figure.axes)
 
 
@@ -168,7 +168,7 @@ def test_the_strongest_maps_of_a_layer_are_shown_and_all_its_units() -> None:
     assert "conv1" in words and any("20 x 3 x 3 maps" in word for word in words)
 
 
-def test_heat_lies_over_the_grey_photo() -> None:
+def test_heat_lies_over_the_gray_photo() -> None:
     views, rng = pictures(2), np.random.default_rng(0)
     heats, drops = rng.random((2, 12, 12)), rng.random((2, 3, 3)) - 0.5
     figure = draw_saliency(views, [("hen", 0.7), ("cock", 0.6)], heats, drops, true_names=["hen", "hen"])
@@ -196,7 +196,7 @@ def test_each_class_of_a_map_has_a_look_of_its_own() -> None:
     assert [text.get_text() for text in axes.texts] == [f"class {label}" for label in range(classes)]
 
 
-def test_of_very_many_classes_none_is_named_and_unlabelled_images_are_left_out() -> None:
+def test_of_very_many_classes_none_is_named_and_unlabeled_images_are_left_out() -> None:
     labels = np.append(np.arange(MOST_NAMED + 1), -1)
     figure = draw_map(np.random.default_rng(0).random((len(labels), 2)), labels, ["x"] * 99, "PCA")
     (axes,) = figure.axes

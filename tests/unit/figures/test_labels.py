@@ -88,7 +88,7 @@ def test_a_label_wider_than_the_picture_is_whole_and_smaller() -> None:
     assert_apart_and_inside(axes)
 
 
-def test_each_box_has_a_colour_and_its_label_the_same() -> None:
+def test_each_box_has_a_color_and_its_label_the_same() -> None:
     axes: Any = draw_boxes(np.zeros((300, 300, 3), np.uint8), SAID[:6]).axes[0]
     edges = [patch.get_edgecolor() for patch in axes.patches[1::2]]
     assert edges == [to_rgba(color) for color in reversed(COLORS[:6])]  # the surest is the last

@@ -1,4 +1,4 @@
-"""Response normalisation: every implementation against loops, exact gradients, precision, layout."""
+"""Response normalization: every implementation against loops, exact gradients, precision, layout."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from alexnet.errors import CommandError
 from alexnet.models.layers import init, linear
-from alexnet.models.layers.convolution import OverhangingConv2d, both_towers, own_tower
+from alexnet.models.layers.convolution import AsymmetricPadConv2d, both_towers, own_tower
 from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.pooling import MaxPool
@@ -138,7 +138,7 @@ def test_a_layer_slides_over_maps_it_can_read_only():
 
 @pytest.mark.parametrize(("side", "maps_side"), [(224, 55), (227, 55), (64, 15), (112, 27), (67, 15)])
 def test_the_first_convolution_hangs_over_right_and_bottom_only(side, maps_side):
-    layer = OverhangingConv2d(3, 2, 11, stride=4)
+    layer = AsymmetricPadConv2d(3, 2, 11, stride=4)
     images = torch.randn(2, 3, side, side)
     border = 11 + 4 * (maps_side - 1) - side
     padded = nn.functional.pad(images, (0, border, 0, border))
@@ -149,7 +149,7 @@ def test_the_first_convolution_hangs_over_right_and_bottom_only(side, maps_side)
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_the_first_convolution_keeps_the_image_and_not_its_larger_copy(autocast):
-    layer = OverhangingConv2d(3, 4, 11, stride=4)
+    layer = AsymmetricPadConv2d(3, 4, 11, stride=4)
     images = torch.randn(2, 3, 64, 64, requires_grad=True)
     found, other = [], images.detach().clone().requires_grad_()
     for inputs, run in ((images, layer), (other, lambda a: nn.Conv2d.forward(layer, layer._extended(a)))):
@@ -162,7 +162,7 @@ def test_the_first_convolution_keeps_the_image_and_not_its_larger_copy(autocast)
 
 
 def test_images_changed_before_the_gradient_are_noticed():
-    layer, images = OverhangingConv2d(3, 4, 11, stride=4), torch.randn(2, 3, 64, 64)
+    layer, images = AsymmetricPadConv2d(3, 4, 11, stride=4), torch.randn(2, 3, 64, 64)
     maps = layer(images)
     images.mul_(2)
     with pytest.raises(RuntimeError, match="images were changed"):

@@ -1,4 +1,4 @@
-"""Rectify, normalise and pool in one kernel: the same as step by step, in both directions."""
+"""Rectify, normalize and pool in one kernel: the same as step by step, in both directions."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
 from alexnet.models.config import ModelConfig
 from alexnet.models.convert import from_torchvision
 from alexnet.models.registry import PUBLISHED_CLASSES, build
-from alexnet.models.summary import summarise, summarise_model
+from alexnet.models.summary import summarize, summarize_model
 
 TOWERS = ("2012", "paper", "caffe", "caffenet")
 
@@ -29,7 +29,7 @@ def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> AlexNet:
 @pytest.mark.parametrize("variant", TOWERS)
 @pytest.mark.parametrize("crop", [224, 227])
 def test_two_towers_have_the_published_counts_at_224_and_227(variant: str, crop: int) -> None:
-    summary = summarise_model(on_meta(variant, crop), crop)
+    summary = summarize_model(on_meta(variant, crop), crop)
     assert summary.parameters == published.ALEXNET_PARAMETERS == 60_965_224
     assert summary.multiply_adds == published.ALEXNET_MULTIPLY_ADDS == 724_406_816
     assert summary.activations == published.ALEXNET_UNITS == 659_272
@@ -40,7 +40,7 @@ def test_two_towers_have_the_published_counts_at_224_and_227(variant: str, crop:
 
 
 def test_one_weird_trick_is_torchvisions() -> None:
-    summary = summarise_model(on_meta("one-weird-trick"), 224)
+    summary = summarize_model(on_meta("one-weird-trick"), 224)
     assert summary.parameters == published.ONE_WEIRD_TRICK_PARAMETERS == 61_100_840
     assert summary.multiply_adds == published.ONE_WEIRD_TRICK_MULTIPLY_ADDS
     widths = [layer.output_shape[0] for layer in summary.layers[:5]]
@@ -54,7 +54,7 @@ def test_a_variant_whose_lists_differ_in_length_is_refused(fields: str) -> None:
 
 
 def test_star_has_the_published_counts() -> None:
-    star = summarise_model(on_meta("2012-star"), 224)
+    star = summarize_model(on_meta("2012-star"), 224)
     assert star.parameters == published.STAR_PARAMETERS == 61_555_304
     (conv6,) = [layer for layer in star.layers if layer.name == "conv6"]
     assert conv6.weights + conv6.biases == published.STAR_CONV6_PARAMETERS == 590_080
@@ -70,7 +70,7 @@ def test_star_has_the_published_counts() -> None:
 def test_star_for_very_many_classes(classes: int, bottleneck: int, millions: float) -> None:
     with torch.device("meta"):
         model = AlexNet("2012-star", classes, bottleneck=bottleneck)
-    assert summarise_model(model, 224).parameters == pytest.approx(millions * 1e6, abs=0.05e6)
+    assert summarize_model(model, 224).parameters == pytest.approx(millions * 1e6, abs=0.05e6)
 
 
 def test_the_sixth_convolution_reads_both_towers_and_the_bottleneck_is_linear() -> None:
@@ -91,7 +91,7 @@ def test_the_sixth_convolution_reads_both_towers_and_the_bottleneck_is_linear() 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
     config = recipes.get(name)
-    summary = summarise(config)
+    summary = summarize(config)
     if config.classic is not None:
         assert [layer.name for layer in summary.layers] == [
             f"channel{number}" for number, _ in enumerate(config.classic.channels, start=1)
@@ -189,7 +189,7 @@ def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant:
         torch.testing.assert_close(taps["pool5"].flatten(1), pooled.flatten(1))
 
 
-def test_layer_1_of_2012_rectifies_after_it_normalises() -> None:
+def test_layer_1_of_2012_rectifies_after_it_normalizes() -> None:
     torch.manual_seed(4)
     model = AlexNet("2012", num_classes=5, crop=64).eval()
     # Strong negative responses: they count in the denominator only where ReLU comes later.

@@ -9,7 +9,7 @@ from alexnet.errors import CommandError
 from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
 from alexnet.models.variants import text_of
 
-NARROW = "2012 widths=[8,16,24,24,16,32,32] initialisation=kaiming"
+NARROW = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming"
 IMAGES = 50 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
@@ -55,7 +55,7 @@ def test_a_layer_that_every_alexnet_has_is_not_left_out(layer: str) -> None:
 
 
 def test_kaimings_weights_with_the_variants_biases() -> None:
-    plain, biased = net(""), net("initialisation=kaiming-with-biases")
+    plain, biased = net(""), net("initialization=kaiming-with-biases")
     assert not any(plain.get_parameter(f"{name}.bias").any() for name in plain.layers)
     found = [float(biased.get_parameter(f"{name}.bias").detach()[0]) for name in biased.layers]
     assert found == [0, 1, 0, 1, 1, 1, 1, 0]

@@ -15,10 +15,10 @@ SMALL = "widths=[16,16,24,24,16,32,48]"
 
 
 def made(variant: str, crop: int, bottleneck: int = 0) -> AlexNet:
-    """A net whose every layer matters, batch normalisation's statistics included."""
+    """A net whose every layer matters, batch normalization's statistics included."""
     torch.manual_seed(0)
     small = SMALL.replace("16,32", "16,16,32") if variant == "2012-star" else SMALL
-    model = AlexNet(f"{variant} {small} initialisation=kaiming", 5, crop, bottleneck=bottleneck).double()
+    model = AlexNet(f"{variant} {small} initialization=kaiming", 5, crop, bottleneck=bottleneck).double()
     for name, tensor in model.named_buffers():
         if "running" in name:
             tensor.uniform_(0.5, 1.5)

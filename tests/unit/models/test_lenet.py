@@ -14,7 +14,7 @@ from alexnet.errors import CommandError
 from alexnet.models.config import ModelConfig
 from alexnet.models.lenet import C3_READS, H2_READS, LeNet, LeNet5, LeNet1989, ModernLeNet, class_codes
 from alexnet.models.registry import build
-from alexnet.models.summary import Summary, summarise
+from alexnet.models.summary import Summary, summarize
 
 NETS = (LeNet1989, LeNet5, ModernLeNet)
 
@@ -24,7 +24,7 @@ def counted(summary: Summary) -> dict[str, tuple[int, int]]:
 
 
 def test_1989_has_the_published_counts() -> None:
-    summary = summarise(recipes.get("lenet-1989"))
+    summary = summarize(recipes.get("lenet-1989"))
     assert counted(summary) == published.LENET_1989_LAYERS
     assert summary.parameters == published.LENET_1989_PARAMETERS == 9_760 == 1_068 + 2_592 + 5_790 + 310
     assert summary.connections == published.LENET_1989_CONNECTIONS == 64_660
@@ -33,7 +33,7 @@ def test_1989_has_the_published_counts() -> None:
 
 
 def test_lenet_5_has_the_published_counts() -> None:
-    summary = summarise(recipes.get("lenet-5"))
+    summary = summarize(recipes.get("lenet-5"))
     assert counted(summary) == {**published.LENET_5_LAYERS, "output": (0, 10 * 84)}
     assert summary.parameters == published.LENET_5_PARAMETERS == 60_000
     assert summary.connections == published.LENET_5_CONNECTIONS == 340_908
@@ -44,8 +44,8 @@ def test_lenet_5_has_the_published_counts() -> None:
 
 
 def test_modern_has_layers_of_the_same_sizes() -> None:
-    old = {layer.name: layer for layer in summarise(recipes.get("lenet-5")).layers}
-    summary = summarise(recipes.get("lenet-modern"))
+    old = {layer.name: layer for layer in summarize(recipes.get("lenet-5")).layers}
+    summary = summarize(recipes.get("lenet-modern"))
     assert all(layer.output_shape == old[layer.name].output_shape for layer in summary.layers)
     assert summary.parameters == 61_706 == 60_000 - 44 + 900 + 850
 
@@ -141,7 +141,7 @@ def test_dropout_is_modern_only() -> None:
         (lambda: build(ModelConfig(name="lenet", variant="4", dropout=0), 10, 32, 1), "1989, 5, modern"),
         (lambda: build(ModelConfig(name="lenet", variant="5"), 10, 32, 1), "model.dropout=0"),
         (lambda: build(ModelConfig(name="lenet", variant="modern", bottleneck=8), 10, 28, 1), "bottleneck"),
-        (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "colour"),
+        (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "color"),
         (lambda: override(recipes.get("alexnet-2012"), ["training.loss=rbf"]), "cross-entropy"),
     ],
 )

@@ -28,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def saved(store: Store, tmp_path: Path) -> Path:
     config = tiny.config()
-    model = build(config.model, len(store.classes), config.data.crop)
+    model = build(config.model, len(store.classes), config.data.input_size)
     path = tmp_path / "net.safetensors"
     bundle.save(path, model, config, store.classes, Preprocessing.from_store(config.data, store))
     return path
@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_the_old_file_whole(
 
     monkeypatch.setattr(bundle, "save_file", full)
     loaded = tiny.config()
-    model = build(loaded.model, len(store.classes), loaded.data.crop)
+    model = build(loaded.model, len(store.classes), loaded.data.input_size)
     with pytest.raises(WorkError, match="No space left"):
         bundle.save(saved, model, loaded, store.classes, Preprocessing.from_store(loaded.data, store))
     assert saved.read_bytes() == before

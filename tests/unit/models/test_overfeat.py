@@ -20,13 +20,13 @@ from alexnet.models.config import ModelConfig
 from alexnet.models.layers.pooling import at_every_offset
 from alexnet.models.overfeat import VARIANTS, OverFeat
 from alexnet.models.registry import build
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 from alexnet.published import overfeat as published
 
 CROPS = {"fast": 231, "accurate": 221}
 NARROW = {
-    "fast": "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming",
-    "accurate": "accurate widths=[4,6,8,8,8,8,16,12] initialisation=kaiming",
+    "fast": "fast widths=[4,6,8,8,8,16,12] initialization=kaiming",
+    "accurate": "accurate widths=[4,6,8,8,8,8,16,12] initialization=kaiming",
 }
 
 
@@ -42,7 +42,7 @@ def narrow(variant: str, crop: int) -> OverFeat:
 
 @pytest.mark.parametrize("variant", CROPS)
 def test_the_published_counts(variant: str) -> None:
-    found = summarise_model(on_meta(variant, CROPS[variant]), CROPS[variant])
+    found = summarize_model(on_meta(variant, CROPS[variant]), CROPS[variant])
     assert found.parameters == published.PARAMETERS[variant]
     assert found.multiply_adds == published.MULTIPLY_ADDS[variant]
     parameters, connections = published.TABLE_4[variant]
@@ -51,14 +51,14 @@ def test_the_published_counts(variant: str) -> None:
 
 
 def test_the_sizes_of_table_1() -> None:
-    shapes = [layer.output_shape for layer in summarise_model(on_meta("fast", 231), 231).layers]
+    shapes = [layer.output_shape for layer in summarize_model(on_meta("fast", 231), 231).layers]
     assert shapes[1:5] == [(256, 24, 24), (512, 12, 12), (1024, 12, 12), (1024, 12, 12)]
     assert shapes[5:] == [(3072,), (4096,), (1000,)]
     assert on_meta("fast", 231).get_submodule("fc6").get_parameter("weight").shape[1] == 1024 * 6 * 6
 
 
 def test_the_sizes_of_table_3() -> None:
-    shapes = [layer.output_shape for layer in summarise_model(on_meta("accurate", 221), 221).layers]
+    shapes = [layer.output_shape for layer in summarize_model(on_meta("accurate", 221), 221).layers]
     assert shapes[0] == (96, 3 * 36, 3 * 36)
     assert shapes[1] == (256, 2 * 15, 2 * 15)
     assert shapes[2:6] == [(512, 15, 15), (512, 15, 15), (1024, 15, 15), (1024, 15, 15)]
@@ -167,7 +167,7 @@ def test_what_is_refused() -> None:
 def test_the_registry_refuses_what_is_alexnets() -> None:
     with pytest.raises(CommandError, match="AlexNet's: OverFeat has none"):
         build(ModelConfig("overfeat", "fast", bottleneck=5), 5, 64)
-    with pytest.raises(CommandError, match="colour"):
+    with pytest.raises(CommandError, match="color"):
         build(ModelConfig("overfeat", "fast"), 5, 64, channels=1)
 
 

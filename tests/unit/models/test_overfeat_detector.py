@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.errors import CommandError
 from alexnet.models.overfeat import OverFeatDetector, OverFeatLocalizer
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 
-VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialisation=kaiming window=64"
+VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialization=kaiming window=64"
 CLASSES, WINDOW, CROP = 3, 64, 100
 
 
@@ -66,7 +66,7 @@ def test_all_layers_learn(net: OverFeatDetector) -> None:
     assert all(each.grad is not None and each.grad.any() for each in net.parameters())
 
 
-def test_it_has_all_of_a_localiser_and_the_background() -> None:
+def test_it_has_all_of_a_localizer_and_the_background() -> None:
     detector = OverFeatDetector(VARIANT, CLASSES, CROP).state_dict()
     localizer = OverFeatLocalizer(VARIANT, CLASSES, WINDOW).state_dict()
     assert detector.keys() - localizer.keys() == {"background.weight", "background.bias"}
@@ -97,7 +97,7 @@ def test_layers_that_slide_and_say_boxes_are_counted(kind: type[OverFeatLocalize
         maps(images)
     with torch.no_grad(), FlopCounterMode(display=False) as two:
         maps(torch.cat([images, images]))
-    assert summarise_model(net, crop).multiply_adds == (two.get_total_flops() - one.get_total_flops()) // 2
+    assert summarize_model(net, crop).multiply_adds == (two.get_total_flops() - one.get_total_flops()) // 2
 
 
 def test_of_a_whole_photo_it_has_no_features_and_says_so(net: OverFeatDetector) -> None:

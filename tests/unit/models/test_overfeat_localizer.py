@@ -7,10 +7,10 @@ import torch
 
 from alexnet.config import OptimizerConfig
 from alexnet.models.overfeat import OverFeat, OverFeatLocalizer
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 from alexnet.optim.param_groups import layers_of, parameter_groups
 
-NARROW = "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]"
+NARROW = "fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]"
 
 
 def narrow(extra: str = "", crop: int = 64) -> OverFeatLocalizer:
@@ -27,7 +27,7 @@ def test_the_regression_is_4096_1024_and_four_for_each_class() -> None:
     shapes = [tuple(model.get_parameter(f"{layer}.weight").shape) for layer in model.regression]
     assert shapes == [(4096, 1024 * 6 * 6), (1024, 4096), (4000, 1024)]
     added = sum(rows * columns + rows for rows, columns in shapes)
-    assert summarise_model(model, 231).parameters == summarise_model(plain, 231).parameters + added
+    assert summarize_model(model, 231).parameters == summarize_model(plain, 231).parameters + added
 
 
 def test_the_accurate_nets_regression_reads_its_five_by_five_maps() -> None:

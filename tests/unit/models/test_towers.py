@@ -18,7 +18,7 @@ NARROW = {
     for name, variant in VARIANTS.items()
     if variant.towers == 2 and variant.lrn_per_tower
 }
-# Normalisers with weights and statistics, no biases before them, widths that all differ.
+# Normalizers with weights and statistics, no biases before them, widths that all differ.
 MODERN = variant_named("modern towers=2 widths=[8,16,12,20,24,32,36]")
 CUT = {**NARROW, "modern": MODERN}
 CPUS = 2 * [torch.device("cpu")]

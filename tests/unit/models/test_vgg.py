@@ -14,7 +14,7 @@ from alexnet.errors import CommandError
 from alexnet.models.config import ModelConfig
 from alexnet.models.convert import TORCHVISION, from_torchvision, net_of
 from alexnet.models.registry import build
-from alexnet.models.summary import summarise_model
+from alexnet.models.summary import summarize_model
 from alexnet.models.vgg import FROM_A, VARIANTS, VGG
 from alexnet.published import vgg as published
 
@@ -28,12 +28,12 @@ def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> VGG:
 
 def narrow(variant: str, crop: int = 64, seed: int = 0) -> VGG:
     torch.manual_seed(seed)
-    return VGG(f"{variant} {WIDTHS} initialisation=kaiming-convolutions", num_classes=5, crop=crop).eval()
+    return VGG(f"{variant} {WIDTHS} initialization=kaiming-convolutions", num_classes=5, crop=crop).eval()
 
 
 @pytest.mark.parametrize("net", VARIANTS)
 def test_counts_are_the_papers(net: str) -> None:
-    summary = summarise_model(on_meta(net), 224)
+    summary = summarize_model(on_meta(net), 224)
     assert summary.parameters == published.PARAMETERS[net]
     assert round(summary.parameters / 1e6) == published.MILLIONS_OF_PARAMETERS[net]
     assert summary.multiply_adds == published.MULTIPLY_ADDS[net]
@@ -56,15 +56,15 @@ def test_the_counts_are_these() -> None:
 
 
 @pytest.mark.parametrize("net", published.BATCHNORM_PARAMETERS)
-def test_batch_normalisation_adds_what_torchvisions_has(net: str) -> None:
-    summary = summarise_model(on_meta(f"{net} batchnorm=yes"), 224)
+def test_batch_normalization_adds_what_torchvisions_has(net: str) -> None:
+    summary = summarize_model(on_meta(f"{net} batchnorm=yes"), 224)
     assert summary.parameters == published.BATCHNORM_PARAMETERS[net]
     assert summary.multiply_adds == published.MULTIPLY_ADDS[net]
 
 
 @pytest.mark.parametrize("net", VARIANTS)
 def test_maps_halve_and_widen_as_in_table_1(net: str) -> None:
-    shapes = {layer.name: layer.output_shape for layer in summarise_model(on_meta(net), 224).layers}
+    shapes = {layer.name: layer.output_shape for layer in summarize_model(on_meta(net), 224).layers}
     for block, (width, side) in enumerate([(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)], start=1):
         found = {shape for name, shape in shapes.items() if name.startswith(f"conv{block}_")}
         assert found == {(width, side, side)}
@@ -129,9 +129,9 @@ def test_first_weights_are_those_of_section_3_1() -> None:
         assert bias.unique().tolist() == [0]
 
 
-def test_first_weights_with_batch_normalisation_are_hes_and_the_papers() -> None:
+def test_first_weights_with_batch_normalization_are_hes_and_the_papers() -> None:
     torch.manual_seed(0)
-    net = VGG("A batchnorm=yes initialisation=kaiming-convolutions", 10, 64)
+    net = VGG("A batchnorm=yes initialization=kaiming-convolutions", 10, 64)
     for layer, deviation in ((net.conv3_1, math.sqrt(2 / (9 * 128))), (net.fc6, 0.01), (net.fc8, 0.01)):
         assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.02)
 
@@ -151,7 +151,7 @@ def test_a_variance_of_a_hundredth_to_the_letter_would_explode(
 
 def test_glorots_first_weights_are_uniform_within_his_bound() -> None:
     torch.manual_seed(0)
-    layer = VGG("A initialisation=glorot widths=[16,32,32,32,32,64,64]", 5, 64).conv2_1
+    layer = VGG("A initialization=glorot widths=[16,32,32,32,32,64,64]", 5, 64).conv2_1
     bound = (6 / (9 * 16 + 9 * 32)) ** 0.5
     weight = layer.get_parameter("weight")
     assert 0.99 * bound < weight.abs().max().item() <= bound
@@ -195,7 +195,7 @@ def stock(net: str, batchnorm: bool) -> tuple[nn.Module, dict[str, Tensor]]:
         classifier=nn.Sequential(fc6, nn.ReLU(), nn.Dropout(), fc7, nn.ReLU(), nn.Dropout(), fc8),
     )
     model = nn.Sequential(parts)
-    model.train()(torch.randn(8, 3, 64, 64))  # normalisers get means and deviations
+    model.train()(torch.randn(8, 3, 64, 64))  # normalizers get means and deviations
     return model.eval(), model.state_dict()
 
 
@@ -228,7 +228,10 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batc
         (lambda: on_meta("A", 64, 5).class_map(torch.empty(2, 3, 96, 60)), "or larger"),
         (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "--channels 3"),
         (lambda: build(ModelConfig(name="vgg", variant="A", bottleneck=9), 10, 64), "a VGG has none"),
-        (lambda: build(ModelConfig(name="vgg", variant="A", towers_on="cpu,cpu"), 10, 64), "a VGG has none"),
+        (
+            lambda: build(ModelConfig(name="vgg", variant="A", tower_devices="cpu,cpu"), 10, 64),
+            "a VGG has none",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:

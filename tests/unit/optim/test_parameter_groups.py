@@ -13,7 +13,7 @@ from alexnet.optim.param_groups import make_optimizer, parameter_groups, set_lea
 
 
 class Net(nn.Module):
-    """Two layers; the first one's normalisation stands elsewhere, under its name."""
+    """Two layers; the first one's normalization stands elsewhere, under its name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def test_biases_as_torch_has_them() -> None:
 
 
 def test_layer_factors_and_freezing() -> None:
-    groups = by_name(OptimizerConfig(layer_factors=(("conv1", 0.0), ("fc8", 10.0))))
+    groups = by_name(OptimizerConfig(lr_multipliers=(("conv1", 0.0), ("fc8", 10.0))))
     factors = {key: group["factor"] for key, group in groups.items()}
     assert factors[("conv1", "weight")] == 0
     assert factors[("conv1", "norm")] == 0
@@ -62,12 +62,12 @@ def test_layer_factors_and_freezing() -> None:
 
 def test_an_unknown_layer_names_the_nearest() -> None:
     with pytest.raises(CommandError, match="nearest is 'fc8'"):
-        parameter_groups(Net(), OptimizerConfig(layer_factors=(("fc_8", 1.0),)))
+        parameter_groups(Net(), OptimizerConfig(lr_multipliers=(("fc_8", 1.0),)))
 
 
 def test_rates_of_a_step() -> None:
     optimizer = make_optimizer(Net(), OptimizerConfig(bias_follows_schedule=False))
-    set_learning_rates(optimizer, rate=0.001, first_rate=0.01, layer_factors={"conv1": 0.1})
+    set_learning_rates(optimizer, rate=0.001, first_rate=0.01, lr_multipliers={"conv1": 0.1})
     rates = {(group["layer"], group["kind"]): group["lr"] for group in optimizer.param_groups}
     assert rates[("conv1", "weight")] == pytest.approx(0.0001)
     assert rates[("fc8", "weight")] == pytest.approx(0.001)
@@ -80,7 +80,7 @@ def test_rates_of_a_step() -> None:
 )
 def test_each_rule_lowers_the_loss_and_leaves_a_frozen_layer_alone(name: Any, kind: type) -> None:
     net = Net()
-    optimizer = make_optimizer(net, OptimizerConfig(name=name, layer_factors=(("conv1", 0.0),)))
+    optimizer = make_optimizer(net, OptimizerConfig(name=name, lr_multipliers=(("conv1", 0.0),)))
     assert isinstance(optimizer, kind)
     images, first = torch.randn(8, 3, 3, 3), net.conv1.weight.detach().clone()
 
@@ -95,7 +95,7 @@ def test_each_rule_lowers_the_loss_and_leaves_a_frozen_layer_alone(name: Any, ki
 
 
 def test_biases_that_keep_their_rate_keep_it_under_a_layers_factor_too() -> None:
-    config = OptimizerConfig(bias_follows_schedule=False, layer_factors=(("conv1", 0.1),))
+    config = OptimizerConfig(bias_follows_schedule=False, lr_multipliers=(("conv1", 0.1),))
     model = Net()
     optimizer = make_optimizer(model, config)
 

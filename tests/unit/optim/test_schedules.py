@@ -105,7 +105,7 @@ def test_epochs_become_steps() -> None:
 
 
 def test_named_epochs_become_steps() -> None:
-    config = ScheduleConfig(name="milestones", epochs=90, drop_epochs=(30, 50.5), factor=0.5)
+    config = ScheduleConfig(name="milestones", epochs=90, milestones=(30, 50.5), factor=0.5)
     assert make_schedule(config, 0.1, 10) == Milestones(0.1, 900, 0, (300, 505), 0.5)
 
 

@@ -50,7 +50,7 @@ def answers(on: Opened, hits: int) -> Located:
             corners[number] = (0.8, 0.8, 0.9, 0.9)
     scores = np.ones((count, 1), np.float32)
     names = np.array([each.wnid for each in on.store.classes])
-    return Located("val", "centre", labels, corners, scores, np.array(on.photos.keys()), names)
+    return Located("val", "center", labels, corners, scores, np.array(on.photos.keys()), names)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,16 @@ from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.registry import build_run
 from alexnet.report.sections.chapters import report
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 SIDE, CROP = 96, 80
-NET = "fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64"
-SETTINGS = (f"data.side={SIDE}", f"data.crop={CROP}", f"data.test_scales=[{SIDE}]", f"model.variant={NET}")
+NET = "fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64"
+SETTINGS = (
+    f"data.image_size={SIDE}",
+    f"data.input_size={CROP}",
+    f"data.test_scales=[{SIDE}]",
+    f"model.variant={NET}",
+)
 LEFT_OUT = (
     *("Predictions", "Confusions", "Nearest training images", "Ten crops", "What its layers answer"),
     *("Where it looks", "Map of the test images"),
@@ -30,7 +35,7 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     rows = [row(n, SIDE, boxes=(Box(n % 3, 0.1, 0.1, 0.5, 0.5),)) for n in range(4)]
     store = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
     config = override(recipes.get("overfeat-fast-detection"), SETTINGS)
-    run = RunFolder.create(tmp_path / "finds", config)
+    run = RunDir.create(tmp_path / "finds", config)
     run.write_environment({})
     torch.manual_seed(0)
     net, weights = build_run(config, len(store.classes)), run.checkpoints / "last" / "weights.safetensors"

@@ -22,7 +22,7 @@ from alexnet.report.sections.opened import Drawn, Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import read_evaluations
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def run(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a tiny net, tested."""
     made = tiny.run(tmp_path_factory.mktemp("runs") / "small", store, tiny.TOWERS).path
-    assert main(["evaluate", str(made), "--store", str(store.path), "--views", "centre", "--json"]) == 0
+    assert main(["evaluate", str(made), "--store", str(store.path), "--views", "center", "--json"]) == 0
     return made
 
 
@@ -44,7 +44,7 @@ def on(run, store) -> Opened:
 
 
 def asked(on: Opened) -> Predictions:
-    return predictions.load(predictions.path_of(on.path, "val", "centre"))
+    return predictions.load(predictions.path_of(on.path, "val", "center"))
 
 
 def confusions(on: Opened) -> Drawn:
@@ -55,7 +55,7 @@ def confusions(on: Opened) -> Drawn:
 @pytest.mark.parametrize(
     ("draw", "images"),
     [
-        (inside.neighbours, 48),
+        (inside.neighbors, 48),
         (inside.ten_crops, 1),
         (inside.activations, 1),
         (inside.saliency, 5),
@@ -92,13 +92,13 @@ def test_all_layers_of_the_net_have_a_row(on) -> None:
 def test_errors_stand_below_the_published_ones(run) -> None:
     figure, seen = trained.errors(rows_of([run]))
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names[-1] == f"{tiny.RECIPE}, store val, centre"
+    assert names[-1] == f"{tiny.RECIPE}, store val, center"
     assert names[-1] in seen
 
 
 @pytest.mark.parametrize("loss", ["boxes", "objects"])
 def test_runs_that_learn_boxes_have_no_bars_beside_errors_of_classes(run, tmp_path, loss) -> None:
-    placing = RunFolder(shutil.copytree(run, tmp_path / "placing"))
+    placing = RunDir(shutil.copytree(run, tmp_path / "placing"))
     config = placing.config()
     placing.write_config(replace(config, training=replace(config.training, loss=loss)))
     kept: dict[str, Figure] = {}
@@ -132,7 +132,7 @@ def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> Non
 def test_curves_say_what_a_run_logs_as_its_error(run, tmp_path) -> None:
     line = {"event": "validation", "step": 18, "epoch": 1, "top1_error": 0.5, "images": 21}
     for loss in ("cross-entropy", "objects"):
-        folder = RunFolder(shutil.copytree(run, tmp_path / loss))
+        folder = RunDir(shutil.copytree(run, tmp_path / loss))
         folder.metrics_file.write_text(json.dumps(line) + "\n")
         config = folder.config()
         folder.write_config(replace(config, training=replace(config.training, loss=loss)))

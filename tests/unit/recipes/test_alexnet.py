@@ -9,16 +9,16 @@ from alexnet import recipes
 
 def test_2012_is_net_145() -> None:
     config = recipes.get("alexnet-2012")
-    assert (config.data.side, config.data.crop, config.data.images_per_draw) == (256, 224, 32)
-    assert (config.data.color_noise, config.data.color_noise_strength) == ("source", 0.1)
-    assert (config.data.normalization, config.data.mean_position) == ("mean-image", "centre")
+    assert (config.data.image_size, config.data.input_size, config.data.images_per_draw) == (256, 224, 32)
+    assert (config.data.pca_lighting, config.data.pca_lighting_strength) == ("source", 0.1)
+    assert (config.data.normalization, config.data.mean_position) == ("mean-image", "center")
     assert config.data.order == "once"
     optimizer = config.optimizer
-    assert (optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 0.0005)
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 0.0005)
     assert optimizer.bias_learning_rate_factor == 2
     assert (optimizer.bias_weight_decay, optimizer.bias_follows_schedule) == (False, False)
     assert (config.schedule.name, config.schedule.factor, config.schedule.max_drops) == ("plateau", 0.1, 3)
-    assert config.training.batch == 128
+    assert config.training.batch_size == 128
     assert [round(event.at * config.schedule.epochs) for event in config.events] == [67, 67, 72]
     assert [event.action for event in config.events] == ["layer-factor", "color-noise-off", "layer-factor"]
     assert config.events[-1].value == 0
@@ -26,9 +26,9 @@ def test_2012_is_net_145() -> None:
 
 def test_paper_follows_the_text() -> None:
     config = recipes.get("alexnet-paper")
-    assert (config.optimizer.learning_rate, config.optimizer.momentum) == (0.01, 0.9)
-    assert (config.optimizer.weight_decay, config.training.batch) == (0.0005, 128)
-    assert (config.schedule.epochs, config.data.color_noise) == (90, "paper")
+    assert (config.optimizer.lr, config.optimizer.momentum) == (0.01, 0.9)
+    assert (config.optimizer.weight_decay, config.training.batch_size) == (0.0005, 128)
+    assert (config.schedule.epochs, config.data.pca_lighting) == (90, "paper")
     assert config.model.dropout == 0.5
     assert not config.events
 
@@ -36,16 +36,16 @@ def test_paper_follows_the_text() -> None:
 @pytest.mark.parametrize(("name", "updates"), [("alexnet-caffe", 360_000), ("caffenet", 310_000)])
 def test_caffe_trains_as_long_as_its_solver_says(name: str, updates: int) -> None:
     config = recipes.get(name)
-    epoch = 1_281_167 // config.training.batch
+    epoch = 1_281_167 // config.training.batch_size
     assert config.schedule.epochs * epoch == pytest.approx(updates, rel=0.01)
     assert config.schedule.step_epochs * epoch == pytest.approx(100_000, rel=0.01)
-    assert (config.training.batch, config.data.crop) == (256, 227)
+    assert (config.training.batch_size, config.data.input_size) == (256, 227)
 
 
 def test_torchvision_is_the_stock_recipe() -> None:
     config = recipes.get("alexnet-torchvision")
     optimizer = config.optimizer
-    assert (optimizer.name, optimizer.learning_rate, optimizer.momentum) == ("sgd", 0.01, 0.9)
+    assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 0.01, 0.9)
     assert (optimizer.weight_decay, optimizer.bias_weight_decay) == (1e-4, True)
     assert optimizer.bias_learning_rate_factor == 1
     assert (config.data.cropping, config.data.resized_area) == ("random-resized", (0.08, 1.0))
@@ -55,9 +55,9 @@ def test_torchvision_is_the_stock_recipe() -> None:
 def test_star_is_fine_tuned_as_net_146_was() -> None:
     config = recipes.get("alexnet-2012-star")
     assert (config.model.variant, config.training.fine_tuning) == ("2012-star", True)
-    assert config.optimizer.learning_rate == 0.001
-    assert dict(config.optimizer.layer_factors) == {"conv1": 0.1}
-    assert config.optimizer.learning_rate * config.optimizer.bias_learning_rate_factor == pytest.approx(0.02)
+    assert config.optimizer.lr == 0.001
+    assert dict(config.optimizer.lr_multipliers) == {"conv1": 0.1}
+    assert config.optimizer.lr * config.optimizer.bias_learning_rate_factor == pytest.approx(0.02)
     assert (config.schedule.epochs, config.schedule.max_drops) == (54, 2)
     updates = 54 * (1_281_167 // 128)
     assert round(config.events[0].at * updates) == 300

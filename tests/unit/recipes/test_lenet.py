@@ -9,16 +9,16 @@ from alexnet import published, recipes
 
 def test_1989_sees_16_pixels_from_minus_1_to_1_and_as_many_digits_as_often() -> None:
     config = recipes.get("lenet-1989")
-    assert (config.data.side, config.data.crop, config.data.channels) == (16, 16, 1)
+    assert (config.data.image_size, config.data.input_size, config.data.channels) == (16, 16, 1)
     assert (config.data.normalization, config.data.range) == ("range", (-1, 1))
-    assert config.data.images == published.LENET_1989_TRAINING_IMAGES == 7_291
+    assert config.data.max_images == published.LENET_1989_TRAINING_IMAGES == 7_291
     assert config.schedule.epochs == published.LENET_1989_EPOCHS == 23
     assert config.training.loss == "squared-error"
 
 
 def test_lenet_5_sees_32_pixels_with_paper_at_minus_0_1_and_ink_at_1_175() -> None:
     config = recipes.get("lenet-5")
-    assert (config.data.side, config.data.crop, config.data.channels) == (32, 32, 1)
+    assert (config.data.image_size, config.data.input_size, config.data.channels) == (32, 32, 1)
     assert (config.data.normalization, config.data.range) == ("range", (-0.1, 1.175))
     assert config.training.loss == "rbf"
 
@@ -27,7 +27,7 @@ def test_lenet_5_sees_32_pixels_with_paper_at_minus_0_1_and_ink_at_1_175() -> No
 def test_digits_are_never_mirrored(name: str) -> None:
     config = recipes.get(name)
     assert not config.data.mirror
-    assert config.data.color_noise == "none"
+    assert config.data.pca_lighting == "none"
 
 
 @pytest.mark.parametrize(("name", "error"), [("lenet-1989", 0.05), ("lenet-5", 0.0095)])

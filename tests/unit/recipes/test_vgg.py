@@ -13,16 +13,20 @@ NETS = ("a", "a-lrn", "b", "c", "d", "e")
 def test_training_is_that_of_section_3_1(net: str) -> None:
     config = recipes.get(f"vgg-{net}")
     assert (config.model.name, config.model.variant, config.model.dropout) == ("vgg", net.upper(), 0.5)
-    assert (config.training.batch, config.schedule.epochs) == (256, 74)
+    assert (config.training.batch_size, config.schedule.epochs) == (256, 74)
     updates = 74 * (published.IMAGENET_TRAINING_IMAGES // 256)
     assert updates == pytest.approx(published.vgg.UPDATES, rel=0.002)
     optimizer = config.optimizer
-    assert (optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 5e-4)
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 5e-4)
     schedule = config.schedule
     assert (schedule.name, schedule.factor, schedule.max_drops) == ("plateau", 0.1, 3)
     data = config.data
-    assert (data.crop, data.cropping, data.mirror) == (224, "random", True)
-    assert (data.normalization, data.color_noise, data.color_noise_strength) == ("channel-mean", "paper", 0.1)
+    assert (data.input_size, data.cropping, data.mirror) == (224, "random", True)
+    assert (data.normalization, data.pca_lighting, data.pca_lighting_strength) == (
+        "channel-mean",
+        "paper",
+        0.1,
+    )
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -35,12 +39,12 @@ def test_scales_and_first_weights_are_those_of_table_3(net: str) -> None:
 
 
 @pytest.mark.parametrize("net", ["a", "b", "d", "e"])
-def test_batch_normalisation_changes_the_net_and_where_it_begins_only(net: str) -> None:
-    plain, normalised = recipes.get(f"vgg-{net}"), recipes.get(f"vgg-{net}-batchnorm")
-    assert normalised.model.variant == f"{net.upper()} batchnorm=yes initialisation=kaiming-convolutions"
-    assert (normalised.data, normalised.schedule) == (plain.data, plain.schedule)
-    assert normalised.optimizer == plain.optimizer
-    assert not normalised.training.fine_tuning
+def test_batch_normalization_changes_the_net_and_where_it_begins_only(net: str) -> None:
+    plain, normalized = recipes.get(f"vgg-{net}"), recipes.get(f"vgg-{net}-batchnorm")
+    assert normalized.model.variant == f"{net.upper()} batchnorm=yes initialization=kaiming-convolutions"
+    assert (normalized.data, normalized.schedule) == (plain.data, plain.schedule)
+    assert normalized.optimizer == plain.optimizer
+    assert not normalized.training.fine_tuning
 
 
 def test_the_papers_best_single_net_has_its_rows() -> None:

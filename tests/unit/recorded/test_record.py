@@ -35,7 +35,7 @@ IMAGES = 4
 @pytest.mark.parametrize("run", recorded_runs.RUNS, ids=[run.name for run in recorded_runs.RUNS])
 def test_every_recorded_run_fits_its_recipe(run: recorded_run.RecordedRun) -> None:
     config = run.config()
-    assert config.data.side == (run.source.scenes or run.side)
+    assert config.data.image_size == (run.source.scenes or run.side)
     assert config.training.fine_tuning == bool(run.init_from)
 
 
@@ -46,7 +46,12 @@ def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
         if run.side == recorded_runs.SIDE and not run.config().classic
     ]
     assert (
-        len({(config.schedule.epochs, config.data.crop, config.training.precision) for config in configs})
+        len(
+            {
+                (config.schedule.epochs, config.data.input_size, config.training.precision)
+                for config in configs
+            }
+        )
         == 1
     )
 
@@ -55,7 +60,7 @@ def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
     sized = [
         run
         for run in recorded_runs.RUNS
-        if run.config().data.images and run.source is recorded_run.IMAGENETTE
+        if run.config().data.max_images and run.source is recorded_run.IMAGENETTE
     ]
     assert [run.training_images for run in sized] == [*recorded_runs.IMAGES]
     assert sized[-1].training_images == recorded_run.IMAGENETTE.training_photos
@@ -84,7 +89,7 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
     assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
     begun = recorded_runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos
-    assert f"window={begun.config().data.crop}" in run.config().model.variant
+    assert f"window={begun.config().data.input_size}" in run.config().model.variant
     text = readme(run, record.training_commands, record.testing_commands, "")
     for each in (run, begun, recorded_runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text
@@ -93,7 +98,7 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
 
 def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
     digits = [run for run in recorded_runs.RUNS if run.source is recorded_run.MNIST]
-    assert len(digits) == 9 and {run.views for run in digits} == {("centre",)}
+    assert len(digits) == 9 and {run.views for run in digits} == {("center",)}
     assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
     first, second = digits[:2]
     assert first.pictures == ("curves.png", "misread.png", "confusions.png") and second.pictures == ()
@@ -290,9 +295,9 @@ def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path:
     errors = {e["views"]: e["top1_errors"] for e in json.loads((folder / "evaluation.json").read_text())}
     assert {views: len(images) for views, images in wrong.items()} == errors
     config = json.loads((folder / "config.json").read_text())
-    config["optimizer"]["learning_rate"] = 0.02
+    config["optimizer"]["lr"] = 0.02
     (folder / "config.json").write_text(json.dumps(config))
-    assert recorded_state.why_to_make(PLAIN, results) == "stale: optimizer.learning_rate: 0.02 -> 0.01"
+    assert recorded_state.why_to_make(PLAIN, results) == "stale: optimizer.lr: 0.02 -> 0.01"
     made(PLAIN)
     assert recorded_state.why_to_make(PLAIN, results) == ""
 
@@ -301,9 +306,9 @@ def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: 
     trained(tmp_path / "work", PLAIN.name, 0)
     file = tmp_path / "work" / "runs" / PLAIN.name / "config.json"
     config = json.loads(file.read_text())
-    config["optimizer"]["learning_rate"] = 0.02
+    config["optimizer"]["lr"] = 0.02
     file.write_text(json.dumps(config))
-    with pytest.raises(WorkError, match=r"trained otherwise \(optimizer.learning_rate: 0.02 -> 0.01\)"):
+    with pytest.raises(WorkError, match=r"trained otherwise \(optimizer.lr: 0.02 -> 0.01\)"):
         made(PLAIN)
 
 

@@ -26,7 +26,7 @@ def evidence(results: Path, name: str, recipe: str, **found: Any) -> None:
     (results / name / "evaluation.json").write_text(json.dumps([plain, boxed]))
 
 
-def test_a_localisation_stands_beside_its_baselines(tmp_path: Path) -> None:
+def test_a_localization_stands_beside_its_baselines(tmp_path: Path) -> None:
     baselines = {name: localized(0.6 + place / 100) for place, name in enumerate(boxes.BASELINES)}
     evidence(tmp_path, "one", "here", localization={**localized(0.4), "baselines": baselines})
     (row,) = boxes.localization(tmp_path).rows

@@ -33,7 +33,7 @@ def test_stages_are_the_logs(tmp_path: Path) -> None:
         )
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "evaluation.json").write_text(json.dumps([{"views": "centre", "top1_error": 0.125}]))
+    (folder / "evaluation.json").write_text(json.dumps([{"views": "center", "top1_error": 0.125}]))
     first, second, both, other = classic.stages(tmp_path).rows
     assert first == ["sift-fv", "1: root-sift, fisher", "1.0", "10.0", "1.5", "7", "25.0"]
     assert second[2:] == ["2.0", "10.0", "1.5", "14", "25.0"]

@@ -12,7 +12,7 @@ from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import boxes, comparison
 from alexnet.report.comparison import Answers, rows_of
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 
 def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **changes) -> dict:
@@ -36,7 +36,7 @@ def entry(recipe: str = "alexnet-2012", *, seeds: tuple[int, ...] = (0,), **chan
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "nette"
     folder.mkdir()
-    (folder / "evaluation.json").write_text(json.dumps([entry(), entry(views="centre", top1_error=0.2)]))
+    (folder / "evaluation.json").write_text(json.dumps([entry(), entry(views="center", top1_error=0.2)]))
     return folder
 
 
@@ -98,18 +98,18 @@ def test_where_things_are_is_compared_below_the_errors(run: Path, capsys) -> Non
     located = {**located, "baselines": dict.fromkeys(boxes.BASELINES, located)}
     found = {"mean_average_precision": 0.069, "precision_of_windows": 0.501, "objects": 81, "images": 40}
     entries = [
-        entry("overfeat-fast-localization", views="centre", localization=located),
+        entry("overfeat-fast-localization", views="center", localization=located),
         entry("overfeat-fast-detection", detection=found),
         entry("overfeat-fast-detection", views="dense@144", detection=found),
         entry("overfeat-fast-detection", views="dense", detection=found),
     ]
     (run / "evaluation.json").write_text(json.dumps(entries))
     assert main(["compare", str(run)]) == 0
-    _, _, below = capsys.readouterr().out.partition("\nLocalisation, ")
-    localisation, _, detection = below.partition("\nDetection, ")
-    assert any("four scales" in line and " 30.0 " in line for line in localisation.splitlines())
-    (ours,) = lines(localisation, "overfeat-fast-localization")
-    assert ours.count("42.0 (35.0-49.0)") == 4 and " 73.0 " in ours and " centre " in ours
+    _, _, below = capsys.readouterr().out.partition("\nLocalization, ")
+    localization, _, detection = below.partition("\nDetection, ")
+    assert any("four scales" in line and " 30.0 " in line for line in localization.splitlines())
+    (ours,) = lines(localization, "overfeat-fast-localization")
+    assert ours.count("42.0 (35.0-49.0)") == 4 and " 73.0 " in ours and " center " in ours
     assert len(lines(detection, "OverFeat, ")) == 2 and " 19.4 " in detection
     objects = lines(detection, "overfeat-fast-detection")  # all of a photo was seen, whatever the views
     assert [" dense " in line for line in objects] == [True, False]
@@ -141,12 +141,12 @@ def test_differences_are_of_the_same_views_or_the_same_run(
     (other / "evaluation.json").write_text(json.dumps([entry(), entry(views="dense")]))
 
     def answers(path: Path, told: dict) -> Answers:
-        wrong = np.arange(20) < {"ten": 4, "centre": 6, "dense": 5}[told["views"]] + 2 * (path == other)
+        wrong = np.arange(20) < {"ten": 4, "center": 6, "dense": 5}[told["views"]] + 2 * (path == other)
         return Answers("digest", "val", np.arange(20).astype(str), wrong)
 
     monkeypatch.setattr(comparison, "answers_of", answers)
     rows = rows_of([run, other])
-    assert [row.views for row in rows] == ["ten", "centre", "ten", "dense"]
+    assert [row.views for row in rows] == ["ten", "center", "ten", "dense"]
     differences = [row.difference for row in rows]
     assert differences[0] is None
     assert differences[1:] == pytest.approx([-0.1, -0.1, -0.05])  # dense: beside ten crops of its own run
@@ -217,7 +217,7 @@ def test_what_nobody_knows_of_an_imported_net_is_a_dash(run: Path, capsys) -> No
 
 
 def test_a_run_that_was_not_tested_says_what_to_type(tmp_path: Path, capsys) -> None:
-    run = RunFolder.create(tmp_path / "run", recipes.get("alexnet-2012")).path
+    run = RunDir.create(tmp_path / "run", recipes.get("alexnet-2012")).path
     assert main(["compare", str(run)]) == 2
     assert f"alexnet evaluate {run}" in capsys.readouterr().err
     assert main(["compare", str(tmp_path)]) == 2

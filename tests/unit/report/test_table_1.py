@@ -13,10 +13,10 @@ from tools.table_1 import ROWS, table_1
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    evidence(tmp_path, "imagenette-alexnet-2012", {"centre": range(220), "ten": range(200)}, [0])
-    evidence(tmp_path, "imagenette-lenet-5", {"centre": range(100, 600)}, [0])
-    evidence(tmp_path, "tiny-imagenet-20-classes-sift-fv", {"centre": range(430)}, [0])
-    evidence(tmp_path, "imagenette-side-128-sparse-coding", {"centre": range(250)}, [0])
+    evidence(tmp_path, "imagenette-alexnet-2012", {"center": range(220), "ten": range(200)}, [0])
+    evidence(tmp_path, "imagenette-lenet-5", {"center": range(100, 600)}, [0])
+    evidence(tmp_path, "tiny-imagenet-20-classes-sift-fv", {"center": range(430)}, [0])
+    evidence(tmp_path, "imagenette-side-128-sparse-coding", {"center": range(250)}, [0])
     config = {"data": {"side": 128, "crop": 112}}
     (tmp_path / "imagenette-alexnet-2012" / "config.json").write_text(json.dumps(config))
     return tmp_path

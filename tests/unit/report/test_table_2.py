@@ -33,8 +33,8 @@ def evidence(results: Path, name: str, wrong: dict[str, range], seeds: list[int]
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    evidence(tmp_path, ROWS["AlexNet"], {"centre": range(220), "ten": range(200)}, [0])
-    evidence(tmp_path, ROWS["5 AlexNets"], {"centre": range(190), "ten": range(170)}, [0, 1, 2, 3, 4])
+    evidence(tmp_path, ROWS["AlexNet"], {"center": range(220), "ten": range(200)}, [0])
+    evidence(tmp_path, ROWS["5 AlexNets"], {"center": range(190), "ten": range(170)}, [0, 1, 2, 3, 4])
     return tmp_path
 
 
@@ -51,7 +51,7 @@ def test_published_errors_stand_beside_ours(results: Path) -> None:
     assert rows["7 CNNs*"][4:] == ["-"] * 5
 
 
-def test_ten_crops_are_paired_with_the_centre(results: Path) -> None:
+def test_ten_crops_are_paired_with_the_center(results: Path) -> None:
     rows = views_gain(results).rows
     assert [row[0] for row in rows] == ["1 CNN", "5 CNNs"]
     assert all(row[1].startswith("+2.0 (+1.") for row in rows)

@@ -18,7 +18,7 @@ def write_result(root: Path, recipe: str, ten: float) -> None:
     folder = root / "results" / f"imagenette-{recipe}"
     folder.mkdir(parents=True)
     entries = [
-        {"views": "centre", "top1_error": ten + 0.02, "top1_interval": [0.1, 0.2], "runs": [{"epochs": 20}]},
+        {"views": "center", "top1_error": ten + 0.02, "top1_interval": [0.1, 0.2], "runs": [{"epochs": 20}]},
         {"views": "ten", "top1_error": ten, "top1_interval": [ten - 0.01, ten + 0.01]},
     ]
     config = {"recipe": recipe, "schedule": {"epochs": 91}, "data": {"side": 128}, "training": {"seed": 0}}

@@ -32,10 +32,10 @@ def evidence(results: Path, name: str, wrong: dict[str, range], **costs: float) 
 
 
 def test_the_cheapest_comes_first_and_all_stand_beside_ten_crops(tmp_path: Path) -> None:
-    wrong = {"multi-crop": range(190), "ten": range(200), "dense@112,128": range(210), "centre": range(220)}
-    evidence(tmp_path, "run", wrong, multi_crop=50e6, ten=10e6, dense=4.4e6, centre=1e6)
+    wrong = {"multi-crop": range(190), "ten": range(200), "dense@112,128": range(210), "center": range(220)}
+    evidence(tmp_path, "run", wrong, multi_crop=50e6, ten=10e6, dense=4.4e6, center=1e6)
     rows = views_cost(tmp_path).rows
-    assert [row[1] for row in rows] == ["centre", "dense", "ten", "multi-crop"]
+    assert [row[1] for row in rows] == ["center", "dense", "ten", "multi-crop"]
     assert rows[1][:4] == ["[`alexnet-2012`](results/run)", "dense", "128", "21.0 (10.0-20.0)"]
     assert [row[4][:4] for row in rows] == ["-2.0", "-1.0", "-", "+1.0"]
     assert [row[5] for row in rows] == ["1", "4", "10", "50"]
@@ -43,10 +43,10 @@ def test_the_cheapest_comes_first_and_all_stand_beside_ten_crops(tmp_path: Path)
 
 
 def test_runs_without_ten_crops_are_not_listed(tmp_path: Path) -> None:
-    evidence(tmp_path, "boxes", {"centre": range(9), "dense@72": range(8)}, centre=1e6, dense=4e6)
+    evidence(tmp_path, "boxes", {"center": range(9), "dense@72": range(8)}, center=1e6, dense=4e6)
     assert views_cost(tmp_path).rows[0][0] == "not recorded yet"
 
 
 def test_runs_tested_as_usual_are_not_listed(tmp_path: Path) -> None:
-    evidence(tmp_path, "run", {"ten": range(200), "centre": range(220)}, ten=10e6, centre=1e6)
+    evidence(tmp_path, "run", {"ten": range(200), "center": range(220)}, ten=10e6, center=1e6)
     assert [row[0] for row in views_cost(tmp_path).rows] == ["not recorded yet"]

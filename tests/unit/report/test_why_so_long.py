@@ -9,7 +9,7 @@ import pytest
 from unit.report.test_table_2 import evidence
 
 from alexnet import recipes
-from alexnet.models.summary import summarise
+from alexnet.models.summary import summarize
 from tools import why_so_long
 from tools.why_so_long import NETS
 
@@ -18,7 +18,7 @@ OURS = dict(zip(("lenet-1989", "lenet-5", "alexnet-2012"), NETS, strict=True))
 
 @pytest.mark.parametrize("recipe", OURS)
 def test_the_nets_are_ours_by_every_count(recipe: str) -> None:
-    ours, net = summarise(recipes.get(recipe)), OURS[recipe]
+    ours, net = summarize(recipes.get(recipe)), OURS[recipe]
     assert (ours.parameters, ours.connections) == (net.parameters, net.connections)
     assert ours.activations == net.units
 
@@ -48,10 +48,10 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
     assert why_so_long.by_images(tmp_path).rows == [("not recorded yet",)]
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
-        evidence(tmp_path, name, {"centre": range(500), "ten": range(450)}, [0])
+        evidence(tmp_path, name, {"center": range(500), "ten": range(450)}, [0])
         lines = [{"event": "train", "error": 0.5}, {"event": "train", "error": 0.125}, {"event": "result"}]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    evidence(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"centre": range(9), "ten": range(8)}, [0])
+    evidence(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"center": range(9), "ten": range(8)}, [0])
     first, second = why_so_long.by_images(tmp_path).rows
     assert first == ["1,184", "50.0 (10.0-20.0)", "45.0 (10.0-20.0)", "12.5", "0"]
     assert second[0] == "9,469"
@@ -62,7 +62,7 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
 def test_the_picture_says_and_shows_the_same_numbers(tmp_path: Path) -> None:
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
-        evidence(tmp_path, name, {"centre": range(500), "ten": range(450)}, [0])
+        evidence(tmp_path, name, {"center": range(500), "ten": range(450)}, [0])
     figure, seen = why_so_long.picture(tmp_path)
     assert "parameters 9.8k, 60k, 61M; multiply-adds for one image 65k, 340k, 730M" in seen
     assert seen.endswith(

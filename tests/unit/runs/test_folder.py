@@ -7,9 +7,9 @@ import pytest
 
 from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 
-CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.crop=64"])
+CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.input_size=64"])
 
 
 def names(folder: Path) -> list[str]:
@@ -17,48 +17,48 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_run_comes_back_as_it_was_made(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path / "runs" / "one", CONFIG)
-    assert RunFolder.open(tmp_path / "runs" / "one").config() == CONFIG
+    RunDir.create(tmp_path / "runs" / "one", CONFIG)
+    assert RunDir.open(tmp_path / "runs" / "one").config() == CONFIG
 
 
 def test_an_empty_folder_may_be_there(tmp_path: Path) -> None:
-    assert RunFolder.create(tmp_path, CONFIG).config() == CONFIG
+    assert RunDir.create(tmp_path, CONFIG).config() == CONFIG
 
 
 def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_path: Path) -> None:
-    RunFolder.create(tmp_path, CONFIG)
+    RunDir.create(tmp_path, CONFIG)
     (tmp_path / "weights").write_text("precious")
     with pytest.raises(CommandError, match="--resume"):
-        RunFolder.create(tmp_path, CONFIG)
+        RunDir.create(tmp_path, CONFIG)
     assert names(tmp_path) == ["config.json", "weights"]
 
 
 def test_a_folder_of_something_else_is_left_alone_and_nothing_is_said_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(CommandError, match="no run to go on with: give another --run folder"):
-        RunFolder.create(tmp_path, CONFIG)
+        RunDir.create(tmp_path, CONFIG)
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(CommandError, match="is a file"):
-        RunFolder.create(tmp_path / "run", CONFIG)
+        RunDir.create(tmp_path / "run", CONFIG)
     with pytest.raises(WorkError, match="another --run"):
-        RunFolder.create(tmp_path / "run" / "deeper", CONFIG)
+        RunDir.create(tmp_path / "run" / "deeper", CONFIG)
 
 
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run at"):
-        RunFolder.open(tmp_path)
+        RunDir.open(tmp_path)
     with pytest.raises(CommandError, match=r"there is no .*nowhere"):
-        RunFolder.open(tmp_path / "nowhere")
+        RunDir.open(tmp_path / "nowhere")
 
 
 def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
     for name in ("b", "a", "deeper/c", "d"):
-        RunFolder.create(tmp_path / name, CONFIG)
+        RunDir.create(tmp_path / name, CONFIG)
     named = " ".join(str(tmp_path / name) for name in ("a", "b", "d"))
-    for refused in (lambda: RunFolder.open(tmp_path), lambda: find_weights(tmp_path)):
+    for refused in (lambda: RunDir.open(tmp_path), lambda: find_weights(tmp_path)):
         with pytest.raises(CommandError, match="is a folder of runs") as said:
             refused()
         assert str(said.value).endswith(f"name those, {named} ...")
@@ -68,11 +68,11 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
 def test_a_broken_configuration(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(DataError, match="no configuration"):
-        RunFolder.open(tmp_path).config()
+        RunDir.open(tmp_path).config()
 
 
 def test_nothing_temporary_stays(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path, CONFIG)
+    run = RunDir.create(tmp_path, CONFIG)
     run.write_environment({"device": "cpu"})
     assert names(tmp_path) == ["config.json", "environment.json"]
     assert json.loads(run.environment_file.read_text()) == {"device": "cpu"}

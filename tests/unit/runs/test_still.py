@@ -10,15 +10,15 @@ import pytest
 
 from alexnet import recipes
 from alexnet.errors import WorkError
-from alexnet.runs.provenance import how_far
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.provenance import training_progress
+from alexnet.runs.run_dir import RunDir
 from alexnet.runs.snapshot import still
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """Not finished; its last checkpoint is that of update 7."""
-    made = RunFolder.create(tmp_path / "runs" / "young", recipes.get("alexnet-2012"))
+    made = RunDir.create(tmp_path / "runs" / "young", recipes.get("alexnet-2012"))
     step = made.checkpoints / "step-00000007"
     step.mkdir(parents=True)
     (step / "weights.safetensors").write_text("seven")
@@ -35,7 +35,7 @@ def test_a_copy_stays_as_it_was_and_what_it_keeps_is_kept_in_the_run(run: Path, 
     shutil.rmtree(run / "checkpoints")
     assert (copy / "checkpoints" / "last" / "weights.safetensors").read_text() == "seven"
     assert not list(copy.rglob("state.pt"))
-    assert how_far(RunFolder(copy)).endswith("update 7")
+    assert training_progress(RunDir(copy)).endswith("update 7")
     (copy / "features" / "train.npy").touch()
     assert (run / "features" / "train.npy").is_file()
 

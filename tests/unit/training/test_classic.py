@@ -23,9 +23,9 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
-from alexnet.training.classic_trainer import Work, Workplace
+from alexnet.training.classic_trainer import FeatureCache, Work
 from alexnet.training.resume import resumed_config
 
 CHANNELS = [
@@ -33,9 +33,9 @@ CHANNELS = [
     {"descriptor": "color", "step": 12, "patches": [16], "pca": 8, "words": 4, "pyramid": ["1x1"]},
 ]
 SETTINGS = (
-    "data.side=72",
-    "data.crop=72",
-    "training.batch=8",
+    "data.image_size=72",
+    "data.input_size=72",
+    "training.batch_size=8",
     "schedule.epochs=8",
     "classic.sample_descriptors=900",
 )
@@ -59,7 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[str, torch.Tensor]:
     """The state of what `fit` leaves in a new run, or in one that goes on."""
     wanted = config(*settings)
-    run = RunFolder(folder) if folder.exists() else RunFolder.create(folder, wanted)
+    run = RunDir(folder) if folder.exists() else RunDir.create(folder, wanted)
     classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
     return bundle.load_safetensors(find_weights(folder, "last")).model.state_dict()
 
@@ -172,15 +172,15 @@ def test_what_is_damaged_on_resume_is_named(
 def test_killed_between_two_channels_it_goes_on(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, save = fitted(tmp_path / "whole", store), Workplace.save
+    whole, save = fitted(tmp_path / "whole", store), FeatureCache.save
 
-    def killed(place: Workplace) -> None:
+    def killed(place: FeatureCache) -> None:
         if place.standing.channel == 1:
             raise KeyboardInterrupt
         save(place)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Workplace, "save", killed)
+        patched.setattr(FeatureCache, "save", killed)
         fitted(tmp_path / "a", store)
     assert same(whole, fitted(tmp_path / "a", store, resume=True))
 
@@ -190,13 +190,13 @@ def test_classifiers_are_saved_every_few_minutes_not_after_every_pass(
 ) -> None:
     minutes, kept = count(), []
     monkeypatch.setattr(classic_trainer, "time", SimpleNamespace(monotonic=lambda: 60 * next(minutes)))
-    keep = Workplace.keep
+    keep = FeatureCache.keep
 
-    def counting(place: Workplace, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
+    def counting(place: FeatureCache, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
         kept.append(what)
         keep(place, tensors, what)
 
-    monkeypatch.setattr(Workplace, "keep", counting)
+    monkeypatch.setattr(FeatureCache, "keep", counting)
     fitted(tmp_path / "a", store, "schedule.patience_epochs=8", "training.checkpoint_every_minutes=3.5")
     log = read_metrics(tmp_path / "a" / "metrics.jsonl")
     passes = sum(line["event"] == "pass" for line in log)
@@ -232,12 +232,12 @@ def test_what_does_not_fit_is_one_line(
 ) -> None:
     with pytest.raises(CommandError, match=message) as caught:
         wanted = config(channels=[channel])
-        run = RunFolder.create(tmp_path / "a", wanted)
+        run = RunDir.create(tmp_path / "a", wanted)
         classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["classic.sample_descriptors=30", "data.images=2"])
+@pytest.mark.parametrize("setting", ["classic.sample_descriptors=30", "data.max_images=2"])
 def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
     tmp_path: Path, store: Store, setting: str, capsys: Any
 ) -> None:
@@ -256,7 +256,7 @@ def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
 def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int) -> None:
     described = SimpleNamespace(
         describe=lambda images: torch.zeros(len(images), places, 2),
-        centres=lambda side: torch.zeros(places, 2),
+        centers=lambda side: torch.zeros(places, 2),
     )
     work = SimpleNamespace(
         classic=SimpleNamespace(sample_descriptors=wanted),
@@ -292,9 +292,9 @@ def test_every_shared_setting_exists() -> None:
 
 
 def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
-    run = RunFolder.create(tmp_path / "a", config())
-    with pytest.raises(CommandError, match=r"cannot change data.images: 0 -> 20"):
-        resumed_config(run, "sift-fv", ["data.images=20"])
+    run = RunDir.create(tmp_path / "a", config())
+    with pytest.raises(CommandError, match=r"cannot change data.max_images: 0 -> 20"):
+        resumed_config(run, "sift-fv", ["data.max_images=20"])
 
 
 def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None:
@@ -305,7 +305,7 @@ def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None
 
 
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:
-    run = RunFolder.create(tmp_path / "a", config())
+    run = RunDir.create(tmp_path / "a", config())
     with pytest.raises(Stopped):
         classic_trainer.fit(config(), store, run, evaluate=nothing, device=CPU, minutes=0)
     other = make_store({"a": [10, 200], "b": [30, 60]})
@@ -315,7 +315,7 @@ def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Call
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
-    """A store of flat photos, of grey levels by class."""
+    """A store of flat photos, of gray levels by class."""
     from PIL import Image
 
     from alexnet.data.prepare import Settings, prepare
@@ -323,10 +323,10 @@ def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
 
     def make(levels: dict[str, list[int]]) -> Store:
         for split in ("train", "val"):
-            for name, greys in levels.items():
+            for name, grays in levels.items():
                 (tmp_path / "flat" / split / name).mkdir(parents=True)
-                for number, grey in enumerate(greys):
-                    pixels = np.full((72, 72, 3), grey, np.uint8)
+                for number, gray in enumerate(grays):
+                    pixels = np.full((72, 72, 3), gray, np.uint8)
                     Image.fromarray(pixels).save(tmp_path / "flat" / split / name / f"{number}.png")
         source = open_source(tmp_path / "flat")
         return prepare(source, tmp_path / "flat-store", Settings(side=72, encoding="raw"), workers=1)

@@ -16,12 +16,12 @@ from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.tasks import losses
 from alexnet.tasks.losses import OBJECTS, OFFENDING
 from alexnet.training.step import training_batch, update
-from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.train_state import TrainState, build_train_state
 from alexnet.training.transfer import match
 
 BACKGROUND = 3
@@ -110,8 +110,8 @@ def test_windows_that_are_not_asked_have_no_gradient_and_background_has_no_box()
 
 SIDE = 112
 SETTINGS = (
-    *(f"data.side={SIDE}", "data.crop=96", "data.test_scales=[112]", "training.batch=8"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6] window=64",
+    *(f"data.image_size={SIDE}", "data.input_size=96", "data.test_scales=[112]", "training.batch_size=8"),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64",
 )
 
 
@@ -132,8 +132,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(make_store(folder / "store", {"train": rows, "val": rows[:4]}, side=SIDE))
 
 
-def learner(store: Store, *settings: str) -> Learner:
-    return build_learner(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
+def learner(store: Store, *settings: str) -> TrainState:
+    return build_train_state(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
 
 
 def batch(store: Store) -> Batch:
@@ -162,7 +162,7 @@ def test_targets_name_each_window_of_the_crop(store: Store, cropping: str) -> No
 
 
 def test_an_update_moves_all_layers_and_lowers_the_loss(store: Store) -> None:
-    trained, seen = learner(store, "optimizer.learning_rate=0.05", "model.dropout=0"), batch(store)
+    trained, seen = learner(store, "optimizer.lr=0.05", "model.dropout=0"), batch(store)
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     losses = [update(trained, seen, 0, step, color_noise=False).loss.item() for step in range(12)]
     moved = {
@@ -196,16 +196,16 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
         ("overfeat-fast", {"background", "box1", "box2", "boxes"}),
     ],
 )
-def test_it_begins_with_a_localisation_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
-    begun = config("data.crop=64", recipe=recipe)
-    given = Loaded(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
+def test_it_begins_with_a_localization_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
+    begun = config("data.input_size=64", recipe=recipe)
+    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     found = match(learner(store).model, store.classes, given)
     assert {name.partition(".")[0] for name in found.new} == new
 
 
-def test_a_window_of_another_size_than_the_localisations_is_named(store: Store) -> None:
-    begun = config("data.crop=64", recipe="overfeat-fast-localization")
-    given = Loaded(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
+def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) -> None:
+    begun = config("data.input_size=64", recipe="overfeat-fast-localization")
+    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.variant=fast widths=[4,6,8,8,8,16,12] regression=[10,6]").model
     with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give window of .*variant=64"):
         match(model, store.classes, given)
@@ -216,7 +216,7 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         config("training.loss=cross-entropy")
     with pytest.raises(ConfigError, match="boxes are known of stored squares"):
         config("data.scales=[112,112]", "data.cropping=random")
-    assert config("data.test_scales=[64]").data.crop == 96  # a window is smaller
+    assert config("data.test_scales=[64]").data.input_size == 96  # a window is smaller
     with pytest.raises(CommandError, match="must be 64 or more, the pixels of the window"):
         learner(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))

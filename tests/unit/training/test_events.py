@@ -14,9 +14,9 @@ ALL = (FROZEN, SLOWER, QUIET)
 
 
 def test_events_happen_once_and_last() -> None:
-    assert plan.layer_factors(ALL, 49, 100) == {}
-    assert plan.layer_factors(ALL, 50, 100) == {"conv1": 0.1}
-    assert plan.layer_factors(ALL, 75, 100) == {"conv1": 0.0}
+    assert plan.lr_multipliers(ALL, 49, 100) == {}
+    assert plan.lr_multipliers(ALL, 50, 100) == {"conv1": 0.1}
+    assert plan.lr_multipliers(ALL, 75, 100) == {"conv1": 0.0}
     assert [plan.color_noise(ALL, step, 100) for step in (49, 50, 99)] == [True, False, False]
     assert plan.starting(ALL, 50, 100) == [SLOWER, QUIET]
     assert plan.starting(ALL, 51, 100) == []
@@ -32,7 +32,7 @@ def test_an_event_starts_at_most_once(at: float, total_steps: int) -> None:
 
 def test_net_145_slows_conv1_after_epoch_67_and_freezes_it_after_72() -> None:
     scheduled, steps = recipes.get("alexnet-2012").events, 91 * 10_009
-    assert plan.layer_factors(scheduled, 67 * 10_009 - 1, steps) == {}
-    assert plan.layer_factors(scheduled, 67 * 10_009, steps) == {"conv1": 0.1}
-    assert plan.layer_factors(scheduled, 72 * 10_009, steps) == {"conv1": 0.0}
+    assert plan.lr_multipliers(scheduled, 67 * 10_009 - 1, steps) == {}
+    assert plan.lr_multipliers(scheduled, 67 * 10_009, steps) == {"conv1": 0.1}
+    assert plan.lr_multipliers(scheduled, 72 * 10_009, steps) == {"conv1": 0.0}
     assert not plan.color_noise(scheduled, 67 * 10_009, steps)

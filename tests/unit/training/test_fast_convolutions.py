@@ -11,7 +11,7 @@ from torch import nn
 from alexnet.data.store import Store
 from alexnet.evaluation import inference
 from alexnet.models.registry import build_run
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.trainer import train
 
 
@@ -23,7 +23,7 @@ def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny
         return {"top1_error": 0.5}
 
     config = tiny.config("schedule.epochs=1")
-    run = RunFolder.create(tmp_path / "run", config)
+    run = RunDir.create(tmp_path / "run", config)
     train(config, tiny_store, run, evaluate=evaluate, device=torch.device("cpu"))
     assert {*seen} == {(True, True)}
 

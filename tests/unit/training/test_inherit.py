@@ -13,7 +13,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.models.alexnet import AlexNet, variant_named
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.training.transfer import Inherited, inherit
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
@@ -26,9 +26,9 @@ def net(variant: str, classes: Sequence[Class], seed: int, crop: int = 64, bottl
     return AlexNet(variant_named(variant), len(classes), crop, bottleneck=bottleneck)
 
 
-def given(model: nn.Module, classes: Sequence[Class]) -> Loaded:
+def given(model: nn.Module, classes: Sequence[Class]) -> ModelBundle:
     nothing = Preprocessing.__new__(Preprocessing)
-    return Loaded(model, RunConfig(recipe="alexnet-2012"), list(classes), nothing, {})
+    return ModelBundle(model, RunConfig(recipe="alexnet-2012"), list(classes), nothing, {})
 
 
 def copies(model: nn.Module) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ def test_layers_must_be_there() -> None:
         inherit(model, TEN, given(other, TEN), ["conv6"])
 
 
-def test_batch_normalisation_goes_with_its_layer() -> None:
+def test_batch_normalization_goes_with_its_layer() -> None:
     narrow = "modern widths=[8,8,8,8,8,16,16]"
     found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
     assert "after.conv1.batchnorm.running_mean" in found.copied

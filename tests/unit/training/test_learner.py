@@ -7,16 +7,16 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.training.config import Event
-from alexnet.training.train_state import Learner, build_learner, check, load_weights
+from alexnet.training.train_state import TrainState, build_train_state, check, load_weights
 
 CPU = torch.device("cpu")
 
 
-def build(store: Store, *settings: str) -> Learner:
-    return build_learner(tiny.config(*settings), store, CPU, steps_per_epoch=6)
+def build(store: Store, *settings: str) -> TrainState:
+    return build_train_state(tiny.config(*settings), store, CPU, steps_per_epoch=6)
 
 
-def weights(learner: Learner) -> dict[str, torch.Tensor]:
+def weights(learner: TrainState) -> dict[str, torch.Tensor]:
     return learner.model.state_dict()
 
 
@@ -44,9 +44,9 @@ def test_another_nets_checkpoint_is_one_line(tiny_store: Store) -> None:
 def test_what_does_not_fit_is_found_without_computing(tiny_store: Store) -> None:
     assert next(check(tiny.config(), tiny_store).parameters()).device.type == "meta"
     with pytest.raises(CommandError, match="side"):
-        check(tiny.config("data.side=100"), tiny_store)
+        check(tiny.config("data.image_size=100"), tiny_store)
     with pytest.raises(CommandError, match="nearest is 'fc8'"):
-        check(tiny.config('optimizer.layer_factors=[["fc9", 0.1]]'), tiny_store)
+        check(tiny.config('optimizer.lr_multipliers=[["fc9", 0.1]]'), tiny_store)
 
 
 def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
@@ -66,7 +66,7 @@ def test_the_state_holds_tensors_and_plain_values_only(tiny_store: Store) -> Non
 
     for settings in (
         [],
-        ["training.weight_average=0.9"],
+        ["training.ema_decay=0.9"],
         ["optimizer.name=adamw"],
         ["schedule.name=plateau"],
     ):

@@ -19,20 +19,26 @@ from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.localization import Localization
 from alexnet.tasks.losses import boxes
 from alexnet.training.step import update
-from alexnet.training.train_state import Learner, build_learner, check
+from alexnet.training.train_state import TrainState, build_train_state, check
 from alexnet.training.trainer import train
 from alexnet.training.transfer import inherit, match
 
 SETTINGS = (
-    *("data.side=72", "data.crop=64", "data.test_scales=[64,80]", "training.batch=8", "schedule.epochs=1"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialisation=kaiming regression=[10,6]",
+    *(
+        "data.image_size=72",
+        "data.input_size=64",
+        "data.test_scales=[64,80]",
+        "training.batch_size=8",
+        "schedule.epochs=1",
+    ),
+    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]",
 )
 
 
@@ -53,8 +59,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(make_store(folder / "store", {"train": rows, "val": rows[:4]}, side=72))
 
 
-def learner(store: Store, *settings: str) -> Learner:
-    return build_learner(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
+def learner(store: Store, *settings: str) -> TrainState:
+    return build_train_state(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
 
 
 def batch(store: Store) -> Batch:
@@ -97,7 +103,7 @@ def test_wrong_are_the_boxes_that_overlap_by_less_than_half(store: Store) -> Non
 
 
 def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> None:
-    trained, seen = learner(store, "optimizer.learning_rate=0.05"), batch(store)
+    trained, seen = learner(store, "optimizer.lr=0.05"), batch(store)
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     losses = [update(trained, seen, 0, step, color_noise=False).loss.item() for step in range(12)]
     moved = {name for name, value in trained.model.state_dict().items() if not value.equal(before[name])}
@@ -105,12 +111,12 @@ def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> No
     assert moved == {f"{layer}.{kind}" for layer in ("box1", "box2", "boxes") for kind in ("weight", "bias")}
 
 
-def given(store: Store, variant: str = "", classes: slice = slice(None)) -> Loaded:
+def given(store: Store, variant: str = "", classes: slice = slice(None)) -> ModelBundle:
     begun = override(recipes.get("overfeat-fast"), [*SETTINGS[:3], SETTINGS[-1] + variant])
     chosen = store.classes[classes]
     torch.manual_seed(4)
     model = build(begun.model, len(chosen), 64)
-    return Loaded(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
+    return ModelBundle(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
 
 
 def test_it_begins_with_a_whole_classifier(store: Store) -> None:
@@ -123,10 +129,10 @@ def test_it_begins_with_a_whole_classifier(store: Store) -> None:
         assert model.eval()(images) == pytest.approx(net.model.eval()(images))
 
 
-def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalised_otherwise(
+def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalized_otherwise(
     store: Store,
 ) -> None:
-    """The classifier was trained on another store, of other colours and contrast."""
+    """The classifier was trained on another store, of other colors and contrast."""
     made, begun = learner(store), given(store)
     other = made.preprocessing
     begun = replace(
@@ -156,7 +162,7 @@ def test_a_classifier_of_another_dropout_is_refused(store: Store) -> None:
 
 
 def test_the_loop_trains_boxes(store: Store, tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run", config("training.fine_tuning=no", "training.log_every_steps=1"))
+    run = RunDir.create(tmp_path / "run", config("training.fine_tuning=no", "training.log_every_steps=1"))
     result = train(
         run.config(), store, run, evaluate=lambda model: {"top1_error": 0.5}, device=torch.device("cpu")
     )
@@ -168,7 +174,7 @@ def test_the_loop_trains_boxes(store: Store, tmp_path: Path) -> None:
 def test_a_store_without_boxes_is_one_clear_line(tmp_path: Path) -> None:
     rows = [row(number, 72) for number in range(8)]
     bare = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows[:4]}, side=72))
-    run = RunFolder.create(tmp_path / "run", config("training.fine_tuning=no"))
+    run = RunDir.create(tmp_path / "run", config("training.fine_tuning=no"))
     with pytest.raises(CommandError, match="'train' of the store has no boxes"):
         check(run.config(), bare)  # which is asked before a run has a folder
     with pytest.raises(CommandError, match="has no boxes"):

@@ -90,13 +90,13 @@ def test_no_constant_answer_is_better_than_chance(classes: int) -> None:
         assert found == pytest.approx(LOSSES[name].at_chance(classes), rel=1e-4)
     # LeNet-5: no answer of F6, the same for all images, has a lower loss than the mean of the codes.
     f6 = torch.randn(84).mul(0.1).requires_grad_()
-    optimiser = torch.optim.SGD([f6], 0.1)
+    optimizer = torch.optim.SGD([f6], 0.1)
     for _ in range(300):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         distances = (f6 - class_codes(classes)).square().sum(dim=1)
         loss = LOSSES["rbf"].mean(-distances.expand(classes, -1), targets)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert loss.item() == pytest.approx(LOSSES["rbf"].at_chance(classes), rel=1e-3)
     assert LOSSES["cross-entropy"].at_chance(classes) == pytest.approx(math.log(classes))
 

@@ -27,10 +27,10 @@ def test_logs_also_where_it_validates() -> None:
 
 
 def test_too_few_images() -> None:
-    with pytest.raises(CommandError, match=r"type training.batch=35"):
+    with pytest.raises(CommandError, match=r"type training.batch_size=35"):
         make_plan(config(batch=36), 35)
 
 
 def test_a_batch_that_cannot_be_shared_out() -> None:
-    with pytest.raises(CommandError, match=r"training.batch=16 or more"):
+    with pytest.raises(CommandError, match=r"training.batch_size=16 or more"):
         make_plan(config(batch=10, accumulation=4), 100, processes=4)

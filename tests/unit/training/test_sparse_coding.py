@@ -19,7 +19,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models import bundle
-from alexnet.runs.run_dir import RunFolder, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
 
 CPU = torch.device("cpu")
@@ -30,9 +30,9 @@ CHANNELS = [
     for each in recipes.get("sparse-coding").classic.channels
 ]
 SETTINGS = (
-    f"data.side={SIDE}",
-    f"data.crop={SIDE}",
-    "training.batch=8",
+    f"data.image_size={SIDE}",
+    f"data.input_size={SIDE}",
+    "training.batch_size=8",
     "schedule.epochs=8",
     "classic.sample_descriptors=300",
     f"classic.channels={json.dumps(CHANNELS)}",
@@ -95,23 +95,23 @@ def test_what_does_not_fit_is_one_line(
 ) -> None:
     asked = [{**CHANNELS[0], **channel, "encoding": encoding}]
     wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(asked)}"])
-    run = RunFolder.create(tmp_path / "a", wanted)
+    run = RunDir.create(tmp_path / "a", wanted)
     with pytest.raises(CommandError, match=message) as caught:
         classic_trainer.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
     assert "\n" not in str(caught.value)
 
 
-def test_photos_of_one_colour_are_a_defined_result(tmp_path: Path) -> None:
+def test_photos_of_one_color_are_a_defined_result(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        for label, greys in enumerate(([10, 20, 30], [200, 210, 220], [128])):
+        for label, grays in enumerate(([10, 20, 30], [200, 210, 220], [128])):
             (tmp_path / "photos" / split / f"class{label}").mkdir(parents=True)
-            for grey in greys:
-                pixels = np.full((SIDE, SIDE, 3), grey, np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "photos" / split / f"class{label}" / f"{grey}.png")
+            for gray in grays:
+                pixels = np.full((SIDE, SIDE, 3), gray, np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "photos" / split / f"class{label}" / f"{gray}.png")
     settings = Settings(side=SIDE, encoding="raw")
     flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
-    run = RunFolder.create(tmp_path / "a", wanted)
+    run = RunDir.create(tmp_path / "a", wanted)
     classic_trainer.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
     model = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
     assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())

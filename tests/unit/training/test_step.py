@@ -8,13 +8,13 @@ from torch.nn import functional
 from alexnet.data.loader import Batch
 from alexnet.data.store import Store
 from alexnet.training.step import training_batch, update
-from alexnet.training.train_state import Learner, build_learner
+from alexnet.training.train_state import TrainState, build_train_state
 
 NO_DROPOUT = "model.dropout=0"
 
 
-def learner(store: Store, *settings: str) -> Learner:
-    return build_learner(tiny.config(*settings), store, torch.device("cpu"), steps_per_epoch=6)
+def learner(store: Store, *settings: str) -> TrainState:
+    return build_train_state(tiny.config(*settings), store, torch.device("cpu"), steps_per_epoch=6)
 
 
 def batch(store: Store, images: int = 8) -> Batch:
@@ -55,7 +55,7 @@ def test_the_gradient_is_that_of_the_mean_loss(tiny_store: Store) -> None:
 @pytest.mark.parametrize("pieces", [2, 3, 8])
 def test_micro_batches_give_the_same_update_but_for_rounding(tiny_store: Store, pieces: int) -> None:
     whole = after(tiny_store, NO_DROPOUT)
-    split = after(tiny_store, NO_DROPOUT, f"training.accumulation={pieces}")
+    split = after(tiny_store, NO_DROPOUT, f"training.grad_accum_steps={pieces}")
     assert largest_difference(whole, split) < 1e-6
 
 
@@ -91,7 +91,7 @@ def test_lower_precision_stays_near(tiny_store: Store, precision: str) -> None:
 
 
 def test_the_average_follows(tiny_store: Store) -> None:
-    trained = learner(tiny_store, "training.weight_average=0.9")
+    trained = learner(tiny_store, "training.ema_decay=0.9")
     first = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
     update(trained, batch(tiny_store), 0, 0, True)
     for name, tensor in trained.average.model.state_dict().items():

@@ -12,20 +12,20 @@ from torch import Tensor
 from alexnet.data.loader import Batch
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.models.bundle import Loaded
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.two_devices import AlexNetOnTwoDevices
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.training.diagnostics import measure
 from alexnet.training.step import update
-from alexnet.training.train_state import Learner, build_learner, check, whole_state
+from alexnet.training.train_state import TrainState, build_train_state, check, whole_state
 from alexnet.training.transfer import inherit
 
 CPU = torch.device("cpu")
-ON_TWO = "model.towers_on=cpu,cpu"
+ON_TWO = "model.tower_devices=cpu,cpu"
 
 
-def learner(store: Store, *settings: str) -> Learner:
-    return build_learner(
+def learner(store: Store, *settings: str) -> TrainState:
+    return build_train_state(
         tiny.config(tiny.TOWERS, "model.dropout=0", *settings), store, CPU, steps_per_epoch=6
     )
 
@@ -37,13 +37,13 @@ def batch(store: Store) -> Batch:
     return Batch(torch.stack(pixels).view(8, 72, 72, 3), labels, indices, torch.arange(8))
 
 
-def train(trained: Learner, store: Store, steps: range) -> Learner:
+def train(trained: TrainState, store: Store, steps: range) -> TrainState:
     for step in steps:
         update(trained, batch(store), 0, step, color_noise=True)
     return trained
 
 
-def weights(trained: Learner) -> dict[str, Tensor]:
+def weights(trained: TrainState) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
 
 
@@ -62,14 +62,14 @@ def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
     "settings",
     [
         [],
-        ["optimizer.gradient_clip=0.5", "training.accumulation=2", "model.bottleneck=6"],
+        ["optimizer.gradient_clip=0.5", "training.grad_accum_steps=2", "model.bottleneck=6"],
         ["optimizer.name=sgd", "optimizer.bias_weight_decay=true"],
-        ["optimizer.name=adamw", "optimizer.learning_rate=0.0001"],
+        ["optimizer.name=adamw", "optimizer.lr=0.0001"],
     ],
     ids=["2012", "clipped", "sgd", "adamw"],
 )
 def test_updates_are_those_on_one_device(tiny_store: Store, settings: list[str]) -> None:
-    averaged = [*settings, "training.weight_average=0.9"]
+    averaged = [*settings, "training.ema_decay=0.9"]
     one, two = (train(learner(tiny_store, *averaged, *on), tiny_store, range(3)) for on in ([], [ON_TWO]))
     assert_near(weights(one), weights(two))
     assert_near(one.average.model.state_dict(), two.average.model.state_dict())
@@ -90,7 +90,7 @@ def test_autocast_reaches_both_towers(tiny_store: Store) -> None:
 def test_a_checkpoint_goes_on_with_the_towers_elsewhere(
     tiny_store: Store, name: str, before: list[str], after: list[str]
 ) -> None:
-    rule = [f"optimizer.name={name}", "optimizer.learning_rate=0.001", "training.weight_average=0.9"]
+    rule = [f"optimizer.name={name}", "optimizer.lr=0.001", "training.ema_decay=0.9"]
     first = train(learner(tiny_store, *rule, *before), tiny_store, range(3))
     second = learner(tiny_store, *rule, *after, "training.seed=5")
     second.load(first.average.model.state_dict(), first.state())
@@ -102,7 +102,7 @@ def test_a_checkpoint_goes_on_with_the_towers_elsewhere(
     )
 
 
-def test_the_optimisers_memory_is_saved_as_on_one_device(tiny_store: Store) -> None:
+def test_the_optimizers_memory_is_saved_as_on_one_device(tiny_store: Store) -> None:
     one, two = (
         train(learner(tiny_store, "optimizer.name=adamw", *on), tiny_store, range(2)) for on in ([], [ON_TWO])
     )
@@ -118,7 +118,7 @@ def test_the_optimisers_memory_is_saved_as_on_one_device(tiny_store: Store) -> N
 
 
 def test_a_layer_is_frozen_in_both_towers(tiny_store: Store) -> None:
-    frozen = learner(tiny_store, ON_TWO, 'optimizer.layer_factors=[["conv3", 0]]')
+    frozen = learner(tiny_store, ON_TWO, 'optimizer.lr_multipliers=[["conv3", 0]]')
     set_learning_rates(frozen.optimizer, 0.01, 0.01, {"conv1": 0.0})
     before = weights(frozen)
     after = weights(train(frozen, tiny_store, range(2)))
@@ -128,7 +128,7 @@ def test_a_layer_is_frozen_in_both_towers(tiny_store: Store) -> None:
 
 def test_a_run_begins_with_another_nets_weights(tiny_store: Store) -> None:
     other, two = learner(tiny_store, "training.seed=5"), learner(tiny_store, ON_TWO)
-    given = Loaded(other.model, other.config, other.classes[::-1], other.preprocessing, {})
+    given = ModelBundle(other.model, other.config, other.classes[::-1], other.preprocessing, {})
     before, there = weights(two), weights(other)
     found = inherit(two.model, two.classes, given, ["conv1", "fc6"])
     assert found.copied == ("conv1.weight", "conv1.bias", "fc6.weight", "fc6.bias")
@@ -143,9 +143,9 @@ def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Stor
     with pytest.raises(CommandError, match="needs a net of two towers"):
         check(tiny.config(ON_TWO), tiny_store)
     with pytest.raises(CommandError, match="two devices of one kind"):
-        check(tiny.config(tiny.TOWERS, "model.towers_on=cpu"), tiny_store)
+        check(tiny.config(tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
     with pytest.raises(CommandError, match="begins on cpu, not on meta"):
-        build_learner(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
+        build_train_state(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
 
 
 def test_the_watchdog_looks_at_both_towers(tiny_store: Store) -> None:

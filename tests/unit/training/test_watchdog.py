@@ -79,7 +79,7 @@ def test_a_net_that_answers_all_alike_has_no_deviation() -> None:
 @pytest.mark.parametrize(
     ("deviation", "flat", "entropy", "rate", "reason"),
     [
-        (1.0, True, 2.3, 0.01, "grey levels of 0..255"),
+        (1.0, True, 2.3, 0.01, "gray levels of 0..255"),
         (60.0, True, 2.3, 0.01, "first weights are too small"),
         (60.0, False, 0.2, 0.01, "are the images shuffled"),
         (60.0, False, 2.3, 0.1, "rate is high"),

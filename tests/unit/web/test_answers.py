@@ -13,7 +13,7 @@ from alexnet.analysis.neighbors import SimilarImages
 from alexnet.analysis.saliency import grad_cam
 from alexnet.data.crops import ten
 from alexnet.evaluation.predictor import to_stored_square
-from alexnet.web.further import NEIGHBOURS, similar
+from alexnet.web.further import NEIGHBORS, similar
 from alexnet.web.model import Model
 from alexnet.web.photos import StorePhotos
 from alexnet.web.upload import read_photo
@@ -24,7 +24,7 @@ def same(found, wanted) -> None:
     np.testing.assert_allclose([each["probability"] for each in found], [p for *_, p in wanted], atol=1e-5)
 
 
-@pytest.mark.parametrize("views", ["centre", "ten"])
+@pytest.mark.parametrize("views", ["center", "ten"])
 @pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
 def test_answers_are_those_of_the_command_line(url, classifier, make, views) -> None:
     found = ask(f"{url}/api/classify?views={views}&top=2", make())
@@ -115,7 +115,7 @@ def test_other_photos_are_not_there(url, place) -> None:
     ("query", "status", "named"),
     [
         ("model=three", 404, "one, two"),
-        ("views=nine", 400, "centre, ten"),
+        ("views=nine", 400, "center, ten"),
         ("top=0", 400, "top"),
         ("top=-1", 400, "top"),
         ("top=99999999999999999999", 400, "top"),
@@ -128,7 +128,7 @@ def test_wrong_questions_are_answered_with_what_there_is(url, query, status, nam
     assert named in found.json["error"]
 
 
-def test_a_key_that_is_misspelt_is_not_passed_over(url) -> None:
+def test_a_key_that_is_misspelled_is_not_passed_over(url) -> None:
     found = ask(f"{url}/api/classify?tpo=2", odd_uploads.plain())
     assert (found.status, found.json) == (
         400,
@@ -180,7 +180,7 @@ class Fixed:
     def search(self, queries, count):
         from alexnet.analysis.neighbors import Found
 
-        assert count == NEIGHBOURS
+        assert count == NEIGHBORS
         return Found(np.array([[5, 40]]), np.array([[0.5, 1.25]]))
 
 
@@ -190,7 +190,7 @@ def test_similar_images_come_with_their_places_in_the_store(serve_model, store, 
     model = Model("net", classifier, more={"similar": similar(images, photos, "train", "fc7")})
     found = ask(serve_model(model) + "/api/similar", odd_uploads.plain()).json
     labels = store.split("train").labels
-    assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbours"]] == [
+    assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbors"]] == [
         ("/api/photos/train/5", store.classes[labels[5]].name, 0.5),
         ("/api/photos/train/40", store.classes[labels[40]].name, 1.25),
     ]

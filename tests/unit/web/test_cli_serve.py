@@ -52,10 +52,10 @@ def test_it_says_where_it_answers_and_ends_with_ctrl_c(runs, store) -> None:
         models = ask(f"{url}/api/models").json["models"]
         assert [each["answers"] for each in models] == [["classify", "saliency", "similar"]] * 2
         found = ask(f"{url}/api/similar?model=two", odd_uploads.plain()).json
-        assert (len(found["neighbours"]), found["split"], found["layer"]) == (6, "train", "fc7")
-        distances = [each["distance"] for each in found["neighbours"]]
+        assert (len(found["neighbors"]), found["split"], found["layer"]) == (6, "train", "fc7")
+        distances = [each["distance"] for each in found["neighbors"]]
         assert distances == sorted(distances)
-        assert ask(url + found["neighbours"][0]["photo"]).status == 200
+        assert ask(url + found["neighbors"][0]["photo"]).status == 200
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0

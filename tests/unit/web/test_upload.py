@@ -50,8 +50,8 @@ def test_a_photo_on_its_side_is_turned_as_pillow_would() -> None:
 
 
 def test_sixteen_bits_become_the_same_eight() -> None:
-    grey = np.asarray(odd_uploads.picture().convert("L"))
-    np.testing.assert_array_equal(read_photo(odd_uploads.sixteen_bit()).pixels[..., 0], grey)
+    gray = np.asarray(odd_uploads.picture().convert("L"))
+    np.testing.assert_array_equal(read_photo(odd_uploads.sixteen_bit()).pixels[..., 0], gray)
 
 
 async def _chunks(sizes: list[int], counted: list[int]) -> AsyncIterator[bytes]:

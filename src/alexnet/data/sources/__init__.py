@@ -1,4 +1,4 @@
-"""The raw forms in which labelled photos come, one per file; `open_source` finds the right one."""
+"""The raw forms in which labeled photos come, one per file; `open_source` finds the right one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every raw form of labelled photos becomes: a `Source` of splits that give encoded images with labels.
+"""What every raw form of labeled photos becomes: a `Source` of splits that give encoded images with labels.
 
 Sources only read. They pickle small enough to hand to worker processes: arrays and packed names, no open
 files and no lists of paths, since ImageNet has 1.28 million photos.
@@ -88,7 +88,7 @@ def _wrong(corners: Sequence[float], size: tuple[int, int]) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled photo as it was found."""
+    """One labeled photo as it was found."""
 
     image: bytes
     """The encoded file, unchanged."""
@@ -124,7 +124,7 @@ class SourceSplit(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Labelled photos in any raw form. Files come sorted by label, then name; records in their own order."""
+    """Labeled photos in any raw form. Files come sorted by label, then name; records in their own order."""
 
     form: str
     """The raw form in words: "Kaggle tree", "class folders in a tar"."""

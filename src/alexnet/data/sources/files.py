@@ -46,7 +46,7 @@ class PackedNames:
 
 
 class Listing:
-    """Folders and files of a tree, sorted: a folder's files are neighbours, and so is all that lies below it.
+    """Folders and files of a tree, sorted: a folder's files are neighbors, and so is all that lies below it.
 
     Folders are relative paths with `/`; the root is the empty string. Files are numbers 0..len - 1.
     """
@@ -407,7 +407,7 @@ def make_split(
     return PhotoSplit(tree, numbers[order], labels[order], folder, [c.wnid for c in classes])
 
 
-def unlabelled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:
+def unlabeled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:
     """Files directly in `folder`, in the given order, of whose classes nothing is known."""
     return make_split(tree, files, np.full(len(files), NO_LABEL, dtype=np.int32), folder, [])
 

@@ -1,6 +1,6 @@
 """IDX files, the form of MNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, with or without `.gz`.
 
-A photo here is bare grey levels. It is handed on as PGM, the simplest of all image files: a header line and
+A photo here is bare gray levels. It is handed on as PGM, the simplest of all image files: a header line and
 the bytes as they are, so that nothing is lost and any reader decodes it.
 """
 
@@ -23,14 +23,14 @@ from alexnet.errors import DataError
 
 SETTINGS = Settings(side=32, resize="pad", encoding="raw", channels=1)
 """How digits are stored where nobody says otherwise: MNIST's 28 x 28 in the middle of 32 x 32, as LeNet-5 saw
-them, and in grey. Raw, since a JPEG of so few pixels would be as large and not the same."""
+them, and in gray. Raw, since a JPEG of so few pixels would be as large and not the same."""
 
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class IdxSplit:
-    """Grey levels and labels in memory: MNIST's are 47 MB."""
+    """Gray levels and labels in memory: MNIST's are 47 MB."""
 
     pixels: npt.NDArray[np.uint8]
     """(N, H, W)."""

@@ -28,7 +28,7 @@ from alexnet.data.sources.files import (
     open_tar_of_tars,
     photos_below,
     strays_of,
-    unlabelled_split,
+    unlabeled_split,
 )
 from alexnet.data.sources.label_file import in_order
 from alexnet.errors import CommandError, DataError
@@ -194,9 +194,9 @@ def _read(folder: Path, year: int, archives: dict[str, Path]) -> Source:
         strays += _inside(tree, splits["train"])
     if "val" in archives:
         tree = open_tar(archives["val"])
-        classes, splits["val"], labelled_by = _val(folder, tree, kit, classes)
+        classes, splits["val"], labeled_by = _val(folder, tree, kit, classes)
         strays += _inside(tree, splits["val"])
-        used.add(labelled_by)
+        used.add(labeled_by)
     if "test" in archives:
         tree = open_tar(archives["test"])
         splits["test"] = _test(tree, kit, classes)
@@ -230,7 +230,7 @@ def read_train(path: Path) -> Source | None:
 def _val(
     folder: Path, tree: Tree, kit: Devkit | None, classes: list[Class]
 ) -> tuple[list[Class], PhotoSplit, str]:
-    """The classes (the kit's without training photos), the split, and the name of what labelled it."""
+    """The classes (the kit's without training photos), the split, and the name of what labeled it."""
     photos, names = _photos(tree)
     labels, classes, source = _labels(tree.path, names, kit, classes)
     return classes, make_split(tree, photos, labels, "", classes), source
@@ -243,7 +243,7 @@ def _test(tree: Tree, kit: Devkit | None, classes: list[Class]) -> PhotoSplit:
         return make_split(tree, photos, kit.labels(names, [c.wnid for c in classes], test=True), "", classes)
     if not photos:
         raise DataError(f"{tree.path} holds no photo: get it again, or remove it")
-    return unlabelled_split(tree, photos, tree.listing.path(photos[0]).rpartition("/")[0])
+    return unlabeled_split(tree, photos, tree.listing.path(photos[0]).rpartition("/")[0])
 
 
 def _photos(tree: Tree) -> tuple[array[int], list[str]]:

@@ -51,9 +51,9 @@ def read_labels(text: str, photos: Sequence[str], classes: Sequence[Class], wher
     if all(len(row) == 1 for row in rows):
         return in_order([row[0] for row in rows], photos, numbers, where)
     by_name = {_stem(row[0]): row[1].split()[0] for row in rows if len(row) > 1 and row[1].strip()}
-    unlabelled = [photo for photo in photos if _stem(photo) not in by_name]
-    if unlabelled:
-        raise DataError(f"{where} has no label for {len(unlabelled):,} photos such as {unlabelled[0]}")
+    unlabeled = [photo for photo in photos if _stem(photo) not in by_name]
+    if unlabeled:
+        raise DataError(f"{where} has no label for {len(unlabeled):,} photos such as {unlabeled[0]}")
     return _to_labels([by_name[_stem(photo)] for photo in photos], numbers, where)
 
 

@@ -1,4 +1,4 @@
-"""Opens photos in whatever raw form they are, recognised by what is there, not by what it is called."""
+"""Opens photos in whatever raw form they are, recognized by what is there, not by what it is called."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _KNOWN = (
 
 
 def open_source(path: Path, val_fraction: float = 0.1) -> Source:
-    """The labelled photos at a folder, tar or parquet file; nothing there is ever changed.
+    """The labeled photos at a folder, tar or parquet file; nothing there is ever changed.
 
     Where they come without a validation split, `val_fraction` of each class is held out as one (see
     `hold_out`); 0 leaves all in `train`. CommandError where there is nothing, DataError where nothing is
-    recognised.
+    recognized.
     """
     if not 0 <= val_fraction < 1:
         raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
     if not path.exists():
         raise CommandError(f"no such file or folder: {path}")
-    source = _recognise(path)
+    source = _recognize(path)
     if "val" in source.splits or not val_fraction:
         return source
     train, val = hold_out(source.splits["train"], val_fraction)
@@ -55,7 +55,7 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
     return dataclasses.replace(source, splits={**source.splits, **splits}, held_out=val_fraction)
 
 
-def _recognise(path: Path) -> Source:
+def _recognize(path: Path) -> Source:
     if path.is_dir():
         return ilsvrc.read(path) or _from_tree(open_folder(path))
     if path.suffix == ".parquet":
@@ -103,4 +103,4 @@ def _found(tree: Tree, base: str) -> str:
         return "empty"
     names = [name + "/" for name in tree.listing.subfolders(base)]
     names += [tree.listing.name(file) for file in tree.listing.files(base)]
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is no known form of labelled photos"
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is no known form of labeled photos"

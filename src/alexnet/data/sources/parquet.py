@@ -252,5 +252,5 @@ def _split_of(path: str) -> str:
 
 
 def _bare(values: npt.NDArray[Any]) -> bool:
-    """Whether these are the labels of an unlabelled split: Hugging Face writes -1 for all."""
+    """Whether these are the labels of an unlabeled split: Hugging Face writes -1 for all."""
     return len(values) == 0 or (values.dtype.kind == "i" and bool((values == NO_LABEL).all()))

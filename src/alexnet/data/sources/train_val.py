@@ -17,7 +17,7 @@ from alexnet.data.sources.files import (
     make_split,
     photos_in,
     strays_of,
-    unlabelled_split,
+    unlabeled_split,
 )
 from alexnet.data.sources.voc import annotated
 from alexnet.errors import DataError
@@ -69,8 +69,8 @@ def read_splits(
             same_classes(classes, read_classes(tree, folder), f"{tree.path}: classes of train and {name}")
             splits[name] = class_split(tree, folder, classes)
         elif photos_in(tree, folder):
-            split, labelled_by = flat_split(tree, name, folder, classes, label_folders)
-            known += labelled_by
+            split, labeled_by = flat_split(tree, name, folder, classes, label_folders)
+            known += labeled_by
             if split:
                 splits[name] = split
     if "val" not in splits and "test" in splits and splits["test"].labels[0] != NO_LABEL:
@@ -96,7 +96,7 @@ def flat_split(
         where = str(tree.path / tree.listing.path(file))
         labels = label_file.read_labels(tree.text(file), names, classes, where)
     elif name == "test":
-        return unlabelled_split(tree, photos, folder) if any(map(official_name, names)) else None, []
+        return unlabeled_split(tree, photos, folder) if any(map(official_name, names)) else None, []
     else:
         what = f"{tree.path}: {folder}/ holds {len(photos):,} photos in no class folder and no labels"
         raise DataError(f"{what}: put {label_file.FORMS} beside it")

@@ -1,4 +1,4 @@
-"""The constants of one response normaliser, as its implementations share them."""
+"""The constants of one response normalizer, as its implementations share them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Window:
     """b = a * (k + alpha * sum of squares over the window) ** -beta."""
 
     size: int
-    """Maps, from `size // 2` before; or pixels on a side, centred."""
+    """Maps, from `size // 2` before; or pixels on a side, centerd."""
     alpha: float
     """Of each square: already divided by the window's size where the convention says so."""
     beta: float

@@ -12,7 +12,7 @@ def overhang(side: int, size: int, stride: int) -> int:
     return -(side - size) % stride
 
 
-class OverhangingConv2d(nn.Conv2d):
+class AsymmetricPadConv2d(nn.Conv2d):
     """A convolution with 1 + ceil((side - size) / stride) windows a row, from the left upper corner on.
 
     What lies right of and below the image counts as zero. For its gradient it keeps the image itself, not

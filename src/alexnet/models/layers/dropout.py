@@ -11,7 +11,7 @@ class MaskDropout(nn.Module):
 
     `torch.nn.Dropout`, the inverted form, divides by `1 - probability` in training instead and does nothing
     in the test: the same net after rescaling, but what the next layer sees in training, and with it the
-    meaning of its initialisation, rate and decay, differs by that factor.
+    meaning of its initialization, rate and decay, differs by that factor.
     Source: paper, section 4.2; 2012 source release, layer.cu.
     """
 

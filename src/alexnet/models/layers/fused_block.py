@@ -1,4 +1,4 @@
-"""What follows a layer - rectify, normalise, pool - as one pass over memory where there is a C++ compiler."""
+"""What follows a layer - rectify, normalize, pool - as one pass over memory where there is a C++ compiler."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ class Subsampling(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(maps))
         self.bias = nn.Parameter(torch.empty(maps))
-        self.initialise()
+        self.initialize()
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Coefficients and biases anew, uniform within 2.4 / 4."""
         for parameter in (self.weight, self.bias):
             uniform_by_fan_in(parameter, self.inputs_per_weight)
@@ -94,9 +94,9 @@ class PartialConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(len(pairs), size, size))
         shape = (len(table), unit_biases, unit_biases) if unit_biases else (len(table),)
         self.bias = nn.Parameter(torch.empty(shape))
-        self.initialise()
+        self.initialize()
 
-    def initialise(self) -> None:
+    def initialize(self) -> None:
         """Weights and biases anew, each uniform within 2.4 / inputs of its unit."""
         inputs = [len(columns) * self.size**2 for columns in self.table]
         each = [fan_in for fan_in, columns in zip(inputs, self.table, strict=True) for _ in columns]

@@ -47,7 +47,7 @@ def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:
 
     `maps` are (N, C, H, W), of which the layer reads C x side x side numbers, in the order in which
     `torch.nn.Flatten` lays out a part. Its weights become the filters of one convolution, so that what
-    neighbouring parts share is read once. At H = W = side this is the layer itself, to rounding.
+    neighboring parts share is read once. At H = W = side this is the layer itself, to rounding.
     CommandError where the maps are smaller than that, or have other channels.
     Source: Sermanet et al. 2013, section 3.5; Simonyan and Zisserman 2014, section 3.2.
     """

@@ -1,4 +1,4 @@
-"""Response normalisation with torch alone, on any device: pieces small enough to stay in the cache.
+"""Response normalization with torch alone, on any device: pieces small enough to stay in the cache.
 
 The plain formula writes and reads a dozen temporaries as large as the maps; here each is as large as a piece.
 """
@@ -24,7 +24,7 @@ _PIECE_VALUES = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 
 def chunked_forward(maps: torch.Tensor, window: Window) -> torch.Tensor:
-    """The normalised maps: (N, C, H, W) channels-last, in and out."""
+    """The normalized maps: (N, C, H, W) channels-last, in and out."""
     result = torch.empty_like(maps, memory_format=torch.channels_last)
     for piece, out in _pieces(window, maps, result):
         values = _exact(piece)
@@ -34,7 +34,7 @@ def chunked_forward(maps: torch.Tensor, window: Window) -> torch.Tensor:
 
 
 def chunked_backward(maps: torch.Tensor, gradient: torch.Tensor, window: Window) -> torch.Tensor:
-    """The gradient with respect to `maps`, from that with respect to the normalised ones.
+    """The gradient with respect to `maps`, from that with respect to the normalized ones.
 
     With d = k + alpha * (sum of squares), and the second sum over all whose window holds a:
     g * d^-beta - 2 * alpha * beta * a * (sum of g * a * d^(-beta-1)).
@@ -94,13 +94,13 @@ _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def supports(maps: torch.Tensor) -> bool:
-    """Whether these kernels can normalise `maps`."""
+    """Whether these kernels can normalize `maps`."""
     fits = maps.device.type == "cuda" and maps.dtype in _TYPES and 0 < maps.numel() < 2**31
     return fits and importlib.util.find_spec("triton") is not None
 
 
 def cuda_forward(maps: torch.Tensor, window: Window) -> torch.Tensor:
-    """The normalised maps: (N, C, H, W) channels-last, in and out."""
+    """The normalized maps: (N, C, H, W) channels-last, in and out."""
     result = torch.empty_like(maps, memory_format=torch.channels_last)
     kernels = _kernels()
     kernel = kernels.within_forward if window.within_map else kernels.across_forward
@@ -109,13 +109,13 @@ def cuda_forward(maps: torch.Tensor, window: Window) -> torch.Tensor:
 
 
 def cuda_backward(maps: torch.Tensor, gradient: torch.Tensor, window: Window) -> torch.Tensor:
-    """The gradient with respect to `maps`, from that with respect to the normalised ones."""
+    """The gradient with respect to `maps`, from that with respect to the normalized ones."""
     result = torch.empty_like(maps, memory_format=torch.channels_last)
     kernels = _kernels()
     if not window.within_map:
         _launch(kernels.across_backward, window, maps, gradient, result)
         return result
-    # 25 neighbours, each with 25 of its own: the inner sums are stored once instead.
+    # 25 neighbors, each with 25 of its own: the inner sums are stored once instead.
     shares = torch.empty_like(maps, dtype=torch.float32, memory_format=torch.channels_last)
     _launch(kernels.within_shares, window, maps, gradient, shares, result)
     _launch(kernels.within_backward, window, maps, shares, result)
@@ -200,7 +200,7 @@ def _closed_form(maps: torch.Tensor, window: Window) -> torch.Tensor:
 
 
 class LocalResponseNorm(nn.Module):
-    """Divides each response by a power of the sum of squares of its neighbours among the maps.
+    """Divides each response by a power of the sum of squares of its neighbors among the maps.
 
     The window of map i runs from i - floor(size / 2) over `size` maps and is cut off at the borders; with
     `groups` towers also at the border between towers. `alpha_convention`: "mean" divides alpha by `size`, as
@@ -231,7 +231,7 @@ class LocalResponseNorm(nn.Module):
 
 
 class SpatialResponseNorm(nn.Module):
-    """Divides each response by a power of the sum of squares of its neighbours in its own map.
+    """Divides each response by a power of the sum of squares of its neighbors in its own map.
 
     A square of `size` x `size` pixels (odd), cut off at the borders; alpha is divided by its whole area there
     too.

@@ -1,4 +1,4 @@
-"""The CUDA kernels of response normalisation. Imported only where Triton is; see `response_norm_cuda`.
+"""The CUDA kernels of response normalization. Imported only where Triton is; see `response_norm_cuda`.
 
 d = k + alpha * (sum of squares over the window); result a * d^-beta; gradient
 g * d^-beta - 2 * alpha * beta * a * (sum of g * a * d^(-beta-1) over all whose window holds a).
@@ -40,7 +40,7 @@ def across_forward(
     maps, result, count, channels, alpha, beta, k,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Normalises a block of values by their neighbours among the maps."""
+    """Normalizes a block of values by their neighbors among the maps."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     base = _across_base(maps, at, at % channels, inside, channels, alpha, k, BEFORE, AFTER)
@@ -53,7 +53,7 @@ def across_backward(
     maps, gradient, result, count, channels, alpha, beta, k,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of `across_forward`; every neighbour's d is computed anew from cached values."""
+    """The gradient of `across_forward`; every neighbor's d is computed anew from cached values."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     place, inside = at % channels, at < count
     shares = tl.zeros_like(at).to(tl.float32)
@@ -92,7 +92,7 @@ def within_forward(
     maps, result, count, height, width, channels, alpha, beta, k,
     REACH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Normalises a block of values by their neighbours in their own map."""
+    """Normalizes a block of values by their neighbors in their own map."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     base = k + alpha * _within_sum(maps, at, inside, height, width, channels, True, REACH)
@@ -121,7 +121,7 @@ def within_backward(
     maps, shares, result, count, height, width, channels, alpha, beta, k,
     REACH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Second half: subtracts the sum of the neighbours' shares from what `result` holds."""
+    """Second half: subtracts the sum of the neighbors' shares from what `result` holds."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < count
     total = _within_sum(shares, at, inside, height, width, channels, False, REACH)

@@ -1,10 +1,10 @@
-// What follows a convolution, in one pass over memory, both ways: rectify, normalise across maps, normalise
+// What follows a convolution, in one pass over memory, both ways: rectify, normalize across maps, normalize
 // within maps, pool, rectify; each of them may be left out. Maps lie channels-last, as float or bfloat16; all
 // arithmetic is in float. A thread works on one image at a time, in scratch memory that stays in its cache.
 //
 // Plain C interface, opened by Python's ctypes; `Plan` has its twin in stage_compiled.py.
 
-#include "normalise.cpp"
+#include "normalize.cpp"
 
 namespace {
 
@@ -104,7 +104,7 @@ void forward(const Plan &plan, const T *maps, T *out, uint8_t *chosen) {
 #pragma omp for schedule(static)
         for (int64_t index = 0; index < plan.images; index++) {
             load_image(plan, maps + index * plan.image(), values);
-            if (plan.across_size) normalise_across(plan, values, scratch);
+            if (plan.across_size) normalize_across(plan, values, scratch);
             if (plan.within_size) within_forward(plan, values, scratch);
             if (plan.pool_size)
                 pool_forward(plan, values, out + index * plan.pooled(),
@@ -130,9 +130,9 @@ void backward(const Plan &plan, const T *maps, const T *out_gradient, const uint
                 for (int64_t i = 0; i < plan.image(); i++) inner[i] = load(out_gradient[index * plan.image() + i]);
             if (plan.across_size || plan.within_size) load_image(plan, image, values);
             if (plan.within_size) {
-                scratch.normalised = scratch.values;
-                if (plan.across_size) normalise_across(plan, scratch.normalised.data(), scratch);
-                within_backward(plan, scratch.normalised.data(), inner, scratch);
+                scratch.normalized = scratch.values;
+                if (plan.across_size) normalize_across(plan, scratch.normalized.data(), scratch);
+                within_backward(plan, scratch.normalized.data(), inner, scratch);
             }
             if (plan.across_size == 5) across_backward<5>(plan, values, inner, scratch);
             else if (plan.across_size) across_backward<0>(plan, values, inner, scratch);

@@ -21,11 +21,11 @@ SMALLEST_PIXELS = 600
 
 _STYLES = {"true": (COLORS[6], "--"), "right": (COLORS[2], "-"), "wrong": (COLORS[1], "-")}
 _SAID = COLORS[:6]
-"""Of boxes that are only said, a colour each; black is the true box's."""
+"""Of boxes that are only said, a color each; black is the true box's."""
 _PAD = 0.15
 """Room around the text of a label, in its font size."""
 IN_WORDS = "black and dashed: the true box; green: said and right; orange-red: said and wrong"
-"""What the colours of many photos mean."""
+"""What the colors of many photos mean."""
 
 
 class DrawnBox(NamedTuple):
@@ -36,7 +36,7 @@ class DrawnBox(NamedTuple):
     caption: str = ""
     """Where there is no room for it, it is left out."""
     kind: Literal["true", "said", "right", "wrong"] = "said"
-    """Those that are `said` have a colour each; there are six."""
+    """Those that are `said` have a color each; there are six."""
 
 
 def draw_boxes(photo: npt.NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> Figure:
@@ -87,7 +87,7 @@ def _draw(axes: Any, photo: npt.NDArray[np.uint8], boxes: Sequence[DrawnBox]) ->
     axes.imshow(photo, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
     for box, (color, line) in zip(boxes, _looks(boxes), strict=True):
         x0, y0, x1, y1 = _edges(axes, box)
-        # A light line below the coloured one: it can be seen on any photo.
+        # A light line below the colored one: it can be seen on any photo.
         for edge, thickness, style in (("white", 3.2, "-"), (color, 1.7, line)):
             frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=edge, lw=thickness, ls=style)
             axes.add_patch(frame)
@@ -126,7 +126,7 @@ def _edges(axes: Any, box: DrawnBox) -> npt.NDArray[np.float64]:
 
 
 def _looks(boxes: Sequence[DrawnBox]) -> list[tuple[str, str]]:
-    """Colour and line of each; of those that are said the last, the surest, has the first colour."""
+    """Color and line of each; of those that are said the last, the surest, has the first color."""
     said = [place for place, box in enumerate(boxes) if box.kind == "said"][::-1]
     return [
         (_SAID[said.index(place) % len(_SAID)], "-") if box.kind == "said" else _STYLES[box.kind]

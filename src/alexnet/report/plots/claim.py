@@ -50,7 +50,7 @@ class Shown:
 
 
 def draw_claim(shown: Sequence[Shown], curves: Sequence[Curve], error: str, about: str) -> Figure:
-    """Left the curves, a line for each run and a colour for each arm; right a row for each comparison.
+    """Left the curves, a line for each run and a color for each arm; right a row for each comparison.
 
     In a row the band is shaded, dots are seeds, the bar is the 95 % interval. `error` names what the curves
     show, `about` is the title.

@@ -29,7 +29,7 @@ def draw_curves(
 
     `measured` says what the errors of each run are, by default those of classes; runs whose errors are
     another thing stand in a row of their own. Faint lines on the right are errors on the training images,
-    as they were augmented. Dotted uprights in a run's colour are changes of its learning rate: drops, and
+    as they were augmented. Dotted uprights in a run's color are changes of its learning rate: drops, and
     ends of warm-up; of many runs they are left out. `about` is the title.
     """
     many = len(runs) > FEW

@@ -27,7 +27,7 @@ _DARK = {
     "#e69f00": "#8f6300",
     "#d55e00": "#e8762b",
 }
-"""What colours become on a dark page. Those that text stands on grow darker, since the text grows light."""
+"""What colors become on a dark page. Those that text stands on grow darker, since the text grows light."""
 _STOOD_ON = ("#56b4e9", "#e69f00")
 """As marks they stay light."""
 
@@ -74,6 +74,6 @@ def _dark_rules() -> str:
         for kind in ("fill", "stroke"):
             rules.append(f'[style*="{kind}: {light}"], [{kind}="{light}"] {{ {kind}: {dark} !important }}')
     rules += [f'use[style*="fill: {light}"] {{ fill: {light} !important }}' for light in _STOOD_ON]
-    # Of black marks the file says no colour.
+    # Of black marks the file says no color.
     rules.append(f'use[style*="fill-opacity"]:not([style*="fill:"]) {{ fill: {_DARK["#000000"]} }}')
     return f"@media screen and (prefers-color-scheme: dark) {{ {' '.join(rules)} }}"

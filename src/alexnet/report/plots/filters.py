@@ -13,9 +13,9 @@ _GAP_PIXELS = 1
 def draw_filters(
     weights: npt.NDArray[np.floating], towers: int = 2, about: str = "", layer: str = "conv1"
 ) -> Figure:
-    """All kernels of the first layer, (F, 3, H, W) in RGB or (F, 1, H, W) in grey, the towers apart.
+    """All kernels of the first layer, (F, 3, H, W) in RGB or (F, 1, H, W) in gray, the towers apart.
 
-    Mid-grey is 0; each kernel is scaled by its own largest weight. `about` is the title. Source: figure 3 (96
+    Mid-gray is 0; each kernel is scaled by its own largest weight. `about` is the title. Source: figure 3 (96
     kernels, 48 a GPU).
     """
     parts = np.split(weights, towers)

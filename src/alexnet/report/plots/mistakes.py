@@ -35,7 +35,7 @@ def draw_mistakes(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, number in zip(grid.flat, shown, strict=False):
-        axes.imshow(images[number], cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colours stay
+        axes.imshow(images[number], cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colors stay
         said = f"{true_names[number]}\N{RIGHTWARDS ARROW}{answers[number]}"
         axes.set_title(said, y=-0.07, va="top", fontsize=7.5)
     if about:

@@ -14,12 +14,12 @@ from alexnet.report.plots.words import short
 _CELL_INCHES, _NAME_INCHES = 1.45, 0.4
 _NAME_CHARACTERS = 17
 PER_LINE = 10
-"""Most neighbours beside each other; more go on below."""
+"""Most neighbors beside each other; more go on below."""
 
 
-def draw_neighbours(
+def draw_neighbors(
     queries: Sequence[tuple[Picture, str]],
-    neighbours: Sequence[Sequence[tuple[Picture, str, float]]],
+    neighbors: Sequence[Sequence[tuple[Picture, str, float]]],
     about: str = "",
     true_names: Sequence[str] = (),
 ) -> Figure:
@@ -27,13 +27,13 @@ def draw_neighbours(
 
     More than `PER_LINE` go on in the row below.
 
-    With `true_names`, one for each query, a neighbour of the same name has a blue frame, another an orange
+    With `true_names`, one for each query, a neighbor of the same name has a blue frame, another an orange
     one with a dashed line. `about` is the title: run, data, number of images. Source: figure 4, right.
     """
-    columns = 1 + min(PER_LINE, max(map(len, neighbours), default=0))
+    columns = 1 + min(PER_LINE, max(map(len, neighbors), default=0))
     lines = [
         (row, found[start : start + PER_LINE])
-        for row, found in enumerate(neighbours)
+        for row, found in enumerate(neighbors)
         for start in range(0, max(len(found), 1), PER_LINE)
     ]
     size = (_CELL_INCHES * columns + 0.3, (_CELL_INCHES + _NAME_INCHES) * len(lines) + 0.55)

@@ -24,7 +24,7 @@ def draw_map(
     how: str,
     about: str = "",
 ) -> Figure:
-    """`points` (N, 2) with a colour and a form for each of the `names` that `labels` (N,) count.
+    """`points` (N, 2) with a color and a form for each of the `names` that `labels` (N,) count.
 
     Each class is named at the median of its points and in the legend; of more than `MOST_NAMED` classes none
     is. `how` says how the plane was made, such as `t-SNE of fc7`; `about` is the title.
@@ -50,7 +50,7 @@ def draw_map(
         )
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"{how}; a point is an image, its colour and form the true class", fontsize=9.5)
+    axes.set_xlabel(f"{how}; a point is an image, its color and form the true class", fontsize=9.5)
     figure.suptitle(about, fontsize=11, wrap=True)
     return figure
 

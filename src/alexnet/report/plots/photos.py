@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
-"""(H, W, 3) in RGB, or (H, W, 1) where it is grey."""
+"""(H, W, 3) in RGB, or (H, W, 1) where it is gray."""
 
 SMALL_PIXELS = 32
 """Longer side of a picture whose pixels are seen one by one."""

@@ -28,7 +28,7 @@ def draw_saliency(
 ) -> Figure:
     """A row for each view of a net: itself, what speaks for its answer, and the drop where it is covered.
 
-    `answers` (name, probability) are what was asked about; `heats` (H, W) in [0, 1] lie over the grey view,
+    `answers` (name, probability) are what was asked about; `heats` (H, W) in [0, 1] lie over the gray view,
     `drops` (rows, columns) are differences of the probability, by the place of the covering square;
     `how` says below what they are.
     """
@@ -55,7 +55,7 @@ def draw_saliency(
 
 
 def _overlay(axes: Any, view: Picture, values: npt.NDArray[np.floating], scale: dict[str, Any]) -> Any:
-    """The values over the view in grey, stretched to its size; what a colour bar is made of."""
+    """The values over the view in gray, stretched to its size; what a color bar is made of."""
     show(axes, view.mean(axis=2, keepdims=True).astype(np.uint8))
     height, width = view.shape[:2]
     inside = (-0.5, width - 0.5, height - 0.5, -0.5)

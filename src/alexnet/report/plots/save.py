@@ -1,4 +1,4 @@
-"""Writes a figure to a file; and the colours that all figures share."""
+"""Writes a figure to a file; and the colors that all figures share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from alexnet.errors import WorkError
 
-# Okabe and Ito's colours, told apart by everybody; black last, where a figure needs many.
+# Okabe and Ito's colors, told apart by everybody; black last, where a figure needs many.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DOTS_PER_INCH = 150
 FORMS = (".png", ".svg")

@@ -58,7 +58,7 @@ def draw_crops(
 
 
 def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Picture) -> None:
-    """A frame that its colour, its line and its number, on the side of its corner, tell from the others."""
+    """A frame that its color, its line and its number, on the side of its corner, tell from the others."""
     color, style = COLORS[number % len(COLORS)], _STYLES[number % len(_STYLES)]
     corner = (x - 0.5, y - 0.5)
     common: dict[str, Any] = {"fill": False, "clip_on": False}

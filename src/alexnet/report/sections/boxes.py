@@ -21,7 +21,7 @@ from alexnet.tasks.localization import Answers, Place, right_boxes
 from alexnet.training.config import LEAST_SHOWN
 
 HITS, MISPLACED, MISNAMED = 6, 3, 3
-"""Photos of a picture of localisation, as far as there are any."""
+"""Photos of a picture of localization, as far as there are any."""
 SCENES = 8
 """Photos of a picture of detection."""
 MOST_OBJECTS = 5

@@ -13,7 +13,7 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import run_evaluation
-from alexnet.models.summary import Summary, summarise
+from alexnet.models.summary import Summary, summarize
 from alexnet.report import boxes, run_details
 from alexnet.report.comparison import Row, comparison, rows_of
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
@@ -22,8 +22,8 @@ from alexnet.report.sections import trained
 from alexnet.report.sections.shown import Keep, ProgressBar, Shown, drawn
 from alexnet.report.sections.subject import Subject, refuse_different_data, subjects_of
 from alexnet.runs.metrics_log import has_finished, training_seconds
-from alexnet.runs.provenance import gone_on, how_far
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.provenance import stale_note, training_progress
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.config import BOX_NETS
 
 CLOSELY = 3
@@ -64,7 +64,7 @@ def _report(
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
-        run_evaluation.same_question([RunFolder(each.typed) for each in with_weights], store)
+        run_evaluation.same_question([RunDir(each.typed) for each in with_weights], store)
     labels = trained.unlike_names([each.typed for each in subjects])
     near = [each for each in subjects if each.kind != "ensemble"][:closely]
     shown = [
@@ -207,7 +207,7 @@ def _tested(shown: Shown) -> list[Part]:
     """A sentence where the run has gone on since it was tested."""
     if shown.entry is None or shown.subject.kind != "run":
         return []
-    said = gone_on(shown.subject.run, shown.entry)
+    said = stale_note(shown.subject.run, shown.entry)
     return [Missing(f"{said}: test it again for errors of what is shown here.")] if said else []
 
 
@@ -223,7 +223,7 @@ def _state(shown: Shown) -> str:
         return f"An exported file of a net of the recipe {recipe}: it carries no log and no predictions."
     if "imported" in subject.environment:
         return f"Weights that another program trained, imported as {recipe}."
-    reached = how_far(subject.run)
+    reached = training_progress(subject.run)
     if reached:
         return (
             f"Of the recipe {recipe}, still in training or stopped: this is how it was at {reached}. "
@@ -245,7 +245,7 @@ def _state(shown: Shown) -> str:
 
 def _part_of_the_photos(subject: Subject) -> str:
     """A sentence, with a space behind it, where not all training images were used; else empty."""
-    used = subject.config.data.images if subject.config is not None else 0
+    used = subject.config.data.max_images if subject.config is not None else 0
     return (
         f"It learned from {used:,} of the training images; the nearest are sought among all. " if used else ""
     )
@@ -256,10 +256,10 @@ def _size(subject: Subject) -> list[Part]:
     if subject.config is None or not subject.classes:
         return []
     try:
-        summary: Summary = summarise(subject.config, len(subject.classes))
+        summary: Summary = summarize(subject.config, len(subject.classes))
     except AlexNetError as error:
         return [Missing(f"No count of its parameters: {error}.")]
-    crop = subject.config.data.crop
+    crop = subject.config.data.input_size
     rows = [
         (layer.name, layer.output_shape, layer.weights + layer.biases, layer.multiply_adds)
         for layer in summary.layers
@@ -285,7 +285,7 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
         yield Chapter("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
     if subject.kind == "run" and "imported" not in subject.environment:
         header = None if shown.store is None else shown.store.header
-        side = subject.config.data.side if subject.config is not None else None
+        side = subject.config.data.image_size if subject.config is not None else None
         lines = run_details.commands(subject.name, subject.command, subject.entries, header, side)
         form = "" if header is None else f" The photos came as {header.source['form']}."
         said = [f"SOURCE is where the photos lay.{form}"] if any("SOURCE" in line for line in lines) else []

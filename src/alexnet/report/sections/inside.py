@@ -14,7 +14,7 @@ from alexnet.analysis.saliency import OCCLUDED_SHARE, central_views, grad_cam, l
 from alexnet.evaluation.inference import score_crops, testing
 from alexnet.evaluation.views import positions_of
 from alexnet.report.plots.activations import draw_activations
-from alexnet.report.plots.neighbors import draw_neighbours
+from alexnet.report.plots.neighbors import draw_neighbors
 from alexnet.report.plots.photo_map import draw_map
 from alexnet.report.plots.saliency import draw_saliency
 from alexnet.report.plots.ten_crops import draw_crops
@@ -29,7 +29,7 @@ MAPPED = 2000
 Progress = Callable[[int], None]
 
 
-def neighbours(on: Opened, progress: Progress = lambda count: None) -> Drawn:
+def neighbors(on: Opened, progress: Progress = lambda count: None) -> Drawn:
     """Validation images, evenly through the classes, with their six nearest training images."""
     train, layer = on.store.split("train"), last_hidden_layer(on.classifier.model)
     vectors = features_of(on.run, on.store, "train", layer, device=on.device, progress=progress)
@@ -44,7 +44,7 @@ def neighbours(on: Opened, progress: Progress = lambda count: None) -> Drawn:
         for name, row in zip(names, found, strict=True)
     )
     seen = f"{len(numbers)} test photos, each with its nearest training images by {layer}. {alike}."
-    return Drawn(draw_neighbours(list(zip(squares, names, strict=True)), pictures, title, names), seen)
+    return Drawn(draw_neighbors(list(zip(squares, names, strict=True)), pictures, title, names), seen)
 
 
 def ten_crops(on: Opened) -> Drawn:
@@ -72,7 +72,7 @@ def activations(on: Opened) -> Drawn:
     square, (name,) = on.squares(numbers), on.names(numbers)
     preprocessing = on.classifier.preprocessing
     with testing(on.classifier.model) as device:
-        positions = positions_of("centre", preprocessing)
+        positions = positions_of("center", preprocessing)
         inputs = preprocessing.test_input(torch.from_numpy(square).to(device), positions)
         answers: dict[str, torch.Tensor] = on.classifier.model.activations(inputs)  # pyright: ignore[reportCallIssue]
     arrays = {layer: answer[0].float().cpu().numpy() for layer, answer in answers.items()}
@@ -89,7 +89,7 @@ def saliency(on: Opened) -> Drawn:
     """Where the run looks on some validation images, for the class it says."""
     numbers = on.some(IMAGES)
     squares, names = on.squares(numbers), on.names(numbers)
-    probabilities = on.classifier.probabilities(list(squares), views="centre")
+    probabilities = on.classifier.probabilities(list(squares), views="center")
     labels: list[int] = probabilities.argmax(1).tolist()
     answers = [on.best(row) for row in probabilities]
     layer = last_maps(on.classifier)
@@ -100,7 +100,7 @@ def saliency(on: Opened) -> Drawn:
         heats=list(grad_cam(on.classifier, squares, labels)),
         drops=list(occlusion(on.classifier, squares, labels)),
         how=f"Grad-CAM: which of the {rows} x {columns} places of {layer}'s maps speak for the answer, drawn "
-        "smooth.\nCovered: how much less sure it is with a grey square there, of "
+        "smooth.\nCovered: how much less sure it is with a gray square there, of "
         f"{OCCLUDED_SHARE:.0%} of a side.",
         about=about(on.name, on.data, len(squares)),
         true_names=names,
@@ -122,7 +122,7 @@ def photo_map(on: Opened, progress: Progress = lambda count: None, by_variance: 
     how = f"{'principal components' if by_variance else 't-SNE'} of {layer}"
     classes = [each.name for each in on.store.classes]
     seen = (
-        f"{len(numbers):,} test images as points in a plane by {how}, coloured by their "
+        f"{len(numbers):,} test images as points in a plane by {how}, colored by their "
         f"{len(classes):,} classes."
     )
     return Drawn(draw_map(points, labels, classes, how, about(on.name, on.data, len(numbers))), seen)

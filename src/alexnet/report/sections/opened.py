@@ -17,7 +17,7 @@ from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split, Store, training_images
 from alexnet.evaluation.predictor import Classifier, load
 from alexnet.report.plots.words import short
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 SPLIT = "val"
 """What pictures show photos of."""
@@ -51,9 +51,9 @@ class Opened:
         return self.path.name
 
     @property
-    def run(self) -> RunFolder:
+    def run(self) -> RunDir:
         """The folder, or the file in its place."""
-        return RunFolder(self.path)
+        return RunDir(self.path)
 
     @property
     def photos(self) -> Split:

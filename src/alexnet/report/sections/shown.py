@@ -24,7 +24,7 @@ from alexnet.report.sections import boxes, inside, trained
 from alexnet.report.sections.opened import SPLIT, Drawn, Opened
 from alexnet.report.sections.subject import Subject
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 from alexnet.tasks import detection, localization
 from alexnet.tasks.detection import detector
 from alexnet.training.config import LEAST_SHOWN
@@ -162,25 +162,25 @@ class Shown:
         """What it says of the validation photos: as saved, or asked now."""
         assert self.store is not None
         entry = self.entry
-        views, _, scales = (entry["views"] if entry else "centre").partition("@")
+        views, _, scales = (entry["views"] if entry else "center").partition("@")
         sizes = tuple(map(int, scales.split(","))) if scales else ()
         members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
-        made = [self._asked(RunFolder(member), self.store, views, sizes) for member in members]
+        made = [self._asked(RunDir(member), self.store, views, sizes) for member in members]
         if self.subject.kind != "ensemble":
             return made[0]
         told = entry or {}
         return ensemble.mean(made, told.get("weights"), told.get("mean", "probabilities"))
 
-    def _asked(self, run: RunFolder, store: Store, views: str, sizes: Sequence[int]) -> Predictions:
+    def _asked(self, run: RunDir, store: Store, views: str, sizes: Sequence[int]) -> Predictions:
         count = len(store.split(SPLIT))
-        metrics.refuse_unlabelled(SPLIT, store.split(SPLIT).labels)
+        metrics.refuse_unlabeled(SPLIT, store.split(SPLIT).labels)
         with self.progress_bar(f"what {run.path.name} says of {count:,} photos", count) as advance:
             return run_evaluation.predictions_of(
                 run, store, SPLIT, views, device=self.device, progress=advance, scales=sizes
             )
 
     def _predictions(self, store: Store) -> Chapter:
-        views = self.entry["views"] if self.entry else "centre"
+        views = self.entry["views"] if self.entry else "center"
         caption = f"Answers by the views {views}: photos that are right, close, wrong, evenly of each kind."
         parts = [self._drawn(lambda: trained.examples(self._on, self._made), "predictions", caption)]
         if store.channels == 1:
@@ -240,17 +240,17 @@ class Shown:
     def _inside(self, store: Store) -> list[Chapter]:
         on, config = self._on, self._on.classifier.config
         crops: list[Chapter] = []
-        if config.data.crop < store.side:
+        if config.data.input_size < store.side:
             crops.append(Chapter("Ten crops", [self._drawn(partial(inside.ten_crops, on), "ten crops")]))
         return [
-            Chapter("Nearest training images", [self._drawn(self._neighbours, "nearest images")]),
+            Chapter("Nearest training images", [self._drawn(self._neighbors, "nearest images")]),
             *crops,
             Chapter("What its layers answer", [self._drawn(partial(inside.activations, on), "activations")]),
             Chapter("Where it looks", [self._drawn(partial(inside.saliency, on), "maps of where it looks")]),
             Chapter("Map of the test images", [self._drawn(self._map, "map")]),
         ]
 
-    def _neighbours(self) -> Drawn:
+    def _neighbors(self) -> Drawn:
         on, images = self._on, len(self._on.store.split("train"))
         layer = last_hidden_layer(on.classifier.model)
         if images > MOST_SEARCHED and not path_of(on.path, on.store, "train", layer).is_file():
@@ -260,7 +260,7 @@ class Shown:
                 "again"
             )
         with self.progress_bar(f"{layer} of {images:,} training images", images) as advance:
-            return inside.neighbours(on, advance)
+            return inside.neighbors(on, advance)
 
     def _map(self) -> Drawn:
         with self.progress_bar(f"map of {len(self._on.photos):,} photos", len(self._on.photos)) as advance:

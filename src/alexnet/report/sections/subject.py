@@ -21,7 +21,7 @@ from alexnet.runs import predictions
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import provenance
 from alexnet.runs.results import read_evaluations
-from alexnet.runs.run_dir import EnsembleFolder, RunFolder, find_weights, is_ensemble
+from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble
 from alexnet.runs.snapshot import still
 
 DIGITS_SHOWN = 12
@@ -49,15 +49,15 @@ class Subject:
         return self.path.resolve().name
 
     @property
-    def run(self) -> RunFolder:
+    def run(self) -> RunDir:
         """The folder, or the file in its place."""
-        return RunFolder(self.path)
+        return RunDir(self.path)
 
     @property
     def is_whole(self) -> bool:
         """Whether the nets of an ensemble are all there and trained to the end."""
         try:
-            return bool(EnsembleFolder(self.path).voting())
+            return bool(EnsembleDir(self.path).voting())
         except AlexNetError:
             return False
 
@@ -146,7 +146,7 @@ def _members(path: Path) -> list[Path]:
     """The run folders of an ensemble that are there; none of anything else."""
     if not is_ensemble(path):
         return []
-    members = EnsembleFolder(path).description()["members"]
+    members = EnsembleDir(path).description()["members"]
     named = [path / member["name"] for member in members if not member["pretraining"]]
     return [member for member in named if (member / "config.json").is_file()]
 
@@ -154,12 +154,12 @@ def _members(path: Path) -> list[Path]:
 def _subject(path: Path, copy: Path) -> Subject:
     if is_ensemble(path):
         return Subject(path, path, "ensemble", read_evaluations(path), _members(path))
-    run = RunFolder.open(path, or_file=True)
+    run = RunDir.open(path, or_file=True)
     if run.is_exported:
         bundle.load_metadata(path)  # or an error that says what the file is
         return Subject(path, path, "file")
     place = still(path, copy)
-    return Subject(place, path, "run", read_evaluations(place), environment=RunFolder(place).environment())
+    return Subject(place, path, "run", read_evaluations(place), environment=RunDir(place).environment())
 
 
 def refuse_different_data(subjects: Sequence[Subject]) -> None:

@@ -26,7 +26,7 @@ from alexnet.report.plots.words import about, short
 from alexnet.report.sections.opened import Drawn, Opened, told
 from alexnet.runs.metrics_log import measured, read_metrics
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.run_dir import RunFolder
+from alexnet.runs.run_dir import RunDir
 
 IMAGES = 8
 """In a picture of answers."""
@@ -39,11 +39,11 @@ def curves(runs: Sequence[Path]) -> Drawn:
     names = unlike_names(runs)
     logs = {name: read_metrics(run / "metrics.jsonl") for name, run in zip(names, runs, strict=True)}
     tested = {name: [each for each in log if each["event"] == "validation"] for name, log in logs.items()}
-    stores = dict.fromkeys(RunFolder(run).environment().get("store", "") for run in runs)
+    stores = dict.fromkeys(RunDir(run).environment().get("store", "") for run in runs)
     images = max((each.get("images", 0) for log in tested.values() for each in log), default=0)
     title = about(_together(list(logs)), f"{', '.join(filter(None, stores)) or 'its store'} val", images)
     kinds = {
-        name: measured(RunFolder(run).config().training.loss) for name, run in zip(names, runs, strict=True)
+        name: measured(RunDir(run).config().training.loss) for name, run in zip(names, runs, strict=True)
     }
     ends = "; ".join(
         f"{name}: {kinds[name].validation} {log[0]['top1_error']:.1%} at first, "

@@ -66,8 +66,8 @@ function dimAround(context, canvas, x, y, side, darkness) {
 }
 
 function outline(context, x, y, width, height) {
-  for (const [colour, line] of [[EDGE, 7], [INK, 3]]) {
-    context.strokeStyle = colour;
+  for (const [color, line] of [[EDGE, 7], [INK, 3]]) {
+    context.strokeStyle = color;
     context.lineWidth = line;
     context.strokeRect(x, y, width, height);
   }

@@ -69,7 +69,7 @@ export function crops(answer, thumbnailOf, point) {
 }
 
 export function similar(answer) {
-  const items = answer.neighbours.map((each) =>
+  const items = answer.neighbors.map((each) =>
     element(
       "figure",
       {},

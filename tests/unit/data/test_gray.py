@@ -18,7 +18,7 @@ from unit.data.memory_source import examples, photo, png, source
 
 from alexnet.config import ConfigError, override
 from alexnet.data.config import DataConfig
-from alexnet.data.crops import centre, ten
+from alexnet.data.crops import center, ten
 from alexnet.data.decode import decode, in_channels
 from alexnet.data.loader import Loader
 from alexnet.data.manifest import HEADER_FILE
@@ -31,7 +31,9 @@ from alexnet.errors import CommandError, DataError
 from alexnet.evaluation.predictor import enlargement, pixels_of, to_stored_square
 from alexnet.recipes import get
 
-DIGITS = DataConfig(side=32, crop=32, channels=1, cropping="centre", mirror=False, normalization="range")
+DIGITS = DataConfig(
+    image_size=32, input_size=32, channels=1, cropping="center", mirror=False, normalization="range"
+)
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def squares(store: Store, split: str = "train") -> np.ndarray:
     return np.concatenate([batch.images.numpy() for batch in batches])
 
 
-def test_digits_are_stored_grey_raw_and_padded_without_being_told(digits: Store) -> None:
+def test_digits_are_stored_gray_raw_and_padded_without_being_told(digits: Store) -> None:
     header = digits.header
     assert (header.channels, header.side, header.encoding, header.resize) == (1, 32, "raw", "pad")
     assert header.resized["picture"] == "7"
@@ -68,7 +70,7 @@ def test_another_side_is_resized_to_and_wishes_come_first(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("encoding", "shape"), [("raw", "square"), ("jpeg", "square"), ("jpeg", "whole")])
-def test_colour_photos_become_pillows_luma(tmp_path: Path, encoding: str, shape: str) -> None:
+def test_color_photos_become_pillows_luma(tmp_path: Path, encoding: str, shape: str) -> None:
     settings = Settings(side=24, channels=1, encoding=encoding, shape=shape, quality=100)  # pyright: ignore
     photos = source(train=examples(6))
     store = prepare(photos, tmp_path / "store", settings, workers=1)
@@ -91,9 +93,9 @@ def test_luma_is_pillows_to_the_digit(mode: str) -> None:
         np.testing.assert_array_equal(wanted, np.asarray(image))
 
 
-def test_every_luma_of_a_grey_pixel_is_itself() -> None:
-    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    np.testing.assert_array_equal(in_channels(greys, 1)[0, :, 0], np.arange(256))
+def test_every_luma_of_a_gray_pixel_is_itself() -> None:
+    grays = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    np.testing.assert_array_equal(in_channels(grays, 1)[0, :, 0], np.arange(256))
 
 
 def test_statistics_are_of_one_channel(digits: Store) -> None:
@@ -105,7 +107,7 @@ def test_statistics_are_of_one_channel(digits: Store) -> None:
     assert digits.header.color_eigenvectors == ((1.0,),)
 
 
-def test_a_header_that_does_not_say_is_of_colour(digits: Store) -> None:
+def test_a_header_that_does_not_say_is_of_color(digits: Store) -> None:
     file = digits.path / HEADER_FILE
     values = json.loads(file.read_text())
     del values["channels"], values["picture"]
@@ -117,7 +119,7 @@ def test_a_range_takes_black_and_white_to_its_ends(digits: Store) -> None:
     for low, high in ((-0.1, 1.175), (-1.0, 1.0), (0.0, 1.0)):
         preprocessing = Preprocessing.from_store(dataclasses.replace(DIGITS, range=(low, high)), digits)
         levels = torch.arange(256, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 32, 32, 1).contiguous()
-        inputs = preprocessing.test_input(levels, centre(32, 32))
+        inputs = preprocessing.test_input(levels, center(32, 32))
         assert inputs.shape == (256, 1, 32, 32)
         np.testing.assert_allclose(inputs[:, 0, 5, 7].numpy(), np.linspace(low, high, 256), atol=1e-6)
 
@@ -135,7 +137,7 @@ def test_training_and_views_and_state_of_one_channel(digits: Store) -> None:
     values, tensors = preprocessing.state()
     again = Preprocessing.from_state(json.loads(json.dumps(values)), tensors)
     assert (again.channels, again.difference(preprocessing)) == ("L", [])
-    resized = dataclasses.replace(data, cropping="random-resized", erasing=1.0)
+    resized = dataclasses.replace(data, cropping="random-resized", random_erasing=1.0)
     assert Preprocessing.from_store(resized, digits).train_input(images, randomness).shape == (9, 1, 28, 28)
 
 
@@ -161,29 +163,36 @@ def test_a_users_digit_is_made_like_the_nets_training_images(digits: Store) -> N
     assert (ink.max(0) - ink.min(0) + 1).tolist() == [5, 7] and large.max() == 200
 
 
-def test_colour_and_grey_do_not_mix(digits: Store, tmp_path: Path) -> None:
+def test_color_and_gray_do_not_mix(digits: Store, tmp_path: Path) -> None:
     with pytest.raises(
-        CommandError, match=r"holds grey images.*--channels 3, type data.channels=1 data.color_noise=none for"
+        CommandError,
+        match=r"holds gray images.*--channels 3, type data.channels=1 data.pca_lighting=none for",
     ):
-        Preprocessing.from_store(DataConfig(side=32, crop=28), digits)
-    with pytest.raises(CommandError, match=r"--channels 3 --side 256.*=none data.side=32 data.crop=32 for"):
+        Preprocessing.from_store(DataConfig(image_size=32, input_size=28), digits)
+    with pytest.raises(
+        CommandError, match=r"--channels 3 --side 256.*=none data.image_size=32 data.input_size=32 for"
+    ):
         Preprocessing.from_store(DataConfig(), digits)
     photos = prepare(source(train=examples(4)), tmp_path / "photos", Settings(side=32), workers=1)
-    with pytest.raises(CommandError, match=r"in colour.*--channels 1.*data\.channels=3"):
+    with pytest.raises(CommandError, match=r"in color.*--channels 1.*data\.channels=3"):
         Preprocessing.from_store(DIGITS, photos)
 
 
-@pytest.mark.parametrize("setting", ["data.color_noise=source", "data.color_jitter=0.2"])
-def test_grey_images_have_no_colours_to_change(setting: str) -> None:
-    plain = ["data.channels=1", "data.color_noise=none", "data.color_jitter=0"]
+@pytest.mark.parametrize("setting", ["data.pca_lighting=source", "data.color_jitter=0.2"])
+def test_gray_images_have_no_colors_to_change(setting: str) -> None:
+    plain = ["data.channels=1", "data.pca_lighting=none", "data.color_jitter=0"]
     assert override(get("alexnet-2012"), plain).data.channels == 1
-    with pytest.raises(ConfigError, match=r"no colours to change: type data\.color_noise=none"):
+    with pytest.raises(ConfigError, match=r"no colors to change: type data\.color_noise=none"):
         override(get("alexnet-2012"), [*plain, setting])
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("data.channels=2", "must be 3"), ("data.range=[1,0]", "must rise"), ("data.images=-1", "at least 0")],
+    [
+        ("data.channels=2", "must be 3"),
+        ("data.range=[1,0]", "must rise"),
+        ("data.max_images=-1", "at least 0"),
+    ],
 )
 def test_settings_out_of_range_are_refused(setting: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -221,6 +230,6 @@ def test_mnist_as_a_newcomer_types_it(shared_data: Path, tmp_path: Path) -> None
     assert [each.name for each in store.classes] == list("0123456789")
     assert store.header.resized["picture"] == "28"
     images = torch.from_numpy(squares(store))
-    inputs = Preprocessing.from_store(DIGITS, store).test_input(images, centre(32, 32))
+    inputs = Preprocessing.from_store(DIGITS, store).test_input(images, center(32, 32))
     assert abs(float(inputs.mean())) < 0.05  # LeCun 1998, section II.B: "roughly 0"
     assert abs(float(inputs[:, :, 2:30, 2:30].var()) - 0.155) < 0.01  # there "roughly 1", which it is not

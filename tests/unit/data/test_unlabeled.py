@@ -65,8 +65,8 @@ def test_photos_without_labels_are_counted_in_no_class(
     make.kaggle(tmp_path)
     monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
     found = inspect(open_source(tmp_path))
-    assert (found.splits["test"].photos, found.splits["test"].unlabelled) == (5, 5)
-    assert found.splits["val"].unlabelled == 0
+    assert (found.splits["test"].photos, found.splits["test"].unlabeled) == (5, 5)
+    assert found.splits["val"].unlabeled == 0
     assert found.missing_of_ilsvrc is not None
     assert found.missing_of_ilsvrc["test"] == 100_000 - 5
     assert main(["inspect", str(tmp_path)]) == 0

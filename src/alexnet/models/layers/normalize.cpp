@@ -1,8 +1,8 @@
-// Response normalisation of one image's maps, in place, both ways; included by stage.cpp.
+// Response normalization of one image's maps, in place, both ways; included by stage.cpp.
 //
 // b[i] = a[i] * d[i]^-3/4 with d[i] = k + alpha * (sum of a[j]^2, j in the window of i); its gradient is
 // g[i] * d[i]^-3/4 - 3/2 * alpha * a[i] * (sum of g[j] * a[j] * d[j]^-7/4, i in the window of j).
-// Maps lie channels-last. `across`: the window runs over neighbouring maps of a tower at one pixel;
+// Maps lie channels-last. `across`: the window runs over neighboring maps of a tower at one pixel;
 // `within`: it is a square of pixels of one map, cut off at the image's border.
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 struct Plan {
     int64_t images, height, width, channels;
     int64_t pooled_height, pooled_width, pool_size, pool_stride;  // pool_size 0: no pooling
-    int64_t groups, across_size, within_size;                     // a size of 0: no such normalisation
+    int64_t groups, across_size, within_size;                     // a size of 0: no such normalization
     int64_t rectify_first, rectify_last, threads;                 // rectify_last only after pooling
     double across_alpha, across_k, within_alpha, within_k;
 
@@ -42,13 +42,13 @@ inline float inverse_fourth_root(float d) {
 }
 
 struct Scratch {
-    std::vector<float> values, gradient, normalised, squares, shares, sums, columns, window, mirrored;
+    std::vector<float> values, gradient, normalized, squares, shares, sums, columns, window, mirrored;
     std::vector<int32_t> taps;
 
     explicit Scratch(const Plan &plan, bool backward)
         : values(plan.image()),
           gradient(backward ? plan.image() : 0),
-          normalised(backward && plan.within_size ? plan.image() : 0),
+          normalized(backward && plan.within_size ? plan.image() : 0),
           squares(plan.within_size ? plan.image() : 0),
           shares(backward && plan.within_size ? plan.image() : 0),
           sums(plan.within_size ? plan.row() : plan.channels),
@@ -58,7 +58,7 @@ struct Scratch {
           taps(plan.channels) {}
 };
 
-// The sum of values[0 .. size - 1]. SIZE is the same where it is known beforehand, and then vectorised; else 0.
+// The sum of values[0 .. size - 1]. SIZE is the same where it is known beforehand, and then vectorized; else 0.
 template <int SIZE>
 inline float window_sum(const float *values, int64_t size) {
     float sum = values[0];
@@ -96,11 +96,11 @@ void across_forward(const Plan &plan, float *values, Scratch &scratch) {
     }
 }
 
-void normalise_across(const Plan &plan, float *values, Scratch &scratch) {
+void normalize_across(const Plan &plan, float *values, Scratch &scratch) {
     plan.across_size == 5 ? across_forward<5>(plan, values, scratch) : across_forward<0>(plan, values, scratch);
 }
 
-// `gradient` in place: from that of the normalised values to that of `values`.
+// `gradient` in place: from that of the normalized values to that of `values`.
 template <int SIZE>
 void across_backward(const Plan &plan, const float *values, float *gradient, Scratch &scratch) {
     const int64_t maps = plan.channels / plan.groups, size = plan.across_size, before = size / 2;

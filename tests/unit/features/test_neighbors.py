@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import reference.neighbours
+import reference.neighbors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
@@ -26,7 +26,7 @@ def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
 def test_the_twin_finds_the_same_whatever_the_pieces(seed, stored, asked, count, rows) -> None:
     held, queries = vectors(seed, stored), vectors(seed + 1, asked)
     found = ExactIndex(held, piece_bytes=rows * (4 * 12 + 28 * asked)).search(queries, count)
-    numbers, distances = reference.neighbours.nearest(queries, held, count)
+    numbers, distances = reference.neighbors.nearest(queries, held, count)
     np.testing.assert_array_equal(found.indices, numbers)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12)
 
@@ -37,7 +37,7 @@ def test_vectors_that_differ_in_the_last_digits_only_are_told_apart() -> None:
     held = (1000 + np.eye(64, dtype=np.float64)[0] * 1e-3 * steps[:, None]).astype(np.float32)
     query = held[steps == 0]
     found = ExactIndex(held, piece_bytes=50 * (4 * 64 + 28)).search(query, 5)
-    expected = reference.neighbours.nearest(query, held, 5)
+    expected = reference.neighbors.nearest(query, held, 5)
     np.testing.assert_array_equal(found.indices, expected[0])
     np.testing.assert_allclose(found.distances, expected[1], rtol=1e-12)
     assert found.distances[0, 0] == 0
