@@ -68,7 +68,7 @@ def _sizes(results: Path) -> list[str]:
     small = next(iter(SOME_CLASSES.values()))
     seen = {system: _config(results / f"{small}-{other}") for system, other in ROWS.items()}
     of = ", ".join(
-        f"{system} {config['data']['crop']} of {config['data']['side']}"
+        f"{system} {config['data']['input_size']} of {config['data']['image_size']}"
         for system, config in seen.items()
         if config
     )
@@ -107,7 +107,7 @@ def _views(folder: Path) -> str:
 def _pixels(folder: Path) -> str:
     """What it sees of the stored squares of Imagenette, which are its publisher's 224 or smaller."""
     config = _config(folder)
-    return f"{config['data']['crop']} of {config['data']['side']}" if config else ABSENT
+    return f"{config['data']['input_size']} of {config['data']['image_size']}" if config else ABSENT
 
 
 def _config(folder: Path) -> dict[str, Any]:

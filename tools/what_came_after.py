@@ -47,7 +47,7 @@ def _row(results: Path, on: str, name: str, recipe: str) -> list[str] | None:
     learned = last_training_error(metrics)
     return [
         f"[{name}](results/{folder.name})",
-        f"{config['data']['side']} pixels",
+        f"{config['data']['image_size']} pixels",
         with_interval(entry["top1_error"], entry["top1_interval"]),
         _more(results / f"{on}-{NETS['AlexNet, 2012']}", folder),
         ABSENT if learned is None else f"{100 * learned:.1f}",

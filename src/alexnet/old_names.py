@@ -32,6 +32,11 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
 
 _VALUES = {"centre": "center"}
 _TERMS = {"weights_licence": "weights_license", "code_licence": "code_license"}
+_BASELINES = {
+    "whole image": "whole_image",
+    "centre box of mean size": "center_box_of_mean_size",
+    "class-mean box": "class_mean_box",
+}
 _VARIANT_FIELDS = {"initialisation=": "initialization="}
 
 
@@ -51,6 +56,18 @@ def new_data(values: Mapping[str, Any]) -> dict[str, Any]:
 def new_terms(terms: Mapping[str, str]) -> dict[str, str]:
     """License and data terms that travel with weights."""
     return {_TERMS.get(name, name): text for name, text in terms.items()}
+
+
+def new_evaluation(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of `evaluation.json`, from one of any version."""
+    made = dict(entry)
+    if "views" in made:
+        made["views"] = new_views(made["views"])
+    located = made.get("localization")
+    if located and "baselines" in located:
+        renamed = {_BASELINES.get(name, name): each for name, each in located["baselines"].items()}
+        made["localization"] = located | {"baselines": renamed}
+    return made
 
 
 def new_views(name: str) -> str:

@@ -52,7 +52,7 @@ Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(docume
 {remarks}
 Bands were written down in the code before any run. On {data["store"]}:
 {photos["train"]:,} training{used} and {photos["val"]:,} validation photos of {data["classes"]} classes, of
-{data["image_size"]} pixels{kind}. Made by
+{data["side"]} pixels{kind}. Made by
 
 ```
 {lines}

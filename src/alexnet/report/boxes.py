@@ -10,16 +10,12 @@ from typing import Any
 from alexnet import published
 from alexnet.published.rows import BoxRow
 from alexnet.report.comparison import Row
-from alexnet.report.evaluation_tables import detection_views
+from alexnet.report.evaluation_tables import BASELINES, detection_views
 from alexnet.report.tables import ABSENT, Table, percent, with_interval
 from tools.results_io import evaluations
 
-BASELINES = ("whole image", "center box of mean size", "class-mean box")
-"""As `localization.baselines` of an evaluation names them."""
-
-
 _LOCALIZED = (
-    *("top-5 localization error % (95 % interval)", *BASELINES, "of classes alone"),
+    *("top-5 localization error % (95 % interval)", *BASELINES.values(), "of classes alone"),
     *("top-1 localization error %", "images"),
 )
 _DETECTED = ("mean average precision %", "of windows, rightly named %", "objects", "images")

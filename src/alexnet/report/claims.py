@@ -62,7 +62,7 @@ def claims_in_short(results: Path) -> Table:
 
 def _photos(claim: Mapping[str, Any]) -> str:
     """What it was tested on: the store's name, with its pixels if that does not end with them."""
-    store, side = claim["data"]["store"], claim["data"]["image_size"]
+    store, side = claim["data"]["store"], claim["data"]["side"]
     return store if store.endswith(f"-{side}") else f"{store}, {side} pixels"
 
 

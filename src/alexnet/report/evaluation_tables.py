@@ -36,10 +36,19 @@ def errors_table(entries: Sequence[Entry]) -> Table:
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
 
 
+BASELINES = {
+    "whole_image": "whole image",
+    "center_box_of_mean_size": "center box of mean size",
+    "class_mean_box": "class-mean box",
+}
+"""What tables call the `baselines` of a localization."""
+
+
 def localization_table(entry: Entry) -> Table:
     """Errors of class and box together, of the run and, with its classes, of boxes that know nothing."""
     found = entry["localization"]
-    systems = {_name(entry): found, **found["baselines"]}
+    baselines = {BASELINES[key]: each for key, each in found["baselines"].items()}
+    systems = {_name(entry): found, **baselines}
     rows = [
         (
             name,

@@ -27,10 +27,7 @@ def read_evaluations(path: Path) -> list[dict[str, Any]]:
     entries = found if isinstance(found, list) else [found]
     if not all(isinstance(entry, dict) for entry in entries):
         raise DataError(_no_evaluations(file, path, "holds no evaluations"))
-    return [
-        {**entry, "views": old_names.new_views(entry["views"])} if "views" in entry else entry
-        for entry in entries
-    ]
+    return [old_names.new_evaluation(entry) for entry in entries]
 
 
 def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:

@@ -303,11 +303,11 @@ def class_mean(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
 
 
 BASELINES: dict[str, Callable[[npt.NDArray[Any], BoxTable], Corners]] = {
-    "whole image": whole_image,
-    "center box of mean size": center_of_mean_size,
-    "class-mean box": class_mean,
+    "whole_image": whole_image,
+    "center_box_of_mean_size": center_of_mean_size,
+    "class_mean_box": class_mean,
 }
-"""By the name that tables show."""
+"""By the key that an evaluation has for each."""
 
 
 def baseline_answers(labels: npt.NDArray[np.int64], train: BoxTable) -> dict[str, Answers]:

@@ -305,7 +305,12 @@ def test_small_gray_pictures_get_a_net_of_their_size(
     assert of_dropout[4]["words"].startswith("half of each unit") and abs(of_dropout[4]["numbers"][0]) < 1e-5
     document = json.loads((run / "overlap" / "claim.json").read_text())
     data = document["arms"]["common"]["data"]
-    assert (data["side"], data["crop"], data["channels"], data["color_noise"]) == (32, 28, 1, "none")
+    assert (data["image_size"], data["input_size"], data["channels"], data["pca_lighting"]) == (
+        32,
+        28,
+        1,
+        "none",
+    )
     made = ExperimentDir.open(tmp_path / "other", path, None, (), torch.device("cpu"))
     common, lenet = (arm_config(arm, made.settings) for arm in (claim_registry.COMMON, claim_registry.LENET))
     assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1

@@ -106,7 +106,7 @@ def test_baselines_know_the_training_boxes_only() -> None:
     assert list(corners) == list(BASELINES)
     assert corners["whole image"].reshape(-1, 4).tolist() == [[0, 0, 1, 1]] * 4
     center = [0.25, 0.5 - 1 / 3, 0.75, 0.5 + 1 / 3]
-    assert corners["center box of mean size"].reshape(-1, 4) == pytest.approx(np.tile(center, (4, 1)))
+    assert corners["center_box_of_mean_size"].reshape(-1, 4) == pytest.approx(np.tile(center, (4, 1)))
     everywhere = [1 / 6, 1 / 6, 2 / 3, 5 / 6]
     wanted = [[[0, 0, 0.5, 0.75], [0.5, 0.5, 1, 1]], [everywhere, everywhere]]
     assert corners["class-mean box"] == pytest.approx(np.array(wanted))

@@ -176,7 +176,7 @@ def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store)
 def test_errors_stand_beside_the_baselines(store: Store) -> None:
     found = localization.errors(localization.locate_split(loaded(store), store, "val", "center"), store)
     assert found["images"] == len(store.split("val"))
-    assert set(found["baselines"]) == {"whole image", "center box of mean size", "class-mean box"}
+    assert set(found["baselines"]) == {"whole_image", "center_box_of_mean_size", "class_mean_box"}
     assert all(each["top1_error"] == found["top1_error"] for each in found["baselines"].values())
 
 
