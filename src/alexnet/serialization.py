@@ -53,7 +53,7 @@ def unknown_key(name: str, names: list[str]) -> str:
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
     """`value` (from JSON, or a command line's text) as the type `hint`; ConfigError if it does not fit."""
-    if isinstance(hint, types.UnionType):  # the only ones are `Dataclass | None`
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # always `Something | None`
         return None if value is None else _coerce(typing.get_args(hint)[0], value, where)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):

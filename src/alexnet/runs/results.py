@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alexnet import old_names
 from alexnet.errors import DataError
+from alexnet.serialization import ConfigError, from_dict, to_dict
 
 NAME = "evaluation.json"
 
@@ -34,3 +38,276 @@ def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:
     if file == asked_for:
         return f"{file} {found}: give a run, an ensemble's folder, or a file that `evaluate --out` wrote"
     return f"{file} {found}: remove it and evaluate again"
+
+
+FORMAT_VERSION = 1
+"""Of an `EvalResult` in a file; files without one are of version 0, which lacks nothing but the number."""
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """Which views of each image a test used: a name such as `ten`, and the scales where they were chosen."""
+
+    name: str
+    scales: tuple[int, ...] = ()
+    """Shorter sides in pixels; empty for the model's own."""
+
+    def __str__(self) -> str:
+        return f"{self.name}@{','.join(map(str, self.scales))}" if self.scales else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> ViewSet:
+        """From what `str` gives: `dense`, `dense@256,384`. ValueError where a scale is not a number."""
+        name, _, scales = text.partition("@")
+        return cls(name, tuple(map(int, scales.split(","))) if scales else ())
+
+
+@dataclass(frozen=True)
+class ClassErrors:
+    """Errors among the images of one class."""
+
+    wnid: str
+    name: str
+    images: int
+    top1_errors: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many images of class `true` were predicted to be `predicted`; both are WNIDs."""
+
+    true: str
+    predicted: str
+    images: int
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """One run that an evaluation tested; None where it is unknown, as for imported weights."""
+
+    run: str
+    recipe: str
+    epochs: int | None
+    seed: int | None
+    checkpoint: str
+    updates: int | None = None
+
+
+@dataclass(frozen=True)
+class BoxErrors:
+    """Errors of class and box together, over the images that have a box of their class."""
+
+    images: int
+    without_box: int
+    """Images without a box of their class, which are not scored."""
+    top1_localization_errors: int
+    """Images whose first prediction has the wrong class or a wrong box."""
+    top5_localization_errors: int
+    top1_errors: int
+    """Images whose first prediction has the wrong class, whatever its box."""
+    top5_errors: int | None
+    """None with five classes or fewer."""
+
+    def rate(self, errors: int | None) -> Rate | None:
+        """A count of errors as a fraction of the images."""
+        return None if errors is None else Rate.of(errors, self.images)
+
+
+@dataclass(frozen=True)
+class LocalizationResult(BoxErrors):
+    """Errors of predicted boxes, and those of boxes that know nothing of the image."""
+
+    baselines: dict[str, BoxErrors] = field(default_factory=dict[str, BoxErrors])
+
+
+@dataclass(frozen=True)
+class ClassPrecision:
+    """How well the objects of one class were found."""
+
+    wnid: str
+    objects: int
+    detections: int
+    found: int
+    """Objects that some detection matches, whatever its score."""
+    average_precision: float | None
+    """0 to 1; None where there is no object of the class."""
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """How well all objects were found."""
+
+    images: int
+    objects: int
+    mean_average_precision: float
+    """0 to 1, over the classes that have objects."""
+    per_class: tuple[ClassPrecision, ...]
+    """In label order."""
+    precision_of_windows: float | None = None
+    """Mean average precision of the windows themselves, were each labeled with the object it shows."""
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """Errors of the first `nets` members of an ensemble; fractions with their 95 % intervals."""
+
+    nets: int
+    top1_error: float
+    top1_interval: tuple[float, float]
+    top5_error: float | None
+    top5_interval: tuple[float, float] | None
+    gain: float | None
+    """Reduction of the top-1 error by the last of them; None for the first."""
+    gain_interval: tuple[float, float] | None
+    """Paired over the same images: much narrower than the errors' own intervals."""
+    choices_top1_error: float | None
+    """Mean top-1 error over all subsets of this size; None where there are too many."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An error rate as a fraction, with Wilson's 95 % interval."""
+
+    error: float
+    interval: tuple[float, float]
+
+    @classmethod
+    def of(cls, errors: int, images: int) -> Rate:
+        """Of so many errors among so many images."""
+        return cls(errors / images, wilson_interval(errors, images))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """One entry of `evaluation.json`: how often a model, or the mean of several, is wrong on a split.
+
+    ValueError unless every image was scored exactly once.
+    """
+
+    split: str
+    views: ViewSet
+    images: int
+    top1_errors: int
+    """Images whose most probable class is wrong."""
+    top5_errors: int | None
+    """Images whose true class is not among the five most probable; None with five classes or fewer."""
+    nll: float
+    """Mean of -ln(probability of the true class)."""
+    per_class: tuple[ClassErrors, ...]
+    """In label order."""
+    confusions: tuple[Confusion, ...]
+    """The most frequent first."""
+    store: str
+    store_digest: str
+    runs: tuple[EvaluatedRun, ...]
+    scales: tuple[int, ...] = ()
+    """Shorter sides that photos were resized to, in pixels; none in files from before they were kept."""
+    seconds: float = 0.0
+    """That the test took; 0 where it was not kept."""
+    multiply_adds: float = 0.0
+    """Of one photo on average; 0 where it was not counted."""
+    device: str = ""
+    photos: Literal["square", "whole"] = "square"
+    """`whole` where more than the central square was tested."""
+    left_out: tuple[str, ...] = ()
+    """Photos of the split that `prepare` could not read."""
+    localization: LocalizationResult | None = None
+    detection: DetectionResult | None = None
+    mean: Literal["probabilities", "logits"] | None = None
+    """What was averaged over the runs; None for a single run."""
+    weights: tuple[float, ...] | None = None
+    weights_searched_on: str | None = None
+    growth: tuple[GrowthStep, ...] = ()
+    members: dict[str, int] = field(default_factory=dict[str, int])
+    """Top-1 errors of each member, in a recorded ensemble."""
+
+    def __post_init__(self) -> None:
+        scored = sum(each.images for each in self.per_class)
+        wrong = sum(each.top1_errors for each in self.per_class)
+        if (scored, wrong) != (self.images, self.top1_errors):
+            raise ValueError(
+                f"the classes have {scored} images and {wrong} errors, the split {self.images} and "
+                f"{self.top1_errors}"
+            )
+
+    @property
+    def top1(self) -> Rate:
+        """The top-1 error."""
+        return Rate.of(self.top1_errors, self.images)
+
+    @property
+    def top5(self) -> Rate | None:
+        """The top-5 error; None with five classes or fewer."""
+        return None if self.top5_errors is None else Rate.of(self.top5_errors, self.images)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the fields, and beside the counts errors as fractions with their 95 % intervals.
+
+        Fields that only ensembles, localizers or detectors have are left out of others.
+        """
+        values: dict[str, Any] = {"format_version": FORMAT_VERSION, **to_dict(self), "views": str(self.views)}
+        values |= _rates(values, self.images, ("top1", "top5"))
+        if self.localization is not None:
+            located = values["localization"]
+            for part in (located, *located["baselines"].values()):
+                part |= _rates(part, part["images"], _BOX_RATES)
+        averaged = () if self.mean is not None else ("mean", "weights", "weights_searched_on")
+        absent = [name for name in ("localization", "detection") if values[name] is None]
+        empty = [name for name in ("growth", "members") if not values[name]]
+        return {name: value for name, value in values.items() if name not in (*averaged, *absent, *empty)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EvalResult:
+        """From JSON of any version; ValueError or ConfigError where it is no such result."""
+        made = dict(old_names.new_evaluation(values))
+        version = made.pop("format_version", 0)
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
+        views = ViewSet.parse(made.pop("views"))
+        located = made.get("localization")
+        for part in (made, *([located, *located.get("baselines", {}).values()] if located else [])):
+            for name in _BOX_RATES:
+                part.pop(f"{name}_error", None)
+                part.pop(f"{name}_interval", None)
+        return from_dict(cls, {**made, "views": {"name": views.name, "scales": list(views.scales)}})
+
+
+_BOX_RATES = ("top1_localization", "top5_localization", "top1", "top5")
+
+
+def _rates(values: Mapping[str, Any], images: int, names: Iterable[str]) -> dict[str, Any]:
+    rates: dict[str, Any] = {}
+    for name in names:
+        errors = values[f"{name}_errors"]
+        rate = None if errors is None else Rate.of(errors, images)
+        rates[f"{name}_error"] = rate and rate.error
+        rates[f"{name}_interval"] = rate and list(rate.interval)
+    return rates
+
+
+_Z = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+def wilson_interval(errors: int, images: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of an error rate, as fractions; sound at 0 errors and for few images too.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    rate, z2 = errors / images, _Z * _Z
+    middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
+    half = _Z * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
+    # At the ends the formula gives exactly 0 and 1 but for rounding.
+    low = 0.0 if errors == 0 else middle - half
+    high = 1.0 if errors == images else middle + half
+    return low, high
+
+
+def read_results(path: Path) -> list[EvalResult]:
+    """The results in a folder's `evaluation.json`, or in a file, which may hold one without a list.
+
+    Empty where there is none; DataError, naming the file, where it holds something else.
+    """
+    try:
+        return [EvalResult.from_dict(entry) for entry in read_evaluations(path)]
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(f"{path} holds no evaluation ({error}): remove it and evaluate again") from error
