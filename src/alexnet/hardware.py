@@ -53,7 +53,7 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
-def choose_device(name: str = "auto", towers_on: str = "") -> torch.device:
+def choose_device(name: str = "auto", tower_devices: str = "") -> torch.device:
     """The device of that name; `auto` is this process's GPU where there is one, else the CPU.
 
     Under `torchrun` each process of a machine gets the GPU of its own number, also for `cuda`. With
@@ -65,8 +65,8 @@ def choose_device(name: str = "auto", towers_on: str = "") -> torch.device:
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise CommandError(f"unknown device {name!r}; it must be auto, cpu, cuda or cuda:NUMBER")
-    if towers_on:
-        return _first_of(towers_on, name)
+    if tower_devices:
+        return _first_of(tower_devices, name)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
@@ -76,25 +76,26 @@ def choose_device(name: str = "auto", towers_on: str = "") -> torch.device:
     return torch.device("cuda", number)
 
 
-def describe_device(device: torch.device, towers_on: str = "") -> str:
+def describe_device(device: torch.device, tower_devices: str = "") -> str:
     """In words, for people: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both where the towers are on two."""
     import torch
 
-    if towers_on:
-        from alexnet.models.two_devices import tower_devices
+    if tower_devices:
+        from alexnet.models.two_devices import devices_of_towers
 
-        return " and ".join(map(describe_device, tower_devices(towers_on)))
+        return " and ".join(map(describe_device, devices_of_towers(tower_devices)))
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.get_num_threads()} threads)"
 
 
-def _first_of(towers_on: str, name: str) -> torch.device:
-    from alexnet.models.two_devices import tower_devices
+def _first_of(tower_devices: str, name: str) -> torch.device:
+    from alexnet.models.two_devices import devices_of_towers
 
-    first, _ = tower_devices(towers_on)
-    if name not in ("auto", towers_on.partition(",")[0]):
+    first, _ = devices_of_towers(tower_devices)
+    if name not in ("auto", tower_devices.partition(",")[0]):
         raise CommandError(
-            f"--device {name} is not the first device of model.tower_devices={towers_on}: leave --device out"
+            f"--device {name} is not the first device of "
+            f"model.tower_devices={tower_devices}: leave --device out"
         )
     return first

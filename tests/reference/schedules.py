@@ -27,8 +27,8 @@ def milestones(first: float, factor: float, drops: list[int], steps: int) -> lis
     return rates
 
 
-def cosine(first: float, final_fraction: float, steps: int) -> list[float]:
-    last = first * final_fraction
+def cosine(first: float, min_lr_ratio: float, steps: int) -> list[float]:
+    last = first * min_lr_ratio
     middle, half = (first + last) / 2, (first - last) / 2
     return [middle + half * math.cos(math.pi * number / steps) for number in range(steps)]
 

@@ -48,7 +48,7 @@ def _vgg(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.
 
 
 def _refuse_settings(config: ModelConfig, net: str) -> None:
-    for setting, off in {"activation": "", "bottleneck": 0, "towers_on": ""}.items():
+    for setting, off in {"activation": "", "bottleneck": 0, "tower_devices": ""}.items():
         if getattr(config, setting) != off:
             raise CommandError(f"model.{setting} is AlexNet's: {net} has none")
 
@@ -73,7 +73,7 @@ def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int 
     """A freshly initialized net for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
-    whatever `towers_on` says: a net that was trained on two devices is used on one.
+    whatever `tower_devices` says: a net that was trained on two devices is used on one.
     CommandError where the name, the variant or the crop does not exist, or it takes no such channels.
     """
     if model_config.name not in _FAMILIES:

@@ -85,13 +85,13 @@ class Milestones(Schedule):
 
 @dataclass
 class Cosine(Schedule):
-    """Half a cosine from the first rate to `final_fraction` of it."""
+    """Half a cosine from the first rate to `min_lr_ratio` of it."""
 
-    final_fraction: float = 0.0
+    min_lr_ratio: float = 0.0
 
     def _after_warmup(self, step: int, steps: int) -> float:
         share = 0.5 + 0.5 * math.cos(math.pi * step / steps)
-        return self.first_rate * (self.final_fraction + (1.0 - self.final_fraction) * share)
+        return self.first_rate * (self.min_lr_ratio + (1.0 - self.min_lr_ratio) * share)
 
 
 @dataclass

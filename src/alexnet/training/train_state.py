@@ -20,7 +20,7 @@ from alexnet.errors import CommandError
 from alexnet.models.bundle import first_misfit
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build
-from alexnet.models.two_devices import AlexNetOnTwoDevices, tower_devices, whole_name
+from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
 from alexnet.tasks.base import Task
@@ -168,7 +168,7 @@ def check(config: RunConfig, store: Store) -> nn.Module:
         for split in sorted({"train", "val"} & {*store.splits}):
             BoxTable.of(store.split(split))  # which refuses one without boxes
     if config.model.tower_devices:
-        tower_devices(config.model.tower_devices)
+        devices_of_towers(config.model.tower_devices)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
@@ -226,13 +226,13 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     model.load_state_dict(weights)
 
 
-def _placed(model: nn.Module, towers_on: str, device: torch.device) -> nn.Module:
-    """`model` on `device`, or on the two devices of `towers_on`, of which that must be the first."""
-    if not towers_on:
+def _placed(model: nn.Module, tower_devices: str, device: torch.device) -> nn.Module:
+    """`model` on `device`, or on the two devices of `tower_devices`, of which that must be the first."""
+    if not tower_devices:
         return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    devices = tower_devices(towers_on)
+    devices = devices_of_towers(tower_devices)
     if device != devices[0]:
         raise CommandError(
-            f"model.tower_devices={towers_on} begins on {devices[0]}, not on {device}: give that one"
+            f"model.tower_devices={tower_devices} begins on {devices[0]}, not on {device}: give that one"
         )
     return AlexNetOnTwoDevices(model, devices)

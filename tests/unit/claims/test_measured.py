@@ -90,7 +90,7 @@ def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
 def test_more_photos_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
         config_of(Arm("few", per_class=17), SMALL, store, store)
-    with pytest.raises(CommandError, match=r"data\.images=49 are wanted of 48"):
+    with pytest.raises(CommandError, match=r"data\.max_images=49 are wanted of 48"):
         config_of(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
 
 

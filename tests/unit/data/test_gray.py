@@ -125,7 +125,9 @@ def test_a_range_takes_black_and_white_to_its_ends(digits: Store) -> None:
 
 
 def test_training_and_views_and_state_of_one_channel(digits: Store) -> None:
-    data = dataclasses.replace(DIGITS, crop=28, cropping="random", normalization="mean-image", mirror=True)
+    data = dataclasses.replace(
+        DIGITS, input_size=28, cropping="random", normalization="mean-image", mirror=True
+    )
     preprocessing = Preprocessing.from_store(data, digits)
     images = torch.from_numpy(squares(digits))
     randomness = ImageRandomness(0, 0, np.arange(9))

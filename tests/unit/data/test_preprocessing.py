@@ -51,7 +51,7 @@ def wanted_inputs(positions: Any, mean: Any, shifts: Any, divisor: Any) -> np.nd
 
 def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
     store = fake_store()
-    data = replace(DATA, color_noise="source", images_per_draw=4)
+    data = replace(DATA, pca_lighting="source", images_per_draw=4)
     preprocessing = Preprocessing.from_store(data, store)
     positions = random_positions(SIDE, CROP, RANDOMNESS.shared(4), mirror=True)[:, 0]
     assert len(np.unique(positions, axis=0)) == 2
@@ -68,7 +68,7 @@ def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
 
 def test_paper_noise_is_added_and_nothing_is_divided() -> None:
     store = fake_store()
-    preprocessing = Preprocessing.from_store(replace(DATA, color_noise="paper"), store)
+    preprocessing = Preprocessing.from_store(replace(DATA, pca_lighting="paper"), store)
     difference = preprocessing.train_input(photos(), RANDOMNESS) - preprocessing.train_input(
         photos(), RANDOMNESS, color_noise=False
     )
@@ -146,8 +146,8 @@ def test_crops_of_other_photos_have_no_place_in_the_mean_image() -> None:
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized", "center"])
 def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
-    modern = replace(DATA, color_jitter=0.4, erasing=0.5, normalization="mean-and-std")
-    data = replace(modern, cropping=cropping, color_noise="source")  # type: ignore[arg-type]
+    modern = replace(DATA, color_jitter=0.4, random_erasing=0.5, normalization="mean-and-std")
+    data = replace(modern, cropping=cropping, pca_lighting="source")  # type: ignore[arg-type]
     preprocessing = Preprocessing.from_store(data, fake_store())
     together = preprocessing.train_input(photos(), RANDOMNESS)
     assert together.dtype == torch.float32
@@ -169,7 +169,7 @@ def test_center_cropping_without_mirror_is_the_central_test_view() -> None:
 
 
 def test_erased_rectangles_have_the_mean() -> None:
-    data = replace(DATA, erasing=1.0)
+    data = replace(DATA, random_erasing=1.0)
     erased = Preprocessing.from_store(data, fake_store()).train_input(photos(), RANDOMNESS)
     plain = Preprocessing.from_store(DATA, fake_store()).train_input(photos(), RANDOMNESS)
     changed = erased != plain
@@ -204,7 +204,7 @@ def test_channels_of_a_bgr_net_are_swapped() -> None:
 
 def test_state_goes_through_json_and_back() -> None:
     preprocessing = Preprocessing.from_store(
-        replace(DATA, color_noise="source", resized_area=(0.3, 1.0)), fake_store()
+        replace(DATA, pca_lighting="source", resized_area=(0.3, 1.0)), fake_store()
     )
     values, tensors = preprocessing.state()
     again = Preprocessing.from_state(json.loads(json.dumps(values)), tensors)
@@ -218,7 +218,7 @@ def test_state_goes_through_json_and_back() -> None:
 def test_differences_are_named_and_training_options_are_none() -> None:
     preprocessing = Preprocessing.from_store(DATA, fake_store())
     trained_otherwise = Preprocessing.from_store(
-        replace(DATA, mirror=False, color_noise="paper"), fake_store()
+        replace(DATA, mirror=False, pca_lighting="paper"), fake_store()
     )
     assert preprocessing.difference(trained_otherwise) == []
     warped = replace(preprocessing, resized={**preprocessing.resized, "resize": "warp"}, channels="BGR")
@@ -233,7 +233,7 @@ def test_differences_are_named_and_training_options_are_none() -> None:
 
 
 def test_a_store_of_another_side_is_refused() -> None:
-    with pytest.raises(CommandError, match=r"wants 24: .*--side 24, or type data\.side=32 data\.crop=32"):
+    with pytest.raises(CommandError, match=r"wants 24: .*--side 24, or type data\.image_size=32"):
         Preprocessing.from_store(DATA, fake_store(side=32))
     with pytest.raises(CommandError, match=r"data\.mean_position=center"):
         Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())

@@ -74,5 +74,5 @@ def test_the_choice_hangs_on_names_alone(tmp_path: Path) -> None:
 
 
 def test_more_than_there_are_is_refused(store: Store) -> None:
-    with pytest.raises(CommandError, match=r"data\.images=12 .* has 11 training images"):
+    with pytest.raises(CommandError, match=r"data\.max_images=12 .* has 11 training images"):
         training_images(store, DataConfig(max_images=12))

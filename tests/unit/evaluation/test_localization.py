@@ -104,12 +104,12 @@ def test_baselines_know_the_training_boxes_only() -> None:
     labels = np.array([[0, 2], [1, NO_LABEL]])
     corners = {name: said.corners for name, said in baseline_answers(labels, train).items()}
     assert list(corners) == list(BASELINES)
-    assert corners["whole image"].reshape(-1, 4).tolist() == [[0, 0, 1, 1]] * 4
+    assert corners["whole_image"].reshape(-1, 4).tolist() == [[0, 0, 1, 1]] * 4
     center = [0.25, 0.5 - 1 / 3, 0.75, 0.5 + 1 / 3]
     assert corners["center_box_of_mean_size"].reshape(-1, 4) == pytest.approx(np.tile(center, (4, 1)))
     everywhere = [1 / 6, 1 / 6, 2 / 3, 5 / 6]
     wanted = [[[0, 0, 0.5, 0.75], [0.5, 0.5, 1, 1]], [everywhere, everywhere]]
-    assert corners["class-mean box"] == pytest.approx(np.array(wanted))
+    assert corners["class_mean_box"] == pytest.approx(np.array(wanted))
 
 
 def test_half_is_the_overlap_of_the_challenge() -> None:

@@ -223,7 +223,7 @@ def test_wrong_combinations_are_one_line(store, whole) -> None:
             predict(which, whole, "val", views, scales=scales)
         with pytest.raises(CommandError, match=message):
             Classifier(which).classify([], views, scales=scales)
-    with pytest.raises(CommandError, match=r"data\.test_scales must be data\.crop=63 or more"):
+    with pytest.raises(CommandError, match=r"data\.test_scales must be data\.input_size=63 or more"):
         override(net.config, ["data.test_scales=[62,80]"])
 
 

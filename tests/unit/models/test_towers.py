@@ -132,7 +132,7 @@ def test_dropout_silences_other_units_in_each_tower() -> None:
 def test_what_has_no_two_towers_is_refused_in_one_line(variant: str) -> None:
     with torch.device("meta"):
         net = AlexNet(variant, num_classes=7, crop=64)
-    with pytest.raises(CommandError, match=r"model\.variant=2012 or paper.*leave model\.towers_on empty"):
+    with pytest.raises(CommandError, match=r"model\.variant=2012 or paper.*leave model\.tower_devices empty"):
         AlexNetOnTwoDevices(net, CPUS)
 
 

@@ -43,11 +43,11 @@ def test_milestones(steps: int, drops: list[int], warmup: int) -> None:
 
 
 @given(STEPS, st.sampled_from([0.0, 0.01, 1.0]), WARMUPS)
-def test_cosine(steps: int, final_fraction: float, warmup: int) -> None:
-    twin = twins.cosine(0.2, final_fraction, steps)
-    assert table(Cosine(0.2, steps, 0, final_fraction)) == pytest.approx(twin, abs=1e-15)
+def test_cosine(steps: int, min_lr_ratio: float, warmup: int) -> None:
+    twin = twins.cosine(0.2, min_lr_ratio, steps)
+    assert table(Cosine(0.2, steps, 0, min_lr_ratio)) == pytest.approx(twin, abs=1e-15)
     warmed = twins.warmed_up(twin, warmup)
-    assert table(Cosine(0.2, steps + warmup, warmup, final_fraction)) == pytest.approx(warmed, abs=1e-15)
+    assert table(Cosine(0.2, steps + warmup, warmup, min_lr_ratio)) == pytest.approx(warmed, abs=1e-15)
 
 
 @given(STEPS)

@@ -30,5 +30,5 @@ def test_the_rate_is_halved_after_five_named_epochs() -> None:
     "setting", ["schedule.name=step", "schedule.milestones=[]", "schedule.milestones=[30,20]"]
 )
 def test_named_epochs_rise_and_go_with_their_schedule(setting: str) -> None:
-    with pytest.raises(ConfigError, match="drop_epochs"):
+    with pytest.raises(ConfigError, match="milestones"):
         override(recipes.get("overfeat-fast"), [setting])

@@ -47,7 +47,7 @@ def test_a_key_that_begins_like_a_fixed_one_is_not_fixed(run: RunDir) -> None:
 
 
 def test_averaging_is_not_switched(run: RunDir) -> None:
-    with pytest.raises(CommandError, match="weight_average"):
+    with pytest.raises(CommandError, match="ema_decay"):
         resumed_config(run, tiny.RECIPE, ["training.ema_decay=0.9"])
 
 
