@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alexnet import recipes
 from alexnet.classic.codebooks import DiagonalMixture
-from alexnet.classic.compression import Halves, ProductQuantizer, Quantized
+from alexnet.classic.compression import Float16Codec, PqCodec, ProductQuantizer
 from alexnet.classic.descriptors import DenseSift
 from alexnet.classic.encoders import FisherEncoder
 from alexnet.classic.pipeline import Pipeline
@@ -137,7 +137,7 @@ def sizes(recipe: str) -> list[Measurement]:
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, PUBLISHED_CLASSES["alexnet"], SIDE)
     numbers = [channel.size for channel in pipeline]
-    largest, halves, quantized = max(numbers), Halves(), Quantized(ProductQuantizer())
+    largest, halves, quantized = max(numbers), Float16Codec(), PqCodec(ProductQuantizer())
     weights = sum(channel.classifier.weight.numel() for channel in pipeline)
     rows = (
         ("ILSVRC-2012 on disk at a time, float16", 2 * photos * halves.width(largest) / 1e9, "GB"),

@@ -16,8 +16,8 @@ from torch import Tensor
 from alexnet.classic.codebooks import OnlineDictionary, draw, unit
 from alexnet.classic.compression import Pca
 from alexnet.classic.descriptors import DenseSift
-from alexnet.classic.encoders import NONZEROS, PENALTY
-from alexnet.classic.sparse_coding import SparseCodes, lasso, matching_pursuit
+from alexnet.classic.encoders import PENALTY
+from alexnet.classic.sparse_coding import SparseCodes, lasso
 from benchmarks.timing import Measurement, median_seconds
 
 ATOMS, SIZE = 1024, 64
@@ -28,7 +28,7 @@ TOLERANCE = 1e-4
 
 
 def measure(photos: Tensor) -> list[Measurement]:
-    """Descriptors a second of photos (N, 3, S, S), by the lasso and by matching pursuit, and their errors."""
+    """Descriptors of photos (N, 3, S, S) that the lasso codes in a second, and the error of the codes."""
     found = DenseSift(step=12, patches=(16, 32)).describe(photos).flatten(0, 1)
     sample = unit(Pca(SIZE).fit(found).transform(found))
     atoms = unit(OnlineDictionary(ATOMS, alpha=PENALTY).fit(sample).components_)
@@ -37,13 +37,7 @@ def measure(photos: Tensor) -> list[Measurement]:
     def by_lasso(descriptors: Tensor) -> SparseCodes:
         return lasso(descriptors, atoms, PENALTY, TOLERANCE)
 
-    def by_pursuit(descriptors: Tensor) -> SparseCodes:
-        return matching_pursuit(descriptors, atoms, NONZEROS)
-
-    return [
-        *_rows("l1", by_lasso, few, atoms, "lasso_cd", alpha=PENALTY),
-        *_rows("omp", by_pursuit, few, atoms, "omp", n_nonzero_coefs=NONZEROS),
-    ]
+    return _rows("l1", by_lasso, few, atoms, "lasso_cd", alpha=PENALTY)
 
 
 def _rows(

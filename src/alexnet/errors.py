@@ -13,6 +13,19 @@ class WorkError(AlexNetError):
     exit_code = 1
 
 
+class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
+    """Training produced NaN or Inf; the last checkpoint is from before it.
+
+    The message given is what was found; what to type next is added to it.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()}; the last checkpoint, if there is one yet, is from before it: "
+            "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
+        )
+
+
 class CommandError(AlexNetError):
     """The command was wrong: unknown recipe, key or file, settings that do not fit together."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet.models.layers.compiled import Window
+from alexnet.models.layers.fused_kernel import LrnParams
 from alexnet.models.layers.local_response_norm import response_norm
 
 pytestmark = [
@@ -17,14 +17,14 @@ pytestmark = [
 @pytest.mark.parametrize(
     "window",
     [
-        Window(5, 2e-5, 0.75, 2, groups=2),
-        Window(4, 0.1, 0.75, 1),
-        Window(5, 0.1, 0.5, 1, groups=2),
-        Window(5, 4e-5, 0.75, 1, within_map=True),
+        LrnParams(5, 2e-5, 0.75, 2, groups=2),
+        LrnParams(4, 0.1, 0.75, 1),
+        LrnParams(5, 0.1, 0.5, 1, groups=2),
+        LrnParams(5, 4e-5, 0.75, 1, within_map=True),
     ],
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_both_directions_equal_the_cpus(window: Window, dtype: torch.dtype, tolerance: float) -> None:
+def test_both_directions_equal_the_cpus(window: LrnParams, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     shape = (3, 96, 13, 11)
     maps, gradient = (30 * torch.randn(shape, device="cuda").to(dtype) for _ in range(2))

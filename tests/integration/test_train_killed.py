@@ -83,7 +83,7 @@ def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
         error = process.communicate()[1]
     assert process.returncode == 75
     assert "alexnet: stopped by SIGTERM after update" in error
-    assert "--resume goes on" in error
+    assert "run the same command with --resume to continue" in error
     stopped = [line for line in read_metrics(run / "metrics.jsonl") if line["event"] == "checkpoint"][-1]
     meta = json.loads((run / "checkpoints" / "last" / "meta.json").read_text())
     assert meta["step"] == stopped["step"]

@@ -18,15 +18,16 @@ import torch
 from alexnet.cli.main import main
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
-from alexnet.errors import CommandError, Stopped, WorkError
+from alexnet.errors import CommandError, Diverged, Stopped
 from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
+from alexnet.progress import Advance
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import provenance
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.validation import evaluation
 from alexnet.training import checkpoint
-from alexnet.training.trainer import Advance, Result, train
+from alexnet.training.trainer import TrainResult, train
 from alexnet.training.transfer import InitFrom
 
 CPU = torch.device("cpu")
@@ -48,7 +49,9 @@ RECIPES = {
 }
 
 
-def start(config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9, **options: Any) -> Result:
+def start(
+    config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9, **options: Any
+) -> TrainResult:
     """Trains, and is asked to stop by a signal during update number `stop_after`."""
     run = RunDir.create(folder, config) if not options.get("resume") else RunDir.open(folder)
 
@@ -128,7 +131,7 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(tiny_store: Store, 
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     (newest / "state.pt").write_bytes(b"damaged")
     said: list[str] = []
-    start(config, tiny_store, folder, resume=True, say=said.append)
+    start(config, tiny_store, folder, resume=True, log=said.append)
     assert any("damaged" in line for line in said)
     assert [line["step"] for line in lines(folder, "train")] == list(range(1, 19))
 
@@ -141,7 +144,7 @@ def test_a_finished_run_is_finished(tiny_store: Store, tmp_path: Path) -> None:
     assert (folder / "checkpoints" / "last" / "weights.safetensors").read_bytes() == before
 
 
-def test_a_finished_run_goes_on_when_it_is_given_more_epochs(tiny_store: Store, tmp_path: Path) -> None:
+def test_a_finished_run_continues_with_more_epochs(tiny_store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
     longer = tiny.config("schedule.epochs=2", "schedule.name=constant")
@@ -184,7 +187,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny_store: St
         start(config, tiny_store, folder, stop_after=5)
     before = final_state(folder)
     wild = tiny.config("optimizer.lr=1e30")
-    with pytest.raises(WorkError, match=r"not finite.*--resume with a lower"):
+    with pytest.raises(Diverged, match=r"not finite.*--resume with a lower"):
         start(wild, tiny_store, folder, resume=True)
     assert_same(final_state(folder), before)
 
@@ -197,12 +200,12 @@ def test_another_store_is_refused(tiny_store: Store, tmp_path: Path, monkeypatch
         start(config, tiny_store, folder, resume=True)
 
 
-def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> None:
+def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: Path) -> None:
     start(tiny.config("schedule.epochs=1"), tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
     said: list[str] = []
     frozen = tiny.config("schedule.epochs=1", 'optimizer.lr_multipliers=[["conv1", 0]]', "training.seed=4")
-    start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), say=said.append)
+    start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), log=said.append)
     old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
     assert torch.equal(old["conv1.weight"], new["conv1.weight"])
     assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
@@ -215,9 +218,7 @@ def test_begins_with_another_runs_weights(tiny_store: Store, tmp_path: Path) -> 
     assert not logged["new"]
 
 
-def test_what_may_be_done_with_weights_holds_for_what_is_made_of_them(
-    tiny_store: Store, tmp_path: Path
-) -> None:
+def test_the_terms_of_weights_hold_for_what_is_made_from_them(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config("schedule.epochs=1")
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
@@ -277,7 +278,7 @@ def test_best_is_the_same_checkpoint_after_a_stop_at_an_epochs_end(tiny_store: S
     assert (folder / "checkpoints" / "best").readlink().name == "step-00000006"
 
 
-def test_a_stop_at_the_last_update_is_tested_once(tiny_store: Store, tmp_path: Path) -> None:
+def test_a_stop_at_the_last_update_is_validated_once(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config("schedule.epochs=1", "training.log_every_steps=4")
     folder, tested = tmp_path / "run", list[int]()
 
@@ -292,7 +293,7 @@ def test_a_stop_at_the_last_update_is_tested_once(tiny_store: Store, tmp_path: P
     assert len(tested) == 1
 
 
-def test_a_run_at_work_is_left_alone(tiny_store: Store, tmp_path: Path) -> None:
+def test_a_running_run_is_not_resumed(tiny_store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(tiny.config("schedule.epochs=1"), tiny_store, folder)
     before = (folder / "config.json").read_bytes()

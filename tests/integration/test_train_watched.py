@@ -1,4 +1,4 @@
-"""The watchdog in a real run: it barks where it should, and touches nothing."""
+"""Diagnostics in a real run: they warn where they should, and change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alexnet.training.trainer import train
 
 @pytest.fixture(autouse=True)
 def a_loader_that_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So small a net may well wait for images on a busy machine: not what these tests are about."""
+    """So small a model may well wait for images on a busy machine."""
     monkeypatch.setattr(diagnostics, "STARVING_SHARE", 1.0)
 
 
@@ -28,7 +28,7 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     run = RunDir.create(folder, config)
     said: list[str] = []
     device = torch.device("cpu")
-    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, say=said.append)
+    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, log=said.append)
     warnings = [line["text"] for line in read_metrics(run.metrics_file) if line["event"] == "warning"]
     assert said == [f"warning: {text}" for text in warnings]
     return warnings, bundle.load_safetensors(
@@ -36,7 +36,7 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     ).model.state_dict()
 
 
-def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
+def test_a_stuck_run_is_diagnosed_twice_and_not_changed(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = ("optimizer.lr=1e-7", "data.normalization=mean-and-std")
@@ -50,7 +50,7 @@ def test_a_stuck_run_is_diagnosed_twice_and_trains_on_undisturbed(
     assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)
 
 
-def test_a_run_that_learns_is_left_in_peace(
+def test_a_run_that_learns_gets_no_warning(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnostics, "patience_steps", lambda steps_per_epoch: 12)
@@ -58,7 +58,9 @@ def test_a_run_that_learns_is_left_in_peace(
     assert trained(tiny_store, tmp_path / "run", *settings)[0] == []
 
 
-def test_starving_is_said_once(tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starving_is_reported_once(
+    tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(diagnostics, "STARVING_SHARE", -1.0)
     warnings, _ = trained(tiny_store, tmp_path / "run")
-    assert [text.split(" images")[0] for text in warnings] == ["the net waits for"]
+    assert [text.split(" images")[0] for text in warnings] == ["the model waits for"]

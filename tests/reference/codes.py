@@ -57,22 +57,6 @@ def lasso_by_coordinates(descriptor: np.ndarray, atoms: np.ndarray, penalty: flo
     return code
 
 
-def matching_pursuit(descriptor: np.ndarray, atoms: np.ndarray, nonzeros: int) -> np.ndarray:
-    """(K,) with a least-squares fit on the chosen atoms after each choice."""
-    chosen: list[int] = []
-    code = np.zeros(len(atoms))
-    rest = descriptor.copy()
-    for _ in range(nonzeros):
-        slopes = np.abs(atoms @ rest)
-        slopes[chosen] = -1
-        chosen.append(int(slopes.argmax()))
-        values = np.linalg.lstsq(atoms[chosen].T, descriptor, rcond=None)[0]
-        rest = descriptor - values @ atoms[chosen]
-        code = np.zeros(len(atoms))
-        code[chosen] = values
-    return code
-
-
 def dictionary_step(atoms: np.ndarray, uses: np.ndarray, sums: np.ndarray) -> np.ndarray:
     """Algorithm 2 of Mairal et al. 2009: one pass over the atoms (K, D)."""
     atoms = atoms.copy()

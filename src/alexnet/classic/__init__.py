@@ -1,1 +1,1 @@
-"""What came before the nets: local descriptors, learned codes of them, linear classifiers."""
+"""Image classification before deep networks: local descriptors, learned codes, linear classifiers."""

@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: what the estimators take (numpy or torch) and give back in kind."""
+"""Inputs and outputs of the estimators: numpy arrays or tensors in, the same kind out."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 
 def as_matrix(values: Any) -> Tensor:
-    """(N, D) of a tensor or of anything numpy takes: float32, or float64 where it already is.
+    """(N, D) tensor of a tensor or anything numpy converts: float64 if it is already, else float32.
 
-    ValueError where it has another shape or holds numbers that are not finite.
+    ValueError where it has another shape or holds NaN or infinity.
     """
     tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
     if tensor.ndim != 2:
-        raise ValueError(f"wanted an array of shape (N, D), got {tuple(tensor.shape)}")
+        raise ValueError(f"expected an array of shape (N, D), got {tuple(tensor.shape)}")
     tensor = tensor if tensor.dtype == torch.float64 else tensor.float()
     if not tensor.isfinite().all():
-        raise ValueError("there are numbers that are not finite (NaN or infinity)")
+        raise ValueError("the array holds NaN or infinity")
     return tensor
 
 
@@ -29,5 +29,5 @@ def in_kind(result: Tensor, given: Any) -> Any:
 
 
 def generator(seed: int) -> torch.Generator:
-    """Random numbers drawn on the CPU, so that every device draws the same."""
+    """A generator on the CPU, so that every device draws the same numbers."""
     return torch.Generator().manual_seed(seed)

@@ -1,4 +1,8 @@
-"""What codebooks do alike with vectors: draw some, bring them to length one, find the nearest words."""
+"""Codebooks, learned from a sample of descriptors: k-means, Gaussian mixture, sparse-coding dictionary.
+
+Estimators with scikit-learn's names. They are our own because they run on a GPU and need little memory for
+large samples.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,22 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, generator, in_kind
 from alexnet.classic.sparse_coding import lasso
 
-
-def draw(vectors: Tensor, count: int, randomness: torch.Generator) -> Tensor:
-    """(count, D) different rows; those that are zero only where there are no others."""
-    order = torch.randperm(len(vectors), generator=randomness).to(vectors.device)
-    empty = (vectors[order] == 0).all(1)
-    return vectors[torch.cat([order[~empty], order[empty]])[:count]].clone()
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """Rows divided by their length; rows of zeros stay."""
-    lengths = vectors.norm(dim=-1, keepdim=True)
-    return vectors / torch.where(lengths > 0, lengths, 1)
-
-
-def nearest(vectors: Tensor, words: Tensor, count: int) -> Tensor:
-    """(N, count) numbers of the nearest of `words` (K, D), nearest first."""
-    # Half the squared distance, less what is the same for all words.
-    closeness = torch.addmm(-words.square().sum(1) / 2, vectors, words.T)
-    return closeness.argmax(1, keepdim=True) if count == 1 else closeness.topk(count, 1).indices
-
-
-_CHUNK = 8192
+CHUNK = 8192
+"""Rows whose distances or posteriors are in memory at once."""
 
 
 class KMeans(BaseEstimator):
-    """`n_clusters` means of groups of rows, after at most `max_iter` rounds from rows drawn at random.
+    """Lloyd's k-means from `n_clusters` random rows, at most `max_iter` rounds, on the device of the rows.
 
-    It stops when the distance falls by less than `tol` of it. A mean that no row is nearest to is put on one
-    drawn at random. Learned: `cluster_centers_` (K, D), a tensor on the device of what it was given, and
-    `inertia_`, the mean squared distance to the nearest before the last round.
+    It stops when the mean squared distance falls by a share of less than `tol`. An empty cluster is moved to
+    a random row. Learned: `cluster_centers_` (K, D), a tensor, and `inertia_`, the mean squared distance to
+    the nearest center before the last round. `sklearn.cluster.KMeans` runs on a CPU only.
     """
 
     def __init__(
@@ -54,7 +38,7 @@ class KMeans(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From rows (N, D); ValueError where they are fewer than the means."""
+        """Fits rows (N, D); ValueError where they are fewer than the clusters."""
         vectors = as_matrix(X)
         if len(vectors) < self.n_clusters:
             raise ValueError(f"{len(vectors)} descriptors are fewer than the {self.n_clusters} means")
@@ -69,12 +53,12 @@ class KMeans(BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Any:  # noqa: N803
-        """(N,) numbers of the nearest means of rows (N, D)."""
+        """(N,) the number of the nearest center of each row (N, D)."""
         return in_kind(self._assigned(as_matrix(X)), X)
 
     def _assigned(self, vectors: Tensor) -> Tensor:
         centers = self.cluster_centers_.to(vectors)
-        parts = [nearest(chunk, centers, 1)[:, 0] for chunk in vectors.split(_CHUNK)]
+        parts = [nearest(chunk, centers, 1)[:, 0] for chunk in vectors.split(CHUNK)]
         return torch.cat(parts) if parts else vectors.new_zeros(0, dtype=torch.int64)
 
     def _round(self, vectors: Tensor, randomness: torch.Generator) -> None:
@@ -88,16 +72,12 @@ class KMeans(BaseEstimator):
             self.cluster_centers_[empty] = draw(vectors, int(empty.sum()), randomness)
 
 
-CHUNK = 8192
-"""Rows whose posteriors are in memory at once."""
-
-
 class DiagonalMixture(BaseEstimator):
-    """As `sklearn.mixture.GaussianMixture(covariance_type="diag")`, with its names; on the data's device.
+    """`sklearn.mixture.GaussianMixture(covariance_type="diag")` on the device of the rows, with its names.
 
-    Begins at rows drawn at random (or at `means_init`, (K, D)), each with the deviations of all rows.
-    `reg_covar` is added to variances; `tol` is the least gain of the mean log-likelihood that counts as one.
-    Memory beside the sample does not depend on its size. Learned: `weights_` (K,), `means_` (K, D),
+    Expectation maximization from random rows (or from `means_init`, (K, D)), each with the variances of all
+    rows. `reg_covar` is added to variances; it stops when the mean log-likelihood gains less than `tol`. The
+    memory it needs beside the sample does not depend on its size. Learned: `weights_` (K,), `means_` (K, D),
     `covariances_` (K, D), `lower_bound_`, `n_iter_`, `converged_`.
     """
 
@@ -119,7 +99,7 @@ class DiagonalMixture(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From a sample (N, D); ValueError where N is less than the number of components."""
+        """Fits a sample (N, D); ValueError where N is less than the number of components."""
         rows = as_matrix(X)
         if len(rows) < self.n_components:
             raise ValueError(f"{len(rows)} descriptors are fewer than the {self.n_components} components")
@@ -139,10 +119,6 @@ class DiagonalMixture(BaseEstimator):
         """(N, K) posteriors of the components."""
         log_joint = self._log_joint(as_matrix(X))
         return in_kind(torch.softmax(log_joint, 1), X)
-
-    def score_samples(self, X: Any) -> Any:  # noqa: N803
-        """(N,) log-likelihoods."""
-        return in_kind(self._log_joint(as_matrix(X)).logsumexp(1), X)
 
     def _first_means(self, rows: Tensor) -> Tensor:
         if self.means_init is not None:
@@ -173,7 +149,7 @@ class DiagonalMixture(BaseEstimator):
 
 
 def linear_form(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
-    """(2 * D, K) and (K,) such that [x, x^2] @ the first + the second are the log of weight times density."""
+    """(2 * D, K) and (K,): [x, x^2] @ the first + the second is log(weight * density) of each component."""
     weights, means, variances = (each.double() for each in (weights, means, variances))
     precisions = 1 / variances
     linear = torch.cat([means * precisions, -0.5 * precisions], 1).T
@@ -184,16 +160,16 @@ def linear_form(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tens
 
 
 _UNUSED = 1e-6
-"""Share of the mean use below which an atom is drawn anew."""
+"""An atom that is used less than this share of the mean use is replaced."""
 
 
-class OnlineDictionary(TransformerMixin, BaseEstimator):
-    """`n_components` atoms, of length at most one, least in |x - code x atoms|^2 / 2 + `alpha` x |code|_1.
+class OnlineDictionary(BaseEstimator):
+    """`n_components` atoms of length at most 1 that minimize |x - code x atoms|^2 / 2 + `alpha` x |code|_1.
 
-    Names are those of `sklearn.decomposition.MiniBatchDictionaryLearning`; `tol` is the duality gap at which
-    a code is done, as a share of |x|^2. `fit` takes (N, D) descriptors `max_iter` times, `partial_fit` the
-    next chunk of a stream: memory does not grow with their number. Learned: `components_` (K, D), a tensor on
-    the device of what it was given, and `batches_`, the number of mini-batches.
+    Online dictionary learning in mini-batches, with the names of
+    `sklearn.decomposition.MiniBatchDictionaryLearning`, on the device of the rows. `tol` is the duality gap
+    at which a code is done, as a share of |x|^2. Learned: `components_` (K, D), a tensor, and `batches_`, the
+    number of mini-batches. Source: Mairal, Bach, Ponce, Sapiro, ICML 2009, algorithms 1 and 2.
     """
 
     def __init__(
@@ -214,7 +190,7 @@ class OnlineDictionary(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From descriptors (N, D), in random order; ValueError where they are fewer than the atoms."""
+        """Fits descriptors (N, D) in random order; ValueError where they are fewer than the atoms."""
         vectors = as_matrix(X)
         self._begin(vectors)
         for _ in range(self.max_iter):
@@ -222,22 +198,8 @@ class OnlineDictionary(TransformerMixin, BaseEstimator):
             self._learn(vectors[rows] for rows in order.split(self.batch_size))
         return self
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """Goes on with the next descriptors (N, D); the first must be at least as many as the atoms."""
-        vectors = as_matrix(X)
-        if not hasattr(self, "components_"):
-            self._begin(vectors)
-        self._learn(vectors.split(self.batch_size))
-        return self
-
-    def transform(self, X: Any) -> Any:  # noqa: N803
-        """(N, K) codes of (N, D) by the lasso."""
-        vectors = as_matrix(X)
-        codes = lasso(vectors, self.components_.to(vectors), self.alpha, self.tol)
-        return in_kind(codes.dense(len(self.components_)), X)
-
     def _begin(self, vectors: Tensor) -> None:
-        """The first atoms are descriptors drawn at random; nothing is known of their use yet."""
+        """The first atoms are random descriptors."""
         if len(vectors) < self.n_components:
             raise ValueError(f"{len(vectors)} descriptors are fewer than the {self.n_components} atoms")
         self._generator = generator(self.random_state)
@@ -256,7 +218,7 @@ class OnlineDictionary(TransformerMixin, BaseEstimator):
             self._update_atoms(batch)
 
     def _faded(self, count: int) -> float:
-        """What the past still counts for: the first batches were coded by a poor dictionary."""
+        """The weight of past batches, coded by a poorer dictionary (Mairal et al., section 3.4)."""
         size, batches = count, self.batches_
         past = batches * size if batches < size else size**2 + batches - size
         return (past + 1 - size) / (past + 1)
@@ -272,3 +234,23 @@ class OnlineDictionary(TransformerMixin, BaseEstimator):
         missing = int(unused.sum())
         if missing and missing <= len(batch):
             self.components_[unused] = unit(draw(batch, missing, self._generator))
+
+
+def draw(vectors: Tensor, count: int, randomness: torch.Generator) -> Tensor:
+    """(count, D) random rows without replacement; rows of zeros only where there are too few others."""
+    order = torch.randperm(len(vectors), generator=randomness).to(vectors.device)
+    empty = (vectors[order] == 0).all(1)
+    return vectors[torch.cat([order[~empty], order[empty]])[:count]].clone()
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Rows at length one; rows of zeros stay zero."""
+    lengths = vectors.norm(dim=-1, keepdim=True)
+    return vectors / torch.where(lengths > 0, lengths, 1)
+
+
+def nearest(vectors: Tensor, words: Tensor, count: int) -> Tensor:
+    """(N, count) numbers of the `words` (K, D) nearest to each vector (N, D), nearest first."""
+    # Minus half the squared distance, without the term that is the same for all words.
+    closeness = torch.addmm(-words.square().sum(1) / 2, vectors, words.T)
+    return closeness.argmax(1, keepdim=True) if count == 1 else closeness.topk(count, 1).indices

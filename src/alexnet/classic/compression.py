@@ -1,4 +1,4 @@
-"""Principal components, from a whole sample or from chunks of a stream, with bounded memory."""
+"""Smaller vectors: PCA of descriptors, product quantization, and the file of all photos' feature vectors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from alexnet.classic.arrays import as_matrix, generator, in_kind
 from alexnet.io import CannotWrite
 
 SMALLEST = 1e-7
-"""Of the largest variance: directions of less are rounding errors, and are not blown up by whitening."""
+"""Share of the largest variance below which a direction is rounding error, which whitening sets to 0."""
 
 
 class Pca(TransformerMixin, BaseEstimator):
-    """The `n_components` directions of largest variance, as `sklearn.decomposition.PCA` has them.
+    """Principal component analysis as `sklearn.decomposition.PCA`, on the device of the rows.
 
-    With `whiten` each has the variance 1 afterwards. Learned: `mean_` (D,), `components_` (n, D; rows of
-    length one), `explained_variance_` (n,), all float64 tensors. The sign of a component is such that its
-    largest number is positive.
+    With `whiten` each component has variance 1. Learned: `mean_` (D,), `components_` (n, D; rows of length
+    one, the largest number of each positive), `explained_variance_` (n,), all float64 tensors.
     """
 
     def __init__(self, n_components: int = 64, *, whiten: bool = False):
@@ -32,27 +31,20 @@ class Pca(TransformerMixin, BaseEstimator):
         self.whiten = whiten
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From one sample (N, D); ValueError where it has fewer columns than components, or no row."""
-        self.n_samples_seen_ = 0
-        return self.partial_fit(X)
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
-        """From one more chunk (N, D) of a stream: only sums are kept."""
-        chunk = as_matrix(X).double()
-        if len(chunk) == 0:
+        """Fits rows (N, D); ValueError where there is no row, or D is less than the number of components."""
+        rows = as_matrix(X).double()
+        if len(rows) == 0:
             raise ValueError("there are no rows")
-        if getattr(self, "n_samples_seen_", 0) == 0:
-            self.n_samples_seen_, self.mean_ = 0, chunk.new_zeros(chunk.shape[1])
-            self._scatter = chunk.new_zeros(2 * chunk.shape[1:])
-        if self.n_components > chunk.shape[1]:
-            raise ValueError(f"{self.n_components} components of descriptors with {chunk.shape[1]} numbers")
-        before, self.n_samples_seen_ = self.n_samples_seen_, self.n_samples_seen_ + len(chunk)
-        mean = chunk.mean(0)
-        apart = mean - self.mean_
-        self._scatter += (chunk - mean).T @ (chunk - mean)
-        self._scatter += torch.outer(apart, apart) * (before * len(chunk) / self.n_samples_seen_)
-        self.mean_ = self.mean_ + apart * (len(chunk) / self.n_samples_seen_)
-        return self._finish()
+        if self.n_components > rows.shape[1]:
+            raise ValueError(f"{self.n_components} components of descriptors with {rows.shape[1]} numbers")
+        self.mean_ = rows.mean(0)
+        scatter = (rows - self.mean_).T @ (rows - self.mean_)
+        variances, vectors = torch.linalg.eigh(scatter / max(1, len(rows) - 1))
+        self.explained_variance_ = variances.flip(0)[: self.n_components].clamp_min(0)
+        components = vectors.T.flip(0)[: self.n_components]
+        largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+        self.components_ = components * largest.sign()
+        return self
 
     def transform(self, X: Any) -> Any:  # noqa: N803
         """(N, n_components) of (N, D)."""
@@ -61,20 +53,12 @@ class Pca(TransformerMixin, BaseEstimator):
         return in_kind((rows - mean.to(rows)) @ weights.to(rows).T, X)
 
     def projection(self) -> tuple[Tensor, Tensor]:
-        """(n, D) and (D,): rows and mean such that (x - mean) @ rows.T is what `transform` gives."""
+        """(n, D) rows and (D,) mean: `transform` is (x - mean) @ rows.T."""
         if not self.whiten:
             return self.components_, self.mean_
         smallest = SMALLEST * self.explained_variance_[0]
         scale = torch.where(self.explained_variance_ > smallest, self.explained_variance_, torch.inf).rsqrt()
         return self.components_ * scale[:, None], self.mean_
-
-    def _finish(self) -> Self:
-        variances, vectors = torch.linalg.eigh(self._scatter / max(1, self.n_samples_seen_ - 1))
-        self.explained_variance_ = variances.flip(0)[: self.n_components].clamp_min(0)
-        rows = vectors.T.flip(0)[: self.n_components]
-        largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
-        self.components_ = rows * largest.sign()
-        return self
 
 
 GROUPS_AT_ONCE = 256
@@ -82,9 +66,11 @@ GROUPS_AT_ONCE = 256
 
 
 class ProductQuantizer(TransformerMixin, BaseEstimator):
-    """Learned: `centers_` (F / group, 2 ** bits, group), by k-means in each group of numbers by itself.
+    """Replaces each `group` of numbers by the number of its nearest center, `bits` bits.
 
-    Where there are fewer rows than centers every row is a center. The last group is filled up with zeros.
+    Learned: `centers_` (F / group, 2 ** bits, group), by k-means in each group separately. Where there are
+    fewer rows than centers every row is a center. The last group is padded with zeros.
+    Source: Jegou, Douze, Schmid 2011; Sanchez and Perronnin, CVPR 2011.
     """
 
     def __init__(self, group: int = 8, *, bits: int = 8, max_iter: int = 10, random_state: int = 0):
@@ -94,7 +80,7 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """From rows (N, F); ValueError where more than 8 bits are wanted, or there are no rows."""
+        """Fits rows (N, F); ValueError where `bits` is not 1 to 8, or there are no rows."""
         rows = as_matrix(X)
         if not 1 <= self.bits <= 8 or len(rows) == 0:
             raise ValueError(f"bits={self.bits} must be 1..8, and {len(rows)} rows at least one")
@@ -113,7 +99,7 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         return in_kind(torch.cat([_nearest(part, centers) for part, centers in pairs]).T.to(torch.uint8), X)
 
     def inverse_transform(self, X: Any) -> Any:  # noqa: N803
-        """(N, F) of codes (N, F / group): the centers they name."""
+        """(N, F) of codes (N, F / group): their centers."""
         codes = torch.as_tensor(X, device=self.centers_.device)
         places = codes.long() + self.centers_.shape[1] * torch.arange(codes.shape[1], device=codes.device)
         rows = self.centers_.flatten(0, 1)[places].flatten(1)
@@ -132,7 +118,7 @@ def _nearest(parts: Tensor, centers: Tensor) -> Tensor:
 
 
 def _k_means(parts: Tensor, centers: Tensor, rounds: int) -> Tensor:
-    """Lloyd's rounds in all groups at once; a center that nothing is nearest to stays where it is."""
+    """Lloyd's rounds in all groups at once; the center of an empty cluster stays."""
     for _ in range(rounds):
         numbers = _nearest(parts, centers)[:, :, None]
         sums = torch.zeros_like(centers).scatter_add_(1, numbers.expand_as(parts), parts)
@@ -144,15 +130,15 @@ def _k_means(parts: Tensor, centers: Tensor, rounds: int) -> Tensor:
 
 
 class Codec(Protocol):
-    """How vectors lie in the file."""
+    """How vectors are stored in the file."""
 
     @property
     def dtype(self) -> npt.DTypeLike:
-        """Of a number in the file."""
+        """Of the numbers in the file."""
         ...
 
     def width(self, size: int) -> int:
-        """Numbers in the file for a vector of `size`."""
+        """Numbers in the file for a vector of `size` numbers."""
         ...
 
     def encode(self, vectors: Tensor) -> Tensor:
@@ -164,13 +150,13 @@ class Codec(Protocol):
         ...
 
 
-class Halves:
-    """float16: two bytes a number, to three digits."""
+class Float16Codec:
+    """float16: two bytes per number, three digits."""
 
     dtype: npt.DTypeLike = np.float16
 
     def width(self, size: int) -> int:
-        """As many."""
+        """The same."""
         return size
 
     def encode(self, vectors: Tensor) -> Tensor:
@@ -182,8 +168,8 @@ class Halves:
         return stored.float()
 
 
-class Quantized:
-    """Bytes of a fitted product quantizer."""
+class PqCodec:
+    """The codes of a fitted product quantizer."""
 
     dtype: npt.DTypeLike = np.uint8
 
@@ -191,7 +177,7 @@ class Quantized:
         self.quantizer = quantizer
 
     def width(self, size: int) -> int:
-        """A byte for each group."""
+        """One byte per group."""
         return -(-size // self.quantizer.group)
 
     def encode(self, vectors: Tensor) -> Tensor:
@@ -204,9 +190,9 @@ class Quantized:
 
 
 class FeatureFile:
-    """`count` vectors of `size` numbers in the numpy file `path`, which anything that reads .npy opens.
+    """`count` vectors of `size` numbers in the numpy file `path` (.npy).
 
-    It is mapped anew for each access, so that what was read does not stay with the process.
+    The file is mapped for each access only, so that its pages do not count as memory of the process.
     """
 
     def __init__(self, path: Path, count: int, size: int, codec: Codec, device: torch.device | str = "cpu"):
@@ -214,7 +200,7 @@ class FeatureFile:
         self.device = torch.device(device)
 
     def create(self) -> None:
-        """Makes the file, its place on the disk not yet taken; CannotWrite where the disk refuses."""
+        """Creates the file; CannotWrite where the disk refuses."""
         shape = self.count, self.codec.width(self.size)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,10 +209,10 @@ class FeatureFile:
             raise self._cannot_write(error) from error
 
     def write(self, first: int, vectors: Tensor) -> None:
-        """Puts vectors (n, F) at rows `first`, ..., synced. CannotWrite where the disk is full."""
+        """Writes vectors (n, F) to the rows from `first` on; syncs. CannotWrite where the disk is full."""
         stored = self.codec.encode(vectors).cpu().numpy()
         try:
-            with self.path.open("r+b") as file:  # a mapping that meets a full disk kills the process
+            with self.path.open("r+b") as file:  # writing to a mapping on a full disk would kill the process
                 file.seek(self._header_bytes() + first * stored[:1].nbytes)
                 file.write(stored.tobytes())
                 file.flush()
@@ -235,7 +221,7 @@ class FeatureFile:
             raise self._cannot_write(error) from error
 
     def read(self, rows: Tensor) -> Tensor:
-        """(n, F) float32 on the device, of the rows with those numbers."""
+        """(n, F) float32 on the device: the rows with these numbers."""
         stored = np.load(self.path, mmap_mode="r")[rows.cpu().numpy()]
         return self.codec.decode(torch.from_numpy(stored).to(self.device))
 

@@ -36,7 +36,7 @@ class Channel:
     larger; of several sizes those that fit are used."""
     pca: int = 64
     """Numbers that a descriptor is reduced to; 0 leaves it as it is."""
-    encoding: Literal["fisher", "llc", "super-vector", "l1", "omp"] = "fisher"
+    encoding: Literal["fisher", "llc", "super-vector", "l1"] = "fisher"
     words: int = 256
     """Components of the mixture, or atoms of the dictionary."""
     pyramid: tuple[str, ...] = ("1x1", "3x1")

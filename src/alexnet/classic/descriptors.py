@@ -1,4 +1,4 @@
-"""Places of patches: centers on whole pixels, every `step` pixels, where the patch lies inside the photo."""
+"""Local descriptors of patches on a dense grid: SIFT, color moments, HOG, local binary patterns."""
 
 from __future__ import annotations
 
@@ -13,74 +13,50 @@ from torch import Tensor
 from torch.nn import functional
 
 from alexnet.classic.config import Channel
+from alexnet.data.decode import LUMA_WEIGHTS
 
 
-def places(side: int, patch: int, step: int) -> Tensor:
-    """(n,) pixels along `side` at which patches are centerd; empty where none fits.
+class Descriptor(Protocol):
+    """Describes square patches of photos, of several sizes on a dense grid; a pure function on batches.
 
-    The patch reaches `patch` / 2 pixels to both sides of the pixel. What is left over at the ends is halved.
+    A frozen dataclass: equal settings make equal descriptors.
     """
-    room = side - 1 - patch
-    if room < 0:
-        return torch.zeros(0, dtype=torch.int64)
-    return patch // 2 + room % step // 2 + step * torch.arange(room // step + 1)
 
+    @property
+    def dimension(self) -> int:
+        """Length of a descriptor, D."""
+        ...
 
-def centers(side: int, patches: tuple[int, ...], step: int) -> Tensor:
-    """(P, 2) centers (x, y) in [0, 1] of all patches of a square photo: size by size, then row by row."""
-    grids = [torch.zeros(0, 2)]
-    for patch in patches:
-        along = (places(side, patch, step) + 0.5) / side
-        y, x = torch.meshgrid(along, along, indexing="ij")
-        grids.append(torch.stack([x, y], 2).flatten(0, 1))
-    return torch.cat(grids)
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo; P may be 0."""
+        ...
 
-
-BRIGHTNESS = (0.299, 0.587, 0.114)
-"""Of R, G and B (ITU-R BT.601)."""
-
-
-def brightness(images: Tensor) -> Tensor:
-    """(N, 3, H, W) in any unit -> (N, H, W) in the same."""
-    red, green, blue = images.unbind(1)
-    return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
-
-
-def cell_histograms(bins: Tensor, weights: Tensor, count: int, cell: int) -> Tensor:
-    """Sums of `weights` (N, H, W) by `bins` (N, H, W; int64 below `count`) over cells of `cell` pixels.
-
-    Returns (N, count, H // cell, W // cell); pixels beyond the last whole cell are left out.
-    """
-    images, rows, columns = len(bins), bins.shape[1] // cell, bins.shape[2] // cell
-    bins, weights = (each[:, : rows * cell, : columns * cell] for each in (bins, weights))
-    y, x = (torch.arange(size * cell, device=bins.device) // cell for size in (rows, columns))
-    slots = (y[:, None] * columns + x) * count + bins
-    sums = weights.new_zeros(images, rows * columns * count)
-    sums.scatter_add_(1, slots.flatten(1), weights.flatten(1))
-    return sums.view(images, rows, columns, count).permute(0, 3, 1, 2)
+    def describe(self, images: Tensor) -> Tensor:
+        """Photos (N, 3, S, S) on the scale 0..255, or shifted by a constant -> (N, P, D), all finite."""
+        ...
 
 
 ORIENTATIONS, CELLS = 8, 4
-"""Bins of orientation; cells along a side. 4 x 4 x 8 = 128 numbers (Lowe 2004, section 6.2)."""
+"""Orientation bins; cells along a side. 4 x 4 x 8 = 128 numbers (Lowe 2004, section 6.2)."""
 WINDOW = CELLS / 2
 """Deviation of the Gaussian in cells: "one half the width of the descriptor window" (section 6.1)."""
 CLIP = 0.2
 """Largest number of a descriptor of length one, which is then brought to length one again (section 6.1)."""
 BLUR = 1 / 6
-"""Deviation in cells of the Gaussian that smooths the photo before: VLFeat's `vl_phow`, Magnif = 6."""
+"""Deviation in cells of the Gaussian that smooths the photo first: VLFeat's `vl_phow`, Magnif = 6."""
 FLAT = 1e-3
-"""Gray levels of gradient, on average, below which a patch is flat: rounding errors are smaller, half a level
-of one color is more."""
+"""Mean gradient in gray levels below which a patch is flat: rounding errors are smaller, half a level of one
+color is larger."""
 
 
 @dataclass(frozen=True)
 class DenseSift:
     """SIFT descriptors of patches of several sides, in pixels, `step` pixels apart.
 
-    Numbers come cell by cell, row by row, and in a cell by orientation, counter-clockwise from the right.
-    With `root` they are the square roots of descriptors that sum to one. A flat patch has zeros. What is
-    outside the photo counts as flat. A photo has no descriptors of a size that it is not
-    larger than.
+    Ordered by cell, row by row, and in a cell by orientation, counter-clockwise from the right. With `root`
+    they are the square roots of descriptors that sum to one (RootSIFT: Arandjelovic, Zisserman, CVPR 2012). A
+    flat patch has zeros; outside the photo everything is flat. Only sizes smaller than the photo are used.
+    Source: Lowe 2004, section 6.
     """
 
     step: int = 4
@@ -99,7 +75,7 @@ class DenseSift:
 
     def describe(self, images: Tensor) -> Tensor:
         """Photos (N, 3, H, W) on the scale 0..255, shifted at will -> (N, P, 128), of length one or zero."""
-        gray = brightness(images)
+        gray = luma(images)
         sizes = [self._at_size(gray, patch) for patch in self.patches if min(gray.shape[1:]) > patch]
         return torch.cat([gray.new_zeros(len(gray), 0, self.dimension), *sizes], 1)
 
@@ -116,7 +92,7 @@ class DenseSift:
 
 
 def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
-    """Rows of (..., 128) at length one, clipped, at length one again; zeros where shorter than `flat`."""
+    """Rows of (..., 128) at length one, clipped, again at length one; zeros where shorter than `flat`."""
     length = histograms.norm(dim=-1, keepdim=True)
     clipped = torch.minimum(histograms, CLIP * length)
     if root:
@@ -126,7 +102,7 @@ def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
 
 
 def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
-    """Gray photos (N, H, W) -> (N, 8, H, W): gradients' sizes, each shared out between two orientations.
+    """Gray photos (N, H, W) -> (N, 8, H, W): magnitudes of gradients, each divided between two orientations.
 
     The photo is smoothed by a Gaussian of deviation `blur` before. Its outermost pixels have no gradient.
     """
@@ -146,9 +122,9 @@ def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _blurs(side: int, blur: float) -> tuple[Tensor, Tensor]:
-    """(side, side) twice: what smooths a line of pixels, and what gives differences of that.
+    """(side, side) twice: a matrix that smooths a line of pixels, and one that smooths and differentiates.
 
-    Both leave zeros at the ends. The line is continued by its mirror image, without the end repeated.
+    Both give zeros at the ends. The line is padded by reflection, without repeating the end.
     """
     reach = round(4 * blur)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
@@ -165,12 +141,68 @@ def _blurs(side: int, blur: float) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=64)
 def _cell_weights(side: int, patch: int, step: int) -> Tensor:
-    """(4 * n, side) a pixel's factor in each cell of each patch along a line, cell by cell."""
+    """(4 * n, side) weight of each pixel in each cell of each patch along a line, cell by cell."""
     cell = patch / CELLS
     away = (torch.arange(side) - places(side, patch, step)[:, None]).double() / cell
     middles = torch.arange(CELLS, dtype=torch.float64) - (CELLS - 1) / 2
     triangles = (1 - (away - middles[:, None, None]).abs()).clamp_min(0)
     return (triangles * torch.exp(-(away**2) / (2 * WINDOW**2))).flatten(0, 1)
+
+
+COLOR_CELLS = 4
+"""Along a side of the patch."""
+
+
+@dataclass(frozen=True)
+class ColorMoments:
+    """Means and standard deviations of the colors in 4 x 4 cells of patches, `step` pixels apart.
+
+    Ordered by color: 16 means, row by row, then 16 deviations. The deviations of a flat patch are rounding
+    errors of less than 0.2 gray levels. Only sizes smaller than the photo are used.
+    Source: Perronnin, Sanchez, Mensink, ECCV 2010 (local color statistics).
+    """
+
+    step: int = 4
+    patches: tuple[int, ...] = (16, 24, 32, 40)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a descriptor: 96."""
+        return 3 * 2 * COLOR_CELLS * COLOR_CELLS
+
+    def centers(self, side: int) -> Tensor:
+        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
+        return centers(side, self.patches, self.step)
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) on the scale 0..255 -> (N, P, 96) in gray levels.
+
+        A constant added to a photo is added to the means.
+        """
+        powers = torch.stack([images, images * images], 2)
+        sizes = [self._at_size(powers, patch) for patch in self.patches if min(images.shape[2:]) > patch]
+        return torch.cat([images.new_zeros(len(images), 0, self.dimension), *sizes], 1)
+
+    def _at_size(self, powers: Tensor, patch: int) -> Tensor:
+        rows, columns = (
+            _cell_means(size, patch, self.step).to(powers.device, powers.dtype) for size in powers.shape[3:]
+        )
+        means = rows @ (powers @ columns.T)
+        deviations = (means[:, :, 1] - means[:, :, 0].square()).clamp_min(0).sqrt()
+        both = torch.stack([means[:, :, 0], deviations], 2)
+        cells = both.view(
+            len(powers), 3, 2, COLOR_CELLS, len(rows) // COLOR_CELLS, COLOR_CELLS, len(columns) // COLOR_CELLS
+        )
+        return cells.permute(0, 4, 6, 1, 2, 3, 5).flatten(3).flatten(1, 2)
+
+
+@lru_cache(maxsize=64)
+def _cell_means(side: int, patch: int, step: int) -> Tensor:
+    """(4 * n, side) share of each pixel in each cell of each patch along a line, cell by cell."""
+    cell = patch // COLOR_CELLS
+    away = torch.arange(side) - places(side, patch, step)[:, None] + patch // 2
+    inside = away // cell == torch.arange(COLOR_CELLS)[:, None, None]
+    return (inside.double() / cell).flatten(0, 1)
 
 
 HOG_ORIENTATIONS = 18
@@ -179,7 +211,7 @@ HOG_CLIP = 0.2
 TEXTURE_WEIGHT = 0.2357
 """1 / sqrt(18), as the authors' release (voc-release, features.cc) writes it."""
 EPSILON = 1e-4
-"""Added to a block's energy on values of 0..255, there too: what is flat stays zero."""
+"""Added to the energy of a block, on values of 0..255, as there: flat patches stay zero."""
 NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
 
 
@@ -187,8 +219,9 @@ NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
 class Hog:
     """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
-    A patch is 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalizes. A photo has no
-    descriptors of a size that it is not larger than; what is of one color has zeros.
+    A patch has 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalizes. Patches of one
+    color have zeros. Only sizes smaller than the photo are used.
+    Source: Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010 (31 numbers per cell).
     """
 
     step: int = 8
@@ -230,8 +263,7 @@ class Hog:
 def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
     """Orientation 0..17 (of 20 degrees each, from 0) and magnitude of each pixel's gradient, both (N, H, W).
 
-    The color channel with the largest gradient decides; differences are between both neighbors, and zero
-    at the border in that direction.
+    Of the color channel with the largest gradient. Central differences, zero at the border.
     """
     down, right = torch.zeros_like(images), torch.zeros_like(images)
     down[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
@@ -260,8 +292,8 @@ def _normalized(histograms: Tensor) -> Tensor:
     return described
 
 
-NEIGHBORS = 8
-PATTERNS = NEIGHBORS * (NEIGHBORS - 1) + 3
+LBP_NEIGHBORS = 8
+PATTERNS = LBP_NEIGHBORS * (LBP_NEIGHBORS - 1) + 3
 """59: none brighter, 7 lengths of a run x 8 rotations, all brighter, the rest."""
 _DIAGONAL = math.sqrt(0.5)
 _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
@@ -272,8 +304,8 @@ _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 class LocalBinaryPatterns:
     """Descriptors of patches of several sides (pixels), `step` pixels apart.
 
-    A photo has no descriptors of a size that it is not larger than. What is of one color shows the pattern
-    "all as bright" everywhere, which is a descriptor like any other.
+    Only sizes smaller than the photo are used. Patches of one color have one pattern everywhere.
+    Source: Ojala, Pietikainen, Maenpaa, TPAMI 2002 (uniform patterns).
     """
 
     step: int = 8
@@ -291,10 +323,10 @@ class LocalBinaryPatterns:
     def describe(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the share of each pattern.
 
-        The squares of a descriptor sum to 1, so that distances between descriptors are Hellinger's.
+        The squares of a descriptor sum to 1: distances between descriptors are Hellinger distances.
         """
-        codes = patterns(brightness(images))
-        # The border's pixels lack neighbors: they have no pattern and do not count.
+        codes = patterns(luma(images))
+        # Border pixels lack neighbors: they have no pattern and are not counted.
         known = functional.pad(torch.ones_like(codes, dtype=images.dtype), (1, 1, 1, 1))
         codes = functional.pad(codes, (1, 1, 1, 1))
         return torch.cat([self._at_size(codes, known, patch) for patch in self.patches], 1)
@@ -312,9 +344,9 @@ class LocalBinaryPatterns:
 
 
 def patterns(gray: Tensor) -> Tensor:
-    """Pattern 0..58 of every pixel but the border's: (N, H, W) -> int64 (N, H - 2, W - 2).
+    """Pattern 0..58 of every pixel that is not at the border: (N, H, W) -> int64 (N, H - 2, W - 2).
 
-    Diagonal neighbors lie on the circle too, interpolated between four pixels. Numbered as scikit-image's
+    Diagonal neighbors lie on the circle, interpolated between four pixels. Numbered as scikit-image's
     `nri_uniform`: 0 none, then by length of the run and by rotation, 57 all, 58 not uniform.
     """
     images, height, width = gray.shape
@@ -335,98 +367,66 @@ def patterns(gray: Tensor) -> Tensor:
 
 def _labels() -> Tensor:
     """(256,) the pattern's number of each set of brighter neighbors."""
-    return torch.tensor([_label([code >> bit & 1 for bit in range(NEIGHBORS)]) for code in range(256)])
+    return torch.tensor([_label([code >> bit & 1 for bit in range(LBP_NEIGHBORS)]) for code in range(256)])
 
 
 def _label(bits: list[int]) -> int:
-    starts = [place for place in range(NEIGHBORS) if bits[place] > bits[place - 1]]
+    starts = [place for place in range(LBP_NEIGHBORS) if bits[place] > bits[place - 1]]
     if len(starts) > 1:
         return PATTERNS - 1
     if not starts:
         return (PATTERNS - 2) * bits[0]
-    return 1 + (sum(bits) - 1) * NEIGHBORS + (-starts[0]) % NEIGHBORS
-
-
-COLOR_CELLS = 4
-"""Along a side of the patch."""
-
-
-@dataclass(frozen=True)
-class ColorStatistics:
-    """Colors of patches of several sides, in pixels, `step` pixels apart.
-
-    Numbers come color by color: 16 means, cell by cell, row by row, then 16 deviations. A flat patch has
-    deviations of 0 but for rounding, which is less than 0.2 gray levels. A photo has no descriptors of a size
-    that it is not larger than.
-    """
-
-    step: int = 4
-    patches: tuple[int, ...] = (16, 24, 32, 40)
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in a descriptor: 96."""
-        return 3 * 2 * COLOR_CELLS * COLOR_CELLS
-
-    def centers(self, side: int) -> Tensor:
-        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo."""
-        return centers(side, self.patches, self.step)
-
-    def describe(self, images: Tensor) -> Tensor:
-        """Photos (N, 3, H, W) on the scale 0..255 -> (N, P, 96) in gray levels.
-
-        A shift of a photo's colors shifts the means alike.
-        """
-        powers = torch.stack([images, images * images], 2)
-        sizes = [self._at_size(powers, patch) for patch in self.patches if min(images.shape[2:]) > patch]
-        return torch.cat([images.new_zeros(len(images), 0, self.dimension), *sizes], 1)
-
-    def _at_size(self, powers: Tensor, patch: int) -> Tensor:
-        rows, columns = (
-            _cell_means(size, patch, self.step).to(powers.device, powers.dtype) for size in powers.shape[3:]
-        )
-        means = rows @ (powers @ columns.T)
-        deviations = (means[:, :, 1] - means[:, :, 0].square()).clamp_min(0).sqrt()
-        both = torch.stack([means[:, :, 0], deviations], 2)
-        cells = both.view(
-            len(powers), 3, 2, COLOR_CELLS, len(rows) // COLOR_CELLS, COLOR_CELLS, len(columns) // COLOR_CELLS
-        )
-        return cells.permute(0, 4, 6, 1, 2, 3, 5).flatten(3).flatten(1, 2)
-
-
-@lru_cache(maxsize=64)
-def _cell_means(side: int, patch: int, step: int) -> Tensor:
-    """(4 * n, side) a pixel's share in each cell of each patch along a line; the patches of a cell follow."""
-    cell = patch // COLOR_CELLS
-    away = torch.arange(side) - places(side, patch, step)[:, None] + patch // 2
-    inside = away // cell == torch.arange(COLOR_CELLS)[:, None, None]
-    return (inside.double() / cell).flatten(0, 1)
-
-
-class Descriptor(Protocol):
-    """Describes the patches of photos on a grid; pure, batch in, batch out, on the photos' device.
-
-    Hashable, and alike where its settings are.
-    """
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in a descriptor, D."""
-        ...
-
-    def centers(self, side: int) -> Tensor:
-        """(P, 2) centers (x, y) in [0, 1] of the patches of a `side` x `side` photo; P may be 0."""
-        ...
-
-    def describe(self, images: Tensor) -> Tensor:
-        """Photos (N, 3, S, S) on the scale 0..255, shifted at will -> descriptors (N, P, D), all finite."""
-        ...
+    return 1 + (sum(bits) - 1) * LBP_NEIGHBORS + (-starts[0]) % LBP_NEIGHBORS
 
 
 DESCRIPTORS: dict[str, Callable[[Channel], Descriptor]] = {
     "sift": lambda channel: DenseSift(channel.step, channel.patches),
     "root-sift": lambda channel: DenseSift(channel.step, channel.patches, root=True),
-    "color": lambda channel: ColorStatistics(channel.step, channel.patches),
+    "color": lambda channel: ColorMoments(channel.step, channel.patches),
     "hog": lambda channel: Hog(channel.step, channel.patches),
     "lbp": lambda channel: LocalBinaryPatterns(channel.step, channel.patches),
 }
+
+
+def places(side: int, patch: int, step: int) -> Tensor:
+    """(n,) pixels along `side` at which patches are centered; empty where none fits.
+
+    A patch reaches `patch` / 2 pixels to both sides of its pixel. The grid is centered on the side.
+    """
+    room = side - 1 - patch
+    if room < 0:
+        return torch.zeros(0, dtype=torch.int64)
+    return patch // 2 + room % step // 2 + step * torch.arange(room // step + 1)
+
+
+def centers(side: int, patches: tuple[int, ...], step: int) -> Tensor:
+    """(P, 2) centers (x, y) in [0, 1] of all patches of a square photo: size by size, then row by row."""
+    grids = [torch.zeros(0, 2)]
+    for patch in patches:
+        along = (places(side, patch, step) + 0.5) / side
+        y, x = torch.meshgrid(along, along, indexing="ij")
+        grids.append(torch.stack([x, y], 2).flatten(0, 1))
+    return torch.cat(grids)
+
+
+def luma(images: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, H, W) in the same unit.
+
+    In this order of operations, which `data.decode.luma` does not promise: recorded results depend on it.
+    """
+    red, green, blue = images.unbind(1)
+    return LUMA_WEIGHTS[0] * red + LUMA_WEIGHTS[1] * green + LUMA_WEIGHTS[2] * blue
+
+
+def cell_histograms(bins: Tensor, weights: Tensor, count: int, cell: int) -> Tensor:
+    """Sums of `weights` (N, H, W) by `bins` (N, H, W; int64 below `count`) over cells of `cell` pixels.
+
+    Returns (N, count, H // cell, W // cell); pixels behind the last whole cell are left out.
+    """
+    images, rows, columns = len(bins), bins.shape[1] // cell, bins.shape[2] // cell
+    bins, weights = (each[:, : rows * cell, : columns * cell] for each in (bins, weights))
+    y, x = (torch.arange(size * cell, device=bins.device) // cell for size in (rows, columns))
+    slots = (y[:, None] * columns + x) * count + bins
+    sums = weights.new_zeros(images, rows * columns * count)
+    sums.scatter_add_(1, slots.flatten(1), weights.flatten(1))
+    return sums.view(images, rows, columns, count).permute(0, 3, 1, 2)

@@ -1,71 +1,60 @@
-"""What every encoder is: it makes one vector of a photo's local descriptors."""
+"""Encoders: a photo's local descriptors become one vector, with a code for each cell of the pyramid.
+
+Fisher vectors, super-vectors, locality-constrained linear codes (LLC) and lasso codes.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
 
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor, nn
 
-from alexnet.classic.arrays import as_matrix, in_kind
 from alexnet.classic.codebooks import DiagonalMixture, KMeans, OnlineDictionary, linear_form, nearest, unit
-from alexnet.classic.sparse_coding import CHUNK, SparseCodes, lasso, matching_pursuit
+from alexnet.classic.sparse_coding import CHUNK, SparseCodes, lasso
 
 
 class Encoder(nn.Module, ABC):
-    """Learned from a sample of descriptors; what it learns are buffers, whose shapes are known before.
+    """Makes one vector from a photo's descriptors; its codebook, learned from a sample, is in its buffers.
 
-    Made from the number of its words, K, and of the numbers in a descriptor, D.
+    Constructed from the size of the codebook, K, and the length of a descriptor, D.
     """
 
     size: int
-    """Numbers of one cell's code, E."""
+    """Length of the code of one cell, E."""
     whitened: bool = False
-    """Whether reduced descriptors come with a variance of one in each direction, or with their own."""
+    """Whether the PCA before it whitens the descriptors."""
 
     @abstractmethod
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Fills the buffers from descriptors (M, D); ValueError where they are fewer than the words."""
+        """Learns the codebook from descriptors (M, D); ValueError where they are fewer than K."""
 
     @abstractmethod
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
         """Descriptors (N, P, D) and which of them lie in which cell (C, P; bool) -> codes (N, C * E), finite.
 
-        Photos are coded each for itself, but for rounding and an encoder's own tolerance. A cell without
-        descriptors has zeros.
+        A photo's code does not depend on the other photos, up to rounding and an encoder's own tolerance. A
+        cell without descriptors has zeros.
         """
 
     @abstractmethod
     def multiply_adds(self, descriptors: int) -> int:
-        """Multiplications with a learned number for a photo of so many descriptors."""
-
-
-def max_pool(codes: SparseCodes, cells: Tensor, words: int, photos: int) -> Tensor:
-    """Codes of N `photos` with P descriptors each, `cells` (C, P; bool) -> (N, C, words), at least 0.
-
-    `codes` has N x P rows, photo by photo. What no descriptor of a cell uses, or only with negative values,
-    is 0; so is a cell without descriptors.
-    """
-    places, width = cells.shape[1], codes.values.shape[1]
-    atoms, values = (each.view(photos, places, width) for each in (codes.atoms, codes.values))
-    pooled = values.new_zeros(photos, len(cells), words)
-    for number, cell in enumerate(cells):
-        here = cell.nonzero()[:, 0]
-        pooled[:, number].scatter_reduce_(1, atoms[:, here].flatten(1), values[:, here].flatten(1), "amax")
-    return pooled
+        """Multiply-adds with learned numbers for a photo with so many descriptors."""
 
 
 LEAST_VARIANCE = 1e-2
-"""Added to variances of descriptors whose own variance is one: components do not shrink to a point."""
+"""Added to the variances of whitened descriptors, so that no component shrinks to a point."""
 SMALLEST_WEIGHT = 1e-9
-"""Components of less have no gradient worth the name: their weight counts as this."""
+"""Smaller weights of components are replaced by this, so that no gradient divides by zero."""
 
 
 class FisherEncoder(Encoder):
-    """Fisher vectors over a mixture of `components` Gaussians of `dimension` numbers; E = K * (2 * D + 1)."""
+    """Improved Fisher vectors of a mixture of `components` diagonal Gaussians; E = K * (2 * D + 1).
+
+    Gradients on weights, means and deviations; signed square roots, then length one, per cell.
+    Source: Perronnin, Sanchez, Mensink, ECCV 2010; Sanchez and Perronnin, CVPR 2011.
+    """
 
     whitened = True
     weights: Tensor
@@ -80,14 +69,14 @@ class FisherEncoder(Encoder):
         self.register_buffer("variances", torch.ones(components, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Fits the mixture to descriptors (M, D); ValueError where they are fewer than its components."""
+        """Fits the mixture to descriptors (M, D); ValueError where they are fewer than the components."""
         spread = float(sample.var(0).mean()) if len(sample) > 1 else 1.0
         reg_covar = LEAST_VARIANCE * max(spread, 1e-12)
         mixture = DiagonalMixture(len(self.weights), reg_covar=reg_covar, random_state=seed).fit(sample)
         self.hold(mixture)
 
     def hold(self, mixture: DiagonalMixture) -> None:
-        """Takes over a fitted mixture."""
+        """Copies a fitted mixture."""
         for mine, given in (
             (self.weights, mixture.weights_),
             (self.means, mixture.means_),
@@ -96,11 +85,11 @@ class FisherEncoder(Encoder):
             mine.copy_(given)
 
     def multiply_adds(self, descriptors: int) -> int:
-        """Of the posteriors: a mean and a precision for each number of each component."""
+        """Those of the posteriors: a mean and a precision for each dimension of each component."""
         return descriptors * 2 * self.means.numel()
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
-        """(N, P, D), (C, P; bool) -> (N, C * E): of each cell the square roots, at length one, or zeros."""
+        """(N, P, D), (C, P; bool) -> (N, C * E)."""
         if 0 in descriptors.shape[:2]:
             return descriptors.new_zeros(len(descriptors), len(cells) * self.size)
         number = parts(cells)
@@ -120,7 +109,7 @@ class FisherEncoder(Encoder):
         linear: Tensor,
         constants: Tensor,
     ) -> Tensor:
-        """(C, E) of one photo's descriptors (P, D), sorted into parts that make up the cells (C, parts)."""
+        """(C, E) of one photo's descriptors (P, D), sorted by part; `member` (C, parts): parts of a cell."""
         sums = [descriptors.new_zeros(0, len(self.weights), 2 * descriptors.shape[1] + 1)]
         for start, end in bounds:
             part = descriptors[start:end]
@@ -132,8 +121,8 @@ class FisherEncoder(Encoder):
     def gradients(self, sums: Tensor) -> Tensor:
         """(C, K, 2 * D + 1) sums over a cell of posterior times [x, x^2, 1] -> (C, E) Fisher vectors.
 
-        First the K on the weights, then K * D on the means, then K * D on the deviations. Zeros where a cell
-        has no descriptors.
+        K on the weights, then K * D on the means, then K * D on the deviations. Zeros where a cell has no
+        descriptors.
         """
         size = self.means.shape[1]
         first, second, counts = sums[..., :size], sums[..., size:-1], sums[..., -1:]
@@ -152,7 +141,7 @@ class FisherEncoder(Encoder):
 
 
 def parts(cells: Tensor) -> Tensor:
-    """(P,) numbers, from 0 without gaps: alike for descriptors that lie in the same cells (C, P; bool)."""
+    """(P,) the part of each descriptor, from 0: descriptors in the same cells (C, P; bool) form a part."""
     number = torch.zeros(cells.shape[1], dtype=torch.int64, device=cells.device)
     for cell in cells:
         number = torch.unique(2 * number + cell, return_inverse=True)[1]
@@ -160,48 +149,22 @@ def parts(cells: Tensor) -> Tensor:
 
 
 def improved(vectors: Tensor) -> Tensor:
-    """Rows: square roots with their signs, then length one (Perronnin et al. 2010); zeros stay."""
+    """Signed square roots of rows, then length one (Perronnin et al. 2010); zeros stay."""
     roots = vectors.abs().sqrt_().copysign_(vectors)
     return roots / roots.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
-class FisherVector(TransformerMixin, BaseEstimator):
-    """By scikit-learn's contract: fitted on descriptors (M, D), transforms photos' descriptors.
-
-    Learned: `mixture_`, a `DiagonalMixture`.
-    """
-
-    def __init__(self, n_components: int = 256, *, reg_covar: float = 1e-6, random_state: int = 0):
-        self.n_components = n_components
-        self.reg_covar = reg_covar
-        self.random_state = random_state
-
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """The mixture, from descriptors (M, D); ValueError where they are fewer than its components."""
-        reg_covar, seed = self.reg_covar, self.random_state
-        self.mixture_ = DiagonalMixture(self.n_components, reg_covar=reg_covar, random_state=seed).fit(X)
-        return self
-
-    def transform(self, X: Any) -> Any:  # noqa: N803
-        """(N, K * (2 * D + 1)) of N photos' descriptors, each (P, D)."""
-        encoder = FisherEncoder(*self.mixture_.means_.shape).to(self.mixture_.means_)
-        encoder.hold(self.mixture_)
-        photos = [as_matrix(photo) for photo in X]
-        everywhere = [torch.ones(1, len(photo), dtype=torch.bool, device=photo.device) for photo in photos]
-        rows = [encoder(photo[None], cell) for photo, cell in zip(photos, everywhere, strict=True)]
-        return in_kind(torch.cat(rows), X if isinstance(X, Tensor) else X[0])
-
-
 CONSTANT = 0.1
-"""s there, for which we chose this: what a descriptor adds to its word's count, beside its offset."""
+"""What a descriptor adds for its word beside its offset; s in the paper, which gives no value."""
 
 
 def super_vectors(descriptors: Tensor, cells: Tensor, words: Tensor, constant: float = CONSTANT) -> Tensor:
     """(N, P, D), `cells` (C, P; bool), `words` (K, D) -> (N, C, K x (D + 1)).
 
     For each word: the sum of (`constant`, descriptor - word) over those of the cell's n descriptors that are
-    nearest to it, over n and over the square root of their share of the n. A word that is nowhere nearest has
-    zeros; so has a cell without descriptors.
+    nearest to it, divided by n and by the square root of their share of the n. Words that are nearest to no
+    descriptor, and cells without descriptors, have zeros.
+    Source: Zhou, Yu, Zhang, Huang, ECCV 2010.
     """
     photos, places, size = descriptors.shape
     assigned = nearest(descriptors.reshape(-1, size), words, 1)[:, 0]
@@ -221,20 +184,20 @@ def super_vectors(descriptors: Tensor, cells: Tensor, words: Tensor, constant: f
 
 
 class SuperVectorEncoder(Encoder):
-    """Super-vectors about `words` means of `dimension` numbers; E = K * (D + 1).
+    """Super-vectors over a codebook of k-means centers; E = K * (D + 1).
 
-    Descriptors are brought to length one before they are coded.
+    Descriptors are scaled to length one before they are encoded.
     """
 
     words: Tensor
 
-    def __init__(self, words: int, dimension: int):
+    def __init__(self, codebook_size: int, dimension: int):
         super().__init__()
-        self.size = words * (dimension + 1)
-        self.register_buffer("words", torch.zeros(words, dimension))
+        self.size = codebook_size * (dimension + 1)
+        self.register_buffer("words", torch.zeros(codebook_size, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError where they are fewer than the words."""
+        """k-means of descriptors (M, D); ValueError where they are fewer than K."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
@@ -242,21 +205,48 @@ class SuperVectorEncoder(Encoder):
         return super_vectors(unit(descriptors), cells, self.words).flatten(1)
 
     def multiply_adds(self, descriptors: int) -> int:
-        """Of the distances to all words."""
+        """Those of the distances to all words."""
+        return descriptors * self.words.numel()
+
+
+class SparseEncoder(Encoder):
+    """A sparse code of each descriptor over K words; of each word the largest value in a cell is kept. E = K.
+
+    Descriptors are scaled to length one before they are encoded.
+    """
+
+    words: Tensor
+
+    def __init__(self, codebook_size: int, dimension: int):
+        super().__init__()
+        self.size = codebook_size
+        self.register_buffer("words", torch.zeros(codebook_size, dimension))
+
+    @abstractmethod
+    def codes(self, descriptors: Tensor) -> SparseCodes:
+        """Codes of descriptors (M, D) of length one."""
+
+    def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
+        """(N, P, D), (C, P; bool) -> (N, C * K)."""
+        codes = self.codes(unit(descriptors.flatten(0, 1)))
+        return max_pool(codes, cells, self.size, len(descriptors)).flatten(1)
+
+    def multiply_adds(self, descriptors: int) -> int:
+        """Those of one product of each descriptor with each word; the search for the code is not counted."""
         return descriptors * self.words.numel()
 
 
 NEIGHBORS = 5
-"""As programs that use these codes have it; the authors' own was not seen."""
+"""Words that code a descriptor: the usual value of programs; the authors' own is not known."""
 REGULARIZATION = 1e-4
-"""Share of the covariance's trace added to its diagonal (beta in such programs)."""
+"""Share of the covariance's trace that is added to its diagonal (`beta` in such programs)."""
 
 
 def locality_constrained_codes(descriptors: Tensor, words: Tensor, neighbors: int = NEIGHBORS) -> SparseCodes:
-    """(M, D) by `words` (K, D) -> codes on the `neighbors` nearest words, which sum to 1.
+    """(M, D) and `words` (K, D) -> codes on the `neighbors` nearest words, which sum to 1.
 
-    Each minimizes |descriptor - code x words|^2, lightly regularized. Fewer words than neighbors: all are
-    used.
+    Each minimizes |descriptor - code x words|^2, lightly regularized. All words are used where they are
+    fewer than `neighbors`. Source: Wang et al., CVPR 2010.
     """
     neighbors = min(neighbors, len(words))
     parts = [_coded(chunk, words, neighbors) for chunk in descriptors.split(CHUNK)]
@@ -268,88 +258,62 @@ def _coded(descriptors: Tensor, words: Tensor, neighbors: int) -> SparseCodes:
     offsets = words.index_select(0, near.flatten()).unflatten(0, near.shape) - descriptors[:, None]
     covariance = offsets @ offsets.transpose(1, 2)
     trace = covariance.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
-    # Where all the nearest words are the descriptor itself there is nothing to choose: equal shares.
+    # Where all the nearest words equal the descriptor, the weights are equal.
     ridge = torch.where(trace > 0, REGULARIZATION * trace, 1)
     covariance.diagonal(dim1=1, dim2=2).add_(ridge)
     weights = torch.linalg.solve_ex(covariance, torch.ones_like(offsets[:, :, :1]))[0][:, :, 0]
     return SparseCodes(near, weights / weights.sum(1, keepdim=True))
 
 
+class LlcEncoder(SparseEncoder):
+    """Locality-constrained linear codes over a codebook of k-means centers."""
+
+    def learn(self, sample: Tensor, seed: int) -> None:
+        """k-means of descriptors (M, D); ValueError where they are fewer than K."""
+        self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
+
+    def codes(self, descriptors: Tensor) -> SparseCodes:
+        """Codes of descriptors (M, D) of length one."""
+        return locality_constrained_codes(descriptors, self.words)
+
+
 PENALTY = 0.15
-"""Of the lasso on descriptors of length one, beside half the squared error: gamma in programs that follow
-Yang, Yu, Gong, Huang, CVPR 2009; the authors' own was not seen."""
-NONZEROS = 5
-"""Atoms of a matching pursuit."""
+"""Of the lasso on descriptors of length one: `gamma` in programs that follow Yang, Yu, Gong, Huang, CVPR
+2009; the authors' own value is not known."""
 TOLERANCE = 1e-2
 """Duality gap of the codes that are pooled: their largest values change by less than a hundredth."""
 
 
-class SparseEncoder(Encoder):
-    """Words (K, D), a code of each descriptor by them, and the largest values of each cell; E = K.
+class LassoEncoder(SparseEncoder):
+    """Lasso codes over a dictionary: they minimize |descriptor - code x words|^2 / 2 + PENALTY x |code|_1.
 
-    Descriptors are brought to length one before they are coded.
+    To TOLERANCE: which photos are encoded together changes a vector by about a hundredth of its length.
     """
 
-    words: Tensor
-
-    def __init__(self, words: int, dimension: int):
-        super().__init__()
-        self.size = words
-        self.register_buffer("words", torch.zeros(words, dimension))
-
-    @abstractmethod
-    def codes(self, descriptors: Tensor) -> SparseCodes:
-        """Of descriptors (M, D) of length one; the largest values of a word are pooled."""
-
     def learn(self, sample: Tensor, seed: int) -> None:
-        """An online dictionary of descriptors (M, D); ValueError where they are fewer than its atoms."""
+        """An online dictionary of descriptors (M, D); ValueError where they are fewer than K."""
         dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=TOLERANCE, random_state=seed)
         self.words.copy_(dictionary.fit(unit(sample)).components_)
 
-    def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
-        """(N, P, D), (C, P; bool) -> (N, C * K)."""
-        codes = self.codes(unit(descriptors.flatten(0, 1)))
-        return max_pool(codes, cells, self.size, len(descriptors)).flatten(1)
-
-    def multiply_adds(self, descriptors: int) -> int:
-        """Of one product of each descriptor with each word; those of the code's search are not counted."""
-        return descriptors * self.words.numel()
+    def codes(self, descriptors: Tensor) -> SparseCodes:
+        """Absolute values of the codes, as Yang et al. 2009 pool them."""
+        codes = lasso(descriptors, self.words, PENALTY, TOLERANCE)
+        return SparseCodes(codes.atoms, codes.values.abs())
 
 
-class LassoEncoder(SparseEncoder):
-    """Codes of least |descriptor - code x words|^2 / 2 + PENALTY x |code|_1, to TOLERANCE.
+def max_pool(codes: SparseCodes, cells: Tensor, words: int, photos: int) -> Tensor:
+    """The largest value of each word in each cell: (N, C, words), at least 0.
 
-    Photos that are coded together change a photo's vector by about a hundredth of its length.
+    `codes` has a row for each of P descriptors of each of N `photos`, `cells` is (C, P; bool). Words that no
+    descriptor of a cell uses, or only with negative values, have 0.
     """
-
-    def codes(self, descriptors: Tensor) -> SparseCodes:
-        """Of descriptors (M, D) of length one, without signs."""
-        return without_signs(lasso(descriptors, self.words, PENALTY, TOLERANCE))
-
-
-class PursuitEncoder(SparseEncoder):
-    """Codes on NONZEROS words each, by orthogonal matching pursuit."""
-
-    def codes(self, descriptors: Tensor) -> SparseCodes:
-        """Of descriptors (M, D) of length one, without signs."""
-        return without_signs(matching_pursuit(descriptors, self.words, NONZEROS))
-
-
-class LlcEncoder(SparseEncoder):
-    """Codes on the nearest words, which are means of groups of descriptors."""
-
-    def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError where they are fewer than the words."""
-        self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
-
-    def codes(self, descriptors: Tensor) -> SparseCodes:
-        """Of descriptors (M, D) of length one."""
-        return locality_constrained_codes(descriptors, self.words)
-
-
-def without_signs(codes: SparseCodes) -> SparseCodes:
-    """Absolute values, as Yang et al. 2009 pool."""
-    return SparseCodes(codes.atoms, codes.values.abs())
+    places, width = cells.shape[1], codes.values.shape[1]
+    atoms, values = (each.view(photos, places, width) for each in (codes.atoms, codes.values))
+    pooled = values.new_zeros(photos, len(cells), words)
+    for number, cell in enumerate(cells):
+        here = cell.nonzero()[:, 0]
+        pooled[:, number].scatter_reduce_(1, atoms[:, here].flatten(1), values[:, here].flatten(1), "amax")
+    return pooled
 
 
 ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
@@ -357,6 +321,5 @@ ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
     "llc": LlcEncoder,
     "super-vector": SuperVectorEncoder,
     "l1": LassoEncoder,
-    "omp": PursuitEncoder,
 }
-"""Each from the number of words and the dimension of the descriptors."""
+"""The encodings of a channel: each is constructed from the codebook size and the length of a descriptor."""

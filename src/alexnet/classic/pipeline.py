@@ -1,6 +1,7 @@
-"""The spatial pyramid: which descriptors lie in which part of the photo.
+"""A classic pipeline as a module: photos in, logits out.
 
-Source: Lazebnik, Schmid, Ponce, CVPR 2006; 1x1 and 3x1 as Sanchez and Perronnin, CVPR 2011, use them.
+Photo -> local descriptors -> PCA -> encoder, for each cell of a spatial pyramid -> feature vector -> linear
+classifiers -> calibrated probabilities, averaged over channels.
 """
 
 from __future__ import annotations
@@ -18,37 +19,45 @@ from alexnet.classic.descriptors import DESCRIPTORS, Descriptor
 from alexnet.classic.encoders import ENCODERS
 from alexnet.errors import CommandError
 
-
-def count(pyramid: Sequence[str]) -> int:
-    """How many cells the levels have together; a level is `rows x columns`, as "3x1"."""
-    return sum(rows * columns for rows, columns in map(_size, pyramid))
-
-
-def pyramid_cells(pyramid: Sequence[str], centers: Tensor) -> Tensor:
-    """(C, P; bool) whether each of the `centers` (P, 2; x, y in [0, 1]) lies in each cell.
-
-    Cells come level by level, row by row. Those of a level share all centers out among them.
-    """
-    members: list[Tensor] = []
-    for rows, columns in map(_size, pyramid):
-        row = (centers[:, 1] * rows).long().clamp(0, rows - 1)
-        column = (centers[:, 0] * columns).long().clamp(0, columns - 1)
-        number = torch.arange(rows * columns, device=centers.device)
-        members.append(row * columns + column == number[:, None])
-    return torch.cat(members)
-
-
-def _size(level: str) -> tuple[int, int]:
-    rows, columns = map(int, level.split("x"))
-    return rows, columns
-
-
 PHOTOS_AT_ONCE = 8
 """Photos whose descriptors are in memory at once."""
 
 
+class Pipeline(nn.Module):
+    """All channels, averaged; called like a network: `forward(images (N, 3, S, S)) -> logits (N, K)`."""
+
+    def __init__(self, config: ClassicConfig, num_classes: int, side: int):
+        super().__init__()
+        self.channels = nn.ModuleList(ChannelModel(channel, num_classes) for channel in config.channels)
+        self.side = side
+        for channel in self:
+            if len(channel.descriptor.centers(side)) == 0:
+                patch = f"{channel.channel.descriptor} patch of {min(channel.channel.patches)}"
+                raise CommandError(
+                    f"photos of {side} pixels are no larger than a {patch}: "
+                    "prepare a store of a larger --side, or give smaller patches in classic.channels"
+                )
+
+    def __iter__(self) -> Iterator[ChannelModel]:
+        return iter(cast("list[ChannelModel]", self.channels))
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The keys of `activations`."""
+        return tuple(f"channel{number}" for number in range(1, len(self.channels) + 1))
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, F) feature vectors of each channel."""
+        return {name: each.features(images) for name, each in zip(self.layer_names, self, strict=True)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, K) the logarithm of the mean of the channels' probabilities."""
+        shares = [torch.log_softmax(each.scores(each.features(images)), 1) for each in self]
+        return torch.stack(shares).logsumexp(0) - math.log(len(shares))
+
+
 class ChannelModel(nn.Module):
-    """Descriptors, their reduction, their code, linear classifiers and the scale of their scores."""
+    """One channel: descriptors, PCA, encoder, linear classifiers and the scale of their scores."""
 
     mean: Tensor
     components: Tensor
@@ -70,26 +79,26 @@ class ChannelModel(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def describe(self, images: Tensor) -> Tensor:
-        """(n, P, D) reduced descriptors of (n, 3, S, S) photos."""
+        """(n, P, D) descriptors of photos (n, 3, S, S) after the PCA."""
         return self.reduce(self.descriptor.describe(images))
 
     def reduce(self, descriptors: Tensor) -> Tensor:
-        """(..., D) of raw descriptors (..., given)."""
+        """The PCA: (..., D) of raw descriptors (..., raw D)."""
         return (descriptors - self.mean) @ self.components.T if self.channel.pca else descriptors
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, F) codes of (N, 3, S, S) photos, of length one, or zero where nothing is described."""
+        """(N, F) feature vectors of photos (N, 3, S, S): of length one, or zero where all descriptors are."""
         cells = _cells(self.descriptor, self.channel.pyramid, images.shape[-1]).to(images.device)
         rows = [self.encoder(self.describe(few), cells) for few in images.split(PHOTOS_AT_ONCE)]
         codes = torch.cat(rows) if rows else images.new_zeros(0, self.size)
         return nn.functional.normalize(codes, dim=1)
 
     def scores(self, features: Tensor) -> Tensor:
-        """(N, K) whose softmax are the calibrated probabilities."""
+        """(N, K) logits: their softmax is the calibrated probabilities."""
         return self.scale * cast(Tensor, self.classifier(features))
 
     def multiply_adds(self, side: int) -> int:
-        """Multiplications with a learned number for one photo: reduction, code and classifiers."""
+        """Multiply-adds with learned numbers for one photo: PCA, encoder and classifiers."""
         places = len(self.descriptor.centers(side))
         coded = self.encoder.multiply_adds(places)
         return places * self.components.numel() + coded + self.classifier.weight.numel()
@@ -100,34 +109,26 @@ def _cells(descriptor: Descriptor, levels: tuple[str, ...], side: int) -> Tensor
     return pyramid_cells(levels, descriptor.centers(side))
 
 
-class Pipeline(nn.Module):
-    """All channels; `forward(images (N, 3, S, S)) -> logits (N, K)` as of a net."""
+def count(pyramid: Sequence[str]) -> int:
+    """Cells of all levels together; a level is "rows x columns", such as "3x1"."""
+    return sum(rows * columns for rows, columns in map(_size, pyramid))
 
-    def __init__(self, config: ClassicConfig, num_classes: int, side: int):
-        super().__init__()
-        self.channels = nn.ModuleList(ChannelModel(channel, num_classes) for channel in config.channels)
-        self.side = side
-        for channel in self:
-            if len(channel.descriptor.centers(side)) == 0:
-                patch = f"{channel.channel.descriptor} patch of {min(channel.channel.patches)}"
-                raise CommandError(
-                    f"photos of {side} pixels are no larger than a {patch}: "
-                    "prepare a store of a larger --side, or give smaller patches in classic.channels"
-                )
 
-    def __iter__(self) -> Iterator[ChannelModel]:
-        return iter(cast("list[ChannelModel]", self.channels))
+def pyramid_cells(pyramid: Sequence[str], centers: Tensor) -> Tensor:
+    """(C, P; bool) whether each of the `centers` (P, 2; x, y in [0, 1]) lies in each cell.
 
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """What `activations` names."""
-        return tuple(f"channel{number}" for number in range(1, len(self.channels) + 1))
+    Cells come level by level, row by row. Each center is in one cell of each level.
+    Source: Lazebnik, Schmid, Ponce, CVPR 2006; 1x1 and 3x1: Sanchez and Perronnin, CVPR 2011.
+    """
+    members: list[Tensor] = []
+    for rows, columns in map(_size, pyramid):
+        row = (centers[:, 1] * rows).long().clamp(0, rows - 1)
+        column = (centers[:, 0] * columns).long().clamp(0, columns - 1)
+        number = torch.arange(rows * columns, device=centers.device)
+        members.append(row * columns + column == number[:, None])
+    return torch.cat(members)
 
-    def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """(N, F) codes of each channel."""
-        return {name: each.features(images) for name, each in zip(self.layer_names, self, strict=True)}
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, K) logs of the mean of the channels' probabilities."""
-        shares = [torch.log_softmax(each.scores(each.features(images)), 1) for each in self]
-        return torch.stack(shares).logsumexp(0) - math.log(len(shares))
+def _size(level: str) -> tuple[int, int]:
+    rows, columns = map(int, level.split("x"))
+    return rows, columns

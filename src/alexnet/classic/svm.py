@@ -1,4 +1,4 @@
-"""Which training photos are kept from the classifiers, to stop them early and to calibrate them."""
+"""Linear classifiers of feature vectors: training by averaged SGD, early stopping, calibration."""
 
 from __future__ import annotations
 
@@ -9,42 +9,31 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from alexnet.classic.arrays import as_matrix, generator, in_kind
-
-
-def split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Numbers of the photos to train on and of those held out, both rising; a function of the seed.
-
-    Of each class `share` of its photos is held out, rounded down: a class with a single photo keeps it. With
-    `share` above 0 at least one photo of each class with more than one is held out.
-    """
-    order = torch.randperm(len(labels), generator=generator(seed))
-    held: list[Tensor] = [order[:0]]
-    for label in labels.unique():
-        own = order[labels[order] == label]
-        count = min(len(own) - 1, max(int(share > 0), int(share * len(own))))
-        held.append(own[:count])
-    kept = torch.ones(len(labels), dtype=torch.bool)
-    kept[torch.cat(held)] = False
-    return kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]
-
+from alexnet.classic.arrays import as_matrix, generator
+from alexnet.data.stratified import held_out
 
 Read = Callable[[Tensor], Tensor]
-"""Numbers of photos (B,) -> their vectors (B, F)."""
-AVERAGED_A_PASS = 20
-"""Weights of so many moments of a pass go into the average: of all would take longer than training."""
+"""Reads the feature vectors (B, F) of photos with numbers (B,)."""
+AVERAGED_PER_PASS = 20
+"""Steps per pass whose weights are averaged: to average all would take longer than training."""
 SMALLEST_SCALE = 1e-4
-"""Weights are kept as scale times direction, so that decay costs nothing; below, they are multiplied out."""
+"""Weights are stored as scale times direction, so that decay is cheap; below this they are multiplied."""
 
 
 class HingeSgd:
-    """Classifiers in training: `weights` (K, F), `biases` (K,), and their averages over the steps so far."""
+    """One-versus-rest linear SVMs by averaged SGD on the hinge loss: `weights` (K, F), `biases` (K,).
 
-    def __init__(self, classes: int, size: int, learning_rate: float, weight_decay: float, batch: int):
-        self.learning_rate, self.weight_decay, self.batch = learning_rate, weight_decay, batch
+    Unlike `sklearn.linear_model.SGDClassifier` it streams its rows from a file, runs on a GPU and resumes.
+    Source: Bottou, Large-Scale Machine Learning with Stochastic Gradient Descent, 2010.
+    """
+
+    def __init__(
+        self, classes: int, size: int, *, learning_rate: float, weight_decay: float, batch_size: int
+    ):
+        self.learning_rate, self.weight_decay, self.batch_size = learning_rate, weight_decay, batch_size
         self.step, self.passes = 0, 0
         self._direction, self._scale = torch.zeros(classes, size), 1.0
         self.biases = torch.zeros(classes)
@@ -52,22 +41,23 @@ class HingeSgd:
 
     @property
     def weights(self) -> Tensor:
-        """(K, F) of the last step."""
+        """(K, F) after the last step."""
         return self._scale * self._direction
 
     def to(self, device: torch.device | str) -> HingeSgd:
-        """The same, moved."""
+        """Moves it to `device`."""
         for name in ("_direction", "biases", "average", "average_biases"):
             setattr(self, name, getattr(self, name).to(device))
         return self
 
-    def one_pass(self, read: Read, order: Tensor, labels: Tensor) -> float:
-        """Sees each photo of `order` (M,) once; `labels` (N,) of all photos. Returns the mean hinge loss.
+    def train_epoch(self, read: Read, order: Tensor, labels: Tensor) -> float:
+        """Trains on each photo of `order` (M,) once; returns the mean hinge loss.
 
-        The first pass is not averaged: it only finds the place.
+        `labels` (N,) are of all photos. The weights of the first pass are not averaged: they are still far
+        from the optimum.
         """
-        total, batches = 0.0, order.split(self.batch)
-        every = max(1, len(batches) // AVERAGED_A_PASS)
+        total, batches = 0.0, order.split(self.batch_size)
+        every = max(1, len(batches) // AVERAGED_PER_PASS)
         for number, photos in enumerate(batches):
             total += self._update(read(photos), labels[photos])
             if self.passes > 0 and number % every == 0:
@@ -76,11 +66,11 @@ class HingeSgd:
         return total / max(1, len(order))
 
     def classifiers(self) -> tuple[Tensor, Tensor]:
-        """(K, F) and (K,): the averages, or the last ones where nothing is averaged yet."""
+        """(K, F) and (K,): the averages, or the last weights where nothing is averaged yet."""
         return (self.average, self.average_biases) if self.averaged else (self.weights, self.biases)
 
     def state(self) -> dict[str, Tensor]:
-        """All of it as tensors."""
+        """Everything that changes, as tensors."""
         numbers = torch.tensor([self.step, self.passes, self.averaged, self._scale], dtype=torch.float64)
         return {
             "direction": self._direction,
@@ -91,7 +81,7 @@ class HingeSgd:
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """What `state` gave, back again."""
+        """Restores what `state` returned."""
         self._direction, self.biases = state["direction"], state["biases"]
         self.average, self.average_biases = state["average"], state["average_biases"]
         step, passes, averaged, self._scale = state["numbers"].tolist()
@@ -118,36 +108,40 @@ class HingeSgd:
 
 
 READ_AT_ONCE = 256
+"""Photos whose feature vectors are in memory at once when they are scored."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass over the photos did."""
+    """The result of one pass over the photos."""
 
     number: int
     loss: float
-    """Mean hinge loss, summed over classes, while it was going on."""
+    """Mean hinge loss during the pass, summed over classes."""
     error: float
-    """Top-1 error on the photos held out, a fraction; on those trained on where none are."""
+    """Top-1 error on the photos held out, a fraction; on the training photos if none are."""
 
 
 class EarlyStopping:
-    """Passes of SGD until the error on photos held out has not fallen for `patience` passes.
+    """Passes of SGD until the error on the photos held out has not fallen for `patience` passes.
 
-    `best` are the classifiers, (K, F) and (K,), of the pass with the lowest error.
+    `train` and `held` are numbers of photos. `best` are the classifiers, (K, F) and (K,), of the
+    pass with the lowest error, number `best_pass`.
     """
 
-    def __init__(self, sgd: HingeSgd, train: Tensor, held: Tensor, passes: int, patience: int, seed: int):
+    def __init__(
+        self, sgd: HingeSgd, train: Tensor, held: Tensor, *, max_passes: int, patience: int, seed: int
+    ):
         self.sgd, self.train, self.test = sgd, train, held if len(held) else train
-        self.passes, self.patience, self.seed = passes, patience, seed
+        self.max_passes, self.patience, self.seed = max_passes, patience, seed
         self.best = sgd.classifiers()
         self.best_error, self.best_pass = 2.0, 0
 
     def run(self, read: Read, labels: Tensor) -> Iterator[Pass]:
-        """Goes on, a pass at a time; `labels` (N,) int64 of all photos."""
+        """The remaining passes, one at a time; `labels` (N,) int64 are of all photos."""
         while not self.finished:
             order = torch.randperm(len(self.train), generator=generator(self.seed + self.sgd.passes))
-            loss = self.sgd.one_pass(read, self.train[order], labels)
+            loss = self.sgd.train_epoch(read, self.train[order], labels)
             error = error_of(self.sgd.classifiers(), read, self.test, labels)
             if error < self.best_error:
                 self.best_error, self.best_pass = error, self.sgd.passes
@@ -157,17 +151,17 @@ class EarlyStopping:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing more to gain."""
-        return self.sgd.passes >= self.passes or self.sgd.passes - self.best_pass >= self.patience
+        """Whether training has ended."""
+        return self.sgd.passes >= self.max_passes or self.sgd.passes - self.best_pass >= self.patience
 
     def state(self) -> dict[str, Tensor]:
-        """All that changes, as tensors."""
+        """Everything that changes, as tensors."""
         numbers = torch.tensor([self.best_error, self.best_pass], dtype=torch.float64)
         best = {"best": self.best[0], "best_biases": self.best[1], "best_numbers": numbers}
         return {**self.sgd.state(), **best}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """What `state` gave, back again."""
+        """Restores what `state` returned."""
         self.sgd.load(state)
         self.best = state["best"], state["best_biases"]
         self.best_error, best_pass = state["best_numbers"].tolist()
@@ -175,104 +169,55 @@ class EarlyStopping:
 
 
 def scores(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor) -> Tensor:
-    """(M, K) of the photos with those numbers, read a few at a time."""
+    """(M, K) of the photos with these numbers (M,), read a few at a time."""
     weights, biases = classifiers
     rows = [torch.addmm(biases, read(few), weights.T) for few in photos.split(READ_AT_ONCE)]
     return torch.cat([biases.new_zeros(0, len(biases)), *rows])
 
 
 def error_of(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor, labels: Tensor) -> float:
-    """Share of the photos whose highest score is not their class's."""
+    """Share of the photos whose highest score is of a wrong class."""
     wrong = scores(classifiers, read, photos).argmax(1).cpu() != labels[photos]
     return float(wrong.double().mean())
 
 
-class LinearSvm(ClassifierMixin, BaseEstimator):
-    """Trains on rows (N, F), an array (also a memory-mapped one of any type) or a tensor, on its device.
+def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Numbers of the photos to train on and of those held out, both rising; a function of the seed.
 
-    Names are those of `sklearn.linear_model.SGDClassifier`; `alpha` corresponds to liblinear's 1 / (C * N).
-    Learned: `classes_`, `coef_` (K, F), `intercept_` (K,), `n_iter_`, all in numpy; there is a classifier for
-    each class, also of two.
+    `share` of each class is held out, rounded down, but at least one photo if `share` is above 0; one photo
+    of each class is always trained on.
     """
-
-    def __init__(
-        self,
-        alpha: float = 1e-5,
-        *,
-        eta0: float = 4.0,
-        batch: int = 32,
-        max_iter: int = 50,
-        n_iter_no_change: int = 5,
-        validation_fraction: float = 0.1,
-        random_state: int = 0,
-    ):
-        self.alpha = alpha
-        self.eta0 = eta0
-        self.batch = batch
-        self.max_iter = max_iter
-        self.n_iter_no_change = n_iter_no_change
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
-        """Passes until the held-out error stops falling; ValueError where there is one class."""
-        self.classes_, numbers = np.unique(_numpy(y), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"there is one class ({self.classes_}): nothing to tell apart")
-        labels = torch.from_numpy(numbers.astype(np.int64))
-        rows = X if isinstance(X, Tensor) else np.asanyarray(X)
-        device = rows.device if isinstance(rows, Tensor) else "cpu"
-        train, held = split(labels, self.validation_fraction, self.random_state)
-        sgd = HingeSgd(len(self.classes_), rows.shape[1], self.eta0, self.alpha, self.batch).to(device)
-        stopping = EarlyStopping(sgd, train, held, self.max_iter, self.n_iter_no_change, self.random_state)
-        for done in stopping.run(_reader(rows), labels):
-            self.n_iter_ = done.number
-        self.coef_, self.intercept_ = map(_numpy, stopping.best)
-        return self
-
-    def decision_function(self, X: Any) -> Any:  # noqa: N803
-        """(N, K) scores."""
-        rows = as_matrix(X)
-        weights, biases = (torch.from_numpy(each).to(rows) for each in (self.coef_, self.intercept_))
-        return in_kind(torch.addmm(biases, rows, weights.T), X)
-
-    def predict(self, X: Any) -> Any:  # noqa: N803
-        """(N,) the classes with the highest scores."""
-        return self.classes_[_numpy(self.decision_function(X)).argmax(1)]
-
-
-def _reader(rows: Any) -> Read:
-    if isinstance(rows, Tensor):
-        return lambda photos: rows[photos.to(rows.device)].float()
-    return lambda photos: torch.from_numpy(np.asarray(rows[photos.numpy()], np.float32))
-
-
-def _numpy(values: Any) -> Any:
-    """Of a tensor on any device, or of anything numpy takes."""
-    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    order = torch.randperm(len(labels), generator=generator(seed))
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    sizes = np.bincount(labels.numpy())
+    counts = np.maximum(int(share > 0), (share * sizes).astype(np.int64))
+    held = torch.from_numpy(
+        held_out(labels.numpy(), place.numpy(), np.minimum(counts, np.maximum(sizes - 1, 0)))
+    )
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
 
 
 LARGEST = 1e3
-"""Scale beyond which it does not matter: scores that are always right would want an infinite one."""
+"""Largest scale: scores that are always right would need an infinite one."""
 
 
 class SoftmaxCalibration(BaseEstimator):
-    """Learned: `scale_`, which makes the mean negative log-likelihood of `y` least."""
+    """Temperature scaling: softmax(`scale_` * scores) has the least mean negative log-likelihood of `y`.
+
+    Source: Guo, Pleiss, Sun, Weinberger, ICML 2017.
+    """
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's names
-        """From scores (N, K) and the right columns (N,); without a row the scale is 1."""
+        """Fits scores (N, K) and labels (N,); without a row the scale is 1."""
         scores = as_matrix(X).double()
         labels = torch.as_tensor(y, device=scores.device).long()
         self.scale_ = _best_scale(scores, labels) if len(scores) else 1.0
         return self
 
-    def predict_proba(self, X: Any) -> Any:  # noqa: N803
-        """(N, K) probabilities."""
-        return in_kind(torch.softmax(self.scale_ * as_matrix(X), 1), X)
-
 
 def _best_scale(scores: Tensor, labels: Tensor) -> float:
-    """The loss is convex in the scale: its logarithm is found by halving an interval."""
+    """By bisection: the loss is convex in the scale."""
     low, high = -math.log(LARGEST), math.log(LARGEST)
     right = scores.gather(1, labels[:, None])[:, 0]
     for _ in range(50):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
-    from alexnet.training.trainer import Result
+    from alexnet.training.trainer import TrainResult
     from alexnet.training.transfer import InitFrom
 
 LOWEST_FRACTION = 0.9e-3
@@ -98,7 +98,7 @@ def train_run(
         progress=lambda total, done: progress_bar(
             "training", total, done=done, unit="images", silent=not is_main
         ),
-        say=_say,
+        log=_say,
     )
     work = f"{result.step:,} updates" if config.classic is None else f"coding {result.step:,} photos"
     if is_main:
@@ -108,7 +108,7 @@ def train_run(
         )
 
 
-def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., Result]:
+def _training(config: RunConfig, init_from: InitFrom | None) -> Callable[..., TrainResult]:
     """What trains a run of that configuration: the loop of nets, or the fitting of classic pipelines."""
     from functools import partial
 

@@ -32,7 +32,7 @@ from alexnet.experiments.claims import ArmRun, Value
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.dropout import MaskDropout
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.init import Weighted
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.run_dir import find_weights
@@ -155,7 +155,7 @@ def inverted(net: AlexNet) -> AlexNet:
                 with torch.no_grad():
                     cast(Weighted, twin.get_submodule(reader)).weight.mul_(1 - step.probability)
                 halved += 1
-        twin.after[layer] = Stage(steps)
+        twin.after[layer] = FusedBlock(steps)
     if not halved:
         raise WorkError("the net has no dropout that halves in the test: there is nothing to compare")
     return twin

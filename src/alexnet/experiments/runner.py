@@ -16,7 +16,7 @@ from torch import nn
 from alexnet.config import RunConfig
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store, balanced, training_images
-from alexnet.errors import WorkError
+from alexnet.errors import Diverged
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, score
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
 from alexnet.evaluation.views import looks_for
@@ -25,11 +25,11 @@ from alexnet.experiments.measures import update_seconds
 from alexnet.io import write_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
+from alexnet.progress import ProgressFactory
 from alexnet.runs import provenance
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import Plan, make_plan
-from alexnet.training.step import LOWER_RATE
-from alexnet.training.trainer import Progress, train
+from alexnet.training.trainer import train
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
 VALIDATION, VIEWS = "val", "center"
@@ -40,7 +40,7 @@ def train_trial(
     device: str,
     command: Sequence[str],
     minutes: float | None,
-    progress: Progress,
+    progress: ProgressFactory,
     say: Callable[[str], None],
 ) -> None:
     """Trains a run to its end, from where it was left; `device` is in words, `command` what was typed.
@@ -63,11 +63,9 @@ def train_trial(
             resume=begun,
             minutes=minutes,
             progress=progress,
-            say=say,
+            log=say,
         )
-    except WorkError as error:
-        if LOWER_RATE not in str(error):
-            raise
+    except Diverged as error:
         write_whole(run.path / DIVERGED, f"{error}\n".encode())
         say(f"{trial.name} diverged: {error}")
     _keep_weights_alone(run)
@@ -104,14 +102,14 @@ def seen_in_training(config: RunConfig, store: Store) -> Split:
 def errors(net: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
 
-    WorkError where an answer is no number.
+    Diverged where an answer is no number.
     """
     looks, labels = looks_for(net, VIEWS), split.labels.astype(np.int64)
     probabilities = np.empty((len(split), len(net.classes)), np.float32)
     for numbers, (squares,) in batches_seen(net, split, looks, SQUARES_AT_ONCE):
         probabilities[numbers] = score(net, looks, [torch.from_numpy(squares)])
     if not np.isfinite(probabilities).all():
-        raise WorkError(f"the net's answers to the {split.name} images are not finite; {LOWER_RATE}")
+        raise Diverged(f"the net's answers to the {split.name} images are not finite")
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] <= 5
     return {

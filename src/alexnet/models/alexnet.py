@@ -14,12 +14,12 @@ from torch.nn.functional import conv2d
 
 from alexnet.errors import CommandError
 from alexnet.models.layers import init
-from alexnet.models.layers.convolution import AsymmetricPadConv2d, both_towers, own_tower
+from alexnet.models.layers.convolution import AsymmetricPadConv2d
 from alexnet.models.layers.dropout import MaskDropout
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
-from alexnet.models.layers.pooling import AveragePool, MaxPool, filters_of_averages
+from alexnet.models.layers.pooling import filters_of_averages
 from alexnet.models.variants import variant_of
 
 
@@ -327,12 +327,12 @@ class AlexNet(nn.Module):
         if layer == "conv1":
             size, stride = self.variant.conv1_size, self.variant.conv1_stride
             if self.variant.conv1_border == "around":
-                return both_towers(inputs, width, size, stride=stride, padding=2, bias=bias)
+                return nn.Conv2d(inputs, width, size, stride=stride, padding=2, bias=bias)
             return AsymmetricPadConv2d(inputs, width, size, stride=stride, bias=bias)
         size = 5 if layer == "conv2" else 3
-        if layer in READS_BOTH_TOWERS:
-            return both_towers(inputs, width, size, padding=size // 2, bias=bias)
-        return own_tower(inputs, width, size, padding=size // 2, towers=self.variant.towers, bias=bias)
+        # Paper, section 3.5: elsewhere each tower reads its own maps only.
+        groups = 1 if layer in READS_BOTH_TOWERS else self.variant.towers
+        return nn.Conv2d(inputs, width, size, padding=size // 2, groups=groups, bias=bias)
 
     def _words(self, layer: str) -> list[str]:
         """What follows `layer`; nothing does the bottleneck."""
@@ -340,12 +340,12 @@ class AlexNet(nn.Module):
             return []
         return self.variant.stages[self.variant.places.index(layer)].split("+")
 
-    def _stage(self, layer: str) -> Stage:
+    def _stage(self, layer: str) -> FusedBlock:
         """What follows `layer` as modules."""
         steps = OrderedDict((word, self._step(word, layer)) for word in self._words(layer))
         if layer == self.variant.last_convolution:
             steps["flatten"] = nn.Flatten()
-        return Stage(steps)
+        return FusedBlock(steps)
 
     def _step(self, word: str, layer: str) -> nn.Module:
         variant = self.variant
@@ -360,8 +360,8 @@ class AlexNet(nn.Module):
             case "spatial":
                 return SpatialResponseNorm()
             case "pool":
-                pool = MaxPool if variant.pooling == "max" else AveragePool
-                return pool(variant.pool_size, stride=2, rounds_up=variant.pool_rounds_up)
+                pool = nn.MaxPool2d if variant.pooling == "max" else nn.AvgPool2d
+                return pool(variant.pool_size, stride=2, ceil_mode=variant.pool_rounds_up)
             case "to6x6":
                 return nn.AdaptiveAvgPool2d(6)
             case "batchnorm":

@@ -20,9 +20,9 @@ from alexnet.data.boxes import WHOLE, Corners
 from alexnet.errors import CommandError
 from alexnet.models.layers import init
 from alexnet.models.layers.dropout import MaskDropout
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.linear import FullyConnected, slide
-from alexnet.models.layers.pooling import MaxPool, at_every_offset
+from alexnet.models.layers.pooling import at_every_offset
 from alexnet.models.variants import variant_of
 
 MINIMUM_CROP_PIXELS = 64
@@ -204,14 +204,14 @@ class OverFeat(nn.Module):
         padded = size == 3 or (number == 1 and self.crop < UNPADDED_CROP_PIXELS)
         return size // 2 if padded else 0
 
-    def _stage(self, layer: str) -> Stage:
+    def _stage(self, layer: str) -> FusedBlock:
         """What follows `layer` as modules."""
         steps: OrderedDict[str, nn.Module] = OrderedDict(relu=nn.ReLU(inplace=True))
         if layer in self.classifier:
             steps["dropout"] = MaskDropout(self.dropout)
         elif pool := self.variant.pools[self.convolutions.index(layer)]:
-            steps["pool"] = MaxPool(pool, stride=pool, rounds_up=False)
-        return Stage(steps)
+            steps["pool"] = nn.MaxPool2d(pool, stride=pool)
+        return FusedBlock(steps)
 
     def _unpooled_side(self, pixels: int) -> int:
         """Values across the last convolution's maps of an image of `pixels` across."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alexnet import distributed
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.init import Weighted
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
@@ -172,7 +172,7 @@ def _layers(net: AlexNet) -> dict[str, Weighted]:
 def _of_two_towers(net: nn.Module) -> AlexNet:
     """`net` itself; CommandError where it has not two towers, or they cannot be cut apart."""
     steps = list(net.modules())
-    across = [step.window.groups for step in steps if isinstance(step, LocalResponseNorm)]
+    across = [step.params.groups for step in steps if isinstance(step, LocalResponseNorm)]
     if not isinstance(net, AlexNet) or net.variant.towers != 2 or any(groups != 2 for groups in across):
         raise CommandError(
             "model.tower_devices needs a net of two towers, each normalized by itself: "
@@ -201,8 +201,8 @@ def _half_of_inputs(layer: Weighted, has_bias: bool) -> nn.Module:
     return type(linear)(linear.in_features // 2, linear.out_features, bias=has_bias)
 
 
-def _half_stage(stage: nn.Module) -> Stage:
-    return Stage(OrderedDict((word, _half_step(step)) for word, step in stage.named_children()))
+def _half_stage(stage: nn.Module) -> FusedBlock:
+    return FusedBlock(OrderedDict((word, _half_step(step)) for word, step in stage.named_children()))
 
 
 def _half_step(step: nn.Module) -> nn.Module:
@@ -210,7 +210,7 @@ def _half_step(step: nn.Module) -> nn.Module:
         return type(step)(step.num_features // 2, step.eps, step.momentum)
     half = copy.deepcopy(step)
     if isinstance(half, LocalResponseNorm):
-        half.window = replace(half.window, groups=1)
+        half.params = replace(half.params, groups=1)
     return half
 
 

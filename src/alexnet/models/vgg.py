@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from alexnet.errors import CommandError
 from alexnet.models.layers import init
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
-from alexnet.models.layers.pooling import MaxPool
 from alexnet.models.variants import variant_of
 
 DEVIATION = 0.01
@@ -178,9 +177,9 @@ class VGG(nn.Module):
         self.fc7 = FullyConnected(widths[-2], widths[-1])
         self.fc8 = FullyConnected(widths[-1], self.num_classes)
 
-    def _stage(self, layer: str) -> Stage:
+    def _stage(self, layer: str) -> FusedBlock:
         """What follows `layer`."""
-        return Stage(OrderedDict(self._steps(layer)))
+        return FusedBlock(OrderedDict(self._steps(layer)))
 
     def _steps(self, layer: str) -> Iterator[tuple[str, nn.Module]]:
         convolves = layer in self.variant.convolutions
@@ -192,7 +191,7 @@ class VGG(nn.Module):
         if not convolves:
             yield "dropout", nn.Dropout(self.dropout)
         elif self.variant.ends_block(layer):
-            yield "pool", MaxPool(2, stride=2)
+            yield "pool", nn.MaxPool2d(2, stride=2, ceil_mode=True)
 
     def _maps(self, images: Tensor) -> Tensor:
         """(N, maps, h, w): what the last pooling leaves."""

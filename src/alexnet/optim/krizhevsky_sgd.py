@@ -1,4 +1,4 @@
-"""The update rule of 2012: the learning rate is part of the velocity, not a factor on it."""
+"""The update rule of 2012: SGD with momentum in which the learning rate is part of the velocity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _fused: Any = torch.ops.aten._fused_sgd_
 class KrizhevskySGD(torch.optim.Optimizer):
     """v <- momentum * v - weight_decay * lr * w - lr * gradient; w <- w + v.
 
-    `torch.optim.SGD` multiplies its velocity by the present rate instead. The two are the same while the rate
-    is constant; when it drops tenfold, steps already under way shrink at once there and fade out here.
-    A group with lr == 0 is left alone altogether: no decay, and its velocity rests.
-    The state of a parameter is its `velocity`. A step may leave gradients scaled: set them to None.
-    Source: paper, section 5; released source, weights.cu (eps == 0 skips the update).
+    `torch.optim.SGD` multiplies its momentum buffer by the current learning rate instead. Both are the same
+    while the rate is constant. When the rate drops, past gradients keep their old rate here and fade out, but
+    get the new rate at once there.
+    A group with lr == 0 is not updated at all: no weight decay, and its velocity stays.
+    The state of a parameter is its `velocity`. A step may leave the gradients scaled: set them to None.
+    Source: paper, section 5; 2012 source release, weights.cu (eps == 0 skips the update).
     """
 
     def __init__(
@@ -83,15 +84,15 @@ def _in_one_pass(
     momentum: float,
     weight_decay: float,
 ) -> None:
-    """The same by torch's fused kernel, three times as fast, which is written for another rule.
+    """The same with torch's fused kernel for `torch.optim.SGD`, three times as fast.
 
-    It divides the gradient by `grad_scale`, adds `weight_decay` times the weight, adds `momentum` times the
-    buffer, keeps that in the buffer, and takes `lr` times it from the weight.
+    The kernel divides the gradient by `grad_scale`, adds `weight_decay` times the weight and `momentum` times
+    the buffer, stores the sum in the buffer, and subtracts `lr` times the sum from the weight.
     """
     _fused(
         weights,
         gradients,
-        # Without momentum the kernel wants no buffers: the velocity is not needed then.
+        # Without momentum the kernel takes no buffers.
         velocities if momentum else [],
         weight_decay=-weight_decay * learning_rate,
         momentum=momentum,

@@ -1,4 +1,4 @@
-"""Which rate each parameter learns at: one group for each layer's weights, biases, normalization gains."""
+"""Parameter groups: one for the weights, biases and normalization gains of each layer, with their rates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Kind = Literal["weight", "bias", "norm"]
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """The groups for a `torch.optim.Optimizer`, in the order of the layers; of those that learn.
+    """The groups of the trained parameters for a `torch.optim.Optimizer`, in the order of the layers.
 
-    Beside torch's own keys a group has `layer`; `kind`; `factor`, what the schedule's rate is multiplied by;
+    Beside torch's own keys a group has `layer`; `kind`; `factor`, the multiplier of the schedule's rate;
     `follows_schedule`, False where the first rate is kept. CommandError where `lr_multipliers` names
-    a layer that the model lacks.
+    a layer that the model does not have.
     """
     groups: dict[tuple[str, Kind], dict[str, Any]] = {}
     for layer, kind, parameter in _labeled(model):
@@ -33,7 +33,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer over the model's groups; CommandError where `lr_multipliers` names no layer."""
+    """The optimizer over the model's groups; CommandError as `parameter_groups`."""
     groups = parameter_groups(model, config)
     match config.name:
         case "krizhevsky-sgd":
@@ -47,9 +47,9 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
 def set_learning_rates(
     optimizer: torch.optim.Optimizer, rate: float, first_rate: float, lr_multipliers: Mapping[str, float]
 ) -> None:
-    """Each group's rate for the next update: `rate` (the schedule's) or `first_rate`, times its factors.
+    """Sets each group's rate: `rate` (the schedule's next) or `first_rate`, times the group's factors.
 
-    `lr_multipliers` come from events, on top of those of the configuration; 0 freezes a layer.
+    `lr_multipliers` are those of events, in addition to those of the configuration; 0 freezes a layer.
     """
     for group in optimizer.param_groups:
         follows = group["follows_schedule"]
@@ -58,30 +58,30 @@ def set_learning_rates(
 
 
 def layers_of(model: nn.Module) -> list[str]:
-    """All layers that have a matrix or filters, in order; the last one gives the logits.
+    """Names of all layers with a weight matrix or filters, in order; the last one gives the logits.
 
-    A layer's name is the last word of its path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
+    The name is the last part of the path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
     """
     paths = [path for path, module in model.named_modules() if _has_matrix(module)]
     return list(dict.fromkeys(path.rpartition(".")[2] for path in paths))
 
 
 def owner(name: str, layers: Sequence[str]) -> str:
-    """The layer of `layers` that a tensor belongs to: a normalization has its layer's name in its path."""
+    """The layer of `layers` that a tensor belongs to: a normalization layer has its name in the path."""
     path = name.rpartition(".")[0]
     return next((layer for layer in layers if layer in path.split(".")), path)
 
 
 def check_layers(wanted: Iterable[str], present: list[str]) -> None:
-    """Returns if every wanted layer is there; else CommandError with the nearest one."""
+    """CommandError, with the nearest name, where a wanted layer is not present."""
     for layer in wanted:
         if layer not in present:
             near = difflib.get_close_matches(layer, present, n=1, cutoff=0.0)
-            raise CommandError(f"no layer {layer!r} in this net; the nearest is {near[0]!r}")
+            raise CommandError(f"no layer {layer!r} in this model; the nearest is {near[0]!r}")
 
 
 def _reaching(layer_factor: float, follows_schedule: bool) -> float:
-    """What is left of a layer's factor for biases that keep their own rate: 0 freezes them, no more."""
+    """The layer's factor as it applies to a group: of those that keep the first rate it can only freeze."""
     return layer_factor if follows_schedule or layer_factor == 0 else 1.0
 
 
@@ -101,7 +101,7 @@ def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
 
 
 def _labeled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
-    """Layer, kind and parameter, of those that learn."""
+    """Layer, kind and parameter of all parameters that are trained."""
     layers = layers_of(model)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""Learning rate over time. All durations are in steps here; `make_schedule` converts epochs once."""
+"""Learning-rate schedules. All durations are in steps; `make_schedule` converts from epochs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 from alexnet.config import ScheduleConfig
 
 FOUR_PHASES_FACTOR = 250.0
-"""First rate divided by last. Source: released net 170 (`dexp`): 0.01, 0.00158, 0.00025, 0.00004."""
+"""First rate divided by the last. Source: 2012 source release, net 170 (`dexp`): 0.01, 0.00158, 0.00025,
+0.00004."""
 
 
 @dataclass
 class Schedule:
-    """A constant rate, and what all schedules share: a linear warm-up from 0, then `_after_warmup`."""
+    """A constant rate, and the base class of all others: a linear warm-up from 0, then `_after_warmup`.
+
+    `learning_rate` is a pure function of the step, except where `observe` has an effect (`Plateau`).
+    """
 
     first_rate: float
-    """The rate at full height, before any drop."""
+    """The rate after the warm-up, before any drop."""
     total_steps: int
     """Of the whole run."""
     warmup_steps: int = 0
@@ -30,11 +34,11 @@ class Schedule:
         return self._after_warmup(step - self.warmup_steps, self.total_steps - self.warmup_steps)
 
     def phase(self, step: int) -> int:
-        """How many drops came before update `step`; 0 throughout where the rate does not fall in drops."""
+        """Drops of the rate before update `step`; always 0 where the rate does not fall in steps."""
         return 0
 
     def observe(self, error: float) -> None:
-        """Takes note of a validation error, a fraction; only the plateau listens."""
+        """Receives each validation error, a fraction; only `Plateau` uses it."""
 
     @property
     def finished(self) -> bool:
@@ -42,14 +46,14 @@ class Schedule:
         return False
 
     def state(self) -> dict[str, Any]:
-        """What `load_state` needs to go on, ready for JSON."""
+        """What `load_state` restores, as plain values."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `state` was taken."""
+        """Restores what `state` returned."""
 
     def _after_warmup(self, step: int, steps: int) -> float:
-        """The rate `step` steps after the warm-up, which leaves `steps` in all."""
+        """The rate `step` steps after the warm-up, of `steps` steps after it in all."""
         return self.first_rate
 
 
@@ -70,7 +74,7 @@ class Step(Schedule):
 
 @dataclass
 class Milestones(Schedule):
-    """Multiplied by `factor` at each of `drops`, rising numbers of steps after the warm-up."""
+    """Multiplied by `factor` at each of `drops`: increasing numbers of steps after the warm-up."""
 
     drops: tuple[int, ...] = ()
     factor: float = 0.1
@@ -96,7 +100,7 @@ class Cosine(Schedule):
 
 @dataclass
 class FourPhase(Schedule):
-    """Four equal phases that fall by the same factor, by 250 in all."""
+    """Four phases of equal length; the rate falls by the same factor each time, by 250 in all."""
 
     def phase(self, step: int) -> int:
         """0 to 3."""
@@ -108,10 +112,10 @@ class FourPhase(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Multiplied by `factor` when the validation error has stopped falling; the one schedule with a state.
+    """Multiplied by `factor` when the validation error stops falling; the only schedule with a state.
 
-    An error counts as better if it is at least `min_improvement` below the best; `patience` errors in a row
-    that are not make a plateau. `max_drops` plateaus drop the rate, one more ends the run.
+    An error is an improvement if it is at least `min_improvement` below the best; `patience` errors in a row
+    without one make a plateau. `max_drops` plateaus drop the rate, one more ends the run.
     Source: paper, section 5: divided by 10 "when the validation error rate stopped improving", three times.
     """
 
@@ -129,7 +133,7 @@ class Plateau(Schedule):
 
     @property
     def finished(self) -> bool:
-        """Whether there was one more plateau than drops."""
+        """Whether there were more plateaus than drops."""
         return self.plateaus > self.max_drops
 
     def observe(self, error: float) -> None:
@@ -147,7 +151,7 @@ class Plateau(Schedule):
         return {"best": best, "waited": self.waited, "plateaus": self.plateaus}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `state` was taken."""
+        """Restores what `state` returned."""
         self.best = math.inf if state["best"] is None else state["best"]
         self.waited, self.plateaus = state["waited"], state["plateaus"]
 
@@ -177,8 +181,8 @@ def make_schedule(config: ScheduleConfig, first_rate: float, steps_per_epoch: in
                 first_rate,
                 total_steps,
                 warmup_steps,
-                config.factor,
-                config.patience_epochs,
-                config.min_improvement,
-                config.max_drops,
+                factor=config.factor,
+                patience=config.patience_epochs,
+                min_improvement=config.min_improvement,
+                max_drops=config.max_drops,
             )

@@ -1,1 +1,1 @@
-"""One training run, from recipe and store to run folder."""
+"""Training: from a configuration and a store to a run directory. Start reading at `trainer`."""

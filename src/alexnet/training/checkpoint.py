@@ -1,7 +1,7 @@
-"""Checkpoints on disk: folders that are there whole or not at all, and links to the last and the best.
+"""Checkpoints on disk: directories that appear whole or not at all, and links to the last and the best.
 
-`RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the tested net, as a model file), `state.pt`
-(the rest: tensors and plain values, nothing that could run) and `meta.json` (position, errors, SHA-256 of the
+`RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the validated model, as a model file),
+`state.pt` (the rest: tensors and plain values, no code) and `meta.json` (position, errors, SHA-256 of the
 other two). `last` and `best` are relative links. The last, the one before it and the best are kept.
 """
 
@@ -27,7 +27,7 @@ _PREFIX, _TEMPORARY = "step-", ".temporary-"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One whole checkpoint."""
+    """A complete, undamaged checkpoint."""
 
     path: Path
     meta: dict[str, Any]
@@ -38,7 +38,7 @@ class Checkpoint:
         return self.path / WEIGHTS
 
     def state(self) -> dict[str, Any]:
-        """What `write` was given, on the CPU. DataError where the file holds more than tensors and values."""
+        """The state that was written, on the CPU. DataError where the file holds other things."""
         try:
             return torch.load(self.path / STATE, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -56,9 +56,9 @@ def write(
     meta: dict[str, Any],
     best: bool,
 ) -> None:
-    """Adds the checkpoint of `step`, points `last` and, if it is, `best` to it, removes those no longer kept.
+    """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, removes those no longer kept.
 
-    WorkError where the disk refuses; all that was there before is then still there.
+    `write_weights(path)` writes the model file. WorkError where the disk refuses; older ones stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_TEMPORARY}{os.getpid()}"
@@ -80,8 +80,8 @@ def write(
     _prune(folder, step)
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
-    """The newest whole checkpoint, or None where there is none at all; `say` is told of damaged ones.
+def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
+    """The newest undamaged checkpoint, or None where there is none at all; damaged ones are logged.
 
     DataError where all are damaged.
     """
@@ -95,17 +95,17 @@ def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
             damaged = [str(error)]
         if not damaged:
             return Checkpoint(path, meta)
-        say(f"{path} is damaged ({', '.join(damaged)}); the one before it is taken")
+        log(f"{path} is damaged ({', '.join(damaged)}); using the one before it")
     if paths:
         raise DataError(f"all checkpoints in {folder} are damaged: delete {folder.parent} and train again")
     return None
 
 
 def _publish(temporary: Path, final: Path, best: bool) -> None:
-    """Syncs the finished folder, gives it its name, then moves the links."""
+    """Syncs the finished directory, renames it to its final name, then moves the links."""
     for file in [*temporary.iterdir(), temporary]:
         _sync(file)
-    if final.exists():  # left by a run that was cut off after this step
+    if final.exists():  # left by a run that was killed after this step
         _discard(final)
     temporary.rename(final)
     _sync(final.parent)
@@ -118,7 +118,7 @@ def _publish(temporary: Path, final: Path, best: bool) -> None:
 
 
 def _prune(folder: Path, step: int) -> None:
-    """Removes all but `step`, the one before it and the best; later ones belong to a course given up."""
+    """Removes all but `step`, the one before it and the best; later ones will be made again."""
     best = (folder / "best").resolve()
     paths = _checkpoints(folder)
     here = paths.index(folder / _name(step))
@@ -139,7 +139,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _discard(path: Path) -> None:
-    """Removes a folder under another name first, so that a kill leaves no half of it under its own."""
+    """Renames a directory before it is removed, so that a kill leaves no half of it under its name."""
     if path.is_symlink() or not path.exists():
         path.unlink(missing_ok=True)
         return

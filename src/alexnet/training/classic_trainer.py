@@ -1,8 +1,15 @@
-"""Where the fitting of a classic pipeline stands, and what of it lies in `RUN/features`.
+"""Training of a classic pipeline, channel after channel; the counterpart of `trainer`.
 
-`state.json` says which stage of which channel is going on; `channelN.safetensors` is what a channel has
-learned, `channelN.npy` its photos' vectors (`channelN-centers` with product quantization), `channelN-sgd` its
-classifiers in training. All of it can be made again, and is removed when the run is done.
+Each channel goes through three stages:
+
+1. learn: a random sample of descriptors gives the PCA and the codebook;
+2. encode: the feature vector of each training photo is written to a file;
+3. classify: linear classifiers are trained on these vectors with early stopping, and calibrated.
+
+Then the pipeline is validated and saved as the run's only checkpoint. Until then `RUN/features` holds what a
+resumed run needs: `state.json` is the position (`Position`), `channelN.safetensors` what a channel has
+learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the product quantizer) and
+`channelN-sgd.safetensors` its classifiers in training.
 """
 
 from __future__ import annotations
@@ -13,9 +20,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,365 +33,33 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alexnet import distributed
-from alexnet.classic import svm
 from alexnet.classic.arrays import generator
-from alexnet.classic.compression import Codec, FeatureFile, Halves, Pca, ProductQuantizer, Quantized
+from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
 from alexnet.classic.pipeline import ChannelModel, Pipeline
-from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, scores
+from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, scores, stratified_split
 from alexnet.config import RunConfig
 from alexnet.data.crops import center
 from alexnet.data.image_reader import read_square
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.store import Split, Store, training_images
+from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
 from alexnet.io import atomic_write, exclusive_lock, write_json
 from alexnet.models import bundle
+from alexnet.progress import Advance, ProgressFactory, no_progress
 from alexnet.runs.metrics_log import MetricsLog
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
-from alexnet.training.trainer import Evaluate, Progress, Result
-
-Stage = Literal["learn", "encode", "classify"]
-
-
-@dataclass
-class Standing:
-    """How far it is; times in seconds over all resumes."""
-
-    store_digest: str
-    channel: int = 0
-    """The one at work, from 0; as many as there are when all are done."""
-    stage: Stage = "learn"
-    images: int = 0
-    """Photos encoded by this channel."""
-    passes: int = 0
-    """Of the classifiers over the photos, the most of any channel."""
-    seconds: float = 0.0
-
-
-@dataclass
-class FeatureCache:
-    """The folder, and the clock."""
-
-    folder: Path
-    standing: Standing
-    _since: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def begin(cls, run: RunDir, store_digest: str, resume: bool) -> FeatureCache:
-        """A new one, or with `resume` the one there is.
-
-        CommandError where that is of another store, DataError where something of it is damaged or missing.
-        """
-        folder = run.path / "features"
-        file = folder / "state.json"
-        if not (resume and file.is_file()):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            return cls(folder, Standing(store_digest))
-        try:
-            standing = Standing(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{file} is damaged ({error}): delete {folder} to begin again") from error
-        if standing.store_digest != store_digest:
-            raise CommandError(
-                f"{run.path} was fitted to another store: give that one, or another --run folder"
-            )
-        place = cls(folder, standing)
-        for path in place._needed():
-            if not path.is_file():
-                raise DataError(f"{path} is missing: delete {folder} to begin again")
-        return place
-
-    @property
-    def name(self) -> str:
-        """Of the channel at work, from 1."""
-        return f"channel{self.standing.channel + 1}"
-
-    @property
-    def vectors(self) -> Path:
-        """The channel's vectors."""
-        return self.folder / f"{self.name}.npy"
-
-    def save(self) -> None:
-        """Writes where it stands."""
-        now = time.monotonic()
-        self.standing.seconds += now - self._since
-        self._since = now
-        write_json(self.folder / "state.json", asdict(self.standing))
-
-    def next_stage(self, stage: Stage) -> None:
-        """The channel goes on with that stage."""
-        self.standing.stage, self.standing.images = stage, 0 if stage == "encode" else self.standing.images
-        self.save()
-
-    def next_channel(self) -> None:
-        """This channel is done: its vectors go, what it has learned stays."""
-        done = [self.vectors, self._tensors("-sgd"), self._tensors("-centers")]
-        self.standing.channel, self.standing.stage, self.standing.images = (
-            self.standing.channel + 1,
-            "learn",
-            0,
-        )
-        self.save()
-        for path in done:  # killed before, it finds them again
-            path.unlink(missing_ok=True)
-
-    def keep(self, tensors: dict[str, Tensor], what: Literal["", "-sgd", "-centers"] = "") -> None:
-        """Writes tensors of the channel at work, in place of those there were."""
-        with atomic_write(self._tensors(what)) as unfinished:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
-            )
-
-    def kept(
-        self, what: Literal["", "-sgd", "-centers"] = "", channel: int | None = None
-    ) -> dict[str, Tensor]:
-        """What `keep` wrote, on the CPU; empty where it wrote nothing. DataError where it is damaged."""
-        path = self._tensors(what, channel)
-        try:
-            return load_file(path) if path.is_file() else {}
-        except SafetensorError as error:
-            raise DataError(f"{path} is damaged ({error}): delete {self.folder} to begin again") from error
-
-    def remove(self) -> None:
-        """All of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _needed(self) -> list[Path]:
-        """What must lie there where it stands: all that channels have learned, and the vectors at work."""
-        learned = self.standing.channel + (self.standing.stage != "learn")
-        written = self.standing.images > 0 or self.standing.stage == "classify"
-        return [self._tensors("", number) for number in range(learned)] + [self.vectors] * written
-
-    def _tensors(self, what: str, channel: int | None = None) -> Path:
-        name = self.name if channel is None else f"channel{channel + 1}"
-        return self.folder / f"{name}{what}.safetensors"
-
+from alexnet.training.trainer import Evaluate, Log, TrainResult
 
 SHARD = 64
 """Photos that are encoded and saved together."""
-
-
-@dataclass
-class Work:
-    """One run's fitting."""
-
-    config: RunConfig
-    classic: ClassicConfig
-    store: Store
-    device: torch.device
-    model: Pipeline
-    place: FeatureCache
-    interruption: Interruption
-    say: Callable[[str], None]
-    lines: MetricsLog
-    advance: Callable[..., None] = field(default=lambda count=1, note="": None)
-
-    @property
-    def channel(self) -> ChannelModel:
-        """The one at work."""
-        return list(self.model)[self.place.standing.channel]
-
-    @cached_property
-    def split(self) -> Split:
-        """What the run is trained on."""
-        return training_images(self.store, self.config.data)
-
-    @cached_property
-    def labels(self) -> Tensor:
-        """(N,) int64 of the training photos, on the CPU."""
-        return torch.from_numpy(self.split.labels).long()
-
-    @property
-    def step(self) -> int:
-        """Photos encoded so far, over all channels."""
-        return self.place.standing.channel * len(self.labels) + self.place.standing.images
-
-    def photos(self, numbers: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Training photos with these numbers, SHARD at a time: their numbers (n,), and (n, 3, S, S)."""
-        preprocessing = Preprocessing.from_store(self.config.data, self.store)
-        middle = center(preprocessing.side, preprocessing.crop)[None]
-        read, side = partial(read_square, self.split), preprocessing.side
-        with ThreadPoolExecutor(cpu_count()) as readers:
-            for few in numbers.split(SHARD) if len(numbers) else ():
-                squares = np.empty((len(few), side, side, 3), np.uint8)
-                deque(readers.map(read, few.tolist(), squares), maxlen=0)  # raises what went wrong in any
-                yield few, preprocessing.test_input(torch.from_numpy(squares).to(self.device), middle)
-
-    def log(self, event: str, **values: Any) -> None:
-        """One line of the log, at this moment."""
-        self.lines.write(event, self.step, self.place.standing.passes, **values)
-
-    def stop_if_asked(self, save: Callable[[], None] = lambda: None) -> None:
-        """Stopped, after `save` and saving where it stands, where a signal or the time limit asks for it."""
-        if self.interruption.wanted(0):
-            save()
-            self.place.save()
-            self.log("stopped", reason=self.interruption.reason)
-            raise Stopped(
-                f"stopped {self.interruption.reason} {self._where()}, "
-                "and saved; the same command with --resume goes on"
-            )
-
-    def _where(self) -> str:
-        if self.place.standing.channel == len(self.classic.channels):
-            return "before the validation photos"
-        return f"while {self.place.name} is at {self.place.standing.stage!r}"
-
-
-DESCRIPTORS_A_PHOTO = 150
-"""That the sample takes of a photo, at least, where photos have so many: fewer photos are read then."""
-
-
-def size(wanted: int, photos: int, places: int) -> int:
-    """Descriptors in the sample: `wanted`, or all of so many photos that have `places` descriptors each."""
-    return min(wanted, photos * places)
-
-
-def draw(work: Work) -> Tensor:
-    """(M, D) raw descriptors of the channel at work, as many as `size` says: random ones of random photos."""
-    wanted, total = work.classic.sample_descriptors, len(work.labels)
-    randomness = generator(work.config.training.seed)
-    places = len(work.channel.descriptor.centers(work.config.data.input_size))
-    a_photo = _a_photo(wanted, total, places)
-    chosen = torch.randperm(total, generator=randomness)[: -(-wanted // a_photo)]
-    parts: list[Tensor] = []
-    for _, images in work.photos(chosen):
-        for photo in images.split(1):
-            descriptors = work.channel.descriptor.describe(photo)[0]
-            drawn = torch.randperm(len(descriptors), generator=randomness)[:a_photo]
-            parts.append(descriptors[drawn.to(descriptors.device)].clone())
-        work.stop_if_asked()
-    return torch.cat(parts)[:wanted]
-
-
-def _a_photo(wanted: int, photos: int, places: int) -> int:
-    """The most that is taken of one."""
-    return min(places, max(-(-wanted // photos), min(wanted, DESCRIPTORS_A_PHOTO)))
-
-
-QUANTIZED_SAMPLE = 1024
-"""Photos whose vectors the product quantizer is fitted on."""
-
-
-def learn(work: Work) -> None:
-    """Reduction and mixture or dictionary, from a random sample of descriptors of random photos."""
-    started, channel = time.monotonic(), work.channel
-    sample = draw(work)
-    if channel.channel.pca:
-        pca = Pca(channel.channel.pca, whiten=channel.encoder.whitened).fit(sample)
-        for mine, given in zip((channel.components, channel.mean), pca.projection(), strict=True):
-            mine.copy_(given)
-    channel.encoder.learn(channel.reduce(sample), work.config.training.seed)
-    work.place.keep(channel.state_dict())
-    work.place.next_stage("encode")
-    _stage_finished(work, "learn", started, descriptors=len(sample))
-
-
-def encode(work: Work) -> None:
-    """The channel's vector of each training photo, to the feature file, shard after shard."""
-    started, standing, total = time.monotonic(), work.place.standing, len(work.labels)
-    file = feature_file(work, _codec(work))
-    if standing.images == 0:
-        file.create()
-    before = standing.images
-    for indices, images in work.photos(torch.arange(standing.images, total)):
-        file.write(int(indices[0]), work.channel.features(images))
-        standing.images += len(indices)
-        rate = (standing.images - before) / (time.monotonic() - started)
-        work.advance(len(indices), f"{work.place.name}: {rate:.1f} images/s")
-        if (standing.images // SHARD) % work.config.training.log_every_steps == 0:
-            left = (total * len(work.classic.channels) - work.step) / rate
-            work.log("encode", images_per_second=rate, eta_seconds=left)
-        work.place.save()
-        work.stop_if_asked()
-    work.place.next_stage("classify")
-    _stage_finished(work, "encode", started, images=total)
-
-
-def classify(work: Work) -> None:
-    """Classifiers on the photos' vectors, stopped early, and the scale of their scores."""
-    started, labels, channel = time.monotonic(), work.labels, work.channel
-    file = feature_file(work, _codec(work))
-    train, held = svm.split(labels, work.classic.held_out, work.config.training.seed)
-    stopping, saved = _stopping(work, train, held), started
-    for done in stopping.run(file.read, labels):
-        standing = work.place.standing
-        standing.passes = max(standing.passes, done.number)
-        work.log("pass", channel=work.place.name, number=done.number, loss=done.loss, error=done.error)
-        work.advance(0, f"{work.place.name}: pass {done.number}, error {done.error:.3f}")
-        keep = partial(_keep, work, stopping)
-        if time.monotonic() - saved > 60 * work.config.training.checkpoint_every_minutes:
-            keep()
-            saved = time.monotonic()
-        work.stop_if_asked(keep)
-    channel.classifier.weight.copy_(stopping.best[0])
-    channel.classifier.bias.copy_(stopping.best[1])
-    unseen = held if len(held) else train
-    found = SoftmaxCalibration().fit(scores(stopping.best, file.read, unseen), labels[unseen])
-    channel.scale.fill_(found.scale_)
-    work.place.keep(channel.state_dict())
-    facts = {"passes": stopping.best_pass, "error": stopping.best_error, "scale": found.scale_}
-    _stage_finished(work, "classify", started, held_out=len(held), **facts)
-    work.place.next_channel()
-
-
-def feature_file(work: Work, codec: Codec) -> FeatureFile:
-    """Of the channel at work."""
-    return FeatureFile(work.place.vectors, len(work.labels), work.channel.size, codec, work.device)
-
-
-def _codec(work: Work) -> Codec:
-    """As `classic.codes` wants it; a product quantizer is fitted, or found again."""
-    if work.classic.codes == "float16":
-        return Halves()
-    kept = work.place.kept("-centers")
-    quantizer = ProductQuantizer(random_state=work.config.training.seed)
-    if kept:
-        quantizer.centers_ = kept["centers"].to(work.device)
-        quantizer.n_features_in_ = work.channel.size
-        return Quantized(quantizer)
-    order = torch.randperm(len(work.labels), generator=generator(work.config.training.seed))
-    rows = [work.channel.features(images) for _, images in work.photos(order[:QUANTIZED_SAMPLE])]
-    quantizer.fit(torch.cat(rows))
-    work.place.keep({"centers": quantizer.centers_}, "-centers")
-    return Quantized(quantizer)
-
-
-def _stopping(work: Work, train: Tensor, held: Tensor) -> EarlyStopping:
-    """At the beginning, or where it was stopped."""
-    config, size = work.config, work.channel.size
-    rates = config.optimizer.lr, config.optimizer.weight_decay
-    sgd = HingeSgd(len(work.store.classes), size, *rates, config.training.batch_size).to(work.device)
-    limits = config.schedule.epochs, config.schedule.patience_epochs, config.training.seed
-    stopping = EarlyStopping(sgd, train, held, *limits)
-    kept = work.place.kept("-sgd")
-    if kept:
-        stopping.load({name: tensor.to(work.device) for name, tensor in kept.items()})
-    return stopping
-
-
-def _keep(work: Work, stopping: EarlyStopping) -> None:
-    work.place.keep(stopping.state(), "-sgd")
-
-
-def _stage_finished(work: Work, stage: str, started: float, **facts: float) -> None:
-    seconds = time.monotonic() - started
-    where = f"channel{work.place.standing.channel + 1}"
-    work.log("stage", name=stage, channel=where, stage_seconds=seconds, **facts)
-    told = ", ".join(f"{name.replace('_', ' ')} {value:,.4g}" for name, value in facts.items())
-    work.say(f"{where} ({work.channel.channel.descriptor}): {stage} in {seconds:.0f} s; {told}")
-
-
-STAGES: dict[str, Callable[[Work], None]] = {
-    "learn": learn,
-    "encode": encode,
-    "classify": classify,
-}
+DESCRIPTORS_PER_PHOTO = 150
+"""Sampled from a photo, at least, where photos have so many: fewer photos have to be read then."""
+QUANTIZER_PHOTOS = 1024
+"""Photos whose feature vectors the product quantizer is fitted to."""
 
 
 def fit(
@@ -396,108 +71,461 @@ def fit(
     device: torch.device,
     resume: bool = False,
     minutes: float | None = None,
-    progress: Progress = lambda total, done: nullcontext(lambda count=1, note="": None),
-    say: Callable[[str], None] = lambda line: None,
-) -> Result:
-    """Fits all channels, tests the pipeline and returns how it ended; everything is in the run's folder.
+    progress: ProgressFactory = no_progress,
+    log: Log = lambda line: None,
+) -> TrainResult:
+    """Trains all channels, validates the pipeline and returns how the run ended.
 
-    `step` counts photos encoded, over all channels, and `epochs` passes of the classifiers. With `resume` it
-    goes on after the last shard of photos, or the last saved pass. Stopped after saving, at a signal or after
-    `minutes`. CommandError where configuration and store do not fit together; WorkError where the disk is
-    full.
+    Of the result, `step` counts encoded photos over all channels and `epochs` passes of the classifiers.
+    `resume` continues after the last shard of photos, or after the last saved pass. Raises Stopped after
+    saving, at a signal or after `minutes`; CommandError where configuration and store do not fit together;
+    WorkError where the disk is full.
     """
     classic = check(config, store)
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
-        done = _finished(run, say) if resume else None
+        done = _finished(run, log) if resume else None
         if done is not None:
             return done
         stack.enter_context(torch.no_grad())
-        place = FeatureCache.begin(run, store.digest, resume)
-        images = len(training_images(store, config.data))
-        before = place.standing.channel * images + place.standing.images
-        lines = stack.enter_context(MetricsLog(run.metrics_file, run.tensorboard, before))
-        model = (
-            _restored(Pipeline(classic, len(store.classes), config.data.input_size), place).to(device).eval()
+        cache = FeatureCache.open(run, store.digest, resume)
+        position, images = cache.position, len(training_images(store, config.data))
+        encoded = position.channel * images + position.images
+        trainer = ClassicTrainer(
+            config=config,
+            classic=classic,
+            store=store,
+            device=device,
+            cache=cache,
+            metrics=stack.enter_context(MetricsLog(run.metrics_file, run.tensorboard, encoded)),
+            interruption=stack.enter_context(Interruption(minutes)),
+            advance=stack.enter_context(progress(images * len(classic.channels), encoded)),
+            log=log,
         )
-        interruption = stack.enter_context(Interruption(minutes))
-        work = Work(config, classic, store, device, model, place, interruption, say, lines)
-        work.advance = stack.enter_context(progress(images * len(classic.channels), before))
-        work.log("resume" if before or place.standing.stage != "learn" else "start")
-        while place.standing.channel < len(classic.channels):
-            STAGES[place.standing.stage](work)
-            work.stop_if_asked()
-        errors = dict(evaluate(model))
-        work.log("validation", **errors)
-        place.save()
-        result = Result(
-            work.step, place.standing.passes, errors, errors["top1_error"], place.standing.seconds
-        )
-        _save(work, run, result)
-        work.log("result", **errors, best_top1_error=result.best_top1_error, seconds=result.seconds)
-    place.remove()
+        trainer.event("resume" if encoded or position.stage != "learn" else "start")
+        while not trainer.finished:
+            trainer.next_stage()
+        result = trainer.validate(evaluate)
+        trainer.save(run, result)
+        seconds, best = result.seconds, result.best_top1_error
+        trainer.event("result", **result.errors, best_top1_error=best, seconds=seconds)
+    cache.remove()
     return result
 
 
 def check(config: RunConfig, store: Store) -> ClassicConfig:
-    """What is to be fitted, if all fits together; else CommandError. Nothing is computed."""
+    """What is to be trained, if configuration and store fit together; else CommandError. Computes nothing."""
     if config.classic is None:
         raise CommandError(f"{config.recipe} is no classic pipeline: it has no `classic`")
     if distributed.world_size() > 1:
-        raise CommandError("a classic pipeline is fitted by one process: type it without torchrun")
+        raise CommandError("a classic pipeline is trained by one process: type it without torchrun")
     if len(store.classes) < 2:
-        raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
+        raise CommandError(f"{store.path} holds one class: training needs two or more")
     photos = len(training_images(store, config.data))
     if photos < 2:
         raise CommandError(f"{store.path} holds fewer than two training photos: prepare more")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)
-    _refuse_small_sample(config.classic.sample_descriptors, photos, pipeline)
-    return config.classic
-
-
-def _refuse_small_sample(wanted: int, photos: int, pipeline: Pipeline) -> None:
-    """CommandError where a channel would learn from fewer descriptors than it has words."""
     for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
-        words, places = channel.channel.words, len(channel.descriptor.centers(pipeline.side))
-        found = size(wanted, photos, places)
+        words, patches = channel.channel.words, len(channel.descriptor.centers(pipeline.side))
+        found = sample_size(config.classic.sample_descriptors, photos, patches)
         if found < words:
             raise CommandError(
                 f"{name} ({channel.channel.descriptor}) would learn {words:,} words from {found:,} "
                 "descriptors: give more photos, a larger classic.sample_descriptors, or fewer words"
             )
+    return config.classic
 
 
-def _finished(run: RunDir, say: Callable[[str], None]) -> Result | None:
+def sample_size(wanted: int, photos: int, patches: int) -> int:
+    """Descriptors in the sample: `wanted`, or all of so many photos that have `patches` descriptors each."""
+    return min(wanted, photos * patches)
+
+
+def _finished(run: RunDir, log: Log) -> TrainResult | None:
     """How the run ended, if it has; DataError where its checkpoint is damaged."""
-    found = checkpoint.newest(run.checkpoints, say)
-    return None if found is None else Result(found.meta["step"], **found.meta["result"])
+    found = checkpoint.newest(run.checkpoints, log)
+    return None if found is None else TrainResult(found.meta["step"], **found.meta["result"])
 
 
-def _restored(model: Pipeline, place: FeatureCache) -> Pipeline:
-    """`model` with what its channels have learned before."""
-    for number, channel in enumerate(model):
-        kept = place.kept(channel=number)
-        if kept and (number < place.standing.channel or place.standing.stage != "learn"):
-            channel.load_state_dict(kept)
-    return model
+@dataclass
+class ClassicTrainer:
+    """One run's training."""
+
+    config: RunConfig
+    classic: ClassicConfig
+    store: Store
+    device: torch.device
+    cache: FeatureCache
+    metrics: MetricsLog
+    interruption: Interruption
+    advance: Advance
+    log: Log
+
+    def __post_init__(self) -> None:
+        self.split = training_images(self.store, self.config.data)
+        self.labels = torch.from_numpy(self.split.labels).long()
+        """(N,) int64 of the training photos, on the CPU."""
+        self.preprocessing = Preprocessing.from_store(self.config.data, self.store)
+        model = Pipeline(self.classic, len(self.store.classes), self.config.data.input_size)
+        self.cache.restore(model)
+        self.model = model.to(self.device).eval()
+
+    @property
+    def position(self) -> Position:
+        """How far the training is."""
+        return self.cache.position
+
+    @property
+    def finished(self) -> bool:
+        """Whether all channels are trained."""
+        return self.position.channel == len(self.classic.channels)
+
+    @property
+    def channel(self) -> ChannelModel:
+        """The channel in training."""
+        return list(self.model)[self.position.channel]
+
+    @property
+    def step(self) -> int:
+        """Photos encoded so far, over all channels."""
+        return self.position.channel * len(self.labels) + self.position.images
+
+    def next_stage(self) -> None:
+        """One stage of the channel in training."""
+        started, name = time.monotonic(), self.cache.channel_name
+        stage, descriptor = self.position.stage, self.channel.channel.descriptor
+        match stage:
+            case "learn":
+                facts = self._learn()
+                self.cache.begin_stage("encode")
+            case "encode":
+                facts = self._encode()
+                self.cache.begin_stage("classify")
+            case "classify":
+                facts = self._classify()
+        seconds = time.monotonic() - started
+        self.event("stage", name=stage, channel=name, stage_seconds=seconds, **facts)
+        listed = ", ".join(f"{fact.replace('_', ' ')} {value:,.4g}" for fact, value in facts.items())
+        self.log(f"{name} ({descriptor}): {stage} in {seconds:.0f} s; {listed}")
+        if stage == "classify":
+            self.cache.begin_channel()
+        self._stop_if_requested()
+
+    # Stage 1.
+
+    def _learn(self) -> dict[str, float]:
+        """PCA and codebook, from a sample of descriptors."""
+        channel = self.channel
+        sample = self.sample_descriptors()
+        if channel.channel.pca:
+            pca = Pca(channel.channel.pca, whiten=channel.encoder.whitened).fit(sample)
+            components, mean = pca.projection()
+            channel.components.copy_(components)
+            channel.mean.copy_(mean)
+        channel.encoder.learn(channel.reduce(sample), self.config.training.seed)
+        self.cache.write_tensors(channel.state_dict())
+        return {"descriptors": len(sample)}
+
+    def sample_descriptors(self) -> Tensor:
+        """(M, D) raw descriptors of the channel, M by `sample_size`: random ones of random photos."""
+        wanted, total = self.classic.sample_descriptors, len(self.labels)
+        randomness = generator(self.config.training.seed)
+        patches = len(self.channel.descriptor.centers(self.config.data.input_size))
+        per_photo = min(patches, max(-(-wanted // total), min(wanted, DESCRIPTORS_PER_PHOTO)))
+        chosen = torch.randperm(total, generator=randomness)[: -(-wanted // per_photo)]
+        parts: list[Tensor] = []
+        for _, images in self.photos(chosen):
+            for photo in images.split(1):
+                descriptors = self.channel.descriptor.describe(photo)[0]
+                drawn = torch.randperm(len(descriptors), generator=randomness)[:per_photo]
+                parts.append(descriptors[drawn.to(descriptors.device)].clone())
+            self._stop_if_requested()
+        return torch.cat(parts)[:wanted]
+
+    def photos(self, numbers: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training photos with these numbers, SHARD at a time: numbers (n,) and inputs (n, 3, S, S)."""
+        side = self.preprocessing.side
+        middle = center(side, self.preprocessing.crop)[None]
+        read = partial(read_square, self.split)
+        with ThreadPoolExecutor(cpu_count()) as readers:
+            for shard in numbers.split(SHARD) if len(numbers) else ():
+                squares = np.empty((len(shard), side, side, 3), np.uint8)
+                deque(readers.map(read, shard.tolist(), squares), maxlen=0)  # raises the error of any reader
+                yield shard, self.preprocessing.test_input(torch.from_numpy(squares).to(self.device), middle)
+
+    # Stage 2.
+
+    def _encode(self) -> dict[str, float]:
+        """The channel's feature vector of each training photo, to the feature file, shard after shard."""
+        started, position, total = time.monotonic(), self.position, len(self.labels)
+        file = self._feature_file()
+        if position.images == 0:
+            file.create()
+        before = position.images
+        for numbers, images in self.photos(torch.arange(position.images, total)):
+            file.write(int(numbers[0]), self.channel.features(images))
+            position.images += len(numbers)
+            rate = (position.images - before) / (time.monotonic() - started)
+            self.advance(len(numbers), f"{self.cache.channel_name}: {rate:.1f} images/s")
+            if (position.images // SHARD) % self.config.training.log_every_steps == 0:
+                left = (total * len(self.classic.channels) - self.step) / rate
+                self.event("encode", images_per_second=rate, eta_seconds=left)
+            self.cache.save_position()
+            self._stop_if_requested()
+        return {"images": total}
+
+    def _feature_file(self) -> FeatureFile:
+        return FeatureFile(
+            self.cache.feature_file, len(self.labels), self.channel.size, self._codec(), self.device
+        )
+
+    def _codec(self) -> Codec:
+        """As `classic.codes` says; a product quantizer is fitted once and then read back."""
+        if self.classic.codes == "float16":
+            return Float16Codec()
+        quantizer = ProductQuantizer(random_state=self.config.training.seed)
+        saved = self.cache.read_tensors("-centers")
+        if saved:
+            quantizer.centers_ = saved["centers"].to(self.device)
+            quantizer.n_features_in_ = self.channel.size
+            return PqCodec(quantizer)
+        order = torch.randperm(len(self.labels), generator=generator(self.config.training.seed))
+        rows = [self.channel.features(images) for _, images in self.photos(order[:QUANTIZER_PHOTOS])]
+        quantizer.fit(torch.cat(rows))
+        self.cache.write_tensors({"centers": quantizer.centers_}, "-centers")
+        return PqCodec(quantizer)
+
+    # Stage 3.
+
+    def _classify(self) -> dict[str, float]:
+        """Linear classifiers on the feature vectors, with early stopping, and the scale of their scores."""
+        labels, channel, position = self.labels, self.channel, self.position
+        file = self._feature_file()
+        train, held = stratified_split(labels, self.classic.held_out, self.config.training.seed)
+        stopping, saved = self._early_stopping(train, held), time.monotonic()
+        save = partial(self._save_classifiers, stopping)
+        for done in stopping.run(file.read, labels):
+            position.passes = max(position.passes, done.number)
+            name = self.cache.channel_name
+            self.event("pass", channel=name, number=done.number, loss=done.loss, error=done.error)
+            self.advance(0, f"{name}: pass {done.number}, error {done.error:.3f}")
+            if time.monotonic() - saved > 60 * self.config.training.checkpoint_every_minutes:
+                save()
+                saved = time.monotonic()
+            self._stop_if_requested(save)
+        weights, biases = stopping.best
+        channel.classifier.weight.copy_(weights)
+        channel.classifier.bias.copy_(biases)
+        unseen = held if len(held) else train
+        calibration = SoftmaxCalibration().fit(scores(stopping.best, file.read, unseen), labels[unseen])
+        channel.scale.fill_(calibration.scale_)
+        self.cache.write_tensors(channel.state_dict())
+        return {
+            "held_out": len(held),
+            "passes": stopping.best_pass,
+            "error": stopping.best_error,
+            "scale": calibration.scale_,
+        }
+
+    def _early_stopping(self, train: Tensor, held: Tensor) -> EarlyStopping:
+        """At the first pass, or after the last saved one."""
+        config = self.config
+        sgd = HingeSgd(
+            len(self.store.classes),
+            self.channel.size,
+            learning_rate=config.optimizer.lr,
+            weight_decay=config.optimizer.weight_decay,
+            batch_size=config.training.batch_size,
+        ).to(self.device)
+        stopping = EarlyStopping(
+            sgd,
+            train,
+            held,
+            max_passes=config.schedule.epochs,
+            patience=config.schedule.patience_epochs,
+            seed=config.training.seed,
+        )
+        saved = self.cache.read_tensors("-sgd")
+        if saved:
+            stopping.load({name: tensor.to(self.device) for name, tensor in saved.items()})
+        return stopping
+
+    def _save_classifiers(self, stopping: EarlyStopping) -> None:
+        self.cache.write_tensors(stopping.state(), "-sgd")
+
+    # The whole pipeline.
+
+    def validate(self, evaluate: Evaluate) -> TrainResult:
+        """Tests the trained pipeline; returns how the run ended."""
+        errors = dict(evaluate(self.model))
+        self.event("validation", **errors)
+        self.cache.save_position()
+        position = self.position
+        return TrainResult(self.step, position.passes, errors, errors["top1_error"], position.seconds)
+
+    def save(self, run: RunDir, result: TrainResult) -> None:
+        """Writes the run's only checkpoint, its last and best."""
+        write_weights = partial(
+            bundle.save,
+            model=self.model,
+            config=self.config,
+            classes=self.store.classes,
+            preprocessing=self.preprocessing,
+        )
+        ended: dict[str, Any] = {
+            "epochs": result.epochs,
+            "errors": result.errors,
+            "best_top1_error": result.best_top1_error,
+            "seconds": result.seconds,
+        }
+        checkpoint.write(run.checkpoints, result.step, write_weights, {}, {"result": ended}, best=True)
+        self.event("checkpoint", best=True)
+
+    def event(self, event: str, **values: Any) -> None:
+        """Writes one line of the metrics."""
+        self.metrics.write(event, self.step, self.position.passes, **values)
+
+    def _stop_if_requested(self, save: Callable[[], None] = lambda: None) -> None:
+        """Stopped, after `save` and saving the position, where a signal or the time limit requests it."""
+        if not self.interruption.wanted(0):
+            return
+        save()
+        self.cache.save_position()
+        self.event("stopped", reason=self.interruption.reason)
+        where = (
+            "before the validation"
+            if self.finished
+            else f"in stage {self.position.stage!r} of {self.cache.channel_name}"
+        )
+        raise Stopped(
+            f"stopped {self.interruption.reason} {where}; "
+            "progress saved, run the same command with --resume to continue"
+        )
 
 
-def _save(work: Work, run: RunDir, result: Result) -> None:
-    """The run's only checkpoint, its last and best."""
-    write_weights = partial(
-        bundle.save,
-        model=work.model,
-        config=work.config,
-        classes=work.store.classes,
-        preprocessing=Preprocessing.from_store(work.config.data, work.store),
-    )
-    ended: dict[str, Any] = {
-        "epochs": result.epochs,
-        "errors": result.errors,
-        "best_top1_error": result.best_top1_error,
-        "seconds": result.seconds,
-    }
-    checkpoint.write(run.checkpoints, result.step, write_weights, {}, {"result": ended}, best=True)
-    work.log("checkpoint", best=True)
+Stage = Literal["learn", "encode", "classify"]
+TensorFile = Literal["", "-sgd", "-centers"]
+"""What a channel has learned, its classifiers in training, its product quantizer."""
+
+
+@dataclass
+class Position:
+    """How far a training is; `state.json` holds it."""
+
+    store_digest: str
+    channel: int = 0
+    """The one in training, from 0; the number of channels when all are trained."""
+    stage: Stage = "learn"
+    images: int = 0
+    """Photos encoded by this channel."""
+    passes: int = 0
+    """Of the classifiers over the photos, the most of any channel."""
+    seconds: float = 0.0
+    """Of training, over all resumes."""
+
+
+class FeatureCache:
+    """The directory `RUN/features`: the position, and the files that a resumed run reads."""
+
+    def __init__(self, folder: Path, position: Position):
+        self.folder, self.position = folder, position
+        self._since = time.monotonic()
+
+    @classmethod
+    def open(cls, run: RunDir, store_digest: str, resume: bool) -> FeatureCache:
+        """A new one, or with `resume` the existing one.
+
+        CommandError where that is of another store, DataError where a file of it is damaged or missing.
+        """
+        folder = run.path / "features"
+        file = folder / "state.json"
+        if not (resume and file.is_file()):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            return cls(folder, Position(store_digest))
+        try:
+            position = Position(**json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
+        if position.store_digest != store_digest:
+            raise CommandError(
+                f"{run.path} was trained on another store: give that one, or another --run folder"
+            )
+        cache = cls(folder, position)
+        for path in cache._required():
+            if not path.is_file():
+                raise DataError(f"{path} is missing: delete {folder} to start again")
+        return cache
+
+    @property
+    def channel_name(self) -> str:
+        """Of the channel in training, from `channel1` on."""
+        return f"channel{self.position.channel + 1}"
+
+    @property
+    def feature_file(self) -> Path:
+        """The feature vectors of the channel in training."""
+        return self.folder / f"{self.channel_name}.npy"
+
+    def save_position(self) -> None:
+        """Writes `state.json`."""
+        now = time.monotonic()
+        self.position.seconds += now - self._since
+        self._since = now
+        write_json(self.folder / "state.json", asdict(self.position))
+
+    def begin_stage(self, stage: Stage) -> None:
+        """The channel enters that stage."""
+        self.position.stage = stage
+        if stage == "encode":
+            self.position.images = 0
+        self.save_position()
+
+    def begin_channel(self) -> None:
+        """The next channel starts; the feature vectors of this one are removed, what it has learned stays."""
+        done = [self.feature_file, self._tensor_file("-sgd"), self._tensor_file("-centers")]
+        self.position.channel += 1
+        self.position.stage, self.position.images = "learn", 0
+        self.save_position()
+        for path in done:  # a kill before this leaves them to be overwritten
+            path.unlink(missing_ok=True)
+
+    def write_tensors(self, tensors: dict[str, Tensor], what: TensorFile = "") -> None:
+        """Writes tensors of the channel in training, in place of earlier ones."""
+        with atomic_write(self._tensor_file(what)) as unfinished:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
+            )
+
+    def read_tensors(self, what: TensorFile = "", channel: int | None = None) -> dict[str, Tensor]:
+        """What `write_tensors` wrote, on the CPU; empty if nothing was. DataError where it is damaged."""
+        path = self._tensor_file(what, channel)
+        try:
+            return load_file(path) if path.is_file() else {}
+        except SafetensorError as error:
+            raise DataError(f"{path} is damaged ({error}): delete {self.folder} to start again") from error
+
+    def restore(self, model: Pipeline) -> None:
+        """Loads what the channels of `model` have learned."""
+        for number, channel in enumerate(model):
+            saved = self.read_tensors(channel=number)
+            if saved and (number < self.position.channel or self.position.stage != "learn"):
+                channel.load_state_dict(saved)
+
+    def remove(self) -> None:
+        """Deletes the directory."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _required(self) -> list[Path]:
+        """The files that must exist at this position: what channels have learned, and the feature vectors."""
+        learned = self.position.channel + (self.position.stage != "learn")
+        files = [self._tensor_file("", number) for number in range(learned)]
+        if self.position.images > 0 or self.position.stage == "classify":
+            files.append(self.feature_file)
+        return files
+
+    def _tensor_file(self, what: TensorFile, channel: int | None = None) -> Path:
+        name = self.channel_name if channel is None else f"channel{channel + 1}"
+        return self.folder / f"{name}{what}.safetensors"

@@ -1,4 +1,4 @@
-"""Signs that a run goes nowhere, found early and said in words. Pure functions of what was measured."""
+"""Signs that a run does not learn, found early and explained. Pure functions of what was measured."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STUCK_SHARE = 0.01
-"""A loss that has not fallen by this share of that of chance has learned nothing."""
+"""A loss within this share of the loss at chance level, or above it, has learned nothing."""
 STARVING_SHARE = 0.1
+"""A model that waits for images for more than this share of the time is starving."""
 ORDERED_SHARE = 0.8
+"""Labels whose entropy is below this share of what is expected are not shuffled."""
 FLAT_SIGNAL = 1e-4
+"""Logits that deviate less than this between images carry no signal."""
 NORMALIZED_DEVIATION = 5.0
+"""Inputs that deviate less than this are normalized; photos in gray levels deviate by about 60."""
 
 
 @dataclass(frozen=True)
 class Signals:
-    """One batch as the net sees it, in evaluation mode."""
+    """What one batch does in the model, in evaluation mode."""
 
     input_deviation: float
-    """Of the net's input values; about 60 for photos in gray levels, about 1 for normalized ones."""
+    """Standard deviation of the inputs: about 60 for photos in gray levels, about 1 for normalized ones."""
     logits_deviation: float
-    """Between images, averaged over classes: 0 where the net answers all images alike."""
+    """Standard deviation between images, averaged over classes: 0 where all images get the same logits."""
     activations: dict[str, float]
-    """Mean size (root of the mean square) by layer."""
+    """Root mean square of the output, by layer."""
     gradients: dict[str, float]
     """Norm of the gradient divided by that of the weight, by layer."""
 
@@ -41,17 +45,17 @@ def patience_steps(steps_per_epoch: int) -> int:
 
 
 def is_stuck(loss: float, chance: float) -> bool:
-    """Whether the mean loss is within 1 % of `chance`, that of a net that knows nothing, or above."""
+    """Whether the mean loss is within 1 % of `chance`, the loss at chance level, or above."""
     return loss >= (1.0 - STUCK_SHARE) * chance
 
 
 def is_starving(data_wait_share: float) -> bool:
-    """Whether the net waits for images more than a tenth of the time."""
+    """Whether the model waits for images more than a tenth of the time."""
     return data_wait_share > STARVING_SHARE
 
 
 def entropy(labels: ArrayLike) -> float:
-    """In nats, of how often each label occurs; ln(classes) where all occur alike."""
+    """Entropy in nats of the distribution of labels; ln(classes) where all occur equally often."""
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     shares = counts / counts.sum()
     return float(-(shares * np.log(shares)).sum())
@@ -60,7 +64,7 @@ def entropy(labels: ArrayLike) -> float:
 def is_ordered(first_labels: ArrayLike, all_labels: ArrayLike) -> bool:
     """Whether the first batches hold far fewer classes than a shuffled split would give them.
 
-    Not known, hence False, where they hold fewer than two images for each class.
+    False where they hold fewer than two images for each class: that is too few to tell.
     """
     first, everything = np.asarray(first_labels), np.asarray(all_labels)
     enough = len(first) >= 2 * len(np.unique(everything))
@@ -73,9 +77,9 @@ def measure(
     targets: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
 ) -> Signals:
-    """The signals of one batch; leaves weights, statistics, gradients and mode as they were.
+    """The signals of one batch; weights, statistics, gradients and mode stay as they were.
 
-    `loss` is the batch's mean, of logits and targets.
+    `loss` takes logits and targets and returns the batch's mean loss.
     """
     was_training = model.training
     model.eval()
@@ -101,50 +105,59 @@ def measure(
     )
 
 
-def diagnosis(
-    loss: float,
-    chance: float,
-    num_classes: int,
-    step: int,
-    learning_rate: float,
-    label_entropy: float,
-    signals: Signals,
-) -> str:
-    """One line: what was measured of a run that is stuck, and the likeliest reasons."""
-    parts = [
-        f"after {step} updates the loss is {loss:.4f}, no better than chance ({chance:.4f})",
-        f"learning rate {learning_rate:g}",
-        f"input deviation {signals.input_deviation:.3g}",
-        f"label entropy {label_entropy:.2f}",
-        f"logits' deviation between images {signals.logits_deviation:.2g}",
-        f"activations {_listed(signals.activations)}",
-        f"gradient/weight {_listed(signals.gradients)}",
-        f"likely: {'; '.join(_reasons(num_classes, learning_rate, label_entropy, signals))}",
-    ]
-    return ", ".join(parts)
+@dataclass(frozen=True)
+class StuckRun:
+    """A run whose loss has not left the chance level, and what was measured of it."""
 
+    step: int
+    """Updates done."""
+    loss: float
+    chance: float
+    """The loss at chance level."""
+    num_classes: int
+    learning_rate: float
+    label_entropy: float
+    """Of the images since the last reading, in nats."""
+    signals: Signals
 
-def _reasons(num_classes: int, learning_rate: float, label_entropy: float, signals: Signals) -> list[str]:
-    flat = signals.logits_deviation < FLAT_SIGNAL
-    checks = [
-        (
-            flat and signals.input_deviation < NORMALIZED_DEVIATION,
-            "weak signal: the 2012 initialization expects gray levels of 0..255, "
-            "set data.normalization=mean-image or use a variant with another initialization",
-        ),
-        (
-            flat and signals.input_deviation >= NORMALIZED_DEVIATION,
-            "weak signal: the first weights are too small for this depth, or units have died",
-        ),
-        (
-            label_entropy < ORDERED_SHARE * math.log(num_classes),
-            "the labels of a batch are too much alike: are the images shuffled?",
-        ),
-        (learning_rate > 0.02, "the learning rate is high for a net without normalization layers"),
-        (learning_rate < 1e-4, "the learning rate is low"),
-    ]
-    reasons = [reason for holds, reason in checks if holds]
-    return reasons or ["no single reason shows; try another training.seed or a longer run"]
+    def diagnosis(self) -> str:
+        """One line: what was measured, and the likeliest reasons."""
+        signals = self.signals
+        parts = [
+            f"after {self.step} updates the loss is {self.loss:.4f}, "
+            f"no better than chance ({self.chance:.4f})",
+            f"learning rate {self.learning_rate:g}",
+            f"input deviation {signals.input_deviation:.3g}",
+            f"label entropy {self.label_entropy:.2f}",
+            f"logits' deviation between images {signals.logits_deviation:.2g}",
+            f"activations {_listed(signals.activations)}",
+            f"gradient/weight {_listed(signals.gradients)}",
+            f"likely: {'; '.join(self._reasons())}",
+        ]
+        return ", ".join(parts)
+
+    def _reasons(self) -> list[str]:
+        flat = self.signals.logits_deviation < FLAT_SIGNAL
+        normalized = self.signals.input_deviation < NORMALIZED_DEVIATION
+        checks = [
+            (
+                flat and normalized,
+                "weak signal: the 2012 initialization expects gray levels of 0..255, "
+                "set data.normalization=mean-image or use a variant with another initialization",
+            ),
+            (
+                flat and not normalized,
+                "weak signal: the first weights are too small for this depth, or units have died",
+            ),
+            (
+                self.label_entropy < ORDERED_SHARE * math.log(self.num_classes),
+                "the labels of a batch are too much alike: are the images shuffled?",
+            ),
+            (self.learning_rate > 0.02, "the learning rate is high for a model without normalization layers"),
+            (self.learning_rate < 1e-4, "the learning rate is low"),
+        ]
+        reasons = [reason for holds, reason in checks if holds]
+        return reasons or ["no single reason shows; try another training.seed or a longer run"]
 
 
 def _weighted_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -1,84 +1,119 @@
-"""A line of the log: what was measured since the last one, and a bark where it looks bad."""
+"""What is logged of the updates: means since the last line, and warnings where they look bad."""
 
 from __future__ import annotations
 
-from alexnet.data.loader import Batch
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
 from alexnet.training import diagnostics
-from alexnet.training.session import Session
-from alexnet.training.step import Reading, training_batch
+from alexnet.training.plan import Plan
+from alexnet.training.step import Reading
+from alexnet.training.train_state import TrainState
 
 STARVING_READINGS = 3
-"""So many in a row that find the net waiting for images are a warning."""
+"""Readings in a row that find the model waiting for images before this is a warning."""
 
 
-def record(session: Session, batch: Batch, epoch: int, color_noise: bool) -> str:
-    """Logs the means since the last line and warns where they look bad; returns them in words.
+class TrainingLog:
+    """Logs one reading of the meter after the other.
 
-    `batch`, of `epoch`, is one that the net has just seen. WorkError where a loss was not finite.
+    `labels` are those of all training images; `event(name, **values)` writes a line of the metrics, `log` a
+    line for people.
     """
-    reading = session.meter.read()
-    left = (session.plan.total_steps - session.step) * session.config.training.batch_size
-    session.log(
-        "train",
-        loss=reading.loss,
-        error=reading.error,
-        learning_rate=_learning_rate(session),
-        images_per_second=reading.images_per_second,
-        data_wait_share=reading.data_wait_share,
-        seconds=session.meter.seconds,
-        eta_seconds=left / reading.images_per_second,
-    )
-    _watch_loader(session, reading)
-    _watch_order(session, reading)
-    _watch_loss(session, reading, batch, epoch, color_noise)
-    return _note(session, reading)
 
+    def __init__(
+        self,
+        state: TrainState,
+        plan: Plan,
+        labels: npt.NDArray[np.int32],
+        event: Callable[..., None],
+        log: Callable[[str], None],
+    ):
+        self._state, self._plan, self._labels, self._event, self._log = state, plan, labels, event, log
+        self._starving_readings = 0
+        self._next_loss_check = diagnostics.patience_steps(plan.steps_per_epoch)
 
-def _watch_loader(session: Session, reading: Reading) -> None:
-    starving = diagnostics.is_starving(reading.data_wait_share)
-    session.starving_readings = session.starving_readings + 1 if starving else 0
-    if session.starving_readings == STARVING_READINGS:
-        session.warn(
-            f"the net waits for images {100 * reading.data_wait_share:.0f} % of the time: "
-            "prepare a raw store (--encoding raw), or give this process more cores"
+    def record(
+        self, reading: Reading, step: int, seconds: float, last_batch: Callable[[], tuple[Tensor, Tensor]]
+    ) -> None:
+        """Writes the means after `step` updates and `seconds` of training, and warns where they look bad.
+
+        `last_batch()` returns the inputs and targets of the last update.
+        """
+        left = (self._plan.total_steps - step) * self._state.config.training.batch_size
+        self._event(
+            "train",
+            loss=reading.loss,
+            error=reading.error,
+            learning_rate=self._learning_rate(step),
+            images_per_second=reading.images_per_second,
+            data_wait_share=reading.data_wait_share,
+            seconds=seconds,
+            eta_seconds=left / reading.images_per_second,
         )
+        self._check_loader(reading)
+        self._check_order(reading, step)
+        self._check_loss(reading, step, last_batch)
+
+    def _check_loader(self, reading: Reading) -> None:
+        starving = diagnostics.is_starving(reading.data_wait_share)
+        self._starving_readings = self._starving_readings + 1 if starving else 0
+        if self._starving_readings == STARVING_READINGS:
+            self._warn(
+                f"the model waits for images {100 * reading.data_wait_share:.0f} % of the time: "
+                "prepare a raw store (--encoding raw), or give this process more cores"
+            )
+
+    def _check_order(self, reading: Reading, step: int) -> None:
+        """Once, at the first reading of a run: classes should come mixed."""
+        is_first = step <= self._plan.log_every_steps
+        if is_first and diagnostics.is_ordered(self._labels[reading.indices.numpy()], self._labels):
+            self._warn("the first batches hold few of the classes: the images are not shuffled")
+
+    def _check_loss(
+        self, reading: Reading, step: int, last_batch: Callable[[], tuple[Tensor, Tensor]]
+    ) -> None:
+        """Once the loss should have fallen, and again each time the run is twice as long."""
+        if step < self._next_loss_check:
+            return
+        self._next_loss_check = 2 * step
+        state, num_classes = self._state, len(self._state.classes)
+        chance = state.task.loss.at_chance(num_classes)
+        if not diagnostics.is_stuck(reading.loss, chance):
+            return
+        images, targets = last_batch()
+        stuck = diagnostics.StuckRun(
+            step=step,
+            loss=reading.loss,
+            chance=chance,
+            num_classes=num_classes,
+            learning_rate=self._learning_rate(step),
+            label_entropy=diagnostics.entropy(self._labels[reading.indices.numpy()]),
+            signals=diagnostics.measure(state.model, images, targets, state.task.loss.mean),
+        )
+        self._warn(stuck.diagnosis())
+
+    def _learning_rate(self, step: int) -> float:
+        """Of the last of `step` updates."""
+        return self._state.schedule.learning_rate(step - 1)
+
+    def _warn(self, text: str) -> None:
+        self._event("warning", text=text)
+        self._log(f"warning: {text}")
 
 
-def _watch_order(session: Session, reading: Reading) -> None:
-    """Once, in the first line of a run: classes should come mixed."""
-    is_first = session.step <= session.plan.log_every_steps
-    if is_first and diagnostics.is_ordered(session.labels[reading.indices.numpy()], session.labels):
-        session.warn("the first batches hold few of the classes: the images do not come shuffled")
-
-
-def _watch_loss(session: Session, reading: Reading, batch: Batch, epoch: int, color_noise: bool) -> None:
-    """From the watchdog's patience on, and then each time the run is twice as long."""
-    due = max(session.stuck_after, diagnostics.patience_steps(session.plan.steps_per_epoch))
-    if session.step < due:
-        return
-    session.stuck_after = 2 * session.step
-    learner, classes = session.learner, len(session.learner.classes)
-    chance = learner.task.loss.at_chance(classes)
-    if diagnostics.is_stuck(reading.loss, chance):
-        images, targets = training_batch(learner, batch, epoch, color_noise)
-        signals = diagnostics.measure(learner.model, images, targets, learner.task.loss.mean)
-        entropy = diagnostics.entropy(session.labels[reading.indices.numpy()])
-        facts = session.step, _learning_rate(session), entropy, signals
-        session.warn(diagnostics.diagnosis(reading.loss, chance, classes, *facts))
-
-
-def _learning_rate(session: Session) -> float:
-    """Of the last update."""
-    return session.learner.schedule.learning_rate(session.step - 1)
-
-
-def _note(session: Session, reading: Reading) -> str:
+def describe(reading: Reading, errors: dict[str, Any]) -> str:
+    """A reading, and the errors of the last validation, as the progress bar shows them."""
     parts = [
-        f"{reading.images_per_second:,.0f}/s without tests",
+        f"{reading.images_per_second:,.0f}/s without validation",
         f"waiting for images {100 * reading.data_wait_share:.0f} %",
         f"loss {reading.loss:.3f}",
         f"error {reading.error:.3f}",
     ]
-    if session.errors:
-        parts.append(f"last validation {session.errors['top1_error']:.3f}")
+    if errors:
+        parts.append(f"last validation {errors['top1_error']:.3f}")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""All durations of a run in steps, worked out once."""
+"""When what happens in a run: epochs and events converted to steps once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alexnet.training.config import Event
 
 @dataclass(frozen=True)
 class Plan:
-    """When what happens; steps count updates, `step` of them being done."""
+    """The steps of a run. `step` counts the updates that are done."""
 
     steps_per_epoch: int
     total_steps: int
@@ -24,18 +24,18 @@ class Plan:
         return step // self.steps_per_epoch
 
     def logs(self, step: int) -> bool:
-        """Whether a line of the log is due after `step` updates."""
+        """Whether the means are logged after `step` updates."""
         return step % self.log_every_steps == 0 or self.validates(step)
 
     def validates(self, step: int) -> bool:
-        """Whether the validation images are tested after `step` updates."""
+        """Whether the model is validated after `step` updates."""
         return step > 0 and (step % self.validate_every_steps == 0 or step == self.total_steps)
 
 
 def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
     """The plan for a training split of `images` images; CommandError where they do not fill one batch.
 
-    An epoch leaves out the images that do not fill a last batch.
+    Images that do not fill a last batch are left out of the epoch.
     """
     batch, pieces = config.training.batch_size, config.training.grad_accum_steps * processes
     if images < batch:
@@ -45,7 +45,7 @@ def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
         )
     if batch < pieces:
         raise CommandError(
-            f"training.batch_size={batch} cannot be shared out to {processes} processes in "
+            f"training.batch_size={batch} cannot be divided among {processes} processes in "
             f"{config.training.grad_accum_steps} micro-batches each: "
             f"type training.batch_size={pieces} or more"
         )
@@ -69,7 +69,7 @@ def starting(events: Sequence[Event], step: int, total_steps: int) -> list[Event
 
 
 def lr_multipliers(events: Sequence[Event], step: int, total_steps: int) -> dict[str, float]:
-    """Learning-rate factors in force at update `step`, by layer; the latest event of a layer counts."""
+    """Learning-rate multipliers at update `step`, by layer; the latest event of a layer counts."""
     past = sorted(_past(events, step, total_steps, "layer-factor"), key=lambda event: event.at)
     return {event.layer: event.value for event in past}
 

@@ -1,4 +1,4 @@
-"""Asked to stop: by a signal or by a time limit, in one process or in any of many."""
+"""Stopping early: at a signal or a time limit, in one process or in any of many."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """While it lasts, Ctrl-C, SIGTERM and SIGUSR1 only ask to stop; a second Ctrl-C stops at once.
+    """While it is open, Ctrl-C, SIGTERM and SIGUSR1 only request a stop; a second Ctrl-C stops at once.
 
-    `reason` says in words why to stop, and is empty otherwise.
+    `reason` is why to stop, such as "by SIGTERM"; empty while no stop is requested.
     """
 
     def __init__(self, minutes: float | None = None, agree_every_steps: int = 1):
-        """`minutes` from now it asks to stop too; processes agree every `agree_every_steps` steps."""
+        """`minutes` from now a stop is requested too; processes agree every `agree_every_steps` steps."""
         self.reason = ""
         self._minutes = minutes
         self._agree_every_steps = agree_every_steps
@@ -30,7 +30,7 @@ class Interruption(AbstractContextManager["Interruption"]):
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._asked) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -40,7 +40,7 @@ class Interruption(AbstractContextManager["Interruption"]):
             signal.signal(number, handler)
 
     def wanted(self, step: int) -> bool:
-        """Whether to stop after `step` updates; the same answer in all processes, which all must ask."""
+        """Whether to stop after `step` updates: the same in all processes, all of which must call this."""
         if self._minutes is not None and time.monotonic() - self._start >= 60 * self._minutes:
             self.reason = self.reason or f"after {self._minutes:g} minutes"
         if step % self._agree_every_steps:
@@ -49,7 +49,7 @@ class Interruption(AbstractContextManager["Interruption"]):
         self.reason = reasons[0] if reasons else ""
         return bool(reasons)
 
-    def _asked(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.reason and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.reason = f"by {signal.Signals(number).name}"

@@ -1,4 +1,4 @@
-"""One update: images in, new weights out."""
+"""One update: a batch of images in, new weights out; and the meter that adds up what updates measure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from torch import Tensor
 from alexnet import distributed
 from alexnet.data.loader import Batch
 from alexnet.data.randomness import ImageRandomness
-from alexnet.errors import WorkError
+from alexnet.errors import Diverged
 from alexnet.training.train_state import TrainState
 
+Item = TypeVar("Item")
 AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -27,75 +28,75 @@ class Outcome:
     loss: Tensor
     """(), the sum of the images' losses."""
     errors: Tensor
-    """(), how many images were answered wrong, as the task counts."""
+    """(), how many predictions were wrong, as the task counts."""
     images: int
 
 
-def update(learner: TrainState, batch: Batch, epoch: int, step: int, color_noise: bool) -> Outcome:
+def update(state: TrainState, batch: Batch, epoch: int, step: int, color_noise: bool) -> Outcome:
     """Update number `step`, from this process's share of the global batch.
 
-    The gradient is that of the mean loss over the global batch, however it is shared out between processes
-    and micro-batches. What dropout silences is a function of (seed, step, process), so that a resumed run
-    silences the same units.
+    The gradient is that of the mean loss over the global batch, however it is divided among processes and
+    micro-batches. The dropout masks are a function of (seed, step, process), so that a resumed run draws the
+    same.
     """
-    images, targets = training_batch(learner, batch, epoch, color_noise)
-    _seed_dropout(learner, step)
-    outcome = _accumulate_gradients(learner, images, targets, batch.labels.to(learner.device))
-    _apply_gradients(learner)
-    learner.average.update(learner.model, step)
+    images, targets = training_batch(state, batch, epoch, color_noise)
+    _seed_dropout(state, step)
+    outcome = _accumulate_gradients(state, images, targets, batch.labels.to(state.device))
+    _apply_gradients(state)
+    state.ema.update(state.model, step)
     return outcome
 
 
-def training_batch(learner: TrainState, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
-    """The net's input (N, C, crop, crop) and what it should answer to each, on the learner's device."""
-    seed = learner.config.training.seed
+def training_batch(state: TrainState, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
+    """The augmented inputs (N, C, crop, crop) of a batch and their targets, on the model's device."""
+    seed = state.config.training.seed
     randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
-    uint8 = batch.images.to(learner.device, non_blocking=True)
-    images = learner.preprocessing.train_input(uint8, randomness, color_noise)
-    return learner.task.targets(images, batch, randomness)
+    uint8 = batch.images.to(state.device, non_blocking=True)
+    images = state.preprocessing.train_input(uint8, randomness, color_noise)
+    return state.task.targets(images, batch, randomness)
 
 
-def _accumulate_gradients(learner: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
-    training = learner.config.training
+def _accumulate_gradients(state: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
+    training = state.config.training
     pieces = list(
         zip(*(t.tensor_split(training.grad_accum_steps) for t in (images, targets, labels)), strict=True)
     )
     # Processes' gradients are averaged, not summed: hence their number.
     scale = distributed.world_size() / training.batch_size
-    learner.parallel.train()
+    state.parallel.train()
     losses: list[Tensor] = []
     errors: list[Tensor] = []
     for number, (inputs, wanted, classes) in enumerate(pieces, start=1):
-        with distributed.without_sync(learner.parallel, number < len(pieces)):
-            with _autocast(learner):
-                answers = learner.parallel(inputs).float()
-            loss = learner.task.loss.of(answers, wanted)
-            learner.scaler.scale(loss * scale).backward()
+        with distributed.without_sync(state.parallel, number < len(pieces)):
+            with _autocast(state):
+                outputs = state.parallel(inputs).float()
+            loss = state.task.loss.of(outputs, wanted)
+            state.scaler.scale(loss * scale).backward()
         losses.append(loss.detach())
-        errors.append(learner.task.wrong(answers.detach(), wanted, classes))
+        errors.append(state.task.wrong(outputs.detach(), wanted, classes))
     return Outcome(torch.stack(losses).sum(), torch.stack(errors).sum(), len(images))
 
 
-def _apply_gradients(learner: TrainState) -> None:
-    learner.scaler.unscale_(learner.optimizer)
-    clip = learner.config.optimizer.gradient_clip
+def _apply_gradients(state: TrainState) -> None:
+    state.scaler.unscale_(state.optimizer)
+    clip = state.config.optimizer.gradient_clip
     if clip:
-        torch.nn.utils.clip_grad_norm_(learner.model.parameters(), clip)
-    learner.scaler.step(learner.optimizer)
-    learner.scaler.update()
-    learner.optimizer.zero_grad(set_to_none=True)
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
 
 
-def _autocast(learner: TrainState) -> torch.autocast:
-    precision = learner.config.training.precision
-    return torch.autocast(learner.device.type, AUTOCAST[precision], enabled=precision != "float32")
+def _autocast(state: TrainState) -> torch.autocast:
+    precision = state.config.training.precision
+    return torch.autocast(state.device.type, AUTOCAST[precision], enabled=precision != "float32")
 
 
-def _seed_dropout(learner: TrainState, step: int) -> None:
-    """Each device of a net on two has its own seed, or both towers would lose the same units."""
-    text = f"dropout/{learner.config.training.seed}/{step}/{distributed.rank()}"
+def _seed_dropout(state: TrainState, step: int) -> None:
+    """Each device of a model on two has a seed of its own, or both towers would drop the same units."""
+    text = f"dropout/{state.config.training.seed}/{step}/{distributed.rank()}"
     torch.manual_seed(_seed(text))
-    _, *others = dict.fromkeys(parameter.device for parameter in learner.model.parameters())
+    _, *others = dict.fromkeys(parameter.device for parameter in state.model.parameters())
     for number, device in enumerate(others, start=1):
         with torch.cuda.device(device):
             torch.cuda.manual_seed(_seed(f"{text}/{number}"))
@@ -103,14 +104,6 @@ def _seed_dropout(learner: TrainState, step: int) -> None:
 
 def _seed(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())
-
-
-Item = TypeVar("Item")
-LOWER_RATE = (
-    "the last checkpoint, if there is one yet, is from before it: "
-    "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
-)
-"""What to do about numbers that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +115,21 @@ class Reading:
     """Training error, a fraction."""
     images_per_second: float
     data_wait_share: float
-    """Share of the time that this process's net waited for images."""
+    """Share of the time that this process waited for images."""
     indices: Tensor
-    """The images this process has seen."""
+    """Of the images that this process used."""
 
 
 class Meter:
-    """Adds up outcomes without waiting for a GPU; only `read` does."""
+    """Adds up outcomes; only `read` waits for a GPU."""
 
     def __init__(self, seconds: float = 0.0):
-        """`seconds` were trained before."""
+        """`seconds` of training were done before, by an earlier process."""
         self.seconds = seconds
         self._clear()
 
     def timed(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items, with the time that each took to come."""
+        """The same items; measures how long each one took to arrive."""
         iterator = iter(items)
         while True:
             self._mark = time.perf_counter()
@@ -147,13 +140,13 @@ class Meter:
             yield item
 
     def add(self, step: int, outcome: Outcome, indices: Tensor) -> None:
-        """One update, of the images `indices`, was done; its time runs from when they were asked for."""
+        """Adds update number `step`, of the images `indices`; its time includes the wait for them."""
         self._indices.append(indices)
         self._outcomes.append((step, outcome))
         self._busy += time.perf_counter() - self._mark
 
     def read(self) -> Reading:
-        """The means since the last reading; WorkError names the update whose loss was not finite."""
+        """The means since the last reading; Diverged names the update whose loss was not finite."""
         start = time.perf_counter()
         values = [torch.stack([each.loss.double(), each.errors.double()]) for _, each in self._outcomes]
         counts = torch.tensor([each.images for _, each in self._outcomes], dtype=torch.float64)
@@ -178,7 +171,7 @@ class Meter:
             step for (step, _), ok in zip(self._outcomes, losses.isfinite().tolist(), strict=True) if not ok
         ]
         if bad:
-            raise WorkError(f"the loss of update {bad[0]} is not finite; {LOWER_RATE}")
+            raise Diverged(f"the loss of update {bad[0]} is not finite")
 
     def _clear(self) -> None:
         self._outcomes: list[tuple[int, Outcome]] = []

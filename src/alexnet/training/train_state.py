@@ -1,8 +1,7 @@
-"""A moving average of the weights, which is tested in their place."""
+"""What training changes: model, optimizer, schedule and moving average, built, saved and loaded together."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -29,126 +28,43 @@ from alexnet.tasks.detection import Detection
 from alexnet.tasks.localization import Localization
 from alexnet.tasks.losses import LOSSES
 from alexnet.training.config import BOX_NETS
-
-
-class WeightAverage:
-    """`model` is what to test: the average of a net's weights, or the net itself where `decay` is 0."""
-
-    def __init__(self, model: nn.Module, decay: float):
-        self.decay = decay
-        self.model = copy.deepcopy(model).requires_grad_(False) if decay else model
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Moves the average towards `model`, whose update number `step` (from 0) is done.
-
-        In the first steps it moves faster, or the first weights would stay in it for long. Statistics of
-        normalizers are averaged like weights; counters are copied.
-        """
-        if not self.decay:
-            return
-        share = 1.0 - min(self.decay, (2.0 + step) / (11.0 + step))
-        for average, value in zip(_tensors(self.model), _tensors(model), strict=True):
-            if average.is_floating_point():
-                average.lerp_(value, share)
-            else:
-                average.copy_(value)
-
-
-def _tensors(model: nn.Module) -> list[torch.Tensor]:
-    # Not those of state_dict, which are copies where the net is on two devices.
-    return [*model.parameters(), *model.buffers()]
-
-
-State = Mapping[int, Mapping[str, Any]]
-"""By the parameter's position in the optimizer's groups: tensors by their name in its rule."""
-
-
-def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimizer's `state_dict()` (`state`, `param_groups`), as it would be with `model` on one device."""
-    saved = optimizer.state_dict()
-    if not isinstance(model, AlexNetOnTwoDevices):
-        return saved
-    names = _names(model, optimizer)
-    wholes = _wholes(names)
-    groups = [(group, _wholes([names[at] for at in group["params"]])) for group in saved["param_groups"]]
-    return {
-        "state": _renamed(saved["state"], names, wholes, model.joined),
-        "param_groups": [{**group, "params": list(map(wholes.index, own))} for group, own in groups],
-    }
-
-
-def own_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> State:
-    """The `state` of what `whole_state` gave, as `optimizer.load_state_dict` takes it."""
-    if not isinstance(model, AlexNetOnTwoDevices):
-        return state
-    names = _names(model, optimizer)
-    return _renamed(state, _wholes(names), names, model.divided)
-
-
-def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
-    """Of the parameters, in the order of the optimizer's groups."""
-    named = {parameter: name for name, parameter in model.named_parameters()}
-    return [named[parameter] for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _wholes(names: Sequence[str]) -> list[str]:
-    """The same order on one device: groups are of a layer and kind, and hold one tower after the other."""
-    return list(dict.fromkeys(whole_name(name) for name in names))
-
-
-def _renamed(
-    state: State,
-    names: Sequence[str],
-    wanted: Sequence[str],
-    change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
-) -> State:
-    """`state`, of the parameters `names`, as that of the parameters `wanted`, which `change` makes of it."""
-    slots = dict.fromkeys(slot for memory in state.values() for slot in memory)
-    changed = {
-        slot: change({names[at]: memory[slot] for at, memory in state.items() if slot in memory})
-        for slot in slots
-    }
-    renamed = {
-        at: {slot: tensors[name] for slot, tensors in changed.items() if name in tensors}
-        for at, name in enumerate(wanted)
-    }
-    return {at: memory for at, memory in renamed.items() if memory}
+from alexnet.training.ema import ExponentialMovingAverage
 
 
 @dataclass
 class TrainState:
-    """A net being trained."""
+    """A model in training, with everything an update reads and changes."""
 
     config: RunConfig
     classes: list[Class]
     preprocessing: Preprocessing
     device: torch.device
-    """Where images go and losses come from: that of `model`, or of its first tower."""
+    """Of inputs and losses: that of `model`, or of its first tower."""
     model: nn.Module
     parallel: nn.Module
-    """What learns of `model`, with gradients averaged across processes where there are several."""
+    """The part of `model` that is trained; averages gradients across processes where there are several."""
     task: Task
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    average: WeightAverage
+    ema: ExponentialMovingAverage
+    """Its `model` is validated and saved."""
     scaler: torch.amp.GradScaler
-    """Keeps float16 gradients above zero; does nothing at other precisions."""
+    """Keeps small float16 gradients from becoming zero; does nothing at other precisions."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the tested weights: tensors and plain values only."""
+        """What a checkpoint holds beside the weights of `ema.model`: tensors and plain values only."""
         state: dict[str, Any] = {
             "optimizer": whole_state(self.model, self.optimizer),
             "schedule": self.schedule.state(),
             "scaler": self.scaler.state_dict(),
         }
-        return state | ({"model": self.model.state_dict()} if self.average.decay else {})
+        return state | ({"model": self.model.state_dict()} if self.ema.decay else {})
 
-    def load(self, tested: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was taken; `tested` are the weights of `average.model`."""
-        load_weights(self.average.model, tested)
-        load_weights(self.model, state.get("model", tested))
-        # Its state only: the groups' settings are this configuration's, which a resumed run may have changed.
+    def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Restores what `state` returned; `weights` are those of `ema.model`."""
+        load_weights(self.ema.model, weights)
+        load_weights(self.model, state.get("model", weights))
+        # Only the state: a resumed run's configuration may have other settings for the groups.
         groups = self.optimizer.state_dict()["param_groups"]
         own = own_state(self.model, self.optimizer, state["optimizer"]["state"])
         self.optimizer.load_state_dict({"state": own, "param_groups": groups})
@@ -157,9 +73,9 @@ class TrainState:
 
 
 def check(config: RunConfig, store: Store) -> nn.Module:
-    """Returns the net, on the meta device, if all fits together; else CommandError. Nothing is computed."""
+    """The model on the meta device, if configuration and store fit together; else CommandError."""
     if len(store.classes) < 2:
-        raise CommandError(f"{store.path} holds one class: there is nothing to tell apart")
+        raise CommandError(f"{store.path} holds one class: training needs two or more")
     Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
@@ -176,7 +92,7 @@ def check(config: RunConfig, store: Store) -> nn.Module:
 
 
 def _refuse_small_scales(model: nn.Module, scales: Sequence[int]) -> None:
-    """CommandError where a detector is to be tested with photos smaller than its window."""
+    """CommandError where a detector would be tested with photos smaller than its window."""
     if isinstance(model, OverFeatDetector) and min(scales, default=model.crop) < model.crop:
         raise CommandError(f"data.test_scales must be {model.crop} or more, the pixels of the window")
 
@@ -184,9 +100,9 @@ def _refuse_small_scales(model: nn.Module, scales: Sequence[int]) -> None:
 def build_train_state(
     config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int
 ) -> TrainState:
-    """A learner at its beginning: first weights are a function of the seed, on one device and on two.
+    """The state before the first update; the first weights are a function of the seed.
 
-    CommandError where the configuration does not fit the store, the net or `device`.
+    CommandError where the configuration does not fit the store, the model or `device`.
     """
     check(config, store)
     torch.manual_seed(config.training.seed)
@@ -204,7 +120,7 @@ def build_train_state(
         task=task,
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.lr, steps_per_epoch),
-        average=WeightAverage(model, config.training.ema_decay),
+        ema=ExponentialMovingAverage(model, config.training.ema_decay),
         scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
     )
 
@@ -219,20 +135,76 @@ def _task(config: RunConfig, preprocessing: Preprocessing, model: nn.Module, cla
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Fills all of `model`; CommandError names the first tensor that does not fit."""
+    """Loads all tensors of `model`; CommandError names the first one that does not fit."""
     found = first_misfit(weights, model.state_dict())
     if found:
-        raise CommandError(f"the checkpoint is of another net: {found}; train in a new folder")
+        raise CommandError(f"the checkpoint is of another model: {found}; train in a new folder")
     model.load_state_dict(weights)
 
 
 def _placed(model: nn.Module, tower_devices: str, device: torch.device) -> nn.Module:
-    """`model` on `device`, or on the two devices of `tower_devices`, of which that must be the first."""
+    """`model` on `device`, or on the two devices of `tower_devices`; `device` must be the first of them."""
     if not tower_devices:
         return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     devices = devices_of_towers(tower_devices)
     if device != devices[0]:
         raise CommandError(
-            f"model.tower_devices={tower_devices} begins on {devices[0]}, not on {device}: give that one"
+            f"model.tower_devices={tower_devices} starts on {devices[0]}, not on {device}: give that one"
         )
     return AlexNetOnTwoDevices(model, devices)
+
+
+OptimizerState = Mapping[int, Mapping[str, Any]]
+"""The optimizer's tensors by name, by the parameter's position in the optimizer's groups."""
+
+
+def whole_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimizer's `state_dict()` as it would be with `model` on one device."""
+    saved = optimizer.state_dict()
+    if not isinstance(model, AlexNetOnTwoDevices):
+        return saved
+    names = _names(model, optimizer)
+    wholes = _wholes(names)
+    groups = [(group, _wholes([names[at] for at in group["params"]])) for group in saved["param_groups"]]
+    return {
+        "state": _renamed(saved["state"], names, wholes, model.joined),
+        "param_groups": [{**group, "params": list(map(wholes.index, own))} for group, own in groups],
+    }
+
+
+def own_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: OptimizerState) -> OptimizerState:
+    """The `state` that `whole_state` returned, as `optimizer.load_state_dict` expects it for `model`."""
+    if not isinstance(model, AlexNetOnTwoDevices):
+        return state
+    names = _names(model, optimizer)
+    return _renamed(state, _wholes(names), names, model.divided)
+
+
+def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Names of the parameters, in the order of the optimizer's groups."""
+    named = {parameter: name for name, parameter in model.named_parameters()}
+    return [named[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _wholes(names: Sequence[str]) -> list[str]:
+    """The names on one device, in the same order: a group holds the parts of one layer in both towers."""
+    return list(dict.fromkeys(whole_name(name) for name in names))
+
+
+def _renamed(
+    state: OptimizerState,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    change: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+) -> OptimizerState:
+    """The state of the parameters `names` as that of the parameters `wanted`, converted by `change`."""
+    slots = dict.fromkeys(slot for memory in state.values() for slot in memory)
+    changed = {
+        slot: change({names[at]: memory[slot] for at, memory in state.items() if slot in memory})
+        for slot in slots
+    }
+    renamed = {
+        at: {slot: tensors[name] for slot, tensors in changed.items() if name in tensors}
+        for at, name in enumerate(wanted)
+    }
+    return {at: memory for at, memory in renamed.items() if memory}

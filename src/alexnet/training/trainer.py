@@ -1,49 +1,63 @@
-"""The training loop: a recipe and a store become a run folder. This is the page to read."""
+"""The training loop: a configuration and a prepared store become a run directory. Start reading here.
+
+A run is a directory (`RunDir`) that holds the configuration, a log of metrics and checkpoints. `train` makes
+one update after another until the schedule ends. Around each update:
+
+1. the schedule and scheduled events set the learning rates (`plan.py`, `alexnet.optim`);
+2. the update itself: augmented images, loss, gradients, new weights (`step.py`);
+3. every few updates the mean loss, error and speed are logged, with warnings (`logging.py`);
+4. at the end of an epoch the model is tested on the validation images;
+5. a checkpoint is saved where the validation error is the lowest so far, every few minutes, at the end, and
+   where a signal or a time limit stops the run (`checkpoint.py`, `preemption.py`).
+
+Everything an update depends on is in the checkpoint, or is a function of seed, epoch and step. A resumed run
+therefore makes the updates that it would have made without the stop: on a CPU, bit for bit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
-from typing import Any, Protocol
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from alexnet import distributed
 from alexnet.config import RunConfig
+from alexnet.data.classes import same_classes
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.store import Store, training_images
-from alexnet.errors import Stopped
+from alexnet.errors import CommandError, Diverged, Stopped
+from alexnet.io import exclusive_lock, file_sha256
+from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
+from alexnet.progress import ProgressFactory, no_progress
+from alexnet.runs.metrics_log import MetricsLog, has_begun_with
 from alexnet.runs.run_dir import RunDir
+from alexnet.training import checkpoint
 from alexnet.training import plan as events
-from alexnet.training.logging import record
+from alexnet.training.logging import TrainingLog, describe
+from alexnet.training.plan import make_plan
 from alexnet.training.preemption import Interruption
-from alexnet.training.session import Session, begin
-from alexnet.training.step import update
-from alexnet.training.transfer import InitFrom
+from alexnet.training.step import Meter, training_batch, update
+from alexnet.training.train_state import build_train_state
+from alexnet.training.transfer import InitFrom, refuse_without_net, transfer
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
-"""Tests a net on the validation images: `top1_error` and whatever else is worth a line of the log."""
-
-
-class Advance(Protocol):
-    """Told of images done, with a note for people."""
-
-    def __call__(self, count: int = 1, note: str = "") -> None:
-        """`count` more images are done."""
-        ...
-
-
-Progress = Callable[[int, int], AbstractContextManager[Advance]]
-"""`progress(images in all, images done before)`."""
+"""Tests a model on the validation images: `top1_error`, and whatever else is to be logged."""
+Log = Callable[[str], None]
+"""Receives lines for people, one at a time."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """How a run ended; errors are fractions."""
+class TrainResult:
+    """How a run ended; errors are fractions in [0, 1]."""
 
     step: int
     epochs: int
@@ -64,57 +78,60 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     init_from: InitFrom | None = None,
-    progress: Progress = lambda total, done: nullcontext(lambda count=1, note="": None),
-    say: Callable[[str], None] = lambda line: None,
-) -> Result:
-    """Trains to the end of the schedule and returns how it ended; everything is in the run's folder.
+    progress: ProgressFactory = no_progress,
+    log: Log = lambda line: None,
+) -> TrainResult:
+    """Trains to the end of the schedule and returns how it ended; everything else is in the run directory.
 
-    With `resume` it goes on at the newest checkpoint, if there is one; on a CPU the weights are then, bit for
-    bit, those of a run that was never stopped. `init_from` names a trained net whose weights it begins
-    with. Stopped after saving, at a signal or after `minutes`. WorkError at a loss that is not finite, or
-    where the disk is full: the last checkpoint stays.
+    `resume` continues at the newest checkpoint, if there is one. `init_from` names a trained model whose
+    weights the run is initialized from. Raises Stopped after saving, at a signal or after `minutes`; Diverged
+    where the loss or a weight is not finite; WorkError where the disk is full. The last checkpoint is kept.
     """
-    session = begin(config, store, run, device, resume, init_from, say)
-    plan, learner, batch_images = session.plan, session.learner, config.training.batch_size
-    on_gpu = device.type == "cuda"
+    trainer = Trainer(config, store, run, device, log)
+    if not (resume and trainer.resume()):
+        trainer.initialize(init_from)
+    plan, batch_size = trainer.plan, config.training.batch_size
     with ExitStack() as stack:
-        stack.enter_context(session.logging())
+        stack.enter_context(trainer.open_metrics())
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
-        # Processes agree on stopping; on a GPU not at every update, since that waits for it.
-        interruption = stack.enter_context(Interruption(minutes, agree_every_steps=20 if on_gpu else 1))
-        advance = stack.enter_context(progress(plan.total_steps * batch_images, session.step * batch_images))
-        session.log("resume" if session.step else "start", learning_rate=_learning_rate(session))
-        if session.began_with:
-            session.log("init-from", **session.began_with)
-        if plan.validates(session.step) and session.validated_step < session.step:
-            _validate(session, evaluate)
-            session.save()
-        loader = _loader(config, store, device, learner.task.reads_boxes)
-        for epoch, batch in session.meter.timed(_batches(loader, session)):
-            step = session.step
-            color_noise = _prepare_update(session, step)
-            session.meter.add(step, update(learner, batch, epoch, step, color_noise), batch.indices)
-            session.step = step + 1
-            advance(batch_images)
-            stop = interruption.wanted(session.step)
-            if plan.logs(session.step) or stop:
-                advance(0, record(session, batch, epoch, color_noise))
-                if plan.validates(session.step) and not stop:
-                    _validate(session, evaluate)
-                if stop or session.finished or session.save_is_due():
-                    session.save()
+        # Processes agree on stopping; on a GPU not at every update, since that waits for the GPU.
+        agree_every_steps = 20 if device.type == "cuda" else 1
+        interruption = stack.enter_context(Interruption(minutes, agree_every_steps))
+        advance = stack.enter_context(progress(plan.total_steps * batch_size, trainer.step * batch_size))
+        trainer.log_start()
+        if plan.validates(trainer.step) and trainer.validated_step < trainer.step:
+            # The run was stopped between the last update of an epoch and its validation.
+            trainer.validate(evaluate)
+            trainer.save()
+        loader = training_loader(config, store, device, trainer.state.task.reads_boxes)
+        for epoch, batch in trainer.meter.timed(trainer.batches(loader)):
+            trainer.update(batch, epoch)
+            advance(batch_size)
+            stop = interruption.wanted(trainer.step)
+            if plan.logs(trainer.step) or stop:
+                advance(0, trainer.log_means(batch, epoch))
+                if plan.validates(trainer.step) and not stop:
+                    trainer.validate(evaluate)
+                if stop or trainer.finished or trainer.save_is_due():
+                    trainer.save()
             if stop:
-                session.log("stopped", reason=interruption.reason)
+                trainer.event("stopped", reason=interruption.reason)
                 raise Stopped(
-                    f"stopped {interruption.reason} after update {session.step:,} of {plan.total_steps:,} "
-                    "and saved; the same command with --resume goes on"
+                    f"stopped {interruption.reason} after update {trainer.step:,} of {plan.total_steps:,}; "
+                    "checkpoint saved, run the same command with --resume to continue"
                 )
-        result = _result(session)
-        session.log("result", **result.errors, best_top1_error=result.best_top1_error, seconds=result.seconds)
+        result = trainer.result()
+        trainer.event(
+            "result", **result.errors, best_top1_error=result.best_top1_error, seconds=result.seconds
+        )
     return result
 
 
-def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) -> Loader:
+def training_loader(config: RunConfig, store: Store, device: torch.device, boxes: bool = False) -> Loader:
+    """Loads a run's training images: shuffled by seed and epoch, this process's share of each batch.
+
+    With `boxes` a batch carries those of its images.
+    """
     images = training_images(store, config.data)
     return Loader(
         images,
@@ -130,45 +147,238 @@ def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) 
     )
 
 
-def _batches(loader: Loader, session: Session) -> Iterator[tuple[int, Batch]]:
-    """(epoch, batch) from where the session stands until it is finished."""
-    while not session.finished:
-        epoch, first = divmod(session.step, session.plan.steps_per_epoch)
-        for batch in loader.batches(epoch, first):
-            yield epoch, batch
+class Trainer:
+    """One process's part of a run; only the main process writes files and lines for people."""
+
+    def __init__(self, config: RunConfig, store: Store, run: RunDir, device: torch.device, log: Log):
+        """At the first update, with first weights that are a function of the seed."""
+        split = training_images(store, config.data)
+        self.config, self.run, self.store_digest = config, run, store.digest
+        self.plan = make_plan(config, len(split), distributed.world_size())
+        self.state = build_train_state(config, store, device, self.plan.steps_per_epoch)
+        self.log: Log = log if distributed.is_main() else _ignore
+        self.training_log = TrainingLog(self.state, self.plan, split.labels, self.event, self.log)
+        self.metrics: MetricsLog | None = None
+        self.terms: Mapping[str, str] = bundle.TERMS
+        """The license terms of the weights, which are saved with them."""
+        self.init_from: dict[str, Any] | None = None
+        """Which weights the run was initialized from, and which tensors were copied."""
+        self.meter = Meter()
+        self.step = 0
+        """Updates done."""
+        self.phase = 0
+        """Of the schedule, at the last update."""
+        self.color_noise = False
+        """Whether the last update's images had color noise."""
+        self.errors: dict[str, Any] = {}
+        """Of the last validation."""
+        self.best_error = math.inf
+        """Lowest top-1 validation error, a fraction."""
+        self.validated_step = 0
+        """`step` at the last validation."""
+        self.improved = False
+        """Whether the last validation was the best so far, and is not saved yet."""
+        self.saved_step, self.saved_at = 0, time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.plan.epoch_of(self.step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule has ended."""
+        return self.step >= self.plan.total_steps or self.state.schedule.finished
+
+    # First weights.
+
+    def initialize(self, init_from: InitFrom | None) -> None:
+        """Keeps the first weights, or copies those of another model; errors as `transfer.match`."""
+        if init_from is not None:
+            self._transfer(init_from)
+        elif has_begun_with(self.run.metrics_file):
+            raise CommandError(
+                f"{self.run.path} was initialized from another model and stopped before its first "
+                "checkpoint: give its --init-from again"
+            )
+        else:
+            refuse_without_net(self.config)
+
+    def _transfer(self, init_from: InitFrom) -> None:
+        state, source = self.state, bundle.load_safetensors(init_from.path, "cpu")
+        copied = transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
+        transfer(state.ema.model, state.classes, source, init_from.layers, state.preprocessing)
+        self.terms = source.terms  # the terms of the weights hold for what is made from them
+        self.init_from = {
+            "path": str(init_from.path),
+            "weights_sha256": file_sha256(init_from.path),
+            "terms": source.terms,
+            **asdict(copied),
+        }
+        self.log(f"initialized from {init_from.path}")
+        for line in copied.lines():
+            self.log(f"  {line}")
+        for line in state.preprocessing.difference(source.preprocessing):
+            self.log(f"  preprocessing here and there: {line}")
+
+    # One update.
+
+    def batches(self, loader: Loader) -> Iterator[tuple[int, Batch]]:
+        """(epoch, batch) for each update until the run is finished."""
+        while not self.finished:
+            epoch, first = divmod(self.step, self.plan.steps_per_epoch)
+            for batch in loader.batches(epoch, first):
+                yield epoch, batch
+
+    def update(self, batch: Batch, epoch: int) -> None:
+        """Makes the next update, with this process's share of a batch."""
+        step = self.step
+        self._set_learning_rates()
+        self.color_noise = events.color_noise(self.config.events, step, self.plan.total_steps)
+        self.meter.add(step, update(self.state, batch, epoch, step, self.color_noise), batch.indices)
+        self.step = step + 1
+
+    def _set_learning_rates(self) -> None:
+        """Sets the rates of the next update, and logs what changes with it."""
+        scheduled, schedule = self.config.events, self.state.schedule
+        rate, phase = schedule.learning_rate(self.step), schedule.phase(self.step)
+        if phase != self.phase:
+            self.event("learning-rate", step=self.step + 1, learning_rate=rate)
+        self.phase = phase
+        for event in events.starting(scheduled, self.step, self.plan.total_steps):
+            self.event(event.action, step=self.step + 1, layer=event.layer, value=event.value)
+        multipliers = events.lr_multipliers(scheduled, self.step, self.plan.total_steps)
+        set_learning_rates(self.state.optimizer, rate, schedule.first_rate, multipliers)
+
+    # Logging.
+
+    @contextmanager
+    def open_metrics(self) -> Generator[None]:
+        """While it is open, `event` writes to the run directory, and no other process may train there."""
+        if not distributed.is_main():
+            yield
+            return
+        file, tensorboard = self.run.metrics_file, self.run.tensorboard
+        with exclusive_lock(self.run.path), MetricsLog(file, tensorboard, self.step) as self.metrics:
+            self.run.write_config(self.config)  # that of a resumed run may have changed
+            yield
+
+    def event(self, event: str, step: int | None = None, **values: Any) -> None:
+        """Writes one line of the metrics, at `step` or after the last update."""
+        if self.metrics:
+            self.metrics.write(event, self.step if step is None else step, self.epoch, **values)
+
+    def log_start(self) -> None:
+        """Logs that the run starts or resumes, and which weights it was initialized from."""
+        self.event(
+            "resume" if self.step else "start", learning_rate=self.state.schedule.learning_rate(self.step)
+        )
+        if self.init_from:
+            self.event("init-from", **self.init_from)
+
+    def log_means(self, batch: Batch, epoch: int) -> str:
+        """Logs the means since the last time, and returns them in words; Diverged where a loss is not finite.
+
+        `batch`, of `epoch`, is that of the last update.
+        """
+        reading = self.meter.read()
+        last_batch = partial(training_batch, self.state, batch, epoch, self.color_noise)
+        self.training_log.record(reading, self.step, self.meter.seconds, last_batch)
+        return describe(reading, self.errors)
+
+    # Validation.
+
+    def validate(self, evaluate: Evaluate) -> None:
+        """Tests the model, tells the schedule, and notes whether it is the best so far."""
+        self._refuse_broken_weights()
+        model = self.state.ema.model
+        distributed.copy_from_main(model.buffers())
+        self.errors = distributed.broadcast_object(dict(evaluate(model)))
+        self.validated_step = self.step
+        error = self.errors["top1_error"]
+        self.improved = error < self.best_error
+        self.best_error = min(error, self.best_error)
+        self.state.schedule.observe(error)
+        self.event("validation", **self.errors)
+
+    def result(self) -> TrainResult:
+        """How the run ended."""
+        return TrainResult(self.step, self.epoch, self.errors, self.best_error, self.meter.seconds)
+
+    # Saving and resuming.
+
+    def save_is_due(self) -> bool:
+        """Whether a checkpoint should be saved; the same in all processes."""
+        minutes = (time.monotonic() - self.saved_at) / 60
+        due = self.improved or minutes >= self.config.training.checkpoint_every_minutes
+        return distributed.broadcast_object(due) and self.saved_step != self.step
+
+    def save(self) -> None:
+        """Saves a checkpoint."""
+        self._refuse_broken_weights()
+        state = self.state
+        distributed.copy_from_main(state.ema.model.buffers())
+        if distributed.is_main():
+            write_weights = partial(
+                bundle.save,
+                model=state.ema.model,
+                config=self.config,
+                classes=state.classes,
+                preprocessing=state.preprocessing,
+                terms=self.terms,
+            )
+            folder, meta = self.run.checkpoints, self._meta()
+            checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
+        self.event("checkpoint", best=self.improved)
+        self.improved, self.saved_step, self.saved_at = False, self.step, time.monotonic()
+        distributed.barrier()
+
+    def _refuse_broken_weights(self) -> None:
+        """Diverged where a weight is not finite: such a model is neither tested nor saved."""
+        for name, weight in self.state.ema.model.state_dict().items():
+            if not weight.isfinite().all():
+                raise Diverged(f"{name} is not finite after update {self.step - 1}")
+
+    def _meta(self) -> dict[str, Any]:
+        """What `resume` reads back."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.step % self.plan.steps_per_epoch,
+            "validated_step": self.validated_step,
+            "phase": self.phase,
+            "errors": self.errors,
+            "best_error": None if math.isinf(self.best_error) else self.best_error,
+            "seconds": self.meter.seconds,
+            "store_digest": self.store_digest,
+        }
+
+    def resume(self) -> bool:
+        """Restores the newest undamaged checkpoint; False where there is none yet.
+
+        CommandError where it is of another model or another store; DataError where all are damaged.
+        """
+        found = checkpoint.newest(self.run.checkpoints, self.log)
+        if found is None:
+            self.log(f"no checkpoint in {self.run.path} yet: starting from the beginning")
+            return False
+        meta = found.meta
+        if meta["store_digest"] != self.store_digest:
+            raise CommandError(
+                f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
+                f"--init-from {self.run.path}"
+            )
+        saved = bundle.load_safetensors(found.weights, "cpu")
+        same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
+        self.state.load(saved.model.state_dict(), found.state())
+        self.terms = saved.terms
+        self.step = self.saved_step = meta["step"]
+        self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
+        self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]
+        self.meter = Meter(meta["seconds"])
+        rate = self.state.schedule.learning_rate(self.step)
+        self.log(f"resumed after update {self.step:,}, in epoch {self.epoch}, learning rate {rate:g}")
+        return True
 
 
-def _learning_rate(session: Session) -> float:
-    return session.learner.schedule.learning_rate(session.step)
-
-
-def _prepare_update(session: Session, step: int) -> bool:
-    """Sets the rates of update `step`, logs what changes with it, and returns whether color noise is on."""
-    scheduled, total_steps, learner = session.config.events, session.plan.total_steps, session.learner
-    rate, phase = learner.schedule.learning_rate(step), learner.schedule.phase(step)
-    if phase != session.phase:
-        session.log("learning-rate", step=step + 1, learning_rate=rate)
-    session.phase = phase
-    for event in events.starting(scheduled, step, total_steps):
-        session.log(event.action, step=step + 1, layer=event.layer, value=event.value)
-    factors = events.lr_multipliers(scheduled, step, total_steps)
-    set_learning_rates(learner.optimizer, rate, learner.schedule.first_rate, factors)
-    return events.color_noise(scheduled, step, total_steps)
-
-
-def _validate(session: Session, evaluate: Evaluate) -> None:
-    """Tests the net, tells the schedule, and takes note whether it is the best so far."""
-    session.refuse_broken_weights()
-    model = session.learner.average.model
-    distributed.copy_from_main(model.buffers())
-    session.errors = distributed.broadcast_object(dict(evaluate(model)))
-    session.validated_step = session.step
-    error = session.errors["top1_error"]
-    session.improved = error < session.best_error
-    session.best_error = min(error, session.best_error)
-    session.learner.schedule.observe(error)
-    session.log("validation", **session.errors)
-
-
-def _result(session: Session) -> Result:
-    return Result(session.step, session.epoch, session.errors, session.best_error, session.meter.seconds)
+def _ignore(line: str) -> None:
+    pass

@@ -1,4 +1,4 @@
-"""Beginning with another net's weights: which tensors are copied, which stay new, and why."""
+"""Initialization from another model: which tensors are copied, which keep their first weights, and why."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from alexnet.models.overfeat import OverFeatDetector
 from alexnet.optim.param_groups import check_layers, layers_of, owner
 
 FIRST = "conv1.weight"
-"""Of the nets with layers that do not learn."""
+"""The first layer of the models that have frozen layers."""
 
 
 @dataclass(frozen=True)
 class InitFrom:
-    """A model file to begin with."""
+    """A model file to initialize from."""
 
     path: Path
     layers: tuple[str, ...] = ()
-    """Only these are taken; empty is all."""
+    """Copy only these; all where empty."""
 
 
 @dataclass(frozen=True)
-class Inherited:
-    """What became of each tensor."""
+class TransferReport:
+    """Which tensors were copied and which were not."""
 
     copied: tuple[str, ...]
     new: dict[str, str]
-    """Left as first weights: tensor and reason."""
+    """Tensors that keep their first weights, and the reason."""
     unused: tuple[str, ...]
-    """Tensors of the given net that have no place here."""
+    """Tensors of the source that this model does not have."""
 
     def lines(self) -> list[str]:
-        """A line each for what was copied, what is new (by reason) and what was not used."""
+        """One line each for what was copied, what is new (by reason) and what was not used."""
         reasons = dict.fromkeys(self.new.values())
         new = [
             f"new: {', '.join(name for name in self.new if self.new[name] == reason)} ({reason})"
@@ -52,44 +52,44 @@ class Inherited:
 
 
 def refuse_without_net(config: RunConfig) -> None:
-    """CommandError where the configuration is for fine-tuning: it makes no sense from first weights."""
+    """CommandError where the configuration fine-tunes: that makes no sense from first weights."""
     if config.training.fine_tuning:
         other = "" if config.training.loss == "boxes" else ", or training.fine_tuning=no"
-        raise CommandError(f"{config.recipe} fine-tunes a trained net: type --init-from RUN{other}")
+        raise CommandError(f"{config.recipe} fine-tunes a trained model: type --init-from RUN{other}")
 
 
-def inherit(
+def transfer(
     model: nn.Module,
     classes: Sequence[Class],
-    given: ModelBundle,
+    source: ModelBundle,
     layers: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
-) -> Inherited:
-    """Copies into `model` the tensors of `given` that `match` finds; what it refuses changes nothing.
+) -> TransferReport:
+    """Copies the tensors of `source` that `match` finds into `model`; where it raises, nothing is changed.
 
-    Where the first layer does not learn and images are normalized otherwise here (`preprocessing`), it is
-    changed so that it answers as it did.
+    Where the first layer is frozen and images are normalized in another way here (`preprocessing`), its
+    weights are changed so that its output stays the same.
     """
-    found, there = match(model, classes, given, layers), _weights_of(given)
+    found, there = match(model, classes, source, layers), _weights_of(source)
     if preprocessing is not None and FIRST in found.copied and FIRST in _frozen(model):
-        there = _normalized_as(there, given.preprocessing, preprocessing)
+        there = _normalized_as(there, source.preprocessing, preprocessing)
     model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
     return found
 
 
 def match(
-    model: nn.Module, classes: Sequence[Class], given: ModelBundle, layers: Sequence[str] = ()
-) -> Inherited:
-    """Which tensors of `given`, all or those of `layers`, `model` can begin with; it may be on meta.
+    model: nn.Module, classes: Sequence[Class], source: ModelBundle, layers: Sequence[str] = ()
+) -> TransferReport:
+    """Which tensors of `source`, all or those of `layers`, fit `model`, which may be on the meta device.
 
     The last layer is copied only where both have the same classes in the same order. CommandError where
-    `layers` names one that is not there; DataError where a tensor does not fit, or one is missing that does
-    not learn.
+    `layers` names a layer that is not there; DataError where a tensor does not fit, or a frozen one is
+    missing.
     """
     known = layers_of(model)
-    there = _weights_of(given)
+    there = _weights_of(source)
     check_layers(layers, known)
-    head = _why_not_head(classes, given.classes)
+    head = _why_not_head(classes, source.classes)
     chosen: list[str] = []
     new: dict[str, str] = {}
     misfits: list[str] = []
@@ -97,64 +97,64 @@ def match(
     for name in own:
         layer = owner(name, known)
         if layers and layer not in layers:
-            new[name] = "its layer was not asked for"
+            new[name] = "its layer was not requested"
         elif layer == known[-1] and head and layer not in layers:
             new[name] = head
         elif name not in there and not layers:
-            new[name] = "that net has none"
+            new[name] = "the source has none"
         elif unfit := misfit(name, there, own):
             misfits.append(unfit)
         elif layer == known[-1] and head:
-            raise DataError(f"{layer} cannot be taken: {head}")
+            raise DataError(f"{layer} cannot be copied: {head}")
         else:
             chosen.append(name)
     if misfits:
-        raise DataError(f"the net to begin with does not fit: {misfits[0]}: {_advice(model, given, there)}")
-    _refuse_unlike_where_frozen(model, given, new, known)
-    return Inherited(tuple(chosen), new, tuple(name for name in there if name not in own))
+        raise DataError(
+            f"the model to initialize from does not fit: {misfits[0]}: {_advice(model, source, there)}"
+        )
+    _check_frozen(model, source, new, known)
+    return TransferReport(tuple(chosen), new, tuple(name for name in there if name not in own))
 
 
-def _weights_of(given: ModelBundle) -> dict[str, Tensor]:
-    """In RGB, as every net sees that we train."""
-    return in_rgb(given.model.state_dict(), given.preprocessing.channels)
+def _weights_of(source: ModelBundle) -> dict[str, Tensor]:
+    """Reordered for RGB inputs, which every model trained here has."""
+    return in_rgb(source.model.state_dict(), source.preprocessing.channels)
 
 
 def _frozen(model: nn.Module) -> list[str]:
-    """The tensors that do not learn."""
+    """The tensors that are not trained."""
     return [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
 
 
 def _normalized_as(
     weights: dict[str, Tensor], there: Preprocessing, here: Preprocessing
 ) -> dict[str, Tensor]:
-    """As they are where both see images alike, or subtract a mean image: no weight can stand for that."""
+    """Unchanged where both normalize alike, or where one subtracts a mean image: no weight can undo that."""
     same = here.mean.equal(there.mean) and here.divisor.equal(there.divisor)
     if same or here.mean.ndim != 1 or there.mean.ndim != 1:
         return weights
     return normalized_as(weights, there, here)
 
 
-def _refuse_unlike_where_frozen(
-    model: nn.Module, given: ModelBundle, new: Mapping[str, str], known: Sequence[str]
+def _check_frozen(
+    model: nn.Module, source: ModelBundle, new: Mapping[str, str], known: Sequence[str]
 ) -> None:
-    """Errors where layers that do not learn here would not answer as they did in the given net."""
+    """Raises where frozen layers would not compute what they computed in the source."""
     frozen = _frozen(model)
     unknown = next((name for name in frozen if name in new), None)
     if unknown:
         raise DataError(
-            f"{owner(unknown, known)} does not learn here and cannot begin anew ({new[unknown]}): "
-            "give a net of the same kind for the same classes"
+            f"{owner(unknown, known)} is frozen here and cannot keep its first weights ({new[unknown]}): "
+            "give a model of the same kind for the same classes"
         )
-    # Units are scaled down by it in the test.
-    dropout = given.config.model.dropout
+    # It scales activations down in evaluation.
+    dropout = source.config.model.dropout
     if frozen and getattr(model, "dropout", dropout) != dropout:
-        raise CommandError(
-            f"layers that do not learn here were trained with another dropout: type model.dropout={dropout:g}"
-        )
+        raise CommandError(f"frozen layers were trained with another dropout: type model.dropout={dropout:g}")
 
 
 def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
-    """Why the last layer of a net for other classes has no meaning here; empty where it has."""
+    """Why the last layer of the source has no meaning here; empty where it has one."""
     mine, theirs = [each.wnid for each in here], [each.wnid for each in there]
     if mine == theirs:
         return ""
@@ -163,29 +163,29 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
 
 
-def _advice(model: nn.Module, given: ModelBundle, there: Mapping[str, Tensor]) -> str:
-    """What to type instead, where the tensors of the given net, `there`, do not fit the model."""
+def _advice(model: nn.Module, source: ModelBundle, there: Mapping[str, Tensor]) -> str:
+    """What to type instead, where the tensors of the source, `there`, do not fit the model."""
     if _frozen(model):
-        return _other_crop(model, given) or "a net of the same kind and widths (model.variant) is wanted"
-    return ", or ".join(filter(None, (_other_crop(model, given), _layers_that_fit(model, there))))
+        return _other_crop(model, source) or "give a model of the same kind and widths (model.variant)"
+    return ", or ".join(filter(None, (_other_crop(model, source), _layers_that_fit(model, there))))
 
 
-def _other_crop(model: nn.Module, given: ModelBundle) -> str:
-    """What to type where the given net sees more or less of a photo at once; empty where it does not."""
-    here, there = getattr(model, "crop", 0), getattr(given.model, "crop", 0)
+def _other_crop(model: nn.Module, source: ModelBundle) -> str:
+    """What to type where the source has another input size; empty where it has not."""
+    here, there = getattr(model, "crop", 0), getattr(source.model, "crop", 0)
     if here == there or not here or not there:
         return ""
     setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.input_size"
-    return f"it sees {there} pixels at once, this one {here}: give {setting}={there}"
+    return f"its inputs are {there} pixels, those of this one {here}: give {setting}={there}"
 
 
 def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
-    """Which layers, but the last, could be taken: those that fit with all they have."""
+    """Which layers other than the last could be copied: those that fit with all their tensors."""
     own, known = model.state_dict(), layers_of(model)
     unfit = {owner(name, known) for name in own if misfit(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]
     return (
-        f"take only layers that fit, such as --init-layers {','.join(fitting)}"
+        f"copy only layers that fit, such as --init-layers {','.join(fitting)}"
         if fitting
         else "no layer fits"
     )

@@ -14,14 +14,14 @@ from PIL import Image
 from reference import dense_sift as twin
 
 from alexnet.classic.descriptors import (
-    BRIGHTNESS,
     CELLS,
     CLIP,
     ORIENTATIONS,
     WINDOW,
-    ColorStatistics,
+    ColorMoments,
     DenseSift,
 )
+from alexnet.data.decode import LUMA_WEIGHTS
 
 OPENCV_BLUR = (1.6**2 - 0.5**2) ** 0.5
 """Pixels: OpenCV brings photos from 0.5 to Lowe's 1.6 before it describes a key point of octave 0."""
@@ -36,7 +36,7 @@ def noise(side: int, seed: int = 0) -> torch.Tensor:
 def test_the_published_counts() -> None:
     """Lowe 2004, sections 6.1 and 6.2."""
     assert (ORIENTATIONS, CELLS, CLIP, WINDOW) == (8, 4, 0.2, 2.0)
-    assert (DenseSift().dimension, ColorStatistics().dimension) == (128, 96)
+    assert (DenseSift().dimension, ColorMoments().dimension) == (128, 96)
 
 
 def opencv(gray: np.ndarray, descriptor: DenseSift, patch: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
 def test_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
     image = noise(27, seed).double()
     descriptor = DenseSift(step, (patch,))
-    gray = np.einsum("chw,c->hw", image[0].numpy(), BRIGHTNESS)
+    gray = np.einsum("chw,c->hw", image[0].numpy(), LUMA_WEIGHTS)
     places = descriptor.centers(27).double() * 27 - 0.5
     wanted = [
         twin.normalized(twin.sift(gray, round(x), round(y), patch / 4, descriptor.blur))
@@ -109,7 +109,7 @@ def test_flat_photos_have_zeros(level: float, root: bool) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 23.37, -101.1, 255.0])
 def test_flat_photos_have_their_color_and_no_deviation(level: float) -> None:
-    found = ColorStatistics(4, (16, 24, 40)).describe(torch.full((1, 3, 64, 64), level)).view(-1, 3, 2, 16)
+    found = ColorMoments(4, (16, 24, 40)).describe(torch.full((1, 3, 64, 64), level)).view(-1, 3, 2, 16)
     assert torch.allclose(found[:, :, 0], torch.tensor(level), atol=1e-3)
     assert 0 <= found[:, :, 1].min() <= found[:, :, 1].max() < 0.2
 
@@ -122,9 +122,9 @@ def test_the_faintest_edge_is_not_flat() -> None:
         assert found.max() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("descriptor", [DenseSift(4, (16, 24)), ColorStatistics(4, (16, 24))])
+@pytest.mark.parametrize("descriptor", [DenseSift(4, (16, 24)), ColorMoments(4, (16, 24))])
 @pytest.mark.parametrize("side", [1, 2, 8, 16, 17, 24, 25])
-def test_small_photos(descriptor: DenseSift | ColorStatistics, side: int) -> None:
+def test_small_photos(descriptor: DenseSift | ColorMoments, side: int) -> None:
     found = descriptor.describe(torch.rand(2, 3, side, side) * 255)
     sizes = sum(side > patch for patch in (16, 24))
     assert (found.shape[1] > 0) == (sizes > 0)
@@ -136,7 +136,7 @@ def test_small_photos(descriptor: DenseSift | ColorStatistics, side: int) -> Non
 @given(st.integers(0, 10_000), st.sampled_from([16, 24]), st.integers(3, 9))
 def test_colors_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
     image = noise(40, seed).double()
-    descriptor = ColorStatistics(step, (patch,))
+    descriptor = ColorMoments(step, (patch,))
     places = (descriptor.centers(40).double() * 40 - 0.5).round().int().tolist()
     wanted = [twin.colors(image[0].numpy(), x, y, patch) for x, y in places]
     assert np.allclose(descriptor.describe(image)[0].numpy(), wanted, atol=1e-5)

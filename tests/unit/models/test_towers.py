@@ -142,3 +142,20 @@ def test_a_layer_of_an_odd_number_of_units_is_refused() -> None:
         AlexNetOnTwoDevices(net, CPUS)
     with pytest.raises(CommandError, match="two towers"):
         AlexNetOnTwoDevices(nn.Linear(2, 2), CPUS)
+
+
+def test_conv2_reads_its_own_tower_and_conv3_reads_both() -> None:
+    """Paper, section 3.5."""
+    net = AlexNet(NARROW["2012"], num_classes=7, crop=64)
+    for layer, own in (("conv2", True), ("conv3", False), ("conv4", True), ("conv5", True)):
+        convolution = getattr(net, layer)
+        maps = torch.randn(1, convolution.in_channels, 5, 5)
+        changed = maps.clone()
+        changed[:, convolution.in_channels // 2 :] += 1  # the second tower
+        first, second = (
+            torch.equal(before, after)
+            for before, after in zip(
+                convolution(maps).chunk(2, dim=1), convolution(changed).chunk(2, dim=1), strict=True
+            )
+        )
+        assert (first, second) == (own, False), layer

@@ -207,7 +207,7 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.variant=fast widths=[4,6,8,8,8,16,12] regression=[10,6]").model
-    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give window of .*variant=64"):
+    with pytest.raises(DataError, match=r"64 pixels, those of this one 96: give window of .*variant=64"):
         match(model, store.classes, given)
 
 

@@ -28,7 +28,7 @@ from alexnet.tasks.losses import boxes
 from alexnet.training.step import update
 from alexnet.training.train_state import TrainState, build_train_state, check
 from alexnet.training.trainer import train
-from alexnet.training.transfer import inherit, match
+from alexnet.training.transfer import match, transfer
 
 SETTINGS = (
     *(
@@ -121,7 +121,7 @@ def given(store: Store, variant: str = "", classes: slice = slice(None)) -> Mode
 
 def test_it_begins_with_a_whole_classifier(store: Store) -> None:
     model, net = learner(store).model, given(store)
-    found = inherit(model, store.classes, net)
+    found = transfer(model, store.classes, net)
     assert set(found.copied) == set(net.model.state_dict())
     assert {name.partition(".")[0] for name in found.new} == {"box1", "box2", "boxes"}
     images = torch.randn(2, 3, 64, 64)
@@ -140,19 +140,19 @@ def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalized_o
         preprocessing=replace(other, mean=other.mean + torch.tensor([9.0, -7.0, 4.0]), std=1.5 * other.std),
     )
     before = begun.model.conv1.weight.clone()
-    inherit(made.model, store.classes, begun, preprocessing=made.preprocessing)
+    transfer(made.model, store.classes, begun, preprocessing=made.preprocessing)
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     with torch.no_grad():
         wanted = begun.model.eval()(begun.preprocessing.whole_input(images))
         found = made.model.eval()(made.preprocessing.whole_input(images))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * float(wanted.std()))
     assert begun.model.conv1.weight.equal(before)
-    inherit(made.model, store.classes, begun)
+    transfer(made.model, store.classes, begun)
     assert made.model.conv1.weight.equal(before)
 
 
 def test_a_classifier_of_other_classes_is_refused(store: Store) -> None:
-    with pytest.raises(DataError, match="fc8 does not learn here and cannot begin anew"):
+    with pytest.raises(DataError, match="fc8 is frozen here and cannot keep its first weights"):
         match(learner(store).model, store.classes, given(store, classes=slice(None, None, -1)))
 
 

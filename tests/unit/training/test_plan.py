@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from alexnet import recipes
 from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.errors import CommandError
-from alexnet.training.config import TrainingConfig
+from alexnet.training import plan as events
+from alexnet.training.config import Event, TrainingConfig
 from alexnet.training.plan import make_plan
 
 
@@ -34,3 +38,34 @@ def test_too_few_images() -> None:
 def test_a_batch_that_cannot_be_shared_out() -> None:
     with pytest.raises(CommandError, match=r"training.batch_size=16 or more"):
         make_plan(config(batch_size=10, grad_accum_steps=4), 100, processes=4)
+
+
+SLOWER = Event(at=0.5, action="layer-factor", layer="conv1", value=0.1)
+FROZEN = Event(at=0.75, action="layer-factor", layer="conv1", value=0.0)
+QUIET = Event(at=0.5, action="color-noise-off")
+ALL = (FROZEN, SLOWER, QUIET)
+
+
+def test_events_happen_once_and_last() -> None:
+    assert events.lr_multipliers(ALL, 49, 100) == {}
+    assert events.lr_multipliers(ALL, 50, 100) == {"conv1": 0.1}
+    assert events.lr_multipliers(ALL, 75, 100) == {"conv1": 0.0}
+    assert [events.color_noise(ALL, step, 100) for step in (49, 50, 99)] == [True, False, False]
+    assert events.starting(ALL, 50, 100) == [SLOWER, QUIET]
+    assert events.starting(ALL, 51, 100) == []
+
+
+@given(st.floats(0, 1), st.integers(1, 500))
+def test_an_event_starts_at_most_once(at: float, total_steps: int) -> None:
+    event = Event(at=at, action="color-noise-off")
+    starts = [step for step in range(total_steps) if events.starting([event], step, total_steps)]
+    quiet = [step for step in range(total_steps) if not events.color_noise([event], step, total_steps)]
+    assert starts == quiet[:1]
+
+
+def test_net_145_slows_conv1_after_epoch_67_and_freezes_it_after_72() -> None:
+    scheduled, steps = recipes.get("alexnet-2012").events, 91 * 10_009
+    assert events.lr_multipliers(scheduled, 67 * 10_009 - 1, steps) == {}
+    assert events.lr_multipliers(scheduled, 67 * 10_009, steps) == {"conv1": 0.1}
+    assert events.lr_multipliers(scheduled, 72 * 10_009, steps) == {"conv1": 0.0}
+    assert not events.color_noise(scheduled, 67 * 10_009, steps)

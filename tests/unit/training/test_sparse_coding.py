@@ -89,7 +89,7 @@ def test_from_photos_to_a_table(tmp_path: Path, store: Store, capsys: Any) -> No
         ({"descriptor": "sift", "words": 3000}, "would learn 3,000 words from 300 descriptors"),
     ],
 )
-@pytest.mark.parametrize("encoding", ["llc", "super-vector", "l1", "omp"])
+@pytest.mark.parametrize("encoding", ["llc", "super-vector", "l1"])
 def test_what_does_not_fit_is_one_line(
     tmp_path: Path, store: Store, channel: dict[str, Any], message: str, encoding: str
 ) -> None:

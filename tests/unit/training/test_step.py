@@ -13,7 +13,7 @@ from alexnet.training.train_state import TrainState, build_train_state
 NO_DROPOUT = "model.dropout=0"
 
 
-def learner(store: Store, *settings: str) -> TrainState:
+def build(store: Store, *settings: str) -> TrainState:
     return build_train_state(tiny.config(*settings), store, torch.device("cpu"), steps_per_epoch=6)
 
 
@@ -28,7 +28,7 @@ def batch(store: Store, images: int = 8) -> Batch:
 
 
 def after(store: Store, *settings: str, steps: int = 2) -> dict[str, torch.Tensor]:
-    trained = learner(store, *settings)
+    trained = build(store, *settings)
     for step in range(steps):
         update(trained, batch(store), 0, step, color_noise=True)
     return trained.model.state_dict()
@@ -39,7 +39,7 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
 
 
 def test_the_gradient_is_that_of_the_mean_loss(tiny_store: Store) -> None:
-    trained = learner(tiny_store, NO_DROPOUT, "optimizer.name=sgd", "optimizer.momentum=0")
+    trained = build(tiny_store, NO_DROPOUT, "optimizer.name=sgd", "optimizer.momentum=0")
     images, targets = training_batch(trained, batch(tiny_store), 0, True)
     loss = functional.cross_entropy(trained.model(images), targets)
     gradients = torch.autograd.grad(loss, trained.model.get_parameter("fc8.weight"))
@@ -67,12 +67,12 @@ def test_a_step_is_a_function_of_seed_and_step(tiny_store: Store) -> None:
 
 
 def test_dropout_differs_from_step_to_step(tiny_store: Store) -> None:
-    outcomes = [update(learner(tiny_store), batch(tiny_store), 0, step, True).loss.item() for step in (0, 1)]
+    outcomes = [update(build(tiny_store), batch(tiny_store), 0, step, True).loss.item() for step in (0, 1)]
     assert outcomes[0] != outcomes[1]
 
 
 def test_clipping_bounds_the_step(tiny_store: Store) -> None:
-    trained = learner(tiny_store, "optimizer.gradient_clip=1e-3", "optimizer.weight_decay=0")
+    trained = build(tiny_store, "optimizer.gradient_clip=1e-3", "optimizer.weight_decay=0")
     before = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
     update(trained, batch(tiny_store), 0, 0, True)
     squares = sum(
@@ -91,15 +91,15 @@ def test_lower_precision_stays_near(tiny_store: Store, precision: str) -> None:
 
 
 def test_the_average_follows(tiny_store: Store) -> None:
-    trained = learner(tiny_store, "training.ema_decay=0.9")
+    trained = build(tiny_store, "training.ema_decay=0.9")
     first = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
     update(trained, batch(tiny_store), 0, 0, True)
-    for name, tensor in trained.average.model.state_dict().items():
+    for name, tensor in trained.ema.model.state_dict().items():
         torch.testing.assert_close(tensor, first[name].lerp(trained.model.state_dict()[name], 9 / 11))
 
 
-def test_counts_what_was_taken_for_another_class(tiny_store: Store) -> None:
-    trained = learner(tiny_store, NO_DROPOUT)
+def test_counts_wrong_predictions(tiny_store: Store) -> None:
+    trained = build(tiny_store, NO_DROPOUT)
     trained.model.get_parameter("fc8.bias").data[:] = torch.tensor([100.0, 0.0, 0.0])
     given = batch(tiny_store)
     outcome = update(trained, given, 0, 0, True)

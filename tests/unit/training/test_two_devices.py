@@ -1,4 +1,4 @@
-"""A learner whose net is on two devices learns what one on a single device learns."""
+"""A model on two devices is trained to the same weights as on one device."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from alexnet.optim.param_groups import set_learning_rates
 from alexnet.training.diagnostics import measure
 from alexnet.training.step import update
 from alexnet.training.train_state import TrainState, build_train_state, check, whole_state
-from alexnet.training.transfer import inherit
+from alexnet.training.transfer import transfer
 
 CPU = torch.device("cpu")
 ON_TWO = "model.tower_devices=cpu,cpu"
 
 
-def learner(store: Store, *settings: str) -> TrainState:
+def build(store: Store, *settings: str) -> TrainState:
     return build_train_state(
         tiny.config(tiny.TOWERS, "model.dropout=0", *settings), store, CPU, steps_per_epoch=6
     )
@@ -53,7 +53,7 @@ def assert_near(one: dict[str, Tensor], other: dict[str, Tensor], largest: float
 
 
 def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
-    one, two = learner(tiny_store), learner(tiny_store, ON_TWO)
+    one, two = build(tiny_store), build(tiny_store, ON_TWO)
     assert isinstance(two.model, AlexNetOnTwoDevices)
     assert all(torch.equal(tensor, weights(two)[name]) for name, tensor in weights(one).items())
 
@@ -70,41 +70,41 @@ def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
 )
 def test_updates_are_those_on_one_device(tiny_store: Store, settings: list[str]) -> None:
     averaged = [*settings, "training.ema_decay=0.9"]
-    one, two = (train(learner(tiny_store, *averaged, *on), tiny_store, range(3)) for on in ([], [ON_TWO]))
+    one, two = (train(build(tiny_store, *averaged, *on), tiny_store, range(3)) for on in ([], [ON_TWO]))
     assert_near(weights(one), weights(two))
-    assert_near(one.average.model.state_dict(), two.average.model.state_dict())
-    assert not torch.equal(weights(two)["fc8.weight"], two.average.model.state_dict()["fc8.weight"])
+    assert_near(one.ema.model.state_dict(), two.ema.model.state_dict())
+    assert not torch.equal(weights(two)["fc8.weight"], two.ema.model.state_dict()["fc8.weight"])
 
 
 def test_autocast_reaches_both_towers(tiny_store: Store) -> None:
     lower = "training.precision=bfloat16"
-    one, two = (train(learner(tiny_store, lower, *on), tiny_store, range(2)) for on in ([], [ON_TWO]))
+    one, two = (train(build(tiny_store, lower, *on), tiny_store, range(2)) for on in ([], [ON_TWO]))
     assert_near(weights(one), weights(two), largest=2e-3)
-    exact = weights(train(learner(tiny_store, ON_TWO), tiny_store, range(2)))
+    exact = weights(train(build(tiny_store, ON_TWO), tiny_store, range(2)))
     for rows in (slice(None, 4), slice(4, None)):
         assert not torch.equal(weights(two)["conv1.weight"][rows], exact["conv1.weight"][rows])
 
 
 @pytest.mark.parametrize("name", ["krizhevsky-sgd", "sgd", "adamw"])
 @pytest.mark.parametrize(("before", "after"), [([ON_TWO], []), ([], [ON_TWO])], ids=["to one", "to two"])
-def test_a_checkpoint_goes_on_with_the_towers_elsewhere(
+def test_a_checkpoint_resumes_with_the_towers_on_other_devices(
     tiny_store: Store, name: str, before: list[str], after: list[str]
 ) -> None:
     rule = [f"optimizer.name={name}", "optimizer.lr=0.001", "training.ema_decay=0.9"]
-    first = train(learner(tiny_store, *rule, *before), tiny_store, range(3))
-    second = learner(tiny_store, *rule, *after, "training.seed=5")
-    second.load(first.average.model.state_dict(), first.state())
+    first = train(build(tiny_store, *rule, *before), tiny_store, range(3))
+    second = build(tiny_store, *rule, *after, "training.seed=5")
+    second.load(first.ema.model.state_dict(), first.state())
     assert all(torch.equal(tensor, weights(first)[name]) for name, tensor in weights(second).items())
-    again = learner(tiny_store, *rule, *after)
-    again.load(first.average.model.state_dict(), first.state())
+    again = build(tiny_store, *rule, *after)
+    again.load(first.ema.model.state_dict(), first.state())
     assert_near(
         weights(train(first, tiny_store, range(3, 6))), weights(train(again, tiny_store, range(3, 6))), 5e-6
     )
 
 
-def test_the_optimizers_memory_is_saved_as_on_one_device(tiny_store: Store) -> None:
+def test_the_optimizers_state_is_saved_as_on_one_device(tiny_store: Store) -> None:
     one, two = (
-        train(learner(tiny_store, "optimizer.name=adamw", *on), tiny_store, range(2)) for on in ([], [ON_TWO])
+        train(build(tiny_store, "optimizer.name=adamw", *on), tiny_store, range(2)) for on in ([], [ON_TWO])
     )
     wanted: Any = whole_state(one.model, one.optimizer)
     found: Any = whole_state(two.model, two.optimizer)
@@ -118,7 +118,7 @@ def test_the_optimizers_memory_is_saved_as_on_one_device(tiny_store: Store) -> N
 
 
 def test_a_layer_is_frozen_in_both_towers(tiny_store: Store) -> None:
-    frozen = learner(tiny_store, ON_TWO, 'optimizer.lr_multipliers=[["conv3", 0]]')
+    frozen = build(tiny_store, ON_TWO, 'optimizer.lr_multipliers=[["conv3", 0]]')
     set_learning_rates(frozen.optimizer, 0.01, 0.01, {"conv1": 0.0})
     before = weights(frozen)
     after = weights(train(frozen, tiny_store, range(2)))
@@ -126,15 +126,15 @@ def test_a_layer_is_frozen_in_both_towers(tiny_store: Store) -> None:
     assert still == {"conv1", "conv3"}
 
 
-def test_a_run_begins_with_another_nets_weights(tiny_store: Store) -> None:
-    other, two = learner(tiny_store, "training.seed=5"), learner(tiny_store, ON_TWO)
+def test_it_is_initialized_from_another_model(tiny_store: Store) -> None:
+    other, two = build(tiny_store, "training.seed=5"), build(tiny_store, ON_TWO)
     given = ModelBundle(other.model, other.config, other.classes[::-1], other.preprocessing, {})
     before, there = weights(two), weights(other)
-    found = inherit(two.model, two.classes, given, ["conv1", "fc6"])
+    found = transfer(two.model, two.classes, given, ["conv1", "fc6"])
     assert found.copied == ("conv1.weight", "conv1.bias", "fc6.weight", "fc6.bias")
     assert all(torch.equal(weights(two)[name], there[name]) for name in found.copied)
     assert all(torch.equal(weights(two)[name], before[name]) for name in found.new)
-    assert {*inherit(two.model, two.classes, given).new} == {"fc8.weight", "fc8.bias"}
+    assert {*transfer(two.model, two.classes, given).new} == {"fc8.weight", "fc8.bias"}
 
 
 def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Store) -> None:
@@ -144,12 +144,12 @@ def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Stor
         check(tiny.config(ON_TWO), tiny_store)
     with pytest.raises(CommandError, match="two devices of one kind"):
         check(tiny.config(tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
-    with pytest.raises(CommandError, match="begins on cpu, not on meta"):
+    with pytest.raises(CommandError, match="starts on cpu, not on meta"):
         build_train_state(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
 
 
-def test_the_watchdog_looks_at_both_towers(tiny_store: Store) -> None:
-    two = learner(tiny_store, ON_TWO)
+def test_diagnostics_measure_both_towers(tiny_store: Store) -> None:
+    two = build(tiny_store, ON_TWO)
     signals = measure(two.model, torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0]))
     assert len(signals.activations) == len(signals.gradients) == 16
     assert signals.gradients["towers.1.conv1"] > 0

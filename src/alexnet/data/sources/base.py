@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from alexnet.data.classes import Class
 from alexnet.data.manifest import Settings
+from alexnet.data.stratified import held_out
 from alexnet.errors import CommandError
 
 Labels = npt.NDArray[np.int32]
@@ -173,12 +174,9 @@ def hold_out(split: SourceSplit, fraction: float) -> tuple[Subset, Subset]:
     others. Shares are rounded to whole photos; every class keeps at least one for training.
     """
     digests = b"".join(hashlib.sha256(split.key(index).encode()).digest()[:8] for index in range(len(split)))
-    by_class = np.lexsort((np.frombuffer(digests, dtype=">u8"), split.labels))
     counts = np.bincount(split.labels)
     held = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
-    rank_in_class = np.arange(len(split)) - np.repeat(np.cumsum(counts) - counts, counts)
-    chosen = np.zeros(len(split), dtype=bool)
-    chosen[by_class] = rank_in_class < np.repeat(held, counts)
+    chosen = held_out(split.labels, np.frombuffer(digests, dtype=">u8"), held)
     return Subset(split, np.flatnonzero(~chosen)), Subset(split, np.flatnonzero(chosen))
 
 

@@ -1,4 +1,4 @@
-"""Dropout as in 2012: units are silenced in training, and every unit is scaled down in the test."""
+"""Dropout as in 2012: units are zeroed in training, and all units are scaled down in evaluation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import nn
 
 
 class MaskDropout(nn.Module):
-    """Multiplies by a mask of zeros and ones in training, by `1 - probability` in the test.
+    """Multiplies by a mask of zeros and ones in training, by `1 - probability` in evaluation.
 
     `torch.nn.Dropout`, the inverted form, divides by `1 - probability` in training instead and does nothing
-    in the test: the same net after rescaling, but what the next layer sees in training, and with it the
-    meaning of its initialization, rate and decay, differs by that factor.
+    in evaluation. The model is the same up to scale, but the inputs of the next layer in training, and so the
+    meaning of its initialization, learning rate and weight decay, differ by that factor.
     Source: paper, section 4.2; 2012 source release, layer.cu.
     """
 
@@ -27,5 +27,5 @@ class MaskDropout(nn.Module):
         return activations * torch.empty_like(activations).bernoulli_(kept)
 
     def extra_repr(self) -> str:
-        """The probability, for `print(net)`."""
+        """The probability, for `print(model)`."""
         return f"probability={self.probability}"

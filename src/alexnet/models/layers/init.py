@@ -1,4 +1,4 @@
-"""First weights: named ways to fill a convolution or a fully connected layer."""
+"""Initialization of convolutions and fully connected layers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Weighted = nn.Conv2d | nn.Linear
 
 
 def gaussian(layer: Weighted, deviation: float, bias: float) -> None:
-    """Weights from a normal distribution of mean 0; every bias alike. Source: paper, section 5."""
+    """Normal weights of mean 0, constant biases. Source: paper, section 5."""
     nn.init.normal_(layer.weight, std=deviation)
     _constant_bias(layer, bias)
 
 
 def kaiming(layer: Weighted, bias: float = 0.0) -> None:
-    """Normal weights whose deviation keeps a rectified signal's size: sqrt(2 / inputs of one unit).
+    """Normal weights with standard deviation sqrt(2 / fan-in), which keeps the variance behind a ReLU.
 
     Source: He et al. 2015, equation 10.
     """
@@ -24,7 +24,7 @@ def kaiming(layer: Weighted, bias: float = 0.0) -> None:
 
 
 def glorot(layer: Weighted, bias: float = 0.0) -> None:
-    """Uniform weights within sqrt(6 / (inputs of one unit + units that one input reaches)).
+    """Uniform weights within sqrt(6 / (fan-in + fan-out)).
 
     Source: Glorot and Bengio 2010, equation 16.
     """
@@ -33,12 +33,12 @@ def glorot(layer: Weighted, bias: float = 0.0) -> None:
 
 
 def torch_default(layer: Weighted) -> None:
-    """What torch fills a new layer with: uniform weights and biases within 1 / sqrt(inputs of one unit)."""
+    """torch's own initialization: uniform weights and biases within 1 / sqrt(fan-in)."""
     layer.reset_parameters()
 
 
 def uniform_by_fan_in(parameter: nn.Parameter, inputs: int | torch.Tensor) -> None:
-    """Uniform within 2.4 / `inputs`, those of the unit that a weight belongs to; a tensor is broadcast.
+    """Uniform within 2.4 / fan-in: `inputs` of the unit that a weight belongs to; a tensor is broadcast.
 
     Source: LeCun et al. 1989, section 4; LeCun et al. 1998, appendix A.
     """

@@ -1,10 +1,4 @@
-"""A fully connected layer that uses the whole width of AVX-512 processors not made by Intel.
-
-There MKL, which torch multiplies matrices with, works at half their width or less; oneDNN, which torch
-convolves with, does not. So the product is computed as the 1 x 1 convolution it is: the rows of the large
-matrix, as they lie in memory, are the pixels of channels-last images, the rows of the small one the filters.
-Everywhere else this is `torch.nn.Linear`.
-"""
+"""Fully connected layers: faster on some processors, and applied as a convolution to larger maps."""
 
 from __future__ import annotations
 
@@ -20,13 +14,19 @@ from torch.nn.functional import conv2d
 from alexnet.errors import CommandError
 
 _IMAGES = 16
-"""Pseudo-images the rows are cut into: oneDNN's threads share out images."""
+"""Images that the rows are divided into: oneDNN runs images in parallel."""
 _FEWEST_ROWS = 16
-"""Below this many inputs the product is bound by memory and MKL is as fast."""
+"""With fewer inputs the product is bound by memory, and MKL is as fast."""
 
 
 class FullyConnected(nn.Linear):
-    """`torch.nn.Linear`, with the same parameters and, to rounding, the same result."""
+    """`torch.nn.Linear` with the same parameters and, up to rounding, the same result.
+
+    On AVX-512 processors not made by Intel it is faster: there MKL, which torch uses for matrix products,
+    uses half their vector width or less, but oneDNN, which torch uses for convolutions, all of it. So the
+    product is computed as a 1 x 1 convolution: the rows of the large matrix are the pixels of channels-last
+    images, without a copy, the rows of the small matrix the filters. Elsewhere it is `torch.nn.Linear`.
+    """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, in_features) -> (N, out_features)."""
@@ -35,7 +35,7 @@ class FullyConnected(nn.Linear):
         return cast(torch.Tensor, _Product.apply(input, self.weight, self.bias))
 
     def _convolves(self, inputs: torch.Tensor) -> bool:
-        if torch.compiler.is_compiling():  # before it asks for the number of rows, which would fix it
+        if torch.compiler.is_compiling():  # before the number of rows is read, which would make it a constant
             return False
         exact = inputs.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and self.out_features % _IMAGES == 0
@@ -43,12 +43,12 @@ class FullyConnected(nn.Linear):
 
 
 def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:
-    """(N, out_features, H - side + 1, W - side + 1): what `layer` answers to each `side` x `side` of maps.
+    """(N, out_features, H - side + 1, W - side + 1): `layer` applied to each `side` x `side` part.
 
-    `maps` are (N, C, H, W), of which the layer reads C x side x side numbers, in the order in which
-    `torch.nn.Flatten` lays out a part. Its weights become the filters of one convolution, so that what
-    neighboring parts share is read once. At H = W = side this is the layer itself, to rounding.
-    CommandError where the maps are smaller than that, or have other channels.
+    `maps` are (N, C, H, W); the layer has C x side x side inputs, in the order of `torch.nn.Flatten`. Its
+    weights become the filters of one convolution, so that work on overlapping parts is shared. At
+    H = W = side this is the layer itself, up to rounding. CommandError where the maps are smaller than that,
+    or have other channels.
     Source: Sermanet et al. 2013, section 3.5; Simonyan and Zisserman 2014, section 3.2.
     """
     channels, height, width = maps.shape[1:]
@@ -99,7 +99,7 @@ class _Product(torch.autograd.Function):
 
 
 def _input_gradient(by_unit: torch.Tensor, weight: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-    """by_unit (O, N) transposed times weight (O, I): how a convolution finds its filters' gradient."""
+    """by_unit (O, N) transposed times weight (O, I), as the gradient of a convolution's filters."""
     wanted = [False, True, False]
     arguments = (_pixels(by_unit), _pixels(weight), _filters(inputs), None)
     # Stride, padding, dilation, transposed, its padding, groups.

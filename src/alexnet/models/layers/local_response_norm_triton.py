@@ -1,4 +1,6 @@
-"""The CUDA kernels of response normalization. Imported only where Triton is; see `response_norm_cuda`.
+"""Response normalization on a GPU: the Triton kernels, and the functions that launch them.
+
+Imported only where Triton is installed.
 
 d = k + alpha * (sum of squares over the window); result a * d^-beta; gradient
 g * d^-beta - 2 * alpha * beta * a * (sum of g * a * d^(-beta-1) over all whose window holds a).
@@ -10,8 +12,49 @@ g * d^-beta - 2 * alpha * beta * a * (sum of g * a * d^(-beta-1) over all whose 
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import triton
 import triton.language as tl
+
+from alexnet.models.layers.fused_kernel import LrnParams
+
+_BLOCK = 1024
+"""Values per program."""
+
+
+def forward(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
+    """The normalized maps: (N, C, H, W) channels-last, in and out."""
+    result = torch.empty_like(maps, memory_format=torch.channels_last)
+    _launch(within_forward if params.within_map else across_forward, params, maps, result)
+    return result
+
+
+def backward(maps: torch.Tensor, gradient: torch.Tensor, params: LrnParams) -> torch.Tensor:
+    """The gradient with respect to `maps`, from that with respect to the normalized maps."""
+    result = torch.empty_like(maps, memory_format=torch.channels_last)
+    if not params.within_map:
+        _launch(across_backward, params, maps, gradient, result)
+        return result
+    # 25 neighbors, each with 25 of its own: the inner sums are stored once instead.
+    shares = torch.empty_like(maps, dtype=torch.float32, memory_format=torch.channels_last)
+    _launch(within_shares, params, maps, gradient, shares, result)
+    _launch(within_backward, params, maps, shares, result)
+    return result
+
+
+def _launch(kernel: Any, params: LrnParams, *tensors: torch.Tensor) -> None:
+    _, channels, height, width = tensors[0].shape
+    count = tensors[0].numel()
+    if params.within_map:
+        sizes, constants = (height, width, channels), {"REACH": params.size // 2}
+    else:
+        sizes, constants = (channels // params.groups,), {"BEFORE": params.before, "AFTER": params.after}
+    with torch.cuda.device_of(tensors[0]):  # Triton launches on the current device, whatever it is given
+        kernel[(-(-count // _BLOCK),)](
+            *tensors, count, *sizes, params.alpha, params.beta, params.k, BLOCK=_BLOCK, **constants
+        )
 
 
 @triton.jit
@@ -53,7 +96,7 @@ def across_backward(
     maps, gradient, result, count, channels, alpha, beta, k,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of `across_forward`; every neighbor's d is computed anew from cached values."""
+    """The gradient of `across_forward`; every neighbor's d is computed again from cached values."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     place, inside = at % channels, at < count
     shares = tl.zeros_like(at).to(tl.float32)
@@ -67,8 +110,8 @@ def across_backward(
     base = _across_base(maps, at, place, inside, channels, alpha, k, BEFORE, AFTER)
     value = tl.load(maps + at, mask=inside).to(tl.float32)
     slope = tl.load(gradient + at, mask=inside).to(tl.float32)
-    answer = slope * _power(base, -beta) - 2.0 * alpha * beta * value * shares
-    tl.store(result + at, answer.to(result.dtype.element_ty), mask=inside)
+    found = slope * _power(base, -beta) - 2.0 * alpha * beta * value * shares
+    tl.store(result + at, found.to(result.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -127,5 +170,5 @@ def within_backward(
     total = _within_sum(shares, at, inside, height, width, channels, False, REACH)
     value = tl.load(maps + at, mask=inside).to(tl.float32)
     direct = tl.load(result + at, mask=inside).to(tl.float32)
-    answer = direct - 2.0 * alpha * beta * value * total
-    tl.store(result + at, answer.to(result.dtype.element_ty), mask=inside)
+    found = direct - 2.0 * alpha * beta * value * total
+    tl.store(result + at, found.to(result.dtype.element_ty), mask=inside)

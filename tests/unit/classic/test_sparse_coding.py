@@ -8,7 +8,7 @@ import torch
 from sklearn.decomposition import sparse_encode
 
 from alexnet.classic import sparse_coding
-from alexnet.classic.sparse_coding import lasso, matching_pursuit
+from alexnet.classic.sparse_coding import lasso
 from tests.reference import codes as slow
 
 
@@ -61,7 +61,6 @@ def test_a_large_penalty_and_zeros_give_zeros() -> None:
     assert not lasso(unit_rows(5, 8, 7), atoms, 1.01).dense(40).any()
     assert not lasso(torch.zeros(5, 8, dtype=torch.float64), atoms, 0.1).dense(40).any()
     assert lasso(torch.zeros(0, 8), atoms.float(), 0.1).dense(40).shape == (0, 40)
-    assert not matching_pursuit(torch.zeros(5, 8), atoms.float(), 3).dense(40).any()
 
 
 def test_a_penalty_of_zero_is_refused() -> None:
@@ -69,30 +68,8 @@ def test_a_penalty_of_zero_is_refused() -> None:
         lasso(torch.ones(1, 2), torch.eye(2), 0.0)
 
 
-@pytest.mark.parametrize("nonzeros", [1, 5, 10])
-def test_matching_pursuit_is_scikit_learns(nonzeros: int) -> None:
-    descriptors, atoms = unit_rows(60, 32, 8), unit_rows(256, 32, 9)
-    ours = matching_pursuit(descriptors, atoms, nonzeros).dense(256)
-    theirs = sparse_encode(descriptors.numpy(), atoms.numpy(), algorithm="omp", n_nonzero_coefs=nonzeros)
-    torch.testing.assert_close(ours, torch.from_numpy(theirs), atol=1e-8, rtol=0)
-
-
-def test_matching_pursuit_is_least_squares_by_loops() -> None:
-    descriptors, atoms = unit_rows(6, 12, 10), unit_rows(20, 12, 11)
-    ours = matching_pursuit(descriptors.float(), atoms.float(), 4).dense(20)
-    for found, descriptor in zip(ours, descriptors, strict=True):
-        expected = slow.matching_pursuit(descriptor.numpy(), atoms.numpy(), 4)
-        np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
-
-
-def test_an_atom_itself_is_one_atom() -> None:
-    atoms = unit_rows(30, 10, 12).float()
-    codes = matching_pursuit(atoms[:7], atoms, 5).dense(30)
-    torch.testing.assert_close(codes, torch.eye(30)[:7], atol=1e-3, rtol=0)
-
-
 def test_codes_add_up_to_the_descriptors() -> None:
     descriptors, atoms = unit_rows(9, 12, 13).float(), unit_rows(40, 12, 14).float()
-    for codes in (lasso(descriptors, atoms, 1e-3), matching_pursuit(descriptors, atoms, 12)):
-        torch.testing.assert_close(codes.reconstructed(atoms), codes.dense(40) @ atoms)
-        torch.testing.assert_close(codes.reconstructed(atoms), descriptors, atol=0.05, rtol=0)
+    codes = lasso(descriptors, atoms, 1e-3)
+    torch.testing.assert_close(codes.reconstructed(atoms), codes.dense(40) @ atoms)
+    torch.testing.assert_close(codes.reconstructed(atoms), descriptors, atol=0.05, rtol=0)

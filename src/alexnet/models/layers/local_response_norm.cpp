@@ -1,4 +1,4 @@
-// Response normalization of one image's maps, in place, both ways; included by stage.cpp.
+// Response normalization of one image's maps, in place, both ways; included by fused_block.cpp.
 //
 // b[i] = a[i] * d[i]^-3/4 with d[i] = k + alpha * (sum of a[j]^2, j in the window of i); its gradient is
 // g[i] * d[i]^-3/4 - 3/2 * alpha * a[i] * (sum of g[j] * a[j] * d[j]^-7/4, i in the window of j).

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from reference.response_norm import across_maps, within_map
 from torch import Tensor, nn
 
-from alexnet.models.layers import compiled, local_response_norm
-from alexnet.models.layers.compiled import Plan, Window
-from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm, response_norm
+from alexnet.models.layers import fused_kernel
+from alexnet.models.layers.fused_kernel import FusedSteps, LrnParams
+from alexnet.models.layers.local_response_norm import (
+    LocalResponseNorm,
+    SpatialResponseNorm,
+    closed_form,
+    response_norm,
+)
 
 windows = st.builds(
-    Window,
+    LrnParams,
     size=st.integers(1, 7),
     alpha=st.floats(1e-5, 0.5),
     beta=st.sampled_from([0.75, 0.5, 1.0]),
@@ -22,7 +27,7 @@ windows = st.builds(
     groups=st.integers(1, 3),
 )
 spatial_windows = st.builds(
-    Window,
+    LrnParams,
     size=st.sampled_from([1, 3, 5]),
     alpha=st.floats(1e-5, 0.5),
     beta=st.sampled_from([0.75, 0.5]),
@@ -31,13 +36,13 @@ spatial_windows = st.builds(
 )
 
 
-def twin(maps: Tensor, window: Window) -> Tensor:
+def twin(maps: Tensor, window: LrnParams) -> Tensor:
     if window.within_map:
         return within_map(maps, window.size, window.alpha, window.beta, window.k)
     return across_maps(maps, window.size, window.alpha, window.beta, window.k, window.groups)
 
 
-def draw(window: Window, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def draw(window: LrnParams, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Maps and a gradient for them, (2, 4 * groups, 6, 5)."""
     generator = torch.Generator().manual_seed(seed)
     shape = (2, 4 * window.groups, 6, 5)
@@ -45,7 +50,7 @@ def draw(window: Window, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]
     return (3 * maps).to(dtype), gradient.to(dtype)
 
 
-def twin_gradient(maps: Tensor, gradient: Tensor, window: Window) -> Tensor:
+def twin_gradient(maps: Tensor, gradient: Tensor, window: LrnParams) -> Tensor:
     exact = maps.detach().double().requires_grad_()
     twin(exact, window).backward(gradient.double())
     assert exact.grad is not None
@@ -54,7 +59,7 @@ def twin_gradient(maps: Tensor, gradient: Tensor, window: Window) -> Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(windows | spatial_windows, st.integers(0, 1000), st.booleans())
-def test_layer_equals_the_loops_in_both_directions(window: Window, seed: int, last: bool) -> None:
+def test_layer_equals_the_loops_in_both_directions(window: LrnParams, seed: int, last: bool) -> None:
     maps, gradient = draw(window, seed, torch.float32)
     layout = torch.channels_last if last else torch.contiguous_format
     own = maps.contiguous(memory_format=layout).requires_grad_()
@@ -68,31 +73,24 @@ def test_layer_equals_the_loops_in_both_directions(window: Window, seed: int, la
 
 @settings(max_examples=40, deadline=None)
 @given(windows | spatial_windows, st.integers(0, 1000))
-def test_torch_alone_equals_the_loops(window: Window, seed: int) -> None:
+def test_the_closed_form_equals_the_loops(window: LrnParams, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float64)
-    torch.testing.assert_close(local_response_norm.chunked_forward(maps, window), twin(maps, window))
-    found = local_response_norm.chunked_backward(maps, gradient, window)
-    torch.testing.assert_close(found, twin_gradient(maps, gradient, window))
-
-
-def test_torch_alone_cuts_large_maps_into_pieces_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(local_response_norm._PIECE_VALUES, "cpu", 50)
-    for window in (Window(5, 0.1, 0.75, 2, groups=2), Window(3, 0.1, 0.75, 1, within_map=True)):
-        maps, gradient = draw(window, 7, torch.float64)
-        torch.testing.assert_close(local_response_norm.chunked_forward(maps, window), twin(maps, window))
-        found = local_response_norm.chunked_backward(maps, gradient, window)
-        torch.testing.assert_close(found, twin_gradient(maps, gradient, window))
+    own = maps.requires_grad_()
+    result = closed_form(own, window)
+    torch.testing.assert_close(result, twin(maps, window))
+    result.backward(gradient)
+    torch.testing.assert_close(own.grad, twin_gradient(maps, gradient, window))
 
 
 @settings(max_examples=40, deadline=None)
 @given(windows.filter(lambda window: window.beta == 0.75), st.integers(0, 1000))
-def test_the_kernel_equals_the_loops(window: Window, seed: int) -> None:
+def test_the_kernel_equals_the_loops(window: LrnParams, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float32)
-    plan = Plan(across=window)
-    assert compiled.supports(maps, plan)
-    result, _ = compiled.forward(maps, plan)
+    plan = FusedSteps(lrn=window)
+    assert fused_kernel.supports(maps, plan)
+    result, _ = fused_kernel.forward(maps, plan)
     torch.testing.assert_close(result.double(), twin(maps.double(), window), rtol=1e-5, atol=1e-5)
-    found = compiled.backward(maps, gradient, plan, None).double()
+    found = fused_kernel.backward(maps, gradient, plan, None).double()
     torch.testing.assert_close(found, twin_gradient(maps, gradient, window), rtol=1e-4, atol=1e-5)
 
 
@@ -156,13 +154,6 @@ def test_a_nan_spreads_over_its_window_and_no_further() -> None:
     maps[0, 5, 1, 1] = float("nan")
     assert LocalResponseNorm()(maps)[0, :, 1, 1].isnan().nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
     assert LocalResponseNorm()(maps).isnan().sum() == 5
-
-
-@settings(max_examples=20, deadline=None)
-@given(windows | spatial_windows, st.integers(0, 1000))
-def test_the_form_for_compilers_and_exporters_equals_the_loops(window: Window, seed: int) -> None:
-    maps, _ = draw(window, seed, torch.float64)
-    torch.testing.assert_close(local_response_norm._closed_form(maps, window), twin(maps, window))
 
 
 @pytest.mark.parametrize("norm", [LocalResponseNorm(), SpatialResponseNorm(), LocalResponseNorm(beta=0.6)])

@@ -1,4 +1,4 @@
-"""Beginning with another net's weights: nothing is copied in silence, nothing that has no meaning here."""
+"""Initialization from another model: what is copied, what is not, and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.models.alexnet import AlexNet, variant_named
 from alexnet.models.bundle import ModelBundle
-from alexnet.training.transfer import Inherited, inherit
+from alexnet.training.transfer import TransferReport, transfer
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
 PLAIN = "2012 widths=[8,8,8,8,8,16,16]"
@@ -35,16 +35,16 @@ def copies(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def begin(
+def checked_transfer(
     model: AlexNet,
     classes: Sequence[Class],
     other: AlexNet,
     others: Sequence[Class],
     layers: Sequence[str] = (),
-) -> Inherited:
-    """`inherit`, after which every tensor is what the answer says it is."""
+) -> TransferReport:
+    """`transfer`, and every tensor is what the report says."""
     before, there = copies(model), copies(other)
-    found = inherit(model, classes, given(other, others), layers)
+    found = transfer(model, classes, given(other, others), layers)
     after = copies(model)
     assert {*found.copied} | {*found.new} == {*after}
     assert not {*found.copied} & {*found.new}
@@ -53,27 +53,27 @@ def begin(
     return found
 
 
-def test_fine_tuning_takes_all_but_the_head() -> None:
+def test_fine_tuning_copies_all_but_the_head() -> None:
     pre = net(STAR, TEN, seed=0, bottleneck=4)
-    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN, ["conv1", "conv6", "fc7"])
-    assert found.new["fc6.weight"] == "its layer was not asked for"
-    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], net(STAR, TEN, seed=0), TEN)
+    found = checked_transfer(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN, ["conv1", "conv6", "fc7"])
+    assert found.new["fc6.weight"] == "its layer was not requested"
+    found = checked_transfer(net(STAR, TEN[:3], seed=1), TEN[:3], net(STAR, TEN, seed=0), TEN)
     assert found.new == dict.fromkeys(["fc8.weight", "fc8.bias"], "3 classes here, 10 there")
     assert found.lines()[1] == "new: fc8.weight, fc8.bias (3 classes here, 10 there)"
     assert "conv6.bias" in found.copied
 
 
-def test_a_bottleneck_stays_behind() -> None:
+def test_a_bottleneck_is_not_copied() -> None:
     pre = net(STAR, TEN, seed=0, bottleneck=4)
-    found = begin(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN)
+    found = checked_transfer(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN)
     assert {*found.new} == {"fc8.weight", "fc8.bias"}
     assert found.unused == ("bottleneck.weight", "bottleneck.bias")
     assert found.lines()[-1] == "not used: bottleneck.weight, bottleneck.bias"
 
 
 def test_a_sixth_convolution_is_new_where_there_was_none() -> None:
-    found = begin(net(STAR, TEN, seed=1, crop=112), TEN, net(PLAIN, TEN, seed=0, crop=112), TEN)
-    assert found.new == dict.fromkeys(["conv6.weight", "conv6.bias"], "that net has none")
+    found = checked_transfer(net(STAR, TEN, seed=1, crop=112), TEN, net(PLAIN, TEN, seed=0, crop=112), TEN)
+    assert found.new == dict.fromkeys(["conv6.weight", "conv6.bias"], "the source has none")
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_a_head_for_other_classes_is_not_copied_though_its_shape_fits(
     others: list[Class], reason: str
 ) -> None:
     other = net(PLAIN, TEN, seed=0)
-    found = begin(net(PLAIN, TEN, seed=1), TEN, other, others)
+    found = checked_transfer(net(PLAIN, TEN, seed=1), TEN, other, others)
     assert found.new == dict.fromkeys(["fc8.weight", "fc8.bias"], reason)
     with pytest.raises(DataError, match=reason):
-        begin(net(PLAIN, TEN, seed=1), TEN, other, others, ["fc8"])
+        checked_transfer(net(PLAIN, TEN, seed=1), TEN, other, others, ["fc8"])
 
 
 def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
@@ -100,44 +100,44 @@ def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
         r"fc6\.weight is 16x8 in .*, 16x72 in .*give data\.input_size=64, or .*-layers conv1,.*,conv5,fc7$"
     )
     with pytest.raises(DataError, match=advice):
-        inherit(model, TEN, given(other, TEN))
+        transfer(model, TEN, given(other, TEN))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    begin(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
+    checked_transfer(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
 
 
-def test_only_layers_that_fit_with_all_they_have_are_advised() -> None:
+def test_only_layers_that_fit_with_all_they_have_are_suggested() -> None:
     wider = net("2012 widths=[8,16,8,8,8,16,16]", TEN, seed=0)
     with pytest.raises(DataError) as refused:
-        begin(net(STAR, TEN, seed=1), TEN, wider, TEN)
+        checked_transfer(net(STAR, TEN, seed=1), TEN, wider, TEN)
     advised = str(refused.value).rpartition("--init-layers ")[2].split(",")
-    assert begin(net(STAR, TEN, seed=1), TEN, wider, TEN, advised).copied
+    assert checked_transfer(net(STAR, TEN, seed=1), TEN, wider, TEN, advised).copied
     assert advised == ["conv1", "conv4", "conv5", "fc6", "fc7"]
     without_biases = net("modern widths=[8,8,8,8,8,16,16]", TEN, seed=0)
     with pytest.raises(DataError, match="no layer fits"):
-        begin(net(STAR, TEN, seed=1), TEN, without_biases, TEN)
+        checked_transfer(net(STAR, TEN, seed=1), TEN, without_biases, TEN)
 
 
 def test_layers_must_be_there() -> None:
     model, other = net(STAR, TEN, seed=1), net(PLAIN, TEN, seed=0)
-    with pytest.raises(CommandError, match="no layer 'conv7' in this net; the nearest is 'conv6'"):
-        inherit(model, TEN, given(other, TEN), ["conv7"])
+    with pytest.raises(CommandError, match="no layer 'conv7' in this model; the nearest is 'conv6'"):
+        transfer(model, TEN, given(other, TEN), ["conv7"])
     with pytest.raises(DataError, match=r"conv6\.weight is missing in these weights"):
-        inherit(model, TEN, given(other, TEN), ["conv6"])
+        transfer(model, TEN, given(other, TEN), ["conv6"])
 
 
-def test_batch_normalization_goes_with_its_layer() -> None:
+def test_batch_normalization_is_copied_with_its_layer() -> None:
     narrow = "modern widths=[8,8,8,8,8,16,16]"
-    found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
+    found = checked_transfer(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
     assert "after.conv1.batchnorm.running_mean" in found.copied
     assert all(".conv1." in f".{name}" for name in found.copied)
 
 
-def test_a_net_that_read_blue_first_reads_red_first_from_now_on() -> None:
+def test_bgr_weights_are_reordered_to_rgb() -> None:
     other = net(PLAIN, TEN, seed=0).eval()
     bgr = given(other, TEN)
     object.__setattr__(bgr.preprocessing, "channels", "BGR")
     ours = net(PLAIN, TEN, seed=1).eval()
-    inherit(ours, TEN, bgr)
+    transfer(ours, TEN, bgr)
     images = 50 * torch.randn(2, 3, 64, 64)
     assert not ours.conv1.weight.equal(other.conv1.weight)
     with torch.no_grad():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet.models.layers import compiled
+from alexnet.models.layers import cpp
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
 
@@ -21,9 +21,9 @@ from alexnet.models.layers.local_response_norm import LocalResponseNorm
 def fresh(monkeypatch, tmp_path):
     """An empty cache folder, and nothing remembered before or after."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    compiled.library.cache_clear()
+    cpp.library.cache_clear()
     yield
-    compiled.library.cache_clear()
+    cpp.library.cache_clear()
 
 
 def fake_compiler(folder: Path, text: str) -> None:
@@ -33,31 +33,31 @@ def fake_compiler(folder: Path, text: str) -> None:
 
 
 def test_compiles_once_into_the_users_cache(monkeypatch, tmp_path):
-    assert isinstance(compiled.library("stage"), ctypes.CDLL)
+    assert isinstance(cpp.library("fused_block"), ctypes.CDLL)
     kept = list((tmp_path / "cache" / "alexnet").iterdir())
     assert [path.suffix for path in kept] == [".so"]
-    compiled.library.cache_clear()
-    monkeypatch.setattr(compiled, "_compile", lambda *anything: pytest.fail("compiled again"))
-    assert compiled.library("stage") is not None
+    cpp.library.cache_clear()
+    monkeypatch.setattr(cpp, "_compile", lambda *anything: pytest.fail("compiled again"))
+    assert cpp.library("fused_block") is not None
 
 
 def test_another_compiler_gets_a_library_of_its_own(monkeypatch, tmp_path):
-    first = compiled._built(Path(compiled.__file__).with_name("stage.cpp"))
+    first = cpp._built(Path(cpp.__file__).with_name("fused_block.cpp"))
     real = shutil.which("g++")
     fake_compiler(tmp_path / "bin", f'case "$1" in --version) echo other;; *) exec {real} "$@";; esac')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    assert compiled._built(Path(compiled.__file__).with_name("stage.cpp")) != first
+    assert cpp._built(Path(cpp.__file__).with_name("fused_block.cpp")) != first
 
 
 def test_shares_torchs_openmp_threads():
     # In a process of its own: scikit-learn, which other tests load, brings one too.
     code = (
-        "from alexnet.models.layers import compiled; compiled.library('stage'); "
+        "from alexnet.models.layers import cpp; cpp.library('fused_block'); "
         "import torch; torch.ones(10).sum();"
         "print(open('/proc/self/maps').read())"
     )
     mapped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "stage" in mapped
+    assert "fused_block" in mapped
     assert len(set(re.findall(r"\S*libgomp\S*", mapped))) <= 1
 
 
@@ -68,7 +68,7 @@ def test_without_a_compiler_torch_computes_and_one_note_says_so(monkeypatch, tmp
         results = [LocalResponseNorm()(maps) for _ in range(3)]
     torch.testing.assert_close(results[-1], torch.nn.LocalResponseNorm(5, k=2.0)(maps))
     assert [record.message for record in caplog.records] == [
-        "stage runs on torch alone, several times slower: no C++ compiler (g++) on the PATH"
+        "fused_block runs on torch alone, several times slower: no C++ compiler (g++) on the PATH"
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_failing_compiler_is_no_error_and_leaves_nothing_behind(monkeypatch, t
         tmp_path / "bin", 'case "$1" in --version) echo fake;; *) echo "out of order" >&2; exit 1;; esac'
     )
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    assert compiled.library("stage") is None
+    assert cpp.library("fused_block") is None
     assert "out of order" in caplog.text
     assert list((tmp_path / "cache" / "alexnet").iterdir()) == []
 
@@ -85,11 +85,11 @@ def test_a_failing_compiler_is_no_error_and_leaves_nothing_behind(monkeypatch, t
 def test_a_cache_folder_that_cannot_be_written_is_no_error(monkeypatch, tmp_path, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert compiled.library("stage") is None
+    assert cpp.library("fused_block") is None
     assert len(caplog.records) == 1
 
 
 def test_the_source_compiles_without_a_warning(tmp_path):
-    source = Path(compiled.__file__).with_name("stage.cpp")
+    source = Path(cpp.__file__).with_name("fused_block.cpp")
     command = ("g++", "-std=c++17", "-fopenmp", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", source)
     subprocess.run(command, check=True)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from alexnet.training import diagnostics
-from alexnet.training.diagnostics import Signals
+from alexnet.training.diagnostics import Signals, StuckRun
 
 
 @given(st.integers(2, 10_000))
-def test_stuck_is_within_one_percent_of_knowing_nothing(classes: int) -> None:
+def test_stuck_is_within_one_percent_of_chance(classes: int) -> None:
     chance = math.log(classes)
     assert diagnostics.is_stuck(chance, chance)
     assert diagnostics.is_stuck(1.2 * chance, chance)
@@ -40,7 +40,7 @@ def test_shuffled_labels_are_not_ordered_and_sorted_ones_are(classes: int) -> No
     assert diagnostics.is_ordered(labels[: 20 * 128] if classes == 1000 else labels[: 2 * classes], labels)
 
 
-def test_few_images_say_nothing_about_order() -> None:
+def test_too_few_images_are_not_called_ordered() -> None:
     assert not diagnostics.is_ordered([0, 0, 0], np.repeat(np.arange(10), 5))
 
 
@@ -70,7 +70,7 @@ def test_measures_every_layer() -> None:
     assert signals.logits_deviation > 0.1
 
 
-def test_a_net_that_answers_all_alike_has_no_deviation() -> None:
+def test_equal_logits_have_no_deviation() -> None:
     model = net()
     model[5].weight.data.zero_()
     assert diagnostics.measure(model, torch.randn(6, 3, 8, 8), torch.full((6, 5), 0.2)).logits_deviation == 0
@@ -87,11 +87,20 @@ def test_a_net_that_answers_all_alike_has_no_deviation() -> None:
         (60.0, False, 2.3, 0.01, "no single reason"),
     ],
 )
-def test_the_diagnosis_names_what_it_saw_and_why(
+def test_the_diagnosis_names_what_was_measured_and_why(
     deviation: float, flat: bool, entropy: float, rate: float, reason: str
 ) -> None:
     signals = Signals(deviation, 1e-6 if flat else 0.1, {"conv1": 3.0}, {"conv1": 1e-3})
-    line = diagnostics.diagnosis(2.30, math.log(10), 10, 400, rate, entropy, signals)
+    run = StuckRun(
+        step=400,
+        loss=2.30,
+        chance=math.log(10),
+        num_classes=10,
+        learning_rate=rate,
+        label_entropy=entropy,
+        signals=signals,
+    )
+    line = run.diagnosis()
     assert reason in line
     assert "\n" not in line
     for part in ("after 400 updates", "2.3000", "chance (2.3026)", f"learning rate {rate:g}", "conv1 3"):

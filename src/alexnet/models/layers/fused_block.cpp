@@ -2,9 +2,9 @@
 // within maps, pool, rectify; each of them may be left out. Maps lie channels-last, as float or bfloat16; all
 // arithmetic is in float. A thread works on one image at a time, in scratch memory that stays in its cache.
 //
-// Plain C interface, opened by Python's ctypes; `Plan` has its twin in stage_compiled.py.
+// Plain C interface, opened by Python's ctypes; `Plan` has its twin in fused_kernel.py.
 
-#include "normalize.cpp"
+#include "local_response_norm.cpp"
 
 namespace {
 

@@ -8,43 +8,42 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexnet.models.layers import compiled
-from alexnet.models.layers.fused_block import Stage
+from alexnet.models.layers import fused_kernel
+from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
-from alexnet.models.layers.pooling import MaxPool
 
-STAGES = {
-    "2012, layer 1": [LocalResponseNorm(alpha=0.01, groups=2), MaxPool(3, 2, True), nn.ReLU()],
+BLOCKS = {
+    "2012, layer 1": [LocalResponseNorm(alpha=0.01, groups=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()],
     "2012, layer 2": [
         *(nn.ReLU(), LocalResponseNorm(alpha=0.01, groups=2)),
-        *(SpatialResponseNorm(alpha=0.01), MaxPool(3, 2, True)),
+        *(SpatialResponseNorm(alpha=0.01), nn.MaxPool2d(3, 2, ceil_mode=True)),
     ],
-    "caffenet": [nn.ReLU(), MaxPool(3, 2, True), LocalResponseNorm(alpha=0.01, k=1.0)],
-    "one weird trick": [nn.ReLU(), MaxPool(3, 2, False)],
-    "without overlap": [nn.ReLU(), MaxPool(2, 2, True)],
+    "caffenet": [nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), LocalResponseNorm(alpha=0.01, k=1.0)],
+    "one weird trick": [nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=False)],
+    "without overlap": [nn.ReLU(), nn.MaxPool2d(2, 2, ceil_mode=True)],
 }
 
 
 def step_by_step(steps: list[nn.Module], maps: Tensor) -> Tensor:
     for step in steps:
-        if isinstance(step, MaxPool):
-            maps = nn.functional.max_pool2d(maps, step.size, step.stride, ceil_mode=step.rounds_up)
+        if isinstance(step, nn.MaxPool2d):
+            maps = nn.functional.max_pool2d(maps, step.kernel_size, step.stride, ceil_mode=step.ceil_mode)
         else:
             maps = step(maps.clone())
     return maps
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize(("height", "width"), [(13, 13), (12, 9), (27, 14)])
 def test_one_kernel_equals_the_steps(name: str, height: int, width: int) -> None:
     torch.manual_seed(0)
-    steps = STAGES[name]
-    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(steps)))
+    steps = BLOCKS[name]
+    block = FusedBlock(OrderedDict((str(i), step) for i, step in enumerate(steps)))
     maps = 5 * torch.randn(3, 32, height, width)
     fused, plain = (
         maps.clone().contiguous(memory_format=torch.channels_last).requires_grad_() for _ in range(2)
     )
-    result, wanted = stage(fused * 1), step_by_step(steps, plain * 1)
+    result, wanted = block(fused * 1), step_by_step(steps, plain * 1)
     torch.testing.assert_close(result, wanted, rtol=1e-5, atol=1e-5)
     gradient = torch.randn_like(wanted)
     result.backward(gradient)
@@ -54,23 +53,23 @@ def test_one_kernel_equals_the_steps(name: str, height: int, width: int) -> None
 
 def test_bfloat16_equals_float32_to_its_own_precision() -> None:
     torch.manual_seed(1)
-    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(STAGES["2012, layer 2"])))
+    block = FusedBlock(OrderedDict((str(i), step) for i, step in enumerate(BLOCKS["2012, layer 2"])))
     maps = 5 * torch.randn(2, 32, 13, 13)
-    half = stage(maps.bfloat16())
+    half = block(maps.bfloat16())
     assert half.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), stage(maps.bfloat16().float()), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(half.float(), block(maps.bfloat16().float()), rtol=0.01, atol=0.01)
 
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:
     torch.manual_seed(2)
-    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(STAGES["2012, layer 2"])))
+    block = FusedBlock(OrderedDict((str(i), step) for i, step in enumerate(BLOCKS["2012, layer 2"])))
     maps = 5 * torch.randn(5, 32, 13, 13)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = stage(maps.clone())
+        one = block(maps.clone())
         torch.set_num_threads(3)
-        assert torch.equal(one, stage(maps.clone()))
+        assert torch.equal(one, block(maps.clone()))
     finally:
         torch.set_num_threads(before)
 
@@ -80,7 +79,7 @@ def test_equal_values_and_nan_are_chosen_as_torch_chooses() -> None:
     maps = torch.randint(-1, 2, (4, 8, 9, 9), generator=generator).float()
     maps[0, 0, 4, 4] = float("nan")
     fused, plain = (maps.clone().requires_grad_() for _ in range(2))
-    result = Stage(OrderedDict(pool=MaxPool()))(fused)
+    result = FusedBlock(OrderedDict(pool=nn.MaxPool2d(3, 2, ceil_mode=True)))(fused)
     wanted = nn.functional.max_pool2d(plain, 3, 2, ceil_mode=True)
     torch.testing.assert_close(result, wanted, rtol=0, atol=0, equal_nan=True)
     gradient = torch.randn_like(wanted)
@@ -92,33 +91,36 @@ def test_equal_values_and_nan_are_chosen_as_torch_chooses() -> None:
 @pytest.mark.parametrize(
     ("steps", "fused"),
     [
-        ([nn.BatchNorm2d(8), nn.ReLU(), MaxPool()], [False, True]),
-        ([LocalResponseNorm(beta=0.6), MaxPool()], [True]),  # planned, but no exponent of the kernel's
-        ([nn.Tanh(), MaxPool(), nn.Tanh()], [False, True, False]),
+        ([nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)], [False, True]),
+        (
+            [LocalResponseNorm(beta=0.6), nn.MaxPool2d(3, 2, ceil_mode=True)],
+            [True],
+        ),  # planned, but no exponent of the kernel's
+        ([nn.Tanh(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Tanh()], [False, True, False]),
         ([nn.ReLU()], [False]),
     ],
 )
 def test_what_the_kernel_cannot_do_is_done_step_by_step(steps: list[nn.Module], fused: list[bool]) -> None:
     torch.manual_seed(4)
-    stage = Stage(OrderedDict((str(i), step) for i, step in enumerate(steps))).eval()
-    assert [plan is not None for _, plan in stage._parts] == fused
+    block = FusedBlock(OrderedDict((str(i), step) for i, step in enumerate(steps))).eval()
+    assert [plan is not None for _, plan in block._parts] == fused
     maps = 5 * torch.randn(2, 8, 9, 9)
-    torch.testing.assert_close(stage(maps.clone()), step_by_step(steps, maps), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(block(maps.clone()), step_by_step(steps, maps), rtol=1e-5, atol=1e-5)
 
 
 def test_without_a_gradient_no_choices_are_kept() -> None:
     maps = torch.randn(2, 8, 9, 9)
-    plan = Stage(OrderedDict(pool=MaxPool()))._parts[0][1]
+    plan = FusedBlock(OrderedDict(pool=nn.MaxPool2d(3, 2, ceil_mode=True)))._parts[0][1]
     assert plan is not None
-    assert compiled.forward(maps, plan)[1] is None
-    chosen = compiled.forward(maps, plan, choices=True)[1]
+    assert fused_kernel.forward(maps, plan)[1] is None
+    chosen = fused_kernel.forward(maps, plan, choices=True)[1]
     assert chosen is not None
     assert chosen.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("rounds_up", [True, False])
+@pytest.mark.parametrize("ceil_mode", [True, False])
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 2), (2, 3), (3, 3)])
-def test_pooled_sides_are_torchs(size: int, stride: int, rounds_up: bool) -> None:
+def test_pooled_sides_are_those_of_torch(size: int, stride: int, ceil_mode: bool) -> None:
     for side in range(size, 20):
-        maps = nn.functional.max_pool2d(torch.zeros(1, 1, side, side), size, stride, ceil_mode=rounds_up)
-        assert compiled.Pool(size, stride, rounds_up).side(side) == maps.shape[-1]
+        maps = nn.functional.max_pool2d(torch.zeros(1, 1, side, side), size, stride, ceil_mode=ceil_mode)
+        assert fused_kernel.PoolParams(size, stride, ceil_mode).side(side) == maps.shape[-1]

@@ -25,7 +25,7 @@ from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
-from alexnet.training.classic_trainer import FeatureCache, Work
+from alexnet.training.classic_trainer import ClassicTrainer, FeatureCache
 from alexnet.training.resume import resumed_config
 
 CHANNELS = [
@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[str, torch.Tensor]:
-    """The state of what `fit` leaves in a new run, or in one that goes on."""
+    """The weights that `fit` leaves in a new run, or in a resumed one."""
     wanted = config(*settings)
     run = RunDir(folder) if folder.exists() else RunDir.create(folder, wanted)
     classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
@@ -99,8 +99,8 @@ def test_fitting_again_gives_the_same_and_another_seed_another(tmp_path: Path, s
     assert not same(first, fitted(tmp_path / "c", store, "training.seed=1"))
 
 
-class Asked:
-    """Stops a fitting where it asks for the `at`-th time."""
+class StopRequests:
+    """Stops a run at the `at`-th check."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.times, self.at = 0, 0
@@ -118,7 +118,7 @@ def test_stopped_again_and_again_it_ends_the_same(
 ) -> None:
     monkeypatch.setattr("alexnet.training.classic_trainer.SHARD", 16)
     whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
-    asked = Asked(monkeypatch)
+    asked = StopRequests(monkeypatch)
     stops = 0
     while True:
         asked.times, asked.at = 0, 6
@@ -131,8 +131,8 @@ def test_stopped_again_and_again_it_ends_the_same(
     assert same(whole, found)
 
 
-def stopped(folder: Path, store: Store, asked: Asked, at: int) -> str:
-    """What is said of a new fitting that is stopped where it asks for the `at`-th time."""
+def stopped(folder: Path, store: Store, asked: StopRequests, at: int) -> str:
+    """The message of a new run that is stopped at the `at`-th check."""
     asked.times, asked.at = 0, at
     with pytest.raises(Stopped) as caught:
         fitted(folder, store)
@@ -140,47 +140,51 @@ def stopped(folder: Path, store: Store, asked: Asked, at: int) -> str:
     return str(caught.value)
 
 
-def test_where_it_was_stopped_is_said(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Asked(monkeypatch)
-    assert "while channel1 is at 'encode'" in stopped(tmp_path / "a", store, asked, 2)
+def test_the_message_names_where_it_was_stopped(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = StopRequests(monkeypatch)
+    assert "in stage 'encode' of channel1" in stopped(tmp_path / "a", store, asked, 2)
     asked.times = 0
     fitted(tmp_path / "whole", store)
-    assert "before the validation photos" in stopped(tmp_path / "b", store, asked, asked.times)
+    assert "before the validation;" in stopped(tmp_path / "b", store, asked, asked.times)
 
 
 @pytest.mark.parametrize("name", ["channel1.safetensors", "channel1.npy"])
 def test_what_is_missing_on_resume_is_named(
     tmp_path: Path, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped(tmp_path / "a", store, Asked(monkeypatch), 4)
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
     path = tmp_path / "a" / "features" / name
     path.unlink()
-    with pytest.raises(DataError, match=f"{name} is missing: delete .*features to begin again"):
+    with pytest.raises(DataError, match=f"{name} is missing: delete .*features to start again"):
         fitted(tmp_path / "a", store, resume=True)
 
 
 def test_what_is_damaged_on_resume_is_named(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped(tmp_path / "a", store, Asked(monkeypatch), 4)
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
     path = tmp_path / "a" / "features" / "channel1.safetensors"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataError, match=r"channel1.safetensors is damaged .*: delete .*features to begin"):
+    with pytest.raises(
+        DataError, match=r"channel1.safetensors is damaged .*: delete .*features to start again"
+    ):
         fitted(tmp_path / "a", store, resume=True)
 
 
-def test_killed_between_two_channels_it_goes_on(
+def test_killed_between_two_channels_it_resumes(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, save = fitted(tmp_path / "whole", store), FeatureCache.save
+    whole, save = fitted(tmp_path / "whole", store), FeatureCache.save_position
 
-    def killed(place: FeatureCache) -> None:
-        if place.standing.channel == 1:
+    def killed(cache: FeatureCache) -> None:
+        if cache.position.channel == 1:
             raise KeyboardInterrupt
-        save(place)
+        save(cache)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(FeatureCache, "save", killed)
+        patched.setattr(FeatureCache, "save_position", killed)
         fitted(tmp_path / "a", store)
     assert same(whole, fitted(tmp_path / "a", store, resume=True))
 
@@ -190,13 +194,13 @@ def test_classifiers_are_saved_every_few_minutes_not_after_every_pass(
 ) -> None:
     minutes, kept = count(), []
     monkeypatch.setattr(classic_trainer, "time", SimpleNamespace(monotonic=lambda: 60 * next(minutes)))
-    keep = FeatureCache.keep
+    write = FeatureCache.write_tensors
 
-    def counting(place: FeatureCache, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
+    def counting(cache: FeatureCache, tensors: dict[str, torch.Tensor], what: Any = "") -> None:
         kept.append(what)
-        keep(place, tensors, what)
+        write(cache, tensors, what)
 
-    monkeypatch.setattr(FeatureCache, "keep", counting)
+    monkeypatch.setattr(FeatureCache, "write_tensors", counting)
     fitted(tmp_path / "a", store, "schedule.patience_epochs=8", "training.checkpoint_every_minutes=3.5")
     log = read_metrics(tmp_path / "a" / "metrics.jsonl")
     passes = sum(line["event"] == "pass" for line in log)
@@ -211,7 +215,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path, store: Store) -> None:
     assert log.read_bytes() == before
 
 
-def test_nothing_held_out_is_fitted_all_the_same(tmp_path: Path, store: Store) -> None:
+def test_it_trains_with_nothing_held_out(tmp_path: Path, store: Store) -> None:
     state = fitted(tmp_path / "a", store, "classic.held_out=0")
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
@@ -253,7 +257,7 @@ def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("wanted", [1, 7, 149, 150, 151, 900, 10_000])
 @pytest.mark.parametrize(("photos", "places"), [(1, 40), (48, 3), (48, 200)])
-def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int) -> None:
+def test_a_sample_has_the_predicted_size(wanted: int, photos: int, places: int) -> None:
     described = SimpleNamespace(
         describe=lambda images: torch.zeros(len(images), places, 2),
         centers=lambda side: torch.zeros(places, 2),
@@ -264,10 +268,10 @@ def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int)
         labels=torch.zeros(photos),
         channel=SimpleNamespace(descriptor=described),
         photos=lambda numbers: ((few, torch.zeros(len(few), 3, 1, 1)) for few in numbers.split(16)),
-        stop_if_asked=lambda: None,
+        _stop_if_requested=lambda: None,
     )
-    drawn = classic_trainer.draw(cast(Work, work))
-    assert len(drawn) == classic_trainer.size(wanted, photos, places) == min(wanted, photos * places)
+    drawn = ClassicTrainer.sample_descriptors(cast(ClassicTrainer, work))
+    assert len(drawn) == classic_trainer.sample_size(wanted, photos, places) == min(wanted, photos * places)
 
 
 @pytest.mark.parametrize(
@@ -277,13 +281,13 @@ def test_a_sample_is_as_large_as_foretold(wanted: int, photos: int, places: int)
         'events=[{"at": 0.5, "action": "color-noise-off"}]',
     ],
 )
-def test_what_only_nets_have_is_refused(setting: str) -> None:
+def test_settings_of_networks_are_refused(setting: str) -> None:
     with pytest.raises(CommandError, match=setting.partition("=")[0]) as caught:
         config(setting)
     assert "training.seed" in str(caught.value)
 
 
-def test_what_only_nets_have_may_be_said_as_it_is() -> None:
+def test_settings_of_networks_may_be_given_their_own_value() -> None:
     assert config("data.mirror=no", "training.precision=float32", "events=[]") == config()
 
 
@@ -345,7 +349,7 @@ def test_flat_photos_and_a_class_with_one_photo(
     assert logits.exp().sum(1).allclose(torch.ones(2), atol=1e-5)
 
 
-def test_no_photo_is_an_empty_answer(tmp_path: Path, store: Store) -> None:
+def test_no_photo_gives_no_logits(tmp_path: Path, store: Store) -> None:
     fitted(tmp_path / "a", store)
     net = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
     assert net(torch.zeros(0, 3, 72, 72)).shape == (0, tiny.CLASSES)

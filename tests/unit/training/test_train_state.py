@@ -16,8 +16,8 @@ def build(store: Store, *settings: str) -> TrainState:
     return build_train_state(tiny.config(*settings), store, CPU, steps_per_epoch=6)
 
 
-def weights(learner: TrainState) -> dict[str, torch.Tensor]:
-    return learner.model.state_dict()
+def weights(state: TrainState) -> dict[str, torch.Tensor]:
+    return state.model.state_dict()
 
 
 def test_first_weights_are_a_function_of_the_seed(tiny_store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Dropout in both forms, pooling, towers, first weights and the fully connected layer."""
+"""Dropout in both forms, initialization, the fully connected layer and the first convolution."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from torch import nn
 
 from alexnet.errors import CommandError
 from alexnet.models.layers import init, linear
-from alexnet.models.layers.convolution import AsymmetricPadConv2d, both_towers, own_tower
+from alexnet.models.layers.convolution import AsymmetricPadConv2d
 from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.linear import FullyConnected, slide
-from alexnet.models.layers.pooling import MaxPool
 
 
-def test_mask_dropout_only_silences_in_training():
+def test_mask_dropout_only_masks_in_training():
     torch.manual_seed(0)
     dropped = MaskDropout(0.3)(torch.full((200, 500), 3.0))
     assert set(dropped.unique().tolist()) == {0.0, 3.0}  # never scaled up
     assert (dropped == 0).float().mean() == pytest.approx(0.3, abs=0.01)
 
 
-def test_mask_dropout_scales_in_the_test():
+def test_mask_dropout_scales_in_evaluation():
     assert torch.equal(MaskDropout(0.3).eval()(torch.ones(3)), torch.full((3,), 0.7))
 
 
@@ -43,29 +42,6 @@ def test_the_gradient_passes_only_where_the_mask_is_one():
     assert torch.equal(units.grad, dropped.detach())
 
 
-@pytest.mark.parametrize(("side", "pooled"), [(55, 27), (27, 13), (13, 6), (15, 7), (7, 3), (3, 1)])
-def test_overlapping_pooling_gives_the_papers_sides(side, pooled):
-    assert MaxPool()(torch.zeros(1, 1, side, side)).shape[-1] == pooled
-
-
-def test_pooling_without_overlap_rounds_up():
-    maps = torch.zeros(1, 1, 55, 55)
-    maps[..., 54, 54] = 7.0
-    assert MaxPool(2, 2)(maps).shape[-1] == 28
-    assert MaxPool(2, 2)(maps)[..., 27, 27] == 7.0  # the window that hangs over sees the last pixel
-    assert MaxPool(2, 2, rounds_up=False)(maps).shape[-1] == 27
-
-
-def test_own_tower_reads_its_half_and_both_towers_read_all():
-    maps = torch.randn(1, 8, 5, 5)
-    changed = maps.clone()
-    changed[:, 4:] += 1  # the second tower
-    own, both = own_tower(8, 6, 3, padding=1), both_towers(8, 6, 3, padding=1)
-    assert torch.equal(own(maps).chunk(2, dim=1)[0], own(changed).chunk(2, dim=1)[0])
-    assert not torch.equal(own(maps).chunk(2, dim=1)[1], own(changed).chunk(2, dim=1)[1])
-    assert not torch.equal(both(maps).chunk(2, dim=1)[0], both(changed).chunk(2, dim=1)[0])
-
-
 def test_gaussian_and_constant_bias():
     layer = nn.Linear(500, 400)
     init.gaussian(layer, 0.03, 1.0)
@@ -74,7 +50,7 @@ def test_gaussian_and_constant_bias():
     assert (layer.bias == 1).all()
 
 
-def test_kaiming_keeps_a_rectified_signals_size():
+def test_kaiming_deviation():
     layer = nn.Conv2d(64, 300, 3, bias=False)
     init.kaiming(layer)
     assert layer.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
@@ -117,7 +93,7 @@ def test_fully_connected_is_linear_for_few_rows_other_types_and_under_autocast(c
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("side", [1, 3])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_slid_layer_answers_to_every_part_as_it_does_alone(layout, side, bias):
+def test_a_slid_layer_gives_each_part_what_the_layer_gives_alone(layout, side, bias):
     layer = FullyConnected(4 * side * side, 5, bias).double()
     maps = torch.randn(2, 4, 6, 7, dtype=torch.float64).to(memory_format=layout)
     found = slide(layer, maps, side)
@@ -137,7 +113,7 @@ def test_a_layer_slides_over_maps_it_can_read_only():
 
 
 @pytest.mark.parametrize(("side", "maps_side"), [(224, 55), (227, 55), (64, 15), (112, 27), (67, 15)])
-def test_the_first_convolution_hangs_over_right_and_bottom_only(side, maps_side):
+def test_the_first_convolution_pads_at_the_right_and_bottom_only(side, maps_side):
     layer = AsymmetricPadConv2d(3, 2, 11, stride=4)
     images = torch.randn(2, 3, side, side)
     border = 11 + 4 * (maps_side - 1) - side
@@ -152,7 +128,7 @@ def test_the_first_convolution_keeps_the_image_and_not_its_larger_copy(autocast)
     layer = AsymmetricPadConv2d(3, 4, 11, stride=4)
     images = torch.randn(2, 3, 64, 64, requires_grad=True)
     found, other = [], images.detach().clone().requires_grad_()
-    for inputs, run in ((images, layer), (other, lambda a: nn.Conv2d.forward(layer, layer._extended(a)))):
+    for inputs, run in ((images, layer), (other, lambda a: nn.Conv2d.forward(layer, layer._padded(a)))):
         layer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             run(inputs).float().square().sum().backward()

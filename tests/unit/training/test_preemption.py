@@ -10,7 +10,7 @@ from alexnet.training.preemption import SIGNALS, Interruption
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_asks_to_stop_and_kills_nothing(number: signal.Signals) -> None:
+def test_a_signal_requests_a_stop_and_kills_nothing(number: signal.Signals) -> None:
     with Interruption() as interruption:
         assert not interruption.wanted(1)
         os.kill(os.getpid(), number)
@@ -44,7 +44,7 @@ def test_processes_agree_only_every_few_steps() -> None:
         assert [interruption.wanted(step) for step in (1, 2, 3)] == [False, False, True]
 
 
-def test_in_another_thread_it_leaves_signals_alone() -> None:
+def test_in_another_thread_it_changes_no_handlers() -> None:
     seen: list[object] = []
 
     def inside() -> None:
