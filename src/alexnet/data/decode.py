@@ -29,9 +29,10 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 178_956_970
 """Larger headers are taken for decompression bombs; Pillow's own limit of refusal."""
 
-# Formats of photos only: Pillow would also start Ghostscript for EPS.
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-_SUFFIXES = {
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+"""Of R, G and B (ITU-R BT.601)."""
+
+_SUFFIXES_BY_FORMAT = {
     "JPEG": (".jpeg", ".jpg", ".jpe", ".jfif"),
     "MPO": (".jpeg", ".jpg", ".mpo"),
     "PNG": (".png",),
@@ -41,6 +42,13 @@ _SUFFIXES = {
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
+# MPO, several JPEGs in one file, is opened as JPEG. Other formats of Pillow are no photos: EPS, for example,
+# would start Ghostscript.
+_FORMATS = tuple(name for name in _SUFFIXES_BY_FORMAT if name != "MPO")
+
+PHOTO_SUFFIXES = tuple(sorted({suffix for each in _SUFFIXES_BY_FORMAT.values() for suffix in each}))
+"""Every file name that ends in one of these, in either case, is taken for a photo."""
+
 _MODE_NAMES = {
     "1": "black and white",
     "L": "gray",
@@ -110,7 +118,7 @@ def oddities(data: bytes, name: str = "") -> list[str]:
         if orientation in range(2, 9):
             found.append(f"EXIF orientation {orientation}")
         suffix = PurePosixPath(name).suffix
-        if suffix and suffix.lower() not in _SUFFIXES[image.format or "JPEG"]:
+        if suffix and suffix.lower() not in _SUFFIXES_BY_FORMAT[image.format or "JPEG"]:
             found.append(f"{image.format} named {suffix}")
         return found
 
@@ -167,12 +175,23 @@ def _orientation(data: bytes) -> int:
 
 
 def in_channels(pixels: Pixels, channels: int) -> Pixels:
-    """RGB pixels (H, W, 3) as they are, or for one channel their luma (H, W, 1), exactly Pillow's "L"."""
-    if channels == 3:
-        return pixels
-    red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
-    # ITU-R 601-2 in 65,536ths; they sum to one, so gray pixels stay as they are.
-    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)[:, :, None]
+    """RGB pixels (H, W, 3) unchanged for 3 channels, or their luma (H, W, 1) for 1."""
+    return pixels if channels == 3 else luma(pixels)[:, :, None]
+
+
+def luma(pixels: Any) -> Any:
+    """(...) brightness of RGB pixels (..., 3), weighted by `LUMA_WEIGHTS`.
+
+    Takes arrays and tensors and returns the same type. uint8 arrays give uint8, the same values as Pillow's
+    mode "L"; floating-point values may be in any range, which is kept.
+    """
+    if not isinstance(pixels, np.ndarray):
+        return pixels @ pixels.new_tensor(LUMA_WEIGHTS)
+    if pixels.dtype == np.uint8:
+        red, green, blue = np.moveaxis(pixels.astype(np.uint32), -1, 0)
+        # The weights in 65,536ths. They sum to one, so gray pixels keep their value.
+        return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+    return pixels @ np.asarray(LUMA_WEIGHTS, pixels.dtype)
 
 
 def rgb(image: Any) -> Pixels:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from alexnet.data.crops import Positions
+from alexnet.data.decode import luma
 from alexnet.data.randomness import ImageRandomness
 
 SOURCE_NOISE_DIVISOR = 1.1
@@ -54,7 +55,6 @@ def color_shifts(
 
 
 _TRIES = 10
-_GRAY = (0.299, 0.587, 0.114)
 
 
 def random_resized_crop(
@@ -110,9 +110,8 @@ def color_jitter(images: Any, factors: Any) -> None:
     Values beyond white are kept. Takes numpy arrays and tensors alike.
     """
     brightness, contrast, saturation = (factors[..., step, None, None] for step in range(3))
-    weights = images.new_tensor(_GRAY) if isinstance(images, Tensor) else np.array(_GRAY, np.float32)
     gain = brightness * contrast
-    grays = images @ weights
+    grays = luma(images)
     means = grays.mean((-2, -1))[..., None, None] * (brightness - gain)
     grays = grays * (gain * (1 - saturation)) + means
     images *= (gain * saturation)[..., None]

@@ -15,7 +15,7 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.crops import center, default_views
-from alexnet.data.decode import Pixels, decode, in_channels, rgb
+from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, rgb
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError
@@ -28,16 +28,10 @@ from alexnet.runs.run_dir import find_weights
 Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
 """A file's path, or its contents; or pixels."""
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm"),
-    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-)
-"""Names of photos end in one of these, in either case."""
-
 
 def photos_in(folder: Path) -> list[Path]:
     """All photos below a folder by their names, sorted; hidden files and folders are left out."""
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
     return sorted(file for file in files if not _hidden(file.relative_to(folder)))
 
 

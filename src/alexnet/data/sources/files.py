@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import BoxesFound, Example, Labels, SourceSplit
 from alexnet.errors import DataError
 
@@ -339,20 +340,6 @@ def _clean(name: str) -> str:
     return "" if path == "." else path
 
 
-_PHOTO_SUFFIXES = (
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".jfif",
-    ".jpe",
-    ".ppm",
-    ".pgm",
-)
 _CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
 
 STRAYS_NAMED = 3
@@ -434,7 +421,7 @@ def photos_below(tree: Tree, folder: str) -> array[int]:
 
 
 def _is_photo(name: str) -> bool:
-    return name.lower().endswith(_PHOTO_SUFFIXES) and not is_clutter(name)
+    return name.lower().endswith(PHOTO_SUFFIXES) and not is_clutter(name)
 
 
 def strays_of(tree: Tree, splits: Iterable[SourceSplit], known: Iterable[int] = ()) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from alexnet.data.decode import luma
 from alexnet.report.plots.labels import Area, free_place
 from alexnet.report.plots.save import COLORS, DOTS_PER_INCH
 
@@ -148,4 +149,4 @@ def _whole(extents: Sequence[float]) -> Area:
 
 def _ink(paper: str) -> str:
     """Black on light paper, white on dark."""
-    return "black" if np.dot(to_rgb(paper), (0.299, 0.587, 0.114)) > 0.5 else "white"
+    return "black" if luma(np.array(to_rgb(paper))) > 0.5 else "white"
