@@ -45,7 +45,7 @@ def _compare(
     name: str, split: Split, bare: Callable[[Split, int], Work], peer: str, target: str
 ) -> list[Measurement]:
     """Both pass over the split as often as gives some 2,000 images a round."""
-    loader = Loader(split, BATCH)
+    loader = Loader(split, batch_size=BATCH)
     work = bare(split, loader.workers)
     repeats = max(1, _ROUND_IMAGES // len(split))
 

@@ -58,7 +58,7 @@ class _Pending:
 class Loader:
     """Reads one split, batch by batch.
 
-    `batch` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
+    `batch_size` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
     `order` is `each-epoch` (shuffled anew), `once` (the same shuffle in all epochs) or `sequential`.
     `workers` are threads, by default as many as this process has cores. With `drop_last` an incomplete last
     batch is left out; without it every image comes exactly once, and a share may be uneven, even missing.
@@ -69,7 +69,8 @@ class Loader:
     def __init__(
         self,
         split: Split,
-        batch: int,
+        *,
+        batch_size: int,
         seed: int = 0,
         order: Literal["each-epoch", "once", "sequential"] = "each-epoch",
         rank: int = 0,
@@ -80,12 +81,12 @@ class Loader:
         reader: Reader | None = None,
         boxes: bool = False,
     ) -> None:
-        if drop_last and len(split) < batch:
+        if drop_last and len(split) < batch_size:
             raise CommandError(
-                f"a batch of {batch} does not fit into the {len(split)} images of split {split.name!r}: "
+                f"a batch of {batch_size} does not fit into the {len(split)} images of split {split.name!r}: "
                 f"type training.batch_size={max(1, len(split))} or less"
             )
-        self.split, self.batch, self.seed, self.order = split, batch, seed, order
+        self.split, self.batch_size, self.seed, self.order = split, batch_size, seed, order
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.workers = workers or cpu_count()
         self.device = torch.device(device)
@@ -97,7 +98,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(len(self.split), self.batch)
+        whole, rest = divmod(len(self.split), self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
@@ -124,8 +125,8 @@ class Loader:
 
     def _share(self, number: int) -> NDArray[np.int64]:
         """Positions in the order of this process's part of a batch."""
-        first = number * self.batch
-        count = min(self.batch, len(self.split) - first)
+        first = number * self.batch_size
+        count = min(self.batch_size, len(self.split) - first)
         ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
         return np.arange(*ends)
 

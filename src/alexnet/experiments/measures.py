@@ -336,7 +336,11 @@ def _updates(
     images = training_images(store, config.data)
     learner = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
     loader = Loader(
-        images, config.training.batch_size, seed=config.training.seed, device=device, drop_last=True
+        images,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+        device=device,
+        drop_last=True,
     )
     for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
         yield lambda step=step, epoch=epoch, batch=batch: _update(learner, batch, epoch, step)

@@ -118,7 +118,7 @@ def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) 
     images = training_images(store, config.data)
     return Loader(
         images,
-        config.training.batch_size,
+        batch_size=config.training.batch_size,
         seed=config.training.seed,
         order=config.data.order,
         rank=distributed.rank(),

@@ -41,7 +41,7 @@ def found(boxes: Boxes, place: int) -> tuple[Box, ...]:
 
 def test_batches_carry_the_boxes_of_their_images(store: Store) -> None:
     for start in (0, 1):
-        for batch in Loader(store.split("train"), 4, seed=5, boxes=True).batches(0, start):
+        for batch in Loader(store.split("train"), batch_size=4, seed=5, boxes=True).batches(0, start):
             assert batch.boxes is not None
             assert batch.boxes.corners.dtype == torch.float32
             for place, index in enumerate(batch.indices.tolist()):
@@ -49,7 +49,7 @@ def test_batches_carry_the_boxes_of_their_images(store: Store) -> None:
 
 
 def test_boxes_are_not_carried_where_nobody_asked(store: Store) -> None:
-    assert next(Loader(store.split("train"), batch=3).batches()).boxes is None
+    assert next(Loader(store.split("train"), batch_size=3).batches()).boxes is None
 
 
 def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
@@ -64,7 +64,7 @@ def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
 
 def test_a_split_without_any_box_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="'val' of the store has no boxes: prepare a source that has"):
-        Loader(store.split("val"), batch=1, boxes=True)
+        Loader(store.split("val"), batch_size=1, boxes=True)
 
 
 def test_the_largest_box_of_a_class() -> None:

@@ -43,7 +43,7 @@ def digits(tmp_path: Path) -> Store:
 
 
 def squares(store: Store, split: str = "train") -> np.ndarray:
-    batches = Loader(store.split(split), batch=4, order="sequential", workers=1).batches()
+    batches = Loader(store.split(split), batch_size=4, order="sequential", workers=1).batches()
     return np.concatenate([batch.images.numpy() for batch in batches])
 
 

@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def crops(store: Store, epoch: int, data: DataConfig = DATA, seed: int = 5, **options: Any) -> dict[int, Any]:
     """Each image's crop, by its number."""
     split = store.split("train")
-    loader = Loader(split, 4, seed, reader=training_reader(split, data, seed), **options)
+    loader = Loader(split, batch_size=4, seed=seed, reader=training_reader(split, data, seed), **options)
     found: dict[int, Any] = {}
     for batch in loader.batches(epoch):
         found |= dict(zip(batch.indices.tolist(), batch.images.clone(), strict=True))

@@ -78,7 +78,7 @@ def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:
     store = prepare(source, tmp_path / "store", Settings(side=16), workers=1)
     assert store.split("test").labels.tolist() == [NO_LABEL] * 5
     assert store.split("test").keys() == list(make.hidden_photos())
-    (batch,) = Loader(store.split("test"), batch=5, order="sequential").batches()
+    (batch,) = Loader(store.split("test"), batch_size=5, order="sequential").batches()
     assert batch.labels.tolist() == [NO_LABEL] * 5
     assert store.header.statistics_split == "train"
 

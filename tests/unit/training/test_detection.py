@@ -137,7 +137,7 @@ def learner(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
@@ -221,4 +221,4 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         learner(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
-        Loader(bare.split("train"), 1, boxes=True)
+        Loader(bare.split("train"), batch_size=1, boxes=True)
