@@ -68,7 +68,7 @@ def _compare(
 
 def _decoder(split: Split, workers: int) -> Work:
     """Decodes every image into one and the same square of each thread."""
-    side = split.header.side
+    side = split.manifest.side
 
     def decode(first: int) -> None:
         square = np.empty((side, side, 3), np.uint8)
@@ -80,7 +80,7 @@ def _decoder(split: Split, workers: int) -> Work:
 
 def _copier(split: Split, workers: int) -> Work:
     """Copies as many bytes, in order and as large blocks, into one and the same batch of each thread."""
-    batch_bytes = BATCH * split.header.side**2 * 3
+    batch_bytes = BATCH * split.manifest.side**2 * 3
     source = np.ones(len(split) * batch_bytes // BATCH, np.uint8)
     targets = np.empty((workers, batch_bytes), np.uint8)
 

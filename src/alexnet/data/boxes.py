@@ -201,7 +201,7 @@ class BoxTable:
         """
         counts, labels, corners = split.all_boxes()
         images = np.repeat(np.arange(len(split)), counts)
-        if split.header.shape == "whole":
+        if split.manifest.shape == "whole":
             windows = np.array([_central(split, index) for index in range(len(split))]).reshape(-1, 4)
             corners = clip(to_window(corners, windows[images]))
             seen = area(corners) > 0
@@ -251,5 +251,5 @@ class BoxTable:
 def _central(split: Split, index: int) -> Corners:
     """The window that a loader gives of a whole stored picture, in shares of it."""
     width, height = split.size(index)
-    side = split.header.side
+    side = split.manifest.side
     return central_window(*resized_size(height, width, side), side)

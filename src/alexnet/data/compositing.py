@@ -149,7 +149,7 @@ class Objects:
     def __init__(self, split: Split) -> None:
         self._split = split
         table = BoxTable.of(split)
-        sides = (table.corners[:, 2:] - table.corners[:, :2]) * split.header.side
+        sides = (table.corners[:, 2:] - table.corners[:, :2]) * split.manifest.side
         large = sides.min(axis=1) >= SMALLEST_PIXELS
         images = np.repeat(np.arange(len(split)), np.diff(table.starts))
         self._images, self._labels, self._corners = images[large], table.labels[large], table.corners[large]
@@ -157,11 +157,11 @@ class Objects:
     @property
     def classes(self) -> tuple[Class, ...]:
         """Of the store, in label order."""
-        return self._split.header.classes
+        return self._split.manifest.classes
 
     def check(self) -> None:
         """CommandError where a class has no box that is large enough, or photos are gray."""
-        if self._split.header.channels != 3:
+        if self._split.manifest.channels != 3:
             raise CommandError("scenes are in color: prepare a store with --channels 3")
         missing = sorted(set(range(len(self.classes))) - set(self._labels.tolist()))
         if missing:
@@ -192,7 +192,7 @@ class Objects:
         return np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), np.float64).copy()
 
     def _photo(self, index: int) -> Pixels:
-        side = self._split.header.side
+        side = self._split.manifest.side
         photo = np.empty((side, side, 3), np.uint8)
         read_square(self._split, index, photo)
         return photo

@@ -48,7 +48,7 @@ class StoredSquares:
     @property
     def side(self) -> int:
         """Of the stored square, in pixels."""
-        return self._split.header.side
+        return self._split.manifest.side
 
     def __call__(
         self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
@@ -62,16 +62,16 @@ def read_square(split: Split, index: int, square: Pixels) -> None:
     """Fills `square` (S, S, channels) with an image, of a whole one with its central part.
 
     An image whose shorter side is not S is resized to it first. DataError, naming the image, where the bytes
-    are not what the header promises.
+    are not what the manifest promises.
     """
-    header, side = split.header, square.shape[0]
-    if side != header.side:
+    manifest, side = split.manifest, square.shape[0]
+    if side != manifest.side:
         square[...] = to_square(read_photo(split, index), side)
-    elif header.encoding == "raw" or header.shape == "whole":
+    elif manifest.encoding == "raw" or manifest.shape == "whole":
         square[...] = _central(read_photo(split, index), side)
     else:
         with _naming(split, index):
-            data, space = np.frombuffer(split.buffer(index), np.uint8), _SPACES[header.channels]
+            data, space = np.frombuffer(split.buffer(index), np.uint8), _SPACES[manifest.channels]
             if simplejpeg.decode_jpeg(data, space, buffer=square).shape != square.shape:
                 raise ValueError(f"it is not {side} x {side}")
 
@@ -81,12 +81,12 @@ def read_photo(split: Split, index: int) -> Pixels:
 
     DataError as for `read_square`.
     """
-    header = split.header
+    manifest = split.manifest
     with _naming(split, index):
         data = np.frombuffer(split.buffer(index), np.uint8)
-        if header.encoding == "raw":
-            return data.reshape(header.side, header.side, header.channels).copy()
-        photo = simplejpeg.decode_jpeg(data, _SPACES[header.channels])
+        if manifest.encoding == "raw":
+            return data.reshape(manifest.side, manifest.side, manifest.channels).copy()
+        photo = simplejpeg.decode_jpeg(data, _SPACES[manifest.channels])
         wanted = stored_size(split, index)
         if photo.shape[:2] != wanted:
             raise ValueError(f"it is not {wanted[1]} x {wanted[0]}")
@@ -95,8 +95,8 @@ def read_photo(split: Split, index: int) -> Pixels:
 
 def stored_size(split: Split, index: int) -> tuple[int, int]:
     """(height, width) of an image as it is stored, known without reading it."""
-    side = split.header.side
-    if split.header.shape == "square":
+    side = split.manifest.side
+    if split.manifest.shape == "square":
         return side, side
     width, height = split.size(index)
     return resized_size(height, width, side)

@@ -151,7 +151,7 @@ class Loader:
 
     def _empty_images(self, count: int) -> Tensor:
         """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""
-        shape = (count, self._reader.side, self._reader.side, self.split.header.channels)
+        shape = (count, self._reader.side, self._reader.side, self.split.manifest.channels)
         if self._copies is not None:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return self._buffers.take(shape, torch.uint8)

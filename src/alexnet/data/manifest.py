@@ -63,7 +63,7 @@ class Settings:
         return {**asdict(self), **meaningless}
 
 
-HEADER_FILE = "header.json"
+MANIFEST_FILE = "header.json"
 VERSION = 1
 """Of the store's format; a store of a newer version is refused."""
 
@@ -108,7 +108,7 @@ class UnreadableFile:
 
 
 @dataclass(frozen=True)
-class Header:
+class Manifest:
     """What `header.json` holds, under the same names."""
 
     version: int
@@ -171,14 +171,14 @@ class Header:
         return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
 
 
-def write_header(folder: Path, header: Header) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `folder/header.json` atomically."""
-    write_json(folder / HEADER_FILE, dataclasses.asdict(header))
+    write_json(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
 
 
-def read_header(folder: Path) -> Header:
-    """The header of the store at `folder`; DataError if there is none, or it is damaged, or too new."""
-    path = folder / HEADER_FILE
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the store at `folder`; DataError if there is none, or it is damaged, or too new."""
+    path = folder / MANIFEST_FILE
     if not path.is_file():
         make = f"make it with `alexnet prepare SOURCE {folder}`"
         if not folder.exists():
@@ -192,13 +192,13 @@ def read_header(folder: Path) -> Header:
         values = json.loads(path.read_bytes())
         version = values["version"]
         if version <= VERSION:
-            return _header(values)
+            return _manifest(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
     raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
 
 
-def _header(values: Mapping[str, Any]) -> Header:
+def _manifest(values: Mapping[str, Any]) -> Manifest:
     parsed: dict[str, Any] = {
         "splits": {name: _split(entry) for name, entry in values["splits"].items()},
         "classes": tuple(Class(**entry) for entry in values["classes"]),
@@ -211,7 +211,7 @@ def _header(values: Mapping[str, Any]) -> Header:
         },
         "unreadable": tuple(UnreadableFile(**entry) for entry in values["unreadable"]),
     }
-    return Header(**{**values, **parsed})
+    return Manifest(**{**values, **parsed})
 
 
 def _split(entry: Mapping[str, Any]) -> SplitEntry:

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.manifest import (
-    HEADER_FILE,
+    MANIFEST_FILE,
     VERSION,
-    Header,
+    Manifest,
     OddFiles,
     Settings,
     ShardEntry,
     SplitEntry,
     UnreadableFile,
-    read_header,
-    write_header,
+    read_manifest,
+    write_manifest,
 )
 from alexnet.data.prepare_workers import ShardNote, Task, read_note, run_tasks, statistics_path
 from alexnet.data.resize import FILTER
@@ -77,9 +77,9 @@ def _same_plan(path: Path, found: Plan, wanted: Plan) -> None:
 
 def check_finished(path: Path, plan: Plan) -> None:
     """CommandError where the store at `path` is of another plan."""
-    header = read_header(path)
-    found = {name: getattr(header, name) for name in plan if name not in ("photos", "source")}
-    _same_plan(path, {**found, "source": header.source["form"], "photos": header.source["sha256"]}, plan)
+    manifest = read_manifest(path)
+    found = {name: getattr(manifest, name) for name in plan if name not in ("photos", "source")}
+    _same_plan(path, {**found, "source": manifest.source["form"], "photos": manifest.source["sha256"]}, plan)
 
 
 def forget(path: Path) -> None:
@@ -97,7 +97,7 @@ def clear(path: Path) -> None:
 
 MEAN_IMAGE = "mean_image.npy"
 ODD_LISTED = 20
-"""Odd files named in the header, of each kind."""
+"""Odd files named in the manifest, of each kind."""
 
 
 def finish(
@@ -108,27 +108,27 @@ def finish(
     notes: Mapping[Task, ShardNote],
     strict: bool,
 ) -> None:
-    """Writes mean image and header; DataError for a class without photos or, if `strict`, a broken photo."""
+    """Writes mean image and manifest; DataError for a class without photos or, if `strict`, a broken photo."""
     statistics = ColorStatistics.empty(settings.side, settings.channels)
     for task in notes:
         if task.split == _statistics_split(source):
             statistics.merge(ColorStatistics.load(statistics_path(task.note_path)))
-    header = _header(source, settings, plan, notes, statistics)
+    manifest = _manifest(source, settings, plan, notes, statistics)
     if strict:
-        refuse_unreadable(header)
+        refuse_unreadable(manifest)
     _check_classes(notes, source)
     pixels = io.BytesIO()
     np.save(pixels, statistics.mean_image)
     write_whole(path / MEAN_IMAGE, pixels.getvalue())
     digest = hashlib.sha256(pixels.getvalue()).hexdigest()
-    write_header(path, dataclasses.replace(header, mean_image_sha256=digest))
+    write_manifest(path, dataclasses.replace(manifest, mean_image_sha256=digest))
 
 
-def refuse_unreadable(header: Header) -> None:
+def refuse_unreadable(manifest: Manifest) -> None:
     """DataError that lists all photos that could not be read, if there are any."""
-    listed = ", ".join(f"{each.split}/{each.key} ({each.reason})" for each in header.unreadable)
+    listed = ", ".join(f"{each.split}/{each.key} ({each.reason})" for each in manifest.unreadable)
     if listed:
-        found = f"{len(header.unreadable)} unreadable photos: {listed}"
+        found = f"{len(manifest.unreadable)} unreadable photos: {listed}"
         raise DataError(f"{found}; without --strict they are left out")
 
 
@@ -142,15 +142,15 @@ def _check_classes(notes: Mapping[Task, ShardNote], source: Source) -> None:
         raise DataError(f"no readable training photo of {', '.join(empty)}: add some, or remove the class")
 
 
-def _header(
+def _manifest(
     source: Source,
     settings: Settings,
     plan: Plan,
     notes: Mapping[Task, ShardNote],
     statistics: ColorStatistics,
-) -> Header:
+) -> Manifest:
     eigenvalues, eigenvectors = statistics.axes()
-    return Header(
+    return Manifest(
         version=VERSION,
         **settings.to_dict(),
         resampling=FILTER,
@@ -224,14 +224,14 @@ def prepare(
     """The finished store at `path`; where it was finished before, its hashes are compared and no more done.
 
     `workers` processes (default: one per core); `progress(count)` is told of images done. Photos that can't
-    be read are left out and listed in the header; with `strict` they are a DataError instead.
+    be read are left out and listed in the manifest; with `strict` they are a DataError instead.
     CommandError where `path` holds something else, or lies in the source; WorkError where the disk is full.
     Nothing done is lost: the same call goes on.
     """
     if path.resolve().is_relative_to(source.path.resolve()):
         raise CommandError(f"{path} lies in the source, where nothing is ever written: choose another STORE")
     plan = make_plan(source, settings)
-    finished = (path / HEADER_FILE).exists()
+    finished = (path / MANIFEST_FILE).exists()
     try:
         if finished:
             check_finished(path, plan)
@@ -244,7 +244,7 @@ def prepare(
         raise WorkError(f"{path}: {reason}; finished shards are kept, the same command goes on") from error
     store = Store.open(path, verify=finished)
     if strict:
-        refuse_unreadable(store.header)
+        refuse_unreadable(store.manifest)
     return store
 
 

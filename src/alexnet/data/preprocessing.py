@@ -50,7 +50,7 @@ class Preprocessing:
     eigenvectors: Tensor
     """(C, C), a row each."""
     resized: Mapping[str, str]
-    """How the net's training photos became squares: as `Header.resized`."""
+    """How the net's training photos became squares: as `Manifest.resized`."""
     channels: Literal["RGB", "BGR", "L"] = "RGB"
     """The channels that the net wants, in its order; L is gray."""
     _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
@@ -62,11 +62,11 @@ class Preprocessing:
 
         CommandError where the two do not fit together; it names a crop that suits the `net`.
         """
-        header = store.header
+        manifest = store.manifest
         # Whole squares stay whole.
         crop = store.side if data.input_size == data.image_size else default_input_size(store.side, net)
         size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
-        if data.channels != header.channels:
+        if data.channels != manifest.channels:
             raise CommandError(_other_channels(data, size))
         if size:
             raise CommandError(
@@ -78,18 +78,18 @@ class Preprocessing:
             raise CommandError(
                 "a resized crop has no place in the mean image: type data.mean_position=center"
             )
-        if any(data.scales) and header.shape != "whole":
+        if any(data.scales) and manifest.shape != "whole":
             raise CommandError(
                 "data.scales wants whole photos and the store holds squares: prepare one with --shape whole"
             )
         means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
         return cls(
             data=data,
-            mean=_tensor(means.get(data.normalization, lambda: header.channel_mean)()),
-            std=_tensor(np.sqrt(np.diag(header.color_covariance))),
-            eigenvalues=_tensor(header.color_eigenvalues),
-            eigenvectors=_tensor(header.color_eigenvectors),
-            resized=header.resized,
+            mean=_tensor(means.get(data.normalization, lambda: manifest.channel_mean)()),
+            std=_tensor(np.sqrt(np.diag(manifest.color_covariance))),
+            eigenvalues=_tensor(manifest.color_eigenvalues),
+            eigenvectors=_tensor(manifest.color_eigenvectors),
+            resized=manifest.resized,
             channels="L" if data.channels == 1 else "RGB",
         )
 

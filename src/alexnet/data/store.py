@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
-from alexnet.data.manifest import Header, ShardEntry, read_header
+from alexnet.data.manifest import Manifest, ShardEntry, read_manifest
 from alexnet.data.sources.base import Box
 from alexnet.errors import CommandError, DataError
 from alexnet.io import file_sha256
@@ -165,7 +165,7 @@ class Record:
     """One stored image and what is known of it."""
 
     image: memoryview
-    """JPEG file, or raw uint8 (height, width, channels) in C order: the header's `encoding`."""
+    """JPEG file, or raw uint8 (height, width, channels) in C order: the manifest's `encoding`."""
     label: int
     key: str
     width: int
@@ -181,16 +181,16 @@ class Split:
         self,
         folder: Path,
         name: str,
-        header: Header,
+        manifest: Manifest,
         mapped: bool,
         chosen: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """`chosen` are the images it has, of those of the store, where these are not all."""
         self.name = name
         self._folder, self._chosen = folder, chosen
-        self.header = header
+        self.manifest = manifest
         """Of the whole store."""
-        entry = header.splits[name]
+        entry = manifest.splits[name]
         self.mapped = mapped
         """Whether `buffer` gives views of the mapped file, or bytes read from it."""
         self._paths = [folder / shard.file for shard in entry.shards]
@@ -204,7 +204,7 @@ class Split:
     def part(self, indices: npt.NDArray[np.int64]) -> Split:
         """The images at these places alone, in this order: a split of the same name."""
         chosen = indices if self._chosen is None else self._chosen[indices]
-        return Split(self._folder, self.name, self.header, self.mapped, chosen)
+        return Split(self._folder, self.name, self.manifest, self.mapped, chosen)
 
     @functools.cached_property
     def labels(self) -> npt.NDArray[np.int32]:
@@ -227,11 +227,11 @@ class Split:
     def buffer(self, index: int) -> memoryview:
         """The stored bytes of one image, a JPEG file or raw pixels; a view where the split is `mapped`.
 
-        DataError where its file is not the one the header names: the first image read compares the hash.
+        DataError where its file is not the one the manifest names: the first image read compares the hash.
         """
         number, row = self._place(index)
         if not self._verified[number]:
-            _check_hash(self._paths[number], self.header.splits[self.name].shards[number].sha256)
+            _check_hash(self._paths[number], self.manifest.splits[self.name].shards[number].sha256)
             self._verified[number] = True
         shard = self._shard(number)
         return shard.buffer(row) if self.mapped else shard.read(row)
@@ -285,17 +285,19 @@ class Split:
             shard = self._shards[number] = Shard(self._paths[number])
             wanted = self._first[number + 1] - self._first[number]
             if len(shard.labels) != wanted:
-                raise _damaged(self._paths[number], f"{len(shard.labels)} records, the header says {wanted}")
+                raise _damaged(
+                    self._paths[number], f"{len(shard.labels)} records, the manifest says {wanted}"
+                )
         return shard
 
 
 class Store:
     """A prepared data set; `store[i]` and `len(store)` are of the training split, or the first there is."""
 
-    def __init__(self, path: Path, header: Header, mapped: bool) -> None:
+    def __init__(self, path: Path, manifest: Manifest, mapped: bool) -> None:
         self.path = path
-        self.header = header
-        self._splits = {name: Split(path, name, header, mapped) for name in header.splits}
+        self.manifest = manifest
+        self._splits = {name: Split(path, name, manifest, mapped) for name in manifest.splits}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
@@ -306,29 +308,29 @@ class Store:
         the machine's memory.
         """
         folder = Path(path)
-        header = read_header(folder)
-        shards = [shard for split in header.splits.values() for shard in split.shards]
+        manifest = read_manifest(folder)
+        shards = [shard for split in manifest.splits.values() for shard in split.shards]
         for shard in shards:
             _check(folder / shard.file, shard, verify)
-        if not (folder / header.mean_image).is_file():
-            raise _damaged(folder / header.mean_image, "it is missing")
+        if not (folder / manifest.mean_image).is_file():
+            raise _damaged(folder / manifest.mean_image, "it is missing")
         fits = sum(shard.bytes for shard in shards) <= _memory_bytes() // 2
-        return cls(folder, header, fits if mapped is None else mapped)
+        return cls(folder, manifest, fits if mapped is None else mapped)
 
     @property
     def classes(self) -> list[Class]:
         """In label order."""
-        return list(self.header.classes)
+        return list(self.manifest.classes)
 
     @property
     def side(self) -> int:
         """Pixels of the stored square's side, or of the shorter side where images are whole."""
-        return self.header.side
+        return self.manifest.side
 
     @property
     def channels(self) -> int:
         """3 where images are in color, 1 where they are gray."""
-        return self.header.channels
+        return self.manifest.channels
 
     @property
     def splits(self) -> list[str]:
@@ -338,23 +340,23 @@ class Store:
     @property
     def digest(self) -> str:
         """SHA-256 over the shards' hashes: equal for stores of equal contents."""
-        return self.header.digest()
+        return self.manifest.digest()
 
     @property
     def channel_mean(self) -> npt.NDArray[np.float64]:
         """(channels,) mean of each channel over the training split, 0..255."""
-        return np.array(self.header.channel_mean)
+        return np.array(self.manifest.channel_mean)
 
     @property
     def color_covariance(self) -> npt.NDArray[np.float64]:
         """(channels, channels) covariance of the training split's pixels, gray levels squared."""
-        return np.array(self.header.color_covariance)
+        return np.array(self.manifest.color_covariance)
 
     def mean_image(self) -> npt.NDArray[np.float32]:
         """(side, side, channels) mean of the training split, 0..255; of central squares of whole images."""
-        path = self.path / self.header.mean_image
-        if self.header.mean_image_sha256:  # older stores have none
-            _check_hash(path, self.header.mean_image_sha256)
+        path = self.path / self.manifest.mean_image
+        if self.manifest.mean_image_sha256:  # older stores have none
+            _check_hash(path, self.manifest.mean_image_sha256)
         return np.load(path, allow_pickle=False)
 
     def split(self, name: str) -> Split:
@@ -380,14 +382,14 @@ def _check(path: Path, shard: ShardEntry, verify: bool) -> None:
     if not path.is_file():
         raise _damaged(path, "it is missing")
     if path.stat().st_size != shard.bytes:
-        raise _damaged(path, f"{path.stat().st_size} bytes, the header says {shard.bytes}")
+        raise _damaged(path, f"{path.stat().st_size} bytes, the manifest says {shard.bytes}")
     if verify:
         _check_hash(path, shard.sha256)
 
 
 def _check_hash(path: Path, wanted: str) -> None:
     if file_sha256(path) != wanted:
-        raise _damaged(path, "its hash is not the header's")
+        raise _damaged(path, "its hash is not the manifest's")
 
 
 def _damaged(path: Path, found: str) -> DataError:

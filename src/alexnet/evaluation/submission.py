@@ -62,7 +62,7 @@ class Photos(NamedTuple):
 
 def photos_of(split: Split) -> Photos:
     """The photos of a split by their official names; DataError unless it holds photos 1..N, each once."""
-    for left_out in split.header.unreadable:
+    for left_out in split.manifest.unreadable:
         if left_out.split == split.name:
             raise DataError(
                 f"{left_out.key} is not in the store, as it could not be read ({left_out.reason}), and each "

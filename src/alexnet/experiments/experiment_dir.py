@@ -57,7 +57,7 @@ def halves(store: Store, folder: Path) -> tuple[Store, Store]:
 
 def _prepared(store: Store, labels: range, path: Path) -> Store:
     splits = {name: _Part(store.path, name, labels.start, labels.stop) for name in SPLITS}
-    classes, header = store.classes[labels.start : labels.stop], store.header
+    classes, header = store.classes[labels.start : labels.stop], store.manifest
     source = Source("classes of a store", store.path, classes, dict(splits))
     return prepare(source, path, Settings(header.side, encoding="raw", channels=header.channels))
 
@@ -82,7 +82,7 @@ class _Part:
         return self._whole.key(int(self._chosen[index]))
 
     def __getitem__(self, index: int) -> Example:
-        side, channels = self._whole.header.side, self._whole.header.channels
+        side, channels = self._whole.manifest.side, self._whole.manifest.channels
         pixels = np.empty((side, side, channels), np.uint8)
         read_square(self._whole, int(self._chosen[index]), pixels)
         file = io.BytesIO()

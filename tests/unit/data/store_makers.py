@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.classes import Class
-from alexnet.data.manifest import VERSION, Header, ShardEntry, SplitEntry, write_header
+from alexnet.data.manifest import VERSION, Manifest, ShardEntry, SplitEntry, write_manifest
 from alexnet.data.store import Row, write_shard
 from alexnet.io import file_sha256
 
@@ -30,7 +30,7 @@ def make_store(folder: Path, splits: dict[str, Sequence[Row]], side: int = 2, sh
     folder.mkdir()
     entries = {name: _split(folder, name, rows, shard_records) for name, rows in splits.items()}
     np.save(folder / "mean_image.npy", np.full((side, side, 3), 7, np.float32))
-    write_header(folder, _header(side, entries, file_sha256(folder / "mean_image.npy")))
+    write_manifest(folder, _manifest(side, entries, file_sha256(folder / "mean_image.npy")))
     return folder
 
 
@@ -43,8 +43,8 @@ def _split(folder: Path, name: str, rows: Sequence[Row], shard_records: int) -> 
     return SplitEntry(len(rows), tuple(shards))
 
 
-def _header(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) -> Header:
-    return Header(
+def _manifest(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) -> Manifest:
+    return Manifest(
         version=VERSION,
         side=side,
         shape="square",

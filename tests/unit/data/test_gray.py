@@ -21,7 +21,7 @@ from alexnet.data.config import DataConfig
 from alexnet.data.crops import center, ten
 from alexnet.data.decode import decode, in_channels
 from alexnet.data.loader import Loader
-from alexnet.data.manifest import HEADER_FILE
+from alexnet.data.manifest import MANIFEST_FILE
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
@@ -48,10 +48,10 @@ def squares(store: Store, split: str = "train") -> np.ndarray:
 
 
 def test_digits_are_stored_gray_raw_and_padded_without_being_told(digits: Store) -> None:
-    header = digits.header
-    assert (header.channels, header.side, header.encoding, header.resize) == (1, 32, "raw", "pad")
-    assert header.resized["picture"] == "7"
-    assert header.odd == {}
+    manifest = digits.manifest
+    assert (manifest.channels, manifest.side, manifest.encoding, manifest.resize) == (1, 32, "raw", "pad")
+    assert manifest.resized["picture"] == "7"
+    assert manifest.odd == {}
     stored = squares(digits)
     assert stored.shape == (9, 32, 32, 1) and stored.dtype == np.uint8
     found, _ = make.idx_arrays(9, seed=9)
@@ -104,11 +104,11 @@ def test_statistics_are_of_one_channel(digits: Store) -> None:
     assert digits.mean_image().shape == (32, 32, 1)
     np.testing.assert_allclose(digits.channel_mean, [stored.mean()], rtol=1e-12)
     np.testing.assert_allclose(digits.color_covariance, [[stored.var()]], rtol=1e-12)
-    assert digits.header.color_eigenvectors == ((1.0,),)
+    assert digits.manifest.color_eigenvectors == ((1.0,),)
 
 
 def test_a_header_that_does_not_say_is_of_color(digits: Store) -> None:
-    file = digits.path / HEADER_FILE
+    file = digits.path / MANIFEST_FILE
     values = json.loads(file.read_text())
     del values["channels"], values["picture"]
     file.write_text(json.dumps(values))
@@ -230,7 +230,7 @@ def test_mnist_as_a_newcomer_types_it(shared_data: Path, tmp_path: Path) -> None
     store = prepare(val, tmp_path / "store", opened.settings, workers=1)
     assert (len(store), store.side, store.channels) == (10_000, 32, 1)
     assert [each.name for each in store.classes] == list("0123456789")
-    assert store.header.resized["picture"] == "28"
+    assert store.manifest.resized["picture"] == "28"
     images = torch.from_numpy(squares(store))
     inputs = Preprocessing.from_store(DIGITS, store).test_input(images, center(32, 32))
     assert abs(float(inputs.mean())) < 0.05  # LeCun 1998, section II.B: "roughly 0"

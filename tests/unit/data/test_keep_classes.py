@@ -65,7 +65,7 @@ def test_wishes_that_cannot_be_met_are_one_line(photos: Source, wanted: str, sai
 
 def test_the_store_says_what_was_kept_and_is_not_taken_for_another(photos: Source, tmp_path: Path) -> None:
     store = prepare(keep_classes(photos, "3"), tmp_path / "store", RAW, workers=1)
-    assert store.header.source["classes"] == "3 of 4"
-    assert "classes" not in prepare(photos, tmp_path / "all", RAW, workers=1).header.source
+    assert store.manifest.source["classes"] == "3 of 4"
+    assert "classes" not in prepare(photos, tmp_path / "all", RAW, workers=1).manifest.source
     with pytest.raises(CommandError, match="other photos"):
         prepare(keep_classes(photos, "2"), tmp_path / "store", RAW, workers=1)

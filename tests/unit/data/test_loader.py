@@ -24,8 +24,8 @@ class FakeSplit:
     name = "train"
 
     def __init__(self, images: list[Any], side: int, encoding: str = "raw", shape: str = "square") -> None:
-        self.header = type(
-            "Header", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
+        self.manifest = type(
+            "Manifest", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
         )()
         self.labels = np.arange(len(images), dtype=np.int32) % 7
         self.sizes = [image.shape[1::-1] for image in images]

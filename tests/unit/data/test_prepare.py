@@ -79,8 +79,8 @@ def test_a_raw_store_holds_the_defined_pixels_of_every_photo(photos: Source, tmp
 def test_jpegs_are_of_the_recorded_quality_without_subsampling(photos: Source, tmp_path: Path) -> None:
     raw = pixels(prepare(photos, tmp_path / "raw", RAW, workers=1).split("train"))
     store = prepare(photos, tmp_path / "jpeg", JPEG, workers=1)
-    header = store.header
-    assert (header.encoding, header.quality, header.subsampling) == ("jpeg", 95, "4:4:4")
+    manifest = store.manifest
+    assert (manifest.encoding, manifest.quality, manifest.subsampling) == ("jpeg", 95, "4:4:4")
     for index, wanted in enumerate(raw):
         with Image.open(io.BytesIO(store.split("train").buffer(index))) as image:
             assert image.layer and all(layer[1:3] == (1, 1) for layer in image.layer)
@@ -114,10 +114,10 @@ def test_statistics_in_the_header_are_those_of_the_training_pixels(photos: Sourc
     np.testing.assert_allclose(store.channel_mean, statistics_twin.channel_mean(images), rtol=1e-12)
     covariance = statistics_twin.covariance(images)
     np.testing.assert_allclose(store.color_covariance, covariance, rtol=1e-9)
-    values, vectors = store.header.color_eigenvalues, np.array(store.header.color_eigenvectors)
+    values, vectors = store.manifest.color_eigenvalues, np.array(store.manifest.color_eigenvectors)
     for value, vector in zip(values, vectors, strict=True):
         np.testing.assert_allclose(covariance @ vector, value * vector, rtol=1e-6, atol=1e-6 * values[0])
-    assert store.header.statistics_split == "train"
+    assert store.manifest.statistics_split == "train"
 
 
 def test_one_and_two_workers_make_the_same_bytes(photos: Source, tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_exif_is_followed_only_when_asked(tmp_path: Path) -> None:
     upright = pixels(upright_store.split("train"))[0]
     assert as_stored[0, 0, 0] > 200 > 50 > as_stored[0, -1, 0]
     assert upright[0, 0, 0] > 200 and upright[0, -1, 0] > 200 and upright[-1, 0, 0] < 50
-    assert upright_store.header.exif
-    assert upright_store.header.odd["EXIF orientation 6"].count == 1
+    assert upright_store.manifest.exif
+    assert upright_store.manifest.odd["EXIF orientation 6"].count == 1
 
 
 @pytest.fixture
@@ -170,12 +170,12 @@ def test_unreadable_photos_are_left_out_and_listed(broken: Source, tmp_path: Pat
     store = prepare(broken, tmp_path / "store", JPEG, workers=1)
     split = broken.splits["train"]
     assert store.split("train").keys() == [split.key(index) for index in range(20) if index not in (3, 17)]
-    assert [(each.split, each.key) for each in store.header.unreadable] == [
+    assert [(each.split, each.key) for each in store.manifest.unreadable] == [
         ("train", split.key(3)),
         ("train", split.key(17)),
     ]
-    assert store.header.unreadable[1].reason == "empty file"
-    assert store.header.odd["gray"].first == (f"train/{split.key(5)}",)
+    assert store.manifest.unreadable[1].reason == "empty file"
+    assert store.manifest.odd["gray"].first == (f"train/{split.key(5)}",)
 
 
 def test_strict_names_what_is_unreadable_and_loses_no_work(broken: Source, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_class_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
 def test_a_photo_that_would_fill_all_memory_is_unreadable(tmp_path: Path) -> None:
     thread = replace(examples(1)[0], image=png(np.zeros((400_000, 1, 3), np.uint8)))
     store = prepare(source(train=[thread, *examples(2)]), tmp_path / "store", JPEG, workers=1)
-    assert "would become 24x9600000" in store.header.unreadable[0].reason
+    assert "would become 24x9600000" in store.manifest.unreadable[0].reason
 
 
 @pytest.mark.parametrize("images", [1, 9, 16, 24])

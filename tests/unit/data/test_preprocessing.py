@@ -28,7 +28,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
     mean_image = (100 + 50 * rng.random((side, side, 3))).astype(np.float32)
     covariance = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
     values, vectors = np.linalg.eigh(covariance)
-    header = SimpleNamespace(
+    manifest = SimpleNamespace(
         channels=3,
         channel_mean=(120.5, 115.25, 101.0),
         color_covariance=covariance.tolist(),
@@ -36,7 +36,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
         color_eigenvectors=vectors.T[::-1].tolist(),
         resized={"shape": "square", "resize": "crop", "resampling": "bicubic"},
     )
-    return SimpleNamespace(side=side, header=header, mean_image=lambda: mean_image)
+    return SimpleNamespace(side=side, manifest=manifest, mean_image=lambda: mean_image)
 
 
 def photos() -> torch.Tensor:
@@ -55,9 +55,9 @@ def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
     preprocessing = Preprocessing.from_store(data, store)
     positions = random_positions(SIDE, CROP, RANDOMNESS.shared(4), mirror=True)[:, 0]
     assert len(np.unique(positions, axis=0)) == 2
-    header = store.header
+    manifest = store.manifest
     shifts = color_shifts(
-        RANDOMNESS, np.array(header.color_eigenvalues), np.array(header.color_eigenvectors), 0.1, "source"
+        RANDOMNESS, np.array(manifest.color_eigenvalues), np.array(manifest.color_eigenvectors), 0.1, "source"
     )
     mean = store.mean_image().astype(np.float64)
     noisy = preprocessing.train_input(photos(), RANDOMNESS)
@@ -72,7 +72,7 @@ def test_paper_noise_is_added_and_nothing_is_divided() -> None:
     difference = preprocessing.train_input(photos(), RANDOMNESS) - preprocessing.train_input(
         photos(), RANDOMNESS, color_noise=False
     )
-    values, vectors = np.array(store.header.color_eigenvalues), np.array(store.header.color_eigenvectors)
+    values, vectors = np.array(store.manifest.color_eigenvalues), np.array(store.manifest.color_eigenvectors)
     shifts = color_shifts(RANDOMNESS, values, vectors, 0.1, "paper")
     everywhere = np.broadcast_to(shifts[:, :, None, None], difference.shape)
     np.testing.assert_allclose(difference.numpy(), everywhere, atol=1e-4)
@@ -82,8 +82,8 @@ def test_paper_noise_is_added_and_nothing_is_divided() -> None:
 def test_means_and_deviations_of_channels(normalization: str) -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(replace(DATA, normalization=normalization), store)  # type: ignore[arg-type]
-    divisor = np.sqrt(np.diag(store.header.color_covariance)) if normalization == "mean-and-std" else 1.0
-    mean = np.broadcast_to(store.header.channel_mean, (SIDE, SIDE, 3))
+    divisor = np.sqrt(np.diag(store.manifest.color_covariance)) if normalization == "mean-and-std" else 1.0
+    mean = np.broadcast_to(store.manifest.channel_mean, (SIDE, SIDE, 3))
     positions = random_positions(SIDE, CROP, RANDOMNESS, mirror=True)[:, 0]
     wanted = wanted_inputs(positions, mean, np.zeros((COUNT, 3)), divisor)
     np.testing.assert_allclose(preprocessing.train_input(photos(), RANDOMNESS).numpy(), wanted, atol=1e-4)

@@ -187,10 +187,10 @@ def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
         assert f"  {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines
     photos = len(source.splits["train"])
     assert f"  {NO_BOX}: {photos - 3}: " in lines
-    header = prepare(source, tmp_path / "store", Settings(16), workers=1).header
-    assert header.odd[REVERSED].first == (f"train/{TENCH}/{TENCH}_10.JPEG",)
-    assert header.odd[NO_BOX].count == photos - 3
-    assert header.splits["train"].count == photos
+    manifest = prepare(source, tmp_path / "store", Settings(16), workers=1).manifest
+    assert manifest.odd[REVERSED].first == (f"train/{TENCH}/{TENCH}_10.JPEG",)
+    assert manifest.odd[NO_BOX].count == photos - 3
+    assert manifest.splits["train"].count == photos
 
 
 @pytest.mark.parametrize("what", ["archive", "xml"])

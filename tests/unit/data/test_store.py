@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.data.store_makers import make_store, row
 
-from alexnet.data.manifest import read_header, write_header
+from alexnet.data.manifest import read_manifest, write_manifest
 from alexnet.data.sources import Box
 from alexnet.data.store import BATCH_RECORDS, Shard, Store, write_shard
 from alexnet.errors import CommandError, DataError
@@ -180,8 +180,8 @@ def test_damage_is_one_line_with_what_to_do(
 
 
 def test_a_newer_version_is_refused_by_name(folder: Path) -> None:
-    header = folder / "header.json"
-    header.write_text(json.dumps({"version": 99, "unheard": "of"}))
+    manifest = folder / "header.json"
+    manifest.write_text(json.dumps({"version": 99, "unheard": "of"}))
     with pytest.raises(DataError, match="has version 99, this alexnet reads up to 1: upgrade"):
         Store.open(folder)
 
@@ -220,7 +220,7 @@ def test_a_shard_of_the_right_size_that_is_no_arrow_is_refused_when_read(folder:
 
 
 def test_a_header_is_read_as_it_was_written(folder: Path) -> None:
-    header = read_header(folder)
-    write_header(folder, header)
-    assert read_header(folder) == header
+    manifest = read_manifest(folder)
+    write_manifest(folder, manifest)
+    assert read_manifest(folder) == manifest
     assert [path.name for path in folder.glob("*.part")] == []

@@ -80,7 +80,7 @@ def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:
     assert store.split("test").keys() == list(make.hidden_photos())
     (batch,) = Loader(store.split("test"), batch_size=5, order="sequential").batches()
     assert batch.labels.tolist() == [NO_LABEL] * 5
-    assert store.header.statistics_split == "train"
+    assert store.manifest.statistics_split == "train"
 
 
 def test_without_training_photos_the_statistics_are_not_those_of_the_test_photos(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_without_training_photos_the_statistics_are_not_those_of_the_test_photos
         file.unlink()
     store = prepare(open_source(folder), tmp_path / "store", Settings(side=16), workers=1)
     assert store.splits == ["val", "test"]
-    assert store.header.statistics_split == "val"
+    assert store.manifest.statistics_split == "val"
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def predictions(rows: np.ndarray, wnids: list[str]) -> Predictions:
 
 
 def split(*keys: str, unreadable: tuple[UnreadableFile, ...] = ()) -> SimpleNamespace:
-    header = SimpleNamespace(unreadable=unreadable)
-    return SimpleNamespace(name="test", header=header, keys=lambda: list(keys))
+    manifest = SimpleNamespace(unreadable=unreadable)
+    return SimpleNamespace(name="test", manifest=manifest, keys=lambda: list(keys))
 
 
 def numbered(*numbers: int) -> SimpleNamespace:
