@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Source
 from alexnet.data.store import Split
 from benchmarks.timing import Measurement, median_seconds
@@ -25,8 +25,8 @@ Work = Callable[[], None]
 def measure(source: Source, side: int = 256) -> list[Measurement]:
     """Images per second from a JPEG and a raw store of the source's photos, made in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        jpeg = prepare(source, Path(folder) / "jpeg", Settings(side=side, encoding="jpeg"))
-        raw = prepare(source, Path(folder) / "raw", Settings(side=side, encoding="raw"))
+        jpeg = prepare(source, Path(folder) / "jpeg", PrepareSettings(side=side, encoding="jpeg"))
+        raw = prepare(source, Path(folder) / "raw", PrepareSettings(side=side, encoding="raw"))
         name = jpeg.splits[0]
         return measure_jpeg(jpeg.split(name)) + measure_raw(raw.split(name))
 

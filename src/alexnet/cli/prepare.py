@@ -71,12 +71,12 @@ def command(
     from alexnet.cli.signals import stopping
     from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.prepare import prepare
-    from alexnet.data.sources import keep_classes, open_source
+    from alexnet.data.sources import filter_classes, open_source
 
     photos = open_source(source, val_fraction)
     if classes is not None:
-        photos = keep_classes(photos, classes)
-    settings = photos.settings.chosen(
+        photos = filter_classes(photos, classes)
+    settings = photos.settings.with_choices(
         side=side,
         shape=shape.value,
         resize=resize and resize.value,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import distributed
-from alexnet.data.classes import label_map, same_classes
+from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.crops import Positions
 from alexnet.data.image_reader import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
@@ -161,7 +161,7 @@ def columns_of(net: ModelBundle, store: Store) -> npt.NDArray[np.int32]:
     """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
     what = f"the net's classes and those of {store.path}"
     if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
-        same_classes(net.classes, store.classes, what)
+        check_same_classes(net.classes, store.classes, what)
     return label_map(store.classes, net.classes, what)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from alexnet.config import RunConfig
-from alexnet.data.classes import same_classes
+from alexnet.data.classes import check_same_classes
 from alexnet.data.crops import default_views
 from alexnet.data.image_reader import stored_size
 from alexnet.data.store import Split, Store
@@ -97,7 +97,7 @@ def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
     for run in runs:
         classes = bundle.classes_of(find_weights(run.path, checkpoint))
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
-            same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
+            check_same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
 
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:

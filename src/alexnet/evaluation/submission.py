@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import Class, OfficialName, label_map, official_name
-from alexnet.data.sources.ilsvrc import Devkit
+from alexnet.data.classes import Class, label_map
+from alexnet.data.sources.devkit import Devkit, OfficialName, official_name
 from alexnet.data.store import Split
 from alexnet.errors import DataError
 from alexnet.evaluation.metrics import refuse_broken

@@ -19,7 +19,7 @@ from PIL import Image
 
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import Busy, CommandError, DataError
@@ -59,7 +59,7 @@ def _prepared(store: Store, labels: range, path: Path) -> Store:
     splits = {name: _Part(store.path, name, labels.start, labels.stop) for name in SPLITS}
     classes, header = store.classes[labels.start : labels.stop], store.manifest
     source = Source("classes of a store", store.path, classes, dict(splits))
-    return prepare(source, path, Settings(header.side, encoding="raw", channels=header.channels))
+    return prepare(source, path, PrepareSettings(header.side, encoding="raw", channels=header.channels))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 
 from alexnet import distributed
 from alexnet.config import RunConfig
-from alexnet.data.classes import same_classes
+from alexnet.data.classes import check_same_classes
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, WorkError
 from alexnet.io import exclusive_lock, file_sha256
@@ -168,7 +168,7 @@ class Session:
                 f"--init-from {self.run.path}"
             )
         loaded = bundle.load_safetensors(found.weights, "cpu")
-        same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
+        check_same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
         self.learner.load(loaded.model.state_dict(), found.state())
         self.terms = loaded.terms
         self.step = self.saved_step = meta["step"]

@@ -19,7 +19,7 @@ from alexnet.errors import CommandError, DataError
 
 
 class FakeSplit:
-    """What the loader uses of a store's split, in memory."""
+    """The part of a store's split that the loader uses, in memory."""
 
     name = "train"
 
@@ -49,7 +49,7 @@ def _jpeg(image: Any) -> bytes:
 
 
 def numbered(count: int, side: int = 4, **options: Any) -> Any:
-    """A split of flat gray images; the value says which it is."""
+    """A split of images of one gray level each, their index."""
     images = [np.full((side, side, 3), number % 256, np.uint8) for number in range(count)]
     return FakeSplit(images, side, **options)
 
@@ -65,7 +65,9 @@ def seen(batches: list[Batch]) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.booleans())
-def test_every_image_once_whatever_the_processes(count: int, size: int, world: int, shuffled: bool) -> None:
+def test_every_image_comes_once_for_any_number_of_processes(
+    count: int, size: int, world: int, shuffled: bool
+) -> None:
     order = "each-epoch" if shuffled else "sequential"
     split = numbered(count)
     shares = [
@@ -99,14 +101,16 @@ def test_processes_share_each_batch_in_order() -> None:
 
 def test_order_changes_each_epoch_or_is_the_same_in_all() -> None:
     split = numbered(50)
-    orders = {order: [seen(list(Loader(split, batch_size=8, seed=1, order=order).batches(epoch))) for epoch in (0, 1)] for order in
-              ("each-epoch", "once", "sequential")}  # fmt: skip
+    orders: dict[str, list[list[int]]] = {}
+    for order in ("each-epoch", "once", "sequential"):
+        loader = Loader(split, batch_size=8, seed=1, order=order)
+        orders[order] = [seen(list(loader.batches(epoch))) for epoch in (0, 1)]
     assert orders["each-epoch"][0] != orders["each-epoch"][1]
     assert orders["once"][0] == orders["once"][1] == orders["each-epoch"][0]
     assert orders["sequential"] == [list(range(50))] * 2
 
 
-def test_a_resumed_epoch_goes_on_exactly() -> None:
+def test_a_resumed_epoch_continues_exactly() -> None:
     split = numbered(50)
     complete = list(Loader(split, batch_size=8, seed=2).batches(6))
     resumed = list(Loader(split, batch_size=8, seed=2).batches(6, start_batch=3))
@@ -127,7 +131,7 @@ def test_length_and_dropping_of_an_incomplete_batch() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
-def test_pixels_are_those_that_were_stored(encoding: str) -> None:
+def test_pixels_equal_the_stored_ones(encoding: str) -> None:
     split, pixels = noisy(30, 16, 16, encoding=encoding)
     for batch in Loader(split, batch_size=7).batches():
         for index, image in zip(batch.indices.tolist(), batch.images.numpy(), strict=True):
@@ -136,7 +140,7 @@ def test_pixels_are_those_that_were_stored(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 25), (30, 16), (16, 16)])
-def test_whole_images_give_their_central_square(height: int, width: int) -> None:
+def test_whole_images_are_read_as_their_central_square(height: int, width: int) -> None:
     split, _ = noisy(3, height, width, encoding="jpeg", shape="whole")
     (batch,) = Loader(split, batch_size=3, order="sequential").batches()
     top, left = (height - 16) // 2, (width - 16) // 2
@@ -159,7 +163,7 @@ def test_a_damaged_image_is_named(damage: str, encoding: str) -> None:
     assert not _loader_threads()
 
 
-def test_a_batch_that_is_held_never_changes() -> None:
+def test_a_batch_in_use_never_changes() -> None:
     split = numbered(96)
     loader = Loader(split, batch_size=8)
     held = [batch for epoch in range(2) for batch in loader.batches(epoch)]
@@ -187,7 +191,7 @@ def test_memory_is_flat_over_epochs() -> None:
             pass
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    # One in hand, one in the making, two ahead; each worker may hold on to one a moment longer.
+    # One in use, one being filled, two prefetched; each worker may keep one a moment longer.
     most = 4 + loader.workers
     assert loader._buffers.allocated_count <= most
     assert max(sizes[5:]) - sizes[4] < most * 8 * 64 * 64 * 3

@@ -287,7 +287,7 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
         header = None if shown.store is None else shown.store.manifest
         side = subject.config.data.image_size if subject.config is not None else None
         lines = run_details.commands(subject.name, subject.command, subject.entries, header, side)
-        form = "" if header is None else f" The photos came as {header.source['form']}."
+        form = "" if header is None else f" The photos came as {header.source.form}."
         said = [f"SOURCE is where the photos lay.{form}"] if any("SOURCE" in line for line in lines) else []
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not come to its end."]
         yield Chapter("Commands to make it again", [*said, Commands(lines), *again])

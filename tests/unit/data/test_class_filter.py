@@ -1,4 +1,4 @@
-"""Some of a source's classes."""
+"""A source with some of its classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from unit.data.memory_source import examples, source
 
 from alexnet.data.classes import Class
-from alexnet.data.prepare import Settings, prepare
-from alexnet.data.sources import Box, Source, keep_classes
+from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.sources import Box, Source, filter_classes
 from alexnet.errors import CommandError
 
-RAW = Settings(side=16, encoding="raw")
+RAW = PrepareSettings(side=16, encoding="raw")
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def photos() -> Source:
 
 
 def test_the_first_few_keep_their_photos_and_labels(photos: Source) -> None:
-    kept = keep_classes(photos, "2")
+    kept = filter_classes(photos, "2")
     assert [each.name for each in kept.classes] == ["tench", "goldfish"]
-    assert kept.kept == "2 of 4"
+    assert (kept.class_filter, kept.unfiltered_classes) == ("2", 4)
     assert {name: len(split) for name, split in kept.splits.items()} == {"train": 6, "val": 4}
     train = kept.splits["train"]
     assert train.labels.tolist() == [0, 0, 0, 1, 1, 1] == [train[index].label for index in range(6)]
@@ -41,31 +41,33 @@ def test_the_first_few_keep_their_photos_and_labels(photos: Source) -> None:
 
 
 def test_classes_are_named_by_wnid_or_name_and_stay_in_label_order(photos: Source) -> None:
-    kept = keep_classes(photos, "Cock, n00000002")
+    kept = filter_classes(photos, "Cock, n00000002")
     assert [each.name for each in kept.classes] == ["white shark", "cock"]
     train = kept.splits["train"]
     assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert train[1].boxes == (Box(0, 0, 0, 1, 1),)  # that of a class that is left out is left out
+    assert train[1].boxes == (Box(0, 0, 0, 1, 1),)  # the box of a dropped class is dropped
     np.testing.assert_array_equal(train.labels, [train[index].label for index in range(len(train))])
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("wanted", "message"),
     [
         ("5", "has 4"),
-        ("1", "two to tell apart"),
-        ("cock", "two to tell apart"),
+        ("1", "at least 2 are needed"),
+        ("cock", "at least 2 are needed"),
         ("cock,goldfsh", "no class 'goldfsh'; the nearest is 'goldfish'"),
     ],
 )
-def test_wishes_that_cannot_be_met_are_one_line(photos: Source, wanted: str, said: str) -> None:
-    with pytest.raises(CommandError, match=said):
-        keep_classes(photos, wanted)
+def test_impossible_filters_are_one_line_errors(photos: Source, wanted: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        filter_classes(photos, wanted)
 
 
-def test_the_store_says_what_was_kept_and_is_not_taken_for_another(photos: Source, tmp_path: Path) -> None:
-    store = prepare(keep_classes(photos, "3"), tmp_path / "store", RAW, workers=1)
-    assert store.manifest.source["classes"] == "3 of 4"
-    assert "classes" not in prepare(photos, tmp_path / "all", RAW, workers=1).manifest.source
+def test_the_manifest_records_the_filter_and_another_filter_is_refused(
+    photos: Source, tmp_path: Path
+) -> None:
+    store = prepare(filter_classes(photos, "3"), tmp_path / "store", RAW, workers=1)
+    assert (store.manifest.source.class_filter, store.manifest.source.unfiltered_classes) == ("3", 4)
+    assert prepare(photos, tmp_path / "all", RAW, workers=1).manifest.source.class_filter == ""
     with pytest.raises(CommandError, match="other photos"):
-        prepare(keep_classes(photos, "2"), tmp_path / "store", RAW, workers=1)
+        prepare(filter_classes(photos, "2"), tmp_path / "store", RAW, workers=1)
