@@ -52,7 +52,7 @@ def test_counts_sizes_unusual_and_unreadable_photos(odd_folder: Path) -> None:
     assert found.missing_of_ilsvrc is None
 
 
-def test_boxes_are_counted_and_a_vanished_photo_is_unreadable(tmp_path: Path) -> None:
+def test_boxes_are_counted_and_a_deleted_photo_is_unreadable(tmp_path: Path) -> None:
     source = open_source(make.write(tmp_path, make.tiny_imagenet_files()))
     (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_10.JPEG").unlink()
     (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_20.JPEG").write_bytes(b"x")
@@ -88,7 +88,7 @@ def test_ilsvrc_counts_are_checked(
 def test_custom_classes(tmp_path: Path) -> None:
     make.write(tmp_path, {"cat/1.jpg": make.photo(), "dog/1.jpg": make.photo()})
     found = inspect(open_source(tmp_path))
-    assert found.label_order == "2 classes of one's own, sorted"
+    assert found.label_order == "2 custom classes, sorted"
     assert [c.wnid for c in found.classes] == ["cat", "dog"]
 
 

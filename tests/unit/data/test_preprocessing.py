@@ -62,7 +62,7 @@ def test_training_input_equals_the_steps_of_the_2012_source() -> None:
     mean = store.mean_image().astype(np.float64)
     noisy = preprocessing.train_input(photos(), RANDOMNESS)
     np.testing.assert_allclose(noisy.numpy(), wanted_inputs(positions, mean, shifts, 1.1), atol=1e-4)
-    plain = preprocessing.train_input(photos(), RANDOMNESS, color_noise=False)
+    plain = preprocessing.train_input(photos(), RANDOMNESS, lighting=False)
     np.testing.assert_allclose(plain.numpy(), wanted_inputs(positions, mean, 0 * shifts, 1.0), atol=1e-4)
 
 
@@ -70,7 +70,7 @@ def test_pca_lighting_of_the_paper_is_added_without_a_divisor() -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(replace(DATA, pca_lighting="paper"), store)
     difference = preprocessing.train_input(photos(), RANDOMNESS) - preprocessing.train_input(
-        photos(), RANDOMNESS, color_noise=False
+        photos(), RANDOMNESS, lighting=False
     )
     values, vectors = np.array(store.manifest.color_eigenvalues), np.array(store.manifest.color_eigenvectors)
     shifts = pca_lighting(RANDOMNESS, values, vectors, 0.1, "paper")
