@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from unit.data.memory_source import examples, source
 
 from alexnet.data.classes import Class
+from alexnet.data.manifest import MANIFEST_FILE
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Box, Source, filter_classes
+from alexnet.data.store import Store
 from alexnet.errors import CommandError
 
 RAW = PrepareSettings(side=16, encoding="raw")
@@ -71,3 +74,14 @@ def test_the_manifest_records_the_filter_and_another_filter_is_refused(
     assert prepare(photos, tmp_path / "all", RAW, workers=1).manifest.source.class_filter == ""
     with pytest.raises(CommandError, match="other photos"):
         prepare(filter_classes(photos, "2"), tmp_path / "store", RAW, workers=1)
+
+
+def test_a_filter_in_the_manifest_of_an_earlier_version_is_read(photos: Source, tmp_path: Path) -> None:
+    store = prepare(filter_classes(photos, "cock,goldfish"), tmp_path / "store", RAW, workers=1)
+    file = store.path / MANIFEST_FILE
+    values = json.loads(file.read_text())
+    source = values["source"]
+    source["classes"] = f"{source.pop('class_filter')} of {source.pop('unfiltered_classes')}"
+    del source["val_fraction"]
+    file.write_text(json.dumps(values))
+    assert Store.open(store.path).manifest == store.manifest

@@ -7,17 +7,22 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from unit.data.source_makers import photo
 
 from alexnet.data import decode as decode_module
-from alexnet.data.decode import UnreadableImage, decode, image_size, oddities, quiet
+from alexnet.data.decode import PHOTO_SUFFIXES, UnreadableImage, decode, image_size, luma, oddities, quiet
+from alexnet.data.sources.photo_split import photos_in
+from alexnet.data.sources.tree import open_folder
 
 WHITE, RED = (255, 255, 255), (200, 10, 20)
 
@@ -223,6 +228,23 @@ def _several(kind: str) -> bytes:
 )
 def test_oddities(data: bytes, name: str, expected: list[str]) -> None:
     assert oddities(data, name) == expected
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_luma_of_floating_point_is_the_weighted_sum(convert: Callable[[np.ndarray], Any]) -> None:
+    pixels = np.random.default_rng(0).random((2, 5, 7, 3), np.float32)
+    found = luma(convert(pixels))
+    assert type(found) is type(convert(pixels))
+    np.testing.assert_allclose(np.asarray(found), pixels @ np.array([0.299, 0.587, 0.114]), rtol=1e-6)
+
+
+def test_every_suffix_of_a_photo_is_found(tmp_path: Path) -> None:
+    for suffix in PHOTO_SUFFIXES:
+        (tmp_path / f"photo{suffix.upper()}").touch()
+    (tmp_path / "notes.txt").touch()
+    tree = open_folder(tmp_path)
+    assert len(photos_in(tree, "")) == len(PHOTO_SUFFIXES)
+    assert {".jpeg", ".pbm", ".pnm", ".ppm", ".mpo"} <= set(PHOTO_SUFFIXES)
 
 
 def test_oddities_of_other_files_are_refused() -> None:
