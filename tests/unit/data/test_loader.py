@@ -126,7 +126,7 @@ def test_length_and_dropping_of_an_incomplete_batch() -> None:
     whole = Loader(split, batch_size=8, drop_last=True)
     assert len(whole) == len(list(whole.batches())) == 2
     assert len(Loader(split, batch_size=10)) == len(Loader(split, batch_size=10, drop_last=True)) == 2
-    with pytest.raises(CommandError, match=r"batch of 21 .* 20 images .*training\.batch_size=20"):
+    with pytest.raises(CommandError, match=r"batch of 21 .* 20 images: type training\.batch_size=20"):
         Loader(split, batch_size=21, drop_last=True)
 
 

@@ -75,5 +75,5 @@ def test_the_choice_depends_on_names_alone(tmp_path: Path) -> None:
 
 
 def test_more_images_than_exist_are_refused(store: Store) -> None:
-    with pytest.raises(CommandError, match=r"data\.max_images=12 .* has 11 training images"):
+    with pytest.raises(CommandError, match=r"data\.max_images=12, but .* has 11 training images"):
         training_images(store, DataConfig(max_images=12))
