@@ -42,6 +42,11 @@ class ImageReader(Protocol):
         ...
 
 
+def training_reader(split: Split, data: DataConfig, seed: int) -> ImageReader:
+    """The reader of training images: crops at random scales if `data.scales` is set, else stored squares."""
+    return ScaledCrops(split, data, seed) if any(data.scales) else StoredSquares(split)
+
+
 class StoredSquares:
     """Reads images as they are stored; of whole photos the central square."""
 
@@ -59,6 +64,54 @@ class StoredSquares:
         """As for `ImageReader`; epoch and positions have no effect."""
         for index, square in zip(indices.tolist(), squares, strict=True):
             read_square(self._split, index, square)
+
+
+class ScaledCrops:
+    """Reads a crop at a random position of each photo, resized to a random scale.
+
+    Scale and position are functions of (seed, epoch, image), or of the images that share a draw.
+    """
+
+    def __init__(self, split: Split, data: DataConfig, seed: int) -> None:
+        self._split, self._data, self._seed = split, data, seed
+
+    @property
+    def side(self) -> int:
+        """Of a crop, in pixels."""
+        return self._data.input_size
+
+    def __call__(
+        self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
+    ) -> None:
+        """As for `ImageReader`."""
+        data = self._data
+        randomness = ImageRandomness(self._seed, epoch, indices, positions).shared(data.images_per_draw)
+        scales = data.scales[0] + randomness.integers("scale", data.scales[1] - data.scales[0] + 1)
+        places = randomness.uniform("place", 2)
+        for index, scale, place, square in zip(
+            indices.tolist(), scales.tolist(), places.tolist(), squares, strict=True
+        ):
+            square[...] = scaled_crop(read_photo(self._split, index), scale, place, data.input_size)
+
+
+def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) -> Pixels:
+    """(crop, crop, C) of the uint8 `photo` (H, W, C) with its shorter side resized to `scale`.
+
+    `place` (2,), each in [0, 1), is the position of the crop between top and bottom, left and right. Only the
+    cropped part is resized; the result equals the crop of the whole resized photo (`resize.to_whole`).
+    """
+    height, width, _ = photo.shape
+    tall, wide = resized_size(height, width, scale)
+    top, left = (int(share * (length - crop + 1)) for share, length in zip(place, (tall, wide), strict=True))
+    if (tall, wide) == (height, width):
+        return photo[top : top + crop, left : left + crop]
+    rows, y0, y1 = _reached(top, crop, height / tall, height)
+    columns, x0, x1 = _reached(left, crop, width / wide, width)
+    part = photo[rows, columns]
+    picture = Image.fromarray(part[..., 0] if part.shape[2] == 1 else part)
+    # Rows first, as in `resize`: each pass rounds, so the other order would give other pixels.
+    across = picture.resize((crop, picture.height), _FILTER, (x0, 0, x1, picture.height))
+    return np.asarray(across.resize((crop, crop), _FILTER, (0, y0, crop, y1))).reshape(crop, crop, -1)
 
 
 def read_square(split: Split, index: int, square: Pixels) -> None:
@@ -121,59 +174,6 @@ def _central(image: Pixels, side: int) -> Pixels:
     """The central square of an image, its corner rounded down."""
     top, left = ((length - side) // 2 for length in image.shape[:2])
     return image[top : top + side, left : left + side]
-
-
-def training_reader(split: Split, data: DataConfig, seed: int) -> ImageReader:
-    """The reader of training images: crops at random scales if `data.scales` is set, else stored squares."""
-    return ScaledCrops(split, data, seed) if any(data.scales) else StoredSquares(split)
-
-
-class ScaledCrops:
-    """Reads a crop at a random position of each photo, resized to a random scale.
-
-    Scale and position are functions of (seed, epoch, image), or of the images that share a draw.
-    """
-
-    def __init__(self, split: Split, data: DataConfig, seed: int) -> None:
-        self._split, self._data, self._seed = split, data, seed
-
-    @property
-    def side(self) -> int:
-        """Of a crop, in pixels."""
-        return self._data.input_size
-
-    def __call__(
-        self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
-    ) -> None:
-        """As for `ImageReader`."""
-        data = self._data
-        randomness = ImageRandomness(self._seed, epoch, indices, positions).shared(data.images_per_draw)
-        scales = data.scales[0] + randomness.integers("scale", data.scales[1] - data.scales[0] + 1)
-        places = randomness.uniform("place", 2)
-        for index, scale, place, square in zip(
-            indices.tolist(), scales.tolist(), places.tolist(), squares, strict=True
-        ):
-            square[...] = scaled_crop(read_photo(self._split, index), scale, place, data.input_size)
-
-
-def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) -> Pixels:
-    """(crop, crop, C) of the uint8 `photo` (H, W, C) with its shorter side resized to `scale`.
-
-    `place` (2,), each in [0, 1), is the position of the crop between top and bottom, left and right. Only the
-    cropped part is resized; the result equals the crop of the whole resized photo (`resize.to_whole`).
-    """
-    height, width, _ = photo.shape
-    tall, wide = resized_size(height, width, scale)
-    top, left = (int(share * (length - crop + 1)) for share, length in zip(place, (tall, wide), strict=True))
-    if (tall, wide) == (height, width):
-        return photo[top : top + crop, left : left + crop]
-    rows, y0, y1 = _reached(top, crop, height / tall, height)
-    columns, x0, x1 = _reached(left, crop, width / wide, width)
-    part = photo[rows, columns]
-    picture = Image.fromarray(part[..., 0] if part.shape[2] == 1 else part)
-    # Rows first, as in `resize`: each pass rounds, so the other order would give other pixels.
-    across = picture.resize((crop, picture.height), _FILTER, (x0, 0, x1, picture.height))
-    return np.asarray(across.resize((crop, crop), _FILTER, (0, y0, crop, y1))).reshape(crop, crop, -1)
 
 
 def _reached(start: int, crop: int, step: float, length: int) -> tuple[slice, float, float]:

@@ -168,7 +168,7 @@ _BLURRED, _OCCLUDED = 0.3, 0.25
 
 Color = NDArray[np.floating[Any]]
 """(3, 1, 1) float32: red, green and blue, 0..255."""
-Scene = NDArray[np.floating[Any]]
+Planes = NDArray[np.floating[Any]]
 """(3, height, width) float32, 0..255: planes, on which numpy is three times faster than on pixels."""
 
 
@@ -281,7 +281,7 @@ def _clutter(photo: Image.Image, width: int, height: int, random: np.random.Gene
             draw.polygon(list(corners), fill)
 
 
-def _paint_object(scene: Scene, shape: str, texture: str, pose: _Pose, random: np.random.Generator) -> None:
+def _paint_object(scene: Planes, shape: str, texture: str, pose: _Pose, random: np.random.Generator) -> None:
     """Paints the object over the scene, with a shadow and shading."""
     reach = 1.4 * pose.radius
     left, right = max(int(pose.x - reach), 0), min(int(pose.x + reach), scene.shape[2])
@@ -317,7 +317,7 @@ def _own_coordinates(columns: NDArray[np.int64], rows: NDArray[np.int64], pose: 
     return u, v
 
 
-def _occlude(scene: Scene, pose: _Pose, random: np.random.Generator) -> None:
+def _occlude(scene: Planes, pose: _Pose, random: np.random.Generator) -> None:
     """Covers a rim of the object, up to a third of it, with a band of one color."""
     angle, color = random.uniform(0, 2 * np.pi), _color(random, 0.05, 0.95)
     rows, columns = np.ogrid[: scene.shape[1], : scene.shape[2]]
@@ -334,7 +334,7 @@ def _light(width: int, height: int, random: np.random.Generator) -> Plane:
     return level * (columns.astype(np.float32)[None, :] + rows.astype(np.float32)[:, None])
 
 
-def _camera(scene: Scene, random: np.random.Generator) -> Image.Image:
+def _camera(scene: Planes, random: np.random.Generator) -> Image.Image:
     """Adds grain, rounds to bytes, and blurs some photos."""
     grain = random.integers(0, 256, scene.shape[1:], np.uint8).astype(np.float32) - 127.5
     scene += grain * random.uniform(0.01, 0.14)
@@ -343,5 +343,5 @@ def _camera(scene: Scene, random: np.random.Generator) -> Image.Image:
     return photo.filter(ImageFilter.BoxBlur(random.uniform(0.5, 2.0))) if blurred else photo
 
 
-def _image(planes: Scene) -> Image.Image:
+def _image(planes: Planes) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(planes.astype(np.uint8).transpose(1, 2, 0)))
