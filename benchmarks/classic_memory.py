@@ -14,7 +14,7 @@ from PIL import Image
 
 from alexnet import recipes
 from alexnet.config import override
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.classic_trainer import fit
@@ -42,7 +42,7 @@ def main(folder: Path, images: int) -> float:
             for number in range(count):
                 pixels = generator.integers(0, 100 + 155 * label, (SIDE, SIDE, 3), np.uint8)
                 Image.fromarray(pixels).save(folder / "photos" / split / str(label) / f"{number}.png")
-    settings = Settings(side=SIDE, encoding="raw")
+    settings = PrepareSettings(side=SIDE, encoding="raw")
     store = prepare(open_source(folder / "photos"), folder / "store", settings, workers=1)
     config = override(recipes.get("sift-fv"), SETTINGS)
     run = RunDir.create(folder / "run", config)

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Source
 from alexnet.data.store import Split
 from benchmarks.timing import Measurement, median_seconds
@@ -25,8 +25,8 @@ Work = Callable[[], None]
 def measure(source: Source, side: int = 256) -> list[Measurement]:
     """Images per second from a JPEG and a raw store of the source's photos, made in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        jpeg = prepare(source, Path(folder) / "jpeg", Settings(side=side, encoding="jpeg"))
-        raw = prepare(source, Path(folder) / "raw", Settings(side=side, encoding="raw"))
+        jpeg = prepare(source, Path(folder) / "jpeg", PrepareSettings(side=side, encoding="jpeg"))
+        raw = prepare(source, Path(folder) / "raw", PrepareSettings(side=side, encoding="raw"))
         name = jpeg.splits[0]
         return measure_jpeg(jpeg.split(name)) + measure_raw(raw.split(name))
 
@@ -45,7 +45,7 @@ def _compare(
     name: str, split: Split, bare: Callable[[Split, int], Work], peer: str, target: str
 ) -> list[Measurement]:
     """Both pass over the split as often as gives some 2,000 images a round."""
-    loader = Loader(split, BATCH)
+    loader = Loader(split, batch_size=BATCH)
     work = bare(split, loader.workers)
     repeats = max(1, _ROUND_IMAGES // len(split))
 
@@ -68,7 +68,7 @@ def _compare(
 
 def _decoder(split: Split, workers: int) -> Work:
     """Decodes every image into one and the same square of each thread."""
-    side = split.header.side
+    side = split.manifest.side
 
     def decode(first: int) -> None:
         square = np.empty((side, side, 3), np.uint8)
@@ -80,7 +80,7 @@ def _decoder(split: Split, workers: int) -> Work:
 
 def _copier(split: Split, workers: int) -> Work:
     """Copies as many bytes, in order and as large blocks, into one and the same batch of each thread."""
-    batch_bytes = BATCH * split.header.side**2 * 3
+    batch_bytes = BATCH * split.manifest.side**2 * 3
     source = np.ones(len(split) * batch_bytes // BATCH, np.uint8)
     targets = np.empty((workers, batch_bytes), np.uint8)
 

@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from alexnet.data.decode import Pixels, decode
-from alexnet.data.prepare import Settings, prepare
-from alexnet.data.prepare_workers import encode, one_thread
+from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.prepare_shard import encode
+from alexnet.data.prepare_workers import one_thread
 from alexnet.data.resize import crop_offset, resized_size, to_square
 from alexnet.data.sources import Source
 from alexnet.data.sources.base import Subset
-from alexnet.data.store import RECORDS
+from alexnet.data.store import RECORDS_PER_SHARD
 from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds
 
@@ -29,14 +30,14 @@ SHARDS = 2
 
 def measure(source: Source, side: int = 256) -> list[Measurement]:
     """Images a second, each beside its peer in the same run."""
-    settings = Settings(side=side)
+    settings = PrepareSettings(side=side)
     return [*_one_core(source, settings), *_two_workers(source, settings)]
 
 
-def _one_core(source: Source, settings: Settings) -> list[Measurement]:
+def _one_core(source: Source, settings: PrepareSettings) -> list[Measurement]:
     """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums up the colors."""
     photos = first_photos(source)
-    shard = _photos(source, RECORDS)
+    shard = _photos(source, RECORDS_PER_SHARD)
 
     def pixels() -> None:
         for photo in photos:
@@ -58,7 +59,7 @@ def _one_core(source: Source, settings: Settings) -> list[Measurement]:
         loops = median_seconds({"ours": pixels, "Pillow": pillow})
         stores = median_seconds({"ours": whole, "Pillow": pillow_whole}, rounds=3, warm_up=0)
     ours, theirs = (len(photos) / loops[name] for name in ("ours", "Pillow"))
-    our_store, their_store = (RECORDS / stores[name] for name in ("ours", "Pillow"))
+    our_store, their_store = (RECORDS_PER_SHARD / stores[name] for name in ("ours", "Pillow"))
     return [
         _row("decode, resize, encode", ours, "Pillow loop", theirs, ">= 1.7"),
         _row("all of prepare", our_store, "Pillow loop with statistics", their_store, ">= 1.7"),
@@ -68,13 +69,13 @@ def _one_core(source: Source, settings: Settings) -> list[Measurement]:
     ]
 
 
-def _two_workers(source: Source, settings: Settings) -> list[Measurement]:
-    many = _photos(source, SHARDS * RECORDS)
+def _two_workers(source: Source, settings: PrepareSettings) -> list[Measurement]:
+    many = _photos(source, SHARDS * RECORDS_PER_SHARD)
     one, two = (_rate_while_working(many, settings, workers) for workers in (1, 2))
     return [_row("two workers", two, "one worker", one, ">= 1.8")]
 
 
-def _rate_while_working(source: Source, settings: Settings, workers: int) -> float:
+def _rate_while_working(source: Source, settings: PrepareSettings, workers: int) -> float:
     """Images a second, from the first that is done: the seconds in which processes start are left out."""
     done: list[tuple[float, int]] = []
 
@@ -118,7 +119,7 @@ def _pillow_jpeg(square: Image.Image, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _pillow_store(source: Source, folder: Path, settings: Settings) -> None:
+def _pillow_store(source: Source, folder: Path, settings: PrepareSettings) -> None:
     """One file of JPEGs, and sums for mean image and covariance, as plainly as one would write it."""
     split = source.splits["train"]
     total, products = np.zeros((settings.side, settings.side, 3)), np.zeros((3, 3))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
@@ -49,7 +49,7 @@ def photos(folder: Path) -> Path:
 def store(folder: Path) -> Store:
     """The photos as a raw store."""
     source = open_source(photos(folder / "photos"))
-    return prepare(source, folder / "store", Settings(side=SIDE_PIXELS, encoding="raw"), workers=1)
+    return prepare(source, folder / "store", PrepareSettings(side=SIDE_PIXELS, encoding="raw"), workers=1)
 
 
 def config(*settings: str) -> RunConfig:

@@ -53,6 +53,15 @@ def new_data(values: Mapping[str, Any]) -> dict[str, Any]:
     return _new_section("data", values)
 
 
+def new_source(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The `source` entry of a store's manifest, from one of any version."""
+    made = dict(values)
+    if "classes" in made:  # such as "10 of 1000"
+        made["class_filter"], _, count = made.pop("classes").rpartition(" of ")
+        made["unfiltered_classes"] = int(count)
+    return made
+
+
 def new_terms(terms: Mapping[str, str]) -> dict[str, str]:
     """License and data terms that travel with weights."""
     return {_TERMS.get(name, name): text for name, text in terms.items()}

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 
@@ -37,7 +37,7 @@ def pretrain_store(tmp_path: Path) -> Store:
     for folder in photos.glob("*/class*"):
         folder.rename(folder.with_name(folder.name.replace("class", "other")))
     return prepare(
-        open_source(photos), tmp_path / "pretrain-store", Settings(side=72, encoding="raw"), workers=1
+        open_source(photos), tmp_path / "pretrain-store", PrepareSettings(side=72, encoding="raw"), workers=1
     )
 
 

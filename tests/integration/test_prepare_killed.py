@@ -160,7 +160,9 @@ def test_a_disk_that_takes_no_more_is_one_line_and_the_same_command_goes_on(
     words = [sys.executable, "-c", RESOURCE_LIMIT + MAIN, "prepare", str(photos), str(store), "--side", "32"]
     limited = subprocess.run([*words, "--workers", "2"], capture_output=True, text=True, check=False)
     assert limited.returncode == 1
-    assert limited.stderr.splitlines()[-1].endswith("finished shards are kept, the same command goes on")
+    assert limited.stderr.splitlines()[-1].endswith(
+        "finished shards are kept, run the same command again to continue"
+    )
     assert "Traceback" not in limited.stderr
     finish(photos, store)
     assert contents(store) == undisturbed

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 pixels = (80 + 90 * label + noise).clip(0, 255).astype(np.uint8)
                 photo = Image.fromarray(pixels if number % 2 else pixels.transpose(1, 0, 2))
                 photo.save(folder / "photos" / split / f"class{label}" / f"{number}.png")
-    made = Settings(side=48, shape="whole")
+    made = PrepareSettings(side=48, shape="whole")
     return prepare(open_source(folder / "photos"), folder / "store", made, workers=1)
 
 

@@ -231,13 +231,13 @@ class SimilarImages:
 
     def pixels(self, number: int) -> npt.NDArray[np.uint8]:
         """(side, side, C) of the stored image with that place in the split."""
-        header = self._split.header
+        header = self._split.manifest
         square = np.empty((header.side, header.side, header.channels), np.uint8)
         read_square(self._split, number, square)
         return square
 
     def _neighbor(self, number: int, distance: float) -> Neighbor:
         label = int(self._split.labels[number])
-        known = self._split.header.classes[label] if label >= 0 else None
+        known = self._split.manifest.classes[label] if label >= 0 else None
         wnid, name = (known.wnid, known.name) if known else ("", "")
         return Neighbor(number, self._split.key(number), wnid, name, distance)

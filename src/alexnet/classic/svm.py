@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, generator
-from alexnet.data.stratified import held_out
+from alexnet.data.subset import rank_in_class
 
 Read = Callable[[Tensor], Tensor]
 """Reads the feature vectors (B, F) of photos with numbers (B,)."""
@@ -192,9 +192,8 @@ def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, T
     place[order] = torch.arange(len(order))
     sizes = np.bincount(labels.numpy())
     counts = np.maximum(int(share > 0), (share * sizes).astype(np.int64))
-    held = torch.from_numpy(
-        held_out(labels.numpy(), place.numpy(), np.minimum(counts, np.maximum(sizes - 1, 0)))
-    )
+    counts = np.minimum(counts, np.maximum(sizes - 1, 0))
+    held = torch.from_numpy(rank_in_class(place.numpy(), labels.numpy()) < counts[labels.numpy()])
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
 
 

@@ -69,14 +69,14 @@ def command(
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
-    from alexnet.data.manifest import HEADER_FILE
+    from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.prepare import prepare
-    from alexnet.data.sources import keep_classes, open_source
+    from alexnet.data.sources import filter_classes, open_source
 
     photos = open_source(source, val_fraction)
     if classes is not None:
-        photos = keep_classes(photos, classes)
-    settings = photos.settings.chosen(
+        photos = filter_classes(photos, classes)
+    settings = photos.settings.with_choices(
         side=side,
         shape=shape.value,
         resize=resize and resize.value,
@@ -86,7 +86,7 @@ def command(
         channels=channels,
     )
     total = sum(len(split) for split in photos.splits.values())
-    before = (store / HEADER_FILE).exists()
+    before = (store / MANIFEST_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
         made = prepare(photos, store, settings, workers, strict, advance)
     _say_what_is_missing(photos, made)
@@ -95,7 +95,7 @@ def command(
 
 
 def _described(made: Store) -> str:
-    counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.header.splits.items())
+    counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.manifest.splits.items())
     gray = ", gray" if made.channels == 1 else ""
     return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{gray}"
 
@@ -111,9 +111,9 @@ def _say_what_is_missing(photos: Source, made: Store) -> None:
         named = ", ".join(photos.strays[:STRAYS_NAMED])
         more = "; `alexnet inspect` names all" if len(photos.strays) > STRAYS_NAMED else ""
         sys.stderr.write(f"left out, since they belong to nothing: {len(photos.strays):,}: {named}{more}\n")
-    for unreadable in made.header.unreadable:
+    for unreadable in made.manifest.unreadable:
         sys.stderr.write(f"left out, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
-    for kind, odd in made.header.odd.items():
+    for kind, odd in made.manifest.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     if "val" not in made.splits:
         sys.stderr.write("no val: nothing was held out (--val-fraction, of classes with enough photos)\n")

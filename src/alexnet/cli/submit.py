@@ -13,7 +13,7 @@ from alexnet.cli.views import SCALES_HELP, VIEWS_METAVAR, parse_scales
 if TYPE_CHECKING:
     import torch
 
-    from alexnet.data.sources.ilsvrc import Devkit
+    from alexnet.data.sources.devkit import Devkit
     from alexnet.data.store import Store
     from alexnet.evaluation.submission import Ids, Photos
 
@@ -42,14 +42,14 @@ def command(
     `alexnet submit --check FILE.txt --devkit KIT` looks at a file that is there, whoever wrote it.
     """
     from alexnet import distributed
-    from alexnet.data.sources.ilsvrc import read_any_year, read_devkit
+    from alexnet.data.sources.devkit import read_any_devkit, read_devkit
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
     from alexnet.evaluation import submission
     from alexnet.hardware import choose_device
 
     if check is not None:
-        sys.stdout.write(_checked(check, read_any_year(devkit), split))
+        sys.stdout.write(_checked(check, read_any_devkit(devkit), split))
         return
     if not runs or store is None or out is None:
         raise CommandError("give RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
@@ -123,7 +123,7 @@ def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
     """The top-5 error, where the kit has the answers."""
     from alexnet.evaluation import submission
 
-    truth = {"val": kit.truth, "test": kit.test_truth}.get(split)
+    truth = {"val": kit.val_wnids, "test": kit.test_wnids}.get(split)
     if not truth or len(rows) != len(truth):
         return ""
     wrong = submission.count_errors(rows, truth, kit, str(path))

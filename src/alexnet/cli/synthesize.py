@@ -33,10 +33,18 @@ def command(
 
     photos = classes * (train_per_class + val_per_class) + test
     with progress_bar("making up", photos, unit="photos") as advance:
-        odd_photos = synthesize(
-            folder, classes, train_per_class, val_per_class, layout.value, odd, seed, test, progress=advance
+        unusual = synthesize(
+            folder,
+            classes=classes,
+            train_per_class=train_per_class,
+            val_per_class=val_per_class,
+            layout=layout.value,
+            odd=odd,
+            seed=seed,
+            test=test,
+            progress=advance,
         )
-    for photo in odd_photos:
+    for photo in unusual:
         sys.stdout.write(f"odd: {photo.kind} {photo.name}\n")
     sys.stdout.write(
         f"{photos} photos of {classes} classes in {folder}; next: alexnet prepare {folder} STORE\n"

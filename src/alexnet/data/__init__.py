@@ -1,1 +1,1 @@
-"""From labeled photos to batches: sources, the store, augmentation, the loader."""
+"""From labeled photos to batches: sources, the store, augmentation and the loader."""

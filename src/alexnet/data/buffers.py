@@ -1,7 +1,7 @@
-"""Tensors over recycled memory.
+"""CPU tensors in recycled memory.
 
-A large new tensor costs more than filling it: the system hands its pages out one by one, and takes them back
-when it dies. A batch of 128 inputs of 224 x 224 is 77 MB, and there is one for each step.
+Allocating a large tensor costs more than filling it: the system maps its pages one by one, and unmaps them
+when it is freed. A batch of 128 inputs of 224 x 224 is 77 MB, and every step needs one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor
 
 
 class BufferPool:
-    """Hands out CPU tensors; the memory of one is used again once nothing refers to it any more.
+    """Allocates CPU tensors; the memory of a tensor is reused once nothing refers to it.
 
-    Views, slices and what autograd keeps all count as references, so a tensor never changes under its holder.
+    Views, slices and what autograd keeps count as references, so a tensor in use never changes.
     `allocated_count` is the number of buffers ever allocated.
     """
 
@@ -28,15 +28,15 @@ class BufferPool:
         self._free: deque[NDArray[np.uint8]] = deque()
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor with arbitrary contents."""
+        """An uninitialized tensor."""
         size_bytes = math.prod(shape) * dtype.itemsize
         memory = self._memory(size_bytes)
-        lent = memory[:size_bytes]  # lives exactly as long as the tensor's storage
-        weakref.finalize(lent, self._free.append, memory).atexit = False
-        return torch.from_numpy(lent).view(dtype).view(shape)
+        storage = memory[:size_bytes]  # lives exactly as long as the tensor's storage
+        weakref.finalize(storage, self._free.append, memory).atexit = False
+        return torch.from_numpy(storage).view(dtype).view(shape)
 
     def _memory(self, size_bytes: int) -> NDArray[np.uint8]:
-        """A free buffer that is large enough, or a new one; free ones that are too small are given up."""
+        """A free buffer that is large enough, or a new one; free buffers that are too small are released."""
         while self._free:
             memory = self._free.pop()
             if memory.nbytes >= size_bytes:

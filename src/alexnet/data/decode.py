@@ -1,8 +1,8 @@
-"""Encoded photo in, uint8 RGB out: simplejpeg for plain JPEG, Pillow for everything odd.
+"""Decodes photos to uint8 RGB: plain JPEGs with simplejpeg, everything else with Pillow.
 
-Pillow is the reference. simplejpeg gives the same pixels faster, and whatever it objects to gets a second
-chance with Pillow. Photos end as three channels: gray is repeated, CMYK (Adobe's inverted kind too) and
-palettes are converted, 16 bits are rescaled to 8, transparency is laid on white.
+Pillow is the reference. simplejpeg gives the same pixels faster, and what it rejects is decoded by Pillow.
+The result has three channels: gray is repeated, CMYK (Adobe's inverted CMYK too) and palettes are converted,
+16 bits are rescaled to 8, and transparent pixels are composited on white.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from PIL import Image, ImageOps
 from alexnet.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
+"""(H, W, C) gray levels 0..255, RGB or gray; or a batch of such images, (N, H, W, C)."""
 
 MAX_PIXELS = 178_956_970
-"""Larger headers are taken for decompression bombs; Pillow's own limit of refusal."""
+"""Larger images are refused as decompression bombs; the limit is Pillow's own."""
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Of R, G and B (ITU-R BT.601)."""
@@ -60,7 +61,7 @@ _MODE_NAMES = {
 _SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
 _ORIENTATION = 0x0112
 
-# What Pillow's readers were seen to raise on damaged files.
+# What Pillow's decoders raise on damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -76,15 +77,15 @@ _BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error)
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
-    """No photo in these bytes: empty, cut short, of another kind, or larger than `MAX_PIXELS`."""
+    """Not a readable photo: empty, cut short, of another format, or larger than `MAX_PIXELS`."""
 
 
 class TooManyPixels(UnreadableImage):
-    """More than `MAX_PIXELS`, or so its header says."""
+    """More than `MAX_PIXELS`, according to its header."""
 
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
-    """(H, W, 3) uint8 RGB, with `exif` turned upright as the camera noted; else UnreadableImage."""
+    """(H, W, 3) uint8 RGB; with `exif`, EXIF orientation is applied. UnreadableImage if it is not a photo."""
     if not exif or _orientation(data) == 1:
         pixels = _decode_plain_jpeg(data)
         if pixels is not None:
@@ -93,85 +94,18 @@ def decode(data: bytes, exif: bool = False) -> Pixels:
         return rgb(ImageOps.exif_transpose(image) if exif else image)
 
 
-def image_size(data: bytes) -> tuple[int, int]:
-    """(width, height) in pixels as stored, from the header alone."""
-    with _reading(data) as image:
-        return image.size
-
-
-def oddities(data: bytes, name: str = "") -> list[str]:
-    """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
-
-    Such as "gray", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation 6"
-    and, when `name` is given and its ending says otherwise, "PNG named .JPEG". UnreadableImage where not even
-    the header can be read.
-    """
-    with _reading(data) as image:
-        found = [_MODE_NAMES[image.mode]] if image.mode in _MODE_NAMES else []
-        if image.mode[0] in "IF" or (image.format == "PNG" and data[24] == 16):
-            found.append("32-bit" if image.mode == "F" else "16-bit")
-        if "A" in image.getbands() or "transparency" in image.info:
-            found.append("alpha")
-        if image.format in _SEVERAL and getattr(image, "is_animated", False):
-            found.append(_SEVERAL[image.format])
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        if orientation in range(2, 9):
-            found.append(f"EXIF orientation {orientation}")
-        suffix = PurePosixPath(name).suffix
-        if suffix and suffix.lower() not in _SUFFIXES_BY_FORMAT[image.format or "JPEG"]:
-            found.append(f"{image.format} named {suffix}")
-        return found
-
-
-@contextmanager
-def quiet() -> Generator[None]:
-    """Silences Pillow's remarks on odd files; enter it once around a whole pass: they are global settings."""
-    remarks = logging.getLogger("PIL")
-    level = remarks.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        remarks.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            remarks.setLevel(level)
-
-
-def _decode_plain_jpeg(data: bytes) -> Pixels | None:
-    """The pixels, or None for anything that is not a JPEG in RGB, YCbCr or gray without a flaw."""
-    if not data.startswith(b"\xff\xd8\xff"):
-        return None
-    try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-        # CMYK it would convert, but not as Pillow does where Adobe stored it inverted.
-        if space in ("CMYK", "YCCK") or int(height) * int(width) > MAX_PIXELS:
-            return None
-        return cast(Pixels, simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False))
-    except ValueError:
-        return None
-
-
-@contextmanager
-def _reading(data: bytes) -> Generator[Any]:
-    """The lazily opened Pillow image; all that goes wrong inside becomes UnreadableImage."""
-    if not data:
-        raise UnreadableImage("empty file")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
-            yield image
-    except Image.UnidentifiedImageError:
-        raise UnreadableImage(f"not a photo: {len(data):,} bytes starting with {data[:8]!r}") from None
-    except Image.DecompressionBombError as error:
-        raise TooManyPixels(str(error)) from error
-    except _BROKEN as error:
-        raise UnreadableImage(f"broken image: {error}") from error
-
-
-def _orientation(data: bytes) -> int:
-    with _reading(data) as image:
-        return image.getexif().get(_ORIENTATION, 1)
+def rgb(image: Any) -> Pixels:
+    """(H, W, 3) uint8 of any Pillow mode."""
+    if image.mode == "F":
+        raise UnreadableImage("32-bit floating-point image: its white level is unknown")
+    if image.mode.startswith("I"):
+        gray = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    if "A" in image.getbands() or "transparency" in image.info:
+        photo = image.convert("RGBA")
+        white = Image.new("RGBA", photo.size, "white")
+        return np.array(Image.alpha_composite(white, photo).convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 def in_channels(pixels: Pixels, channels: int) -> Pixels:
@@ -194,15 +128,82 @@ def luma(pixels: Any) -> Any:
     return pixels @ np.asarray(LUMA_WEIGHTS, pixels.dtype)
 
 
-def rgb(image: Any) -> Pixels:
-    """(H, W, 3) uint8 of any Pillow mode."""
-    if image.mode == "F":
-        raise UnreadableImage("32-bit floating-point image: its white level is unknown")
-    if image.mode.startswith("I"):
-        gray = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-    if "A" in image.getbands() or "transparency" in image.info:
-        photo = image.convert("RGBA")
-        white = Image.new("RGBA", photo.size, "white")
-        return np.array(Image.alpha_composite(white, photo).convert("RGB"))
-    return np.array(image.convert("RGB"))
+def image_size(data: bytes) -> tuple[int, int]:
+    """(width, height) in pixels as stored, from the header alone. UnreadableImage as for `decode`."""
+    with _reading(data) as image:
+        return image.size
+
+
+def oddities(data: bytes, name: str = "") -> list[str]:
+    """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
+
+    For example "gray", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation
+    6", and "PNG named .JPEG" if the suffix of `name` is of another format. UnreadableImage if not even the
+    header can be read.
+    """
+    with _reading(data) as image:
+        found = [_MODE_NAMES[image.mode]] if image.mode in _MODE_NAMES else []
+        if image.mode[0] in "IF" or (image.format == "PNG" and data[24] == 16):
+            found.append("32-bit" if image.mode == "F" else "16-bit")
+        if "A" in image.getbands() or "transparency" in image.info:
+            found.append("alpha")
+        if image.format in _SEVERAL and getattr(image, "is_animated", False):
+            found.append(_SEVERAL[image.format])
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if orientation in range(2, 9):
+            found.append(f"EXIF orientation {orientation}")
+        suffix = PurePosixPath(name).suffix
+        if suffix and suffix.lower() not in _SUFFIXES_BY_FORMAT[image.format or "JPEG"]:
+            found.append(f"{image.format} named {suffix}")
+        return found
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Silences Pillow's warnings. Enter it once around a whole pass, as it changes global settings."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _decode_plain_jpeg(data: bytes) -> Pixels | None:
+    """The pixels, or None for anything but an intact JPEG in RGB, YCbCr or gray."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data)
+        # simplejpeg converts CMYK too, but not like Pillow where Adobe stored it inverted.
+        if space in ("CMYK", "YCCK") or int(height) * int(width) > MAX_PIXELS:
+            return None
+        return cast(Pixels, simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False))
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _reading(data: bytes) -> Generator[Any]:
+    """The lazily opened Pillow image; every decoding error inside becomes UnreadableImage."""
+    if not data:
+        raise UnreadableImage("empty file")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+            yield image
+    except Image.UnidentifiedImageError:
+        raise UnreadableImage(f"not a photo: {len(data):,} bytes that start with {data[:8]!r}") from None
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(str(error)) from error
+    except _BROKEN as error:
+        raise UnreadableImage(f"broken image: {error}") from error
+
+
+def _orientation(data: bytes) -> int:
+    with _reading(data) as image:
+        return image.getexif().get(_ORIENTATION, 1)

@@ -1,4 +1,4 @@
-"""One file from the first of several places that has it: continued where an earlier try stopped, checked."""
+"""Downloads public data sets: resumable, verified by checksum, unpacked for `prepare`."""
 
 from __future__ import annotations
 
@@ -21,184 +21,37 @@ from alexnet import __version__
 from alexnet.errors import CommandError, DataError, WorkError
 
 Progress = Callable[[int], None]
-"""Called with the number of bytes that came; with a negative number where a start from scratch loses some."""
+"""Called with the number of bytes received; with a negative number if received bytes are discarded."""
 
 _BLOCK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30
 _WAITS_SECONDS = (1, 3, 9)
-_PASSING = {408, 429}
-"""HTTP errors below 500 that another try may cure."""
-
-
-def download(
-    urls: Sequence[str],
-    target: Path,
-    right: Callable[[Path], bool],
-    progress: Progress,
-    pause: Callable[[float], None] = time.sleep,
-) -> None:
-    """Gets `target` from the first of `urls` whose bytes are `right`; no others ever bear its name.
-
-    Until then they are in `target.part`, from whose end a later try goes on. Each place is tried a few times.
-    WorkError where no place can be reached, DataError where the last one gave wrong bytes.
-    """
-    part = target.with_name(target.name + ".part")
-    if part.exists():
-        progress(part.stat().st_size)
-    wrong, failures = False, list[str]()
-    for url in urls:
-        failure, wrong = _from_one_place(url, part, right, progress, pause)
-        if not failure:
-            part.replace(target)
-            return
-        failures.append(f"{url}: {failure}")
-    advice = "give another place with --from URL-or-DIR"
-    if wrong:
-        raise DataError(f"{failures[-1]}; nothing was kept: try again, or {advice}")
-    raise WorkError(
-        f"{target.name} could not be fetched ({'; '.join(failures)}): try again later, or {advice}"
-    )
-
-
-def _from_one_place(
-    url: str, part: Path, right: Callable[[Path], bool], progress: Progress, pause: Callable[[float], None]
-) -> tuple[str, bool]:
-    """Why the file did not come ("" if it did), and whether that was wrong bytes."""
-    failure = ""
-    for wait_seconds in (*_WAITS_SECONDS, 0):
-        begun = part.exists()
-        try:
-            _read_on(url, part, progress)
-        except urllib.error.HTTPError as error:
-            failure = f"{error.code} {error.reason}"
-            error.close()
-            if error.code < 500 and error.code not in _PASSING:
-                return failure, False
-        except (OSError, http.client.HTTPException) as error:
-            failure = str(getattr(error, "reason", error)) or type(error).__name__
-        else:
-            if right(part):
-                return "", False
-            _discard(part, progress)
-            if not begun:  # else the part may have been of another file: once more, from scratch
-                return "its bytes are not those of the published file (checksum differs)", True
-            continue
-        pause(wait_seconds)
-    return failure, False
-
-
-def _read_on(url: str, part: Path, progress: Progress) -> None:
-    """Appends to `part` what it lacks; starts from scratch where the server cannot send a part of a file."""
-    have_bytes = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": f"alexnet/{__version__}"}
-    if have_bytes:
-        headers["Range"] = f"bytes={have_bytes}-"
-    try:
-        response: Any = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS
-        )
-    except urllib.error.HTTPError as error:
-        if error.code != 416 or not have_bytes:
-            raise
-        error.close()
-        # Nothing comes after what we have: the part is whole, or of a longer file, as its checksum will tell.
-        return
-    with response:
-        if have_bytes and response.status != 206:
-            _discard(part, progress)
-            have_bytes = 0
-        length = response.headers["Content-Length"]
-        _append(response, part, progress)
-    if length is not None and part.stat().st_size < have_bytes + int(length):
-        raise ConnectionError(f"the connection broke after {part.stat().st_size:,} bytes")
-
-
-def _append(response: Any, part: Path, progress: Progress) -> None:
-    try:
-        file = part.open("ab")
-    except OSError as error:
-        raise WorkError(f"{part} cannot be written ({error.strerror}): name another folder") from error
-    with file:
-        while block := response.read(_BLOCK_BYTES):
-            try:
-                file.write(block)
-                file.flush()
-            except OSError as error:
-                raise WorkError(
-                    f"{part} cannot be written ({error.strerror}): make room and try again"
-                ) from error
-            progress(len(block))
-
-
-def _discard(part: Path, progress: Progress) -> None:
-    progress(-part.stat().st_size)
-    part.unlink()
-
-
-def unpack(archive: Path, top: str, inner: str = "") -> Path:
-    """Unpacks the folder `top` of a .zip or .tgz beside it, and the archive `inner` in it; returns it.
-
-    It gets its name only when all is there. DataError for an archive that is broken, lacks `top` or `inner`,
-    or has files that would land elsewhere; WorkError where the folder cannot be written.
-    """
-    part = archive.with_name(f".{archive.name}.unpacking")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        _extract(archive, part)
-        if inner:
-            _extract(part / top / inner, part / top)
-        return (part / top).rename(archive.with_name(top))
-    except FileNotFoundError as error:
-        raise DataError(f"{archive} holds no {top}/{inner}: delete it and fetch it again") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(
-            f"{archive} cannot be unpacked safely ({error}): delete it and fetch it again"
-        ) from error
-    except OSError as error:
-        raise WorkError(f"unpacking {archive} failed ({error.strerror}): make room and try again") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _extract(archive: Path, folder: Path) -> None:
-    if archive.suffix == ".zip":
-        with zipfile.ZipFile(archive) as packed:
-            for name in packed.namelist():
-                _stay_inside(name)
-            packed.extractall(folder)
-    else:
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-
-
-def _stay_inside(name: str) -> None:
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        raise zipfile.BadZipFile(f"{name!r} would land outside the folder")
+_TEMPORARY = {408, 429}
+"""HTTP errors below 500 for which a retry may help."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file that somebody publishes."""
+    """A published file."""
 
     name: str
     size_bytes: int
     digest: str
-    """SHA-256 of the file, or SHA-1 (40 digits) where its publisher gives no other; of a `.gz` file's
-    contents, so that a copy that was compressed anew is as good."""
-    places: tuple[str, ...]
-    """URLs of the folders that hold it, in the order to try them."""
+    """SHA-256 of the file, or SHA-1 (40 digits) if the publisher gives no other. For a `.gz` file it is of
+    its contents, so that a recompressed copy is valid too."""
+    folder_urls: tuple[str, ...]
+    """URLs of the folders that hold it, in the order they are tried."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A public data set; an archive is unpacked, since class folders are what `prepare` reads."""
+    """A public data set; an archive is unpacked, since `prepare` reads class folders."""
 
     files: tuple[RemoteFile, ...]
     unpacks_to: str = ""
-    """The folder that its one archive holds; empty where files are read as they are."""
+    """The folder in its only archive; empty if files are read as they are."""
     inner: str = ""
-    """The archive within that folder which holds the photos."""
+    """The archive in that folder that holds the photos."""
 
 
 _MNIST = (
@@ -271,26 +124,26 @@ DATA_SETS: dict[str, DataSet] = {
         inner="101_ObjectCategories.tar.gz",
     ),
 }
-"""By the name that `fetch` takes. The publishers give no SHA-256: these are of the copies in common use."""
+"""By the name for `fetch`. The publishers give no SHA-256: these are of the copies in common use."""
 
 
 def size_bytes(name: str) -> int:
-    """How much there is to get; CommandError for a name that `DATA_SETS` lacks."""
+    """Download size of a data set; CommandError for a name that `DATA_SETS` lacks."""
     return sum(file.size_bytes for file in _data_set(name).files)
 
 
 def fetch(name: str, folder: Path, location: str | None = None, progress: Progress | None = None) -> Path:
-    """Puts a data set of `DATA_SETS` into `folder`; returns the path to give to `prepare`.
+    """Downloads a data set of `DATA_SETS` into `folder`; returns the path to give to `prepare`.
 
-    `location` replaces the publisher: a folder, or a folder's URL, that holds files of the same names. Files
-    that are there and right are kept, half a file is continued. CommandError: no such set or folder;
-    WorkError: no network or no room; DataError: bytes that are not the published ones.
+    `location`, a folder or its URL, replaces the publisher; it must hold files of the same names. Valid files
+    are kept and partial ones continued. CommandError for an unknown data set or folder, WorkError without
+    network or disk space, DataError for bytes that are not the published ones.
     """
     data_set = _data_set(name)
     photos = folder / data_set.unpacks_to / data_set.inner.removesuffix(".tar.gz")
     if data_set.unpacks_to and photos.exists():
         return photos
-    # Photos unpack to about their archive's size; of an archive in an archive, both stay for a while.
+    # Photos unpack to about the size of their archive; of an archive in an archive, both exist for a while.
     copies = 1 + bool(data_set.unpacks_to) + bool(data_set.inner)
     fetch_files(data_set.files, folder, location, progress or (lambda done_bytes: None), copies)
     if data_set.unpacks_to:
@@ -301,14 +154,163 @@ def fetch(name: str, folder: Path, location: str | None = None, progress: Progre
 def fetch_files(
     files: Sequence[RemoteFile], folder: Path, location: str | None, progress: Progress, copies: int = 1
 ) -> None:
-    """Puts `files` into `folder`, where there must be room for `copies` of them; else it is like `fetch`."""
+    """Downloads `files` into `folder`, with disk space for `copies` of them; errors as for `fetch`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{folder} cannot be made ({error.strerror}): name another folder") from error
-    _make_sure_of_room(files, folder, copies)
+        raise CommandError(f"{folder} cannot be created ({error.strerror}): name another folder") from error
+    _check_space(files, folder, copies)
     for file in files:
         _get(file, folder, location, progress)
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    is_valid: Callable[[Path], bool],
+    progress: Progress,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Downloads `target` from the first of `urls` whose bytes are valid; it never holds any others.
+
+    Until then they are in `target.part`, which a later call continues. Each URL is tried a few times.
+    WorkError if no URL can be reached, DataError if the last one gave invalid bytes.
+    """
+    part = target.with_name(target.name + ".part")
+    if part.exists():
+        progress(part.stat().st_size)
+    invalid, failures = False, list[str]()
+    for url in urls:
+        failure, invalid = _download_from(url, part, is_valid, progress, pause)
+        if not failure:
+            part.replace(target)
+            return
+        failures.append(f"{url}: {failure}")
+    advice = "name another location with --from URL-or-DIR"
+    if invalid:
+        raise DataError(f"{failures[-1]}; nothing was kept: try again, or {advice}")
+    raise WorkError(
+        f"{target.name} could not be downloaded ({'; '.join(failures)}): try again later, or {advice}"
+    )
+
+
+def _download_from(
+    url: str, part: Path, is_valid: Callable[[Path], bool], progress: Progress, pause: Callable[[float], None]
+) -> tuple[str, bool]:
+    """Why the download failed ("" if it did not), and whether because of invalid bytes."""
+    failure = ""
+    for wait_seconds in (*_WAITS_SECONDS, 0):
+        continued = part.exists()
+        try:
+            _continue(url, part, progress)
+        except urllib.error.HTTPError as error:
+            failure = f"{error.code} {error.reason}"
+            error.close()
+            if error.code < 500 and error.code not in _TEMPORARY:
+                return failure, False
+        except (OSError, http.client.HTTPException) as error:
+            failure = str(getattr(error, "reason", error)) or type(error).__name__
+        else:
+            if is_valid(part):
+                return "", False
+            _discard(part, progress)
+            if not continued:  # else the part may be of another file: retry from scratch
+                return "its bytes are not those of the published file (checksum differs)", True
+            continue
+        pause(wait_seconds)
+    return failure, False
+
+
+def _continue(url: str, part: Path, progress: Progress) -> None:
+    """Appends to `part` what it lacks; starts from scratch if the server cannot send a part of a file."""
+    have_bytes = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": f"alexnet/{__version__}"}
+    if have_bytes:
+        headers["Range"] = f"bytes={have_bytes}-"
+    try:
+        response: Any = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS
+        )
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not have_bytes:
+            raise
+        error.close()
+        # There is nothing after the part: it is complete, or of a longer file, which its checksum shows.
+        return
+    with response:
+        if have_bytes and response.status != 206:
+            _discard(part, progress)
+            have_bytes = 0
+        length = response.headers["Content-Length"]
+        _append(response, part, progress)
+    if length is not None and part.stat().st_size < have_bytes + int(length):
+        raise ConnectionError(f"the connection was lost after {part.stat().st_size:,} bytes")
+
+
+def _append(response: Any, part: Path, progress: Progress) -> None:
+    try:
+        file = part.open("ab")
+    except OSError as error:
+        raise WorkError(f"{part} cannot be written ({error.strerror}): name another folder") from error
+    with file:
+        while block := response.read(_BLOCK_BYTES):
+            try:
+                file.write(block)
+                file.flush()
+            except OSError as error:
+                raise WorkError(
+                    f"{part} cannot be written ({error.strerror}): free some space and try again"
+                ) from error
+            progress(len(block))
+
+
+def _discard(part: Path, progress: Progress) -> None:
+    progress(-part.stat().st_size)
+    part.unlink()
+
+
+def unpack(archive: Path, top: str, inner: str = "") -> Path:
+    """Unpacks the folder `top` of a .zip or .tgz beside it, and its archive `inner`; returns the folder.
+
+    It gets its name only when it is complete. DataError for an archive that is broken, lacks `top` or
+    `inner`, or has files outside; WorkError if the folder cannot be written.
+    """
+    part = archive.with_name(f".{archive.name}.unpacking")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        _extract(archive, part)
+        if inner:
+            _extract(part / top / inner, part / top)
+        return (part / top).rename(archive.with_name(top))
+    except FileNotFoundError as error:
+        raise DataError(f"{archive} holds no {top}/{inner}: delete it and fetch it again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked safely ({error}): delete it and fetch it again"
+        ) from error
+    except OSError as error:
+        raise WorkError(
+            f"unpacking {archive} failed ({error.strerror}): free some space and try again"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as packed:
+            for name in packed.namelist():
+                _check_inside(name)
+            packed.extractall(folder)
+    else:
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+
+
+def _check_inside(name: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        raise zipfile.BadZipFile(f"{name!r} would be written outside the folder")
 
 
 def _data_set(name: str) -> DataSet:
@@ -317,41 +319,43 @@ def _data_set(name: str) -> DataSet:
     return DATA_SETS[name]
 
 
-def _make_sure_of_room(files: Sequence[RemoteFile], folder: Path, copies: int) -> None:
+def _check_space(files: Sequence[RemoteFile], folder: Path, copies: int) -> None:
     size = sum(file.size_bytes for file in files)
-    there = sum(
+    present = sum(
         path.stat().st_size for file in files for path in folder.glob(f"{file.name}*") if path.is_file()
     )
-    free, wanted = shutil.disk_usage(folder).free, size * copies - there
+    free, wanted = shutil.disk_usage(folder).free, size * copies - present
     if free < wanted:
         found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
-        raise WorkError(f"{found}: make room or name another folder")
+        raise WorkError(f"{found}: free some space or name another folder")
 
 
 def _get(file: RemoteFile, folder: Path, location: str | None, progress: Progress) -> None:
     target = folder / file.name
     if not target.exists():
         urls = (
-            [place + file.name for place in file.places] if location is None else [_url(location, file.name)]
+            [url + file.name for url in file.folder_urls] if location is None else [_url(location, file.name)]
         )
-        download(urls, target, lambda path: _is_right(file, path), progress)
-    elif _is_right(file, target):
+        download(urls, target, lambda path: _is_published(file, path), progress)
+    elif _is_published(file, target):
         progress(file.size_bytes)
     else:
-        raise DataError(f"{target} is not the published file (checksum differs): move it away and try again")
+        raise DataError(
+            f"{target} is not the published file (checksum differs): move it elsewhere and try again"
+        )
 
 
 def _url(location: str, name: str) -> str:
-    """Where `location` has the file; a local folder is read like any other place."""
+    """The URL of the file at `location`, a URL or a local folder."""
     if "://" in location:
         return f"{location.rstrip('/')}/{name}"
     path = Path(location).resolve() / name
     if not path.is_file():
-        raise CommandError(f"{path} does not exist: give --from the folder or URL that holds {name}")
+        raise CommandError(f"{path} does not exist: name with --from the folder or URL that holds {name}")
     return path.as_uri()
 
 
-def _is_right(file: RemoteFile, path: Path) -> bool:
+def _is_published(file: RemoteFile, path: Path) -> bool:
     opener = gzip.open if file.name.endswith(".gz") else open
     try:
         with opener(path, "rb") as data:

@@ -1,6 +1,6 @@
-"""Writes photos as ILSVRC-2012 publishes them: a tar of class tars, flat tars for testing, the kit.
+"""Writes photos in the layout of ILSVRC-2012: a tar of class tars, flat tars of test photos, the devkit.
 
-The same photos give the same bytes: no file carries the time or the person that made it.
+The same photos give the same bytes: no file records its time or owner.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRAIN_TAR = "ILSVRC2012_img_train.tar"
 DEVKIT = "ILSVRC2012_devkit_t12"
 _ROOT_WNID = "n99999999"
 _MAT_HEADER_BYTES = 116
-"""Length of the free text that a MATLAB 5 file begins with; scipy puts the date into it."""
+"""Length of the free text at the start of a MATLAB 5 file; scipy writes the date into it."""
 _FIELDS = (
     "ILSVRC2012_ID",
     "WNID",
@@ -50,7 +50,7 @@ def write_train_tar(folder: Path, photos_of: Iterable[tuple[str, Iterable[tuple[
 
 
 def write_flat_tar(folder: Path, split: str, photos: Iterable[bytes]) -> None:
-    """Writes the photos of `val` or `test`, numbered in the given order, which is the ground truth's."""
+    """Writes the photos of `val` or `test`, numbered in the given order, that of the ground truth."""
     with tarfile.open(folder / f"ILSVRC2012_img_{split}.tar", "w") as tar:
         for number, photo in enumerate(photos, start=1):
             _add(tar, f"ILSVRC2012_{split}_{number:08d}.JPEG", photo)
@@ -59,7 +59,7 @@ def write_flat_tar(folder: Path, split: str, photos: Iterable[bytes]) -> None:
 def write_devkit(
     folder: Path, classes: Sequence[Class], train_counts: Sequence[int], val_labels: Sequence[int]
 ) -> None:
-    """Writes the kit of classes in label order: photos per class, and the label of each validation photo."""
+    """Writes the devkit of classes in label order with the label of each validation photo."""
     ids = ilsvrc_ids(len(classes))
     truth = "".join(f"{ids[label]}\n" for label in val_labels)
     files = {
@@ -75,13 +75,13 @@ def write_devkit(
 
 
 def ilsvrc_ids(count: int) -> list[int]:
-    """The ILSVRC id, 1..count, of each label: an order of its own, as in the real kit; labels go by WNID."""
+    """The ILSVRC id, 1..count, of each label: not the order of WNIDs, as in the real devkit."""
     shift = max(1, count // 3)
     return [(label + shift) % count + 1 for label in range(count)]
 
 
 def _meta(classes: Sequence[Class], ids: Sequence[int], train_counts: Sequence[int]) -> bytes:
-    """`meta.mat`: the classes by ILSVRC id, then the root above them all."""
+    """`meta.mat`: the classes by ILSVRC id, then their common root."""
     nothing = np.zeros((1, 0))
     rows = sorted(
         (number, made.wnid, made.name, f"a made-up thing: {made.name}", 0, nothing, 0, count)

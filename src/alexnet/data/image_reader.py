@@ -1,4 +1,4 @@
-"""Pixels of stored images: from the bytes of a store's record into a square of a batch."""
+"""Decodes stored images into batches: whole squares, or crops at random scales of whole photos."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.data.config import DataConfig
+from alexnet.data.decode import Pixels
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.resize import resized_size, to_square
 from alexnet.data.store import Split
 from alexnet.errors import DataError
 
-Pixels = NDArray[np.uint8]
+_COLOR_SPACES = {3: "RGB", 1: "GRAY"}
+_FILTER, _REACH = Image.Resampling.BICUBIC, 2
+"""The filter of `resize`, and the resized pixels that it reads on each side."""
 
 
-class Reader(Protocol):
-    """Fills squares of a batch with images of a split; threads call it at the same time."""
+class ImageReader(Protocol):
+    """Fills a batch with images of a split; called from several threads at once."""
 
     @property
     def side(self) -> int:
-        """Of the squares, in pixels."""
+        """Of the images it fills in, in pixels."""
         ...
 
     def __call__(
@@ -34,13 +37,18 @@ class Reader(Protocol):
     ) -> None:
         """Fills `squares` (N, side, side, channels) with the images at `indices` (N,) of the split.
 
-        `positions` (N,) say where in the order of this epoch they come. DataError names a damaged image.
+        `positions` (N,) are their positions in the order of this epoch. DataError names a damaged image.
         """
         ...
 
 
+def training_reader(split: Split, data: DataConfig, seed: int) -> ImageReader:
+    """The reader of training images: crops at random scales if `data.scales` is set, else stored squares."""
+    return ScaledCrops(split, data, seed) if any(data.scales) else StoredSquares(split)
+
+
 class StoredSquares:
-    """Reads images as they are stored, of whole ones the central part."""
+    """Reads images as they are stored; of whole photos the central square."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
@@ -48,94 +56,20 @@ class StoredSquares:
     @property
     def side(self) -> int:
         """Of the stored square, in pixels."""
-        return self._split.header.side
+        return self._split.manifest.side
 
     def __call__(
         self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
     ) -> None:
-        """As `Reader` says; nothing depends on epoch and positions."""
+        """As for `ImageReader`; epoch and positions have no effect."""
         for index, square in zip(indices.tolist(), squares, strict=True):
             read_square(self._split, index, square)
 
 
-def read_square(split: Split, index: int, square: Pixels) -> None:
-    """Fills `square` (S, S, channels) with an image, of a whole one with its central part.
-
-    An image whose shorter side is not S is resized to it first. DataError, naming the image, where the bytes
-    are not what the header promises.
-    """
-    header, side = split.header, square.shape[0]
-    if side != header.side:
-        square[...] = to_square(read_photo(split, index), side)
-    elif header.encoding == "raw" or header.shape == "whole":
-        square[...] = _central(read_photo(split, index), side)
-    else:
-        with _naming(split, index):
-            data, space = np.frombuffer(split.buffer(index), np.uint8), _SPACES[header.channels]
-            if simplejpeg.decode_jpeg(data, space, buffer=square).shape != square.shape:
-                raise ValueError(f"it is not {side} x {side}")
-
-
-def read_photo(split: Split, index: int) -> Pixels:
-    """(H, W, channels) an image as it is stored: `stored_size`.
-
-    DataError as for `read_square`.
-    """
-    header = split.header
-    with _naming(split, index):
-        data = np.frombuffer(split.buffer(index), np.uint8)
-        if header.encoding == "raw":
-            return data.reshape(header.side, header.side, header.channels).copy()
-        photo = simplejpeg.decode_jpeg(data, _SPACES[header.channels])
-        wanted = stored_size(split, index)
-        if photo.shape[:2] != wanted:
-            raise ValueError(f"it is not {wanted[1]} x {wanted[0]}")
-        return photo
-
-
-def stored_size(split: Split, index: int) -> tuple[int, int]:
-    """(height, width) of an image as it is stored, known without reading it."""
-    side = split.header.side
-    if split.header.shape == "square":
-        return side, side
-    width, height = split.size(index)
-    return resized_size(height, width, side)
-
-
-_SPACES = {3: "RGB", 1: "GRAY"}
-
-
-@contextmanager
-def _naming(split: Split, index: int) -> Generator[None]:
-    """A ValueError raised meanwhile becomes a DataError that names the image."""
-    try:
-        yield
-    except ValueError as error:
-        raise DataError(
-            f"image {split.key(index)!r} of split {split.name!r} is damaged in the store ({error}): "
-            "run `alexnet prepare` again, into a new store"
-        ) from None
-
-
-def _central(image: Pixels, side: int) -> Pixels:
-    """The central square of an image, floored."""
-    top, left = ((length - side) // 2 for length in image.shape[:2])
-    return image[top : top + side, left : left + side]
-
-
-_FILTER, _REACH = Image.Resampling.BICUBIC, 2
-"""As in `resize`; it reaches that many resized pixels to each side."""
-
-
-def training_reader(split: Split, data: DataConfig, seed: int) -> Reader:
-    """What training images are read with: crops at random scales, or what is stored."""
-    return ScaledCrops(split, data, seed) if any(data.scales) else StoredSquares(split)
-
-
 class ScaledCrops:
-    """Reads a square of each photo, of a random place in the photo at a random scale.
+    """Reads a crop at a random position of each photo, resized to a random scale.
 
-    Scale and place are functions of (seed, epoch, image), or of the images that share a draw.
+    Scale and position are functions of (seed, epoch, image), or of the images that share a draw.
     """
 
     def __init__(self, split: Split, data: DataConfig, seed: int) -> None:
@@ -149,7 +83,7 @@ class ScaledCrops:
     def __call__(
         self, epoch: int, indices: NDArray[np.int64], positions: NDArray[np.int64], squares: Pixels
     ) -> None:
-        """As `Reader` says."""
+        """As for `ImageReader`."""
         data = self._data
         randomness = ImageRandomness(self._seed, epoch, indices, positions).shared(data.images_per_draw)
         scales = data.scales[0] + randomness.integers("scale", data.scales[1] - data.scales[0] + 1)
@@ -163,8 +97,8 @@ class ScaledCrops:
 def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) -> Pixels:
     """(crop, crop, C) of the uint8 `photo` (H, W, C) with its shorter side resized to `scale`.
 
-    `place` (2,), each in [0, 1), is where the crop lies between top and bottom, left and right. Only the part
-    that it shows is resized, to the pixels of the whole photo resized (`resize.to_whole`) and cropped.
+    `place` (2,), each in [0, 1), is the position of the crop between top and bottom, left and right. Only the
+    cropped part is resized; the result equals the crop of the whole resized photo (`resize.to_whole`).
     """
     height, width, _ = photo.shape
     tall, wide = resized_size(height, width, scale)
@@ -175,15 +109,77 @@ def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) ->
     columns, x0, x1 = _reached(left, crop, width / wide, width)
     part = photo[rows, columns]
     picture = Image.fromarray(part[..., 0] if part.shape[2] == 1 else part)
-    # Rows first, as ever: each pass rounds, so the other order would give other pixels.
+    # Rows first, as in `resize`: each pass rounds, so the other order would give other pixels.
     across = picture.resize((crop, picture.height), _FILTER, (x0, 0, x1, picture.height))
     return np.asarray(across.resize((crop, crop), _FILTER, (0, y0, crop, y1))).reshape(crop, crop, -1)
 
 
-def _reached(start: int, crop: int, step: float, length: int) -> tuple[slice, float, float]:
-    """The pixels, of `length`, that the filter reads for `crop` resized ones, each `step` wide.
+def read_square(split: Split, index: int, square: Pixels) -> None:
+    """Fills `square` (S, S, channels) with an image, or with the central square of a whole photo.
 
-    And where these begin and end among them.
+    An image whose shorter side is not S is resized first. DataError, naming the image, if the bytes are not
+    what the manifest promises.
+    """
+    manifest, side = split.manifest, square.shape[0]
+    if side != manifest.side:
+        square[...] = to_square(read_photo(split, index), side)
+    elif manifest.encoding == "raw" or manifest.shape == "whole":
+        square[...] = _central(read_photo(split, index), side)
+    else:
+        with _naming(split, index):
+            data, space = np.frombuffer(split.buffer(index), np.uint8), _COLOR_SPACES[manifest.channels]
+            if simplejpeg.decode_jpeg(data, space, buffer=square).shape != square.shape:
+                raise ValueError(f"it is not {side} x {side}")
+
+
+def read_photo(split: Split, index: int) -> Pixels:
+    """(H, W, channels) an image as it is stored; `stored_size` is its size.
+
+    DataError as for `read_square`.
+    """
+    manifest = split.manifest
+    with _naming(split, index):
+        data = np.frombuffer(split.buffer(index), np.uint8)
+        if manifest.encoding == "raw":
+            return data.reshape(manifest.side, manifest.side, manifest.channels).copy()
+        photo = simplejpeg.decode_jpeg(data, _COLOR_SPACES[manifest.channels])
+        wanted = stored_size(split, index)
+        if photo.shape[:2] != wanted:
+            raise ValueError(f"it is not {wanted[1]} x {wanted[0]}")
+        return photo
+
+
+def stored_size(split: Split, index: int) -> tuple[int, int]:
+    """(height, width) of an image as it is stored, without reading it."""
+    side = split.manifest.side
+    if split.manifest.shape == "square":
+        return side, side
+    width, height = split.size(index)
+    return resized_size(height, width, side)
+
+
+@contextmanager
+def _naming(split: Split, index: int) -> Generator[None]:
+    """A ValueError raised inside becomes a DataError that names the image."""
+    try:
+        yield
+    except ValueError as error:
+        raise DataError(
+            f"image {split.key(index)!r} of split {split.name!r} is damaged in the store ({error}): "
+            "run `alexnet prepare` again, into a new store"
+        ) from None
+
+
+def _central(image: Pixels, side: int) -> Pixels:
+    """The central square of an image, its corner rounded down."""
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
+def _reached(start: int, crop: int, step: float, length: int) -> tuple[slice, float, float]:
+    """The pixels (of `length`) that the filter reads for `crop` resized pixels, each `step` wide.
+
+    And where these begin and end among the pixels read.
     """
     first, reach = start * step, _REACH * max(step, 1.0) + 1
     last = first + crop * step

@@ -1,4 +1,4 @@
-"""A full look at a source before anything is made of it: counts, odd and broken photos, sizes, strays."""
+"""Checks a source before it is prepared: counts, unusual and unreadable photos, sizes, stray files."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from alexnet.published import (
 )
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
-"""At which the sides of the photos are told."""
+"""Of the photos' sides."""
 _CHUNK_PHOTOS = 64
 
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """What one split holds; photos are named by their keys."""
+    """The contents of one split; photos are named by their keys."""
 
     photos: int
     unlabeled: int
-    """Photos of whose class nothing is known."""
+    """Photos of unknown class."""
     boxes: int
     smallest_class: tuple[str, int]
     """(WNID, photos)."""
@@ -45,14 +45,14 @@ class SplitFacts:
     """At `QUANTILES`, over the readable photos; empty if there are none."""
     longer_side_pixels: list[int]
     odd: dict[str, list[str]]
-    """Photos by what is odd about them: gray, CMYK, PNG named .JPEG, EXIF orientation 6 ..."""
+    """Photos by what is unusual: gray, CMYK, PNG named .JPEG, EXIF orientation 6, ..."""
     unreadable: dict[str, str]
-    """Why, by photo."""
+    """Reasons, by photo."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a source holds, as `inspect` found it."""
+    """The contents of a source."""
 
     form: str
     path: str
@@ -62,9 +62,10 @@ class Inspection:
     splits: dict[str, SplitFacts]
     strays: list[str]
     missing_of_ilsvrc: dict[str, int] | None
-    """By split, how many photos fewer (or more: negative) than ILSVRC-2012 has; None for other classes."""
+    """By split, how many photos are missing compared to ILSVRC-2012 (negative: additional); None for other
+    classes."""
     published_bytes: dict[str, bool]
-    """Whether each official archive of ILSVRC-2012 that is there has the published MD5."""
+    """Whether each official archive of ILSVRC-2012 found there has the published MD5."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -74,9 +75,9 @@ class Inspection:
 def inspect(
     source: Source, progress: Callable[[int], object] | None = None, workers: int | None = None
 ) -> Inspection:
-    """Reads and decodes every photo once, in `workers` threads (default: one a core); changes nothing.
+    """Reads and decodes every photo once, in `workers` threads (default: one per core); changes nothing.
 
-    `progress(count)` is called whenever `count` more photos are done.
+    `progress(count)` is called whenever `count` more photos are finished.
     """
     pool = ThreadPoolExecutor(workers or cpu_count())
     try:
@@ -97,6 +98,19 @@ def inspect(
         missing_of_ilsvrc=missing_of_ilsvrc(source),
         published_bytes=_published_bytes(source),
     )
+
+
+def missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
+    """How many photos each split lacks compared to ILSVRC-2012; None unless the classes are its 1,000.
+
+    Test photos are counted only if there are some, since only a submission needs them.
+    """
+    if {c.wnid for c in source.classes} != {c.wnid for c in imagenet_classes()}:
+        return None
+    published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}
+    if "test" in source.splits:
+        published["test"] = IMAGENET_TEST_IMAGES
+    return {name: count - len(source.splits.get(name, ())) for name, count in published.items()}
 
 
 @dataclass(frozen=True)
@@ -146,17 +160,17 @@ def _facts(
 def _photos(
     split: SourceSplit, pool: ThreadPoolExecutor, progress: Callable[[int], object]
 ) -> Iterator[_Photo]:
-    """What was seen of every photo, in order."""
+    """The facts of every photo, in order."""
 
-    def look(start: int) -> list[_Photo]:
-        return [_look(split, index) for index in range(start, min(start + _CHUNK_PHOTOS, len(split)))]
+    def chunk(start: int) -> list[_Photo]:
+        return [_photo(split, index) for index in range(start, min(start + _CHUNK_PHOTOS, len(split)))]
 
-    for photos in pool.map(look, range(0, len(split), _CHUNK_PHOTOS)):
+    for photos in pool.map(chunk, range(0, len(split), _CHUNK_PHOTOS)):
         yield from photos
         progress(len(photos))
 
 
-def _look(split: SourceSplit, index: int) -> _Photo:
+def _photo(split: SourceSplit, index: int) -> _Photo:
     key = split.key(index)
     try:
         example = split[index]
@@ -171,30 +185,17 @@ def _label_order(classes: list[Class]) -> str:
     known = [c.wnid for c in imagenet_classes()]
     found = [c.wnid for c in classes]
     if not set(found) <= set(known):
-        return f"{len(found):,} classes of one's own, {'sorted' if found == sorted(found) else 'not sorted'}"
+        return f"{len(found):,} custom classes, {'sorted' if found == sorted(found) else 'not sorted'}"
     order = "in WNID order" if found == sorted(found) else "not in WNID order"
     share = "the" if len(found) == len(known) else f"{len(found):,} of the"
     return f"{share} 1,000 classes of ILSVRC-2012, {order}"
 
 
-def missing_of_ilsvrc(source: Source) -> dict[str, int] | None:
-    """How many photos each split has fewer than ILSVRC-2012; None where the classes are not its 1,000.
-
-    Of the test photos only where some are there: nothing but a submission needs them.
-    """
-    if {c.wnid for c in source.classes} != {c.wnid for c in imagenet_classes()}:
-        return None
-    published = {"train": IMAGENET_TRAINING_IMAGES, "val": IMAGENET_VALIDATION_IMAGES}
-    if "test" in source.splits:
-        published["test"] = IMAGENET_TEST_IMAGES
-    return {name: count - len(source.splits.get(name, ())) for name, count in published.items()}
-
-
 def _published_bytes(source: Source) -> dict[str, bool]:
     if missing_of_ilsvrc(source) is None or not source.path.is_dir():
         return {}
-    here = {name: source.path / name for name in IMAGENET_MD5 if (source.path / name).is_file()}
-    return {name: _md5(path) == IMAGENET_MD5[name] for name, path in here.items()}
+    found = {name: source.path / name for name in IMAGENET_MD5 if (source.path / name).is_file()}
+    return {name: _md5(path) == IMAGENET_MD5[name] for name, path in found.items()}
 
 
 def _md5(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Batches of stored images: order, then read, decode and prefetch in threads, then the device.
+"""Batches of stored images: ordered, read, decoded and prefetched in threads, copied to the device.
 
-The order is a function of (seed, epoch), so a stopped epoch goes on at any batch, with any number of
-processes. Decoders and copies release Python's lock; threads share the batch they fill.
+The order is a function of (seed, epoch), so an interrupted epoch can resume at any batch, with any number of
+processes. Decoders and copies release Python's global lock; threads share the batch they fill.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from alexnet.data.boxes import Boxes, BoxTable
 from alexnet.data.buffers import BufferPool
-from alexnet.data.image_reader import Reader, StoredSquares
+from alexnet.data.image_reader import ImageReader, StoredSquares
 from alexnet.data.randomness import epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
@@ -28,28 +28,28 @@ from alexnet.hardware import cpu_count
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2
-"""Of each batch: few, as handing one over costs more than copying an image; two, as images differ."""
+"""Of each batch: few, since submitting one costs more than copying an image; two, since images differ."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's share of a batch. It stays as it is for as long as anything refers to it."""
+    """One process's share of a batch. Its memory is not reused while anything refers to it."""
 
     images: Tensor
     """(N, S, S, channels) uint8, RGB or gray, on the device; S is the reader's side."""
     labels: Tensor
     """(N,) int64, on the device."""
     indices: Tensor
-    """(N,) int64, on the CPU: which images of the split these are."""
+    """(N,) int64, on the CPU: the images' indices in the split."""
     positions: Tensor
-    """(N,) int64, on the CPU: where in the epoch's order they come."""
+    """(N,) int64, on the CPU: the images' positions in the epoch's order."""
     boxes: Boxes | None = None
-    """The images' boxes, on the CPU, where they were asked for."""
+    """The images' boxes, on the CPU, if the loader reads boxes."""
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """A batch in the making: its arrays and the tasks that fill them."""
+    """A batch being filled, and the tasks that fill it."""
 
     batch: Batch
     tasks: list[Future[None]]
@@ -58,18 +58,19 @@ class _Pending:
 class Loader:
     """Reads one split, batch by batch.
 
-    `batch` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
-    `order` is `each-epoch` (shuffled anew), `once` (the same shuffle in all epochs) or `sequential`.
-    `workers` are threads, by default as many as this process has cores. With `drop_last` an incomplete last
-    batch is left out; without it every image comes exactly once, and a share may be uneven, even missing.
-    `reader` fills the squares, by default with what is stored.
-    With `boxes` batches carry those of their images; CommandError where the split has none at all.
+    `batch_size` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
+    `order` is `each-epoch` (shuffled anew every epoch), `once` (the same shuffle in all epochs) or
+    `sequential`. `workers` is the number of threads, by default that of this process's cores. With
+    `drop_last` an incomplete last batch is dropped; without it every image comes exactly once, and shares may
+    be uneven or even missing. `reader` fills the images, by default as they are stored. With `boxes` batches
+    have the boxes of their images; CommandError if the split has none at all.
     """
 
     def __init__(
         self,
         split: Split,
-        batch: int,
+        *,
+        batch_size: int,
         seed: int = 0,
         order: Literal["each-epoch", "once", "sequential"] = "each-epoch",
         rank: int = 0,
@@ -77,15 +78,15 @@ class Loader:
         workers: int | None = None,
         device: torch.device | str = "cpu",
         drop_last: bool = False,
-        reader: Reader | None = None,
+        reader: ImageReader | None = None,
         boxes: bool = False,
     ) -> None:
-        if drop_last and len(split) < batch:
+        if drop_last and len(split) < batch_size:
             raise CommandError(
-                f"a batch of {batch} does not fit into the {len(split)} images of split {split.name!r}: "
+                f"a batch of {batch_size} is larger than split {split.name!r} with {len(split)} images: "
                 f"type training.batch_size={max(1, len(split))} or less"
             )
-        self.split, self.batch, self.seed, self.order = split, batch, seed, order
+        self.split, self.batch_size, self.seed, self.order = split, batch_size, seed, order
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.workers = workers or cpu_count()
         self.device = torch.device(device)
@@ -96,12 +97,12 @@ class Loader:
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
-        whole, rest = divmod(len(self.split), self.batch)
+        """Number of batches in an epoch."""
+        whole, rest = divmod(len(self.split), self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
-        """The epoch's batches from `start_batch` on; DataError, naming the image, if one is damaged."""
+        """The epoch's batches from `start_batch`; DataError names a damaged image."""
         order = self._epoch_order(epoch)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="alexnet-loader") as threads:
             pending = deque[_Pending]()
@@ -123,16 +124,16 @@ class Loader:
         return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, len(self.split))
 
     def _share(self, number: int) -> NDArray[np.int64]:
-        """Positions in the order of this process's part of a batch."""
-        first = number * self.batch
-        count = min(self.batch, len(self.split) - first)
+        """Positions, in the epoch's order, of this process's share of a batch."""
+        first = number * self.batch_size
+        count = min(self.batch_size, len(self.split) - first)
         ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
         return np.arange(*ends)
 
     def _start(
         self, epoch: int, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor
     ) -> _Pending:
-        """A batch whose images the threads have begun to fill in."""
+        """A batch that the threads are filling."""
         positions = self._share(number)
         indices = order[positions]
         images = self._empty_images(len(indices))
@@ -145,24 +146,24 @@ class Loader:
         ]
         labels = torch.from_numpy(self._labels[indices])
         boxes = None if self._boxes is None else self._boxes.padded(indices)
-        places = torch.from_numpy(indices), torch.from_numpy(positions)
-        return _Pending(Batch(images, labels, *places, boxes), tasks)
+        batch = Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions), boxes)
+        return _Pending(batch, tasks)
 
     def _empty_images(self, count: int) -> Tensor:
-        """Pinned memory where it is copied to a GPU: torch recycles that itself, after the copy."""
-        shape = (count, self._reader.side, self._reader.side, self.split.header.channels)
+        """Pinned memory if it is copied to a GPU; torch recycles that itself, after the copy."""
+        shape = (count, self._reader.side, self._reader.side, self.split.manifest.channels)
         if self._copies is not None:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return self._buffers.take(shape, torch.uint8)
 
     def _finish(self, pending: _Pending) -> Batch:
-        """Waits for the images and sends them to the device."""
+        """Waits for the images and copies them to the device."""
         for task in pending.tasks:
             task.result()
-        return pending.batch if self._copies is None else self._sent(pending.batch, self._copies)
+        return pending.batch if self._copies is None else self._copied(pending.batch, self._copies)
 
-    def _sent(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:
-        """The copy runs beside the computation that is under way; what comes later on the device waits."""
+    def _copied(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:
+        """Copies concurrently with the computation under way; later work on the device waits for the copy."""
         current = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(copies):
             images = batch.images.to(self.device, non_blocking=True)

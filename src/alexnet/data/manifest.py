@@ -1,4 +1,4 @@
-"""How photos are stored: what a person chooses, and what half-done work is recognized by."""
+"""The manifest of a store, `header.json`, and the settings that a store is prepared with."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from alexnet import old_names
 from alexnet.data.classes import Class
 from alexnet.errors import CommandError, DataError
 from alexnet.io import write_json
 
+MANIFEST_FILE = "header.json"
+VERSION = 1
+"""Of the store's format; a store of a newer version is refused."""
+
+Channels = tuple[float, ...]
+"""A number for each channel: R, G, B, or gray alone."""
+
 
 @dataclass(frozen=True)
-class Settings:
-    """How photos are stored; sides in pixels."""
+class PrepareSettings:
+    """How photos are stored; sides in pixels. CommandError for settings that do not fit together."""
 
     side: int = 256
+    """Of the stored square, or the shorter side where `shape` is `whole`."""
     shape: Literal["square", "whole"] = "square"
     resize: Literal["crop", "warp", "pad"] = "crop"
     encoding: Literal["jpeg", "raw"] = "jpeg"
     quality: int = 95
+    """Of JPEG, 1 to 100."""
     subsampling: Literal["4:4:4", "4:2:0"] = "4:4:4"
     exif: bool = False
+    """Whether EXIF orientation is applied."""
     channels: int = 3
     """3 for color, 1 for gray."""
 
@@ -36,39 +47,31 @@ class Settings:
             (self.channels in (1, 3), f"channels {self.channels} must be 3 (color) or 1 (gray)"),
             (
                 self.shape == "square" or self.resize == "crop",
-                f"--resize {self.resize} makes squares: leave out --shape whole",
+                f"--resize {self.resize} makes squares: remove --shape whole",
             ),
             (
                 self.shape == "square" or self.encoding == "jpeg",
-                "raw images must be squares: leave out --shape whole",
+                "raw images must be squares: remove --shape whole",
             ),
         ]
         for holds, message in checks:
             if not holds:
                 raise CommandError(message)
 
-    def chosen(self, **choices: Any) -> Settings:
-        """These settings with a person's choices, of which None is none, in their place.
+    def with_choices(self, **choices: Any) -> PrepareSettings:
+        """These settings with the choices that are not None in place of the defaults.
 
-        Pictures are padded to the side that goes with them: to any other they are resized, if not told.
+        Images are padded only to the default side: for another side, `resize` becomes `crop` unless chosen.
         """
-        made = {name: value for name, value in choices.items() if value is not None}
-        if self.resize == "pad" and made.get("side", self.side) != self.side:
-            made.setdefault("resize", "crop")
-        return replace(self, **made)
+        given = {name: value for name, value in choices.items() if value is not None}
+        if self.resize == "pad" and given.get("side", self.side) != self.side:
+            given.setdefault("resize", "crop")
+        return replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that matter: raw images have neither quality nor subsampling."""
-        meaningless = {"quality": 0, "subsampling": ""} if self.encoding == "raw" else {}
-        return {**asdict(self), **meaningless}
-
-
-HEADER_FILE = "header.json"
-VERSION = 1
-"""Of the store's format; a store of a newer version is refused."""
-
-Channels = tuple[float, ...]
-"""A number for each of the channels: R, G, B, or the one of gray images."""
+        unused = {"quality": 0, "subsampling": ""} if self.encoding == "raw" else {}
+        return {**asdict(self), **unused}
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,26 @@ class SplitEntry:
 
 
 @dataclass(frozen=True)
+class SourceEntry:
+    """The photos that a store was prepared from."""
+
+    form: str
+    """The raw form in words: "Kaggle tree"."""
+    photos: dict[str, int] = field(default_factory=dict[str, int])
+    """Photos in each split of the source, unreadable ones included."""
+    sha256: str = ""
+    """Of its classes, labels and keys."""
+    class_filter: str = ""
+    """The `prepare --classes` that was applied; empty where all classes were kept."""
+    unfiltered_classes: int = 0
+    """Number of classes before the filter; 0 without one."""
+    val_fraction: float = 0.0
+    """Fraction of each class that was held out as `val`; 0 if none was."""
+
+
+@dataclass(frozen=True)
 class OddFiles:
-    """Files that were read but not as plain as they should be (gray, CMYK, PNG named JPEG, ...)."""
+    """Photos that were read but are unusual (gray, CMYK, PNG named JPEG, ...)."""
 
     count: int
     first: tuple[str, ...]
@@ -100,7 +121,7 @@ class OddFiles:
 
 @dataclass(frozen=True)
 class UnreadableFile:
-    """An image of the source that is not in the store."""
+    """A photo of the source that could not be read and is not in the store."""
 
     split: str
     key: str
@@ -108,17 +129,17 @@ class UnreadableFile:
 
 
 @dataclass(frozen=True)
-class Header:
-    """What `header.json` holds, under the same names."""
+class Manifest:
+    """The contents of `header.json`, with the same names."""
 
     version: int
     side: int
     """Pixels of the square's side, or of the shorter side where the shape is `whole`."""
     shape: str
-    """`square`, or `whole` for the aspect of the original."""
+    """`square`, or `whole` if the aspect of the photo was kept."""
     resize: str
-    """How a square was made: `crop` (shorter side to `side`, central square), `warp` (aspect changed) or
-    `pad` (not resized, in the middle of black)."""
+    """How squares were made: `crop` (shorter side to `side`, central square), `warp` (aspect changed) or
+    `pad` (not resized, centered on black)."""
     encoding: str
     """`jpeg`, or `raw` for uint8 (height, width, channels) in C order."""
     quality: int
@@ -126,34 +147,32 @@ class Header:
     subsampling: str
     """JPEG chroma subsampling, `4:4:4`; empty where raw."""
     resampling: str
-    """The filter images were resized with."""
+    """The filter images were resized with, a key of `resize.FILTERS`."""
     exif: bool
-    """Whether EXIF orientation was applied; `width` and `height` are then those of the turned photo."""
-    source: dict[str, Any]
-    """`form`, `photos` per split as the source counts them, and `sha256` of its classes, labels and keys;
-    `classes`, where not all of them were kept; `val_fraction`, where some were held out as `val`."""
+    """Whether EXIF orientation was applied; `width` and `height` are those after it."""
+    source: SourceEntry
     splits: dict[str, SplitEntry]
     classes: tuple[Class, ...]
     """In label order."""
     statistics_split: str
-    """The split that mean and covariance are of: `train` where there is one."""
+    """The split that mean and covariance are computed from: `train` if there is one."""
     channel_mean: Channels
-    """R, G, B, or gray, in levels 0..255, like every statistic; of the pixels before JPEG encoding."""
+    """In gray levels 0..255, like every statistic, and of the pixels before JPEG encoding."""
     mean_image: str
     """File of the mean image: npy, float32 (side, side, channels)."""
     color_covariance: tuple[Channels, ...]
-    """Of the channels' values of all pixels, in gray levels squared."""
+    """Of the channels over all pixels, in gray levels squared."""
     color_eigenvalues: Channels
     """Descending."""
     color_eigenvectors: tuple[Channels, ...]
     """Unit vectors, one per eigenvalue, each with a positive sum."""
     odd: dict[str, OddFiles]
-    """By kind of oddity."""
+    """Unusual photos, by what is unusual."""
     unreadable: tuple[UnreadableFile, ...]
     mean_image_sha256: str = ""
-    """Of that file; empty in stores that were made before it was kept."""
+    """Empty in stores made before it was recorded."""
     channels: int = 3
-    """3 for RGB, 1 for gray images; older stores, which do not say, are RGB."""
+    """3 for RGB, 1 for gray; older stores without the field are RGB."""
     picture: int = 0
     """Where padded: pixels of the longest side of any photo. Else 0."""
 
@@ -164,43 +183,44 @@ class Header:
         return how | ({"picture": str(self.picture)} if self.resize == "pad" else {})
 
     def digest(self) -> str:
-        """SHA-256 over the shards' hashes: equal for stores of equal contents."""
+        """SHA-256 over the shards' hashes: equal for stores with the same contents."""
         hashes = [
             f"{shard.file} {shard.sha256}\n" for split in self.splits.values() for shard in split.shards
         ]
         return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
 
 
-def write_header(folder: Path, header: Header) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `folder/header.json` atomically."""
-    write_json(folder / HEADER_FILE, dataclasses.asdict(header))
+    write_json(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
 
 
-def read_header(folder: Path) -> Header:
-    """The header of the store at `folder`; DataError if there is none, or it is damaged, or too new."""
-    path = folder / HEADER_FILE
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the store at `folder`; DataError if it is missing, damaged or of a newer version."""
+    path = folder / MANIFEST_FILE
     if not path.is_file():
         make = f"make it with `alexnet prepare SOURCE {folder}`"
         if not folder.exists():
             raise DataError(f"{folder} is not a store (no such folder): {make}")
-        kind = "an unfinished or foreign folder" if folder.is_dir() else "a file"
+        kind = "an unfinished or other folder" if folder.is_dir() else "a file"
         raise DataError(
-            f"{folder} is not a store ({kind}): if it is photos, make one of them with "
+            f"{folder} is not a store ({kind}): if it holds photos, make a store of them with "
             f"`alexnet prepare {folder} STORE`, else {make}"
         )
     try:
         values = json.loads(path.read_bytes())
         version = values["version"]
         if version <= VERSION:
-            return _header(values)
+            return _parse(values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
     raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
 
 
-def _header(values: Mapping[str, Any]) -> Header:
+def _parse(values: Mapping[str, Any]) -> Manifest:
     parsed: dict[str, Any] = {
-        "splits": {name: _split(entry) for name, entry in values["splits"].items()},
+        "source": SourceEntry(**old_names.new_source(values["source"])),
+        "splits": {name: _parse_split(entry) for name, entry in values["splits"].items()},
         "classes": tuple(Class(**entry) for entry in values["classes"]),
         "channel_mean": tuple(values["channel_mean"]),
         "color_covariance": tuple(map(tuple, values["color_covariance"])),
@@ -211,8 +231,8 @@ def _header(values: Mapping[str, Any]) -> Header:
         },
         "unreadable": tuple(UnreadableFile(**entry) for entry in values["unreadable"]),
     }
-    return Header(**{**values, **parsed})
+    return Manifest(**{**values, **parsed})
 
 
-def _split(entry: Mapping[str, Any]) -> SplitEntry:
+def _parse_split(entry: Mapping[str, Any]) -> SplitEntry:
     return SplitEntry(entry["count"], tuple(ShardEntry(**shard) for shard in entry["shards"]))

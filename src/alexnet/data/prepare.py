@@ -1,4 +1,8 @@
-"""Which store a folder is to become: written first, so that half-done work goes on as what it began as."""
+"""From a source to a store: every photo decoded, resized and stored once, with the statistics training needs.
+
+While it works, the store's folder holds `preparing.json`, the fingerprint of what it is to become, and for
+each finished shard a note and its statistics. They are what an interrupted `prepare` continues from.
+"""
 
 from __future__ import annotations
 
@@ -9,182 +13,265 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from alexnet.data.manifest import (
-    HEADER_FILE,
+    MANIFEST_FILE,
     VERSION,
-    Header,
+    Manifest,
     OddFiles,
-    Settings,
+    PrepareSettings,
     ShardEntry,
+    SourceEntry,
     SplitEntry,
     UnreadableFile,
-    read_header,
-    write_header,
+    read_manifest,
+    write_manifest,
 )
-from alexnet.data.prepare_workers import ShardNote, Task, read_note, run_tasks, statistics_path
+from alexnet.data.prepare_shard import ShardNote, ShardTask, read_note
+from alexnet.data.prepare_workers import make_shards
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source
-from alexnet.data.statistics import ColorStatistics
-from alexnet.data.store import RECORDS, Store
+from alexnet.data.statistics import PixelStatistics
+from alexnet.data.store import RECORDS_PER_SHARD, TRAIN, Store
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, write_whole
 
-Plan = dict[str, Any]
-"""All settings, and what identifies the source."""
+__all__ = ["PrepareSettings", "prepare"]
 
-PLAN_FILE = "preparing.json"
-_LEFT_BEHIND = (PLAN_FILE, "*.part", "*.note.json", "*.statistics.npz")
+FINGERPRINT_FILE = "preparing.json"
+MEAN_IMAGE = "mean_image.npy"
+MAX_ODD_NAMED = 20
+"""Unusual photos of each kind that the manifest names; others are counted."""
+
+_TEMPORARY = (FINGERPRINT_FILE, "*.part", "*.note.json", "*.statistics.npz")
+_BYTES_PER_VALUE = {"jpeg": 0.27, "raw": 1.0}
+"""For the estimate of disk space; quality 95 without subsampling takes about 0.2 at side 256."""
+
+Fingerprint = dict[str, str | int]
+"""What determines the store's bytes: the version, all settings, and the source's form and contents."""
 
 
-def make_plan(source: Source, settings: Settings) -> Plan:
-    """What determines the store's bytes, but for the photos' own: half-done work is recognized by it."""
-    facts = hashlib.sha256()
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    path: Path
+    settings: PrepareSettings
+    fingerprint: Fingerprint
+
+    @property
+    def statistics_split(self) -> str:
+        """The split that mean and covariance are computed from: `train`, or the first one without."""
+        return TRAIN if TRAIN in self.source.splits else next(iter(self.source.splits))
+
+
+def prepare(
+    source: Source,
+    path: Path,
+    settings: PrepareSettings = PrepareSettings(),  # noqa: B008 - frozen
+    workers: int | None = None,
+    strict: bool = False,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Store:
+    """The finished store at `path`; if it was finished before, only its hashes are checked.
+
+    `workers` processes (default: one per core); `progress(count)` is called as images are finished.
+    Unreadable photos are skipped and listed in the manifest; with `strict` they are a DataError instead.
+    CommandError if `path` holds something else or is inside the source; WorkError if the disk is full.
+    Finished shards are kept: the same call continues.
+    """
+    if path.resolve().is_relative_to(source.path.resolve()):
+        raise CommandError(f"{path} is inside the source, which is never changed: choose another STORE")
+    job = _Job(source, path, settings, _fingerprint(source, settings))
+    finished = (path / MANIFEST_FILE).exists()
+    try:
+        if finished:
+            _check_finished(job)
+        else:
+            _make(job, workers or cpu_count(), strict, progress)
+        _clear(path)
+    except (OSError, CannotWrite) as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        reason = "the disk is full" if full else error
+        raise WorkError(
+            f"{path}: {reason}; finished shards are kept, run the same command again to continue"
+        ) from error
+    store = Store.open(path, verify=finished)
+    if strict:
+        _refuse_unreadable(store.manifest)
+    return store
+
+
+def _fingerprint(source: Source, settings: PrepareSettings) -> Fingerprint:
+    digest = hashlib.sha256()
     for name, split in source.splits.items():
-        facts.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
+        digest.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
         for index in range(len(split)):
-            facts.update(split.key(index).encode() + b"\n")
-    facts.update(json.dumps([each.wnid for each in source.classes]).encode())
-    return {"version": VERSION, **settings.to_dict(), "source": source.form, "photos": facts.hexdigest()}
+            digest.update(split.key(index).encode() + b"\n")
+    digest.update(json.dumps([each.wnid for each in source.classes]).encode())
+    return {"version": VERSION, **settings.to_dict(), "source": source.form, "photos": digest.hexdigest()}
 
 
-def begin(path: Path, plan: Plan) -> None:
-    """Makes the folder, or finds it half done with the same plan; CommandError where it is something else."""
-    if path.exists() and not path.is_dir():
-        raise CommandError(f"{path} is a file: choose another STORE")
-    if (path / PLAN_FILE).exists():
-        _same_plan(path, json.loads((path / PLAN_FILE).read_text()), plan)
-    elif path.exists() and not all(map(is_left_over, path.iterdir())):
-        raise CommandError(f"{path} is not empty and no store: choose another STORE")
-    path.mkdir(parents=True, exist_ok=True)
-    write_json(path / PLAN_FILE, plan)
+def _check_finished(job: _Job) -> None:
+    """CommandError if the store at the path was made from something else."""
+    manifest = read_manifest(job.path)
+    found = {name: getattr(manifest, name) for name in job.fingerprint if name not in ("photos", "source")}
+    found |= {"source": manifest.source.form, "photos": manifest.source.sha256}
+    _check_fingerprint(job, found)
 
 
-def _same_plan(path: Path, found: Plan, wanted: Plan) -> None:
-    found = {"channels": 3, **found}  # what stores were before they said
+def _check_fingerprint(job: _Job, found: Fingerprint) -> None:
+    found = {"channels": 3, **found}  # older versions did not write it
     differ = [
-        f"{key} {found.get(key)} (now {wanted[key]})" for key in wanted if found.get(key) != wanted[key]
+        "other photos" if name == "photos" else f"{name} {found.get(name)} (now {wanted})"
+        for name, wanted in job.fingerprint.items()
+        if found.get(name) != wanted
     ]
     if differ:
-        what = ", ".join("other photos" if each.startswith("photos ") else each for each in differ)
-        raise CommandError(f"{path} was prepared with {what}: use the same settings, or choose another STORE")
+        raise CommandError(
+            f"{job.path} was prepared with {', '.join(differ)}: use the same settings, or choose another "
+            "STORE"
+        )
 
 
-def check_finished(path: Path, plan: Plan) -> None:
-    """CommandError where the store at `path` is of another plan."""
-    header = read_header(path)
-    found = {name: getattr(header, name) for name in plan if name not in ("photos", "source")}
-    _same_plan(path, {**found, "source": header.source["form"], "photos": header.source["sha256"]}, plan)
+def _make(job: _Job, workers: int, strict: bool, progress: Callable[[int], None]) -> None:
+    tasks = _tasks(job)
+    _claim(job)
+    with exclusive_lock(job.path):
+        for part in job.path.glob("*.part"):
+            part.unlink()
+        missing = [task for task in tasks if not task.note_path.exists()]
+        images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
+        progress(images - missing_images)
+        _check_space(job.path, job.settings, missing_images)
+        try:
+            make_shards(job.source, missing, workers, progress)
+        except DataError:
+            # Other settings may be used here as long as no shard is finished.
+            if not any(job.path.glob("*.note.json")):
+                _clear(job.path)
+            raise
+        _finish(job, {task: read_note(task.note_path) for task in tasks}, strict)
 
 
-def forget(path: Path) -> None:
-    """Leaves the folder free for other settings, if nothing in it is done yet."""
-    if not any(path.glob("*.note.json")):
-        clear(path)
+def _tasks(job: _Job) -> list[ShardTask]:
+    tasks: list[ShardTask] = []
+    for name, split in job.source.splits.items():
+        for number, start in enumerate(range(0, len(split), RECORDS_PER_SHARD)):
+            stop = min(start + RECORDS_PER_SHARD, len(split))
+            tasks.append(ShardTask(job.path, name, number, start, stop, job.settings))
+    return tasks
 
 
-def clear(path: Path) -> None:
-    """Removes all that only unfinished work needs."""
-    for pattern in _LEFT_BEHIND:
-        for left in path.glob(pattern):
-            left.unlink(missing_ok=True)
+def _claim(job: _Job) -> None:
+    """Makes the folder, or continues one with the same fingerprint; CommandError if it is something else."""
+    path = job.path
+    if path.exists() and not path.is_dir():
+        raise CommandError(f"{path} is a file: choose another STORE")
+    if (path / FINGERPRINT_FILE).exists():
+        _check_fingerprint(job, json.loads((path / FINGERPRINT_FILE).read_text()))
+    elif path.exists() and not all(map(is_left_over, path.iterdir())):
+        raise CommandError(f"{path} is not empty and not a store: choose another STORE")
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(path / FINGERPRINT_FILE, job.fingerprint)
 
 
-MEAN_IMAGE = "mean_image.npy"
-ODD_LISTED = 20
-"""Odd files named in the header, of each kind."""
+def _clear(path: Path) -> None:
+    """Removes the files that only unfinished work needs."""
+    for pattern in _TEMPORARY:
+        for temporary in path.glob(pattern):
+            temporary.unlink(missing_ok=True)
 
 
-def finish(
-    path: Path,
-    source: Source,
-    settings: Settings,
-    plan: Plan,
-    notes: Mapping[Task, ShardNote],
-    strict: bool,
-) -> None:
-    """Writes mean image and header; DataError for a class without photos or, if `strict`, a broken photo."""
-    statistics = ColorStatistics.empty(settings.side, settings.channels)
+def _check_space(path: Path, settings: PrepareSettings, images: int) -> None:
+    """WorkError if the disk has less space than the missing images will take."""
+    area = settings.side**2 * (1.4 if settings.shape == "whole" else 1)
+    needed = int(images * area * settings.channels * _BYTES_PER_VALUE[settings.encoding])
+    free = shutil.disk_usage(path).free
+    if needed > free:
+        raise WorkError(
+            f"{path} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free: "
+            "free some space, or use a smaller --side or --encoding jpeg"
+        )
+
+
+def _finish(job: _Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> None:
+    """Writes the mean image and the manifest.
+
+    DataError for a class without readable photos and, if `strict`, for unreadable photos.
+    """
+    statistics = PixelStatistics.empty(job.settings.side, job.settings.channels)
     for task in notes:
-        if task.split == _statistics_split(source):
-            statistics.merge(ColorStatistics.load(statistics_path(task.note_path)))
-    header = _header(source, settings, plan, notes, statistics)
+        if task.split == job.statistics_split:
+            statistics.merge(PixelStatistics.load(task.statistics_path))
+    manifest = _manifest(job, notes, statistics)
     if strict:
-        refuse_unreadable(header)
-    _check_classes(notes, source)
-    pixels = io.BytesIO()
-    np.save(pixels, statistics.mean_image)
-    write_whole(path / MEAN_IMAGE, pixels.getvalue())
-    digest = hashlib.sha256(pixels.getvalue()).hexdigest()
-    write_header(path, dataclasses.replace(header, mean_image_sha256=digest))
+        _refuse_unreadable(manifest)
+    _check_classes(job, notes)
+    mean_image = io.BytesIO()
+    np.save(mean_image, statistics.mean_image)
+    write_whole(job.path / MEAN_IMAGE, mean_image.getvalue())
+    digest = hashlib.sha256(mean_image.getvalue()).hexdigest()
+    write_manifest(job.path, dataclasses.replace(manifest, mean_image_sha256=digest))
 
 
-def refuse_unreadable(header: Header) -> None:
-    """DataError that lists all photos that could not be read, if there are any."""
-    listed = ", ".join(f"{each.split}/{each.key} ({each.reason})" for each in header.unreadable)
+def _refuse_unreadable(manifest: Manifest) -> None:
+    """DataError that lists all unreadable photos, if there are any."""
+    listed = ", ".join(f"{each.split}/{each.key} ({each.reason})" for each in manifest.unreadable)
     if listed:
-        found = f"{len(header.unreadable)} unreadable photos: {listed}"
-        raise DataError(f"{found}; without --strict they are left out")
+        found = f"{len(manifest.unreadable)} unreadable photos: {listed}"
+        raise DataError(f"{found}; without --strict they are skipped")
 
 
-def _check_classes(notes: Mapping[Task, ShardNote], source: Source) -> None:
-    counts = np.zeros(len(source.classes), np.int64)
+def _check_classes(job: _Job, notes: Mapping[ShardTask, ShardNote]) -> None:
+    classes = job.source.classes
+    counts = np.zeros(len(classes), np.int64)
     for task, note in notes.items():
-        if task.split == _statistics_split(source):
+        if task.split == job.statistics_split:
             counts += np.bincount(note.labels, minlength=len(counts))
-    empty = [source.classes[label].wnid for label in np.flatnonzero(counts == 0)]
+    empty = [classes[label].wnid for label in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(f"no readable training photo of {', '.join(empty)}: add some, or remove the class")
 
 
-def _header(
-    source: Source,
-    settings: Settings,
-    plan: Plan,
-    notes: Mapping[Task, ShardNote],
-    statistics: ColorStatistics,
-) -> Header:
+def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelStatistics) -> Manifest:
+    source, settings = job.source, job.settings
     eigenvalues, eigenvectors = statistics.axes()
-    return Header(
+    return Manifest(
         version=VERSION,
         **settings.to_dict(),
         resampling=FILTER,
-        source={
-            "form": source.form,
-            "photos": {name: len(split) for name, split in source.splits.items()},
-            "sha256": plan["photos"],
-            **({"classes": source.kept} if source.kept else {}),
-            **({"val_fraction": source.held_out} if source.held_out else {}),
-        },
+        source=SourceEntry(
+            form=source.form,
+            photos={name: len(split) for name, split in source.splits.items()},
+            sha256=str(job.fingerprint["photos"]),
+            class_filter=source.class_filter,
+            unfiltered_classes=source.unfiltered_classes,
+            val_fraction=source.val_fraction,
+        ),
         splits={name: _split_entry(name, notes) for name in source.splits},
         classes=tuple(source.classes),
-        statistics_split=_statistics_split(source),
-        channel_mean=_numbers(statistics.channel_mean),
+        statistics_split=job.statistics_split,
+        channel_mean=_floats(statistics.channel_mean),
         mean_image=MEAN_IMAGE,
-        color_covariance=tuple(map(_numbers, statistics.covariance)),
-        color_eigenvalues=_numbers(eigenvalues),
-        color_eigenvectors=tuple(map(_numbers, eigenvectors)),
+        color_covariance=tuple(map(_floats, statistics.covariance)),
+        color_eigenvalues=_floats(eigenvalues),
+        color_eigenvectors=tuple(map(_floats, eigenvectors)),
         odd=_odd(notes),
         unreadable=tuple(
-            UnreadableFile(task.split, key, why)
+            UnreadableFile(task.split, key, reason)
             for task, note in notes.items()
-            for key, why in note.unreadable.items()
+            for key, reason in note.unreadable.items()
         ),
         picture=max(note.longest_side for note in notes.values()) if settings.resize == "pad" else 0,
     )
 
 
-def _statistics_split(source: Source) -> str:
-    """The split that mean and covariance are of: `train`, or the first where there is none."""
-    return "train" if "train" in source.splits else next(iter(source.splits))
-
-
-def _split_entry(name: str, notes: Mapping[Task, ShardNote]) -> SplitEntry:
+def _split_entry(name: str, notes: Mapping[ShardTask, ShardNote]) -> SplitEntry:
     shards = [
         ShardEntry(task.file, len(note.labels), note.bytes, note.sha256)
         for task, note in notes.items()
@@ -193,105 +280,14 @@ def _split_entry(name: str, notes: Mapping[Task, ShardNote]) -> SplitEntry:
     return SplitEntry(sum(shard.count for shard in shards), tuple(shards))
 
 
-def _odd(notes: Mapping[Task, ShardNote]) -> dict[str, OddFiles]:
+def _odd(notes: Mapping[ShardTask, ShardNote]) -> dict[str, OddFiles]:
     by_kind: dict[str, list[str]] = {}
     for task, note in notes.items():
         for key, kinds in note.odd.items():
             for kind in kinds:
                 by_kind.setdefault(kind, []).append(f"{task.split}/{key}")
-    return {kind: OddFiles(len(keys), tuple(keys[:ODD_LISTED])) for kind, keys in by_kind.items()}
+    return {kind: OddFiles(len(keys), tuple(keys[:MAX_ODD_NAMED])) for kind, keys in by_kind.items()}
 
 
-def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(map(float, values))
-
-
-__all__ = ["Settings", "prepare"]
-
-_DEFAULT = Settings()
-_BYTES_PER_VALUE = {"jpeg": 0.27, "raw": 1.0}
-"""For the estimate of disk space; quality 95 without subsampling takes about 0.2 at side 256."""
-
-
-def prepare(
-    source: Source,
-    path: Path,
-    settings: Settings = _DEFAULT,
-    workers: int | None = None,
-    strict: bool = False,
-    progress: Callable[[int], None] = lambda count: None,
-) -> Store:
-    """The finished store at `path`; where it was finished before, its hashes are compared and no more done.
-
-    `workers` processes (default: one per core); `progress(count)` is told of images done. Photos that can't
-    be read are left out and listed in the header; with `strict` they are a DataError instead.
-    CommandError where `path` holds something else, or lies in the source; WorkError where the disk is full.
-    Nothing done is lost: the same call goes on.
-    """
-    if path.resolve().is_relative_to(source.path.resolve()):
-        raise CommandError(f"{path} lies in the source, where nothing is ever written: choose another STORE")
-    plan = make_plan(source, settings)
-    finished = (path / HEADER_FILE).exists()
-    try:
-        if finished:
-            check_finished(path, plan)
-        else:
-            _make(source, path, settings, plan, workers or cpu_count(), strict, progress)
-        clear(path)
-    except (OSError, CannotWrite) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        reason = "the disk is full" if full else error
-        raise WorkError(f"{path}: {reason}; finished shards are kept, the same command goes on") from error
-    store = Store.open(path, verify=finished)
-    if strict:
-        refuse_unreadable(store.header)
-    return store
-
-
-def _make(
-    source: Source,
-    path: Path,
-    settings: Settings,
-    plan: Plan,
-    workers: int,
-    strict: bool,
-    progress: Callable[[int], None],
-) -> None:
-    tasks = _tasks(source, path, settings)
-    begin(path, plan)
-    with exclusive_lock(path):
-        for part in path.glob("*.part"):
-            part.unlink()
-        missing = [task for task in tasks if not task.note_path.exists()]
-        images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
-        progress(images - missing_images)
-        _check_space(path, settings, missing_images)
-        try:
-            run_tasks(source, missing, workers, progress)
-        except DataError:
-            forget(path)
-            raise
-        notes = {task: read_note(task.note_path) for task in tasks}
-        finish(path, source, settings, plan, notes, strict)
-
-
-def _tasks(source: Source, path: Path, settings: Settings) -> list[Task]:
-    tasks = []
-    for name, split in source.splits.items():
-        starts = range(0, len(split), RECORDS)
-        for number, start in enumerate(starts):
-            stop = min(start + RECORDS, len(split))
-            tasks.append(Task(path, name, number, start, stop, settings))
-    return tasks
-
-
-def _check_space(path: Path, settings: Settings, images: int) -> None:
-    """WorkError where the disk has less room than the images to come will take."""
-    area = settings.side**2 * (1.4 if settings.shape == "whole" else 1)
-    needed = int(images * area * settings.channels * _BYTES_PER_VALUE[settings.encoding])
-    free = shutil.disk_usage(path).free
-    if needed > free:
-        raise WorkError(
-            f"{path} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free: "
-            "make room, or use a smaller --side or --encoding jpeg"
-        )

@@ -1,4 +1,4 @@
-"""All that turns a stored uint8 batch into the net's input. It travels with the weights."""
+"""Turns stored uint8 batches into a model's input. It is saved with the weights."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from alexnet.data.crops import Positions, center, cut
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.data.transforms import (
-    SOURCE_NOISE_DIVISOR,
-    color_shifts,
+    SOURCE_LIGHTING_DIVISOR,
     erase,
     jitter_factors,
     normalize,
+    pca_lighting,
     random_boxes,
     random_positions,
     random_resized_crop,
@@ -35,104 +35,103 @@ from alexnet.errors import CommandError
 class Preprocessing:
     """From uint8 images (N, S, S, C), RGB or gray, to float32 (N, C, crop, crop), channels last in memory.
 
-    S is the stored square's side; where photos are resized at random (`data.scales`) it is the crop in
-    training, and in the test the test scale. C is 3 or 1. Colors are in gray levels of 0..255 and in the
-    net's channel order. The tensors live on the CPU.
+    S is the stored square's side; where photos are resized at random (`data.scales`), S is the crop in
+    training and the test scale in testing. C is 3 or 1. Colors are in gray levels 0..255 and in the model's
+    channel order. The tensors are on the CPU.
     """
 
     data: DataConfig
     mean: Tensor
     """(C,), or the mean image (S, S, C)."""
     std: Tensor
-    """(C,); divided by only where `data.normalization` says so."""
+    """(C,); used only if `data.normalization` is `mean-and-std`."""
     eigenvalues: Tensor
     """(C,) of the covariance of colors, largest first."""
     eigenvectors: Tensor
-    """(C, C), a row each."""
+    """(C, C), one per row."""
     resized: Mapping[str, str]
-    """How the net's training photos became squares: as `Header.resized`."""
+    """How the training photos were resized: `Manifest.resized`."""
     channels: Literal["RGB", "BGR", "L"] = "RGB"
-    """The channels that the net wants, in its order; L is gray."""
+    """The model's channel order; L is gray."""
     _buffers: BufferPool = field(default_factory=BufferPool, init=False, repr=False)
     _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_store(cls, data: DataConfig, store: Store, net: str = "alexnet") -> Preprocessing:
-        """The preprocessing that `data` asks for, with the statistics of the store's training images.
+        """The preprocessing configured by `data`, with the statistics of the store's training images.
 
-        CommandError where the two do not fit together; it names a crop that suits the `net`.
+        CommandError, with sizes that suit the `net`, if the configuration and the store do not fit together.
         """
-        header = store.header
-        # Whole squares stay whole.
+        manifest = store.manifest
+        # A configuration that uses the whole square keeps doing so.
         crop = store.side if data.input_size == data.image_size else default_input_size(store.side, net)
         size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
-        if data.channels != header.channels:
+        if data.channels != manifest.channels:
             raise CommandError(_other_channels(data, size))
         if size:
             raise CommandError(
-                f"the store holds images of side {store.side}, the run wants {data.image_size}: "
-                "prepare a store "
-                f"with --side {data.image_size}, or type {size} for a net of that size"
+                f"the store holds images of side {store.side}, the run needs {data.image_size}: prepare one "
+                f"with --side {data.image_size}, or type {size} for a model of that size"
             )
         if data.mean_position == "crop" and data.cropping == "random-resized":
             raise CommandError(
-                "a resized crop has no place in the mean image: type data.mean_position=center"
+                "a resized crop has no position in the mean image: type data.mean_position=center"
             )
-        if any(data.scales) and header.shape != "whole":
+        if any(data.scales) and manifest.shape != "whole":
             raise CommandError(
-                "data.scales wants whole photos and the store holds squares: prepare one with --shape whole"
+                "data.scales needs whole photos and the store holds squares: prepare one with --shape whole"
             )
         means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
         return cls(
             data=data,
-            mean=_tensor(means.get(data.normalization, lambda: header.channel_mean)()),
-            std=_tensor(np.sqrt(np.diag(header.color_covariance))),
-            eigenvalues=_tensor(header.color_eigenvalues),
-            eigenvectors=_tensor(header.color_eigenvectors),
-            resized=header.resized,
+            mean=_tensor(means.get(data.normalization, lambda: manifest.channel_mean)()),
+            std=_tensor(np.sqrt(np.diag(manifest.color_covariance))),
+            eigenvalues=_tensor(manifest.color_eigenvalues),
+            eigenvectors=_tensor(manifest.color_eigenvectors),
+            resized=manifest.resized,
             channels="L" if data.channels == 1 else "RGB",
         )
 
     @property
     def side(self) -> int:
-        """Side in pixels of the square that test views are cut from."""
+        """Side in pixels of the square that test crops are cut from."""
         return self.data.test_scale
 
     @property
     def crop(self) -> int:
-        """Side of the square the net sees, in pixels."""
+        """Side of the model's input, in pixels."""
         return self.data.input_size
 
     @property
     def divisor(self) -> Tensor:
-        """(C,) what gray levels less the mean are divided by: the deviations, those of a range, or ones."""
+        """(C,) divisors of mean-subtracted gray levels: standard deviations, those of a range, or ones."""
         low, high = self.data.range
         divisors = {"mean-and-std": self.std, "range": torch.full_like(self.std, 255 / (high - low))}
         return divisors.get(self.data.normalization, torch.ones_like(self.std))
 
     @property
     def divides(self) -> bool:
-        """Whether `divisor` is anything but ones."""
+        """Whether `divisor` is not all ones."""
         return self.data.normalization in ("mean-and-std", "range")
 
     def central_mean(self) -> Tensor:
-        """(C, crop, crop) what is subtracted from the central view, in the net's channel order."""
+        """(C, crop, crop) the mean subtracted from the central crop, in the model's channel order."""
         middle = center(self.side, self.crop)[None]
         return self._mean_at(middle, torch.device("cpu"))[0, 0].permute(2, 0, 1)
 
-    def train_input(self, images: Tensor, randomness: ImageRandomness, color_noise: bool = True) -> Tensor:
+    def train_input(self, images: Tensor, randomness: ImageRandomness, lighting: bool = True) -> Tensor:
         """(N, C, crop, crop) float32 on the device of uint8 `images` (N, S, S, C), augmented.
 
-        `color_noise=False` leaves out the color noise, and with it the source's division by 1.1.
+        `lighting=False` turns off PCA lighting, and with it the 2012 source's division by 1.1.
         """
         data = self.data
         positions, squares = self._training_squares(images, randomness.shared(data.images_per_draw))
-        noisy = color_noise and data.pca_lighting != "none"
+        lit = lighting and data.pca_lighting != "none"
         inputs = self._normalized(
             squares[:, None],
             self._mean_at(positions, images.device),
-            self._color_shifts(randomness) if noisy else None,
-            SOURCE_NOISE_DIVISOR if noisy and data.pca_lighting == "source" else 1.0,
+            self._lighting(randomness) if lit else None,
+            SOURCE_LIGHTING_DIVISOR if lit and data.pca_lighting == "source" else 1.0,
             jitter_factors(randomness, data.color_jitter) if data.color_jitter > 0 else None,
         )
         if data.random_erasing > 0:
@@ -140,9 +139,9 @@ class Preprocessing:
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def train_windows(self, side: int, randomness: ImageRandomness) -> tuple[Corners, NDArray[np.int64]]:
-        """(N, 4) what `train_input` shows of each square of `side` pixels, and (N,) 1 where it is mirrored.
+        """(N, 4) the window of each square of `side` pixels in `train_input`, and (N,) 1 where mirrored.
 
-        A window is x0, y0, x1, y1 in shares of the square.
+        A window is x0, y0, x1, y1 in fractions of the square.
         """
         data, randomness = self.data, randomness.shared(self.data.images_per_draw)
         if data.cropping == "random-resized":
@@ -153,9 +152,9 @@ class Preprocessing:
         return crop_windows(positions, side, self.crop), positions[:, 2]
 
     def test_input(self, images: Tensor, positions: Positions) -> Tensor:
-        """(N * V, C, crop, crop) float32: the views at `positions` (V, 3) of each image follow each other.
+        """(N * V, C, crop, crop) float32: the crops at `positions` (V, 3) of the first image, then the next.
 
-        `images` are uint8 (N, H, W, C). Where they are not S x S, crops have no place in the mean image and
+        `images` are uint8 (N, H, W, C). If they are not S x S, crops have no position in the mean image, and
         its center is subtracted.
         """
         placed = images.shape[1:3] == (self.side, self.side)
@@ -165,23 +164,24 @@ class Preprocessing:
         return inputs.flatten(0, 1).permute(0, 3, 1, 2)
 
     def whole_input(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) float32: uint8 `images` (N, H, W, C) uncropped, less the mean color of crops.
+        """(N, C, H, W) float32: uncropped uint8 `images` (N, H, W, C) minus the mean color of crops.
 
-        That is one for all pixels, as a net that slides wants it; of a mean image, the mean of its center.
+        The same color is subtracted from all pixels, as a fully convolutional model needs it; of a mean image
+        it is the mean of the central crop.
         """
         color = self._mean_at(center(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
         row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
         return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """All of it, as a dictionary ready for JSON and as named tensors."""
+        """Everything, as a dictionary for JSON and as named tensors."""
         values = {"data": to_dict(self.data), "resized": dict(self.resized), "channels": self.channels}
         names = ("mean", "std", "eigenvalues", "eigenvectors")
         return values, {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_state(cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Preprocessing:
-        """What `state` gave, back again; ConfigError on fields of DataConfig that do not exist."""
+        """The preprocessing with this `state`; ConfigError on fields that DataConfig does not have."""
         return cls(
             data=from_dict(DataConfig, values["data"], "data."),
             resized=values["resized"],
@@ -193,7 +193,7 @@ class Preprocessing:
         )
 
     def difference(self, other: Preprocessing) -> list[str]:
-        """A line for each way in which the two see the same test image differently."""
+        """A line for each way in which the two process the same test image differently."""
         names = ("image_size", "test_scale", "input_size", "normalization", "mean_position")
         if self.data.normalization == "range":
             names += ("range",)
@@ -207,7 +207,7 @@ class Preprocessing:
         ]
         used = ("mean", "std") if self.data.normalization == "mean-and-std" else ("mean",)
         return lines + [
-            line for name in used for line in _apart(name, getattr(self, name), getattr(other, name))
+            line for name in used for line in _difference(name, getattr(self, name), getattr(other, name))
         ]
 
     def _training_squares(self, images: Tensor, randomness: ImageRandomness) -> tuple[Positions, Tensor]:
@@ -221,14 +221,14 @@ class Preprocessing:
         return positions, cut(images, data.input_size, positions)[:, 0]
 
     def _training_positions(self, side: int, randomness: ImageRandomness) -> Positions:
-        """(N, 1, 3) where the training crops of squares of `side` pixels lie, if they are not resized."""
+        """(N, 1, 3) positions of training crops in squares of `side` pixels; not for resized crops."""
         positions = random_positions(side, self.crop, randomness, self.data.mirror)
         if self.data.cropping == "center":
             positions[..., :2] = center(side, self.crop)[:, :2]
         return positions
 
     def _mean_at(self, positions: Positions, device: torch.device) -> Tensor:
-        """Subtracted at `positions` (n, v, 3): (n, v, crop, crop, C), or 1 for n and v if always alike."""
+        """(n, v, crop, crop, C) the mean at `positions` (n, v, 3); 1 for n and v if the same for all."""
         if self.mean.ndim == 3 and self.data.mean_position == "crop":
             return cut(self.mean.expand(len(positions), -1, -1, -1), self.crop, positions).to(device)
         if device not in self._central_means:
@@ -237,11 +237,11 @@ class Preprocessing:
             self._central_means[device] = cut(everywhere, self.crop, middle).to(device)
         return self._central_means[device]
 
-    def _color_shifts(self, randomness: ImageRandomness) -> NDArray[np.float32]:
+    def _lighting(self, randomness: ImageRandomness) -> NDArray[np.float32]:
         data = self.data
         assert data.pca_lighting != "none"
         values, vectors = self.eigenvalues.double().numpy(), self.eigenvectors.double().numpy()
-        return color_shifts(randomness, values, vectors, data.pca_lighting_strength, data.pca_lighting)
+        return pca_lighting(randomness, values, vectors, data.pca_lighting_strength, data.pca_lighting)
 
     def _normalized(
         self,
@@ -251,7 +251,7 @@ class Preprocessing:
         divisor: float = 1.0,
         jitter: NDArray[np.float32] | None = None,
     ) -> Tensor:
-        """uint8 (N, V, crop, crop, C) as the net's numbers; on a CPU in memory that is used again."""
+        """uint8 crops (N, V, crop, crop, C) normalized to float32; on a CPU in recycled memory."""
         if self.channels == "BGR":
             squares = squares.flip(-1)
         shape, device = tuple(squares.shape), squares.device
@@ -270,22 +270,22 @@ class Preprocessing:
 
 
 def _other_channels(data: DataConfig, size: str) -> str:
-    """What to say of a store of other channels than `data` wants; `size` is what to type of another side."""
-    side, typed = (f" --side {data.image_size}", f" {size}") if size else ("", "")
+    """Message for a store with other channels than `data` needs; `size` is what to type for another side."""
+    side, extra = (f" --side {data.image_size}", f" {size}") if size else ("", "")
     if data.channels == 3:
         return (
-            f"the store holds gray images and the run wants color: prepare one with --channels 3{side}, "
-            f"type data.channels=1 data.pca_lighting=none{typed} for a gray AlexNet, or train a recipe for "
+            f"the store holds gray images and the run needs color: prepare one with --channels 3{side}, "
+            f"type data.channels=1 data.pca_lighting=none{extra} for a gray AlexNet, or train a recipe for "
             "digits (lenet-5, lenet-modern, lenet-1989)"
         )
     return (
-        "the store holds images in color and the run wants gray ones: prepare one with --channels 1"
-        f"{side}, or type data.channels=3{typed} for color"
+        "the store holds color images and the run needs gray ones: prepare one with --channels 1"
+        f"{side}, or type data.channels=3{extra} for color"
     )
 
 
 def _black(levels: tuple[float, float]) -> float:
-    """The gray level, of 0..255, that becomes 0 where 0 and 255 become `levels`."""
+    """The gray level in 0..255 that becomes 0 if 0 and 255 become `levels`."""
     low, high = levels
     return -255 * low / (high - low)
 
@@ -294,8 +294,8 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(np.array(array, np.float32))
 
 
-def _apart(name: str, mine: Tensor, theirs: Tensor) -> list[str]:
-    """A line where two statistics differ by more than half a gray level, or in kind."""
+def _difference(name: str, mine: Tensor, theirs: Tensor) -> list[str]:
+    """A line if two statistics differ by more than half a gray level, or in shape."""
     if mine.shape != theirs.shape:
         return [f"{name}: shape {tuple(mine.shape)} and {tuple(theirs.shape)}"]
     largest = float((mine - theirs).abs().max())

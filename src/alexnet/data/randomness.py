@@ -1,7 +1,7 @@
-"""Randomness as a pure function: order of (seed, epoch), augmentation of (seed, epoch, image, name).
+"""Counter-based randomness: order = f(seed, epoch), augmentation = f(seed, epoch, image, name).
 
-Nothing is drawn from a generator that moves on: each number is a hash of its own coordinates. So it does
-not matter which process, batch or thread asks, nor what was asked before, and a resumed run sees the same
+There is no generator with a state: each number is a hash of its coordinates. So it does not depend on the
+process, batch or thread that computes it, nor on what was computed before, and a resumed run gets the same
 numbers.
 """
 
@@ -18,10 +18,11 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, eq=False)
 class ImageRandomness:
-    """Random numbers of the images of a batch, a row each.
+    """Random numbers for the images of a batch, one row each.
 
-    `indices` (N,) say which images of the split these are. `positions` (N,) say where in the epoch's order
-    they come (the indices themselves if not given); only `shared` needs them.
+    `indices` (N,) are those of the images in the split. `positions` (N,) are their positions in the epoch's
+    order (by default the indices); only `shared` needs them. The `name` of a draw keeps draws for different
+    purposes independent.
     """
 
     seed: int
@@ -34,30 +35,30 @@ class ImageRandomness:
         return (self._bits(name, count) >> np.uint64(11)) * np.float64(2.0**-53)
 
     def normal(self, name: str, count: int = 1) -> NDArray[np.float64]:
-        """(N, count) numbers from the normal distribution of mean 0 and deviation 1 (Box-Muller)."""
+        """(N, count) numbers, normal with mean 0 and standard deviation 1 (Box-Muller)."""
         radius, angle = self.uniform(name, 2 * count).reshape(-1, count, 2).transpose(2, 0, 1)
         return np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
 
     def integers(self, name: str, high: int) -> NDArray[np.int64]:
-        """(N,) whole numbers, uniform in 0 .. high - 1."""
+        """(N,) integers, uniform in 0 .. high - 1."""
         return (self.uniform(name)[:, 0] * high).astype(np.int64)
 
     def shared(self, images_per_draw: int) -> ImageRandomness:
-        """The same, but `images_per_draw` images that follow each other in the order get equal numbers."""
+        """The same, but `images_per_draw` consecutive images of the order get the same numbers."""
         if images_per_draw == 1:
             return self
         positions = np.asarray(self.indices if self.positions is None else self.positions)
         return ImageRandomness(self.seed, self.epoch, positions // images_per_draw, positions)
 
     def _bits(self, name: str, count: int) -> NDArray[np.uint64]:
-        """(N, count) hashes; each row is a SplitMix64 sequence that starts at a hash of the coordinates."""
+        """(N, count) hashes; each row is a SplitMix64 sequence that starts from a hash of the coordinates."""
         indices = np.asarray(self.indices).astype(np.uint64)
         starts = _mix(_mix(_key("image", name, self.seed, self.epoch) + _GOLDEN * (indices + np.uint64(1))))
         return _mix(starts[:, None] + _GOLDEN * np.arange(1, count + 1, dtype=np.uint64))
 
 
 def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    """(length,) the indices 0 .. length - 1 in the order of this epoch."""
+    """(length,) the indices 0 .. length - 1 in this epoch's order."""
     counter = np.arange(1, length + 1, dtype=np.uint64)
     return np.argsort(_mix(_key("order", "", seed, epoch) + _GOLDEN * counter), kind="stable")
 
@@ -68,7 +69,7 @@ def _key(purpose: str, name: str, seed: int, epoch: int) -> np.uint64:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of 64-bit numbers that scatters them (the finalizer of SplitMix64, Steele 2014)."""
+    """A bijective hash of 64-bit numbers (the finalizer of SplitMix64, Steele 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

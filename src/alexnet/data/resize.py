@@ -1,9 +1,9 @@
-"""A photo to its stored size: shorter side N and the central N x N (paper, section 2), or Caffe's warp.
+"""Resizes photos: shorter side N and the central N x N square (paper, section 2), or Caffe's warp.
 
-The filter of `prepare` is Pillow's antialiased bicubic, rows before columns, computed by torch, several times
-faster; the two are compared in the tests. Nets of other programs were trained on photos resized with other
-filters, and `FILTERS` names those too. A photo that has the wanted size already is not touched, and one so
-narrow that it would grow beyond all memory is an UnreadableImage.
+The filter of `prepare` is Pillow's antialiased bicubic, rows before columns, computed by torch, which is
+several times faster; tests compare the two. Imported models were trained on photos resized with other
+filters, which `FILTERS` has too. A photo that has the wanted size already is not changed, and one so narrow
+that the result would not fit into memory is an UnreadableImage.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from alexnet.data.decode import MAX_PIXELS, Pixels, UnreadableImage
 from alexnet.errors import DataError
 
 FILTER = "bicubic, antialiased"
-"""What `prepare` resizes with."""
+"""The filter of `prepare`."""
 FILTERS = {
     FILTER: ("bicubic", True),
     "bilinear, antialiased": ("bilinear", True),
     "bilinear": ("bilinear", False),
 }
-"""By the name that stores and model files carry: torch's name, and whether it widens to shrink a photo."""
+"""By the name in stores and model files: torch's mode, and whether it is antialiased."""
 
 
 def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -32,12 +32,12 @@ def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def crop_offset(height: int, width: int, side: int) -> tuple[int, int]:
-    """(top, left) of the central square, rounded down as in 2012's successor."""
+    """(top, left) of the central square, rounded down as in the successor of the 2012 source."""
     return (height - side) // 2, (width - side) // 2
 
 
 def to_whole(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """The whole photo (H, W, C) with shorter side `side`. DataError where `FILTERS` lacks `resampling`."""
+    """The whole photo (H, W, C) with shorter side `side`. DataError if `FILTERS` lacks `resampling`."""
     height, width, _ = photo.shape
     return _resize(photo, *resized_size(height, width, side), resampling)
 
@@ -50,14 +50,14 @@ def to_square(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
 
 
 def warp(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, C) whatever the aspect was, as Caffe resized ImageNet. DataError as for `to_whole`."""
+    """(side, side, C) with the aspect changed, as Caffe resized ImageNet. DataError as for `to_whole`."""
     return _resize(photo, side, side, resampling)
 
 
 def pad(photo: Pixels, side: int) -> Pixels:
-    """(side, side, C): the photo as it is in the middle of black, half a pixel down and right if it is odd.
+    """(side, side, C): the photo, not resized, centered on black; half a pixel down and right if it must be.
 
-    It must not be larger than that.
+    The photo must not be larger than the square.
     """
     height, width, channels = photo.shape
     square = np.zeros((side, side, channels), np.uint8)
@@ -67,7 +67,7 @@ def pad(photo: Pixels, side: int) -> Pixels:
 
 
 def shrink(photo: Pixels, longest: int, resampling: str = FILTER) -> Pixels:
-    """The photo (H, W, C) with its longer side `longest` pixels; a smaller one as it is."""
+    """The photo (H, W, C) with its longer side `longest` pixels; a smaller photo unchanged."""
     height, width, _ = photo.shape
     longer = max(height, width)
     if longer <= longest:
@@ -82,10 +82,12 @@ def _resize(photo: Pixels, height: int, width: int, resampling: str) -> Pixels:
     if height * width > MAX_PIXELS:
         raise UnreadableImage(f"{photo.shape[1]}x{photo.shape[0]} pixels would become {width}x{height}")
     if resampling not in FILTERS:
-        raise DataError(f"photos resized with {resampling!r} are not known here: update alexnet")
+        raise DataError(
+            f"unknown resampling filter {resampling!r}: upgrade alexnet, or use one of {', '.join(FILTERS)}"
+        )
     mode, antialias = FILTERS[resampling]
-    # uint8 with channels last in memory is torch's fast path. Order matters: a batch dimension put in front
-    # after the permutation has a stride that hides the layout, and copies to and fro double the time.
+    # uint8 in channels-last memory is torch's fast path. The batch dimension must be added before the
+    # permutation: added after it, its stride hides the layout, and copies double the time.
     planes = torch.from_numpy(np.ascontiguousarray(photo))[None].permute(0, 3, 1, 2)
     sized = functional.interpolate(planes, size=(height, width), mode=mode, antialias=antialias)
     return sized.permute(0, 2, 3, 1).contiguous()[0].numpy()

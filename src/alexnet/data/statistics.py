@@ -1,6 +1,6 @@
-"""Mean image, channel mean and color covariance of many images, in one pass and exactly.
+"""Mean image, channel mean and color covariance of many images, exact and in one pass.
 
-All sums are whole numbers, so the result does not hang on the order or on how the work was split.
+All sums are integers, so the result does not depend on the order or on how the work was split.
 Source: paper, sections 2 (mean) and 4.1 (covariance of RGB pixel values over the training set).
 """
 
@@ -15,30 +15,33 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_ROWS, _PIXELS = 256, 8
+"""Shape of the matrices that `channel_products` multiplies."""
+
 
 @dataclass
-class ColorStatistics:
-    """Sums over uint8 images (side, side, C), of three channels or one."""
+class PixelStatistics:
+    """Sums over uint8 images (side, side, C) with three channels or one."""
 
     count: int
     image: npt.NDArray[np.uint32]
-    """(side, side, C) sum at every pixel; has room for 16 million images."""
+    """(side, side, C) sum at every pixel; overflows after 16 million images."""
     products: npt.NDArray[np.int64]
     """(C, C) sum over all pixels of the products of channels."""
 
     @classmethod
-    def empty(cls, side: int, channels: int = 3) -> ColorStatistics:
-        """Statistics of no image yet."""
+    def empty(cls, side: int, channels: int = 3) -> PixelStatistics:
+        """Statistics of no images."""
         return cls(0, np.zeros((side, side, channels), np.uint32), np.zeros((channels, channels), np.int64))
 
     def add(self, image: npt.NDArray[np.uint8]) -> None:
-        """Counts one image (side, side, C) in."""
+        """Adds one image (side, side, C)."""
         self.count += 1
         self.image += image
         self.products += channel_products(image)
 
-    def merge(self, other: ColorStatistics) -> None:
-        """Counts in all that `other` has counted."""
+    def merge(self, other: PixelStatistics) -> None:
+        """Adds all images of `other`."""
         self.count += other.count
         self.image += other.image
         self.products += other.products
@@ -60,23 +63,23 @@ class ColorStatistics:
         return self.products / self._pixels - np.outer(mean, mean)
 
     def axes(self) -> tuple[Floats, Floats]:
-        """Eigenvalues (C,) of the covariance, largest first, and unit vectors (C, C), a row for each.
+        """Eigenvalues (C,) of the covariance, largest first, and unit eigenvectors (C, C), one per row.
 
-        Their signs are free; each is given the one that makes its sum positive.
+        The sign of each is chosen so that its sum is positive.
         """
         values, vectors = np.linalg.eigh(self.covariance)
         vectors = vectors.T[::-1]
         return values[::-1], vectors * np.where(vectors.sum(1, keepdims=True) < 0, -1, 1)
 
     def to_bytes(self) -> bytes:
-        """The sums, to be read by `load`."""
-        written = io.BytesIO()
-        np.savez(written, count=self.count, image=self.image, products=self.products)
-        return written.getvalue()
+        """The sums as a file for `load`."""
+        file = io.BytesIO()
+        np.savez(file, count=self.count, image=self.image, products=self.products)
+        return file.getvalue()
 
     @classmethod
-    def load(cls, path: Path) -> ColorStatistics:
-        """What `to_bytes` gave, from a file."""
+    def load(cls, path: Path) -> PixelStatistics:
+        """The statistics in a file of the contents of `to_bytes`."""
         with np.load(path) as saved:
             return cls(int(saved["count"]), saved["image"], saved["products"])
 
@@ -85,14 +88,12 @@ class ColorStatistics:
         return max(self.count, 1) * self.image.shape[0] * self.image.shape[1]
 
 
-_ROWS, _PIXELS = 256, 8
-
-
 def channel_products(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """(C, C) sum over the pixels of an image (height, width, C) of the products of channels, exactly.
 
-    In float32, which is exact here since 256 products of 255 x 255 stay below 2^24, and with eight pixels to
-    a row, a shape that keeps the processor busy: of each (8 C, 8 C) product the diagonal's blocks are wanted.
+    float32 is exact here, since the sum of 256 products of 255 x 255 is below 2^24. Each row of the matrices
+    has eight pixels, which uses the processor well; only the diagonal blocks of each (8 C, 8 C) product are
+    needed.
     """
     channels = image.shape[2]
     chunk = _ROWS * _PIXELS * channels

@@ -1,13 +1,12 @@
-"""One shard of a store: an Arrow IPC file of at most 1,024 records, written once, then memory-mapped.
+"""A store: prepared images in Arrow IPC files ("shards") of at most 1,024 records, with a manifest.
 
-The reader asks Arrow once where its buffers lie and then addresses image bytes by numpy offsets; no object
-is made per record.
+A shard is written once and then memory-mapped. Its reader gets the addresses of Arrow's buffers once and
+slices image bytes by numpy offsets, so that no object is created per record.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -17,21 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
-from alexnet.data.manifest import Header, ShardEntry, read_header
+from alexnet.data.manifest import Manifest, ShardEntry, read_manifest
 from alexnet.data.sources.base import Box
+from alexnet.data.subset import stratified_order
 from alexnet.errors import CommandError, DataError
 from alexnet.io import file_sha256
 
-RECORDS = 1024
-"""Records in every shard but a split's last."""
-BATCH_RECORDS = 64
-"""Records in an Arrow record batch: what is held in memory while a shard is written."""
+TRAIN = "train"
+RECORDS_PER_SHARD = 1024
+"""Records in every shard except the last one of a split."""
+RECORDS_PER_BATCH = 64
+"""Records in an Arrow record batch, which is what `write_shard` keeps in memory."""
 
 _BOX = pa.struct([("label", pa.int32()), *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
 SCHEMA = pa.schema(
@@ -47,152 +47,128 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Row:
-    """One record to be written."""
+class Record:
+    """One image of a store with its label, name, size and boxes."""
 
-    image: bytes
+    image: bytes | memoryview
+    """JPEG file, or raw uint8 (height, width, channels) in C order: `Manifest.encoding`."""
     label: int
+    """-1 for unlabeled images."""
     key: str
+    """Unique in its split, and the same in every store of the same source."""
     width: int
     """Of the original photo, in pixels."""
     height: int
     boxes: tuple[Box, ...] = ()
+    """In fractions of the stored image."""
 
 
-def write_shard(path: Path, rows: Iterable[Row]) -> int:
-    """Writes the rows to `path`, a record batch at a time, synced to disk; returns how many there were."""
-    count, remaining = 0, iter(rows)
-    with path.open("wb") as file:
-        with pa.ipc.new_file(file, SCHEMA) as writer:
-            while batch := list(islice(remaining, BATCH_RECORDS)):
-                writer.write_batch(_record_batch(batch))
-                count += len(batch)
-        file.flush()
-        os.fsync(file.fileno())
-    return count
+class Store:
+    """A prepared data set. `store[i]` and `len(store)` are of its training split, or else of its first."""
 
-
-def _record_batch(rows: list[Row]) -> Any:
-    boxes = [[box._asdict() for box in row.boxes] for row in rows]
-    columns = [[getattr(row, name) for row in rows] for name in SCHEMA.names[:-1]] + [boxes]
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
-    return pa.record_batch(arrays, schema=SCHEMA)
-
-
-class Shard:
-    """A shard opened for reading: mapped, not read. DataError if the file is not what was written."""
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, manifest: Manifest, mapped: bool) -> None:
         self.path = path
-        try:
-            # The mapping outlives the file's descriptor: a thousand shards hold none open.
-            with pa.memory_map(str(path)) as file:
-                self._data = file.read_buffer()
-            reader = pa.ipc.open_file(pa.BufferReader(self._data))
-            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-            if reader.schema != SCHEMA:
-                raise pa.ArrowInvalid("other columns than a store's")
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is damaged ({error}): delete its store and prepare it again") from None
-        self._table = pa.Table.from_batches(batches, SCHEMA)
-        self._bytes = memoryview(self._data).cast("B")
-        self.labels = self._column("label")
-        """(count,) int32"""
-        spans = [_spans(batch.column(0), self._data.address) for batch in batches]
-        self.starts: npt.NDArray[np.int64] = _joined([start for start, _ in spans])
-        """(count,) where in the file each image begins."""
-        self.ends: npt.NDArray[np.int64] = _joined([end for _, end in spans])
+        self.manifest = manifest
+        self._splits = {name: Split(path, name, manifest, mapped) for name in manifest.splits}
 
-    def buffer(self, row: int) -> memoryview:
-        """Image bytes of one record, not copied."""
-        return self._bytes[self.starts[row] : self.ends[row]]
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
+        """The store at `path`; DataError if it is missing, too new, incomplete or (with `verify`) altered.
 
-    def read(self, row: int) -> memoryview:
-        """Image bytes of one record, read from the file in one request.
-
-        From a cold disk about five times faster than the mapping's page faults.
+        Without `verify`, files are checked by size now and by hash when their first image is read. `mapped`
+        sets whether image bytes are read through memory maps; by default they are if the store fits into half
+        of the machine's memory.
         """
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            return memoryview(
-                os.pread(descriptor, int(self.ends[row] - self.starts[row]), int(self.starts[row]))
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        shards = [shard for split in manifest.splits.values() for shard in split.shards]
+        for shard in shards:
+            _check(folder / shard.file, shard, verify)
+        if not (folder / manifest.mean_image).is_file():
+            raise _damaged(folder / manifest.mean_image, "it is missing")
+        fits = sum(shard.bytes for shard in shards) <= _memory_bytes() // 2
+        return cls(folder, manifest, fits if mapped is None else mapped)
+
+    @property
+    def classes(self) -> list[Class]:
+        """In label order."""
+        return list(self.manifest.classes)
+
+    @property
+    def side(self) -> int:
+        """Pixels of the stored square's side, or of the shorter side where images are whole."""
+        return self.manifest.side
+
+    @property
+    def channels(self) -> int:
+        """3 for color images, 1 for gray ones."""
+        return self.manifest.channels
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits."""
+        return list(self._splits)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shards' hashes: equal for stores with the same contents."""
+        return self.manifest.digest()
+
+    @property
+    def channel_mean(self) -> NDArray[np.float64]:
+        """(channels,) mean of each channel over the training split, 0..255."""
+        return np.array(self.manifest.channel_mean)
+
+    @property
+    def color_covariance(self) -> NDArray[np.float64]:
+        """(channels, channels) covariance of the training split's pixels, in gray levels squared."""
+        return np.array(self.manifest.color_covariance)
+
+    def mean_image(self) -> NDArray[np.float32]:
+        """(side, side, channels) mean of the training split, 0..255; of central squares of whole images."""
+        path = self.path / self.manifest.mean_image
+        if self.manifest.mean_image_sha256:  # older stores have none
+            _check_hash(path, self.manifest.mean_image_sha256)
+        return np.load(path, allow_pickle=False)
+
+    def split(self, name: str) -> Split:
+        """One split; CommandError, naming the existing ones, if there is no such split."""
+        if name not in self._splits:
+            raise CommandError(
+                f"{self.path} has no split {name!r}, only {', '.join(self._splits)}: name another, or "
+                "prepare a store that has it (prepare's --val-fraction holds out some photos as `val`)"
             )
-        finally:
-            os.close(descriptor)
+        return self._splits[name]
 
-    def key(self, row: int) -> str:
-        """Name of the image within its split."""
-        return self._table["key"][row].as_py()
+    def __len__(self) -> int:
+        return len(self._default())
 
-    def keys(self) -> list[str]:
-        """Names of all images."""
-        return self._table["key"].to_pylist()
+    def __getitem__(self, index: int) -> Record:
+        return self._default()[index]
 
-    def size(self, row: int) -> tuple[int, int]:
-        """Width and height of the original photo, in pixels."""
-        return self._table["width"][row].as_py(), self._table["height"][row].as_py()
-
-    def boxes(self, row: int) -> tuple[Box, ...]:
-        """The boxes of one record."""
-        return tuple(Box(**box) for box in self._table["boxes"][row].as_py())
-
-    def all_boxes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """Of all records: (count,) how many boxes, and of all boxes (B,) labels and (B, 4) x0, y0, x1, y1."""
-        lists = self._table["boxes"].combine_chunks()
-        counts = np.diff(lists.offsets.to_numpy()).astype(np.int64)
-        boxes = lists.flatten()
-        corners = [boxes.field(name).to_numpy(zero_copy_only=False) for name in ("x0", "y0", "x1", "y1")]
-        return counts, boxes.field("label").to_numpy(zero_copy_only=False), np.stack(corners, axis=-1)
-
-    def _column(self, name: str) -> npt.NDArray[np.int32]:
-        return self._table[name].to_numpy()
-
-
-def _spans(images: Any, base: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(n,) begin and end of each value of a binary column, counted from the address `base`."""
-    _, offsets_buffer, data = images.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[images.offset :][: len(images) + 1].astype(np.int64)
-    offsets += data.address - base
-    return offsets[:-1], offsets[1:]
-
-
-def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One stored image and what is known of it."""
-
-    image: memoryview
-    """JPEG file, or raw uint8 (height, width, channels) in C order: the header's `encoding`."""
-    label: int
-    key: str
-    width: int
-    """Of the original photo, in pixels."""
-    height: int
-    boxes: tuple[Box, ...]
+    def _default(self) -> Split:
+        return self._splits.get(TRAIN) or next(iter(self._splits.values()))
 
 
 class Split:
-    """One split of a store, such as `train`."""
+    """One split of a store, such as `train`, or some of its images (`part`)."""
 
     def __init__(
         self,
         folder: Path,
         name: str,
-        header: Header,
+        manifest: Manifest,
         mapped: bool,
-        chosen: npt.NDArray[np.int64] | None = None,
+        chosen: NDArray[np.int64] | None = None,
     ) -> None:
-        """`chosen` are the images it has, of those of the store, where these are not all."""
+        """`chosen` are the indices in the whole split of the images of a part; None for all images."""
         self.name = name
         self._folder, self._chosen = folder, chosen
-        self.header = header
+        self.manifest = manifest
         """Of the whole store."""
-        entry = header.splits[name]
+        entry = manifest.splits[name]
         self.mapped = mapped
-        """Whether `buffer` gives views of the mapped file, or bytes read from it."""
+        """Whether `buffer` returns views of the mapped file or bytes read from it."""
         self._paths = [folder / shard.file for shard in entry.shards]
         self._shards: list[Shard | None] = [None] * len(entry.shards)
         self._verified = [False] * len(entry.shards)
@@ -201,14 +177,14 @@ class Split:
     def __len__(self) -> int:
         return self._first[-1] if self._chosen is None else len(self._chosen)
 
-    def part(self, indices: npt.NDArray[np.int64]) -> Split:
-        """The images at these places alone, in this order: a split of the same name."""
+    def part(self, indices: NDArray[np.int64]) -> Split:
+        """A split of the same name with the images at these indices, in this order."""
         chosen = indices if self._chosen is None else self._chosen[indices]
-        return Split(self._folder, self.name, self.header, self.mapped, chosen)
+        return Split(self._folder, self.name, self.manifest, self.mapped, chosen)
 
     @functools.cached_property
-    def labels(self) -> npt.NDArray[np.int32]:
-        """(len,) int32, one per image; -1 where its class is not known."""
+    def labels(self) -> NDArray[np.int32]:
+        """(len,) int32; -1 for unlabeled images."""
         parts = [self._shard(number).labels for number in range(len(self._shards))]
         labels = np.concatenate(parts) if parts else np.empty(0, np.int32)
         return labels if self._chosen is None else labels[self._chosen]
@@ -220,18 +196,19 @@ class Split:
         return keys if self._chosen is None else [keys[index] for index in self._chosen]
 
     def key(self, index: int) -> str:
-        """Name of the image: unique in its split, the same for every store of the same source."""
+        """Name of the image: unique in its split, the same in every store of the same source."""
         shard, row = self._find(index)
         return shard.key(row)
 
     def buffer(self, index: int) -> memoryview:
-        """The stored bytes of one image, a JPEG file or raw pixels; a view where the split is `mapped`.
+        """The stored bytes of one image, a JPEG file or raw pixels; a view if the split is `mapped`.
 
-        DataError where its file is not the one the header names: the first image read compares the hash.
+        DataError if the file is not the one in the manifest: its hash is checked when its first image is
+        read.
         """
         number, row = self._place(index)
         if not self._verified[number]:
-            _check_hash(self._paths[number], self.header.splits[self.name].shards[number].sha256)
+            _check_hash(self._paths[number], self.manifest.splits[self.name].shards[number].sha256)
             self._verified[number] = True
         shard = self._shard(number)
         return shard.buffer(row) if self.mapped else shard.read(row)
@@ -242,12 +219,12 @@ class Split:
         return shard.size(row)
 
     def boxes(self, index: int) -> tuple[Box, ...]:
-        """Boxes as (label, x0, y0, x1, y1), x and y in [0, 1] of the stored picture; mostly none."""
+        """Boxes as (label, x0, y0, x1, y1), x and y in [0, 1] of the stored image; often none."""
         shard, row = self._find(index)
         return shard.boxes(row)
 
-    def all_boxes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """(len,) how many boxes each image has, and of all boxes (B,) labels and (B, 4) x0, y0, x1, y1."""
+    def all_boxes(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+        """(len,) number of boxes of each image, and of all B boxes (B,) labels and (B, 4) x0, y0, x1, y1."""
         parts = [self._shard(number).all_boxes() for number in range(len(self._shards))]
         if not parts:
             return np.empty(0, np.int64), np.empty(0, np.int32), np.empty((0, 4), np.float32)
@@ -283,111 +260,139 @@ class Split:
         shard = self._shards[number]
         if shard is None:
             shard = self._shards[number] = Shard(self._paths[number])
-            wanted = self._first[number + 1] - self._first[number]
-            if len(shard.labels) != wanted:
-                raise _damaged(self._paths[number], f"{len(shard.labels)} records, the header says {wanted}")
+            count = self._first[number + 1] - self._first[number]
+            if len(shard.labels) != count:
+                found = f"{len(shard.labels)} records, header.json says {count}"
+                raise _damaged(self._paths[number], found)
         return shard
 
 
-class Store:
-    """A prepared data set; `store[i]` and `len(store)` are of the training split, or the first there is."""
+class Shard:
+    """A shard opened for reading: mapped, not read. DataError if the file is not what was written."""
 
-    def __init__(self, path: Path, header: Header, mapped: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.header = header
-        self._splits = {name: Split(path, name, header, mapped) for name in header.splits}
+        try:
+            # The mapping outlives the file descriptor: a thousand shards keep none open.
+            with pa.memory_map(str(path)) as file:
+                self._data = file.read_buffer()
+            reader = pa.ipc.open_file(pa.BufferReader(self._data))
+            batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+            if reader.schema != SCHEMA:
+                raise pa.ArrowInvalid("its columns are not those of a store")
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} is damaged ({error}): delete its store and prepare it again") from None
+        self._table = pa.Table.from_batches(batches, SCHEMA)
+        self._bytes = memoryview(self._data).cast("B")
+        self.labels: NDArray[np.int32] = self._table["label"].to_numpy()
+        """(count,) int32"""
+        spans = [_spans(batch.column(0), self._data.address) for batch in batches]
+        self.starts: NDArray[np.int64] = _concatenate([start for start, _ in spans])
+        """(count,) offset in the file at which each image begins."""
+        self.ends: NDArray[np.int64] = _concatenate([end for _, end in spans])
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
-        """The store at `path`; DataError if it is missing, too new, incomplete or (with `verify`) altered.
+    def buffer(self, row: int) -> memoryview:
+        """Image bytes of one record, not copied."""
+        return self._bytes[self.starts[row] : self.ends[row]]
 
-        Without `verify` files are compared by size, and by hash when the first of their images is read.
-        `mapped` forces how image bytes are read; by default they are mapped if the store fits into half of
-        the machine's memory.
+    def read(self, row: int) -> memoryview:
+        """Image bytes of one record, read from the file in one request.
+
+        From a cold disk about five times faster than the page faults of the mapping.
         """
-        folder = Path(path)
-        header = read_header(folder)
-        shards = [shard for split in header.splits.values() for shard in split.shards]
-        for shard in shards:
-            _check(folder / shard.file, shard, verify)
-        if not (folder / header.mean_image).is_file():
-            raise _damaged(folder / header.mean_image, "it is missing")
-        fits = sum(shard.bytes for shard in shards) <= _memory_bytes() // 2
-        return cls(folder, header, fits if mapped is None else mapped)
-
-    @property
-    def classes(self) -> list[Class]:
-        """In label order."""
-        return list(self.header.classes)
-
-    @property
-    def side(self) -> int:
-        """Pixels of the stored square's side, or of the shorter side where images are whole."""
-        return self.header.side
-
-    @property
-    def channels(self) -> int:
-        """3 where images are in color, 1 where they are gray."""
-        return self.header.channels
-
-    @property
-    def splits(self) -> list[str]:
-        """Names of the splits."""
-        return list(self._splits)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the shards' hashes: equal for stores of equal contents."""
-        return self.header.digest()
-
-    @property
-    def channel_mean(self) -> npt.NDArray[np.float64]:
-        """(channels,) mean of each channel over the training split, 0..255."""
-        return np.array(self.header.channel_mean)
-
-    @property
-    def color_covariance(self) -> npt.NDArray[np.float64]:
-        """(channels, channels) covariance of the training split's pixels, gray levels squared."""
-        return np.array(self.header.color_covariance)
-
-    def mean_image(self) -> npt.NDArray[np.float32]:
-        """(side, side, channels) mean of the training split, 0..255; of central squares of whole images."""
-        path = self.path / self.header.mean_image
-        if self.header.mean_image_sha256:  # older stores have none
-            _check_hash(path, self.header.mean_image_sha256)
-        return np.load(path, allow_pickle=False)
-
-    def split(self, name: str) -> Split:
-        """One split; CommandError names those there are."""
-        if name not in self._splits:
-            raise CommandError(
-                f"{self.path} has no split {name!r}, only {', '.join(self._splits)}: name another, or make a "
-                "store that has it (prepare's --val-fraction holds some photos out as `val`)"
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            return memoryview(
+                os.pread(descriptor, int(self.ends[row] - self.starts[row]), int(self.starts[row]))
             )
-        return self._splits[name]
+        finally:
+            os.close(descriptor)
 
-    def __len__(self) -> int:
-        return len(self._default())
+    def key(self, row: int) -> str:
+        """Name of the image within its split."""
+        return self._table["key"][row].as_py()
 
-    def __getitem__(self, index: int) -> Record:
-        return self._default()[index]
+    def keys(self) -> list[str]:
+        """Names of all images."""
+        return self._table["key"].to_pylist()
 
-    def _default(self) -> Split:
-        return self._splits.get("train") or next(iter(self._splits.values()))
+    def size(self, row: int) -> tuple[int, int]:
+        """Width and height of the original photo, in pixels."""
+        return self._table["width"][row].as_py(), self._table["height"][row].as_py()
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """The boxes of one record."""
+        return tuple(Box(**box) for box in self._table["boxes"][row].as_py())
+
+    def all_boxes(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+        """(count,) number of boxes of each record, and of all B boxes (B,) labels and (B, 4) corners."""
+        lists = self._table["boxes"].combine_chunks()
+        counts = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+        boxes = lists.flatten()
+        corners = [boxes.field(name).to_numpy(zero_copy_only=False) for name in ("x0", "y0", "x1", "y1")]
+        return counts, boxes.field("label").to_numpy(zero_copy_only=False), np.stack(corners, axis=-1)
+
+
+def training_images(store: Store, data: DataConfig) -> Split:
+    """The images a run trains on: the training split, or `data.max_images` of it, balanced over classes.
+
+    A smaller choice is a subset of every larger one. CommandError if the split has fewer images.
+    """
+    split = store.split(TRAIN)
+    if data.max_images == 0:
+        return split
+    if data.max_images > len(split):
+        raise CommandError(
+            f"data.max_images={data.max_images}, but {store.path} has {len(split)} training images: type "
+            "fewer, or data.max_images=0 for all"
+        )
+    return split.part(np.sort(stratified_order(split.keys(), split.labels)[: data.max_images]))
+
+
+def write_shard(path: Path, records: Iterable[Record]) -> int:
+    """Writes the records to `path`, a record batch at a time, synced to disk; returns their number."""
+    count, remaining = 0, iter(records)
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, SCHEMA) as writer:
+            while batch := list(islice(remaining, RECORDS_PER_BATCH)):
+                writer.write_batch(_record_batch(batch))
+                count += len(batch)
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def _record_batch(records: list[Record]) -> Any:
+    boxes = [[box._asdict() for box in record.boxes] for record in records]
+    columns = [[getattr(record, name) for record in records] for name in SCHEMA.names[:-1]] + [boxes]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+    return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def _spans(images: Any, base: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) begin and end of each value of a binary column, relative to the address `base`."""
+    _, offsets_buffer, data = images.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[images.offset :][: len(images) + 1].astype(np.int64)
+    offsets += data.address - base
+    return offsets[:-1], offsets[1:]
+
+
+def _concatenate(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def _check(path: Path, shard: ShardEntry, verify: bool) -> None:
     if not path.is_file():
         raise _damaged(path, "it is missing")
     if path.stat().st_size != shard.bytes:
-        raise _damaged(path, f"{path.stat().st_size} bytes, the header says {shard.bytes}")
+        raise _damaged(path, f"{path.stat().st_size} bytes, header.json says {shard.bytes}")
     if verify:
         _check_hash(path, shard.sha256)
 
 
 def _check_hash(path: Path, wanted: str) -> None:
     if file_sha256(path) != wanted:
-        raise _damaged(path, "its hash is not the header's")
+        raise _damaged(path, "its hash differs from the one in header.json")
 
 
 def _damaged(path: Path, found: str) -> DataError:
@@ -396,37 +401,3 @@ def _damaged(path: Path, found: str) -> DataError:
 
 def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-TRAIN = "train"
-
-
-def training_images(store: Store, data: DataConfig) -> Split:
-    """The images a run trains on: the training split, or `data.max_images` of it.
-
-    CommandError where it has not as many.
-    """
-    split = store.split(TRAIN)
-    if data.max_images == 0:
-        return split
-    if data.max_images > len(split):
-        raise CommandError(
-            f"data.max_images={data.max_images} are wanted, {store.path} has {len(split)} training images: "
-            "type fewer, or data.max_images=0 for all"
-        )
-    return split.part(np.sort(balanced(split)[: data.max_images]))
-
-
-def balanced(split: Split) -> NDArray[np.int64]:
-    """(len(split),) all images in an order of which every beginning is balanced over classes.
-
-    First one image of each class in label order, then a second one of each, and so on while a class has some.
-    Within a class by the SHA-256 of their keys: no seed, the same on every machine and in every store of the
-    same photos.
-    """
-    digests = b"".join(hashlib.sha256(key.encode()).digest()[:8] for key in split.keys())  # noqa: SIM118
-    labels = split.labels
-    by_class = np.lexsort((np.frombuffer(digests, dtype=">u8"), labels))
-    ordered = labels[by_class]
-    rank_in_class = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
-    return by_class[np.lexsort((ordered, rank_in_class))]

@@ -1,12 +1,7 @@
-"""The things that made-up photos show: shapes and textures as functions of the thing's own coordinates.
-
-A thing lives in the disc of radius 1 around (0, 0). A shape returns how far inside a point is, in radii, well
-enough for a one-pixel edge, and negative outside; a texture returns 0..1, the share of its second color.
-"""
+"""Synthetic data sets: a learnable problem in real JPEG files, in ILSVRC's layout or in class folders."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import shutil
@@ -15,373 +10,38 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
 
 from alexnet.data.classes import Class
 from alexnet.data.ilsvrc_writer import write_devkit, write_flat_tar, write_train_tar
+from alexnet.data.synthetic_images import SHAPES, TEXTURES, UNUSUAL_KINDS, draw_photo, encode
 from alexnet.errors import CommandError, WorkError
 from alexnet.hardware import cpu_count
 
-Plane = NDArray[np.floating[Any]]
-"""(height, width) float32, a value per pixel."""
-
-
-def _disc(u: Plane, v: Plane) -> Plane:
-    return 0.92 - np.hypot(u, v)
-
-
-def _triangle(u: Plane, v: Plane) -> Plane:
-    return 0.52 - np.maximum(v, np.abs(u) * 0.866 - v * 0.5)
-
-
-def _cross(u: Plane, v: Plane) -> Plane:
-    across, along = np.abs(u), np.abs(v)
-    return np.maximum(np.minimum(0.95 - across, 0.3 - along), np.minimum(0.3 - across, 0.95 - along))
-
-
-def _ring(u: Plane, v: Plane) -> Plane:
-    return 0.27 - np.abs(np.hypot(u, v) - 0.68)
-
-
-def _star(u: Plane, v: Plane) -> Plane:
-    """Five points: every angle is folded onto half a point, whose edge is one straight line."""
-    wedge = 2 * math.pi / 5
-    radius, angle = np.hypot(u, v), np.arctan2(u, -v)
-    folded = np.abs((angle + wedge / 2) % wedge - wedge / 2)
-    notch_x, notch_y = 0.45 * math.cos(wedge / 2), 0.45 * math.sin(wedge / 2)
-    edge = math.hypot(1 - notch_x, notch_y)
-    along, across = radius * np.cos(folded), radius * np.sin(folded)
-    return ((1 - along) * notch_y - across * (1 - notch_x)) / edge
-
-
-def _square(u: Plane, v: Plane) -> Plane:
-    return 0.74 - np.maximum(np.abs(u), np.abs(v))
-
-
-def _crescent(u: Plane, v: Plane) -> Plane:
-    return np.minimum(0.95 - np.hypot(u, v), np.hypot(u - 0.5, v) - 0.7)
-
-
-def _heart(u: Plane, v: Plane) -> Plane:
-    """A square on its corner with a disc on each of its two upper sides."""
-    corner = 0.62 - (np.abs(u) + np.abs(v - 0.12)) * 0.707 - 0.12
-    discs = 0.5 - np.hypot(np.abs(u) - 0.36, v + 0.24)
-    return np.maximum(corner, discs)
-
-
-def _flower(u: Plane, v: Plane) -> Plane:
-    return (0.65 + 0.3 * np.cos(6 * np.arctan2(v, u)) - np.hypot(u, v)) * 0.6
-
-
-def _hourglass(u: Plane, v: Plane) -> Plane:
-    return np.minimum(0.8 - np.abs(v), (np.abs(v) - np.abs(u)) * 0.707 + 0.12)
-
-
-def _wave(phase: Plane, sharpness: float = 3.0) -> Plane:
-    """A soft-edged square wave, 0..1, of a phase in periods."""
-    return np.clip(0.5 + sharpness * np.sin(2 * math.pi * phase), 0, 1)
-
-
-def _striped(u: Plane, v: Plane) -> Plane:
-    return _wave(u * 2.1)
-
-
-def _spotted(u: Plane, v: Plane) -> Plane:
-    turn = 2 * math.pi * 2
-    return np.clip(0.2 + 2 * (np.cos(turn * u) + np.cos(turn * v) - 0.6), 0, 1)
-
-
-def _checkered(u: Plane, v: Plane) -> Plane:
-    turn = 2 * math.pi * 1.1
-    return np.clip(0.5 + 5 * np.sin(turn * u) * np.sin(turn * v), 0, 1)
-
-
-def _rayed(u: Plane, v: Plane) -> Plane:
-    return _wave(np.arctan2(v, u) * (7 / (2 * math.pi)))
-
-
-def _ringed(u: Plane, v: Plane) -> Plane:
-    return _wave(np.hypot(u, v) * 2.4)
-
-
-def _zigzag(u: Plane, v: Plane) -> Plane:
-    return _wave(u * 1.8 + np.abs((v * 1.5) % 1 - 0.5) * 1.6)
-
-
-def _netted(u: Plane, v: Plane) -> Plane:
-    turn = math.pi * 2.2
-    lines = np.maximum(np.abs(np.cos(turn * (u + v) * 0.707)), np.abs(np.cos(turn * (u - v) * 0.707)))
-    return np.clip((lines - 0.9) * 20, 0, 1)
-
-
-def _bricked(u: Plane, v: Plane) -> Plane:
-    row = v * 2.5
-    column = u * 1.4 + 0.5 * (np.floor(row) % 2)
-    joint = np.minimum(np.minimum(row % 1, -row % 1), np.minimum(column % 1, -column % 1) * 1.8)
-    return np.clip((joint - 0.06) * 20, 0, 1)
-
-
-def _mottled(u: Plane, v: Plane) -> Plane:
-    """Blotches without a direction: seven plane waves that share no period."""
-    total = np.zeros_like(u)
-    for number in range(7):
-        angle, turns = 2.4 * number, 1.3 + 0.23 * number
-        along = math.cos(angle) * u + math.sin(angle) * v
-        total += np.sin(2 * math.pi * turns * along + number)
-    return np.clip(0.5 + total, 0, 1)
-
-
-def _plain(u: Plane, v: Plane) -> Plane:
-    return np.zeros_like(u)
-
-
-SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
-    "disc": _disc,
-    "triangle": _triangle,
-    "cross": _cross,
-    "ring": _ring,
-    "star": _star,
-    "square": _square,
-    "crescent": _crescent,
-    "heart": _heart,
-    "flower": _flower,
-    "hourglass": _hourglass,
-}
-TEXTURES: dict[str, Callable[[Plane, Plane], Plane]] = {
-    "striped": _striped,
-    "spotted": _spotted,
-    "checkered": _checkered,
-    "rayed": _rayed,
-    "ringed": _ringed,
-    "plain": _plain,
-    "netted": _netted,
-    "mottled": _mottled,
-    "bricked": _bricked,
-    "zigzag": _zigzag,
-}
-
-
-_SIZES = ((500, 375), (500, 333), (375, 500), (333, 500), (500, 500), (400, 300), (640, 480))
-_SIZE_SHARES = (0.5, 0.14, 0.14, 0.06, 0.05, 0.06, 0.05)
-_SMALLEST_SHARE, _LARGEST_SHARE = 0.27, 0.46
-"""Radius of the thing, as a share of the photo's shorter side."""
-_BLURRED, _OCCLUDED = 0.3, 0.25
-"""Shares of the photos."""
-
-Color = NDArray[np.floating[Any]]
-"""(3, 1, 1) float32: red, green and blue, 0..255."""
-Scene = NDArray[np.floating[Any]]
-"""(3, height, width) float32, 0..255: planes, on which numpy is three times as fast as on pixels."""
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """Where the thing is (center and radius in pixels), its turn (radians), stretch, and lean backwards."""
-
-    x: float
-    y: float
-    radius: float
-    turn: float
-    stretch: float
-    lean: tuple[float, float]
-
-
-def draw_photo(shape: str, texture: str, random: np.random.Generator) -> Image.Image:
-    """An RGB photo of a thing of this shape and texture; everything else is drawn from `random`.
-
-    Width and height are those common in ILSVRC: mostly 500x375, some upright, give or take a few pixels.
-    """
-    width, height = _size(random)
-    pose = _pose(width, height, random)
-    photo = _background(width, height, random)
-    _clutter(photo, width, height, random)
-    scene = np.asarray(photo).transpose(2, 0, 1).astype(np.float32, order="C")
-    _put_thing(scene, shape, texture, pose, random)
-    if random.random() < _OCCLUDED:
-        _occlude(scene, pose, random)
-    scene *= _light(width, height, random)
-    return _camera(scene, random)
-
-
-def _size(random: np.random.Generator) -> tuple[int, int]:
-    width, height = _SIZES[random.choice(len(_SIZES), p=_SIZE_SHARES)]
-    return width - int(random.integers(0, 12)), height - int(random.integers(0, 12))
-
-
-def _pose(width: int, height: int, random: np.random.Generator) -> _Pose:
-    """The thing stays within the central square, but for a little."""
-    short = min(width, height)
-    radius = short * random.uniform(_SMALLEST_SHARE, _LARGEST_SHARE)
-    freedom = max(0.52 * short - radius, 0.05 * short)
-    x, y = random.uniform(-freedom, freedom, 2)
-    turn, stretch = random.uniform(-0.6, 0.6), random.uniform(0.85, 1.18)
-    lean = random.uniform(-0.22, 0.22), random.uniform(-0.22, 0.22)
-    return _Pose(width / 2 + x, height / 2 + y, radius, turn, stretch, lean)
-
-
-def _color(random: np.random.Generator, darkest: float, brightest: float) -> Color:
-    """Any hue, pale to strong, with a mean of the three channels in the given range of 0..1."""
-    hue = random.uniform(0, 1, 3)
-    tint = random.uniform(0.1, 0.9) * (hue - hue.mean())
-    color = np.clip((random.uniform(darkest, brightest) + tint) * 255, 0, 255)
-    return color.astype(np.float32)[:, None, None]
-
-
-def _fractal(rows: int, columns: int, random: np.random.Generator) -> Plane:
-    """Noise of about 1/f amplitude, 0..1: octaves from coarse to fine, each about half as strong."""
-    total, cells, strength = np.zeros((rows, columns), np.float32), 3, 1.0
-    while cells < max(rows, columns):
-        grid = Image.fromarray(random.random((cells, cells), np.float32))
-        total += strength * np.asarray(grid.resize((columns, rows), Image.Resampling.BICUBIC))
-        cells, strength = cells * 2, strength * random.uniform(0.4, 0.75)
-    low, high = total.min(), total.max()
-    return (total - low) / (high - low)
-
-
-def _background(width: int, height: int, random: np.random.Generator) -> Image.Image:
-    """Two noise fields over three colors, made at a third of the size (fine grain comes with the camera)."""
-    rows, columns = height // 3, width // 3
-    colors = [_color(random, 0.1, 0.9) for _ in range(3)]
-    first, second = (_fractal(rows, columns, random) for _ in range(2))
-    mixed = colors[0] + (colors[1] - colors[0]) * first
-    mixed += (colors[2] - mixed) * second * random.uniform(0.2, 1)
-    return _image(mixed).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def _clutter(photo: Image.Image, width: int, height: int, random: np.random.Generator) -> None:
-    """Draws a few bars and ragged patches of one color: none of them has a class's shape and texture."""
-    draw = ImageDraw.Draw(photo)
-    for _ in range(random.integers(2, 9)):
-        fill = tuple(int(value) for value in _color(random, 0.05, 0.95).ravel())
-        x, y = random.uniform(0, width), random.uniform(0, height)
-        if random.random() < 0.4:
-            end = random.uniform(-0.6, 0.6, 2) * (width, height) + (x, y)
-            draw.line([(x, y), (end[0], end[1])], fill, width=int(random.integers(2, 14)))
-        else:
-            angles = np.sort(random.uniform(0, 2 * np.pi, 7))
-            radii = random.uniform(0.03, 0.2, 7) * min(width, height)
-            corners = zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True)
-            draw.polygon(list(corners), fill)
-
-
-def _put_thing(scene: Scene, shape: str, texture: str, pose: _Pose, random: np.random.Generator) -> None:
-    """Paints the thing over the scene, with its shadow and its own shading."""
-    reach = 1.4 * pose.radius
-    left, right = max(int(pose.x - reach), 0), min(int(pose.x + reach), scene.shape[2])
-    top, bottom = max(int(pose.y - reach), 0), min(int(pose.y + reach), scene.shape[1])
-    u, v = _own_coordinates(np.arange(left, right), np.arange(top, bottom), pose)
-    first, second = _two_colors(random)
-    inside = SHAPES[shape](u, v)
-    opacity = np.clip(0.5 + inside * pose.radius, 0, 1)
-    shadow = random.uniform(0, 0.5) * np.clip(0.8 + 5 * inside, 0, 1)
-    across, down = random.uniform(-0.22, 0.22), random.uniform(-0.22, 0.22)
-    shading = (1 + across * u + down * v) * opacity
-    right_by, down_by = random.uniform(-0.12, 0.12), random.uniform(-0.12, 0.12)
-    share = TEXTURES[texture](u + right_by, v + down_by) * shading
-    patch = scene[:, top:bottom, left:right]
-    patch *= (1 - shadow) * (1 - opacity)
-    patch += first * shading + (second - first) * share
-
-
-def _two_colors(random: np.random.Generator) -> tuple[Color, Color]:
-    """A dark and a bright color, in either order, so that a texture is no hint of its mean."""
-    dark, bright = _color(random, 0.02, 0.35), _color(random, 0.65, 1.0)
-    return (dark, bright) if random.random() < 0.5 else (bright, dark)
-
-
-def _own_coordinates(columns: NDArray[np.int64], rows: NDArray[np.int64], pose: _Pose) -> tuple[Plane, Plane]:
-    """The thing's coordinates of a grid of pixels: turned, stretched, and seen in mild perspective."""
-    x = ((columns - pose.x) / pose.radius).astype(np.float32)[None, :]
-    y = ((rows - pose.y) / pose.radius).astype(np.float32)[:, None]
-    depth = 1 + pose.lean[0] * x + pose.lean[1] * y
-    cosine, sine = math.cos(pose.turn), math.sin(pose.turn)
-    u = (cosine * x + sine * y) * pose.stretch / depth
-    v = (cosine * y - sine * x) / pose.stretch / depth
-    return u, v
-
-
-def _occlude(scene: Scene, pose: _Pose, random: np.random.Generator) -> None:
-    """Lays a band of one color across a rim of the thing: up to a third of it goes."""
-    angle, color = random.uniform(0, 2 * np.pi), _color(random, 0.05, 0.95)
-    rows, columns = np.ogrid[: scene.shape[1], : scene.shape[2]]
-    along = (columns - pose.x) * np.cos(angle) + (rows - pose.y) * np.sin(angle)
-    start = pose.radius * random.uniform(0.35, 0.8)
-    band = (along > start) & (along < start + pose.radius * random.uniform(0.15, 0.5))
-    np.copyto(scene, color, where=band)
-
-
-def _light(width: int, height: int, random: np.random.Generator) -> Plane:
-    """How much brighter or darker each pixel gets: a ramp in a random direction about a random level."""
-    level, across, down = random.uniform(0.7, 1.15), *random.uniform(-0.3, 0.3, 2)
-    rows, columns = np.linspace(-down, down, height), np.linspace(1 - across, 1 + across, width)
-    return level * (columns.astype(np.float32)[None, :] + rows.astype(np.float32)[:, None])
-
-
-def _camera(scene: Scene, random: np.random.Generator) -> Image.Image:
-    """Adds grain, rounds to bytes, and blurs some photos."""
-    grain = random.integers(0, 256, scene.shape[1:], np.uint8).astype(np.float32) - 127.5
-    scene += grain * random.uniform(0.01, 0.14)
-    photo = _image(np.clip(scene, 0, 255, out=scene))
-    blurred = random.random() < _BLURRED
-    return photo.filter(ImageFilter.BoxBlur(random.uniform(0.5, 2.0))) if blurred else photo
-
-
-def _image(planes: Scene) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(planes.astype(np.uint8).transpose(1, 2, 0)))
-
-
-ODD_KINDS = {"CMYK": 2, "PNG": 2, "gray": 4, "EXIF-rotated": 4, "truncated": 1}
-"""How many training photos of a made-up data set are made odd, by kind. Truncated ones cannot be read."""
-
-_ORIENTATION, _TURN_RIGHT = 0x0112, 6
-"""The EXIF tag that tells how the camera was held, and its value for "turn me a quarter to the right"."""
-
-
-def encode(photo: Image.Image, quality: int, kind: str = "") -> bytes:
-    """The photo as a JPEG file of this quality (1..95), or as an odd file of a kind named in `ODD_KINDS`.
-
-    `EXIF-rotated` lies on its side with a note to turn it; `truncated` lacks its second half.
-    """
-    exif = Image.Exif()
-    if kind == "CMYK":
-        photo = photo.convert("CMYK")
-    elif kind == "gray":
-        photo = photo.convert("L")
-    elif kind == "EXIF-rotated":
-        photo = photo.transpose(Image.Transpose.ROTATE_90)
-        exif[_ORIENTATION] = _TURN_RIGHT
-    file = io.BytesIO()
-    photo.save(file, "PNG" if kind == "PNG" else "JPEG", quality=quality, exif=exif)
-    data = file.getvalue()
-    return data[: len(data) // 2] if kind == "truncated" else data
-
-
 Layout = Literal["ilsvrc", "folder"]
 
-MOST_CLASSES = len(SHAPES) * len(TEXTURES)
+MAX_CLASSES = len(SHAPES) * len(TEXTURES)
 _TRAIN, _VAL, _SHUFFLE, _ODD, _TEST, _SHUFFLE_TEST = range(6)
-"""What random numbers are for, so that no two purposes share any."""
+"""Purposes of random numbers: each has its own stream."""
 _UNFINISHED = ".unfinished"
 _AHEAD = 64
-"""Photos made but not yet written, at most: a few megabytes."""
+"""Photos drawn ahead of the writer, at most: a few megabytes."""
 
 
-class OddPhoto(NamedTuple):
-    """A photo made odd on purpose."""
+class UnusualPhoto(NamedTuple):
+    """A photo that is unusual on purpose."""
 
     kind: str
-    """A key of `ODD_KINDS`."""
+    """A key of `UNUSUAL_KINDS`."""
     name: str
     """`<WNID or class folder>/<file name>`."""
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """One photo to be made."""
+    """One photo to be drawn."""
 
     shape: str
     texture: str
@@ -399,17 +59,18 @@ class _Photo:
         return encode(photo, int(random.integers(75, 96)), self.odd)
 
 
-_Make = Callable[[Iterable[_Photo]], Iterator[bytes]]
-"""Encodes photos in their order, many at once."""
+_Draw = Callable[[Iterable[_Photo]], Iterator[bytes]]
+"""Draws and encodes photos in parallel, in their order."""
 
 
-def made_up_classes(count: int) -> list[Class]:
-    """`count` (2..100) classes in label order, that of their WNIDs (n9..., which WordNet does not use)."""
+def synthetic_classes(count: int) -> list[Class]:
+    """`count` (2..100) classes in the order of their WNIDs (n9..., which WordNet does not use)."""
     return [Class(f"n9{shape:03d}{texture:04d}", _name(shape, texture)) for shape, texture in _pairs(count)]
 
 
 def synthesize(
     folder: Path,
+    *,
     classes: int = 10,
     train_per_class: int = 200,
     val_per_class: int = 50,
@@ -419,47 +80,47 @@ def synthesize(
     test: int = 0,
     progress: Callable[[int], None] | None = None,
     workers: int | None = None,
-) -> list[OddPhoto]:
-    """Fills `folder`, which must be new or empty, with made-up photos; returns those made odd on purpose.
+) -> list[UnusualPhoto]:
+    """Fills `folder`, which must be new or empty, with synthetic photos; returns the unusual ones.
 
-    `ilsvrc`: the tar of tars, the flat validation tar and the development kit, as ILSVRC-2012 publishes them,
-    and a flat tar of `test` photos, in all, that nobody tells the classes of.
-    `folder`: `train/<class name>/*.jpg` and `val/<class name>/*.jpg`.
-    `progress` is called with 1 for every photo. The same seed gives the same bytes for any number of workers
-    (threads; default: one per core). CommandError where the folder holds something, WorkError where it cannot
-    be written. A killed run leaves nothing in the folder but a part that the next run replaces.
+    Layout `ilsvrc`: the tar of tars, the flat validation tar and the devkit, as ILSVRC-2012 publishes them,
+    and a flat tar of `test` unlabeled photos in all. Layout `folder`: `train/<class name>/*.jpg` and
+    `val/<class name>/*.jpg`. `odd` makes some training photos unusual (`UNUSUAL_KINDS`). `progress` is called
+    with 1 for every photo. The same seed gives the same bytes for any number of workers (threads; default:
+    one per core). CommandError if the folder is not empty, WorkError if it cannot be written. A killed run
+    leaves only a subfolder, which the next run replaces.
     """
-    made_up = made_up_classes(classes)
-    train = _photos(made_up, train_per_class, _TRAIN, seed, layout)
-    val = _photos(made_up, val_per_class, _VAL, seed, layout)
-    hidden = _test_photos(made_up, test, seed, layout)
+    synthetic = synthetic_classes(classes)
+    train = _photos(synthetic, train_per_class, _TRAIN, seed, layout)
+    val = _photos(synthetic, val_per_class, _VAL, seed, layout)
+    test_photos = _test_photos(synthetic, test, seed, layout)
     if odd:
         train = _with_odd(train, seed)
     try:
         part = _claim(folder)
         with ThreadPoolExecutor(workers or cpu_count()) as pool:
-            make = _maker(pool, progress or (lambda photos: None))
+            draw = _drawer(pool, progress or (lambda photos: None))
             if layout == "ilsvrc":
-                _write_ilsvrc(part, made_up, train, _shuffled(val, seed, _SHUFFLE), make)
-                if hidden:
-                    write_flat_tar(part, "test", make(hidden))
+                _write_ilsvrc(part, synthetic, train, _shuffled(val, seed, _SHUFFLE), draw)
+                if test_photos:
+                    write_flat_tar(part, "test", draw(test_photos))
             else:
-                _write_folders(part / "train", train, make)
-                _write_folders(part / "val", val, make)
-        for made in part.iterdir():
-            made.rename(folder / made.name)
+                _write_folders(part / "train", train, draw)
+                _write_folders(part / "val", val, draw)
+        for written in part.iterdir():
+            written.rename(folder / written.name)
         part.rmdir()
     except OSError as error:
         raise WorkError(
-            f"{folder} cannot be written ({error.strerror}): make room or name another folder"
+            f"{folder} cannot be written ({error.strerror}): free some space or name another folder"
         ) from error
-    return [OddPhoto(photo.odd, f"{photo.folder}/{photo.file}") for photo in train if photo.odd]
+    return [UnusualPhoto(photo.odd, f"{photo.folder}/{photo.file}") for photo in train if photo.odd]
 
 
 def _pairs(count: int) -> list[tuple[int, int]]:
-    """Sorted (shape, texture) numbers: as few of either as will do, each about equally often."""
-    if not 2 <= count <= MOST_CLASSES:
-        raise CommandError(f"{count} classes cannot be made up: ask for 2 to {MOST_CLASSES}")
+    """Sorted (shape, texture) indices: as few of either as possible, each about equally often."""
+    if not 2 <= count <= MAX_CLASSES:
+        raise CommandError(f"{count} classes are not possible: type 2 to {MAX_CLASSES}")
     side = math.ceil(math.sqrt(count))
     return sorted((number % side, (number + number // side) % side) for number in range(count))
 
@@ -471,22 +132,22 @@ def _name(shape: int, texture: int) -> str:
 def _photos(classes: list[Class], per_class: int, split: int, seed: int, layout: Layout) -> list[_Photo]:
     """All photos of a split, class by class."""
     if per_class < 1:
-        raise CommandError(f"{per_class} photos per class were asked for: ask for at least 1")
+        raise CommandError(f"{per_class} photos per class are too few: type 1 or more")
     photos: list[_Photo] = []
-    for label, (made_up, (shape, texture)) in enumerate(zip(classes, _pairs(len(classes)), strict=True)):
+    for label, (each, (shape, texture)) in enumerate(zip(classes, _pairs(len(classes)), strict=True)):
         names = list(SHAPES)[shape], list(TEXTURES)[texture]
         for number in range(1, per_class + 1):
-            place = (made_up.wnid, f"{made_up.wnid}_{number}.JPEG")
+            place = (each.wnid, f"{each.wnid}_{number}.JPEG")
             if layout == "folder":
-                place = (made_up.name, f"{number:05d}.jpg")
+                place = (each.name, f"{number:05d}.jpg")
             photos.append(_Photo(*names, label, *place, (seed, split, shape, texture, number)))
     return photos
 
 
 def _test_photos(classes: list[Class], count: int, seed: int, layout: Layout) -> list[_Photo]:
-    """`count` photos of about equally many of each class, shuffled."""
+    """`count` photos, about equally many of each class, shuffled."""
     if count < 0 or (count and layout != "ilsvrc"):
-        raise CommandError(f"{count} test photos in layout {layout}: only layout ilsvrc has any, 0 or more")
+        raise CommandError(f"{count} test photos in layout {layout}: only layout ilsvrc has them, 0 or more")
     per_class = math.ceil(count / len(classes))
     photos = _photos(classes, per_class, _TEST, seed, layout) if count else []
     return _shuffled(photos, seed, _SHUFFLE_TEST)[:count]
@@ -497,11 +158,11 @@ def _shuffled(photos: list[_Photo], seed: int, purpose: int) -> list[_Photo]:
 
 
 def _with_odd(photos: list[_Photo], seed: int) -> list[_Photo]:
-    """The same photos, some of them, chosen at random, made odd."""
-    kinds = [kind for kind, count in ODD_KINDS.items() for _ in range(count)]
+    """The same photos with some, chosen at random, made unusual."""
+    kinds = [kind for kind, count in UNUSUAL_KINDS.items() for _ in range(count)]
     if len(photos) < len(kinds):
         raise CommandError(
-            f"{len(photos)} training photos are too few for {len(kinds)} odd ones: ask for more"
+            f"{len(photos)} training photos are too few for {len(kinds)} unusual ones: type more"
         )
     chosen = np.random.default_rng((seed, _ODD)).permutation(len(photos))[: len(kinds)]
     odd = dict(zip(chosen.tolist(), kinds, strict=True))
@@ -509,7 +170,7 @@ def _with_odd(photos: list[_Photo], seed: int) -> list[_Photo]:
 
 
 def _claim(folder: Path) -> Path:
-    """Makes the folder, which may hold no more than what a killed run left; returns where to write."""
+    """Makes the folder, which may hold only what a killed run left; returns the subfolder to write to."""
     part = folder / _UNFINISHED
     if folder.exists() and not folder.is_dir():
         raise CommandError(f"{folder} is a file: name a new or empty folder")
@@ -520,10 +181,10 @@ def _claim(folder: Path) -> Path:
     return part
 
 
-def _maker(pool: ThreadPoolExecutor, progress: Callable[[int], None]) -> _Make:
-    """Photos are made a few ahead of the writer: numpy and Pillow let threads run side by side."""
+def _drawer(pool: ThreadPoolExecutor, progress: Callable[[int], None]) -> _Draw:
+    """Draws photos in threads ahead of the writer; numpy and Pillow release the global lock."""
 
-    def make(photos: Iterable[_Photo]) -> Iterator[bytes]:
+    def draw(photos: Iterable[_Photo]) -> Iterator[bytes]:
         ahead: deque[Future[bytes]] = deque()
         for photo in photos:
             ahead.append(pool.submit(photo.data))
@@ -534,27 +195,27 @@ def _maker(pool: ThreadPoolExecutor, progress: Callable[[int], None]) -> _Make:
             yield ahead.popleft().result()
             progress(1)
 
-    return make
+    return draw
 
 
 def _write_ilsvrc(
-    folder: Path, classes: list[Class], train: list[_Photo], val: list[_Photo], make: _Make
+    folder: Path, classes: list[Class], train: list[_Photo], val: list[_Photo], draw: _Draw
 ) -> None:
     by_class = itertools.groupby(train, key=lambda photo: photo.folder)
-    write_train_tar(folder, ((wnid, _named(list(photos), make)) for wnid, photos in by_class))
-    write_flat_tar(folder, "val", make(val))
+    write_train_tar(folder, ((wnid, _named(list(photos), draw)) for wnid, photos in by_class))
+    write_flat_tar(folder, "val", draw(val))
     counts = Counter(photo.label for photo in train)
     write_devkit(
         folder, classes, [counts[label] for label in range(len(classes))], [photo.label for photo in val]
     )
 
 
-def _write_folders(folder: Path, photos: list[_Photo], make: _Make) -> None:
-    for photo, data in zip(photos, make(photos), strict=True):
+def _write_folders(folder: Path, photos: list[_Photo], draw: _Draw) -> None:
+    for photo, data in zip(photos, draw(photos), strict=True):
         target = folder / photo.folder
         target.mkdir(parents=True, exist_ok=True)
         (target / photo.file).write_bytes(data)
 
 
-def _named(photos: list[_Photo], make: _Make) -> Iterator[tuple[str, bytes]]:
-    return zip((photo.file for photo in photos), make(photos), strict=True)
+def _named(photos: list[_Photo], draw: _Draw) -> Iterator[tuple[str, bytes]]:
+    return zip((photo.file for photo in photos), draw(photos), strict=True)

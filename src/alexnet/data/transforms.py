@@ -1,7 +1,8 @@
-"""The two augmentations of the paper (section 4.1): random squares with reflections, and PCA color noise.
+"""Augmentation of training images: crops and mirroring, color, random erasing; and the final normalization.
 
-Both are drawn here and applied by `Preprocessing`: a square is a position (`views.cut` cuts it), color noise
-is a shift of each channel that joins the subtraction of the mean.
+The two augmentations of the paper (section 4.1) are random crops with horizontal reflections and PCA
+lighting. Random numbers come from `ImageRandomness`; `Preprocessing` applies them: a random crop is a
+position that `crops.cut` cuts, PCA lighting is a shift of each channel that `normalize` adds.
 """
 
 from __future__ import annotations
@@ -19,42 +20,23 @@ from alexnet.data.crops import Positions
 from alexnet.data.decode import luma
 from alexnet.data.randomness import ImageRandomness
 
-SOURCE_NOISE_DIVISOR = 1.1
-"""The 2012 source divides the whole input by this while color noise is on."""
+SOURCE_LIGHTING_DIVISOR = 1.1
+"""The 2012 source divides the whole input by this while PCA lighting is on."""
+
+_TRIES = 10
+"""Random areas and aspects that are tried for a resized crop."""
 
 
 def random_positions(side: int, crop: int, randomness: ImageRandomness, mirror: bool) -> Positions:
-    """(N, 1, 3): one position (y, x, mirrored) for each image, offsets 0 .. side - crop both included.
+    """(N, 1, 3): one position (y, x, mirrored) for each image, with offsets 0 .. side - crop, both included.
 
-    At 256 and 224 these are 33 x 33 x 2; the paper's count of 2048 means 32 x 32 x 2, its source has 33.
+    At 256 and 224 these are 33 x 33 x 2 positions; the paper's count of 2048 means 32 x 32 x 2, its source
+    has 33.
     """
     offsets = side - crop + 1
     y, x = randomness.integers("crop y", offsets), randomness.integers("crop x", offsets)
     mirrored = randomness.integers("mirror", 2) * mirror
     return np.stack([y, x, mirrored], axis=1)[:, None]
-
-
-def color_shifts(
-    randomness: ImageRandomness,
-    eigenvalues: NDArray[np.floating],
-    eigenvectors: NDArray[np.floating],
-    strength: float,
-    reading: Literal["source", "paper"],
-) -> NDArray[np.float32]:
-    """(N, 3) gray levels (of 255) to add to the channels of each image.
-
-    `eigenvalues` (3,) and `eigenvectors` (3, 3; a row each) are those of the covariance of colors of 0..255.
-    `source`: a draw of N(0, 1) x strength on each axis times its standard deviation, as the program of 2012
-    does; about 7 gray levels a channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally
-    that would be some 850 gray levels, so the eigenvalues are those of pixels of 0..1, the one scale on which
-    the sentence gives pictures; about 3 gray levels.
-    """
-    spread = np.sqrt(eigenvalues) if reading == "source" else 255 * (eigenvalues / 255**2)
-    draws = randomness.normal("color noise", 3) * strength * spread
-    return (draws @ eigenvectors).astype(np.float32)
-
-
-_TRIES = 10
 
 
 def random_resized_crop(
@@ -78,10 +60,10 @@ def random_resized_crop(
 def random_boxes(
     side: int, randomness: ImageRandomness, area: tuple[float, float], aspect: tuple[float, float]
 ) -> NDArray[np.int64]:
-    """(N, 4) boxes (y, x, height, width) in pixels inside a square of `side`.
+    """(N, 4) boxes (y, x, height, width) in pixels inside a square of `side`, for `random_resized_crop`.
 
-    The area is uniform in `area` x side^2, the logarithm of width / height uniform in that of `aspect`.
-    The first of ten draws that fits is taken; if none does, the largest central box of an allowed aspect.
+    The area is uniform in `area` x side^2, the logarithm of width / height uniform in that of `aspect`. The
+    first of ten draws that fits is used; if none fits, the largest central box of an allowed aspect.
     """
     draws = randomness.uniform("resized crop", 2 * _TRIES).reshape(-1, _TRIES, 2)
     areas = side**2 * (area[0] + (area[1] - area[0]) * draws[..., 0])
@@ -98,16 +80,36 @@ def random_boxes(
     return np.concatenate([np.where(found, corners, room // 2), chosen], axis=1)
 
 
+def pca_lighting(
+    randomness: ImageRandomness,
+    eigenvalues: NDArray[np.floating],
+    eigenvectors: NDArray[np.floating],
+    strength: float,
+    reading: Literal["source", "paper"],
+) -> NDArray[np.float32]:
+    """(N, 3) gray levels (of 255) to add to the channels of each image.
+
+    `eigenvalues` (3,) and `eigenvectors` (3, 3; one per row) are those of the covariance of colors in 0..255.
+    `source`: a draw from N(0, 1) x strength on each axis times its standard deviation, as in the 2012 source;
+    about 7 gray levels per channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally that
+    would be some 850 gray levels, so the eigenvalues are those of pixels in 0..1, the only scale on which the
+    sentence leaves recognizable images; about 3 gray levels.
+    """
+    spread = np.sqrt(eigenvalues) if reading == "source" else 255 * (eigenvalues / 255**2)
+    draws = randomness.normal("color noise", 3) * strength * spread
+    return (draws @ eigenvectors).astype(np.float32)
+
+
 def jitter_factors(randomness: ImageRandomness, strength: float) -> NDArray[np.float32]:
-    """(N, 3) factors of brightness, contrast and saturation, each drawn from 1 -+ strength."""
+    """(N, 3) factors of brightness, contrast and saturation, each uniform in 1 - strength .. 1 + strength."""
     return (1 + strength * (2 * randomness.uniform("color jitter", 3) - 1)).astype(np.float32)
 
 
 def color_jitter(images: Any, factors: Any) -> None:
-    """Brightness, then contrast, then saturation of float `images` (..., H, W, 3), changed in place.
+    """Scales brightness, then contrast, then saturation of float `images` (..., H, W, 3), in place.
 
-    `factors` are (..., 3). Contrast is about the mean gray of the image, saturation about each pixel's gray.
-    Values beyond white are kept. Takes numpy arrays and tensors alike.
+    `factors` are (..., 3). Contrast is scaled about the mean luma of the image, saturation about each pixel's
+    luma. Values are not clipped. Takes numpy arrays and tensors.
     """
     brightness, contrast, saturation = (factors[..., step, None, None] for step in range(3))
     gain = brightness * contrast
@@ -120,7 +122,7 @@ def color_jitter(images: Any, factors: Any) -> None:
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
-    """Sets a random rectangle of an image (N, H, W, C) to 0, the mean, in place, with this probability.
+    """Sets a random rectangle of an image (N, H, W, C) to 0, the mean, with this probability, in place.
 
     Its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
@@ -136,61 +138,22 @@ def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> No
         targets[index, y[index] : y[index] + tall[index], x[index] : x[index] + wide[index]] = 0
 
 
-def _resize_one_by_one(
-    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
-) -> Tensor:
-    """On a CPU torch's uint8 resize of single images is many times faster than matrices."""
-    resized = np.empty((len(images), crop, crop, images.shape[3]), np.uint8)
-    for image, target, (y, x, height, width), flip in zip(
-        images.numpy(), resized, boxes, mirrored, strict=True
-    ):
-        box = torch.from_numpy(np.ascontiguousarray(image[y : y + height, x : x + width]))[None]
-        channels_last = box.permute(0, 3, 1, 2)  # torch has a faster way for this order in memory
-        planes = interpolate(channels_last, (crop, crop), mode="bilinear", antialias=True)[0]
-        square = planes.numpy().transpose(1, 2, 0)
-        target[...] = square[:, ::-1] if flip else square
-    return torch.from_numpy(resized)
-
-
-def _resize_by_matrices(
-    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
-) -> Tensor:
-    """All images at once: rows and columns are mixed by a matrix each, for devices that multiply fast."""
-    side = images.shape[1]
-    rows = _mixing(boxes[:, 0], boxes[:, 2], side, crop)
-    columns = _mixing(boxes[:, 1], boxes[:, 3], side, crop)
-    columns = np.where(mirrored[:, None, None] == 1, columns[:, ::-1], columns)
-    down = torch.from_numpy(rows).to(images.device)[:, None]
-    across = torch.from_numpy(columns).to(images.device)[:, None].mT
-    resized = down @ images.permute(0, 3, 1, 2).float() @ across
-    return resized.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def _mixing(start: NDArray[np.int64], length: NDArray[np.int64], side: int, crop: int) -> NDArray[np.float32]:
-    """(N, crop, side): the weights of an antialiased bilinear resize of `length` pixels to `crop`."""
-    scale = (length / crop)[:, None, None]
-    centers = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
-    pixels = np.arange(side) + 0.5
-    weights = np.maximum(0, 1 - np.abs(pixels - centers) / np.maximum(scale, 1))
-    weights *= (pixels > start[:, None, None]) & (pixels < (start + length)[:, None, None])
-    return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
-
-
 def normalize(
     inputs: Tensor,
-    squares: Tensor,
+    crops: Tensor,
     means: Tensor,
     shifts: Tensor | None = None,
     divisors: Tensor | None = None,
     jitter: Tensor | None = None,
 ) -> None:
-    """Fills float `inputs` with (jittered `squares` - means + shifts) / divisors, left to right.
+    """Fills float `inputs` with (jittered `crops` - means + shifts) / divisors, computed left to right.
 
-    `inputs` and uint8 `squares` are (N, V, crop, crop, C), `means` that or with 1 for N or V; `shifts`
-    (N, 1, C), `divisors` (1, 1, C) and `jitter`, the factors of `color_jitter`, (N, 1, 3). One device.
+    `inputs` and uint8 `crops` are (N, V, crop, crop, C), `means` the same or with 1 for N or V; `shifts` are
+    (N, 1, C), `divisors` (1, 1, C) and `jitter`, the factors of `color_jitter`, (N, 1, 3). All are on one
+    device.
     """
     crop = inputs.shape[3]
-    parts = _pieces(inputs, squares, means, _row(shifts, crop), _row(divisors, crop), jitter)
+    parts = _pieces(inputs, crops, means, _row(shifts, crop), _row(divisors, crop), jitter)
     for image, square, mean, shift, divisor, factors in parts:
         image[...] = square
         if factors is not None:
@@ -203,16 +166,58 @@ def normalize(
             rows /= divisor
 
 
+def _resize_one_by_one(
+    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
+) -> Tensor:
+    """On a CPU torch's uint8 resize of single images is many times faster than matrices."""
+    resized = np.empty((len(images), crop, crop, images.shape[3]), np.uint8)
+    for image, target, (y, x, height, width), flip in zip(
+        images.numpy(), resized, boxes, mirrored, strict=True
+    ):
+        box = torch.from_numpy(np.ascontiguousarray(image[y : y + height, x : x + width]))[None]
+        channels_last = box.permute(0, 3, 1, 2)  # torch is faster for this memory layout
+        planes = interpolate(channels_last, (crop, crop), mode="bilinear", antialias=True)[0]
+        square = planes.numpy().transpose(1, 2, 0)
+        target[...] = square[:, ::-1] if flip else square
+    return torch.from_numpy(resized)
+
+
+def _resize_by_matrices(
+    images: Tensor, crop: int, boxes: NDArray[np.int64], mirrored: NDArray[np.int64]
+) -> Tensor:
+    """All images at once, by one matrix each for rows and columns, for devices that multiply fast."""
+    side = images.shape[1]
+    rows = _resize_weights(boxes[:, 0], boxes[:, 2], side, crop)
+    columns = _resize_weights(boxes[:, 1], boxes[:, 3], side, crop)
+    columns = np.where(mirrored[:, None, None] == 1, columns[:, ::-1], columns)
+    down = torch.from_numpy(rows).to(images.device)[:, None]
+    across = torch.from_numpy(columns).to(images.device)[:, None].mT
+    resized = down @ images.permute(0, 3, 1, 2).float() @ across
+    return resized.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _resize_weights(
+    start: NDArray[np.int64], length: NDArray[np.int64], side: int, crop: int
+) -> NDArray[np.float32]:
+    """(N, crop, side): the weights of an antialiased bilinear resize of `length` pixels to `crop`."""
+    scale = (length / crop)[:, None, None]
+    centers = start[:, None, None] + (np.arange(crop)[None, :, None] + 0.5) * scale
+    pixels = np.arange(side) + 0.5
+    weights = np.maximum(0, 1 - np.abs(pixels - centers) / np.maximum(scale, 1))
+    weights *= (pixels > start[:, None, None]) & (pixels < (start + length)[:, None, None])
+    return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
 def _row(colors: Tensor | None, crop: int) -> Tensor | None:
-    """Colors (n, v, C) as rows of pixels (n, v, 1, crop * C): long rows are added several times faster."""
+    """Colors (n, v, C) as rows of pixels (n, v, 1, crop * C): adding long rows is several times faster."""
     return None if colors is None else colors.repeat(1, 1, crop)[:, :, None]
 
 
 def _pieces(inputs: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
     """On a CPU image by image as arrays, else all at once.
 
-    One image stays in the cache from step to step, and numpy starts no threads: torch's would wait for
-    each other in every step while the loader's threads decode.
+    One image stays in the cache between operations, and numpy starts no threads; torch's would wait for each
+    other in every operation while the loader's threads decode.
     """
     if inputs.device.type != "cpu":
         yield inputs, *others

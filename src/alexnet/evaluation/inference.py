@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet import distributed
-from alexnet.data.classes import label_map, same_classes
+from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.crops import Positions
 from alexnet.data.image_reader import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
@@ -161,7 +161,7 @@ def columns_of(net: ModelBundle, store: Store) -> npt.NDArray[np.int32]:
     """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
     what = f"the net's classes and those of {store.path}"
     if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
-        same_classes(net.classes, store.classes, what)
+        check_same_classes(net.classes, store.classes, what)
     return label_map(store.classes, net.classes, what)
 
 
@@ -174,7 +174,7 @@ def check_pixels(
     """
     largest = max((look.scale for look in looks), default=0)
     # The shape does not matter: the center of a whole photo is the square that would have been stored.
-    found = {"resize": store.header.resize, "channels": store.channels}
+    found = {"resize": store.manifest.resize, "channels": store.channels}
     wanted = {"resize": preprocessing.resized["resize"], "channels": preprocessing.data.channels}
     if not scales:
         found, wanted = {"side": store.side, **found}, {"side": preprocessing.data.image_size, **wanted}
@@ -184,7 +184,7 @@ def check_pixels(
             f"{store.path} was prepared otherwise than the net's training images ({'; '.join(apart)}): "
             f"prepare a store with " + " ".join(f"--{name} {value}" for name, value in wanted.items())
         )
-    filters = store.header.resampling, preprocessing.resized["resampling"]
+    filters = store.manifest.resampling, preprocessing.resized["resampling"]
     if filters[0] != filters[1] and distributed.is_main():
         logging.getLogger(__name__).warning(
             "warning: %s was resized with a filter (%s) other than the net's training images (%s): "
@@ -219,7 +219,7 @@ def _start_filling(
     split: Split, looks: Sequence[Look], resampling: str, readers: ThreadPoolExecutor, numbers: list[int]
 ) -> Filling:
     sizes = sizes_seen(looks, stored_size(split, numbers[0]))
-    seen = [np.empty((len(numbers), *size, split.header.channels), np.uint8) for size in sizes]
+    seen = [np.empty((len(numbers), *size, split.manifest.channels), np.uint8) for size in sizes]
 
     def fill(place: int) -> None:
         picture = read_photo(split, numbers[place])

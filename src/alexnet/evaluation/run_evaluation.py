@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from alexnet.config import RunConfig
-from alexnet.data.classes import same_classes
+from alexnet.data.classes import check_same_classes
 from alexnet.data.crops import default_views
 from alexnet.data.image_reader import stored_size
 from alexnet.data.store import Split, Store
@@ -36,7 +36,7 @@ from alexnet.training.config import BOX_NETS
 
 def multiply_adds_a_photo(config: RunConfig, looks: Sequence[Look], photos: Split) -> float:
     """Mean over the photos of what all looks at one take, by the net of that configuration."""
-    num_classes, crop = len(photos.header.classes), config.data.input_size
+    num_classes, crop = len(photos.manifest.classes), config.data.input_size
     of_crop = summarize(config, num_classes).multiply_adds
     with torch.device("meta"):
         model = build_run(config, num_classes).eval()
@@ -97,7 +97,7 @@ def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
     for run in runs:
         classes = bundle.classes_of(find_weights(run.path, checkpoint))
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
-            same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
+            check_same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
 
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
@@ -116,7 +116,7 @@ def entry(
     `photos` are `whole` where more than their central square was seen. `left_out` names the split's photos
     that `prepare` could not read: they are tested by nobody.
     """
-    whole = store.header.shape == "whole" and sees_whole(evaluation.views)
+    whole = store.manifest.shape == "whole" and sees_whole(evaluation.views)
     return {
         **evaluation.to_dict(),
         "photos": "whole" if whole else "square",
@@ -124,7 +124,7 @@ def entry(
         "store_digest": store.digest,
         "left_out": [
             f"{photo.key} ({photo.reason})"
-            for photo in store.header.unreadable
+            for photo in store.manifest.unreadable
             if photo.split == evaluation.split
         ],
         "runs": [_describe(run, checkpoint) for run in runs],

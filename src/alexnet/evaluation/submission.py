@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import Class, OfficialName, label_map, official_name
-from alexnet.data.sources.ilsvrc import Devkit
+from alexnet.data.classes import Class, label_map
+from alexnet.data.sources.devkit import Devkit, OfficialName, official_name
 from alexnet.data.store import Split
 from alexnet.errors import DataError
 from alexnet.evaluation.metrics import refuse_broken
@@ -62,7 +62,7 @@ class Photos(NamedTuple):
 
 def photos_of(split: Split) -> Photos:
     """The photos of a split by their official names; DataError unless it holds photos 1..N, each once."""
-    for left_out in split.header.unreadable:
+    for left_out in split.manifest.unreadable:
         if left_out.split == split.name:
             raise DataError(
                 f"{left_out.key} is not in the store, as it could not be read ({left_out.reason}), and each "

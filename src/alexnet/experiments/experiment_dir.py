@@ -19,7 +19,7 @@ from PIL import Image
 
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import Busy, CommandError, DataError
@@ -57,9 +57,9 @@ def halves(store: Store, folder: Path) -> tuple[Store, Store]:
 
 def _prepared(store: Store, labels: range, path: Path) -> Store:
     splits = {name: _Part(store.path, name, labels.start, labels.stop) for name in SPLITS}
-    classes, header = store.classes[labels.start : labels.stop], store.header
+    classes, header = store.classes[labels.start : labels.stop], store.manifest
     source = Source("classes of a store", store.path, classes, dict(splits))
-    return prepare(source, path, Settings(header.side, encoding="raw", channels=header.channels))
+    return prepare(source, path, PrepareSettings(header.side, encoding="raw", channels=header.channels))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Part:
         return self._whole.key(int(self._chosen[index]))
 
     def __getitem__(self, index: int) -> Example:
-        side, channels = self._whole.header.side, self._whole.header.channels
+        side, channels = self._whole.manifest.side, self._whole.manifest.channels
         pixels = np.empty((side, side, channels), np.uint8)
         read_square(self._whole, int(self._chosen[index]), pixels)
         file = io.BytesIO()

@@ -23,7 +23,8 @@ from alexnet.config import RunConfig
 from alexnet.data.crops import center, default_views
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.sources.base import Labels
-from alexnet.data.store import TRAIN, Store, balanced, training_images
+from alexnet.data.store import TRAIN, Store, training_images
+from alexnet.data.subset import stratified_order
 from alexnet.errors import WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
@@ -231,7 +232,7 @@ class FeaturesError:
             return None
         target = trial.target
         train, test = target.split(TRAIN), target.split(TRANSFER_SPLIT)
-        chosen = balanced(train)[: self.per_class * len(target.classes)]
+        chosen = stratified_order(train.keys(), train.labels)[: self.per_class * len(target.classes)]
         seen = features_of(trial.run, target, TRAIN, device=trial.device)[np.sort(chosen)]
         asked = features_of(trial.run, target, TRANSFER_SPLIT, device=trial.device)
         return Value(linear_error(seen, train.labels[np.sort(chosen)], asked, test.labels))
@@ -336,7 +337,11 @@ def _updates(
     images = training_images(store, config.data)
     learner = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
     loader = Loader(
-        images, config.training.batch_size, seed=config.training.seed, device=device, drop_last=True
+        images,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+        device=device,
+        drop_last=True,
     )
     for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
         yield lambda step=step, epoch=epoch, batch=batch: _update(learner, batch, epoch, step)

@@ -15,7 +15,8 @@ from torch import nn
 
 from alexnet.config import RunConfig
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.store import Split, Store, balanced, training_images
+from alexnet.data.store import Split, Store, training_images
+from alexnet.data.subset import stratified_order
 from alexnet.errors import Diverged
 from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, score
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
@@ -96,7 +97,8 @@ def evaluation(config: RunConfig, store: Store) -> Evaluate:
 def seen_in_training(config: RunConfig, store: Store) -> Split:
     """As many of a run's training photos as there are validation photos, or all: balanced, the same ones."""
     images = training_images(store, config.data)
-    return images.part(np.sort(balanced(images)[: len(store.split(VALIDATION))]))
+    order = stratified_order(images.keys(), images.labels)
+    return images.part(np.sort(order[: len(store.split(VALIDATION))]))
 
 
 def errors(net: ModelBundle, split: Split) -> dict[str, Any]:

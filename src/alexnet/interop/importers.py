@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from alexnet.config import RunConfig
-from alexnet.data.classes import Class, classes_of, imagenet_classes
+from alexnet.data.classes import Class, classes_from_wnids, imagenet_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import atomic_dir, file_sha256
@@ -66,7 +66,7 @@ def read_classes(path: Path) -> list[Class]:
     twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
     if twice:
         raise DataError(f"{path} names {twice} twice: each class has one line")
-    known = classes_of(wnids)
+    known = classes_from_wnids(wnids)
     names = [name.strip() for _, _, name in parts]
     return [Class(each.wnid, name or each.name) for each, name in zip(known, names, strict=True)]
 

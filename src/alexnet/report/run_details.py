@@ -179,10 +179,10 @@ def _prepared(header: Any) -> list[str]:
         given["--quality"] = header.quality
     if header.channels != 3:
         given["--channels"] = header.channels
-    if header.source.get("val_fraction"):
-        given["--val-fraction"] = header.source["val_fraction"]
-    if header.source.get("classes"):
-        given["--classes"] = header.source["classes"].rpartition(" of ")[0]
+    if header.source.val_fraction:
+        given["--val-fraction"] = header.source.val_fraction
+    if header.source.class_filter:
+        given["--classes"] = header.source.class_filter
     return [str(word) for pair in given.items() for word in pair]
 
 

@@ -22,7 +22,7 @@ from alexnet import distributed
 from alexnet.config import RunConfig, from_dict
 from alexnet.data import boxes
 from alexnet.data import boxes as box_geometry
-from alexnet.data.boxes import NOT_ASKED, BoxTable, Corners, window_targets
+from alexnet.data.boxes import IGNORED, BoxTable, Corners, assign_targets
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.image_reader import stored_size
 from alexnet.data.loader import Batch
@@ -63,7 +63,7 @@ class ObjectsInWindows(nn.Module):
 class Detection:
     """Each window should name the object that it shows, and where it is, or say that there is none.
 
-    Targets are (N, 6, h, w): the label of each window, `NOT_ASKED` where it shows a part of an object; a
+    Targets are (N, 6, h, w): the label of each window, `IGNORED` where it shows a part of an object; a
     random number in [0, 1), by which some of the windows are chosen (see `losses.objects`); and x0, y0, x1,
     y1 of the object's box, in shares of the window.
     """
@@ -91,14 +91,14 @@ class Detection:
         ):
             there = names != NO_LABEL
             boxes = box_geometry.to_window(corners[there], view, flipped)
-            labels, places = window_targets(boxes, names[there], windows, self.detector.num_classes)
+            labels, places = assign_targets(boxes, names[there], windows, self.detector.num_classes)
             targets.append(np.concatenate([labels[None], drawn[None], places.T], dtype=np.float32))
         stacked = torch.from_numpy(np.stack(targets))
         return inputs, stacked.unflatten(2, (rows, columns)).to(inputs.device, non_blocking=True)
 
     def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
         """Images of which the window that is surest of an object, of those that are asked, is wrong."""
-        asked = targets[:, 0].flatten(1) != NOT_ASKED
+        asked = targets[:, 0].flatten(1) != IGNORED
         probabilities = answers[:, : self.detector.num_classes + 1].softmax(dim=1).flatten(2)
         surest = probabilities[:, :-1].amax(dim=1).masked_fill(~asked, -1.0).argmax(dim=1)
         each = torch.arange(len(answers), device=answers.device)
@@ -387,7 +387,7 @@ def window_precision(
         sizes = sizes_seen(looks, stored_size(part, image))
         windows = np.concatenate([model.windows(*size) for size in sizes])
         labels, boxes = truth.of_image(image)
-        shown, _ = window_targets(boxes.astype(np.float64), labels, windows, background)
+        shown, _ = assign_targets(boxes.astype(np.float64), labels, windows, background)
         for label in np.unique(labels):
             merged, sums = merge(windows[shown == label], np.ones((shown == label).sum()))
             found += [(image, float(label), total, *box) for box, total in zip(merged, sums, strict=True)]

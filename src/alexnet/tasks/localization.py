@@ -387,7 +387,7 @@ def errors(located: Located, store: Store) -> dict[str, Any]:
 
     CommandError where the split, or the training split that the baselines learn from, has no boxes.
     """
-    whole = store.header.shape == "whole" and sees_whole(located.views)
+    whole = store.manifest.shape == "whole" and sees_whole(located.views)
     table = BoxTable.of_pictures if whole else BoxTable.of
     part = store.split(located.split)
     true, train = table(part), table(store.split("train"))

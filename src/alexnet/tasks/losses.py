@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alexnet.data.boxes import NOT_ASKED
+from alexnet.data.boxes import IGNORED
 from alexnet.models.lenet import class_codes
 
 REJECTION_DISTANCE = 1.0
@@ -86,8 +86,8 @@ def objects(answers: Tensor, targets: Tensor) -> Tensor:
     labels, draws = targets[:, :2].flatten(2).unbind(1)
     background = answers.shape[1] // 5
     empty = labels == background
-    shown = ~empty & (labels != NOT_ASKED)
-    asked = labels.masked_fill(labels == NOT_ASKED, background).long()
+    shown = ~empty & (labels != IGNORED)
+    asked = labels.masked_fill(labels == IGNORED, background).long()
     losses = functional.cross_entropy(answers[:, : background + 1].flatten(2), asked, reduction="none")
     learned = _most(draws, shown, OBJECTS)
     chosen = learned | _most(draws, empty, OBJECTS) | _most(losses.detach(), empty, OFFENDING)

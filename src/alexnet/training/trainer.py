@@ -29,7 +29,7 @@ from torch import nn
 
 from alexnet import distributed
 from alexnet.config import RunConfig
-from alexnet.data.classes import same_classes
+from alexnet.data.classes import check_same_classes
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.store import Store, training_images
@@ -135,7 +135,7 @@ def training_loader(config: RunConfig, store: Store, device: torch.device, boxes
     images = training_images(store, config.data)
     return Loader(
         images,
-        config.training.batch_size,
+        batch_size=config.training.batch_size,
         seed=config.training.seed,
         order=config.data.order,
         rank=distributed.rank(),
@@ -368,7 +368,7 @@ class Trainer:
                 f"--init-from {self.run.path}"
             )
         saved = bundle.load_safetensors(found.weights, "cpu")
-        same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
+        check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
         self.state.load(saved.model.state_dict(), found.state())
         self.terms = saved.terms
         self.step = self.saved_step = meta["step"]

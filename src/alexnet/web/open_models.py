@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from alexnet.analysis.saliency import last_maps
-from alexnet.data.classes import label_map, same_classes
+from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Classifier, load
@@ -68,7 +68,7 @@ def check_classes(models: Sequence[Model], store: Store) -> None:
     for model in models:
         what = f"the classes of {model.name} and those of {store.path}"
         if {each.wnid for each in model.classifier.classes} != {each.wnid for each in store.classes}:
-            same_classes(model.classifier.classes, store.classes, what)
+            check_same_classes(model.classifier.classes, store.classes, what)
         label_map(store.classes, model.classifier.classes, what)
 
 

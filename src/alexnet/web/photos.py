@@ -45,11 +45,11 @@ class StorePhotos:
         if split not in self._store.splits or not 0 <= index < len(self._store.split(split)):
             return None
         part = self._store.split(split)
-        return bytes(part.buffer(index)) if part.header.encoding == "jpeg" else _encoded(part, index)
+        return bytes(part.buffer(index)) if part.manifest.encoding == "jpeg" else _encoded(part, index)
 
 
 def _encoded(split: Split, index: int) -> bytes:
-    header = split.header
+    header = split.manifest
     square = np.empty((header.side, header.side, header.channels), np.uint8)
     read_square(split, index, square)
     return to_jpeg(square)

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from reports import Seen, pictures
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 
@@ -95,7 +95,9 @@ def test_hostile_names_stay_text(report, tmp_path: Path) -> None:
     for split in ("train", "val"):
         for label, name in enumerate(HOSTILE):
             (photos / split / f"class{label}").rename(photos / split / name)
-    store = prepare(open_source(photos), tmp_path / "st<ore>", Settings(side=72, encoding="raw"), workers=1)
+    store = prepare(
+        open_source(photos), tmp_path / "st<ore>", PrepareSettings(side=72, encoding="raw"), workers=1
+    )
     run = tiny.run(tmp_path / '<b onclick="x">&amp;', store, tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center", "--json"]) == 0
     seen = report(run, "--store", store.path)
@@ -119,7 +121,7 @@ def test_a_thousand_classes_of_photos_that_nothing_can_compress_are_a_small_page
             noise = generator.integers(0, 256, (72, 72, 3), dtype=np.uint8)
             Image.fromarray(noise).save(folder / "0.png", compress_level=0)
     source = open_source(tmp_path / "photos")
-    store = prepare(source, tmp_path / "store", Settings(side=72, encoding="raw"), workers=1)
+    store = prepare(source, tmp_path / "store", PrepareSettings(side=72, encoding="raw"), workers=1)
     run = tiny.run(tmp_path / "run", store, tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center"]) == 0
     assert main(["report", str(run), "--store", str(store.path), "--out", str(tmp_path)]) == 0

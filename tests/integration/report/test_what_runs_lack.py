@@ -12,7 +12,7 @@ import tiny
 from reports import pictures, typed
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.report.sections import chapters
@@ -145,7 +145,7 @@ def test_runs_on_different_data_are_refused(
         ("photos", "few", "first on store (digest"),
         ("more", "else", "class2 is in"),
     ):
-        settings = Settings(side=72, encoding="raw")
+        settings = PrepareSettings(side=72, encoding="raw")
         store = prepare(open_source(tmp_path / source), tmp_path / f"store-{name}", settings, workers=1)
         other = tiny.run(tmp_path / name, store).path
         out = tmp_path / f"page-{name}"
@@ -160,7 +160,7 @@ def test_runs_on_different_data_are_refused(
 
 def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tmp_path: Path) -> None:
     source = open_source(tiny.photos(tmp_path / "photos"))
-    store = prepare(source, tmp_path / "small", Settings(side=64, encoding="raw"), workers=1)
+    store = prepare(source, tmp_path / "small", PrepareSettings(side=64, encoding="raw"), workers=1)
     settings = ["data.image_size=64", "data.input_size=64", *tiny.SETTINGS[2:], "schedule.epochs=1"]
     other = tmp_path / "other"
     typed(["train", tiny.RECIPE, "--store", str(store.path), "--run", str(other), *settings])

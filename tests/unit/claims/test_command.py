@@ -13,7 +13,7 @@ import tiny
 import torch
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
@@ -254,7 +254,7 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "training.seed=3"), "--seeds"),
         (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
         (("lrn", "training.batch_size=64"), "48 training images"),
-        (("lrn", "data.image_size=64"), "the run wants 64"),
+        (("lrn", "data.image_size=64"), "the run needs 64"),
         (("LNR",), "'lrn'"),
         (("features-travel", "more-data", "training.batch_size=49"), "none of these claims"),
         (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
@@ -277,7 +277,7 @@ def test_refusals_are_one_line(
 
 def test_a_store_of_photos_too_small_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = open_source(tiny.photos(tmp_path / "photos"))
-    prepare(source, tmp_path / "store", Settings(side=16), workers=1)
+    prepare(source, tmp_path / "store", PrepareSettings(side=16), workers=1)
     words = ["claims", "lrn", "--store", str(tmp_path / "store"), "--run", str(tmp_path / "run")]
     assert main(words) == 2
     error = capsys.readouterr().err
@@ -288,7 +288,9 @@ def test_small_gray_pictures_get_a_net_of_their_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, run = tmp_path / "digits", tmp_path / "run"
-    prepare(open_source(tiny.photos(tmp_path / "photos")), path, Settings(side=32, channels=1), workers=1)
+    prepare(
+        open_source(tiny.photos(tmp_path / "photos")), path, PrepareSettings(side=32, channels=1), workers=1
+    )
     narrow = "model.variant=2012 widths=[8,16,24,24,16,32,32] conv1_size=5 conv1_stride=1"
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
     small = (narrow, "training.batch_size=16", "schedule.epochs=1")

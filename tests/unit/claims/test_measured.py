@@ -12,7 +12,7 @@ import tiny
 import torch
 
 from alexnet.data.image_reader import read_photo
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
@@ -160,7 +160,7 @@ def test_halves_hold_the_very_pixels_of_their_classes(tmp_path: Path) -> None:
     photos = tiny.photos(tmp_path / "photos")
     for split in ("train", "val"):
         (photos / split / "class3").symlink_to(photos / split / "class0", target_is_directory=True)
-    whole = prepare(open_source(photos), tmp_path / "whole", Settings(side=72), workers=1)
+    whole = prepare(open_source(photos), tmp_path / "whole", PrepareSettings(side=72), workers=1)
     first, second = halves(whole, tmp_path / "halves")
     assert [each.wnid for each in (*first.classes, *second.classes)] == [each.wnid for each in whole.classes]
     split, part = whole.split("train"), second.split("train")

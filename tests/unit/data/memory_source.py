@@ -1,4 +1,4 @@
-"""Photos in memory as a source; small enough to be handed to worker processes."""
+"""Photos in memory as a source, small enough to be sent to worker processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def examples(count: int, classes: int = 2, first_seed: int = 0) -> list[Example]:
-    """Lossless photos of sizes of their own, by class."""
+    """Lossless photos of different sizes, by class."""
     made = []
     for number in range(count):
         pixels = photo(first_seed + number, 30 + number % 17, 45 - number % 13)

@@ -1,4 +1,4 @@
-"""Writes the same few photos in every raw form, byte-true: tars of tars, meta.mat, XML, IDX, parquet, ..."""
+"""Writes the same few photos in every raw form: tars of tars, meta.mat, XML, IDX, parquet, ..."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Photos = dict[str, bytes]
 def photo(
     seed: int = 0, size: tuple[int, int] = (12, 8), mode: str = "RGB", kind: str = "JPEG", **save: object
 ) -> bytes:
-    """A small smooth picture of its own for each seed."""
+    """A small smooth image, a different one for each seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR).convert(mode)
     file = io.BytesIO()
@@ -34,7 +34,7 @@ def photo(
 
 
 def train_photos() -> Photos:
-    """Photos by `<wnid>/<file name>`, in the order in which every form must give them."""
+    """Photos by `<wnid>/<file name>`, in the order expected of every form."""
     return {
         f"{wnid}/{wnid}_{10 * number}.JPEG": photo(100 * label + number)
         for label, wnid in enumerate(WNIDS)
@@ -43,7 +43,7 @@ def train_photos() -> Photos:
 
 
 def val_photos() -> Photos:
-    """As `train_photos`; file names go through the classes in turn, as ILSVRC's validation photos do."""
+    """Like `train_photos`; sorted file names alternate between classes, as ILSVRC's validation photos do."""
     found = {}
     for label, wnid in enumerate(WNIDS):
         for number in range(VAL_PER_CLASS):
@@ -53,7 +53,7 @@ def val_photos() -> Photos:
 
 
 def hidden_photos() -> Photos:
-    """Photos by their official names, of whose classes nothing is told."""
+    """Unlabeled photos by their official names."""
     return {f"ILSVRC2012_test_{number:08d}.JPEG": photo(2000 + number) for number in range(1, 6)}
 
 
@@ -76,7 +76,7 @@ def write(folder: Path, files: Photos) -> Path:
 
 
 def tar_bytes(files: Photos, **options: object) -> bytes:
-    """A tar with the files in reverse order, as nothing promises another."""
+    """A tar with the files in reverse order, since no order is guaranteed."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", **options) as tar:
         for name, data in reversed(files.items()):
@@ -87,7 +87,7 @@ def tar_bytes(files: Photos, **options: object) -> bytes:
 
 
 def ilsvrc_tars(folder: Path) -> Path:
-    """The two image archives, without any labels of the validation photos."""
+    """The two image archives, without labels of the validation photos."""
     train = train_photos()
     class_tars = {
         f"{wnid}.tar": tar_bytes(
@@ -100,7 +100,7 @@ def ilsvrc_tars(folder: Path) -> Path:
 
 
 def ilsvrc_2010(folder: Path) -> Path:
-    """The archives of 2010: other names, and a test set whose answers were published later."""
+    """The archives of 2010: other names, and a test set whose labels were published later."""
     tars = ilsvrc_tars(folder)
     for name in ("train", "val"):
         (tars / f"ILSVRC2012_img_{name}.tar").rename(tars / f"ILSVRC2010_images_{name}.tar")
@@ -115,7 +115,7 @@ def ilsvrc_2010(folder: Path) -> Path:
 
 
 def devkit_files(year: int = 2012) -> Photos:
-    """The development kit's two files: leaves have ids in an order of their own, inner nodes come behind."""
+    """The development kit's two files: leaf ids are not in WNID order, inner nodes follow."""
     fields = [f"ILSVRC{year}_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height"]
     fields.append("num_train_images")
     synsets = np.zeros((len(WNIDS) + 1, 1), dtype=[(name, object) for name in fields])
@@ -141,7 +141,7 @@ def devkit_archive() -> bytes:
 
 
 def kaggle_solution() -> bytes:
-    """Kaggle's CSV: names without ending, and boxes behind the WNID, sometimes several."""
+    """Kaggle's CSV: names without suffix, and one or more boxes after the WNID."""
     lines = ["ImageId,PredictionString"]
     lines += [f"{Path(name).stem},{wnid} 1 2 5 6 {wnid} 0 0 3 3 " for name, wnid in val_wnids().items()]
     return "\n".join(lines).encode()
@@ -183,14 +183,14 @@ def flat_val_files() -> Photos:
 
 
 def label_lines(separator: str, numbers: bool = False, header: str = "") -> bytes:
-    """A label file with a line for each validation photo, in an order of no use."""
+    """A label file with one line per validation photo, in arbitrary order."""
     labels = {wnid: str(WNIDS.index(wnid)) if numbers else wnid for wnid in WNIDS}
     lines = [f"{name}{separator}{labels[wnid]}" for name, wnid in reversed(val_wnids().items())]
     return "\n".join([*([header] if header else []), *lines]).encode()
 
 
 def tiny_imagenet_files() -> Photos:
-    """Tiny ImageNet's tree, unlike it in the photos' names: those of the other forms."""
+    """Tiny ImageNet's tree, but with the photos' names of the other forms."""
     root = "tiny-imagenet-200"
     files: Photos = {}
     for wnid in WNIDS:
@@ -240,7 +240,7 @@ def write_parquet(path: Path, photos: Photos, labels: list[int], names: tuple[st
 
 
 def parquet(folder: Path) -> Path:
-    """Training photos in two files of several groups of rows; validation; a test split without labels."""
+    """Training photos in two files of several row groups; validation; an unlabeled test split."""
     names = tuple(f"{wnid} synonym, other" for wnid in WNIDS)
     train = list(train_photos().items())
     for part, rows in enumerate((train[:5], train[5:])):

@@ -8,33 +8,35 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.data.classes import Class
-from alexnet.data.manifest import VERSION, Header, ShardEntry, SplitEntry, write_header
-from alexnet.data.store import Row, write_shard
+from alexnet.data.manifest import VERSION, Manifest, ShardEntry, SourceEntry, SplitEntry, write_manifest
+from alexnet.data.store import Record, write_shard
 from alexnet.io import file_sha256
 
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
-def row(number: int, side: int = 2, **fields: object) -> Row:
-    """A raw record all of whose pixels are `number`."""
+def row(number: int, side: int = 2, **fields: object) -> Record:
+    """A raw record whose pixels are all `number`."""
     values = {
         "image": bytes([number % 256]) * (3 * side * side),
         "label": number % 3,
         "key": f"photo-{number}",
     }
-    return Row(**{**values, "width": 100 + number, "height": 50, **fields})
+    return Record(**{**values, "width": 100 + number, "height": 50, **fields})
 
 
-def make_store(folder: Path, splits: dict[str, Sequence[Row]], side: int = 2, shard_records: int = 4) -> Path:
-    """A raw store with `shard_records` records to a shard."""
+def make_store(
+    folder: Path, splits: dict[str, Sequence[Record]], side: int = 2, shard_records: int = 4
+) -> Path:
+    """A raw store with `shard_records` records per shard."""
     folder.mkdir()
     entries = {name: _split(folder, name, rows, shard_records) for name, rows in splits.items()}
     np.save(folder / "mean_image.npy", np.full((side, side, 3), 7, np.float32))
-    write_header(folder, _header(side, entries, file_sha256(folder / "mean_image.npy")))
+    write_manifest(folder, _manifest(side, entries, file_sha256(folder / "mean_image.npy")))
     return folder
 
 
-def _split(folder: Path, name: str, rows: Sequence[Row], shard_records: int) -> SplitEntry:
+def _split(folder: Path, name: str, rows: Sequence[Record], shard_records: int) -> SplitEntry:
     shards = []
     for number, first in enumerate(range(0, len(rows), shard_records)):
         path = folder / f"{name}-{number:05}.arrow"
@@ -43,8 +45,8 @@ def _split(folder: Path, name: str, rows: Sequence[Row], shard_records: int) -> 
     return SplitEntry(len(rows), tuple(shards))
 
 
-def _header(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) -> Header:
-    return Header(
+def _manifest(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) -> Manifest:
+    return Manifest(
         version=VERSION,
         side=side,
         shape="square",
@@ -54,7 +56,7 @@ def _header(side: int, splits: dict[str, SplitEntry], mean_image_sha256: str) ->
         subsampling="",
         resampling="none",
         exif=False,
-        source={"form": "made by a test"},
+        source=SourceEntry("made by a test"),
         splits=splits,
         classes=tuple(Class(f"n{number:08}", f"class {number}") for number in range(3)),
         statistics_split="train",

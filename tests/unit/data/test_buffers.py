@@ -5,7 +5,7 @@ import torch
 from alexnet.data.buffers import BufferPool
 
 
-def test_memory_is_used_again_once_nothing_refers_to_it() -> None:
+def test_memory_is_reused_once_nothing_refers_to_it() -> None:
     pool = BufferPool()
     for step in range(10):
         tensor = pool.take((4, 5), torch.float32).fill_(step)

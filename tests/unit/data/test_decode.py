@@ -1,4 +1,4 @@
-"""Whatever photo comes in, three channels of 8 bits come out as Pillow sees them, or UnreadableImage."""
+"""Every photo decodes to three channels of 8 bits, the same as with Pillow, or is an UnreadableImage."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from unit.data.source_makers import photo
 
 from alexnet.data import decode as decode_module
-from alexnet.data.decode import UnreadableImage, decode, image_size, oddities, quiet
+from alexnet.data.decode import PHOTO_SUFFIXES, UnreadableImage, decode, image_size, luma, oddities, quiet
+from alexnet.data.sources.photo_split import photos_in
+from alexnet.data.sources.tree import open_folder
 
 WHITE, RED = (255, 255, 255), (200, 10, 20)
 
@@ -50,7 +55,7 @@ def test_jpeg_equals_pillow(mode: str, save: dict[str, object]) -> None:
     np.testing.assert_array_equal(pixels, _pillow(data))
 
 
-def test_adobes_inverted_cmyk_is_turned_back() -> None:
+def test_adobes_inverted_cmyk_is_inverted_back() -> None:
     data = photo(3, (16, 16), "CMYK", quality=95)
     plain = _pillow(photo(3, (16, 16), quality=95)).astype(int)
     # Pillow writes CMYK as Adobe does: inverted, and noted in an APP14 segment.
@@ -77,7 +82,7 @@ def test_floating_point_is_refused() -> None:
         decode(data)
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_is_composited_on_white() -> None:
     image = Image.new("RGBA", (2, 1), (*RED, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
     assert [tuple(pixel) for pixel in decode(_encoded(image, "PNG"))[0]] == [RED, WHITE]
@@ -96,14 +101,14 @@ def test_palette_and_two_levels() -> None:
     assert tuple(decode(_encoded(Image.new("1", (1, 1), 1), "PNG"))[0, 0]) == WHITE
 
 
-def test_a_png_named_jpeg_and_the_first_of_moving_pictures() -> None:
+def test_a_png_named_jpeg_and_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in (RED, WHITE)]
     moving = _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(decode(moving)[0, 0], RED, atol=3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_is_applied_only_when_asked(orientation: int) -> None:
+def test_exif_orientation_is_applied_only_with_exif(orientation: int) -> None:
     data = _with_orientation(photo(5, (24, 16)), orientation)
     as_stored = decode(data)
     turns = {
@@ -132,7 +137,7 @@ def test_exif_is_applied_only_when_asked(orientation: int) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a photo"),
     ],
 )
-def test_what_is_no_photo_is_refused(data: bytes, words: str) -> None:
+def test_other_files_are_refused(data: bytes, words: str) -> None:
     with pytest.raises(UnreadableImage, match=words):
         decode(data)
 
@@ -177,7 +182,7 @@ def test_damage_gives_pixels_or_unreadable_image_and_nothing_else(kind: str, dat
                 assert pixels.shape[2] == 3
 
 
-def test_quiet_silences_pillow_and_gives_its_voice_back() -> None:
+def test_quiet_silences_pillow_and_restores_its_level() -> None:
     level = logging.getLogger("PIL").level
     with quiet():
         warnings.warn("odd file", UserWarning, stacklevel=1)
@@ -196,7 +201,7 @@ SEVERAL = (
 
 
 def _several(kind: str) -> bytes:
-    """Two pictures in one file."""
+    """Two images in one file."""
     pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     file = io.BytesIO()
     pictures[0].save(file, kind, save_all=True, append_images=pictures[1:])
@@ -225,7 +230,24 @@ def test_oddities(data: bytes, name: str, expected: list[str]) -> None:
     assert oddities(data, name) == expected
 
 
-def test_oddities_of_what_is_no_photo() -> None:
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+def test_luma_of_floating_point_is_the_weighted_sum(convert: Callable[[np.ndarray], Any]) -> None:
+    pixels = np.random.default_rng(0).random((2, 5, 7, 3), np.float32)
+    found = luma(convert(pixels))
+    assert type(found) is type(convert(pixels))
+    np.testing.assert_allclose(np.asarray(found), pixels @ np.array([0.299, 0.587, 0.114]), rtol=1e-6)
+
+
+def test_every_suffix_of_a_photo_is_found(tmp_path: Path) -> None:
+    for suffix in PHOTO_SUFFIXES:
+        (tmp_path / f"photo{suffix.upper()}").touch()
+    (tmp_path / "notes.txt").touch()
+    tree = open_folder(tmp_path)
+    assert len(photos_in(tree, "")) == len(PHOTO_SUFFIXES)
+    assert {".jpeg", ".pbm", ".pnm", ".ppm", ".mpo"} <= set(PHOTO_SUFFIXES)
+
+
+def test_oddities_of_other_files_are_refused() -> None:
     with pytest.raises(UnreadableImage):
         oddities(b"text", "a.jpg")
 

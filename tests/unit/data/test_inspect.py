@@ -1,4 +1,4 @@
-"""Inspection counts all, names the odd and the broken, and never stops at a bad photo."""
+"""Inspection counts everything, names unusual and unreadable photos, and never stops at one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unit.data import source_makers as make
 
 from alexnet.cli.main import main
 from alexnet.data import inspect as inspect_module
-from alexnet.data.classes import classes_of
+from alexnet.data.classes import classes_from_wnids
 from alexnet.data.inspect import inspect
 from alexnet.data.sources import open_source
 
@@ -30,7 +30,7 @@ def odd_folder(tmp_path: Path) -> Path:
     return make.write(tmp_path, make.folder_files() | ODD | {"notes.txt": b"x"})
 
 
-def test_counts_sizes_odd_and_broken(odd_folder: Path) -> None:
+def test_counts_sizes_unusual_and_unreadable_photos(odd_folder: Path) -> None:
     done: list[int] = []
     found = inspect(open_source(odd_folder), progress=done.append, workers=2)
     train, val = found.splits["train"], found.splits["val"]
@@ -52,7 +52,7 @@ def test_counts_sizes_odd_and_broken(odd_folder: Path) -> None:
     assert found.missing_of_ilsvrc is None
 
 
-def test_boxes_are_counted_and_a_vanished_photo_is_unreadable(tmp_path: Path) -> None:
+def test_boxes_are_counted_and_a_deleted_photo_is_unreadable(tmp_path: Path) -> None:
     source = open_source(make.write(tmp_path, make.tiny_imagenet_files()))
     (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_10.JPEG").unlink()
     (tmp_path / "tiny-imagenet-200/train/n01440764/images/n01440764_20.JPEG").write_bytes(b"x")
@@ -75,20 +75,20 @@ def test_ilsvrc_counts_are_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make.write(tmp_path / "photos", make.folder_files())
-    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
+    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_from_wnids(make.WNIDS))
     monkeypatch.setattr(inspect_module, "IMAGENET_TRAINING_IMAGES", 20)
     monkeypatch.setattr(inspect_module, "IMAGENET_VALIDATION_IMAGES", 5)
     assert inspect(open_source(tmp_path / "photos")).missing_of_ilsvrc == {"train": 8, "val": -1}
     for words in (["inspect"], ["prepare", str(tmp_path / "store"), "--side", "16", "--workers", "1"]):
         assert main([words[0], str(tmp_path / "photos"), *words[1:]]) == 0
-        told = "".join(capsys.readouterr())
-        assert "train: 8 photos fewer than ILSVRC-2012 has\nval: 1 photos more than" in told
+        output = "".join(capsys.readouterr())
+        assert "train: 8 photos fewer than ILSVRC-2012 has\nval: 1 photos more than" in output
 
 
-def test_classes_of_ones_own(tmp_path: Path) -> None:
+def test_custom_classes(tmp_path: Path) -> None:
     make.write(tmp_path, {"cat/1.jpg": make.photo(), "dog/1.jpg": make.photo()})
     found = inspect(open_source(tmp_path))
-    assert found.label_order == "2 classes of one's own, sorted"
+    assert found.label_order == "2 custom classes, sorted"
     assert [c.wnid for c in found.classes] == ["cat", "dog"]
 
 
@@ -109,7 +109,7 @@ def test_command_prints_lines(odd_folder: Path, capsys: pytest.CaptureFixture[st
         assert words in output
 
 
-def test_command_shows_photos_as_they_were_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_holds_out_no_validation_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make.write(tmp_path, {f"cat/{number}.jpg": make.photo(mode="L") for number in range(12)})
     assert main(["inspect", str(tmp_path)]) == 0
     output = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_command_shows_photos_as_they_were_found(tmp_path: Path, capsys: pytest.
         assert words in output
 
 
-def test_command_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_reports_an_unknown_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path / "nowhere")]) == 2
     assert main(["inspect", str(tmp_path)]) == 3
     assert capsys.readouterr().err.count("\n") == 2
@@ -129,9 +129,9 @@ def test_official_archives_are_compared_with_their_published_md5(
     make.write(make.ilsvrc_tars(tmp_path), {"ILSVRC2012_devkit_t12.tar.gz": make.devkit_archive()})
     assert inspect(open_source(tmp_path)).published_bytes == {}  # not ImageNet's 1,000 classes
     val = hashlib.md5((tmp_path / "ILSVRC2012_img_val.tar").read_bytes()).hexdigest()
-    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
+    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_from_wnids(make.WNIDS))
     monkeypatch.setitem(inspect_module.IMAGENET_MD5, "ILSVRC2012_img_val.tar", val)
     assert main(["inspect", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    assert "ILSVRC2012_img_val.tar: the published bytes by its MD5" in told
-    assert "ILSVRC2012_img_train.tar: NOT the published bytes by its MD5" in told
+    output = capsys.readouterr().out
+    assert "ILSVRC2012_img_val.tar: the published bytes by its MD5" in output
+    assert "ILSVRC2012_img_train.tar: NOT the published bytes by its MD5" in output

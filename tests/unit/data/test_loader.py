@@ -19,13 +19,13 @@ from alexnet.errors import CommandError, DataError
 
 
 class FakeSplit:
-    """What the loader uses of a store's split, in memory."""
+    """The part of a store's split that the loader uses, in memory."""
 
     name = "train"
 
     def __init__(self, images: list[Any], side: int, encoding: str = "raw", shape: str = "square") -> None:
-        self.header = type(
-            "Header", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
+        self.manifest = type(
+            "Manifest", (), {"side": side, "encoding": encoding, "shape": shape, "channels": 3}
         )()
         self.labels = np.arange(len(images), dtype=np.int32) % 7
         self.sizes = [image.shape[1::-1] for image in images]
@@ -49,7 +49,7 @@ def _jpeg(image: Any) -> bytes:
 
 
 def numbered(count: int, side: int = 4, **options: Any) -> Any:
-    """A split of flat gray images; the value says which it is."""
+    """A split of images of one gray level each, their index."""
     images = [np.full((side, side, 3), number % 256, np.uint8) for number in range(count)]
     return FakeSplit(images, side, **options)
 
@@ -65,10 +65,19 @@ def seen(batches: list[Batch]) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.booleans())
-def test_every_image_once_whatever_the_processes(count: int, size: int, world: int, shuffled: bool) -> None:
+def test_every_image_comes_once_for_any_number_of_processes(
+    count: int, size: int, world: int, shuffled: bool
+) -> None:
     order = "each-epoch" if shuffled else "sequential"
     split = numbered(count)
-    shares = [list(Loader(split, size, 5, order, rank, world, workers=2).batches(3)) for rank in range(world)]
+    shares = [
+        list(
+            Loader(
+                split, batch_size=size, seed=5, order=order, rank=rank, world_size=world, workers=2
+            ).batches(3)
+        )
+        for rank in range(world)
+    ]
     assert sorted(index for share in shares for index in seen(share)) == list(range(count))
     positions = np.concatenate([batch.positions.numpy() for share in shares for batch in share])
     indices = np.array([index for share in shares for index in seen(share)])
@@ -81,9 +90,9 @@ def test_every_image_once_whatever_the_processes(count: int, size: int, world: i
 
 def test_processes_share_each_batch_in_order() -> None:
     split = numbered(40)
-    whole = [batch.indices for batch in Loader(split, 10).batches(1)]
+    whole = [batch.indices for batch in Loader(split, batch_size=10).batches(1)]
     parts = [
-        [batch.indices for batch in Loader(split, 10, rank=rank, world_size=4).batches(1)]
+        [batch.indices for batch in Loader(split, batch_size=10, rank=rank, world_size=4).batches(1)]
         for rank in range(4)
     ]
     for number, indices in enumerate(whole):
@@ -92,17 +101,19 @@ def test_processes_share_each_batch_in_order() -> None:
 
 def test_order_changes_each_epoch_or_is_the_same_in_all() -> None:
     split = numbered(50)
-    orders = {order: [seen(list(Loader(split, 8, 1, order).batches(epoch))) for epoch in (0, 1)] for order in
-              ("each-epoch", "once", "sequential")}  # fmt: skip
+    orders: dict[str, list[list[int]]] = {}
+    for order in ("each-epoch", "once", "sequential"):
+        loader = Loader(split, batch_size=8, seed=1, order=order)
+        orders[order] = [seen(list(loader.batches(epoch))) for epoch in (0, 1)]
     assert orders["each-epoch"][0] != orders["each-epoch"][1]
     assert orders["once"][0] == orders["once"][1] == orders["each-epoch"][0]
     assert orders["sequential"] == [list(range(50))] * 2
 
 
-def test_a_resumed_epoch_goes_on_exactly() -> None:
+def test_a_resumed_epoch_continues_exactly() -> None:
     split = numbered(50)
-    complete = list(Loader(split, 8, 2).batches(6))
-    resumed = list(Loader(split, 8, 2).batches(6, start_batch=3))
+    complete = list(Loader(split, batch_size=8, seed=2).batches(6))
+    resumed = list(Loader(split, batch_size=8, seed=2).batches(6, start_batch=3))
     assert len(resumed) == len(complete) - 3
     for before, after in zip(complete[3:], resumed, strict=True):
         for name in ("images", "labels", "indices", "positions"):
@@ -111,27 +122,27 @@ def test_a_resumed_epoch_goes_on_exactly() -> None:
 
 def test_length_and_dropping_of_an_incomplete_batch() -> None:
     split = numbered(20)
-    assert len(Loader(split, 8)) == len(list(Loader(split, 8).batches())) == 3
-    whole = Loader(split, 8, drop_last=True)
+    assert len(Loader(split, batch_size=8)) == len(list(Loader(split, batch_size=8).batches())) == 3
+    whole = Loader(split, batch_size=8, drop_last=True)
     assert len(whole) == len(list(whole.batches())) == 2
-    assert len(Loader(split, 10)) == len(Loader(split, 10, drop_last=True)) == 2
-    with pytest.raises(CommandError, match=r"batch of 21 .* 20 images .*training\.batch_size=20"):
-        Loader(split, 21, drop_last=True)
+    assert len(Loader(split, batch_size=10)) == len(Loader(split, batch_size=10, drop_last=True)) == 2
+    with pytest.raises(CommandError, match=r"batch of 21 .* 20 images: type training\.batch_size=20"):
+        Loader(split, batch_size=21, drop_last=True)
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
-def test_pixels_are_those_that_were_stored(encoding: str) -> None:
+def test_pixels_equal_the_stored_ones(encoding: str) -> None:
     split, pixels = noisy(30, 16, 16, encoding=encoding)
-    for batch in Loader(split, 7).batches():
+    for batch in Loader(split, batch_size=7).batches():
         for index, image in zip(batch.indices.tolist(), batch.images.numpy(), strict=True):
             wanted = simplejpeg.decode_jpeg(split.stored[index]) if encoding == "jpeg" else pixels[index]
             assert np.array_equal(image, wanted)
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 25), (30, 16), (16, 16)])
-def test_whole_images_give_their_central_square(height: int, width: int) -> None:
+def test_whole_images_are_read_as_their_central_square(height: int, width: int) -> None:
     split, _ = noisy(3, height, width, encoding="jpeg", shape="whole")
-    (batch,) = Loader(split, 3, order="sequential").batches()
+    (batch,) = Loader(split, batch_size=3, order="sequential").batches()
     top, left = (height - 16) // 2, (width - 16) // 2
     for stored, image in zip(split.stored, batch.images.numpy(), strict=True):
         assert np.array_equal(image, simplejpeg.decode_jpeg(stored)[top : top + 16, left : left + 16])
@@ -148,20 +159,20 @@ def test_a_damaged_image_is_named(damage: str, encoding: str) -> None:
     else:
         split.stored[17] = good[: len(good) // 2] if damage == "cut" else b""
     with pytest.raises(DataError, match=r"'n017\.JPEG' of split 'train' is damaged"):
-        list(Loader(split, 8).batches())
+        list(Loader(split, batch_size=8).batches())
     assert not _loader_threads()
 
 
-def test_a_batch_that_is_held_never_changes() -> None:
+def test_a_batch_in_use_never_changes() -> None:
     split = numbered(96)
-    loader = Loader(split, 8)
+    loader = Loader(split, batch_size=8)
     held = [batch for epoch in range(2) for batch in loader.batches(epoch)]
     for batch in held:
         assert torch.equal(batch.images[:, 3, 3, 2].long(), batch.indices)
 
 
 def test_stopping_early_leaves_no_threads() -> None:
-    loader = Loader(numbered(200), 8)
+    loader = Loader(numbered(200), batch_size=8)
     batches = loader.batches()
     assert len(list(islice(batches, 2))) == 2
     assert _loader_threads()
@@ -170,7 +181,7 @@ def test_stopping_early_leaves_no_threads() -> None:
 
 
 def test_memory_is_flat_over_epochs() -> None:
-    loader = Loader(numbered(64, side=64), 8)
+    loader = Loader(numbered(64, side=64), batch_size=8)
     for _ in loader.batches(0):
         pass
     tracemalloc.start()
@@ -180,7 +191,7 @@ def test_memory_is_flat_over_epochs() -> None:
             pass
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    # One in hand, one in the making, two ahead; each worker may hold on to one a moment longer.
+    # One in use, one being filled, two prefetched; each worker may keep one a moment longer.
     most = 4 + loader.workers
     assert loader._buffers.allocated_count <= most
     assert max(sizes[5:]) - sizes[4] < most * 8 * 64 * 64 * 3

@@ -17,19 +17,19 @@ from unit.data.memory_source import examples, photo, png, source
 
 from alexnet.data import prepare as module
 from alexnet.data.decode import decode
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Box, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, DataError, WorkError
 
 SIDE = 24
-JPEG = Settings(side=SIDE)
-RAW = Settings(side=SIDE, encoding="raw")
+JPEG = PrepareSettings(side=SIDE)
+RAW = PrepareSettings(side=SIDE, encoding="raw")
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECORDS", 8)
+    monkeypatch.setattr(module, "RECORDS_PER_SHARD", 8)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def interrupt_after(images: int) -> Callable[[int], None]:
-    """As progress: raises when so many images are done."""
+    """Progress function that raises after this many images."""
     done = 0
 
     def progress(count: int) -> None:
@@ -79,8 +79,8 @@ def test_a_raw_store_holds_the_defined_pixels_of_every_photo(photos: Source, tmp
 def test_jpegs_are_of_the_recorded_quality_without_subsampling(photos: Source, tmp_path: Path) -> None:
     raw = pixels(prepare(photos, tmp_path / "raw", RAW, workers=1).split("train"))
     store = prepare(photos, tmp_path / "jpeg", JPEG, workers=1)
-    header = store.header
-    assert (header.encoding, header.quality, header.subsampling) == ("jpeg", 95, "4:4:4")
+    manifest = store.manifest
+    assert (manifest.encoding, manifest.quality, manifest.subsampling) == ("jpeg", 95, "4:4:4")
     for index, wanted in enumerate(raw):
         with Image.open(io.BytesIO(store.split("train").buffer(index))) as image:
             assert image.layer and all(layer[1:3] == (1, 1) for layer in image.layer)
@@ -95,7 +95,7 @@ def test_jpegs_are_of_the_recorded_quality_without_subsampling(photos: Source, t
     ],
 )
 def test_warped_and_whole_photos(
-    photos: Source, tmp_path: Path, settings: Settings, twin: Callable[[np.ndarray, int], np.ndarray]
+    photos: Source, tmp_path: Path, settings: PrepareSettings, twin: Callable[[np.ndarray, int], np.ndarray]
 ) -> None:
     split = prepare(photos, tmp_path / "store", settings, workers=1).split("train")
     for index in range(len(split)):
@@ -107,17 +107,17 @@ def test_warped_and_whole_photos(
         assert np.abs(stored.astype(int) - wanted).mean() < 1
 
 
-def test_statistics_in_the_header_are_those_of_the_training_pixels(photos: Source, tmp_path: Path) -> None:
+def test_statistics_in_the_manifest_are_those_of_the_training_pixels(photos: Source, tmp_path: Path) -> None:
     store = prepare(photos, tmp_path / "store", RAW, workers=1)
     images = pixels(store.split("train"))
     np.testing.assert_allclose(store.mean_image(), statistics_twin.mean_image(images), rtol=1e-6)
     np.testing.assert_allclose(store.channel_mean, statistics_twin.channel_mean(images), rtol=1e-12)
     covariance = statistics_twin.covariance(images)
     np.testing.assert_allclose(store.color_covariance, covariance, rtol=1e-9)
-    values, vectors = store.header.color_eigenvalues, np.array(store.header.color_eigenvectors)
+    values, vectors = store.manifest.color_eigenvalues, np.array(store.manifest.color_eigenvectors)
     for value, vector in zip(values, vectors, strict=True):
         np.testing.assert_allclose(covariance @ vector, value * vector, rtol=1e-6, atol=1e-6 * values[0])
-    assert store.header.statistics_split == "train"
+    assert store.manifest.statistics_split == "train"
 
 
 def test_one_and_two_workers_make_the_same_bytes(photos: Source, tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_boxes_move_with_the_crop(tmp_path: Path) -> None:
     assert np.allclose(whole.boxes(0), boxes)
 
 
-def test_exif_is_followed_only_when_asked(tmp_path: Path) -> None:
-    """A photo lying on its side: bright on the left as stored, on top as it was meant."""
+def test_exif_orientation_is_applied_only_with_exif(tmp_path: Path) -> None:
+    """A photo stored on its side: bright on the left as stored, at the top when upright."""
     lying = np.zeros((SIDE, SIDE, 3), np.uint8)
     lying[:, : SIDE // 2] = 255
     file, note = io.BytesIO(), Image.Exif()
@@ -152,13 +152,13 @@ def test_exif_is_followed_only_when_asked(tmp_path: Path) -> None:
     upright = pixels(upright_store.split("train"))[0]
     assert as_stored[0, 0, 0] > 200 > 50 > as_stored[0, -1, 0]
     assert upright[0, 0, 0] > 200 and upright[0, -1, 0] > 200 and upright[-1, 0, 0] < 50
-    assert upright_store.header.exif
-    assert upright_store.header.odd["EXIF orientation 6"].count == 1
+    assert upright_store.manifest.exif
+    assert upright_store.manifest.odd["EXIF orientation 6"].count == 1
 
 
 @pytest.fixture
 def broken() -> Source:
-    """Of 20 training photos two cannot be read, and one is gray."""
+    """Of 20 training photos two are unreadable and one is gray."""
     train = examples(20)
     train[3] = replace(train[3], image=train[3].image[:60])
     train[17] = replace(train[17], image=b"")
@@ -166,16 +166,16 @@ def broken() -> Source:
     return source(train=train, val=examples(5, first_seed=100))
 
 
-def test_unreadable_photos_are_left_out_and_listed(broken: Source, tmp_path: Path) -> None:
+def test_unreadable_photos_are_skipped_and_listed(broken: Source, tmp_path: Path) -> None:
     store = prepare(broken, tmp_path / "store", JPEG, workers=1)
     split = broken.splits["train"]
     assert store.split("train").keys() == [split.key(index) for index in range(20) if index not in (3, 17)]
-    assert [(each.split, each.key) for each in store.header.unreadable] == [
+    assert [(each.split, each.key) for each in store.manifest.unreadable] == [
         ("train", split.key(3)),
         ("train", split.key(17)),
     ]
-    assert store.header.unreadable[1].reason == "empty file"
-    assert store.header.odd["gray"].first == (f"train/{split.key(5)}",)
+    assert store.manifest.unreadable[1].reason == "empty file"
+    assert store.manifest.odd["gray"].first == (f"train/{split.key(5)}",)
 
 
 def test_strict_names_what_is_unreadable_and_loses_no_work(broken: Source, tmp_path: Path) -> None:
@@ -198,11 +198,11 @@ def test_a_class_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
 def test_a_photo_that_would_fill_all_memory_is_unreadable(tmp_path: Path) -> None:
     thread = replace(examples(1)[0], image=png(np.zeros((400_000, 1, 3), np.uint8)))
     store = prepare(source(train=[thread, *examples(2)]), tmp_path / "store", JPEG, workers=1)
-    assert "would become 24x9600000" in store.header.unreadable[0].reason
+    assert "would become 24x9600000" in store.manifest.unreadable[0].reason
 
 
 @pytest.mark.parametrize("images", [1, 9, 16, 24])
-def test_interrupted_work_goes_on_where_it_was(photos: Source, tmp_path: Path, images: int) -> None:
+def test_interrupted_work_continues_where_it_stopped(photos: Source, tmp_path: Path, images: int) -> None:
     prepare(photos, tmp_path / "undisturbed", JPEG, workers=1)
     store = tmp_path / "store"
     with pytest.raises(KeyboardInterrupt):
@@ -210,14 +210,14 @@ def test_interrupted_work_goes_on_where_it_was(photos: Source, tmp_path: Path, i
     finished = {path: path.stat().st_ino for path in store.glob("*.arrow")}
     with pytest.raises(DataError, match="not a store"):
         Store.open(store)
-    told: list[int] = []
-    prepare(photos, store, JPEG, workers=1, progress=told.append)
-    assert told[0] == min(8 * len(finished), 20 if len(finished) > 2 else 16)
+    reported: list[int] = []
+    prepare(photos, store, JPEG, workers=1, progress=reported.append)
+    assert reported[0] == min(8 * len(finished), 20 if len(finished) > 2 else 16)
     assert all(path.stat().st_ino == inode for path, inode in finished.items())
     assert contents(store) == contents(tmp_path / "undisturbed")
 
 
-def test_a_finished_store_is_left_as_it_is(photos: Source, tmp_path: Path) -> None:
+def test_a_finished_store_is_not_changed(photos: Source, tmp_path: Path) -> None:
     prepare(photos, tmp_path / "store", JPEG, workers=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
     again = prepare(photos, tmp_path / "store", JPEG, progress=lambda count: pytest.fail("it did something"))
@@ -241,16 +241,16 @@ def test_other_settings_or_photos_are_refused(photos: Source, tmp_path: Path, ha
         prepare(source(train=examples(20, first_seed=1), val=examples(6)), store, JPEG)
 
 
-def test_a_folder_with_something_else_is_left_alone(photos: Source, tmp_path: Path) -> None:
+def test_a_folder_with_something_else_is_not_changed(photos: Source, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(CommandError, match="is not empty and no store"):
+    with pytest.raises(CommandError, match="is not empty and not a store"):
         prepare(photos, tmp_path, JPEG)
     with pytest.raises(CommandError, match=r"thesis.txt is a file"):
         prepare(photos, tmp_path / "thesis.txt", JPEG)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_too_small_a_disk_is_told_beforehand(
+def test_too_small_a_disk_is_reported_beforehand(
     photos: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000))
@@ -260,7 +260,7 @@ def test_too_small_a_disk_is_told_beforehand(
 
 def test_nothing_is_written_into_a_source(photos: Source, tmp_path: Path) -> None:
     inside = replace(photos, path=tmp_path)
-    with pytest.raises(CommandError, match="lies in the source"):
+    with pytest.raises(CommandError, match="is inside the source"):
         prepare(inside, tmp_path / "store", JPEG)
     assert not list(tmp_path.iterdir())
 
@@ -274,12 +274,12 @@ def test_a_disk_that_fills_up_loses_nothing(
     with monkeypatch.context() as broken:
         broken.setattr("alexnet.data.prepare.write_whole", full)
         with pytest.raises(
-            WorkError, match="the disk is full; finished shards are kept, the same command goes on"
+            WorkError, match="the disk is full; finished shards are kept, run the same command again"
         ):
             prepare(photos, tmp_path / "store", JPEG, workers=1)
-    told: list[int] = []
-    prepare(photos, tmp_path / "store", JPEG, workers=1, progress=told.append)
-    assert told == [25]
+    reported: list[int] = []
+    prepare(photos, tmp_path / "store", JPEG, workers=1, progress=reported.append)
+    assert reported == [25]
 
 
 @pytest.mark.parametrize(
@@ -293,4 +293,4 @@ def test_a_disk_that_fills_up_loses_nothing(
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(CommandError, match=message):
-        Settings(**settings)
+        PrepareSettings(**settings)

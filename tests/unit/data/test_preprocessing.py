@@ -14,7 +14,7 @@ from alexnet.data.config import DataConfig
 from alexnet.data.crops import center, ten
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
-from alexnet.data.transforms import color_shifts, random_positions
+from alexnet.data.transforms import pca_lighting, random_positions
 from alexnet.errors import CommandError
 
 SIDE, CROP, COUNT = 24, 16, 6
@@ -28,7 +28,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
     mean_image = (100 + 50 * rng.random((side, side, 3))).astype(np.float32)
     covariance = np.array([[4900.0, 4500, 4100], [4500, 4800, 4600], [4100, 4600, 5200]])
     values, vectors = np.linalg.eigh(covariance)
-    header = SimpleNamespace(
+    manifest = SimpleNamespace(
         channels=3,
         channel_mean=(120.5, 115.25, 101.0),
         color_covariance=covariance.tolist(),
@@ -36,7 +36,7 @@ def fake_store(side: int = SIDE, seed: int = 0) -> Any:
         color_eigenvectors=vectors.T[::-1].tolist(),
         resized={"shape": "square", "resize": "crop", "resampling": "bicubic"},
     )
-    return SimpleNamespace(side=side, header=header, mean_image=lambda: mean_image)
+    return SimpleNamespace(side=side, manifest=manifest, mean_image=lambda: mean_image)
 
 
 def photos() -> torch.Tensor:
@@ -49,31 +49,31 @@ def wanted_inputs(positions: Any, mean: Any, shifts: Any, divisor: Any) -> np.nd
     return np.stack([twin.training_input(image, at, CROP, mean, shift, divisor) for image, at, shift in rows])
 
 
-def test_training_input_of_2012_equals_the_steps_of_its_source() -> None:
+def test_training_input_equals_the_steps_of_the_2012_source() -> None:
     store = fake_store()
     data = replace(DATA, pca_lighting="source", images_per_draw=4)
     preprocessing = Preprocessing.from_store(data, store)
     positions = random_positions(SIDE, CROP, RANDOMNESS.shared(4), mirror=True)[:, 0]
     assert len(np.unique(positions, axis=0)) == 2
-    header = store.header
-    shifts = color_shifts(
-        RANDOMNESS, np.array(header.color_eigenvalues), np.array(header.color_eigenvectors), 0.1, "source"
+    manifest = store.manifest
+    shifts = pca_lighting(
+        RANDOMNESS, np.array(manifest.color_eigenvalues), np.array(manifest.color_eigenvectors), 0.1, "source"
     )
     mean = store.mean_image().astype(np.float64)
     noisy = preprocessing.train_input(photos(), RANDOMNESS)
     np.testing.assert_allclose(noisy.numpy(), wanted_inputs(positions, mean, shifts, 1.1), atol=1e-4)
-    plain = preprocessing.train_input(photos(), RANDOMNESS, color_noise=False)
+    plain = preprocessing.train_input(photos(), RANDOMNESS, lighting=False)
     np.testing.assert_allclose(plain.numpy(), wanted_inputs(positions, mean, 0 * shifts, 1.0), atol=1e-4)
 
 
-def test_paper_noise_is_added_and_nothing_is_divided() -> None:
+def test_pca_lighting_of_the_paper_is_added_without_a_divisor() -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(replace(DATA, pca_lighting="paper"), store)
     difference = preprocessing.train_input(photos(), RANDOMNESS) - preprocessing.train_input(
-        photos(), RANDOMNESS, color_noise=False
+        photos(), RANDOMNESS, lighting=False
     )
-    values, vectors = np.array(store.header.color_eigenvalues), np.array(store.header.color_eigenvectors)
-    shifts = color_shifts(RANDOMNESS, values, vectors, 0.1, "paper")
+    values, vectors = np.array(store.manifest.color_eigenvalues), np.array(store.manifest.color_eigenvectors)
+    shifts = pca_lighting(RANDOMNESS, values, vectors, 0.1, "paper")
     everywhere = np.broadcast_to(shifts[:, :, None, None], difference.shape)
     np.testing.assert_allclose(difference.numpy(), everywhere, atol=1e-4)
 
@@ -82,14 +82,14 @@ def test_paper_noise_is_added_and_nothing_is_divided() -> None:
 def test_means_and_deviations_of_channels(normalization: str) -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(replace(DATA, normalization=normalization), store)  # type: ignore[arg-type]
-    divisor = np.sqrt(np.diag(store.header.color_covariance)) if normalization == "mean-and-std" else 1.0
-    mean = np.broadcast_to(store.header.channel_mean, (SIDE, SIDE, 3))
+    divisor = np.sqrt(np.diag(store.manifest.color_covariance)) if normalization == "mean-and-std" else 1.0
+    mean = np.broadcast_to(store.manifest.channel_mean, (SIDE, SIDE, 3))
     positions = random_positions(SIDE, CROP, RANDOMNESS, mirror=True)[:, 0]
     wanted = wanted_inputs(positions, mean, np.zeros((COUNT, 3)), divisor)
     np.testing.assert_allclose(preprocessing.train_input(photos(), RANDOMNESS).numpy(), wanted, atol=1e-4)
 
 
-def test_mean_at_the_crops_own_place_moves_and_mirrors_with_it() -> None:
+def test_the_mean_at_the_crops_position_moves_and_mirrors_with_it() -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(replace(DATA, mean_position="crop"), store)
     image_minus_mean = photos().float() - torch.from_numpy(store.mean_image())
@@ -104,7 +104,7 @@ def test_mean_at_the_crops_own_place_moves_and_mirrors_with_it() -> None:
     torch.testing.assert_close(views[:, 6], views[:, 1].flip(3))
 
 
-def test_ten_views_follow_each_other_and_lose_the_same_central_mean() -> None:
+def test_ten_crops_of_an_image_are_adjacent_and_share_the_central_mean() -> None:
     store = fake_store()
     preprocessing = Preprocessing.from_store(DATA, store)
     views = preprocessing.test_input(photos(), ten(SIDE, CROP))
@@ -117,7 +117,7 @@ def test_ten_views_follow_each_other_and_lose_the_same_central_mean() -> None:
 
 
 def larger() -> torch.Tensor:
-    """Photos that are not the stored square."""
+    """Photos of other sizes than the stored square."""
     generator = torch.Generator().manual_seed(5)
     return torch.randint(0, 256, (COUNT, 20, 31, 3), dtype=torch.uint8, generator=generator)
 
@@ -125,7 +125,9 @@ def larger() -> torch.Tensor:
 @pytest.mark.parametrize("mean_position", ["center", "crop"])
 @pytest.mark.parametrize("normalization", ["mean-image", "mean-and-std"])
 @pytest.mark.parametrize("channels", ["RGB", "BGR"])
-def test_whole_photos_lose_one_color(normalization: Any, mean_position: Any, channels: Any) -> None:
+def test_one_color_is_subtracted_from_whole_photos(
+    normalization: Any, mean_position: Any, channels: Any
+) -> None:
     data = replace(DATA, normalization=normalization, mean_position=mean_position)
     preprocessing = replace(Preprocessing.from_store(data, fake_store()), channels=channels)
     inputs = preprocessing.whole_input(larger())
@@ -136,7 +138,7 @@ def test_whole_photos_lose_one_color(normalization: Any, mean_position: Any, cha
     torch.testing.assert_close(inputs, ((ordered - color) / preprocessing.divisor).permute(0, 3, 1, 2))
 
 
-def test_crops_of_other_photos_have_no_place_in_the_mean_image() -> None:
+def test_crops_of_photos_of_other_sizes_use_the_central_mean() -> None:
     preprocessing = Preprocessing.from_store(replace(DATA, mean_position="crop"), fake_store())
     inputs = preprocessing.test_input(larger(), np.array([[4, 15, 0], [4, 15, 1]])).unflatten(0, (COUNT, 2))
     wanted = larger()[:, 4:, 15:].float().permute(0, 3, 1, 2)
@@ -145,7 +147,7 @@ def test_crops_of_other_photos_have_no_place_in_the_mean_image() -> None:
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized", "center"])
-def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -> None:
+def test_inputs_are_channels_last_and_depend_on_the_image_alone(cropping: str) -> None:
     modern = replace(DATA, color_jitter=0.4, random_erasing=0.5, normalization="mean-and-std")
     data = replace(modern, cropping=cropping, pca_lighting="source")  # type: ignore[arg-type]
     preprocessing = Preprocessing.from_store(data, fake_store())
@@ -162,7 +164,7 @@ def test_inputs_are_channels_last_and_belong_to_the_image_alone(cropping: str) -
     assert not torch.equal(together, other_epoch)
 
 
-def test_center_cropping_without_mirror_is_the_central_test_view() -> None:
+def test_center_cropping_without_mirror_is_the_central_test_crop() -> None:
     preprocessing = Preprocessing.from_store(replace(DATA, cropping="center", mirror=False), fake_store())
     inputs = preprocessing.train_input(photos(), RANDOMNESS)
     assert torch.equal(inputs, preprocessing.test_input(photos(), center(SIDE, CROP)))
@@ -187,7 +189,7 @@ def test_jitter_is_of_colors_before_the_mean() -> None:
     np.testing.assert_allclose(inputs.mean(dim=(0, 2, 3)).numpy(), wanted, atol=1e-3)
 
 
-def test_inputs_are_not_overwritten_while_they_are_held() -> None:
+def test_inputs_in_use_are_not_overwritten() -> None:
     preprocessing = Preprocessing.from_store(DATA, fake_store())
     first = preprocessing.train_input(photos(), RANDOMNESS)
     copy = first.clone()
@@ -195,14 +197,14 @@ def test_inputs_are_not_overwritten_while_they_are_held() -> None:
     assert torch.equal(first, copy)
 
 
-def test_channels_of_a_bgr_net_are_swapped() -> None:
+def test_channels_of_a_bgr_model_are_swapped() -> None:
     rgb = Preprocessing.from_store(replace(DATA, normalization="channel-mean"), fake_store())
     bgr = replace(rgb, mean=rgb.mean.flip(0), channels="BGR")
     middle = center(SIDE, CROP)
     assert torch.equal(bgr.test_input(photos(), middle), rgb.test_input(photos(), middle).flip(1))
 
 
-def test_state_goes_through_json_and_back() -> None:
+def test_state_round_trips_through_json() -> None:
     preprocessing = Preprocessing.from_store(
         replace(DATA, pca_lighting="source", resized_area=(0.3, 1.0)), fake_store()
     )
@@ -233,7 +235,7 @@ def test_differences_are_named_and_training_options_are_none() -> None:
 
 
 def test_a_store_of_another_side_is_refused() -> None:
-    with pytest.raises(CommandError, match=r"wants 24: .*--side 24, or type data\.image_size=32"):
+    with pytest.raises(CommandError, match=r"needs 24: .*--side 24, or type data\.image_size=32"):
         Preprocessing.from_store(DATA, fake_store(side=32))
     with pytest.raises(CommandError, match=r"data\.mean_position=center"):
         Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())

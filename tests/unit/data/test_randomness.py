@@ -14,7 +14,7 @@ index_lists = st.lists(st.integers(0, 2**31), min_size=1, max_size=20)
 
 
 @given(seeds, st.integers(0, 1000), index_lists, st.data())
-def test_numbers_belong_to_the_image_not_to_its_batch(
+def test_numbers_depend_on_the_image_not_on_its_batch(
     seed: int, epoch: int, indices: list[int], data: st.DataObject
 ) -> None:
     together = ImageRandomness(seed, epoch, indices)
@@ -51,7 +51,7 @@ def test_numbers_equal_a_plain_integer_twin_and_never_change() -> None:
     twin = [(_mix((start + golden * step) % 2**64) >> 11) / 2**53 for step in (1, 2)]
     numbers = ImageRandomness(1, 2, [0, 1_281_166]).uniform("crop", 2)
     assert numbers[1].tolist() == twin
-    # Runs that were stopped resume with these: a change here breaks them.
+    # Interrupted runs resume with these numbers: a change here breaks them.
     np.testing.assert_allclose(numbers, [[0.181373, 0.337741], [0.156035, 0.242411]], atol=1e-6)
     assert epoch_order(0, 0, 10).tolist() == [7, 5, 3, 0, 1, 2, 4, 8, 9, 6]
 

@@ -1,4 +1,4 @@
-"""What is wrong with a source is said in one line that names it, and strays never become classes."""
+"""Problems of a source are one-line errors that name it, and strays never become classes."""
 
 from __future__ import annotations
 
@@ -79,23 +79,23 @@ def test_a_test_tar_without_photos_is_refused(tmp_path: Path) -> None:
     _refused(make.write(make.ilsvrc_tars(tmp_path), files), "ILSVRC2012_img_test.tar holds no photo")
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_missing_sources(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"no such file or folder: .*nowhere"):
         open_source(tmp_path / "nowhere")
-    _refused(tmp_path, "empty", "known are")
+    _refused(tmp_path, "empty", "supported are")
     with pytest.raises(CommandError, match=r"1\.5"):
         open_source(tmp_path, val_fraction=1.5)
 
 
-def test_nothing_known(tmp_path: Path) -> None:
+def test_unrecognized_sources(tmp_path: Path) -> None:
     make.write(tmp_path, {"notes.txt": b"x", "more/deep/notes.txt": b"x"})
-    _refused(tmp_path, "notes.txt", "known are")
-    _refused(tmp_path / "notes.txt", "neither a folder nor a tar", "known are")
+    _refused(tmp_path, "notes.txt", "supported are")
+    _refused(tmp_path / "notes.txt", "not a folder, tar or parquet file", "supported are")
     make.write(tmp_path / "flat", {"a.jpg": make.photo(), "b.jpg": make.photo()})
-    _refused(tmp_path / "flat", "2 photos in no class folder")
+    _refused(tmp_path / "flat", "2 photos outside any class folder")
 
 
-def test_compressed_archives_say_what_to_type(tmp_path: Path) -> None:
+def test_compressed_archives_name_the_command_that_unpacks_them(tmp_path: Path) -> None:
     packed = make.write(tmp_path, {"photos.tar.gz": gzip.compress(make.tar_bytes(make.folder_files()))})
     _refused(packed / "photos.tar.gz", "gzip -d photos.tar.gz")
 
@@ -110,14 +110,14 @@ def test_a_tar_cut_short_or_damaged(where: str, tmp_path: Path) -> None:
         data = data[: second + 100]
     else:
         data = data[:second] + b"rubbish!" + data[second + 8 :]
-    _refused(make.write(tmp_path, {"photos.tar": data}) / "photos.tar", "photos.tar", "get it again")
+    _refused(make.write(tmp_path, {"photos.tar": data}) / "photos.tar", "photos.tar", "download it again")
 
 
 def test_an_official_tar_cut_short(tmp_path: Path) -> None:
     make.write(make.ilsvrc_tars(tmp_path), {"val.txt": make.label_lines(" ")})
     tar = tmp_path / "ILSVRC2012_img_train.tar"
     tar.write_bytes(tar.read_bytes()[:6000])
-    _refused(tmp_path, "ILSVRC2012_img_train.tar", "get it again")
+    _refused(tmp_path, "ILSVRC2012_img_train.tar", "download it again")
 
 
 def test_a_tar_cut_after_it_was_opened(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_flat_val_without_labels(tmp_path: Path) -> None:
     _refused(tmp_path / "tars", "ILSVRC2012_img_val.tar", "devkit", "LOC_val_solution.csv")
 
 
-def test_a_flat_test_without_labels_is_left_out(tmp_path: Path) -> None:
+def test_a_flat_test_without_labels_is_skipped(tmp_path: Path) -> None:
     make.write(tmp_path, make.folder_files() | {"test/a.JPEG": make.photo(), "test/b.JPEG": make.photo()})
     source = open_source(tmp_path)
     assert list(source.splits) == ["train", "val"]
@@ -163,7 +163,7 @@ def test_a_flat_test_without_labels_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ({"val.txt": make.label_lines(" "), "val.csv": b"x"}, ["val.csv, val.txt", "leave only one"]),
+        ({"val.txt": make.label_lines(" "), "val.csv": b"x"}, ["val.csv, val.txt", "keep only one"]),
         (
             {"val.txt": make.label_lines(" ").rpartition(b"\n")[0]},
             ["no label for 1 photos", "ILSVRC2012_val_00000001"],
@@ -173,12 +173,15 @@ def test_a_flat_test_without_labels_is_left_out(tmp_path: Path) -> None:
         ({"val.txt": b"1\n2\n3\n1\n2\n3"}, ["label '3'", "from 0"]),
         ({"val.txt": b"\xff\xfe\x00"}, ["val.txt", "UTF-8"]),
         ({"ILSVRC2012_validation_ground_truth.txt": b"1\n2\n3\n1\n2\n3"}, ["meta.mat"]),
-        ({"ILSVRC2012_devkit_t12.tar.gz": b"\x1f\x8bxx"}, ["ILSVRC2012_devkit_t12.tar.gz", "get it again"]),
+        (
+            {"ILSVRC2012_devkit_t12.tar.gz": b"\x1f\x8bxx"},
+            ["ILSVRC2012_devkit_t12.tar.gz", "download it again"],
+        ),
         (
             {"ILSVRC2012_devkit_t12.tar.gz": gzip.compress(make.tar_bytes({"a": b""}))},
             ["meta.mat", "tasks 1 and 2"],
         ),
-        ({"ILSVRC2012_devkit_t12.tar.gz": make.devkit_archive()[:-99]}, ["not a whole archive"]),
+        ({"ILSVRC2012_devkit_t12.tar.gz": make.devkit_archive()[:-99]}, ["not a complete archive"]),
     ],
 )
 def test_labels_that_do_not_fit(labels: make.Photos, words: list[str], tmp_path: Path) -> None:
@@ -208,7 +211,7 @@ def test_broken_boxes(tmp_path: Path) -> None:
             open_source(folder).splits["train"][0]
 
 
-def test_tiny_imagenets_manifest_is_believed(tmp_path: Path) -> None:
+def test_tiny_imagenets_class_list_is_checked(tmp_path: Path) -> None:
     files = make.tiny_imagenet_files()
     make.write(tmp_path, files | {"tiny-imagenet-200/train/n08888888/images/a.JPEG": make.photo()})
     _refused(tmp_path, "wnids.txt", "only in the second: n08888888")
@@ -225,9 +228,9 @@ def test_broken_idx(tmp_path: Path) -> None:
     name = "train-images-idx3-ubyte"
     whole = (make.idx(tmp_path / "whole", compress=False) / name).read_bytes()
     wrong = {
-        "cut": (whole[:-1], "get it again"),
+        "cut": (whole[:-1], "download it again"),
         "counts": (whole[:7] + b"\x08" + whole[8:-35], "8 images but 9 labels"),
-        "kind": (b"\x00\x00\x0d\x03" + whole[4:], "no IDX file"),
+        "kind": (b"\x00\x00\x0d\x03" + whole[4:], "not an IDX file"),
         "packed": (gzip.compress(whole)[:-9], "cut short or damaged"),
     }
     for case, (data, words) in wrong.items():
@@ -248,7 +251,7 @@ def test_broken_parquet(tmp_path: Path) -> None:
     _refused(tmp_path, "no photo in the parquet files has a label")
     make.write_parquet(path, {"a": make.photo()}, [0], ("cat", "dog"))
     path.write_bytes(path.read_bytes()[:-10])
-    _refused(tmp_path, "train.parquet", "get it again")
+    _refused(tmp_path, "train.parquet", "download it again")
 
 
 def test_a_folder_that_is_not_photos_and_labels_in_parquet(tmp_path: Path) -> None:
@@ -256,4 +259,4 @@ def test_a_folder_that_is_not_photos_and_labels_in_parquet(tmp_path: Path) -> No
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train.parquet")
-    _refused(tmp_path, "columns text", "wanted an image")
+    _refused(tmp_path, "columns text", "expected an image")

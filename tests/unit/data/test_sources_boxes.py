@@ -1,4 +1,4 @@
-"""Boxes of photos: found beside them in every form, checked, and listed where they are wrong."""
+"""Boxes of photos are found in every form, checked, and listed if they are wrong."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unit.data import source_makers as make
 
 from alexnet.cli.inspect import described
 from alexnet.data.inspect import inspect
-from alexnet.data.prepare import Settings, prepare
-from alexnet.data.sources import Box, Source, keep_classes, open_source
-from alexnet.data.sources.base import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, checked_boxes
+from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.sources import Box, Source, filter_classes, open_source
+from alexnet.data.sources.base import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, check_boxes
 from alexnet.errors import DataError
 
 TENCH, GOLDFISH = make.WNIDS[:2]
@@ -77,7 +77,7 @@ def test_xml_is_found_in_every_form(form: str, tmp_path: Path) -> None:
     assert [source.splits["train"][i].odd for i in (0, 1)] == [(), (NO_BOX,)]
 
 
-def test_class_folders_alone_have_boxes_too(tmp_path: Path) -> None:
+def test_class_folders_have_boxes_too(tmp_path: Path) -> None:
     own = {f"{name}/1.png": make.photo(seed, kind="PNG") for seed, name in enumerate(("cat", "dog"))}
     own |= {f"annotations/{name}/1.xml": make.annotation(name, CORNERS) for name in ("cat", "dog")}
     source = open_source(make.write(tmp_path, own), val_fraction=0)
@@ -87,42 +87,42 @@ def test_class_folders_alone_have_boxes_too(tmp_path: Path) -> None:
     }
 
 
-def test_photos_of_one_name_have_each_its_own_or_none(tmp_path: Path) -> None:
+def test_photos_with_the_same_name_get_their_own_boxes_or_none(tmp_path: Path) -> None:
     own = {f"train/{name}/1.png": make.photo(seed, kind="PNG") for seed, name in enumerate(("cat", "dog"))}
     own |= {f"train/{name}/2.png": make.photo(9, kind="PNG") for name in ("cat", "dog")}
     own["xml/dog/1.xml"] = make.annotation("dog", CORNERS)
     own["xml/2.xml"] = make.annotation("dog", CORNERS)
     source = open_source(make.write(tmp_path, own), val_fraction=0)
     assert list(boxes_of(source, "train")) == ["dog/1.png"]
-    assert source.strays == ["xml/2.xml (annotates no photo that is there)"]
+    assert source.strays == ["xml/2.xml (its photo is missing)"]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_annotations_of_photos_that_are_not_there_are_named(form: str, tmp_path: Path) -> None:
+def test_annotations_of_missing_photos_are_named(form: str, tmp_path: Path) -> None:
     folder = FORMS[form](tmp_path)
     if form == "official tars":
         files = {f"val/{n}.xml": make.annotation(TENCH, CORNERS) for n in range(5)}
         make.write(folder, {"ILSVRC2012_bbox_val_v3.tgz": gzip.compress(make.tar_bytes(files))})
         assert open_source(folder).strays == [
-            "5 annotations of no photo that is there, such as ILSVRC2012_bbox_val_v3.tgz: val/4.xml"
+            "5 annotations of missing photos, such as ILSVRC2012_bbox_val_v3.tgz: val/4.xml"
         ]
         return
     if form == "tar of folders":
         return
     make.write(folder, {f"Annotations/val/{n}.xml": make.annotation(TENCH, CORNERS) for n in range(5)})
     (stray,) = open_source(folder).strays
-    assert stray == "5 annotations of no photo that is there, such as Annotations/val/0.xml"
+    assert stray == "5 annotations of missing photos, such as Annotations/val/0.xml"
 
 
-def test_tiny_imagenets_boxes_of_photos_that_are_not_there(tmp_path: Path) -> None:
+def test_tiny_imagenets_boxes_of_missing_photos(tmp_path: Path) -> None:
     files = make.tiny_imagenet_files()
     note = f"tiny-imagenet-200/train/{TENCH}/{TENCH}_boxes.txt"
     files[note] += b"gone.JPEG\t1\t1\t3\t3\n"
     source = open_source(make.write(tmp_path, files))
-    assert source.strays == ["gone.JPEG (annotates no photo that is there)"]
+    assert source.strays == ["gone.JPEG (its photo is missing)"]
 
 
-def test_objects_of_other_classes_are_left_out_and_names_are_known(tmp_path: Path) -> None:
+def test_objects_of_other_classes_are_ignored_and_class_names_are_accepted(tmp_path: Path) -> None:
     note = make.annotation(TENCH, CORNERS)
     words = make.annotation(f"{GOLDFISH}", (0, 0, 3, 3))
     other = make.annotation("n09999999", (0, 0, 3, 3))
@@ -131,11 +131,11 @@ def test_objects_of_other_classes_are_left_out_and_names_are_known(tmp_path: Pat
     files = make.folder_files() | {f"Annotations/{TENCH}_10.xml": note}
     source = open_source(make.write(tmp_path, files))
     assert [box.label for box in source.splits["train"][0].boxes] == [0, 1]
-    kept = keep_classes(source, f"{GOLDFISH},{make.WNIDS[2]}")
+    kept = filter_classes(source, f"{GOLDFISH},{make.WNIDS[2]}")
     assert boxes_of(kept, "train") == {}
 
 
-def test_without_a_size_the_photos_own_counts(tmp_path: Path) -> None:
+def test_without_a_size_the_size_of_the_photo_is_used(tmp_path: Path) -> None:
     note = make.annotation(TENCH, CORNERS, (0, 0))
     files = make.folder_files() | {f"Annotations/{TENCH}_10.xml": note}
     assert boxes_of(open_source(make.write(tmp_path, files)), "train")[FIRST] == (Box(0, *FOUND),)
@@ -160,20 +160,20 @@ def test_without_a_size_the_photos_own_counts(tmp_path: Path) -> None:
 )
 def test_boxes_are_checked(corners: tuple[int, ...], odd: tuple[str, ...], kept: bool) -> None:
     good = (7, (1, 1, 2, 2))
-    found = checked_boxes([good, (5, corners)], (12, 8))
+    found = check_boxes([good, (5, corners)], (12, 8))
     assert found.odd == odd
     assert [box.label for box in found.boxes] == ([7, 5] if kept else [7])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.tuples(*4 * [st.integers(-20, 40)])), min_size=1))
-def test_what_is_kept_has_an_area_inside_the_photo(found: list[tuple[int, tuple[int, ...]]]) -> None:
-    boxes, odd = checked_boxes(found, (12, 8))
+def test_usable_boxes_have_an_area_inside_the_photo(found: list[tuple[int, tuple[int, ...]]]) -> None:
+    boxes, odd = check_boxes(found, (12, 8))
     assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
     assert len(boxes) == len(found) or odd
 
 
 def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
-    """By `inspect`, and in the header of the store; the photos themselves are kept."""
+    """By `inspect` and in the manifest of the store; the photos themselves are kept."""
     wrong = {10: (5, 2, 3, 6), 20: (3, 2, 3, 6), 30: (20, 2, 30, 6)}
     files = make.folder_files() | {
         f"Annotations/{TENCH}_{number}.xml": make.annotation(TENCH, corners)
@@ -187,10 +187,10 @@ def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
         assert f"  {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines
     photos = len(source.splits["train"])
     assert f"  {NO_BOX}: {photos - 3}: " in lines
-    header = prepare(source, tmp_path / "store", Settings(16), workers=1).header
-    assert header.odd[REVERSED].first == (f"train/{TENCH}/{TENCH}_10.JPEG",)
-    assert header.odd[NO_BOX].count == photos - 3
-    assert header.splits["train"].count == photos
+    manifest = prepare(source, tmp_path / "store", PrepareSettings(16), workers=1).manifest
+    assert manifest.odd[REVERSED].first == (f"train/{TENCH}/{TENCH}_10.JPEG",)
+    assert manifest.odd[NO_BOX].count == photos - 3
+    assert manifest.splits["train"].count == photos
 
 
 @pytest.mark.parametrize("what", ["archive", "xml"])

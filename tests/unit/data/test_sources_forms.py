@@ -104,7 +104,7 @@ def _expected(photos: make.Photos) -> list[tuple[str, int, bytes]]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_gives_the_same_photos_and_is_left_alone(form: str, tmp_path: Path) -> None:
+def test_each_form_gives_the_same_photos_and_is_not_changed(form: str, tmp_path: Path) -> None:
     path = FORMS[form](tmp_path)
     before = _snapshot(tmp_path)
     source = open_source(path)
@@ -142,7 +142,7 @@ def test_sources_survive_pickling(form: str, tmp_path: Path) -> None:
         ("parquet", ["test: 1 photos without labels"]),
     ],
 )
-def test_files_that_belong_to_a_form_are_no_strays(form: str, strays: list[str], tmp_path: Path) -> None:
+def test_files_that_belong_to_a_form_are_not_strays(form: str, strays: list[str], tmp_path: Path) -> None:
     assert open_source(FORMS[form](tmp_path)).strays == strays
 
 
@@ -192,7 +192,7 @@ def test_flat_folder_of_photos_named_by_wnid(tmp_path: Path) -> None:
     ]
 
 
-def test_folders_of_ones_own_keep_their_names_and_count_numbers(tmp_path: Path) -> None:
+def test_custom_folders_keep_their_names_and_sort_numerically(tmp_path: Path) -> None:
     for name in ("10", "9", "100"):
         make.write(tmp_path, {f"{name}/sub/a.png": make.photo(kind="PNG"), f"{name}/b.JPG": make.photo()})
     source = open_source(tmp_path, val_fraction=0)
@@ -217,7 +217,7 @@ def test_parquet_with_imagenets_class_names_gets_wnids(tmp_path: Path) -> None:
     assert open_source(tmp_path).classes == imagenet_classes()
 
 
-def test_photos_that_share_a_name_get_keys_by_row(tmp_path: Path) -> None:
+def test_photos_with_the_same_name_get_keys_by_row(tmp_path: Path) -> None:
     make.write_parquet(tmp_path / "one.parquet", {"same": make.photo(1)}, [0], ("cat", "dog"))
     make.write_parquet(tmp_path / "two.parquet", {"same": make.photo(2)}, [1], ("cat", "dog"))
     train = open_source(tmp_path, val_fraction=0).splits["train"]
@@ -267,7 +267,7 @@ def test_the_training_tar_itself_is_a_source(tmp_path: Path) -> None:
     assert source.form == "official ILSVRC-2012 training tar"
 
 
-def test_a_folder_among_wnids_that_is_none_is_named_and_no_class(tmp_path: Path) -> None:
+def test_another_folder_among_wnids_is_a_stray_and_not_a_class(tmp_path: Path) -> None:
     files = make.train_photos() | {"duplicates of n01440764/a.JPEG": make.photo(1)}
     source = open_source(make.write(tmp_path, files), val_fraction=0)
     assert [each.wnid for each in source.classes] == list(make.WNIDS)
@@ -275,14 +275,14 @@ def test_a_folder_among_wnids_that_is_none_is_named_and_no_class(tmp_path: Path)
     assert _content(source, "train") == _expected(make.train_photos())
 
 
-def test_photos_of_ones_own_are_turned_upright_and_imagenets_are_not(tmp_path: Path) -> None:
+def test_exif_is_applied_to_custom_photos_and_not_to_imagenet(tmp_path: Path) -> None:
     own = {"cat/a.jpg": make.photo(1), "dog/b.jpg": make.photo(2)}
     assert open_source(make.write(tmp_path / "own", own)).settings.exif
     assert open_source(make.write(tmp_path / "split", _in_folder("train", own))).settings.exif
     assert not open_source(make.write(tmp_path / "imagenet", make.train_photos())).settings.exif
 
 
-def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_followed_but_cycles_are_not(tmp_path: Path) -> None:
     make.write(tmp_path / "elsewhere", {"a.jpg": make.photo(1)})
     make.write(tmp_path / "photos", {"dog/b.jpg": make.photo(2)})
     (tmp_path / "photos/cat").symlink_to(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""The parts that sources are made of: packed names, listings, splitting off a validation set."""
+"""The parts of sources: packed names, listings, the stratified validation split."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from unit.data import source_makers as make
 
 from alexnet.data.sources import Box, open_source
-from alexnet.data.sources.files import ListingBuilder, PackedNames, join, open_folder, open_tar
+from alexnet.data.sources.tree import ListingBuilder, PackedNames, join, open_folder, open_tar
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
 PATHS = st.lists(NAMES.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4).map(tuple)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
-def test_packed_names_come_back(names: list[str]) -> None:
+def test_packed_names_round_trip(names: list[str]) -> None:
     packed = PackedNames(names)
     assert [packed[index] for index in range(len(packed))] == names
 
 
-def test_names_that_are_not_utf8_come_back() -> None:
+def test_names_that_are_not_utf8_round_trip() -> None:
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     assert PackedNames([name])[0] == name
 
@@ -89,7 +89,7 @@ def _keys(split) -> set[str]:
     return {split[index].key for index in range(len(split))}
 
 
-def test_val_is_held_out_of_each_class_by_names_alone(tmp_path: Path) -> None:
+def test_val_is_a_function_of_the_names_in_each_class(tmp_path: Path) -> None:
     counts = {"cat": 20, "dog": 11, "eel": 1}
     names = {
         f"{wnid}/{number}.jpg": make.photo() for wnid, count in counts.items() for number in range(count)
@@ -118,13 +118,13 @@ def test_held_out_photos_keep_order_labels_and_keys(tmp_path: Path) -> None:
         assert split.labels.tolist() == [0 if key.startswith("a/") else 1 for key in keys]
 
 
-def test_nothing_is_held_out_where_every_class_has_one_photo(tmp_path: Path) -> None:
+def test_nothing_is_held_out_if_every_class_has_one_photo(tmp_path: Path) -> None:
     make.write(tmp_path, {"a/1.jpg": make.photo(), "b/1.jpg": make.photo()})
     assert list(open_source(tmp_path, 0.9).splits) == ["train"]
 
 
 @given(st.tuples(*[st.integers(-5, 300)] * 4), st.integers(1, 250), st.integers(1, 250))
-def test_boxes_stay_in_the_picture(corners: tuple[int, ...], width: int, height: int) -> None:
+def test_boxes_stay_inside_the_image(corners: tuple[int, ...], width: int, height: int) -> None:
     box = Box.from_pixels(3, corners, (width, height))
     assert all(0 <= side <= 1 for side in box[1:])
     assert Box.from_pixels(3, (0, 0, width - 1, height - 1), (width, height)) == (3, 0, 0, 1, 1)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.data.store_makers import make_store, row
 
-from alexnet.data.manifest import read_header, write_header
+from alexnet.data.manifest import read_manifest, write_manifest
 from alexnet.data.sources import Box
-from alexnet.data.store import BATCH_RECORDS, Shard, Store, write_shard
+from alexnet.data.store import RECORDS_PER_BATCH, Shard, Store, write_shard
 from alexnet.errors import CommandError, DataError
 
 BOXES = (Box(2, 0.0, 0.25, 0.5, 1.0), Box(0, 0.125, 0.0, 1.0, 0.75))
@@ -49,8 +49,8 @@ def test_every_record_is_what_was_written(folder: Path, mapped: bool) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.binary(min_size=1, max_size=200), max_size=2 * BATCH_RECORDS + 3), st.data())
-def test_images_of_any_length_are_found_at_their_places(
+@given(st.lists(st.binary(min_size=1, max_size=200), max_size=2 * RECORDS_PER_BATCH + 3), st.data())
+def test_images_of_any_length_are_found(
     tmp_path_factory: pytest.TempPathFactory, images: list[bytes], data: st.DataObject
 ) -> None:
     """Over several record batches, in any order."""
@@ -78,13 +78,13 @@ def test_mapped_images_are_views_of_the_file_that_hold_no_descriptor(folder: Pat
     views = [np.frombuffer(split.buffer(index), np.uint8) for index in range(11)]
     assert len(list(Path("/dev/fd").iterdir())) == before
     assert not any(view.flags.owndata or view.flags.writeable for view in views)
-    # Records of one shard lie in one mapping, in order; a copy would be elsewhere.
+    # Records of one shard are in one mapping, in order; a copy would be elsewhere.
     addresses = [view.__array_interface__["data"][0] for view in views[:4]]
     assert np.diff(addresses).tolist() == [12, 12, 12]
 
 
 def test_opening_makes_no_object_per_record(tmp_path: Path) -> None:
-    """Twenty times the images: the same memory, but for eight bytes twice and a label each once in use."""
+    """Twenty times the images need the same memory, except for two offsets and a label each once in use."""
 
     def bytes_of_opening(count: int) -> tuple[int, int]:
         rows = [row(number, side=1) for number in range(count)]
@@ -108,7 +108,7 @@ def test_shards_open_in_other_programs(folder: Path) -> None:
     assert table.to_pylist()[1]["boxes"] == [box._asdict() for box in BOXES]
 
 
-def test_an_unknown_split_names_those_there_are(folder: Path) -> None:
+def test_an_unknown_split_is_refused_with_the_existing_ones(folder: Path) -> None:
     with pytest.raises(CommandError, match="no split 'test', only train, val"):
         Store.open(folder).split("test")
 
@@ -157,20 +157,20 @@ def lose_everything(folder: Path) -> None:
     [
         (
             cut_a_shard,
-            r"train-00001.arrow is damaged \(\d+ bytes, the header says \d+\): delete .*store and run",
+            r"train-00001.arrow is damaged \(\d+ bytes, header.json says \d+\): delete .*store and run",
         ),
         (lose_a_shard, r"val-00000.arrow is damaged \(it is missing\)"),
         (lose_the_mean, r"mean_image.npy is damaged \(it is missing\)"),
         (
             lose_the_header,
-            r"is not a store \(an unfinished or foreign folder\): if it is photos, .* `alexnet prepare",
+            r"is not a store \(an unfinished or other folder\): if it holds photos, .* `alexnet prepare",
         ),
         (lose_everything, r"is not a store \(no such folder\)"),
         (cut_the_header, r"header.json is damaged"),
         (drop_a_field, r"header.json is damaged .*classes"),
     ],
 )
-def test_damage_is_one_line_with_what_to_do(
+def test_damage_is_a_one_line_error_with_what_to_do(
     folder: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(folder)
@@ -179,9 +179,9 @@ def test_damage_is_one_line_with_what_to_do(
     assert "\n" not in str(error.value)
 
 
-def test_a_newer_version_is_refused_by_name(folder: Path) -> None:
-    header = folder / "header.json"
-    header.write_text(json.dumps({"version": 99, "unheard": "of"}))
+def test_a_newer_version_is_refused(folder: Path) -> None:
+    manifest = folder / "header.json"
+    manifest.write_text(json.dumps({"version": 99, "unheard": "of"}))
     with pytest.raises(DataError, match="has version 99, this alexnet reads up to 1: upgrade"):
         Store.open(folder)
 
@@ -192,7 +192,7 @@ def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: P
     where = contents.index(bytes([2]) * 12)
     contents[where] ^= 1
     path.write_bytes(contents)
-    damage = r"train-00000.arrow is damaged \(its hash is not the header's\)"
+    damage = r"train-00000.arrow is damaged \(its hash differs from the one in header.json\)"
     store = Store.open(folder)
     with pytest.raises(DataError, match=damage):
         store.split("train").buffer(3)
@@ -211,7 +211,7 @@ def test_a_changed_mean_image_is_refused(folder: Path) -> None:
         Store.open(folder).mean_image()
 
 
-def test_a_shard_of_the_right_size_that_is_no_arrow_is_refused_when_read(folder: Path) -> None:
+def test_a_shard_of_the_right_size_that_is_not_arrow_is_refused_when_read(folder: Path) -> None:
     path = folder / "train-00000.arrow"
     path.write_bytes(bytes(path.stat().st_size))
     split = Store.open(folder).split("train")
@@ -219,8 +219,8 @@ def test_a_shard_of_the_right_size_that_is_no_arrow_is_refused_when_read(folder:
         split.buffer(0)
 
 
-def test_a_header_is_read_as_it_was_written(folder: Path) -> None:
-    header = read_header(folder)
-    write_header(folder, header)
-    assert read_header(folder) == header
+def test_a_manifest_round_trips(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    write_manifest(folder, manifest)
+    assert read_manifest(folder) == manifest
     assert [path.name for path in folder.glob("*.part")] == []

@@ -1,4 +1,4 @@
-"""Fewer training images: balanced, nested, the same for everybody."""
+"""Subsets of the training images are balanced, nested and deterministic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from unit.data.store_makers import make_store, row
 
 from alexnet.data.config import DataConfig
-from alexnet.data.store import Store, balanced, training_images
+from alexnet.data.store import Store, training_images
+from alexnet.data.subset import stratified_order
 from alexnet.errors import CommandError
 
 COUNT = 11
@@ -33,14 +34,14 @@ def store(tmp_path: Path) -> Store:
 
 
 @given(st.lists(st.integers(0, 4), max_size=40))
-def test_every_beginning_is_balanced(labels: list[int]) -> None:
+def test_every_prefix_is_balanced(labels: list[int]) -> None:
     split: Any = FakeSplit(labels)
-    order = balanced(split)
+    order = stratified_order(split.keys(), split.labels)
     assert sorted(order.tolist()) == list(range(len(labels)))
     there = np.bincount(split.labels, minlength=5)
     for count in range(len(labels) + 1):
         taken = np.bincount(split.labels[order[:count]], minlength=5)
-        # A class has fewer than another by more than one only where it has no more.
+        # A class has fewer than another by more than one only if it has no more images.
         assert np.all((taken >= taken.max() - 1) | (taken == there))
 
 
@@ -53,7 +54,7 @@ def test_smaller_choices_are_within_larger_ones(store: Store) -> None:
     assert training_images(store, DataConfig()).keys() == store.split("train").keys()
 
 
-def test_a_part_is_a_split_of_its_own(store: Store) -> None:
+def test_a_part_is_a_split(store: Store) -> None:
     whole = store.split("train")
     part = whole.part(np.array([9, 2, 5]))
     assert (len(part), part.name, part.keys()) == (3, "train", ["photo-9", "photo-2", "photo-5"])
@@ -65,7 +66,7 @@ def test_a_part_is_a_split_of_its_own(store: Store) -> None:
         part.key(3)
 
 
-def test_the_choice_hangs_on_names_alone(tmp_path: Path) -> None:
+def test_the_choice_depends_on_names_alone(tmp_path: Path) -> None:
     rows = [row(number) for number in range(COUNT)]
     first = Store.open(make_store(tmp_path / "a", {"train": rows}))
     second = Store.open(make_store(tmp_path / "b", {"train": rows[::-1]}, shard_records=2))
@@ -73,6 +74,6 @@ def test_the_choice_hangs_on_names_alone(tmp_path: Path) -> None:
     assert set(training_images(first, some).keys()) == set(training_images(second, some).keys())
 
 
-def test_more_than_there_are_is_refused(store: Store) -> None:
-    with pytest.raises(CommandError, match=r"data\.max_images=12 .* has 11 training images"):
+def test_more_images_than_exist_are_refused(store: Store) -> None:
+    with pytest.raises(CommandError, match=r"data\.max_images=12, but .* has 11 training images"):
         training_images(store, DataConfig(max_images=12))

@@ -1,4 +1,4 @@
-"""Made-up photos: byte-true layouts, equal bytes for equal seeds, a problem that colors do not solve."""
+"""Synthetic data sets: exact layouts, equal bytes for equal seeds, a problem that colors do not solve."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from scipy.io import loadmat
 
 from alexnet.data.ilsvrc_writer import ilsvrc_ids
-from alexnet.data.synthetic import ODD_KINDS, SHAPES, TEXTURES, draw_photo, made_up_classes, synthesize
+from alexnet.data.synthetic import SHAPES, TEXTURES, UNUSUAL_KINDS, draw_photo, synthesize, synthetic_classes
 from alexnet.errors import CommandError, WorkError
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS = 5, 3, 2
@@ -21,7 +21,7 @@ CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS = 5, 3, 2
 @pytest.fixture(scope="module")
 def ilsvrc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ilsvrc") / "made-up"
-    synthesize(folder, CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, seed=3)
+    synthesize(folder, classes=CLASSES, train_per_class=TRAIN_PER_CLASS, val_per_class=VAL_PER_CLASS, seed=3)
     return folder
 
 
@@ -45,7 +45,7 @@ def test_the_ilsvrc_layout_holds_the_published_files_and_no_others(ilsvrc: Path)
         "ILSVRC2012_img_val.tar",
     ]
     classes = members((ilsvrc / "ILSVRC2012_img_train.tar").read_bytes())
-    assert list(classes) == [f"{made_up.wnid}.tar" for made_up in made_up_classes(CLASSES)]
+    assert list(classes) == [f"{made_up.wnid}.tar" for made_up in synthetic_classes(CLASSES)]
     for name, content in classes.items():
         wnid = name.removesuffix(".tar")
         photos = members(content)
@@ -55,11 +55,16 @@ def test_the_ilsvrc_layout_holds_the_published_files_and_no_others(ilsvrc: Path)
     assert list(val) == [f"ILSVRC2012_val_{n:08d}.JPEG" for n in range(1, CLASSES * VAL_PER_CLASS + 1)]
 
 
-def test_the_ground_truth_names_the_class_that_each_validation_photo_shows(
-    ilsvrc: Path, tmp_path: Path
-) -> None:
-    """The folder layout has the same photos under their classes: the kit must lead to the same pairs."""
-    synthesize(tmp_path, CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, layout="folder", seed=3)
+def test_the_ground_truth_names_the_class_of_each_validation_photo(ilsvrc: Path, tmp_path: Path) -> None:
+    """The folder layout has the same photos in class folders: the devkit must give the same pairs."""
+    synthesize(
+        tmp_path,
+        classes=CLASSES,
+        train_per_class=TRAIN_PER_CLASS,
+        val_per_class=VAL_PER_CLASS,
+        layout="folder",
+        seed=3,
+    )
     shown = {path.read_bytes(): path.parent.name for path in (tmp_path / "val").rglob("*.jpg")}
     files = kit(ilsvrc)
     synsets = loadmat(io.BytesIO(files["ILSVRC2012_devkit_t12/data/meta.mat"]), squeeze_me=True)["synsets"]
@@ -91,34 +96,51 @@ def test_meta_mat_has_the_fields_and_order_of_the_real_one(ilsvrc: Path) -> None
     assert [int(row["num_train_images"]) for row in rows] == [TRAIN_PER_CLASS] * CLASSES + [0]
     assert list(rows[-1]["children"]) == list(range(1, CLASSES + 1))
     wnids = [str(row["WNID"]) for row in rows[:-1]]
-    assert sorted(wnids) == [made_up.wnid for made_up in made_up_classes(CLASSES)]
+    assert sorted(wnids) == [made_up.wnid for made_up in synthetic_classes(CLASSES)]
     assert wnids != sorted(wnids)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 100])
-def test_ilsvrc_ids_are_all_there_but_not_in_label_order(count: int) -> None:
+def test_ilsvrc_ids_are_complete_but_not_in_label_order(count: int) -> None:
     ids = ilsvrc_ids(count)
     assert sorted(ids) == list(range(1, count + 1))
     assert all(number != label + 1 for label, number in enumerate(ids))
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_workers(ilsvrc: Path, tmp_path: Path) -> None:
-    synthesize(tmp_path / "again", CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, seed=3, workers=1)
-    synthesize(tmp_path / "other", CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, seed=4)
+    synthesize(
+        tmp_path / "again",
+        classes=CLASSES,
+        train_per_class=TRAIN_PER_CLASS,
+        val_per_class=VAL_PER_CLASS,
+        seed=3,
+        workers=1,
+    )
+    synthesize(
+        tmp_path / "other",
+        classes=CLASSES,
+        train_per_class=TRAIN_PER_CLASS,
+        val_per_class=VAL_PER_CLASS,
+        seed=4,
+    )
     assert files_of(tmp_path / "again") == files_of(ilsvrc)
     train = "ILSVRC2012_img_train.tar"
     assert files_of(tmp_path / "other")[train] != files_of(ilsvrc)[train]
-    # The one date that a gzip file begins with: without it, files made a second apart are alike too.
+    # The date at the start of a gzip file: without it, files made a second apart are equal too.
     assert (ilsvrc / "ILSVRC2012_devkit_t12.tar.gz").read_bytes()[4:8] == bytes(4)
     assert b"Created on" not in kit(ilsvrc)["ILSVRC2012_devkit_t12/data/meta.mat"]
 
 
-def test_test_photos_come_beside_the_others_and_nobody_tells_their_classes(
-    ilsvrc: Path, tmp_path: Path
-) -> None:
+def test_test_photos_are_added_and_unlabeled(ilsvrc: Path, tmp_path: Path) -> None:
     counts: list[int] = []
     synthesize(
-        tmp_path, CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, seed=3, test=CLASSES + 1, progress=counts.append
+        tmp_path,
+        classes=CLASSES,
+        train_per_class=TRAIN_PER_CLASS,
+        val_per_class=VAL_PER_CLASS,
+        seed=3,
+        test=CLASSES + 1,
+        progress=counts.append,
     )
     test = members((tmp_path / "ILSVRC2012_img_test.tar").read_bytes())
     assert list(test) == [f"ILSVRC2012_test_{number:08d}.JPEG" for number in range(1, CLASSES + 2)]
@@ -129,8 +151,8 @@ def test_test_photos_come_beside_the_others_and_nobody_tells_their_classes(
     assert files_of(tmp_path) == files_of(ilsvrc)
 
 
-def test_no_two_photos_are_alike(tmp_path: Path) -> None:
-    synthesize(tmp_path, 4, 5, 5, layout="folder")
+def test_no_two_photos_are_equal(tmp_path: Path) -> None:
+    synthesize(tmp_path, classes=4, train_per_class=5, val_per_class=5, layout="folder")
     photos = list(files_of(tmp_path).values())
     assert len(photos) == 40
     assert len(set(photos)) == 40
@@ -138,14 +160,14 @@ def test_no_two_photos_are_alike(tmp_path: Path) -> None:
 
 def test_every_photo_is_reported(tmp_path: Path) -> None:
     counts: list[int] = []
-    synthesize(tmp_path, 2, 3, 2, progress=counts.append)
+    synthesize(tmp_path, classes=2, train_per_class=3, val_per_class=2, progress=counts.append)
     assert sum(counts) == 10
 
 
 @pytest.mark.parametrize("layout", ["ilsvrc", "folder"])
-def test_odd_photos_are_as_odd_as_they_are_called(tmp_path: Path, layout: str) -> None:
-    odd = synthesize(tmp_path, 2, 8, 1, layout=layout, odd=True)
-    assert {kind: sum(photo.kind == kind for photo in odd) for kind in ODD_KINDS} == ODD_KINDS
+def test_unusual_photos_are_of_the_reported_kinds(tmp_path: Path, layout: str) -> None:
+    odd = synthesize(tmp_path, classes=2, train_per_class=8, val_per_class=1, layout=layout, odd=True)
+    assert {kind: sum(photo.kind == kind for photo in odd) for kind in UNUSUAL_KINDS} == UNUSUAL_KINDS
     if layout == "folder":
         photos = {f"{p.parent.name}/{p.name}": p.read_bytes() for p in (tmp_path / "train").rglob("*.jpg")}
     else:
@@ -156,7 +178,7 @@ def test_odd_photos_are_as_odd_as_they_are_called(tmp_path: Path, layout: str) -
 
 
 def oddity(data: bytes) -> str:
-    """What is odd about a file, found without the code that made it so."""
+    """What is unusual about a file, found without the code that made it so."""
     photo = Image.open(io.BytesIO(data))
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     try:
@@ -181,7 +203,7 @@ def test_sizes_are_those_of_ilsvrc() -> None:
 
 @pytest.mark.parametrize("count", range(2, 101, 7))
 def test_classes_are_distinct_sorted_and_use_shapes_and_textures_evenly(count: int) -> None:
-    classes = made_up_classes(count)
+    classes = synthetic_classes(count)
     wnids = [made_up.wnid for made_up in classes]
     assert wnids == sorted(set(wnids))
     assert all(len(wnid) == 9 and wnid.startswith("n9") and wnid[1:].isdigit() for wnid in wnids)
@@ -191,14 +213,14 @@ def test_classes_are_distinct_sorted_and_use_shapes_and_textures_evenly(count: i
         assert max(uses) - min(uses) <= 1
 
 
-def test_neither_shape_nor_texture_alone_tells_ten_classes_apart() -> None:
-    names = [made_up.name.split() for made_up in made_up_classes(10)]
+def test_neither_shape_nor_texture_alone_separates_ten_classes() -> None:
+    names = [made_up.name.split() for made_up in synthetic_classes(10)]
     assert len({texture for texture, _ in names}) == 4
     assert len({shape for _, shape in names}) == 4
 
 
-def test_every_shape_and_texture_is_unlike_every_other() -> None:
-    """Pairs differ on a twentieth of the thing's square or more; textures but `plain` use both colors."""
+def test_every_shape_and_texture_differs_from_every_other() -> None:
+    """Pairs differ on a twentieth of the object's square or more; textures except `plain` use both colors."""
     line = np.linspace(-1, 1, 80, dtype=np.float32)
     v, u = (plane.copy() for plane in np.meshgrid(line, line, indexing="ij"))
     for functions in (SHAPES, TEXTURES):
@@ -214,7 +236,7 @@ def test_every_shape_and_texture_is_unlike_every_other() -> None:
 def thumbnails() -> tuple[np.ndarray, np.ndarray]:
     """(N, 48, 48, 3) central squares of 60 photos of each of ten classes, and their labels."""
     images, labels = [], []
-    for label, made_up in enumerate(made_up_classes(10)):
+    for label, made_up in enumerate(synthetic_classes(10)):
         texture, shape = made_up.name.split()
         for number in range(60):
             photo = draw_photo(shape, texture, np.random.default_rng((9, label, number)))
@@ -235,8 +257,8 @@ def linear_error(features: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean((features[tested] @ weights).argmax(1) != labels[tested]))
 
 
-def test_colors_do_not_give_the_class_away(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
-    """Chance is an error of 0.9; 300 tested photos leave it a standard deviation of 0.017."""
+def test_colors_do_not_reveal_the_class(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
+    """Chance level is an error of 0.9, with a standard deviation of 0.017 for 300 tested photos."""
     images, labels = thumbnails
     mean = images.mean((1, 2))
     assert linear_error(mean, labels) > 0.8
@@ -245,8 +267,8 @@ def test_colors_do_not_give_the_class_away(thumbnails: tuple[np.ndarray, np.ndar
     assert linear_error(coarse, labels) > 0.75
 
 
-def test_the_thing_is_what_tells_the_classes_apart(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
-    """Histograms of edges do far better than colors on as few photos: there is something to learn."""
+def test_edges_separate_the_classes(thumbnails: tuple[np.ndarray, np.ndarray]) -> None:
+    """Histograms of edges do far better than colors on as few photos: the problem can be learned."""
     images, labels = thumbnails
     gray = images.mean(3)
     down, across = np.gradient(gray, axis=(1, 2))
@@ -261,10 +283,10 @@ def test_the_thing_is_what_tells_the_classes_apart(thumbnails: tuple[np.ndarray,
     assert linear_error(histograms, labels) < 0.75
 
 
-def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(CommandError, match="is not empty: name a new or empty folder"):
-        synthesize(tmp_path, 2, 1, 1)
+        synthesize(tmp_path, classes=2, train_per_class=1, val_per_class=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -273,25 +295,25 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synthesize(tmp_path, 2, 2, 1, progress=killed)
+        synthesize(tmp_path, classes=2, train_per_class=2, val_per_class=1, progress=killed)
     assert not list(tmp_path.glob("*.tar*"))
-    synthesize(tmp_path, 2, 2, 1)
+    synthesize(tmp_path, classes=2, train_per_class=2, val_per_class=1)
     assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"classes": 1}, "ask for 2 to 100"),
-        ({"classes": 101}, "ask for 2 to 100"),
-        ({"train_per_class": 0}, "at least 1"),
-        ({"val_per_class": 0}, "at least 1"),
+        ({"classes": 1}, "type 2 to 100"),
+        ({"classes": 101}, "type 2 to 100"),
+        ({"train_per_class": 0}, "type 1 or more"),
+        ({"val_per_class": 0}, "type 1 or more"),
         ({"test": -1}, "0 or more"),
         ({"test": 5, "layout": "folder"}, "only layout ilsvrc"),
         ({"classes": 2, "train_per_class": 6, "odd": True}, "too few"),
     ],
 )
-def test_impossible_wishes_are_refused_before_anything_is_made(
+def test_impossible_settings_are_refused_before_anything_is_written(
     tmp_path: Path, settings: dict[str, int], message: str
 ) -> None:
     with pytest.raises(CommandError, match=message):
@@ -299,10 +321,10 @@ def test_impossible_wishes_are_refused_before_anything_is_made(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_file_or_an_unwritable_place_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_file_or_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(CommandError, match="is a file"):
-        synthesize(file, 2, 1, 1)
+        synthesize(file, classes=2, train_per_class=1, val_per_class=1)
     with pytest.raises(WorkError, match="cannot be written"):
-        synthesize(file / "below", 2, 1, 1)
+        synthesize(file / "below", classes=2, train_per_class=1, val_per_class=1)

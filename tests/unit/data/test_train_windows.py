@@ -1,4 +1,4 @@
-"""Windows of training crops: an object that is painted into a square is where its box says in the crop."""
+"""Windows of training crops: an object painted into a square is where its box is in the crop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         ["data.cropping=random-resized", "data.resized_area=[0.6,1]", "data.mirror=no"],
     ],
 )
-def test_a_painted_object_is_where_its_window_says(store: Store, settings: list[str]) -> None:
+def test_a_painted_object_is_at_its_box(store: Store, settings: list[str]) -> None:
     config = override(tiny.config(), ["data.pca_lighting=none", "data.normalization=channel-mean", *settings])
     preprocessing, count = Preprocessing.from_store(config.data, store), 12
     randomness = ImageRandomness(3, 1, np.arange(count), np.arange(count))

@@ -1,4 +1,4 @@
-"""Test photos whose answers were never published: a split whose labels are all -1, wherever photos go."""
+"""Unlabeled test photos: a split whose labels are all -1, from the source to the loader."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from unit.data import source_makers as make
 
 from alexnet.cli.main import main
 from alexnet.data import inspect as inspect_module
-from alexnet.data.classes import NO_LABEL, OfficialName, classes_of, official_name
+from alexnet.data.classes import NO_LABEL, classes_from_wnids
 from alexnet.data.inspect import inspect
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
+from alexnet.data.sources.devkit import OfficialName, official_name
 
 Maker = Callable[[Path], Path]
 
@@ -59,11 +60,11 @@ def test_ilsvrcs_own_test_photos_are_a_split_without_labels(form: str, tmp_path:
     assert source.strays == []
 
 
-def test_photos_without_labels_are_counted_in_no_class(
+def test_unlabeled_photos_are_counted_in_no_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make.kaggle(tmp_path)
-    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_of(make.WNIDS))
+    monkeypatch.setattr(inspect_module, "imagenet_classes", lambda: classes_from_wnids(make.WNIDS))
     found = inspect(open_source(tmp_path))
     assert (found.splits["test"].photos, found.splits["test"].unlabeled) == (5, 5)
     assert found.splits["val"].unlabeled == 0
@@ -75,21 +76,21 @@ def test_photos_without_labels_are_counted_in_no_class(
 
 def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:
     source = open_source(make.kaggle(tmp_path / "photos"))
-    store = prepare(source, tmp_path / "store", Settings(side=16), workers=1)
+    store = prepare(source, tmp_path / "store", PrepareSettings(side=16), workers=1)
     assert store.split("test").labels.tolist() == [NO_LABEL] * 5
     assert store.split("test").keys() == list(make.hidden_photos())
-    (batch,) = Loader(store.split("test"), batch=5, order="sequential").batches()
+    (batch,) = Loader(store.split("test"), batch_size=5, order="sequential").batches()
     assert batch.labels.tolist() == [NO_LABEL] * 5
-    assert store.header.statistics_split == "train"
+    assert store.manifest.statistics_split == "train"
 
 
 def test_without_training_photos_the_statistics_are_not_those_of_the_test_photos(tmp_path: Path) -> None:
     folder = FORMS["parquet"](tmp_path / "photos")
     for file in folder.glob("data/train-*"):
         file.unlink()
-    store = prepare(open_source(folder), tmp_path / "store", Settings(side=16), workers=1)
+    store = prepare(open_source(folder), tmp_path / "store", PrepareSettings(side=16), workers=1)
     assert store.splits == ["val", "test"]
-    assert store.header.statistics_split == "val"
+    assert store.manifest.statistics_split == "val"
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,9 @@ def test_without_training_photos_the_statistics_are_not_those_of_the_test_photos
         ("n01440764_18.JPEG", None),
     ],
 )
-def test_official_names_say_which_photo_it_is(path: str, wanted: tuple[int, str, int] | None) -> None:
+def test_official_names_are_parsed(path: str, wanted: tuple[int, str, int] | None) -> None:
     assert official_name(path) == wanted
 
 
-def test_an_official_name_is_written_as_it_is_read() -> None:
+def test_an_official_name_round_trips() -> None:
     assert official_name(str(OfficialName(2012, "test", 42))) == (2012, "test", 42)

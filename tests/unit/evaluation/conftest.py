@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.data.config import DataConfig
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
@@ -75,7 +75,7 @@ def prepared(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
     def make(**settings) -> Store:
         path = tmp_path_factory.mktemp("stores") / "store"
-        return prepare(open_source(photos), path, Settings(**{"side": SIDE, **settings}), workers=1)
+        return prepare(open_source(photos), path, PrepareSettings(**{"side": SIDE, **settings}), workers=1)
 
     return make
 

@@ -13,9 +13,8 @@ import pytest
 
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
-from alexnet.data.prepare import Settings, prepare
-from alexnet.data.sources import Example, Source, SourceSplit, open_source
-from alexnet.data.sources import ilsvrc as devkit
+from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.sources import Example, Source, SourceSplit, devkit, open_source
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
 from alexnet.evaluation.inference import predict
@@ -53,7 +52,9 @@ class Relabeled:
 @pytest.fixture(scope="module")
 def ilsvrc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ilsvrc")
-    synthesize(folder, CLASSES, 1, VAL_PER_CLASS, test=TEST_PHOTOS, seed=5)
+    synthesize(
+        folder, classes=CLASSES, train_per_class=1, val_per_class=VAL_PER_CLASS, test=TEST_PHOTOS, seed=5
+    )
     return folder
 
 
@@ -72,7 +73,7 @@ def stores(ilsvrc: Path, kit_order: list[int], tmp_path_factory: pytest.TempPath
     splits = {name: Relabeled(split, np.argsort(kit_order)) for name, split in source.splits.items()}
     permuted = replace(source, classes=[source.classes[label] for label in kit_order], splits=splits)
     folder = tmp_path_factory.mktemp("stores")
-    settings = Settings(side=SIDE, encoding="raw")
+    settings = PrepareSettings(side=SIDE, encoding="raw")
     return {name: prepare(each, folder / name, settings, 1) for name, each in _pairs(source, permuted)}
 
 

@@ -17,7 +17,7 @@ from unit.data.memory_source import examples, source
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
@@ -69,7 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     # Both classes in both splits.
     halves = {"train": made[::2], "val": made[1::2]}
     folder: Path = tmp_path_factory.mktemp("located")
-    return prepare(source(**halves), folder / "store", Settings(side=72), workers=1)
+    return prepare(source(**halves), folder / "store", PrepareSettings(side=72), workers=1)
 
 
 def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> ModelBundle:

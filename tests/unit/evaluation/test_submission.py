@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.data.manifest import UnreadableFile
-from alexnet.data.sources.ilsvrc import Devkit
+from alexnet.data.sources.devkit import Devkit
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.evaluation import submission
 from alexnet.runs.predictions import Predictions
@@ -31,8 +31,8 @@ def predictions(rows: np.ndarray, wnids: list[str]) -> Predictions:
 
 
 def split(*keys: str, unreadable: tuple[UnreadableFile, ...] = ()) -> SimpleNamespace:
-    header = SimpleNamespace(unreadable=unreadable)
-    return SimpleNamespace(name="test", header=header, keys=lambda: list(keys))
+    manifest = SimpleNamespace(unreadable=unreadable)
+    return SimpleNamespace(name="test", manifest=manifest, keys=lambda: list(keys))
 
 
 def numbered(*numbers: int) -> SimpleNamespace:
@@ -152,17 +152,17 @@ def test_a_wrong_row_is_never_written(tmp_path: Path) -> None:
 
 
 def test_errors_are_lines_without_the_true_class() -> None:
-    kit = replace(KIT, truth=[WNIDS[5], WNIDS[5], WNIDS[4]])  # ids 1, 1, 8
+    kit = replace(KIT, val_wnids=[WNIDS[5], WNIDS[5], WNIDS[4]])  # ids 1, 1, 8
     rows = np.array([[1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [4, 5, 6, 7, 8]])
-    assert submission.count_errors(rows, kit.truth, kit, "file") == 1
+    assert submission.count_errors(rows, kit.val_wnids, kit, "file") == 1
     with pytest.raises(DataError, match="file has 2 lines for 3 photos"):
-        submission.count_errors(rows[:2], kit.truth, kit, "file")
+        submission.count_errors(rows[:2], kit.val_wnids, kit, "file")
 
 
 def test_a_kit_that_is_not_there(tmp_path: Path) -> None:
-    from alexnet.data.sources import ilsvrc
+    from alexnet.data.sources import devkit
 
     with pytest.raises(CommandError, match="no such file or folder"):
-        ilsvrc.read_devkit(tmp_path / "kit.tar.gz")
+        devkit.read_devkit(tmp_path / "kit.tar.gz")
     with pytest.raises(DataError, match=r"no development kit of ILSVRC-2010: give .*devkit-1\.0"):
-        ilsvrc.read_devkit(tmp_path, 2010)
+        devkit.read_devkit(tmp_path, 2010)

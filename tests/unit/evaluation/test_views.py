@@ -236,7 +236,7 @@ def test_names_say_the_scales() -> None:
 class Sized:
     """A split of whole photos of these sizes (height, width), of five classes."""
 
-    header = SimpleNamespace(side=SIDE, shape="whole", classes=range(5))
+    manifest = SimpleNamespace(side=SIDE, shape="whole", classes=range(5))
 
     def __init__(self, sizes: list[tuple[int, int]]) -> None:
         self._sizes = sizes

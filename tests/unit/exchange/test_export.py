@@ -43,7 +43,7 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
     found = metadata(tmp_path / "new" / "net.safetensors")
     assert from_dict(RunConfig, found["config"]) == tiny.config()
     assert found["classes"] == [{"wnid": each.wnid, "name": each.name} for each in store.classes]
-    assert found["preprocessing"]["resized"] == store.header.resized
+    assert found["preprocessing"]["resized"] == store.manifest.resized
     terms = {"code_license": "BSD-3-Clause", "weights_license": "CC0-1.0", "data_terms": "made up"}
     assert found["terms"] == terms
     (entry,) = json.loads((run.path / "evaluation.json").read_text())

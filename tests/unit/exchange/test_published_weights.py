@@ -107,6 +107,6 @@ def test_the_list_is_sound() -> None:
     assert list(PUBLISHED_WEIGHTS) == ["torchvision-alexnet", "bvlc-alexnet", "caffenet"]
     for published in PUBLISHED_WEIGHTS.values():
         assert re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", published.file.digest)
-        assert all(re.fullmatch(r"https?://.+/", place) for place in published.file.places)
+        assert all(re.fullmatch(r"https?://.+/", url) for url in published.file.folder_urls)
         assert set(published.terms) == {"code_license", "weights_license", "data_terms"}
         assert published.file.size_bytes > 240e6

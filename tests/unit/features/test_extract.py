@@ -10,7 +10,7 @@ from alexnet import recipes
 from alexnet.analysis import features
 from alexnet.analysis.features import features_of, last_hidden_layer, path_of
 from alexnet.classic.pipeline import Pipeline
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.interop.export import export
@@ -61,7 +61,7 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
         shutil.copytree(other.path / weights, run.path / weights)
     assert np.abs(np.array(features_of(run, store)) - first).max() > 0.01
     elsewhere = prepare(
-        open_source(store.path.parent / "photos"), tmp_path / "jpeg", Settings(side=72), workers=1
+        open_source(store.path.parent / "photos"), tmp_path / "jpeg", PrepareSettings(side=72), workers=1
     )
     seen = count_passes(monkeypatch)
     features_of(run, elsewhere)
@@ -99,7 +99,7 @@ def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypa
 def test_features_of_two_stores_are_kept_beside_each_other(make_run, store, tmp_path, monkeypatch) -> None:
     run = make_run()
     other = prepare(
-        open_source(store.path.parent / "photos"), tmp_path / "jpeg", Settings(side=72), workers=1
+        open_source(store.path.parent / "photos"), tmp_path / "jpeg", PrepareSettings(side=72), workers=1
     )
     first, second = (np.array(features_of(run, each)) for each in (store, other))
     seen = count_passes(monkeypatch)
@@ -131,7 +131,7 @@ def test_what_cannot_be_is_said_in_one_line(make_run, store, tmp_path) -> None:
     with pytest.raises(CommandError, match="no split 'test'"):
         features_of(run, store, "test")
     smaller = prepare(
-        open_source(store.path.parent / "photos"), tmp_path / "small", Settings(side=64), workers=1
+        open_source(store.path.parent / "photos"), tmp_path / "small", PrepareSettings(side=64), workers=1
     )
     with pytest.raises(DataError, match="side 64 for 72"):
         features_of(run, smaller)

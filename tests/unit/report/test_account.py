@@ -28,10 +28,10 @@ def test_the_store_is_made_again_by_what_the_report_says(tmp_path: Path, words: 
     assert (
         main(["prepare", str(photos), str(tmp_path / "store"), "--side", "64", "--workers", "1", *words]) == 0
     )
-    header = Store.open(tmp_path / "store").header
+    header = Store.open(tmp_path / "store").manifest
     train = ["alexnet", "train", tiny.RECIPE, "--store", str(tmp_path / "again"), "--run", "run"]
     prepare, *_ = run_details.commands("run", train, [], header, header.side)
     assert (
         main([word.replace("SOURCE", str(photos)) for word in prepare.split()[1:]] + ["--workers", "1"]) == 0
     )
-    assert Store.open(tmp_path / "again").header.digest() == header.digest()
+    assert Store.open(tmp_path / "again").manifest.digest() == header.digest()

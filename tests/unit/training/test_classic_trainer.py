@@ -322,7 +322,7 @@ def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
     """A store of flat photos, of gray levels by class."""
     from PIL import Image
 
-    from alexnet.data.prepare import Settings, prepare
+    from alexnet.data.prepare import PrepareSettings, prepare
     from alexnet.data.sources import open_source
 
     def make(levels: dict[str, list[int]]) -> Store:
@@ -333,7 +333,7 @@ def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
                     pixels = np.full((72, 72, 3), gray, np.uint8)
                     Image.fromarray(pixels).save(tmp_path / "flat" / split / name / f"{number}.png")
         source = open_source(tmp_path / "flat")
-        return prepare(source, tmp_path / "flat-store", Settings(side=72, encoding="raw"), workers=1)
+        return prepare(source, tmp_path / "flat-store", PrepareSettings(side=72, encoding="raw"), workers=1)
 
     return make
 

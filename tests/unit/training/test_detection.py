@@ -10,7 +10,7 @@ from unit.data.store_makers import make_store, row
 
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, override
-from alexnet.data.boxes import NOT_ASKED, to_window, window_targets
+from alexnet.data.boxes import IGNORED, assign_targets, to_window
 from alexnet.data.loader import Batch, Loader
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
@@ -33,18 +33,18 @@ WINDOW = np.array([[0.0, 0.0, 0.4, 0.4]])
     ("box", "label"),
     [
         ([0.1, 0.1, 0.35, 0.3], 2),  # all of it, and large enough
-        ([0.1, 0.1, 0.25, 0.25], NOT_ASKED),  # all of it, but small
+        ([0.1, 0.1, 0.25, 0.25], IGNORED),  # all of it, but small
         ([0.1, 0.1, 0.12, 0.35], 2),  # slim
         ([0.2, 0.0, 0.45, 0.3], 2),  # four fifths of it
-        ([0.2, 0.0, 0.6, 0.4], NOT_ASKED),  # half of it
+        ([0.2, 0.0, 0.6, 0.4], IGNORED),  # half of it
         ([0.25, 0.0, 0.6, 0.4], BACKGROUND),  # three sevenths of it
         ([0.35, 0.0, 0.8, 0.4], BACKGROUND),  # a ninth of it
         ([0.6, 0.6, 0.9, 0.9], BACKGROUND),
-        ([0.0, 0.0, 1.0, 1.0], NOT_ASKED),  # the window is all within it
+        ([0.0, 0.0, 1.0, 1.0], IGNORED),  # the window is all within it
     ],
 )
 def test_what_a_window_shows(box: list[float], label: int) -> None:
-    labels, places = window_targets(np.array([box]), np.array([2]), WINDOW, BACKGROUND)
+    labels, places = assign_targets(np.array([box]), np.array([2]), WINDOW, BACKGROUND)
     assert labels.tolist() == [label]
     wanted = np.array(box) / 0.4 if label == 2 else np.zeros(4)
     assert places[0] == pytest.approx(wanted)
@@ -53,10 +53,10 @@ def test_what_a_window_shows(box: list[float], label: int) -> None:
 def test_of_several_objects_a_window_shows_the_one_it_overlaps_most() -> None:
     boxes = np.array([[0.0, 0.0, 0.21, 0.1], [0.0, 0.1, 0.4, 0.4], [0.9, 0.9, 1.0, 1.0]])
     windows = np.concatenate([WINDOW, WINDOW + 0.45])
-    labels, places = window_targets(boxes, np.array([0, 1, 2]), windows, BACKGROUND)
+    labels, places = assign_targets(boxes, np.array([0, 1, 2]), windows, BACKGROUND)
     assert labels.tolist() == [1, BACKGROUND]
     assert places == pytest.approx(np.array([[0, 0.25, 1, 1], [0, 0, 0, 0]]))
-    labels, places = window_targets(np.empty((0, 4)), np.empty(0, int), windows, BACKGROUND)
+    labels, places = assign_targets(np.empty((0, 4)), np.empty(0, int), windows, BACKGROUND)
     assert labels.tolist() == [BACKGROUND, BACKGROUND]
     assert places.shape == (2, 4)
 
@@ -68,10 +68,10 @@ def naive(answers: torch.Tensor, targets: torch.Tensor) -> float:
         labels, draws = wanted[0].long().tolist(), wanted[1].tolist()
         logits, corners = said[: BACKGROUND + 1], said[BACKGROUND + 1 :].view(BACKGROUND, 4, -1)
         each = [
-            float(functional.cross_entropy(logits[:, p], torch.tensor(label))) if label != NOT_ASKED else 0.0
+            float(functional.cross_entropy(logits[:, p], torch.tensor(label))) if label != IGNORED else 0.0
             for p, label in enumerate(labels)
         ]
-        shown = [p for p, label in enumerate(labels) if label not in (NOT_ASKED, BACKGROUND)]
+        shown = [p for p, label in enumerate(labels) if label not in (IGNORED, BACKGROUND)]
         empty = [p for p, label in enumerate(labels) if label == BACKGROUND]
         learned, random = (sorted(some, key=lambda p: -draws[p])[:OBJECTS] for some in (shown, empty))
         worst = sorted(empty, key=lambda p: -each[p])[:OFFENDING]
@@ -91,15 +91,15 @@ def random_targets(labels: torch.Tensor, generator: torch.Generator) -> torch.Te
 def test_the_loss_takes_objects_random_background_and_the_worst_of_it(places: int) -> None:
     generator = torch.Generator().manual_seed(places)
     answers = 3 * torch.randn(7, ANSWERS, places, places, generator=generator)
-    labels = torch.randint(NOT_ASKED, BACKGROUND + 1, (7, places, places), generator=generator).float()
-    labels[0], labels[1], labels[2] = NOT_ASKED, BACKGROUND, 1
+    labels = torch.randint(IGNORED, BACKGROUND + 1, (7, places, places), generator=generator).float()
+    labels[0], labels[1], labels[2] = IGNORED, BACKGROUND, 1
     targets = random_targets(labels, generator)
     assert float(losses.objects(answers, targets)) == pytest.approx(naive(answers, targets), rel=1e-5)
 
 
 def test_windows_that_are_not_asked_have_no_gradient_and_background_has_no_box() -> None:
     answers = torch.zeros(1, ANSWERS, 1, 3, requires_grad=True)
-    targets = random_targets(torch.tensor([[[NOT_ASKED, BACKGROUND, 1.0]]]), torch.Generator().manual_seed(0))
+    targets = random_targets(torch.tensor([[[IGNORED, BACKGROUND, 1.0]]]), torch.Generator().manual_seed(0))
     losses.objects(answers, targets).backward()
     logits, boxes = answers.grad.split([BACKGROUND + 1, 4 * BACKGROUND], dim=1)
     assert not logits[..., 0].any()
@@ -137,7 +137,7 @@ def learner(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
@@ -154,7 +154,7 @@ def test_targets_name_each_window_of_the_crop(store: Store, cropping: str) -> No
         corners = np.array([box[1:] for box in found]).reshape(-1, 4)
         moved = to_window(corners, views[number], mirrored[number])
         named = np.array([box.label for box in found], int)
-        labels, places = window_targets(moved, named, windows, BACKGROUND)
+        labels, places = assign_targets(moved, named, windows, BACKGROUND)
         assert targets[number, 0].flatten().tolist() == labels.tolist()
         assert targets[number, 2:].flatten(1).T.numpy() == pytest.approx(places, abs=1e-6)
     assert set(targets[:, 0].unique().tolist()) > {0, 1, 2, BACKGROUND}
@@ -184,8 +184,8 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
     targets = torch.zeros(4, 6, 1, 2)
     targets[:, 0] = BACKGROUND
     targets[:2, 0, 0, 1] = 1
-    targets[2, 0, 0, 0] = NOT_ASKED
-    targets[3, 0] = NOT_ASKED
+    targets[2, 0, 0, 0] = IGNORED
+    targets[3, 0] = IGNORED
     assert learner(store).task.wrong(answers, targets, torch.zeros(4)).item() == 1
 
 
@@ -221,4 +221,4 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         learner(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
-        Loader(bare.split("train"), 1, boxes=True)
+        Loader(bare.split("train"), batch_size=1, boxes=True)

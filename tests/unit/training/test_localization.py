@@ -64,7 +64,7 @@ def learner(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
 
 
 def test_targets_are_boxes_in_windows_and_windows_that_show_too_little_do_not_count(store: Store) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import override
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
@@ -57,7 +57,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
                 image = Image.fromarray(texture(label, generator))
                 image.save(folder / "photos" / split / f"class{label}" / f"{number}.png")
     return prepare(
-        open_source(folder / "photos"), folder / "store", Settings(side=SIDE, encoding="raw"), workers=1
+        open_source(folder / "photos"),
+        folder / "store",
+        PrepareSettings(side=SIDE, encoding="raw"),
+        workers=1,
     )
 
 
@@ -108,7 +111,7 @@ def test_photos_of_one_color_are_a_defined_result(tmp_path: Path) -> None:
             for gray in grays:
                 pixels = np.full((SIDE, SIDE, 3), gray, np.uint8)
                 Image.fromarray(pixels).save(tmp_path / "photos" / split / f"class{label}" / f"{gray}.png")
-    settings = Settings(side=SIDE, encoding="raw")
+    settings = PrepareSettings(side=SIDE, encoding="raw")
     flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
     run = RunDir.create(tmp_path / "a", wanted)

@@ -1,8 +1,9 @@
-"""The raw forms in which labeled photos come, one per file; `open_source` finds the right one."""
+"""The raw forms in which labeled photos come, one per file; `open_source` recognizes them."""
 
 from __future__ import annotations
 
-from alexnet.data.sources.base import Box, Example, Source, SourceSplit, keep_classes
+from alexnet.data.sources.base import Box, Example, Source, SourceSplit
+from alexnet.data.sources.class_filter import filter_classes
 from alexnet.data.sources.open import open_source
 
-__all__ = ["Box", "Example", "Source", "SourceSplit", "keep_classes", "open_source"]
+__all__ = ["Box", "Example", "Source", "SourceSplit", "filter_classes", "open_source"]

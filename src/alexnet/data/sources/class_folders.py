@@ -1,4 +1,4 @@
-"""One folder per class, as torchvision, Keras and fastai want it; the folder's name is the class's WNID."""
+"""One folder per class, as torchvision, Keras and fastai expect; the folder's name is the class's WNID."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alexnet.data.classes import Class, classes_of, in_label_order, is_wnid
-from alexnet.data.manifest import Settings
+from alexnet.data.classes import Class, classes_from_wnids, in_label_order, is_wnid
+from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Source
-from alexnet.data.sources.files import (
+from alexnet.data.sources.photo_split import (
     PhotoSplit,
-    Tree,
+    find_strays,
     is_clutter,
-    join,
     make_split,
     photos_below,
-    strays_of,
 )
-from alexnet.data.sources.voc import SUFFIX, annotated
+from alexnet.data.sources.tree import Tree, join
+from alexnet.data.sources.voc import SUFFIX, add_boxes
 from alexnet.errors import DataError
 
 
@@ -29,10 +28,10 @@ def read(tree: Tree, base: str) -> Source | None:
         return None
     classes = read_classes(tree, base)
     splits = {"train": class_split(tree, base, classes)}
-    splits, notes, strays = annotated(tree, splits, range(len(tree.listing)), classes)
-    strays += strays_of(tree, splits.values(), notes)
-    own = Settings(exif=ones_own(classes))
-    return Source("class folders", tree.path, classes, dict(splits), strays, own)
+    splits, annotations, strays = add_boxes(tree, splits, range(len(tree.listing)), classes)
+    strays += find_strays(tree, splits.values(), annotations)
+    settings = PrepareSettings(exif=are_custom(classes))
+    return Source("class folders", tree.path, classes, dict(splits), strays, settings)
 
 
 def holds_classes(tree: Tree, folder: str) -> bool:
@@ -40,15 +39,15 @@ def holds_classes(tree: Tree, folder: str) -> bool:
     return any(photos_below(tree, join(folder, name)) for name in class_names(tree, folder))
 
 
-def ones_own(classes: Sequence[Class]) -> bool:
-    """Whether these are somebody's own classes, not ImageNet's: photos that cameras or telephones turned."""
+def are_custom(classes: Sequence[Class]) -> bool:
+    """Whether the classes are not ImageNet's; their photos may need their EXIF orientation applied."""
     return not any(is_wnid(each.wnid) for each in classes)
 
 
 def class_names(tree: Tree, folder: str) -> list[str]:
-    """The class folders in label order: all subfolders but clutter, empty ones and such of annotations only.
+    """The class folders in label order: all subfolders but clutter, empty folders and those of annotations.
 
-    Where most are named by WNIDs the others are no classes either (`duplicates`, `n01440764 (copy)`).
+    If most are named by WNIDs, the others are not classes either (`duplicates`, `n01440764 (copy)`).
     """
     names = [name for name in tree.listing.subfolders(folder) if not is_clutter(name)]
     names = [name for name in names if _has_files(tree, join(folder, name))]
@@ -56,22 +55,22 @@ def class_names(tree: Tree, folder: str) -> list[str]:
     return in_label_order(wnids if 2 * len(wnids) > len(names) else names)
 
 
-def read_classes(tree: Tree, folder: str, words: Mapping[str, str] | None = None) -> list[Class]:
-    """The classes that the folder's subfolders stand for."""
-    return classes_of(class_names(tree, folder), words)
+def read_classes(tree: Tree, folder: str, synonyms: Mapping[str, str] | None = None) -> list[Class]:
+    """The classes of the folder's subfolders, named as `classes_from_wnids` does."""
+    return classes_from_wnids(class_names(tree, folder), synonyms)
 
 
 def class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit:
-    """All photos of the classes' folders, subfolders included; DataError for a class without any."""
+    """All photos in the classes' folders and their subfolders; DataError for a class without photos."""
     files = array("q")
     labels: list[np.ndarray] = []
-    for label, one in enumerate(classes):
-        place = join(folder, one.wnid)
-        photos = photos_below(tree, place)
+    for label, each in enumerate(classes):
+        class_folder = join(folder, each.wnid)
+        photos = photos_below(tree, class_folder)
         if not photos:
             raise DataError(
-                f"{tree.path}: {place} holds no photo, so it is no class folder as others here are: move it "
-                "elsewhere, or name the folder inside that you mean"
+                f"{tree.path}: {class_folder} holds no photo, but the folders beside it are class folders: "
+                "move it elsewhere, or name the folder inside that you mean"
             )
         files += photos
         labels.append(np.full(len(photos), label, dtype=np.int32))

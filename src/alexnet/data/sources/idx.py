@@ -1,7 +1,7 @@
-"""IDX files, the form of MNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, with or without `.gz`.
+"""IDX files, the format of MNIST: `train-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`, plain or gzipped.
 
-A photo here is bare gray levels. It is handed on as PGM, the simplest of all image files: a header line and
-the bytes as they are, so that nothing is lost and any reader decodes it.
+Their images are bare gray levels. An `Example` holds them as PGM, the simplest image file: a header line and
+the bytes unchanged, so that nothing is lost and any decoder reads it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import classes_of, in_label_order
-from alexnet.data.manifest import Settings
+from alexnet.data.classes import classes_from_wnids, in_label_order
+from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.files import Tree, strays_of
+from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 
-SETTINGS = Settings(side=32, resize="pad", encoding="raw", channels=1)
-"""How digits are stored where nobody says otherwise: MNIST's 28 x 28 in the middle of 32 x 32, as LeNet-5 saw
-them, and in gray. Raw, since a JPEG of so few pixels would be as large and not the same."""
+SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
+"""Defaults for digits: MNIST's 28 x 28 centered in 32 x 32, as for LeNet-5, and gray. Raw, since a JPEG of
+so few pixels would be as large, and lossy."""
 
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class IdxSplit:
-    """Gray levels and labels in memory: MNIST's are 47 MB."""
+    """Gray levels and labels in memory: 47 MB for MNIST."""
 
     pixels: npt.NDArray[np.uint8]
     """(N, H, W)."""
@@ -51,7 +52,7 @@ class IdxSplit:
 
 
 def read(tree: Tree, base: str) -> Source | None:
-    """The source, its classes the label values, `t10k` or test files its `val`; None without such files."""
+    """The source, its classes named by label values, with `t10k` or test files as `val`; else None."""
     parts = _parts(tree, base)
     if not parts:
         return None
@@ -59,18 +60,20 @@ def read(tree: Tree, base: str) -> Source | None:
     first = next(iter(arrays))
     values = np.unique(arrays[first][1])
     splits: dict[str, SourceSplit] = {}
-    for part, (pixels, numbers) in arrays.items():
+    for part, (pixels, labels) in arrays.items():
         name = "train" if part == first else "val"
-        if name in splits or not np.isin(numbers, values).all():
-            raise DataError(f"{tree.path}: {part} fits no training files: keep one data set in a folder")
-        splits[name] = IdxSplit(pixels, np.searchsorted(values, numbers).astype(np.int32), name)
-    classes = classes_of(in_label_order(str(value) for value in values))
+        if name in splits or not np.isin(labels, values).all():
+            raise DataError(
+                f"{tree.path}: {part} does not belong to the training files: keep one data set in a folder"
+            )
+        splits[name] = IdxSplit(pixels, np.searchsorted(values, labels).astype(np.int32), name)
+    classes = classes_from_wnids(in_label_order(str(value) for value in values))
     known = [file for files in parts.values() for file in files.values()]
-    return Source("IDX files", tree.path, classes, splits, strays_of(tree, [], known), SETTINGS)
+    return Source("IDX files", tree.path, classes, splits, find_strays(tree, [], known), SETTINGS)
 
 
 def _parts(tree: Tree, base: str) -> dict[str, dict[str, int]]:
-    """For each `train-`, `t10k-` ..., training first: the files of its `images` and `labels`."""
+    """For each prefix (`train-`, `t10k-`, ...), training first: its files of `images` and `labels`."""
     parts: dict[str, dict[str, int]] = {}
     for file in tree.listing.files(base):
         match = _NAME.fullmatch(tree.listing.name(file))
@@ -82,9 +85,10 @@ def _parts(tree: Tree, base: str) -> dict[str, dict[str, int]]:
 def _arrays(
     tree: Tree, part: str, files: dict[str, int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Images (N, H, W) and labels (N,)."""
     for kind in ("images", "labels"):
         if kind not in files:
-            raise DataError(f"{tree.path}: the {kind} file of {part!r} is missing beside its other half")
+            raise DataError(f"{tree.path}: the {kind} file of {part!r} is missing; put both files there")
     pixels, labels = _array(tree, files["images"], 3), _array(tree, files["labels"], 1)
     if len(pixels) != len(labels):
         raise DataError(f"{tree.path}: {part!r} has {len(pixels):,} images but {len(labels):,} labels")
@@ -92,18 +96,18 @@ def _arrays(
 
 
 def _array(tree: Tree, file: int, axes: int) -> npt.NDArray[np.uint8]:
-    where = tree.path / tree.listing.path(file)
+    path = tree.path / tree.listing.path(file)
     data = tree.read(file)
     try:
         data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{where} is cut short or damaged ({error}): get it again") from error
+        raise DataError(f"{path} is cut short or damaged ({error}): download it again") from error
     start = 4 + 4 * axes
     if data[:4] != bytes([0, 0, 8, axes]) or len(data) < start:
-        raise DataError(f"{where} is no IDX file of bytes with {axes} axes: it starts with {data[:4]!r}")
+        raise DataError(f"{path} is not an IDX file of bytes with {axes} axes: it starts with {data[:4]!r}")
     shape = struct.unpack(f">{axes}I", data[4:start])
     if len(data) - start != int(np.prod(shape)):
         raise DataError(
-            f"{where} holds {len(data) - start:,} bytes where {shape} were announced: get it again"
+            f"{path} holds {len(data) - start:,} bytes, its header promises {shape}: download it again"
         )
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Opens photos in whatever raw form they are, recognized by what is there, not by what it is called."""
+"""Recognizes the raw form of photos by what a folder, tar or parquet file holds."""
 
 from __future__ import annotations
 
@@ -16,32 +16,25 @@ from alexnet.data.sources import (
     train_val,
     wnid_names,
 )
-from alexnet.data.sources.base import Source, hold_out
-from alexnet.data.sources.files import (
-    Tree,
-    is_clutter,
-    join,
-    open_folder,
-    open_tar,
-    photos_in,
-    refuse_compressed,
-)
-from alexnet.data.sources.train_val import SPLIT_WORDS
+from alexnet.data.sources.base import Source, Subset
+from alexnet.data.sources.photo_split import is_clutter, photos_in
+from alexnet.data.sources.train_val import SPLIT_FOLDERS
+from alexnet.data.sources.tree import Tree, join, open_folder, open_tar, refuse_compressed
+from alexnet.data.subset import stratified_split
 from alexnet.errors import CommandError, DataError
 
 _TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx, parquet)
-_KNOWN = (
+_SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, train/ and val/ folders, a folder of class folders, "
     "a tar of these, Tiny ImageNet, Hugging Face parquet, IDX files, photos named <wnid>_*.JPEG"
 )
 
 
 def open_source(path: Path, val_fraction: float = 0.1) -> Source:
-    """The labeled photos at a folder, tar or parquet file; nothing there is ever changed.
+    """The labeled photos in a folder, tar or parquet file, which are never changed.
 
-    Where they come without a validation split, `val_fraction` of each class is held out as one (see
-    `hold_out`); 0 leaves all in `train`. CommandError where there is nothing, DataError where nothing is
-    recognized.
+    If they have no validation split, `val_fraction` of each class is held out (see `stratified_split`); 0
+    keeps all in `train`. CommandError if `path` does not exist, DataError if its form is not recognized.
     """
     if not 0 <= val_fraction < 1:
         raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
@@ -50,9 +43,11 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
     source = _recognize(path)
     if "val" in source.splits or not val_fraction:
         return source
-    train, val = hold_out(source.splits["train"], val_fraction)
+    photos = source.splits["train"]
+    keys = (photos.key(index) for index in range(len(photos)))
+    train, val = (Subset(photos, indices) for indices in stratified_split(keys, photos.labels, val_fraction))
     splits = {"train": train, "val": val} if len(val) else {"train": train}
-    return dataclasses.replace(source, splits={**source.splits, **splits}, held_out=val_fraction)
+    return dataclasses.replace(source, splits={**source.splits, **splits}, val_fraction=val_fraction)
 
 
 def _recognize(path: Path) -> Source:
@@ -62,7 +57,7 @@ def _recognize(path: Path) -> Source:
         return parquet.read_files(path.parent, [path.name])
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
-        raise DataError(f"{path} is neither a folder nor a tar nor parquet; known are {_KNOWN}")
+        raise DataError(f"{path} is not a folder, tar or parquet file; supported are {_SUPPORTED}")
     source = ilsvrc.read_train(path)
     if source:
         return source
@@ -76,11 +71,11 @@ def _from_tree(tree: Tree) -> Source:
         source = form.read(tree, base)
         if source:
             return source
-    raise DataError(f"{tree.path}: {_found(tree, base)}; known are {_KNOWN}")
+    raise DataError(f"{tree.path}: {_found(tree, base)}; supported are {_SUPPORTED}")
 
 
 def _base(tree: Tree) -> str:
-    """The folder in which the photos begin, below folders that hold a single other one."""
+    """The folder in which the photos begin, below folders that hold nothing but one other folder."""
     base = ""
     while True:
         inside = [name for name in tree.listing.subfolders(base) if not is_clutter(name)]
@@ -91,16 +86,16 @@ def _base(tree: Tree) -> str:
 
 
 def _is_split_or_class(tree: Tree, base: str, name: str) -> bool:
-    words = [word for words in SPLIT_WORDS.values() for word in words]
-    return name.lower() in words or bool(photos_in(tree, join(base, name)))
+    names = [each for spellings in SPLIT_FOLDERS.values() for each in spellings]
+    return name.lower() in names or bool(photos_in(tree, join(base, name)))
 
 
 def _found(tree: Tree, base: str) -> str:
     photos = photos_in(tree, base)
     if photos:
-        return f"{len(photos):,} photos in no class folder, so nothing says what they show"
+        return f"{len(photos):,} photos outside any class folder, so their classes are unknown"
     if not len(tree.listing):
         return "empty"
     names = [name + "/" for name in tree.listing.subfolders(base)]
     names += [tree.listing.name(file) for file in tree.listing.files(base)]
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is no known form of labeled photos"
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is not a known form of labeled photos"

@@ -38,7 +38,7 @@ def located(on: Opened, found: Located) -> Drawn:
     Evenly through the photos of each kind; those without a box of their class are left out.
     """
     labels = on.photos.labels
-    whole = on.store.header.shape == "whole" and sees_whole(found.views)
+    whole = on.store.manifest.shape == "whole" and sees_whole(found.views)
     truth = (BoxTable.of_pictures if whole else BoxTable.of)(on.photos)
     scored = np.array([label in truth.of_image(image)[0] for image, label in enumerate(labels)])
     named = found.labels[:, 0] == labels

@@ -103,7 +103,7 @@ def _lead(shown: Sequence[Shown]) -> list[str]:
     if classes:
         data.append(f"{len(classes):,} classes")
     if opened is not None:
-        data += [f"{len(opened.split(name)):,} images in {name}" for name in opened.header.splits]
+        data += [f"{len(opened.split(name)):,} images in {name}" for name in opened.manifest.splits]
     names = ", ".join(each.name.partition(",")[0] for each in classes[:12])
     more = f" and {len(classes) - 12:,} more" if len(classes) > 12 else ""
     return [
@@ -284,10 +284,10 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
     if subject.weights:
         yield Chapter("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
     if subject.kind == "run" and "imported" not in subject.environment:
-        header = None if shown.store is None else shown.store.header
+        header = None if shown.store is None else shown.store.manifest
         side = subject.config.data.image_size if subject.config is not None else None
         lines = run_details.commands(subject.name, subject.command, subject.entries, header, side)
-        form = "" if header is None else f" The photos came as {header.source['form']}."
+        form = "" if header is None else f" The photos came as {header.source.form}."
         said = [f"SOURCE is where the photos lay.{form}"] if any("SOURCE" in line for line in lines) else []
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not come to its end."]
         yield Chapter("Commands to make it again", [*said, Commands(lines), *again])

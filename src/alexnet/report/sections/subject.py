@@ -196,8 +196,8 @@ def _difference(one: Subject, other: Subject) -> str:
 
 def _same_source(one: Subject, other: Subject) -> bool:
     stores = one.found_store(), other.found_store()
-    sources = [store.header.source.get("sha256") for store in stores if store is not None]
-    return len(sources) == 2 and sources[0] is not None and sources[0] == sources[1]
+    sources = [store.manifest.source.sha256 for store in stores if store is not None]
+    return len(sources) == 2 and sources[0] != "" and sources[0] == sources[1]
 
 
 def _same_photos(one: Subject, other: Subject) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image
 from unit.data.store_makers import make_store, row
 
 from alexnet.data import boxes
-from alexnet.data.compositing import MOST_OBJECTS, SHARES, compose
+from alexnet.data.compositing import MAX_OBJECTS, SIZES, compose
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Box, Example
 from alexnet.data.store import Store
@@ -22,7 +22,7 @@ COLORS = {0: (255, 0, 0), 1: (0, 255, 0), 2: (0, 0, 255)}
 
 
 def photo(label: int) -> bytes:
-    """Black, with a rectangle of the class's own color."""
+    """Black with a rectangle in the color of the class."""
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
     pixels[8:32, 12:28] = COLORS[label]
     return pixels.tobytes()
@@ -43,16 +43,16 @@ def pixels(scene: Example) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(scene.image)).convert("RGB")).astype(int)
 
 
-def test_each_box_holds_its_object(scenes: list[Example]) -> None:
+def test_each_box_contains_its_object(scenes: list[Example]) -> None:
     for scene in scenes:
         picture = pixels(scene)
         assert picture.shape == (CANVAS, CANVAS, 3)
-        assert 1 <= len(scene.boxes) <= MOST_OBJECTS
+        assert 1 <= len(scene.boxes) <= MAX_OBJECTS
         for box in scene.boxes:
             x0, y0, x1, y1 = np.rint(np.array(box[1:]) * CANVAS).astype(int)
             inside = picture[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
             assert np.abs(inside - COLORS[box.label]).max() < 40
-            assert SHARES[0] - 0.03 <= max(box.x1 - box.x0, box.y1 - box.y0) <= SHARES[1] + 0.03
+            assert SIZES[0] - 0.03 <= max(box.x1 - box.x0, box.y1 - box.y0) <= SIZES[1] + 0.03
 
 
 def test_objects_do_not_overlap_and_the_label_is_that_of_the_largest(scenes: list[Example]) -> None:
@@ -86,7 +86,7 @@ def test_scenes_become_a_store_with_boxes(tmp_path: Path) -> None:
     assert [each.wnid for each in made.classes] == [each.wnid for each in source.classes]
 
 
-def test_what_scenes_cannot_be_made_of(tmp_path: Path) -> None:
+def test_stores_that_scenes_cannot_be_made_from(tmp_path: Path) -> None:
     made = store(tmp_path / "store")
     with pytest.raises(CommandError, match="2 scenes of split 'train' cannot show 3 classes"):
         compose(made, {"train": 2}, 64)

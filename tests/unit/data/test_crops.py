@@ -16,7 +16,7 @@ def test_ten_positions_are_those_of_2012() -> None:
     assert ten(256, 224)[:, 2].tolist() == [0] * 5 + [1] * 5
 
 
-def test_center_is_floored() -> None:
+def test_center_is_rounded_down() -> None:
     for side, crop, offset in [(256, 224, 16), (256, 227, 14), (128, 112, 8), (64, 64, 0)]:
         assert center(side, crop).tolist() == [[offset, offset, 0]]
         assert ten(side, crop)[4].tolist() == [offset, offset, 0]
@@ -53,7 +53,7 @@ def test_cut_and_its_device_form_equal_slicing(
     assert torch.equal(crops._gather(images, crop, np.array(places)), wanted)
 
 
-def test_one_list_of_positions_serves_all_images() -> None:
+def test_the_same_positions_for_all_images() -> None:
     images = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     squares = cut(images, 12, ten(16, 12))
     assert squares.shape == (3, 10, 12, 12, 3)

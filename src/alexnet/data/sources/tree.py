@@ -1,4 +1,8 @@
-"""The files of a tree, packed: about 45 bytes a file, where a list of paths takes 200."""
+"""Listings of folders and tars, and access to the files in them.
+
+A listing is packed: it takes about 45 bytes a file, a list of paths takes 200. That matters for the 1.28
+million photos of ImageNet.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,29 @@ import tarfile
 import weakref
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.decode import PHOTO_SUFFIXES
-from alexnet.data.sources.base import BoxesFound, Example, Labels, SourceSplit
 from alexnet.errors import DataError
 
 Int64s = npt.NDArray[np.int64]
 
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip -d",
+    b"BZh": "bzip2 -d",
+    b"\xfd7zXZ": "xz -d",
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+    b"PK\x03\x04": "unzip",
+}
+"""Commands that unpack a file, by its first bytes."""
+
 
 class PackedNames:
-    """Many short strings in one buffer; bytes that are not UTF-8 survive as in `os.listdir`."""
+    """Many short strings in one buffer; bytes that are not UTF-8 are kept as by `os.listdir`."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._text = bytearray()
@@ -47,9 +56,9 @@ class PackedNames:
 
 
 class Listing:
-    """Folders and files of a tree, sorted: a folder's files are neighbors, and so is all that lies below it.
+    """Folders and files of a tree, sorted: the files in a folder are adjacent, and so are all files below it.
 
-    Folders are relative paths with `/`; the root is the empty string. Files are numbers 0..len - 1.
+    Folders are relative paths with `/`; the root is the empty string. A file is a number 0..len - 1.
     """
 
     def __init__(self, folders: list[str], starts: Int64s, names: PackedNames) -> None:
@@ -106,7 +115,7 @@ class Listing:
         return low if low < files.stop and self._names[low] == name else None
 
     def _after(self, number: int) -> int:
-        """The first folder behind a folder and all its subfolders."""
+        """The number of the first folder after a folder and all its subfolders."""
         folder = self.folders[number]
         if not folder:
             return len(self.folders)
@@ -117,7 +126,7 @@ class Listing:
 
 
 class ListingBuilder:
-    """Takes folders and files in any order; a name met twice counts the last time, as in tar."""
+    """Builds a listing from folders and files in any order. Of equal paths the last one counts, as in tar."""
 
     def __init__(self) -> None:
         self._folders = {"": 0}
@@ -163,17 +172,8 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder and name else folder or name
 
 
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip -d",
-    b"BZh": "bzip2 -d",
-    b"\xfd7zXZ": "xz -d",
-    b"\x28\xb5\x2f\xfd": "zstd -d",
-    b"PK\x03\x04": "unzip",
-}
-
-
 class Tree(ABC):
-    """A listing with the place it was taken from."""
+    """A listing and the folder or tar it was taken from."""
 
     def __init__(self, path: Path, listing: Listing) -> None:
         self.path = path
@@ -181,14 +181,14 @@ class Tree(ABC):
 
     @abstractmethod
     def read(self, file: int) -> bytes:
-        """The bytes of one file of the listing; DataError where they are no longer there."""
+        """The bytes of one file of the listing; DataError if they are no longer there."""
 
     def text(self, file: int) -> str:
-        """A file as text; DataError where it is not UTF-8."""
+        """A file as text; DataError if it is not UTF-8."""
         try:
             return self.read(file).decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise DataError(f"{self.path}: {self.listing.path(file)} is not a UTF-8 text") from None
+            raise DataError(f"{self.path}: {self.listing.path(file)} is not UTF-8 text") from None
 
 
 class FolderTree(Tree):
@@ -204,7 +204,7 @@ class FolderTree(Tree):
 
 
 class _OpenFile:
-    """A file read by position; pickled by its path, closed when it is forgotten."""
+    """A file read by position. It is pickled as its path and closed when it is garbage collected."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -215,12 +215,12 @@ class _OpenFile:
         return _OpenFile, (self._path,)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Fewer than `size` bytes only at the end of the file; has no position that threads could disturb."""
+        """`size` bytes, fewer only at the end of the file. Thread-safe, as there is no shared position."""
         return os.pread(self._descriptor, size, offset)
 
 
 class TarTree(Tree):
-    """An uncompressed tar, read in place: only the headers are visited to list it."""
+    """An uncompressed tar, read in place; only its headers are read for the listing."""
 
     def __init__(self, path: Path, listing: Listing, offsets: Int64s, sizes: Int64s) -> None:
         super().__init__(path, listing)
@@ -229,16 +229,16 @@ class TarTree(Tree):
         self._sizes = sizes
 
     def read(self, file: int) -> bytes:
-        """The bytes of one member; many threads may read at once."""
+        """The bytes of one member; safe to call from several threads."""
         size = int(self._sizes[file])
         data = self._file.read(int(self._offsets[file]), size)
         if len(data) < size:
-            raise DataError(f"{self.path} has been cut short: {self.listing.path(file)} is not whole in it")
+            raise DataError(f"{self.path} was cut short: {self.listing.path(file)} is incomplete")
         return data
 
 
 def open_folder(path: Path) -> FolderTree:
-    """Lists a folder and everything below it, following links but not in circles."""
+    """Lists a folder and everything below it. Links are followed, cycles of links are not."""
     builder = ListingBuilder()
     pending = [(path, "", frozenset[str]())]
     while pending:
@@ -261,18 +261,18 @@ def open_tar(path: Path) -> TarTree:
 
 
 def open_tar_of_tars(path: Path) -> TarTree:
-    """Lists a tar of tars, as ILSVRC's training images: `n01440764.tar` becomes a folder `n01440764`."""
+    """Lists a tar of tars, such as ILSVRC's training images: `n01440764.tar` is listed as a folder."""
     return _tar_tree(path, nested=True)
 
 
 def refuse_compressed(path: Path) -> None:
-    """DataError, naming the command that helps, for an archive that cannot be read at any place."""
+    """DataError, naming the command that unpacks it, for a compressed file: it allows no random access."""
     with path.open("rb") as file:
         start = file.read(6)
     for magic, command in _COMPRESSED.items():
         if start.startswith(magic):
             raise DataError(
-                f"{path} is compressed and cannot be read in any order: first `{command} {path.name}`"
+                f"{path} is compressed and allows no random access: run `{command} {path.name}` first"
             )
 
 
@@ -300,7 +300,7 @@ def _tar_tree(path: Path, nested: bool) -> TarTree:
 
 
 def _members(path: Path, nested: bool) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Every member, with the folder that its inner tar stands for."""
+    """Every member, with the folder that its inner tar is listed as."""
     with path.open("rb") as file:
         for member in _headers(path, file, 0, path.stat().st_size):
             if nested and member.isreg() and member.name.endswith(".tar"):
@@ -312,22 +312,22 @@ def _members(path: Path, nested: bool) -> Iterator[tuple[str, tarfile.TarInfo]]:
 
 
 def _headers(path: Path, file: BinaryIO, start: int, end: int) -> Iterator[tarfile.TarInfo]:
-    """The headers of the tar that lies at start..end of an open file."""
+    """The headers of the tar at start..end of an open file."""
     file.seek(start)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             members: list[tarfile.TarInfo] = vars(tar)["members"]
             while (member := tar.next()) is not None and member.offset < end:
-                members.clear()  # or it keeps a kilobyte for each of a million
+                members.clear()  # otherwise tarfile keeps about a kilobyte per member
                 if member.offset_data + _content_bytes(member) > end:
-                    raise DataError(f"{path} is cut short at {member.name}: get it again")
+                    raise DataError(f"{path} was cut short at {member.name}: download it again")
                 yield member
-            # tarfile takes a damaged header for the end, which is a block of zeros.
+            # tarfile treats a damaged header like the end, which is a block of zeros.
             file.seek(min(tar.offset, end))
             if any(file.read(min(tarfile.BLOCKSIZE, max(end - tar.offset, 0)))):
-                raise DataError(f"{path} is damaged at byte {tar.offset:,}: get it again")
+                raise DataError(f"{path} is damaged at byte {tar.offset:,}: download it again")
     except tarfile.TarError as error:
-        raise DataError(f"{path} is not a whole tar ({error}): get it again") from error
+        raise DataError(f"{path} is not a complete tar ({error}): download it again") from error
 
 
 def _content_bytes(member: tarfile.TarInfo) -> int:
@@ -335,119 +335,6 @@ def _content_bytes(member: tarfile.TarInfo) -> int:
 
 
 def _clean(name: str) -> str:
-    """A member's path without a leading `./` or `/`; the tar's own root is the empty string."""
+    """A member's path without leading `./` or `/`; the root of the tar is the empty string."""
     path = posixpath.normpath(name).strip("/")
     return "" if path == "." else path
-
-
-_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
-
-STRAYS_NAMED = 3
-"""Strays of one folder that are named one by one; more are counted with an example."""
-
-
-class BoxReader(Protocol):
-    """Finds the boxes of one photo of a split."""
-
-    def __call__(self, index: int, path: str, label: int, image: bytes) -> BoxesFound:
-        """The boxes of the split's photo `index`, which lies at `path` in its tree."""
-        ...
-
-
-@dataclass(frozen=True)
-class PhotoSplit:
-    """Files of a tree with their labels; see `make_split`."""
-
-    tree: Tree
-    files: Int64s
-    labels: Labels
-    folder: str
-    wnids: list[str]
-    boxes: BoxReader | None = None
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def key(self, index: int) -> str:
-        """`<wnid>/<rest of the path>`, the same from every layout; always valid UTF-8."""
-        path = self.tree.listing.path(int(self.files[index]))
-        key, label = path.removeprefix(self.folder).strip("/"), int(self.labels[index])
-        if label != NO_LABEL and not key.startswith(self.wnids[label] + "/"):
-            key = f"{self.wnids[label]}/{key}"
-        return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-    def __getitem__(self, index: int) -> Example:
-        file, label = int(self.files[index]), int(self.labels[index])
-        image = self.tree.read(file)
-        boxes = BoxesFound()
-        if self.boxes:
-            boxes = self.boxes(index, self.tree.listing.path(file), label, image)
-        return Example(image, label, self.key(index), *boxes)
-
-
-def make_split(
-    tree: Tree, files: Sequence[int], labels: Labels, folder: str, classes: Sequence[Class]
-) -> PhotoSplit:
-    """Files (in the tree's order) below `folder`, sorted by label: every layout gives the same order."""
-    order = np.argsort(labels, kind="stable")
-    numbers = np.array(files, dtype=np.int64)
-    return PhotoSplit(tree, numbers[order], labels[order], folder, [c.wnid for c in classes])
-
-
-def unlabeled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:
-    """Files directly in `folder`, in the given order, of whose classes nothing is known."""
-    return make_split(tree, files, np.full(len(files), NO_LABEL, dtype=np.int32), folder, [])
-
-
-def is_clutter(name: str) -> bool:
-    """Hidden files and what operating systems leave in folders; never photos or classes."""
-    return name.startswith(".") or name.lower() in _CLUTTER
-
-
-def photos_in(tree: Tree, folder: str) -> array[int]:
-    """The files directly in a folder that are photos by their ending."""
-    files, name = tree.listing.files(folder), tree.listing.name
-    return array("q", [file for file in files if _is_photo(name(file))])
-
-
-def photos_below(tree: Tree, folder: str) -> array[int]:
-    """The photos in a folder and its subfolders, but for cluttering ones."""
-    found = array("q")
-    for place in tree.listing.folders_below(folder):
-        inside = place.removeprefix(folder).split("/")
-        if not any(is_clutter(part) for part in inside):
-            found += photos_in(tree, place)
-    return found
-
-
-def _is_photo(name: str) -> bool:
-    return name.lower().endswith(PHOTO_SUFFIXES) and not is_clutter(name)
-
-
-def strays_of(tree: Tree, splits: Iterable[SourceSplit], known: Iterable[int] = ()) -> list[str]:
-    """Every file and empty folder that is in no split and not `known`, named or counted by folder."""
-    used = np.zeros(len(tree.listing), dtype=bool)
-    for split in splits:
-        if isinstance(split, PhotoSplit) and split.tree is tree:
-            used[split.files] = True
-    used[np.fromiter(known, dtype=np.int64)] = True
-    strays: list[str] = []
-    skipped: str | None = None
-    for folder in tree.listing.folders:
-        if skipped is not None and folder.startswith(skipped):
-            continue
-        below = tree.listing.below(folder)
-        if folder and not used[below.start : below.stop].any():
-            strays.append(f"{folder}/ ({f'{len(below):,} files' if below else 'empty'})")
-            skipped = folder + "/"
-        else:
-            strays += _stray_files(tree, folder, used)
-    return strays
-
-
-def _stray_files(tree: Tree, folder: str, used: np.ndarray) -> list[str]:
-    files = [file for file in tree.listing.files(folder) if not used[file]]
-    paths = [join(folder, tree.listing.name(file)) for file in files[:STRAYS_NAMED]]
-    if len(files) <= STRAYS_NAMED:
-        return paths
-    return [f"{folder or '.'}/: {len(files):,} files such as {tree.listing.name(files[0])}"]

@@ -1,4 +1,4 @@
-"""Downloads against a real server on this machine that can send parts, break off, lie, and lack files."""
+"""Downloads from a local server that can send parts, lose connections, send wrong bytes and lack files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def remote(name: str, data: bytes, *places: str) -> RemoteFile:
 
 @pytest.fixture
 def one_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The data set `toy` of one file with two places: the second is the first's mirror."""
+    """The data set `toy` of one file with two URLs, the second a mirror of the first."""
     server.files = {"/first/toy.bin": DATA, "/second/toy.bin": DATA}
     places = (f"{server.url}/first/", f"{server.url}/second/")
     monkeypatch.setitem(DATA_SETS, "toy", DataSet((remote("toy.bin", DATA, *places),)))
@@ -38,7 +38,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_comes_whole_and_under_its_name_only(one_file: Server, tmp_path: Path) -> None:
+def test_a_file_is_complete_and_nothing_else_is_left(one_file: Server, tmp_path: Path) -> None:
     done: list[int] = []
     assert fetch("toy", tmp_path / "new", progress=done.append) == tmp_path / "new"
     assert (tmp_path / "new" / "toy.bin").read_bytes() == DATA
@@ -52,11 +52,11 @@ def test_a_broken_connection_is_continued_where_it_broke(one_file: Server, tmp_p
     done: list[int] = []
     fetch("toy", tmp_path, progress=done.append)
     assert (tmp_path / "toy.bin").read_bytes() == DATA
-    assert [asked for _, asked in one_file.requests] == [None, "bytes=600000-", "bytes=900000-"]
+    assert [requested for _, requested in one_file.requests] == [None, "bytes=600000-", "bytes=900000-"]
     assert sum(done) == len(DATA)
 
 
-def test_a_later_try_goes_on_from_the_part_that_an_earlier_one_left(one_file: Server, tmp_path: Path) -> None:
+def test_a_later_call_continues_the_part_of_an_earlier_one(one_file: Server, tmp_path: Path) -> None:
     (tmp_path / "toy.bin.part").write_bytes(DATA[:1_000_001])
     done: list[int] = []
     fetch("toy", tmp_path, progress=done.append)
@@ -66,16 +66,14 @@ def test_a_later_try_goes_on_from_the_part_that_an_earlier_one_left(one_file: Se
     assert names(tmp_path) == ["toy.bin"]
 
 
-def test_a_part_that_is_already_whole_costs_no_bytes(one_file: Server, tmp_path: Path) -> None:
+def test_a_complete_part_is_not_downloaded_again(one_file: Server, tmp_path: Path) -> None:
     (tmp_path / "toy.bin.part").write_bytes(DATA)
     fetch("toy", tmp_path)
     assert (tmp_path / "toy.bin").read_bytes() == DATA
     assert one_file.requests == [("/first/toy.bin", f"bytes={len(DATA)}-")]
 
 
-def test_a_server_that_sends_only_whole_files_is_read_from_the_start(
-    one_file: Server, tmp_path: Path
-) -> None:
+def test_a_server_without_ranges_is_read_from_the_start(one_file: Server, tmp_path: Path) -> None:
     one_file.ranges = False
     (tmp_path / "toy.bin.part").write_bytes(DATA[:1000])
     done: list[int] = []
@@ -86,18 +84,18 @@ def test_a_server_that_sends_only_whole_files_is_read_from_the_start(
 
 
 @pytest.mark.parametrize("part_bytes", [1000, 2_000_000])
-def test_a_part_of_another_file_is_thrown_away_and_the_file_read_anew(
+def test_a_part_of_another_file_is_discarded_and_the_file_read_from_the_start(
     one_file: Server, tmp_path: Path, part_bytes: int
 ) -> None:
     (tmp_path / "toy.bin.part").write_bytes(bytes(part_bytes))
     done: list[int] = []
     fetch("toy", tmp_path, progress=done.append)
     assert (tmp_path / "toy.bin").read_bytes() == DATA
-    assert [asked for _, asked in one_file.requests] == [f"bytes={part_bytes}-", None]
+    assert [requested for _, requested in one_file.requests] == [f"bytes={part_bytes}-", None]
     assert sum(done) == len(DATA)
 
 
-def test_the_mirror_is_asked_at_once_where_the_first_place_lacks_the_file(
+def test_the_mirror_is_tried_at_once_if_the_first_url_lacks_the_file(
     one_file: Server, tmp_path: Path
 ) -> None:
     del one_file.files["/first/toy.bin"]
@@ -106,7 +104,7 @@ def test_the_mirror_is_asked_at_once_where_the_first_place_lacks_the_file(
     assert [path for path, _ in one_file.requests] == ["/first/toy.bin", "/second/toy.bin"]
 
 
-def test_a_busy_server_is_asked_again(one_file: Server, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried(one_file: Server, tmp_path: Path) -> None:
     one_file.errors = [503, 429]
     fetch("toy", tmp_path)
     assert [path for path, _ in one_file.requests] == ["/first/toy.bin"] * 3
@@ -130,7 +128,7 @@ def test_wrong_bytes_everywhere_are_an_error_and_nothing_is_kept(one_file: Serve
     assert sum(done) == 0
 
 
-def test_a_file_that_is_there_is_kept_unasked(one_file: Server, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept_without_a_request(one_file: Server, tmp_path: Path) -> None:
     (tmp_path / "toy.bin").write_bytes(DATA)
     fetch("toy", tmp_path)
     assert one_file.requests == []
@@ -138,12 +136,14 @@ def test_a_file_that_is_there_is_kept_unasked(one_file: Server, tmp_path: Path) 
 
 def test_another_file_of_that_name_is_never_overwritten(one_file: Server, tmp_path: Path) -> None:
     (tmp_path / "toy.bin").write_bytes(b"mine")
-    with pytest.raises(DataError, match=r"is not the published file.*move it away"):
+    with pytest.raises(DataError, match=r"is not the published file.*move it elsewhere"):
         fetch("toy", tmp_path)
     assert (tmp_path / "toy.bin").read_bytes() == b"mine"
 
 
-def test_no_network_is_one_line_that_names_the_url_and_the_way_out(one_file: Server, tmp_path: Path) -> None:
+def test_no_network_is_one_line_that_names_the_url_and_an_alternative(
+    one_file: Server, tmp_path: Path
+) -> None:
     one_file.http.shutdown()
     one_file.http.server_close()
     with pytest.raises(
@@ -153,9 +153,9 @@ def test_no_network_is_one_line_that_names_the_url_and_the_way_out(one_file: Ser
     assert "\n" not in str(error.value)
 
 
-def test_what_came_before_the_network_went_is_kept_for_next_time(one_file: Server, tmp_path: Path) -> None:
+def test_bytes_received_before_the_network_failed_are_kept(one_file: Server, tmp_path: Path) -> None:
     one_file.dies_after = [700_000, 0, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(WorkError, match="connection broke after 700,000 bytes"):
+    with pytest.raises(WorkError, match="connection was lost after 700,000 bytes"):
         fetch("toy", tmp_path)
     assert (tmp_path / "toy.bin.part").read_bytes() == DATA[:700_000]
 
@@ -166,16 +166,16 @@ def test_from_takes_another_host_or_a_folder(one_file: Server, tmp_path: Path) -
     fetch("toy", tmp_path / "b", location=str(tmp_path / "a"))
     assert (tmp_path / "b" / "toy.bin").read_bytes() == DATA
     assert (tmp_path / "a" / "toy.bin").exists()
-    with pytest.raises(CommandError, match="does not exist: give --from"):
+    with pytest.raises(CommandError, match="does not exist: name with --from"):
         fetch("toy", tmp_path / "c", location=str(tmp_path / "nowhere"))
 
 
-def test_a_full_disk_is_told_before_anything_is_asked(
+def test_a_full_disk_is_reported_before_any_request(
     one_file: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=len(DATA) - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(WorkError, match="MB are needed: make room"):
+    with pytest.raises(WorkError, match="MB are needed: free some space"):
         fetch("toy", tmp_path)
     assert one_file.requests == []
     (tmp_path / "toy.bin.part").write_bytes(DATA[:10])
@@ -225,7 +225,7 @@ def publish(server: Server, monkeypatch: pytest.MonkeyPatch, name: str, data: by
 
 
 @pytest.mark.parametrize(("name", "pack"), [("toy.tgz", tgz), ("toy.zip", zipped)])
-def test_an_archive_is_unpacked_once_and_may_then_go(
+def test_an_archive_is_unpacked_once_and_may_then_be_deleted(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, pack: type
 ) -> None:
     publish(
@@ -280,8 +280,8 @@ def test_the_list_of_data_sets_is_sound() -> None:
         assert len(data_set.files) == 1 or not data_set.unpacks_to
         for file in data_set.files:
             assert re.fullmatch(r"[0-9a-f]{64}", file.digest)
-            assert file.places
-            assert all(re.fullmatch(r"https?://.+/", place) for place in file.places)
+            assert file.folder_urls
+            assert all(re.fullmatch(r"https?://.+/", url) for url in file.folder_urls)
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Training crops at random scales: pixels of the whole photo resized, functions of (seed, epoch, image)."""
+"""Training crops at random scales equal crops of the resized photo, and depend on (seed, epoch, image)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alexnet.config import ConfigError, override
 from alexnet.data.config import DataConfig
 from alexnet.data.image_reader import ScaledCrops, read_photo, read_square, scaled_crop, training_reader
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.resize import resized_size
@@ -44,14 +44,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         for split in ("train", "val"):
             (folder / "photos" / split / f"class{number % 3}").mkdir(parents=True, exist_ok=True)
             photo.save(folder / "photos" / split / f"class{number % 3}" / f"{number}.png")
-    made = Settings(side=SIDE, shape="whole")
+    made = PrepareSettings(side=SIDE, shape="whole")
     return prepare(open_source(folder / "photos"), folder / "store", made, workers=1)
 
 
 def crops(store: Store, epoch: int, data: DataConfig = DATA, seed: int = 5, **options: Any) -> dict[int, Any]:
-    """Each image's crop, by its number."""
+    """Each image's crop, by index."""
     split = store.split("train")
-    loader = Loader(split, 4, seed, reader=training_reader(split, data, seed), **options)
+    loader = Loader(split, batch_size=4, seed=seed, reader=training_reader(split, data, seed), **options)
     found: dict[int, Any] = {}
     for batch in loader.batches(epoch):
         found |= dict(zip(batch.indices.tolist(), batch.images.clone(), strict=True))
@@ -68,7 +68,9 @@ def same(one: dict[int, Any], other: dict[int, Any]) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(20, 120), st.integers(20, 120), st.sampled_from([1, 3]))
-def test_it_is_the_crop_of_the_whole_photo_resized(data: Any, height: int, width: int, channels: int) -> None:
+def test_a_scaled_crop_equals_the_crop_of_the_resized_photo(
+    data: Any, height: int, width: int, channels: int
+) -> None:
     """On noise, which is the hardest case for rounding; smaller and larger scales than the photo's own."""
     scale = data.draw(st.integers(12, 2 * min(height, width)))
     crop = data.draw(st.integers(8, scale))
@@ -99,7 +101,7 @@ def test_crops_are_a_function_of_seed_epoch_and_image(store: Store) -> None:
     assert not any(torch.equal(once[index], image) for index, image in crops(store, 3, seed=6).items())
 
 
-def test_the_batches_hold_what_the_draws_say(store: Store) -> None:
+def test_batches_equal_the_drawn_crops(store: Store) -> None:
     split = store.split("train")
     randomness = ImageRandomness(5, 3, np.arange(9))
     scales = 36 + randomness.integers("scale", SIDE - 36 + 1)
@@ -111,7 +113,7 @@ def test_the_batches_hold_what_the_draws_say(store: Store) -> None:
         assert off.max() <= 3
 
 
-def test_scales_and_places_reach_both_ends() -> None:
+def test_scales_and_positions_reach_both_ends() -> None:
     randomness = ImageRandomness(0, 0, np.arange(20_000))
     scales = 36 + randomness.integers("scale", SIDE - 36 + 1)
     assert sorted(set(scales.tolist())) == list(range(36, SIDE + 1))
@@ -120,7 +122,7 @@ def test_scales_and_places_reach_both_ends() -> None:
     assert sorted(set(tops.tolist())) == list(range(SIDE - CROP + 1))
 
 
-def test_images_that_share_a_draw_share_scale_and_place(store: Store) -> None:
+def test_images_that_share_a_draw_share_scale_and_position(store: Store) -> None:
     shared = replace(DATA, images_per_draw=9)
     split = store.split("train")
     alike = split.part(np.array([1, 1, 1]))
@@ -131,19 +133,19 @@ def test_images_that_share_a_draw_share_scale_and_place(store: Store) -> None:
     assert not np.array_equal(squares[0], squares[1])
 
 
-def test_training_mirrors_and_normalizes_the_crops_it_is_given(store: Store) -> None:
+def test_training_mirrors_and_normalizes_the_crops(store: Store) -> None:
     preprocessing = Preprocessing.from_store(DATA, store)
     images = torch.stack(list(crops(store, 0).values()))
     randomness = ImageRandomness(5, 0, np.arange(9), np.arange(9))
     inputs = preprocessing.train_input(images, randomness)
     mirrored = randomness.integers("mirror", 2)
     assert set(mirrored.tolist()) == {0, 1}
-    for image, given_to_net, flip in zip(images, inputs, mirrored, strict=True):
+    for image, model_input, flip in zip(images, inputs, mirrored, strict=True):
         wanted = image.flip(1) if flip else image
-        torch.testing.assert_close(given_to_net.permute(1, 2, 0), wanted - preprocessing.mean)
+        torch.testing.assert_close(model_input.permute(1, 2, 0), wanted - preprocessing.mean)
 
 
-def test_the_test_sees_the_photo_at_the_middle_of_the_scales(store: Store) -> None:
+def test_testing_uses_the_middle_of_the_scales(store: Store) -> None:
     preprocessing = Preprocessing.from_store(DATA, store)
     assert preprocessing.side == DATA.test_scale == 42
     split, square = store.split("val"), np.empty((42, 42, 3), np.uint8)
@@ -159,13 +161,13 @@ def test_the_test_sees_the_photo_at_the_middle_of_the_scales(store: Store) -> No
 
 def test_a_store_of_squares_is_refused(store: Store, tmp_path: Path) -> None:
     source = open_source(store.path.parent / "photos")
-    squares = prepare(source, tmp_path / "squares", Settings(side=SIDE), workers=1)
+    squares = prepare(source, tmp_path / "squares", PrepareSettings(side=SIDE), workers=1)
     with pytest.raises(CommandError, match="prepare one with --shape whole"):
         Preprocessing.from_store(DATA, squares)
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         (
             ["data.scales=[200,256]"],
@@ -182,12 +184,12 @@ def test_a_store_of_squares_is_refused(store: Store, tmp_path: Path) -> None:
         (["data.normalization=mean-image"], "data.normalization=channel-mean"),
     ],
 )
-def test_scales_that_make_no_sense_are_refused(settings: list[str], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_impossible_scales_are_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         override(get("vgg-a"), settings)
 
 
-def test_longer_sides_are_rounded_as_the_stores_are() -> None:
+def test_longer_sides_are_rounded_as_in_the_store() -> None:
     assert resized_size(60, 91, 40) == (40, 61)
     photo = np.zeros((60, 91, 3), np.uint8)
     photo[:, -1] = 255

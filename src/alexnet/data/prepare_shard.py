@@ -1,0 +1,171 @@
+"""Makes one shard of a store from some photos of a source: decode, resize, encode, write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+from alexnet.data.boxes import area, central_window, clip, to_window
+from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
+from alexnet.data.sources import Box, Example, SourceSplit
+from alexnet.data.statistics import PixelStatistics
+from alexnet.data.store import Record, write_shard
+from alexnet.errors import DataError
+from alexnet.io import file_sha256, unfinished_path, write_whole
+
+NOTE_SUFFIX = ".note.json"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Photos `start` .. `stop` of a split, to be written to one file."""
+
+    folder: Path
+    split: str
+    number: int
+    start: int
+    stop: int
+    settings: PrepareSettings
+
+    @property
+    def file(self) -> str:
+        """The shard's name in the store."""
+        return f"{self.split}-{self.number:05}.arrow"
+
+    @property
+    def note_path(self) -> Path:
+        """The `ShardNote`, whose existence marks the shard as finished."""
+        return (self.folder / self.file).with_suffix(NOTE_SUFFIX)
+
+    @property
+    def statistics_path(self) -> Path:
+        """The `PixelStatistics` of the shard."""
+        return self.note_path.with_name(f"{self.split}-{self.number:05}.statistics.npz")
+
+
+@dataclass
+class ShardNote:
+    """The contents of a finished shard."""
+
+    bytes: int = 0
+    sha256: str = ""
+    labels: list[int] = field(default_factory=list[int])
+    odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What is unusual, by key."""
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a photo could not be read, by key."""
+    longest_side: int = 0
+    """In pixels, of any original photo."""
+
+
+def read_note(path: Path) -> ShardNote:
+    """The note of a finished shard."""
+    return ShardNote(**json.loads(path.read_text()))
+
+
+def make_shard(split: SourceSplit, task: ShardTask, count: Callable[[], None]) -> None:
+    """Writes the shard, its statistics and, last of all, its note; calls `count` after every photo."""
+    note, statistics = ShardNote(), PixelStatistics.empty(task.settings.side, task.settings.channels)
+    final = task.folder / task.file
+    unfinished = unfinished_path(final)
+    write_shard(unfinished, _records(split, task, note, statistics, count))
+    note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
+    unfinished.replace(final)
+    write_whole(task.statistics_path, statistics.to_bytes())
+    write_whole(task.note_path, json.dumps(asdict(note)).encode())
+
+
+def resize(photo: Pixels, settings: PrepareSettings) -> Pixels:
+    """The photo (H, W, channels) as it is stored; for `pad` it must not be larger than the square."""
+    if settings.resize == "pad":
+        return pad(photo, settings.side)
+    if settings.resize == "warp":
+        return warp(photo, settings.side)
+    return (to_whole if settings.shape == "whole" else to_square)(photo, settings.side)
+
+
+def encode(stored: Pixels, settings: PrepareSettings) -> bytes:
+    """The stored bytes of a resized image (H, W, channels)."""
+    stored = np.ascontiguousarray(stored)
+    if settings.encoding == "raw":
+        return stored.tobytes()
+    subsampling = settings.subsampling.replace(":", "")
+    if settings.channels == 1:
+        return simplejpeg.encode_jpeg(stored, settings.quality, "GRAY", "Gray", fastdct=False)
+    return simplejpeg.encode_jpeg(stored, settings.quality, "RGB", subsampling, fastdct=False)
+
+
+def move_box(box: Box, height: int, width: int, settings: PrepareSettings) -> Box | None:
+    """The box in fractions of the stored image, clipped to it; None if nothing of it is left.
+
+    `height` and `width` are those of the original photo.
+    """
+    if settings.resize == "warp" or settings.shape == "whole":
+        return box
+    sizes = (height, width)
+    if settings.resize != "pad":
+        sizes = resized_size(height, width, settings.side)
+    moved = clip(to_window(box[1:], central_window(*sizes, settings.side)))
+    return Box(box.label, *moved.tolist()) if area(moved) > 0 else None
+
+
+def _records(
+    split: SourceSplit,
+    task: ShardTask,
+    note: ShardNote,
+    statistics: PixelStatistics,
+    count: Callable[[], None],
+) -> Iterator[Record]:
+    """The shard's records; adds to `note` what is unusual or unreadable, to `statistics` the pixels."""
+    for index in range(task.start, task.stop):
+        example = split[index]
+        try:
+            odd = _odd(example, task.settings)
+            record = _record(example, task.settings, statistics)
+        except UnreadableImage as error:
+            note.unreadable[example.key] = str(error)
+        else:
+            if odd:
+                note.odd[example.key] = odd
+            note.labels.append(example.label)
+            note.longest_side = max(note.longest_side, record.width, record.height)
+            yield record
+        count()
+
+
+def _record(example: Example, settings: PrepareSettings, statistics: PixelStatistics) -> Record:
+    photo = in_channels(decode(example.image, settings.exif), settings.channels)
+    if settings.resize == "pad":
+        _refuse_too_large(example.key, photo, settings.side)
+    stored = resize(photo, settings)
+    statistics.add(_central_square(stored, settings.side))
+    height, width = photo.shape[:2]
+    boxes = tuple(moved for box in example.boxes if (moved := move_box(box, height, width, settings)))
+    return Record(encode(stored, settings), example.label, example.key, width, height, boxes)
+
+
+def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
+    height, width = photo.shape[:2]
+    if max(height, width) > side:
+        raise DataError(
+            f"{key}: {width}x{height} pixels do not fit into a square of {side}: type --side "
+            f"{max(height, width)} or more, or --resize crop"
+        )
+
+
+def _odd(example: Example, settings: PrepareSettings) -> list[str]:
+    """What is unusual about a photo and its boxes; gray is usual in a gray store."""
+    usual = {"gray"} if settings.channels == 1 else set[str]()
+    return [kind for kind in oddities(example.image, example.key) if kind not in usual] + list(example.odd)
+
+
+def _central_square(stored: Pixels, side: int) -> Pixels:
+    top, left = crop_offset(stored.shape[0], stored.shape[1], side)
+    return stored[top : top + side, left : left + side]

@@ -1,0 +1,129 @@
+"""A split whose photos are files of a tree: which files are photos, in which order, and which are strays."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.decode import PHOTO_SUFFIXES
+from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceSplit
+from alexnet.data.sources.tree import Int64s, Tree, join
+
+MAX_STRAYS_NAMED = 3
+"""Strays of one folder that are named one by one; more are counted, with one as an example."""
+
+_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
+
+
+class BoxReader(Protocol):
+    """Finds the boxes of one photo of a split."""
+
+    def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
+        """The boxes of the split's photo `index`, which is at `path` in its tree."""
+        ...
+
+
+@dataclass(frozen=True)
+class PhotoSplit:
+    """Files of a tree with their labels; made by `make_split`."""
+
+    tree: Tree
+    files: Int64s
+    """(N,)"""
+    labels: Labels
+    folder: str
+    wnids: list[str]
+    """In label order."""
+    boxes: BoxReader | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def key(self, index: int) -> str:
+        """`<wnid>/<rest of the path>`, the same for every layout; always valid UTF-8."""
+        path = self.tree.listing.path(int(self.files[index]))
+        key, label = path.removeprefix(self.folder).strip("/"), int(self.labels[index])
+        if label != NO_LABEL and not key.startswith(self.wnids[label] + "/"):
+            key = f"{self.wnids[label]}/{key}"
+        return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def __getitem__(self, index: int) -> Example:
+        file, label = int(self.files[index]), int(self.labels[index])
+        image = self.tree.read(file)
+        boxes = CheckedBoxes()
+        if self.boxes:
+            boxes = self.boxes(index, self.tree.listing.path(file), label, image)
+        return Example(image, label, self.key(index), *boxes)
+
+
+def make_split(
+    tree: Tree, files: Sequence[int], labels: Labels, folder: str, classes: Sequence[Class]
+) -> PhotoSplit:
+    """A split of files (in the tree's order) below `folder`, sorted by label, as in every layout."""
+    order = np.argsort(labels, kind="stable")
+    numbers = np.array(files, dtype=np.int64)
+    return PhotoSplit(tree, numbers[order], labels[order], folder, [each.wnid for each in classes])
+
+
+def unlabeled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:
+    """An unlabeled split of files directly in `folder`, in the given order."""
+    return make_split(tree, files, np.full(len(files), NO_LABEL, dtype=np.int32), folder, [])
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is hidden or left by an operating system; never a photo or a class."""
+    return name.startswith(".") or name.lower() in _CLUTTER
+
+
+def photos_in(tree: Tree, folder: str) -> array[int]:
+    """The files directly in a folder whose suffixes are those of photos."""
+    files, name = tree.listing.files(folder), tree.listing.name
+    return array("q", [file for file in files if _is_photo(name(file))])
+
+
+def photos_below(tree: Tree, folder: str) -> array[int]:
+    """The photos in a folder and its subfolders, except those in clutter."""
+    found = array("q")
+    for each in tree.listing.folders_below(folder):
+        inside = each.removeprefix(folder).split("/")
+        if not any(is_clutter(part) for part in inside):
+            found += photos_in(tree, each)
+    return found
+
+
+def find_strays(tree: Tree, splits: Iterable[SourceSplit], known: Iterable[int] = ()) -> list[str]:
+    """Every file and empty folder that is in no split and not among `known` files, by name or as a count."""
+    used = np.zeros(len(tree.listing), dtype=bool)
+    for split in splits:
+        if isinstance(split, PhotoSplit) and split.tree is tree:
+            used[split.files] = True
+    used[np.fromiter(known, dtype=np.int64)] = True
+    strays: list[str] = []
+    reported: str | None = None
+    for folder in tree.listing.folders:
+        if reported is not None and folder.startswith(reported):
+            continue
+        below = tree.listing.below(folder)
+        if folder and not used[below.start : below.stop].any():
+            strays.append(f"{folder}/ ({f'{len(below):,} files' if below else 'empty'})")
+            reported = folder + "/"
+        else:
+            strays += _stray_files(tree, folder, used)
+    return strays
+
+
+def _stray_files(tree: Tree, folder: str, used: np.ndarray) -> list[str]:
+    files = [file for file in tree.listing.files(folder) if not used[file]]
+    paths = [join(folder, tree.listing.name(file)) for file in files[:MAX_STRAYS_NAMED]]
+    if len(files) <= MAX_STRAYS_NAMED:
+        return paths
+    return [f"{folder or '.'}/: {len(files):,} files such as {tree.listing.name(files[0])}"]
+
+
+def _is_photo(name: str) -> bool:
+    return name.lower().endswith(PHOTO_SUFFIXES) and not is_clutter(name)

@@ -1,0 +1,51 @@
+"""Deterministic choices of images, balanced over classes.
+
+Images of a class are ranked by the SHA-256 of their keys: there is no seed, and every machine and every store
+of the same photos gives the same choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def stratified_order(keys: Iterable[str], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(N,) indices of all images in an order of which every prefix is balanced over classes.
+
+    First one image of each class in label order, then a second one of each, and so on; a class that has no
+    images left is skipped. `labels` are (N,).
+    """
+    return np.lexsort((labels, rank_in_class(_hashes(keys), labels)))
+
+
+def stratified_split(
+    keys: Iterable[str], labels: NDArray[np.integer], fraction: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(train, val) indices, each ascending: `fraction` of each class's images are held out for `val`.
+
+    An image added later moves few others. Counts are rounded to whole images, and every class keeps at least
+    one for training. `labels` are (N,), all of them 0 or more.
+    """
+    counts = np.bincount(labels)
+    num_held_out = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
+    held_out = rank_in_class(_hashes(keys), labels) < num_held_out[labels]
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def rank_in_class(values: NDArray[Any], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(N,) how many images of the same class have a smaller value; `values` and `labels` are (N,)."""
+    by_class = np.lexsort((values, labels))
+    ordered = labels[by_class]
+    ranks = np.empty(len(labels), np.int64)
+    ranks[by_class] = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    return ranks
+
+
+def _hashes(keys: Iterable[str]) -> NDArray[Any]:
+    digests = b"".join(hashlib.sha256(key.encode()).digest()[:8] for key in keys)
+    return np.frombuffer(digests, dtype=">u8")
