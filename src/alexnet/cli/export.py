@@ -29,4 +29,4 @@ def command(
     sys.stdout.write(f"{out}: {net.config.recipe}, {len(net.classes):,} classes\n")
     sys.stdout.write(terms_text(net.terms, net.provenance))
     if out.suffix == ".safetensors":
-        sys.stdout.write(f"next: alexnet classify PHOTO --model {out}\n")
+        sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")

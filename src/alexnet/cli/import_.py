@@ -50,4 +50,4 @@ def command(
     made = write_run(run, net, file, form.value, sys.argv)
     sys.stdout.write(f"{run}: {net.config.recipe}, {len(net.classes):,} classes\n")
     sys.stdout.write(terms_text(net.terms, provenance(made)))
-    sys.stdout.write(f"next: alexnet classify PHOTO --model {run}\n")
+    sys.stdout.write(f"next: alexnet predict PHOTO --model {run}\n")

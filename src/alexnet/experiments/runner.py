@@ -10,23 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from alexnet.config import RunConfig
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store, balanced, training_images
 from alexnet.errors import WorkError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, score
+from alexnet.evaluation.inference import infer_images
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
-from alexnet.evaluation.views import looks_for
+from alexnet.evaluation.views import scaled_views
 from alexnet.experiments.claims import DIVERGED, ERROR, TRAINING_ERROR, Arm, ArmRun
 from alexnet.experiments.measures import update_seconds
 from alexnet.io import write_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs import provenance
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.classification import Classification
 from alexnet.training.plan import Plan, make_plan
 from alexnet.training.step import LOWER_RATE
 from alexnet.training.trainer import Progress, train
@@ -106,10 +107,8 @@ def errors(net: ModelBundle, split: Split) -> dict[str, Any]:
 
     WorkError where an answer is no number.
     """
-    looks, labels = looks_for(net, VIEWS), split.labels.astype(np.int64)
-    probabilities = np.empty((len(split), len(net.classes)), np.float32)
-    for numbers, (squares,) in batches_seen(net, split, looks, SQUARES_AT_ONCE):
-        probabilities[numbers] = score(net, looks, [torch.from_numpy(squares)])
+    task, labels = Classification(net.config, len(net.classes)), split.labels.astype(np.int64)
+    probabilities = np.stack(infer_images(task, net, split, scaled_views(net, ViewSet(VIEWS))))
     if not np.isfinite(probabilities).all():
         raise WorkError(f"the net's answers to the {split.name} images are not finite; {LOWER_RATE}")
     ranks = true_ranks(probabilities, labels)

@@ -52,7 +52,7 @@ def training_batch(learner: TrainState, batch: Batch, epoch: int, color_noise: b
     randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
     uint8 = batch.images.to(learner.device, non_blocking=True)
     images = learner.preprocessing.train_input(uint8, randomness, color_noise)
-    return learner.task.targets(images, batch, randomness)
+    return learner.task.targets(images, batch, randomness, learner.preprocessing)
 
 
 def _accumulate_gradients(learner: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
@@ -69,10 +69,10 @@ def _accumulate_gradients(learner: TrainState, images: Tensor, targets: Tensor, 
         with distributed.without_sync(learner.parallel, number < len(pieces)):
             with _autocast(learner):
                 answers = learner.parallel(inputs).float()
-            loss = learner.task.loss.of(answers, wanted)
+            loss = learner.task.loss.forward(answers, wanted)
             learner.scaler.scale(loss * scale).backward()
         losses.append(loss.detach())
-        errors.append(learner.task.wrong(answers.detach(), wanted, classes))
+        errors.append(learner.task.num_errors(answers.detach(), wanted, classes))
     return Outcome(torch.stack(losses).sum(), torch.stack(errors).sum(), len(images))
 
 

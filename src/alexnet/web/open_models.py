@@ -13,7 +13,7 @@ from alexnet.analysis.saliency import last_maps
 from alexnet.data.classes import label_map, same_classes
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Classifier, load
+from alexnet.evaluation.predictor import Predictor, load
 from alexnet.runs.provenance import provenance, training_progress
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.web.further import places, saliency
@@ -35,7 +35,7 @@ def open_model(path: Path, name: str, device: torch.device | str = "cpu") -> Mod
     return Model(name, classifier, about(path, classifier), answers_by_itself(classifier))
 
 
-def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
+def answers_by_itself(classifier: Predictor) -> dict[str, Answers]:
     """What the net can say of a photo besides its class, with no other photos at hand."""
     found: dict[str, Answers] = {}
     for what, give in (("saliency", _saliency), ("localize", places)):
@@ -45,7 +45,7 @@ def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
     return found
 
 
-def _saliency(classifier: Classifier) -> Answers:
+def _saliency(classifier: Predictor) -> Answers:
     last_maps(classifier)
     return saliency(classifier)
 
@@ -72,7 +72,7 @@ def check_classes(models: Sequence[Model], store: Store) -> None:
         label_map(store.classes, model.classifier.classes, what)
 
 
-def about(path: Path, classifier: Classifier) -> dict[str, str]:
+def about(path: Path, classifier: Predictor) -> dict[str, str]:
     """`trained` and `tested` for people, empty where nothing is known."""
     if path.is_file():
         known, unfinished = classifier.provenance, ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import predict
 
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
@@ -18,7 +19,6 @@ from alexnet.data.sources import Example, Source, SourceSplit, open_source
 from alexnet.data.sources import ilsvrc as devkit
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
-from alexnet.evaluation.inference import predict
 from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
 
@@ -131,7 +131,7 @@ def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_tells(
     assert main(["evaluate", str(run), "--store", str(store.path), "--device", "cpu", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["top5_errors"], told["top1_errors"]) == (wrong, first_wrong)
-    assert f"top-5 error by the kit's answers: {100 * told['top5_error']:.2f} %" in out
+    assert f"top-5 error by the kit's labels: {100 * told['top5_error']:.2f} %" in out
     assert f"{VAL_PHOTOS} lines of five ids, NOT the 50,000 of ILSVRC-2012's val set" in out
 
 
@@ -224,7 +224,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     shown = capsys.readouterr().out
     assert f"{VAL_PHOTOS} lines of five different ids of 1 to {CLASSES}, NOT the 100,000 of" in shown
     assert main([*check, "--split", "val"]) == 0
-    assert "top-5 error by the kit's answers" in capsys.readouterr().out
+    assert "top-5 error by the kit's labels" in capsys.readouterr().out
     whole = (tmp_path / "out.txt").read_text()
     (tmp_path / "out.txt").write_text("".join(whole.splitlines(keepends=True)[1:]))
     assert main([*check, "--split", "val"]) == 0

@@ -12,13 +12,23 @@ from alexnet.errors import CommandError, DataError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import mean_nll
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 
 
 def member(seed: int) -> Predictions:
     rows = np.random.default_rng(seed).dirichlet(np.ones(6), size=20).astype(np.float32)
     classes = np.array(list("abcdef"))
     keys = np.array([f"image-{i}" for i in range(20)])
-    return Predictions("val", "ten", rows, np.arange(20) % 6, keys, classes, classes, weights_digest="w")
+    return Predictions(
+        split="val",
+        views=ViewSet("ten"),
+        probabilities=rows,
+        labels=np.arange(20) % 6,
+        keys=keys,
+        classes=classes,
+        names=classes,
+        weights_digest="w",
+    )
 
 
 def test_probabilities_are_averaged_and_still_sum_to_one() -> None:

@@ -77,7 +77,7 @@ def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
     assert theirs.terms == TERMS
     assert theirs.provenance["seed"] == 0
     photo = next((store.path.parent / "photos" / "val").rglob("*.png"))
-    code = main(["classify", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
+    code = main(["predict", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
     shown = capsys.readouterr()
     assert code == 0
     assert json.loads(shown.out)
