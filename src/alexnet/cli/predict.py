@@ -121,7 +121,7 @@ def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
 
 
 def _to_json(name: str, predicted: list[Prediction] | AlexNetError, boxes: bool) -> dict[str, Any]:
-    """`{image}` with `classes` ({wnid, name, probability}), `objects` ({wnid, name, score, box}) or `error`."""
+    """`{image}` with `classes`, `objects` (those with boxes) or `error`."""
     if not isinstance(predicted, list):
         return {"image": name, "error": str(predicted)}
     return {"image": name, "objects" if boxes else "classes": [each._asdict() for each in predicted]}

@@ -20,7 +20,7 @@ from alexnet.web.further import places, saliency
 from alexnet.web.model import Answers, Model
 
 
-def open_models(paths: Sequence[Path], device: torch.device | str = "cpu") -> list[Model]:
+def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[Model]:
     """A model for each run folder, exported file and net of an ensemble, in order.
 
     CommandError where there is nothing to load or one is given twice; DataError where a file is broken.
@@ -29,7 +29,7 @@ def open_models(paths: Sequence[Path], device: torch.device | str = "cpu") -> li
     return [open_model(path, name, device) for path, name in zip(found, names_of(found), strict=True)]
 
 
-def open_model(path: Path, name: str, device: torch.device | str = "cpu") -> Model:
+def open_model(path: Path, name: str, device: torch.device | str = "auto") -> Model:
     """The model of one run folder or exported file, under that name."""
     classifier = load(path, device)
     return Model(name, classifier, about(path, classifier), answers_by_itself(classifier))
