@@ -64,7 +64,7 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
         "store": "store",
         "store_digest": store.digest,
     }
-    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "classify PHOTO"))
+    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "predict PHOTO"))
 
 
 def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
