@@ -13,6 +13,7 @@ import torch
 
 import alexnet
 from alexnet.errors import CommandError, Stopped
+from alexnet.evaluation.run_evaluation import no_progress
 from alexnet.runs.results import read_results
 from alexnet.tasks.base import ClassPrediction
 
@@ -66,13 +67,11 @@ def test_a_stopped_run_is_resumed_with_its_own_configuration(store: alexnet.Stor
 
 def test_several_runs_are_averaged_and_come_before_their_mean(store: alexnet.Store, tmp_path: Path) -> None:
     runs = [tiny.run(tmp_path / f"run-{seed}", store, seed=seed).path for seed in range(2)]
-    titles: list[tuple[str, int]] = []
+    titles: list[str] = []
 
     def progress(title: str, images: int):
-        titles.append((title, images))
-        return alexnet_progress(title, images)
-
-    from alexnet.evaluation.run_evaluation import no_progress as alexnet_progress
+        titles.append(title)
+        return no_progress(title, images)
 
     first, second, together = alexnet.evaluate(
         runs, store, views="center", weights=[1, 3], device="cpu", progress=progress
@@ -80,12 +79,12 @@ def test_several_runs_are_averaged_and_come_before_their_mean(store: alexnet.Sto
     assert [each.mean for each in (first, second, together)] == [None, None, "probabilities"]
     assert together.weights == (1, 3)
     assert [step.nets for step in together.growth] == [1, 2]
-    assert [title.partition(" on ")[0] for title, _ in titles] == ["testing run-0", "testing run-1"]
+    assert [title.partition(" on ")[0] for title in titles] == ["testing run-0", "testing run-1"]
     with pytest.raises(CommandError, match="exclude each other"):
         alexnet.evaluate(runs, store, weights=[1, 3], search_weights="train")
 
 
-def test_a_run_begins_with_anothers_weights(store: alexnet.Store, tmp_path: Path) -> None:
+def test_a_run_is_initialized_from_anothers_weights(store: alexnet.Store, tmp_path: Path) -> None:
     given = tiny.run(tmp_path / "given", store).path
     settings = [*SETTINGS, "schedule.epochs=1"]
     lines: list[str] = []

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Write a net with its preprocessing, classes, configuration, errors and terms into one file.
 
-    .safetensors is for this program (classify, evaluate, train --init-from) and any reader of safetensors;
+    .safetensors is for this program (predict, evaluate, train --init-from) and any reader of safetensors;
     .onnx is for other programs, and is written only if ONNX Runtime answers as the net does.
     """
     from alexnet.cli.terms import terms_text

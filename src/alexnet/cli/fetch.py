@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Get a public data set or a trained net: half a download is continued, and every file is checked.
 
-    A net becomes the run folder DIR/NAME, ready to classify.
+    A net becomes the run folder DIR/NAME, ready to predict.
     """
     from alexnet.data.download import DATA_SETS
     from alexnet.errors import CommandError

@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Make a run folder of weights that torchvision (AlexNet, VGG) or Caffe (AlexNet) trained.
 
-    Whatever takes a run takes it: classify, evaluate, export, train --init-from. FILE is read without running
+    Whatever takes a run takes it: predict, evaluate, export, train --init-from. FILE is read without running
     anything that is in it.
     """
     from alexnet.cli.terms import terms_text

@@ -292,7 +292,8 @@ class Predictor:
             else:
                 sizes = tuple((image.shape[0], image.shape[1]) for image in each[0])
                 items.append((sizes, (number, *each)))
-        for group in group_by_size(items, scaled, self.preprocessing.crop, self._batch_size):
+        batch_size = self._batch_size if task.batches_photos else 1
+        for group in group_by_size(items, scaled, self.preprocessing.crop, batch_size):
             views = zip(*(images for _, images, _ in group), strict=True)
             rows = task.infer(self._bundle, scaled, [torch.from_numpy(np.stack(each)) for each in views])
             for (number, _, size), row in zip(group, rows, strict=True):

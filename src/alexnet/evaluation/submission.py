@@ -50,7 +50,7 @@ class Photos(NamedTuple):
 
     year: int
     split: str
-    """`val` or `test`, as the photos' names say."""
+    """`val` or `test`, from the names of the photos."""
     order: Ids
     """(N,) where photo 1, 2, ... N stands in the store."""
 

@@ -138,6 +138,8 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
 
     suffix = ""
     """Of the names of files of saved predictions, behind the views: `val-dense<suffix>.npz`."""
+    batches_photos = True
+    """Whether photos that become inputs of one size are predicted in one pass; the digits depend on it."""
 
     @property
     def info(self) -> TaskInfo:

@@ -67,12 +67,12 @@ def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     background = outputs.shape[1] // 5
     empty = labels == background
     shown = ~empty & (labels != NOT_ASKED)
-    asked = labels.masked_fill(labels == NOT_ASKED, background).long()
-    losses = functional.cross_entropy(outputs[:, : background + 1].flatten(2), asked, reduction="none")
+    labeled = labels.masked_fill(labels == NOT_ASKED, background).long()
+    losses = functional.cross_entropy(outputs[:, : background + 1].flatten(2), labeled, reduction="none")
     learned = _most(draws, shown, OBJECTS)
     chosen = learned | _most(draws, empty, OBJECTS) | _most(losses.detach(), empty, OFFENDING)
     corners = outputs[:, background + 1 :].flatten(2).unflatten(1, (background, 4))
-    own = asked.clamp(max=background - 1)[:, None, None].expand(-1, 1, 4, -1)
+    own = labeled.clamp(max=background - 1)[:, None, None].expand(-1, 1, 4, -1)
     apart = (corners.gather(1, own)[:, 0] - targets[:, 2:].flatten(2)).square().sum(dim=1)
     return (_mean_of(losses, chosen) + _mean_of(apart, learned)).sum()
 
@@ -128,6 +128,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
     """Most objects of a photo; None for all."""
 
     suffix = "-objects"
+    batches_photos = False
 
     @cached_property
     def _detector(self) -> OverFeatDetector:
@@ -169,12 +170,12 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
 
         Windows that show a part of an object are left out.
         """
-        asked = targets[:, 0].flatten(1) != NOT_ASKED
+        scored = targets[:, 0].flatten(1) != NOT_ASKED
         probabilities = outputs[:, : self.num_classes + 1].softmax(dim=1).flatten(2)
-        surest = probabilities[:, :-1].amax(dim=1).masked_fill(~asked, -1.0).argmax(dim=1)
+        surest = probabilities[:, :-1].amax(dim=1).masked_fill(~scored, -1.0).argmax(dim=1)
         each = torch.arange(len(outputs), device=outputs.device)
         predicted = probabilities.argmax(dim=1)[each, surest]
-        return ((predicted != targets[:, 0].flatten(1)[each, surest]) & asked.any(dim=1)).sum()
+        return ((predicted != targets[:, 0].flatten(1)[each, surest]) & scored.any(dim=1)).sum()
 
     def check(self, model: nn.Module, store: Store) -> None:
         """CommandError for test photos smaller than the model's window, or a split without boxes."""

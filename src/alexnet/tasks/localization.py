@@ -92,6 +92,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
     top: int = TOP
 
     suffix = "-boxes"
+    batches_photos = False
 
     @property
     def loss(self) -> Loss:

@@ -53,7 +53,7 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
     }
 
 
-def test_epochs_and_seed_of_an_imported_net_are_not_made_up(make_run, store, capsys) -> None:
+def test_epochs_and_seed_of_an_imported_model_are_unknown(make_run, store, capsys) -> None:
     run = make_run("run")
     run.write_environment({"imported": {"file": "net.pth"}})
     _, out, _ = evaluate(capsys, store, run.path, "--json")
@@ -197,7 +197,7 @@ def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_
     assert "What each further net of both buys on store val, views ten" in shown
 
 
-def test_what_makes_no_sense_is_refused_before_a_net_is_loaded(
+def test_senseless_commands_are_refused_before_a_model_is_loaded(
     make_run, store, tmp_path, capsys, monkeypatch
 ) -> None:
     run = make_run("run").path
@@ -214,7 +214,7 @@ def test_what_makes_no_sense_is_refused_before_a_net_is_loaded(
         assert named in err
 
 
-def test_a_run_on_its_way_is_tested_and_said_to_be(make_run, store, capsys) -> None:
+def test_an_unfinished_run_is_tested_with_a_note(make_run, store, capsys) -> None:
     run = make_run("run")
     run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')
     assert "note: run is unfinished, at epoch 2 of 3, update 9" in evaluate(capsys, store, run.path)[2]
@@ -357,7 +357,7 @@ def test_views_that_do_not_fit_are_one_line(make_run, store, capsys, words, name
     assert not (run.path / "evaluation.json").exists()
 
 
-def test_two_runs_seen_densely_are_averaged(sliding, make_run, store, tmp_path, capsys) -> None:
+def test_two_runs_tested_densely_are_averaged(sliding, make_run, store, tmp_path, capsys) -> None:
     other = tmp_path / "other"
     shutil.copytree(sliding.path, other, symlinks=True)
     code, out, _ = evaluate(

@@ -32,7 +32,7 @@ def predict(capsys, *words) -> tuple[int, str, str]:
     return code, shown.out, shown.err
 
 
-def test_json_is_what_the_classifier_says(make_run, folder, capsys) -> None:
+def test_json_is_what_the_predictor_returns(make_run, folder, capsys) -> None:
     run = make_run("run")
     code, out, _ = predict(
         capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "center"
@@ -58,7 +58,7 @@ def test_text_names_each_photo_and_its_classes(make_run, folder, capsys) -> None
     assert all("%" in line for line in lines[1:4])
 
 
-def test_pillow_says_nothing_of_a_photo_of_many_pixels(make_run, folder, capsys, monkeypatch) -> None:
+def test_pillow_prints_no_warning_for_a_photo_of_many_pixels(make_run, folder, capsys, monkeypatch) -> None:
     with Image.open(folder / "a.jpg") as photo:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", photo.width * photo.height - 1)
     code, _, err = predict(capsys, folder / "a.jpg", "--model", make_run("run").path)
@@ -96,7 +96,7 @@ def test_unreadable_photos_are_named_and_counted_and_the_rest_is_done(make_run, 
     assert out.count("unreadable:") == 3
 
 
-def test_many_photos_in_many_batches_keep_their_answers(make_run, tmp_path, capsys) -> None:
+def test_many_photos_in_many_batches_keep_their_predictions(make_run, tmp_path, capsys) -> None:
     run = make_run("run")
     for number in range(60):
         contents = b"broken" if number % 7 == 3 else jpeg(number)
@@ -127,7 +127,7 @@ def test_nothing_to_classify_is_a_wrong_command(
     assert named in err
 
 
-def test_whole_photos_at_scales_are_what_the_classifier_says(make_run, folder, capsys) -> None:
+def test_whole_photos_at_scales_are_what_the_predictor_returns(make_run, folder, capsys) -> None:
     run = make_run("run")
     shown = ["--views", "multi-crop", "--scales", "80,72"]
     code, out, _ = predict(capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 1, *shown)

@@ -146,7 +146,7 @@ def test_neither_order_of_classes_changes_a_line(stores, runs, submit, tmp_path)
         assert len(text.splitlines()) == photos
 
 
-def test_a_net_of_one_order_errs_on_the_same_images_of_a_store_of_the_other(
+def test_a_model_of_one_class_order_errs_on_the_same_images_of_a_store_of_the_other(
     stores, kit_order, make_run
 ) -> None:
     net = make_net(stores["wnids"], seed=3)
@@ -171,7 +171,7 @@ def test_photos_are_shown_at_the_scales_that_are_typed(stores, runs, submit, tmp
 
 
 @pytest.mark.parametrize("change", ["another", "missing", "twice"])
-def test_a_net_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> None:
+def test_a_model_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> None:
     net = make_net(stores["wnids"])
     classes = {
         "another": [*net.classes[:-1], Class("n00000000", "unknown")],
@@ -235,7 +235,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     assert main([*check[:-1], str(tmp_path / "nowhere.txt")]) == 2
 
 
-def test_what_is_wrong_is_told_before_a_net_is_opened(ilsvrc, stores, submit, tmp_path, capsys) -> None:
+def test_errors_are_reported_before_a_model_is_opened(ilsvrc, stores, submit, tmp_path, capsys) -> None:
     assert submit(stores["wnids"], tmp_path / "no-run", "--split", "train")[::2] == (
         3,
         "alexnet: split 'train' holds n90000000/n90000000_1.JPEG, wanted are ILSVRC's own photos by their "

@@ -125,7 +125,7 @@ def test_unknown_views_and_splits_are_named(net, store) -> None:
         predict(net, store, "test")
 
 
-def test_training_goes_on_after_a_test_as_if_there_had_been_none(store) -> None:
+def test_training_continues_after_a_test_as_if_there_had_been_none(store) -> None:
     net = make_net(store)
     net.model.train()
     predict(net, store, "val", "center")

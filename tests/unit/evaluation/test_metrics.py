@@ -79,7 +79,7 @@ def test_neither_the_order_of_images_nor_of_classes_matters(shown: Predictions, 
     )
 
 
-def test_a_net_that_says_nothing_is_always_wrong() -> None:
+def test_a_model_with_equal_probabilities_is_always_wrong() -> None:
     found = metrics.evaluate(predictions(np.full((4, 10), 0.1), np.array([0, 3, 5, 9])))
     assert (found.top1_errors, found.top5_errors) == (4, 4)
 

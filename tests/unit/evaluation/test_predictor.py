@@ -28,13 +28,13 @@ def val_photos(photos: Path) -> list[Path]:
     return sorted((photos / "val").rglob("*.JPEG"))
 
 
-def test_photos_are_seen_as_in_the_store(classifier, net, store, photos) -> None:
+def test_photos_become_the_same_inputs_as_in_the_store(classifier, net, store, photos) -> None:
     found = classifier.probabilities(val_photos(photos), views="ten")
     np.testing.assert_allclose(found, predict(net, store, "val", "ten").probabilities, atol=0.02)
     assert found.dtype == np.float32
 
 
-def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -> None:
+def test_every_kind_of_photo_gives_the_same_prediction(classifier, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(jpeg(5))
     with Image.open(path) as image:
@@ -49,7 +49,7 @@ def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -
     np.testing.assert_allclose(classifier.probabilities(np.stack([array] * 2)), rows[:2], atol=1e-6)
 
 
-def test_answers_are_named_and_sorted(classifier, photos) -> None:
+def test_predictions_have_names_and_are_sorted(classifier, photos) -> None:
     files = val_photos(photos)[:3]
     rows = classifier.probabilities(files, views="center")
     answers = classifier.predict(files, views="center", top=4)
@@ -135,7 +135,7 @@ def test_load_takes_the_last_weights_not_those_chosen_on_the_validation_images(m
     assert not np.array_equal(best.probabilities(val_photos(photos)), last)
 
 
-def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
+def test_nothing_to_load_is_one_plain_line(make_run, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run folder or model file at"):
         alexnet.load(tmp_path / "absent")
     (tmp_path / "untrained").mkdir()
@@ -151,7 +151,7 @@ def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resampling", FILTERS)
 @pytest.mark.parametrize(("how", "resize"), [("crop", to_square), ("warp", warp)], ids=["crop", "warp"])
-def test_photos_are_resized_as_the_nets_own_were(net, resampling, how, resize) -> None:
+def test_photos_are_resized_as_the_models_own_were(net, resampling, how, resize) -> None:
     resized = {"shape": "square", "resize": how, "resampling": resampling}
     classifier = Predictor(replace(net, preprocessing=replace(net.preprocessing, resized=resized)))
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)

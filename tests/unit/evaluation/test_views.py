@@ -129,7 +129,9 @@ def test_at_the_crop_itself_dense_is_the_mean_of_the_center_and_its_mirror_image
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_photos_of_any_size_are_seen_as_in_a_store_of_whole_ones(store, whole, photos, views) -> None:
+def test_photos_of_any_size_become_the_same_inputs_as_in_a_store_of_whole_ones(
+    store, whole, photos, views
+) -> None:
     net = sliding(store, normalization="channel-mean")
     files = sorted((photos / "val").rglob("*.JPEG"))
     found = Predictor(net).probabilities(files, views)
@@ -165,7 +167,7 @@ def test_processes_share_photos_of_many_sizes_and_change_no_digit(
     assert sum(map(len, parts)) == IMAGES
 
 
-def test_whole_views_have_the_nets_own_scales_and_square_ones_its_test_scale(store, whole) -> None:
+def test_whole_views_have_the_models_own_scales_and_square_ones_its_test_scale(store, whole) -> None:
     net = sliding(store, test_scales=SCALES)
     own, given = (predict(net, whole, "val", views) for views in ("dense", f"dense{AT}"))
     np.testing.assert_array_equal(own.probabilities, given.probabilities)
@@ -193,7 +195,7 @@ def test_a_raw_store_is_resized_as_a_jpeg_one(store, prepared) -> None:
     np.testing.assert_allclose(raw, jpeg, atol=0.03)
 
 
-def test_nets_of_warped_or_padded_photos_see_those_squares_only(store) -> None:
+def test_models_of_warped_or_padded_photos_take_those_squares_only(store) -> None:
     net = sliding(store, normalization="channel-mean")
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
     rows = []
@@ -274,7 +276,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     assert cost("dense+multi-crop", [(72, 90)]) == cost("dense", [(72, 90)]) + 50 * of_crop
 
 
-def test_the_nets_of_the_registry_that_slide(store) -> None:
+def test_the_models_of_the_registry_that_slide(store) -> None:
     settings = ModelConfig(variant="2012 widths=[8,8,8,8,8,32,32]")
     model = build(settings, CLASSES, 64).eval()
     config = RunConfig(recipe="alexnet-2012", data=DataConfig(image_size=SIDE, input_size=64), model=settings)

@@ -183,7 +183,7 @@ def test_evaluate_keeps_and_reuses_objects(
     assert "average precision %" in capsys.readouterr().out
 
 
-def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+def test_predict_prints_and_draws_objects_and_continues_after_an_unreadable_file(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(store, tmp_path)
@@ -198,7 +198,7 @@ def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
     assert all(0 <= edge <= SIDE for each in good["objects"] for edge in each["box"])
 
 
-def test_a_net_without_background_is_refused(store: Store) -> None:
+def test_a_model_without_background_is_refused(store: Store) -> None:
     net = loaded(store)
     other = ModelBundle(nn.Identity(), net.config, net.classes, net.preprocessing, {})
     with pytest.raises(CommandError, match="has no class for background"):

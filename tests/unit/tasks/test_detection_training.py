@@ -96,7 +96,7 @@ def test_the_loss_takes_objects_random_background_and_the_worst_of_it(places: in
     assert float(detection_loss(answers, targets)) == pytest.approx(naive(answers, targets), rel=1e-5)
 
 
-def test_windows_that_are_not_asked_have_no_gradient_and_background_has_no_box() -> None:
+def test_windows_that_are_left_out_have_no_gradient_and_background_has_no_box() -> None:
     answers = torch.zeros(1, ANSWERS, 1, 3, requires_grad=True)
     targets = random_targets(torch.tensor([[[NOT_ASKED, BACKGROUND, 1.0]]]), torch.Generator().manual_seed(0))
     detection_loss(answers, targets).backward()
@@ -195,7 +195,7 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
         ("overfeat-fast", {"background", "box1", "box2", "boxes"}),
     ],
 )
-def test_it_begins_with_a_localization_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
+def test_it_is_initialized_from_a_localizer_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
     begun = config("data.input_size=64", recipe=recipe)
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     found = match(learner(store).model, store.classes, given)

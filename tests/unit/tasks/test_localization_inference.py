@@ -111,7 +111,7 @@ def test_boxes_lie_where_their_windows_do(store: Store, i: int, j: int) -> None:
     assert corners[0] == pytest.approx(pixels / [144, 96, 144, 96])
 
 
-def test_the_central_window_begins_where_the_crop_does(store: Store) -> None:
+def test_the_central_window_starts_where_the_crop_does(store: Store) -> None:
     net = loaded(store)
     labels, corners, _ = located(net, ViewSet("center"), black(72, 72, 36, 36))
     assert labels.tolist() == [1]
@@ -134,7 +134,7 @@ def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window
     return WindowOutputs(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
 
 
-def test_edges_that_a_net_names_the_other_way_round_are_those_of_the_same_box(store: Store) -> None:
+def test_edges_in_swapped_order_are_those_of_the_same_box(store: Store) -> None:
     photo = np.zeros((100, 100, 3), np.uint8)
     plain, other = (Predictor(loaded(store, kind)).predict(photo, "center") for kind in (Known, Reversed))
     assert plain == other
@@ -159,7 +159,7 @@ def test_of_more_boxes_than_memory_has_room_for_the_surest_are_merged(
     assert best_boxes([said], top=1)[2] == pytest.approx([1.5])
 
 
-def test_fewer_classes_than_answers_are_no_class() -> None:
+def test_missing_classes_are_padded() -> None:
     labels, corners, scores = best_boxes([window([[0.7, 0.2, 0.1]], [[0, 0, 1, 1]])], top=5)
     assert labels.tolist() == [0, 1, 2, -1, -1]
     assert corners[3:].tolist() == [[0.0] * 4] * 2
@@ -209,7 +209,7 @@ def test_evaluate_keeps_and_reuses_boxes(
     assert by_default["views"] == "dense" and by_default["localization"]
 
 
-def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+def test_predict_prints_and_draws_boxes_and_continues_after_an_unreadable_file(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 80 - 1)  # Pillow remarks on more: nobody hears it
@@ -228,7 +228,7 @@ def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
     assert Path(good["drawn"]).is_file()
 
 
-def test_what_says_no_boxes_is_refused(
+def test_models_views_and_photos_without_boxes_are_refused(
     store: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(CommandError, match="no boxes with --views ten"):

@@ -85,7 +85,7 @@ def test_images_without_a_box_of_their_class_are_not_scored() -> None:
         count_errors(said, np.array([0, 0, 0]), truth, 3)
 
 
-def test_missing_and_broken_answers_give_no_error() -> None:
+def test_missing_and_broken_predictions_give_no_error_rate() -> None:
     truth = table([[(0, [0, 0, 1, 1])]] * 2)
     for said in (
         RankedBoxes(np.zeros((1, 1), np.int64), np.zeros((1, 1, 4))),

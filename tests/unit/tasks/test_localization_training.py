@@ -118,7 +118,7 @@ def given(store: Store, variant: str = "", classes: slice = slice(None)) -> Mode
     return ModelBundle(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
 
 
-def test_it_begins_with_a_whole_classifier(store: Store) -> None:
+def test_it_is_initialized_from_a_whole_classifier(store: Store) -> None:
     model, net = learner(store).model, given(store)
     found = inherit(model, store.classes, net)
     assert set(found.copied) == set(net.model.state_dict())
@@ -128,7 +128,7 @@ def test_it_begins_with_a_whole_classifier(store: Store) -> None:
         assert model.eval()(images) == pytest.approx(net.model.eval()(images))
 
 
-def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalized_otherwise(
+def test_frozen_layers_output_the_same_where_images_are_normalized_otherwise(
     store: Store,
 ) -> None:
     """The classifier was trained on another store, of other colors and contrast."""

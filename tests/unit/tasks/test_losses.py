@@ -73,7 +73,7 @@ def test_a_mixed_images_loss_is_the_mean_of_the_two_up_to_what_does_not_depend_o
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
-def test_no_constant_answer_is_better_than_chance(classes: int) -> None:
+def test_no_constant_output_is_better_than_chance(classes: int) -> None:
     labels = torch.arange(classes)
     targets = soft_targets(labels, classes, 0.0)
     best = {
