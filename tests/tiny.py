@@ -14,6 +14,7 @@ from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
@@ -95,4 +96,4 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
 def predict(net: ModelBundle, store: Store, split: str = "val", views: str = "ten", **options) -> Predictions:
     """The class probabilities for all images of a split; `views` as `dense@256,288`."""
     task = Classification(net.config, len(net.classes))
-    return predict_split(task, net, store, split, ViewSet.parse(views), **options)
+    return predict_split(task, net, store, split, ViewSet.parse(views), InferenceOptions(**options))

@@ -84,6 +84,7 @@ def _rows(runs: list[Path], kit: Devkit, photos: Photos, test: _Test) -> Ids:
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
     from alexnet.evaluation import ensemble, run_evaluation, submission
+    from alexnet.evaluation.inference import InferenceOptions
     from alexnet.hardware import describe_device
     from alexnet.runs.run_dir import RunDir, members_of
 
@@ -94,16 +95,8 @@ def _rows(runs: list[Path], kit: Devkit, photos: Photos, test: _Test) -> Ids:
     for folder in folders:
         title = f"testing {folder.path.name} on {describe_device(test.device)}"
         with progress_bar(title, images, unit="images", silent=not distributed.is_main()) as advance:
-            made = run_evaluation.class_predictions(
-                folder,
-                test.store,
-                test.split,
-                test.views,
-                checkpoint=test.checkpoint,
-                device=test.device,
-                batch_size=test.batch_size,
-                progress=advance,
-            )
+            options = InferenceOptions(test.checkpoint, test.device, test.batch_size, advance)
+            made = run_evaluation.class_predictions(folder, test.store, test.split, test.views, options)
         members.append(made)
     return submission.guesses(ensemble.mean(members), kit)[photos.order]
 

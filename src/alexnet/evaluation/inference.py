@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Protocol, TypeVar
@@ -31,6 +32,20 @@ from alexnet.runs.results import ViewSet
 
 BATCH_SIZE = 256
 """Default number of crops (images x views) in one pass of the model: it bounds the memory."""
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How a model is run over the images of a split."""
+
+    checkpoint: str = "last"
+    """Of a run: `last` or `best`."""
+    device: torch.device | str = "cpu"
+    batch_size: int = BATCH_SIZE
+    """Crops (images x views) in one pass."""
+    progress: Callable[[int], None] = lambda count: None
+    """Called with numbers of images that are done."""
+
 
 Item = TypeVar("Item")
 Row = TypeVar("Row", covariant=True)

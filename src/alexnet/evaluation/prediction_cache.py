@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
-
-import torch
 
 from alexnet import distributed
 from alexnet.data.store import Store
 from alexnet.evaluation.cost import multiply_adds_per_photo
-from alexnet.evaluation.inference import BATCH_SIZE, check_pixels, columns_of, infer_images
+from alexnet.evaluation.inference import InferenceOptions, check_pixels, columns_of, infer_images
 from alexnet.evaluation.views import scaled_views
 from alexnet.io import file_sha256
 from alexnet.models import bundle
@@ -24,6 +21,7 @@ from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.base import Task, TestedSplit
 
 Saved = TypeVar("Saved", bound=SplitPredictions)
+CENTER, DEFAULTS = ViewSet("center"), InferenceOptions()
 
 
 def predict_split(
@@ -31,16 +29,14 @@ def predict_split(
     model: ModelBundle,
     store: Store,
     split: str = "val",
-    views: ViewSet = ViewSet("center"),  # noqa: B008
-    *,
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int], None] = lambda count: None,
+    views: ViewSet = CENTER,
+    options: InferenceOptions = DEFAULTS,
     count_cost: bool = False,
 ) -> Saved:
     """The task's predictions for all images of a split, in the store's order of images and of classes.
 
-    Of a store of squares the square is the photo. Runs where `model.model` is; several processes,
-    `batch_size` and `progress` as for `infer_images`. With `count_cost` they also hold the multiply-adds.
+    Of a store of squares the square is the photo. Runs where `model.model` is, whatever `options.device`;
+    several processes as for `infer_images`. With `count_cost` they also hold the multiply-adds.
 
     DataError where the store's classes are not the model's or its images were resized otherwise; WorkError
     where an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
@@ -49,7 +45,7 @@ def predict_split(
     began = time.perf_counter()
     part, columns, scaled = store.split(split), columns_of(model, store), scaled_views(model, views)
     check_pixels(model.preprocessing, store, views, max(each.scale for each in scaled))
-    rows = infer_images(task, model, part, scaled, batch_size, progress)
+    rows = infer_images(task, model, part, scaled, options.batch_size, options.progress)
     seconds = time.perf_counter() - began
     cost = multiply_adds_per_photo(model.config, scaled, part) if count_cost else 0.0
     return task.collect(rows, TestedSplit(model, store, part, views, scaled, columns, seconds, cost))
@@ -61,35 +57,31 @@ def cached_predictions(
     store: Store,
     split: str,
     views: ViewSet,
-    *,
-    checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int], None] = lambda count: None,
+    options: InferenceOptions = DEFAULTS,
 ) -> Saved:
     """The run's saved predictions if these weights made them for this store, else new ones, now saved.
 
-    Nothing is saved for an exported file. `checkpoint` is `last` or `best`. Under several processes all
-    return the same. `progress` is called with all images at once where none had to be inferred.
+    Nothing is saved for an exported file. Under several processes all return the same. `options.progress` is
+    called with all images at once where none had to be inferred.
     """
-    weights = find_weights(run.path, checkpoint).resolve()  # stays while training points the link elsewhere
+    weights = find_weights(
+        run.path, options.checkpoint
+    ).resolve()  # stays while training points the link elsewhere
 
     def infer() -> Saved:
-        model = bundle.load(weights, device)
-        return predict_split(
-            task, model, store, split, views, batch_size=batch_size, progress=progress, count_cost=True
-        )
+        model = bundle.load(weights, options.device)
+        return predict_split(task, model, store, split, views, options, count_cost=True)
 
     if run.is_exported:
         return infer()
-    path = predictions.path_of(run.path, split, views, checkpoint, task.suffix)
+    path = predictions.path_of(run.path, split, views, options.checkpoint, task.suffix)
     digest, saved = "", None
     if distributed.is_main():
         digest = file_sha256(weights)
         saved = predictions.load_fresh(path, task.saved_type, digest, store.digest)
     saved = distributed.broadcast_object(saved)
     if saved is not None:
-        progress(len(saved.keys))
+        options.progress(len(saved.keys))
         return saved
     made = infer()
     if distributed.is_main():

@@ -17,8 +17,8 @@ from alexnet.data.crops import default_views
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation import ensemble, metrics
-from alexnet.evaluation.inference import BATCH_SIZE
-from alexnet.evaluation.prediction_cache import cached_predictions
+from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
+from alexnet.evaluation.prediction_cache import DEFAULTS, cached_predictions
 from alexnet.evaluation.views import is_whole, parse_views
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
@@ -124,29 +124,11 @@ def evaluate(
 
 
 def class_predictions(
-    run: RunDir,
-    store: Store,
-    split: str,
-    views: ViewSet,
-    *,
-    checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int], None] = lambda count: None,
+    run: RunDir, store: Store, split: str, views: ViewSet, options: InferenceOptions = DEFAULTS
 ) -> Predictions:
     """The run's class probabilities, as `cached_predictions`; any model has them."""
-    task = Classification(config_of(run, checkpoint), len(store.classes))
-    return cached_predictions(
-        task,
-        run,
-        store,
-        split,
-        views,
-        checkpoint=checkpoint,
-        device=device,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    task = Classification(config_of(run, options.checkpoint), len(store.classes))
+    return cached_predictions(task, run, store, split, views, options)
 
 
 def config_of(run: RunDir, checkpoint: str = "last") -> RunConfig:
@@ -221,17 +203,7 @@ def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalRes
     views, split = task.own_views(test.views), predictions.split
     if views is not None:
         with _bar(f"{task.suffix.strip('-')} of {run.path.name}", test, split) as advance:
-            own = cached_predictions(
-                task,
-                run,
-                test.store,
-                split,
-                views,
-                checkpoint=test.checkpoint,
-                device=test.device,
-                batch_size=test.batch_size,
-                progress=advance,
-            )
+            own = cached_predictions(task, run, test.store, split, views, _options(test, advance))
         result = task.add_metrics(result, own, test.store)
     if distributed.is_main():
         record(run.path, result)
@@ -240,16 +212,11 @@ def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalRes
 
 def _class_predictions(run: RunDir, test: _Test, split: str) -> Predictions:
     with _bar(f"testing {run.path.name} on {describe_device(test.device)}", test, split) as advance:
-        return class_predictions(
-            run,
-            test.store,
-            split,
-            test.views,
-            checkpoint=test.checkpoint,
-            device=test.device,
-            batch_size=test.batch_size,
-            progress=advance,
-        )
+        return class_predictions(run, test.store, split, test.views, _options(test, advance))
+
+
+def _options(test: _Test, progress: Callable[[int], None]) -> InferenceOptions:
+    return InferenceOptions(test.checkpoint, test.device, test.batch_size, progress)
 
 
 def _bar(title: str, test: _Test, split: str) -> AbstractContextManager[Callable[[int], None]]:

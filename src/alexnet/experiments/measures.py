@@ -26,6 +26,7 @@ from alexnet.data.sources.base import Labels
 from alexnet.data.store import TRAIN, Store, balanced, training_images
 from alexnet.errors import WorkError
 from alexnet.evaluation import ensemble
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.evaluation.run_evaluation import class_predictions
 from alexnet.experiments.claims import ArmRun, Value
@@ -46,7 +47,8 @@ SPLIT = "val"
 
 def predicted(trial: ArmRun, views: str) -> Predictions:
     """What the trained net says of the validation photos, kept in its folder."""
-    return class_predictions(trial.run, trial.store, SPLIT, ViewSet(views), device=trial.device)
+    options = InferenceOptions(device=trial.device)
+    return class_predictions(trial.run, trial.store, SPLIT, ViewSet(views), options)
 
 
 @dataclass(frozen=True)

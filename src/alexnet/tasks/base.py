@@ -3,35 +3,43 @@
 The trainer, the loop over a split, the prediction cache, `alexnet evaluate` and `alexnet predict` call these
 methods and never ask which task they have.
 
-How to add a task:
-
-1. Write one module, `alexnet/tasks/mytask.py`, with a frozen dataclass that extends `Task`, or an existing
-   task such as `Classification`, of which it overrides what differs::
+How to add a task
+-----------------
+1. Write one module, such as `alexnet/tasks/brightness.py`, with a frozen dataclass that extends `Task`, or an
+   existing task of which it overrides what differs. `self.config` is the run's configuration and
+   `self.num_classes` the number of classes. A task that only trains a classifier in another way::
 
        @dataclass(frozen=True)
-       class MyTask(Classification):
+       class Hinge(Classification):
            @property
            def loss(self) -> Loss:
-               return Loss(forward=my_loss, at_chance=lambda num_classes: math.inf)
+               return Loss(forward=hinge, at_chance=lambda num_classes: 1.0)
 
-           def num_errors(self, outputs, targets, labels):
-               return (outputs.argmax(1) != labels).sum()
+2. Add an entry to `TASKS` in `alexnet/tasks/config.py`::
 
-2. Add an entry to `TASKS` in `alexnet/tasks/config.py`: the module and class, and the values of
-   `training.loss` that choose the task. `alexnet train RECIPE training.loss=mine ...` then trains it; runs
-   remember it, so `evaluate`, `predict` and `report` need nothing else.
+       TaskInfo(
+           implementation="alexnet.tasks.hinge:Hinge",
+           losses=("hinge",),
+           logged=LoggedErrors("top-1 error", "one view", "training error"),
+       )
 
-What the methods are for:
+`alexnet train alexnet-2012 training.loss=hinge ...` then trains it. The run's configuration names the loss,
+so `evaluate`, `predict`, `serve` and `report` need nothing else.
 
-========================  ==================================================================================
-training                  `trained_module`, `targets`, `loss`, `num_errors`, `reads_boxes`, `check`
-testing                   `infer` (one batch), `collect` (a split's rows as one value that is saved as
-                          `RUN/predictions/<split>-<views><suffix>.npz`), `metrics`, `watch` (what training
-                          logs at each validation), `own_views` and `add_metrics` (what `evaluate` reports)
-predicting for photos     `default_views`, `check_photos`, `for_photos`, `predictions`
-========================  ==================================================================================
-
-Rows are what `infer` returns, one for each image of a batch. They may be anything that can be pickled.
+What a task that extends `Task` itself implements
+-------------------------------------------------
+- Training: `loss`, `targets` and `num_errors`. Outputs and targets have a row for each image, in float32, as
+  batches are split into micro-batches. `trained_module` if not the model's `forward` is trained, `check` for
+  what a model or store must have; a `TaskInfo` with `predicts_boxes` gets batches with boxes.
+- Testing: `infer` makes a row (anything that can be pickled) of each image of a batch, `collect` makes of all
+  rows of a split one value, a frozen, keyword-only dataclass that extends `SplitPredictions` with arrays. It
+  is named by `saved_type` and kept as `RUN/predictions/<split>-<views><suffix>.npz`. `metrics` scores it;
+  `watch` returns what training logs at each validation, with `top1_error` as the watched metric.
+- `alexnet evaluate` reports the errors of class probabilities for every model. For more, `own_views` returns
+  the views with which the task's own rows are inferred, and `add_metrics` puts its numbers into the
+  `EvalResult`: into `measures`, by name, if there is no field for them.
+- Predicting for photos: `predictions` makes of a row what `alexnet predict` prints, `ClassPrediction`s or,
+  with `predicts_boxes`, `BoxPrediction`s. `check_photos` and `for_photos` refuse or apply options.
 """
 
 from __future__ import annotations
@@ -137,7 +145,7 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
     num_classes: int
 
     suffix = ""
-    """Of the names of files of saved predictions, behind the views: `val-dense<suffix>.npz`."""
+    """Of the names of files of saved predictions; empty is taken by class probabilities."""
     batches_photos = True
     """Whether photos that become inputs of one size are predicted in one pass; the digits depend on it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,16 +66,15 @@ def train(
     if init_layers and init_from is None:
         raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
     # All processes read the configuration before the first of them writes, which is after all have joined.
-    towers = _configured(recipe, place, settings, resume)[0].model.tower_devices
+    request = _Request(recipe, place, settings, resume)
+    towers = request.configuration()[0].model.tower_devices
     chosen = choose_device(device, towers) if isinstance(device, str) else device
     with distributed.running(chosen):
         opened = store if isinstance(store, Store) else Store.open(Path(store))
         opened.split(VALIDATION[0])
         source = None if init_from is None else InitFrom(find_weights(Path(init_from)), tuple(init_layers))
         log = log if distributed.is_main() else _silence
-        config = distributed.broadcast_result(
-            lambda: _begin(recipe, opened, place, settings, resume, chosen, source, log)
-        )
+        config = distributed.broadcast_result(lambda: _begin(request, opened, chosen, source, log))
         kind = _kind_of(config)
         options: dict[str, Any] = {} if source is None else {"init_from": source}
         result = kind.train(
@@ -116,27 +116,29 @@ def _kind_of(config: RunConfig) -> _Kind:
     return _Kind(fit, _introduce_classic, "coding {:,} photos", takes_weights=False)
 
 
-def _configured(
-    recipe: str | RunConfig, run: RunDir, settings: Sequence[str], resume: bool
-) -> tuple[RunConfig, list[str] | None]:
-    """The run's configuration, and what changes in a run that is resumed; None for a new one."""
-    if resume and run.config_file.is_file():
-        return resumed_config(run, recipe if isinstance(recipe, str) else recipe.recipe, settings)
-    return override(recipes.get(recipe) if isinstance(recipe, str) else recipe, settings), None
+@dataclass(frozen=True)
+class _Request:
+    """Which run is to be trained or resumed."""
+
+    recipe: str | RunConfig
+    run: RunDir
+    settings: Sequence[str]
+    resume: bool
+
+    def configuration(self) -> tuple[RunConfig, list[str] | None]:
+        """The run's configuration, and what changes in a run that is resumed; None for a new one."""
+        if self.resume and self.run.config_file.is_file():
+            name = self.recipe if isinstance(self.recipe, str) else self.recipe.recipe
+            return resumed_config(self.run, name, self.settings)
+        chosen = recipes.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        return override(chosen, self.settings), None
 
 
 def _begin(
-    recipe: str | RunConfig,
-    store: Store,
-    run: RunDir,
-    settings: Sequence[str],
-    resume: bool,
-    device: torch.device,
-    init_from: InitFrom | None,
-    log: Log,
+    request: _Request, store: Store, device: torch.device, init_from: InitFrom | None, log: Log
 ) -> RunConfig:
     """Makes the run's folder, or finds it again, and logs what is about to be trained."""
-    config, changes = _configured(recipe, run, settings, resume)
+    (config, changes), run = request.configuration(), request.run
     where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
     if changes is not None:
         kind.introduce(config, store, where, log)

@@ -19,6 +19,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import scaled_views
@@ -138,7 +139,7 @@ def test_an_object_is_found_where_its_window_is(store: Store, place: tuple[int, 
 
 
 def test_a_split_of_known_objects_is_found_with_precision_one(store: Store) -> None:
-    found = predict_split(TASK, loaded(store), store, "val", ViewSet("dense"), batch_size=2)
+    found = predict_split(TASK, loaded(store), store, "val", ViewSet("dense"), InferenceOptions(batch_size=2))
     assert found.images.tolist() == [0, 1, 2, 3]
     measured = TASK.metrics(found, store)
     assert measured.mean_average_precision == 1

@@ -21,6 +21,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import scaled_views
@@ -169,7 +170,9 @@ def test_missing_classes_are_padded() -> None:
 def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store) -> None:
     net = loaded(store, OverFeatLocalizer)
     task, views = Localization(net.config, 2), ViewSet("dense")
-    whole, one = (predict_split(task, net, store, "val", views, batch_size=count) for count in (64, 1))
+    whole, one = (
+        predict_split(task, net, store, "val", views, InferenceOptions(batch_size=count)) for count in (64, 1)
+    )
     assert (whole.labels == one.labels).all()
     assert whole.corners == pytest.approx(one.corners, abs=1e-4)
     assert list(whole.keys) == store.split("val").keys()

@@ -16,6 +16,7 @@ from alexnet.analysis.features import last_hidden_layer, path_of
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import ensemble, metrics, run_evaluation
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.predictor import load
 from alexnet.report.evaluation_tables import classes_table
@@ -175,9 +176,8 @@ class Shown:
         count = len(store.split(SPLIT))
         metrics.refuse_unlabeled(SPLIT, store.split(SPLIT).labels)
         with self.progress_bar(f"what {run.path.name} says of {count:,} photos", count) as advance:
-            return run_evaluation.class_predictions(
-                run, store, SPLIT, views, device=self.device, progress=advance
-            )
+            options = InferenceOptions(device=self.device, progress=advance)
+            return run_evaluation.class_predictions(run, store, SPLIT, views, options)
 
     def _predictions(self, store: Store) -> Chapter:
         views = self.entry["views"] if self.entry else "center"
@@ -226,8 +226,7 @@ class Shown:
                 self._on.store,
                 SPLIT,
                 task.own_views(views) or views,
-                device=self.device,
-                progress=advance,
+                InferenceOptions(device=self.device, progress=advance),
             )
         if isinstance(found, DetectionPredictions):
             return boxes.detected(self._on, found, lambda photo: self._on.classifier.predict(photo)[0])
