@@ -140,6 +140,10 @@ def _begin(
     """Makes the run's folder, or finds it again, and logs what is about to be trained."""
     (config, changes), run = request.configuration(), request.run
     where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
+    if init_from is not None and not kind.takes_weights:
+        raise CommandError(
+            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
+        )
     if changes is not None:
         kind.introduce(config, store, where, log)
         for change in changes:
@@ -150,13 +154,9 @@ def _begin(
     RunDir.refuse_taken(run.path)
     if init_from is None:
         refuse_without_net(config)
-    elif kind.takes_weights:
+    else:
         model = check(config, store)
         match(model, store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
-    else:
-        raise CommandError(
-            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
-        )
     kind.introduce(config, store, where, log)
     RunDir.create(run.path, config).write_environment(_environment(where, store))
     return config
