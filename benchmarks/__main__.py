@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from alexnet.evaluation.predictor import Classifier
+    from alexnet.evaluation.predictor import Predictor
     from benchmarks.timing import Measurement
 
 
@@ -64,7 +64,7 @@ def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]
         return {_Name.decode: decode, _Name.prepare: prepare, _Name.loader: loader}[name].measure(photos)
 
 
-def _serving(classifier: Classifier) -> AbstractContextManager[str]:
+def _serving(classifier: Predictor) -> AbstractContextManager[str]:
     from alexnet.web.app import make_app
     from alexnet.web.model import Model
     from alexnet.web.server import serving

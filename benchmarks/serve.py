@@ -18,7 +18,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source
 from alexnet.errors import WorkError
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import OF_A_SQUARE, positions_of
 from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build_run
@@ -30,7 +30,7 @@ BATCH, CLIENTS, PHOTOS = 16, 32, 128
 TARGET = ">= 0.8"
 BARE = "the net alone, batch 16"
 
-Serving = Callable[[Classifier], AbstractContextManager[str]]
+Serving = Callable[[Predictor], AbstractContextManager[str]]
 """Serves a net for as long as the context lasts, and gives its address."""
 
 
@@ -45,7 +45,7 @@ def measure(source: Source, serving: Serving, device: torch.device) -> list[Meas
         return [_row(classifier, url, clients, photos, views) for views in OF_A_SQUARE]
 
 
-def classifier_of_random_weights(device: torch.device) -> Classifier:
+def classifier_of_random_weights(device: torch.device) -> Predictor:
     """The net of 2012 at its own size, which nobody has trained: as fast as one that somebody has."""
     torch.manual_seed(0)
     config = recipes.get(RECIPE)
@@ -60,7 +60,7 @@ def classifier_of_random_weights(device: torch.device) -> Classifier:
     )
     classes = [Class(f"n{number:08}", f"class {number}") for number in range(CLASSES)]
     model = build_run(config, CLASSES).to(device).eval()
-    return Classifier(ModelBundle(model, config, classes, preprocessing, dict(TERMS)))
+    return Predictor(ModelBundle(model, config, classes, preprocessing, dict(TERMS)))
 
 
 def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:
@@ -87,7 +87,7 @@ def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: in
 
 
 def _row(
-    classifier: Classifier, url: str, clients: ProcessPoolExecutor, photos: Sequence[bytes], views: str
+    classifier: Predictor, url: str, clients: ProcessPoolExecutor, photos: Sequence[bytes], views: str
 ) -> Measurement:
     preprocessing, model = classifier.preprocessing, classifier.model
     crops = len(positions_of(views, preprocessing))

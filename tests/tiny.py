@@ -14,9 +14,15 @@ from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.models import bundle
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.classification import Classification
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, SIDE_PIXELS = 3, 16, 7, 72
 RECIPE = "alexnet-one-weird-trick"
@@ -85,3 +91,9 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
     made.write_environment({"store": "store", "store_digest": store.digest})
     made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
     return made
+
+
+def predict(net: ModelBundle, store: Store, split: str = "val", views: str = "ten", **options) -> Predictions:
+    """The class probabilities for all images of a split; `views` as `dense@256,288`."""
+    task = Classification(net.config, len(net.classes))
+    return predict_split(task, net, store, split, ViewSet.parse(views), InferenceOptions(**options))

@@ -1,7 +1,19 @@
 """AlexNet (Krizhevsky, Sutskever, Hinton 2012), completely and for real.
 
-`alexnet.load(run)` opens a trained net, `alexnet.Store.open(path)` a prepared data set,
-`alexnet.models.AlexNet(...)` is a plain `torch.nn.Module`. Nothing heavy is imported before it is used.
+From Python::
+
+    import alexnet
+
+    store = alexnet.prepare("photos", "store", side=72)
+    alexnet.train("alexnet-2012", store, "run", "data.image_size=72", "data.input_size=64")
+    (result,) = alexnet.evaluate("run", store)
+    print(result.top1.error, result.top1.interval)
+    predictor = alexnet.load("run")
+    print(predictor.predict("photo.jpg")[0])
+
+`alexnet.Store.open(path)` opens a prepared data set; `alexnet.create_model(name, num_classes)` builds an
+untrained `torch.nn.Module`, `alexnet.list_models()` lists the names. Nothing heavy is imported before it is
+used.
 """
 
 from __future__ import annotations
@@ -11,13 +23,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alexnet import models as models
+    from alexnet.data.prepare_source import prepare_source as prepare
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.predictor import load
+    from alexnet.evaluation.run_evaluation import evaluate
+    from alexnet.models.create import create_model, list_models
+    from alexnet.training.run import train
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "load", "models"]
+__all__ = [
+    "Store",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "list_models",
+    "load",
+    "models",
+    "prepare",
+    "train",
+]
 
-_LAZY = {"load": ("alexnet.evaluation.predictor", "load"), "Store": ("alexnet.data.store", "Store")}
+_LAZY = {
+    "Store": ("alexnet.data.store", "Store"),
+    "create_model": ("alexnet.models.create", "create_model"),
+    "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
+    "list_models": ("alexnet.models.create", "list_models"),
+    "load": ("alexnet.evaluation.predictor", "load"),
+    "prepare": ("alexnet.data.prepare_source", "prepare_source"),
+    "train": ("alexnet.training.run", "train"),
+}
 
 
 def __dir__() -> list[str]:

@@ -17,7 +17,8 @@ from alexnet.data.config import DataConfig, default_input_size
 from alexnet.models.config import ModelConfig
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
 from alexnet.serialization import ConfigError, from_dict, to_dict, unknown_key
-from alexnet.training.config import SLIDING, Event, TrainingConfig, box_checks
+from alexnet.tasks.config import slides_window, task_checks
+from alexnet.training.config import Event, TrainingConfig
 
 __all__ = ["ConfigError", "OptimizerConfig", "ScheduleConfig", "from_dict", "to_dict"]  # what they travel by
 
@@ -80,7 +81,8 @@ def validate(config: RunConfig) -> RunConfig:
         (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
         (
-            config.model.name == SLIDING or min(data.test_scales, default=data.input_size) >= data.input_size,
+            slides_window(config.model.name)
+            or min(data.test_scales, default=data.input_size) >= data.input_size,
             f"data.test_scales must be data.input_size={data.input_size} or more",
         ),
         (
@@ -116,7 +118,7 @@ def validate(config: RunConfig) -> RunConfig:
             training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
             "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
         ),
-        *box_checks(training.loss, config.model.name, data.scales),
+        *task_checks(training.loss, config.model.name, data.scales),
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]

@@ -25,8 +25,11 @@ Object = TypeVar("Object")
 
 @contextmanager
 def running(device: torch.device) -> Generator[None, None, None]:
-    """Joins the processes `torchrun` has started (nccl on GPUs, gloo on CPUs) and parts them at the end."""
-    if "RANK" not in os.environ:
+    """Joins the processes `torchrun` has started (nccl on GPUs, gloo on CPUs) and parts them at the end.
+
+    Within another `running` it does nothing.
+    """
+    if "RANK" not in os.environ or _joined():
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
@@ -41,6 +44,11 @@ def running(device: torch.device) -> Generator[None, None, None]:
 def rank() -> int:
     """This process's number, 0 .. world_size() - 1."""
     return dist.get_rank() if _joined() else 0
+
+
+def launched_as_main() -> bool:
+    """As `is_main`, but also before and after `running`."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def local_rank() -> int:

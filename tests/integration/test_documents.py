@@ -26,7 +26,7 @@ def code_blocks(document: str, language: str) -> list[str]:
 def own_photos_lines() -> list[list[str]]:
     block = next(block for block in code_blocks("README.md", "") if "my-photos" in block)
     lines = [[QUICK.get(word, word) for word in shlex.split(line)] for line in block.splitlines()]
-    assert [words[:2] for words in lines] == [["alexnet", verb] for verb in ("prepare", "train", "classify")]
+    assert [words[:2] for words in lines] == [["alexnet", verb] for verb in ("prepare", "train", "predict")]
     return [words[1:] for words in lines]
 
 

@@ -190,11 +190,11 @@ def test_an_ensemble_that_lacks_a_net_is_not_tested(
     ensemble(tiny.RECIPE, tiny_store, out, *tiny.SETTINGS, "--nets", "2", "--minutes", "0")
     assert main(["evaluate", str(out), "--store", str(tiny_store.path)]) == 3
     assert "seed-0, seed-1 must be trained to the end" in capsys.readouterr().err
-    assert main(["classify", str(tmp_path), "--model", str(out)]) == 2
+    assert main(["predict", str(tmp_path), "--model", str(out)]) == 2
     (tmp_path / "photo.png").write_bytes(
         next((tiny_store.path.parent / "photos").rglob("*.png")).read_bytes()
     )
-    assert main(["classify", str(tmp_path / "photo.png"), "--model", str(out)]) == 2
+    assert main(["predict", str(tmp_path / "photo.png"), "--model", str(out)]) == 2
     assert f"is an ensemble: name one of its nets, such as {out / 'seed-0'}" in capsys.readouterr().err
 
 

@@ -68,6 +68,6 @@ def test_digits_in_answers_out(recipe: str, idx: Path, tmp_path: Path) -> None:
     assert main(["export", str(run), str(exported)]) == 0
     images, labels = digits(20, 5)
     photos = [Image.fromarray(image) for image in images]
-    answers = alexnet.load(str(exported), device="cpu").classify(photos, top=1)
+    answers = alexnet.load(str(exported), device="cpu").predict(photos, top=1)
     right = [answer[0][1] == str(label) for answer, label in zip(answers, labels, strict=True)]
     assert sum(right) >= 16

@@ -126,7 +126,7 @@ def label(page: Page) -> str:
 
 def wanted(models: list[Model], data: bytes) -> tuple[str, str]:
     """The class that the first model names, and its probability as people read it."""
-    ((_, name, probability),) = models[0].classifier.classify(read_photo(data).pixels, top=1)[0]
+    ((_, name, probability),) = models[0].classifier.predict(read_photo(data).pixels, top=1)[0]
     return name, f"{100 * probability:.1f} %"
 
 
@@ -377,7 +377,7 @@ def test_the_other_net_is_asked_about_the_same_photo(open_page, models) -> None:
     answered(page)
     page.locator("#model").select_option("two")
     answered(page, 2)
-    ((*_, probability),) = models[1].classifier.classify(read_photo(data).pixels, top=1)[0]
+    ((*_, probability),) = models[1].classifier.predict(read_photo(data).pixels, top=1)[0]
     expect(page.locator("#bars li .percent").first).to_have_text(f"{100 * probability:.1f} %")
     expect(page.locator("#similar")).to_be_hidden()  # which this net does not say
 

@@ -46,7 +46,7 @@ def test_a_run_is_that_of_one_device_and_is_used_on_one(
     assert isinstance(net, AlexNet)
     Image.new("RGB", (80, 80)).save(tmp_path / "photo.png")
     assert main(["evaluate", str(two), "--store", str(tiny_store.path), "--views", "ten"]) == 0
-    assert main(["classify", str(tmp_path / "photo.png"), "--model", str(two)]) == 0
+    assert main(["predict", str(tmp_path / "photo.png"), "--model", str(two)]) == 0
     assert train(tiny_store, tmp_path / "third", ON_TWO, "--init-from", str(two)) == 0
     assert "copied: conv1.weight" in capsys.readouterr().out
 

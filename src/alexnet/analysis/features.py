@@ -21,11 +21,12 @@ from torch import nn
 
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, check_pixels, testing
-from alexnet.evaluation.views import looks_for, positions_of
+from alexnet.evaluation.inference import BATCH_SIZE, check_pixels, testing, view_batches
+from alexnet.evaluation.views import positions_of, scaled_views
 from alexnet.io import exclusive_lock, file_sha256, write_json, writing
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
@@ -77,7 +78,7 @@ def features_of(
     layer: str = "",
     checkpoint: str = "last",
     device: torch.device | str = "cpu",
-    images_at_once: int = SQUARES_AT_ONCE,
+    images_at_once: int = BATCH_SIZE,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Vectors:
     """(N, D) float32: what `layer` says of the central view of every image of a split, in the store's order.
@@ -141,7 +142,7 @@ def extract(
     layer: str,
     *,
     make: Callable[[tuple[int, int]], Vectors],
-    images_at_once: int = SQUARES_AT_ONCE,
+    images_at_once: int = BATCH_SIZE,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Vectors:
     """The array that `make` gave for (N, D), filled with a layer's answers to the images' central views.
@@ -166,8 +167,8 @@ def _answers(
     net: ModelBundle, split: Split, layer: str, images_at_once: int
 ) -> Iterator[tuple[list[int], Vectors]]:
     """Numbers of images and (n, D) what the layer says of them."""
-    looks, positions = looks_for(net, "center"), positions_of("center", net.preprocessing)
-    for numbers, (squares,) in batches_seen(net, split, looks, images_at_once):
+    scaled, positions = scaled_views(net, ViewSet("center")), positions_of("center", net.preprocessing)
+    for numbers, (squares,) in view_batches(net, split, scaled, images_at_once):
         with testing(net.model) as device:
             inputs = net.preprocessing.test_input(torch.from_numpy(squares).to(device), positions)
             activations: dict[str, torch.Tensor] = net.model.activations(inputs)  # pyright: ignore[reportCallIssue]

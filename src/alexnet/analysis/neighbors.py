@@ -16,7 +16,7 @@ from torch import Tensor
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Classifier, Photo
+from alexnet.evaluation.predictor import Photo, Predictor
 from alexnet.io import atomic_write
 
 PIECE_BYTES = 128 * 2**20
@@ -212,12 +212,12 @@ class SimilarImages:
     can say that the higher levels of the neural network consider them to be similar").
     """
 
-    def __init__(self, classifier: Classifier, split: Split, layer: str, index: Index) -> None:
+    def __init__(self, classifier: Predictor, split: Split, layer: str, index: Index) -> None:
         """`index` holds the answers of `layer` to the images of `split`, in its order."""
         self.layer, self._classifier, self._split, self._index = layer, classifier, split, index
 
     def of(self, photos: Photo | Sequence[Photo], top: int = 6) -> list[list[Neighbor]]:
-        """For each photo its `top` nearest images, the nearest first. Errors as of `Classifier.features`."""
+        """For each photo its `top` nearest images, the nearest first. Errors as of `Predictor.features`."""
         if top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
         vectors = self._classifier.features(photos, self.layer)

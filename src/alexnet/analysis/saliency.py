@@ -21,8 +21,8 @@ from alexnet.analysis.features import layers_of, refuse_unknown
 from alexnet.data.crops import cut
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, testing
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.inference import BATCH_SIZE, testing
+from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import positions_of
 
 Squares = npt.NDArray[np.uint8]
@@ -38,7 +38,7 @@ def central_views(preprocessing: Preprocessing, squares: Squares) -> Squares:
     return cut(torch.from_numpy(squares), preprocessing.crop, positions)[:, 0].numpy()
 
 
-def grad_cam(classifier: Classifier, squares: Squares, labels: Sequence[int], layer: str = "") -> Maps:
+def grad_cam(classifier: Predictor, squares: Squares, labels: Sequence[int], layer: str = "") -> Maps:
     """(N, crop, crop) in [0, 1]: how much each place speaks for the class `labels` names, 1 the most.
 
     All 0 where nothing speaks for it. The maps of `layer` are weighted by the mean gradient of the logit with
@@ -50,7 +50,7 @@ def grad_cam(classifier: Classifier, squares: Squares, labels: Sequence[int], la
     layer = layer or last_maps(classifier)
     refuse_unknown(layer, model)
     maps = [np.empty((0, crop, crop), np.float32)]
-    for inputs, chosen in _inputs(classifier, squares, labels, SQUARES_AT_ONCE):
+    for inputs, chosen in _inputs(classifier, squares, labels, BATCH_SIZE):
         with testing(model):
             weights = _gradients(model, inputs, chosen, layer).mean((2, 3), keepdim=True)
             coarse = (weights * _activations(model, inputs)[layer]).sum(1, keepdim=True).relu()
@@ -61,7 +61,7 @@ def grad_cam(classifier: Classifier, squares: Squares, labels: Sequence[int], la
 
 
 def occlusion(
-    classifier: Classifier, squares: Squares, labels: Sequence[int], covered: int = 0, step: int = 0
+    classifier: Predictor, squares: Squares, labels: Sequence[int], covered: int = 0, step: int = 0
 ) -> Maps:
     """(N, rows, columns) by how much the class's probability drops while a gray square covers a place.
 
@@ -83,7 +83,7 @@ def occlusion(
     return np.concatenate(maps)
 
 
-def last_maps(classifier: Classifier) -> str:
+def last_maps(classifier: Predictor) -> str:
     """The last layer with weights of its own that answers in maps of more than one place: `conv5`."""
     modules = dict(classifier.model.named_modules())
     for name, (rows, columns) in reversed(map_sizes(classifier).items()):
@@ -92,7 +92,7 @@ def last_maps(classifier: Classifier) -> str:
     raise CommandError("this model has no maps to look at: Grad-CAM is for a net's run or .safetensors file")
 
 
-def map_sizes(classifier: Classifier) -> dict[str, tuple[int, int]]:
+def map_sizes(classifier: Predictor) -> dict[str, tuple[int, int]]:
     """Rows and columns of the maps of the central view, of each layer that answers in maps, in order."""
     model, preprocessing = classifier.model, classifier.preprocessing
     blank = np.zeros((1, preprocessing.side, preprocessing.side, preprocessing.data.channels), np.uint8)
@@ -104,7 +104,7 @@ def map_sizes(classifier: Classifier) -> dict[str, tuple[int, int]]:
 
 
 def _inputs(
-    classifier: Classifier, squares: Squares, labels: Sequence[int], count: int
+    classifier: Predictor, squares: Squares, labels: Sequence[int], count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The net's inputs of at most `count` central views, and the labels asked for, on its device."""
     preprocessing, classes = classifier.preprocessing, len(classifier.classes)

@@ -78,7 +78,8 @@ def command(
 def _train(
     member: Member, store: Path, out: Path, settings: list[str], device: torch.device, deadline: float | None
 ) -> None:
-    from alexnet.cli.train import train_run
+    import alexnet
+    from alexnet.cli.train import print_line, training_progress
     from alexnet.errors import Stopped
     from alexnet.runs.metrics_log import has_finished
 
@@ -90,7 +91,18 @@ def _train(
     init_from = out / member.init_from if member.init_from else None
     begun = (run / "config.json").is_file()
     try:
-        train_run(member.recipe, store, run, settings, device, begun, minutes, init_from)
+        alexnet.train(
+            member.recipe,
+            store,
+            run,
+            *settings,
+            init_from=init_from,
+            resume=begun,
+            minutes=minutes,
+            device=device,
+            progress=training_progress,
+            log=print_line,
+        )
     except Stopped as stopped:
         raise Stopped(f"{member.name} is saved on its way: the same command goes on") from stopped
 

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Write a net with its preprocessing, classes, configuration, errors and terms into one file.
 
-    .safetensors is for this program (classify, evaluate, train --init-from) and any reader of safetensors;
+    .safetensors is for this program (predict, evaluate, train --init-from) and any reader of safetensors;
     .onnx is for other programs, and is written only if ONNX Runtime answers as the net does.
     """
     from alexnet.cli.terms import terms_text
@@ -29,4 +29,4 @@ def command(
     sys.stdout.write(f"{out}: {net.config.recipe}, {len(net.classes):,} classes\n")
     sys.stdout.write(terms_text(net.terms, net.provenance))
     if out.suffix == ".safetensors":
-        sys.stdout.write(f"next: alexnet classify PHOTO --model {out}\n")
+        sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Get a public data set or a trained net: half a download is continued, and every file is checked.
 
-    A net becomes the run folder DIR/NAME, ready to classify.
+    A net becomes the run folder DIR/NAME, ready to predict.
     """
     from alexnet.data.download import DATA_SETS
     from alexnet.errors import CommandError
@@ -56,4 +56,4 @@ def _weights(name: str, folder: Path, location: str | None) -> None:
     with progress_bar(f"fetching {name}", published.file.size_bytes, unit="bytes") as advance:
         run = fetch_weights(name, folder, location, advance, sys.argv)
     sys.stdout.write(terms_text(published.terms, provenance(run)))
-    sys.stdout.write(f"next: alexnet classify PHOTO --model {run.path}\n")
+    sys.stdout.write(f"next: alexnet predict PHOTO --model {run.path}\n")

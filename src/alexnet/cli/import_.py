@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Make a run folder of weights that torchvision (AlexNet, VGG) or Caffe (AlexNet) trained.
 
-    Whatever takes a run takes it: classify, evaluate, export, train --init-from. FILE is read without running
+    Whatever takes a run takes it: predict, evaluate, export, train --init-from. FILE is read without running
     anything that is in it.
     """
     from alexnet.cli.terms import terms_text
@@ -50,4 +50,4 @@ def command(
     made = write_run(run, net, file, form.value, sys.argv)
     sys.stdout.write(f"{run}: {net.config.recipe}, {len(net.classes):,} classes\n")
     sys.stdout.write(terms_text(net.terms, provenance(made)))
-    sys.stdout.write(f"next: alexnet classify PHOTO --model {run}\n")
+    sys.stdout.write(f"next: alexnet predict PHOTO --model {run}\n")

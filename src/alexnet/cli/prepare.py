@@ -67,28 +67,32 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
+    import alexnet
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.manifest import MANIFEST_FILE
-    from alexnet.data.prepare import prepare
     from alexnet.data.sources import filter_classes, open_source
 
     photos = open_source(source, val_fraction)
     if classes is not None:
         photos = filter_classes(photos, classes)
-    settings = photos.settings.with_choices(
-        side=side,
-        shape=shape.value,
-        resize=resize and resize.value,
-        encoding=encoding and encoding.value,
-        quality=quality,
-        exif=exif,
-        channels=channels,
-    )
     total = sum(len(split) for split in photos.splits.values())
     before = (store / MANIFEST_FILE).exists()
     with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
-        made = prepare(photos, store, settings, workers, strict, advance)
+        made = alexnet.prepare(
+            photos,
+            store,
+            side=side,
+            shape=shape.value,
+            resize=None if resize is None else resize.value,
+            encoding=None if encoding is None else encoding.value,
+            channels=channels,
+            quality=quality,
+            exif=exif,
+            strict=strict,
+            workers=workers,
+            progress=advance,
+        )
     _say_what_is_missing(photos, made)
     done = "; it was finished before, nothing was done" if before else ""
     sys.stdout.write(f"{_described(made)}{done}\n")

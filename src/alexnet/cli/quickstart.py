@@ -85,7 +85,7 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
     alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
     alexnet train alexnet-modern --store stores/mine --run runs/mine \\
       data.image_size=128 data.input_size=112 schedule.epochs=30
-    alexnet classify new-photo.jpg --model runs/mine
+    alexnet predict new-photo.jpg --model runs/mine
 
   ImageNet (the official tars, the Kaggle download, folders or parquet files):
     alexnet prepare ILSVRC stores/ilsvrc2012
@@ -93,7 +93,7 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
 
   a closer look at what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
-    alexnet classify more-photos/val --model {out}/nets/seed-0
+    alexnet predict more-photos/val --model {out}/nets/seed-0
     alexnet serve {out}/nets/seed-0 --store {out}/store
     pip install tensorboard && tensorboard --logdir {out}
 {activate}"""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alexnet.analysis.features import Vectors
     from alexnet.analysis.neighbors import ApproximateIndex, SimilarImages
     from alexnet.data.store import Store
-    from alexnet.evaluation.predictor import Classifier
+    from alexnet.evaluation.predictor import Predictor
     from alexnet.runs.run_dir import RunDir
 
 PHOTOS_AT_ONCE = 100
@@ -45,7 +45,7 @@ def command(
     that layer says of the store's images is kept in RUN/features; of an exported file nothing is kept. A file
     without a readable photo is named and the rest is done; the exit code is then 3.
     """
-    from alexnet.cli.classify import photo_names, refuse_unreadable
+    from alexnet.cli.predict import photo_names, refuse_unreadable
     from alexnet.data.store import Store
     from alexnet.evaluation.predictor import load
     from alexnet.hardware import choose_device
@@ -72,7 +72,7 @@ def command(
 
 def similar_images(
     model: Path,
-    classifier: Classifier,
+    classifier: Predictor,
     store: Store,
     split: str,
     layer: str,
@@ -132,7 +132,7 @@ def refuse_no_picture(out: Path) -> None:
 
 
 def _similar(
-    classifier: Classifier, similar: SimilarImages, names: list[str], top: int
+    classifier: Predictor, similar: SimilarImages, names: list[str], top: int
 ) -> list[dict[str, Any]]:
     """For each photo `{image, neighbors: [{number, key, wnid, name, distance}]}`, or `{image, error}`."""
     squares, errors = _read_squares(classifier, names)
@@ -145,9 +145,9 @@ def _similar(
     ]
 
 
-def _read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], dict[str, str]]:
+def _read_squares(classifier: Predictor, names: list[str]) -> tuple[list[Any], dict[str, str]]:
     """Squares of the readable photos in order, and what is wrong with the others."""
-    from alexnet.cli.classify import STANDARD_INPUT
+    from alexnet.cli.predict import STANDARD_INPUT
     from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
     from alexnet.evaluation.predictor import pixels_of, to_stored_square
@@ -165,10 +165,10 @@ def _read_squares(classifier: Classifier, names: list[str]) -> tuple[list[Any], 
 
 
 def _draw(
-    classifier: Classifier, similar: SimilarImages, results: list[dict[str, Any]], about: str, out: Path
+    classifier: Predictor, similar: SimilarImages, results: list[dict[str, Any]], about: str, out: Path
 ) -> None:
     """The first few readable photos with their neighbors; those of standard input are gone."""
-    from alexnet.cli.classify import STANDARD_INPUT
+    from alexnet.cli.predict import STANDARD_INPUT
     from alexnet.report.plots.neighbors import draw_neighbors
     from alexnet.report.plots.save import save
 

@@ -1,20 +1,30 @@
-"""`--views` and `--scales`: how photos are shown to a net, as a person types it."""
+"""`--views` and `--scales` on the command line: which views of photos a model is given."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alexnet.runs.results import ViewSet
+
 VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
 VIEWS_HELP = (
-    "The last three see the whole photo, of a store of squares the square. "
-    "[default: ten, or center if never mirrored]"
+    "The last three take the whole photo, of a store of squares the square. "
+    "[default: ten, or center if never mirrored; dense for boxes]"
 )
-SCALES_HELP = "Shorter sides of the photo in pixels, averaged. [default: the net's own]"
+SCALES_HELP = "Shorter sides of the photo in pixels, averaged. [default: the model's own]"
 
 
-def parse_scales(text: str) -> tuple[int, ...]:
-    """The sides in `256,384,512`, each once, smallest first; none in empty text. CommandError otherwise."""
+def view_set(views: str, scales: str) -> ViewSet:
+    """The views of that name, which may be empty, at the scales in `256,384,512`, each once, smallest first.
+
+    CommandError where the scales are no such list.
+    """
     from alexnet.errors import CommandError
+    from alexnet.runs.results import ViewSet
 
     try:
-        return tuple(sorted({int(number) for number in text.split(",")})) if text else ()
+        sizes = tuple(sorted({int(number) for number in scales.split(",")})) if scales else ()
     except ValueError as error:
-        raise CommandError(f"--scales {text} is not a list of pixels, such as 256,384,512") from error
+        raise CommandError(f"--scales {scales} is not a list of pixels, such as 256,384,512") from error
+    return ViewSet(views, sizes)

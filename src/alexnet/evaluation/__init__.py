@@ -1,1 +1,1 @@
-"""From a run or a model file to probabilities, errors and answers."""
+"""From a run or a model file to probabilities, errors and predictions."""

@@ -1,4 +1,4 @@
-"""Several runs as one: the mean of their saved probabilities, and what each further net is worth.
+"""Several runs as one: the mean of their saved probabilities, and the gain per additional model.
 
 Source: Krizhevsky, Sutskever, Hinton 2012, section 6 ("averaging the predictions of five similar CNNs").
 """
@@ -6,9 +6,9 @@ Source: Krizhevsky, Sutskever, Hinton 2012, section 6 ("averaging the prediction
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,43 +17,22 @@ from alexnet.errors import CommandError, DataError
 from alexnet.evaluation.metrics import (
     TOP,
     count_errors,
-    interval,
     mean_nll,
     paired_interval,
     refuse_unlabeled,
     true_ranks,
 )
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import GrowthStep, wilson_interval
 
 Of = Literal["probabilities", "logits"]
 """What is averaged; `logits` is the mean of logarithms of probabilities, made to sum to 1 again."""
 ALL_CHOICES = 8
-"""Up to so many members every choice among them is tested, 255 in all."""
+"""Up to this many members all subsets are tested, 255 in all."""
 _BLOCK = 1024
 """Images at a time: their probabilities stay in the processor's cache."""
 _GRID = np.linspace(0.0, 1.0, 21)
 _FIRST, _PASSES = 0.5, 5
-
-
-@dataclass(frozen=True)
-class Growth:
-    """The errors of the first `nets` members together; fractions with their 95 % intervals."""
-
-    nets: int
-    top1_error: float
-    top1_interval: tuple[float, float]
-    top5_error: float | None
-    top5_interval: tuple[float, float] | None
-    gain: float | None
-    """By how much the last of them lowered the top-1 error; None for the first."""
-    gain_interval: tuple[float, float] | None
-    """Of the same images with and without it: much narrower than the errors' own intervals."""
-    choices_top1_error: float | None
-    """Mean top-1 error over every choice of so many members; None where there are too many."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def mean(
@@ -62,11 +41,11 @@ def mean(
     """The members' probabilities averaged, with `weights` or all alike; one member is returned as it is.
 
     Weights count by their ratios. CommandError where they are not one for each member, or negative, or all 0.
-    DataError where the members did not see the same images in the same order with the same classes and views.
+    DataError where the members' images, their order, classes or views differ.
     """
     first, *others = members
     shares = check_averaging(len(members), weights, of)
-    _same_question(members)
+    _refuse_different(members)
     if not others:
         return first
     probabilities = _mean([each.probabilities for each in members], shares, of)
@@ -101,7 +80,7 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
     from 0.5 on, in at most five passes.
     Source: the 2012 source's avg-valid.py, which lowered the top-5 error of the images it reported.
     """
-    _same_question(members)
+    _refuse_different(members)
     refuse_unlabeled(members[0].split, members[0].labels)
     rows, labels = [each.probabilities for each in members], members[0].labels
     if of == "probabilities":  # the mean at the true class is all that its loss needs
@@ -124,15 +103,15 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
 
 def growth(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
-) -> list[Growth]:
+) -> list[GrowthStep]:
     """The errors of 1, 2, ... all members, added in the order given.
 
-    Left out are first ones whose weights are all 0, which say nothing.
+    Left out are the first ones as long as all weights are 0.
     """
     shares = check_averaging(len(members), weights, of)
-    _same_question(members)
+    _refuse_different(members)
     images, few = len(members[0].labels), members[0].probabilities.shape[1] <= TOP
-    steps: list[Growth] = []
+    steps: list[GrowthStep] = []
     before: npt.NDArray[np.bool_] | None = None
     for nets in range(1, len(members) + 1):
         first = range(nets)
@@ -141,12 +120,12 @@ def growth(
         ranks = _ranks(members, first, shares, of)
         wrong, top1, top5 = ranks >= 1, count_errors(ranks, 1), count_errors(ranks, TOP)
         steps.append(
-            Growth(
+            GrowthStep(
                 nets=nets,
                 top1_error=top1 / images,
-                top1_interval=interval(top1, images),
+                top1_interval=wilson_interval(top1, images),
                 top5_error=None if few else top5 / images,
-                top5_interval=None if few else interval(top5, images),
+                top5_interval=None if few else wilson_interval(top5, images),
                 gain=None if before is None else (int(before.sum()) - top1) / images,
                 gain_interval=None if before is None else paired_interval(before, wrong),
                 choices_top1_error=_of_all_choices(members, nets, shares, of),
@@ -194,7 +173,7 @@ def _mean(
     return total.astype(np.float32)
 
 
-def _same_question(members: Sequence[Predictions]) -> None:
+def _refuse_different(members: Sequence[Predictions]) -> None:
     first, *others = members
     for place, other in enumerate(others, start=2):
         for what in ("split", "views", "classes", "keys", "labels"):

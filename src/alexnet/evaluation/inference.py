@@ -1,16 +1,16 @@
-"""What a net says about a few images: the mean over all looks at them, after the softmax."""
+"""Running a model over images: the views of a few at once, and the one loop over a split."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,46 +24,74 @@ from alexnet.data.image_reader import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import DataError, WorkError
-from alexnet.evaluation.views import Look, Sizes, each_crop, looks_for, name_of, sizes_seen
+from alexnet.evaluation.views import ScaledView, Sizes, each_crop, rendered_sizes
 from alexnet.hardware import cpu_count
 from alexnet.models.bundle import ModelBundle
-from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import processor
+from alexnet.runs.results import ViewSet
 
-SQUARES_AT_ONCE = 256
-"""Squares of the net's size (images x views) that it sees in one pass, unless asked otherwise: bounds the
-memory."""
+BATCH_SIZE = 256
+"""Default number of crops (images x views) in one pass of the model: it bounds the memory."""
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How a model is run over the images of a split."""
+
+    checkpoint: str = "last"
+    """Of a run: `last` or `best`."""
+    device: torch.device | str = "cpu"
+    batch_size: int = BATCH_SIZE
+    """Crops (images x views) in one pass."""
+    progress: Callable[[int], None] = lambda count: None
+    """Called with numbers of images that are done."""
+
 
 Item = TypeVar("Item")
+Row = TypeVar("Row", covariant=True)
+AnyRow = TypeVar("AnyRow")
 
 
-def groups(
-    items: Iterable[tuple[Sizes, Item]], looks: Sequence[Look], crop: int, squares: int
+class Infers(Protocol[Row]):
+    """What the loop over a split needs of a task."""
+
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> Sequence[Row]:
+        """A row for each image."""
+        ...
+
+
+def group_by_size(
+    items: Iterable[tuple[Sizes, Item]], scaled: Sequence[ScaledView], crop: int, batch_size: int
 ) -> Iterator[list[Item]]:
-    """The items in groups of equal sizes, in order, none of more than `squares` squares in any look."""
+    """The items in groups of equal sizes, in order, none of more than `batch_size` crops in any view."""
     by_sizes = dict[Sizes, list[Item]]()
     for sizes, item in items:
         by_sizes.setdefault(sizes, []).append(item)
     for sizes, alike in by_sizes.items():
-        count = images_at_once(looks, sizes, crop, squares)
+        count = images_per_pass(scaled, sizes, crop, batch_size)
         yield from (alike[start : start + count] for start in range(0, len(alike), count))
 
 
-def images_at_once(looks: Sequence[Look], sizes: Sizes, crop: int, squares: int) -> int:
-    """How many images of those sizes make a pass of at most `squares` squares; at least one."""
-    most = max(look.view.crops(*size, crop) for look, size in zip(looks, sizes, strict=True))
-    return max(1, squares // most)
+def images_per_pass(scaled: Sequence[ScaledView], sizes: Sizes, crop: int, batch_size: int) -> int:
+    """How many images of those sizes make a pass of at most `batch_size` crops; at least one."""
+    most = max(each.view.crops(*size, crop) for each, size in zip(scaled, sizes, strict=True))
+    return max(1, batch_size // most)
 
 
-def score(net: ModelBundle, looks: Sequence[Look], seen: Sequence[Tensor]) -> npt.NDArray[np.float32]:
-    """(N, K) probabilities, on whatever device the model is; `seen` are uint8 (N, H, W, C) for each look.
+def class_probabilities(
+    bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+) -> npt.NDArray[np.float32]:
+    """(N, K), on whatever device the model is; `images` are uint8 (N, H, W, C), one tensor for each view.
 
     Always in float32 and with deterministic kernels. The same images in a batch of another size differ by
     rounding only: by less than 1e-5.
     """
-    with testing(net.model) as device:
+    with testing(bundle.model) as device:
         rows = [
-            look.view.probabilities(net, images.to(device)) for look, images in zip(looks, seen, strict=True)
+            each.view.probabilities(bundle, pixels.to(device))
+            for each, pixels in zip(scaled, images, strict=True)
         ]
         mean = torch.stack(rows).mean(dim=0) if len(rows) > 1 else rows[0]
     return mean.cpu().numpy()
@@ -72,14 +100,14 @@ def score(net: ModelBundle, looks: Sequence[Look], seen: Sequence[Tensor]) -> np
 def score_crops(
     model: nn.Module, preprocessing: Preprocessing, images: Tensor, positions: Positions
 ) -> npt.NDArray[np.float32]:
-    """(N, V, K) probabilities of each crop by itself, whose means over the crops `score` gives."""
+    """(N, V, K) probabilities of each crop, whose means over the crops `class_probabilities` returns."""
     with testing(model) as device:
         return each_crop(model, preprocessing, images.to(device), positions).cpu().numpy()
 
 
 @contextmanager
 def testing(model: nn.Module) -> Generator[torch.device, None, None]:
-    """Evaluation mode, no gradients, deterministic float32 kernels; gives the model's device."""
+    """Evaluation mode, no gradients, deterministic float32 kernels; yields the model's device."""
     was_training = model.training
     model.eval()
     try:
@@ -98,96 +126,74 @@ def device_of(model: nn.Module) -> torch.device:
     return next(chain(model.parameters(), model.buffers())).device
 
 
-Pixels = npt.NDArray[np.uint8]
-Scored = tuple[list[int], npt.NDArray[np.float32]]
-"""Numbers of a batch's images, and the batch's probabilities."""
-Filling = tuple[list[int], list[Pixels], Iterator[None]]
-"""Numbers of a batch's images, what each look sees of them, and the tasks that fill it in."""
-
-
-def predict(
-    net: ModelBundle,
-    store: Store,
-    split: str = "val",
-    views: str = "ten",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Predictions:
-    """The probabilities of all images of a split, in the store's order of images and of classes.
-
-    `views` are a name of `views.VIEWS`; `scales` the shorter sides in pixels that photos are resized to, by
-    default the net's own. Of a store of squares the square is the photo.
-
-    Runs where `net.model` is. Under several processes each takes every n-th batch and all return the same
-    result, to the last digit that of one process. `squares_at_once` (images x views) bounds the memory;
-    another value changes rounding only, by less than 1e-5 (but codes of the lasso, in `sparse-coding`, within
-    their own tolerance). `progress` is called with numbers of images.
-
-    DataError where the store's classes are not the net's or its images were resized otherwise; WorkError
-    where an image was not scored, or twice; CommandError as `looks_for`. A store resized with another filter,
-    or one smaller than a scale, is a logged warning.
-    """
-    began = time.perf_counter()
-    part = store.split(split)
-    columns, looks = columns_of(net, store), looks_for(net, views, scales)
-    check_pixels(net.preprocessing, store, scales, looks)
-    scored: list[Scored] = []
-    for numbers, seen in batches_seen(net, part, looks, squares_at_once):
-        scored.append((numbers, score(net, looks, [torch.from_numpy(images) for images in seen])))
-        progress(len(numbers))
-    probabilities = _together(distributed.gather_objects(scored), len(part), len(net.classes))
-    return Predictions(
-        split=split,
-        views=name_of(views, scales),
-        probabilities=np.ascontiguousarray(probabilities[:, columns]),
-        labels=part.labels.astype(np.int64),
-        keys=np.array(part.keys(), np.str_),
-        classes=np.array([each.wnid for each in store.classes]),
-        names=np.array([each.name for each in store.classes]),
-        store_digest=store.digest,
-        scales=np.unique([look.scale for look in looks]),
-        seconds=time.perf_counter() - began,
-        device=_device_name(net),
-    )
-
-
-def _device_name(net: ModelBundle) -> str:
-    device = device_of(net.model)
+def device_name(model: nn.Module) -> str:
+    """Name of the GPU or processor where the model is."""
+    device = device_of(model)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-def columns_of(net: ModelBundle, store: Store) -> npt.NDArray[np.int32]:
-    """(K,) where each of the store's classes stands among the net's: WNIDs count, not the order."""
-    what = f"the net's classes and those of {store.path}"
-    if {each.wnid for each in net.classes} != {each.wnid for each in store.classes}:
-        check_same_classes(net.classes, store.classes, what)
-    return label_map(store.classes, net.classes, what)
+Pixels = npt.NDArray[np.uint8]
+Filling = tuple[list[int], list[Pixels], Iterator[None]]
+"""Numbers of a batch's images, the pixels of each view, and the jobs that fill these in."""
+
+
+def infer_images(
+    task: Infers[AnyRow],
+    bundle: ModelBundle,
+    split: Split,
+    scaled: Sequence[ScaledView],
+    batch_size: int = BATCH_SIZE,
+    progress: Callable[[int], None] = lambda count: None,
+) -> list[AnyRow]:
+    """The task's rows for all images of a split, in its order; each image is inferred exactly once.
+
+    Runs where `bundle.model` is. Under several processes each takes every n-th batch and all return the same
+    rows, to the last digit those of one process. `batch_size` (images x views) bounds the memory; another
+    value changes rounding only, by less than 1e-5 (but codes of the lasso, in `sparse-coding`, within their
+    own tolerance). `progress` is called with numbers of images. WorkError where an image was not inferred,
+    or twice.
+    """
+    rows: list[tuple[int, AnyRow]] = []
+    for numbers, images in view_batches(bundle, split, scaled, batch_size):
+        rows += zip(numbers, task.infer(bundle, scaled, list(map(torch.from_numpy, images))), strict=True)
+        progress(len(numbers))
+    gathered = sorted(chain.from_iterable(distributed.gather_objects(rows)), key=lambda each: each[0])
+    if [number for number, _ in gathered] != list(range(len(split))):
+        raise WorkError(f"not every one of {len(split)} images was scored exactly once; no error is given")
+    return [row for _, row in gathered]
+
+
+def columns_of(bundle: ModelBundle, store: Store) -> npt.NDArray[np.int64]:
+    """(K,) position of each of the store's classes among the model's: WNIDs count, not the order."""
+    what = f"the model's classes and those of {store.path}"
+    if {each.wnid for each in bundle.classes} != {each.wnid for each in store.classes}:
+        check_same_classes(bundle.classes, store.classes, what)
+    return label_map(store.classes, bundle.classes, what).astype(np.int64)
 
 
 def check_pixels(
-    preprocessing: Preprocessing, store: Store, scales: Sequence[int] = (), looks: Sequence[Look] = ()
+    preprocessing: Preprocessing, store: Store, views: ViewSet | None = None, largest: int = 0
 ) -> None:
-    """DataError where the net was trained on images of another size or form; a warning for another filter.
+    """DataError where the model was trained on images of another size or form; a warning for another filter.
 
-    Where scales are given the stored size does not matter. A warning where it is smaller than a look's.
+    With scales in `views` the stored size does not matter. A warning where it is less than `largest`, the
+    largest scale that is tested.
     """
-    largest = max((look.scale for look in looks), default=0)
     # The shape does not matter: the center of a whole photo is the square that would have been stored.
     found = {"resize": store.manifest.resize, "channels": store.channels}
     wanted = {"resize": preprocessing.resized["resize"], "channels": preprocessing.data.channels}
-    if not scales:
+    if views is None or not views.scales:
         found, wanted = {"side": store.side, **found}, {"side": preprocessing.data.image_size, **wanted}
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
-            f"{store.path} was prepared otherwise than the net's training images ({'; '.join(apart)}): "
+            f"{store.path} was prepared otherwise than the model's training images ({'; '.join(apart)}): "
             f"prepare a store with " + " ".join(f"--{name} {value}" for name, value in wanted.items())
         )
     filters = store.manifest.resampling, preprocessing.resized["resampling"]
     if filters[0] != filters[1] and distributed.is_main():
         logging.getLogger(__name__).warning(
-            "warning: %s was resized with a filter (%s) other than the net's training images (%s): "
+            "warning: %s was resized with a filter (%s) other than the model's training images (%s): "
             "errors may be a little higher",
             *(store.path, *filters),
         )
@@ -198,53 +204,46 @@ def check_pixels(
         )
 
 
-def batches_seen(
-    net: ModelBundle, split: Split, looks: Sequence[Look], squares: int
+def view_batches(
+    bundle: ModelBundle, split: Split, scaled: Sequence[ScaledView], batch_size: int
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
-    """This process's batches: numbers of images, and for each look what it sees, uint8 (n, H, W, C).
+    """This process's batches: numbers of images, and for each view their pixels, uint8 (n, H, W, C).
 
-    What a batch holds does not depend on how many processes there are, so neither does any digit.
+    What a batch holds does not depend on the number of processes, so neither does any digit.
     """
-    sizes = (sizes_seen(looks, stored_size(split, number)) for number in range(len(split)))
-    batches = groups(zip(sizes, range(len(split)), strict=True), looks, net.preprocessing.crop, squares)
+    sizes = (rendered_sizes(scaled, stored_size(split, number)) for number in range(len(split)))
+    numbered = zip(sizes, range(len(split)), strict=True)
+    batches = group_by_size(numbered, scaled, bundle.preprocessing.crop, batch_size)
     mine = islice(batches, distributed.rank(), None, distributed.world_size())
     with ThreadPoolExecutor(cpu_count()) as readers:
-        fill = partial(_start_filling, split, looks, net.preprocessing.resized["resampling"], readers)
-        for numbers, seen, tasks in _one_ahead(map(fill, mine)):
-            deque(tasks, maxlen=0)  # waits for all, and raises what went wrong in any
-            yield numbers, seen
+        fill = partial(_start_filling, split, scaled, bundle.preprocessing.resized["resampling"], readers)
+        for numbers, images, jobs in _one_ahead(map(fill, mine)):
+            deque(jobs, maxlen=0)  # waits for all, and raises what went wrong in any
+            yield numbers, images
 
 
 def _start_filling(
-    split: Split, looks: Sequence[Look], resampling: str, readers: ThreadPoolExecutor, numbers: list[int]
+    split: Split,
+    scaled: Sequence[ScaledView],
+    resampling: str,
+    readers: ThreadPoolExecutor,
+    numbers: list[int],
 ) -> Filling:
-    sizes = sizes_seen(looks, stored_size(split, numbers[0]))
-    seen = [np.empty((len(numbers), *size, split.manifest.channels), np.uint8) for size in sizes]
+    sizes = rendered_sizes(scaled, stored_size(split, numbers[0]))
+    images = [np.empty((len(numbers), *size, split.manifest.channels), np.uint8) for size in sizes]
 
-    def fill(place: int) -> None:
-        picture = read_photo(split, numbers[place])
-        for look, images in zip(looks, seen, strict=True):
-            images[place] = look.seen(picture, resampling)
+    def fill(position: int) -> None:
+        photo = read_photo(split, numbers[position])
+        for each, pixels in zip(scaled, images, strict=True):
+            pixels[position] = each.render(photo, resampling)
 
-    return numbers, seen, readers.map(fill, range(len(numbers)))
+    return numbers, images, readers.map(fill, range(len(numbers)))
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each after the next was asked for: while the net looks at one batch, one is decoded."""
+    """The same items, each after the next was requested: the next batch is decoded while the model runs."""
     held = list(islice(items, 1))
     for item in items:
         yield held.pop()
         held.append(item)
     yield from held
-
-
-def _together(parts: Sequence[Sequence[Scored]], images: int, classes: int) -> npt.NDArray[np.float32]:
-    """(N, K) from all processes' batches; WorkError unless every image was scored exactly once."""
-    scored = list(chain.from_iterable(parts))
-    numbers = np.array([number for batch, _ in scored for number in batch], np.int64)
-    if not np.array_equal(np.sort(numbers), np.arange(images)):
-        raise WorkError(f"not every one of {images} images was scored exactly once; no error is given")
-    probabilities = np.empty((images, classes), np.float32)
-    for batch, rows in scored:
-        probabilities[batch] = rows
-    return probabilities

@@ -1,15 +1,14 @@
 """From probabilities to errors: exact integer counts, 95 % intervals, errors by class, confusions.
 
-Ties count against the net: an image is right among the top k only if fewer than k other classes are at least
-as probable as the true one. So a net that says nothing (all classes equal) is always wrong, whatever the
-class order. The 2012 source gave fractional credit instead; the two differ only where probabilities are
+Ties count against the model: an image is right among the top k only if fewer than k other classes are at
+least as probable as the true one. So a model at chance level (all classes equal) is always wrong, whatever
+the class order. The 2012 source gave fractional credit instead; the two differ only where probabilities are
 equal to the last bit.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import CommandError, WorkError
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ClassErrors, Confusion, EvalResult
 
 TOP = 5
 """The k of the second error; with no more classes than this it would always be 0 and is reported as null."""
@@ -27,66 +27,11 @@ SHOWN_CONFUSIONS = 20
 _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
-@dataclass(frozen=True)
-class ClassErrors:
-    """Errors among the images of one class."""
+def evaluate(predictions: Predictions) -> EvalResult:
+    """Counts the errors; which runs made the predictions, and the store's name, are left empty.
 
-    wnid: str
-    name: str
-    images: int
-    top1_errors: int
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many images of class `true` were taken for `predicted`; both are WNIDs."""
-
-    true: str
-    predicted: str
-    images: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One line of `RUN/evaluation.json`: how wrong the predictions for one split are."""
-
-    split: str
-    views: str
-    scales: tuple[int, ...]
-    """Shorter sides that photos were resized to, in pixels; none where it was not kept."""
-    seconds: float
-    """That the test took; 0 where it was not kept."""
-    multiply_adds: float
-    """Of one photo on average; 0 where it was not counted."""
-    device: str
-    """What it ran on; empty where it was not kept."""
-    images: int
-    top1_errors: int
-    """Images whose most probable class is wrong."""
-    top5_errors: int | None
-    """Images whose true class is not among the five most probable; None with five classes or fewer."""
-    nll: float
-    """Mean of -ln(probability of the true class)."""
-    per_class: tuple[ClassErrors, ...]
-    """In label order."""
-    confusions: tuple[Confusion, ...]
-    """The most frequent first."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the fields, with errors as fractions in [0, 1] and their 95 % intervals."""
-        rates: dict[str, Any] = {}
-        for k, errors in ((1, self.top1_errors), (5, self.top5_errors)):
-            rates[f"top{k}_error"] = None if errors is None else errors / self.images
-            rates[f"top{k}_interval"] = None if errors is None else list(interval(errors, self.images))
-        fields = asdict(self)
-        lists = {name: list(fields.pop(name)) for name in ("per_class", "confusions")}
-        return {**fields, "scales": list(self.scales), **rates, **lists}
-
-
-def evaluate(predictions: Predictions) -> Evaluation:
-    """Counts the errors; WorkError where there is nothing to count or a probability is not a number.
-
-    CommandError where the images have no labels.
+    WorkError where there is nothing to count or a probability is not finite; CommandError where the images
+    have no labels.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     if not len(labels):
@@ -95,7 +40,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
     refuse_broken(probabilities)
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] <= TOP
-    return Evaluation(
+    return EvalResult(
         split=predictions.split,
         views=predictions.views,
         scales=tuple(predictions.scales.tolist()),
@@ -108,21 +53,24 @@ def evaluate(predictions: Predictions) -> Evaluation:
         nll=mean_nll(probabilities, labels),
         per_class=_per_class(predictions, ranks),
         confusions=_confusions(predictions, ranks),
+        store="",
+        store_digest=predictions.store_digest,
+        runs=(),
     )
 
 
 def refuse_unlabeled(split: str, labels: npt.NDArray[Any]) -> None:
-    """CommandError where some image's class is not known: there is nothing to compare an answer with."""
+    """CommandError where some image's class is unknown: there is nothing to compare a prediction with."""
     unlabeled = int((labels == NO_LABEL).sum())
     if unlabeled:
         raise CommandError(
             f"{unlabeled:,} of {len(labels):,} images of split {split!r} have no label, so no errors can be "
-            "counted: `alexnet submit` writes what the net says of them"
+            "counted: `alexnet submit` writes the predictions for them"
         )
 
 
 def refuse_broken(probabilities: npt.NDArray[Any]) -> None:
-    """WorkError where a probability is not a number."""
+    """WorkError where a probability is NaN or Inf."""
     if not np.isfinite(probabilities).all():
         raise WorkError("some probabilities are not finite: the weights are broken; try --checkpoint best")
 
@@ -136,20 +84,6 @@ def true_ranks(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt
 def count_errors(ranks: npt.NDArray[np.int64], k: int) -> int:
     """Images whose true class is not among the k most probable."""
     return int((ranks >= k).sum())
-
-
-def interval(errors: int, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of an error rate, as fractions; sound at 0 errors and for few images too.
-
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    rate, z2 = errors / images, _Z * _Z
-    middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
-    # At the ends the formula gives exactly 0 and 1 but for rounding.
-    low = 0.0 if errors == 0 else middle - half
-    high = 1.0 if errors == images else middle + half
-    return low, high
 
 
 def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -1,51 +1,89 @@
-"""What a run's net says of a split is asked once, kept in the run's folder, and used again."""
+"""Predictions for a split: inferred by a task, kept in the run's folder, and reused while they are fresh."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from dataclasses import replace
-
-import torch
+from typing import Any, TypeVar
 
 from alexnet import distributed
 from alexnet.data.store import Store
+from alexnet.evaluation.cost import multiply_adds_per_photo
+from alexnet.evaluation.inference import InferenceOptions, check_pixels, columns_of, infer_images
+from alexnet.evaluation.views import scaled_views
 from alexnet.io import file_sha256
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
-from alexnet.runs.predictions import Kind
+from alexnet.runs.predictions import SplitPredictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.tasks.base import Task, TestedSplit
+
+Saved = TypeVar("Saved", bound=SplitPredictions)
+CENTER, DEFAULTS = ViewSet("center"), InferenceOptions()
 
 
-def asked_once(
+def predict_split(
+    task: Task[Any, Saved, Any],
+    model: ModelBundle,
+    store: Store,
+    split: str = "val",
+    views: ViewSet = CENTER,
+    options: InferenceOptions = DEFAULTS,
+    count_cost: bool = False,
+) -> Saved:
+    """The task's predictions for all images of a split, in the store's order of images and of classes.
+
+    Of a store of squares the square is the photo. Runs where `model.model` is, whatever `options.device`;
+    several processes as for `infer_images`. With `count_cost` they also hold the multiply-adds.
+
+    DataError where the store's classes are not the model's or its images were resized otherwise; WorkError
+    where an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
+    with another filter, or one smaller than a scale, is a logged warning.
+    """
+    began = time.perf_counter()
+    part, columns, scaled = store.split(split), columns_of(model, store), scaled_views(model, views)
+    check_pixels(model.preprocessing, store, views, max(each.scale for each in scaled))
+    rows = infer_images(task, model, part, scaled, options.batch_size, options.progress)
+    seconds = time.perf_counter() - began
+    cost = multiply_adds_per_photo(model.config, scaled, part) if count_cost else 0.0
+    return task.collect(rows, TestedSplit(model, store, part, views, scaled, columns, seconds, cost))
+
+
+def cached_predictions(
+    task: Task[Any, Saved, Any],
     run: RunDir,
     store: Store,
     split: str,
-    name: str,
-    kind: type[Kind],
-    ask: Callable[[ModelBundle], Kind],
-    checkpoint: str,
-    device: torch.device | str,
-    progress: Callable[[int], None],
-) -> Kind:
-    """The run's saved answers of that name if these weights gave them of this store, else those of `ask`.
+    views: ViewSet,
+    options: InferenceOptions = DEFAULTS,
+) -> Saved:
+    """The run's saved predictions if these weights made them for this store, else new ones, now saved.
 
-    New ones are saved; of an exported file nothing is. `checkpoint` is `last` or `best`. Under several
-    processes all get the same. `progress` is told of all images where none had to be looked at.
+    Nothing is saved for an exported file. Under several processes all return the same. `options.progress` is
+    called with all images at once where none had to be inferred.
     """
-    weights = find_weights(run.path, checkpoint).resolve()  # stays while training points the link elsewhere
+    weights = find_weights(
+        run.path, options.checkpoint
+    ).resolve()  # stays while training points the link elsewhere
+
+    def infer() -> Saved:
+        model = bundle.load(weights, options.device)
+        return predict_split(task, model, store, split, views, options, count_cost=True)
+
     if run.is_exported:
-        return ask(bundle.load(weights, device))
-    path = predictions.path_of(run.path, split, name, checkpoint)
+        return infer()
+    path = predictions.path_of(run.path, split, views, options.checkpoint, task.suffix)
     digest, saved = "", None
     if distributed.is_main():
         digest = file_sha256(weights)
-        saved = predictions.load_fresh(path, kind, digest, store.digest)
+        saved = predictions.load_fresh(path, task.saved_type, digest, store.digest)
     saved = distributed.broadcast_object(saved)
     if saved is not None:
-        progress(len(saved.keys))
+        options.progress(len(saved.keys))
         return saved
-    made = ask(bundle.load(weights, device))
+    made = infer()
     if distributed.is_main():
         made = replace(made, weights_digest=digest)
         predictions.save(made, path)

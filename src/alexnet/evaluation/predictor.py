@@ -1,8 +1,9 @@
-"""Any photo a person may hand over, as the stored square the net was trained on."""
+"""`alexnet.load`: a trained model that predicts for any photo, whatever it was trained to predict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -14,16 +15,20 @@ from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
-from alexnet.data.crops import center, default_views
+from alexnet.data.crops import center
 from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, rgb
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, groups, images_at_once, score, testing
-from alexnet.evaluation.views import Look, looks_for, sizes_seen
+from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_pass, testing
+from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
+from alexnet.hardware import choose_device
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
+from alexnet.tasks.base import Prediction, Task, task_of
+from alexnet.tasks.classification import Classification
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
 """A file's path, or its contents; or pixels."""
@@ -36,7 +41,7 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, C): resized as the net's training photos were, gray where they were.
+    """(side, side, C): resized as the model's training photos were, gray where they were.
 
     A square of that side is not resized. Where training photos were padded, one larger than any of them is
     shrunk to their size first.
@@ -56,21 +61,21 @@ def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
     return 1 if padded else preprocessing.side / min(pixels.shape[:2])
 
 
-def seen(pixels: Pixels, preprocessing: Preprocessing, looks: Sequence[Look]) -> list[Pixels]:
-    """What each look sees of a photo, (H, W, C), at its scale.
+def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[ScaledView]) -> list[Pixels]:
+    """The pixels (H, W, C) of each view of a photo, at its scale.
 
-    Where the net's training photos were not cropped to squares but warped or padded, the photo is such a
-    square too.
+    Where the model's training photos were not cropped to squares but warped or padded, the photo is made
+    such a square first.
     """
     resized = preprocessing.resized
     cropped = resized["resize"] == "crop"
     channels = preprocessing.data.channels
-    picture = in_channels(pixels, channels) if cropped else to_stored_square(pixels, preprocessing)
-    return [look.seen(picture, resized["resampling"]) for look in looks]
+    photo = in_channels(pixels, channels) if cropped else to_stored_square(pixels, preprocessing)
+    return [each.render(photo, resized["resampling"]) for each in scaled]
 
 
 def pixels_of(photo: Photo) -> Pixels:
-    """(H, W, 3) uint8 RGB, turned upright as its camera noted.
+    """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
     CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo.
     """
@@ -105,98 +110,132 @@ def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
     return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))
 
 
-Answer: TypeAlias = tuple[str, str, float]
-"""(WNID, name, probability)."""
-Found = TypeVar("Found")
+Item = TypeVar("Item")
+Row = TypeVar("Row")
 
 
-class Classifier:
-    """A trained net with all it needs to look at a photo: its preprocessing and its classes' names.
+class Predictor:
+    """A trained model with all it needs to predict for photos: preprocessing, class names and its task.
 
     Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or
     (3, H, W), in RGB, or gray with one channel for three or as (H, W), and of any size; each is resized as
-    the photos were that the net was trained on. An answer does not depend on the other photos of a call but
-    for rounding.
+    the model's training photos were. A prediction does not depend on the other photos of a call but for
+    rounding.
     """
 
-    def __init__(self, loaded: ModelBundle, squares_at_once: int = SQUARES_AT_ONCE) -> None:
-        """`squares_at_once`: most squares (photos x views) in one pass; bounds the memory."""
-        self._loaded = loaded
-        self._squares_at_once = squares_at_once
+    def __init__(self, bundle: ModelBundle, batch_size: int = BATCH_SIZE) -> None:
+        """`batch_size`: most crops (photos x views) in one pass; it bounds the memory."""
+        self._bundle = bundle
+        self._batch_size = batch_size
 
     @property
-    def net(self) -> ModelBundle:
+    def bundle(self) -> ModelBundle:
         """All that was loaded."""
-        return self._loaded
+        return self._bundle
 
     @property
     def model(self) -> torch.nn.Module:
-        """The net itself, in evaluation mode."""
-        return self._loaded.model
+        """The model itself, in evaluation mode."""
+        return self._bundle.model
 
     @property
     def classes(self) -> list[Class]:
         """In label order."""
-        return self._loaded.classes
+        return self._bundle.classes
 
     @property
     def config(self) -> RunConfig:
         """Of the run that trained it."""
-        return self._loaded.config
+        return self._bundle.config
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """From stored squares to the net's input."""
-        return self._loaded.preprocessing
+        """From stored squares to the model's input."""
+        return self._bundle.preprocessing
 
     @property
     def terms(self) -> dict[str, str]:
         """Licenses of code and weights, and the terms of the data: what may be done with it."""
-        return self._loaded.terms
+        return self._bundle.terms
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Which run it was and what errors it has; empty where it is not from an exported file."""
-        return self._loaded.provenance
+        return self._bundle.provenance
 
-    def classify(
-        self, images: Photo | Sequence[Photo], views: str = "", top: int = 5, scales: Sequence[int] = ()
-    ) -> list[list[Answer]]:
-        """For each photo its `top` most probable classes, the most probable first (equals in label order).
+    @cached_property
+    def task(self) -> Task[Any, Any, Any]:
+        """What the model was trained to predict."""
+        return task_of(self.config, len(self.classes))
 
-        `views` and `scales` are as for `probabilities`. UnreadableImage for a file without a photo;
-        CommandError for views that do not exist or that the net cannot be shown.
+    @property
+    def predicts_boxes(self) -> bool:
+        """Whether predictions are `BoxPrediction`s; else they are `ClassPrediction`s."""
+        return self.task.info.predicts_boxes
+
+    def predict(
+        self,
+        photos: Photo | Sequence[Photo],
+        views: str | ViewSet = "",
+        top: int | None = None,
+        min_score: float | None = None,
+    ) -> list[list[Prediction]]:
+        """For each photo its predictions, the best first (equals in label order).
+
+        A classifier predicts classes with probabilities, a localizer classes with a box each, a detector all
+        objects with their boxes, in pixels of the photo. `views` as for `probabilities`; without any the
+        task's own are used. `top` is the most predictions of a photo, by default five, for a detector all;
+        `min_score`, for detectors only, the least probability of an object at a window whose box is used.
+
+        UnreadableImage for a file without a photo; CommandError for views that do not exist or do not suit
+        the model.
         """
-        return [_raised(answers) for answers in self.attempt(images, views, top, scales)]
+        return [_raised(each) for each in self.attempt(photos, views, top, min_score)]
 
     def attempt(
-        self, images: Photo | Sequence[Photo], views: str = "", top: int = 5, scales: Sequence[int] = ()
-    ) -> list[list[Answer] | AlexNetError]:
-        """As `classify`, with the error in place of the answers for a photo that cannot be read."""
-        if top < 1:
+        self,
+        photos: Photo | Sequence[Photo],
+        views: str | ViewSet = "",
+        top: int | None = None,
+        min_score: float | None = None,
+    ) -> list[list[Prediction] | AlexNetError]:
+        """As `predict`, with the error in place of the predictions for a photo that cannot be read."""
+        if top is not None and top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
-        rows = self._rows(_as_list(images), self._looks(views, scales))
-        return [row if isinstance(row, AlexNetError) else self._answers(row, top) for row in rows]
+        task, chosen = self.task.for_photos(top, min_score), self._views(views, self.task)
+        task.check_photos(self._bundle, chosen)
+        scaled = scaled_views(self._bundle, chosen)
+        found: list[list[Prediction] | AlexNetError] = []
+        for each in self._rows(task, _as_list(photos), scaled):
+            if isinstance(each, AlexNetError):
+                found.append(each)
+            else:
+                row, size = each
+                found.append(task.predictions(row, self.classes, scaled, size))
+        return found
 
     def probabilities(
-        self, images: Photo | Sequence[Photo], views: str = "", scales: Sequence[int] = ()
+        self, photos: Photo | Sequence[Photo], views: str | ViewSet = ""
     ) -> npt.NDArray[np.float32]:
         """(N, K): softmax averaged over the views; rows sum to 1, columns are `classes`.
 
-        `views` are a name of `evaluation.views.VIEWS`; empty is what `default_views` gives. `scales`
-        are the shorter sides in pixels that photos are resized to; empty are the net's own.
+        `views` are a `ViewSet` or its text: a name of `evaluation.views.VIEWS` with the shorter sides in
+        pixels to which photos are resized, such as `dense@256,288`. Without scales they are the model's own;
+        without a name ten crops, or the central one for a model trained without mirroring.
         """
-        rows = list(map(_raised, self._rows(_as_list(images), self._looks(views, scales))))
+        task = Classification(self.config, len(self.classes))
+        scaled = scaled_views(self._bundle, self._views(views, task))
+        rows = [_raised(each)[0] for each in self._rows(task, _as_list(photos), scaled)]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
-    def features(self, images: Photo | Sequence[Photo], layer: str = "fc7") -> npt.NDArray[np.float32]:
-        """(N, D) what a layer says about the central view, flattened: (N, 4096) for `fc7`.
+    def features(self, photos: Photo | Sequence[Photo], layer: str = "fc7") -> npt.NDArray[np.float32]:
+        """(N, D) a layer's activations for the central view, flattened: (N, 4096) for `fc7`.
 
-        CommandError names the layers there are.
+        CommandError lists the layers that exist.
         """
         positions = center(self.preprocessing.side, self.preprocessing.crop)
         rows: list[npt.NDArray[np.float32]] = []
-        for squares in self._squares(images, self._squares_at_once):
+        for squares in self._squares(photos, self._batch_size):
             with testing(self.model) as device:
                 inputs = self.preprocessing.test_input(squares.to(device), positions)
                 activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
@@ -205,73 +244,86 @@ class Classifier:
             rows.append(activations[layer].flatten(1).float().cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
-    def _answers(self, row: npt.NDArray[np.float32], top: int) -> list[Answer]:
-        best = np.argsort(-row, kind="stable")[:top]
-        return [(self.classes[i].wnid, self.classes[i].name, float(row[i])) for i in best]
-
-    def _looks(self, views: str, scales: Sequence[int]) -> tuple[Look, ...]:
-        return looks_for(self._loaded, views or default_views(self.preprocessing.data.mirror), scales)
+    def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
+        chosen = parse_views(views)
+        default = task.default_views(self.preprocessing.data.mirror)
+        return chosen if chosen.name else ViewSet(default, chosen.scales)
 
     def _rows(
-        self, photos: list[Photo], looks: tuple[Look, ...]
-    ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-        """(K,) for each photo, or why it could not be read; as many are held at once as make a pass."""
-        side, crop = self.preprocessing.side, self.preprocessing.crop
-        count = images_at_once(looks, sizes_seen(looks, (side, side)), crop, self._squares_at_once)
-        for start in range(0, len(photos), count):
-            read = [self._read(photo, looks) for photo in photos[start : start + count]]
-            yield from self._scored(read, looks)
+        self, task: Task[Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
+    ) -> Iterator[tuple[Row, tuple[int, int]] | AlexNetError]:
+        """A row and the size (height, width) of each photo, or why it could not be read.
 
-    def _read(self, photo: Photo, looks: tuple[Look, ...]) -> list[Pixels] | AlexNetError:
-        """What each look sees of a photo, or why it could not be read."""
+        As many are held at once as make a pass.
+        """
+        side, crop = self.preprocessing.side, self.preprocessing.crop
+        count = images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)
+        for start in range(0, len(photos), count):
+            read = [self._read(photo, scaled) for photo in photos[start : start + count]]
+            yield from self._inferred(task, read, scaled)
+
+    def _read(
+        self, photo: Photo, scaled: tuple[ScaledView, ...]
+    ) -> tuple[list[Pixels], tuple[int, int]] | AlexNetError:
+        """The views of a photo and its size, or why it could not be read."""
         try:
-            return seen(pixels_of(photo), self.preprocessing, looks)
+            pixels = pixels_of(photo)
+            return rendered(pixels, self.preprocessing, scaled), (pixels.shape[0], pixels.shape[1])
         except AlexNetError as error:
             return error
 
-    def _scored(
-        self, read: list[list[Pixels] | AlexNetError], looks: tuple[Look, ...]
-    ) -> list[npt.NDArray[np.float32] | AlexNetError]:
-        rows = [each if isinstance(each, AlexNetError) else np.empty(0, np.float32) for each in read]
-        readable = [(place, each) for place, each in enumerate(read) if not isinstance(each, AlexNetError)]
-        items = [(tuple(image.shape[:2] for image in each), (place, each)) for place, each in readable]
-        for group in groups(items, looks, self.preprocessing.crop, self._squares_at_once):
-            images = zip(*(each for _, each in group), strict=True)
-            scored = score(self._loaded, looks, [torch.from_numpy(np.stack(each)) for each in images])
-            for (place, _), row in zip(group, scored, strict=True):
-                rows[place] = row
-        return rows
+    def _inferred(
+        self,
+        task: Task[Row, Any, Any],
+        read: list[tuple[list[Pixels], tuple[int, int]] | AlexNetError],
+        scaled: tuple[ScaledView, ...],
+    ) -> list[tuple[Row, tuple[int, int]] | AlexNetError]:
+        found: dict[int, tuple[Row, tuple[int, int]] | AlexNetError] = {}
+        items: list[tuple[tuple[tuple[int, int], ...], tuple[int, list[Pixels], tuple[int, int]]]] = []
+        for number, each in enumerate(read):
+            if isinstance(each, AlexNetError):
+                found[number] = each
+            else:
+                sizes = tuple((image.shape[0], image.shape[1]) for image in each[0])
+                items.append((sizes, (number, *each)))
+        batch_size = self._batch_size if task.batches_photos else 1
+        for group in group_by_size(items, scaled, self.preprocessing.crop, batch_size):
+            views = zip(*(images for _, images, _ in group), strict=True)
+            rows = task.infer(self._bundle, scaled, [torch.from_numpy(np.stack(each)) for each in views])
+            for (number, _, size), row in zip(group, rows, strict=True):
+                found[number] = row, size
+        return [found[number] for number in range(len(read))]
 
-    def _squares(self, images: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
+    def _squares(self, photos: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
         """uint8 (n, side, side, C), n at most `count`."""
-        photos = _as_list(images)
-        for start in range(0, len(photos), count):
+        listed = _as_list(photos)
+        for start in range(0, len(listed), count):
             squares = [
                 to_stored_square(pixels_of(photo), self.preprocessing)
-                for photo in photos[start : start + count]
+                for photo in listed[start : start + count]
             ]
             yield torch.from_numpy(np.stack(squares))
 
 
-def load(path: str | Path, device: str | torch.device = "auto") -> Classifier:
-    """The classifier of a run folder (its last checkpoint) or of an exported file.
+def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
+    """The predictor of a run folder (its last checkpoint) or of an exported file.
 
-    `device` is `auto` (a GPU where there is one), or anything torch takes. CommandError where there is
-    nothing to load; DataError where the file is broken, newer than this program, or not a model file.
+    `device` is `auto` (a GPU where there is one), or anything torch takes. `batch_size` is the number of
+    crops in one pass. CommandError where there is nothing to load; DataError where the file is broken, newer
+    than this program, or not a model file.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Classifier(bundle.load(find_weights(Path(path)), device))
+    chosen = choose_device("auto") if device == "auto" else device
+    return Predictor(bundle.load(find_weights(Path(path)), chosen), batch_size)
 
 
-def _raised(found: Found | AlexNetError) -> Found:
+def _raised(found: Item | AlexNetError) -> Item:
     if isinstance(found, AlexNetError):
         raise found
     return found
 
 
-def _as_list(images: Photo | Sequence[Photo]) -> list[Photo]:
+def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
     """One photo becomes a list of one; an array or tensor of four dimensions is many."""
-    if isinstance(images, np.ndarray | Tensor):
-        return list(images) if images.ndim == 4 else [images]
-    return [images] if isinstance(images, str | Path | bytes | Image.Image) else list(images)
+    if isinstance(photos, np.ndarray | Tensor):
+        return list(photos) if photos.ndim == 4 else [photos]
+    return [photos] if isinstance(photos, str | Path | bytes | Image.Image) else list(photos)

@@ -1,99 +1,143 @@
-"""What a test costs on paper: multiplications with a weight, counted without computing anything."""
+"""`alexnet.evaluate`: the errors of runs on a split, and of all of them averaged."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
-from alexnet.config import RunConfig
+from alexnet import distributed
+from alexnet.config import RunConfig, from_dict
 from alexnet.data.classes import check_same_classes
 from alexnet.data.crops import default_views
-from alexnet.data.image_reader import stored_size
-from alexnet.data.store import Split, Store
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, predict
-from alexnet.evaluation.metrics import Evaluation
-from alexnet.evaluation.prediction_cache import asked_once
-from alexnet.evaluation.views import Look, looks_for, name_of, sees_whole, sizes_seen
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.evaluation import ensemble, metrics
+from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
+from alexnet.evaluation.prediction_cache import DEFAULTS, cached_predictions
+from alexnet.evaluation.views import is_whole, parse_views
+from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
 from alexnet.models import bundle
-from alexnet.models.bundle import ModelBundle
-from alexnet.models.registry import build_run
-from alexnet.models.summary import class_map_multiply_adds, summarize
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.provenance import position
-from alexnet.runs.results import NAME, read_evaluations
-from alexnet.runs.run_dir import RunDir, find_weights
-from alexnet.training.config import BOX_NETS
+from alexnet.runs.provenance import position, training_progress
+from alexnet.runs.results import NAME, EvalResult, EvaluatedRun, ViewSet, read_results
+from alexnet.runs.run_dir import RunDir, find_weights, is_ensemble, members_of
+from alexnet.tasks.base import task_of
+from alexnet.tasks.classification import Classification
+from alexnet.tasks.config import task_info
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""`with progress(title, images) as advance:`; `advance` is called with numbers of images."""
 
 
-def multiply_adds_a_photo(config: RunConfig, looks: Sequence[Look], photos: Split) -> float:
-    """Mean over the photos of what all looks at one take, by the net of that configuration."""
-    num_classes, crop = len(photos.manifest.classes), config.data.input_size
-    of_crop = summarize(config, num_classes).multiply_adds
-    with torch.device("meta"):
-        model = build_run(config, num_classes).eval()
-
-    @cache
-    def of_map(height: int, width: int) -> int:
-        return class_map_multiply_adds(model, config.data.channels, height, width)
-
-    sizes = Counter(sizes_seen(looks, stored_size(photos, number)) for number in range(len(photos)))
-    total = sum(
-        count * look.view.multiply_adds(*size, crop, of_crop, of_map)
-        for seen, count in sizes.items()
-        for look, size in zip(looks, seen, strict=True)
-    )
-    return total / max(1, len(photos))
+def no_progress(title: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows nothing."""
+    return nullcontext(lambda count: None)
 
 
-def predictions_of(
-    run: RunDir,
-    store: Store,
-    split: str,
-    views: str,
+@dataclass(frozen=True)
+class _Test:
+    """How each run is tested."""
+
+    store: Store
+    views: ViewSet
+    checkpoint: str
+    device: torch.device
+    batch_size: int
+    progress: Progress
+
+
+def evaluate(
+    runs: str | Path | Sequence[str | Path],
+    store: str | Path | Store,
+    *,
+    split: str = "val",
+    views: str | ViewSet = "",
     checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Predictions:
-    """The run's saved predictions if the same weights made them on the same store, else new ones, now saved.
+    mean: str = "probabilities",
+    weights: Sequence[float] = (),
+    search_weights: str = "",
+    device: str | torch.device = "auto",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = no_progress,
+    log: Callable[[str], None] = lambda line: None,
+) -> list[EvalResult]:
+    """The result of each run; of several runs, or an ensemble's folder, last that of their mean.
 
-    `checkpoint` is `last` or `best`. Of an exported file nothing is saved.
+    `runs` are run folders, ensembles' folders or exported files. `views` are a `ViewSet` or its text, such as
+    `ten` or `dense@256,288`; without any those that suit the models are used. `checkpoint` is `last` or
+    `best`. Predictions are averaged over the views, and over the runs with `weights` (one for each), or with
+    those of the lowest loss on the split `search_weights`; `mean` is `probabilities` or `logits`.
+
+    Predictions are kept in `RUN/predictions` and reused while they are fresh. Each run's result goes into
+    `RUN/evaluation.json`, that of an ensemble's folder into its own. Nothing is kept for exported files.
+    `batch_size` is the number of crops in one pass. `log` receives notes, such as that a run is unfinished.
+    Under `torchrun` the processes share the images, and all return the same.
+
+    CommandError where runs cannot be tested or averaged so, or images have no labels; DataError where the
+    store's classes or form are not the models'; WorkError where a probability is NaN or Inf.
     """
-    name, options = name_of(views, scales), (split, views, squares_at_once, progress, scales)
+    listed = [Path(runs)] if isinstance(runs, str | Path) else list(map(Path, runs))
+    chosen = choose_device(device) if isinstance(device, str) else device
+    _refuse_search(split, search_weights, weights)
+    with distributed.running(chosen):
+        opened = store if isinstance(store, Store) else Store.open(Path(store))
+        folders = [RunDir.open(run, or_file=True) for run in members_of(listed)]
+        for tested in filter(None, (split, search_weights)):
+            metrics.refuse_unlabeled(tested, opened.split(tested).labels)
+        wanted = parse_views(views)
+        _refuse_senseless(folders, mean, weights, search_weights)
+        check_classes(folders, opened, checkpoint)
+        for folder in folders:
+            _note_unfinished(folder, log)
+        if not wanted.name:
+            wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
+        for folder in folders:
+            _note_mirrored(folder, wanted, log)
+        test = _Test(opened, wanted, checkpoint, chosen, batch_size, progress)
+        members = [_class_predictions(folder, test, split) for folder in folders]
+        results = [_evaluate_run(*each, test) for each in zip(folders, members, strict=True)]
+        if len(folders) == 1 and not is_ensemble(listed[0]):
+            return results
+        of = cast(ensemble.Of, mean)
+        chosen_weights = tuple(weights) or None
+        if search_weights:
+            elsewhere = [_class_predictions(folder, test, search_weights) for folder in folders]
+            chosen_weights = ensemble.search_weights(elsewhere, of)
+        together = metrics.evaluate(ensemble.mean(members, chosen_weights, of))
+        result = replace(
+            described(together, opened, folders, checkpoint),
+            mean=of,
+            weights=chosen_weights,
+            weights_searched_on=search_weights or None,
+            growth=tuple(ensemble.growth(members, chosen_weights, of)),
+        )
+        if len(listed) == 1 and distributed.is_main():
+            record(listed[0], result)
+        return [*results, result]
 
-    def ask(net: ModelBundle) -> Predictions:
-        return _predicted(net, store, *options)
 
-    return asked_once(run, store, split, name, Predictions, ask, checkpoint, device, progress)
-
-
-def _predicted(
-    net: ModelBundle,
-    store: Store,
-    split: str,
-    views: str,
-    squares_at_once: int,
-    progress: Callable[[int], None],
-    scales: Sequence[int],
+def class_predictions(
+    run: RunDir, store: Store, split: str, views: ViewSet, options: InferenceOptions = DEFAULTS
 ) -> Predictions:
-    """As `predict`, with what a photo cost."""
-    made = predict(net, store, split, views, squares_at_once, progress, scales)
-    looks = looks_for(net, views, scales)
-    return replace(made, multiply_adds=multiply_adds_a_photo(net.config, looks, store.split(split)))
+    """The run's class probabilities, as `cached_predictions`; any model has them."""
+    task = Classification(config_of(run, options.checkpoint), len(store.classes))
+    return cached_predictions(task, run, store, split, views, options)
 
 
-def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
-    """DataError, before any image is looked at, where a run's classes are not the store's."""
+def config_of(run: RunDir, checkpoint: str = "last") -> RunConfig:
+    """The configuration that the run's weights hold."""
+    return from_dict(RunConfig, bundle.load_metadata(find_weights(run.path, checkpoint))["config"])
+
+
+def check_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
+    """DataError, before any image is tested, where a run's classes are not the store's."""
     for run in runs:
         classes = bundle.classes_of(find_weights(run.path, checkpoint))
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
@@ -101,83 +145,156 @@ def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
 
 
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
-    """The views that suit all of the models: see `default_views`; for box models `dense`."""
+    """The views that suit all of the models: their task's, if all have the same, else crops."""
     found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
-    if all(each["config"]["training"].get("loss") in BOX_NETS for each in found):
-        return "dense"
+    configs = [from_dict(RunConfig, each["config"]) for each in found]
+    names = {task_info(config.training.loss).default_views for config in configs}
+    if len(names) == 1 and (name := names.pop()):
+        return name
     return default_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
 
 
-def entry(
-    evaluation: Evaluation, store: Store, runs: Sequence[RunDir], checkpoint: str = "last"
-) -> dict[str, Any]:
-    """What an evaluation is in a file: the errors, and which runs were tested on which store.
+def described(
+    result: EvalResult, store: Store, runs: Sequence[RunDir], checkpoint: str = "last"
+) -> EvalResult:
+    """`result` with the runs that were tested, and on which store.
 
-    `photos` are `whole` where more than their central square was seen. `left_out` names the split's photos
-    that `prepare` could not read: they are tested by nobody.
+    `photos` are `whole` where more than their central square was tested. `left_out` lists the split's photos
+    that `prepare` could not read, which are not tested.
     """
-    whole = store.manifest.shape == "whole" and sees_whole(evaluation.views)
-    return {
-        **evaluation.to_dict(),
-        "photos": "whole" if whole else "square",
-        "store": store.path.resolve().name,
-        "store_digest": store.digest,
-        "left_out": [
+    whole = store.manifest.shape == "whole" and is_whole(result.views)
+    return replace(
+        result,
+        photos="whole" if whole else "square",
+        store=store.path.resolve().name,
+        store_digest=store.digest,
+        left_out=tuple(
             f"{photo.key} ({photo.reason})"
             for photo in store.manifest.unreadable
-            if photo.split == evaluation.split
-        ],
-        "runs": [_describe(run, checkpoint) for run in runs],
-    }
-
-
-def record(folder: Path, evaluation: dict[str, Any]) -> None:
-    """Puts an entry into the folder's `evaluation.json`, in place of one on the same data and views.
-
-    Another checkpoint, or another way to average, has an entry of its own. An exported file has no place.
-    """
-    if folder.is_file():
-        return
-    kept = [old for old in read_evaluations(folder) if _place(old) != _place(evaluation)]
-    write_json(folder / NAME, [*kept, evaluation])
-
-
-def _place(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    averaging = [entry.get(key) for key in ("mean", "weights", "weights_searched_on")]
-    return (
-        *(entry[key] for key in ("store_digest", "split", "views")),
-        entry["runs"][0]["checkpoint"],
-        json.dumps(averaging),
+            if photo.split == result.split
+        ),
+        runs=tuple(_describe(run, checkpoint) for run in runs),
     )
 
 
-def _describe(run: RunDir, checkpoint: str) -> dict[str, Any]:
+def record(folder: Path, result: EvalResult) -> None:
+    """Puts a result into the folder's `evaluation.json`, in place of one for the same data and views.
+
+    Another checkpoint, or another way to average, has an entry of its own. Nothing is recorded for an
+    exported file.
+    """
+    if folder.is_file():
+        return
+    kept = [old for old in read_results(folder) if _identity(old) != _identity(result)]
+    write_json(folder / NAME, [each.to_dict() for each in (*kept, result)])
+
+
+def _identity(result: EvalResult) -> tuple[object, ...]:
+    return (
+        *(result.store_digest, result.split, result.views, result.runs[0].checkpoint),
+        *(result.mean, result.weights, result.weights_searched_on),
+    )
+
+
+def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalResult:
+    """The errors of the class probabilities, and what the run's task adds; recorded in its folder."""
+    result = described(metrics.evaluate(predictions), test.store, [run], test.checkpoint)
+    task = task_of(config_of(run, test.checkpoint), len(test.store.classes))
+    views, split = task.own_views(test.views), predictions.split
+    if views is not None:
+        with _bar(f"{task.suffix.strip('-')} of {run.path.name}", test, split) as advance:
+            own = cached_predictions(task, run, test.store, split, views, _options(test, advance))
+        result = task.add_metrics(result, own, test.store)
+    if distributed.is_main():
+        record(run.path, result)
+    return result
+
+
+def _class_predictions(run: RunDir, test: _Test, split: str) -> Predictions:
+    with _bar(f"testing {run.path.name} on {describe_device(test.device)}", test, split) as advance:
+        return class_predictions(run, test.store, split, test.views, _options(test, advance))
+
+
+def _options(test: _Test, progress: Callable[[int], None]) -> InferenceOptions:
+    return InferenceOptions(test.checkpoint, test.device, test.batch_size, progress)
+
+
+def _bar(title: str, test: _Test, split: str) -> AbstractContextManager[Callable[[int], None]]:
+    """The main process's progress over its share of the images."""
+    images = len(test.store.split(split)) // distributed.world_size()
+    return (test.progress if distributed.is_main() else no_progress)(title, images)
+
+
+def _refuse_search(split: str, search_weights: str, weights: Sequence[float]) -> None:
+    if search_weights and weights:
+        raise CommandError("--weights and --search-weights exclude each other: give one of them")
+    if search_weights == split:
+        raise CommandError(
+            f"weights searched on {split} would flatter its own errors: "
+            "search on another split, such as --search-weights train"
+        )
+
+
+def _refuse_senseless(
+    folders: Sequence[RunDir], mean: str, weights: Sequence[float], search_weights: str
+) -> None:
+    """CommandError, before a model is loaded, where the runs can't be tested or averaged so."""
+    places = [folder.path.resolve() for folder in folders]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice:
+        raise CommandError(
+            f"{twice.name} is named twice: give each run once, with --weights to let it count more"
+        )
+    if search_weights and len(folders) == 1:
+        raise CommandError("--search-weights is for several runs: there is one")
+    ensemble.check_averaging(len(folders), weights or None, mean)
+
+
+def _note_unfinished(folder: RunDir, log: Callable[[str], None]) -> None:
+    """Logs where a run has not been trained to its end."""
+    reached = "" if folder.is_exported else training_progress(folder)
+    if reached and distributed.is_main():
+        log(f"note: {folder.path.name} is unfinished, at {reached}")
+
+
+def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -> None:
+    """Logs where views are mirrored that the model was not trained with."""
+    if folder.is_exported or views.name == "center" or not distributed.is_main():
+        return
+    if not folder.config().data.mirror:
+        log(
+            f"note: {folder.path.name} was trained without mirroring, and the views {views.name} mirror: "
+            "--views center does not"
+        )
+
+
+def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
     if run.is_exported:
         return _describe_exported(run)
     config, imported = run.config(), "imported" in run.environment()  # of those neither is known
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     # Those done: a run may have been stopped, or ended by its schedule.
     epochs = log[-1]["epoch"] if log else config.schedule.epochs
-    return {
-        "run": run.path.resolve().name,
-        "recipe": config.recipe,
-        "epochs": None if imported else epochs,
-        "updates": position(run, checkpoint).get("step"),
-        "seed": None if imported else config.training.seed,
-        "checkpoint": find_weights(run.path, checkpoint).parent.name,
-    }
+    return EvaluatedRun(
+        run=run.path.resolve().name,
+        recipe=config.recipe,
+        epochs=None if imported else epochs,
+        updates=position(run, checkpoint).get("step"),
+        seed=None if imported else config.training.seed,
+        checkpoint=find_weights(run.path, checkpoint).parent.name,
+    )
 
 
-def _describe_exported(run: RunDir) -> dict[str, Any]:
-    """The same, from what travels in the file; a checkpoint's own file says less."""
+def _describe_exported(run: RunDir) -> EvaluatedRun:
+    """The same, from the file's metadata; a checkpoint's own file holds less."""
     texts = bundle.load_metadata(run.path)
     config, known = texts["config"], texts.get("provenance", {})
     imported = "imported" in known
-    return {
-        "run": run.path.name,
-        "recipe": config["recipe"],
-        "epochs": None if imported else known.get("epochs", config["schedule"]["epochs"]),
-        "updates": known.get("updates"),
-        "seed": None if imported else known.get("seed", config["training"]["seed"]),
-        "checkpoint": known.get("checkpoint", "last"),
-    }
+    return EvaluatedRun(
+        run=run.path.name,
+        recipe=config["recipe"],
+        epochs=None if imported else known.get("epochs", config["schedule"]["epochs"]),
+        updates=known.get("updates"),
+        seed=None if imported else known.get("seed", config["training"]["seed"]),
+        checkpoint=known.get("checkpoint", "last"),
+    )

@@ -1,7 +1,7 @@
-"""The challenge's own form of an answer: a line a photo, five ILSVRC ids a line, the most probable first.
+"""The challenge's own form of predictions: a line a photo, five ILSVRC ids a line, the most probable first.
 
 Lines stand in the order of the photos' official names, so a missing one would shift all that follow. Ids are
-the development kit's, from 1, in an order that is neither the net's nor the store's: they meet by WNID only.
+the development kit's, from 1, in an order of its own: classes are matched by WNID only.
 Source: development kit of ILSVRC-2012, readme.
 """
 
@@ -50,7 +50,7 @@ class Photos(NamedTuple):
 
     year: int
     split: str
-    """`val` or `test`, as the photos' names say."""
+    """`val` or `test`, from the names of the photos."""
     order: Ids
     """(N,) where photo 1, 2, ... N stands in the store."""
 
@@ -104,13 +104,13 @@ def ids_of(wnids: Sequence[str], kit: Devkit) -> Ids:
     if len(wnids) < GUESSES:
         raise DataError(f"{len(wnids)} classes are too few for the {GUESSES} different guesses of a line")
     found, known = ([Class(wnid, wnid) for wnid in each] for each in (wnids, kit.wnids))
-    return label_map(found, known, f"the net's classes in {kit.path}").astype(np.int64) + 1
+    return label_map(found, known, f"the model's classes in {kit.path}").astype(np.int64) + 1
 
 
 def guesses(predictions: Predictions, kit: Devkit) -> Ids:
     """(N, 5) ILSVRC ids of the most probable classes, the best first; equals in the order of their ids.
 
-    So no order of classes but the kit's can show. WorkError where a probability is not a number.
+    So no order of classes but the kit's can show. WorkError where a probability is NaN or Inf.
     """
     refuse_broken(predictions.probabilities)
     ids = ids_of(predictions.classes.tolist(), kit)
@@ -152,7 +152,7 @@ def parse(text: str, kit: Devkit, where: str) -> Ids:
 def count_errors(rows: Ids, truth: Sequence[str], kit: Devkit, where: str) -> int:
     """Lines whose five do not hold the true class, given as WNIDs; DataError where their counts differ."""
     if len(rows) != len(truth):
-        raise DataError(f"{where} has {len(rows):,} lines for {len(truth):,} photos whose answers are known")
+        raise DataError(f"{where} has {len(rows):,} lines for {len(truth):,} photos whose labels are known")
     numbers = {wnid: number for number, wnid in enumerate(kit.wnids, start=1)}
     right = (rows == np.array([numbers[wnid] for wnid in truth])[:, None]).any(axis=1)
     return int((~right).sum())

@@ -1,6 +1,6 @@
-"""Views: what of a photo a net is shown in a test, and how its answers become one.
+"""Views: what a test feeds a model of each photo, and how its outputs become one prediction.
 
-A test is a few looks at each photo; a look is one view of it at one scale, and all looks count alike.
+A test uses one or more scaled views of each photo: each one of the views at one scale. All count alike.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import resized_size, to_square, to_whole
 from alexnet.errors import CommandError
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.results import ViewSet
 
 
 class View(Protocol):
-    """What of a photo is shown, at whatever scale."""
+    """What of a photo is tested, at any scale."""
 
     @property
     def part(self) -> Literal["square", "whole"]:
         """The central square of the photo, or all of it."""
         ...
 
-    def check(self, net: ModelBundle) -> None:
-        """CommandError where the net cannot be shown photos so."""
+    def check(self, bundle: ModelBundle) -> None:
+        """CommandError where the model cannot be tested so."""
         ...
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -41,17 +42,17 @@ class View(Protocol):
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """Of a photo of that size, where the net takes `of_crop` for a crop and `of_map` for a class map."""
+        """Of a photo of that size; the model takes `of_crop` for a crop and `of_map` for a class map."""
         ...
 
-    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
+    def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
         """(N, K), rows sum to 1, for uint8 `images` (N, H, W, C) on the model's device."""
         ...
 
 
 @dataclass(frozen=True)
 class Crops:
-    """Squares as large as the net's input: the mean of what the softmax says of each.
+    """Squares as large as the model's input: the mean of their softmaxes.
 
     Source: paper, section 4.1 ("averaging the predictions made by the network's softmax layer on the ten
     patches").
@@ -61,8 +62,8 @@ class Crops:
     positions: Callable[[int, int, int], Positions]
     """(V, 3) of (height, width, crop)."""
 
-    def check(self, net: ModelBundle) -> None:
-        """Any net can."""
+    def check(self, bundle: ModelBundle) -> None:
+        """Any model takes crops."""
 
     def crops(self, height: int, width: int, crop: int) -> int:
         """V."""
@@ -71,31 +72,31 @@ class Crops:
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """As `View` says."""
+        """See `View`."""
         return self.crops(height, width, crop) * of_crop
 
-    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
-        """As `View` says."""
-        positions = self.positions(images.shape[1], images.shape[2], net.preprocessing.crop)
-        return each_crop(net.model, net.preprocessing, images, positions).mean(dim=1)
+    def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
+        """See `View`."""
+        positions = self.positions(images.shape[1], images.shape[2], bundle.preprocessing.crop)
+        return each_crop(bundle.model, bundle.preprocessing, images, positions).mean(dim=1)
 
 
 @dataclass(frozen=True)
 class Dense:
-    """The net slid over the uncropped photo, and over its mirror image: the mean of two softmaxes.
+    """The model slid over the uncropped photo, and over its mirror image: the mean of two softmaxes.
 
     Each is of one score a class for the whole class map: the mean of its places (Simonyan and Zisserman 2014,
-    section 3.2), or the largest (Sermanet et al. 2013, section 3.3), as the model's `map_reduction` says.
+    section 3.2), or the largest (Sermanet et al. 2013, section 3.3), as the model's `map_reduction` names.
     """
 
     part: Literal["whole"] = "whole"
 
-    def check(self, net: ModelBundle) -> None:
+    def check(self, bundle: ModelBundle) -> None:
         """CommandError where the model has no class map."""
-        if not hasattr(net.model, "class_map"):
+        if not hasattr(bundle.model, "class_map"):
             raise CommandError(
-                f"{net.config.recipe} does not slide over photos: --views dense is not for it, type --views "
-                "multi-crop"
+                f"{bundle.config.recipe} does not slide over photos: --views dense is not for it, "
+                "type --views multi-crop"
             )
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -105,14 +106,14 @@ class Dense:
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """As `View` says: the photo and its mirror image."""
+        """See `View`: the photo and its mirror image."""
         return 2 * of_map(height, width)
 
-    def probabilities(self, net: ModelBundle, images: Tensor) -> Tensor:
-        """As `View` says."""
-        plain = net.preprocessing.whole_input(images)
-        reduced = _REDUCTIONS[cast(str, getattr(net.model, "map_reduction", "mean"))]
-        slide = cast(Callable[[Tensor], Tensor], net.model.class_map)
+    def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
+        """See `View`."""
+        plain = bundle.preprocessing.whole_input(images)
+        reduced = _REDUCTIONS[cast(str, getattr(bundle.model, "map_reduction", "mean"))]
+        slide = cast(Callable[[Tensor], Tensor], bundle.model.class_map)
         return torch.stack([_softmax(reduced(slide(each))) for each in (plain, plain.flip(3))]).mean(dim=0)
 
 
@@ -130,13 +131,13 @@ VIEWS: dict[str, tuple[View, ...]] = {
     "dense": (Dense(),),
     "dense+multi-crop": (Dense(), _GRID),
 }
-"""By the name a person types; of several the mean."""
+"""By the name in a `ViewSet`; the test with several is their mean."""
 OF_A_SQUARE = ("center", "ten")
 """Those that are crops of a photo's central square."""
 
 
 @dataclass(frozen=True)
-class Look:
+class ScaledView:
     """One view of a photo at one scale."""
 
     view: View
@@ -144,62 +145,75 @@ class Look:
     """Shorter side of the photo, in pixels."""
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of what `seen` gives of a picture of that size."""
+        """(height, width) of what `render` makes of a photo of that size."""
         square = self.view.part == "square"
         return (self.scale, self.scale) if square else resized_size(height, width, self.scale)
 
-    def seen(self, picture: Pixels, resampling: str) -> Pixels:
-        """(H, W, C) the picture at this scale, or its central square; with a filter of `resize.FILTERS`."""
-        return (to_square if self.view.part == "square" else to_whole)(picture, self.scale, resampling)
+    def render(self, photo: Pixels, resampling: str) -> Pixels:
+        """(H, W, C) the photo at this scale, or its central square; with a filter of `resize.FILTERS`."""
+        return (to_square if self.view.part == "square" else to_whole)(photo, self.scale, resampling)
 
 
 Sizes = tuple[tuple[int, int], ...]
-"""(height, width) of what each look sees of a picture."""
+"""(height, width) of what each scaled view makes of a photo."""
 
 
-def sizes_seen(looks: Sequence[Look], size: tuple[int, int]) -> Sizes:
-    """What the looks see of a picture of size (height, width)."""
-    return tuple(look.size(*size) for look in looks)
+def rendered_sizes(scaled: Sequence[ScaledView], size: tuple[int, int]) -> Sizes:
+    """Of a photo of size (height, width)."""
+    return tuple(each.size(*size) for each in scaled)
 
 
-def looks_of(data: DataConfig, views: str, scales: Sequence[int] = (), window: int = 0) -> tuple[Look, ...]:
-    """The looks of a test: each of the views at each of the scales, or at the net's own where none is given.
+def scaled_views_of(data: DataConfig, views: ViewSet, window: int = 0) -> tuple[ScaledView, ...]:
+    """Each of the views at each of the scales, or at the model's own scales where none are given.
 
-    `data` is the net's; `window` are the pixels that it needs where it slides, by default a crop.
-    CommandError where there are no such views, or a scale is smaller than what is seen at once.
+    `data` is the model's; `window` are the pixels that it needs where it slides, by default a crop.
+    CommandError where there are no such views, or a scale is smaller than what the model takes.
     """
-    chosen = named(views)
-    seen = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)
-    small = [scale for scale in scales if scale < seen]
+    chosen = views_named(views.name)
+    needed = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)
+    small = [scale for scale in views.scales if scale < needed]
     if small:
         raise CommandError(
-            f"scale {small[0]} is smaller than the {seen} pixels that the net sees: "
-            f"give --scales of {seen} or more"
+            f"scale {small[0]} is smaller than the {needed} pixels that the model needs: "
+            f"give --scales of {needed} or more"
         )
-    return tuple(Look(view, scale) for view in chosen for scale in scales or _usual_scales(view, data))
+    return tuple(
+        ScaledView(view, scale) for view in chosen for scale in views.scales or _default_scales(view, data)
+    )
 
 
-def looks_for(net: ModelBundle, views: str, scales: Sequence[int] = ()) -> tuple[Look, ...]:
-    """As `looks_of` the net's data; CommandError also where the net cannot be shown photos so."""
-    window = getattr(net.model, "crop", 0) if hasattr(net.model, "class_map") else 0
-    looks = looks_of(net.preprocessing.data, views, scales, window)
-    for look in looks:
-        look.view.check(net)
-    return looks
+def scaled_views(bundle: ModelBundle, views: ViewSet) -> tuple[ScaledView, ...]:
+    """As `scaled_views_of` the model's data; CommandError also where it cannot be tested so."""
+    window = getattr(bundle.model, "crop", 0) if hasattr(bundle.model, "class_map") else 0
+    scaled = scaled_views_of(bundle.preprocessing.data, views, window)
+    for each in scaled:
+        each.view.check(bundle)
+    return scaled
 
 
-def named(views: str) -> tuple[View, ...]:
-    """The views of that name; CommandError names those there are."""
-    if views not in VIEWS:
-        raise CommandError(f"no views {views!r}; there are {', '.join(VIEWS)}")
-    return VIEWS[views]
+def views_named(name: str) -> tuple[View, ...]:
+    """The views of that name; CommandError lists the names that exist."""
+    if name not in VIEWS:
+        raise CommandError(f"no views {name!r}; there are {', '.join(VIEWS)}")
+    return VIEWS[name]
 
 
-def positions_of(views: str, preprocessing: Preprocessing) -> Positions:
-    """(V, 3) where the crops of one of `OF_A_SQUARE` lie in the net's square; CommandError for others."""
-    if views not in OF_A_SQUARE:
-        raise CommandError(f"{views!r} are no crops of a square; those are {' and '.join(OF_A_SQUARE)}")
-    (view,), side = VIEWS[views], preprocessing.side
+def parse_views(views: str | ViewSet) -> ViewSet:
+    """The views of a text such as `dense@256,288`; CommandError where it is none. The name may be empty."""
+    try:
+        chosen = ViewSet.parse(views) if isinstance(views, str) else views
+    except ValueError as error:
+        raise CommandError(f"{views!r} are no views: write them as dense@256,288") from error
+    if chosen.name:
+        views_named(chosen.name)
+    return chosen
+
+
+def positions_of(name: str, preprocessing: Preprocessing) -> Positions:
+    """(V, 3) positions of the crops of one of `OF_A_SQUARE` in the stored square; CommandError for others."""
+    if name not in OF_A_SQUARE:
+        raise CommandError(f"{name!r} are no crops of a square; those are {' and '.join(OF_A_SQUARE)}")
+    (view,), side = VIEWS[name], preprocessing.side
     return cast(Crops, view).positions(side, side, preprocessing.crop)
 
 
@@ -209,17 +223,12 @@ def each_crop(model: nn.Module, preprocessing: Preprocessing, images: Tensor, po
     return _softmax(model(squares)).unflatten(0, (len(images), len(positions)))
 
 
-def name_of(views: str, scales: Sequence[int] = ()) -> str:
-    """What a test is called in files and tables: `dense`, or `dense@256,384,512` where scales are given."""
-    return f"{views}@{','.join(map(str, scales))}" if scales else views
+def is_whole(views: ViewSet) -> bool:
+    """Whether a test with these views uses more of a photo than its central square."""
+    return any(view.part == "whole" for view in views_named(views.name))
 
 
-def sees_whole(name: str) -> bool:
-    """Whether a test of that name (`name_of`) sees more of a photo than its central square."""
-    return any(view.part == "whole" for view in named(name.partition("@")[0]))
-
-
-def _usual_scales(view: View, data: DataConfig) -> tuple[int, ...]:
+def _default_scales(view: View, data: DataConfig) -> tuple[int, ...]:
     return (view.part == "whole" and data.test_scales) or (data.test_scale,)
 
 

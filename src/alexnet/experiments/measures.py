@@ -27,8 +27,9 @@ from alexnet.data.store import TRAIN, Store, training_images
 from alexnet.data.subset import stratified_order
 from alexnet.errors import WorkError
 from alexnet.evaluation import ensemble
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import true_ranks
-from alexnet.evaluation.run_evaluation import predictions_of
+from alexnet.evaluation.run_evaluation import class_predictions
 from alexnet.experiments.claims import ArmRun, Value
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
@@ -36,6 +37,7 @@ from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.init import Weighted
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
 from alexnet.training.plan import make_plan
 from alexnet.training.step import update
@@ -46,7 +48,8 @@ SPLIT = "val"
 
 def predicted(trial: ArmRun, views: str) -> Predictions:
     """What the trained net says of the validation photos, kept in its folder."""
-    return predictions_of(trial.run, trial.store, SPLIT, views, device=trial.device)
+    options = InferenceOptions(device=trial.device)
+    return class_predictions(trial.run, trial.store, SPLIT, ViewSet(views), options)
 
 
 @dataclass(frozen=True)

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from alexnet.config import RunConfig
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.store import Split, Store, training_images
-from alexnet.data.subset import stratified_order
-from alexnet.errors import Diverged
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, score
+from alexnet.data.store import Split, Store, balanced, training_images
+from alexnet.errors import WorkError
+from alexnet.evaluation.inference import infer_images
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
-from alexnet.evaluation.views import looks_for
+from alexnet.evaluation.views import scaled_views
 from alexnet.experiments.claims import DIVERGED, ERROR, TRAINING_ERROR, Arm, ArmRun
 from alexnet.experiments.measures import update_seconds
 from alexnet.io import write_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
-from alexnet.progress import ProgressFactory
 from alexnet.runs import provenance
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.classification import Classification
 from alexnet.training.plan import Plan, make_plan
-from alexnet.training.trainer import train
+from alexnet.training.step import LOWER_RATE
+from alexnet.training.trainer import Progress, train
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
 VALIDATION, VIEWS = "val", "center"
@@ -41,7 +41,7 @@ def train_trial(
     device: str,
     command: Sequence[str],
     minutes: float | None,
-    progress: ProgressFactory,
+    progress: Progress,
     say: Callable[[str], None],
 ) -> None:
     """Trains a run to its end, from where it was left; `device` is in words, `command` what was typed.
@@ -64,9 +64,11 @@ def train_trial(
             resume=begun,
             minutes=minutes,
             progress=progress,
-            log=say,
+            say=say,
         )
-    except Diverged as error:
+    except WorkError as error:
+        if LOWER_RATE not in str(error):
+            raise
         write_whole(run.path / DIVERGED, f"{error}\n".encode())
         say(f"{trial.name} diverged: {error}")
     _keep_weights_alone(run)
@@ -97,21 +99,18 @@ def evaluation(config: RunConfig, store: Store) -> Evaluate:
 def seen_in_training(config: RunConfig, store: Store) -> Split:
     """As many of a run's training photos as there are validation photos, or all: balanced, the same ones."""
     images = training_images(store, config.data)
-    order = stratified_order(images.keys(), images.labels)
-    return images.part(np.sort(order[: len(store.split(VALIDATION))]))
+    return images.part(np.sort(balanced(images)[: len(store.split(VALIDATION))]))
 
 
 def errors(net: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
 
-    Diverged where an answer is no number.
+    WorkError where an answer is no number.
     """
-    looks, labels = looks_for(net, VIEWS), split.labels.astype(np.int64)
-    probabilities = np.empty((len(split), len(net.classes)), np.float32)
-    for numbers, (squares,) in batches_seen(net, split, looks, SQUARES_AT_ONCE):
-        probabilities[numbers] = score(net, looks, [torch.from_numpy(squares)])
+    task, labels = Classification(net.config, len(net.classes)), split.labels.astype(np.int64)
+    probabilities = np.stack(infer_images(task, net, split, scaled_views(net, ViewSet(VIEWS))))
     if not np.isfinite(probabilities).all():
-        raise Diverged(f"the net's answers to the {split.name} images are not finite")
+        raise WorkError(f"the net's answers to the {split.name} images are not finite; {LOWER_RATE}")
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] <= 5
     return {

@@ -41,7 +41,7 @@ def overfeat_fast_localization() -> RunConfig:
     """Where the object is: boxes on top of a trained `overfeat-fast`, which the run begins with.
 
     The convolutions and the classifier stay as they are; a box for each class is learned from windows that
-    show half of an object or more. The store must have boxes. `localize` and `evaluate` take the run.
+    show half of an object or more. The store must have boxes. `predict` and `evaluate` take the run.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; rate and length are ours (docs/deviations.md).
     Expected: 30.0 % localization error on ILSVRC-2012 validation, four scales, one box for all classes.
@@ -69,8 +69,8 @@ def overfeat_fast_detection() -> RunConfig:
 
     The run begins with one of `overfeat-fast-localization`. All layers learn from windows at all places of an
     image, a few with an object, some without, and of these the worst; boxes from those with an object. The
-    store must have boxes; `compose` makes scenes of one that shows an object a photo. `detect` and `evaluate`
-    take the run. Where the localization saw smaller crops, give them as the window:
+    store must have boxes; `compose` makes scenes of one that shows an object a photo. `predict` and
+    `evaluate` take the run. Where the localization saw smaller crops, give them as the window:
     `model.variant="fast window=72"`, and `data.input_size` above it.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, rate and length are ours

@@ -14,33 +14,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
-
-
-class Measured(NamedTuple):
-    """What the errors in the log of a run are, in words."""
-
-    validation: str
-    """`top1_error` of `validation` lines, which is to fall."""
-    views: str
-    """What is seen of each validation image."""
-    training: str
-    """`error` of `train` lines, of the training images as they were augmented."""
-
-
-CLASS_ERRORS = Measured("top-1 error", "one view", "training error")
-_OTHERS = {
-    "boxes": Measured("top-1 localization error", "one view", "wrong boxes in training"),
-    "objects": Measured("1 - mean average precision", "whole photos", "wrong surest windows in training"),
-}
-
-
-def measured(loss: str) -> Measured:
-    """Of a run with that `training.loss`: nets of boxes and of objects log other errors."""
-    return _OTHERS.get(loss, CLASS_ERRORS)
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):

@@ -1,4 +1,4 @@
-"""`RUN/predictions/<split>-<views>.npz`: all probabilities, so that no net runs twice for one number."""
+"""`RUN/predictions/<split>-<views>.npz`: what a model predicts for a split, so that it need not run again."""
 
 from __future__ import annotations
 
@@ -13,108 +13,98 @@ import numpy.typing as npt
 from alexnet import old_names
 from alexnet.errors import DataError
 from alexnet.io import atomic_write
+from alexnet.runs.results import ViewSet
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What one model (or the mean of several) says about every image of a split, in the store's order."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SplitPredictions:
+    """What one model predicts for the N images of a split, in the store's order."""
 
     split: str
-    views: str
-    """Name of the test, with the scales in it where they were given: `ten`, `dense@256,384`."""
+    views: ViewSet
+    keys: npt.NDArray[np.str_]
+    """(N,) the images' names in the store."""
+    classes: npt.NDArray[np.str_]
+    """(K,) WNIDs in label order."""
+    weights_digest: str = ""
+    """SHA-256 of the weights; empty for a mean of several models."""
+    store_digest: str = ""
+
+    def is_finite(self) -> bool:
+        """Whether there is neither NaN nor Inf in any array."""
+        arrays = (value for value in vars(self).values() if isinstance(value, np.ndarray))
+        return all(bool(np.isfinite(array).all()) for array in arrays if array.dtype.kind == "f")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions(SplitPredictions):
+    """Class probabilities of one model, or the mean of several."""
+
     probabilities: npt.NDArray[np.float32]
     """(N, K), rows sum to 1: softmax, averaged over the views."""
     labels: npt.NDArray[np.int64]
-    """(N,) the true class of each image, an index into `classes`; -1 where nobody told it."""
-    keys: npt.NDArray[np.str_]
-    """(N,) the images' names in the store."""
-    classes: npt.NDArray[np.str_]
-    """(K,) WNIDs in label order."""
+    """(N,) the true class of each image, an index into `classes`; -1 where it is unknown."""
     names: npt.NDArray[np.str_]
-    """(K,) what people call the classes."""
-    weights_digest: str = ""
-    """sha256 of the weights that spoke; empty for a mean of several."""
-    store_digest: str = ""
-    """Digest of the store that was asked."""
+    """(K,) names of the classes for people."""
     scales: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Shorter sides of the photos in the test, in pixels; none in files from before they were kept."""
     seconds: float = 0.0
-    """That the test took, reading included; 0 in files from before it was kept."""
+    """Duration of the test, reading included; 0 in files from before it was kept."""
     multiply_adds: float = 0.0
-    """Of one photo on average; 0 where it was not counted."""
+    """Of one photo on average; 0 where they were not counted."""
     device: str = ""
-    """What it ran on: a GPU's name or the processor's."""
+    """Name of the GPU or processor."""
 
 
-def path_of(run: Path, split: str, views: str, checkpoint: str = "last") -> Path:
-    """Where the predictions of a run lie; those of another checkpoint than the last say so in their name."""
-    other = "" if checkpoint == "last" else f"-{checkpoint}"
-    return run / "predictions" / f"{split}-{views}{other}.npz"
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LocalizationPredictions(SplitPredictions):
+    """One model's k best classes for each image, each with a box."""
 
-
-@dataclass(frozen=True, eq=False)
-class Located:
-    """Where one model says objects are, in every image of a split: k classes with a box each."""
-
-    split: str
-    views: str
     labels: npt.NDArray[np.int64]
-    """(N, k) the surest class first, an index into `classes`; -1 where there are fewer than k."""
+    """(N, k) the best class first, an index into `classes`; -1 where there are fewer than k."""
     corners: npt.NDArray[np.float32]
-    """(N, k, 4) x0, y0, x1, y1 in shares of what was seen: the picture, or its central square."""
+    """(N, k, 4) x0, y0, x1, y1 in shares of what was tested: the photo, or its central square."""
     scores: npt.NDArray[np.float32]
-    """(N, k) the sums of the class's probabilities where the windows were whose boxes were merged."""
-    keys: npt.NDArray[np.str_]
-    """(N,) the images' names in the store."""
-    classes: npt.NDArray[np.str_]
-    """(K,) WNIDs in label order."""
-    weights_digest: str = ""
-    """sha256 of the weights that spoke."""
-    store_digest: str = ""
-    """Digest of the store that was asked."""
+    """(N, k) sums of the class's probabilities at the windows whose boxes were merged."""
 
 
-@dataclass(frozen=True, eq=False)
-class Detected:
-    """All objects that one model found in the images of a split: D boxes, an image's surest first."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionPredictions(SplitPredictions):
+    """All D objects that one model detects in the images of a split, an image's best first."""
 
-    split: str
-    views: str
     images: npt.NDArray[np.int64]
-    """(D,) the place of each one's image among `keys`."""
+    """(D,) position of each one's image among `keys`."""
     labels: npt.NDArray[np.int64]
     """(D,) an index into `classes`."""
     scores: npt.NDArray[np.float32]
-    """(D,) the sums of the class's probabilities where the windows were whose boxes were merged."""
+    """(D,) sums of the class's probabilities at the windows whose boxes were merged."""
     corners: npt.NDArray[np.float32]
-    """(D, 4) x0, y0, x1, y1 in shares of the picture."""
-    keys: npt.NDArray[np.str_]
-    """(N,) the images' names in the store."""
-    classes: npt.NDArray[np.str_]
-    """(K,) WNIDs in label order."""
-    weights_digest: str = ""
-    """sha256 of the weights that spoke."""
-    store_digest: str = ""
-    """Digest of the store that was asked."""
+    """(D, 4) x0, y0, x1, y1 in shares of the photo."""
 
 
-Kind = TypeVar("Kind", Predictions, Located, Detected)
+Saved = TypeVar("Saved", bound=SplitPredictions)
 
 
-def save(predictions: Predictions | Located | Detected, path: Path) -> None:
+def path_of(run: Path, split: str, views: ViewSet | str, checkpoint: str = "last", suffix: str = "") -> Path:
+    """The file of a run's predictions; `suffix` is the task's. Of checkpoints only `best` is named."""
+    other = "" if checkpoint == "last" else f"-{checkpoint}"
+    return run / "predictions" / f"{split}-{views}{suffix}{other}.npz"
+
+
+def save(predictions: SplitPredictions, path: Path) -> None:
     """Writes the file whole or not at all; WorkError where the disk refuses."""
-    arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
+    values = vars(predictions) | {"views": str(predictions.views)}
     with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+        np.savez(stream, allow_pickle=False, **{name: np.asarray(value) for name, value in values.items()})
 
 
 def load(path: Path) -> Predictions:
-    """What `save` wrote; DataError where the file is missing, broken or not predictions."""
+    """The class probabilities that `save` wrote; DataError where the file is missing, broken or no such."""
     return _load(path, Predictions)
 
 
-def load_fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: str) -> Kind | None:
-    """The saved answers if these weights gave them of this store; else, or if broken, None."""
+def load_fresh(path: Path, kind: type[Saved], weights_digest: str, store_digest: str) -> Saved | None:
+    """The saved predictions of these weights for this store; None if they are others, missing or broken."""
     try:
         saved = _load(path, kind)
     except DataError:
@@ -123,13 +113,13 @@ def load_fresh(path: Path, kind: type[Kind], weights_digest: str, store_digest: 
     return saved if fresh else None
 
 
-def _load(path: Path, kind: type[Kind]) -> Kind:
+def _load(path: Path, kind: type[Saved]) -> Saved:
     try:
         with np.load(old_names.predictions_file(path), allow_pickle=False) as arrays:
             values: dict[str, Any] = {
                 name: array.item() if array.ndim == 0 else array for name, array in arrays.items()
             }
-        values["views"] = old_names.new_views(values["views"])
+        values["views"] = ViewSet.parse(old_names.new_views(values["views"]))
         return kind(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error

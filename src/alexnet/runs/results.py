@@ -220,6 +220,8 @@ class EvalResult:
     growth: tuple[GrowthStep, ...] = ()
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Top-1 errors of each member, in a recorded ensemble."""
+    measures: dict[str, float] = field(default_factory=dict[str, float])
+    """Further numbers by name, of a task that has no field here."""
 
     def __post_init__(self) -> None:
         scored = sum(each.images for each in self.per_class)
@@ -253,7 +255,7 @@ class EvalResult:
                 part |= _rates(part, part["images"], _BOX_RATES)
         averaged = () if self.mean is not None else ("mean", "weights", "weights_searched_on")
         absent = [name for name in ("localization", "detection") if values[name] is None]
-        empty = [name for name in ("growth", "members") if not values[name]]
+        empty = [name for name in ("growth", "members", "measures") if not values[name]]
         return {name: value for name, value in values.items() if name not in (*averaged, *absent, *empty)}
 
     @classmethod
@@ -264,6 +266,8 @@ class EvalResult:
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
         views = ViewSet.parse(made.pop("views"))
+        if isinstance(members := made.get("members"), list):  # in what `evaluate --json` prints
+            made["members"] = {each["runs"][0]["run"]: each["top1_errors"] for each in members}
         located = made.get("localization")
         for part in (made, *([located, *located.get("baselines", {}).values()] if located else [])):
             for name in _BOX_RATES:

@@ -1,40 +1,250 @@
-"""What a net is trained for: which of its answers learn, what they should be, and when one is wrong.
+"""The contract of a task: everything that depends on what a model is trained to predict, in one object.
 
-The loop and its update are handed one of these; they know no more of what is learned.
+The trainer, the loop over a split, the prediction cache, `alexnet evaluate` and `alexnet predict` call these
+methods and never ask which task they have.
+
+How to add a task
+-----------------
+1. Write one module, such as `alexnet/tasks/brightness.py`, with a frozen dataclass that extends `Task`, or an
+   existing task of which it overrides what differs. `self.config` is the run's configuration and
+   `self.num_classes` the number of classes. A task that only trains a classifier in another way::
+
+       @dataclass(frozen=True)
+       class Hinge(Classification):
+           @property
+           def loss(self) -> Loss:
+               return Loss(forward=hinge, at_chance=lambda num_classes: 1.0)
+
+2. Add an entry to `TASKS` in `alexnet/tasks/config.py`::
+
+       TaskInfo(
+           implementation="alexnet.tasks.hinge:Hinge",
+           losses=("hinge",),
+           logged=LoggedErrors("top-1 error", "one view", "training error"),
+       )
+
+`alexnet train alexnet-2012 training.loss=hinge ...` then trains it. The run's configuration names the loss,
+so `evaluate`, `predict`, `serve` and `report` need nothing else.
+
+What a task that extends `Task` itself implements
+-------------------------------------------------
+- Training: `loss`, `targets` and `num_errors`. Outputs and targets have a row for each image, in float32, as
+  batches are split into micro-batches. `trained_module` if not the model's `forward` is trained, `check` for
+  what a model or store must have; a `TaskInfo` with `predicts_boxes` gets batches with boxes.
+- Testing: `infer` makes a row (anything that can be pickled) of each image of a batch, `collect` makes of all
+  rows of a split one value, a frozen, keyword-only dataclass that extends `SplitPredictions` with arrays. It
+  is named by `saved_type` and kept as `RUN/predictions/<split>-<views><suffix>.npz`. `metrics` scores it;
+  `watch` returns what training logs at each validation, with `top1_error` as the watched metric.
+- `alexnet evaluate` reports the errors of class probabilities for every model. For more, `own_views` returns
+  the views with which the task's own rows are inferred, and `add_metrics` puts its numbers into the
+  `EvalResult`: into `measures`, by name, if there is no field for them.
+- Predicting for photos: `predictions` makes of a row what `alexnet predict` prints, `ClassPrediction`s or,
+  with `predicts_boxes`, `BoxPrediction`s. `check_photos` and `for_photos` refuse or apply options.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
+from alexnet.config import RunConfig
+from alexnet.data.classes import Class
+from alexnet.data.crops import default_views
 from alexnet.data.loader import Batch
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
-from alexnet.tasks.losses import Loss
+from alexnet.data.store import Split, Store
+from alexnet.errors import CommandError
+from alexnet.evaluation.views import ScaledView
+from alexnet.models.bundle import ModelBundle
+from alexnet.runs.predictions import SplitPredictions
+from alexnet.runs.results import EvalResult, ViewSet
+from alexnet.tasks.config import TaskInfo, task_info
+
+Row = TypeVar("Row")
+Saved = TypeVar("Saved", bound=SplitPredictions)
+Metrics = TypeVar("Metrics")
 
 
-class Task(Protocol):
-    """Functions of one batch; all tensors are on the device of its images."""
+@dataclass(frozen=True)
+class Loss:
+    """A loss, and its value at chance level."""
+
+    forward: Callable[[Tensor, Tensor], Tensor]
+    """() from outputs and targets: the sum over the images."""
+    at_chance: Callable[[int], float]
+    """Mean over the images, by the number of classes, of the best output that is the same for all images, or
+    less, where all classes are equally frequent; infinite where it is unknown."""
+
+    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(), the mean over the images."""
+        return self.forward(outputs, targets) / len(outputs)
+
+
+class ClassPrediction(NamedTuple):
+    """A class of a photo."""
+
+    wnid: str
+    name: str
+    probability: float
+
+
+class BoxPrediction(NamedTuple):
+    """An object of a photo."""
+
+    wnid: str
+    name: str
+    score: float
+    """Sum of the class's probabilities at the windows whose boxes were merged."""
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the photo, within it."""
+
+
+Prediction: TypeAlias = ClassPrediction | BoxPrediction
+
+
+@dataclass(frozen=True, eq=False)
+class TestedSplit:
+    """The images of a split and how they were tested: what `collect` needs beside the rows."""
+
+    bundle: ModelBundle
+    store: Store
+    split: Split
+    views: ViewSet
+    scaled: Sequence[ScaledView]
+    columns: npt.NDArray[np.int64]
+    """(K,) position of each of the store's classes among the model's."""
+    seconds: float
+    """Duration of the test, reading included."""
+    multiply_adds: float = 0.0
+    """Of one image on average; 0 where they were not counted."""
+
+    def common(self) -> dict[str, Any]:
+        """The fields that all `SplitPredictions` have."""
+        return {
+            "split": self.split.name,
+            "views": self.views,
+            "keys": np.array(self.split.keys(), np.str_),
+            "classes": np.array([each.wnid for each in self.store.classes]),
+            "store_digest": self.store.digest,
+        }
+
+
+@dataclass(frozen=True)
+class Task(ABC, Generic[Row, Saved, Metrics]):
+    """What a model with this configuration and this many classes is trained to predict."""
+
+    config: RunConfig
+    num_classes: int
+
+    suffix = ""
+    """Of the names of files of saved predictions; empty is taken by class probabilities."""
+    batches_photos = True
+    """Whether photos that become inputs of one size are predicted in one pass; the digits depend on it."""
 
     @property
-    def loss(self) -> Loss:
-        """Of answers and targets."""
-        ...
+    def info(self) -> TaskInfo:
+        """The task's entry in the table of tasks."""
+        return task_info(self.config.training.loss)
+
+    # Training
 
     @property
     def reads_boxes(self) -> bool:
-        """Whether batches must carry boxes."""
-        ...
+        """Whether training batches carry boxes."""
+        return self.info.predicts_boxes
 
-    def trained(self, model: nn.Module) -> nn.Module:
-        """The module whose answers to images (N, C, crop, crop) learn; its parameters are the model's."""
-        ...
+    @property
+    @abstractmethod
+    def loss(self) -> Loss:
+        """The loss of outputs and targets."""
 
-    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
-        """The net's input, changed if the task changes it, and what it should answer, a row an image."""
-        ...
+    def trained_module(self, model: nn.Module) -> nn.Module:
+        """The module whose outputs for images (N, C, crop, crop) enter the loss; with `model`'s weights."""
+        return model
 
-    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """(), how many of the answers are wrong."""
-        ...
+    @abstractmethod
+    def targets(
+        self, inputs: Tensor, batch: Batch, randomness: ImageRandomness, preprocessing: Preprocessing
+    ) -> tuple[Tensor, Tensor]:
+        """The model's inputs, changed if the task changes them, and the targets, a row for each image.
+
+        `inputs` are what `preprocessing.train_input` made of `batch` with the same `randomness`.
+        """
+
+    @abstractmethod
+    def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """(), the number of images with a wrong output."""
+
+    def check(self, model: nn.Module, store: Store) -> None:
+        """CommandError, before training, where model (on meta) or store do not suit the task."""
+
+    # Testing
+
+    @abstractmethod
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> Sequence[Row]:
+        """A row for each of N images; `images` are uint8 (N, H, W, C), one tensor for each view.
+
+        CommandError for a model that cannot do this.
+        """
+
+    @abstractmethod
+    def collect(self, rows: Sequence[Row], tested: TestedSplit) -> Saved:
+        """The rows of all images of a split, in the store's order, as one value that can be saved."""
+
+    @property
+    @abstractmethod
+    def saved_type(self) -> type[Saved]:
+        """What `collect` returns."""
+
+    @abstractmethod
+    def metrics(self, saved: Saved, store: Store) -> Metrics:
+        """How good the predictions for a split are; errors where there is no ground truth to compare with."""
+
+    @abstractmethod
+    def watch(self, saved: Saved, store: Store) -> Mapping[str, Any]:
+        """What training logs at each validation; `top1_error` is watched: the lower the better."""
+
+    def own_views(self, views: ViewSet) -> ViewSet | None:
+        """With which views `evaluate` infers the task's rows beside class probabilities; None: not at all."""
+        return None
+
+    def add_metrics(self, result: EvalResult, saved: Saved, store: Store) -> EvalResult:
+        """`result`, which has the errors of class probabilities, with the task's own metrics."""
+        return result
+
+    # Predicting for photos
+
+    def default_views(self, mirror: bool) -> str:
+        """Name of the views that are used if none are named; `mirror`: training mirrored images."""
+        return self.info.default_views or default_views(mirror)
+
+    def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
+        """CommandError where photos cannot be predicted with this model and these views."""
+
+    def for_photos(self, top: int | None, min_score: float | None) -> Task[Row, Saved, Metrics]:
+        """This task, set to predict at most `top` classes or objects, of at least `min_score`."""
+        if min_score is not None:
+            raise CommandError(f"{self.config.recipe} detects no objects: a least score is for detectors")
+        return self
+
+    @abstractmethod
+    def predictions(
+        self, row: Row, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
+    ) -> list[Prediction]:
+        """What a row of `infer` means for a photo of `size` (height, width): the best prediction first."""
+
+
+def task_of(config: RunConfig, num_classes: int) -> Task[Any, Any, Any]:
+    """The task of a configuration."""
+    module, _, name = task_info(config.training.loss).implementation.partition(":")
+    return getattr(importlib.import_module(module), name)(config, num_classes)

@@ -1,4 +1,4 @@
-"""Many boxes of one class become few: the closest two are merged, again and again.
+"""Box fusion: of many boxes of one class the closest two are merged, again and again.
 
 Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4.3.
 """
@@ -17,7 +17,7 @@ Scores = npt.NDArray[np.float64]
 
 FARTHEST_MATCH = 0.7
 """Match score above which two boxes stay apart: that of squares of one size, three tenths of a side apart.
-Ours, found on training photos of Tiny ImageNet: the paper has a threshold and does not tell it."""
+Ours, found on training photos of Tiny ImageNet: the paper has a threshold and does not give it."""
 
 
 def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
@@ -35,7 +35,7 @@ def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
 
 
 def merge(corners: npt.NDArray[Any], scores: npt.NDArray[Any]) -> tuple[Corners, Scores]:
-    """(M, 4) merged boxes and (M,) scores of boxes `corners` (B, 4) with `scores` (B,), the surest first.
+    """(M, 4) merged boxes and (M,) scores of boxes `corners` (B, 4) with `scores` (B,), the best first.
 
     Two boxes become their mean, weighted by their scores, with the sum of these, as long as the best match
     is within `FARTHEST_MATCH`; of equal matches the first pair. So a merged box is the weighted mean of all
@@ -67,7 +67,7 @@ class _Matches:
         self.partner = self._scores.argmin(axis=1) if len(boxes) else np.empty(0, np.int64)
 
     def merged(self, first: int, second: int, fresh: Scores) -> None:
-        """Box `first` now matches the others as `fresh` (B,) says; box `second` is no more."""
+        """Box `first` now matches the others with the scores `fresh` (B,); box `second` is gone."""
         stale = np.flatnonzero((self.partner == first) | (self.partner == second))
         self._scores[second], self._scores[:, second] = np.inf, np.inf
         self._scores[first, first + 1 :], self._scores[:first, first] = fresh[first + 1 :], fresh[:first]

@@ -1,22 +1,80 @@
-"""What the net should answer: smoothed labels, and images mixed with their labels.
+"""Classification: class labels as targets, smoothed and mixed; class probabilities as predictions.
 
-Targets are (N, K) shares that sum to 1. Mixing is a function of (seed, epoch, place of the batch), like all
-randomness. A process mixes within its own share of a batch.
+Targets are (N, K) probabilities; each row sums to 1. Mixing is a function of (seed, epoch, position of the
+batch), like all randomness. A process mixes within its own share of a batch. The losses are linear in the
+targets, so smoothed and mixed ones have a meaning with each.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from alexnet.data.classes import Class
+from alexnet.data.crops import default_views
 from alexnet.data.loader import Batch
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
-from alexnet.tasks.losses import Loss
+from alexnet.data.store import Store
+from alexnet.evaluation.inference import class_probabilities, device_name
+from alexnet.evaluation.metrics import TOP, evaluate
+from alexnet.evaluation.views import ScaledView
+from alexnet.models.bundle import ModelBundle
+from alexnet.models.lenet import class_codes
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import EvalResult
+from alexnet.tasks.base import ClassPrediction, Loss, Prediction, Task, TestedSplit
 from alexnet.training.config import TrainingConfig
+
+REJECTION_DISTANCE = 1.0
+"""Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
+that it is positive."""
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of the softmax of the logits."""
+    return functional.cross_entropy(logits, targets, reduction="sum")
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean over an image's output units, whose targets are 1 for its class and -1 for the others.
+
+    Source: LeCun et al. 1989, section 4.
+    """
+    return (outputs - (2.0 * targets - 1.0)).square().mean(dim=1).sum()
+
+
+def rbf(logits: Tensor, targets: Tensor) -> Tensor:
+    """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)); y_i = -logits are distances.
+
+    That is the cross-entropy with one more class, of rubbish, which is never the right one and always at
+    distance j: classes that are farther than that are not pushed away further.
+    """
+    rubbish = logits.new_full((len(logits), 1), -REJECTION_DISTANCE)
+    return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
+
+
+def _rbf_at_chance(classes: int) -> float:
+    """Where F6 outputs the mean of all codes for every image, the best output that is the same for all."""
+    codes = class_codes(classes)
+    distances = (codes - codes.mean(dim=0)).square().sum(dim=1)
+    return float(rbf(-distances.expand(classes, -1), torch.eye(classes)) / classes)
+
+
+LOSSES = {
+    "cross-entropy": Loss(cross_entropy, math.log),
+    "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
+    "rbf": Loss(rbf, _rbf_at_chance),
+}
+"""By the value of `training.loss`."""
 
 
 def soft_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
@@ -31,7 +89,7 @@ def soft_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
 def mixed(
     images: Tensor, targets: Tensor, config: TrainingConfig, epoch: int, position: int
 ) -> tuple[Tensor, Tensor]:
-    """The batch as `config` wants it: as it is, by mixup, by CutMix, or by one of them drawn for the batch.
+    """The batch as `config` wants it: unchanged, by mixup, by CutMix, or by one of them drawn for the batch.
 
     `position` is the place in the epoch of the batch's first image.
     """
@@ -84,24 +142,86 @@ def _beta(parameter: float, uniform: float) -> float:
 
 
 @dataclass(frozen=True)
-class Classification:
-    """The net's logits should name each image's class."""
+class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
+    """The class of each image. Rows are probabilities (K,) in the model's order of classes.
 
-    loss: Loss
-    config: TrainingConfig
-    classes: int
-    reads_boxes: bool = False
+    Every model can be tested so, whatever else it was trained to predict.
+    """
 
-    def trained(self, model: nn.Module) -> nn.Module:
-        """The net itself."""
-        return model
+    top: int = TOP
 
-    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
-        """Images and targets (N, K), smoothed and mixed as the configuration says."""
+    @property
+    def loss(self) -> Loss:
+        """Of logits (N, K) and targets (N, K)."""
+        return LOSSES[self.config.training.loss]
+
+    def targets(
+        self, inputs: Tensor, batch: Batch, randomness: ImageRandomness, preprocessing: Preprocessing
+    ) -> tuple[Tensor, Tensor]:
+        """Images and targets (N, K), smoothed and mixed as configured."""
         labels = batch.labels.to(inputs.device, non_blocking=True)
-        wanted = soft_targets(labels, self.classes, self.config.label_smoothing)
-        return mixed(inputs, wanted, self.config, randomness.epoch, int(batch.positions[0]))
+        targets = soft_targets(labels, self.num_classes, self.config.training.label_smoothing)
+        return mixed(inputs, targets, self.config.training, randomness.epoch, int(batch.positions[0]))
 
-    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Images taken for another class; a mixed image counts by its own label."""
-        return (answers.argmax(1) != labels).sum()
+    def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Images whose largest logit is not at their own label; that of a mixed image is its own."""
+        return (outputs.argmax(1) != labels).sum()
+
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> Sequence[npt.NDArray[np.float32]]:
+        """(N, K) probabilities, averaged over the views after the softmax."""
+        return list(class_probabilities(bundle, scaled, images))
+
+    def collect(self, rows: Sequence[npt.NDArray[np.float32]], tested: TestedSplit) -> Predictions:
+        """Probabilities with the true labels, in the store's order of classes."""
+        probabilities = np.stack(rows) if rows else np.empty((0, self.num_classes), np.float32)
+        return Predictions(
+            **tested.common(),
+            probabilities=np.ascontiguousarray(probabilities[:, tested.columns]),
+            labels=tested.split.labels.astype(np.int64),
+            names=np.array([each.name for each in tested.store.classes]),
+            scales=np.unique([each.scale for each in tested.scaled]),
+            seconds=tested.seconds,
+            multiply_adds=tested.multiply_adds,
+            device=device_name(tested.bundle.model),
+        )
+
+    @property
+    def saved_type(self) -> type[Predictions]:
+        """All probabilities of a split."""
+        return Predictions
+
+    def metrics(self, saved: Predictions, store: Store) -> EvalResult:
+        """Top-1 and top-5 errors, by class, and what is confused; errors as `evaluation.metrics.evaluate`."""
+        return evaluate(saved)
+
+    def watch(self, saved: Predictions, store: Store) -> Mapping[str, Any]:
+        """Top-1 and top-5 error and the mean negative log-likelihood."""
+        found = self.metrics(saved, store)
+        return {
+            "images": found.images,
+            "top1_error": found.top1.error,
+            "top5_error": None if found.top5 is None else found.top5.error,
+            "nll": found.nll,
+        }
+
+    def default_views(self, mirror: bool) -> str:
+        """Crops, also for models that were trained to predict boxes."""
+        return default_views(mirror)
+
+    def for_photos(self, top: int | None, min_score: float | None) -> Classification:
+        """At most `top` classes, by default five."""
+        super().for_photos(top, min_score)
+        return self if top is None else replace(self, top=top)
+
+    def predictions(
+        self,
+        row: npt.NDArray[np.float32],
+        classes: Sequence[Class],
+        scaled: Sequence[ScaledView],
+        size: tuple[int, int],
+    ) -> list[Prediction]:
+        """The most probable classes, equals in label order."""
+        best = np.argsort(-row, kind="stable")[: self.top]
+        return [ClassPrediction(classes[i].wnid, classes[i].name, float(row[i])) for i in best]

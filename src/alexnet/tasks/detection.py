@@ -1,4 +1,4 @@
-"""Learning what is there and what is not, at all places of an image at once.
+"""Detection: all objects of an image, at all its places at once, told apart from background.
 
 Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5: "we perform negative training on the fly, by
 selecting a few interesting negative examples per image such as random ones or most offending ones".
@@ -6,10 +6,10 @@ selecting a few interesting negative examples per image such as random ones or m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -17,96 +17,287 @@ import numpy.typing as npt
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from alexnet import distributed
-from alexnet.config import RunConfig, from_dict
-from alexnet.data import boxes
+from alexnet.config import RunConfig
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import IGNORED, BoxTable, Corners, assign_targets
-from alexnet.data.classes import NO_LABEL
+from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.image_reader import stored_size
 from alexnet.data.loader import Batch
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, WorkError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, check_pixels, columns_of, testing
-from alexnet.evaluation.prediction_cache import asked_once
-from alexnet.evaluation.predictor import Photo, pixels_of, seen
-from alexnet.evaluation.views import Look, looks_for, looks_of, name_of, sizes_seen
-from alexnet.models import bundle
+from alexnet.evaluation.inference import testing
+from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views_of
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build_run
 from alexnet.published import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
-from alexnet.runs.predictions import Detected
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.predictions import DetectionPredictions
+from alexnet.runs.results import ClassPrecision, DetectionResult, EvalResult, ViewSet
+from alexnet.tasks.base import BoxPrediction, Loss, Prediction, Task, TestedSplit
 from alexnet.tasks.box_fusion import merge
-from alexnet.tasks.localization import Place, Window, windows_of
-from alexnet.tasks.losses import Loss
+from alexnet.tasks.config import DEFAULT_MIN_SCORE
+from alexnet.tasks.localization import WindowOutputs, require_boxes, require_cropped, window_outputs
+
+OBJECTS, OFFENDING = 4, 4
+"""Windows of an image that enter the loss: with an object, as many without, and the worst of the latter."""
+LEAST_PROBABILITY = 0.1
+"""Of a class at a window whose box counts in a test."""
+MOST_BOXES = 200
+"""Of a class that are merged, the most probable ones: merging takes time with the square of their number."""
+VIEWS = "dense"
+"""A detector always takes the whole photo."""
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """What a few windows of each image show, and where; `outputs` are (N, 5 K + 1, h, w).
+
+    `targets` (N, 6, h, w), as `Detection.targets` makes them, hold for each window its label (K is
+    background), a random number and a box. Chosen are `OBJECTS` windows that show one, the first by their
+    numbers, as many of background, and the `OFFENDING` of background that are worst. The loss of an image is
+    the mean cross-entropy of these, and of those with an object the mean squared distance of the label's box.
+    Source: Sermanet et al. 2013, section 5; the numbers are ours, as the paper gives none.
+    """
+    labels, draws = targets[:, :2].flatten(2).unbind(1)
+    background = outputs.shape[1] // 5
+    empty = labels == background
+    shown = ~empty & (labels != IGNORED)
+    labeled = labels.masked_fill(labels == IGNORED, background).long()
+    losses = functional.cross_entropy(outputs[:, : background + 1].flatten(2), labeled, reduction="none")
+    learned = _most(draws, shown, OBJECTS)
+    chosen = learned | _most(draws, empty, OBJECTS) | _most(losses.detach(), empty, OFFENDING)
+    corners = outputs[:, background + 1 :].flatten(2).unflatten(1, (background, 4))
+    own = labeled.clamp(max=background - 1)[:, None, None].expand(-1, 1, 4, -1)
+    apart = (corners.gather(1, own)[:, 0] - targets[:, 2:].flatten(2)).square().sum(dim=1)
+    return (_mean_of(losses, chosen) + _mean_of(apart, learned)).sum()
+
+
+def _mean_of(values: Tensor, among: Tensor) -> Tensor:
+    """(N,) the mean of each row's values among those; 0 where there are none."""
+    return (values * among).sum(dim=1) / among.sum(dim=1).clamp(min=1)
+
+
+def _most(values: Tensor, among: Tensor, count: int) -> Tensor:
+    """(N, P) the `count` largest values of each row among those; all, where there are fewer."""
+    best = values.masked_fill(~among, -1.0).topk(min(count, values.shape[1]), dim=1).indices
+    return torch.zeros_like(among).scatter(1, best, True) & among
 
 
 class ObjectsInWindows(nn.Module):
-    """A detector as the module that learns: images (N, C, crop, crop) -> (N, 5 K + 1, h, w)."""
+    """A detector as the module that is trained: images (N, C, crop, crop) -> (N, 5 K + 1, h, w)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Of each window K + 1 logits, the last of background, and then the boxes of K classes."""
+        """For each window K + 1 logits, the last of background, and then the boxes of K classes."""
         logits, boxes = cast(OverFeatDetector, self.model).object_and_box_maps(images)
         return torch.cat([logits, boxes.flatten(1, 2)], dim=1)
 
 
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """What was found in one photo: n objects, the best first."""
+
+    labels: npt.NDArray[np.int64]
+    """(n,)"""
+    corners: Corners
+    """(n, 4) in shares of the photo, within it."""
+    scores: npt.NDArray[np.float64]
+    """(n,) the sum of the probabilities of the windows whose boxes were merged."""
+
+
 @dataclass(frozen=True)
-class Detection:
-    """Each window should name the object that it shows, and where it is, or say that there is none.
+class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
+    """For each window the class and the box of the object that it shows, or background.
 
     Targets are (N, 6, h, w): the label of each window, `IGNORED` where it shows a part of an object; a
-    random number in [0, 1), by which some of the windows are chosen (see `losses.objects`); and x0, y0, x1,
+    random number in [0, 1), by which some of the windows are chosen (see `detection_loss`); and x0, y0, x1,
     y1 of the object's box, in shares of the window.
     """
 
-    loss: Loss
-    preprocessing: Preprocessing
-    detector: OverFeatDetector
-    """For its windows; it may be on meta."""
-    reads_boxes: bool = True
+    min_score: float = LEAST_PROBABILITY
+    """Windows where a class is less probable are left out."""
+    top: int | None = None
+    """Most objects of a photo; None for all."""
 
-    def trained(self, model: nn.Module) -> nn.Module:
-        """The net's answers to all windows."""
+    suffix = "-objects"
+    batches_photos = False
+
+    @cached_property
+    def _detector(self) -> OverFeatDetector:
+        """A model without weights: it knows where the windows are."""
+        with torch.device("meta"):
+            return cast(OverFeatDetector, build_run(self.config, self.num_classes))
+
+    @property
+    def loss(self) -> Loss:
+        """Of the outputs of `ObjectsInWindows` and targets (N, 6, h, w)."""
+        return Loss(detection_loss, at_chance=lambda num_classes: math.inf)
+
+    def trained_module(self, model: nn.Module) -> nn.Module:
+        """The model's outputs at all windows."""
         return ObjectsInWindows(model)
 
-    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
-        """The images as they are, and the targets."""
+    def targets(
+        self, inputs: Tensor, batch: Batch, randomness: ImageRandomness, preprocessing: Preprocessing
+    ) -> tuple[Tensor, Tensor]:
+        """The images unchanged, and the targets."""
         assert batch.boxes is not None
-        seen, mirrored = self.preprocessing.train_windows(batch.images.shape[1], randomness)
-        rows, columns = self.detector.places(*inputs.shape[2:])
-        windows = self.detector.windows(*inputs.shape[2:])
+        views, mirrored = preprocessing.train_windows(batch.images.shape[1], randomness)
+        rows, columns = self._detector.places(*inputs.shape[2:])
+        windows = self._detector.windows(*inputs.shape[2:])
         draws = randomness.uniform("windows", rows * columns)
         targets: list[NDArray[np.float32]] = []
         for corners, names, view, flipped, drawn in zip(
-            batch.boxes.corners.numpy(), batch.boxes.labels.numpy(), seen, mirrored, draws, strict=True
+            batch.boxes.corners.numpy(), batch.boxes.labels.numpy(), views, mirrored, draws, strict=True
         ):
             there = names != NO_LABEL
             boxes = box_geometry.to_window(corners[there], view, flipped)
-            labels, places = assign_targets(boxes, names[there], windows, self.detector.num_classes)
+            labels, places = assign_targets(boxes, names[there], windows, self.num_classes)
             targets.append(np.concatenate([labels[None], drawn[None], places.T], dtype=np.float32))
         stacked = torch.from_numpy(np.stack(targets))
         return inputs, stacked.unflatten(2, (rows, columns)).to(inputs.device, non_blocking=True)
 
-    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Images of which the window that is surest of an object, of those that are asked, is wrong."""
-        asked = targets[:, 0].flatten(1) != IGNORED
-        probabilities = answers[:, : self.detector.num_classes + 1].softmax(dim=1).flatten(2)
-        surest = probabilities[:, :-1].amax(dim=1).masked_fill(~asked, -1.0).argmax(dim=1)
-        each = torch.arange(len(answers), device=answers.device)
-        said = probabilities.argmax(dim=1)[each, surest]
-        return ((said != targets[:, 0].flatten(1)[each, surest]) & asked.any(dim=1)).sum()
+    def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Images with a wrong prediction at the window where an object is most probable.
+
+        Windows that show a part of an object are left out.
+        """
+        scored = targets[:, 0].flatten(1) != IGNORED
+        probabilities = outputs[:, : self.num_classes + 1].softmax(dim=1).flatten(2)
+        surest = probabilities[:, :-1].amax(dim=1).masked_fill(~scored, -1.0).argmax(dim=1)
+        each = torch.arange(len(outputs), device=outputs.device)
+        predicted = probabilities.argmax(dim=1)[each, surest]
+        return ((predicted != targets[:, 0].flatten(1)[each, surest]) & scored.any(dim=1)).sum()
+
+    def check(self, model: nn.Module, store: Store) -> None:
+        """CommandError for test photos smaller than the model's window, or a split without boxes."""
+        window = cast(OverFeatDetector, model).crop
+        if min(self.config.data.test_scales, default=window) < window:
+            raise CommandError(f"data.test_scales must be {window} or more, the pixels of the window")
+        require_boxes(store)
+
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> list[Objects]:
+        """The objects of each image, of which the views show all; CommandError for another model."""
+        model = detector_of(bundle)
+        outputs: list[list[WindowOutputs]] = []
+        with testing(model) as device:
+            for pixels in images:
+                inputs = bundle.preprocessing.whole_input(pixels.to(device))
+                logits, boxes = model.object_and_box_maps(inputs)
+                # Background has no box; whatever stands in its place is not used.
+                boxes = torch.cat([boxes, boxes[:, :1]], dim=1)
+                outputs.append(window_outputs(logits, boxes, model.windows(*inputs.shape[2:])))
+        return [
+            objects_in_photo([scale[photo] for scale in outputs], self.min_score)
+            for photo in range(len(images[0]))
+        ]
+
+    def collect(self, rows: Sequence[Objects], tested: TestedSplit) -> DetectionPredictions:
+        """All objects, with labels in the store's order of classes."""
+        labels = np.argsort(tested.columns)  # from the model's to the store's
+        return DetectionPredictions(
+            **tested.common(),
+            images=np.repeat(np.arange(len(rows)), [len(row.labels) for row in rows]),
+            labels=labels[np.concatenate([np.empty(0, np.int64), *(row.labels for row in rows)])],
+            scores=np.concatenate([np.empty(0), *(row.scores for row in rows)], dtype=np.float32),
+            corners=np.concatenate([np.empty((0, 4)), *(row.corners for row in rows)], dtype=np.float32),
+        )
+
+    @property
+    def saved_type(self) -> type[DetectionPredictions]:
+        """All objects of a split."""
+        return DetectionPredictions
+
+    def metrics(self, saved: DetectionPredictions, store: Store) -> DetectionResult:
+        """Average precision, with ILSVRC's rule for small objects; CommandError for a split without boxes."""
+        part = store.split(saved.split)
+        sizes = np.array([part.size(index) for index in range(len(part))])
+        found = Detections(saved.images, saved.labels, saved.scores, saved.corners)
+        wnids = [each.wnid for each in store.classes]
+        return evaluate(found, BoxTable.of_pictures(part), wnids, sizes)
+
+    def watch(self, saved: DetectionPredictions, store: Store) -> Mapping[str, Any]:
+        """Mean average precision, and as `top1_error` what is missing from 1."""
+        found = self.metrics(saved, store)
+        return {
+            "images": found.images,
+            "objects": found.objects,
+            "top1_error": 1.0 - found.mean_average_precision,
+            "top5_error": None,
+            "mean_average_precision": found.mean_average_precision,
+        }
+
+    def own_views(self, views: ViewSet) -> ViewSet | None:
+        """The whole photo, at the scales of `views`."""
+        return ViewSet(VIEWS, views.scales)
+
+    def add_metrics(self, result: EvalResult, saved: DetectionPredictions, store: Store) -> EvalResult:
+        """With `detection`."""
+        windows = window_precision(self.config, store, saved.split, saved.views)
+        found = replace(self.metrics(saved, store), precision_of_windows=windows)
+        return replace(result, detection=found)
+
+    def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
+        """CommandError for a model that does not detect, other views than `dense`, and warped photos."""
+        detector_of(bundle)
+        require_cropped(bundle)
+        if views.name != VIEWS:
+            raise CommandError(f"no objects with --views {views.name}: a detector takes {VIEWS} only")
+
+    def for_photos(self, top: int | None, min_score: float | None) -> Detection:
+        """At most `top` objects, by default all, of windows with `min_score` or more, by default half."""
+        return replace(self, top=top, min_score=DEFAULT_MIN_SCORE if min_score is None else min_score)
+
+    def predictions(
+        self, row: Objects, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
+    ) -> list[Prediction]:
+        """Objects with boxes in pixels of the photo."""
+        height, width = size
+        boxes = (row.corners * [width, height, width, height]).tolist()
+        chosen = zip(row.labels.tolist(), row.scores, boxes, strict=True)
+        return [
+            BoxPrediction(classes[label].wnid, classes[label].name, float(score), tuple(box))
+            for label, score, box in list(chosen)[: self.top]
+        ]
 
 
-Floats = npt.NDArray[np.floating[Any]]
+def detector_of(bundle: ModelBundle) -> OverFeatDetector:
+    """The model, if it has a class for background; else CommandError."""
+    if not isinstance(bundle.model, OverFeatDetector):
+        raise CommandError(
+            f"{bundle.config.recipe} has no class for background, so it cannot detect objects: "
+            "give a run of overfeat-fast-detection"
+        )
+    return bundle.model
+
+
+def objects_in_photo(scales: Sequence[WindowOutputs], min_score: float = LEAST_PROBABILITY) -> Objects:
+    """The objects of one photo, from the outputs at each scale; the last class is background."""
+    probabilities = np.concatenate([scale.probabilities for scale in scales])
+    boxes = np.concatenate([scale.boxes for scale in scales])
+    found: list[tuple[float, int, Corners]] = []
+    for label in range(probabilities.shape[1] - 1):
+        of_class = probabilities[:, label]
+        chosen = np.argsort(-of_class, kind="stable")[:MOST_BOXES]
+        chosen = chosen[of_class[chosen] >= min_score]
+        merged, sums = merge(boxes[chosen, label], of_class[chosen])
+        found += [(float(total), label, box) for box, total in zip(merged, sums, strict=True)]
+    found.sort(key=lambda each: (-each[0], each[1]))
+    return Objects(
+        labels=np.array([label for _, label, _ in found], np.int64),
+        corners=box_geometry.clip(np.array([box for *_, box in found], np.float64).reshape(-1, 4)),
+        scores=np.array([total for total, *_ in found], np.float64),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,38 +305,13 @@ class Detections:
     """What was found in the images of a split: D boxes, in any order."""
 
     images: npt.NDArray[np.int64]
-    """(D,) the place of the image in the split."""
+    """(D,) the position of the image in the split."""
     labels: npt.NDArray[np.int64]
     """(D,)"""
     scores: Floats
-    """(D,) the higher the surer; they are compared within a class only."""
+    """(D,) higher is better; they are compared within a class only."""
     corners: Floats
     """(D, 4) x0, y0, x1, y1 in the same shares as the true boxes."""
-
-
-@dataclass(frozen=True)
-class ClassPrecision:
-    """How well the objects of one class were found."""
-
-    wnid: str
-    objects: int
-    detections: int
-    found: int
-    """Objects that a detection has found, whatever its score."""
-    average_precision: float | None
-    """0 to 1; None where there is no object of the class."""
-
-
-@dataclass(frozen=True)
-class DetectionErrors:
-    """How well all objects were found."""
-
-    images: int
-    objects: int
-    mean_average_precision: float
-    """0 to 1, over the classes that have objects."""
-    per_class: tuple[ClassPrecision, ...]
-    """In label order."""
 
 
 def evaluate(
@@ -153,7 +319,7 @@ def evaluate(
     truth: BoxTable,
     wnids: Sequence[str],
     sizes: npt.NDArray[Any] | None = None,
-) -> DetectionErrors:
+) -> DetectionResult:
     """The mean average precision over classes `wnids`, in label order.
 
     With `sizes` (N, 2), widths and heights of the photos in pixels, small objects need less overlap, as in
@@ -170,11 +336,11 @@ def evaluate(
         least = least_overlaps(truth.corners, sizes[images])
     rows = tuple(_of_class(detections, truth, images, least, label, wnid) for label, wnid in enumerate(wnids))
     known = [row.average_precision for row in rows if row.average_precision is not None]
-    return DetectionErrors(len(truth.starts) - 1, len(truth.labels), float(np.mean(known)), rows)
+    return DetectionResult(len(truth.starts) - 1, len(truth.labels), float(np.mean(known)), rows)
 
 
 def least_overlaps(corners: Floats, sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """(B,) overlap that finds each true box (B, 4) of a photo of `sizes` (B, 2) pixels: half, less if small.
+    """(B,) least overlap with which each true box (B, 4) of a photo of `sizes` (B, 2) pixels counts as found.
 
     A box five pixels larger on each side is always good enough. Source: Russakovsky et al. 2015, section 4.3.
     """
@@ -200,17 +366,17 @@ def _of_class(
     label: int,
     wnid: str,
 ) -> ClassPrecision:
-    said = np.flatnonzero(detections.labels == label)
-    said = said[np.argsort(-detections.scores[said], kind="stable")]
+    found = np.flatnonzero(detections.labels == label)
+    found = found[np.argsort(-detections.scores[found], kind="stable")]
     objects = np.flatnonzero(truth.labels == label)
-    right = np.zeros(len(said), np.bool_)
-    for image in np.intersect1d(detections.images[said], images[objects]):
-        here = np.flatnonzero(detections.images[said] == image)
+    right = np.zeros(len(found), np.bool_)
+    for image in np.intersect1d(detections.images[found], images[objects]):
+        here = np.flatnonzero(detections.images[found] == image)
         true = objects[images[objects] == image]
-        overlaps = boxes.iou(detections.corners[said[here]], truth.corners[true])
+        overlaps = box_geometry.iou(detections.corners[found[here]], truth.corners[true])
         right[here] = _matched(overlaps, least[true])
     precision = average_precision(right, len(objects)) if len(objects) else None
-    return ClassPrecision(wnid, len(objects), len(said), int(right.sum()), precision)
+    return ClassPrecision(wnid, len(objects), len(found), int(right.sum()), precision)
 
 
 def _matched(overlaps: Floats, least: Floats) -> npt.NDArray[np.bool_]:
@@ -225,166 +391,19 @@ def _matched(overlaps: Floats, least: Floats) -> npt.NDArray[np.bool_]:
     return right
 
 
-LEAST_PROBABILITY = 0.1
-"""Of a class at a window whose box is used."""
-MOST_BOXES = 200
-"""Of a class that are merged, the most probable ones: merging takes time with the square of their number."""
+def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet) -> float:
+    """Mean average precision of the windows themselves, were each labeled with the object that it shows.
 
-
-@dataclass(frozen=True, eq=False)
-class Objects:
-    """What was found in one photo: n objects, the surest first."""
-
-    labels: npt.NDArray[np.int64]
-    """(n,)"""
-    corners: Corners
-    """(n, 4) in shares of the photo, within it."""
-    scores: npt.NDArray[np.float64]
-    """(n,) the sum of the probabilities of the windows whose boxes were merged."""
-
-
-def detector_of(net: ModelBundle) -> OverFeatDetector:
-    """The net, where it knows of background; else CommandError."""
-    if not isinstance(net.model, OverFeatDetector):
-        raise CommandError(
-            f"{net.config.recipe} has no class for background, so it cannot tell how many objects there are: "
-            "give a run of overfeat-fast-detection"
-        )
-    return net.model
-
-
-def detect(net: ModelBundle, seen: Sequence[Tensor], least: float = LEAST_PROBABILITY) -> list[Objects]:
-    """The objects of each of N whole photos; `seen` are uint8 (N, H, W, C) at each scale.
-
-    Windows that are less sure than `least` say nothing. CommandError for a net that does not detect.
-    """
-    model = detector_of(net)
-    said: list[list[Window]] = []
-    with testing(model) as device:
-        for images in seen:
-            inputs = net.preprocessing.whole_input(images.to(device))
-            logits, boxes = model.object_and_box_maps(inputs)
-            # Background has no box; whatever stands in its place is not looked at.
-            boxes = torch.cat([boxes, boxes[:, :1]], dim=1)
-            said.append(windows_of(logits, boxes, model.windows(*inputs.shape[2:])))
-    return [objects_in_photo([scale[photo] for scale in said], least) for photo in range(len(seen[0]))]
-
-
-def objects_in_photo(scales: Sequence[Window], least: float = LEAST_PROBABILITY) -> Objects:
-    """The objects of one photo, from what its windows say at each scale; the last class is background."""
-    probabilities = np.concatenate([scale.probabilities for scale in scales])
-    boxes = np.concatenate([scale.boxes for scale in scales])
-    found: list[tuple[float, int, Corners]] = []
-    for label in range(probabilities.shape[1] - 1):
-        of_class = probabilities[:, label]
-        sure = np.argsort(-of_class, kind="stable")[:MOST_BOXES]
-        sure = sure[of_class[sure] >= least]
-        merged, sums = merge(boxes[sure, label], of_class[sure])
-        found += [(float(total), label, box) for box, total in zip(merged, sums, strict=True)]
-    found.sort(key=lambda each: (-each[0], each[1]))
-    return Objects(
-        labels=np.array([label for _, label, _ in found], np.int64),
-        corners=box_geometry.clip(np.array([box for *_, box in found], np.float64).reshape(-1, 4)),
-        scores=np.array([total for total, *_ in found], np.float64),
-    )
-
-
-VIEWS = "dense"
-"""A detector always sees all of a photo."""
-
-
-def detect_split(
-    net: ModelBundle,
-    store: Store,
-    split: str = "val",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Detected:
-    """All objects found in the images of a split, in the store's order; arguments and errors as `predict`.
-
-    CommandError also for a net that does not detect.
-    """
-    detector_of(net)
-    part, looks = store.split(split), looks_for(net, VIEWS, scales)
-    labels = np.argsort(columns_of(net, store))  # from the net's to the store's
-    check_pixels(net.preprocessing, store, scales, looks)
-    found: list[tuple[int, Objects]] = []
-    for numbers, shown in batches_seen(net, part, looks, squares_at_once):
-        objects = detect(net, [torch.from_numpy(images) for images in shown])
-        found += zip(numbers, objects, strict=True)
-        progress(len(numbers))
-    gathered = sorted(chain.from_iterable(distributed.gather_objects(found)), key=lambda each: each[0])
-    if [number for number, _ in gathered] != list(range(len(part))):
-        raise WorkError(f"not every one of {len(part)} images was looked at once; no precision is given")
-    objects = [each for _, each in gathered]
-    return Detected(
-        split=split,
-        views=name_of(VIEWS, scales),
-        images=np.repeat(np.arange(len(part)), [len(each.labels) for each in objects]),
-        labels=labels[np.concatenate([np.empty(0, np.int64), *(each.labels for each in objects)])],
-        scores=np.concatenate([np.empty(0), *(each.scores for each in objects)], dtype=np.float32),
-        corners=np.concatenate([np.empty((0, 4)), *(each.corners for each in objects)], dtype=np.float32),
-        keys=np.array(part.keys(), np.str_),
-        classes=np.array([each.wnid for each in store.classes]),
-        store_digest=store.digest,
-    )
-
-
-def detections_of(
-    run: RunDir,
-    store: Store,
-    split: str,
-    checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Detected:
-    """The run's saved objects if the same weights found them in the same store, else new ones, now saved."""
-    name = f"{name_of(VIEWS, scales)}-objects"
-
-    def ask(net: ModelBundle) -> Detected:
-        return detect_split(net, store, split, squares_at_once, progress, scales)
-
-    return asked_once(run, store, split, name, Detected, ask, checkpoint, device, progress)
-
-
-def detects(run: RunDir, checkpoint: str = "last") -> bool:
-    """Whether the run's net finds objects."""
-    config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"].get("loss") == "objects"  # older weights do not tell: they have none
-
-
-def precision(found: Detected, store: Store) -> dict[str, Any]:
-    """For JSON: `detection.Detection` of what was found, by the rule of ILSVRC for small objects.
-
+    Those that show an object are its box, merged as usual: the best that a model without boxes can reach.
     CommandError where the split has no boxes.
     """
-    part = store.split(found.split)
-    sizes = np.array([part.size(index) for index in range(len(part))])
-    said = Detections(found.images, found.labels, found.scores, found.corners)
-    wnids = [each.wnid for each in store.classes]
-    scored = evaluate(said, BoxTable.of_pictures(part), wnids, sizes)
-    return {**asdict(scored), "per_class": [asdict(row) for row in scored.per_class]}
-
-
-def window_precision(
-    run: RunDir, store: Store, split: str, checkpoint: str = "last", scales: Sequence[int] = ()
-) -> float:
-    """Mean average precision of the windows themselves, were each known to show what it does.
-
-    Those that show an object are its box, merged as ever: what a net that learns no boxes comes to at best.
-    CommandError where the split has no boxes.
-    """
-    net = from_dict(RunConfig, bundle.load_metadata(find_weights(run.path, checkpoint))["config"])
     with torch.device("meta"):
-        model = cast(OverFeatDetector, build_run(net, len(store.classes)))
-    part, looks = store.split(split), looks_of(net.data, VIEWS, scales, model.crop)
+        model = cast(OverFeatDetector, build_run(config, len(store.classes)))
+    part, scaled = store.split(split), scaled_views_of(config.data, views, model.crop)
     truth, background = BoxTable.of_pictures(part), len(store.classes)
     found: list[tuple[float, ...]] = []
     for image in range(len(part)):
-        sizes = sizes_seen(looks, stored_size(part, image))
+        sizes = rendered_sizes(scaled, stored_size(part, image))
         windows = np.concatenate([model.windows(*size) for size in sizes])
         labels, boxes = truth.of_image(image)
         shown, _ = assign_targets(boxes.astype(np.float64), labels, windows, background)
@@ -392,46 +411,6 @@ def window_precision(
             merged, sums = merge(windows[shown == label], np.ones((shown == label).sum()))
             found += [(image, float(label), total, *box) for box, total in zip(merged, sums, strict=True)]
     rows = np.array(found, np.float64).reshape(-1, 7)
-    said = Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3:])
+    windows = Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3:])
     wnids = [each.wnid for each in store.classes]
-    return evaluate(said, truth, wnids).mean_average_precision
-
-
-class Detector:
-    """A net that detects and the scales at which it sees photos; photos are as `Classifier` takes them."""
-
-    def __init__(self, net: ModelBundle, looks: Sequence[Look]) -> None:
-        self._net, self._looks = net, tuple(looks)
-
-    def detect(self, photo: Photo, least: float = LEAST_PROBABILITY) -> list[Place]:
-        """All objects of a photo, the surest first; windows that are less sure than `least` say nothing.
-
-        UnreadableImage for a file without a photo.
-        """
-        pixels = pixels_of(photo)
-        images = [torch.from_numpy(each)[None] for each in seen(pixels, self._net.preprocessing, self._looks)]
-        (found,) = detect(self._net, images, least)
-        height, width = pixels.shape[:2]
-        boxes = (found.corners * [width, height, width, height]).tolist()
-        classes = [self._net.classes[label] for label in found.labels]
-        return [
-            Place(each.wnid, each.name, float(score), tuple(box))
-            for each, score, box in zip(classes, found.scores, boxes, strict=True)
-        ]
-
-
-def load(path: str | Path, device: str | torch.device = "cpu", scales: Sequence[int] = ()) -> Detector:
-    """The detector of a run folder (its last checkpoint) or of an exported file; the rest as `detector`."""
-    return detector(bundle.load(find_weights(Path(path)), device), scales)
-
-
-def detector(net: ModelBundle, scales: Sequence[int] = ()) -> Detector:
-    """What a net finds in photos.
-
-    `scales` are the shorter sides that photos are resized to, by default the net's own. CommandError where
-    there is none, or the net does not detect.
-    """
-    detector_of(net)
-    if net.preprocessing.resized["resize"] != "crop":
-        raise CommandError("this net saw warped or padded photos: boxes of others would be askew")
-    return Detector(net, looks_for(net, VIEWS, scales))
+    return evaluate(windows, truth, wnids).mean_average_precision

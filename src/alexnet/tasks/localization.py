@@ -1,52 +1,65 @@
-"""Learning where: a box for each window that shows half of its image's object, or more.
+"""Localization: the classes of an image, each with one box.
 
-Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4.2.
+Boxes are learned from windows that show half of their image's object or more. In a test each class's boxes of
+all windows are merged.
+
+Source: Sermanet et al. 2013 (arXiv:1312.6229), sections 4.2 and 4.3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain
-from pathlib import Path
-from typing import Any, cast
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from alexnet import distributed
-from alexnet.data import boxes
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import WHOLE, BoxTable, Corners, crop_windows
-from alexnet.data.classes import NO_LABEL
+from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.crops import center
 from alexnet.data.loader import Batch
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, WorkError
-from alexnet.evaluation.inference import SQUARES_AT_ONCE, batches_seen, check_pixels, columns_of, testing
-from alexnet.evaluation.metrics import TOP, interval
-from alexnet.evaluation.prediction_cache import asked_once
-from alexnet.evaluation.predictor import Photo, pixels_of, seen
-from alexnet.evaluation.views import Look, looks_for, name_of, sees_whole
-from alexnet.models import bundle
+from alexnet.evaluation.inference import testing
+from alexnet.evaluation.metrics import TOP
+from alexnet.evaluation.views import ScaledView, is_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
 from alexnet.published import ILSVRC_BOX_OVERLAP
-from alexnet.runs.predictions import Located
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.predictions import LocalizationPredictions
+from alexnet.runs.results import BoxErrors, EvalResult, LocalizationResult, ViewSet
+from alexnet.tasks.base import BoxPrediction, Loss, Prediction, Task, TestedSplit
 from alexnet.tasks.box_fusion import merge
-from alexnet.tasks.losses import Loss
 
 SMALLEST_SHARE_SEEN = 0.5
 """Of an object's box; windows that show less of it are left out (section 4.2)."""
+VIEWS = ("center", "dense")
+"""Views that boxes can be predicted with: one window in the middle, or windows at all places."""
+MOST_MERGED = 4_096
+"""Boxes of a class, the ones with the largest probabilities: memory grows with their square. The paper has
+1,575 at six scales."""
+
+
+def box_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared distance of the four edges; of `outputs` (N, K, 4) each image's own class counts.
+
+    `targets` are (N, 6), as `Localization.targets` makes them; images that it leaves out count nothing.
+    Source: Sermanet et al. 2013, section 4.2 (l2 loss).
+    """
+    labels, weights, wanted = targets[:, 0].long(), targets[:, 1], targets[:, 2:]
+    chosen = outputs[torch.arange(len(outputs), device=outputs.device), labels]
+    return ((chosen - wanted).square().sum(dim=1) * weights).sum()
 
 
 class BoxesAtCrop(nn.Module):
-    """A localizer as the module that learns: images (N, C, crop, crop) -> boxes (N, K, 4)."""
+    """The part of a localizer that is trained: images (N, C, crop, crop) -> boxes (N, K, 4)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -57,38 +70,182 @@ class BoxesAtCrop(nn.Module):
         return cast(OverFeatLocalizer, self.model).forward_boxes(images)
 
 
+class LocatedClasses(NamedTuple):
+    """The k best classes of one image, the best first; `NO_LABEL` (-1) where there are fewer."""
+
+    labels: npt.NDArray[np.int64]
+    """(k,)"""
+    corners: Corners
+    """(k, 4) a box each, in shares of what the views show."""
+    scores: npt.NDArray[np.float64]
+    """(k,)"""
+
+
 @dataclass(frozen=True)
-class Localization:
-    """The box of each image's class should be where the object is in the window that the net sees.
+class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationResult]):
+    """The box of each image's class, within the window that the model is given.
 
     Targets are (N, 6): the label; 1, or 0 where the window is left out; x0, y0, x1, y1 of the image's largest
     box of its class, in shares of the window.
     """
 
-    loss: Loss
-    preprocessing: Preprocessing
-    reads_boxes: bool = True
+    top: int = TOP
 
-    def trained(self, model: nn.Module) -> nn.Module:
-        """The net's boxes."""
+    suffix = "-boxes"
+    batches_photos = False
+
+    @property
+    def loss(self) -> Loss:
+        """Of boxes (N, K, 4) and targets (N, 6)."""
+        return Loss(box_loss, at_chance=lambda num_classes: math.inf)
+
+    def trained_module(self, model: nn.Module) -> nn.Module:
+        """The model's boxes."""
         return BoxesAtCrop(model)
 
-    def targets(self, inputs: Tensor, batch: Batch, randomness: ImageRandomness) -> tuple[Tensor, Tensor]:
-        """The images as they are, and the targets."""
+    def targets(
+        self, inputs: Tensor, batch: Batch, randomness: ImageRandomness, preprocessing: Preprocessing
+    ) -> tuple[Tensor, Tensor]:
+        """The images unchanged, and the targets."""
         assert batch.boxes is not None
         corners, there = batch.boxes.largest(batch.labels)
-        windows, mirrored = self.preprocessing.train_windows(batch.images.shape[1], randomness)
+        windows, mirrored = preprocessing.train_windows(batch.images.shape[1], randomness)
         used = there.numpy() & (box_geometry.covered(corners.numpy(), windows) >= SMALLEST_SHARE_SEEN)
         wanted = box_geometry.to_window(corners.numpy(), windows, mirrored)
         columns = [batch.labels.cpu().numpy()[:, None], used[:, None], wanted]
         targets = torch.from_numpy(np.concatenate(columns, axis=1, dtype=np.float32))
         return inputs, targets.to(inputs.device, non_blocking=True)
 
-    def wrong(self, answers: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Boxes that overlap their object's by less than half; windows that are left out are not wrong."""
-        chosen = answers[torch.arange(len(answers), device=answers.device), labels]
+    def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Boxes that overlap their object's by less than half; windows that are left out count as right."""
+        chosen = outputs[torch.arange(len(outputs), device=outputs.device), labels]
         overlaps = _iou(chosen, targets[:, 2:])
         return ((overlaps < ILSVRC_BOX_OVERLAP) & (targets[:, 1] > 0)).sum()
+
+    def check(self, model: nn.Module, store: Store) -> None:
+        """CommandError where a split that is used has no boxes."""
+        require_boxes(store)
+
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> list[LocatedClasses]:
+        """The `top` best classes of each image with their boxes; CommandError for a model without boxes."""
+        localizer_of(bundle)
+        with testing(bundle.model) as device:
+            outputs = [
+                _windows(bundle, each, pixels.to(device)) for each, pixels in zip(scaled, images, strict=True)
+            ]
+        return [best_boxes([scale[image] for scale in outputs], self.top) for image in range(len(images[0]))]
+
+    def collect(self, rows: Sequence[LocatedClasses], tested: TestedSplit) -> LocalizationPredictions:
+        """Labels in the store's order of classes."""
+        # From the model's labels to the store's; the last is that of no class.
+        labels = np.append(np.argsort(tested.columns), NO_LABEL)
+        return LocalizationPredictions(
+            **tested.common(),
+            labels=labels[_stacked([row.labels for row in rows], (self.top,)).astype(np.int64)],
+            corners=_stacked([row.corners for row in rows], (self.top, 4)).astype(np.float32),
+            scores=_stacked([row.scores for row in rows], (self.top,)).astype(np.float32),
+        )
+
+    @property
+    def saved_type(self) -> type[LocalizationPredictions]:
+        """Classes and boxes of a split."""
+        return LocalizationPredictions
+
+    def metrics(self, saved: LocalizationPredictions, store: Store) -> LocalizationResult:
+        """Localization errors and, for the same classes, those of the baselines.
+
+        CommandError where the split, or the training split that the baselines are fitted to, has no boxes.
+        """
+        whole = store.manifest.shape == "whole" and is_whole(saved.views)
+        table = BoxTable.of_pictures if whole else BoxTable.of
+        part = store.split(saved.split)
+        true, train, classes = table(part), table(store.split("train")), len(store.classes)
+        found = count_errors(RankedBoxes(saved.labels, saved.corners), part.labels, true, classes)
+        others = baseline_boxes(saved.labels, train)
+        baselines = {name: count_errors(each, part.labels, true, classes) for name, each in others.items()}
+        return LocalizationResult(**vars(found), baselines=baselines)
+
+    def watch(self, saved: LocalizationPredictions, store: Store) -> Mapping[str, Any]:
+        """Localization errors, and those of the classes alone beside them."""
+        found = self.metrics(saved, store)
+
+        def rate(errors: int | None) -> float | None:
+            return None if errors is None else errors / found.images
+
+        return {
+            "images": found.images,
+            "top1_error": rate(found.top1_localization_errors),
+            "top5_error": rate(found.top5_localization_errors),
+            "classification_top1_error": rate(found.top1_errors),
+            "classification_top5_error": rate(found.top5_errors),
+        }
+
+    def own_views(self, views: ViewSet) -> ViewSet | None:
+        """The same views, where boxes can be predicted with them."""
+        return views if views.name in VIEWS else None
+
+    def add_metrics(self, result: EvalResult, saved: LocalizationPredictions, store: Store) -> EvalResult:
+        """With `localization`."""
+        return replace(result, localization=self.metrics(saved, store))
+
+    def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
+        """CommandError for a model without boxes, views without them, and warped or padded photos."""
+        localizer_of(bundle)
+        require_cropped(bundle)
+        if views.name not in VIEWS:
+            raise CommandError(f"no boxes with --views {views.name}; there are {', '.join(VIEWS)}")
+
+    def for_photos(self, top: int | None, min_score: float | None) -> Localization:
+        """At most `top` classes, by default five."""
+        super().for_photos(top, min_score)
+        return self if top is None else replace(self, top=top)
+
+    def predictions(
+        self,
+        row: LocatedClasses,
+        classes: Sequence[Class],
+        scaled: Sequence[ScaledView],
+        size: tuple[int, int],
+    ) -> list[Prediction]:
+        """Classes with boxes in pixels of the photo."""
+        height, width = size
+        window = np.array(WHOLE)
+        if scaled[0].view.part == "square":
+            window = box_geometry.central_window(height, width, min(height, width))
+        boxes = box_geometry.clip(box_geometry.from_window(row.corners, window)) * (2 * [width, height])
+        return [
+            BoxPrediction(classes[label].wnid, classes[label].name, float(score), tuple(box))
+            for label, box, score in zip(row.labels.tolist(), boxes.tolist(), row.scores, strict=True)
+            if label != NO_LABEL
+        ]
+
+
+def require_boxes(store: Store) -> None:
+    """CommandError where the training or the validation split has no boxes."""
+    for split in sorted({"train", "val"} & {*store.splits}):
+        BoxTable.of(store.split(split))
+
+
+def require_cropped(bundle: ModelBundle) -> None:
+    """CommandError where the model's training photos were warped or padded: boxes would not fit photos."""
+    if bundle.preprocessing.resized["resize"] != "crop":
+        raise CommandError("this model's photos were warped or padded: boxes of others would be askew")
+
+
+def localizer_of(bundle: ModelBundle) -> OverFeatLocalizer:
+    """The model, if it predicts boxes; else CommandError."""
+    if not isinstance(bundle.model, OverFeatLocalizer):
+        raise CommandError(
+            f"{bundle.config.recipe} is a classifier; it predicts no boxes: "
+            "give a run of overfeat-fast-localization"
+        )
+    return bundle.model
+
+
+def _stacked(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    return np.stack(parts) if parts else np.empty((0, *shape))
 
 
 def _iou(some: Tensor, others: Tensor) -> Tensor:
@@ -100,59 +257,35 @@ def _iou(some: Tensor, others: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What was said of every image of a split, in the store's order: k classes with their boxes."""
+class RankedBoxes:
+    """The k best classes of N images with their boxes, in the store's order."""
 
     labels: npt.NDArray[np.int64]
-    """(N, k) the surest class first; `NO_LABEL` where there are fewer than k."""
+    """(N, k) the best class first; `NO_LABEL` where there are fewer than k."""
     corners: npt.NDArray[np.floating[Any]]
     """(N, k, 4) x0, y0, x1, y1 of each, in the same shares as the true boxes."""
 
 
-@dataclass(frozen=True)
-class LocalizationErrors:
-    """How many images are wrong; of those that have a box of their own class, the others are not scored."""
-
-    images: int
-    without_box: int
-    """Images that were not scored, as nobody has said where their object is."""
-    top1_localization_errors: int
-    """Images whose first answer has the wrong class or a wrong box."""
-    top5_localization_errors: int
-    top1_errors: int
-    """Images whose first answer has the wrong class, whatever its box: those of classification alone."""
-    top5_errors: int | None
-    """None with five classes or fewer."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the fields, with errors as fractions in [0, 1] and their 95 % intervals."""
-        rates: dict[str, Any] = {}
-        for name in ("top1_localization", "top5_localization", "top1", "top5"):
-            errors = getattr(self, f"{name}_errors")
-            rates[f"{name}_error"] = None if errors is None else errors / self.images
-            rates[f"{name}_interval"] = None if errors is None else list(interval(errors, self.images))
-        return {**asdict(self), **rates}
-
-
-def evaluate(
-    answers: Answers,
+def count_errors(
+    found: RankedBoxes,
     labels: npt.NDArray[Any],
     truth: BoxTable,
     classes: int,
     overlap: float = ILSVRC_BOX_OVERLAP,
-) -> LocalizationErrors:
-    """Counts the errors among the N images with `labels` (N,) and true boxes; there are `classes` classes.
+) -> BoxErrors:
+    """Errors among the N images with `labels` (N,) and true boxes; there are `classes` classes.
 
-    WorkError where answers are missing or not finite, or no image has a box of its class.
+    Images without a box of their own class are not scored. WorkError where predictions are missing or not
+    finite, or no image can be scored.
     """
-    if answers.labels.shape[:1] != labels.shape or not np.isfinite(answers.corners).all():
-        raise WorkError("there is not one finite answer for every image; no error is given")
+    if found.labels.shape[:1] != labels.shape or not np.isfinite(found.corners).all():
+        raise WorkError("there is not one finite prediction for every image; no error is given")
     scored = np.flatnonzero([labels[image] in truth.of_image(image)[0] for image in range(len(labels))])
     if not len(scored):
         raise WorkError("no image of the split has a box of its own class: there is nothing to score")
-    named = answers.labels[scored, :TOP] == labels[scored, None]
-    placed = named & right_boxes(answers, labels, truth, overlap)[scored, :TOP]
-    return LocalizationErrors(
+    named = found.labels[scored, :TOP] == labels[scored, None]
+    placed = named & right_boxes(found, labels, truth, overlap)[scored, :TOP]
+    return BoxErrors(
         images=len(scored),
         without_box=len(labels) - len(scored),
         top1_localization_errors=int((~placed[:, 0]).sum()),
@@ -163,14 +296,14 @@ def evaluate(
 
 
 def right_boxes(
-    answers: Answers, labels: npt.NDArray[Any], truth: BoxTable, overlap: float = ILSVRC_BOX_OVERLAP
+    found: RankedBoxes, labels: npt.NDArray[Any], truth: BoxTable, overlap: float = ILSVRC_BOX_OVERLAP
 ) -> npt.NDArray[np.bool_]:
     """(N, k) whether each box overlaps one of the image's boxes of its own class enough."""
-    right = np.zeros(answers.labels.shape, np.bool_)
+    right = np.zeros(found.labels.shape, np.bool_)
     for image, label in enumerate(labels):
         classes, corners = truth.of_image(image)
-        found = corners[classes == label]
-        right[image] = (boxes.iou(answers.corners[image], found) >= overlap).any(axis=1)
+        true = corners[classes == label]
+        right[image] = (box_geometry.iou(found.corners[image], true) >= overlap).any(axis=1)
     return right
 
 
@@ -183,61 +316,21 @@ def top_classes(probabilities: npt.NDArray[Any], k: int = TOP) -> npt.NDArray[np
     return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=NO_LABEL)
 
 
-VIEWS = ("center", "dense")
-"""Those that a box can be said of: one window in the middle, or windows at all places."""
-MOST_MERGED = 4_096
-"""Boxes of a class, the surest ones: memory takes their square. The paper has 1,575 at six scales."""
-
-
 @dataclass(frozen=True)
-class Window:
-    """What one window of a photo says."""
+class WindowOutputs:
+    """A model's outputs at the P windows of one photo at one scale."""
 
     probabilities: npt.NDArray[np.float32]
-    """(P, K) of P windows."""
+    """(P, K)"""
     boxes: Corners
-    """(P, K, 4) in shares of what was looked at."""
+    """(P, K, 4) in shares of the photo, or of the part of it that the view shows."""
 
 
-def localizer_of(net: ModelBundle) -> OverFeatLocalizer:
-    """The net, where it says boxes; else CommandError."""
-    if not isinstance(net.model, OverFeatLocalizer):
-        raise CommandError(
-            f"{net.config.recipe} names what is in photos and says no boxes: "
-            "give a run of overfeat-fast-localization"
-        )
-    return net.model
-
-
-def refuse_other_views(views: str) -> None:
-    """CommandError for views that no box can be said of."""
-    if views not in VIEWS:
-        raise CommandError(f"no boxes with --views {views}; there are {', '.join(VIEWS)}")
-
-
-def locate(
-    net: ModelBundle, looks: Sequence[Look], seen: Sequence[Tensor], top: int = TOP
-) -> tuple[npt.NDArray[np.int64], Corners, npt.NDArray[np.float64]]:
-    """(N, top) classes, (N, top, 4) their boxes and (N, top) scores, the surest first.
-
-    Where there are fewer the class is `NO_LABEL` (-1). `seen` are uint8 (N, H, W, C) for each of the looks;
-    boxes are in shares of what they see.
-    """
-    model = localizer_of(net)
-    with testing(model) as device:
-        said = [_windows(net, look, images.to(device)) for look, images in zip(looks, seen, strict=True)]
-    answers = [best_boxes([scale[image] for scale in said], top) for image in range(len(seen[0]))]
-    labels, corners, scores = (np.stack(each) for each in zip(*answers, strict=True))
-    return labels, corners, scores
-
-
-def best_boxes(
-    scales: Sequence[Window], top: int = TOP
-) -> tuple[npt.NDArray[np.int64], Corners, npt.NDArray[np.float64]]:
-    """(top,) classes, (top, 4) boxes and (top,) scores of one photo, from what its windows say at each scale.
+def best_boxes(scales: Sequence[WindowOutputs], top: int = TOP) -> LocatedClasses:
+    """The `top` best classes of one photo, from the outputs at each scale.
 
     A class that is among the first `top` at a scale, by its largest probability there, has a box of each of
-    the scale's windows. Those of a class are merged, and the surest of the merged ones is its box.
+    the scale's windows. Those of a class are merged, and the best of the merged ones is its box.
     Source: section 4.3, (a) to (g).
     """
     chosen: dict[int, list[tuple[Corners, npt.NDArray[np.float32]]]] = {}
@@ -246,37 +339,37 @@ def best_boxes(
             chosen.setdefault(label, []).append((scale.boxes[:, label], scale.probabilities[:, label]))
     found: list[tuple[float, int, Corners]] = []
     for label, parts in chosen.items():
-        corners, sure = (np.concatenate(each) for each in zip(*parts, strict=True))
-        kept = np.sort(np.argsort(-sure, kind="stable")[:MOST_MERGED])
-        boxes, sums = merge(corners[kept], sure[kept])
+        corners, probable = (np.concatenate(each) for each in zip(*parts, strict=True))
+        kept = np.sort(np.argsort(-probable, kind="stable")[:MOST_MERGED])
+        boxes, sums = merge(corners[kept], probable[kept])
         found.append((float(sums[0]), label, boxes[0]))
     found.sort(key=lambda each: (-each[0], each[1]))
     missing = top - len(found)
     scores = [score for score, _, _ in found[:top]] + [0.0] * missing
     labels = [label for _, label, _ in found[:top]] + [NO_LABEL] * missing
     places = [box for _, _, box in found[:top]] + [np.zeros(4)] * missing
-    return np.array(labels, np.int64), np.stack(places), np.array(scores)
+    return LocatedClasses(np.array(labels, np.int64), np.stack(places), np.array(scores))
 
 
-def _windows(net: ModelBundle, look: Look, images: Tensor) -> list[Window]:
-    """What the windows of one look say of each of the uint8 images (N, H, W, C)."""
-    model, height = localizer_of(net), images.shape[1]
-    if look.view.part == "whole":
-        inputs, part = net.preprocessing.whole_input(images), np.array(box_geometry.WHOLE)
+def _windows(bundle: ModelBundle, scaled: ScaledView, images: Tensor) -> list[WindowOutputs]:
+    """The outputs at the windows of one view of each of the uint8 images (N, H, W, C)."""
+    model, height = localizer_of(bundle), images.shape[1]
+    if scaled.view.part == "whole":
+        inputs, part = bundle.preprocessing.whole_input(images), np.array(WHOLE)
     else:
-        position, crop = center(height, net.preprocessing.crop), net.preprocessing.crop
-        inputs, part = net.preprocessing.test_input(images, position), crop_windows(position, height, crop)
+        position, crop = center(height, bundle.preprocessing.crop), bundle.preprocessing.crop
+        inputs, part = bundle.preprocessing.test_input(images, position), crop_windows(position, height, crop)
     logits, boxes = model.class_and_box_maps(inputs)
     windows = box_geometry.from_window(model.windows(*inputs.shape[2:]), part)
-    return windows_of(logits, boxes, windows)
+    return window_outputs(logits, boxes, windows)
 
 
-def windows_of(logits: Tensor, boxes: Tensor, windows: Corners) -> list[Window]:
-    """What windows (P, 4) say of N photos, of logits (N, K, h, w) and boxes (N, K, 4, h, w) within them."""
+def window_outputs(logits: Tensor, boxes: Tensor, windows: Corners) -> list[WindowOutputs]:
+    """For N photos, of logits (N, K, h, w) and boxes (N, K, 4, h, w) within the windows (P, 4)."""
     probabilities = logits.float().softmax(dim=1).flatten(2).permute(0, 2, 1).cpu().numpy()
     shares = boxes.float().flatten(3).permute(0, 3, 1, 2).cpu().numpy()
     placed = box_geometry.ordered(box_geometry.from_window(shares, windows[:, None]))
-    return [Window(*each) for each in zip(probabilities, placed, strict=True)]
+    return [WindowOutputs(*each) for each in zip(probabilities, placed, strict=True)]
 
 
 def whole_image(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
@@ -285,14 +378,14 @@ def whole_image(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
 
 
 def center_of_mean_size(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
-    """(N, k, 4): in the middle, as wide and as high as a training box in the mean."""
+    """(N, k, 4): in the middle, with the mean width and height of the training boxes."""
     size = (train.corners[:, 2:] - train.corners[:, :2]).mean(axis=0, dtype=np.float64)
     box = np.concatenate([0.5 - size / 2, 0.5 + size / 2])
     return np.broadcast_to(box, (*labels.shape, 4)).copy()
 
 
 def class_mean(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
-    """(N, k, 4): the mean of the training boxes of the answer's class; of all, where it has none."""
+    """(N, k, 4): the mean of the training boxes of the predicted class; of all, where it has none."""
     everywhere = train.corners.mean(axis=0, dtype=np.float64)
     count = int(max(train.labels.max(), labels.max())) + 1
     sums = np.zeros((count, 4))
@@ -310,162 +403,6 @@ BASELINES: dict[str, Callable[[npt.NDArray[Any], BoxTable], Corners]] = {
 """By the key that an evaluation has for each."""
 
 
-def baseline_answers(labels: npt.NDArray[np.int64], train: BoxTable) -> dict[str, Answers]:
-    """Answers of the classes `labels` (N, k) with the boxes of each baseline, learned from training boxes."""
-    return {name: Answers(labels, corners(labels, train)) for name, corners in BASELINES.items()}
-
-
-def locate_split(
-    net: ModelBundle,
-    store: Store,
-    split: str = "val",
-    views: str = "dense",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Located:
-    """Classes and boxes of all images of a split, in the store's order; arguments and errors as `predict`.
-
-    CommandError also for a net that says no boxes, and for views that no box can be said of.
-    """
-    refuse_other_views(views)
-    part, looks = store.split(split), looks_for(net, views, scales)
-    # From the net's labels to the store's; the last is that of no class.
-    labels = np.append(np.argsort(columns_of(net, store)), NO_LABEL)
-    check_pixels(net.preprocessing, store, scales, looks)
-    found: list[tuple[list[int], Any]] = []
-    for numbers, shown in batches_seen(net, part, looks, squares_at_once):
-        found.append((numbers, locate(net, looks, [torch.from_numpy(images) for images in shown])))
-        progress(len(numbers))
-    gathered = list(chain.from_iterable(distributed.gather_objects(found)))
-    order = np.argsort(np.concatenate([[], *(numbers for numbers, _ in gathered)]), kind="stable")
-    if len(order) != len(part):
-        raise WorkError(f"not every one of {len(part)} images was looked at once; no error is given")
-    said, corners, scores = (
-        np.concatenate([each[place] for _, each in gathered])[order] for place in range(3)
-    )
-    return Located(
-        split=split,
-        views=name_of(views, scales),
-        labels=labels[said],
-        corners=corners.astype(np.float32),
-        scores=scores.astype(np.float32),
-        keys=np.array(part.keys(), np.str_),
-        classes=np.array([each.wnid for each in store.classes]),
-        store_digest=store.digest,
-    )
-
-
-def boxes_of(
-    run: RunDir,
-    store: Store,
-    split: str,
-    views: str,
-    checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    squares_at_once: int = SQUARES_AT_ONCE,
-    progress: Callable[[int], None] = lambda count: None,
-    scales: Sequence[int] = (),
-) -> Located:
-    """The run's saved boxes if the same weights made them on the same store, else new ones, now saved."""
-    name = f"{name_of(views, scales)}-boxes"
-
-    def ask(net: ModelBundle) -> Located:
-        return locate_split(net, store, split, views, squares_at_once, progress, scales)
-
-    return asked_once(run, store, split, name, Located, ask, checkpoint, device, progress)
-
-
-def says_boxes(run: RunDir, checkpoint: str = "last") -> bool:
-    """Whether the run's net says where objects are, beside what they are."""
-    config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"].get("loss") == "boxes"  # older weights do not tell: they have none
-
-
-def errors(located: Located, store: Store) -> dict[str, Any]:
-    """The localization's errors (`localization.Localization`) and, for the same classes, the `baselines`'.
-
-    CommandError where the split, or the training split that the baselines learn from, has no boxes.
-    """
-    whole = store.manifest.shape == "whole" and sees_whole(located.views)
-    table = BoxTable.of_pictures if whole else BoxTable.of
-    part = store.split(located.split)
-    true, train = table(part), table(store.split("train"))
-
-    def measured(answers: Answers) -> dict[str, Any]:
-        return evaluate(answers, part.labels, true, len(store.classes)).to_dict()
-
-    baselines = baseline_answers(located.labels, train)
-    return {
-        **measured(Answers(located.labels, located.corners)),
-        "baselines": {name: measured(answers) for name, answers in baselines.items()},
-    }
-
-
-@dataclass(frozen=True)
-class Place:
-    """One answer: a class, and where an object of it is."""
-
-    wnid: str
-    name: str
-    score: float
-    """Sum of the class's probabilities in the windows whose boxes were merged."""
-    box: tuple[float, float, float, float]
-    """x0, y0, x1, y1 in pixels of the photo, within it."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-class Localizer:
-    """A net with boxes and how it is shown photos; photos are as `Classifier` takes them."""
-
-    def __init__(self, net: ModelBundle, looks: Sequence[Look]) -> None:
-        self._net, self._looks = net, tuple(looks)
-
-    def localize(self, photo: Photo, top: int = TOP) -> list[Place]:
-        """The surest classes of a photo, at most `top`, the surest first.
-
-        UnreadableImage for a file without a photo.
-        """
-        pixels = pixels_of(photo)
-        images = [
-            torch.from_numpy(image)[None] for image in seen(pixels, self._net.preprocessing, self._looks)
-        ]
-        labels, corners, scores = (each[0] for each in locate(self._net, self._looks, images, top))
-        height, width = pixels.shape[:2]
-        window = self._window(height, width)
-        boxes = box_geometry.clip(box_geometry.from_window(corners, window)) * (2 * [width, height])
-        return [
-            Place(self._net.classes[label].wnid, self._net.classes[label].name, float(score), tuple(box))
-            for label, box, score in zip(labels.tolist(), boxes.tolist(), scores, strict=True)
-            if label != NO_LABEL
-        ]
-
-    def _window(self, height: int, width: int) -> box_geometry.Corners:
-        """What the looks see of a photo, in shares of it: all, or its central square."""
-        if self._looks[0].view.part == "whole":
-            return np.array(box_geometry.WHOLE)
-        shorter = min(height, width)
-        return box_geometry.central_window(height, width, shorter)
-
-
-def load(
-    path: str | Path, device: str | torch.device = "cpu", views: str = "dense", scales: Sequence[int] = ()
-) -> Localizer:
-    """The localizer of a run folder (its last checkpoint) or of an exported file; the rest as `localizer`."""
-    return localizer(bundle.load(find_weights(Path(path)), device), views, scales)
-
-
-def localizer(net: ModelBundle, views: str = "dense", scales: Sequence[int] = ()) -> Localizer:
-    """What a net says of photos.
-
-    `views` are `dense` or `center`, `scales` the shorter sides that photos are resized to, by default the
-    net's own. CommandError where there is none, or the net says no boxes.
-    """
-    localizer_of(net)
-    refuse_other_views(views)
-    if net.preprocessing.resized["resize"] != "crop":
-        raise CommandError("this net saw warped or padded photos: boxes of others would be askew")
-    return Localizer(net, looks_for(net, views, scales))
+def baseline_boxes(labels: npt.NDArray[np.int64], train: BoxTable) -> dict[str, RankedBoxes]:
+    """The classes `labels` (N, k) with the boxes of each baseline, fitted to training boxes."""
+    return {name: RankedBoxes(labels, corners(labels, train)) for name, corners in BASELINES.items()}

@@ -1,73 +1,39 @@
-"""What `train` tests a net by while it learns."""
+"""The validation test during training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
 
-    from alexnet.config import RunConfig
-    from alexnet.data.store import Store
-    from alexnet.models.bundle import ModelBundle
+from alexnet.config import RunConfig
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.store import Store
+from alexnet.errors import Diverged
+from alexnet.evaluation.prediction_cache import predict_split
+from alexnet.models.bundle import ModelBundle
+from alexnet.runs.results import ViewSet
+from alexnet.tasks.base import task_of
 
-VALIDATION = ("val", "center")
-"""Split and views that are tested while training; a detector sees all of each image."""
+VALIDATION = ("val", ViewSet("center"))
+"""Split and views that are tested while training; a detector takes all of each image."""
 
 
 def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
-    """What tests a net while it is trained: `top1_error`, which is to fall, and more."""
-    from alexnet.data.preprocessing import Preprocessing
-    from alexnet.models.bundle import ModelBundle
+    """What tests a model while it is trained: it returns `top1_error`, which is watched, and more.
 
+    Diverged from it where the model's outputs are not finite.
+    """
     preprocessing = Preprocessing.from_store(config.data, store)
-    test = {"boxes": _localization, "objects": _detection}.get(config.training.loss, _classification)
+    task = task_of(config, len(store.classes))
+    split, views = VALIDATION
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        return test(ModelBundle(model, config, store.classes, preprocessing, {}), store)
+        bundle = ModelBundle(model, config, store.classes, preprocessing, {})
+        made = predict_split(task, bundle, store, split, task.own_views(views) or views)
+        if not made.is_finite():
+            raise Diverged("the model's outputs for the validation images are not finite")
+        return task.watch(made, store)
 
     return evaluate
-
-
-def _classification(net: ModelBundle, store: Store) -> dict[str, Any]:
-    import numpy as np
-
-    from alexnet.errors import Diverged
-    from alexnet.evaluation import metrics
-    from alexnet.evaluation.inference import predict
-
-    made = predict(net, store, *VALIDATION)
-    if not np.isfinite(made.probabilities).all():
-        raise Diverged("the net's answers to the validation images are not finite")
-    found = metrics.evaluate(made).to_dict()
-    return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
-
-
-def _localization(net: ModelBundle, store: Store) -> dict[str, Any]:
-    """The localization's errors where the log has those of classes, and the latter beside them."""
-    from alexnet.tasks import localization
-
-    found = localization.errors(localization.locate_split(net, store, *VALIDATION), store)
-    return {
-        "images": found["images"],
-        "top1_error": found["top1_localization_error"],
-        "top5_error": found["top5_localization_error"],
-        "classification_top1_error": found["top1_error"],
-        "classification_top5_error": found["top5_error"],
-    }
-
-
-def _detection(net: ModelBundle, store: Store) -> dict[str, Any]:
-    """1 - mean average precision where the log has the error of classes, so that it is to fall too."""
-    from alexnet.tasks import detection
-
-    found = detection.precision(detection.detect_split(net, store, VALIDATION[0]), store)
-    precision = found["mean_average_precision"]
-    return {
-        "images": found["images"],
-        "objects": found["objects"],
-        "top1_error": 1.0 - precision,
-        "top5_error": None,
-        "mean_average_precision": precision,
-    }

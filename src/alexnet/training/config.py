@@ -5,30 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-BOX_NETS = {"boxes": "overfeat-localizer", "objects": "overfeat-detector"}
-"""The nets that learn boxes, by their loss (`training.loss`)."""
-
-SLIDING = BOX_NETS["objects"]
-"""The net whose window may be smaller than its training crops, and so photos too in a test."""
-
-LEAST_SHOWN = 0.5
-"""Probability of an object at a window that has a say in what people are shown, if no other is typed."""
-
-
-def box_checks(loss: str, net: str, scales: tuple[int, int]) -> list[tuple[bool, str]]:
-    """Whether loss, net and `data.scales` go together, and what to say where they do not."""
-    together = " or ".join(f"training.loss={each} with model.name={BOX_NETS[each]}" for each in BOX_NETS)
-    return [
-        (
-            BOX_NETS.get(loss, "") == (net if net in BOX_NETS.values() else ""),
-            f"training.loss={loss} and model.name={net} do not go together: give {together}",
-        ),
-        (
-            loss not in BOX_NETS or not any(scales),
-            "boxes are known of stored squares, not of photos at random scales: type data.scales=[0,0]",
-        ),
-    ]
-
 
 @dataclass(frozen=True)
 class Event:
@@ -53,9 +29,9 @@ class TrainingConfig:
     """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalizers and loss stay float32."""
-    loss: Literal["cross-entropy", "squared-error", "rbf", "boxes", "objects"] = "cross-entropy"
-    """What training makes small (`training.losses`); `rbf`, of LeNet-5, wants logits that are distances,
-    `boxes` and `objects`, of OverFeat, its nets for boxes (`box_config`) and a store that has them."""
+    loss: str = "cross-entropy"
+    """The training loss, which also chooses the task (`tasks.config.TASKS`); `rbf` needs the distances that
+    LeNet-5 outputs."""
     fine_tuning: bool = False
     """The run must begin with a trained net's weights: `train` wants `--init-from`."""
     label_smoothing: float = 0.0

@@ -53,7 +53,7 @@ def training_batch(state: TrainState, batch: Batch, epoch: int, color_noise: boo
     randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
     uint8 = batch.images.to(state.device, non_blocking=True)
     images = state.preprocessing.train_input(uint8, randomness, color_noise)
-    return state.task.targets(images, batch, randomness)
+    return state.task.targets(images, batch, randomness, state.preprocessing)
 
 
 def _accumulate_gradients(state: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
@@ -70,10 +70,10 @@ def _accumulate_gradients(state: TrainState, images: Tensor, targets: Tensor, la
         with distributed.without_sync(state.parallel, number < len(pieces)):
             with _autocast(state):
                 outputs = state.parallel(inputs).float()
-            loss = state.task.loss.of(outputs, wanted)
+            loss = state.task.loss.forward(outputs, wanted)
             state.scaler.scale(loss * scale).backward()
         losses.append(loss.detach())
-        errors.append(state.task.wrong(outputs.detach(), wanted, classes))
+        errors.append(state.task.num_errors(outputs.detach(), wanted, classes))
     return Outcome(torch.stack(losses).sum(), torch.stack(errors).sum(), len(images))
 
 

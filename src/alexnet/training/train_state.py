@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from alexnet import distributed
 from alexnet.config import RunConfig
-from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.models.bundle import first_misfit
-from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build
 from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
-from alexnet.tasks.base import Task
-from alexnet.tasks.classification import Classification
-from alexnet.tasks.detection import Detection
-from alexnet.tasks.localization import Localization
-from alexnet.tasks.losses import LOSSES
-from alexnet.training.config import BOX_NETS
+from alexnet.tasks.base import Task, task_of
 from alexnet.training.ema import ExponentialMovingAverage
 
 
@@ -43,7 +36,7 @@ class TrainState:
     model: nn.Module
     parallel: nn.Module
     """The part of `model` that is trained; averages gradients across processes where there are several."""
-    task: Task
+    task: Task[Any, Any, Any]
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     ema: ExponentialMovingAverage
@@ -79,22 +72,13 @@ def check(config: RunConfig, store: Store) -> nn.Module:
     Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
-    _refuse_small_scales(model, config.data.test_scales)
-    if config.training.loss in BOX_NETS:
-        for split in sorted({"train", "val"} & {*store.splits}):
-            BoxTable.of(store.split(split))  # which refuses one without boxes
+    task_of(config, len(store.classes)).check(model, store)
     if config.model.tower_devices:
         devices_of_towers(config.model.tower_devices)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
     return model
-
-
-def _refuse_small_scales(model: nn.Module, scales: Sequence[int]) -> None:
-    """CommandError where a detector would be tested with photos smaller than its window."""
-    if isinstance(model, OverFeatDetector) and min(scales, default=model.crop) < model.crop:
-        raise CommandError(f"data.test_scales must be {model.crop} or more, the pixels of the window")
 
 
 def build_train_state(
@@ -109,29 +93,20 @@ def build_train_state(
     model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     model = _placed(model, config.model.tower_devices, device)
     preprocessing = Preprocessing.from_store(config.data, store)
-    task = _task(config, preprocessing, model, len(store.classes))
+    task = task_of(config, len(store.classes))
     return TrainState(
         config=config,
         classes=store.classes,
         preprocessing=preprocessing,
         device=device,
         model=model,
-        parallel=distributed.wrap_ddp(task.trained(model), device),
+        parallel=distributed.wrap_ddp(task.trained_module(model), device),
         task=task,
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.lr, steps_per_epoch),
         ema=ExponentialMovingAverage(model, config.training.ema_decay),
         scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
     )
-
-
-def _task(config: RunConfig, preprocessing: Preprocessing, model: nn.Module, classes: int) -> Task:
-    loss = LOSSES[config.training.loss]
-    if config.training.loss == "boxes":
-        return Localization(loss, preprocessing)
-    if config.training.loss == "objects":
-        return Detection(loss, preprocessing, cast(OverFeatDetector, model))
-    return Classification(loss, config.training, classes)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

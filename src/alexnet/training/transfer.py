@@ -16,6 +16,7 @@ from alexnet.models.bundle import ModelBundle, misfit
 from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.optim.param_groups import check_layers, layers_of, owner
+from alexnet.tasks.config import task_info
 
 FIRST = "conv1.weight"
 """The first layer of the models that have frozen layers."""
@@ -54,7 +55,8 @@ class TransferReport:
 def refuse_without_net(config: RunConfig) -> None:
     """CommandError where the configuration fine-tunes: that makes no sense from first weights."""
     if config.training.fine_tuning:
-        other = "" if config.training.loss == "boxes" else ", or training.fine_tuning=no"
+        needed = task_info(config.training.loss).needs_init_from
+        other = "" if needed else ", or training.fine_tuning=no"
         raise CommandError(f"{config.recipe} fine-tunes a trained model: type --init-from RUN{other}")
 
 

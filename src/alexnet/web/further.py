@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 from alexnet.analysis.neighbors import SimilarImages
 from alexnet.analysis.saliency import grad_cam
 from alexnet.data.crops import center, default_views
-from alexnet.evaluation.predictor import Classifier
-from alexnet.tasks.detection import detector
-from alexnet.tasks.localization import localizer
-from alexnet.training.config import LEAST_SHOWN
+from alexnet.errors import CommandError
+from alexnet.evaluation.predictor import Predictor
+from alexnet.tasks.base import BoxPrediction
 from alexnet.web.model import Answers, Seen
 from alexnet.web.photos import StorePhotos
 
@@ -25,7 +23,7 @@ NEIGHBORS = 6
 """As in the paper's figure 4."""
 
 
-def saliency(classifier: Classifier) -> Answers:
+def saliency(classifier: Predictor) -> Answers:
     """Grad-CAM, in the central view, of the class that the usual views answer.
 
     `{wnid, name, x, y, crop, side, values}`.
@@ -51,25 +49,25 @@ def saliency(classifier: Classifier) -> Answers:
     return answers
 
 
-def places(classifier: Classifier) -> Answers:
+def places(classifier: Predictor) -> Answers:
     """The surest class with its box, of a detector all objects: `{boxes: [{wnid, name, score, x0, ...}]}`.
 
-    Edges are in shares of the photo. CommandError for a net that says no boxes.
+    Edges are in shares of the photo. CommandError for a model that predicts no boxes.
     """
-    net = classifier.net
-    if net.config.training.loss == "objects":
-        detect = partial(detector(net).detect, least=LEAST_SHOWN)
-    else:
-        detect = partial(localizer(net).localize, top=1)
+    if not classifier.predicts_boxes:
+        raise CommandError(f"{classifier.config.recipe} is a classifier; it predicts no boxes")
+    classifier.predict([])  # refuses a model whose boxes do not fit photos
+    top = None if classifier.task.info.detects_all else 1
 
     def answers(seen: Seen) -> dict[str, Any]:
         height, width = seen.pixels.shape[:2]
         sides = {"x0": width, "y0": height, "x1": width, "y1": height}
         return {
             "boxes": [
-                {"wnid": place.wnid, "name": place.name, "score": place.score}
-                | {name: edge / sides[name] for name, edge in zip(sides, place.box, strict=True)}
-                for place in detect(seen.pixels)
+                {"wnid": each.wnid, "name": each.name, "score": each.score}
+                | {name: edge / sides[name] for name, edge in zip(sides, each.box, strict=True)}
+                for each in classifier.predict(seen.pixels, top=top)[0]
+                if isinstance(each, BoxPrediction)
             ]
         }
 

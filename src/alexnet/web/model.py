@@ -17,7 +17,7 @@ import torch
 from alexnet.data.crops import Positions, default_views
 from alexnet.data.decode import Pixels
 from alexnet.evaluation.inference import score_crops
-from alexnet.evaluation.predictor import Classifier, to_stored_square
+from alexnet.evaluation.predictor import Predictor, to_stored_square
 from alexnet.evaluation.views import OF_A_SQUARE, positions_of
 from alexnet.web.batcher import Batcher
 
@@ -47,7 +47,7 @@ class Model:
     def __init__(
         self,
         name: str,
-        classifier: Classifier,
+        classifier: Predictor,
         about: Mapping[str, Any] | None = None,
         more: Mapping[str, Answers] | None = None,
     ) -> None:

@@ -13,14 +13,14 @@ from alexnet.analysis.saliency import last_maps
 from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Classifier, load
+from alexnet.evaluation.predictor import Predictor, load
 from alexnet.runs.provenance import provenance, training_progress
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.web.further import places, saliency
 from alexnet.web.model import Answers, Model
 
 
-def open_models(paths: Sequence[Path], device: torch.device | str = "cpu") -> list[Model]:
+def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[Model]:
     """A model for each run folder, exported file and net of an ensemble, in order.
 
     CommandError where there is nothing to load or one is given twice; DataError where a file is broken.
@@ -29,13 +29,13 @@ def open_models(paths: Sequence[Path], device: torch.device | str = "cpu") -> li
     return [open_model(path, name, device) for path, name in zip(found, names_of(found), strict=True)]
 
 
-def open_model(path: Path, name: str, device: torch.device | str = "cpu") -> Model:
+def open_model(path: Path, name: str, device: torch.device | str = "auto") -> Model:
     """The model of one run folder or exported file, under that name."""
     classifier = load(path, device)
     return Model(name, classifier, about(path, classifier), answers_by_itself(classifier))
 
 
-def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
+def answers_by_itself(classifier: Predictor) -> dict[str, Answers]:
     """What the net can say of a photo besides its class, with no other photos at hand."""
     found: dict[str, Answers] = {}
     for what, give in (("saliency", _saliency), ("localize", places)):
@@ -45,7 +45,7 @@ def answers_by_itself(classifier: Classifier) -> dict[str, Answers]:
     return found
 
 
-def _saliency(classifier: Classifier) -> Answers:
+def _saliency(classifier: Predictor) -> Answers:
     last_maps(classifier)
     return saliency(classifier)
 
@@ -72,7 +72,7 @@ def check_classes(models: Sequence[Model], store: Store) -> None:
         label_map(store.classes, model.classifier.classes, what)
 
 
-def about(path: Path, classifier: Classifier) -> dict[str, str]:
+def about(path: Path, classifier: Predictor) -> dict[str, str]:
     """`trained` and `tested` for people, empty where nothing is known."""
     if path.is_file():
         known, unfinished = classifier.provenance, ""

@@ -66,7 +66,7 @@ async def receive(chunks: AsyncIterable[bytes], most: int = MAX_BYTES) -> bytes:
 
 
 def read_photo(data: bytes) -> Photo:
-    """The photo in these bytes, as `classify` would read it from a file.
+    """The photo in these bytes, as `predict` would read it from a file.
 
     Refused: 400 where there is nothing, 413 for more than `MAX_PIXELS`, 415 for what is not a photo, 422 for
     one that is broken or cut short.

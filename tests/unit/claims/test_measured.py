@@ -17,7 +17,6 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
-from alexnet.evaluation.inference import predict
 from alexnet.evaluation.metrics import evaluate
 from alexnet.experiments import measures
 from alexnet.experiments.claim_registry import LENET, RELU_CLAIM
@@ -37,6 +36,7 @@ from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, find
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 
@@ -118,11 +118,11 @@ def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store
     found = evaluation(config, store)(model)
     assert model.training
     net = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
-    slow = {name: evaluate(predict(net, store, name, "center")).to_dict() for name in ("val", "train")}
+    slow = {name: evaluate(tiny.predict(net, store, name, "center")).to_dict() for name in ("val", "train")}
     assert found["top1_error"] == slow["val"]["top1_error"] and found["images"] == 21
     seen = seen_in_training(config, store)
     assert len(seen) == 12  # no more than it learns from
-    made = predict(net, store, "train", "center")
+    made = tiny.predict(net, store, "train", "center")
     rows = [store.split("train").keys().index(key) for key in seen.keys()]  # noqa: SIM118
     wrong = made.probabilities[rows].argmax(1) != made.labels[rows]
     assert found["training_error"] == wrong.mean()
@@ -136,7 +136,15 @@ def trial(seed: int, store: Store, folder: Path) -> ArmRun:
 def answers(seed: int) -> Predictions:
     rows = np.random.default_rng(seed).dirichlet(np.ones(3), 30).astype(np.float32)
     names = np.array(["a", "b", "c"])
-    return Predictions("val", "ten", rows, np.arange(30) % 3, np.arange(30).astype(str), names, names)
+    return Predictions(
+        split="val",
+        views=ViewSet("ten"),
+        probabilities=rows,
+        labels=np.arange(30) % 3,
+        keys=np.arange(30).astype(str),
+        classes=names,
+        names=names,
+    )
 
 
 def test_nets_averaged_are_compared_photo_by_photo(

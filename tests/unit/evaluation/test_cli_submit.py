@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import predict
 
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
@@ -17,7 +18,6 @@ from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Example, Source, SourceSplit, devkit, open_source
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
-from alexnet.evaluation.inference import predict
 from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
 
@@ -132,7 +132,7 @@ def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_tells(
     assert main(["evaluate", str(run), "--store", str(store.path), "--device", "cpu", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["top5_errors"], told["top1_errors"]) == (wrong, first_wrong)
-    assert f"top-5 error by the kit's answers: {100 * told['top5_error']:.2f} %" in out
+    assert f"top-5 error by the kit's labels: {100 * told['top5_error']:.2f} %" in out
     assert f"{VAL_PHOTOS} lines of five ids, NOT the 50,000 of ILSVRC-2012's val set" in out
 
 
@@ -147,7 +147,7 @@ def test_neither_order_of_classes_changes_a_line(stores, runs, submit, tmp_path)
         assert len(text.splitlines()) == photos
 
 
-def test_a_net_of_one_order_errs_on_the_same_images_of_a_store_of_the_other(
+def test_a_model_of_one_class_order_errs_on_the_same_images_of_a_store_of_the_other(
     stores, kit_order, make_run
 ) -> None:
     net = make_net(stores["wnids"], seed=3)
@@ -172,7 +172,7 @@ def test_photos_are_shown_at_the_scales_that_are_typed(stores, runs, submit, tmp
 
 
 @pytest.mark.parametrize("change", ["another", "missing", "twice"])
-def test_a_net_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> None:
+def test_a_model_with_wrong_or_ambiguous_classes_is_refused(stores, change) -> None:
     net = make_net(stores["wnids"])
     classes = {
         "another": [*net.classes[:-1], Class("n00000000", "unknown")],
@@ -225,7 +225,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     shown = capsys.readouterr().out
     assert f"{VAL_PHOTOS} lines of five different ids of 1 to {CLASSES}, NOT the 100,000 of" in shown
     assert main([*check, "--split", "val"]) == 0
-    assert "top-5 error by the kit's answers" in capsys.readouterr().out
+    assert "top-5 error by the kit's labels" in capsys.readouterr().out
     whole = (tmp_path / "out.txt").read_text()
     (tmp_path / "out.txt").write_text("".join(whole.splitlines(keepends=True)[1:]))
     assert main([*check, "--split", "val"]) == 0
@@ -236,7 +236,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     assert main([*check[:-1], str(tmp_path / "nowhere.txt")]) == 2
 
 
-def test_what_is_wrong_is_told_before_a_net_is_opened(ilsvrc, stores, submit, tmp_path, capsys) -> None:
+def test_errors_are_reported_before_a_model_is_opened(ilsvrc, stores, submit, tmp_path, capsys) -> None:
     assert submit(stores["wnids"], tmp_path / "no-run", "--split", "train")[::2] == (
         3,
         "alexnet: split 'train' holds n90000000/n90000000_1.JPEG, wanted are ILSVRC's own photos by their "

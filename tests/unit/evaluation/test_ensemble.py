@@ -12,13 +12,23 @@ from alexnet.errors import CommandError, DataError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import mean_nll
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 
 
 def member(seed: int) -> Predictions:
     rows = np.random.default_rng(seed).dirichlet(np.ones(6), size=20).astype(np.float32)
     classes = np.array(list("abcdef"))
     keys = np.array([f"image-{i}" for i in range(20)])
-    return Predictions("val", "ten", rows, np.arange(20) % 6, keys, classes, classes, weights_digest="w")
+    return Predictions(
+        split="val",
+        views=ViewSet("ten"),
+        probabilities=rows,
+        labels=np.arange(20) % 6,
+        keys=keys,
+        classes=classes,
+        names=classes,
+        weights_digest="w",
+    )
 
 
 def test_probabilities_are_averaged_and_still_sum_to_one() -> None:
@@ -42,7 +52,7 @@ def test_one_member_is_itself() -> None:
 
 
 @pytest.mark.parametrize("what", ["keys", "classes", "labels"])
-def test_members_that_answer_another_question_are_refused(what: str) -> None:
+def test_members_with_other_images_or_classes_are_refused(what: str) -> None:
     other = member(1)
     other = replace(other, **{what: getattr(other, what)[::-1].copy()})
     with pytest.raises(DataError, match=f"same {what}.*run 2"):
@@ -91,7 +101,7 @@ def test_searched_weights_are_no_worse_than_equal_ones_where_they_were_searched(
     assert found <= equal + 1e-6
 
 
-def test_the_search_finds_the_one_net_that_knows() -> None:
+def test_the_search_finds_the_one_model_that_is_right() -> None:
     knowing = member(0)
     knowing.probabilities[:] = 0.01
     knowing.probabilities[np.arange(20), knowing.labels] = 0.95
@@ -100,7 +110,7 @@ def test_the_search_finds_the_one_net_that_knows() -> None:
     assert weights[0] == weights[2] == 0
 
 
-def test_growth_counts_what_each_net_adds() -> None:
+def test_growth_counts_what_each_member_adds() -> None:
     steps = ensemble.growth(three())
     assert [step.nets for step in steps] == [1, 2, 3]
     for step in steps:
@@ -125,7 +135,7 @@ def test_too_many_members_are_not_tried_in_every_choice() -> None:
     assert {step.choices_top1_error for step in steps} == {None}
 
 
-def test_weights_are_not_searched_where_nobody_told_the_classes() -> None:
+def test_weights_are_not_searched_on_unlabeled_images() -> None:
     nameless = [replace(each, labels=np.full(20, -1)) for each in three()]
     with pytest.raises(CommandError, match="no label"):
         ensemble.search_weights(nameless)

@@ -12,12 +12,21 @@ from alexnet.data.classes import NO_LABEL
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation import metrics
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet, wilson_interval
 
 
 def predictions(rows: np.ndarray, labels: np.ndarray) -> Predictions:
     classes = np.array([f"n{c:08}" for c in range(rows.shape[1])])
     keys = np.array([f"image-{i}" for i in range(len(labels))])
-    return Predictions("val", "ten", rows.astype(np.float32), labels, keys, classes, classes)
+    return Predictions(
+        split="val",
+        views=ViewSet("ten"),
+        probabilities=rows.astype(np.float32),
+        labels=labels,
+        keys=keys,
+        classes=classes,
+        names=classes,
+    )
 
 
 @st.composite
@@ -70,20 +79,20 @@ def test_neither_the_order_of_images_nor_of_classes_matters(shown: Predictions, 
     )
 
 
-def test_a_net_that_says_nothing_is_always_wrong() -> None:
+def test_a_model_with_equal_probabilities_is_always_wrong() -> None:
     found = metrics.evaluate(predictions(np.full((4, 10), 0.1), np.array([0, 3, 5, 9])))
     assert (found.top1_errors, found.top5_errors) == (4, 4)
 
 
 @pytest.mark.parametrize(("errors", "images"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 50), (300, 1975)])
 def test_interval_is_wilsons(errors: int, images: int) -> None:
-    assert metrics.interval(errors, images) == pytest.approx(twin.wilson(errors, images), abs=1e-5)
+    assert wilson_interval(errors, images) == pytest.approx(twin.wilson(errors, images), abs=1e-5)
 
 
 @given(st.integers(1, 100_000), st.floats(0, 1))
 def test_interval_holds_the_rate_and_stays_in_0_to_1(images: int, share: float) -> None:
     errors = round(share * images)
-    low, high = metrics.interval(errors, images)
+    low, high = wilson_interval(errors, images)
     assert 0 <= low <= errors / images <= high <= 1
     assert low < high
 
@@ -140,7 +149,7 @@ def test_paired_interval_is_narrower_than_two_errors_apart() -> None:
     mended = np.arange(1000) < 180
     low, high = metrics.paired_interval(wrong, mended)
     assert 0 < low < 0.02 < high
-    apart = metrics.interval(200, 1000)
+    apart = wilson_interval(200, 1000)
     assert high - low < apart[1] - apart[0]
 
 

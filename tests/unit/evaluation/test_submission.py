@@ -16,6 +16,7 @@ from alexnet.data.sources.devkit import Devkit
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.evaluation import submission
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 
 WNIDS = [f"n0000000{number}" for number in range(8)]
 KIT = Devkit(Path("kit"), 2012, [WNIDS[place] for place in (5, 0, 7, 2, 1, 6, 3, 4)], {}, [], [])
@@ -25,8 +26,13 @@ TEST = "ILSVRC2012_test_{:08d}.JPEG"
 def predictions(rows: np.ndarray, wnids: list[str]) -> Predictions:
     count = len(rows)
     return Predictions(
-        *("test", "ten", rows, np.full(count, -1), np.arange(count).astype(str)),
-        *(np.array(wnids), np.array(wnids)),
+        split="test",
+        views=ViewSet("ten"),
+        probabilities=rows,
+        labels=np.full(count, -1),
+        keys=np.arange(count).astype(str),
+        classes=np.array(wnids),
+        names=np.array(wnids),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from reference import looks as twin
+from tiny import predict
 from torch import Tensor, nn
 
 from alexnet import distributed
@@ -21,15 +22,15 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import to_whole
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.evaluation.inference import predict
-from alexnet.evaluation.predictor import Classifier
-from alexnet.evaluation.run_evaluation import multiply_adds_a_photo
-from alexnet.evaluation.views import VIEWS, looks_of, name_of, sees_whole
+from alexnet.evaluation.cost import multiply_adds_per_photo
+from alexnet.evaluation.predictor import Predictor
+from alexnet.evaluation.views import VIEWS, is_whole, scaled_views_of
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ModelConfig
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize
+from alexnet.runs.results import ViewSet
 
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net
 
@@ -37,6 +38,7 @@ CROP, STRIDE, MAP = 63, 4, 15
 """Of the net here: a place every 4 pixels, and no pixel of a crop unread, so that windows are exact."""
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 SCALES = (66, 80)
+AT = "@66,80"
 
 
 class Sliding(nn.Module):
@@ -87,7 +89,7 @@ def test_dense_equals_every_window_shown_alone(
 ) -> None:
     photos = whole if shape == "whole" else store
     net = sliding(store, map_reduction, normalization=normalization)
-    found = predict(net, photos, "val", "dense", scales=SCALES).probabilities
+    found = predict(net, photos, "val", f"dense{AT}").probabilities
     for row, picture in list(zip(found, pictures(photos), strict=True))[::7]:
         rows = [
             twin.dense(net.model, to_whole(picture, scale), color_of(net), CROP, STRIDE, reduced)
@@ -102,7 +104,7 @@ def test_multi_crop_and_both_equal_the_slow_twin(store, whole, shape) -> None:
     photos = whole if shape == "whole" else store
     net = sliding(store, normalization="channel-mean")
     crops, both = (
-        predict(net, photos, "val", views, scales=SCALES).probabilities
+        predict(net, photos, "val", f"{views}{AT}").probabilities
         for views in ("multi-crop", "dense+multi-crop")
     )
     for place, picture in list(enumerate(pictures(photos)))[::7]:
@@ -118,29 +120,31 @@ def test_at_the_crop_itself_dense_is_the_mean_of_the_center_and_its_mirror_image
     inputs = net.preprocessing.test_input(torch.zeros(1, 80, 80, 3, dtype=torch.uint8), np.array([[0, 0, 0]]))
     assert net.model.class_map(inputs).shape == (1, CLASSES, 1, 1)
     photo = np.random.default_rng(0).integers(0, 256, (CROP, CROP, 3), dtype=np.uint8)
-    classifier = Classifier(net)
+    classifier = Predictor(net)
     plain, mirrored = (
-        classifier.probabilities(each, "center", scales=[CROP]) for each in (photo, photo[:, ::-1].copy())
+        classifier.probabilities(each, f"center@{CROP}") for each in (photo, photo[:, ::-1].copy())
     )
-    dense = classifier.probabilities(photo, "dense", scales=[CROP])
+    dense = classifier.probabilities(photo, f"dense@{CROP}")
     np.testing.assert_allclose(dense, (plain + mirrored) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_photos_of_any_size_are_seen_as_in_a_store_of_whole_ones(store, whole, photos, views) -> None:
+def test_photos_of_any_size_become_the_same_inputs_as_in_a_store_of_whole_ones(
+    store, whole, photos, views
+) -> None:
     net = sliding(store, normalization="channel-mean")
     files = sorted((photos / "val").rglob("*.JPEG"))
-    found = Classifier(net).probabilities(files, views)
+    found = Predictor(net).probabilities(files, views)
     np.testing.assert_allclose(found, predict(net, whole, "val", views).probabilities, atol=0.03)
-    alone = Classifier(net, squares_at_once=1).probabilities(files, views)
+    alone = Predictor(net, batch_size=1).probabilities(files, views)
     np.testing.assert_allclose(alone, found, atol=1e-5)
 
 
 @pytest.mark.parametrize("views", VIEWS)
 def test_the_size_of_a_batch_changes_rounding_only(store, whole, views) -> None:
     net, counts = sliding(store), list[int]()
-    all_at_once = predict(net, whole, "val", views, 10_000, scales=SCALES)
-    few = predict(net, whole, "val", views, 3, counts.append, scales=SCALES)
+    all_at_once = predict(net, whole, "val", f"{views}{AT}", batch_size=10_000)
+    few = predict(net, whole, "val", f"{views}{AT}", batch_size=3, progress=counts.append)
     np.testing.assert_allclose(few.probabilities, all_at_once.probabilities, atol=1e-5)
     assert sum(counts) == IMAGES
     assert few.keys.tolist() == [whole.split("val").key(i) for i in range(IMAGES)]
@@ -151,24 +155,24 @@ def test_processes_share_photos_of_many_sizes_and_change_no_digit(
     store, whole, monkeypatch, world_size
 ) -> None:
     net = sliding(store)
-    alone = predict(net, whole, "val", "dense", squares_at_once=4)
+    alone = predict(net, whole, "val", "dense", batch_size=4)
     parts: list[list] = []
     monkeypatch.setattr(distributed, "world_size", lambda: world_size)
     monkeypatch.setattr(distributed, "gather_objects", lambda part: parts.append(part) or list(parts))
     for rank in range(world_size):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         with suppress(WorkError):
-            together = predict(net, whole, "val", "dense", squares_at_once=4)
+            together = predict(net, whole, "val", "dense", batch_size=4)
     np.testing.assert_array_equal(together.probabilities, alone.probabilities)
-    assert sum(len(rows) for part in parts for _, rows in part) == IMAGES
+    assert sum(map(len, parts)) == IMAGES
 
 
-def test_whole_views_have_the_nets_own_scales_and_square_ones_its_test_scale(store, whole) -> None:
+def test_whole_views_have_the_models_own_scales_and_square_ones_its_test_scale(store, whole) -> None:
     net = sliding(store, test_scales=SCALES)
-    own, told = (predict(net, whole, "val", "dense", scales=scales) for scales in ((), SCALES))
-    np.testing.assert_array_equal(own.probabilities, told.probabilities)
-    assert (own.views, told.views) == ("dense", "dense@66,80")
-    assert own.scales.tolist() == told.scales.tolist() == [66, 80]
+    own, given = (predict(net, whole, "val", views) for views in ("dense", f"dense{AT}"))
+    np.testing.assert_array_equal(own.probabilities, given.probabilities)
+    assert (own.views, given.views) == (ViewSet("dense"), ViewSet("dense", SCALES))
+    assert own.scales.tolist() == given.scales.tolist() == [66, 80]
     assert predict(net, whole, "val", "ten").scales.tolist() == [SIDE]
 
 
@@ -176,9 +180,9 @@ def test_a_store_of_larger_photos_is_tested_where_scales_are_given(store, prepar
     net, larger = sliding(store), prepared(shape="whole", side=100)
     with pytest.raises(DataError, match="side 100 for 72"):
         predict(net, larger, "val", "dense")
-    predict(net, larger, "val", "dense", scales=(80, 100))
+    predict(net, larger, "val", "dense@80,100")
     assert not caplog.records
-    predict(net, store, "val", "dense", scales=(72, 80))
+    predict(net, store, "val", "dense@72,80")
     (record,) = caplog.records
     assert "holds photos of 72 pixels, which are enlarged to 80" in record.getMessage()
 
@@ -186,51 +190,49 @@ def test_a_store_of_larger_photos_is_tested_where_scales_are_given(store, prepar
 def test_a_raw_store_is_resized_as_a_jpeg_one(store, prepared) -> None:
     net = sliding(store, normalization="channel-mean")
     raw, jpeg = (
-        predict(net, each, "val", "dense", scales=(66,)).probabilities
-        for each in (prepared(encoding="raw"), store)
+        predict(net, each, "val", "dense@66").probabilities for each in (prepared(encoding="raw"), store)
     )
     np.testing.assert_allclose(raw, jpeg, atol=0.03)
 
 
-def test_nets_of_warped_or_padded_photos_see_those_squares_only(store) -> None:
+def test_models_of_warped_or_padded_photos_take_those_squares_only(store) -> None:
     net = sliding(store, normalization="channel-mean")
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
     rows = []
     for how in ("crop", "warp"):
         resized = {**net.preprocessing.resized, "resize": how}
         preprocessing = replace(net.preprocessing, resized=resized)
-        rows.append(Classifier(replace(net, preprocessing=preprocessing)).probabilities(photo, "dense"))
+        rows.append(Predictor(replace(net, preprocessing=preprocessing)).probabilities(photo, "dense"))
     square = Image.fromarray(photo).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    np.testing.assert_allclose(Classifier(net).probabilities(square, "dense"), rows[1], atol=1e-3)
+    np.testing.assert_allclose(Predictor(net).probabilities(square, "dense"), rows[1], atol=1e-3)
     assert not np.allclose(rows[0], rows[1], atol=1e-3)
 
 
 def test_wrong_combinations_are_one_line(store, whole) -> None:
     net = sliding(store)
     wrong = [
-        (make_net(store), "dense", (), "does not slide over photos"),
-        (make_net(store), "dense+multi-crop", (), "does not slide over photos"),
+        (make_net(store), "dense", "does not slide over photos"),
+        (make_net(store), "dense+multi-crop", "does not slide over photos"),
         (
             net,
-            "dense",
-            (62, 80),
-            "scale 62 is smaller than the 63 pixels that the net sees: give --scales of 63",
+            "dense@62,80",
+            "scale 62 is smaller than the 63 pixels that the model needs: give --scales of 63",
         ),
-        (net, "sparse", (), "no views 'sparse'; there are center, ten, multi-crop, dense, dense.multi-crop"),
+        (net, "sparse", "no views 'sparse'; there are center, ten, multi-crop, dense, dense.multi-crop"),
     ]
-    for which, views, scales, message in wrong:
+    for which, views, message in wrong:
         with pytest.raises(CommandError, match=message):
-            predict(which, whole, "val", views, scales=scales)
+            predict(which, whole, "val", views)
         with pytest.raises(CommandError, match=message):
-            Classifier(which).classify([], views, scales=scales)
+            Predictor(which).predict([], views)
+    with pytest.raises(CommandError, match="'dense@66,x' are no views: write them as dense@256,288"):
+        Predictor(net).predict([], "dense@66,x")
     with pytest.raises(CommandError, match=r"data\.test_scales must be data\.input_size=63 or more"):
         override(net.config, ["data.test_scales=[62,80]"])
 
 
-def test_names_say_the_scales() -> None:
-    assert name_of("dense") == "dense"
-    assert name_of("dense", (256, 384)) == "dense@256,384"
-    assert [name for name in VIEWS if sees_whole(name_of(name, (256,)))] == [*VIEWS][2:]
+def test_three_of_the_views_take_the_whole_photo() -> None:
+    assert [name for name in VIEWS if is_whole(ViewSet(name, (256,)))] == [*VIEWS][2:]
 
 
 class Sized:
@@ -257,7 +259,9 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     )
 
     def cost(views: str, sizes: list[tuple[int, int]], *scales: int) -> float:
-        return multiply_adds_a_photo(config, looks_of(config.data, views, scales), Sized(sizes))
+        return multiply_adds_per_photo(
+            config, scaled_views_of(config.data, ViewSet(views, scales)), Sized(sizes)
+        )
 
     of_crop = summarize(config, 5).multiply_adds
     assert cost("center", [(72, 72)]) == of_crop
@@ -272,7 +276,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     assert cost("dense+multi-crop", [(72, 90)]) == cost("dense", [(72, 90)]) + 50 * of_crop
 
 
-def test_the_nets_of_the_registry_that_slide(store) -> None:
+def test_the_models_of_the_registry_that_slide(store) -> None:
     settings = ModelConfig(variant="2012 widths=[8,8,8,8,8,32,32]")
     model = build(settings, CLASSES, 64).eval()
     config = RunConfig(recipe="alexnet-2012", data=DataConfig(image_size=SIDE, input_size=64), model=settings)

@@ -64,7 +64,7 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
         "store": "store",
         "store_digest": store.digest,
     }
-    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "classify PHOTO"))
+    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "predict PHOTO"))
 
 
 def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
@@ -77,7 +77,7 @@ def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
     assert theirs.terms == TERMS
     assert theirs.provenance["seed"] == 0
     photo = next((store.path.parent / "photos" / "val").rglob("*.png"))
-    code = main(["classify", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
+    code = main(["predict", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
     shown = capsys.readouterr()
     assert code == 0
     assert json.loads(shown.out)

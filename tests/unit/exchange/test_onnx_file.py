@@ -184,7 +184,7 @@ def test_an_onnx_file_answers_as_the_run_it_is_of(make_run, store, tmp_path, cap
 def test_an_onnx_file_of_others_is_one_line(tmp_path: Path, contents: bytes, capsys) -> None:
     (tmp_path / "net.onnx").write_bytes(contents)
     (tmp_path / "photo.png").touch()
-    assert main(["classify", str(tmp_path / "photo.png"), "--model", str(tmp_path / "net.onnx")]) == 3
+    assert main(["predict", str(tmp_path / "photo.png"), "--model", str(tmp_path / "net.onnx")]) == 3
     assert capsys.readouterr().err.count("\n") == 1
 
 

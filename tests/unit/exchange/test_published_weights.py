@@ -47,11 +47,11 @@ def test_two_commands_name_what_is_in_a_photo(torchvisions, large, store, capsys
     code, out, _ = fetch(capsys, "torchvision-alexnet", large / "nets")
     assert code == 0
     run = large / "nets" / "torchvision-alexnet"
-    assert f"next: alexnet classify PHOTO --model {run}\n" in out
+    assert f"next: alexnet predict PHOTO --model {run}\n" in out
     assert "license of the weights: BSD-3-Clause" in out
     assert "research and teaching" in out
     photo = next((store.path.parent / "photos").rglob("*.png"))
-    assert main(["classify", str(photo), "--model", str(run), "--json", "--device", "cpu"]) == 0
+    assert main(["predict", str(photo), "--model", str(run), "--json", "--device", "cpu"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
     assert len(answer["classes"]) == 5
     terms = PUBLISHED_WEIGHTS["torchvision-alexnet"].terms

@@ -36,7 +36,7 @@ def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, cap
     net, state = stock
     torch.save(OrderedDict(state), large / "net.pth")
     assert import_torchvision(large / "net.pth", large / "run") == 0
-    assert f"next: alexnet classify PHOTO --model {large / 'run'}" in capsys.readouterr().out
+    assert f"next: alexnet predict PHOTO --model {large / 'run'}" in capsys.readouterr().out
     classifier = alexnet.load(large / "run", "cpu")
     assert classifier.classes == imagenet_classes()
     square = np.random.default_rng(1).integers(0, 256, (256, 256, 3), dtype=np.uint8)

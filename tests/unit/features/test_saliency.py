@@ -12,7 +12,7 @@ from torch.nn import functional
 import alexnet
 from alexnet.analysis.saliency import central_views, grad_cam, last_maps, occlusion
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import positions_of
 from alexnet.interop.export import export
 from alexnet.models import bundle
@@ -28,10 +28,10 @@ def squares() -> np.ndarray:
 VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
 
 
-def classifier_of(store, make_run, model: nn.Module) -> Classifier:
+def classifier_of(store, make_run, model: nn.Module) -> Predictor:
     """The model with the preprocessing of the tiny store."""
     loaded = bundle.load_safetensors(make_run().path / "checkpoints" / "last" / "weights.safetensors")
-    return Classifier(replace(loaded, model=model))
+    return Predictor(replace(loaded, model=model))
 
 
 def small(variant: str) -> AlexNet:

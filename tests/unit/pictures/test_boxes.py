@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,17 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from unit.data.store_makers import make_store, row
 
-from alexnet.cli.detect import command
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.report.plots.boxes import _STYLES
 from alexnet.report.sections.boxes import MOST_OBJECTS, SCENES, detected, located
 from alexnet.report.sections.opened import Opened
-from alexnet.runs.predictions import Detected, Located
+from alexnet.runs.predictions import DetectionPredictions, LocalizationPredictions
+from alexnet.runs.results import ViewSet
 from alexnet.tasks import localization
-from alexnet.tasks.localization import Answers, BoxTable, Place
-from alexnet.training.config import LEAST_SHOWN
-from alexnet.web import further
+from alexnet.tasks.base import BoxPrediction
+from alexnet.tasks.config import DEFAULT_MIN_SCORE
+from alexnet.tasks.localization import BoxTable, RankedBoxes
 
 BOX = Box(0, 0.2, 0.2, 0.6, 0.7)
 
@@ -38,7 +37,7 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Opened:
     return Opened(tiny.run(folder / "run", store).path, store)
 
 
-def answers(on: Opened, hits: int) -> Located:
+def answers(on: Opened, hits: int) -> LocalizationPredictions:
     """Right class and place for the first so many photos with a box; then by turns a wrong class or place."""
     count = len(on.photos)
     labels = np.array([number % 3 for number in range(count)])[:, None]
@@ -50,7 +49,15 @@ def answers(on: Opened, hits: int) -> Located:
             corners[number] = (0.8, 0.8, 0.9, 0.9)
     scores = np.ones((count, 1), np.float32)
     names = np.array([each.wnid for each in on.store.classes])
-    return Located("val", "center", labels, corners, scores, np.array(on.photos.keys()), names)
+    return LocalizationPredictions(
+        split="val",
+        views=ViewSet("center"),
+        labels=labels,
+        corners=corners,
+        scores=scores,
+        keys=np.array(on.photos.keys()),
+        classes=names,
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,9 @@ def test_photos_are_hits_wrong_boxes_and_wrong_classes_as_far_as_there_are_any(o
     assert said == [word for word, count in zip(words, kinds, strict=True) for _ in range(count)]
     assert f"19 photos with boxes {hits} are hits" in seen
     labels = on.photos.labels
-    scored = localization.evaluate(Answers(found.labels, found.corners), labels, BoxTable.of(on.photos), 3)
+    scored = localization.count_errors(
+        RankedBoxes(found.labels, found.corners), labels, BoxTable.of(on.photos), 3
+    )
     assert scored.images - scored.top1_localization_errors == hits
 
 
@@ -78,20 +87,29 @@ def test_true_boxes_are_black_and_what_was_said_is_green_or_red(on) -> None:
         assert colors.count(to_rgba(_STYLES[kind][0])) == 1
 
 
-def all_of(on: Opened) -> Detected:
+def all_of(on: Opened) -> DetectionPredictions:
     """Of each photo its object, as its class and as another one, and once more, unsure."""
     keys, names = np.array(on.photos.keys()), np.array([each.wnid for each in on.store.classes])
     images = np.repeat(np.arange(1, 20), 3)
     labels = (images + np.tile([0, 1, 0], 19)) % 3
     scores, corners = np.tile(np.float32([4, 3, 0.1]), 19), np.tile(np.float32(BOX[1:]), (57, 1))
-    return Detected("val", "dense", images, labels, scores, corners, keys, names)
+    return DetectionPredictions(
+        split="val",
+        views=ViewSet("dense"),
+        images=images,
+        labels=labels,
+        scores=scores,
+        corners=corners,
+        keys=keys,
+        classes=names,
+    )
 
 
-def said(on: Opened, count: int) -> list[Place]:
+def said(on: Opened, count: int) -> list[BoxPrediction]:
     """By turns the box as one of the three classes, the surest first."""
     box = tuple(72 * np.array(BOX[1:]))
     classes = [on.store.classes[number % 3] for number in range(count)]
-    return [Place(each.wnid, each.name, 1.0 / (n + 1), box) for n, each in enumerate(classes)]
+    return [BoxPrediction(each.wnid, each.name, 1.0 / (n + 1), box) for n, each in enumerate(classes)]
 
 
 def colors_of(axes) -> list:
@@ -117,7 +135,7 @@ def test_at_most_the_surest_few_objects_are_drawn_right_where_one_of_their_class
     assert f"{drawn * SCENES} answers" in seen
     caption = figure.get_supxlabel()
     assert "black and dashed" in caption
-    assert f"sure by {LEAST_SHOWN}" in caption and f"the {MOST_OBJECTS} surest" in caption
+    assert f"sure by {DEFAULT_MIN_SCORE}" in caption and f"the {MOST_OBJECTS} surest" in caption
 
 
 def test_where_nothing_is_said_only_the_true_boxes_are_drawn(on) -> None:
@@ -125,7 +143,3 @@ def test_where_nothing_is_said_only_the_true_boxes_are_drawn(on) -> None:
     for axes in figure.axes:
         assert colors_of(axes) == [to_rgba(_STYLES["true"][0])]
         assert axes.get_title() == "1 object, nothing said"
-
-
-def test_detect_and_the_pictures_show_what_is_as_sure() -> None:
-    assert signature(command).parameters["least"].default == further.LEAST_SHOWN == LEAST_SHOWN

@@ -78,7 +78,7 @@ def test_each_picture_says_run_data_and_number_of_images(on, draw, images) -> No
 def test_the_mean_of_the_crops_is_what_ten_crops_say(on) -> None:
     axes = inside.ten_crops(on).figure.axes[0]
     photo = np.asarray(axes.images[0].get_array())
-    ((_, name, probability),) = on.classifier.classify([photo], views="ten", top=1)[0]
+    ((_, name, probability),) = on.classifier.predict([photo], views="ten", top=1)[0]
     assert f"{name} {probability:.2f}" in axes.get_title()
 
 
@@ -146,6 +146,6 @@ def test_kernels_of_any_first_layer_are_drawn_and_classic_pipelines_have_none(on
     figure, seen = trained.filters("small", on.classifier, "store train", None)
     assert figure.get_suptitle() == "small \N{EN DASH} store train"
     assert "2 groups" in seen
-    monkeypatch.setattr(on.classifier, "_loaded", replace(on.classifier._loaded, model=nn.Linear(2, 2)))
+    monkeypatch.setattr(on.classifier, "_bundle", replace(on.classifier.bundle, model=nn.Linear(2, 2)))
     with pytest.raises(CommandError, match="no kernels"):
         trained.filters("small", on.classifier, "store train", None)

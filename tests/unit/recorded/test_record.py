@@ -21,6 +21,7 @@ from alexnet.experiments.ensembles import ENSEMBLES
 from alexnet.report.sections.opened import Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.training.plan import make_plan
 from tools import record, recorded_run, recorded_runs, recorded_state
 from tools.recorded_pictures import PICTURES
@@ -244,7 +245,15 @@ def trained(work: Path, name: str, seed: int) -> None:
     for views in recorded_run.VIEWS:
         rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
         labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
-        made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
+        made = Predictions(
+            split="val",
+            views=ViewSet(views),
+            probabilities=rows,
+            labels=labels,
+            keys=np.array(list("1234")),
+            classes=names,
+            names=names,
+        )
         predictions.save(made, predictions.path_of(folder, "val", views))
         errors = int((rows.argmax(1) != labels).sum())
         entries.append({"views": views, "top1_errors": errors, "runs": [{"run": name}]})

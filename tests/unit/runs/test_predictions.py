@@ -8,6 +8,7 @@ import pytest
 from alexnet.errors import DataError, WorkError
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 
 
 def made() -> Predictions:
@@ -15,11 +16,21 @@ def made() -> Predictions:
     keys = np.array(["a.jpg", "häuser/b.jpg", "c", "d"])
     classes = np.array(["n01", "n02", "n03"])
     names = np.array(["tench", "crane (n02)", "crane (n03)"])
-    return Predictions("val", "ten", rows, np.array([0, 2, 1, 1]), keys, classes, names, "weights", "store")
+    return Predictions(
+        split="val",
+        views=ViewSet("dense", (64, 72)),
+        probabilities=rows,
+        labels=np.array([0, 2, 1, 1]),
+        keys=keys,
+        classes=classes,
+        names=names,
+        weights_digest="weights",
+        store_digest="store",
+    )
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    path = predictions.path_of(tmp_path, "val", "ten")
+    path = predictions.path_of(tmp_path, "val", ViewSet("ten"))
     assert path == tmp_path / "predictions" / "val-ten.npz"
     predictions.save(made(), path)
     found = predictions.load(path)

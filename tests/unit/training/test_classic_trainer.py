@@ -81,9 +81,9 @@ def test_a_classic_run_is_a_run_like_any_other(tmp_path: Path, store: Store, cap
     assert main(["export", run, exported]) == 0
     assert main(["compare", run]) == 0
     assert "sift-fv" in capsys.readouterr().out
-    assert main(["classify", photo, "--model", run, "--json"]) == 0
+    assert main(["predict", photo, "--model", run, "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
-    assert main(["classify", photo, "--model", exported, "--json"]) == 0
+    assert main(["predict", photo, "--model", exported, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["classes"] == answer["classes"]
     assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-4)
     log = read_metrics(Path(run) / "metrics.jsonl")
@@ -305,7 +305,7 @@ def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a"), *SETTINGS]
     fitted(tmp_path / "trained", store)
     assert main([*command, "--init-from", str(tmp_path / "trained")]) == 2
-    assert "sift-fv is no net: it cannot begin with weights" in capsys.readouterr().err
+    assert "sift-fv is no network: it cannot be initialized from weights" in capsys.readouterr().err
 
 
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from alexnet.data.store import Store
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.predictor import Predictor
 from alexnet.web.app import make_app
 from alexnet.web.model import Model
 from alexnet.web.open_models import open_models
@@ -35,7 +35,7 @@ def models(runs: list[Path]) -> list[Model]:
 
 
 @pytest.fixture
-def classifier(models: list[Model]) -> Classifier:
+def classifier(models: list[Model]) -> Predictor:
     """Of the first model."""
     return models[0].classifier
 

@@ -30,7 +30,7 @@ def test_answers_are_those_of_the_command_line(url, classifier, make, views) -> 
     found = ask(f"{url}/api/classify?views={views}&top=2", make())
     assert found.status == 200
     pixels = read_photo(make()).pixels
-    same(found.json["classes"], classifier.classify(pixels, views=views, top=2)[0])
+    same(found.json["classes"], classifier.predict(pixels, views=views, top=2)[0])
     assert found.json["model"] == "one"
     assert found.json["photo"] == {"width": 90, "height": 60, "notes": read_photo(make()).notes}
 
@@ -63,7 +63,7 @@ def test_the_model_can_be_chosen(url, models) -> None:
     for model in models:
         found = ask(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
         assert found["model"] == model.name
-        same(found["classes"], model.classifier.classify(read_photo(odd_uploads.plain()).pixels)[0])
+        same(found["classes"], model.classifier.predict(read_photo(odd_uploads.plain()).pixels)[0])
 
 
 def test_each_crop_says_something_and_their_mean_is_the_answer(url, classifier) -> None:

@@ -45,7 +45,7 @@ def test_twenty_at_once_are_answered_together_and_each_with_its_own(serve_model,
     assert sum(model.batches) == AT_ONCE
     assert len(model.batches) < AT_ONCE
     assert max(model.batches) <= PHOTOS_AT_ONCE
-    wanted = classifier.classify([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
+    wanted = classifier.predict([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
     for answer, classes in zip(answers, wanted, strict=True):
         assert [each["wnid"] for each in answer.json["classes"]] == [wnid for wnid, *_ in classes]
         np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Boxes on the live page: those of `alexnet localize` and `alexnet detect`, in shares of the photo."""
+"""Boxes on the live page: those of `alexnet predict`, in shares of the photo."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import tiny
 from http_client import ask
 from odd_uploads import plain
 
+import alexnet
 from alexnet.data.store import Store
-from alexnet.tasks import detection, localization
-from alexnet.tasks.localization import Place
-from alexnet.web import further
+from alexnet.tasks import detection
 from alexnet.web.open_models import open_model
 from alexnet.web.upload import read_photo
 
-KINDS = {"overfeat-fast-localization": localization, "overfeat-fast-detection": detection}
+TOP = {"overfeat-fast-localization": 1, "overfeat-fast-detection": None}
 
 
-@pytest.mark.parametrize("recipe", KINDS)
+@pytest.mark.parametrize("recipe", TOP)
 def test_the_page_is_told_what_the_command_says(
     recipe: str, store: Store, tmp_path: Path, serve_model, monkeypatch
 ) -> None:
-    monkeypatch.setattr(further, "LEAST_SHOWN", 0.1)  # nets that have learned nothing are not sure
+    monkeypatch.setattr(detection, "DEFAULT_MIN_SCORE", 0.1)  # models that have learned nothing are not sure
     run = tiny.box_run(tmp_path / "run", store, recipe).path
     model = open_model(run, "boxes")
     assert "localize" in model.about()["answers"]
@@ -32,10 +31,7 @@ def test_the_page_is_told_what_the_command_says(
     assert answer.status == 200
     pixels = read_photo(plain()).pixels
     height, width = pixels.shape[:2]
-    net = KINDS[recipe].load(run)
-    wanted: list[Place] = (
-        net.localize(pixels, 1) if isinstance(net, localization.Localizer) else net.detect(pixels, 0.1)
-    )
+    (wanted,) = alexnet.load(run).predict(pixels, top=TOP[recipe])
     found = answer.json["boxes"]
     assert [(box["wnid"], box["score"]) for box in found] == [
         (place.wnid, pytest.approx(place.score)) for place in wanted

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet.report.plots.save import COLORS
-from alexnet.runs.metrics_log import CLASS_ERRORS, Measured
+from alexnet.tasks.config import TASKS, LoggedErrors
 
 Records = Sequence[Mapping[str, Any]]
 """The lines of a `metrics.jsonl`."""
@@ -23,7 +23,7 @@ _STYLES = ("-", "--", "-.")
 
 
 def draw_curves(
-    runs: Mapping[str, Records], about: str = "", measured: Mapping[str, Measured] | None = None
+    runs: Mapping[str, Records], about: str = "", measured: Mapping[str, LoggedErrors] | None = None
 ) -> Figure:
     """Training loss (left) and validation error (right) of runs by name, over epochs.
 
@@ -33,8 +33,8 @@ def draw_curves(
     ends of warm-up; of many runs they are left out. `about` is the title.
     """
     many = len(runs) > FEW
-    kinds = {name: (measured or {}).get(name, CLASS_ERRORS) for name in runs}
-    rows = list(dict.fromkeys(kinds.values())) or [CLASS_ERRORS]
+    kinds = {name: (measured or {}).get(name, TASKS[0].logged) for name in runs}
+    rows = list(dict.fromkeys(kinds.values())) or [TASKS[0].logged]
     figure = Figure(figsize=(12.5 if many else 10, 4 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), 2, squeeze=False)
     for place, (name, records) in enumerate(runs.items()):

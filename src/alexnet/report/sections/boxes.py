@@ -11,14 +11,15 @@ from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import BoxTable
 from alexnet.data.image_reader import read_photo
 from alexnet.evaluation.predictor import Photo
-from alexnet.evaluation.views import sees_whole
+from alexnet.evaluation.views import is_whole
 from alexnet.published import ILSVRC_BOX_OVERLAP
 from alexnet.report.plots.boxes import IN_WORDS, DrawnBox, draw_box_photos
 from alexnet.report.plots.words import about, short
 from alexnet.report.sections.opened import Drawn, Opened
-from alexnet.runs.predictions import Detected, Located
-from alexnet.tasks.localization import Answers, Place, right_boxes
-from alexnet.training.config import LEAST_SHOWN
+from alexnet.runs.predictions import DetectionPredictions, LocalizationPredictions
+from alexnet.tasks.base import BoxPrediction, Prediction
+from alexnet.tasks.config import DEFAULT_MIN_SCORE
+from alexnet.tasks.localization import RankedBoxes, right_boxes
 
 HITS, MISPLACED, MISNAMED = 6, 3, 3
 """Photos of a picture of localization, as far as there are any."""
@@ -27,22 +28,22 @@ SCENES = 8
 MOST_OBJECTS = 5
 """Answers that are drawn on one of them, the surest."""
 _WHICH = (
-    f"said: what alexnet detect shows (windows that are sure by {LEAST_SHOWN:g} or more), of a photo the "
-    f"{MOST_OBJECTS} surest at most"
+    f"said: what alexnet predict shows (windows that are sure by {DEFAULT_MIN_SCORE:g} or more), of a photo "
+    f"the {MOST_OBJECTS} surest at most"
 )
 
 
-def located(on: Opened, found: Located) -> Drawn:
+def located(on: Opened, found: LocalizationPredictions) -> Drawn:
     """Validation photos whose first answer is right, has a wrong box, or a wrong class.
 
     Evenly through the photos of each kind; those without a box of their class are left out.
     """
     labels = on.photos.labels
-    whole = on.store.manifest.shape == "whole" and sees_whole(found.views)
+    whole = on.store.manifest.shape == "whole" and is_whole(found.views)
     truth = (BoxTable.of_pictures if whole else BoxTable.of)(on.photos)
     scored = np.array([label in truth.of_image(image)[0] for image, label in enumerate(labels)])
     named = found.labels[:, 0] == labels
-    hit = named & right_boxes(Answers(found.labels, found.corners), labels, truth)[:, 0]
+    hit = named & right_boxes(RankedBoxes(found.labels, found.corners), labels, truth)[:, 0]
     kinds = (
         ("right", scored & hit, HITS),
         ("wrong box", scored & named & ~hit, MISPLACED),
@@ -69,7 +70,7 @@ def located(on: Opened, found: Located) -> Drawn:
     return Drawn(figure, seen)
 
 
-def detected(on: Opened, found: Detected, find: Callable[[Photo], Sequence[Place]]) -> Drawn:
+def detected(on: Opened, found: DetectionPredictions, find: Callable[[Photo], Sequence[Prediction]]) -> Drawn:
     """Validation photos with all true boxes and the surest objects that `find` says there, right and wrong.
 
     `found` is all that the net says of these photos, however unsure; `find` is asked as people ask it.
@@ -80,7 +81,9 @@ def detected(on: Opened, found: Detected, find: Callable[[Photo], Sequence[Place
     with_boxes[truth.images_with_boxes()] = True
     chosen = _evenly(with_boxes, SCENES)
     photos = [read_photo(on.photos, image) for image in chosen]
-    said = [find(photo)[:MOST_OBJECTS] for photo in photos]
+    said = [
+        [each for each in find(photo)[:MOST_OBJECTS] if isinstance(each, BoxPrediction)] for photo in photos
+    ]
     boxes: list[list[DrawnBox]] = []
     titles: list[str] = []
     for image, photo, places in zip(chosen, photos, said, strict=True):
@@ -101,7 +104,7 @@ def detected(on: Opened, found: Detected, find: Callable[[Photo], Sequence[Place
     return Drawn(figure, seen)
 
 
-def _drawn(said: Place, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
+def _drawn(said: BoxPrediction, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
     """One answer beside the true boxes (n, 4) of its class, in shares of the photo."""
     height, width = photo.shape[:2]
     corners = np.array(said.box) / (width, height, width, height)
@@ -109,7 +112,7 @@ def _drawn(said: Place, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.float
     return DrawnBox(corners.tolist(), short(said.name, 16), how)
 
 
-def _right(found: Detected, truth: BoxTable) -> npt.NDArray[np.bool_]:
+def _right(found: DetectionPredictions, truth: BoxTable) -> npt.NDArray[np.bool_]:
     """(D,) whether each overlaps an object of its class by half; one that is found twice counts twice."""
     right = np.zeros(len(found.labels), np.bool_)
     for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):

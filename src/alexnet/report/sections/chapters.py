@@ -24,7 +24,7 @@ from alexnet.report.sections.subject import Subject, refuse_different_data, subj
 from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import stale_note, training_progress
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.config import BOX_NETS
+from alexnet.tasks.config import task_info
 
 CLOSELY = 3
 """Runs that are looked into, which takes longest; of more only the first ones are."""
@@ -64,7 +64,7 @@ def _report(
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
-        run_evaluation.same_question([RunDir(each.typed) for each in with_weights], store)
+        run_evaluation.check_classes([RunDir(each.typed) for each in with_weights], store)
     labels = trained.unlike_names([each.typed for each in subjects])
     near = [each for each in subjects if each.kind != "ensemble"][:closely]
     shown = [
@@ -154,7 +154,7 @@ def _bars(tested_ones: Sequence[Shown], rows: Sequence[Row], keep: Keep) -> list
 
 
 def _learns_boxes(subject: Subject) -> bool:
-    return subject.config is not None and subject.config.training.loss in BOX_NETS
+    return subject.config is not None and task_info(subject.config.training.loss).predicts_boxes
 
 
 def _training(shown: Sequence[Shown], keep: Keep) -> list[Chapter]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split, Store, training_images
-from alexnet.evaluation.predictor import Classifier, load
+from alexnet.evaluation.predictor import Predictor, load
 from alexnet.report.plots.words import short
 from alexnet.runs.run_dir import RunDir
 
@@ -41,7 +41,7 @@ class Opened:
     device: torch.device | str = "cpu"
 
     @cached_property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> Predictor:
         """The net with its preprocessing; read when it is first asked for."""
         return load(self.path, self.device)
 

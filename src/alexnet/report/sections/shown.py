@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,6 +16,8 @@ from alexnet.analysis.features import last_hidden_layer, path_of
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import ensemble, metrics, run_evaluation
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.predictor import load
 from alexnet.report.evaluation_tables import classes_table
 from alexnet.report.page import Chapter, Missing, Part, Picture
@@ -23,11 +25,11 @@ from alexnet.report.plots.embed import embedded
 from alexnet.report.sections import boxes, inside, trained
 from alexnet.report.sections.opened import SPLIT, Drawn, Opened
 from alexnet.report.sections.subject import Subject
-from alexnet.runs.predictions import Predictions
+from alexnet.runs.predictions import DetectionPredictions, Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
-from alexnet.tasks import detection, localization
-from alexnet.tasks.detection import detector
-from alexnet.training.config import LEAST_SHOWN
+from alexnet.tasks.base import task_of
+from alexnet.tasks.config import task_info
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What is done, and how many images it takes: a context whose value is called as they are done."""
@@ -117,7 +119,7 @@ class Shown:
     def _detects(self) -> bool:
         """Whether it finds all objects of photos by a window that it slides."""
         config = self.subject.config
-        return config is not None and config.training.loss == "objects"
+        return config is not None and task_info(config.training.loss).detects_all
 
     @property
     def _there(self) -> bool:
@@ -162,22 +164,20 @@ class Shown:
         """What it says of the validation photos: as saved, or asked now."""
         assert self.store is not None
         entry = self.entry
-        views, _, scales = (entry["views"] if entry else "center").partition("@")
-        sizes = tuple(map(int, scales.split(","))) if scales else ()
+        views = ViewSet.parse(entry["views"]) if entry else ViewSet("center")
         members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
-        made = [self._asked(RunDir(member), self.store, views, sizes) for member in members]
+        made = [self._asked(RunDir(member), self.store, views) for member in members]
         if self.subject.kind != "ensemble":
             return made[0]
         told = entry or {}
         return ensemble.mean(made, told.get("weights"), told.get("mean", "probabilities"))
 
-    def _asked(self, run: RunDir, store: Store, views: str, sizes: Sequence[int]) -> Predictions:
+    def _asked(self, run: RunDir, store: Store, views: ViewSet) -> Predictions:
         count = len(store.split(SPLIT))
         metrics.refuse_unlabeled(SPLIT, store.split(SPLIT).labels)
         with self.progress_bar(f"what {run.path.name} says of {count:,} photos", count) as advance:
-            return run_evaluation.predictions_of(
-                run, store, SPLIT, views, device=self.device, progress=advance, scales=sizes
-            )
+            options = InferenceOptions(device=self.device, progress=advance)
+            return run_evaluation.class_predictions(run, store, SPLIT, views, options)
 
     def _predictions(self, store: Store) -> Chapter:
         views = self.entry["views"] if self.entry else "center"
@@ -210,32 +210,27 @@ class Shown:
         subject, config = self.subject, self.subject.config
         if subject.kind == "ensemble" or config is None or config.classic is not None:
             return []
-        if self._detects:
-            return [Chapter("Objects found", [self._drawn(self._detected, "boxes")])]
-        if config.training.loss == "boxes":
-            return [Chapter("Where objects are", [self._drawn(self._located, "boxes")])]
-        return []
+        if not task_info(config.training.loss).predicts_boxes:
+            return []
+        title = "Objects found" if self._detects else "Where objects are"
+        return [Chapter(title, [self._drawn(self._drawn_boxes, "boxes")])]
 
-    def _located(self) -> Drawn:
-        told = [
-            each["views"]
-            for each in self.subject.entries
-            if "localization" in each and "@" not in each["views"]
-        ]
-        views = next(iter(told), localization.VIEWS[0])
+    def _drawn_boxes(self) -> Drawn:
+        task = task_of(self._on.classifier.config, len(self._on.store.classes))
+        tested = [ViewSet.parse(each["views"]) for each in self.subject.entries if "localization" in each]
+        views = next((each for each in tested if not each.scales), ViewSet("center"))
         with self.progress_bar(f"boxes of {self.label}", len(self._on.photos)) as advance:
-            found = localization.boxes_of(
-                self.subject.run, self._on.store, SPLIT, views, device=self.device, progress=advance
+            found = cached_predictions(
+                task,
+                self.subject.run,
+                self._on.store,
+                SPLIT,
+                task.own_views(views) or views,
+                InferenceOptions(device=self.device, progress=advance),
             )
+        if isinstance(found, DetectionPredictions):
+            return boxes.detected(self._on, found, lambda photo: self._on.classifier.predict(photo)[0])
         return boxes.located(self._on, found)
-
-    def _detected(self) -> Drawn:
-        with self.progress_bar(f"objects of {self.label}", len(self._on.photos)) as advance:
-            found = detection.detections_of(
-                self.subject.run, self._on.store, SPLIT, device=self.device, progress=advance
-            )
-        find = partial(detector(self._on.classifier.net).detect, least=LEAST_SHOWN)
-        return boxes.detected(self._on, found, find)
 
     def _inside(self, store: Store) -> list[Chapter]:
         on, config = self._on, self._on.classifier.config

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.predictor import Predictor
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.lenet import PartialConv2d
 from alexnet.report.comparison import Row, published_rows, recipes_of
@@ -24,9 +24,10 @@ from alexnet.report.plots.mistakes import draw_mistakes
 from alexnet.report.plots.predictions import choose, draw_predictions, verdict
 from alexnet.report.plots.words import about, short
 from alexnet.report.sections.opened import Drawn, Opened, told
-from alexnet.runs.metrics_log import measured, read_metrics
+from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.config import task_info
 
 IMAGES = 8
 """In a picture of answers."""
@@ -43,7 +44,8 @@ def curves(runs: Sequence[Path]) -> Drawn:
     images = max((each.get("images", 0) for log in tested.values() for each in log), default=0)
     title = about(_together(list(logs)), f"{', '.join(filter(None, stores)) or 'its store'} val", images)
     kinds = {
-        name: measured(RunDir(run).config().training.loss) for name, run in zip(names, runs, strict=True)
+        name: task_info(RunDir(run).config().training.loss).logged
+        for name, run in zip(names, runs, strict=True)
     }
     ends = "; ".join(
         f"{name}: {kinds[name].validation} {log[0]['top1_error']:.1%} at first, "
@@ -55,7 +57,7 @@ def curves(runs: Sequence[Path]) -> Drawn:
     return Drawn(draw_curves(logs, title, kinds), seen)
 
 
-def filters(name: str, classifier: Classifier, data: str, images: int | None) -> Drawn:
+def filters(name: str, classifier: Predictor, data: str, images: int | None) -> Drawn:
     """The kernels of a net's first layer, its towers apart; `images` as it was trained on, if it is known.
 
     CommandError where it has none that look at pixels, as classic pipelines.
@@ -114,10 +116,8 @@ def answers(on: Opened) -> Drawn:
     """Some of the validation images, evenly through the split, with the run's best answers."""
     numbers = np.linspace(0, len(on.photos) - 1, IMAGES).astype(int).tolist()
     squares, names = on.squares(numbers), on.names(numbers)
-    top = [
-        [(name, probability) for _, name, probability in each]
-        for each in on.classifier.classify(list(squares))
-    ]
+    class_names = np.array([each.name for each in on.classifier.classes])
+    top = [_best_answers(row, class_names) for row in on.classifier.probabilities(list(squares))]
     title = about(on.name, on.data, len(on.photos))
     seen = f"{len(numbers)} photos with bars of the most probable classes. {told(names, top)}."
     return Drawn(draw_predictions(list(squares), names, top, title), seen)

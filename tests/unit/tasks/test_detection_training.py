@@ -18,8 +18,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
-from alexnet.tasks import losses
-from alexnet.tasks.losses import OBJECTS, OFFENDING
+from alexnet.tasks.detection import OBJECTS, OFFENDING, detection_loss
 from alexnet.training.step import training_batch, update
 from alexnet.training.train_state import TrainState, build_train_state
 from alexnet.training.transfer import match
@@ -94,13 +93,13 @@ def test_the_loss_takes_objects_random_background_and_the_worst_of_it(places: in
     labels = torch.randint(IGNORED, BACKGROUND + 1, (7, places, places), generator=generator).float()
     labels[0], labels[1], labels[2] = IGNORED, BACKGROUND, 1
     targets = random_targets(labels, generator)
-    assert float(losses.objects(answers, targets)) == pytest.approx(naive(answers, targets), rel=1e-5)
+    assert float(detection_loss(answers, targets)) == pytest.approx(naive(answers, targets), rel=1e-5)
 
 
-def test_windows_that_are_not_asked_have_no_gradient_and_background_has_no_box() -> None:
+def test_windows_that_are_left_out_have_no_gradient_and_background_has_no_box() -> None:
     answers = torch.zeros(1, ANSWERS, 1, 3, requires_grad=True)
     targets = random_targets(torch.tensor([[[IGNORED, BACKGROUND, 1.0]]]), torch.Generator().manual_seed(0))
-    losses.objects(answers, targets).backward()
+    detection_loss(answers, targets).backward()
     logits, boxes = answers.grad.split([BACKGROUND + 1, 4 * BACKGROUND], dim=1)
     assert not logits[..., 0].any()
     assert logits[..., 1:].all()
@@ -137,7 +136,7 @@ def learner(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
@@ -186,7 +185,7 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
     targets[:2, 0, 0, 1] = 1
     targets[2, 0, 0, 0] = IGNORED
     targets[3, 0] = IGNORED
-    assert learner(store).task.wrong(answers, targets, torch.zeros(4)).item() == 1
+    assert learner(store).task.num_errors(answers, targets, torch.zeros(4)).item() == 1
 
 
 @pytest.mark.parametrize(
@@ -196,7 +195,7 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
         ("overfeat-fast", {"background", "box1", "box2", "boxes"}),
     ],
 )
-def test_it_begins_with_a_localization_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
+def test_it_is_initialized_from_a_localizer_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
     begun = config("data.input_size=64", recipe=recipe)
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     found = match(learner(store).model, store.classes, given)
@@ -207,18 +206,18 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.variant=fast widths=[4,6,8,8,8,16,12] regression=[10,6]").model
-    with pytest.raises(DataError, match=r"64 pixels, those of this one 96: give window of .*variant=64"):
+    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give window of .*variant=64"):
         match(model, store.classes, given)
 
 
 def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model\.name=overfeat-detector do not go together"):
         config("training.loss=cross-entropy")
-    with pytest.raises(ConfigError, match="boxes are known of stored squares"):
+    with pytest.raises(ConfigError, match="boxes are known for stored squares"):
         config("data.scales=[112,112]", "data.cropping=random")
     assert config("data.test_scales=[64]").data.input_size == 96  # a window is smaller
     with pytest.raises(CommandError, match="must be 64 or more, the pixels of the window"):
         learner(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
-        Loader(bare.split("train"), batch_size=1, boxes=True)
+        Loader(bare.split("train"), 1, boxes=True)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from reference import ten_views as twin
+from tiny import predict
 
 from alexnet import distributed
 from alexnet.data.classes import Class
 from alexnet.data.decode import decode
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.evaluation.inference import predict
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled
 
@@ -30,7 +30,7 @@ def test_ten_views_equal_the_slow_twin(net, store) -> None:
 
 def test_every_image_once_in_the_stores_order(net, store) -> None:
     counts: list[int] = []
-    found = predict(net, store, "val", "center", squares_at_once=4, progress=counts.append)
+    found = predict(net, store, "val", "center", batch_size=4, progress=counts.append)
     split = store.split("val")
     assert found.probabilities.shape == (IMAGES, CLASSES)
     assert found.labels.tolist() == split.labels.tolist()
@@ -43,16 +43,18 @@ def test_every_image_once_in_the_stores_order(net, store) -> None:
 
 @pytest.mark.parametrize("views", ["center", "ten"])
 def test_the_size_of_a_batch_changes_rounding_only_and_no_run_differs(net, store, views) -> None:
-    all_at_once = predict(net, store, "val", views, squares_at_once=10_000).probabilities
+    all_at_once = predict(net, store, "val", views, batch_size=10_000).probabilities
     for squares in (1, 10, 30):
-        found = predict(net, store, "val", views, squares).probabilities
+        found = predict(net, store, "val", views, batch_size=squares).probabilities
         np.testing.assert_allclose(found, all_at_once, atol=1e-5)
-        np.testing.assert_array_equal(found, predict(net, store, "val", views, squares).probabilities)
+        np.testing.assert_array_equal(
+            found, predict(net, store, "val", views, batch_size=squares).probabilities
+        )
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 7, 30])
 def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch, world_size) -> None:
-    alone = predict(net, store, "val", "center", squares_at_once=2)
+    alone = predict(net, store, "val", "center", batch_size=2)
     parts: list[list] = []
     monkeypatch.setattr(distributed, "world_size", lambda: world_size)
     # Each process is shown what those before it scored; the last one has all.
@@ -60,9 +62,9 @@ def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch,
     for rank in range(world_size):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         with suppress(WorkError):
-            together = predict(net, store, "val", "center", squares_at_once=2)
+            together = predict(net, store, "val", "center", batch_size=2)
     np.testing.assert_array_equal(together.probabilities, alone.probabilities)
-    assert sum(len(rows) for part in parts for _, rows in part) == IMAGES
+    assert sum(map(len, parts)) == IMAGES
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch,
 def test_no_error_is_given_unless_every_image_was_scored_once(net, store, monkeypatch, gathered) -> None:
     monkeypatch.setattr(distributed, "gather_objects", gathered)
     with pytest.raises(WorkError, match=f"{IMAGES} images was scored exactly once"):
-        predict(net, store, "val", "center", squares_at_once=2)
+        predict(net, store, "val", "center", batch_size=2)
 
 
 def test_wnids_count_not_the_order_of_labels(net, store) -> None:
@@ -96,7 +98,7 @@ def test_images_resized_with_another_filter_are_tested_with_a_warning(net, store
     other = replace(net, preprocessing=replace(net.preprocessing, resized=resized))
     found = predict(other, store, "val", "center").probabilities
     (record,) = caplog.records
-    assert "resized with a filter (bicubic, antialiased) other than the net's" in record.getMessage()
+    assert "resized with a filter (bicubic, antialiased) other than the model's" in record.getMessage()
     caplog.clear()
     np.testing.assert_array_equal(found, predict(net, store, "val", "center").probabilities)
     assert not caplog.records
@@ -123,7 +125,7 @@ def test_unknown_views_and_splits_are_named(net, store) -> None:
         predict(net, store, "test")
 
 
-def test_training_goes_on_after_a_test_as_if_there_had_been_none(store) -> None:
+def test_training_continues_after_a_test_as_if_there_had_been_none(store) -> None:
     net = make_net(store)
     net.model.train()
     predict(net, store, "val", "center")

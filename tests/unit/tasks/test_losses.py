@@ -10,12 +10,7 @@ from reference.lenet import equation_9
 from torch.nn import functional
 
 from alexnet.models.lenet import class_codes
-from alexnet.tasks.classification import soft_targets
-from alexnet.tasks.losses import LOSSES, REJECTION_DISTANCE, rbf, squared_error
-from alexnet.training.config import BOX_NETS
-
-LOSSES_OF_LOGITS = [name for name in LOSSES if name not in BOX_NETS]
-"""Those of boxes have targets of other forms."""
+from alexnet.tasks.classification import LOSSES, REJECTION_DISTANCE, rbf, soft_targets, squared_error
 
 
 def drawn(images: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,20 +47,20 @@ def test_squared_error_wants_1_and_minus_1() -> None:
     assert squared_error(outputs, targets).item() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", LOSSES_OF_LOGITS)
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradients_and_the_mean(name: str) -> None:
     logits, labels = drawn(3, 5, 1)
     logits.requires_grad_()
     targets = soft_targets(labels, 5, 0.1).double()
     loss = LOSSES[name]
-    assert torch.autograd.gradcheck(lambda values: loss.of(values, targets), (logits,))
-    assert loss.mean(logits, targets).item() == pytest.approx(loss.of(logits, targets).item() / 3)
+    assert torch.autograd.gradcheck(lambda values: loss.forward(values, targets), (logits,))
+    assert loss.mean(logits, targets).item() == pytest.approx(loss.forward(logits, targets).item() / 3)
 
 
-@pytest.mark.parametrize("name", LOSSES_OF_LOGITS)
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_mixed_images_loss_is_the_mean_of_the_two_up_to_what_does_not_depend_on_the_net(name: str) -> None:
     """So that smoothing and mixup mean the same with every loss."""
-    loss = LOSSES[name].of
+    loss = LOSSES[name].forward
     one, other = torch.eye(4, dtype=torch.float64)[:2]
     mixed = 0.3 * one + 0.7 * other
     logits, _ = drawn(2, 4, 2)
@@ -78,7 +73,7 @@ def test_a_mixed_images_loss_is_the_mean_of_the_two_up_to_what_does_not_depend_o
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])
-def test_no_constant_answer_is_better_than_chance(classes: int) -> None:
+def test_no_constant_output_is_better_than_chance(classes: int) -> None:
     labels = torch.arange(classes)
     targets = soft_targets(labels, classes, 0.0)
     best = {

@@ -8,33 +8,33 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import predict
 
 import alexnet
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.resize import FILTERS, to_square, warp
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.inference import predict
-from alexnet.evaluation.predictor import Classifier
+from alexnet.evaluation.predictor import Predictor
 
 from .conftest import CLASSES, SIDE, jpeg, make_net, write_checkpoint
 
 
 @pytest.fixture
-def classifier(net) -> Classifier:
-    return Classifier(net)
+def classifier(net) -> Predictor:
+    return Predictor(net)
 
 
 def val_photos(photos: Path) -> list[Path]:
     return sorted((photos / "val").rglob("*.JPEG"))
 
 
-def test_photos_are_seen_as_in_the_store(classifier, net, store, photos) -> None:
+def test_photos_become_the_same_inputs_as_in_the_store(classifier, net, store, photos) -> None:
     found = classifier.probabilities(val_photos(photos), views="ten")
     np.testing.assert_allclose(found, predict(net, store, "val", "ten").probabilities, atol=0.02)
     assert found.dtype == np.float32
 
 
-def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -> None:
+def test_every_kind_of_photo_gives_the_same_prediction(classifier, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(jpeg(5))
     with Image.open(path) as image:
@@ -49,10 +49,10 @@ def test_every_kind_of_photo_gives_the_same_answer(classifier, tmp_path: Path) -
     np.testing.assert_allclose(classifier.probabilities(np.stack([array] * 2)), rows[:2], atol=1e-6)
 
 
-def test_answers_are_named_and_sorted(classifier, photos) -> None:
+def test_predictions_have_names_and_are_sorted(classifier, photos) -> None:
     files = val_photos(photos)[:3]
     rows = classifier.probabilities(files, views="center")
-    answers = classifier.classify(files, views="center", top=4)
+    answers = classifier.predict(files, views="center", top=4)
     assert [len(each) for each in answers] == [4, 4, 4]
     for row, answer in zip(rows, answers, strict=True):
         assert [probability for _, _, probability in answer] == sorted(row.tolist(), reverse=True)[:4]
@@ -61,14 +61,14 @@ def test_answers_are_named_and_sorted(classifier, photos) -> None:
         assert all(
             name == classifier.classes[label].name for label, (_, name, _) in zip(labels, answer, strict=True)
         )
-    assert len(classifier.classify(files[0], top=100)[0]) == CLASSES
+    assert len(classifier.predict(files[0], top=100)[0]) == CLASSES
 
 
 def test_the_company_of_other_photos_does_not_matter(net, photos) -> None:
     files = val_photos(photos)
-    together = Classifier(net).probabilities(files)
-    np.testing.assert_allclose(Classifier(net, squares_at_once=20).probabilities(files), together, atol=1e-5)
-    np.testing.assert_allclose(Classifier(net).probabilities(files[4]), together[4:5], atol=1e-5)
+    together = Predictor(net).probabilities(files)
+    np.testing.assert_allclose(Predictor(net, batch_size=20).probabilities(files), together, atol=1e-5)
+    np.testing.assert_allclose(Predictor(net).probabilities(files[4]), together[4:5], atol=1e-5)
 
 
 def test_photos_are_turned_upright(classifier) -> None:
@@ -97,20 +97,20 @@ def test_features_are_a_layers_activations_at_the_center(classifier, photos) -> 
 
 def test_no_photos_give_no_rows(classifier) -> None:
     assert classifier.probabilities([]).shape == (0, CLASSES)
-    assert classifier.classify([]) == []
+    assert classifier.predict([]) == []
 
 
 def test_what_is_no_photo_is_refused(classifier, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
     with pytest.raises(UnreadableImage):
-        classifier.classify(tmp_path / "text.jpg")
+        classifier.predict(tmp_path / "text.jpg")
     with pytest.raises(CommandError, match=r"absent\.jpg"):
-        classifier.classify([tmp_path / "absent.jpg"])
+        classifier.predict([tmp_path / "absent.jpg"])
     for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8), torch.zeros(3, 9, 9)):
         with pytest.raises(CommandError, match="uint8"):
-            classifier.classify([wrong])
+            classifier.predict([wrong])
     with pytest.raises(CommandError, match="at least 1"):
-        classifier.classify([], top=0)
+        classifier.predict([], top=0)
 
 
 def test_load_takes_a_run_folder_or_its_weights(make_run, photos) -> None:
@@ -135,7 +135,7 @@ def test_load_takes_the_last_weights_not_those_chosen_on_the_validation_images(m
     assert not np.array_equal(best.probabilities(val_photos(photos)), last)
 
 
-def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
+def test_nothing_to_load_is_one_plain_line(make_run, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run folder or model file at"):
         alexnet.load(tmp_path / "absent")
     (tmp_path / "untrained").mkdir()
@@ -151,9 +151,9 @@ def test_nothing_to_load_is_said_plainly(make_run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resampling", FILTERS)
 @pytest.mark.parametrize(("how", "resize"), [("crop", to_square), ("warp", warp)], ids=["crop", "warp"])
-def test_photos_are_resized_as_the_nets_own_were(net, resampling, how, resize) -> None:
+def test_photos_are_resized_as_the_models_own_were(net, resampling, how, resize) -> None:
     resized = {"shape": "square", "resize": how, "resampling": resampling}
-    classifier = Classifier(replace(net, preprocessing=replace(net.preprocessing, resized=resized)))
+    classifier = Predictor(replace(net, preprocessing=replace(net.preprocessing, resized=resized)))
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
     square = resize(photo, SIDE, resampling)
     np.testing.assert_array_equal(classifier.probabilities([photo]), classifier.probabilities([square]))

@@ -26,51 +26,51 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def classify(capsys, *words) -> tuple[int, str, str]:
-    code = main(["classify", "--device", "cpu", *map(str, words)])
+def predict(capsys, *words) -> tuple[int, str, str]:
+    code = main(["predict", "--device", "cpu", *map(str, words)])
     shown = capsys.readouterr()
     return code, shown.out, shown.err
 
 
-def test_json_is_what_the_classifier_says(make_run, folder, capsys) -> None:
+def test_json_is_what_the_predictor_returns(make_run, folder, capsys) -> None:
     run = make_run("run")
-    code, out, _ = classify(
+    code, out, _ = predict(
         capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "center"
     )
     assert code == 0
-    (answer,) = alexnet.load(run.path).classify([folder / "a.jpg"], views="center", top=2)
+    (answer,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="center", top=2)
     classes = [{"wnid": wnid, "name": name, "probability": pytest.approx(p)} for wnid, name, p in answer]
     assert json.loads(out) == [{"image": str(folder / "a.jpg"), "classes": classes}]
 
 
 def test_folders_are_searched_for_photos(make_run, folder, capsys) -> None:
-    code, out, _ = classify(capsys, folder, "--model", make_run("run").path, "--json")
+    code, out, _ = predict(capsys, folder, "--model", make_run("run").path, "--json")
     assert code == 0
     names = [Path(result["image"]).name for result in json.loads(out)]
     assert names == ["a.jpg", "b.JPEG", "c.png"]
 
 
 def test_text_names_each_photo_and_its_classes(make_run, folder, capsys) -> None:
-    code, out, _ = classify(capsys, folder, "--model", make_run("run").path, "--top", 3)
+    code, out, _ = predict(capsys, folder, "--model", make_run("run").path, "--top", 3)
     assert code == 0
     lines = out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == lines[::4]
     assert all("%" in line for line in lines[1:4])
 
 
-def test_pillow_says_nothing_of_a_photo_of_many_pixels(make_run, folder, capsys, monkeypatch) -> None:
+def test_pillow_prints_no_warning_for_a_photo_of_many_pixels(make_run, folder, capsys, monkeypatch) -> None:
     with Image.open(folder / "a.jpg") as photo:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", photo.width * photo.height - 1)
-    code, _, err = classify(capsys, folder / "a.jpg", "--model", make_run("run").path)
+    code, _, err = predict(capsys, folder / "a.jpg", "--model", make_run("run").path)
     assert (code, err) == (0, "")
 
 
 def test_standard_input_is_one_photo(make_run, folder, capsys, monkeypatch) -> None:
     run = make_run("run")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((folder / "a.jpg").read_bytes())))
-    code, out, _ = classify(capsys, "-", "--model", run.path, "--json")
+    code, out, _ = predict(capsys, "-", "--model", run.path, "--json")
     assert code == 0
-    _, wanted, _ = classify(capsys, folder / "a.jpg", "--model", run.path, "--json")
+    _, wanted, _ = predict(capsys, folder / "a.jpg", "--model", run.path, "--json")
     (found,), (same,) = json.loads(out), json.loads(wanted)
     assert found["image"] == "-"
     assert found["classes"] == same["classes"]
@@ -80,7 +80,7 @@ def test_unreadable_photos_are_named_and_counted_and_the_rest_is_done(make_run, 
     for place, contents in (("bad.jpg", b"no photo"), ("inner/empty.png", b""), ("cut.jpg", jpeg(1)[:200])):
         (folder / place).write_bytes(contents)
     run = make_run("run").path
-    code, out, err = classify(capsys, folder, "--model", run, "--json")
+    code, out, err = predict(capsys, folder, "--model", run, "--json")
     assert code == 3
     by_name = {Path(result["image"]).name: result for result in json.loads(out)}
     assert {name for name, result in by_name.items() if "error" in result} == {
@@ -91,30 +91,30 @@ def test_unreadable_photos_are_named_and_counted_and_the_rest_is_done(make_run, 
     assert all(len(by_name[name]["classes"]) == 5 for name in ("a.jpg", "b.JPEG", "c.png"))
     assert "3 of 6 photos" in err
     assert "bad.jpg" in err
-    code, out, _ = classify(capsys, folder, "--model", run)
+    code, out, _ = predict(capsys, folder, "--model", run)
     assert code == 3
     assert out.count("unreadable:") == 3
 
 
-def test_many_photos_in_many_batches_keep_their_answers(make_run, tmp_path, capsys) -> None:
+def test_many_photos_in_many_batches_keep_their_predictions(make_run, tmp_path, capsys) -> None:
     run = make_run("run")
     for number in range(60):
         contents = b"broken" if number % 7 == 3 else jpeg(number)
         (tmp_path / f"{number:03}.jpg").write_bytes(contents)
-    code, out, _ = classify(capsys, tmp_path, "--model", run.path, "--json", "--views", "center", "--top", 1)
+    code, out, _ = predict(capsys, tmp_path, "--model", run.path, "--json", "--views", "center", "--top", 1)
     assert code == 3
     loaded = alexnet.load(run.path)
     for number, result in enumerate(r for r in json.loads(out) if Path(r["image"]).parent == tmp_path):
         if number % 7 == 3:
             assert "error" in result
         else:
-            (answer,) = loaded.classify(result["image"], views="center", top=1)
+            (answer,) = loaded.predict(result["image"], views="center", top=1)
             assert result["classes"][0]["wnid"] == answer[0][0]
             np.testing.assert_allclose(result["classes"][0]["probability"], answer[0][2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("words", "named"), [(["absent.jpg"], "absent.jpg"), (["empty"], "no photos"), ([], "IMAGE")]
+    ("words", "named"), [(["absent.jpg"], "absent.jpg"), (["empty"], "no photos"), ([], "PHOTO")]
 )
 def test_nothing_to_classify_is_a_wrong_command(
     make_run, tmp_path, monkeypatch, capsys, words, named
@@ -122,20 +122,18 @@ def test_nothing_to_classify_is_a_wrong_command(
     (tmp_path / "empty").mkdir()
     run = make_run("run").path
     monkeypatch.chdir(tmp_path)
-    code, _, err = classify(capsys, *words, "--model", run)
+    code, _, err = predict(capsys, *words, "--model", run)
     assert code == 2
     assert named in err
 
 
-def test_whole_photos_at_scales_are_what_the_classifier_says(make_run, folder, capsys) -> None:
+def test_whole_photos_at_scales_are_what_the_predictor_returns(make_run, folder, capsys) -> None:
     run = make_run("run")
     shown = ["--views", "multi-crop", "--scales", "80,72"]
-    code, out, _ = classify(capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 1, *shown)
-    (answer,) = alexnet.load(run.path).classify(
-        [folder / "a.jpg"], views="multi-crop", top=1, scales=(72, 80)
-    )
+    code, out, _ = predict(capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 1, *shown)
+    (answer,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="multi-crop@72,80", top=1)
     assert code == 0
     assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(answer[0][2])
-    code, _, err = classify(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
+    code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
     assert code == 2
     assert "does not slide over photos" in err

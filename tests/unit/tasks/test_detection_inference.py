@@ -19,14 +19,17 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation.views import looks_for
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.prediction_cache import predict_split
+from alexnet.evaluation.predictor import Predictor
+from alexnet.evaluation.views import scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
-from alexnet.tasks import detection
-from alexnet.tasks.detection import LEAST_PROBABILITY, Detector, detect, objects_in_photo
-from alexnet.tasks.localization import Window
+from alexnet.tasks.detection import LEAST_PROBABILITY, Detection, objects_in_photo, window_precision
+from alexnet.tasks.localization import WindowOutputs
 
 SIDE, WINDOW = 96, 64
 SETTINGS = (
@@ -38,6 +41,9 @@ HERE, THERE = [0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]
 
 def config() -> RunConfig:
     return override(recipes.get("overfeat-fast-detection"), SETTINGS)
+
+
+TASK = Detection(config(), 3)
 
 
 class Known(OverFeatDetector):
@@ -94,26 +100,27 @@ def run_of(store: Store, folder: Path) -> RunDir:
 
 def test_photos_may_be_as_small_as_the_window_where_it_slides(store: Store) -> None:
     net = loaded(store)
-    looks = looks_for(net, "dense", [WINDOW])
-    assert detect(net, [torch.zeros(1, WINDOW, WINDOW, 3, dtype=torch.uint8)])[0].labels.tolist() == []
-    assert [look.scale for look in looks] == [WINDOW]
-    for views, scale, seen in (("dense", WINDOW - 1, WINDOW), ("center", WINDOW, 80)):
-        with pytest.raises(CommandError, match=f"smaller than the {seen} pixels that the net sees"):
-            looks_for(net, views, [scale])
+    scaled = scaled_views(net, ViewSet("dense", (WINDOW,)))
+    (found,) = TASK.infer(net, scaled, [torch.zeros(1, WINDOW, WINDOW, 3, dtype=torch.uint8)])
+    assert found.labels.tolist() == []
+    assert [each.scale for each in scaled] == [WINDOW]
+    for views, scale, needed in (("dense", WINDOW - 1, WINDOW), ("center", WINDOW, 80)):
+        with pytest.raises(CommandError, match=f"smaller than the {needed} pixels that the model needs"):
+            scaled_views(net, ViewSet(views, (scale,)))
 
 
-def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
-    return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
+def window(probabilities: list[list[float]], boxes: list[list[float]]) -> WindowOutputs:
+    return WindowOutputs(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
 
 
 def test_windows_that_agree_become_one_object_and_background_none() -> None:
     first = window([[0.7, 0.2, 0.1], [0.0, 0.6, 0.4], [0.0, 0.1, 0.9]], [THERE, HERE, HERE])
     second = window([[0.05, 0.9, 0.05]], [HERE])
-    found = objects_in_photo([first, second], least=0.15)
+    found = objects_in_photo([first, second], min_score=0.15)
     assert found.labels.tolist() == [1, 0, 1]
     assert found.scores == pytest.approx([1.5, 0.7, 0.2])
     assert found.corners == pytest.approx(np.array([HERE, THERE, THERE]))
-    assert objects_in_photo([first, second], least=0.95).labels.tolist() == []
+    assert objects_in_photo([first, second], min_score=0.95).labels.tolist() == []
 
 
 def test_objects_lie_within_the_photo() -> None:
@@ -124,19 +131,19 @@ def test_objects_lie_within_the_photo() -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_an_object_is_found_where_its_window_is(store: Store, place: tuple[int, int]) -> None:
     net = loaded(store)
-    (found,) = detect(net, [torch.from_numpy(picture(*place))[None]])
+    (found,) = TASK.infer(net, (), [torch.from_numpy(picture(*place))[None]])
     assert found.labels.tolist() == [2]
     assert found.corners[0] * SIDE == pytest.approx(np.array(pixels_at(*place)))
-    (said,) = Detector(net, looks_for(net, "dense")).detect(picture(*place))
-    assert (said.wnid, said.box) == (store.classes[2].wnid, pytest.approx(pixels_at(*place)))
+    ((predicted,),) = Predictor(net).predict(picture(*place))
+    assert (predicted.wnid, predicted.box) == (store.classes[2].wnid, pytest.approx(pixels_at(*place)))
 
 
 def test_a_split_of_known_objects_is_found_with_precision_one(store: Store) -> None:
-    found = detection.detect_split(loaded(store), store, squares_at_once=2)
+    found = predict_split(TASK, loaded(store), store, "val", ViewSet("dense"), InferenceOptions(batch_size=2))
     assert found.images.tolist() == [0, 1, 2, 3]
-    measured = detection.precision(found, store)
-    assert measured["mean_average_precision"] == 1
-    assert [each["average_precision"] for each in measured["per_class"]] == [None, None, 1]
+    measured = TASK.metrics(found, store)
+    assert measured.mean_average_precision == 1
+    assert [each.average_precision for each in measured.per_class] == [None, None, 1]
 
 
 @pytest.mark.parametrize(("share", "precision"), [(1.0, 1.0), (0.8, 1.0), (0.65, 0.0)])
@@ -149,7 +156,7 @@ def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
     boxes = [np.concatenate([middle - half, middle + half]) / SIDE for middle in middles]
     rows = [row(n, SIDE, boxes=(Box(n % 3, *box),)) for n, box in enumerate(boxes)]
     made = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
-    found = detection.window_precision(run_of(made, tmp_path), made, "val")
+    found = window_precision(config(), made, "val", ViewSet("dense"))
     # Windows beside the object's, which show three quarters of it or more, lie around it alike or are merged.
     assert found == pytest.approx(precision, abs=0.2)
 
@@ -157,7 +164,7 @@ def test_windows_that_are_named_rightly_find_objects_as_large_as_they_are(
 def test_labels_are_the_stores(store: Store) -> None:
     net = loaded(store)
     turned = ModelBundle(net.model, net.config, net.classes[::-1], net.preprocessing, {})
-    assert set(detection.detect_split(turned, store).labels.tolist()) == {0}
+    assert set(predict_split(TASK, turned, store, "val", ViewSet("dense")).labels.tolist()) == {0}
 
 
 def test_evaluate_keeps_and_reuses_objects(
@@ -177,14 +184,14 @@ def test_evaluate_keeps_and_reuses_objects(
     assert "average precision %" in capsys.readouterr().out
 
 
-def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+def test_predict_prints_and_draws_objects_and_continues_after_an_unreadable_file(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(store, tmp_path)
     Image.fromarray(picture(1, 1)).save(tmp_path / "photo.png")
     (tmp_path / "broken.png").write_text("no photo")
-    words = ["detect", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
-    options = ["--least", str(LEAST_PROBABILITY), "--device", "cpu"]
+    words = ["predict", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
+    options = ["--min-score", str(LEAST_PROBABILITY), "--device", "cpu"]
     assert main([*words, *options, "--json", "--out", str(tmp_path / "drawn")]) == 3
     broken, good = json.loads(capsys.readouterr().out)
     assert "error" in broken
@@ -192,8 +199,10 @@ def test_detect_says_draws_and_goes_on_after_a_file_that_is_no_photo(
     assert all(0 <= edge <= SIDE for each in good["objects"] for edge in each["box"])
 
 
-def test_a_net_without_background_is_refused(store: Store) -> None:
+def test_a_model_without_background_is_refused(store: Store) -> None:
     net = loaded(store)
     other = ModelBundle(nn.Identity(), net.config, net.classes, net.preprocessing, {})
     with pytest.raises(CommandError, match="has no class for background"):
-        detect(other, [])
+        TASK.infer(other, (), [])
+    with pytest.raises(CommandError, match="no objects with --views center: a detector takes dense only"):
+        Predictor(net).predict([], "center")

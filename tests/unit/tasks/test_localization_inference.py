@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,17 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation.views import looks_for
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.prediction_cache import predict_split
+from alexnet.evaluation.predictor import Predictor
+from alexnet.evaluation.views import scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks import localization
-from alexnet.tasks.localization import Localizer, Window, best_boxes, locate
+from alexnet.tasks.localization import Localization, LocatedClasses, WindowOutputs, best_boxes
 
 SETTINGS = (
     *("data.image_size=72", "data.input_size=64", "data.test_scales=[64,96]"),
@@ -94,45 +97,48 @@ def black(height: int, width: int, y: int, x: int) -> Tensor:
     return image
 
 
+def located(net: ModelBundle, views: ViewSet, image: Tensor) -> LocatedClasses:
+    (found,) = Localization(net.config, 2, top=1).infer(net, scaled_views(net, views), [image])
+    return found
+
+
 @pytest.mark.parametrize(("i", "j"), [(0, 0), (1, 3), (2, 5)])
 def test_boxes_lie_where_their_windows_do(store: Store, i: int, j: int) -> None:
     net, image = loaded(store), black(96, 144, 32 + 16 * i, 32 + 16 * j)
-    labels, corners, scores = locate(net, looks_for(net, "dense", [96]), [image], top=1)
-    assert labels.tolist() == [[1]]
-    assert scores[0, 0] == pytest.approx(1 / (1 + np.exp(-4)))
+    labels, corners, scores = located(net, ViewSet("dense", (96,)), image)
+    assert labels.tolist() == [1]
+    assert scores[0] == pytest.approx(1 / (1 + np.exp(-4)))
     pixels = np.array([16 * j + 16, 16 * i + 16, 16 * j + 48, 16 * i + 48])
-    assert corners[0, 0] == pytest.approx(pixels / [144, 96, 144, 96])
+    assert corners[0] == pytest.approx(pixels / [144, 96, 144, 96])
 
 
-def test_the_central_window_begins_where_the_crop_does(store: Store) -> None:
+def test_the_central_window_starts_where_the_crop_does(store: Store) -> None:
     net = loaded(store)
-    labels, corners, _ = locate(net, looks_for(net, "center"), [black(72, 72, 36, 36)], top=1)
-    assert labels.tolist() == [[1]]
-    assert corners[0, 0] == pytest.approx(np.array([20, 20, 52, 52]) / 72)
+    labels, corners, _ = located(net, ViewSet("center"), black(72, 72, 36, 36))
+    assert labels.tolist() == [1]
+    assert corners[0] == pytest.approx(np.array([20, 20, 52, 52]) / 72)
 
 
 def test_a_photos_boxes_are_in_its_own_pixels(store: Store) -> None:
     net = loaded(store)
     photo = np.zeros((96, 144, 3), np.uint8)
     photo[48, 80] = 255
-    (dense,) = Localizer(net, looks_for(net, "dense", [96])).localize(photo, top=1)
+    ((dense,),) = Predictor(net).predict(photo, "dense@96", top=1)
     assert (dense.wnid, dense.box) == (store.classes[1].wnid, pytest.approx((64, 32, 96, 64)))
     square = np.zeros((144, 216, 3), np.uint8)
     square[72 - 6 : 72 + 6, 108 - 6 : 108 + 6] = 255
-    (center,) = Localizer(net, looks_for(net, "center")).localize(square, top=1)
+    ((center,),) = Predictor(net).predict(square, "center", top=1)
     assert center.box == pytest.approx((36 + 40, 40, 36 + 104, 104))
 
 
-def window(probabilities: list[list[float]], boxes: list[list[float]]) -> Window:
-    return Window(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
+def window(probabilities: list[list[float]], boxes: list[list[float]]) -> WindowOutputs:
+    return WindowOutputs(np.array(probabilities, np.float32), np.array(boxes)[:, None].repeat(3, axis=1))
 
 
-def test_edges_that_a_net_names_the_other_way_round_are_those_of_the_same_box(store: Store) -> None:
+def test_edges_in_swapped_order_are_those_of_the_same_box(store: Store) -> None:
     photo = np.zeros((100, 100, 3), np.uint8)
-    plain, other = (
-        Localizer(net, looks_for(net, "center")) for net in map(partial(loaded, store), (Known, Reversed))
-    )
-    assert plain.localize(photo) == other.localize(photo)
+    plain, other = (Predictor(loaded(store, kind)).predict(photo, "center") for kind in (Known, Reversed))
+    assert plain == other
 
 
 def test_scores_add_up_over_windows_and_scales_and_classes_come_from_each_scales_best() -> None:
@@ -154,7 +160,7 @@ def test_of_more_boxes_than_memory_has_room_for_the_surest_are_merged(
     assert best_boxes([said], top=1)[2] == pytest.approx([1.5])
 
 
-def test_fewer_classes_than_answers_are_no_class() -> None:
+def test_missing_classes_are_padded() -> None:
     labels, corners, scores = best_boxes([window([[0.7, 0.2, 0.1]], [[0, 0, 1, 1]])], top=5)
     assert labels.tolist() == [0, 1, 2, -1, -1]
     assert corners[3:].tolist() == [[0.0] * 4] * 2
@@ -163,21 +169,25 @@ def test_fewer_classes_than_answers_are_no_class() -> None:
 
 def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store) -> None:
     net = loaded(store, OverFeatLocalizer)
-    whole, one = (localization.locate_split(net, store, squares_at_once=count) for count in (64, 1))
+    task, views = Localization(net.config, 2), ViewSet("dense")
+    whole, one = (
+        predict_split(task, net, store, "val", views, InferenceOptions(batch_size=count)) for count in (64, 1)
+    )
     assert (whole.labels == one.labels).all()
     assert whole.corners == pytest.approx(one.corners, abs=1e-4)
     assert list(whole.keys) == store.split("val").keys()
     turned = replace(net, classes=net.classes[::-1])
-    assert (
-        localization.locate_split(turned, store).labels == np.where(whole.labels < 0, -1, 1 - whole.labels)
-    ).all()
+    found = predict_split(task, turned, store, "val", views)
+    assert (found.labels == np.where(whole.labels < 0, -1, 1 - whole.labels)).all()
 
 
 def test_errors_stand_beside_the_baselines(store: Store) -> None:
-    found = localization.errors(localization.locate_split(loaded(store), store, "val", "center"), store)
-    assert found["images"] == len(store.split("val"))
-    assert set(found["baselines"]) == {"whole_image", "center_box_of_mean_size", "class_mean_box"}
-    assert all(each["top1_error"] == found["top1_error"] for each in found["baselines"].values())
+    net = loaded(store)
+    task = Localization(net.config, 2)
+    found = task.metrics(predict_split(task, net, store, "val", ViewSet("center")), store)
+    assert found.images == len(store.split("val"))
+    assert set(found.baselines) == {"whole_image", "center_box_of_mean_size", "class_mean_box"}
+    assert all(each.top1_errors == found.top1_errors for each in found.baselines.values())
 
 
 def test_evaluate_keeps_and_reuses_boxes(
@@ -202,7 +212,7 @@ def test_evaluate_keeps_and_reuses_boxes(
     assert by_default["views"] == "dense" and by_default["localization"]
 
 
-def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
+def test_predict_prints_and_draws_boxes_and_continues_after_an_unreadable_file(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 80 - 1)  # Pillow remarks on more: nobody hears it
@@ -210,7 +220,7 @@ def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
     noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     (tmp_path / "broken.png").write_text("no photo")
-    words = ["localize", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
+    words = ["predict", str(tmp_path / "broken.png"), str(tmp_path / "photo.png"), "--model", str(run.path)]
     assert main([*words, "--json", "--out", str(tmp_path / "drawn"), "--device", "cpu"]) == 3
     broken, good = json.loads(capsys.readouterr().out)
     assert "error" in broken
@@ -221,12 +231,18 @@ def test_localize_says_draws_and_goes_on_after_a_file_that_is_no_photo(
     assert Path(good["drawn"]).is_file()
 
 
-def test_what_says_no_boxes_is_refused(
+def test_models_views_and_photos_without_boxes_are_refused(
     store: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(CommandError, match="no boxes with --views ten"):
-        localization.locate_split(loaded(store), store, views="ten")
+        Predictor(loaded(store)).predict([], "ten")
+    with pytest.raises(CommandError, match="detects no objects: a least score is for detectors"):
+        Predictor(loaded(store)).predict([], min_score=0.5)
     begun = override(recipes.get("overfeat-fast"), [*SETTINGS])
     net = replace(loaded(store), config=begun, model=nn.Identity())
-    with pytest.raises(CommandError, match="overfeat-fast names what is in photos"):
-        locate(net, (), [])
+    with pytest.raises(CommandError, match="overfeat-fast is a classifier; it predicts no boxes"):
+        Localization(config(), 2).infer(net, (), [])
+    warped = {**net.preprocessing.resized, "resize": "warp"}
+    net = replace(loaded(store), preprocessing=replace(net.preprocessing, resized=warped))
+    with pytest.raises(CommandError, match="warped or padded"):
+        Predictor(net).predict([])

@@ -23,8 +23,7 @@ from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir
-from alexnet.tasks.localization import Localization
-from alexnet.tasks.losses import boxes
+from alexnet.tasks.localization import Localization, box_loss
 from alexnet.training.step import update
 from alexnet.training.train_state import TrainState, build_train_state, check
 from alexnet.training.trainer import train
@@ -69,11 +68,11 @@ def batch(store: Store) -> Batch:
 
 def test_targets_are_boxes_in_windows_and_windows_that_show_too_little_do_not_count(store: Store) -> None:
     preprocessing = Preprocessing.from_store(config("data.resized_area=[0.2,0.5]").data, store)
-    task = Localization(learner(store).task.loss, preprocessing)
+    task = Localization(config(), 3)
     seen, counted = batch(store), 0
     for epoch in range(3):
         randomness = ImageRandomness(0, epoch, seen.indices.numpy(), seen.positions.numpy())
-        _, targets = task.targets(torch.zeros(16, 3, 64, 64), seen, randomness)
+        _, targets = task.targets(torch.zeros(16, 3, 64, 64), seen, randomness, preprocessing)
         windows, mirrored = preprocessing.train_windows(72, randomness)
         for number, (label, weight, *found) in enumerate(targets.tolist()):
             corners = np.array(box_of(number)[1:])
@@ -90,7 +89,7 @@ def test_the_loss_is_the_squared_distance_of_the_classs_own_box() -> None:
     answers[0, 1] = torch.tensor([0.1, 0.2, 0.3, 0.4])
     answers[1, 0] = 1.0
     targets = torch.tensor([[1, 1, 0.0, 0.0, 0.3, 0.6], [0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0.5]])
-    assert boxes(answers, targets).item() == pytest.approx(0.01 + 0.04 + 0.04 + 0.25)
+    assert box_loss(answers, targets).item() == pytest.approx(0.01 + 0.04 + 0.04 + 0.25)
 
 
 def test_wrong_are_the_boxes_that_overlap_by_less_than_half(store: Store) -> None:
@@ -99,7 +98,7 @@ def test_wrong_are_the_boxes_that_overlap_by_less_than_half(store: Store) -> Non
     weights = torch.tensor([1, 1, 1, 1, 0])
     targets = torch.cat([torch.zeros(5, 1), weights[:, None], torch.tensor([0, 0, 1, 1.0]).expand(5, 4)], 1)
     labels = torch.zeros(5, dtype=torch.int64)
-    assert task.wrong(answers[:, None].expand(5, 3, 4), targets, labels).item() == 2
+    assert task.num_errors(answers[:, None].expand(5, 3, 4), targets, labels).item() == 2
 
 
 def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> None:
@@ -119,7 +118,7 @@ def given(store: Store, variant: str = "", classes: slice = slice(None)) -> Mode
     return ModelBundle(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
 
 
-def test_it_begins_with_a_whole_classifier(store: Store) -> None:
+def test_it_is_initialized_from_a_whole_classifier(store: Store) -> None:
     model, net = learner(store).model, given(store)
     found = transfer(model, store.classes, net)
     assert set(found.copied) == set(net.model.state_dict())
@@ -129,7 +128,7 @@ def test_it_begins_with_a_whole_classifier(store: Store) -> None:
         assert model.eval()(images) == pytest.approx(net.model.eval()(images))
 
 
-def test_layers_that_do_not_learn_answer_as_before_where_images_are_normalized_otherwise(
+def test_frozen_layers_output_the_same_where_images_are_normalized_otherwise(
     store: Store,
 ) -> None:
     """The classifier was trained on another store, of other colors and contrast."""

@@ -1,0 +1,170 @@
+"""`alexnet predict PHOTO... --model RUN|FILE`: classes, and boxes if the model predicts them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+from alexnet.tasks.config import DEFAULT_MIN_SCORE
+
+if TYPE_CHECKING:
+    from alexnet.errors import AlexNetError
+    from alexnet.tasks.base import BoxPrediction, Prediction
+
+PHOTOS_AT_ONCE = 25
+STANDARD_INPUT = "-"
+
+
+def command(
+    images: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, or - for stdin.")],
+    model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run folder or a model file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes on the photos, there.")
+    ] = None,
+    views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP)] = "",
+    scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many classes or objects a photo. [default: 5; all for a detector]"),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Of a detector: least probability of an object at a window whose box is used. "
+            f"[default: {DEFAULT_MIN_SCORE:g}]",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    terms: Annotated[
+        bool, typer.Option("--terms", help="Print first whose weights these are, on standard error.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+) -> None:
+    """Predict what is in photos, as the model was trained to.
+
+    A classifier predicts classes with probabilities; a localizer a box for each class, a detector all objects
+    with their boxes, in pixels of the photo. The score of a box is the sum of the class's probabilities at
+    all windows whose boxes were merged into it.
+
+    Folders are searched for photos; - reads one photo from standard input. A file without a readable photo is
+    reported and the rest is done; the exit code is then 3.
+    """
+    import alexnet
+    from alexnet.cli.progress import progress_bar
+    from alexnet.cli.terms import terms_text
+    from alexnet.data.decode import quiet
+    from alexnet.errors import CommandError
+
+    names = list(photo_names(images))
+    predictor = alexnet.load(model, device)
+    if out is not None and not predictor.predicts_boxes:
+        raise CommandError(
+            f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: leave --out out"
+        )
+    if terms:
+        sys.stderr.write(terms_text(predictor.terms, predictor.provenance))
+    chosen = view_set(views, scales)
+    results: list[dict[str, Any]] = []
+    with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
+        for start in range(0, len(names), PHOTOS_AT_ONCE):
+            part = names[start : start + PHOTOS_AT_ONCE]
+            photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in part]
+            with quiet():
+                predicted = predictor.attempt(photos, chosen, top, min_score)
+            for name, photo, each in zip(part, photos, predicted, strict=True):
+                result = _to_json(name, each, predictor.predicts_boxes)
+                if out is not None and "error" not in result:
+                    boxes = cast("list[BoxPrediction]", each)
+                    result["drawn"] = str(_draw(out, len(results), name, photo, boxes))
+                results.append(result)
+                if not as_json:
+                    typer.echo(_text(result), nl=False)
+            advance(len(part))
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+    refuse_unreadable(results)
+
+
+def photo_names(images: Sequence[str]) -> Iterator[str]:
+    """Each photo's path, folders searched; CommandError for what does not exist or holds no photo."""
+    from alexnet.errors import CommandError
+    from alexnet.evaluation.predictor import photos_in
+
+    for image in images:
+        if image != STANDARD_INPUT and not Path(image).exists():
+            raise CommandError(f"no such photo or folder: {image}")
+        if not Path(image).is_dir():
+            yield image
+            continue
+        found = photos_in(Path(image))
+        if not found:
+            raise CommandError(f"no photos in the folder {image}")
+        yield from map(str, found)
+
+
+def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
+    """DataError that lists the photos of `{image, error}` among the results, if there are any."""
+    from alexnet.errors import DataError
+
+    unreadable = [result["image"] for result in results if "error" in result]
+    if unreadable:
+        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        raise DataError(f"{len(unreadable)} of {len(results)} photos could not be read: {listed}")
+
+
+def _to_json(name: str, predicted: list[Prediction] | AlexNetError, boxes: bool) -> dict[str, Any]:
+    """`{image}` with `classes`, `objects` (those with boxes) or `error`."""
+    if not isinstance(predicted, list):
+        return {"image": name, "error": str(predicted)}
+    return {"image": name, "objects" if boxes else "classes": [each._asdict() for each in predicted]}
+
+
+def _draw(
+    folder: Path, number: int, name: str, photo: str | bytes, predicted: Sequence[BoxPrediction]
+) -> Path:
+    """Writes the photo with its boxes, the best on top of the others.
+
+    Files are numbered, since photos of two folders may share a name.
+    """
+    from alexnet.data.decode import quiet
+    from alexnet.evaluation.predictor import pixels_of
+    from alexnet.report.plots.boxes import DrawnBox, draw_boxes
+    from alexnet.report.plots.save import save
+
+    with quiet():
+        pixels = pixels_of(photo)
+    size = 2 * [pixels.shape[1], pixels.shape[0]]
+    drawn = [
+        DrawnBox([edge / length for edge, length in zip(each.box, size, strict=True)], _caption(each))
+        for each in reversed(predicted)
+    ]
+    return save(draw_boxes(pixels, drawn), folder / f"{number:04d}-{Path(name).stem}.png")
+
+
+def _caption(predicted: BoxPrediction) -> str:
+    return f"{predicted.name.split(',')[0]} {predicted.score:.2f}"
+
+
+def _text(result: dict[str, Any]) -> str:
+    lines = [result["image"]]
+    for each in result.get("classes", []):
+        wnid = "" if each["wnid"] == each["name"] else f"  ({each['wnid']})"
+        lines.append(f"  {each['probability']:7.2%}  {each['name']}{wnid}")
+    for each in result.get("objects", []):
+        box = ", ".join(f"{edge:.0f}" for edge in each["box"])
+        lines.append(f"  {each['score']:7.2f}  {each['name']}  at {box}")
+    if "error" in result:
+        lines.append(f"  unreadable: {result['error']}")
+    if not result.get("objects", ["something"]):
+        lines.append("  nothing found; a smaller --min-score shows less certain objects")
+    if "drawn" in result:
+        lines.append(f"  drawn: {result['drawn']}")
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,220 @@
+"""`alexnet.train`: a recipe and a store become a run folder, or a stopped run is resumed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from alexnet import distributed, recipes
+from alexnet.config import RunConfig, override
+from alexnet.data.store import Store, training_images
+from alexnet.errors import CommandError
+from alexnet.hardware import choose_device, describe_device, multiplies_bfloat16
+from alexnet.models import bundle
+from alexnet.models.summary import summarize
+from alexnet.optim.schedules import make_schedule
+from alexnet.progress import ProgressFactory, no_progress
+from alexnet.runs import provenance
+from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.tasks.config import task_info
+from alexnet.tasks.validation import VALIDATION, evaluation
+from alexnet.training import trainer
+from alexnet.training.plan import make_plan
+from alexnet.training.resume import resumed_config
+from alexnet.training.train_state import check
+from alexnet.training.trainer import TrainResult
+from alexnet.training.transfer import InitFrom, match, refuse_without_net
+
+LOWEST_FRACTION = 0.9e-3
+"""Three drops by 10 are what recipes have; below, the drops were meant for fewer epochs."""
+
+Log = Callable[[str], None]
+
+
+def train(
+    recipe: str | RunConfig,
+    store: str | Path | Store,
+    run: str | Path,
+    *settings: str,
+    init_from: str | Path | None = None,
+    init_layers: Sequence[str] = (),
+    resume: bool = False,
+    minutes: float | None = None,
+    device: str | torch.device = "auto",
+    progress: ProgressFactory = no_progress,
+    log: Log = lambda line: None,
+) -> TrainResult:
+    """Trains one run to its end and returns how it ended; everything else is in the folder `run`.
+
+    `recipe` is a recipe's name (`alexnet.list_models()`) or a configuration, of which `settings` such as
+    `"schedule.epochs=30"` change single fields. `run` must not exist, or be empty; with `resume` a run that
+    was begun there is continued with its own configuration and `settings`, on a CPU bit for bit as if it had
+    never been stopped. `init_from` is a run folder or model file whose weights the run is initialized from,
+    all or those of `init_layers`. `log` receives a line at a time, `progress(total, done)` makes the progress
+    bar. Under `torchrun` the processes share each batch.
+
+    `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, where
+    recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or where
+    the disk is full: the last checkpoint stays.
+    """
+    place = RunDir(Path(run))
+    if init_layers and init_from is None:
+        raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
+    # All processes read the configuration before the first of them writes, which is after all have joined.
+    request = _Request(recipe, place, settings, resume)
+    towers = request.configuration()[0].model.tower_devices
+    chosen = choose_device(device, towers) if isinstance(device, str) else device
+    with distributed.running(chosen):
+        opened = store if isinstance(store, Store) else Store.open(Path(store))
+        opened.split(VALIDATION[0])
+        source = None if init_from is None else InitFrom(find_weights(Path(init_from)), tuple(init_layers))
+        log = log if distributed.is_main() else _silence
+        config = distributed.broadcast_result(lambda: _begin(request, opened, chosen, source, log))
+        kind = _kind_of(config)
+        options: dict[str, Any] = {} if source is None else {"init_from": source}
+        result = kind.train(
+            config,
+            opened,
+            place,
+            evaluate=evaluation(config, opened),
+            device=chosen,
+            resume=resume,
+            minutes=minutes,
+            progress=progress if distributed.is_main() else no_progress,
+            log=log,
+            **options,
+        )
+        metric = task_info(config.training.loss).logged.validation
+        log(
+            f"done after {kind.work.format(result.step)}: {metric} "
+            f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
+        )
+    return result
+
+
+class _Kind(NamedTuple):
+    """How networks, or classic pipelines, are trained."""
+
+    train: Callable[..., TrainResult]
+    introduce: Callable[[RunConfig, Store, str, Log], None]
+    """Logs what is about to be trained; CommandError, before anything is written, where it does not fit."""
+    work: str
+    """What `TrainResult.step` counts."""
+    takes_weights: bool
+
+
+def _kind_of(config: RunConfig) -> _Kind:
+    if config.classic is None:
+        return _Kind(trainer.train, _introduce_network, "{:,} updates", takes_weights=True)
+    from alexnet.training.classic_trainer import fit  # it loads scikit-learn, which networks do not need
+
+    return _Kind(fit, _introduce_classic, "coding {:,} photos", takes_weights=False)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Which run is to be trained or resumed."""
+
+    recipe: str | RunConfig
+    run: RunDir
+    settings: Sequence[str]
+    resume: bool
+
+    def configuration(self) -> tuple[RunConfig, list[str] | None]:
+        """The run's configuration, and what changes in a run that is resumed; None for a new one."""
+        if self.resume and self.run.config_file.is_file():
+            name = self.recipe if isinstance(self.recipe, str) else self.recipe.recipe
+            return resumed_config(self.run, name, self.settings)
+        chosen = recipes.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        return override(chosen, self.settings), None
+
+
+def _begin(
+    request: _Request, store: Store, device: torch.device, init_from: InitFrom | None, log: Log
+) -> RunConfig:
+    """Makes the run's folder, or finds it again, and logs what is about to be trained."""
+    (config, changes), run = request.configuration(), request.run
+    where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
+    if init_from is not None and not kind.takes_weights:
+        raise CommandError(
+            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
+        )
+    if changes is not None:
+        kind.introduce(config, store, where, log)
+        for change in changes:
+            log(f"changed: {change}")
+        if not run.environment_file.is_file():  # killed between the two
+            run.write_environment(_environment(where, store))
+        return config
+    RunDir.refuse_taken(run.path)
+    if init_from is None:
+        refuse_without_net(config)
+    else:
+        model = check(config, store)
+        match(model, store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
+    kind.introduce(config, store, where, log)
+    RunDir.create(run.path, config).write_environment(_environment(where, store))
+    return config
+
+
+def _environment(device: str, store: Store) -> dict[str, Any]:
+    facts = device, store.digest, sys.argv, distributed.world_size()
+    return provenance.describe(*facts, store=store.path.resolve().name)
+
+
+def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -> None:
+    images, processes = len(training_images(store, config.data)), distributed.world_size()
+    plan, training = make_plan(config, images, processes), config.training
+    parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
+    schedule, optimizer, model = config.schedule, config.optimizer, config.model
+    log(f"{config.recipe}: {model.name} {model.variant}, {parameters:,} parameters, seed {training.seed}")
+    whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
+    log(
+        f"{images:,}{whole} images of {len(store.classes)} classes, "
+        f"{schedule.epochs} epochs of {plan.steps_per_epoch:,} updates"
+    )
+    log(
+        f"batch {training.batch_size}: {processes} process(es) of "
+        f"{training.batch_size / processes:g} images, "
+        f"each in {training.grad_accum_steps} micro-batch(es)"
+    )
+    log(f"learning rate {optimizer.lr:g} ({optimizer.name}, {schedule.name})")
+    log(f"on {device}, {training.precision}")
+    if training.precision == "bfloat16" and device.startswith("cpu") and not multiplies_bfloat16():
+        log("warning: this processor has no bfloat16: training.precision=float32 is many times faster here")
+    drops = make_schedule(schedule, optimizer.lr, plan.steps_per_epoch).phase(plan.total_steps - 1)
+    if schedule.name == "step" and schedule.factor**drops < LOWEST_FRACTION:
+        log(
+            f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
+            "set schedule.step_epochs with schedule.epochs"
+        )
+    late = [f"{epoch:g}" for epoch in schedule.milestones if epoch >= schedule.epochs]
+    if late:
+        log(
+            f"warning: the rate does not fall after epochs {', '.join(late)}, which the run does not reach: "
+            "set schedule.milestones with schedule.epochs"
+        )
+
+
+def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -> None:
+    from alexnet.training import classic_trainer  # it loads scikit-learn, which networks do not need
+
+    classic, model = classic_trainer.check(config, store), summarize(config, len(store.classes))
+    log(f"{config.recipe}: {model.parameters:,} learned numbers, seed {config.training.seed}")
+    for each, layer in zip(classic.channels, model.layers, strict=True):
+        patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
+        log(
+            f"{layer.name}: {each.descriptor} of {patches} pixels, a step of {each.step}; {each.encoding}, "
+            f"{each.words:,} words, {cells}: {layer.activations:,} numbers a photo"
+        )
+    images = len(training_images(store, config.data))
+    log(f"{images:,} images of {len(store.classes)} classes, on {device}")
+
+
+def _silence(line: str) -> None:
+    pass
