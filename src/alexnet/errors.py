@@ -6,11 +6,29 @@ class AlexNetError(Exception):
 
     exit_code = 1
 
+    def __init__(self, what: str = "", hint: str = ""):
+        """`what` was found and expected; `hint`, if any, is what to type next. Both are in the message."""
+        super().__init__(f"{what}: {hint}" if hint else what)
+        self.what, self.hint = what, hint
+
 
 class WorkError(AlexNetError):
     """It failed while working: full disk, non-finite loss, ..."""
 
     exit_code = 1
+
+
+class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
+    """Training produced NaN or Inf; the last checkpoint is from before it.
+
+    The message given is what was found; what to type next is added to it.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()}; the last checkpoint, if there is one yet, is from before it: "
+            "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
+        )
 
 
 class CommandError(AlexNetError):

@@ -9,18 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
+
+from alexnet.progress import Advance
 
 PLAIN_INTERVAL_SECONDS = 10.0
 """Plain lines are at least this far apart, but for the last."""
-
-
-class Advance(Protocol):
-    """Called as work is done."""
-
-    def __call__(self, count: int = 1, note: str = "") -> None:
-        """`count` more units are done; `note` (kept until the next one) is shown behind the rate."""
-        ...
 
 
 def progress_bar(

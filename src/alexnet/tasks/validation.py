@@ -33,14 +33,13 @@ def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping
 def _classification(net: ModelBundle, store: Store) -> dict[str, Any]:
     import numpy as np
 
-    from alexnet.errors import WorkError
+    from alexnet.errors import Diverged
     from alexnet.evaluation import metrics
     from alexnet.evaluation.inference import predict
-    from alexnet.training.step import LOWER_RATE
 
     made = predict(net, store, *VALIDATION)
     if not np.isfinite(made.probabilities).all():
-        raise WorkError(f"the net's answers to the validation images are not finite; {LOWER_RATE}")
+        raise Diverged("the net's answers to the validation images are not finite")
     found = metrics.evaluate(made).to_dict()
     return {name: found[name] for name in ("images", "top1_error", "top5_error", "nll")}
 

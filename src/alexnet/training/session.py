@@ -18,14 +18,14 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import same_classes
 from alexnet.data.store import Store, training_images
-from alexnet.errors import CommandError, WorkError
+from alexnet.errors import CommandError, Diverged
 from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import MetricsLog, has_begun_with
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.plan import Plan, make_plan
-from alexnet.training.step import LOWER_RATE, Meter
+from alexnet.training.step import Meter
 from alexnet.training.train_state import TrainState, build_train_state
 from alexnet.training.transfer import InitFrom, inherit, refuse_without_net
 
@@ -108,10 +108,10 @@ class Session:
         return distributed.broadcast_object(due) and self.saved_step != self.step
 
     def refuse_broken_weights(self) -> None:
-        """WorkError where a weight is not finite: such a net is neither tested nor saved."""
+        """Diverged where a weight is not finite: such a net is neither tested nor saved."""
         for name, weight in self.learner.average.model.state_dict().items():
             if not weight.isfinite().all():
-                raise WorkError(f"{name} is not finite after update {self.step - 1}; {LOWER_RATE}")
+                raise Diverged(f"{name} is not finite after update {self.step - 1}")
 
     def save(self) -> None:
         """Writes a checkpoint of this moment."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from alexnet import distributed
 from alexnet.data.loader import Batch
 from alexnet.data.randomness import ImageRandomness
-from alexnet.errors import WorkError
+from alexnet.errors import Diverged
 from alexnet.training.train_state import TrainState
 
 AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -106,11 +106,6 @@ def _seed(text: str) -> int:
 
 
 Item = TypeVar("Item")
-LOWER_RATE = (
-    "the last checkpoint, if there is one yet, is from before it: "
-    "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
-)
-"""What to do about numbers that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ class Meter:
         self._busy += time.perf_counter() - self._mark
 
     def read(self) -> Reading:
-        """The means since the last reading; WorkError names the update whose loss was not finite."""
+        """The means since the last reading; Diverged names the update whose loss was not finite."""
         start = time.perf_counter()
         values = [torch.stack([each.loss.double(), each.errors.double()]) for _, each in self._outcomes]
         counts = torch.tensor([each.images for _, each in self._outcomes], dtype=torch.float64)
@@ -178,7 +173,7 @@ class Meter:
             step for (step, _), ok in zip(self._outcomes, losses.isfinite().tolist(), strict=True) if not ok
         ]
         if bad:
-            raise WorkError(f"the loss of update {bad[0]} is not finite; {LOWER_RATE}")
+            raise Diverged(f"the loss of update {bad[0]} is not finite")
 
     def _clear(self) -> None:
         self._outcomes: list[tuple[int, Outcome]] = []

@@ -89,7 +89,7 @@ def train(
         if plan.validates(session.step) and session.validated_step < session.step:
             _validate(session, evaluate)
             session.save()
-        loader = _loader(config, store, device, learner.task.reads_boxes)
+        loader = training_loader(config, store, device, learner.task.reads_boxes)
         for epoch, batch in session.meter.timed(_batches(loader, session)):
             step = session.step
             color_noise = _prepare_update(session, step)
@@ -114,7 +114,8 @@ def train(
     return result
 
 
-def _loader(config: RunConfig, store: Store, device: torch.device, boxes: bool) -> Loader:
+def training_loader(config: RunConfig, store: Store, device: torch.device, boxes: bool = False) -> Loader:
+    """Batches of a run's training images: its order, crops and scales; with `boxes` those of each image."""
     images = training_images(store, config.data)
     return Loader(
         images,
