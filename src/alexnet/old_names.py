@@ -134,7 +134,9 @@ _SEVERAL = ("device", "processor", "cores", "python", "packages", "commit")
 
 def new_claim(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a `claim.json` holds, from one of any version."""
-    made = {**values, "arms": {name: new_config(arm) for name, arm in values["arms"].items()}}
+    arms = {name: new_config(arm) for name, arm in values["arms"].items()}
+    data = {**values["data"], "settings": new_settings(values["data"]["settings"])}
+    made = {**values, "arms": arms, "data": data}
     if "format_version" in made:
         return made | {"comparisons": [dict(each) for each in values["comparisons"]]}
     environment = {

@@ -72,7 +72,8 @@ def command(
     with TemporaryDirectory() as scratch:
         if dry or print_commands:
             experiment = experiment.trying_out(Path(scratch))
-        session = _Session(experiment, _fitting(experiment, claims, as_json), chosen, as_json)
+        fit = _fitting(experiment, claims, as_json or print_commands)
+        session = _Session(experiment, fit, chosen, as_json)
         if dry:
             session.announce(dry=True)
         elif print_commands:
@@ -214,7 +215,7 @@ class _Session:
         }
 
 
-def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
+def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], to_stderr: bool) -> list[Claim]:
     """The claims that the store is enough for; prints why not of the others. CommandError where none is."""
     from alexnet.errors import CommandError
 
@@ -222,7 +223,7 @@ def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], as_json: bool) 
     if not fit and len(claims) == 1:
         raise CommandError(why[0])
     for line in why:
-        typer.echo(line, err=as_json)
+        typer.echo(line, err=to_stderr)
     if not fit:
         raise CommandError("none of these claims can be tested here")
     return fit

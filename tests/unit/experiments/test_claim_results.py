@@ -43,7 +43,13 @@ def test_a_file_without_ids_is_read_with_every_number() -> None:
     assert {each.measure for each in memory.values} == {memory.measure} == {"update-megabytes"}
     assert memory.band == Band(low=1.0) and memory.values[0].values[0] == Value(661.389312)
     assert result.environment.commit == (values["environment"]["commit"],)
-    assert result.arms["common"].data.image_size == 256
+    common = result.arms["common"]
+    assert (common.data.image_size, common.data.mean_position, common.training.batch_size) == (
+        256,
+        "center",
+        128,
+    )
+    assert "data.side=256" in values["data"]["settings"] and "data.image_size=256" in result.data.settings
     (run,) = result.runs
     assert run.tests[0].top1_error == values["runs"][0]["tests"][0]["top1_error"]
 
