@@ -1,6 +1,7 @@
-"""Makes one recorded result: prepare, train, test, and keep the evidence.
+"""Makes one recorded result: prepares the stores, trains the runs, tests them, and keeps the evidence.
 
-Each step is the command a reader would type, run as it is written in the result's README.
+Runs are trained by the runner of all experiments; every other step is the command a reader would type. The
+result's README shows all commands.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from alexnet.cli.progress import progress_bar
 from alexnet.errors import Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import true_ranks
-from alexnet.io import file_sha256, write_json, write_whole
+from alexnet.experiments.runner import LOCKS, Runner
+from alexnet.hardware import choose_device
+from alexnet.io import exclusive_lock, file_sha256, write_json, write_whole
 from alexnet.runs import predictions
-from alexnet.runs.metrics_log import has_finished
-from alexnet.runs.run_dir import RunDir, find_weights
-from alexnet.training.resume import differences
+from alexnet.runs.run_dir import find_weights
 from tools.recorded_pictures import draw
 from tools.recorded_readme import readme
 from tools.recorded_run import Recorded, RecordedEnsemble, RecordedRun
-from tools.recorded_runs import run_named
+from tools.recorded_runs import members_of, with_all_before
 
 ENVIRONMENT = (
     "started",
@@ -39,23 +43,25 @@ ENVIRONMENT = (
     "commit",
     "store_digest",
 )
-"""What is kept of a run's environment: nothing that is only true of one machine's folders."""
-
-MinutesLeft = Callable[[], float | None]
-"""How many minutes of training are left; None is as many as it takes."""
+"""What is kept of a run's environment: nothing that is true of one machine's folders only."""
 
 
-def training_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
-    """The commands that make the run's store, of photos and then of scenes, and the last that trains it."""
-    photos, store, folder = (
-        str(work / place) for place in (f"stores/{run.photos}", f"stores/{run.store}", f"runs/{run.name}")
-    )
-    begin = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
-    train = ["alexnet", "train", run.recipe, "--store", store, "--run", folder, *begin, *run.settings]
+def preparing_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
+    """The commands that make the run's store, of photos and then of scenes."""
+    photos, store = (str(work / "stores" / name) for name in (run.photos, run.store))
     prepare = ["alexnet", "prepare", str(data / run.source.file), photos]
     scenes = ["--train", str(run.source.training_photos), "--side", str(run.source.scenes)]
     compose = [["alexnet", "compose", photos, store, *scenes]] if run.source.scenes else []
-    return [[*prepare, "--side", str(run.side), *run.source.options], *compose, train]
+    return [[*prepare, "--side", str(run.side), *run.source.options], *compose]
+
+
+def training_command(run: RecordedRun, work: Path) -> list[str]:
+    """The command that trains the run as the runner does."""
+    spec, folder = run.spec(work), work / "runs" / run.name
+    init = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
+    seed = f"training.seed={run.seed}"
+    words = ["alexnet", "train", run.recipe, "--store", str(spec.store), "--run", str(folder), *init]
+    return [*words, *run.overrides, seed]
 
 
 def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
@@ -71,67 +77,75 @@ def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
 
 
 def _typed(name: str) -> list[str]:
-    """What a person types for a test of that name: `dense`, or `dense@256,384` with its scales."""
+    """The options for views of that name: `dense`, or `dense@256,384` with its scales."""
     views, _, scales = name.partition("@")
     return [views, "--scales", scales] if scales else [views]
 
 
-def members_of(recorded: Recorded) -> list[RecordedRun]:
-    """The runs of an ensemble, or the one run."""
-    return list(map(run_named, recorded.members)) if isinstance(recorded, RecordedEnsemble) else [recorded]
+@dataclass(frozen=True)
+class Recorder:
+    """Where results are made and kept."""
 
+    data: Path
+    """Folder that holds the data sets."""
+    work: Path
+    """Where `stores/` and `runs/` are made."""
+    results: Path
+    deadline: float | None = None
+    """Training stops, after saving, when `time.monotonic()` reaches it."""
 
-def record(
-    recorded: Recorded,
-    data: Path,
-    work: Path,
-    results: Path,
-    minutes_left: MinutesLeft = lambda: None,
-) -> Path:
-    """The folder `results/<name>` with the evidence, made by running the result's commands.
+    def record(self, recorded: Recorded) -> Path:
+        """The folder `results/<name>` with the evidence.
 
-    Stores and run folders are kept under `work`, so that a stopped recording goes on where it was, and what
-    was trained there before is not trained again. WorkError when a command fails, Stopped when time is up.
-    """
-    for run in members_of(recorded):
-        _train(run, data, work, minutes_left)
-    for command in testing_commands(recorded, work):
-        _do(command)
-    if isinstance(recorded, RecordedEnsemble):
-        return _keep_ensemble(recorded, work, results)
-    return keep(recorded, work, results)
+        Stores and run folders are kept, so that a stopped recording resumes, and nothing is trained twice.
+        Several processes share the work. WorkError when a command fails, CommandError where a run was trained
+        otherwise, Stopped when time is up.
+        """
+        members = members_of(recorded)
+        for run in members:
+            self._train(run)
+        with ExitStack() as stack:
+            for run in members:
+                stack.enter_context(self._runner(run).claimed(run.spec(self.work), wait=True))
+            for command in testing_commands(recorded, self.work):
+                _do(command)
+            if isinstance(recorded, RecordedEnsemble):
+                return _keep_ensemble(recorded, self.work, self.results)
+            return keep(recorded, self.work, self.results)
 
+    def _train(self, run: RecordedRun) -> None:
+        """Prepares its store and trains the run, unless that was done, after what it is initialized from."""
+        self._prepare(run)
+        runner, spec = self._runner(run), run.spec(self.work)
+        if not runner.pending([spec]):
+            return
+        for before in with_all_before(run):
+            self._prepare(before)
+        runner.train([spec], deadline=self.deadline)
 
-def _train(run: RecordedRun, data: Path, work: Path, minutes_left: MinutesLeft) -> None:
-    """Prepares its store and trains the run, and before it what it begins with, unless that was done."""
-    folder = work / "runs" / run.name
-    refuse_other(run, folder)
-    *making, train = training_commands(run, data, work)
-    for command in making:
-        _do(command)
-    if has_finished(folder / "metrics.jsonl"):
-        return
-    if run.init_from:
-        _train(run_named(run.init_from), data, work, minutes_left)
-    left = minutes_left()
-    limit = [] if left is None else ["--minutes", f"{max(left, 0):.1f}"]
-    _do([*train, *(["--resume"] if folder.exists() else []), *limit])
+    def _runner(self, run: RecordedRun) -> Runner:
+        return Runner(
+            self.work / "runs",
+            tuple(each.spec(self.work) for each in with_all_before(run)),
+            choose_device("auto", run.config().model.tower_devices),
+            progress=lambda name: lambda total, done: progress_bar(name, total, done=done, unit="images"),
+            log=lambda line: print(line, flush=True),
+            locks=self.work / LOCKS,
+        )
 
-
-def refuse_other(run: RecordedRun, folder: Path) -> None:
-    """WorkError where the folder holds a run that was trained with other settings than today's."""
-    if not (folder / "config.json").is_file():
-        return
-    changed = differences(RunDir(folder).config(), run.config())
-    if changed:
-        raise WorkError(f"{folder} was trained otherwise ({'; '.join(changed)}): move it away")
+    def _prepare(self, run: RecordedRun) -> None:
+        lock = self.work / LOCKS / run.store
+        lock.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(lock, wait=True):
+            for command in preparing_commands(run, self.data, self.work):
+                _do(command)
 
 
 def _do(command: Sequence[str]) -> None:
     print("$ " + shlex.join(command), flush=True)
     code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
     if code == Stopped.exit_code:
-        raise Stopped("stopped and saved; the same command goes on")
+        raise Stopped("stopped and saved; run the same command again to resume")
     if code:
         raise WorkError(f"`{shlex.join(command)}` ended with exit code {code}")
 
@@ -145,13 +159,13 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
     _begin_keeping(result)
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
         text = (folder / name).read_text()
-        (result / name).write_text(text.replace(f"{work}/", ""))  # places as the README's commands have them
+        (result / name).write_text(text.replace(f"{work}/", ""))  # paths as in the README's commands
     kept = {name: environment[name] for name in ENVIRONMENT}
     kept["weights_sha256"] = file_sha256(find_weights(folder))
     write_json(result / "environment.json", kept)
     for picture in run.pictures:
         draw(folder, work / "stores" / run.store, result / picture)
-    (result / "README.md").write_text(readme(run, training_commands, testing_commands, environment["commit"]))
+    (result / "README.md").write_text(readme_of(run, environment["commit"]))
     _keep_wrong(run, work, result)
     return result
 
@@ -160,14 +174,24 @@ def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Pat
     result = results / recorded.name
     entries = [json.loads(_out(recorded, views, work).read_text()) for views in recorded.views]
     for entry in entries:
-        # The members' own evaluations are kept with them: their errors say which ones these were.
+        # The members' own evaluations are kept with them: their errors identify them.
         found: list[dict[str, Any]] = entry["members"]
         entry["members"] = {member["runs"][0]["run"]: member["top1_errors"] for member in found}
     _begin_keeping(result)
     write_json(result / "evaluation.json", entries)
-    (result / "README.md").write_text(readme(recorded, training_commands, testing_commands, ""))
+    (result / "README.md").write_text(readme_of(recorded, ""))
     _keep_wrong(recorded, work, result)
     return result
+
+
+def readme_of(recorded: Recorded, commit: str) -> str:
+    """The result's README, with the commands that make it in the working folder."""
+    here, data = Path(), Path("DATA")
+    runs = [] if isinstance(recorded, RecordedEnsemble) else with_all_before(recorded)
+    making = [
+        words for run in runs for words in (*preparing_commands(run, data, here), training_command(run, here))
+    ]
+    return readme(recorded, [*making, *testing_commands(recorded, here)], commit)
 
 
 def _begin_keeping(result: Path) -> None:

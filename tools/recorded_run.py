@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from alexnet import recipes
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig
+from alexnet.experiments.spec import RunSpec
 
 VIEWS = ("center", "ten")
 """What photos are tested with."""
 CENTER = VIEWS[:1]
-"""For digits, which have no mirror images, and for whatever sees whole squares."""
+"""For digits, which have no mirror images, and for systems that take whole squares."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class Source:
     classes: int = 0
     """How many are kept, the first ones; 0 is all."""
     scenes: int = 0
-    """Pixels of the side of scenes that photos are composed into, `training_photos` of them; 0 is none."""
+    """Side in pixels of scenes composed of the photos, `training_photos` of them; 0 is none."""
     encoding: str = ""
     """How the squares are stored, if not as `prepare` does by default."""
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What `prepare` is told beside the side."""
+        """Options of `prepare` besides the side."""
         return (
             *(("--classes", str(self.classes)) if self.classes else ()),
             *(("--encoding", self.encoding) if self.encoding else ()),
@@ -50,7 +51,7 @@ TINY_SCENES = Source("tiny-imagenet-30-scenes", TINY_IMAGENET.file, 4_000, scene
 MNIST = Source("mnist", "mnist", 60_000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordedRun:
     """One run whose evidence is kept under `results/<name>/`."""
 
@@ -59,12 +60,23 @@ class RecordedRun:
     source: Source
     side: int
     """Of the stored photos."""
-    settings: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    """`key=value` changes of the recipe, without the seed."""
+    seed: int = 0
     shows: str
     init_from: str = ""
-    """The recorded run it begins with; empty is first weights of its own."""
+    """The recorded run it is initialized from; empty is a random initialization."""
     views: tuple[str, ...] = VIEWS
-    """What it is tested with: names of tests, such as `dense@112,128`, with the scales after an @."""
+    """What it is tested with: names of views, such as `dense@112,128`, with the scales after an @."""
+
+    def spec(self, work: Path = Path()) -> RunSpec:
+        """The run to train, with its store under `work`."""
+        store = work / "stores" / self.store
+        return RunSpec(self.name, self.recipe, store, self.overrides, self.seed, self.init_from, self.shows)
+
+    def config(self) -> RunConfig:
+        """The whole configuration."""
+        return self.spec().config()
 
     @property
     def store(self) -> str:
@@ -86,23 +98,19 @@ class RecordedRun:
     def pictures(self) -> tuple[str, ...]:
         """The files of the pictures that are kept with it: of the first seed, and those that fit it."""
         config = self.config()
-        if config.training.seed:
+        if self.seed:
             return ()
         if config.classic is not None:
             return ("confusions.png",)
         mistakes = ("misread.png", "confusions.png") if self.source is MNIST else ()
         return (*_PICTURES[config.model.name], *mistakes)
 
-    def config(self) -> RunConfig:
-        """What the recipe and the settings make of it today."""
-        return override(recipes.get(self.recipe), self.settings)
-
 
 _PICTURES = {
     **dict.fromkeys(("alexnet", "overfeat"), ("curves.png", "filters.png")),
     **dict.fromkeys(("lenet", "vgg", "overfeat-localizer", "overfeat-detector"), ("curves.png",)),
 }
-"""By the net; first filters of 5 x 5 gray pixels or of 3 x 3 show nothing."""
+"""By the model; first filters of 5 x 5 gray pixels or of 3 x 3 show nothing."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -10,20 +11,22 @@ from pathlib import Path
 import torch
 
 from alexnet.errors import AlexNetError, CommandError
+from alexnet.io import exclusive_lock
 from tools import documents
-from tools.record import MinutesLeft, record
+from tools.record import Recorder
 from tools.recorded_run import Recorded
 from tools.recorded_runs import find, names
 from tools.recorded_state import expected_minutes, to_make
 
 
 def main() -> int:
-    """Exit code 0 when all that was asked for is recorded, 75 when time was up."""
+    """Exit code 0 when all that is wanted is recorded, 75 when time was up."""
     parser = argparse.ArgumentParser(prog="python -m tools.results", description=__doc__)
     parser.add_argument("name", nargs="*", help="results to make anew; without any, those not up to date")
     parser.add_argument("--list", action="store_true", help="print all names and do nothing")
-    parser.add_argument("--dry", action="store_true", help="say what would be made, and do nothing")
-    parser.add_argument("--minutes", type=float, help="then save, exit with 75; the same command goes on")
+    parser.add_argument("--dry", action="store_true", help="print what would be made, and do nothing")
+    parser.add_argument("--print-commands", action="store_true", help="print a command for each, do nothing")
+    parser.add_argument("--minutes", type=float, help="then save, exit with 75; run it again to resume")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the data sets")
     parser.add_argument("--work", type=Path, default=Path(), help="where stores/ and runs/ are made")
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
@@ -33,7 +36,11 @@ def main() -> int:
             print("\n".join(names()))
             return 0
         results = arguments.root / "results"
-        wanted = [(find(name), "asked for") for name in arguments.name] or to_make(results)
+        wanted = [(find(name), "named") for name in arguments.name] or to_make(results)
+        if arguments.print_commands:
+            for recorded, _ in wanted:
+                print(shlex.join([*_again(arguments), recorded.name]))
+            return 0
         _announce(wanted, results, arguments.work)
         if not arguments.dry:
             _make(wanted, arguments, results)
@@ -60,15 +67,19 @@ def _announce(wanted: list[tuple[Recorded, str]], results: Path, work: Path) -> 
 def _make(wanted: list[tuple[Recorded, str]], arguments: argparse.Namespace, results: Path) -> None:
     if wanted and not arguments.data.is_dir():
         raise CommandError(f"no folder {arguments.data}: give the one that holds the data sets with --data")
-    left = _clock(arguments.minutes)
+    deadline = None if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
+    recorder = Recorder(arguments.data, arguments.work, results, deadline)
     for recorded, _ in wanted:
-        record(recorded, arguments.data, arguments.work, results, left)
-        documents.refresh(arguments.root)
+        recorder.record(recorded)
+        with exclusive_lock(results, wait=True):  # several processes may record
+            documents.refresh(arguments.root)
 
 
-def _clock(minutes: float | None) -> MinutesLeft:
-    end = None if minutes is None else time.monotonic() + 60 * minutes
-    return lambda: None if end is None else (end - time.monotonic()) / 60
+def _again(arguments: argparse.Namespace) -> list[str]:
+    """The command without names; each result that it is given is made independently of the others."""
+    places = {"--data": arguments.data, "--work": arguments.work, "--root": arguments.root}
+    options = [word for option, place in places.items() for word in (option, str(place))]
+    return ["python", "-m", "tools.results", *options]
 
 
 if __name__ == "__main__":

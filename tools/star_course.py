@@ -1,4 +1,4 @@
-"""How the recorded 1 CNN* came along beside 1 CNN: what the pre-training gave, and where it was lost."""
+"""The recorded 1 CNN* beside 1 CNN during training: what pre-training gains, and where it is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.metrics_log import read_metrics
 
-NETS = {
+MODELS = {
     "1 CNN": ("imagenette-alexnet-2012", "imagenette-alexnet-2012-seed-1"),
     "1 CNN*": ("imagenette-alexnet-2012-star", "imagenette-alexnet-2012-star-seed-1"),
 }
@@ -21,22 +21,23 @@ Log = Sequence[Mapping[str, Any]]
 
 
 def star_course(results: Path) -> Table:
-    """Validation and training errors of both nets, seeds 0 and 1, after every fifth epoch."""
+    """Validation and training errors of both models, seeds 0 and 1, after every fifth epoch."""
     logs = {
-        net: [read_metrics(path) for name in names if (path := results / name / "metrics.jsonl").is_file()]
-        for net, names in NETS.items()
+        model: [read_metrics(path) for name in names if (path := results / name / "metrics.jsonl").is_file()]
+        for model, names in MODELS.items()
     }
+    kinds = [(kind, model) for kind in ("validation", "train") for model in MODELS]
     rows = [
-        [str(epoch), *(_cell(logs[net], kind, epoch) for kind in ("validation", "train") for net in NETS)]
+        [str(epoch), *(_cell(logs[model], kind, epoch) for kind, model in kinds)]
         for epoch in range(EVERY_EPOCHS, EPOCHS + 1, EVERY_EPOCHS)
     ]
     columns = (
         "epochs",
-        *(f"{net}: {kind} error %" for kind in ("validation", "training") for net in NETS),
+        *(f"{model}: {kind} error %" for kind in ("validation", "training") for model in MODELS),
     )
     notes = [
-        "Top-1 errors of seed 0 / seed 1: validation with the center crop; training in the epoch before, of "
-        "augmented photos seen through dropout. A run whose rate had fallen as often as it may has ended."
+        "Top-1 errors of seed 0 / seed 1: validation with the center crop; training in the epoch before, on "
+        "augmented photos, with dropout. A run ends early when its learning rate has had all its drops."
     ]
     return Table(columns, rows, numeric=frozenset(columns), notes=notes)
 

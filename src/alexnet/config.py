@@ -76,7 +76,8 @@ def validate(config: RunConfig) -> RunConfig:
         (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
         (
             data.channels == 3 or (data.pca_lighting == "none" and data.color_jitter == 0),
-            "gray images have no colors to change: type data.pca_lighting=none data.color_jitter=0",
+            "gray images have no colors to change",
+            "type data.pca_lighting=none data.color_jitter=0",
         ),
         (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
@@ -122,9 +123,9 @@ def validate(config: RunConfig) -> RunConfig:
         (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]
-    for holds, message in checks:
+    for holds, *message in checks:  # what is wrong and, where it stands alone, what to type
         if not holds:
-            raise ConfigError(message)
+            raise ConfigError(*message)
     return config
 
 

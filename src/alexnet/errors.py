@@ -6,6 +6,11 @@ class AlexNetError(Exception):
 
     exit_code = 1
 
+    def __init__(self, what: str = "", hint: str = ""):
+        """`what` was found and expected; `hint`, if any, is what to type next. Both are in the message."""
+        super().__init__(f"{what}: {hint}" if hint else what)
+        self.what, self.hint = what, hint
+
 
 class WorkError(AlexNetError):
     """It failed while working: full disk, non-finite loss, ..."""

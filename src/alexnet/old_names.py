@@ -6,7 +6,7 @@ date here first; nothing else ever sees an old name, and none is written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,16 @@ def new_config(values: Mapping[str, Any]) -> dict[str, Any]:
         section: _new_section(section, part) if isinstance(part, dict) else part
         for section, part in values.items()
     }
+
+
+def new_settings(settings: Iterable[str]) -> list[str]:
+    """`key=value` settings with the keys of today, from those of any version."""
+    made: list[str] = []
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        section, dot, name = key.partition(".")
+        made.append(f"{section}{dot}{CONFIG_KEYS.get(section, {}).get(name, name)}{equals}{value}")
+    return made
 
 
 def new_data(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +100,72 @@ def predictions_file(path: Path) -> Path:
         return path
     old = path.with_name(path.name.replace("-center", "-centre"))
     return old if old.exists() else path
+
+
+_CLAIM_COMPARISONS: Mapping[str, tuple[str, ...]] = {
+    "relu": ("tanh", "sigmoid"),
+    "lrn": ("error", "no-effect", "memory", "time"),
+    "overlap": ("error", "average-pooling", "overfitting"),
+    "dropout": ("overfitting", "epochs", "error", "weight-decay", "inverted-form", "ridge"),
+    "bias-one": ("early-error", "kaiming-error", "kaiming-early-error"),
+    "schedules": ("plateau-or-constant", "plateau-or-cosine"),
+    "augmentation": ("crops", "color-noise-of-the-source", "color-noise-of-the-text", "overfitting"),
+    "averaging": ("ten-crops", "2-models", "3-models", "5-models"),
+    "more-data": (
+        *("photos-1-of-8-to-1-of-4", "photos-1-of-4-to-1-of-2", "photos-1-of-2-to-all"),
+        *("lenet-5-to-half-as-wide", "half-as-wide-to-common", "common-to-twice-as-wide"),
+    ),
+    "towers-and-depth": ("one-tower", "conv2", "conv3", "conv4", "conv5", "fc7"),
+    "features-travel": ("10-a-class", "30-a-class", "100-a-class"),
+}
+"""Ids of the comparisons in claim files of version 0, which have them in this order, without ids."""
+_MEASURES: Mapping[str, str] = {
+    "validation error": "validation-error",
+    "validation error less training error": "overfitting",
+    "training error after epoch 2": "training-error-after-2",
+    "epochs to a training error of 25 %": "epochs-to-25",
+    "validation error, center view": "error-center",
+    "validation error, centre view": "error-center",
+    "validation error, ten views": "error-ten",
+    **{f"errors of one net less those of {nets} averaged": f"gain-of-{nets}" for nets in (2, 3, 5)},
+    "difference of probabilities": "inverted-dropout",
+    "relative difference of weights": "linear-dropout",
+    **{
+        f"error of a linear classifier of features, {number} photos a class": f"features-error-{number}"
+        for number in (10, 30, 100)
+    },
+    "seconds of an update": "update-seconds",
+    "megabytes of an update": "update-megabytes",
+}
+"""Ids of what claims measure, by the sentences that stood in claim files of version 0."""
+_SEVERAL = ("device", "processor", "cores", "python", "packages", "commit")
+
+
+def new_claim(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a `claim.json` holds, from one of any version."""
+    arms = {name: new_config(arm) for name, arm in values["arms"].items()}
+    data = {**values["data"], "settings": new_settings(values["data"]["settings"])}
+    made = {**values, "arms": arms, "data": data}
+    if "format_version" in made:
+        return made | {"comparisons": [dict(each) for each in values["comparisons"]]}
+    environment = {
+        name: [value] if name in _SEVERAL and not isinstance(value, list) else value
+        for name, value in values["environment"].items()
+    }
+    ids = _CLAIM_COMPARISONS[values["id"]]
+    comparisons = [_new_comparison(id_, each) for id_, each in zip(ids, values["comparisons"], strict=True)]
+    return {"format_version": 0, **made, "environment": environment, "comparisons": comparisons}
+
+
+def _new_comparison(id_: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    made = {"id": id_, **values, "measure": _MEASURES[values["measure"]]}
+    del made["band_words"]
+    count, over = made["over"].split()
+    measured: list[dict[str, Any]] = []
+    for name, numbers in values["values"].items():
+        arm, _, measure = name.partition(": ")
+        measured.append({"arm": arm, "measure": _MEASURES[measure], "values": numbers})
+    return made | {"count": int(count), "over": over, "values": measured}
 
 
 def _new_section(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

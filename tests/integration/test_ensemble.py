@@ -1,8 +1,9 @@
-"""`alexnet ensemble`: all the nets of a row, one after the other, stopped and gone on with."""
+"""`alexnet ensemble`: all models of a row, one after the other, stopped and resumed."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -80,16 +81,16 @@ def test_seven_cnns_star_knows_its_members(
     ]
     assert [step["nets"] for step in result["growth"]] == [1, 2, 3, 4, 5, 6, 7]
     assert ensemble("7-cnns-star", tiny_store, out, *words) == 0
-    assert capsys.readouterr().out.count("done before") == 9
+    assert capsys.readouterr().out.count("already trained") == 9
 
 
-def test_a_stopped_ensemble_goes_on_to_the_same_nets(
+def test_a_stopped_ensemble_resumes_to_the_same_models(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*tiny.SETTINGS, "--nets", "2"]
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "whole", *words) == 0
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "--minutes", "0") == 75
-    assert "seed-0 is saved on its way: the same command goes on" in capsys.readouterr().err
+    assert "seed-0: checkpoint saved; run the same command again to resume" in capsys.readouterr().err
     assert not (tmp_path / "cut" / "seed-1").exists()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words) == 0
     for seed in range(2):
@@ -106,18 +107,52 @@ def test_a_stopped_ensemble_goes_on_to_the_same_nets(
     assert "begun with 2 members, not 1" in capsys.readouterr().err
 
 
-def test_the_same_settings_in_another_order_go_on_and_so_do_more_nets(
+def test_the_same_settings_in_another_order_resume_and_so_do_more_models(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *tiny.SETTINGS, "--nets", "1") == 0
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *tiny.SETTINGS[::-1], "--nets", "2") == 0
-    assert capsys.readouterr().out.count("done before") == 1
+    assert capsys.readouterr().out.count("already trained") == 1
     assert main(["evaluate", str(tmp_path), "--store", str(tiny_store.path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["members"]) == 2
 
 
+def test_printed_commands_train_one_model_each_with_what_it_is_initialized_from(
+    tiny_store: Store, pretrain_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "star"
+    words = [*SMALL, *STARS, "--pretrain-store", str(pretrain_store.path)]
+    assert ensemble("1-cnn-star", tiny_store, out, *words, "--print-commands") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    program, *typed = shlex.split(line)
+    assert program == "alexnet" and typed[-2:] == ["--only", "star-0"] and not out.exists()
+    assert main([*typed, "--minutes", "0"]) == 75
+    assert "star-0-pretrain: checkpoint saved" in capsys.readouterr().err
+    assert main(typed) == 0
+    trained = [path.parent.name for path in sorted(out.glob("*/config.json"))]
+    assert trained == ["star-0", "star-0-pretrain"]
+    capsys.readouterr()
+    assert ensemble("1-cnn-star", tiny_store, out, *words, "--print-commands") == 0
+    assert not capsys.readouterr().out.strip()
+    assert ensemble("1-cnn-star", tiny_store, out, *words, "--only", "star-1") == 2
+    assert "no member 'star-1'; there are star-0-pretrain, star-0" in capsys.readouterr().err
+
+
+def test_a_model_trained_otherwise_is_refused(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*tiny.SETTINGS, "--nets", "1"]
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *words) == 0
+    file = tmp_path / "seed-0" / "config.json"
+    config = json.loads(file.read_text())
+    config["optimizer"]["lr"] = 0.5
+    file.write_text(json.dumps(config))
+    assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *words) == 2
+    assert "was trained otherwise (optimizer.lr: 0.5 -> " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    ("name", "words", "said"),
+    ("name", "words", "message"),
     [
         ("7-cnn-star", [], "the nearest is '7-cnns-star'"),
         ("1-cnn-star", SMALL, "--pretrain-store"),
@@ -127,8 +162,8 @@ def test_the_same_settings_in_another_order_go_on_and_so_do_more_nets(
             ["caffenet:data.image_size=72"],
             "no member is of recipe 'caffenet'; there are alexnet-2012",
         ),
-        ("5-cnns", ["data.sied=72"], "the nearest is 'data.image_size'"),
-        ("5-cnns", ["--nets", "3"], "has its own nets"),
+        ("5-cnns", ["data.image_siez=72"], "the nearest is 'data.image_size'"),
+        ("5-cnns", ["--nets", "3"], "has its own models"),
         ("5-cnns", ["data.image_size=100", "data.input_size=88"], "the store holds images of side 72"),
         ("alexnet-2012-star", SMALL, "choose 1-cnn-star or 7-cnns-star"),
     ],
@@ -139,14 +174,14 @@ def test_wrong_commands_are_one_line_and_leave_nothing(
     capsys: pytest.CaptureFixture[str],
     name: str,
     words: list[str],
-    said: str,
+    message: str,
 ) -> None:
     assert ensemble(name, tiny_store, tmp_path / "out", *words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_net_that_does_not_fit_leaves_nothing_half_written(
+def test_a_model_that_does_not_fit_leaves_nothing_half_written(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(recipe: str, run: str, *words: str) -> int:
@@ -165,7 +200,7 @@ def test_a_net_that_does_not_fit_leaves_nothing_half_written(
     assert not (tmp_path / "star").exists()
 
 
-def test_a_star_killed_before_its_first_checkpoint_does_not_go_on_from_nothing(
+def test_a_star_killed_before_its_first_checkpoint_does_not_resume_from_nothing(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(recipe: str, run: str, *words: str) -> int:
@@ -183,7 +218,7 @@ def test_a_star_killed_before_its_first_checkpoint_does_not_go_on_from_nothing(
     assert train("alexnet-2012-star", "star", narrow, "--resume", *pre) == 0
 
 
-def test_an_ensemble_that_lacks_a_net_is_not_tested(
+def test_an_ensemble_with_an_untrained_model_is_not_tested(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "cut"
@@ -198,7 +233,7 @@ def test_an_ensemble_that_lacks_a_net_is_not_tested(
     assert f"is an ensemble: name one of its nets, such as {out / 'seed-0'}" in capsys.readouterr().err
 
 
-def test_nets_that_would_be_on_other_devices_are_refused(
+def test_models_that_would_be_on_other_devices_are_refused(
     tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

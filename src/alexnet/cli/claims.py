@@ -1,20 +1,22 @@
-"""`alexnet claims [ID...]`: the lecture's claims, and what the runs that test them say."""
+"""`alexnet claims [ID...]`: the lecture's claims, and what the runs that test them find."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from alexnet.experiments.claims import ArmRun, Claim
+    from alexnet.experiments.arms import ArmRun
+    from alexnet.experiments.claim_results import ClaimResult
+    from alexnet.experiments.claims import Claim
+    from alexnet.experiments.cost import Cost
     from alexnet.experiments.experiment_dir import ExperimentDir
-    from alexnet.experiments.runner import Cost
 
 FOLDER = Path("claims")
 
@@ -33,247 +35,258 @@ def command(
         list[str] | None, typer.Option("--set", metavar="key=value", help="The same as key=value.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="Instead of each claim's own.")] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Say what would be trained, and how long.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Show what would be trained, and how long.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+    only: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Train this run alone, and judge nothing.")
+    ] = None,
+    print_commands: Annotated[
+        bool, typer.Option("--print-commands", help="Print a command for each untrained run and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the lecture's claims, or test some: train what they compare, several seeds each, and judge.
 
-    The same command goes on where it was stopped, and trains nothing twice; typed in several terminals it
-    shares the runs out. Each claim leaves a folder DIR/ID with its verdict, numbers and figure.
+    Run the same command again to resume; nothing is trained twice. Run in several terminals, it shares the
+    runs between them. Each claim gets a folder DIR/ID with its verdict, numbers and figure.
     """
-    from alexnet.experiments.claim_registry import CLAIMS, find
+    from tempfile import TemporaryDirectory
+
+    from alexnet.errors import CommandError
+    from alexnet.experiments.claims import CLAIMS, find
+    from alexnet.experiments.experiment_dir import ExperimentDir
+    from alexnet.hardware import choose_device
 
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
     if not given:
-        _refuse_without_claims(changes, seeds, dry)
+        if changes or seeds is not None or dry or print_commands or only is not None:
+            raise CommandError("name the claims to test, or `all`: `alexnet claims` lists them")
         _list(CLAIMS, run, as_json)
         return
     claims, chosen = find(given), _seeds(seeds)
-    _test(claims, store, run, other_store, changes, chosen, dry, minutes, device, as_json)
-
-
-def _test(
-    claims: Sequence[Claim],
-    store: Path | None,
-    run: Path,
-    other_store: Path | None,
-    settings: list[str],
-    seeds: list[int] | None,
-    dry: bool,
-    minutes: float | None,
-    device: str,
-    as_json: bool,
-) -> None:
-    from tempfile import TemporaryDirectory
-
-    from alexnet.errors import CommandError
-    from alexnet.experiments.experiment_dir import ExperimentDir
-    from alexnet.hardware import choose_device
-
     if store is None:
         raise CommandError("name the store to test claims on: --store STORE (`alexnet prepare` makes one)")
+    experiment = ExperimentDir.open(run, store, other_store, changes, choose_device(device))
     with TemporaryDirectory() as scratch:
-        workshop = ExperimentDir.open(run, store, other_store, settings, choose_device(device))
+        if dry or print_commands:
+            experiment = experiment.trying_out(Path(scratch))
+        fit = _fitting(experiment, claims, as_json or print_commands)
+        session = _Session(experiment, fit, chosen, as_json)
         if dry:
-            workshop = workshop.trying_out(Path(scratch))
-            _announce(workshop, _fitting(workshop, claims, as_json), seeds, as_json, dry=True)
+            session.announce(dry=True)
+        elif print_commands:
+            typed = {"--store": store, "--run": run, "--other-store": other_store, "--seeds": seeds}
+            options = [
+                word for key, value in typed.items() if value is not None for word in (key, str(value))
+            ]
+            options += [] if device == "auto" else ["--device", device]
+            session.print_commands(["alexnet", "claims", *given, *options, *changes])
+        else:
+            experiment.refuse_fewer_seeds(session.claims, chosen)
+            end = None if minutes is None else time.monotonic() + 60 * minutes
+            session.work(end, only)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What one command tests."""
+
+    experiment: ExperimentDir
+    claims: Sequence[Claim]
+    seeds: list[int] | None
+    """Instead of the claims' own."""
+    as_json: bool
+
+    def runs(self) -> list[ArmRun]:
+        """All that the claims need, each once."""
+        return self.experiment.arm_runs(self.claims, self.seeds)
+
+    def log(self, line: str) -> None:
+        """On standard output, or on standard error where the former is for JSON."""
+        typer.echo(line, err=self.as_json)
+
+    def print_commands(self, command: Sequence[str]) -> None:
+        """A line for each run that is not finished, in place of `--only`."""
+        for line in self.experiment.runner(self.runs()).command_lines(command):
+            typer.echo(line)
+
+    def work(self, end: float | None, only: str | None) -> None:
+        """Trains what is missing, claim by claim, and judges each as soon as its runs are finished.
+
+        Runs of other processes are waited for at the end. Stopped, after saving, where the clock has reached
+        `end`. With `only` that run is trained and nothing is judged.
+        """
+        runs = self.runs()
+        if only is not None:
+            self._train_only(only, runs, end)
             return
-        workshop.refuse_fewer_seeds(claims, seeds)
-        claims = _fitting(workshop, claims, as_json)
-        workshop.begin()
-        end = None if minutes is None else time.monotonic() + 60 * minutes
-        _announce(workshop, claims, seeds, as_json, dry=False)
-        documents = _work(workshop, claims, seeds, end, as_json)
-    if as_json:
-        typer.echo(json.dumps(documents, indent=2))
+        self.experiment.begin()
+        self.announce(dry=False)
+        results: dict[str, ClaimResult] = {}
+        began = time.time()
+        for wait in (False, True):
+            for claim in self.claims:
+                if claim.id not in results and self._trained(claim, end, wait):
+                    results[claim.id] = self._judged(claim, began)
+        folders = ", ".join(f"{self.experiment.path / claim.id}/README.md" for claim in self.claims)
+        self.log(f"next: see {folders}")
+        if self.as_json:
+            documents = [results[claim.id].to_dict() for claim in self.claims]
+            typer.echo(json.dumps(documents, indent=2))
+
+    def _train_only(self, name: str, runs: Sequence[ArmRun], end: float | None) -> None:
+        from alexnet.errors import CommandError
+
+        chosen = [run for run in runs if run.name == name]
+        if not chosen:
+            raise CommandError(f"no run {name!r} in these claims; --print-commands lists those that are left")
+        self.experiment.begin()
+        self._train(chosen, end, wait=True, label="")
+
+    def _trained(self, claim: Claim, end: float | None, wait: bool) -> bool:
+        """Trains a claim's runs that no other process trains, with `wait` all; whether all are finished."""
+        runs = self.experiment.arm_runs([claim], self.seeds)
+        left = [run for run in runs if not run.finished]
+        return not left or self._train(left, end, wait, f"{claim.id}, ")
+
+    def _train(self, runs: Sequence[ArmRun], end: float | None, wait: bool, label: str) -> bool:
+        from alexnet.cli.progress import progress_bar
+
+        runner = self.experiment.runner(
+            runs,
+            progress=lambda name: (
+                lambda total, done: progress_bar(name, total, done=done, unit="images", silent=self.as_json)
+            ),
+            log=self.log,
+        )
+        return runner.train(deadline=end, wait=wait, label=label)
+
+    def _judged(self, claim: Claim, began: float) -> ClaimResult:
+        """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
+        from alexnet.experiments.verdict import judge_claim
+        from alexnet.io import exclusive_lock
+        from alexnet.report.claims import keep
+
+        with exclusive_lock(self.experiment.path, wait=True):
+            result = self.experiment.judged_since(claim, self.seeds, began)
+            if result is None:
+                self.log(f"judging {claim.id}")
+                result = judge_claim(claim, self.experiment, self.seeds)
+                keep(self.experiment.path / claim.id, claim, result)
+        self.log(_verdict_line(result.id, result.verdict, result.reason))
+        for each in result.comparisons:
+            held_if = each.band.words(each.unit)
+            self.log(f"  {each.title}: {each.found or '-'}, held if {held_if}: {each.verdict}")
+        return result
+
+    def announce(self, dry: bool) -> None:
+        """Prints what will be trained and, after timing a little of it, how long that will take."""
+        from alexnet.cli.progress import progress_bar
+        from alexnet.experiments.cost import costs
+        from alexnet.experiments.verdict import without_verdict
+        from alexnet.hardware import describe_device
+
+        for line in without_verdict(self.claims, self.seeds):
+            self.log(line)
+        runs = self.runs()
+        missing = len(dict.fromkeys(run.arm for run in runs if not run.finished))
+        with progress_bar("timing", missing, unit="arms", silent=self.as_json or not missing) as advance:
+            found = costs(runs, advance)
+        where, done = describe_device(self.experiment.device), sum(run.finished for run in runs)
+        if self.as_json and dry:
+            typer.echo(json.dumps(self._plan(runs, found, where), indent=2))
+            return
+        for line in _plan_lines(found):
+            self.log(line)
+        total = sum(each.minutes for each in found)
+        left = f", about {_time(total)} on {where}, as timed just now" if found else ""
+        ids = ", ".join(claim.id for claim in self.claims)
+        self.log(f"{len(runs)} runs for {ids}: {done} finished, {len(runs) - done} to train{left}")
+
+    def _plan(self, runs: Sequence[ArmRun], costs: Sequence[Cost], where: str) -> dict[str, Any]:
+        return {
+            "claims": [claim.id for claim in self.claims],
+            "device": where,
+            "runs": [{"run": run.name, "finished": run.finished} for run in runs],
+            "arms": [each.to_dict() for each in costs],
+            "minutes": sum(each.minutes for each in costs),
+        }
 
 
-def _fitting(workshop: ExperimentDir, claims: Sequence[Claim], as_json: bool) -> list[Claim]:
-    """What the store is enough for; of the rest it is said why. CommandError where nothing is left."""
+def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], to_stderr: bool) -> list[Claim]:
+    """The claims that the store is enough for; prints why not of the others. CommandError where none is."""
     from alexnet.errors import CommandError
 
-    fit, why = workshop.fitting(claims)
+    fit, why = experiment.fitting(claims)
     if not fit and len(claims) == 1:
         raise CommandError(why[0])
     for line in why:
-        _say(line, as_json)
+        typer.echo(line, err=to_stderr)
     if not fit:
         raise CommandError("none of these claims can be tested here")
     return fit
 
 
-def _work(
-    workshop: ExperimentDir,
-    claims: Sequence[Claim],
-    seeds: list[int] | None,
-    end: float | None,
-    as_json: bool,
-) -> list[dict[str, Any]]:
-    """Trains what is missing, claim by claim, and judges each as soon as its runs are there.
-
-    What other processes train is waited for in the end. Stopped, after saving, where the clock has reached
-    `end`.
-    """
-    began, documents = time.time(), dict[str, dict[str, Any]]()
-    for wait in (False, True):
-        for claim in claims:
-            if claim.id not in documents and _trained(workshop, claim, seeds, end, wait, as_json):
-                documents[claim.id] = _judged(workshop, claim, seeds, began, as_json)
-    _say(f"next: see {', '.join(f'{workshop.path / claim.id}/README.md' for claim in claims)}", as_json)
-    return [documents[claim.id] for claim in claims]
-
-
-def _trained(
-    workshop: ExperimentDir,
-    claim: Claim,
-    seeds: list[int] | None,
-    end: float | None,
-    wait: bool,
-    as_json: bool,
-) -> bool:
-    """Trains a claim's runs that no other process trains, or with `wait` all; whether all are finished."""
-    missing = [trial for trial in workshop.trials([claim], seeds) if not trial.finished]
-    for number, trial in enumerate(missing, start=1):
-        if wait and not trial.finished:
-            _say(f"waiting until no other process is at {trial.name}", as_json)
-        with workshop.at_work_on(trial, wait) as ours:
-            if ours and not trial.finished:
-                _say(f"\n# {claim.id}, {number} of {len(missing)}: {trial.name}", as_json)
-                _train(trial, end, as_json)
-    return all(trial.finished for trial in missing)
-
-
-def _judged(
-    workshop: ExperimentDir, claim: Claim, seeds: list[int] | None, began: float, as_json: bool
-) -> dict[str, Any]:
-    """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
-    from alexnet.experiments.claim_results import record
-    from alexnet.experiments.experiment_dir import judged_since
-    from alexnet.io import exclusive_lock
-
-    with exclusive_lock(workshop.path, wait=True):
-        document = judged_since(workshop.path, claim, seeds, began)
-        if document is None:
-            _say(f"judging {claim.id}", as_json)
-            document = record(claim, workshop, seeds)
-    _say(_verdict_line(document), as_json)
-    for line in _found_lines(document):
-        _say(line, as_json)
-    return document
-
-
-def _train(trial: ArmRun, end: float | None, as_json: bool) -> None:
-    from alexnet.cli.progress import progress_bar
-    from alexnet.errors import Stopped
-    from alexnet.experiments.runner import train_trial
-    from alexnet.hardware import describe_device
-
-    left = None if end is None else max(0.0, (end - time.monotonic()) / 60)
-    try:
-        train_trial(
-            *(trial, describe_device(trial.device), sys.argv, left),
-            progress=lambda total, done: progress_bar(
-                trial.name, total, done=done, unit="images", silent=as_json
-            ),
-            say=lambda line: _say(line, as_json),
-        )
-    except Stopped as stopped:
-        raise Stopped(f"{trial.name} is saved on its way: the same command goes on") from stopped
-
-
-def _announce(
-    workshop: ExperimentDir, claims: Sequence[Claim], seeds: list[int] | None, as_json: bool, dry: bool
-) -> None:
-    """Says what will be trained and, after timing a little of it, how long that will take."""
-    from alexnet.cli.progress import progress_bar
-    from alexnet.experiments.runner import costs
-    from alexnet.experiments.verdict import without_verdict
-    from alexnet.hardware import describe_device
-
-    for line in without_verdict(claims, seeds):
-        _say(line, as_json)
-    trials = workshop.trials(claims, seeds)
-    missing = len(dict.fromkeys(trial.arm for trial in trials if not trial.finished))
-    with progress_bar("timing", missing, unit="arms", silent=as_json or not missing) as advance:
-        found = costs(trials, advance)
-    where, done = describe_device(workshop.device), sum(trial.finished for trial in trials)
-    if as_json and dry:
-        typer.echo(json.dumps(_plan_json(claims, trials, found, where), indent=2))
-        return
-    for line in _plan(found):
-        _say(line, as_json)
-    total = sum(each.minutes for each in found)
-    left = f", about {_time(total)} on {where}, as timed just now" if found else ""
-    _say(
-        f"{len(trials)} runs for {', '.join(claim.id for claim in claims)}: {done} done, "
-        f"{len(trials) - done} to make{left}",
-        as_json,
-    )
-
-
-def _plan(costs: Sequence[Cost]) -> list[str]:
+def _plan_lines(costs: Sequence[Cost]) -> list[str]:
     from alexnet.report.tables import Table
 
     if not costs:
         return []
     rows = [
-        [
-            *(each.arm.name, ", ".join(map(str, each.seeds)), str(each.epochs)),
-            *(f"{each.updates:,}", f"{each.minutes:.1f}"),
-        ]
+        (
+            each.arm.name,
+            ", ".join(map(str, each.seeds)),
+            str(each.epochs),
+            f"{each.updates:,}",
+            f"{each.minutes:.1f}",
+        )
         for each in costs
     ]
     heads = ("arm", "seeds to train", "epochs each", "updates in all", "minutes in all")
-    table = Table(heads, rows, numeric=frozenset(heads[2:]))
-    return table.text().splitlines()
-
-
-def _plan_json(
-    claims: Sequence[Claim], trials: Sequence[ArmRun], costs: Sequence[Cost], where: str
-) -> dict[str, Any]:
-    return {
-        "claims": [claim.id for claim in claims],
-        "device": where,
-        "runs": [{"run": trial.name, "finished": trial.finished} for trial in trials],
-        "arms": [each.to_dict() for each in costs],
-        "minutes": sum(each.minutes for each in costs),
-    }
+    return Table(heads, rows, numeric=frozenset(heads[2:])).text().splitlines()
 
 
 def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     """Every claim with what it costs, and its verdict where there is one in the folder."""
-    from alexnet.experiments.experiment_dir import listed
-
-    rows = [listed(claim, folder) for claim in claims]
+    rows = [_listed(claim, folder) for claim in claims]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         typer.echo(f"{row['id']}: {row['statement']}")
         typer.echo(f"    Source: {row['source']}")
-        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} passes through all photos in all")
+        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in all")
         if row["verdict"]:
-            typer.echo(f"    In {folder}: {_verdict_line(row)}")
+            typer.echo(f"    In {folder}: {_verdict_line(row['id'], row['verdict'], row['reason'])}")
     typer.echo(
-        "\nRuns that claims share are made once. Test one: alexnet claims ID --store STORE (--dry: how long)"
+        "\nRuns that claims share are trained once. Test one: alexnet claims ID --store STORE "
+        "(--dry: how long it takes)"
     )
 
 
-def _verdict_line(document: dict[str, Any]) -> str:
-    reason = f" ({document['reason']})" if document["reason"] else ""
-    return f"{document['id']}: {document['verdict']}{reason}"
+def _listed(claim: Claim, folder: Path) -> dict[str, Any]:
+    """For JSON; `passes` are the epochs of all its runs at the default size."""
+    from alexnet.experiments.arms import EPOCHS
+    from alexnet.experiments.claim_results import read_claim
+
+    found = read_claim(folder / claim.id)
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "arms": [arm.name for arm in claim.arms],
+        "seeds": [*claim.seeds],
+        "runs": len(claim.arms) * len(claim.seeds),
+        "passes": len(claim.seeds) * sum(arm.longer * EPOCHS for arm in claim.arms),
+        "verdict": "" if found is None else found.verdict,
+        "reason": "" if found is None else found.reason,
+    }
 
 
-def _found_lines(document: dict[str, Any]) -> list[str]:
-    from alexnet.report.claims import found_words
-
-    return [
-        f"  {each['words']}: {found_words(each)}, held if {each['band_words']}: {each['verdict']}"
-        for each in document["comparisons"]
-    ]
+def _verdict_line(id_: str, verdict: str, reason: str) -> str:
+    return f"{id_}: {verdict}{f' ({reason})' if reason else ''}"
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -288,19 +301,7 @@ def _seeds(text: str | None) -> list[int] | None:
     return list(map(int, parts))
 
 
-def _refuse_without_claims(settings: list[str], seeds: str | None, dry: bool) -> None:
-    from alexnet.errors import CommandError
-
-    if settings or seeds is not None or dry:
-        raise CommandError("name the claims to test, or `all`: `alexnet claims` lists them")
-
-
 def _time(minutes: float) -> str:
     if minutes < 2:
         return f"{60 * minutes:.0f} seconds"
     return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-
-
-def _say(line: str, as_json: bool) -> None:
-    """On standard output, or beside it where that is for JSON."""
-    typer.echo(line, err=as_json)

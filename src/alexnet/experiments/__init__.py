@@ -1,3 +1,3 @@
-"""The lecture's claims, each with the runs that test it, what they are compared by and what would hold."""
+"""Experiments: lists of runs, and the runner that trains them; ensembles, and the lecture's claims."""
 
 from __future__ import annotations

@@ -1,241 +1,249 @@
-"""The README of one judged claim: what was asked, what was found, how to make it again."""
+"""What is recorded of a tested claim: `claim.json` as a versioned, typed value, parsed when read."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from alexnet.config import to_dict
-from alexnet.data.store import Store
-from alexnet.experiments.claims import ArmRun, Band, Claim, Value
-from alexnet.experiments.experiment_dir import VERDICT, ExperimentDir
-from alexnet.experiments.verdict import Finding, findings, verdict
-from alexnet.io import write_json, write_whole
-from alexnet.report.claims import found_words
-from alexnet.report.plots.claim import Curve, Shown, draw_claim
-from alexnet.report.plots.save import save
-from alexnet.runs.provenance import processor
+from alexnet import old_names
+from alexnet.config import RunConfig
+from alexnet.errors import DataError
+from alexnet.io import write_json
+from alexnet.serialization import ConfigError, from_dict, to_dict
 
-_FILES = {
-    "claim.json": "bands, arms with all their settings, numbers of every run, verdicts, environment",
-    "figure.png": "error over the run for each arm; each comparison's numbers, interval and band",
-    "figure.svg": "the same",
-}
+NAME = "claim.json"
+FORMAT_VERSION = 1
+"""Of a `ClaimResult` in a file. Files without a number are of version 0, which had sentences as keys."""
+
+Verdict = Literal["held", "failed", "untested"]
 
 
-def readme(document: Mapping[str, Any]) -> str:
-    """Markdown of what `claim.json` holds."""
-    rows = "\n".join(
-        f"| {each['words']}{'' if each['decides'] else ' (beside)'} | {each['band_words']} | "
-        f"{each['paper'] or '-'} | {found_words(each)} | {each['over']} | {each['verdict']} | "
-        f"{each['reason'] or '-'} |"
-        for each in document["comparisons"]
-    )
-    remarks = "".join(f"- {remark}\n" for remark in document["remarks"])
-    files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
-    data, photos, lines = document["data"], document["data"]["photos"], "\n".join(document["commands"])
-    used, kind = _used(document["arms"]), _kind(document["arms"])
-    return f"""# {document["id"]}
+@dataclass(frozen=True)
+class Value:
+    """One measured number."""
 
-{document["statement"]}
-
-Source: {document["source"]}. Verdict: **{document["verdict"]}**{_because(document["reason"])}
-
-![Each arm's error, and each comparison with its band](figure.png)
-
-| what is compared | held if | the source says | found (95 % interval) | over | verdict | why |
-|---|---|---|---|---|---|---|
-{rows}
-
-{remarks}
-Bands were written down in the code before any run. On {data["store"]}:
-{photos["train"]:,} training{used} and {photos["val"]:,} validation photos of {data["classes"]} classes, of
-{data["side"]} pixels{kind}. Made by
-
-```
-{lines}
-```
-
-| file | what |
-|---|---|
-{files}
-"""
+    number: float
+    at_least: bool = False
+    """Censored: the value was not reached; the number is how long the run lasted."""
 
 
-def _used(arms: Mapping[str, Any]) -> str:
-    """How many of the training photos the arms are trained on; empty where all are on all."""
-    counts = sorted({arm["data"]["max_images"] for arm in arms.values()})
-    if not any(counts):
-        return ""
-    said = [f"{count:,}" for count in counts if count] + ["all"] * (0 in counts)
-    return f" (of which the nets saw {' or '.join(said)})"
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def words(self, unit: str, at_least: bool = False) -> str:
+        """For people: `+1.2 (+0.4 to +2.0) points`; errors are fractions, shown in points."""
+        mean, low, high = (_number(value, unit) for value in (self.mean, self.low, self.high))
+        return f"{'at least ' * at_least}{mean} ({low} to {high}){f' {unit}' if unit else ''}"
 
 
-def _kind(arms: Mapping[str, Any]) -> str:
-    """What all arms are shown, where it is not photos in color that are mirrored; empty where it is."""
-    seen = [arm["data"] for arm in arms.values()]
-    gray = ["gray"] if seen and all(data["channels"] == 1 for data in seen) else []
-    plain = ["never mirrored"] if seen and not any(data["mirror"] for data in seen) else []
-    return "".join(f", {words}" for words in (*gray, *plain))
+def _number(value: float, unit: str) -> str:
+    if unit == "points":
+        return f"{100 * value:+.1f}"
+    if unit == "times":
+        return f"{value:.2f}"
+    return f"{value:+.2f}" if unit else f"{value:+.3g}"
 
 
-def _because(reason: str) -> str:
-    return f" ({reason})." if reason else "."
+@dataclass(frozen=True)
+class Band:
+    """The values for which a claim holds, in the measure's unit; an end that is not finite is no limit."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def words(self, unit: str = "") -> str:
+        """For people: `above 0 points`, `1 to 4 points`."""
+        scale = 100 if unit == "points" else 1
+        low, high = (f"{scale * end:g}" for end in (self.low, self.high))
+        unit = f" {unit}" if unit else ""
+        if math.isinf(self.high):
+            return f"above {low}{unit}"
+        return f"below {high}{unit}" if math.isinf(self.low) else f"{low} to {high}{unit}"
+
+    def to_dict(self) -> dict[str, float | None]:
+        """For JSON, which has no infinity: null is no limit."""
+        return {name: end if math.isfinite(end) else None for name, end in vars(self).items()}
 
 
-FIGURES = ("figure.png", "figure.svg")
-ENVIRONMENT = ("device", "processor", "cores", "python", "packages", "commit")
-"""What is kept of the runs' environments: nothing that is only true of one machine's folders."""
-MANY = 100
-"""Numbers, one for each seed, are kept; those of photos are not."""
+@dataclass(frozen=True)
+class ArmValues:
+    """What was measured of one arm."""
+
+    arm: str
+    measure: str
+    """The measure's id."""
+    values: tuple[Value | None, ...]
+    """Seed by seed; None where the run has no such number."""
 
 
-def record(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int] | None = None) -> dict[str, Any]:
-    """Judges a claim, writes its folder and returns what `claim.json` holds."""
-    found = findings(claim, workshop, seeds)
-    trials = [trial for trial in workshop.trials([claim], seeds) if trial.run.config_file.is_file()]
-    document = _document(claim, found, trials, workshop, seeds or claim.seeds)
-    folder = workshop.path / claim.id
-    for name in FIGURES:
-        save(_figure(claim, found, trials, document), folder / name)
-    write_whole(folder / "README.md", readme(document).encode())
-    write_json(folder / VERDICT, document)
-    return document
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResult:
+    """What one comparison of a claim found."""
+
+    id: str
+    words: str
+    """The number that is compared with the band, for people."""
+    measure: str
+    """The measure's id."""
+    first: tuple[str, ...]
+    """Arms; of several the lowest value counts, for each seed."""
+    second: tuple[str, ...]
+    """Arms whose value is subtracted, or divided by."""
+    unit: str
+    band: Band
+    paper: str = ""
+    """What the source reports."""
+    decides: bool = True
+    """Whether the claim's verdict depends on it."""
+    values: tuple[ArmValues, ...] = ()
+    numbers: tuple[float, ...] = ()
+    """One for each seed; those of images are not kept."""
+    count: int = 0
+    """How many numbers the interval is over; 0 where something is missing."""
+    over: Literal["seeds", "photos"] = "seeds"
+    at_least: bool = False
+    """Some numbers are lower bounds: the value was not reached in the whole run."""
+    interval: Interval | None = None
+    verdict: Verdict = "untested"
+    reason: str = ""
+    """Why there is no verdict; empty where the interval settles it."""
+
+    @property
+    def title(self) -> str:
+        """What is compared, marked where the verdict does not depend on it."""
+        return self.words if self.decides else f"{self.words} (secondary)"
+
+    @property
+    def found(self) -> str:
+        """The mean with its interval, for people; empty where there is none."""
+        return "" if self.interval is None else self.interval.words(self.unit, self.at_least)
 
 
-def commands(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int]) -> list[str]:
-    """What a reader types to make it again; stores are said to lie in `stores`."""
-    again = ["alexnet", "claims", claim.id, "--store", _typed(workshop.store)]
-    again += ["--run", workshop.path.resolve().name]
-    if workshop.other is not None and any(arm.photos != "all" for arm in claim.arms):
-        again += ["--other-store", _typed(workshop.other)]
-    if tuple(seeds) != claim.seeds:
-        again += ["--seeds", ",".join(map(str, seeds))]
-    return [shlex.join([*again, *workshop.settings])]
+@dataclass(frozen=True)
+class ValidationResult:
+    """One validation during training; errors are fractions of images."""
+
+    step: int
+    epoch: int
+    images: int
+    top1_error: float
+    top5_error: float | None
+    nll: float
+    training_error: float
+    training_nll: float
 
 
-def _typed(store: Store) -> str:
-    return f"stores/{store.path.resolve().name}"
+@dataclass(frozen=True)
+class ArmResult:
+    """One training run of a claim."""
+
+    run: str
+    arm: str
+    seed: int
+    diverged: bool
+    seconds: float
+    tests: tuple[ValidationResult, ...]
+    """Every validation, the oldest first; none where it diverged."""
 
 
-def band_of(band: Band) -> dict[str, float | None]:
-    """A band for JSON; None is no end."""
-    return {"low": _finite(band.low), "high": _finite(band.high)}
+@dataclass(frozen=True)
+class ClaimData:
+    """What all runs of a claim have in common."""
+
+    store: str
+    store_digest: str
+    other_store: str
+    other_store_digest: str
+    settings: tuple[str, ...]
+    photos: dict[str, int]
+    """Images by split."""
+    classes: int
+    side: int
+    """Pixels of the store's images."""
+
+    @property
+    def title(self) -> str:
+        """The store's name, with its pixels if that does not end with them."""
+        return self.store if self.store.endswith(f"-{self.side}") else f"{self.store}, {self.side} pixels"
 
 
-def _finite(number: float) -> float | None:
-    return None if number in (float("inf"), float("-inf")) else number
-
-
-def _document(
-    claim: Claim,
-    found: Sequence[Finding],
-    trials: Sequence[ArmRun],
-    workshop: ExperimentDir,
-    seeds: Sequence[int],
-) -> dict[str, Any]:
-    decided, reason = verdict(found)
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "verdict": decided,
-        "reason": reason,
-        "remarks": [*claim.remarks],
-        "seeds": [*seeds],
-        "comparisons": [_found(each) for each in found],
-        "arms": _arms(trials),
-        "runs": [trial.facts() for trial in trials if trial.run.metrics_file.is_file()],
-        "data": {**workshop.about(), **_data(workshop)},
-        "environment": _environments(trials),
-        "commands": commands(claim, workshop, seeds),
-    }
-
-
-def _found(found: Finding) -> dict[str, Any]:
-    comparison = found.comparison
-    return {
-        "words": comparison.words,
-        "measure": comparison.measure.words,
-        "first": [arm.name for arm in comparison.first],
-        "second": [arm.name for arm in comparison.second],
-        "unit": comparison.unit,
-        "band": band_of(comparison.band),
-        "band_words": comparison.band.words(comparison.unit),
-        "paper": comparison.paper,
-        "decides": comparison.decides,
-        "values": {name: [_value(value) for value in values] for name, values in found.values.items()},
-        "numbers": [*found.numbers] if len(found.numbers) <= MANY else [],
-        "over": f"{len(found.numbers)} " + ("seeds" if len(found.numbers) <= MANY else "photos"),
-        "at_least": found.at_least,
-        "interval": None if found.interval is None else asdict(found.interval),
-        "verdict": found.verdict,
-        "reason": found.reason,
-    }
-
-
-def _value(value: Value | None) -> dict[str, Any] | None:
-    return None if value is None else asdict(value)
-
-
-def _arms(trials: Sequence[ArmRun]) -> dict[str, Any]:
-    """The whole configuration of each arm, but for the seed."""
-    arms: dict[str, Any] = {}
-    for trial in trials:
-        config = to_dict(trial.config)
-        del config["training"]["seed"]
-        arms[trial.arm.name] = config
-    return arms
-
-
-def _data(workshop: ExperimentDir) -> dict[str, Any]:
-    store = workshop.store
-    counts = {name: len(store.split(name)) for name in store.splits}
-    return {"photos": counts, "classes": len(store.classes), "side": store.side}
-
-
-def _environments(trials: Sequence[ArmRun]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ClaimEnvironment:
     """What the runs were made with; several values where they differ."""
-    found = [trial.run.environment() for trial in trials]
-    kept: dict[str, Any] = {}
-    for name in ENVIRONMENT:
-        values = [facts[name] for facts in found if name in facts]
-        apart = [value for place, value in enumerate(values) if value not in values[:place]]
-        kept[name] = apart[0] if len(apart) == 1 else apart
-    kept["uncommitted_changes"] = any(facts.get("uncommitted_changes") for facts in found)
-    kept["measured_on"] = processor()
-    return kept
+
+    device: tuple[str, ...] = ()
+    processor: tuple[str, ...] = ()
+    cores: tuple[int, ...] = ()
+    python: tuple[str, ...] = ()
+    packages: tuple[dict[str, str], ...] = ()
+    commit: tuple[str, ...] = ()
+    uncommitted_changes: bool = False
+    measured_on: str = ""
+    """The processor that measured what is not in the runs' logs."""
 
 
-def _figure(
-    claim: Claim, found: Sequence[Finding], trials: Sequence[ArmRun], document: Mapping[str, Any]
-) -> Any:
-    curves = [
-        Curve(
-            trial.arm.name,
-            [0.0, *(line["epoch"] / trial.epochs for line in trial.tests)],
-            [float("nan"), *(line[claim.curve] for line in trial.tests)],
-        )
-        for trial in trials
-        if not trial.diverged and trial.run.metrics_file.is_file()
-    ]
-    shown = [
-        Shown(
-            each.comparison.words + ("" if each.comparison.decides else " (beside)"),
-            each.comparison.unit,
-            [*each.numbers] if len(each.numbers) <= MANY else [],
-            None if each.interval is None else (each.interval.mean, each.interval.low, each.interval.high),
-            (each.comparison.band.low, each.comparison.band.high),
-            each.verdict,
-            each.at_least,
-            each.reason,
-        )
-        for each in found
-    ]
-    data = document["data"]
-    photos = f"{data['store']}, {data['photos']['val']:,} validation photos"
-    about = f"{claim.id}: {document['verdict']} \N{EN DASH} {photos}"
-    words = "training error" if claim.curve == "training_error" else "validation error"
-    return draw_claim(shown, curves, words, about)
+@dataclass(frozen=True, kw_only=True)
+class ClaimResult:
+    """A claim, what was measured, and the verdict."""
+
+    id: str
+    statement: str
+    source: str
+    verdict: Verdict
+    reason: str
+    remarks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    comparisons: tuple[ComparisonResult, ...]
+    arms: dict[str, RunConfig] = field(default_factory=dict[str, RunConfig])
+    """The configuration of each arm; the seed is not part of it."""
+    runs: tuple[ArmResult, ...] = ()
+    data: ClaimData
+    environment: ClaimEnvironment
+    commands: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        values = to_dict(self)
+        for result, found in zip(values["comparisons"], self.comparisons, strict=True):
+            result["band"] = found.band.to_dict()
+        for arm in values["arms"].values():
+            del arm["training"]["seed"]
+        return {"format_version": FORMAT_VERSION, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClaimResult:
+        """From JSON of any version; ValueError, KeyError, TypeError or ConfigError where it is none."""
+        made = old_names.new_claim(values)
+        version = made.pop("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
+        for found in made["comparisons"]:
+            found["band"] = {name: end for name, end in found["band"].items() if end is not None}
+        return from_dict(cls, made)
+
+
+def write_claim(folder: Path, result: ClaimResult) -> None:
+    """Puts `claim.json` into the folder."""
+    write_json(folder / NAME, result.to_dict())
+
+
+def read_claim(folder: Path) -> ClaimResult | None:
+    """What the folder's `claim.json` holds; None where there is none, DataError where it is damaged."""
+    file = folder / NAME
+    if not file.is_file():
+        return None
+    try:
+        return ClaimResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(
+            f"{file} is not a claim's result ({error}): delete it and run the claim again"
+        ) from error

@@ -1,211 +1,69 @@
-"""What is measured of a trained net for a claim: numbers in the run's log, mostly.
-
-Errors are fractions of images; the unit `points` says that a difference of them is shown in points.
-"""
+"""The eleven claims of the lecture as data: what is compared, by which measure, and when it holds."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, Protocol
+from itertools import pairwise
+from typing import Literal
 
-import torch
+from alexnet.errors import CommandError
+from alexnet.experiments.arms import Arm, fields, one_tower, wider, without_layer, without_steps
+from alexnet.experiments.claim_results import Band
+from alexnet.experiments.measures import (
+    After,
+    EnsembleGain,
+    EpochsTo,
+    ErrorOf,
+    FeaturesError,
+    Gap,
+    InvertedDropout,
+    Last,
+    LinearDropout,
+    Measure,
+    UpdateMegabytes,
+    UpdateSeconds,
+)
+from alexnet.published import (
+    DROPOUT_TIMES_LONGER,
+    GAINS,
+    RELU_TIMES_FASTER,
+    RELU_TRAINING_ERROR,
+    TABLE_1,
+    TABLE_2,
+)
+from alexnet.published.rows import Row
 
-from alexnet.config import RunConfig
-from alexnet.data.config import DataConfig
-from alexnet.data.store import Store
-from alexnet.models.alexnet import Variant
-from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
-from alexnet.runs.run_dir import RunDir
-
-TRAINING_ERROR, ERROR = "training_error", "top1_error"
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured number."""
-
-    number: float
-    at_least: bool = False
-    """Censored: it was not reached; the number is how far it was waited for."""
-
-
-class Measure(Protocol):
-    """A number of one trained net."""
-
-    @property
-    def words(self) -> str:
-        """What the number is."""
-        ...
-
-    @property
-    def unit(self) -> str:
-        """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
-        ...
-
-    def of(self, trial: ArmRun) -> Value | None:
-        """The number; None where the net has none, because it diverged."""
-        ...
-
-
-@dataclass(frozen=True)
-class Last:
-    """The last value of the log: at the end of training."""
-
-    name: str = ERROR
-    unit: str = "points"
-
-    @property
-    def words(self) -> str:
-        """Which one."""
-        return "training error" if self.name == TRAINING_ERROR else "validation error"
-
-    def of(self, trial: ArmRun) -> Value | None:
-        """A fraction."""
-        return None if trial.diverged else Value(trial.tests[-1][self.name])
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How much worse the net is on photos that it was not trained on: overfitting."""
-
-    words: str = "validation error less training error"
-    unit: str = "points"
-
-    def of(self, trial: ArmRun) -> Value | None:
-        """A difference of fractions, at the end of training."""
-        if trial.diverged:
-            return None
-        last = trial.tests[-1]
-        return Value(last[ERROR] - last[TRAINING_ERROR])
-
-
-@dataclass(frozen=True)
-class After:
-    """An error early in training."""
-
-    epochs: float
-    """Of the common net's passes through all photos."""
-    name: str = TRAINING_ERROR
-    unit: str = "points"
-
-    @property
-    def words(self) -> str:
-        """Which error, and when."""
-        return f"{Last(self.name).words} after epoch {self.epochs:g}"
-
-    def of(self, trial: ArmRun) -> Value | None:
-        """A fraction, of the last test no later than that, or of the first; None where the run is shorter."""
-        if trial.diverged or trial.epochs < self.epochs:
-            return None
-        early = [line for line in trial.tests if line["epoch"] <= self.epochs]
-        return Value((early or trial.tests)[-1 if early else 0][self.name])
-
-
-@dataclass(frozen=True)
-class EpochsTo:
-    """Epochs until the training error has fallen to a threshold; between two tests in a straight line."""
-
-    error: float
-    unit: str = "epochs"
-
-    @property
-    def words(self) -> str:
-        """With the threshold."""
-        return f"epochs to a training error of {100 * self.error:g} %"
-
-    def of(self, trial: ArmRun) -> Value:
-        """Censored where the net did not get there, or diverged: more than it was trained for."""
-        lines = [] if trial.diverged else trial.tests
-        return epochs_to(lines, self.error, trial.epochs)
-
-
-def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -> Value:
-    """When the `training_error` of `lines`, by rising `epoch`, fell to `error`; else more than `epochs`.
-
-    Before any training it counts as 1 (nothing right) at epoch 0.
-    """
-    before = {"epoch": 0.0, TRAINING_ERROR: 1.0}
-    for line in lines:
-        if line[TRAINING_ERROR] <= error:
-            share = (before[TRAINING_ERROR] - error) / (before[TRAINING_ERROR] - line[TRAINING_ERROR])
-            return Value(before["epoch"] + share * (line["epoch"] - before["epoch"]))
-        before = line
-    return Value(epochs, at_least=True)
-
-
-Photos = Literal["all", "other", "target"]
-"""What a net is trained on: the store; other classes than those it is asked about; these classes alone."""
 SEEDS = (0, 1, 2)
-LEAST_SEEDS = 3
+MIN_SEEDS = 3
 """With fewer there is no verdict."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One way to train: what it changes of the common net and training; trained once for all claims."""
-
-    name: str
-    """Of its runs' folders, `<name>-seed-0`, and in tables and figures."""
-    settings: tuple[str, ...] = ()
-    """`key=value`, as `alexnet train` takes them."""
-    net: Callable[[Variant, DataConfig], Variant] | None = None
-    """Changes the common net, given with what it sees; None is that net."""
-    recipe: str = ""
-    """Another recipe instead of the common net's; it keeps its own update rule."""
-    longer: float = 1.0
-    """Updates as a multiple of the common number."""
-    share: float = 1.0
-    """Of the training photos, balanced over classes. The number of updates is the same."""
-    per_class: int = 0
-    """Training photos of each class; 0 is all. The number of updates is the same."""
-    photos: Photos = "all"
-
-
-@dataclass(frozen=True)
-class Band:
-    """Values that count as held, in the measure's unit; ends that are not finite belong to it."""
-
-    low: float = -math.inf
-    high: float = math.inf
-
-    def words(self, unit: str = "") -> str:
-        """For people: `above 0 points`, `1 to 4 points`."""
-        scale = 100 if unit == "points" else 1
-        low, high = (f"{scale * end:g}" for end in (self.low, self.high))
-        unit = f" {unit}" if unit else ""
-        if math.isinf(self.high):
-            return f"above {low}{unit}"
-        return f"below {high}{unit}" if math.isinf(self.low) else f"{low} to {high}{unit}"
-
-
-ABOVE_0, ABOVE_1 = Band(low=0.0), Band(low=1.0)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A number for each seed: `measure` of the first arm less, or over, that of the second."""
+    """A number for each seed: `measure` of the first arm minus, or divided by, that of the second."""
 
+    id: str
+    """Among the comparisons of its claim; in files."""
     words: str
-    """What the number is: "training error without dropout, less that with"."""
+    """What the number is, for people: "error without dropout minus error with it"."""
     measure: Measure
     first: tuple[Arm, ...]
-    """Of several the lowest value counts, for each seed: each net at its best."""
+    """Of several the lowest value counts, for each seed: each kind of model at its best."""
     band: Band
     second: tuple[Arm, ...] = ()
-    """None where the measure of the first is the number itself."""
+    """Empty where the measure of the first is the number itself."""
     other_measure: Measure | None = None
-    """Of the second, where it is another one."""
+    """Of the second, where it differs."""
     ratio: bool = False
-    """First over second instead of their difference."""
+    """First divided by second instead of their difference."""
     decides: bool = True
-    """Whether the claim's verdict hangs on it; else it is measured beside it."""
+    """Whether the claim's verdict depends on it; else it is measured beside it."""
     paper: str = ""
-    """What the source says the number is."""
+    """What the source reports."""
     left_out: str = ""
-    """Why it cannot be tested where the claim is; empty where it can."""
+    """Why it cannot be tested on this store; empty where it can."""
 
     @property
     def unit(self) -> str:
@@ -218,7 +76,7 @@ class Comparison:
         return () if self.left_out else (*self.first, *self.second)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """A statement of the lecture, and how it is tested."""
 
@@ -227,7 +85,7 @@ class Claim:
     source: str
     comparisons: tuple[Comparison, ...]
     curve: Literal["top1_error", "training_error"] = "top1_error"
-    """What its figure shows over the epochs, of all arms."""
+    """What its figure shows over the epochs, for all arms."""
     seeds: tuple[int, ...] = SEEDS
     remarks: tuple[str, ...] = ()
     """What has to be known to read the verdict."""
@@ -238,66 +96,531 @@ class Claim:
         return tuple(dict.fromkeys(arm for each in self.comparisons for arm in each.arms))
 
 
-DIVERGED = "diverged.txt"
-"""Beside a run's log, with the reason, where its loss was no longer a number."""
+COMMON = Arm("common")
+"""The 2012 model at the claims' size, with two towers, normalization, overlapping pooling and dropout."""
+
+_UNREGULARIZED = (
+    *("model.dropout=0", "optimizer.weight_decay=0", "schedule.name=constant"),
+    *("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"),
+)
+_LONGER = 1.5
+_FOUR_LAYERS = fields(without=("conv3", "conv4", "conv5", "fc7"), biases=(0.0,) * 8)
+"""As in the paper's figure 1, and as small: conv1, conv2, fc6, fc8. Biases are initialized to 0, so that none
+moves units of one kind to where they learn and units of another to where they do not."""
 
 
-@dataclass(frozen=True, eq=False)
-class ArmRun:
-    """A run of an arm with a seed; finished, unless `finished` says otherwise."""
+def _activation(name: str, rate: float) -> Arm:
+    settings = (*_UNREGULARIZED, f"model.activation={name}", f"optimizer.lr={rate:g}")
+    return Arm(f"{name}-rate-{rate:g}", settings, change=_FOUR_LAYERS, longer=_LONGER)
 
-    arm: Arm
-    seed: int
-    run: RunDir
-    config: RunConfig
-    store: Store
-    """What it is trained on."""
-    target: Store | None
-    """The classes that a net of other classes is asked about."""
-    device: torch.device
 
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return self.run.path.name
+RATES = (0.01, 0.03)
+RELU, TANH, SIGMOID = (
+    tuple(_activation(name, rate) for rate in RATES) for name in ("relu", "tanh", "sigmoid")
+)
+"""Without any regularization (paper, figure 1). Each at two learning rates, of which the better counts for
+each seed: in the paper each model's rate was the one that was fastest for it."""
 
-    @property
-    def diverged(self) -> bool:
-        """Whether its loss was no longer a number: it has no errors."""
-        return (self.run.path / DIVERGED).is_file()
+NO_LRN = Arm("without-normalisers", change=without_steps("lrn", "spatial"))
+"""Without both normalization layers of the 2012 model, as in net 148 of its source release."""
 
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to train."""
-        return self.diverged or has_finished(self.run.metrics_file)
+NOT_OVERLAPPING = Arm("pooling-2-by-2", change=fields(pool_size=2, pool_rounds_up=False))
+AVERAGED = Arm("average-pooling", change=fields(pooling="average", pool_size=2, pool_rounds_up=False))
+"""Rounded down, so that maps are as large as with overlapping windows; the last, odd pixels are dropped."""
 
-    @cached_property
-    def tests(self) -> list[dict[str, Any]]:
-        """What the log says of each test while it was trained, the oldest first."""
-        return [line for line in read_metrics(self.run.metrics_file) if line["event"] == "validation"]
+_SLOWER, _LONG = "optimizer.lr=0.003", 3
+"""Without dropout twice as many units drive the next layer: 0.01 makes the first updates diverge."""
+DROPOUT = Arm("dropout", (_SLOWER,), longer=_LONG)
+NO_DROPOUT = Arm("without-dropout", (_SLOWER, "model.dropout=0"), longer=_LONG)
+WEIGHT_DECAY = Arm("weight-decay", (_SLOWER, "model.dropout=0", "optimizer.weight_decay=0.005"), longer=_LONG)
+"""Ten times the paper's weight decay instead of dropout."""
 
-    @property
-    def epochs(self) -> float:
-        """That it is trained for."""
-        return float(self.config.schedule.epochs)
+BIAS_0 = Arm("bias-0", change=fields(biases=(0.0,) * 8))
+_MODERN = ("data.normalization=mean-and-std",)
+KAIMING_0 = Arm("kaiming-bias-0", _MODERN, change=fields(initialization="kaiming"))
+KAIMING_1 = Arm("kaiming-bias-1", _MODERN, change=fields(initialization="kaiming-with-biases"))
+"""Kaiming's initialization keeps a signal's size, and expects inputs of a size of about 1."""
 
-    def facts(self) -> dict[str, Any]:
-        """What is kept of it for the record; errors are fractions."""
-        kept = (
-            "step",
-            "epoch",
-            "images",
-            "top1_error",
-            "top5_error",
-            "nll",
-            "training_error",
-            "training_nll",
+PLATEAU = Arm(
+    "plateau",
+    ("schedule.name=plateau", "schedule.patience_epochs=1", "schedule.max_drops=100"),
+)
+"""Divided by 10 after each epoch without a better validation error: a patience of 1 in a dozen epochs is what
+5 is in 90. It never ends the run, so that all runs are equally long."""
+CONSTANT = Arm("constant-rate", ("schedule.name=constant",))
+
+NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"))
+CROPS = Arm("crops-and-mirroring", ("data.pca_lighting=none",))
+NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.pca_lighting=paper",))
+"""`COMMON` has the color noise of the source."""
+
+SHARES = tuple(Arm(f"photos-1-of-{parts}", share=1 / parts) for parts in (8, 4, 2))
+NARROW = Arm("half-as-wide", change=wider(0.5))
+WIDE = Arm("twice-as-wide", change=wider(2.0))
+LENET = Arm("lenet-5", recipe="lenet-5")
+
+ONE_TOWER = Arm("one-tower-of-the-same-cost", change=one_tower)
+WITHOUT = {
+    layer: Arm(f"without-{layer}", change=without_layer(layer))
+    for layer in ("conv2", "conv3", "conv4", "conv5", "fc7")
+}
+
+PER_CLASS = (10, 30, 100)
+OTHER = Arm("other-classes", photos="other")
+SCRATCH = {
+    number: Arm(f"from-scratch-{number}-a-class", per_class=number, photos="target") for number in PER_CLASS
+}
+
+ABOVE_0, ABOVE_1 = Band(low=0.0), Band(low=1.0)
+SMALL, NONE = Band(-0.02, 0.02), Band(-0.01, 0.01)
+"""What "no difference" means at this size: two points of error either way; for VGG's authors, one."""
+A_LAYER = Band(0.01, 0.04)
+"""About two points."""
+ROUNDING, EXACT = Band(-1e-5, 1e-5), Band(-1e-9, 1e-9)
+"""Of float32 through a model, and of float64 through one equation."""
+TO_THRESHOLD = EpochsTo(RELU_TRAINING_ERROR)
+ERROR = Last()
+
+_GAINS = {gain.ingredient: gain for gain in GAINS}
+
+
+def _gain(ingredient: str) -> str:
+    gain = _GAINS[ingredient]
+    return f"{100 * gain.top1:g} points ({gain.source})"
+
+
+def _points(rows: Sequence[Row], worse: str, its_views: str, better: str, views: str) -> str:
+    """By how many points of top-1 error one published row is better than another."""
+    errors = {(row.system, row.views): row.top1 or 0.0 for row in reversed(rows)}
+    return f"{100 * (errors[worse, its_views] - errors[better, views]):.2g} points"
+
+
+_LRN_GAIN = _gain(next(name for name in _GAINS if name.startswith("local response")))
+_FIVE = f"{_points(TABLE_2, 'AlexNet', 'ten', '5 AlexNets', 'ten')} (table 2)"
+
+RELU_CLAIM = Claim(
+    id="relu",
+    statement="ReLU units learn faster than tanh or sigmoid units.",
+    source="paper, section 3.1 and figure 1",
+    comparisons=(
+        Comparison(
+            id="tanh",
+            words="epochs with tanh minus epochs with ReLU",
+            measure=TO_THRESHOLD,
+            first=TANH,
+            second=RELU,
+            band=ABOVE_0,
+            paper=f"{RELU_TIMES_FASTER} times as many (figure 1)",
+        ),
+        Comparison(
+            id="sigmoid",
+            words="epochs with sigmoid minus epochs with ReLU",
+            measure=TO_THRESHOLD,
+            first=SIGMOID,
+            second=RELU,
+            band=ABOVE_0,
+        ),
+    ),
+    curve="training_error",
+    remarks=(
+        f"Compared are {TO_THRESHOLD.words}, as in the paper's figure.",
+        "Four layers with weights, as in the paper's figure: conv1, conv2, fc6 and fc8 of the common model.",
+        "No regularization of any kind, as there; a constant learning rate; biases are initialized to 0.",
+    ),
+)
+
+LRN = Claim(
+    id="lrn",
+    statement="Local response normalization lowers the error.",
+    source="paper, section 3.3; Simonyan and Zisserman 2014, section 4.1, found no effect",
+    comparisons=(
+        Comparison(
+            id="error",
+            words="error without normalization minus error with it",
+            measure=ERROR,
+            first=(NO_LRN,),
+            second=(COMMON,),
+            band=ABOVE_0,
+            paper=_LRN_GAIN,
+        ),
+        Comparison(
+            id="no-effect",
+            words="error without normalization minus error with it, no effect as in VGG",
+            measure=ERROR,
+            first=(NO_LRN,),
+            second=(COMMON,),
+            band=NONE,
+            decides=False,
+            paper="no improvement (VGG, table 3, nets A and A-LRN)",
+        ),
+        Comparison(
+            id="memory",
+            words="memory of an update with normalization, relative to one without",
+            measure=UpdateMegabytes(),
+            first=(COMMON,),
+            second=(NO_LRN,),
+            band=ABOVE_1,
+            ratio=True,
+            decides=False,
+        ),
+        Comparison(
+            id="time",
+            words="time of an update with normalization, relative to one without",
+            measure=UpdateSeconds(),
+            first=(COMMON,),
+            second=(NO_LRN,),
+            band=ABOVE_1,
+            ratio=True,
+            decides=False,
+        ),
+    ),
+    remarks=(
+        "Without both normalization layers of the 2012 model, as in net 148 of its source release.",
+        "Memory is what is kept for the gradients. On a CPU with a C++ compiler the kernel of a pooled layer "
+        "keeps nothing for its normalization and computes it again instead, which costs time only.",
+    ),
+)
+
+OVERLAP = Claim(
+    id="overlap",
+    statement="Overlapping pooling makes fewer errors than pooling without overlap, and overfits less.",
+    source="paper, section 3.4",
+    comparisons=(
+        Comparison(
+            id="error",
+            words="error with 2 x 2 windows minus error with overlapping ones",
+            measure=ERROR,
+            first=(NOT_OVERLAPPING,),
+            second=(COMMON,),
+            band=ABOVE_0,
+            paper=_gain("overlapping pooling"),
+        ),
+        Comparison(
+            id="average-pooling",
+            words="error with LeNet's 2 x 2 average pooling minus error with 2 x 2 max pooling",
+            measure=ERROR,
+            first=(AVERAGED,),
+            second=(NOT_OVERLAPPING,),
+            band=ABOVE_0,
+        ),
+        Comparison(
+            id="overfitting",
+            words="overfitting with 2 x 2 windows minus overfitting with overlapping ones",
+            measure=Gap(),
+            first=(NOT_OVERLAPPING,),
+            second=(COMMON,),
+            band=ABOVE_0,
+            paper="slightly more difficult to overfit",
+        ),
+    ),
+)
+
+DROPOUT_CLAIM = Claim(
+    id="dropout",
+    statement="Dropout overfits less and needs about twice the iterations; halving at test time is the same "
+    "as inverted dropout; it is more than L2 regularization.",
+    source="paper, section 4.2; Srivastava et al. 2014, section 9.1",
+    comparisons=(
+        Comparison(
+            id="overfitting",
+            words="overfitting without dropout minus overfitting with it",
+            measure=Gap(),
+            first=(NO_DROPOUT,),
+            second=(DROPOUT,),
+            band=ABOVE_0,
+        ),
+        Comparison(
+            id="epochs",
+            words="epochs with dropout, relative to those without",
+            measure=TO_THRESHOLD,
+            first=(DROPOUT,),
+            second=(NO_DROPOUT,),
+            band=ABOVE_1,
+            ratio=True,
+            paper=f"about {DROPOUT_TIMES_LONGER} times the iterations to converge (section 4.2)",
+        ),
+        Comparison(
+            id="error",
+            words="error without dropout minus error with it",
+            measure=ERROR,
+            first=(NO_DROPOUT,),
+            second=(DROPOUT,),
+            band=ABOVE_0,
+        ),
+        Comparison(
+            id="weight-decay",
+            words="error with ten times the weight decay instead minus error with dropout",
+            measure=ERROR,
+            first=(WEIGHT_DECAY,),
+            second=(DROPOUT,),
+            band=ABOVE_0,
+            decides=False,
+        ),
+        Comparison(
+            id="inverted-form",
+            words="halving at test time and inverted dropout: largest difference of probabilities",
+            measure=InvertedDropout(),
+            first=(DROPOUT,),
+            band=ROUNDING,
+        ),
+        Comparison(
+            id="ridge",
+            words="dropout of a linear model and ridge regression: relative difference of weights",
+            measure=LinearDropout(),
+            first=(DROPOUT,),
+            band=EXACT,
+        ),
+    ),
+    remarks=(
+        "All three models are trained three times as long as those of other claims, at a learning rate of "
+        "0.003: without dropout 0.01 is too much for the first updates.",
+    ),
+)
+
+BIAS_ONE = Claim(
+    id="bias-one",
+    statement="Initializing biases to 1 speeds up early learning; with a modern initialization of weights it "
+    "makes no difference.",
+    source="paper, section 5",
+    comparisons=(
+        Comparison(
+            id="early-error",
+            words="training error after two epochs with biases of 0 minus that with 1",
+            measure=After(2),
+            first=(BIAS_0,),
+            second=(COMMON,),
+            band=ABOVE_0,
+        ),
+        Comparison(
+            id="kaiming-error",
+            words="final error with biases of 0 minus that with 1, Kaiming's initialization",
+            measure=ERROR,
+            first=(KAIMING_0,),
+            second=(KAIMING_1,),
+            band=SMALL,
+        ),
+        Comparison(
+            id="kaiming-early-error",
+            words="training error after two epochs with biases of 0 minus that with 1, Kaiming's "
+            "initialization",
+            measure=After(2),
+            first=(KAIMING_0,),
+            second=(KAIMING_1,),
+            band=SMALL,
+            decides=False,
+        ),
+    ),
+    curve="training_error",
+)
+
+SCHEDULES = Claim(
+    id="schedules",
+    statement="Dividing the learning rate by 10 when the validation error stops falling beats a constant "
+    "rate.",
+    source="paper, section 5",
+    comparisons=(
+        Comparison(
+            id="plateau-or-constant",
+            words="error with a constant rate minus error with the plateau rule",
+            measure=ERROR,
+            first=(CONSTANT,),
+            second=(PLATEAU,),
+            band=ABOVE_0,
+        ),
+        Comparison(
+            id="plateau-or-cosine",
+            words="error with the plateau rule minus error with a cosine schedule",
+            measure=ERROR,
+            first=(PLATEAU,),
+            second=(COMMON,),
+            band=SMALL,
+            decides=False,
+        ),
+    ),
+    remarks=(
+        "The plateau rule uses the validation images on which it is then judged, as in the paper.",
+        "A patience of 1 in so few epochs, and any number of drops, so that all runs are equally long.",
+    ),
+)
+
+AUGMENTATION = Claim(
+    id="augmentation",
+    statement="Random crops and mirroring lower the error, and so does color noise.",
+    source="paper, section 4.1",
+    comparisons=(
+        Comparison(
+            id="crops",
+            words="error without augmentation minus error with crops and mirroring",
+            measure=ERROR,
+            first=(NO_AUGMENTATION,),
+            second=(CROPS,),
+            band=ABOVE_0,
+            paper="without it, substantial overfitting",
+        ),
+        Comparison(
+            id="color-noise-of-the-source",
+            words="error with crops only minus error with the source's color noise too",
+            measure=ERROR,
+            first=(CROPS,),
+            second=(COMMON,),
+            band=ABOVE_0,
+            paper=_gain("color noise"),
+        ),
+        Comparison(
+            id="color-noise-of-the-text",
+            words="error with crops only minus error with the text's color noise too",
+            measure=ERROR,
+            first=(CROPS,),
+            second=(NOISE_OF_THE_TEXT,),
+            band=ABOVE_0,
+            paper=_gain("color noise"),
+        ),
+        Comparison(
+            id="overfitting",
+            words="overfitting without augmentation minus overfitting with crops and mirroring",
+            measure=Gap(),
+            first=(NO_AUGMENTATION,),
+            second=(CROPS,),
+            band=ABOVE_0,
+            decides=False,
+        ),
+    ),
+    remarks=(
+        "The text scales a color shift by the eigenvalues of the covariance, the source by their square "
+        "roots.",
+    ),
+)
+
+AVERAGING = Claim(
+    id="averaging",
+    statement="Ten crops beat one, and several models averaged beat one model.",
+    source="paper, sections 4.1 and 6, table 2",
+    comparisons=(
+        Comparison(
+            id="ten-crops",
+            words="error with the center crop minus error with ten crops",
+            measure=ErrorOf("center"),
+            first=(COMMON,),
+            second=(COMMON,),
+            other_measure=ErrorOf("ten"),
+            band=ABOVE_0,
+            paper=f"{_points(TABLE_1, 'AlexNet', 'center', 'AlexNet', 'ten')} (section 6)",
+        ),
+        *(
+            Comparison(
+                id=f"{models}-models",
+                words=f"error of one model minus error of {models} averaged",
+                measure=EnsembleGain(models),
+                first=(COMMON,),
+                band=ABOVE_0,
+                paper=_FIVE if models == 5 else "",
+            )
+            for models in (2, 3, 5)
+        ),
+    ),
+    seeds=tuple(range(5)),
+    remarks=(
+        "Models averaged: mean over all subsets of the seeds, on the same images; the interval is over "
+        "images, for these models. With ten crops, or the center crop of models trained without mirroring.",
+    ),
+)
+
+_LADDERS = {
+    (*SHARES, COMMON): ("photos-1-of-8-to-1-of-4", "photos-1-of-4-to-1-of-2", "photos-1-of-2-to-all"),
+    (LENET, NARROW, COMMON, WIDE): (
+        "lenet-5-to-half-as-wide",
+        "half-as-wide-to-common",
+        "common-to-twice-as-wide",
+    ),
+}
+MORE_DATA = Claim(
+    id="more-data",
+    statement="More photos and a larger model lower the error.",
+    source="paper, sections 1 and 7",
+    comparisons=tuple(
+        Comparison(
+            id=id_,
+            words=f"error of {less.name} minus error of {more.name}",
+            measure=ERROR,
+            first=(less,),
+            second=(more,),
+            band=ABOVE_0,
         )
-        return {
-            "run": self.name,
-            "arm": self.arm.name,
-            "seed": self.seed,
-            "diverged": self.diverged,
-            "seconds": training_seconds(self.run.metrics_file),
-            "tests": [] if self.diverged else [{key: line[key] for key in kept} for line in self.tests],
-        }
+        for ladder, ids in _LADDERS.items()
+        for id_, (less, more) in zip(ids, pairwise(ladder), strict=True)
+    ),
+    remarks=("Fewer photos get the same number of updates. LeNet-5 has its own recipe and the same crops.",),
+)
+
+_PUBLISHED_WITHOUT = ("conv3", "conv4", "conv5")
+TOWERS_AND_DEPTH = Claim(
+    id="towers-and-depth",
+    statement="Two towers do as well as one of the same cost, and each middle layer is worth about two "
+    "points.",
+    source="paper, sections 3.2, 3.5 and 7",
+    comparisons=(
+        Comparison(
+            id="one-tower",
+            words="error of one tower minus error of two, equal multiply-adds",
+            measure=ERROR,
+            first=(ONE_TOWER,),
+            second=(COMMON,),
+            band=SMALL,
+        ),
+        *(
+            Comparison(
+                id=layer,
+                words=f"error without {layer} minus error with it",
+                measure=ERROR,
+                first=(arm,),
+                second=(COMMON,),
+                band=A_LAYER,
+                decides=layer in _PUBLISHED_WITHOUT,
+                paper=_gain("each of conv3, conv4, conv5") if layer in _PUBLISHED_WITHOUT else "",
+            )
+            for layer, arm in WITHOUT.items()
+        ),
+    ),
+    remarks=(
+        "The paper compares its two towers with a model half as wide, which costs less (1.7 points).",
+        "conv3 is where each tower reads the other: without it they meet in fc6 only. Without conv2 or conv5 "
+        "the layer before is pooled instead. conv2 and fc7 are secondary: the paper reports the others.",
+    ),
+)
+
+FEATURES_TRAVEL = Claim(
+    id="features-travel",
+    statement="A linear classifier on fc7 features learned from other classes beats the same model trained "
+    "from scratch on few photos.",
+    source="the lecture; Donahue et al. 2013, DeCAF",
+    comparisons=tuple(
+        Comparison(
+            id=f"{number}-a-class",
+            words=f"{number} photos per class: error from scratch minus error of the features",
+            measure=ERROR,
+            first=(SCRATCH[number],),
+            second=(OTHER,),
+            other_measure=FeaturesError(number),
+            band=ABOVE_0,
+        )
+        for number in PER_CLASS
+    ),
+    remarks=("From scratch: batches of 32, as many updates as the common model.",),
+)
+
+CLAIMS = (
+    *(RELU_CLAIM, LRN, OVERLAP, DROPOUT_CLAIM, BIAS_ONE, SCHEDULES, AUGMENTATION, AVERAGING, MORE_DATA),
+    *(TOWERS_AND_DEPTH, FEATURES_TRAVEL),
+)
+"""In the lecture's order."""
+ALL = "all"
+
+
+def find(words: Sequence[str]) -> list[Claim]:
+    """The claims of those ids in the lecture's order, all for `all`; CommandError names the nearest."""
+    ids = [claim.id for claim in CLAIMS]
+    for word in words:
+        if word not in (*ids, ALL):
+            near = difflib.get_close_matches(word.lower(), ids, n=1, cutoff=0.0)
+            raise CommandError(f"no claim {word!r}; the nearest is {near[0]!r} (`alexnet claims` lists them)")
+    return [claim for claim in CLAIMS if claim.id in words or ALL in words]

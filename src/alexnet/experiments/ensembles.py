@@ -1,74 +1,121 @@
-"""The CNN rows of the paper's table 2 as recipes: which nets are trained, on what, beginning with which."""
+"""The CNN rows of the paper's table 2 as lists of runs: what is trained, on what, initialized from which."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from alexnet import recipes
 from alexnet.errors import CommandError
+from alexnet.experiments.spec import RunSpec
 
 PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2012-star"
 
 
-@dataclass(frozen=True)
-class Member:
-    """One net of an ensemble."""
-
-    name: str
-    """Of its run folder, in the ensemble's."""
-    recipe: str
-    seed: int
-    init_from: str = ""
-    """The member it begins with; empty is first weights of its own."""
-    pretraining: bool = False
-    """Trained on the store for pre-training; it does not vote."""
-
-
-def plain(recipe: str, nets: int, first_seed: int = 0) -> tuple[Member, ...]:
-    """`nets` nets of a recipe that differ in their seed only; CommandError where there is no such recipe."""
+def plain(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
+    """`models` runs of a recipe that differ in their seed only; CommandError where the recipe is unknown."""
     recipes.function(recipe)
-    if nets < 1:
-        raise CommandError(f"an ensemble of {nets} nets: it must have at least 1")
-    return tuple(Member(f"seed-{seed}", recipe, seed) for seed in range(first_seed, first_seed + nets))
+    if models < 1:
+        raise CommandError(f"an ensemble of {models} models: it must have at least 1")
+    return tuple(
+        RunSpec(f"seed-{seed}", recipe, seed=seed) for seed in range(first_seed, first_seed + models)
+    )
 
 
-def star(nets: int) -> tuple[Member, ...]:
-    """`nets` six-convolution nets, each pre-trained on other classes and then fine-tuned."""
-    members: list[Member] = []
-    for seed in range(nets):
-        first = Member(f"star-{seed}-pretrain", PRETRAIN, seed, pretraining=True)
-        members += [first, Member(f"star-{seed}", STAR, seed, init_from=first.name)]
+def star(models: int) -> tuple[RunSpec, ...]:
+    """`models` runs with a sixth convolution, each pre-trained on other classes and then fine-tuned."""
+    members: list[RunSpec] = []
+    for seed in range(models):
+        first = RunSpec(f"star-{seed}-pretrain", PRETRAIN, seed=seed)
+        members += [first, RunSpec(f"star-{seed}", STAR, seed=seed, init_from=first.name)]
     return tuple(members)
 
 
-ENSEMBLES: dict[str, tuple[Member, ...]] = {
+ENSEMBLES: dict[str, tuple[RunSpec, ...]] = {
     "1-cnn": plain(PLAIN, 1),
     "5-cnns": plain(PLAIN, 5),
     "1-cnn-star": star(1),
     "7-cnns-star": plain(PLAIN, 5) + star(2),
 }
-"""The CNN rows of table 2 in its order: "7 CNNs*" are five plain nets and two that were pre-trained."""
+"""The CNN rows of table 2 in its order: "7 CNNs*" are five plain models and two that were pre-trained."""
+
+DEFAULT_MODELS = 5
 
 
-DEFAULT_NETS = 5
+def members_of(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
+    """The members of an ensemble of `ENSEMBLES`, or `models` (5) runs of a recipe of that name.
 
-
-def members_of(name: str, nets: int | None = None) -> tuple[Member, ...]:
-    """The members of an ensemble of `ENSEMBLES`, or `nets` (5) nets of a recipe of that name.
-
-    CommandError names the nearest where there is neither, and where `nets` has no meaning.
+    CommandError names the nearest where there is neither, and where `models` has no meaning.
     """
     if name in ENSEMBLES:
-        if nets is not None:
-            raise CommandError(f"--nets goes with a recipe's name: {name} has its own nets")
+        if models is not None:
+            raise CommandError(f"--nets goes with a recipe's name: {name} has its own models")
         return ENSEMBLES[name]
     if name in recipes.names():
         if recipes.get(name).training.fine_tuning:
-            raise CommandError(
-                f"{name} fine-tunes nets that were pre-trained: choose 1-cnn-star or 7-cnns-star"
-            )
-        return plain(name, nets or DEFAULT_NETS)
+            raise CommandError(f"{name} fine-tunes pre-trained models: choose 1-cnn-star or 7-cnns-star")
+        return plain(name, models or DEFAULT_MODELS)
     near = difflib.get_close_matches(name, [*ENSEMBLES, *recipes.names()], n=1)
     hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(ENSEMBLES)}, or any recipe"
     raise CommandError(f"unknown ensemble {name!r}; {hint}")
+
+
+def is_pretraining(member: RunSpec, members: Sequence[RunSpec]) -> bool:
+    """Whether another member is initialized from it: it is trained on other classes and is not averaged."""
+    return any(each.init_from == member.name for each in members)
+
+
+def placed(
+    members: Sequence[RunSpec], store: Path, pretrain_store: Path | None, settings: Sequence[str]
+) -> tuple[RunSpec, ...]:
+    """The members with their stores, and with the settings that are for each of them.
+
+    `key=value` is set for all, `RECIPE:key=value` for members of that recipe. CommandError for a recipe that
+    no member is of, and where a store is missing or not needed.
+    """
+    if pretrain_store is not None and not any(is_pretraining(each, members) for each in members):
+        raise CommandError("--pretrain-store goes with pre-trained models: these have none")
+    made: list[RunSpec] = []
+    for member in members:
+        own = store
+        if is_pretraining(member, members):
+            if pretrain_store is None:
+                raise CommandError(
+                    f"{member.name} is pre-trained on other classes: name their store, --pretrain-store"
+                )
+            own = pretrain_store
+        made.append(replace(member, store=own, overrides=_settings_of(member, settings, members)))
+    return tuple(made)
+
+
+def _settings_of(member: RunSpec, settings: Sequence[str], members: Sequence[RunSpec]) -> tuple[str, ...]:
+    chosen: list[str] = []
+    for setting in settings:
+        recipe, colon, rest = setting.partition(":")
+        if not colon or "=" in recipe:
+            chosen.append(setting)
+        elif recipe not in {each.recipe for each in members}:
+            there = ", ".join(dict.fromkeys(each.recipe for each in members))
+            raise CommandError(f"{setting}: no member is of recipe {recipe!r}; there are {there}")
+        elif recipe == member.recipe:
+            chosen.append(rest)
+    if any(setting.startswith("training.seed=") for setting in chosen):
+        raise CommandError("the members differ in training.seed: leave it out")
+    return tuple(chosen)
+
+
+def described(members: Sequence[RunSpec]) -> list[dict[str, Any]]:
+    """The members for JSON, without their stores and settings."""
+    return [
+        {
+            "name": member.name,
+            "recipe": member.recipe,
+            "seed": member.seed,
+            "init_from": member.init_from,
+            "pretraining": is_pretraining(member, members),
+        }
+        for member in members
+    ]

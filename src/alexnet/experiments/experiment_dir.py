@@ -1,12 +1,11 @@
-"""A store in two: the first half of its classes to learn from, the second to be asked about."""
+"""A folder in which claims are tested: its store, its runs, its verdicts."""
 
 from __future__ import annotations
 
 import functools
 import io
 import json
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,24 +16,29 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from alexnet import old_names
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
-from alexnet.errors import Busy, CommandError, DataError
-from alexnet.experiments.claim_registry import COMMON
-from alexnet.experiments.claims import Arm, ArmRun, Claim, Comparison
-from alexnet.experiments.defaults import EPOCHS, common, config_of, fitting
+from alexnet.errors import CommandError, DataError
+from alexnet.experiments.arms import Arm, ArmRun, common, config_of, fitting
+from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim
+from alexnet.experiments.claims import COMMON, Claim, Comparison
 from alexnet.experiments.measures import ErrorOf
+from alexnet.experiments.runner import LOCKS, Runner, changes_since
+from alexnet.experiments.spec import RunSpec, overrides_of
+from alexnet.experiments.validation import with_training_error
 from alexnet.io import exclusive_lock, write_json
+from alexnet.progress import ProgressFactory, no_progress
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.resume import differences
 from alexnet.training.train_state import check
 
 SPLITS = ("train", "val")
-LEAST_CLASSES = 4
-"""Two to learn from, two to be asked about."""
+MIN_CLASSES = 4
+"""Two to learn features from, two to test them on."""
 
 
 def halves(store: Store, folder: Path) -> tuple[Store, Store]:
@@ -43,10 +47,10 @@ def halves(store: Store, folder: Path) -> tuple[Store, Store]:
     They hold the very same pixels, raw. CommandError where there are fewer than four classes.
     """
     count = len(store.classes)
-    if count < LEAST_CLASSES:
+    if count < MIN_CLASSES:
         raise CommandError(
-            f"{store.path} has {count} classes, and features travel from some to others: it takes "
-            f"{LEAST_CLASSES} at least, or a store of other classes, --other-store"
+            f"{store.path} has {count} classes, and features are learned from some and tested on others: "
+            f"it takes {MIN_CLASSES} at least, or a store of other classes, --other-store"
         )
     middle = count // 2
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +68,7 @@ def _prepared(store: Store, labels: range, path: Path) -> Store:
 
 @dataclass(frozen=True)
 class _Part:
-    """The photos of some labels in a row, as files that lose nothing."""
+    """The photos of consecutive labels, as lossless files."""
 
     store: Path
     name: str
@@ -105,12 +109,12 @@ def _split(store: Path, name: str) -> Split:
     return Store.open(store).split(name)
 
 
-ABOUT, VERDICT, RUNS, STORES, LOCKS = "claims.json", "claim.json", "runs", "stores", "locks"
+ABOUT, RUNS, STORES = "claims.json", "runs", "stores"
 
 
 @dataclass(frozen=True, eq=False)
 class ExperimentDir:
-    """`path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
+    """A folder of claims: `path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
 
     path: Path
     store: Store
@@ -120,9 +124,9 @@ class ExperimentDir:
     """`key=value` for all arms."""
     device: torch.device
     stores: Path
-    """Where halves of the store are made, if it takes some."""
+    """Where halves of the store are made, if they are needed."""
     _configs: dict[Arm, RunConfig] = field(default_factory=dict[Arm, RunConfig])
-    """Of the arms that were asked for."""
+    """Of the arms that were used."""
 
     @classmethod
     def open(
@@ -141,7 +145,7 @@ class ExperimentDir:
         return made
 
     def about(self) -> dict[str, Any]:
-        """What all its runs have in common, ready for JSON."""
+        """What all its runs have in common, for JSON."""
         return {
             "store": self.store.path.resolve().name,
             "store_digest": self.store.digest,
@@ -155,41 +159,48 @@ class ExperimentDir:
         return replace(self, stores=self.stores if self.stores.is_dir() else scratch)
 
     def begin(self) -> None:
-        """Makes the folder and writes down what it is for."""
+        """Makes the folder and records what it is for."""
         write_json(self.path / ABOUT, self.about())
 
-    def trial(self, arm: Arm, seed: int) -> ArmRun:
+    def runner(
+        self,
+        runs: Sequence[ArmRun],
+        progress: Callable[[str], ProgressFactory] = lambda name: no_progress,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> Runner:
+        """What trains these runs."""
+        return Runner(
+            self.path / RUNS,
+            tuple(run.spec for run in runs),
+            self.device,
+            validation=with_training_error,
+            for_comparison=True,
+            progress=progress,
+            log=log,
+            locks=self.path / LOCKS,
+        )
+
+    def arm_run(self, arm: Arm, seed: int) -> ArmRun:
         """The run of an arm with a seed, trained or not.
 
         CommandError where the arm does not fit the store, or its folder was trained otherwise.
         """
         store, config = self.store_of(arm), self._config(arm)
-        config = replace(config, training=replace(config.training, seed=seed))
-        run = RunDir(self.path / RUNS / f"{arm.name}-seed-{seed}")
-        if run.config_file.is_file() and (changed := differences(run.config(), config)):
+        spec = RunSpec(
+            f"{arm.name}-seed-{seed}", config.recipe, store.path, overrides_of(config), seed, shows=arm.name
+        )
+        run = RunDir(self.path / RUNS / spec.name)
+        if run.config_file.is_file() and (changed := changes_since(run, spec, store.digest)):
             raise CommandError(
                 f"{run.path} was trained otherwise ({'; '.join(changed)}): move it away or give another --run"
             )
         target = self.halves[1] if arm.photos == "other" else None
-        return ArmRun(arm, seed, run, config, store, target, self.device)
+        return ArmRun(arm, spec, run, store, target, self.device)
 
-    @contextmanager
-    def at_work_on(self, trial: ArmRun, wait: bool) -> Generator[bool]:
-        """Whether the run is ours meanwhile: not where another process trains it, unless we wait for that."""
-        lock = self.path / LOCKS / trial.name
-        lock.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(exclusive_lock(lock, wait))
-            except Busy:
-                yield False
-                return
-            yield True
-
-    def trials(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[ArmRun]:
+    def arm_runs(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[ArmRun]:
         """All runs that claims need, each once; with `seeds` instead of the claims' own."""
         wanted = [(arm, seed) for claim in claims for arm in claim.arms for seed in seeds or claim.seeds]
-        return [self.trial(arm, seed) for arm, seed in dict.fromkeys(wanted)]
+        return [self.arm_run(arm, seed) for arm, seed in dict.fromkeys(wanted)]
 
     def fitting(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
         """The claims of which something can be tested on this store, and a line for each thing that cannot.
@@ -218,46 +229,46 @@ class ExperimentDir:
             return str(error)
         measures = [comparison.measure, comparison.other_measure]
         if ErrorOf("ten") in measures and not first[0].data.mirror:
-            return "half of the ten crops are mirrored, and nets are trained with data.mirror=no"
+            return "half of the ten crops are mirrored, and models are trained with data.mirror=no"
         if comparison.other_measure is None and first == second:
             names = " and ".join(arm.name for arm in comparison.arms)
             return f"{names} are trained alike with these settings"
         return ""
 
     def store_of(self, arm: Arm) -> Store:
-        """What the arm is trained on; halves of the store are made when they are first asked for."""
+        """What the arm is trained on; halves of the store are made when they are first needed."""
         return self.store if arm.photos == "all" else self.halves[0 if arm.photos == "other" else 1]
 
     @cached_property
     def halves(self) -> tuple[Store, Store]:
-        """Other classes, and those that a net of them is asked about."""
+        """Other classes, and those that a model of them is tested on."""
         if self.other is not None:
             return self.other, self.store
         return halves(self.store, self.stores)
 
     def _config(self, arm: Arm) -> RunConfig:
-        """An arm's configuration, worked out and tried on its store once."""
+        """An arm's configuration, made and checked against its store once."""
         if arm not in self._configs:
             store = self.store_of(arm)
             try:
                 made = config_of(arm, self.settings, store, self.store)
                 check(made, store)
             except CommandError as error:
-                raise CommandError(self._said_of(arm, error)) from error
+                raise self._misfit(arm, error) from error
             self._configs[arm] = made
         return self._configs[arm]
 
-    def _said_of(self, arm: Arm, error: CommandError) -> str:
-        """Why an arm does not fit; with what to type only where the common net does not fit either.
+    def _misfit(self, arm: Arm, error: CommandError) -> CommandError:
+        """Why an arm does not fit; with what to type only where the common model does not fit either.
 
-        What an arm sets itself no setting changes.
+        No setting changes what an arm sets itself.
         """
         try:
             check(config_of(COMMON, self.settings, self.store, self.store), self.store)
         except CommandError as of_common:
             if str(of_common) == str(error):
-                return str(error)
-        return f"{arm.name}: {str(error).partition(': type ')[0]}"
+                return error
+        return CommandError(f"{arm.name}: {error.what}")
 
     def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> None:
         """CommandError where a claim was judged here by seeds not among these: their numbers would be lost.
@@ -265,12 +276,20 @@ class ExperimentDir:
         `seeds` are instead of the claims' own.
         """
         for claim in claims:
-            before = (read_verdict(self.path, claim) or {}).get("seeds", [])
-            if not {*before} <= {*(seeds or claim.seeds)}:
-                known = ",".join(map(str, before))
+            before = read_claim(self.path / claim.id)
+            if before is not None and not {*before.seeds} <= {*(seeds or claim.seeds)}:
+                known = ",".join(map(str, before.seeds))
                 raise CommandError(
                     f"{claim.id} was judged in {self.path} by seeds {known}: type --seeds {known}, or more"
                 )
+
+    def judged_since(self, claim: Claim, seeds: Sequence[int] | None, began: float) -> ClaimResult | None:
+        """The result that was written at `began`, in seconds of the clock, or later, with those seeds."""
+        folder = self.path / claim.id
+        result = read_claim(folder)
+        if result is None or (folder / NAME).stat().st_mtime < began:
+            return None
+        return result if result.seeds == tuple(seeds or claim.seeds) else None
 
     def _holds_more_than_stores(self) -> bool:
         """Whether there is anything but what a claim that did not fit has left."""
@@ -284,31 +303,15 @@ class ExperimentDir:
             return
         found, wanted = _read(file), self.about()
         apart = [
-            f"{key} {_words(found.get(key))} there, {_words(value)} here"
+            f"{key} {_short(found.get(key))} there, {_short(value)} here"
             for key, value in wanted.items()
             if key != "settings" and found.get(key) != value
         ]
-        apart += differences(common(found.get("settings", [])), common(self.settings))
+        apart += differences(common(old_names.new_settings(found.get("settings", []))), common(self.settings))
         if apart:
             raise CommandError(
                 f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"
             )
-
-
-def read_verdict(path: Path, claim: Claim) -> dict[str, Any] | None:
-    """What was found about a claim in a folder of claims; None where it was not judged there."""
-    file = path / claim.id / VERDICT
-    return _read(file) if file.is_file() else None
-
-
-def judged_since(
-    path: Path, claim: Claim, seeds: Sequence[int] | None, began: float
-) -> dict[str, Any] | None:
-    """The verdict that was written at `began`, in seconds of the clock, or later, by those seeds."""
-    verdict = read_verdict(path, claim)
-    if verdict is None or (path / claim.id / VERDICT).stat().st_mtime < began:
-        return None
-    return verdict if verdict["seeds"] == [*(seeds or claim.seeds)] else None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -318,21 +321,5 @@ def _read(file: Path) -> dict[str, Any]:
         raise DataError(f"{file} is not JSON ({error}): delete it and run the claim again") from error
 
 
-def _words(value: Any) -> str:
+def _short(value: Any) -> str:
     return str(value)[:12] or "none"
-
-
-def listed(claim: Claim, folder: Path) -> dict[str, Any]:
-    """For JSON. `passes` are those of all its runs through as many photos as the store has, by default."""
-    found = read_verdict(folder, claim) or {}
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "arms": [arm.name for arm in claim.arms],
-        "seeds": [*claim.seeds],
-        "runs": len(claim.arms) * len(claim.seeds),
-        "passes": len(claim.seeds) * sum(arm.longer * EPOCHS for arm in claim.arms),
-        "verdict": found.get("verdict", ""),
-        "reason": found.get("reason", ""),
-    }

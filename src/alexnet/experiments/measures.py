@@ -1,36 +1,37 @@
-"""What looking ten times, and asking several nets, is worth: from predictions kept in the runs' folders."""
+"""What claims measure of a trained model: numbers in the run's log, mostly.
+
+Errors are fractions of images; the unit `points` says that a difference of them is shown in points.
+"""
 
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, islice, pairwise, product
-from typing import cast
+from itertools import combinations, pairwise, product
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from alexnet.analysis.features import features_of
-from alexnet.config import RunConfig
 from alexnet.data.crops import center, default_views
-from alexnet.data.loader import Batch, Loader
 from alexnet.data.sources.base import Labels
-from alexnet.data.store import TRAIN, Store, training_images
+from alexnet.data.store import TRAIN
 from alexnet.data.subset import stratified_order
 from alexnet.errors import WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.evaluation.run_evaluation import class_predictions
-from alexnet.experiments.claims import ArmRun, Value
+from alexnet.experiments.arms import ArmRun
+from alexnet.experiments.claim_results import Value
+from alexnet.experiments.cost import update_bytes, update_seconds
+from alexnet.experiments.validation import ERROR, TRAINING_ERROR, VALIDATION
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.dropout import MaskDropout
@@ -39,119 +40,241 @@ from alexnet.models.layers.init import Weighted
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
-from alexnet.training.plan import make_plan
-from alexnet.training.step import update
-from alexnet.training.train_state import TrainState, build_train_state
 
-SPLIT = "val"
+Array = npt.NDArray[np.float64]
 
 
-def predicted(trial: ArmRun, views: str) -> Predictions:
-    """What the trained net says of the validation photos, kept in its folder."""
-    options = InferenceOptions(device=trial.device)
-    return class_predictions(trial.run, trial.store, SPLIT, ViewSet(views), options)
+class Measure(Protocol):
+    """A number of one trained model."""
+
+    @property
+    def id(self) -> str:
+        """Of the number, in files."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """What the number is, for people."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
+        ...
+
+    def of(self, run: ArmRun) -> Value | None:
+        """The number; None where there is none, because the run diverged."""
+        ...
+
+
+@dataclass(frozen=True)
+class Last:
+    """The validation error at the end of training."""
+
+    id: str = "validation-error"
+    words: str = "validation error"
+    unit: str = "points"
+
+    def of(self, run: ArmRun) -> Value | None:
+        """A fraction."""
+        return None if run.diverged else Value(run.tests[-1][ERROR])
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much larger the error is on images that the model was not trained on: overfitting."""
+
+    id: str = "overfitting"
+    words: str = "validation error minus training error"
+    unit: str = "points"
+
+    def of(self, run: ArmRun) -> Value | None:
+        """A difference of fractions, at the end of training."""
+        if run.diverged:
+            return None
+        last = run.tests[-1]
+        return Value(last[ERROR] - last[TRAINING_ERROR])
+
+
+@dataclass(frozen=True)
+class After:
+    """The training error early in training."""
+
+    epochs: float
+    """Of the common model."""
+    unit: str = "points"
+
+    @property
+    def id(self) -> str:
+        """With the number of epochs."""
+        return f"training-error-after-{self.epochs:g}"
+
+    @property
+    def words(self) -> str:
+        """With the number of epochs."""
+        return f"training error after epoch {self.epochs:g}"
+
+    def of(self, run: ArmRun) -> Value | None:
+        """A fraction, of the last validation no later than that, or of the first; None of a shorter run."""
+        if run.diverged or run.epochs < self.epochs:
+            return None
+        early = [line for line in run.tests if line["epoch"] <= self.epochs]
+        return Value((early or run.tests)[-1 if early else 0][TRAINING_ERROR])
+
+
+@dataclass(frozen=True)
+class EpochsTo:
+    """Epochs until the training error has fallen to a threshold, interpolated between two validations."""
+
+    error: float
+    unit: str = "epochs"
+
+    @property
+    def id(self) -> str:
+        """With the threshold in percent."""
+        return f"epochs-to-{100 * self.error:g}"
+
+    @property
+    def words(self) -> str:
+        """With the threshold."""
+        return f"epochs to a training error of {100 * self.error:g} %"
+
+    def of(self, run: ArmRun) -> Value:
+        """Censored where the threshold was not reached, or the run diverged: more than it was trained for."""
+        lines = [] if run.diverged else run.tests
+        return epochs_to(lines, self.error, run.epochs)
+
+
+def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -> Value:
+    """When the `training_error` of `lines`, by rising `epoch`, fell to `error`; else more than `epochs`.
+
+    Before training the error counts as 1 (no prediction correct) at epoch 0.
+    """
+    before = {"epoch": 0.0, TRAINING_ERROR: 1.0}
+    for line in lines:
+        if line[TRAINING_ERROR] <= error:
+            share = (before[TRAINING_ERROR] - error) / (before[TRAINING_ERROR] - line[TRAINING_ERROR])
+            return Value(before["epoch"] + share * (line["epoch"] - before["epoch"]))
+        before = line
+    return Value(epochs, at_least=True)
+
+
+def predictions(run: ArmRun, views: str) -> Predictions:
+    """The trained model's predictions for the validation images, kept in the run folder."""
+    return class_predictions(
+        run.run, run.store, VALIDATION, ViewSet(views), InferenceOptions(device=run.device)
+    )
 
 
 @dataclass(frozen=True)
 class ErrorOf:
-    """The validation error with some views of each photo."""
+    """The validation error with some views of each image."""
 
     views: str
     unit: str = "points"
 
     @property
+    def id(self) -> str:
+        """With the views."""
+        return f"error-{self.views}"
+
+    @property
     def words(self) -> str:
-        """Which views."""
+        """With the views."""
         return f"validation error, {self.views} view" + ("s" if self.views == "ten" else "")
 
-    def of(self, trial: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> Value | None:
         """A fraction."""
-        return None if trial.diverged else Value(float(_wrong(predicted(trial, self.views)).mean()))
+        return None if run.diverged else Value(float(_wrong(predictions(run, self.views)).mean()))
 
 
 @dataclass(frozen=True)
 class EnsembleGain:
-    """How many more errors a net alone makes than `nets` of them averaged, photo by photo.
+    """By how much the error of one model exceeds that of `models` of them averaged, image by image.
 
-    With the usual views: ten crops, or the central one of nets that were not trained on mirrored photos.
+    With the default views: ten crops, or the center crop of models trained without mirroring.
     """
 
-    nets: int
+    models: int
     unit: str = "points"
 
     @property
-    def words(self) -> str:
-        """How many nets."""
-        return f"errors of one net less those of {self.nets} averaged"
+    def id(self) -> str:
+        """With the number of models."""
+        return f"gain-of-{self.models}"
 
-    def of(self, trial: ArmRun) -> Value | None:
-        """Nothing: it is of several nets."""
+    @property
+    def words(self) -> str:
+        """With the number of models."""
+        return f"error of one model minus that of {self.models} averaged"
+
+    def of(self, run: ArmRun) -> Value | None:
+        """None: it takes several models."""
         return None
 
-    def of_photos(self, trials: Sequence[ArmRun]) -> list[float] | None:
-        """For each photo the share of nets that are wrong, less that of choices of them; None if too few."""
-        made = [
-            predicted(trial, default_views(trial.config.data.mirror))
-            for trial in trials
-            if not trial.diverged
-        ]
-        if len(made) < self.nets:
+    def of_photos(self, runs: Sequence[ArmRun]) -> list[float] | None:
+        """For each image the share of models that are wrong, minus that of subsets; None for too few."""
+        made = [predictions(run, default_views(run.config.data.mirror)) for run in runs if not run.diverged]
+        if len(made) < self.models:
             return None
         alone = np.mean([_wrong(each) for each in made], axis=0)
-        choices = [_wrong(ensemble.mean(list(some))) for some in combinations(made, self.nets)]
-        return (alone - np.mean(choices, axis=0)).tolist()
+        subsets = [_wrong(ensemble.mean(list(some))) for some in combinations(made, self.models)]
+        return (alone - np.mean(subsets, axis=0)).tolist()
 
 
 def _wrong(made: Predictions) -> npt.NDArray[np.bool_]:
     return true_ranks(made.probabilities, made.labels) > 0
 
 
-Array = npt.NDArray[np.float64]
 IMAGES = 64
 INPUTS, EXAMPLES = 8, 40
-"""Of the linear model: few enough inputs that all of dropout's masks can be gone through, one by one."""
+"""Of the linear model: few enough inputs that all of dropout's masks can be enumerated."""
 
 
 @dataclass(frozen=True)
 class InvertedDropout:
-    """How far the answers of a net that halves in the test are from those of the inverted form."""
+    """How far predictions with units halved at test time are from those of inverted dropout."""
 
+    id: str = "inverted-dropout"
     words: str = "difference of probabilities"
     unit: str = ""
 
-    def of(self, trial: ArmRun) -> Value | None:
-        """The largest difference over random images in the net's own range; None of a net without dropout."""
-        if trial.diverged:
+    def of(self, run: ArmRun) -> Value | None:
+        """The largest difference over random images in the model's range; None of a model without dropout."""
+        if run.diverged:
             return None
-        loaded = bundle.load_safetensors(find_weights(trial.run.path), "cpu")
+        loaded = bundle.load_safetensors(find_weights(run.run.path), "cpu")
         if not isinstance(loaded.model, AlexNet) or not loaded.model.dropout:
             return None
         side, crop = loaded.preprocessing.side, loaded.preprocessing.crop
         shape = (IMAGES, side, side, loaded.preprocessing.data.channels)
-        noise = torch.Generator().manual_seed(trial.seed)
+        noise = torch.Generator().manual_seed(run.seed)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=noise)
-        return Value(answers_apart(loaded.model, loaded.preprocessing.test_input(images, center(side, crop))))
+        inputs = loaded.preprocessing.test_input(images, center(side, crop))
+        return Value(probabilities_apart(loaded.model, inputs))
 
 
-def answers_apart(net: AlexNet, images: torch.Tensor) -> float:
-    """The largest difference of probabilities between a net and its `inverted` twin, on preprocessed images.
+def probabilities_apart(model: AlexNet, images: torch.Tensor) -> float:
+    """The largest difference of probabilities between a model and its `inverted` twin.
 
-    WorkError where the net has no layer that halves.
+    `images` are preprocessed.
+
+    WorkError where the model has no layer that halves.
     """
-    twin = inverted(net).eval()
+    twin = inverted(model).eval()
     with torch.no_grad():
-        answers = [each(images).softmax(1) for each in (net.eval(), twin)]
-    return float((answers[0] - answers[1]).abs().max())
+        first, second = (each(images).softmax(1) for each in (model.eval(), twin))
+    return float((first - second).abs().max())
 
 
-def inverted(net: AlexNet) -> AlexNet:
-    """The same net with inverted dropout, which does nothing in the test: what reads it has smaller weights.
+def inverted(model: AlexNet) -> AlexNet:
+    """The same model with inverted dropout, which does nothing at test time, and scaled weights after it.
 
     Source: Krizhevsky et al. 2012, section 4.2; Srivastava et al. 2014, section 10. WorkError as above.
     """
-    twin = copy.deepcopy(net)
+    twin = copy.deepcopy(model)
     halved = 0
-    for layer, reader in pairwise(net.layers):
+    for layer, reader in pairwise(model.layers):
         steps = OrderedDict(twin.after[layer].named_children())
         for word, step in steps.items():
             if isinstance(step, MaskDropout):
@@ -161,20 +284,23 @@ def inverted(net: AlexNet) -> AlexNet:
                 halved += 1
         twin.after[layer] = FusedBlock(steps)
     if not halved:
-        raise WorkError("the net has no dropout that halves in the test: there is nothing to compare")
+        raise WorkError(
+            "the model has no dropout that halves units at test time: there is nothing to compare"
+        )
     return twin
 
 
 @dataclass(frozen=True)
 class LinearDropout:
-    """How far the weights that dropout of a linear model's inputs leads to are from the ridge's."""
+    """How far the weights of a linear model with dropout of its inputs are from those of ridge regression."""
 
+    id: str = "linear-dropout"
     words: str = "relative difference of weights"
     unit: str = ""
 
-    def of(self, trial: ArmRun) -> Value:
-        """On made-up inputs and targets of the trial's seed; nothing of the net is used."""
-        random = np.random.default_rng(trial.seed)
+    def of(self, run: ArmRun) -> Value:
+        """On synthetic inputs and targets of the run's seed; the trained model is not used."""
+        random = np.random.default_rng(run.seed)
         inputs = random.normal(size=(EXAMPLES, INPUTS)) * random.uniform(0.5, 2.0, INPUTS)
         targets = random.normal(size=EXAMPLES)
         return Value(weights_apart(inputs, targets, kept=0.5))
@@ -196,9 +322,9 @@ def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
     for bits in product((0.0, 1.0), repeat=count):
         mask = np.array(bits)
         probability = kept ** mask.sum() * (1 - kept) ** (count - mask.sum())
-        seen = inputs * mask
-        curvature += probability * seen.T @ seen
-        slope += probability * seen.T @ targets
+        masked = inputs * mask
+        curvature += probability * masked.T @ masked
+        slope += probability * masked.T @ targets
     return np.asarray(np.linalg.solve(curvature, slope), np.float64)
 
 
@@ -213,36 +339,43 @@ def ridge(inputs: Array, targets: Array, kept: float) -> Array:
     return np.asarray(np.linalg.solve(kept**2 * gram + penalty, kept * inputs.T @ targets), np.float64)
 
 
-TRANSFER_SPLIT = "val"
 ITERATIONS = 2000
 
 
 @dataclass(frozen=True)
 class FeaturesError:
-    """The validation error of a linear classifier of the last hidden layer of a net of other classes."""
+    """The validation error of a linear classifier on the last hidden layer of a model of other classes."""
 
     per_class: int
     unit: str = "points"
 
     @property
-    def words(self) -> str:
-        """From how many photos it learns."""
-        return f"error of a linear classifier of features, {self.per_class} photos a class"
+    def id(self) -> str:
+        """With the number of training photos of each class."""
+        return f"features-error-{self.per_class}"
 
-    def of(self, trial: ArmRun) -> Value | None:
-        """A fraction; None where the net diverged or there is nothing to ask it about."""
-        if trial.diverged or trial.target is None:
+    @property
+    def words(self) -> str:
+        """With the number of training photos of each class."""
+        return f"error of a linear classifier on features, {self.per_class} photos per class"
+
+    def of(self, run: ArmRun) -> Value | None:
+        """A fraction; None where the run diverged or there are no target classes."""
+        if run.diverged or run.target is None:
             return None
-        target = trial.target
-        train, test = target.split(TRAIN), target.split(TRANSFER_SPLIT)
-        chosen = stratified_order(train.keys(), train.labels)[: self.per_class * len(target.classes)]
-        seen = features_of(trial.run, target, TRAIN, device=trial.device)[np.sort(chosen)]
-        asked = features_of(trial.run, target, TRANSFER_SPLIT, device=trial.device)
-        return Value(linear_error(seen, train.labels[np.sort(chosen)], asked, test.labels))
+        target = run.target
+        train, test = target.split(TRAIN), target.split(VALIDATION)
+        chosen = np.sort(stratified_order(train.keys(), train.labels)[: self.per_class * len(target.classes)])
+        training = features_of(run.run, target, TRAIN, device=run.device)[chosen]
+        testing = features_of(run.run, target, VALIDATION, device=run.device)
+        return Value(linear_error(training, train.labels[chosen], testing, test.labels))
 
 
 def linear_error(
-    seen: npt.NDArray[np.float32], labels: Labels, asked: npt.NDArray[np.float32], truth: Labels
+    training: npt.NDArray[np.float32],
+    labels: Labels,
+    testing: npt.NDArray[np.float32],
+    true_labels: Labels,
 ) -> float:
     """The share of (M, D) vectors that logistic regression on (N, D) labeled ones gets wrong."""
     from sklearn.exceptions import ConvergenceWarning
@@ -252,116 +385,32 @@ def linear_error(
 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of few vectors in many dimensions: it is near
-        classifier.fit(seen, labels)
-    return float((classifier.predict(asked) != truth).mean())
-
-
-WARM_UP, TIMED = 2, 7
+        warnings.simplefilter("ignore", ConvergenceWarning)  # few vectors in many dimensions: close enough
+        classifier.fit(training, labels)
+    return float((classifier.predict(testing) != true_labels).mean())
 
 
 @dataclass(frozen=True)
 class UpdateSeconds:
-    """The median of a few updates, with the photos' reading."""
+    """The median duration of a few updates, reading the images included."""
 
+    id: str = "update-seconds"
     words: str = "seconds of an update"
     unit: str = "seconds"
 
-    def of(self, trial: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> Value:
         """In seconds, now and on this machine."""
-        return Value(update_seconds(trial.config, trial.store, trial.device))
+        return Value(update_seconds(run.config, run.store, run.device))
 
 
 @dataclass(frozen=True)
-class PeakMegabytes:
-    """Memory of an update: on a CPU all that is kept for the gradients; on a GPU the most that is taken."""
+class UpdateMegabytes:
+    """Memory of an update: on a CPU all that is kept for the gradients; on a GPU the peak allocation."""
 
+    id: str = "update-megabytes"
     words: str = "megabytes of an update"
     unit: str = "megabytes"
 
-    def of(self, trial: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> Value:
         """In millions of bytes."""
-        return Value(update_bytes(trial.config, trial.store, trial.device) / 1e6)
-
-
-def update_seconds(
-    config: RunConfig, store: Store, device: torch.device, timed: int = TIMED, warm_up: int = WARM_UP
-) -> float:
-    """Median seconds of real updates of a configuration, after a few that warm up."""
-    seconds: list[float] = []
-    for do in _updates(config, store, device, warm_up + timed):
-        began = time.perf_counter()
-        do()
-        _finish(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[warm_up:])
-
-
-def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:
-    """Bytes at the height of one update: on a CPU of the values kept for the backward pass, each once.
-
-    On a GPU the most that torch has taken for the update, parameters and all.
-    """
-    for number, do in enumerate(_updates(config, store, device, 2)):
-        if number == 0:
-            do()  # makes the optimizer's state
-        elif device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            do()
-            return torch.cuda.max_memory_allocated(device)
-        else:
-            with kept_for_gradients() as kept:
-                do()
-            return sum(kept.values())
-    return 0
-
-
-@contextmanager
-def kept_for_gradients() -> Generator[dict[int, int]]:
-    """While it lasts, bytes of each memory that is kept for a backward pass, by its address."""
-    kept: dict[int, int] = {}
-    held: list[Tensor] = []  # so that no address is given twice
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in kept:
-            kept[storage.data_ptr()] = storage.nbytes()
-            held.append(tensor.detach())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield kept
-
-
-def _updates(
-    config: RunConfig, store: Store, device: torch.device, count: int
-) -> Iterator[Callable[[], object]]:
-    """The first updates of a run, each when it is called."""
-    images = training_images(store, config.data)
-    learner = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
-    loader = Loader(
-        images,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-        device=device,
-        drop_last=True,
-    )
-    for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
-        yield lambda step=step, epoch=epoch, batch=batch: _update(learner, batch, epoch, step)
-
-
-def _batches(loader: Loader) -> Iterator[tuple[int, Batch]]:
-    epoch = 0
-    while True:
-        for batch in loader.batches(epoch, 0):
-            yield epoch, batch
-        epoch += 1
-
-
-def _update(learner: TrainState, batch: Batch, epoch: int, step: int) -> object:
-    return update(learner, batch, epoch, step, color_noise=True)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        return Value(update_bytes(run.config, run.store, run.device) / 1e6)

@@ -1,127 +1,261 @@
-"""Makes the runs that are missing: each with the loop of `alexnet train`, tested on training photos too."""
+"""Trains lists of runs: what is missing or unfinished, resumable, in slices of minutes, by many processes.
+
+Ensembles, claims and recorded results are such lists. How they are spread over machines is left to what
+people already have: `command_lines` gives one command for each run, which a SLURM array, GNU parallel or Ray
+may start in any order.
+"""
 
 from __future__ import annotations
 
-import json
+import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from torch import nn
+import torch
 
+from alexnet import distributed
 from alexnet.config import RunConfig
-from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.store import Split, Store, balanced, training_images
-from alexnet.errors import WorkError
-from alexnet.evaluation.inference import infer_images
-from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
-from alexnet.evaluation.views import scaled_views
-from alexnet.experiments.claims import DIVERGED, ERROR, TRAINING_ERROR, Arm, ArmRun
-from alexnet.experiments.measures import update_seconds
-from alexnet.io import write_whole
-from alexnet.models.bundle import ModelBundle
-from alexnet.models.registry import build_run
-from alexnet.runs import provenance
-from alexnet.runs.results import ViewSet
-from alexnet.runs.run_dir import RunDir
-from alexnet.tasks.classification import Classification
-from alexnet.training.plan import Plan, make_plan
-from alexnet.training.step import LOWER_RATE
-from alexnet.training.trainer import Progress, train
+from alexnet.data.store import Store
+from alexnet.errors import Busy, CommandError, Diverged, Stopped
+from alexnet.experiments.spec import RunSpec, chain, without_dependents
+from alexnet.io import exclusive_lock, file_sha256, write_whole
+from alexnet.progress import ProgressFactory, no_progress
+from alexnet.runs.metrics_log import has_finished, read_metrics
+from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.tasks.config import task_info
+from alexnet.tasks.validation import evaluation
+from alexnet.training.resume import differences
+from alexnet.training.run import create_run, train_run, write_environment
+from alexnet.training.trainer import Evaluate
+from alexnet.training.transfer import InitFrom
 
-Evaluate = Callable[[nn.Module], Mapping[str, Any]]
-VALIDATION, VIEWS = "val", "center"
+State = Literal["missing", "unfinished", "stale", "diverged", "finished"]
+DIVERGED = "diverged.txt"
+"""In a run folder, with the reason, where training produced NaN or Inf and that counts as a result."""
+LOCKS = "locks"
+"""Folder beside the run folders; a process that trains a run holds the lock of that name."""
 
 
-def train_trial(
-    trial: ArmRun,
-    device: str,
-    command: Sequence[str],
-    minutes: float | None,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> None:
-    """Trains a run to its end, from where it was left; `device` is in words, `command` what was typed.
+@dataclass(frozen=True)
+class Status:
+    """How far a run is."""
 
-    A net whose loss is no number any more is noted as diverged, and is not tried again. Stopped after
-    saving, at a signal or after `minutes`; other errors as `loop.train`.
+    state: State
+    changes: tuple[str, ...] = ()
+    """What differs between the run and its spec, where it is stale: `key: old -> new`."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something left to train."""
+        return self.state in ("missing", "unfinished")
+
+
+def diverged(run: RunDir) -> bool:
+    """Whether the run ended because training produced NaN or Inf."""
+    return (run.path / DIVERGED).is_file()
+
+
+def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sha256: str = "") -> list[str]:
+    """What differs between a run (or what is recorded of one) and its spec; empty where nothing does.
+
+    `store_digest` is that of the spec's store and `weights_sha256` that of the weights it would be
+    initialized from; empty leaves them out.
     """
-    run, store = trial.run, trial.store
-    begun = run.config_file.is_file()
-    if not begun:
-        RunDir.create(run.path, trial.config)
-    if not run.environment_file.is_file():
-        facts = provenance.describe(device, store.digest, command, store=store.path.resolve().name)
-        run.write_environment(facts)
-    try:
-        train(
-            *(trial.config, store, run),
-            evaluate=evaluation(trial.config, store),
-            device=trial.device,
-            resume=begun,
-            minutes=minutes,
-            progress=progress,
-            say=say,
-        )
-    except WorkError as error:
-        if LOWER_RATE not in str(error):
-            raise
-        write_whole(run.path / DIVERGED, f"{error}\n".encode())
-        say(f"{trial.name} diverged: {error}")
-    _keep_weights_alone(run)
+    found = differences(run.config(), spec.config())
+    old = run.environment().get("store_digest", "")
+    if store_digest and old and old != store_digest:
+        found.append(f"store: {old[:12]} -> {store_digest[:12]}")
+    log = read_metrics(run.metrics_file) if weights_sha256 and run.metrics_file.is_file() else []
+    begun = [line.get("weights_sha256") for line in log if line["event"] == "init-from"]
+    if begun and begun[-1] != weights_sha256:
+        found.append(f"weights of {spec.init_from}: {str(begun[-1])[:12]} -> {weights_sha256[:12]}")
+    return found
 
 
-def evaluation(config: RunConfig, store: Store) -> Evaluate:
-    """Tests a net on the validation photos and on as many of those it learns from, both alike.
+@dataclass(frozen=True)
+class Runner:
+    """Trains runs into `folder`, each in a folder of its own."""
 
-    One central view, without augmentation and dropout. Adds `training_error` and `training_nll` to what
-    `alexnet train` logs.
-    """
-    preprocessing = Preprocessing.from_store(config.data, store)
-    splits = {"": store.split(VALIDATION), "training": seen_in_training(config, store)}
+    folder: Path
+    specs: tuple[RunSpec, ...]
+    """All that may be trained, and what they are initialized from."""
+    device: torch.device
+    validation: Callable[[RunConfig, Store], Evaluate] = evaluation
+    """Makes the function that validates a run during training."""
+    for_comparison: bool = False
+    """A run that diverges is a result instead of an error, and only weights are kept of finished runs."""
+    progress: Callable[[str], ProgressFactory] = lambda name: no_progress
+    log: Callable[[str], None] = lambda line: None
+    locks: Path | None = None
+    """Where processes lock runs; None is `folder`/locks."""
+    _stores: dict[Path, Store] = field(default_factory=dict[Path, Store])
 
-    def evaluate(model: nn.Module) -> Mapping[str, Any]:
-        net = ModelBundle(model, config, store.classes, preprocessing, {})
-        ours, seen = (errors(net, split) for split in splits.values())
-        return {
-            "images": len(splits[""]),
-            **ours,
-            TRAINING_ERROR: seen[ERROR],
-            "training_nll": seen["nll"],
-        }
+    def run(self, spec: RunSpec) -> RunDir:
+        """The run's folder, trained or not."""
+        return RunDir(self.folder / spec.name)
 
-    return evaluate
+    def status(self, spec: RunSpec) -> Status:
+        """How far the run is; `stale` where it was trained with another configuration, store or weights."""
+        run = self.run(spec)
+        if not run.config_file.is_file():
+            return Status("missing")
+        weights = self._initial_weights(spec)
+        sha256 = file_sha256(weights) if weights is not None else ""
+        if changes := changes_since(run, spec, self._store(spec).digest, sha256):
+            return Status("stale", tuple(changes))
+        if diverged(run):
+            return Status("diverged")
+        return Status("finished" if has_finished(run.metrics_file) else "unfinished")
+
+    def pending(self, specs: Sequence[RunSpec] | None = None) -> list[RunSpec]:
+        """What is left to train of `specs` (all); CommandError where one is stale."""
+        wanted = self.specs if specs is None else specs
+        return [spec for spec in wanted if self._checked(spec).pending]
+
+    def command_lines(self, command: Sequence[str], specs: Sequence[RunSpec] | None = None) -> list[str]:
+        """A line `COMMAND --only NAME` for each pending run, independent and resumable.
+
+        A run that another is initialized from has no line of its own: it is trained with that other run.
+        """
+        return [
+            shlex.join([*command, "--only", spec.name]) for spec in without_dependents(self.pending(specs))
+        ]
+
+    def train(
+        self,
+        specs: Sequence[RunSpec] | None = None,
+        *,
+        deadline: float | None = None,
+        wait: bool = True,
+        label: str = "",
+    ) -> bool:
+        """Trains what is left of `specs` (all) to the end; whether all of them are finished.
+
+        Runs that other processes train are skipped, or with `wait` waited for. Stopped, after saving, at a
+        signal or where `time.monotonic()` has reached `deadline`. CommandError where a run is stale. Titles
+        begin with `label`.
+        """
+        wanted = self.specs if specs is None else specs
+        for number, spec in enumerate(wanted, start=1):
+            title = f"\n# {label}{number} of {len(wanted)}: {spec.name} ({spec.recipe}, seed {spec.seed})"
+            if not self._checked(spec).pending:
+                self.log(f"{title}\nalready trained")
+                continue
+            for each in chain(self.specs, spec.name):
+                own = title if each is spec else f"\n# {each.name} ({each.recipe}, seed {each.seed})"
+                if not self._train_unless_locked(each, own, deadline, wait):
+                    break
+        return not self.pending(wanted)
+
+    def _train_unless_locked(self, spec: RunSpec, title: str, deadline: float | None, wait: bool) -> bool:
+        """Whether the run is finished now."""
+        if not self._checked(spec).pending:
+            return True
+        with self.claimed(spec, wait) as ours:
+            if ours and self._checked(spec).pending:
+                self.log(title)
+                self._train(spec, deadline)
+            return ours
+
+    def _train(self, spec: RunSpec, deadline: float | None) -> None:
+        run = self.run(spec)
+        weights = self._initial_weights(spec)
+        try:
+            config, store = spec.config(), self._store(spec)
+            init_from = None if weights is None else InitFrom(weights)
+            begin = partial(_begin, config, store, run, self.device, init_from)
+            result = train_run(
+                config,
+                store,
+                run,
+                validation=self.validation,
+                device=self.device,
+                resume=distributed.broadcast_result(begin),
+                minutes=None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60),
+                init_from=init_from,
+                progress=self.progress(spec.name),
+                log=self.log,
+            )
+        except Stopped as stopped:
+            raise Stopped(f"{spec.name}: checkpoint saved; run the same command again to resume") from stopped
+        except Diverged as error:
+            if not self.for_comparison:
+                raise
+            write_whole(run.path / DIVERGED, f"{error}\n".encode())
+            self.log(f"{spec.name} diverged: {error}")
+        else:
+            words = task_info(spec.config().training.loss).logged.validation
+            error = result.errors["top1_error"]
+            self.log(f"finished: {words} {error:.4f} (best {result.best_top1_error:.4f}) on val")
+        if self.for_comparison:
+            _keep_weights_only(run)
+
+    @contextmanager
+    def claimed(self, spec: RunSpec, wait: bool) -> Generator[bool]:
+        """Whether no other process trains the run meanwhile; with `wait` not before that is so.
+
+        CommandError instead of waiting where several processes train together (`torchrun`).
+        """
+        with ExitStack() as stack:
+            yield distributed.broadcast_result(lambda: self._lock(spec, wait, stack))
+
+    def _lock(self, spec: RunSpec, wait: bool, stack: ExitStack) -> bool:
+        lock = (self.locks or self.folder / LOCKS) / spec.name
+        lock.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(exclusive_lock(lock))
+        except Busy:
+            if not wait:
+                return False
+            if distributed.world_size() > 1:
+                raise
+            self.log(f"waiting for another process that trains {spec.name}")
+            stack.enter_context(exclusive_lock(lock, wait=True))
+        return True
+
+    def _checked(self, spec: RunSpec) -> Status:
+        """As `status`, in all processes alike; CommandError where the run is stale."""
+        status = distributed.broadcast_result(lambda: self.status(spec))
+        if status.state == "stale":
+            raise CommandError(
+                f"{self.run(spec).path} was trained otherwise ({'; '.join(status.changes)}): move it away or "
+                "choose another folder"
+            )
+        return status
+
+    def _store(self, spec: RunSpec) -> Store:
+        if spec.store not in self._stores:
+            self._stores[spec.store] = Store.open(spec.store)
+        return self._stores[spec.store]
+
+    def _initial_weights(self, spec: RunSpec) -> Path | None:
+        """The weights a run is initialized from; None where there are none, or none yet."""
+        before = RunDir(self.folder / spec.init_from)
+        if not spec.init_from or not has_finished(before.metrics_file):
+            return None
+        return find_weights(before.path)
 
 
-def seen_in_training(config: RunConfig, store: Store) -> Split:
-    """As many of a run's training photos as there are validation photos, or all: balanced, the same ones."""
-    images = training_images(store, config.data)
-    return images.part(np.sort(balanced(images)[: len(store.split(VALIDATION))]))
+def _begin(
+    config: RunConfig, store: Store, run: RunDir, device: torch.device, init_from: InitFrom | None
+) -> bool:
+    """Whether the run directory was there; it is made where it was not."""
+    resume = run.config_file.is_file()
+    if resume:
+        write_environment(config, store, run, device)
+    else:
+        create_run(config, store, run, device, init_from)
+    return resume
 
 
-def errors(net: ModelBundle, split: Split) -> dict[str, Any]:
-    """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
-
-    WorkError where an answer is no number.
-    """
-    task, labels = Classification(net.config, len(net.classes)), split.labels.astype(np.int64)
-    probabilities = np.stack(infer_images(task, net, split, scaled_views(net, ViewSet(VIEWS))))
-    if not np.isfinite(probabilities).all():
-        raise WorkError(f"the net's answers to the {split.name} images are not finite; {LOWER_RATE}")
-    ranks = true_ranks(probabilities, labels)
-    few = probabilities.shape[1] <= 5
-    return {
-        "top1_error": count_errors(ranks, 1) / len(split),
-        "top5_error": None if few else count_errors(ranks, 5) / len(split),
-        "nll": mean_nll(probabilities, labels),
-    }
-
-
-def _keep_weights_alone(run: RunDir) -> None:
-    """What only a run that goes on needs is dropped: it is several times as large as the weights."""
+def _keep_weights_only(run: RunDir) -> None:
+    """Removes what only resuming needs: it is several times as large as the weights."""
     last = (run.checkpoints / "last").resolve()
     for path in run.checkpoints.glob("step-*"):
         if path.resolve() != last:
@@ -130,84 +264,3 @@ def _keep_weights_alone(run: RunDir) -> None:
     if best.is_symlink() and not best.exists():
         best.unlink()
     (last / "state.pt").unlink(missing_ok=True)
-
-
-WARM_UP, TIMED = 1, 3
-"""Updates of each arm."""
-TESTED = 128
-"""Images that are timed in a test."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What is left to do of an arm's runs."""
-
-    arm: Arm
-    seeds: tuple[int, ...]
-    """Of the runs that are not finished."""
-    epochs: int
-    """Of each run."""
-    updates: int
-    """Left in all of them."""
-    tests: int
-    """Left in all of them."""
-    seconds: float
-
-    @property
-    def minutes(self) -> float:
-        """Of training and testing."""
-        return self.seconds / 60
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        kept = ("seeds", "epochs", "updates", "minutes")
-        return {"arm": self.arm.name, **{name: getattr(self, name) for name in kept}}
-
-
-def costs(trials: Sequence[ArmRun], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:
-    """Of each arm that has runs to make, timed now on its own net and photos; `progress` counts arms."""
-    left: dict[Arm, list[ArmRun]] = {}
-    for trial in trials:
-        if not trial.finished:
-            left.setdefault(trial.arm, []).append(trial)
-    made: list[Cost] = []
-    for arm, runs in left.items():
-        made.append(_cost(arm, runs))
-        progress(1)
-    return made
-
-
-def _cost(arm: Arm, runs: Sequence[ArmRun]) -> Cost:
-    first = runs[0]
-    plan = plan_of(first)
-    updates = [plan.total_steps - steps_done(trial.run) for trial in runs]
-    tests = [-(-count // plan.validate_every_steps) for count in updates]
-    update = update_seconds(first.config, first.store, first.device, TIMED, WARM_UP)
-    seconds = sum(updates) * update + sum(tests) * _test_seconds(first)
-    seeds, epochs = tuple(trial.seed for trial in runs), first.config.schedule.epochs
-    return Cost(arm, seeds, epochs, sum(updates), sum(tests), seconds)
-
-
-def plan_of(trial: ArmRun) -> Plan:
-    """When what happens in a run."""
-    return make_plan(trial.config, len(training_images(trial.store, trial.config.data)))
-
-
-def steps_done(run: RunDir) -> int:
-    """Updates that a run would go on after."""
-    meta = run.checkpoints / "last" / "meta.json"
-    return json.loads(meta.read_text(encoding="utf-8"))["step"] if meta.is_file() else 0
-
-
-def _test_seconds(trial: ArmRun) -> float:
-    """Of one test of all validation photos and as many training photos, from a few of them."""
-    validation = trial.store.split("val")
-    images = len(validation) + len(seen_in_training(trial.config, trial.store))
-    model = build_run(trial.config, len(trial.store.classes)).to(trial.device)
-    preprocessing = Preprocessing.from_store(trial.config.data, trial.store)
-    net = ModelBundle(model, trial.config, trial.store.classes, preprocessing, {})
-    some = validation.part(np.arange(min(TESTED, len(validation))))
-    errors(net, some.part(np.arange(1)))
-    began = time.perf_counter()
-    errors(net, some)
-    return (time.perf_counter() - began) * images / len(some)

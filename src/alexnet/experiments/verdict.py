@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
-from alexnet.experiments.claims import LEAST_SEEDS, Arm, ArmRun, Band, Claim, Comparison, Measure, Value
+from alexnet.data.store import Store
+from alexnet.experiments.arms import Arm, ArmRun
+from alexnet.experiments.claim_results import (
+    ArmValues,
+    Band,
+    ClaimData,
+    ClaimEnvironment,
+    ClaimResult,
+    ComparisonResult,
+    Interval,
+    Value,
+    Verdict,
+)
+from alexnet.experiments.claims import MIN_SEEDS, Claim, Comparison
 from alexnet.experiments.experiment_dir import ExperimentDir
-from alexnet.experiments.measures import EnsembleGain
+from alexnet.experiments.measures import EnsembleGain, Measure
+from alexnet.runs.provenance import processor
 
-Verdict = Literal["held", "failed", "untested"]
-COVERS_BOTH = "the interval covers both what holds and what does not"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
+COVERS_BOTH = "the interval covers values inside and outside the band"
+NO_SPREAD = "every seed gives the same number: these models have learned too little to differ"
+NOTHING_LEARNED = "no model is better than chance: train longer, or on more photos"
+LEARNED = 0.95
+"""Share of the error at chance level above which a model has learned nothing."""
 
 
 def t_interval(numbers: Sequence[float]) -> Interval:
@@ -39,9 +48,9 @@ def t_interval(numbers: Sequence[float]) -> Interval:
 
 
 def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdict, str]:
-    """The verdict and its reason; the reason is empty where the interval says all.
+    """The verdict and its reason; the reason is empty where the interval settles it.
 
-    `at_least`: the numbers are lower bounds, so that nothing is known of how far up they reach.
+    `at_least`: the numbers are lower bounds, so that the true ones may be anywhere above.
     """
     low, high = interval.low, interval.high
     if low > band.low and (math.isinf(band.high) if at_least else high < band.high):
@@ -51,84 +60,123 @@ def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdi
     return "untested", COVERS_BOTH
 
 
-def together(verdicts: Sequence[tuple[str, Verdict, str]]) -> tuple[Verdict, str]:
-    """The verdict of a claim from those of what decides it: words, verdict, reason of each.
+def combine(results: Sequence[ComparisonResult]) -> tuple[Verdict, str]:
+    """The verdict of a claim and its reason, from the comparisons that decide it.
 
-    Failed if any failed, held if all are held. A reason is said once for all that have it.
+    Failed if any failed, held if all are held. A reason that several comparisons have is given once.
     """
+    deciding = [result for result in results if result.decides]
     for wanted in ("failed", "untested"):
         by_reason: dict[str, list[str]] = {}
-        for words, verdict, reason in verdicts:
-            if verdict == wanted:
-                by_reason.setdefault(reason, []).append(words)
+        for result in deciding:
+            if result.verdict == wanted:
+                by_reason.setdefault(result.reason, []).append(result.words)
         if by_reason:
             found = [("; ".join(words), reason) for reason, words in by_reason.items()]
             return wanted, "; ".join(f"{words}: {reason}" if reason else words for words, reason in found)
     return "held", ""
 
 
-Values = Mapping[str, Sequence[Value | None]]
-"""What was measured of each arm, seed by seed; None where it has no such number."""
-
-NO_SPREAD = "every seed gives the same number: these nets have learned too little to differ"
-NOTHING_LEARNED = "no net is better than guessing: train longer, or on more photos"
-LEARNED = 0.95
-"""Of the error of guessing: a net that ends above this share of it has learned nothing."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one comparison found."""
-
-    comparison: Comparison
-    values: Values
-    numbers: Sequence[float]
-    """One for each seed, or each photo; none where something is missing."""
-    interval: Interval | None
-    verdict: Verdict
-    reason: str
-    """Why there is no verdict; empty where the interval says all."""
-    at_least: bool = False
-    """Some numbers are lower bounds: what they wait for did not come in the whole run."""
-
-
-def findings(claim: Claim, workshop: ExperimentDir, seeds: Sequence[int] | None = None) -> list[Finding]:
-    """What each of a claim's comparisons found, in order; `seeds` instead of the claim's own."""
-    return [find(comparison, workshop, seeds or claim.seeds) for comparison in claim.comparisons]
-
-
-def verdict(found: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The claim's verdict and its reason, from what decides it."""
-    return together(
-        [(each.comparison.words, each.verdict, each.reason) for each in found if each.comparison.decides]
+def judge_claim(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int] | None = None) -> ClaimResult:
+    """What a claim's comparisons found, its verdict, and what it was made with; `seeds` replace its own."""
+    used = tuple(seeds or claim.seeds)
+    comparisons = tuple(compare(comparison, experiment, used) for comparison in claim.comparisons)
+    runs = [run for run in experiment.arm_runs([claim], used) if run.run.config_file.is_file()]
+    verdict, reason = combine(comparisons)
+    return ClaimResult(
+        id=claim.id,
+        statement=claim.statement,
+        source=claim.source,
+        verdict=verdict,
+        reason=reason,
+        remarks=claim.remarks,
+        seeds=used,
+        comparisons=comparisons,
+        arms={run.arm.name: run.config for run in runs},
+        runs=tuple(run.result() for run in runs if run.run.metrics_file.is_file()),
+        data=_data(experiment),
+        environment=_environment(runs),
+        commands=(command(claim, experiment, used),),
     )
 
 
-def find(comparison: Comparison, workshop: ExperimentDir, seeds: Sequence[int]) -> Finding:
+def command(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int]) -> str:
+    """What a reader types to repeat it, with all stores in a folder `stores`."""
+    words = ["alexnet", "claims", claim.id, "--store", _typed(experiment.store)]
+    words += ["--run", experiment.path.resolve().name]
+    if experiment.other is not None and any(arm.photos != "all" for arm in claim.arms):
+        words += ["--other-store", _typed(experiment.other)]
+    if tuple(seeds) != claim.seeds:
+        words += ["--seeds", ",".join(map(str, seeds))]
+    return shlex.join([*words, *experiment.settings])
+
+
+def _typed(store: Store) -> str:
+    return f"stores/{store.path.resolve().name}"
+
+
+def _data(experiment: ExperimentDir) -> ClaimData:
+    store = experiment.store
+    counts = {name: len(store.split(name)) for name in store.splits}
+    about = experiment.about()
+    settings = tuple(about.pop("settings"))
+    return ClaimData(**about, settings=settings, photos=counts, classes=len(store.classes), side=store.side)
+
+
+def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
+    """What the runs were made with; nothing that is true of one machine's folders only."""
+    found = [run.run.environment() for run in runs]
+
+    def distinct(name: str) -> tuple[Any, ...]:
+        values = [facts[name] for facts in found if name in facts]
+        return tuple(value for place, value in enumerate(values) if value not in values[:place])
+
+    return ClaimEnvironment(
+        device=distinct("device"),
+        processor=distinct("processor"),
+        cores=distinct("cores"),
+        python=distinct("python"),
+        packages=distinct("packages"),
+        commit=distinct("commit"),
+        uncommitted_changes=any(facts.get("uncommitted_changes") for facts in found),
+        measured_on=processor(),
+    )
+
+
+def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[int]) -> ComparisonResult:
     """Measures and judges; `untested`, with the reason, where seeds or numbers are missing."""
+    blank = ComparisonResult(
+        id=comparison.id,
+        words=comparison.words,
+        measure=comparison.measure.id,
+        first=tuple(arm.name for arm in comparison.first),
+        second=tuple(arm.name for arm in comparison.second),
+        unit=comparison.unit,
+        band=comparison.band,
+        paper=comparison.paper,
+        decides=comparison.decides,
+        over="photos" if isinstance(comparison.measure, EnsembleGain) else "seeds",
+    )
     if comparison.left_out:
-        return _untested(comparison, {}, comparison.left_out)
-    unfinished = [
-        trial.name
-        for arm in dict.fromkeys(comparison.arms)
-        for seed in seeds
-        if not (trial := workshop.trial(arm, seed)).finished
-    ]
+        return replace(blank, reason=comparison.left_out)
+    runs = {arm: [experiment.arm_run(arm, seed) for seed in seeds] for arm in dict.fromkeys(comparison.arms)}
+    unfinished = [run.name for each in runs.values() for run in each if not run.finished]
     if unfinished:
         more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
-        return _untested(comparison, {}, f"not trained yet: {unfinished[0]}{more}")
+        return replace(blank, reason=f"not trained yet: {unfinished[0]}{more}")
+    found = _Compared(comparison, blank, runs, tuple(seeds))
     if isinstance(comparison.measure, EnsembleGain):
-        return _of_photos(comparison, comparison.measure, workshop, seeds)
-    return _of_seeds(comparison, workshop, seeds)
+        return found.over_photos(comparison.measure)
+    return found.over_seeds()
 
 
 def too_few(comparison: Comparison, seeds: Sequence[int]) -> str:
     """Why these seeds are not enough for a verdict, whatever is measured; empty where they are."""
-    if len(seeds) < LEAST_SEEDS:
-        return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, a verdict takes {LEAST_SEEDS} or more"
+    if len(seeds) < MIN_SEEDS:
+        return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, a verdict takes {MIN_SEEDS} or more"
     measure = comparison.measure
-    if isinstance(measure, EnsembleGain) and len(seeds) < measure.nets:
-        return f"it takes {measure.nets} nets: type --seeds 0,1,2,3,4"
+    if isinstance(measure, EnsembleGain) and len(seeds) < measure.models:
+        return f"it takes {measure.models} models: type --seeds 0,1,2,3,4"
     return ""
 
 
@@ -154,72 +202,71 @@ def least(values: Sequence[Value | None]) -> Value | None:
     return min(reached or numbers, key=lambda value: value.number, default=None)
 
 
-def _of_seeds(comparison: Comparison, workshop: ExperimentDir, seeds: Sequence[int]) -> Finding:
-    # Seed by seed, so that what is timed here drifts alike for all arms.
-    other = comparison.other_measure or comparison.measure
-    values: dict[str, list[Value | None]] = {}
-    pairs: list[tuple[Value | None, Value | None]] = []
-    for seed in seeds:
-        first = _side(comparison.first, comparison.measure, workshop, seed)
-        second = _side(comparison.second, other, workshop, seed)
-        for name, value in {**first, **second}.items():
-            values.setdefault(name, []).append(value)
-        pairs.append((least([*first.values()]), least([*second.values()])))
-    why = _why_no_numbers(comparison, pairs)
-    numbers = [] if why else [_number(comparison, *pair) for pair in pairs]
-    at_least = any(first is not None and first.at_least for first, _ in pairs)
-    why = too_few(comparison, seeds) or why
-    if why:
-        return Finding(comparison, values, numbers, None, "untested", why, at_least)
-    if comparison.unit == "points" and len({*numbers}) == 1:
-        return _untested(comparison, values, NO_SPREAD)
-    interval = t_interval(numbers)
-    found = _judged(interval, comparison, workshop, seeds, at_least)
-    return Finding(comparison, values, numbers, interval, *found, at_least)
+@dataclass(frozen=True)
+class _Compared:
+    """A comparison whose runs are all finished."""
+
+    comparison: Comparison
+    blank: ComparisonResult
+    """Without anything measured."""
+    runs: dict[Arm, list[ArmRun]]
+    """Of each arm, in the order of the seeds."""
+    seeds: tuple[int, ...]
+
+    def over_seeds(self) -> ComparisonResult:
+        # Seed by seed, so that timings drift alike for all arms.
+        comparison = self.comparison
+        other = comparison.other_measure or comparison.measure
+        values: dict[tuple[str, str], list[Value | None]] = {}
+        pairs: list[tuple[Value | None, Value | None]] = []
+        for place in range(len(self.seeds)):
+            first = self._side(comparison.first, comparison.measure, place)
+            second = self._side(comparison.second, other, place)
+            for key, value in (first | second).items():
+                values.setdefault(key, []).append(value)
+            pairs.append((least([*first.values()]), least([*second.values()])))
+        why = _why_no_numbers(comparison, pairs)
+        numbers = () if why else tuple(_number(comparison, *pair) for pair in pairs)
+        at_least = any(first is not None and first.at_least for first, _ in pairs)
+        measured = tuple(ArmValues(arm, measure, tuple(each)) for (arm, measure), each in values.items())
+        made = replace(self.blank, values=measured, numbers=numbers, count=len(numbers), at_least=at_least)
+        if why := too_few(comparison, self.seeds) or why:
+            return replace(made, reason=why)
+        if comparison.unit == "points" and len({*numbers}) == 1:
+            return replace(made, numbers=(), count=0, at_least=False, reason=NO_SPREAD)
+        return self._judged(made, t_interval(numbers))
+
+    def over_photos(self, measure: EnsembleGain) -> ComparisonResult:
+        if why := too_few(self.comparison, self.seeds):
+            return replace(self.blank, reason=why)
+        runs = [run for arm in self.comparison.first for run in self.runs[arm]]
+        numbers = measure.of_photos(runs)
+        if numbers is None:
+            return replace(self.blank, reason=f"it takes {measure.models} models that did not diverge")
+        return self._judged(replace(self.blank, count=len(numbers)), t_interval(numbers))
+
+    def _judged(self, made: ComparisonResult, interval: Interval) -> ComparisonResult:
+        """As `judge`, but not for errors of models that have all learned nothing: those are always alike."""
+        runs = [run for each in self.runs.values() for run in each]
+        if self.comparison.unit == "points" and not any(map(_has_learned, runs)):
+            return replace(made, interval=interval, reason=NOTHING_LEARNED)
+        verdict, reason = judge(interval, self.comparison.band, made.at_least)
+        return replace(made, interval=interval, verdict=verdict, reason=reason)
+
+    def _side(self, arms: Sequence[Arm], measure: Measure, place: int) -> dict[tuple[str, str], Value | None]:
+        return {(arm.name, measure.id): measure.of(self.runs[arm][place]) for arm in arms}
 
 
-def _of_photos(
-    comparison: Comparison, measure: EnsembleGain, workshop: ExperimentDir, seeds: Sequence[int]
-) -> Finding:
-    if why := too_few(comparison, seeds):
-        return _untested(comparison, {}, why)
-    numbers = measure.of_photos([workshop.trial(arm, seed) for arm in comparison.first for seed in seeds])
-    if numbers is None:
-        return _untested(comparison, {}, f"it takes {measure.nets} nets that did not diverge")
-    interval = t_interval(numbers)
-    return Finding(comparison, {}, numbers, interval, *_judged(interval, comparison, workshop, seeds))
-
-
-def _judged(
-    interval: Interval,
-    comparison: Comparison,
-    workshop: ExperimentDir,
-    seeds: Sequence[int],
-    at_least: bool = False,
-) -> tuple[Verdict, str]:
-    """As `judge`, but for errors of nets that have learned nothing: they are alike, whatever the nets."""
-    trials = [workshop.trial(arm, seed) for arm in dict.fromkeys(comparison.arms) for seed in seeds]
-    if comparison.unit == "points" and not any(map(_has_learned, trials)):
-        return "untested", NOTHING_LEARNED
-    return judge(interval, comparison.band, at_least)
-
-
-def _has_learned(trial: ArmRun) -> bool:
-    guessing = 1 - 1 / len(trial.store.classes)
-    return not trial.diverged and trial.tests[-1]["top1_error"] < LEARNED * guessing
-
-
-def _side(
-    arms: Sequence[Arm], measure: Measure, workshop: ExperimentDir, seed: int
-) -> dict[str, Value | None]:
-    return {f"{arm.name}: {measure.words}": measure.of(workshop.trial(arm, seed)) for arm in arms}
+def _has_learned(run: ArmRun) -> bool:
+    chance = 1 - 1 / len(run.store.classes)
+    return not run.diverged and run.tests[-1]["top1_error"] < LEARNED * chance
 
 
 def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
     """Why there are no numbers; empty where there are."""
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
-            return "a net has no such number: it diverged, was trained for less, or is built otherwise"
+            return "a model has no such number: it diverged, was trained for less, or is built otherwise"
         if second is not None and second.at_least:
             names = ", ".join(arm.name for arm in comparison.second)
             return f"{names} needed more than {second.number:g} {comparison.measure.words}"
@@ -231,7 +278,3 @@ def _number(comparison: Comparison, first: Value | None, second: Value | None) -
     if second is None:
         return first.number
     return first.number / second.number if comparison.ratio else first.number - second.number
-
-
-def _untested(comparison: Comparison, values: Values, reason: str) -> Finding:
-    return Finding(comparison, values, [], None, "untested", reason)

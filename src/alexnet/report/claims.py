@@ -1,110 +1,167 @@
-"""The lecture's claims as they were measured: a table of the verdicts recorded under `results/claims/`."""
+"""Results of claims for people: the README and figure of each, and tables of the recorded ones."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from matplotlib.figure import Figure
+
+from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim, write_claim
+from alexnet.experiments.claims import CLAIMS, Claim
+from alexnet.io import write_whole
+from alexnet.report.plots.claim import Curve, draw_claim
+from alexnet.report.plots.save import save
 from alexnet.report.tables import ABSENT, Table
 
-FOLDER, VERDICT = "claims", "claim.json"
-ORDER = (
-    *("relu", "lrn", "overlap", "dropout", "bias-one", "schedules", "augmentation", "averaging"),
-    *("more-data", "towers-and-depth", "features-travel"),
-)
-"""The lecture's; others come after."""
+FOLDER = "claims"
 NONE = ("not recorded yet",)
+FIGURES = ("figure.png", "figure.svg")
+_FILES = {
+    NAME: "bands, arms with all their settings, numbers of every run, verdicts, environment",
+    FIGURES[0]: "error during training for each arm; each comparison's numbers, interval and band",
+    FIGURES[1]: "the same",
+}
+
+
+def keep(folder: Path, claim: Claim, result: ClaimResult) -> None:
+    """Writes the folder of a claim: figures, README and, last, `claim.json`."""
+    for name in FIGURES:
+        save(figure(claim, result), folder / name)
+    write_whole(folder / "README.md", readme(result).encode())
+    write_claim(folder, result)
+
+
+def figure(claim: Claim, result: ClaimResult) -> Figure:
+    """Errors during training of each arm, and each comparison's numbers, interval and band."""
+    curves: list[Curve] = []
+    for run in result.runs:
+        epochs = result.arms[run.arm].schedule.epochs
+        errors = [getattr(test, claim.curve) for test in run.tests]
+        if not run.diverged:
+            shares = [test.epoch / epochs for test in run.tests]
+            curves.append(Curve(run.arm, [0.0, *shares], [float("nan"), *errors]))
+    photos = f"{result.data.store}, {result.data.photos['val']:,} validation photos"
+    title = f"{result.id}: {result.verdict} \N{EN DASH} {photos}"
+    error = "training error" if claim.curve == "training_error" else "validation error"
+    return draw_claim(result.comparisons, curves, error, title)
+
+
+def readme(result: ClaimResult) -> str:
+    """Markdown of what `claim.json` holds."""
+    rows = "\n".join(
+        f"| {each.title} | {each.band.words(each.unit)} | {each.paper or '-'} | {each.found or '-'} | "
+        f"{each.count} {each.over} | {each.verdict} | {each.reason or '-'} |"
+        for each in result.comparisons
+    )
+    remarks = "".join(f"- {remark}\n" for remark in result.remarks)
+    files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
+    data, photos, lines = result.data, result.data.photos, "\n".join(result.commands)
+    return f"""# {result.id}
+
+{result.statement}
+
+Source: {result.source}. Verdict: **{result.verdict}**{f" ({result.reason})" if result.reason else ""}.
+
+![Each arm's error, and each comparison with its band](figure.png)
+
+| what is compared | held if | the source reports | found (95 % interval) | over | verdict | why |
+|---|---|---|---|---|---|---|
+{rows}
+
+{remarks}
+The bands were fixed in the code before any run. On {data.store}:
+{photos["train"]:,} training{_used(result)} and {photos["val"]:,} validation photos of {data.classes}
+classes, of {data.side} pixels{_kind(result)}. Made by
+
+```
+{lines}
+```
+
+| file | what |
+|---|---|
+{files}
+"""
+
+
+def _used(result: ClaimResult) -> str:
+    """How many of the training photos the arms are trained on; empty where all are trained on all."""
+    counts = sorted({arm.data.max_images for arm in result.arms.values()})
+    if not any(counts):
+        return ""
+    words = [f"{count:,}" for count in counts if count] + ["all"] * (0 in counts)
+    return f" (models are trained on {' or '.join(words)} of them)"
+
+
+def _kind(result: ClaimResult) -> str:
+    """What kind of images all arms have, where they are not color photos that are mirrored; else empty."""
+    kinds = [arm.data for arm in result.arms.values()]
+    gray = ["gray"] if kinds and all(data.channels == 1 for data in kinds) else []
+    plain = ["never mirrored"] if kinds and not any(data.mirror for data in kinds) else []
+    return "".join(f", {words}" for words in (*gray, *plain))
 
 
 def claims(results: Path) -> Table:
     """A row for each comparison of each recorded claim: band, what was found, verdict."""
-    rows: list[list[str]] = []
-    for claim in recorded(results):
-        for each in claim["comparisons"]:
-            rows.append(
-                [
-                    f"[`{claim['id']}`](results/{FOLDER}/{claim['folder']})",
-                    each["words"] + ("" if each["decides"] else " (beside)"),
-                    each["band_words"],
-                    each["paper"] or ABSENT,
-                    found_words(each),
-                    each["over"],
-                    _photos(claim),
-                    each["verdict"] + (f": {each['reason']}" if each["reason"] else ""),
-                ]
-            )
+    found = recorded(results)
+    rows = [
+        (
+            _link(folder, f"`{result.id}`"),
+            each.title,
+            each.band.words(each.unit),
+            each.paper or ABSENT,
+            each.found or ABSENT,
+            f"{each.count} {each.over}",
+            result.data.title,
+            f"{each.verdict}: {each.reason}" if each.reason else each.verdict,
+        )
+        for folder, result in found
+        for each in result.comparisons
+    ]
     columns = (
         "claim",
         "what is compared",
         "held if",
-        "the source says",
+        "the source reports",
         "found (95 % interval)",
         "over",
         "photos",
         "verdict",
     )
-    return Table(columns, rows or [NONE + (ABSENT,) * 7], notes=_without_result(results))
+    return Table(columns, rows or [NONE + (ABSENT,) * 7], notes=_without_result(found))
 
 
 def claims_in_short(results: Path) -> Table:
-    """A row for each recorded claim: what it says, and its verdict on each kind of photos."""
+    """A row for each recorded claim: its statement, and its verdict on each kind of photos."""
+    found = recorded(results)
     verdicts: dict[tuple[str, str], list[str]] = {}
-    for claim in recorded(results):
-        said = f"{claim['verdict']}, {_how_many_held(claim)}"
-        where = f"[{_photos(claim)}](results/{FOLDER}/{claim['folder']}): {said}"
-        verdicts.setdefault((claim["statement"], claim["source"]), []).append(where)
-    rows = [[*what, "; ".join(where)] for what, where in verdicts.items()]
+    for folder, result in found:
+        where = f"{_link(folder, result.data.title)}: {result.verdict}, {_how_many_held(result)}"
+        verdicts.setdefault((result.statement, result.source), []).append(where)
+    rows = [(*what, "; ".join(where)) for what, where in verdicts.items()]
     columns = ("claim", "source", "photos: verdict, comparisons that held")
-    return Table(columns, rows or [NONE + (ABSENT,) * 2], notes=_without_result(results))
+    return Table(columns, rows or [NONE + (ABSENT,) * 2], notes=_without_result(found))
 
 
-def _photos(claim: Mapping[str, Any]) -> str:
-    """What it was tested on: the store's name, with its pixels if that does not end with them."""
-    store, side = claim["data"]["store"], claim["data"]["side"]
-    return store if store.endswith(f"-{side}") else f"{store}, {side} pixels"
+def recorded(results: Path) -> list[tuple[str, ClaimResult]]:
+    """The recorded claims in the lecture's order, each with the name of its folder."""
+    order = {claim.id: place for place, claim in enumerate(CLAIMS)}
+    folders = sorted(file.parent for file in (results / FOLDER).glob(f"*/{NAME}"))
+    found = [(folder.name, result) for folder in folders if (result := read_claim(folder)) is not None]
+    return sorted(found, key=lambda each: order.get(each[1].id, len(order)))
 
 
-def _without_result(results: Path) -> list[str]:
-    """A note that names the lecture's claims of which nothing is recorded; none where all are."""
-    there = {claim["id"] for claim in recorded(results)}
-    missing = [f"`{id_}`" for id_ in ORDER if id_ not in there]
-    return [f"No result is recorded yet of {', '.join(missing)}."] if missing else []
+def _link(folder: str, words: str) -> str:
+    return f"[{words}](results/{FOLDER}/{folder})"
 
 
-def _how_many_held(claim: Mapping[str, Any]) -> str:
-    verdicts = [each["verdict"] for each in claim["comparisons"] if each["decides"]]
+def _without_result(found: Sequence[tuple[str, ClaimResult]]) -> list[str]:
+    """A note that names the claims without a recorded result; none where all have one."""
+    there = {result.id for _, result in found}
+    missing = [f"`{claim.id}`" for claim in CLAIMS if claim.id not in there]
+    return [f"No result is recorded yet for {', '.join(missing)}."] if missing else []
+
+
+def _how_many_held(result: ClaimResult) -> str:
+    verdicts = [each.verdict for each in result.comparisons if each.decides]
     return f"{verdicts.count('held')} of {len(verdicts)}"
-
-
-def recorded(results: Path) -> list[dict[str, Any]]:
-    """What was found of each recorded claim, in the lecture's order, with the name of its `folder`."""
-    found = [
-        {**json.loads(file.read_text("utf-8")), "folder": file.parent.name}
-        for file in (results / FOLDER).glob(f"*/{VERDICT}")
-    ]
-    return sorted(found, key=lambda claim: (_place(claim["id"]), claim["folder"]))
-
-
-def found_words(comparison: Mapping[str, Any]) -> str:
-    """A mean with its interval in the comparison's unit: `+1.2 (+0.4 to +2.0) points`."""
-    interval = comparison["interval"]
-    if interval is None:
-        return ABSENT
-    unit = comparison["unit"]
-    mean, low, high = (_number(interval[end], unit) for end in ("mean", "low", "high"))
-    more = "at least " if comparison["at_least"] else ""
-    return f"{more}{mean} ({low} to {high}){f' {unit}' if unit else ''}"
-
-
-def _number(value: float, unit: str) -> str:
-    if unit == "points":
-        return f"{100 * value:+.1f}"
-    if unit == "times":
-        return f"{value:.2f}"
-    return f"{value:+.2f}" if unit else f"{value:+.3g}"
-
-
-def _place(id_: str) -> int:
-    return ORDER.index(id_) if id_ in ORDER else len(ORDER)

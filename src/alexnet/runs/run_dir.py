@@ -11,7 +11,7 @@ from typing import Any
 from alexnet import old_names
 from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.io import is_left_over, write_json
+from alexnet.io import exclusive_lock, is_left_over, write_json
 from alexnet.runs.metrics_log import has_finished
 
 RUNS_NAMED = 3
@@ -144,23 +144,24 @@ class EnsembleDir:
 
         CommandError where it is another's, which says how they differ.
         """
-        folder = cls(path)
-        if is_ensemble(path):
-            wanted = json.loads(json.dumps(description))
-            other = _difference(folder.description()["members"], wanted["members"])
-            if other:
-                raise CommandError(
-                    f"{path} was begun with {other}: give the same again, or another --out folder"
-                )
-            write_json(folder.members_file, wanted)  # there may be more members now
-            return folder
-        if path.is_file() or (path.exists() and not all(map(is_left_over, path.iterdir()))):
+        if path.is_file():
             raise CommandError(f"{path} holds something else: give another --out folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkError(f"cannot make {path} ({error.strerror}): give another --out folder") from error
-        write_json(folder.members_file, description)
+        folder = cls(path)
+        with exclusive_lock(path, wait=True):  # several processes may share the members
+            if is_ensemble(path):
+                wanted = json.loads(json.dumps(description))
+                other = _difference(folder.description()["members"], wanted["members"])
+                if other:
+                    raise CommandError(
+                        f"{path} was begun with {other}: give the same again, or another --out folder"
+                    )
+            elif not all(map(is_left_over, path.iterdir())):
+                raise CommandError(f"{path} holds something else: give another --out folder")
+            write_json(folder.members_file, description)  # there may be more members now
         return folder
 
     def voting(self) -> list[Path]:

@@ -40,8 +40,8 @@ def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
     batch, pieces = config.training.batch_size, config.training.grad_accum_steps * processes
     if images < batch:
         raise CommandError(
-            f"training.batch_size={batch} is more than the {images} training images: "
-            f"type training.batch_size={images}"
+            f"training.batch_size={batch} is more than the {images} training images",
+            hint=f"type training.batch_size={images}",
         )
     if batch < pieces:
         raise CommandError(

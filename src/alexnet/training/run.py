@@ -75,26 +75,93 @@ def train(
         source = None if init_from is None else InitFrom(find_weights(Path(init_from)), tuple(init_layers))
         log = log if distributed.is_main() else _silence
         config = distributed.broadcast_result(lambda: _begin(request, opened, chosen, source, log))
-        kind = _kind_of(config)
-        options: dict[str, Any] = {} if source is None else {"init_from": source}
-        result = kind.train(
+        result = train_run(
             config,
             opened,
             place,
-            evaluate=evaluation(config, opened),
             device=chosen,
             resume=resume,
             minutes=minutes,
+            init_from=source,
             progress=progress if distributed.is_main() else no_progress,
             log=log,
-            **options,
         )
         metric = task_info(config.training.loss).logged.validation
         log(
-            f"done after {kind.work.format(result.step)}: {metric} "
+            f"done after {_kind_of(config).work.format(result.step)}: {metric} "
             f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
         )
     return result
+
+
+def train_run(
+    config: RunConfig,
+    store: Store,
+    run: RunDir,
+    *,
+    device: torch.device,
+    validation: Callable[[RunConfig, Store], trainer.Evaluate] = evaluation,
+    resume: bool = False,
+    minutes: float | None = None,
+    init_from: InitFrom | None = None,
+    progress: ProgressFactory = no_progress,
+    log: Log = lambda line: None,
+) -> TrainResult:
+    """Trains in a run directory that `create_run` made, a network or a classic pipeline, to the end.
+
+    `validation(config, store)` makes the function that tests the model during training. The rest, and the
+    errors, are those of `train`.
+    """
+    options: dict[str, Any] = {} if init_from is None else {"init_from": init_from}
+    return _kind_of(config).train(
+        config,
+        store,
+        run,
+        evaluate=validation(config, store),
+        device=device,
+        resume=resume,
+        minutes=minutes,
+        progress=progress,
+        log=log,
+        **options,
+    )
+
+
+def create_run(
+    config: RunConfig,
+    store: Store,
+    run: RunDir,
+    device: torch.device,
+    init_from: InitFrom | None = None,
+    log: Log = lambda line: None,
+) -> None:
+    """Makes a new run directory and logs what is about to be trained there.
+
+    CommandError, before anything is written, where the directory is taken, or configuration, store, weights
+    and device do not fit together.
+    """
+    where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
+    if init_from is not None and not kind.takes_weights:
+        raise CommandError(
+            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
+        )
+    RunDir.refuse_taken(run.path)
+    if init_from is None:
+        refuse_without_net(config)
+    else:
+        model = check(config, store)
+        match(model, store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
+    kind.introduce(config, store, where, log)
+    RunDir.create(run.path, config)
+    write_environment(config, store, run, device)
+
+
+def write_environment(config: RunConfig, store: Store, run: RunDir, device: torch.device) -> None:
+    """Records what the run is trained with, unless that was done before a kill."""
+    if not run.environment_file.is_file():
+        where = describe_device(device, config.model.tower_devices)
+        facts = where, store.digest, sys.argv, distributed.world_size()
+        run.write_environment(provenance.describe(*facts, store=store.path.resolve().name))
 
 
 class _Kind(NamedTuple):
@@ -137,34 +204,17 @@ class _Request:
 def _begin(
     request: _Request, store: Store, device: torch.device, init_from: InitFrom | None, log: Log
 ) -> RunConfig:
-    """Makes the run's folder, or finds it again, and logs what is about to be trained."""
+    """Makes the run directory, or finds it again, and logs what is about to be trained."""
     (config, changes), run = request.configuration(), request.run
-    where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
-    if init_from is not None and not kind.takes_weights:
-        raise CommandError(
-            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
-        )
-    if changes is not None:
-        kind.introduce(config, store, where, log)
-        for change in changes:
-            log(f"changed: {change}")
-        if not run.environment_file.is_file():  # killed between the two
-            run.write_environment(_environment(where, store))
+    if changes is None:
+        create_run(config, store, run, device, init_from, log)
         return config
-    RunDir.refuse_taken(run.path)
-    if init_from is None:
-        refuse_without_net(config)
-    else:
-        model = check(config, store)
-        match(model, store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
-    kind.introduce(config, store, where, log)
-    RunDir.create(run.path, config).write_environment(_environment(where, store))
+    where = describe_device(device, config.model.tower_devices)
+    _kind_of(config).introduce(config, store, where, log)
+    for change in changes:
+        log(f"changed: {change}")
+    write_environment(config, store, run, device)
     return config
-
-
-def _environment(device: str, store: Store) -> dict[str, Any]:
-    facts = device, store.digest, sys.argv, distributed.world_size()
-    return provenance.describe(*facts, store=store.path.resolve().name)
 
 
 def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -> None:

@@ -1,4 +1,4 @@
-"""A claim in one picture: every arm's error over its runs, and what each comparison found beside its band."""
+"""A claim in one figure: every arm's error during training, and each comparison beside its band."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from alexnet.experiments.claim_results import ComparisonResult
 from alexnet.report.plots.curves import rise_from_zero
 from alexnet.report.plots.save import COLORS
 
@@ -22,46 +23,30 @@ _CHARACTERS = 62
 
 @dataclass(frozen=True)
 class Curve:
-    """An error of one run, tested again and again."""
+    """The error of one run at each validation."""
 
     arm: str
     shares: Sequence[float]
-    """Of the run that was done."""
+    """Of the run, at each validation."""
     errors: Sequence[float]
     """Fractions."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """One comparison; errors are fractions, shown in points."""
-
-    words: str
-    unit: str
-    numbers: Sequence[float]
-    """One for each seed."""
-    interval: tuple[float, float, float] | None
-    """Mean, low and high end; None where there is none."""
-    band: tuple[float, float]
-    """What counts as held; ends may be infinite."""
-    verdict: str
-    at_least: bool = False
-    reason: str = ""
-    """Why there is no number, where there is none."""
-
-
-def draw_claim(shown: Sequence[Shown], curves: Sequence[Curve], error: str, about: str) -> Figure:
+def draw_claim(
+    comparisons: Sequence[ComparisonResult], curves: Sequence[Curve], error: str, title: str
+) -> Figure:
     """Left the curves, a line for each run and a color for each arm; right a row for each comparison.
 
     In a row the band is shaded, dots are seeds, the bar is the 95 % interval. `error` names what the curves
-    show, `about` is the title.
+    show.
     """
-    rows = max(len(shown), 3)
+    rows = max(len(comparisons), 3)
     figure = Figure(figsize=(12, 1.6 + 1.15 * rows), layout="constrained")
     grid = figure.add_gridspec(rows, 2, width_ratios=(1, 1.15))
     _draw_curves(figure.add_subplot(grid[:, 0]), curves, error)
-    for place, each in enumerate(shown):
-        _draw_row(figure.add_subplot(grid[place, 1]), each)
-    figure.suptitle(about, fontsize=12, wrap=True)
+    for place, comparison in enumerate(comparisons):
+        _draw_row(figure.add_subplot(grid[place, 1]), comparison)
+    figure.suptitle(title, fontsize=12, wrap=True)
     return figure
 
 
@@ -69,7 +54,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
     arms = list(dict.fromkeys(curve.arm for curve in curves))
     for curve in curves:
         place = arms.index(curve.arm)
-        dashes = place % len(_STYLES)  # arms whose curves are the same are still told apart
+        dashes = place % len(_STYLES)  # so that arms with equal curves can be distinguished
         first = next(each for each in curves if each.arm == curve.arm) is curve
         axes.plot(
             *(curve.shares, curve.errors),
@@ -84,7 +69,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
         )
     axes.set_title(f"{error}, one view; a line for each seed", loc="left", fontsize=10.5)
     axes.set_xlabel("share of the run")
-    axes.set_xlim(0, 1.02)  # a point at the end is seen whole
+    axes.set_xlim(0, 1.02)  # so that a point at the end is not cut off
     rise_from_zero(axes)
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -94,37 +79,37 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
         axes.legend(frameon=False, fontsize=8.5)
 
 
-def _draw_row(axes: Axes, shown: Shown) -> None:
-    scale, color = (100.0 if shown.unit == "points" else 1.0), _VERDICTS[shown.verdict]
-    values = [scale * value for value in (*shown.numbers, *(shown.interval or ()))]
-    ends = [scale * end for end in shown.band if math.isfinite(end)]
-    low, high = _limits([*values, *ends])
-    band = [max(scale * shown.band[0], low), min(scale * shown.band[1], high)]
-    axes.axvspan(*band, color=COLORS[2], alpha=0.13, linewidth=0)
-    if shown.interval:
-        mean, least, most = (scale * value for value in shown.interval)
-        axes.plot([least, most], [0, 0], color=color, linewidth=3, solid_capstyle="butt")
-        axes.plot([mean], [0], marker="D", color=color, markersize=6)
+def _draw_row(axes: Axes, found: ComparisonResult) -> None:
+    scale, color = (100.0 if found.unit == "points" else 1.0), _VERDICTS[found.verdict]
+    interval = found.interval
+    bar = [] if interval is None else [scale * interval.low, scale * interval.high]
+    numbers = [scale * number for number in found.numbers]
+    ends = [scale * end for end in (found.band.low, found.band.high)]
+    low, high = _limits([*numbers, *bar, *filter(math.isfinite, ends)])
+    axes.axvspan(max(ends[0], low), min(ends[1], high), color=COLORS[2], alpha=0.13, linewidth=0)
+    if interval is not None:
+        axes.plot(bar, [0, 0], color=color, linewidth=3, solid_capstyle="butt")
+        axes.plot([scale * interval.mean], [0], marker="D", color=color, markersize=6)
     axes.plot(
-        [scale * number for number in shown.numbers],
-        np.linspace(0.3, 0.7, len(shown.numbers)),  # the same numbers are still so many
+        numbers,
+        np.linspace(0.3, 0.7, len(numbers)),  # so that equal numbers are all visible
         "o",
         color="black",
         alpha=0.6,
         markersize=4,
     )
-    if not values and shown.reason:
-        said = fill(f"no value: {shown.reason}", _CHARACTERS)
-        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center", fontsize=8.5)
+    if not (numbers or bar) and found.reason:
+        why = fill(f"no value: {found.reason}", _CHARACTERS)
+        axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=8.5)
     axes.set_xlim(low, high)
     axes.set_ylim(-0.7, 1)
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.tick_params(axis="x", labelsize=8.5)
-    unit = f" [{shown.unit}]" if shown.unit else ""
-    more = " (at least)" if shown.at_least else ""
+    unit = f" [{found.unit}]" if found.unit else ""
+    more = " (at least)" if found.at_least else ""
     axes.set_title(
-        fill(f"{shown.words}{unit}{more} \N{EN DASH} {shown.verdict}", _CHARACTERS),
+        fill(f"{found.title}{unit}{more} \N{EN DASH} {found.verdict}", _CHARACTERS),
         loc="left",
         fontsize=8.5,
     )

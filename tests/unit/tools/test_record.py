@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +15,28 @@ from typing import cast
 
 import numpy as np
 import pytest
+import tiny
 
 from alexnet.config import to_dict
+from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
-from alexnet.experiments.ensembles import ENSEMBLES
+from alexnet.experiments import runner
+from alexnet.experiments.ensembles import ENSEMBLES, is_pretraining
 from alexnet.report.sections.opened import Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.results import ViewSet
+from alexnet.runs.results import ClassErrors, EvalResult, EvaluatedRun, ViewSet
+from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 from tools import record, recorded_run, recorded_runs, recorded_state
+from tools.record import Recorder, readme_of
 from tools.recorded_pictures import PICTURES
-from tools.recorded_readme import readme
+from tools.recorded_runs import members_of
 
 SEVEN = next(each for each in recorded_runs.ENSEMBLES if each.name == "imagenette-7-cnns-star")
 STAR = recorded_runs.run_named("imagenette-alexnet-2012-star")
 PLAIN = recorded_runs.run_named("imagenette-alexnet-2012")
-IMAGES = 4
+IMAGES, DIGEST = 4, ""
 
 
 @pytest.mark.parametrize("run", recorded_runs.RUNS, ids=[run.name for run in recorded_runs.RUNS])
@@ -57,7 +63,7 @@ def test_runs_of_one_table_are_trained_equally_long_at_one_size() -> None:
     )
 
 
-def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
+def test_models_on_fewer_images_are_updated_and_tested_as_often() -> None:
     sized = [
         run
         for run in recorded_runs.RUNS
@@ -73,17 +79,18 @@ def test_nets_on_fewer_images_are_updated_and_tested_as_often() -> None:
 
 def test_a_source_is_prepared_as_its_runs_need_it() -> None:
     twenty = recorded_runs.run_named("tiny-imagenet-20-classes-alexnet-2012")
-    (prepare, _) = record.training_commands(twenty, Path("DATA"), Path())
+    (prepare,) = record.preparing_commands(twenty, Path("DATA"), Path())
     tar, store = "DATA/tiny-imagenet-30.tar", "stores/tiny-imagenet-30-20-classes-72"
     assert prepare == ["alexnet", "prepare", tar, store, "--side", "72", "--classes", "20"]
     assert twenty.training_images == 10_000
-    (prepare, _) = record.training_commands(PLAIN, Path("DATA"), Path())
+    (prepare,) = record.preparing_commands(PLAIN, Path("DATA"), Path())
     assert prepare[2:] == ["DATA/imagenette-224.tar", "stores/imagenette-224-128", "--side", "128"]
 
 
-def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_on() -> None:
+def test_scenes_are_composed_of_the_store_of_the_run_that_theirs_is_initialized_from() -> None:
     run = recorded_runs.run_named("tiny-imagenet-30-scenes-overfeat-fast-detection")
-    prepare, compose, train = record.training_commands(run, Path("DATA"), Path())
+    prepare, compose = record.preparing_commands(run, Path("DATA"), Path())
+    train = record.training_command(run, Path())
     photos, scenes = "stores/tiny-imagenet-30-72", "stores/tiny-imagenet-30-72-scenes-144"
     assert prepare == ["alexnet", "prepare", "DATA/tiny-imagenet-30.tar", photos, "--side", "72"]
     assert compose == ["alexnet", "compose", photos, scenes, "--train", "4000", "--side", "144"]
@@ -91,20 +98,20 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
     begun = recorded_runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos
     assert f"window={begun.config().data.input_size}" in run.config().model.variant
-    text = readme(run, record.training_commands, record.testing_commands, "")
+    text = readme_of(run, "")
     for each in (run, begun, recorded_runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text
-    assert text.count("alexnet prepare") == 1  # which all three begin with
+    assert text.count("alexnet prepare") == 1  # all three use the same store of photos
 
 
-def test_digits_are_seen_once_and_shown_with_their_mistakes() -> None:
+def test_digits_are_tested_with_one_view_and_shown_with_their_mistakes() -> None:
     digits = [run for run in recorded_runs.RUNS if run.source is recorded_run.MNIST]
     assert len(digits) == 9 and {run.views for run in digits} == {("center",)}
     assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
     first, second = digits[:2]
     assert first.pictures == ("curves.png", "misread.png", "confusions.png") and second.pictures == ()
     assert len(record.testing_commands(first, Path())) == 1
-    assert "misread.png" in readme(first, record.training_commands, record.testing_commands, "")
+    assert "misread.png" in readme_of(first, "")
 
 
 def test_a_test_at_scales_is_typed_as_such() -> None:
@@ -114,7 +121,7 @@ def test_a_test_at_scales_is_typed_as_such() -> None:
     assert dense[-4:] == ["--views", "dense", "--scales", "112,128"]
 
 
-def test_pictures_fit_the_net_and_can_be_drawn() -> None:
+def test_pictures_fit_the_model_and_can_be_drawn() -> None:
     assert PLAIN.pictures == ("curves.png", "filters.png")
     assert {name for run in recorded_runs.RUNS for name in run.pictures} <= set(PICTURES)
     assert "filters.png" not in recorded_runs.run_named("imagenette-lenet-5").pictures
@@ -147,12 +154,12 @@ def test_five_cnns_differ_in_their_seed_only_and_seven_add_two_stars() -> None:
     assert len({star.init_from for star in stars}) == 2
 
 
-def test_the_recorded_nets_are_those_of_the_command_for_the_same_row() -> None:
+def test_the_recorded_models_are_those_of_the_command_for_the_same_row() -> None:
     members = {member.name: member for member in ENSEMBLES["7-cnns-star"]}
     wanted = [
         (each.recipe, each.seed, members[each.init_from].recipe if each.init_from else "")
         for each in members.values()
-        if not each.pretraining
+        if not is_pretraining(each, list(members.values()))
     ]
     recorded = [recorded_runs.run_named(name) for name in SEVEN.members]
     assert wanted == [
@@ -165,7 +172,7 @@ def test_the_recorded_nets_are_those_of_the_command_for_the_same_row() -> None:
     ]
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_for_an_unknown_name_the_nearest_is_named() -> None:
     with pytest.raises(CommandError, match="imagenette-alexnet-modern"):
         recorded_runs.find("imagenette-alexnet-moderm")
 
@@ -184,37 +191,52 @@ def typed_commands(monkeypatch: pytest.MonkeyPatch, codes: Callable[[list[str]],
 def test_a_failing_step_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = typed_commands(monkeypatch, lambda words: 3)
     with pytest.raises(WorkError, match="exit code 3"):
-        record.record(PLAIN, tmp_path / "data", tmp_path, tmp_path / "results")
+        Recorder(tmp_path / "data", tmp_path, tmp_path / "results").record(PLAIN)
     assert len(typed) == 1
     assert not (tmp_path / "results").exists()
 
 
-def test_a_star_is_made_after_what_it_begins_with_and_stops_when_time_is_up(
+def test_a_star_is_trained_after_what_it_is_initialized_from_and_stops_when_time_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    typed = typed_commands(monkeypatch, lambda words: 75 if words[4] == "alexnet-2012-star" else 0)
-    with pytest.raises(Stopped):
-        record.record(STAR, tmp_path / "data", tmp_path, tmp_path / "results", lambda: 2.5)
-    assert [words[1:3] for words in typed if words[1] == "train"] == [
-        ["train", "alexnet-2012-star-pretrain"],
-        ["train", "alexnet-2012-star"],
-    ]
-    assert typed[-1][-2:] == ["--minutes", "2.5"]
-    assert str(tmp_path / "runs" / STAR.init_from) in typed[-1]
+    store, work = tiny.store(tmp_path), tmp_path / "work"
+    (work / "stores").mkdir(parents=True)
+    typed = typed_commands(monkeypatch, lambda words: 0)
+    for name in (STAR.store, recorded_runs.run_named(STAR.init_from).store):
+        (work / "stores" / name).symlink_to(store.path, target_is_directory=True)
+    begun: list[tuple[str, float]] = []
+
+    def training(config, store: Store, run: RunDir, *, minutes: float, **options):
+        begun.append((run.path.name, minutes))
+        if run.path.name == STAR.name:
+            raise Stopped("time is up")
+        trained(work, run.path.name, 0)
+        config = json.loads((run.path / "config.json").read_text())
+        assert config["recipe"] == "alexnet-2012-star-pretrain"
+        return SimpleNamespace(errors={"top1_error": 0.5}, best_top1_error=0.5)
+
+    monkeypatch.setattr(runner, "train_run", training)
+    with pytest.raises(Stopped, match=f"{STAR.name}: checkpoint saved"):
+        deadline = time.monotonic() + 150
+        Recorder(tmp_path / "data", work, tmp_path / "results", deadline).record(STAR)
+    assert [name for name, _ in begun] == [STAR.init_from, STAR.name]
+    assert all(0 < minutes <= 2.5 for _, minutes in begun)
+    assert [words[1] for words in typed] == ["prepare"] * 3 and "evaluate" not in str(typed)
 
 
 @pytest.mark.parametrize("recorded", [PLAIN, STAR, SEVEN], ids=["plain", "star", "seven"])
 def test_the_readme_holds_the_commands_and_no_path_of_a_machine(
     recorded: recorded_run.Recorded, tmp_path: Path
 ) -> None:
-    text = readme(recorded, record.training_commands, record.testing_commands, "abc")
+    text = readme_of(recorded, "abc")
     for words in record.testing_commands(recorded, Path()):
         assert shlex.join(words) in text
     if isinstance(recorded, recorded_run.RecordedEnsemble):
         assert all(f"`{name}`" in text for name in recorded.members)
         assert "`imagenette-224.tar` and `tiny-imagenet-30.tar`" in text
     else:
-        for words in record.training_commands(recorded, Path("DATA"), Path()):
+        making = record.preparing_commands(recorded, Path("DATA"), Path())
+        for words in (*making, record.training_command(recorded, Path())):
             assert shlex.join(words) in text
     assert str(tmp_path) not in text
 
@@ -223,10 +245,27 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def evaluation(name: str, views: str, errors: int) -> dict:
+    """An entry of `evaluation.json`."""
+    return EvalResult(
+        split="val",
+        views=ViewSet.parse(views),
+        images=IMAGES,
+        top1_errors=errors,
+        top5_errors=None,
+        nll=1.0,
+        per_class=(ClassErrors("n1", "a", IMAGES, errors),),
+        confusions=(),
+        store="store",
+        store_digest=DIGEST,
+        runs=(EvaluatedRun(name, "alexnet-2012", 40, 0, "last"),),
+    ).to_dict()
+
+
 def trained(work: Path, name: str, seed: int) -> None:
-    """A finished and tested run as its commands leave it, with random answers."""
+    """A finished and tested run as its commands leave it, with random predictions."""
     folder, run = work / "runs" / name, recorded_runs.run_named(name)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     begun = {"event": "init-from", "step": 0, "epoch": 0, "weights_sha256": sha256(run.init_from)}
     begun["path"] = str(work / "runs" / run.init_from)
     result = {"event": "result", "step": 9, "epoch": 40, "seconds": 600.0}
@@ -245,18 +284,10 @@ def trained(work: Path, name: str, seed: int) -> None:
     for views in recorded_run.VIEWS:
         rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
         labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
-        made = Predictions(
-            split="val",
-            views=ViewSet(views),
-            probabilities=rows,
-            labels=labels,
-            keys=np.array(list("1234")),
-            classes=names,
-            names=names,
-        )
+        made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
         predictions.save(made, predictions.path_of(folder, "val", views))
         errors = int((rows.argmax(1) != labels).sum())
-        entries.append({"views": views, "top1_errors": errors, "runs": [{"run": name}]})
+        entries.append(evaluation(name, views, errors))
     (folder / "evaluation.json").write_text(json.dumps(entries))
 
 
@@ -265,10 +296,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[recorded_
     """Records a result whose runs are trained and tested, without running anything."""
     monkeypatch.setattr(record, "draw", lambda run, store, picture: picture)
     typed_commands(monkeypatch, lambda words: 0)
+    monkeypatch.setattr(Store, "open", lambda path: SimpleNamespace(digest=""))
     work, results = tmp_path / "work", tmp_path / "results"
 
     def make(recorded: recorded_run.Recorded) -> Path:
-        for seed, run in enumerate(record.members_of(recorded)):
+        for seed, run in enumerate(members_of(recorded)):
             if not (work / "runs" / run.name).exists():
                 trained(work, run.name, seed)
         if isinstance(recorded, recorded_run.RecordedEnsemble):
@@ -283,8 +315,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[recorded_
                 ]
                 out = work / "ensembles" / f"{recorded.name}-{views}.json"
                 out.parent.mkdir(exist_ok=True)
-                out.write_text(json.dumps({"views": views, "top1_errors": 1, "members": entries}))
-        return record.record(recorded, tmp_path / "data", work, results)
+                out.write_text(json.dumps(evaluation("ensemble", views, 1) | {"members": entries}))
+        return Recorder(tmp_path / "data", work, results).record(recorded)
 
     return make
 
@@ -317,11 +349,11 @@ def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: 
     config = json.loads(file.read_text())
     config["optimizer"]["lr"] = 0.02
     file.write_text(json.dumps(config))
-    with pytest.raises(WorkError, match=r"trained otherwise \(optimizer.lr: 0.02 -> 0.01\)"):
+    with pytest.raises(CommandError, match=r"trained otherwise \(optimizer.lr: 0.02 -> 0.01\)"):
         made(PLAIN)
 
 
-def test_a_star_is_stale_when_what_it_begins_with_has_changed(made, tmp_path: Path) -> None:
+def test_a_star_is_stale_when_what_it_is_initialized_from_has_changed(made, tmp_path: Path) -> None:
     results, pretrained = tmp_path / "results", recorded_runs.run_named(STAR.init_from)
     made(pretrained)
     made(STAR)
@@ -330,9 +362,12 @@ def test_a_star_is_stale_when_what_it_begins_with_has_changed(made, tmp_path: Pa
         tmp_path / "work" / "runs" / pretrained.name / "checkpoints" / "last" / "weights.safetensors"
     ).write_text("new")
     made(pretrained)
-    assert "began with other weights" in recorded_state.why_to_make(STAR, results)
+    assert f"stale: weights of {pretrained.name}: " in recorded_state.why_to_make(STAR, results)
     (results / pretrained.name / "evaluation.json").unlink()
-    assert recorded_state.why_to_make(STAR, results) == f"stale: {pretrained.name}, which it begins with, is"
+    assert (
+        recorded_state.why_to_make(STAR, results)
+        == f"stale: {pretrained.name}, from which it is initialized, is"
+    )
 
 
 def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) -> None:
@@ -343,7 +378,7 @@ def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) ->
     assert recorded_state.why_to_make(five, results) == ""
     member = results / five.members[2] / "evaluation.json"
     entries = json.loads(member.read_text())
-    entries[1]["top1_errors"] += 1
+    entries[1] = evaluation(five.members[2], "ten", entries[1]["top1_errors"] + 1)
     member.write_text(json.dumps(entries))
     assert "made other errors, with ten views" in recorded_state.why_to_make(five, results)
     member.unlink()

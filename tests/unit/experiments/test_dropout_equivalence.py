@@ -1,4 +1,4 @@
-"""Dropout's equivalences: halving in the test and the inverted form; a linear model's ridge."""
+"""Dropout's equivalences: halving at test time and the inverted form; ridge regression for a linear model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import torch
 from scipy import optimize
 
 from alexnet.errors import WorkError
-from alexnet.experiments.measures import answers_apart, inverted, minimum_under_dropout, ridge, weights_apart
+from alexnet.experiments.measures import (
+    inverted,
+    minimum_under_dropout,
+    probabilities_apart,
+    ridge,
+    weights_apart,
+)
 from alexnet.models.alexnet import AlexNet
 
-NET = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming-with-biases"
+VARIANT = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming-with-biases"
 
 
-def net(dropout: float, form: str = "mask") -> AlexNet:
+def model(dropout: float, form: str = "mask") -> AlexNet:
     torch.manual_seed(0)
-    return AlexNet(f"{NET} dropout_form={form}", 5, 64, dropout).eval()
+    return AlexNet(f"{VARIANT} dropout_form={form}", 5, 64, dropout).eval()
 
 
 def images(count: int) -> torch.Tensor:
@@ -24,28 +30,28 @@ def images(count: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dropout", [0.5, 0.3])
-def test_scaling_in_the_test_is_the_inverted_form(dropout: float) -> None:
-    assert answers_apart(net(dropout), images(8)) < 1e-5
+def test_scaling_at_test_time_is_the_inverted_form(dropout: float) -> None:
+    assert probabilities_apart(model(dropout), images(8)) < 1e-5
 
 
-def test_the_inverted_form_does_nothing_in_the_test() -> None:
-    twin = inverted(net(0.5)).eval()
+def test_the_inverted_form_does_nothing_at_test_time() -> None:
+    twin = inverted(model(0.5)).eval()
     assert not any("MaskDropout" in type(step).__name__ for step in twin.modules())
-    # Without the smaller weights the answers are others: there is something to compare.
-    original = net(0.5)
+    # Without the smaller weights the outputs differ: there is something to compare.
+    original = model(0.5)
     twin.load_state_dict(original.state_dict())
     with torch.no_grad():
         assert (twin(images(8)) - original(images(8))).abs().max() > 1e-2
 
 
-def test_a_net_that_does_not_halve_is_refused() -> None:
+def test_a_model_without_halving_dropout_is_refused() -> None:
     with pytest.raises(WorkError, match="no dropout"):
-        inverted(net(0.5, "inverted"))
+        inverted(model(0.5, "inverted"))
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.8])
 @pytest.mark.parametrize("seed", range(3))
-def test_dropout_of_a_linear_model_is_a_ridge(kept: float, seed: int) -> None:
+def test_dropout_of_a_linear_model_is_ridge_regression(kept: float, seed: int) -> None:
     random = np.random.default_rng(seed)
     inputs, targets = random.normal(size=(12, 5)) * random.uniform(0.2, 3, 5), random.normal(size=12)
     assert weights_apart(inputs, targets, kept) < 1e-12

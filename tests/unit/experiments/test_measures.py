@@ -1,4 +1,4 @@
-"""What is measured of trained nets: cost of an update, nets averaged, features of other classes; a plan."""
+"""What is measured of trained models: cost of an update, averaging, features of other classes, plans."""
 
 from __future__ import annotations
 
@@ -12,31 +12,27 @@ import tiny
 import torch
 
 from alexnet.data.image_reader import read_photo
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.loader import Batch
+from alexnet.data.prepare import Settings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
+from alexnet.evaluation.inference import predict
 from alexnet.evaluation.metrics import evaluate
-from alexnet.experiments import measures
-from alexnet.experiments.claim_registry import LENET, RELU_CLAIM
-from alexnet.experiments.claims import ABOVE_0, After, Arm, ArmRun, Band, Comparison, EpochsTo, Last, Value
-from alexnet.experiments.defaults import common, config_of
+from alexnet.experiments import cost, measures
+from alexnet.experiments.arms import Arm, ArmRun, common, config_of
+from alexnet.experiments.claim_results import Band, Value
+from alexnet.experiments.claims import ABOVE_0, LENET, RELU_CLAIM, Comparison
+from alexnet.experiments.cost import kept_for_gradients, update_bytes, update_seconds
 from alexnet.experiments.experiment_dir import ExperimentDir, halves
-from alexnet.experiments.measures import (
-    EnsembleGain,
-    ErrorOf,
-    kept_for_gradients,
-    linear_error,
-    update_bytes,
-    update_seconds,
-)
-from alexnet.experiments.runner import evaluation, seen_in_training
-from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, find
+from alexnet.experiments.measures import After, EnsembleGain, EpochsTo, ErrorOf, Last, linear_error
+from alexnet.experiments.spec import RunSpec, overrides_of
+from alexnet.experiments.validation import training_sample, with_training_error
+from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, compare
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 
@@ -69,6 +65,27 @@ def test_an_update_is_timed_and_weighed_on_its_own_batch(store: Store) -> None:
     assert update_seconds(one, store, CPU, timed=1) > 0
 
 
+def test_an_update_is_measured_with_the_batches_that_training_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `data.scales` images are resized and cropped while they are read, which costs time."""
+    whole = Settings(side=72, shape="whole")
+    store = prepare(open_source(tiny.photos(tmp_path / "photos")), tmp_path / "store", whole, workers=1)
+    config = common([*SMALL, "data.scales=[64,72]", "data.normalization=channel-mean", "data.order=once"])
+    batches: list[Batch] = []
+    update = cost.update
+
+    def noted(state, batch: Batch, *rest, **options):
+        batches.append(batch)
+        return update(state, batch, *rest, **options)
+
+    monkeypatch.setattr(cost, "update", noted)
+    assert update_seconds(config, store, CPU, timed=7, warm_up=0) > 0
+    for batch in batches:
+        assert batch.images.shape == (8, config.data.input_size, config.data.input_size, 3)  # not the store's
+    assert batches[6].indices.equal(batches[0].indices)  # the second epoch, in the order of the first
+
+
 def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     plans = [
         make_plan(config, len(training_images(store, config.data)))
@@ -81,7 +98,7 @@ def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     assert (few.data.max_images, few.training.batch_size, few.training.seed) == (12, 8, 0)
 
 
-def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
+def test_a_share_is_one_of_the_photos_that_are_used(store: Store) -> None:
     settings = [*SMALL, "data.max_images=24"]
     arms = Arm("all"), Arm("half", share=0.5), Arm("few", per_class=10)
     assert [config_of(arm, settings, store, store).data.max_images for arm in arms] == [24, 12, 30]
@@ -90,7 +107,7 @@ def test_a_share_is_one_of_the_photos_that_were_asked_for(store: Store) -> None:
 def test_more_photos_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
         config_of(Arm("few", per_class=17), SMALL, store, store)
-    with pytest.raises(CommandError, match=r"data\.max_images=49 are wanted of 48"):
+    with pytest.raises(CommandError, match=r"data\.max_images=49 is more than the 48"):
         config_of(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
 
 
@@ -103,9 +120,9 @@ def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> 
 
 
 def test_an_error_after_more_epochs_than_there_were_is_none(store: Store, tmp_path: Path) -> None:
-    made = workshop(store, tmp_path, {"a": [0.5]})
-    assert After(4).of(made.trial(Arm("a"), 0)) == Value(0.5)
-    assert After(5).of(made.trial(Arm("a"), 0)) is None
+    made = experiment(store, tmp_path, {"a": [0.5]})
+    assert After(4).of(made.arm_run(Arm("a"), 0)) == Value(0.5)
+    assert After(5).of(made.arm_run(Arm("a"), 0)) is None
 
 
 def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store) -> None:
@@ -115,60 +132,53 @@ def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.2 * torch.randn_like(parameter))
-    found = evaluation(config, store)(model)
+    found = with_training_error(config, store)(model)
     assert model.training
-    net = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
-    slow = {name: evaluate(tiny.predict(net, store, name, "center")).to_dict() for name in ("val", "train")}
+    bundle = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
+    slow = {name: evaluate(predict(bundle, store, name, "center")).to_dict() for name in ("val", "train")}
     assert found["top1_error"] == slow["val"]["top1_error"] and found["images"] == 21
-    seen = seen_in_training(config, store)
-    assert len(seen) == 12  # no more than it learns from
-    made = tiny.predict(net, store, "train", "center")
-    rows = [store.split("train").keys().index(key) for key in seen.keys()]  # noqa: SIM118
+    sample = training_sample(config, store)
+    assert len(sample) == 12  # no more than it is trained on
+    made = predict(bundle, store, "train", "center")
+    rows = [store.split("train").keys().index(key) for key in sample.keys()]  # noqa: SIM118
     wrong = made.probabilities[rows].argmax(1) != made.labels[rows]
     assert found["training_error"] == wrong.mean()
 
 
-def trial(seed: int, store: Store, folder: Path) -> ArmRun:
+def arm_run(seed: int, store: Store, folder: Path) -> ArmRun:
     config = config_of(Arm("common"), SMALL, store, store)
-    return ArmRun(Arm("common"), seed, RunDir(folder / f"{seed}"), config, store, None, CPU)
+    spec = RunSpec(f"{seed}", config.recipe, store.path, overrides_of(config), seed)
+    return ArmRun(Arm("common"), spec, RunDir(folder / spec.name), store, None, CPU)
 
 
-def answers(seed: int) -> Predictions:
+def predicted(seed: int) -> Predictions:
     rows = np.random.default_rng(seed).dirichlet(np.ones(3), 30).astype(np.float32)
     names = np.array(["a", "b", "c"])
-    return Predictions(
-        split="val",
-        views=ViewSet("ten"),
-        probabilities=rows,
-        labels=np.arange(30) % 3,
-        keys=np.arange(30).astype(str),
-        classes=names,
-        names=names,
-    )
+    return Predictions("val", "ten", rows, np.arange(30) % 3, np.arange(30).astype(str), names, names)
 
 
-def test_nets_averaged_are_compared_photo_by_photo(
+def test_averaged_models_are_compared_photo_by_photo(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measures, "predicted", lambda trial, views: answers(trial.seed))
-    trials = [trial(seed, store, tmp_path) for seed in range(3)]
-    found = EnsembleGain(2).of_photos(trials)
-    labels = answers(0).labels
+    monkeypatch.setattr(measures, "predictions", lambda run, views: predicted(run.seed))
+    runs = [arm_run(seed, store, tmp_path) for seed in range(3)]
+    found = EnsembleGain(2).of_photos(runs)
+    labels = predicted(0).labels
     for photo in range(30):
-        rows = [answers(seed).probabilities[photo] for seed in range(3)]
+        rows = [predicted(seed).probabilities[photo] for seed in range(3)]
         alone = np.mean([row.argmax() != labels[photo] for row in rows])
         pairs = [(rows[a] + rows[b]).argmax() != labels[photo] for a, b in ((0, 1), (0, 2), (1, 2))]
         assert found is not None and found[photo] == pytest.approx(alone - np.mean(pairs))
-    assert EnsembleGain(4).of_photos(trials) is None
-    value = ErrorOf("ten").of(trials[0])
-    assert value == Value(float((answers(0).probabilities.argmax(1) != labels).mean()))
+    assert EnsembleGain(4).of_photos(runs) is None
+    value = ErrorOf("ten").of(runs[0])
+    assert value == Value(float((predicted(0).probabilities.argmax(1) != labels).mean()))
 
 
 def test_halves_hold_the_very_pixels_of_their_classes(tmp_path: Path) -> None:
     photos = tiny.photos(tmp_path / "photos")
     for split in ("train", "val"):
         (photos / split / "class3").symlink_to(photos / split / "class0", target_is_directory=True)
-    whole = prepare(open_source(photos), tmp_path / "whole", PrepareSettings(side=72), workers=1)
+    whole = prepare(open_source(photos), tmp_path / "whole", Settings(side=72), workers=1)
     first, second = halves(whole, tmp_path / "halves")
     assert [each.wnid for each in (*first.classes, *second.classes)] == [each.wnid for each in whole.classes]
     split, part = whole.split("train"), second.split("train")
@@ -191,13 +201,13 @@ def test_a_linear_classifier_learns_what_is_linear() -> None:
     assert linear_error(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]) > 0.9
 
 
-def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> ExperimentDir:
-    """One whose runs have finished, with those errors."""
+def experiment(store: Store, folder: Path, numbers: dict[str, list[float]]) -> ExperimentDir:
+    """A folder whose runs have finished, with those errors."""
     made = ExperimentDir.open(folder / "claims", store.path, None, SMALL, CPU)
     for name, errors in numbers.items():
         for seed, error in enumerate(errors):
-            config = made.trial(Arm(name), seed)
-            run = RunDir.create(config.run.path, config.config)
+            planned = made.arm_run(Arm(name), seed)
+            run = RunDir.create(planned.run.path, planned.config)
             lines = [
                 {"event": "validation", "step": 1, "epoch": 1, "top1_error": error, "training_error": error},
                 {"event": "result", "step": 1, "epoch": 1},
@@ -206,46 +216,56 @@ def workshop(store: Store, folder: Path, numbers: dict[str, list[float]]) -> Exp
     return made
 
 
-def test_nets_that_have_learned_nothing_are_no_evidence(store: Store, tmp_path: Path) -> None:
+def compared(measure: measures.Measure, first: Arm, second: Arm, band: Band = ABOVE_0) -> Comparison:
+    words = f"{first.name} minus {second.name}"
+    return Comparison(id="it", words=words, measure=measure, first=(first,), second=(second,), band=band)
+
+
+def test_models_that_have_learned_nothing_are_no_evidence(store: Store, tmp_path: Path) -> None:
     guessing, learned = [0.66, 0.67, 0.65], [0.6, 0.6, 0.59]  # of three classes
-    made = workshop(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned})
+    made = experiment(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned})
     a, b, c = (Arm(name) for name in "abc")
-    alike = Comparison("a less b", Last(), (a,), Band(-0.1, 0.1), (b,))
-    found = find(alike, made, (0, 1, 2))
+    alike = compared(Last(), a, b, Band(-0.1, 0.1))
+    found = compare(alike, made, (0, 1, 2))
     assert (found.verdict, found.reason) == ("untested", NOTHING_LEARNED) and found.interval is not None
-    assert find(replace(alike, second=(c,)), made, (0, 1, 2)).verdict == "held"
+    assert compare(replace(alike, second=(c,)), made, (0, 1, 2)).verdict == "held"
 
 
 def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:
-    made = workshop(store, tmp_path, {"a": [0.5, 0.52, 0.51], "b": [0.4, 0.41, 0.42], "c": [0.5, 0.52, 0.51]})
+    made = experiment(
+        store, tmp_path, {"a": [0.5, 0.52, 0.51], "b": [0.4, 0.41, 0.42], "c": [0.5, 0.52, 0.51]}
+    )
     a, b, c, d = (Arm(name) for name in "abcd")
-    better = Comparison("a less b", Last(), (a,), ABOVE_0, (b,))
-    assert find(better, made, (0, 1, 2)).verdict == "held"
-    assert find(replace(better, first=(b,), second=(a,)), made, (0, 1, 2)).verdict == "failed"
-    found = find(replace(better, second=(c,)), made, (0, 1, 2))
+    better = compared(Last(), a, b)
+    assert compare(better, made, (0, 1, 2)).verdict == "held"
+    assert compare(replace(better, first=(b,), second=(a,)), made, (0, 1, 2)).verdict == "failed"
+    found = compare(replace(better, second=(c,)), made, (0, 1, 2))
     assert (found.verdict, found.reason) == ("untested", NO_SPREAD)
-    found = find(better, made, (0, 1))
+    found = compare(better, made, (0, 1))
     assert found.verdict == "untested" and "2 seeds" in found.reason
-    found = find(replace(better, second=(d,)), made, (0, 1, 2))
+    found = compare(replace(better, second=(d,)), made, (0, 1, 2))
     assert found.verdict == "untested" and found.reason == "not trained yet: d-seed-0 and 2 more"
     (made.path / "runs" / "b-seed-1" / "diverged.txt").write_text("the loss is no number")
-    found = find(better, made, (0, 1, 2))
+    found = compare(better, made, (0, 1, 2))
     assert found.verdict == "untested" and "diverged" in found.reason
     # The better of two counts, for each seed.
-    found = find(replace(better, first=(a, b), second=(c,)), made, (0, 2))
-    assert [value and value.number for value in found.values["b: validation error"]] == [0.4, 0.42]
+    found = compare(replace(better, first=(a, b), second=(c,)), made, (0, 2))
+    assert [value and value.number for each in found.values if each.arm == "b" for value in each.values] == [
+        0.4,
+        0.42,
+    ]
 
 
 def test_an_error_that_was_not_reached_is_named(store: Store, tmp_path: Path) -> None:
-    made = workshop(store, tmp_path, {"tanh": [0.2] * 3, "relu": [0.5] * 3})
-    slower = Comparison("tanh less relu", EpochsTo(0.25), (Arm("tanh"),), ABOVE_0, (Arm("relu"),))
-    found = find(slower, made, (0, 1, 2))
+    made = experiment(store, tmp_path, {"tanh": [0.2] * 3, "relu": [0.5] * 3})
+    slower = compared(EpochsTo(0.25), Arm("tanh"), Arm("relu"))
+    found = compare(slower, made, (0, 1, 2))
     assert found.verdict == "untested"
     assert found.reason == "relu needed more than 4 epochs to a training error of 25 %"
     assert any("a training error of 25 %, as in the paper" in remark for remark in RELU_CLAIM.remarks)
 
 
 def test_a_run_that_was_trained_otherwise_is_refused(store: Store, tmp_path: Path) -> None:
-    made = workshop(store, tmp_path, {"a": [0.5]})
+    made = experiment(store, tmp_path, {"a": [0.5]})
     with pytest.raises(CommandError, match=r"trained otherwise \(model.dropout: 0.5 -> 0.0\)"):
-        made.trial(Arm("a", ("model.dropout=0",)), 0)
+        made.arm_run(Arm("a", ("model.dropout=0",)), 0)

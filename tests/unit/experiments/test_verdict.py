@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alexnet.experiments.claims import ABOVE_0, Band, Value, epochs_to
-from alexnet.experiments.verdict import COVERS_BOTH, Interval, judge, least, t_interval, together
+from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, Value, Verdict
+from alexnet.experiments.claims import ABOVE_0
+from alexnet.experiments.measures import epochs_to
+from alexnet.experiments.verdict import COVERS_BOTH, combine, judge, least, t_interval
 
 NUMBERS = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=8)
 
@@ -54,12 +56,28 @@ def test_lower_bounds_can_hold_a_band_without_an_end_and_fail_nothing_below_it()
     assert judge(above, Band(-1, 1), at_least=True)[0] == "failed"
 
 
+def result(words: str, verdict: Verdict, reason: str = "", decides: bool = True) -> ComparisonResult:
+    return ComparisonResult(
+        id=words,
+        words=words,
+        measure="validation-error",
+        first=("one",),
+        second=("other",),
+        unit="points",
+        band=ABOVE_0,
+        decides=decides,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
 def test_a_claim_is_held_if_all_is_and_failed_if_anything_is() -> None:
-    held, failed, open_ = (("a", "held", ""), ("b", "failed", ""), ("c", "untested", "too wide"))
-    assert together([held, held])[0] == "held"
-    assert together([held, open_]) == ("untested", "c: too wide")
-    assert together([open_, ("d", "untested", "too wide"), held]) == ("untested", "c; d: too wide")
-    assert together([open_, failed, held]) == ("failed", "b")
+    held, failed, open_ = result("a", "held"), result("b", "failed"), result("c", "untested", "too wide")
+    assert combine([held, held])[0] == "held"
+    assert combine([held, open_]) == ("untested", "c: too wide")
+    assert combine([open_, result("d", "untested", "too wide"), held]) == ("untested", "c; d: too wide")
+    assert combine([open_, failed, held]) == ("failed", "b")
+    assert combine([held, result("e", "failed", decides=False)]) == ("held", "")
 
 
 LINES = [{"epoch": epoch, "training_error": error} for epoch, error in ((1, 0.8), (2, 0.4), (4, 0.2))]
@@ -80,9 +98,3 @@ def test_the_least_of_several_is_one_that_was_reached() -> None:
     assert least([Value(5.0), Value(4.0, at_least=True), Value(7.0)]) == Value(5.0)
     assert least([Value(5.0, at_least=True), None, Value(4.0, at_least=True)]) == Value(4.0, at_least=True)
     assert least([None]) is None and least([]) is None
-
-
-def test_bands_in_words() -> None:
-    assert ABOVE_0.words("points") == "above 0 points"
-    assert Band(0.01, 0.04).words("points") == "1 to 4 points"
-    assert Band(high=3).words() == "below 3"

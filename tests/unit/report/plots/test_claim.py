@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 
-from alexnet.report.plots.claim import Curve, Shown, draw_claim
+from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, Verdict
+from alexnet.report.plots.claim import Curve, draw_claim
 from alexnet.report.plots.save import save
 
 CURVES = [
@@ -13,11 +13,16 @@ CURVES = [
 ]
 
 
+def compared(words: str, unit: str, verdict: Verdict = "untested", **options) -> ComparisonResult:
+    fields = {"id": words, "measure": "error", "first": ("a",), "second": ("b",), "band": Band(low=0.0)}
+    return ComparisonResult(words=words, unit=unit, verdict=verdict, **{**fields, **options})
+
+
 def test_each_arm_has_a_name_once_and_each_comparison_a_row_with_its_band(tmp_path: Path) -> None:
-    held = Shown(
-        "a less b", "points", [0.01, 0.02, 0.03], (0.02, 0.005, 0.035), (0.0, math.inf), "held", True
-    )
-    open_ = Shown("b less c", "", [], None, (-1e-5, 1e-5), "untested")
+    interval = Interval(0.02, 0.005, 0.035)
+    numbers = (0.01, 0.02, 0.03)
+    held = compared("a minus b", "points", "held", numbers=numbers, interval=interval, at_least=True)
+    open_ = compared("b minus c", "", band=Band(-1e-5, 1e-5), decides=False)
     figure = draw_claim([held, open_], CURVES, "validation error", "a claim")
     left, first, second = figure.axes
     legend = left.get_legend()
@@ -26,6 +31,7 @@ def test_each_arm_has_a_name_once_and_each_comparison_a_row_with_its_band(tmp_pa
     assert len(left.lines) == 6
     titles = [axes.get_title(loc="left") for axes in (first, second)]
     assert "held" in titles[0] and "at least" in titles[0] and "untested" in titles[1]
+    assert "(secondary)" in titles[1] and "(secondary)" not in titles[0]
     bar, mean, dots = first.lines
     assert list(bar.get_xdata()) == pytest.approx([0.5, 3.5])
     assert list(mean.get_xdata()) == pytest.approx([2])
@@ -37,15 +43,15 @@ def test_each_arm_has_a_name_once_and_each_comparison_a_row_with_its_band(tmp_pa
 
 def test_a_comparison_without_numbers_says_why() -> None:
     why = "relu-rate-0.003, relu-rate-0.01 did not get there in 2 epochs"
-    nothing = Shown("a less b", "epochs", [], None, (0.0, math.inf), "untested", reason=why)
-    few = Shown("a less b", "points", [0.01], None, (0.0, math.inf), "untested", reason="1 seed")
+    nothing = compared("a minus b", "epochs", reason=why)
+    few = compared("a minus b", "points", numbers=(0.01,), reason="1 seed")
     _, first, second = draw_claim([nothing, few], CURVES, "training error", "a claim").axes
     (said,) = first.texts
     assert said.get_text().replace("\n", " ") == f"no value: {why}"
     assert not second.texts  # its number is drawn
 
 
-def test_arms_whose_curves_are_the_same_are_both_seen() -> None:
+def test_arms_with_equal_curves_can_be_distinguished() -> None:
     arms = [f"arm {number}" for number in range(6)]
     curves = [Curve(arm, [0.5, 1.0], [2 / 3, 2 / 3]) for arm in arms for _ in range(3)]
     lines = draw_claim([], curves, "training error", "a claim").axes[0].lines
@@ -56,7 +62,7 @@ def test_arms_whose_curves_are_the_same_are_both_seen() -> None:
         assert line.get_zorder() == pytest.approx(2 + order.index(str(line.get_linestyle())) / 4)
 
 
-def test_an_error_of_one_is_seen_whole() -> None:
+def test_an_error_of_one_is_not_cut_off() -> None:
     axes = draw_claim([], [Curve("arm", [0.5, 1.0], [1.0, 0.99])], "training error", "a claim").axes[0]
     assert axes.get_ylim()[0] == 0 and 1.04 < axes.get_ylim()[1] < 1.2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.star_course import NETS, star_course
+from tools.star_course import MODELS, star_course
 
 
 def log(results: Path, name: str, epochs: int) -> None:
@@ -23,9 +23,9 @@ def log(results: Path, name: str, epochs: int) -> None:
 
 
 def test_errors_are_those_of_their_epoch_and_absent_after_a_runs_end(tmp_path: Path) -> None:
-    for name in NETS["1 CNN"]:
+    for name in MODELS["1 CNN"]:
         log(tmp_path, name, 40)
-    log(tmp_path, NETS["1 CNN*"][0], 34)
+    log(tmp_path, MODELS["1 CNN*"][0], 34)
     rows = {row[0]: row[1:] for row in star_course(tmp_path).rows}
     assert rows["5"] == ["40.0 / 40.0", "40.0", "20.0 / 20.0", "20.0"]
     assert rows["40"] == ["5.0 / 5.0", "-", "2.5 / 2.5", "-"]

@@ -1,11 +1,13 @@
-"""`alexnet claims` as it is typed: the list, a plan, runs that stop and go on, verdicts, refusals."""
+"""`alexnet claims` on the command line: the list, a plan, runs that stop and resume, verdicts, refusals."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,18 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
-from alexnet.experiments import claim_registry
-from alexnet.experiments import runner as claims_train
-from alexnet.experiments.claim_registry import find
-from alexnet.experiments.defaults import arm_config
-from alexnet.experiments.experiment_dir import ExperimentDir, judged_since
-from alexnet.io import write_json
+from alexnet.errors import CommandError, Diverged
+from alexnet.experiments import claims, runner
+from alexnet.experiments.arms import arm_config
+from alexnet.experiments.claim_results import read_claim, write_claim
+from alexnet.experiments.claims import CLAIMS, find
+from alexnet.experiments.experiment_dir import ExperimentDir
+from alexnet.experiments.runner import Runner
 from alexnet.models.alexnet import variant_named
-from alexnet.report.claims import ORDER, claims, claims_in_short
+from alexnet.report import claims as tables
 
+IDS = [claim.id for claim in CLAIMS]
+OLD = Path(__file__).parents[2] / "data" / "claim-format-0"
 SMALL = (
     "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming",
     *("schedule.epochs=1", "training.batch_size=16"),
@@ -41,13 +45,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of runs that are trained, as they begin."""
     names: list[str] = []
-    original = claims_train.train_trial
+    original = runner.train_run
 
-    def noted(trial, *rest, **options):
-        names.append(trial.name)
-        original(trial, *rest, **options)
+    def noted(config, store, run, **options):
+        names.append(run.path.name)
+        return original(config, store, run, **options)
 
-    monkeypatch.setattr(claims_train, "train_trial", noted)
+    monkeypatch.setattr(runner, "train_run", noted)
     return names
 
 
@@ -58,11 +62,11 @@ def type_claims(*words: str, store: Path, run: Path) -> int:
 def test_the_list_names_all_with_their_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "--run", str(tmp_path / "none"), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert tuple(row["id"] for row in rows) == ORDER
+    assert [row["id"] for row in rows] == IDS
     assert all(row["runs"] >= 5 and row["passes"] > 0 for row in rows)
     assert not any(row["verdict"] for row in rows)
     assert main(["claims", "--run", str(tmp_path / "none")]) == 0
-    assert capsys.readouterr().out.count("Source:") == len(ORDER)
+    assert capsys.readouterr().out.count("Source:") == len(IDS)
 
 
 def test_a_plan_writes_nothing(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,11 +92,11 @@ def test_relu_with_one_seed_is_untested(
     document = json.loads((tmp_path / "relu" / "claim.json").read_text())
     assert document["verdict"] == "untested" and "1 seed" in document["reason"]
     assert len(document["runs"]) == len(document["arms"]) == 6
-    assert all(len(values) == 1 for each in document["comparisons"] for values in each["values"].values())
+    assert all(len(values["values"]) == 1 for each in document["comparisons"] for values in each["values"])
     for name in ("figure.png", "figure.svg", "README.md"):
         assert (tmp_path / "relu" / name).stat().st_size > 500
-    told = (tmp_path / "relu" / "README.md").read_text()
-    assert "48 training (of which the nets saw 40) and 21 validation photos" in told
+    page = (tmp_path / "relu" / "README.md").read_text()
+    assert "48 training (models are trained on 40 of them) and 21 validation photos" in page
     assert main(["claims", "--run", str(tmp_path)]) == 0
     assert f"In {tmp_path}: relu: untested" in capsys.readouterr().out
 
@@ -109,27 +113,34 @@ def test_what_is_refused_leaves_no_folder_that_refuses_what_is_right(
     assert type_claims("lrn", "--dry", store=store, run=run) == 0
 
 
+def judged(folder: Path, id_: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
+    """A claim's folder, with a result of other claims."""
+    old = read_claim(OLD)
+    assert old is not None
+    write_claim(folder / id_, replace(old, id=id_, seeds=seeds, comparisons=(), statement=f"{id_} is so."))
+
+
 def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path: Path) -> None:
-    workshop = ExperimentDir.open(tmp_path, store, None, (), torch.device("cpu"))
-    workshop.begin()
-    write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2]})
-    workshop.refuse_fewer_seeds(find(["lrn"]), [0, 1, 2, 3])
-    workshop.refuse_fewer_seeds(find(["lrn"]), None)
+    experiment = ExperimentDir.open(tmp_path, store, None, (), torch.device("cpu"))
+    experiment.begin()
+    judged(tmp_path, "lrn")
+    experiment.refuse_fewer_seeds(find(["lrn"]), [0, 1, 2, 3])
+    experiment.refuse_fewer_seeds(find(["lrn"]), None)
     for fewer in ([2, 0], [7], [0, 1, 3, 4]):
         with pytest.raises(CommandError, match="--seeds 0,1,2, or more"):
-            workshop.refuse_fewer_seeds(find(["lrn"]), fewer)
-    write_json(tmp_path / "lrn" / "claim.json", {"seeds": [0, 1, 2, 3]})
+            experiment.refuse_fewer_seeds(find(["lrn"]), fewer)
+    judged(tmp_path, "lrn", (0, 1, 2, 3))
     with pytest.raises(CommandError, match="--seeds 0,1,2,3, or more"):
-        workshop.refuse_fewer_seeds(find(["lrn"]), None)
+        experiment.refuse_fewer_seeds(find(["lrn"]), None)
 
 
 @pytest.mark.slow
-def test_what_was_stopped_goes_on_and_nothing_is_made_twice(
+def test_what_was_stopped_resumes_and_nothing_is_trained_twice(
     store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "claims"
     assert type_claims("lrn", "--minutes", "0", store=store, run=run) == 75
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "checkpoint saved; run the same command again to resume" in capsys.readouterr().err
     assert len(trained) == 1
     assert type_claims("lrn", store=store, run=run) == 0
     assert len(trained) == 7 and len({*trained}) == 6
@@ -151,27 +162,78 @@ def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
     store: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, theirs, ours = tmp_path / "claims", "without-normalisers-seed-4", "common-seed-4"
-    workshop = ExperimentDir.open(run, store, None, SMALL, torch.device("cpu"))
-    workshop.begin()
-    at_work_on = ExperimentDir.at_work_on
+    experiment = ExperimentDir.open(run, store, None, SMALL, torch.device("cpu"))
+    experiment.begin()
+    claimed = Runner.claimed
     with ExitStack() as other:
-        (first,) = (each for each in workshop.trials(find(["lrn"]), [4]) if each.name == theirs)
-        assert other.enter_context(workshop.at_work_on(first, wait=False))
+        (first,) = (each for each in experiment.arm_runs(find(["lrn"]), [4]) if each.name == theirs)
+        runs = experiment.runner([first])
+        assert other.enter_context(runs.claimed(first.spec, wait=False))
 
-        def noted(self: ExperimentDir, trial, wait: bool):
+        def noted(self: Runner, spec, wait: bool):
             if wait:  # the other process dies before it has finished
                 assert trained == [ours] and not (run / "lrn" / "claim.json").exists()
                 other.close()
-            return at_work_on(self, trial, wait)
+            return claimed(self, spec, wait)
 
-        monkeypatch.setattr(ExperimentDir, "at_work_on", noted)
+        monkeypatch.setattr(Runner, "claimed", noted)
         assert type_claims("lrn", "--seeds", "4", store=store, run=run) == 0
     assert trained == [ours, theirs]
     (lrn,) = find(["lrn"])
-    judged = (run / "lrn" / "claim.json").stat().st_mtime
-    assert (judged_since(run, lrn, [4], judged) or {})["id"] == "lrn"
-    assert judged_since(run, lrn, [4], judged + 1) is None
-    assert judged_since(run, lrn, None, judged) is None
+    when = (run / "lrn" / "claim.json").stat().st_mtime
+    found = experiment.judged_since(lrn, [4], when)
+    assert found is not None and found.id == "lrn"
+    assert experiment.judged_since(lrn, [4], when + 1) is None
+    assert experiment.judged_since(lrn, None, when) is None
+
+
+def test_printed_commands_train_one_run_each_and_the_claim_is_judged_after_them(
+    store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "claims"
+    claims = ("lrn", "features-travel")
+    assert type_claims(*claims, "--seeds", "4", "--print-commands", store=store, run=run) == 0
+    out, error = capsys.readouterr()
+    lines = out.splitlines()
+    assert "features-travel cannot be tested here" in error
+    assert not run.exists() and len(lines) == 2
+    assert [shlex.split(line)[-1] for line in lines] == ["without-normalisers-seed-4", "common-seed-4"]
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "alexnet" and main([*words, "--minutes", "0"]) == 75
+        assert main(words) == 0 and not (run / "lrn").exists()
+    assert len(trained) == 4
+    capsys.readouterr()
+    assert type_claims("lrn", "--seeds", "4", "--print-commands", store=store, run=run) == 0
+    assert not capsys.readouterr().out
+    assert type_claims("lrn", "--seeds", "4", store=store, run=run) == 0
+    assert len(trained) == 4 and (run / "lrn" / "claim.json").is_file()
+    assert type_claims("lrn", "--seeds", "4", "--only", "common-seed-5", store=store, run=run) == 2
+    assert "--print-commands lists those that are left" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_is_a_result(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = runner.train_run
+
+    def diverging(config, store, run, **options):
+        if run.path.name == "common-seed-4":
+            original(config, store, run, **{**options, "minutes": None})
+            raise Diverged("the loss of update 3 is not finite")
+        return original(config, store, run, **options)
+
+    monkeypatch.setattr(runner, "train_run", diverging)
+    words = ("lrn", "--seeds", "4")
+    assert type_claims(*words, store=store, run=tmp_path) == 0
+    assert "common-seed-4 diverged: the loss of update 3 is not finite" in capsys.readouterr().out
+    assert "update 3" in (tmp_path / "runs" / "common-seed-4" / "diverged.txt").read_text()
+    result = read_claim(tmp_path / "lrn")
+    assert result is not None
+    found = {run.run: (run.diverged, len(run.tests)) for run in result.runs}
+    assert found == {"without-normalisers-seed-4": (False, 1), "common-seed-4": (True, 0)}
+    assert type_claims(*words, "--dry", store=store, run=tmp_path) == 0
+    assert "2 finished, 0 to train" in capsys.readouterr().out
 
 
 def check_document(document: dict) -> None:
@@ -183,39 +245,37 @@ def check_document(document: dict) -> None:
     for run in document["runs"]:
         for test in run["tests"]:
             assert 0 <= test["training_error"] <= 1 and test["training_nll"] > 0
-    assert document["environment"]["device"].startswith("cpu")
+    assert document["environment"]["device"][0].startswith("cpu")
     assert document["commands"][0].startswith("alexnet claims lrn --store store")
     assert document["data"]["photos"] == {"train": 48, "val": 21}
 
 
 def check_tables(results: Path) -> None:
     """The documents' tables of what was made there."""
-    long, short = claims(results), claims_in_short(results)
+    long, short = tables.claims(results), tables.claims_in_short(results)
     assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
     assert long.rows[0][6] == "store, 72 pixels"
-    said = re.escape("[store, 72 pixels](results/claims/lrn): ") + "(held, 1|failed, 0|untested, 0) of 1"
-    assert len(short.rows) == 1 and re.fullmatch(said, short.rows[0][-1])
+    cell = re.escape("[store, 72 pixels](results/claims/lrn): ") + "(held, 1|failed, 0|untested, 0) of 1"
+    assert len(short.rows) == 1 and re.fullmatch(cell, short.rows[0][-1])
     shutil.copytree(results / "claims" / "lrn", results / "claims" / "lrn-again")
-    ((*_, both),) = claims_in_short(results).rows
-    assert re.fullmatch(f"{said}; {said.replace('lrn', 'lrn-again')}", both)
+    ((*_, both),) = tables.claims_in_short(results).rows
+    assert re.fullmatch(f"{cell}; {cell.replace('lrn', 'lrn-again')}", both)
 
 
 def test_claims_without_a_result_are_named_below_the_tables(tmp_path: Path) -> None:
-    def recorded(id_: str) -> list[list[str]]:
-        facts = {"id": id_, "statement": "It is so.", "source": "paper", "verdict": "held", "comparisons": []}
-        facts["data"] = {"store": "photos-72", "side": 72}
-        write_json(tmp_path / "claims" / id_ / "claim.json", facts)
-        return [list(table.notes) for table in (claims(tmp_path), claims_in_short(tmp_path))]
+    def notes() -> list[list[str]]:
+        return [list(table.notes) for table in (tables.claims(tmp_path), tables.claims_in_short(tmp_path))]
 
-    *others, last = ORDER
-    for id_ in others[1:]:
-        recorded(id_)
-    assert recorded(last) == [[f"No result is recorded yet of `{others[0]}`."]] * 2
-    assert recorded(others[0]) == [[], []]
+    first, *others = IDS
+    for id_ in others:
+        judged(tmp_path / "claims", id_)
+    assert notes() == [[f"No result is recorded yet for `{first}`."]] * 2
+    judged(tmp_path / "claims", first)
+    assert notes() == [[], []]
 
 
 def test_tables_without_a_recorded_claim(tmp_path: Path) -> None:
-    for table in (claims(tmp_path), claims_in_short(tmp_path)):
+    for table in (tables.claims(tmp_path), tables.claims_in_short(tmp_path)):
         assert "not recorded yet" in table.markdown()
 
 
@@ -234,19 +294,25 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
     (run / "claims.json").write_text(json.dumps(about))
     assert type_claims("lrn", store=store, run=run) == 2
     assert "store_digest 000000000000 there" in capsys.readouterr().err
-    about |= {"store_digest": Store.open(store).digest, "settings": [*reversed(SMALL), "data.mirror=false"]}
+    # As an earlier version wrote it.
+    old = [each.replace("training.batch_size=", "training.batch=") for each in reversed(SMALL)]
+    about |= {"store_digest": Store.open(store).digest, "settings": [*old, "data.mirror=false"]}
     (run / "claims.json").write_text(json.dumps({**about, "store": store.name}))
     # Neither the order of settings nor another word for the same makes another folder.
     assert type_claims("lrn", "--dry", "data.mirror=no", store=store, run=run) == 0
     assert type_claims("lrn", "--dry", "data.max_images=40", store=store, run=run) == 2
-    said = capsys.readouterr().err
-    assert "data.max_images: 0 -> 40" in said and "data.mirror: False -> True" in said and "batch" not in said
+    message = capsys.readouterr().err
+    assert (
+        "data.max_images: 0 -> 40" in message
+        and "data.mirror: False -> True" in message
+        and "batch" not in message
+    )
     assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path), "--dry"]) == 2
     assert "holds something else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("reul",), "'relu'"),
         (("lrn", "--seeds", "0,0,1"), "different whole numbers"),
@@ -264,14 +330,14 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
     ],
 )
 def test_refusals_are_one_line(
-    words: tuple[str, ...], said: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], message: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = {word.partition("=")[0] for word in words if "=" in word}
     small = [setting for setting in SMALL if setting.partition("=")[0] not in changed]
     run = tmp_path / "run"
     code = main(["claims", *words, "--store", str(store), "--run", str(run), "--dry", *small])
     captured = capsys.readouterr()
-    assert code in (2, 3) and said in captured.err and len(captured.err.strip().splitlines()) == 1
+    assert code in (2, 3) and message in captured.err and len(captured.err.strip().splitlines()) == 1
     assert not run.exists()
 
 
@@ -284,7 +350,7 @@ def test_a_store_of_photos_too_small_is_refused(tmp_path: Path, capsys: pytest.C
     assert "16 pixels, the claims need 20" in error and len(error.strip().splitlines()) == 1
 
 
-def test_small_gray_pictures_get_a_net_of_their_size(
+def test_small_gray_pictures_get_a_model_of_their_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, run = tmp_path / "digits", tmp_path / "run"
@@ -304,7 +370,7 @@ def test_small_gray_pictures_get_a_net_of_their_size(
     assert set(found["arms"]) == {"no-augmentation", "crops-and-mirroring"}
     assert not (run / "runs" / "colour-noise-of-the-text-seed-0").exists()
     of_dropout = json.loads((run / "dropout" / "claim.json").read_text())["comparisons"]
-    assert of_dropout[4]["words"].startswith("half of each unit") and abs(of_dropout[4]["numbers"][0]) < 1e-5
+    assert of_dropout[4]["id"] == "inverted-form" and abs(of_dropout[4]["numbers"][0]) < 1e-5
     document = json.loads((run / "overlap" / "claim.json").read_text())
     data = document["arms"]["common"]["data"]
     assert (data["image_size"], data["input_size"], data["channels"], data["pca_lighting"]) == (
@@ -314,7 +380,7 @@ def test_small_gray_pictures_get_a_net_of_their_size(
         "none",
     )
     made = ExperimentDir.open(tmp_path / "other", path, None, (), torch.device("cpu"))
-    common, lenet = (arm_config(arm, made.settings) for arm in (claim_registry.COMMON, claim_registry.LENET))
+    common, lenet = (arm_config(arm, made.settings) for arm in (claims.COMMON, claims.LENET))
     assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
 
 
@@ -325,26 +391,28 @@ def test_what_the_store_is_too_small_for_is_left_out(
     assert type_claims(*claims, "--dry", store=store, run=tmp_path / "run") == 0
     out = capsys.readouterr().out
     assert "features-travel cannot be tested here" in out and "18 runs for lrn, more-data:" in out
-    assert "less that of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch_size=16" in out
+    assert "minus error of photos-1-of-4 cannot be tested here: photos-1-of-8: training.batch_size=16" in out
 
 
-def test_nets_trained_without_mirrors_are_averaged_over_the_central_crop_alone(
+def test_models_trained_without_mirroring_are_averaged_over_the_center_crop_only(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     assert type_claims("averaging", "data.mirror=no", "--seeds", "0,1,2", store=store, run=run) == 0
     before = capsys.readouterr().out.partition("timing")[0].partition("runs for")[0]
-    assert before.count("will be untested") == 1 and "5 averaged will be untested: it takes 5 nets" in before
+    assert (
+        before.count("will be untested") == 1 and "5 averaged will be untested: it takes 5 models" in before
+    )
     first, of_two, of_three, of_five = json.loads((run / "averaging" / "claim.json").read_text())[
         "comparisons"
     ]
     assert first["reason"].startswith("half of the ten crops are mirrored") and not first["values"]
-    assert of_two["interval"] and of_three["interval"] and "it takes 5 nets" in of_five["reason"]
+    assert of_two["interval"] and of_three["interval"] and "it takes 5 models" in of_five["reason"]
     kept = {file.name for file in (run / "runs").glob("*/predictions/*.npz")}
     assert kept == {"val-center.npz"}
 
 
-def test_too_few_seeds_for_a_verdict_are_said_before_anything_is_trained(
+def test_too_few_seeds_for_a_verdict_are_reported_before_anything_is_trained(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claims = ("lrn", "averaging", "--seeds", "0,1", "--dry")

@@ -1,0 +1,185 @@
+"""What training costs, measured: time and memory of an update, and how long unfinished runs will take."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet.config import RunConfig
+from alexnet.data.loader import Batch, Loader
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.store import Store, training_images
+from alexnet.experiments.arms import Arm, ArmRun
+from alexnet.experiments.validation import VALIDATION, errors, training_sample
+from alexnet.models.bundle import ModelBundle
+from alexnet.models.registry import build_run
+from alexnet.runs.run_dir import RunDir
+from alexnet.training.plan import Plan, make_plan
+from alexnet.training.step import update
+from alexnet.training.train_state import build_train_state
+from alexnet.training.trainer import training_loader
+
+WARM_UP, TIMED = 2, 7
+"""Updates before and while an update is measured."""
+PLAN_WARM_UP, PLAN_TIMED = 1, 3
+"""The same of each arm, where it is only to be known how long its runs will take."""
+TESTED = 128
+"""Images that a validation is timed with."""
+
+
+def update_seconds(
+    config: RunConfig, store: Store, device: torch.device, timed: int = TIMED, warm_up: int = WARM_UP
+) -> float:
+    """Median seconds of real updates of a configuration, reading the images included, after a warm-up."""
+    seconds: list[float] = []
+    for do in _updates(config, store, device, warm_up + timed):
+        began = time.perf_counter()
+        do()
+        _finish(device)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[warm_up:])
+
+
+def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:
+    """Peak memory of one update: on a CPU, bytes of the values kept for the backward pass, each once.
+
+    On a GPU the most that torch has allocated, parameters included.
+    """
+    for number, do in enumerate(_updates(config, store, device, 2)):
+        if number == 0:
+            do()  # makes the optimizer's state
+        elif device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            do()
+            return torch.cuda.max_memory_allocated(device)
+        else:
+            with kept_for_gradients() as kept:
+                do()
+            return sum(kept.values())
+    return 0
+
+
+@contextmanager
+def kept_for_gradients() -> Generator[dict[int, int]]:
+    """Collects the bytes of each memory block that is kept for a backward pass meanwhile, by its address."""
+    kept: dict[int, int] = {}
+    held: list[Tensor] = []  # so that no address is used twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in kept:
+            kept[storage.data_ptr()] = storage.nbytes()
+            held.append(tensor.detach())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield kept
+
+
+def _updates(
+    config: RunConfig, store: Store, device: torch.device, count: int
+) -> Iterator[Callable[[], object]]:
+    """The first updates of a run, each done when it is called; its batch is read between them."""
+    images = training_images(store, config.data)
+    state = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
+    loader = training_loader(config, store, device)
+    for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
+        yield lambda step=step, epoch=epoch, batch=batch: update(state, batch, epoch, step, color_noise=True)
+
+
+def _batches(loader: Loader) -> Iterator[tuple[int, Batch]]:
+    epoch = 0
+    while True:
+        for batch in loader.batches(epoch, 0):
+            yield epoch, batch
+        epoch += 1
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is left to do of an arm's runs."""
+
+    arm: Arm
+    seeds: tuple[int, ...]
+    """Of the runs that are not finished."""
+    epochs: int
+    """Of each run."""
+    updates: int
+    """Left in all of them."""
+    tests: int
+    """Validations left in all of them."""
+    seconds: float
+
+    @property
+    def minutes(self) -> float:
+        """Of training and validation."""
+        return self.seconds / 60
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        kept = ("seeds", "epochs", "updates", "minutes")
+        return {"arm": self.arm.name, **{name: getattr(self, name) for name in kept}}
+
+
+def costs(runs: Sequence[ArmRun], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:
+    """Of each arm with unfinished runs, timed now on its own model and images; `progress` counts arms."""
+    left: dict[Arm, list[ArmRun]] = {}
+    for run in runs:
+        if not run.finished:
+            left.setdefault(run.arm, []).append(run)
+    made: list[Cost] = []
+    for arm, unfinished in left.items():
+        made.append(_cost(arm, unfinished))
+        progress(1)
+    return made
+
+
+def _cost(arm: Arm, runs: Sequence[ArmRun]) -> Cost:
+    first = runs[0]
+    plan = plan_of(first)
+    updates = [plan.total_steps - steps_done(each.run) for each in runs]
+    tests = [-(-count // plan.validate_every_steps) for count in updates]
+    update = update_seconds(first.config, first.store, first.device, PLAN_TIMED, PLAN_WARM_UP)
+    seconds = sum(updates) * update + sum(tests) * _test_seconds(first)
+    seeds, epochs = tuple(each.seed for each in runs), first.config.schedule.epochs
+    return Cost(arm, seeds, epochs, sum(updates), sum(tests), seconds)
+
+
+def plan_of(run: ArmRun) -> Plan:
+    """When what happens in a run."""
+    return make_plan(run.config, len(training_images(run.store, run.config.data)))
+
+
+def steps_done(run: RunDir) -> int:
+    """Updates before the checkpoint that a run would resume from."""
+    meta = run.checkpoints / "last" / "meta.json"
+    return json.loads(meta.read_text(encoding="utf-8"))["step"] if meta.is_file() else 0
+
+
+def _test_seconds(run: ArmRun) -> float:
+    """Of one validation on all validation images and as many training images, from a few of them."""
+    validation = run.store.split(VALIDATION)
+    images = len(validation) + len(training_sample(run.config, run.store))
+    model = build_run(run.config, len(run.store.classes)).to(run.device)
+    preprocessing = Preprocessing.from_store(run.config.data, run.store)
+    bundle = ModelBundle(model, run.config, run.store.classes, preprocessing, {})
+    some = validation.part(np.arange(min(TESTED, len(validation))))
+    errors(bundle, some.part(np.arange(1)))
+    began = time.perf_counter()
+    errors(bundle, some)
+    return (time.perf_counter() - began) * images / len(some)

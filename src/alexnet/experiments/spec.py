@@ -1,0 +1,68 @@
+"""Runs as data: what is trained, on which store, with which seed. Experiments are lists of these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet import recipes
+from alexnet.config import RunConfig, keys, override, to_dict
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run to train."""
+
+    name: str
+    """Of its run folder; unique in a list of specs."""
+    recipe: str
+    store: Path = Path()
+    """What it is trained and validated on."""
+    overrides: tuple[str, ...] = ()
+    """`key=value` changes of the recipe, as `alexnet train` takes them; without the seed."""
+    seed: int = 0
+    init_from: str = ""
+    """Name of the spec whose trained weights it is initialized from; empty is a random initialization."""
+    shows: str = ""
+    """What the run shows, for people."""
+
+    def config(self) -> RunConfig:
+        """The whole configuration; CommandError where overrides do not fit the recipe."""
+        return override(recipes.get(self.recipe), [*self.overrides, f"training.seed={self.seed}"])
+
+
+def overrides_of(config: RunConfig) -> tuple[str, ...]:
+    """The `key=value` changes that make `config` of its recipe; the seed is left out."""
+    before, after = _flat(recipes.get(config.recipe)), _flat(config)
+    return tuple(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in after.items()
+        if value != before[key] and key != "training.seed"
+    )
+
+
+def chain(specs: Sequence[RunSpec], name: str) -> list[RunSpec]:
+    """The spec of that name, after all that it is initialized from, the first one first."""
+    by_name = {spec.name: spec for spec in specs}
+    found = [by_name[name]]
+    while found[0].init_from:
+        found.insert(0, by_name[found[0].init_from])
+    return found
+
+
+def without_dependents(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The specs that no other of them is initialized from: each with its `chain` can be trained alone."""
+    given = list(specs)
+    needed = {spec.init_from for spec in given}
+    return [spec for spec in given if spec.name not in needed]
+
+
+def _flat(config: RunConfig) -> dict[str, object]:
+    values = to_dict(config)
+    flat: dict[str, object] = {}
+    for key in keys(config):
+        section, _, name = key.partition(".")
+        flat[key] = values[section][name] if name else values[section]
+    return flat

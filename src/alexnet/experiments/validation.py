@@ -1,0 +1,72 @@
+"""How runs that are compared are validated during training: on validation images and on training images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from alexnet.config import RunConfig
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.store import Split, Store, training_images
+from alexnet.data.subset import stratified_order
+from alexnet.errors import Diverged
+from alexnet.evaluation.inference import infer_images
+from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
+from alexnet.evaluation.views import scaled_views
+from alexnet.models.bundle import ModelBundle
+from alexnet.runs.results import ViewSet
+from alexnet.tasks.classification import Classification
+
+VALIDATION, VIEWS = "val", "center"
+TRAINING_ERROR, ERROR = "training_error", "top1_error"
+
+
+def with_training_error(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
+    """Validates a model on the validation images and on as many training images, both alike.
+
+    One center crop, without augmentation and dropout. Adds `training_error` and `training_nll` to what
+    `alexnet train` logs.
+    """
+    preprocessing = Preprocessing.from_store(config.data, store)
+    validation, training = store.split(VALIDATION), training_sample(config, store)
+
+    def evaluate(model: nn.Module) -> Mapping[str, Any]:
+        bundle = ModelBundle(model, config, store.classes, preprocessing, {})
+        found, on_training = errors(bundle, validation), errors(bundle, training)
+        return {
+            "images": len(validation),
+            **found,
+            TRAINING_ERROR: on_training[ERROR],
+            "training_nll": on_training["nll"],
+        }
+
+    return evaluate
+
+
+def training_sample(config: RunConfig, store: Store) -> Split:
+    """As many training images as there are validation images, or all: balanced, always the same ones."""
+    images = training_images(store, config.data)
+    return images.part(
+        np.sort(stratified_order(images.keys(), images.labels)[: len(store.split(VALIDATION))])
+    )
+
+
+def errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
+    """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
+
+    Diverged where a prediction is NaN or Inf.
+    """
+    task, labels = Classification(bundle.config, len(bundle.classes)), split.labels.astype(np.int64)
+    probabilities = np.stack(infer_images(task, bundle, split, scaled_views(bundle, ViewSet(VIEWS))))
+    if not np.isfinite(probabilities).all():
+        raise Diverged(f"predictions for the {split.name} images are not finite")
+    ranks = true_ranks(probabilities, labels)
+    few = probabilities.shape[1] <= 5
+    return {
+        "top1_error": count_errors(ranks, 1) / len(split),
+        "top5_error": None if few else count_errors(ranks, 5) / len(split),
+        "nll": mean_nll(probabilities, labels),
+    }
