@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,21 @@ def test_printed_commands_train_one_model_each_with_what_it_is_initialized_from(
     assert not capsys.readouterr().out.strip()
     assert ensemble("1-cnn-star", tiny_store, out, *words, "--only", "star-1") == 2
     assert "no member 'star-1'; there are star-0-pretrain, star-0" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_train_each_model_together(tiny_store: Store, tmp_path: Path) -> None:
+    words = [tiny.RECIPE, "--store", str(tiny_store.path), "--out", str(tmp_path), "--device", "cpu"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "--", "alexnet", "ensemble", *words, *tiny.SETTINGS, "--nets", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    for seed in range(2):
+        assert ended.stdout.count(f"# {seed + 1} of 2: seed-{seed}") == 1
+        environment = json.loads((tmp_path / f"seed-{seed}" / "environment.json").read_text())
+        assert environment["processes"] == 2
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0 and ended.stdout.count("already trained") == 2
 
 
 def test_a_model_trained_otherwise_is_refused(

@@ -27,7 +27,7 @@ from alexnet.experiments.arms import Arm, ArmRun, common, config_of, fitting
 from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim
 from alexnet.experiments.claims import COMMON, Claim, Comparison
 from alexnet.experiments.measures import ErrorOf
-from alexnet.experiments.runner import LOCKS, Runner, changes_since
+from alexnet.experiments.runner import LOCKS, Runner, changes_since, refuse_changed
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import with_training_error
 from alexnet.io import exclusive_lock, write_json
@@ -190,10 +190,8 @@ class ExperimentDir:
             f"{arm.name}-seed-{seed}", config.recipe, store.path, overrides_of(config), seed, shows=arm.name
         )
         run = RunDir(self.path / RUNS / spec.name)
-        if run.config_file.is_file() and (changed := changes_since(run, spec, store.digest)):
-            raise CommandError(
-                f"{run.path} was trained otherwise ({'; '.join(changed)}): move it away or give another --run"
-            )
+        if run.config_file.is_file():
+            refuse_changed(run, changes_since(run, spec, store.digest))
         target = self.halves[1] if arm.photos == "other" else None
         return ArmRun(arm, spec, run, store, target, self.device)
 

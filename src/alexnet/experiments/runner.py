@@ -78,6 +78,14 @@ def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sh
     return found
 
 
+def refuse_changed(run: RunDir, changes: Sequence[str]) -> None:
+    """CommandError where there are changes since a run was trained."""
+    if changes:
+        raise CommandError(
+            f"{run.path} was trained otherwise ({'; '.join(changes)}): move it away or choose another folder"
+        )
+
+
 @dataclass(frozen=True)
 class Runner:
     """Trains runs into `folder`, each in a folder of its own."""
@@ -142,6 +150,7 @@ class Runner:
         begin with `label`.
         """
         wanted = self.specs if specs is None else specs
+        self.pending(wanted)  # or an error, before any of them is trained
         for number, spec in enumerate(wanted, start=1):
             title = f"\n# {label}{number} of {len(wanted)}: {spec.name} ({spec.recipe}, seed {spec.seed})"
             if not self._checked(spec).pending:
@@ -151,7 +160,9 @@ class Runner:
                 own = title if each is spec else f"\n# {each.name} ({each.recipe}, seed {each.seed})"
                 if not self._train_unless_locked(each, own, deadline, wait):
                     break
-        return not self.pending(wanted)
+        finished = not self.pending(wanted)
+        distributed.barrier()  # so that no process leaves while another still receives
+        return finished
 
     def _train_unless_locked(self, spec: RunSpec, title: str, deadline: float | None, wait: bool) -> bool:
         """Whether the run is finished now."""
@@ -222,11 +233,7 @@ class Runner:
     def _checked(self, spec: RunSpec) -> Status:
         """As `status`, in all processes alike; CommandError where the run is stale."""
         status = distributed.broadcast_result(lambda: self.status(spec))
-        if status.state == "stale":
-            raise CommandError(
-                f"{self.run(spec).path} was trained otherwise ({'; '.join(status.changes)}): move it away or "
-                "choose another folder"
-            )
+        refuse_changed(self.run(spec), status.changes)
         return status
 
     def _store(self, spec: RunSpec) -> Store:
