@@ -111,6 +111,8 @@ def _check(configs: list[RunConfig], stores: list[Path]) -> None:
 
 def _settings_of(member: Member, settings: list[str], members: tuple[Member, ...]) -> list[str]:
     """What the command line sets for this member; CommandError for a recipe that none of them is of."""
+    from alexnet import recipes
+    from alexnet.config import resolve
     from alexnet.errors import CommandError
 
     chosen: list[str] = []
@@ -123,6 +125,7 @@ def _settings_of(member: Member, settings: list[str], members: tuple[Member, ...
             raise CommandError(f"{setting}: no member is of recipe {recipe!r}; there are {there}")
         elif recipe == member.recipe:
             chosen.append(rest)
+    chosen = resolve(recipes.get(member.recipe), chosen)
     if any(setting.startswith("training.seed=") for setting in chosen):
         raise CommandError("training.seed is what the members differ in: leave it out")
     return [*chosen, f"training.seed={member.seed}"]

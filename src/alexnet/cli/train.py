@@ -187,7 +187,9 @@ def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:
     from alexnet.training.train_state import check
     from alexnet.training.transfer import match
 
-    match(check(config, store), store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
+    match(
+        check(config, store), store.classes, bundle.load(init_from.path, needs_weights=True), init_from.layers
+    )
 
 
 def _introduce(config: RunConfig, store: Store, device: str) -> None:
@@ -198,6 +200,7 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
     from alexnet import distributed
     from alexnet.data.store import training_images
     from alexnet.hardware import multiplies_bfloat16
+    from alexnet.models.config import described
     from alexnet.optim.schedules import make_schedule
     from alexnet.training.plan import make_plan
     from alexnet.training.train_state import check
@@ -206,7 +209,7 @@ def _introduce(config: RunConfig, store: Store, device: str) -> None:
     plan, training = make_plan(config, images, processes), config.training
     parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
     schedule, optimizer, net = config.schedule, config.optimizer, config.model
-    _say(f"{config.recipe}: {net.name} {net.variant}, {parameters:,} parameters, seed {training.seed}")
+    _say(f"{config.recipe}: {described(net)}, {parameters:,} parameters, seed {training.seed}")
     whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
     _say(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
@@ -247,7 +250,7 @@ def _introduce_classic(config: RunConfig, store: Store, device: str) -> None:
         patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
         _say(
             f"{layer.name}: {each.descriptor} of {patches} pixels, a step of {each.step}; {each.encoding}, "
-            f"{each.words:,} words, {cells}: {layer.activations:,} numbers a photo"
+            f"{each.codebook_size:,} words, {cells}: {layer.activations:,} numbers a photo"
         )
     images = len(training_images(store, config.data))
     _say(f"{images:,} images of {len(store.classes)} classes, on {device}")

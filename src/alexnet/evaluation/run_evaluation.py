@@ -95,7 +95,7 @@ def _predicted(
 def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is looked at, where a run's classes are not the store's."""
     for run in runs:
-        classes = bundle.classes_of(find_weights(run.path, checkpoint))
+        classes = bundle.load_metadata(find_weights(run.path, checkpoint)).classes
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
             same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
@@ -103,9 +103,9 @@ def same_question(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
     """The views that suit all of the models: see `default_views`; for box models `dense`."""
     found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
-    if all(each["config"]["training"].get("loss") in BOX_NETS for each in found):
+    if all(each.config.training.loss in BOX_NETS for each in found):
         return "dense"
-    return default_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
+    return default_views(all(each.preprocessing["data"]["mirror"] for each in found))
 
 
 def entry(
@@ -170,14 +170,14 @@ def _describe(run: RunDir, checkpoint: str) -> dict[str, Any]:
 
 def _describe_exported(run: RunDir) -> dict[str, Any]:
     """The same, from what travels in the file; a checkpoint's own file says less."""
-    texts = bundle.load_metadata(run.path)
-    config, known = texts["config"], texts.get("provenance", {})
+    metadata = bundle.load_metadata(run.path)
+    config, known = metadata.config, metadata.provenance
     imported = "imported" in known
     return {
         "run": run.path.name,
-        "recipe": config["recipe"],
-        "epochs": None if imported else known.get("epochs", config["schedule"]["epochs"]),
+        "recipe": config.recipe,
+        "epochs": None if imported else known.get("epochs", config.schedule.epochs),
         "updates": known.get("updates"),
-        "seed": None if imported else known.get("seed", config["training"]["seed"]),
+        "seed": None if imported else known.get("seed", config.training.seed),
         "checkpoint": known.get("checkpoint", "last"),
     }

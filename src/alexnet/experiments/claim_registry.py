@@ -36,7 +36,8 @@ from alexnet.experiments.measures import (
     PeakMegabytes,
     UpdateSeconds,
 )
-from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet, Variant
+from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet
+from alexnet.models.config import AlexNetArchitecture
 from alexnet.models.summary import summarize_model
 from alexnet.published import (
     DROPOUT_TIMES_LONGER,
@@ -48,7 +49,7 @@ from alexnet.published import (
 )
 from alexnet.published.rows import Row
 
-Change = Callable[[Variant, DataConfig], Variant]
+Change = Callable[[AlexNetArchitecture, DataConfig], AlexNetArchitecture]
 SAME_COST = 0.03
 """By which multiply-adds may differ and still count as the same."""
 SMALL_WINDOW = 5
@@ -63,21 +64,21 @@ def fields(**changes: Any) -> Change:
 def wider(factor: float) -> Change:
     """`factor` times as many maps and units in each layer, first weights as large as keeps a unit's sum."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
         return with_widths(variant, [_even(factor * width) for width in variant.widths], variant.towers)
 
     return change
 
 
 @functools.cache  # it counts some dozens of nets
-def one_tower(variant: Variant, data: DataConfig) -> Variant:
+def one_tower(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """One tower instead of two, with fewer maps, so that the multiply-adds are the same within `SAME_COST`.
 
     The fully connected layers stay as they are. CommandError where no such numbers of maps are found.
     """
     convolutions = len(variant.widths) - 2
     cost = multiply_adds(variant, data)
-    tried: dict[float, Variant] = {}
+    tried: dict[float, AlexNetArchitecture] = {}
     for factor in np.linspace(1.0, 0.5, 26):
         widths = [_even(factor * width) for width in variant.widths[:convolutions]]
         one = with_widths(variant, [*widths, *variant.widths[convolutions:]], 1)
@@ -91,10 +92,8 @@ def one_tower(variant: Variant, data: DataConfig) -> Variant:
 def without_words(*words: str) -> Change:
     """Nothing of those words, such as `lrn`, follows any layer."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
-        stages = (
-            "+".join(word for word in stage.split("+") if word not in words) for stage in variant.stages
-        )
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
+        stages = (tuple(word for word in stage if word not in words) for stage in variant.stages)
         return replace(variant, stages=tuple(stages))
 
     return change
@@ -103,42 +102,42 @@ def without_words(*words: str) -> Change:
 def without_layer(layer: str) -> Change:
     """The layer is left out; where it is pooled, the one before it is followed by what followed it."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
         place, stages = variant.places.index(layer), list(variant.stages)
-        if "pool" in stages[place].split("+"):
+        if "pool" in stages[place]:
             stages[place - 1] = stages[place]
         return replace(variant, without=(*variant.without, layer), stages=tuple(stages))
 
     return change
 
 
-def with_widths(variant: Variant, widths: Sequence[int], towers: int) -> Variant:
+def with_widths(variant: AlexNetArchitecture, widths: Sequence[int], towers: int) -> AlexNetArchitecture:
     """Other numbers of maps and units, with first weights whose sums over a unit's inputs are as large."""
     changed = replace(variant, widths=tuple(widths), towers=towers)
     read = zip(_inputs(variant), _inputs(changed), strict=True)
     factors = [math.sqrt(before / after) for before, after in read]
     deviations = (
-        round(deviation * factor, 6) for deviation, factor in zip(variant.deviations, factors, strict=True)
+        round(deviation * factor, 6) for deviation, factor in zip(variant.init_std, factors, strict=True)
     )
-    return replace(changed, deviations=tuple(deviations))
+    return replace(changed, init_std=tuple(deviations))
 
 
-def for_small_photos(variant: Variant, data: DataConfig) -> Variant:
+def for_small_photos(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """Smaller windows in conv1, each pixel apart, with first weights whose sums over them are as large."""
     inputs = [3 * variant.conv1_size**2, data.channels * SMALL_WINDOW**2]
-    deviation = round(variant.deviations[0] * math.sqrt(inputs[0] / inputs[1]), 6)
+    deviation = round(variant.init_std[0] * math.sqrt(inputs[0] / inputs[1]), 6)
     changes = {"conv1_size": SMALL_WINDOW, "conv1_stride": 1}
-    return replace(variant, **changes, deviations=(deviation, *variant.deviations[1:]))
+    return replace(variant, **changes, init_std=(deviation, *variant.init_std[1:]))
 
 
-def multiply_adds(variant: Variant, data: DataConfig) -> int:
+def multiply_adds(variant: AlexNetArchitecture, data: DataConfig) -> int:
     """Multiplications with a weight for one crop of the images and ten classes."""
     with torch.device("meta"):
         net = AlexNet(variant, 10, data.input_size, channels=data.channels)
         return summarize_model(net, data.input_size, data.channels).multiply_adds
 
 
-def _inputs(variant: Variant) -> list[float]:
+def _inputs(variant: AlexNetArchitecture) -> list[float]:
     """Maps or units that one unit of each layer reads."""
     before = (3, *variant.widths)
     own = [layer.startswith("conv") and layer not in READS_BOTH_TOWERS for layer in variant.places]
@@ -165,7 +164,7 @@ to where they learn and units of another to where they do not."""
 
 
 def _activation(name: str, rate: float) -> Arm:
-    settings = (*_UNREGULARIZED, f"model.activation={name}", f"optimizer.lr={rate:g}")
+    settings = (*_UNREGULARIZED, f"model.architecture.activation={name}", f"optimizer.lr={rate:g}")
     return Arm(f"{name}-rate-{rate:g}", settings, net=_FOUR_LAYERS, longer=_LONGER)
 
 
@@ -179,8 +178,8 @@ in the paper each net's rate was the one that is fastest for it."""
 NO_LRN = Arm("without-normalisers", net=without_words("lrn", "spatial"))
 """Both normalizers of the 2012 net left out, as net 148 of its source release did."""
 
-NOT_OVERLAPPING = Arm("pooling-2-by-2", net=fields(pool_size=2, pool_rounds_up=False))
-AVERAGED = Arm("average-pooling", net=fields(pooling="average", pool_size=2, pool_rounds_up=False))
+NOT_OVERLAPPING = Arm("pooling-2-by-2", net=fields(pool_size=2, ceil_mode=False))
+AVERAGED = Arm("average-pooling", net=fields(pooling="average", pool_size=2, ceil_mode=False))
 """Rounded down, so that maps are as large as with overlapping windows; the last, odd pixels are not seen."""
 
 _SLOWER, _LONG = "optimizer.lr=0.003", 3

@@ -16,7 +16,7 @@ import torch
 from alexnet.config import RunConfig
 from alexnet.data.config import DataConfig
 from alexnet.data.store import Store
-from alexnet.models.alexnet import Variant
+from alexnet.models.config import AlexNetArchitecture
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.runs.run_dir import RunDir
 
@@ -151,7 +151,7 @@ class Arm:
     """Of its runs' folders, `<name>-seed-0`, and in tables and figures."""
     settings: tuple[str, ...] = ()
     """`key=value`, as `alexnet train` takes them."""
-    net: Callable[[Variant, DataConfig], Variant] | None = None
+    net: Callable[[AlexNetArchitecture, DataConfig], AlexNetArchitecture] | None = None
     """Changes the common net, given with what it sees; None is that net."""
     recipe: str = ""
     """Another recipe instead of the common net's; it keeps its own update rule."""

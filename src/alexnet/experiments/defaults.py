@@ -7,18 +7,18 @@ dozen passes through ten thousand photos. `key=value` of the command line change
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from alexnet import recipes
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig, override, resolve
 from alexnet.data.config import DataConfig, default_input_size
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.experiments.claim_registry import for_small_photos, wider
 from alexnet.experiments.claims import Arm
-from alexnet.models.alexnet import VARIANTS, variant_named
-from alexnet.models.variants import text_of
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.training.plan import make_plan
 
 RECIPE, NET = "alexnet-paper", "2012"
@@ -36,6 +36,7 @@ def common(settings: Sequence[str]) -> RunConfig:
 
     CommandError where these set what the arms differ in, or do not fit together.
     """
+    settings = resolve(recipes.get(RECIPE), settings)
     if any(setting.startswith("training.seed=") for setting in settings):
         raise CommandError("training.seed is what a claim's runs differ in: type --seeds 0,1,2")
     ours = (
@@ -47,21 +48,19 @@ def common(settings: Sequence[str]) -> RunConfig:
     seen = ["data.pca_lighting=none", *(each for each in settings if each.startswith("data."))]
     data = override(base, seen).data
     noise = "source" if data.channels == 3 else "none"
-    fitted = (f"model.variant={_net(data)}", f"data.pca_lighting={noise}")
-    made = override(override(base, fitted), settings)
+    base = replace(base, model=replace(base.model, variant=NET, architecture=_net(data)))
+    made = override(override(base, [f"data.pca_lighting={noise}"]), settings)
     if made.classic is not None or made.model.name != "alexnet":
         raise CommandError("the claims are about AlexNet: leave model.name out")
     return made
 
 
-def _net(data: DataConfig) -> str:
-    """The 2012 net in text, as wide as suits what it sees."""
-    net = VARIANTS[NET]
+def _net(data: DataConfig) -> AlexNetArchitecture:
+    """The 2012 model, with widths that suit its input."""
+    net = ALEXNET_VARIANTS[NET]
     if data.input_size < CROP:
-        net = wider(SMALL_WIDTH)(for_small_photos(net, data), data)
-    else:
-        net = wider(WIDTH)(net, data)
-    return text_of(VARIANTS, NET, net)
+        return wider(SMALL_WIDTH)(for_small_photos(net, data), data)
+    return wider(WIDTH)(net, data)
 
 
 def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
@@ -107,7 +106,9 @@ def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:
     """What the arm changes of the common net and training; seed and durations are still those of `common`."""
     base = common(settings)
     made = override(_begin(arm, base, settings), arm.settings)
-    return made if arm.net is None else override(made, [f"model.variant={_changed(arm, base)}"])
+    if arm.net is None:
+        return made
+    return replace(made, model=replace(made.model, architecture=_changed(arm, made, base.data)))
 
 
 def _begin(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
@@ -128,14 +129,16 @@ def _begin(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
     return override(recipes.get(arm.recipe), [*kept, *typed])
 
 
-def _changed(arm: Arm, base: RunConfig) -> str:
-    """The arm's net in text: the common one's name, with all that differs from it."""
-    assert arm.net is not None
-    name, before = base.model.variant.split()[0], variant_named(base.model.variant)
-    after = arm.net(before, base.data)
+def _changed(arm: Arm, made: RunConfig, data: DataConfig) -> AlexNetArchitecture:
+    """The arm's model, changed from the common one."""
+    before = made.model.architecture
+    assert arm.net is not None and isinstance(before, AlexNetArchitecture)
+    after = arm.net(before, data)
     if after == before:
-        raise CommandError(f"model.variant={name} has nothing that this would change: choose another net")
-    return text_of(VARIANTS, name, after)
+        raise CommandError(
+            f"model.variant={made.model.variant} has nothing that this would change: choose another model"
+        )
+    return after
 
 
 def _common_batches(made: RunConfig, base: RunConfig, arm: Arm) -> float:
@@ -148,6 +151,7 @@ def fitting(store: Store, settings: Sequence[str]) -> list[str]:
 
     CommandError where its photos are too small.
     """
+    settings = resolve(recipes.get(RECIPE), settings)
     named = {setting.partition("=")[0] for setting in settings}
     gray = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
     if "data.image_size" in named or store.side == SIDE:

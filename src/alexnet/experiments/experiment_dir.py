@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from alexnet import old_names
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
 from alexnet.data.prepare import Settings, prepare
@@ -288,7 +289,7 @@ class ExperimentDir:
             for key, value in wanted.items()
             if key != "settings" and found.get(key) != value
         ]
-        apart += differences(common(found.get("settings", [])), common(self.settings))
+        apart += differences(common(old_names.new_settings(found.get("settings", []))), common(self.settings))
         if apart:
             raise CommandError(
                 f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"

@@ -119,7 +119,7 @@ class InvertedDropout:
         """The largest difference over random images in the net's own range; None of a net without dropout."""
         if trial.diverged:
             return None
-        loaded = bundle.load_safetensors(find_weights(trial.run.path), "cpu")
+        loaded = bundle.load(find_weights(trial.run.path))
         if not isinstance(loaded.model, AlexNet) or not loaded.model.dropout:
             return None
         side, crop = loaded.preprocessing.side, loaded.preprocessing.crop

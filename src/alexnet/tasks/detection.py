@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet import distributed
-from alexnet.config import RunConfig, from_dict
 from alexnet.data import boxes
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import NOT_ASKED, BoxTable, Corners, window_targets
@@ -352,8 +351,7 @@ def detections_of(
 
 def detects(run: RunDir, checkpoint: str = "last") -> bool:
     """Whether the run's net finds objects."""
-    config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"].get("loss") == "objects"  # older weights do not tell: they have none
+    return bundle.load_metadata(find_weights(run.path, checkpoint)).config.training.loss == "objects"
 
 
 def precision(found: Detected, store: Store) -> dict[str, Any]:
@@ -377,7 +375,7 @@ def window_precision(
     Those that show an object are its box, merged as ever: what a net that learns no boxes comes to at best.
     CommandError where the split has no boxes.
     """
-    net = from_dict(RunConfig, bundle.load_metadata(find_weights(run.path, checkpoint))["config"])
+    net = bundle.load_metadata(find_weights(run.path, checkpoint)).config
     with torch.device("meta"):
         model = cast(OverFeatDetector, build_run(net, len(store.classes)))
     part, looks = store.split(split), looks_of(net.data, VIEWS, scales, model.crop)

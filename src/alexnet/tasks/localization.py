@@ -378,8 +378,7 @@ def boxes_of(
 
 def says_boxes(run: RunDir, checkpoint: str = "last") -> bool:
     """Whether the run's net says where objects are, beside what they are."""
-    config = bundle.load_metadata(find_weights(run.path, checkpoint))["config"]
-    return config["training"].get("loss") == "boxes"  # older weights do not tell: they have none
+    return bundle.load_metadata(find_weights(run.path, checkpoint)).config.training.loss == "boxes"
 
 
 def errors(located: Located, store: Store) -> dict[str, Any]:

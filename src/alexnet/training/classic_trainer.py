@@ -460,7 +460,7 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
 def _refuse_small_sample(wanted: int, photos: int, pipeline: Pipeline) -> None:
     """CommandError where a channel would learn from fewer descriptors than it has words."""
     for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
-        words, places = channel.channel.words, len(channel.descriptor.centers(pipeline.side))
+        words, places = channel.channel.codebook_size, len(channel.descriptor.centers(pipeline.side))
         found = size(wanted, photos, places)
         if found < words:
             raise CommandError(
@@ -486,13 +486,9 @@ def _restored(model: Pipeline, place: FeatureCache) -> Pipeline:
 
 def _save(work: Work, run: RunDir, result: Result) -> None:
     """The run's only checkpoint, its last and best."""
-    write_weights = partial(
-        bundle.save,
-        model=work.model,
-        config=work.config,
-        classes=work.store.classes,
-        preprocessing=Preprocessing.from_store(work.config.data, work.store),
-    )
+    preprocessing = Preprocessing.from_store(work.config.data, work.store)
+    made = bundle.ModelBundle(work.model, work.config, work.store.classes, preprocessing)
+    write_weights = partial(bundle.save, bundle=made)
     ended: dict[str, Any] = {
         "epochs": result.epochs,
         "errors": result.errors,

@@ -119,14 +119,14 @@ class Session:
         learner = self.learner
         distributed.copy_from_main(learner.average.model.buffers())
         if distributed.is_main():
-            write_weights = partial(
-                bundle.save,
-                model=learner.average.model,
-                config=self.config,
-                classes=learner.classes,
-                preprocessing=learner.preprocessing,
-                terms=self.terms,
+            made = bundle.ModelBundle(
+                learner.average.model,
+                self.config,
+                learner.classes,
+                learner.preprocessing,
+                dict(self.terms),
             )
+            write_weights = partial(bundle.save, bundle=made)
             folder = self.run.checkpoints
             checkpoint.write(folder, self.step, write_weights, learner.state(), self._meta(), self.improved)
         self.log("checkpoint", best=self.improved)
@@ -135,7 +135,7 @@ class Session:
 
     def inherit(self, init_from: InitFrom) -> None:
         """Begins with another net's weights, and says which; errors as `inherit.match`."""
-        learner, given = self.learner, bundle.load_safetensors(init_from.path, "cpu")
+        learner, given = self.learner, bundle.load(init_from.path, needs_weights=True)
         options = learner.classes, given, init_from.layers, learner.preprocessing
         found = inherit(learner.model, *options)
         inherit(learner.average.model, *options)
@@ -167,7 +167,7 @@ class Session:
                 f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
-        loaded = bundle.load_safetensors(found.weights, "cpu")
+        loaded = bundle.load(found.weights)
         same_classes(loaded.classes, self.learner.classes, "classes of checkpoint and store")
         self.learner.load(loaded.model.state_dict(), found.state())
         self.terms = loaded.terms

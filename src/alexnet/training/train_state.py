@@ -17,7 +17,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.models.bundle import first_misfit
+from alexnet.models.bundle import first_mismatch
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build
 from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
@@ -220,7 +220,7 @@ def _task(config: RunConfig, preprocessing: Preprocessing, model: nn.Module, cla
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Fills all of `model`; CommandError names the first tensor that does not fit."""
-    found = first_misfit(weights, model.state_dict())
+    found = first_mismatch(weights, model.state_dict())
     if found:
         raise CommandError(f"the checkpoint is of another net: {found}; train in a new folder")
     model.load_state_dict(weights)

@@ -12,7 +12,7 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.bundle import ModelBundle, misfit
+from alexnet.models.bundle import ModelBundle, mismatch
 from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.optim.param_groups import check_layers, layers_of, owner
@@ -102,7 +102,7 @@ def match(
             new[name] = head
         elif name not in there and not layers:
             new[name] = "that net has none"
-        elif unfit := misfit(name, there, own):
+        elif unfit := mismatch(name, there, own):
             misfits.append(unfit)
         elif layer == known[-1] and head:
             raise DataError(f"{layer} cannot be taken: {head}")
@@ -166,7 +166,7 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
 def _advice(model: nn.Module, given: ModelBundle, there: Mapping[str, Tensor]) -> str:
     """What to type instead, where the tensors of the given net, `there`, do not fit the model."""
     if _frozen(model):
-        return _other_crop(model, given) or "a net of the same kind and widths (model.variant) is wanted"
+        return _other_crop(model, given) or "a net of the same kind and widths (model.architecture) is wanted"
     return ", or ".join(filter(None, (_other_crop(model, given), _layers_that_fit(model, there))))
 
 
@@ -175,14 +175,14 @@ def _other_crop(model: nn.Module, given: ModelBundle) -> str:
     here, there = getattr(model, "crop", 0), getattr(given.model, "crop", 0)
     if here == there or not here or not there:
         return ""
-    setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.input_size"
+    setting = "model.architecture.window" if isinstance(model, OverFeatDetector) else "data.input_size"
     return f"it sees {there} pixels at once, this one {here}: give {setting}={there}"
 
 
 def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
     """Which layers, but the last, could be taken: those that fit with all they have."""
     own, known = model.state_dict(), layers_of(model)
-    unfit = {owner(name, known) for name in own if misfit(name, there, own)}
+    unfit = {owner(name, known) for name in own if mismatch(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]
     return (
         f"take only layers that fit, such as --init-layers {','.join(fitting)}"

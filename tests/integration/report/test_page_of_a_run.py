@@ -40,7 +40,7 @@ def test_the_page_has_all_of_a_run(seen: Seen, page: Path, run: Path, tiny_store
     assert (
         f"alexnet train {tiny.RECIPE} --store {tiny_store.path} --run {run} data.image_size=72" in seen.text
     )
-    assert "'model.variant=2012 widths=" in seen.text
+    assert "model.variant=2012 'model.architecture.widths=" in seen.text
     assert f"alexnet evaluate {run} --store {tiny_store.path} --views ten" in seen.text
     assert "BSD-3-Clause" in seen.text
 
@@ -96,7 +96,7 @@ def test_hostile_names_stay_text(report, tmp_path: Path) -> None:
         for label, name in enumerate(HOSTILE):
             (photos / split / f"class{label}").rename(photos / split / name)
     store = prepare(open_source(photos), tmp_path / "st<ore>", Settings(side=72, encoding="raw"), workers=1)
-    run = tiny.run(tmp_path / '<b onclick="x">&amp;', store, tiny.TOWERS).path
+    run = tiny.run(tmp_path / '<b onclick="x">&amp;', store, *tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center", "--json"]) == 0
     seen = report(run, "--store", store.path)
     assert not {"script", "b"} & {tag for tag, _ in seen.tags}
@@ -120,7 +120,7 @@ def test_a_thousand_classes_of_photos_that_nothing_can_compress_are_a_small_page
             Image.fromarray(noise).save(folder / "0.png", compress_level=0)
     source = open_source(tmp_path / "photos")
     store = prepare(source, tmp_path / "store", Settings(side=72, encoding="raw"), workers=1)
-    run = tiny.run(tmp_path / "run", store, tiny.TOWERS).path
+    run = tiny.run(tmp_path / "run", store, *tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center"]) == 0
     assert main(["report", str(run), "--store", str(store.path), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size < 10e6

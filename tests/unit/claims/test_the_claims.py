@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -15,7 +16,8 @@ from alexnet.experiments.claim_registry import CLAIMS, SAME_COST, find, multiply
 from alexnet.experiments.claim_results import band_of, readme
 from alexnet.experiments.claims import LEAST_SEEDS, Arm, Claim
 from alexnet.experiments.defaults import arm_config, common
-from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.registry import build_run
 from alexnet.models.summary import summarize_model
 from alexnet.report.claims import ORDER
@@ -24,16 +26,22 @@ from alexnet.training.resume import differences
 RESULTS = Path(__file__).parents[3] / "results" / "claims"
 ARMS = list(dict.fromkeys(arm for claim in CLAIMS for arm in claim.arms))
 
+POOLED = ("conv2", "conv5")
+"""Layers left out whose pooling moves to the layer before them."""
 CHANGES: dict[Arm, set[str]] = {
-    claim_registry.NO_LRN: {"model.variant"},
-    claim_registry.NOT_OVERLAPPING: {"model.variant"},
-    claim_registry.AVERAGED: {"model.variant"},
+    claim_registry.NO_LRN: {"model.architecture.stages"},
+    claim_registry.NOT_OVERLAPPING: {"model.architecture.pool_size", "model.architecture.ceil_mode"},
+    claim_registry.AVERAGED: {
+        "model.architecture.pooling",
+        "model.architecture.pool_size",
+        "model.architecture.ceil_mode",
+    },
     claim_registry.DROPOUT: {"optimizer.lr"},
     claim_registry.NO_DROPOUT: {"optimizer.lr", "model.dropout"},
     claim_registry.WEIGHT_DECAY: {"optimizer.lr", "model.dropout", "optimizer.weight_decay"},
-    claim_registry.BIAS_0: {"model.variant"},
-    claim_registry.KAIMING_0: {"model.variant", "data.normalization"},
-    claim_registry.KAIMING_1: {"model.variant", "data.normalization"},
+    claim_registry.BIAS_0: {"model.architecture.biases"},
+    claim_registry.KAIMING_0: {"model.architecture.initialization", "data.normalization"},
+    claim_registry.KAIMING_1: {"model.architecture.initialization", "data.normalization"},
     claim_registry.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
     claim_registry.CONSTANT: {"schedule.name"},
     claim_registry.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.pca_lighting"},
@@ -44,13 +52,17 @@ CHANGES: dict[Arm, set[str]] = {
         for arm in (*claim_registry.SHARES, claim_registry.OTHER, *claim_registry.SCRATCH.values())
     },
     **{
-        arm: {"model.variant"}
-        for arm in (
-            claim_registry.NARROW,
-            claim_registry.WIDE,
-            claim_registry.ONE_TOWER,
-            *claim_registry.WITHOUT.values(),
-        )
+        arm: {"model.architecture.widths", "model.architecture.init_std"}
+        for arm in (claim_registry.NARROW, claim_registry.WIDE)
+    },
+    claim_registry.ONE_TOWER: {
+        "model.architecture.widths",
+        "model.architecture.towers",
+        "model.architecture.init_std",
+    },
+    **{
+        arm: {"model.architecture.without", *(["model.architecture.stages"] if layer in POOLED else [])}
+        for layer, arm in claim_registry.WITHOUT.items()
     },
 }
 """What each arm changes of the common net and training, beside how many photos and updates it has."""
@@ -59,8 +71,10 @@ CHANGES: dict[Arm, set[str]] = {
 DIGITS = ("data.image_size=32", "data.input_size=28", "data.channels=1")
 
 
-def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> Variant:
-    return variant_named(arm_config(arm, settings).model.variant)
+def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> AlexNetArchitecture:
+    architecture = arm_config(arm, settings).model.architecture
+    assert isinstance(architecture, AlexNetArchitecture)
+    return architecture
 
 
 def test_all_eleven_are_there_in_the_lectures_order() -> None:
@@ -111,7 +125,7 @@ def test_activations_differ_in_themselves_and_their_rate() -> None:
         assert {arm_config(arm, ()).optimizer.lr for arm in others} == rates
         for relu, arm in zip(claim_registry.RELU, others, strict=True):
             changed = differences(arm_config(relu, ()), arm_config(arm, ()))
-            assert [line.partition(":")[0] for line in changed] == ["model.activation"]
+            assert [line.partition(":")[0] for line in changed] == ["model.architecture.activation"]
     config = arm_config(claim_registry.RELU[0], ())
     assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
     assert config.data.cropping == "center" and config.schedule.name == "constant"
@@ -120,8 +134,8 @@ def test_activations_differ_in_themselves_and_their_rate() -> None:
 def test_fields_of_nets() -> None:
     common = variant_of(claim_registry.COMMON)
     assert common.widths == (48, 128, 192, 192, 128, 2048, 2048)
-    assert variant_of(claim_registry.WIDE) == VARIANTS["2012"]
-    assert not {"lrn", "spatial"} & {*"+".join(variant_of(claim_registry.NO_LRN).stages).split("+")}
+    assert variant_of(claim_registry.WIDE) == ALEXNET_VARIANTS["2012"]
+    assert not {"lrn", "spatial"} & {*itertools.chain(*variant_of(claim_registry.NO_LRN).stages)}
     assert not any(variant_of(claim_registry.BIAS_0).biases) and any(common.biases)
     assert variant_of(claim_registry.WITHOUT["conv5"]).layers == (
         "conv1",

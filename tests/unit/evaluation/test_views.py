@@ -26,7 +26,7 @@ from alexnet.evaluation.predictor import Classifier
 from alexnet.evaluation.run_evaluation import multiply_adds_a_photo
 from alexnet.evaluation.views import VIEWS, looks_of, name_of, sees_whole
 from alexnet.models.bundle import ModelBundle
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize
@@ -248,12 +248,15 @@ class Sized:
         return self._sizes[index][::-1]
 
 
+WIDTHS = (8, 8, 8, 8, 8, 32, 32)
+
+
 @pytest.mark.parametrize("variant", ["caffe", "one-weird-trick"])
 def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     config = RunConfig(
         recipe="alexnet-2012",
         data=DataConfig(image_size=72, input_size=64),
-        model=ModelConfig(variant=f"{variant} widths=[8,8,8,8,8,32,32]"),
+        model=ModelConfig(variant=variant, architecture=replace(ALEXNET_VARIANTS[variant], widths=WIDTHS)),
     )
 
     def cost(views: str, sizes: list[tuple[int, int]], *scales: int) -> float:
@@ -273,7 +276,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
 
 
 def test_the_nets_of_the_registry_that_slide(store) -> None:
-    settings = ModelConfig(variant="2012 widths=[8,8,8,8,8,32,32]")
+    settings = ModelConfig(architecture=replace(ALEXNET_VARIANTS["2012"], widths=WIDTHS))
     model = build(settings, CLASSES, 64).eval()
     config = RunConfig(recipe="alexnet-2012", data=DataConfig(image_size=SIDE, input_size=64), model=settings)
     preprocessing = Preprocessing.from_store(config.data, store)

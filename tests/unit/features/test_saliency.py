@@ -17,6 +17,7 @@ from alexnet.evaluation.views import positions_of
 from alexnet.interop.export import export
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.lenet import LeNet5, ModernLeNet
 
 
@@ -30,15 +31,15 @@ VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
 
 def classifier_of(store, make_run, model: nn.Module) -> Classifier:
     """The model with the preprocessing of the tiny store."""
-    loaded = bundle.load_safetensors(make_run().path / "checkpoints" / "last" / "weights.safetensors")
+    loaded = bundle.load(make_run().path / "checkpoints" / "last" / "weights.safetensors")
     return Classifier(replace(loaded, model=model))
 
 
 def small(variant: str) -> AlexNet:
     """A net whose last maps are five by five."""
     torch.manual_seed(1)
-    towers = "widths=[4,8,8,8,4,12,12] initialization=kaiming"
-    return AlexNet(f"{variant} {towers}", num_classes=3, crop=64).eval()
+    narrow = replace(ALEXNET_VARIANTS[variant], widths=(4, 8, 8, 8, 4, 12, 12), initialization="kaiming")
+    return AlexNet(narrow, num_classes=3, crop=64).eval()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -18,6 +18,7 @@ import pytest
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.experiments.ensembles import ENSEMBLES
+from alexnet.models.config import OverFeatArchitecture
 from alexnet.report.sections.opened import Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
@@ -89,7 +90,9 @@ def test_scenes_are_composed_of_the_store_that_what_they_begin_with_was_trained_
     assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
     begun = recorded_runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos
-    assert f"window={begun.config().data.input_size}" in run.config().model.variant
+    architecture = run.config().model.architecture
+    assert isinstance(architecture, OverFeatArchitecture)
+    assert architecture.window == begun.config().data.input_size
     text = readme(run, record.training_commands, record.testing_commands, "")
     for each in (run, begun, recorded_runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,18 +13,25 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.alexnet import AlexNet, variant_named
+from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.training.transfer import Inherited, inherit
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
-PLAIN = "2012 widths=[8,8,8,8,8,16,16]"
-STAR = "2012-star widths=[8,8,8,8,8,8,16,16]"
+PLAIN = replace(ALEXNET_VARIANTS["2012"], widths=(8, 8, 8, 8, 8, 16, 16))
+STAR = replace(ALEXNET_VARIANTS["2012-star"], widths=(8, 8, 8, 8, 8, 8, 16, 16))
 
 
-def net(variant: str, classes: Sequence[Class], seed: int, crop: int = 64, bottleneck: int = 0) -> AlexNet:
+def net(
+    architecture: AlexNetArchitecture,
+    classes: Sequence[Class],
+    seed: int,
+    crop: int = 64,
+    bottleneck: int = 0,
+) -> AlexNet:
     torch.manual_seed(seed)
-    return AlexNet(variant_named(variant), len(classes), crop, bottleneck=bottleneck)
+    return AlexNet(replace(architecture, bottleneck=bottleneck), len(classes), crop)
 
 
 def given(model: nn.Module, classes: Sequence[Class]) -> ModelBundle:
