@@ -307,10 +307,11 @@ class VGGArchitecture:
     batchnorm: bool = False
     """Batch normalization after every convolution, which keeps its bias: torchvision's `vgg11_bn` ..., not
     the paper's."""
-    initialization: Literal["gaussian", "glorot", "kaiming-convolutions"] = "gaussian"
+    initialization: Literal["gaussian", "glorot", "kaiming", "kaiming-convolutions"] = "gaussian"
     """`gaussian`: the paper's. `glorot`: what the authors found later to need no pre-trained layers (section
-    3.1). `kaiming-convolutions`: He's for convolutions, the paper's for fully connected layers, as in
-    torchvision: with He's the outputs of these are so large that the first updates diverge."""
+    3.1). `kaiming`: He's for all layers, with which the outputs of the fully connected layers are so large
+    that the first updates may diverge. `kaiming-convolutions`: He's for convolutions, the paper's for fully
+    connected layers, as in torchvision."""
 
     def __post_init__(self) -> None:
         """ConfigError where `widths` does not fit `blocks`, or a value is below 1."""

@@ -127,6 +127,8 @@ class VGG(nn.Module):
                     init.gaussian(layer, INIT_STD, 0.0)
                 case "glorot":
                     init.glorot(layer)
+                case "kaiming":
+                    init.kaiming(layer)
                 case "kaiming-convolutions" if isinstance(layer, nn.Conv2d):
                     init.kaiming(layer)
                 case "kaiming-convolutions":

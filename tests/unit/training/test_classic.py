@@ -18,7 +18,7 @@ from torch import nn
 from alexnet import recipes
 from alexnet.classic.config import SHARED
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, keys, override
+from alexnet.config import RunConfig, flatten, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import bundle
@@ -288,7 +288,7 @@ def test_what_only_nets_have_may_be_said_as_it_is() -> None:
 
 
 def test_every_shared_setting_exists() -> None:
-    assert set(SHARED) <= set(keys(recipes.get("sift-fv")))
+    assert set(SHARED) <= set(flatten(recipes.get("sift-fv")))
 
 
 def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
