@@ -26,7 +26,10 @@ def command(
     store: Annotated[Path, typer.Option(help="What `alexnet prepare` made.")],
     run: Annotated[Path, typer.Option(help="A new folder for everything the run leaves.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as schedule.epochs=30.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[key=value]...", help="Such as epochs=30; `alexnet recipes RECIPE` has all keys."
+        ),
     ] = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Begin with the weights of that trained net.")

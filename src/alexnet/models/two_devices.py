@@ -55,10 +55,10 @@ class AlexNetOnTwoDevices(nn.Module):
     drawn for each tower separately.
     """
 
-    def __init__(self, net: nn.Module, devices: Sequence[torch.device]):
-        """A copy of `net`, its towers on the two `devices`. CommandError where it cannot be split."""
+    def __init__(self, model: nn.Module, devices: Sequence[torch.device]):
+        """A copy of `model`, its towers on the two `devices`. CommandError where it cannot be split."""
         super().__init__()
-        whole = _of_two_towers(net)
+        whole = _of_two_towers(model)
         self.layer_names, self.num_classes, self.crop = whole.layer_names, whole.num_classes, whole.crop
         layers = _layers(whole)
         *self._inner, self._last = layers
@@ -95,9 +95,9 @@ class AlexNetOnTwoDevices(nn.Module):
 
     def on_one_device(self) -> AlexNet:
         """The ordinary model with a copy of these weights, on the first device."""
-        net = copy.deepcopy(self._plan[0])
-        net.load_state_dict(self.state_dict(), assign=True)
-        return net.train(self.training)
+        model = copy.deepcopy(self._plan[0])
+        model.load_state_dict(self.state_dict(), assign=True)
+        return model.train(self.training)
 
     def joined(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Whole tensors under AlexNet's names, on the first device, from those under this model's own names.
@@ -146,15 +146,15 @@ def whole_name(name: str) -> str:
 class _Tower(nn.Module):
     """Half of every layer and of what follows it, under AlexNet's names, on the meta device."""
 
-    def __init__(self, net: AlexNet, is_first: bool):
+    def __init__(self, model: AlexNet, is_first: bool):
         super().__init__()
-        layers = _layers(net)
+        layers = _layers(model)
         *inner, last = layers
         with torch.device("meta"):
             for name in inner:
                 self.add_module(name, _half_of_outputs(layers[name]))
             self.add_module(last, _half_of_inputs(layers[last], has_bias=is_first))
-            self.after = nn.ModuleDict({name: _half_stage(stage) for name, stage in net.after.items()})
+            self.after = nn.ModuleDict({name: _half_stage(stage) for name, stage in model.after.items()})
         dtype = layers[last].weight.dtype
         self.to(dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -164,27 +164,31 @@ class _Tower(nn.Module):
         return self.after[layer](output) if layer in self.after else output
 
 
-def _layers(net: AlexNet) -> dict[str, Weighted]:
+def _layers(model: AlexNet) -> dict[str, Weighted]:
     """The convolutions and fully connected layers by name, in the order of computation."""
-    return {name: cast(Weighted, net.get_submodule(name)) for name in net.layers}
+    return {name: cast(Weighted, model.get_submodule(name)) for name in model.layers}
 
 
-def _of_two_towers(net: nn.Module) -> AlexNet:
-    """`net` itself; CommandError where it does not have two towers, or they cannot be separated."""
-    steps = list(net.modules())
+def _of_two_towers(model: nn.Module) -> AlexNet:
+    """`model` itself; CommandError where it does not have two towers, or they cannot be separated."""
+    steps = list(model.modules())
     across = [step.window.groups for step in steps if isinstance(step, LocalResponseNorm)]
-    if not isinstance(net, AlexNet) or net.architecture.towers != 2 or any(groups != 2 for groups in across):
+    if (
+        not isinstance(model, AlexNet)
+        or model.architecture.towers != 2
+        or any(groups != 2 for groups in across)
+    ):
         raise CommandError(
             "model.tower_devices needs a model of two towers, each normalized separately: "
             "choose model.variant=2012 or paper, or leave model.tower_devices empty"
         )
-    *inner, _ = _layers(net).items()
+    *inner, _ = _layers(model).items()
     odd = [f"{name} has {len(layer.weight)}" for name, layer in inner if len(layer.weight) % 2]
     if odd:
         raise CommandError(
             f"model.tower_devices halves every layer, but {odd[0]} outputs: choose an even number"
         )
-    return net
+    return model
 
 
 def _half_of_outputs(layer: Weighted) -> nn.Module:
@@ -223,15 +227,15 @@ def _exchanged(halves: list[Tensor]) -> list[Tensor]:
     return [together, torch.cat([first.to(second.device, non_blocking=True), second], 1)]
 
 
-def _give_wholes(net: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, _: Any) -> None:
+def _give_wholes(model: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, _: Any) -> None:
     """After `state_dict`: the whole tensors in place of the towers' own."""
     mine = [name for name in state if name.startswith(f"{prefix}towers.")]
-    wholes = net.joined({name.removeprefix(prefix): state.pop(name) for name in mine})
+    wholes = model.joined({name.removeprefix(prefix): state.pop(name) for name in mine})
     state.update({prefix + name: whole for name, whole in wholes.items()})
 
 
-def _take_wholes(net: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _take_wholes(model: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Before `load_state_dict`: the towers' own tensors in place of the whole ones."""
     mine = [name for name in state if name.startswith(prefix)]
-    parts = net.divided({name.removeprefix(prefix): state.pop(name) for name in mine})
+    parts = model.divided({name.removeprefix(prefix): state.pop(name) for name in mine})
     state.update({prefix + name: part for name, part in parts.items()})
