@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.config import VGG_VARIANTS
+from alexnet.models.config import VGG_VARIANTS, chosen
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.vgg import VGG
 
@@ -52,7 +52,7 @@ def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
 def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224, batchnorm: bool = False) -> VGG:
     """VGG A, A-LRN, B, C, D or E, perhaps with batch normalization; its input is gray levels minus the
     mean."""
-    return VGG(replace(VGG_VARIANTS[variant], batchnorm=batchnorm), num_classes, crop)
+    return VGG(replace(chosen(VGG_VARIANTS, variant, "vgg"), batchnorm=batchnorm), num_classes, crop)
 
 
 def lenet_1989(num_classes: int = 10, crop: int = 16, channels: int = 1) -> LeNet1989:
