@@ -1,16 +1,18 @@
-"""The nets for `torch.hub.load(<this repository>, "alexnet_2012", num_classes=10, crop=112)`, untrained.
+"""Untrained models for `torch.hub.load(<this repository>, "alexnet_2012", num_classes=10, crop=112)`.
 
-No trained weights are published; `alexnet.load(run)` opens those you have trained.
+No trained weights are published; `alexnet.load(run)` loads those you have trained.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
 
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import VGG_VARIANTS, chosen
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.vgg import VGG
 
@@ -18,12 +20,12 @@ dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
 
 
 def alexnet_2012(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The net as it was run in 2012; its input is gray levels less the mean."""
+    """AlexNet as it was run in 2012; its input is gray levels minus the mean."""
     return AlexNet("2012", num_classes, crop)
 
 
 def alexnet_paper(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The net as the paper's text has it."""
+    """AlexNet as the paper describes it."""
     return AlexNet("paper", num_classes, crop)
 
 
@@ -38,22 +40,23 @@ def caffenet(num_classes: int = 1000, crop: int = 227) -> AlexNet:
 
 
 def alexnet_one_weird_trick(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The single-tower net of 2014 that torchvision calls AlexNet."""
+    """The single-tower model of 2014 that torchvision calls AlexNet."""
     return AlexNet("one-weird-trick", num_classes, crop)
 
 
 def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """The same eight layers with batch normalization. Wants normalized images."""
+    """The same eight layers with batch normalization. Its input is normalized."""
     return AlexNet("modern", num_classes, crop)
 
 
-def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224) -> VGG:
-    """VGG A, A-LRN, B, C, D or E; `"D batchnorm=yes"` normalizes. Its input is gray levels less the mean."""
-    return VGG(variant, num_classes, crop)
+def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224, batchnorm: bool = False) -> VGG:
+    """VGG A, A-LRN, B, C, D or E, perhaps with batch normalization; its input is gray levels minus the
+    mean."""
+    return VGG(replace(chosen(VGG_VARIANTS, variant, "vgg"), batchnorm=batchnorm), num_classes, crop)
 
 
 def lenet_1989(num_classes: int = 10, crop: int = 16, channels: int = 1) -> LeNet1989:
-    """The net of LeCun et al. 1989; its input runs from -1 (paper) to 1 (ink)."""
+    """The model of LeCun et al. 1989; its input runs from -1 (paper) to 1 (ink)."""
     return LeNet1989(num_classes, crop, channels)
 
 
@@ -63,5 +66,5 @@ def lenet_5(num_classes: int = 10, crop: int = 32, channels: int = 1) -> LeNet5:
 
 
 def lenet_modern(num_classes: int = 10, crop: int = 28, channels: int = 1) -> ModernLeNet:
-    """LeNet-5 as one would build it today. Wants normalized images."""
+    """A modern LeNet-5. Its input is normalized."""
     return ModernLeNet(num_classes, crop, channels)

@@ -27,7 +27,7 @@ SETTINGS = (
         "schedule.epochs=2",
         "classic.sample_descriptors=5000",
     ),
-    'classic.channels=[{"step": 8, "patches": [16, 24], "words": 16}]',
+    'classic.channels=[{"step": 8, "patches": [16, 24], "codebook_size": 16}]',
 )
 """Vectors of 8,256 numbers: 4,096 photos' would take 135 MB."""
 SECONDS_BETWEEN_LOOKS = 0.005

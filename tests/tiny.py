@@ -29,14 +29,19 @@ RECIPE = "alexnet-one-weird-trick"
 SETTINGS = (
     "data.image_size=72",
     "data.input_size=64",
-    "model.variant=one-weird-trick widths=[8,8,8,8,8,32,32]",
+    "model.variant=one-weird-trick",
+    "model.architecture.widths=[8,8,8,8,8,32,32]",
     "training.batch_size=8",
     "training.log_every_steps=1",
     "schedule.epochs=3",
 )
 
-TOWERS = "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming"
-"""A setting: the same with two towers."""
+TOWERS = (
+    "model.variant=2012",
+    "model.architecture.widths=[8,16,24,24,16,32,32]",
+    "model.architecture.initialization=kaiming",
+)
+"""Settings: the same with two towers."""
 
 
 def photos(folder: Path) -> Path:
@@ -70,10 +75,19 @@ def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunDir:
 
 def box_run(folder: Path, store: Store, recipe: str = "overfeat-fast-localization", seed: int = 5) -> RunDir:
     """The same of an OverFeat with boxes, which are random too."""
-    variant = "fast widths=[4,6,8,8,8,16,12] regression=[10,6]"
-    variant += " window=64" if recipe.endswith("detection") else ""
-    sizes = (f"data.image_size={SIDE_PIXELS}", "data.input_size=64", f"data.test_scales=[{SIDE_PIXELS}]")
-    return _run(folder, store, override(recipes.get(recipe), [*sizes, f"model.variant={variant}"]), seed=5)
+    return _run(folder, store, override(recipes.get(recipe), box_settings(recipe)), seed=5)
+
+
+def box_settings(recipe: str) -> list[str]:
+    """A small OverFeat with boxes."""
+    return [
+        f"data.image_size={SIDE_PIXELS}",
+        "data.input_size=64",
+        f"data.test_scales=[{SIDE_PIXELS}]",
+        "model.architecture.widths=[4,6,8,8,8,16,12]",
+        "model.architecture.regression=[10,6]",
+        f"model.architecture.window={64 if recipe.endswith('detection') else 0}",
+    ]
 
 
 def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
@@ -86,7 +100,7 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
     preprocessing = Preprocessing.from_store(settled.data, store)
     for name in ("last", "best"):
         path = made.checkpoints / name / "weights.safetensors"
-        bundle.save(path, model, settled, store.classes, preprocessing)
+        bundle.save(path, bundle.ModelBundle(model, settled, store.classes, preprocessing))
     (made.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
     made.write_environment({"store": "store", "store_digest": store.digest})
     made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')

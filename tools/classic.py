@@ -32,7 +32,7 @@ def channels(results: Path) -> Table:
             str(each.step),
             str(each.pca) if each.pca else ABSENT,
             each.encoding,
-            f"{each.words:,}",
+            f"{each.codebook_size:,}",
             " + ".join(each.pyramid),
         ]
         for recipe, number, each in listed

@@ -8,174 +8,218 @@ Errors are `ConfigError`, one line that names the nearest right key.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from alexnet import old_names
 from alexnet.classic.config import SHARED, ClassicConfig, classic_checks, classic_hint
-from alexnet.data.config import DataConfig, default_input_size
-from alexnet.models.config import ModelConfig
+from alexnet.data.config import DataConfig, data_checks, default_input_size
+from alexnet.models.config import VARIANTS, ModelConfig, family_of
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
-from alexnet.serialization import ConfigError, from_dict, to_dict, unknown_key
+from alexnet.serialization import ConfigError, UnknownKeyError, from_dict, to_dict
 from alexnet.tasks.config import slides_window, task_checks
-from alexnet.training.config import Event, TrainingConfig
+from alexnet.training.config import Event, TrainingConfig, training_checks
 
-__all__ = ["ConfigError", "OptimizerConfig", "ScheduleConfig", "from_dict", "to_dict"]  # what they travel by
+__all__ = ["ConfigError", "OptimizerConfig", "ScheduleConfig", "from_dict", "to_dict"]
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run but the store."""
+    """Everything that determines a run, except the store."""
 
     recipe: str
+    """The recipe that the run starts from; `alexnet recipes` lists them."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     events: tuple[Event, ...] = ()
+    """Changes at given points of the schedule."""
     classic: ClassicConfig | None = None
-    """A classic pipeline in place of a net; None for nets. Then `model` has no meaning."""
+    """A classic pipeline instead of a network, in which case `model` has no meaning; None for networks."""
 
 
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
-    """`config` with each `dotted.name=value` applied; the value is read as the field's type.
+    """`config` with each `key=value` applied from left to right; the value is parsed as the field's type.
 
-    Lists are JSON (`data.resized_area=[0.3,1]`). ConfigError names the nearest key that exists, or refuses
-    what would change nothing in a classic pipeline.
+    A key is a dotted name, such as `schedule.epochs`, or any ending of it that belongs to one field only,
+    such as `epochs`. Lists are JSON (`data.resized_area=[0.3,1]`). `model.variant` sets all of
+    `model.architecture`, so settings of single constants come after it.
+
+    ConfigError on unknown, ambiguous and old keys, on values of a wrong type or range, and on settings that a
+    classic pipeline does not have; it names what to type.
     """
-    values = to_dict(config)
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"{setting!r} is not key=value, such as schedule.epochs=30")
-        _set(values, name, text)
-    changed = validate(from_dict(RunConfig, values))
+    values, constants_set, variant_set = to_dict(config), "", False
+    for setting in resolve(config, settings):
+        key, _, text = setting.partition("=")
+        if key == "model.name":
+            _set_name(values["model"], text)
+        elif key == "model.variant":
+            if constants_set and not variant_set:
+                raise ConfigError(
+                    f"{key}={text} sets all of model.architecture: type it before {constants_set}"
+                )
+            _set_variant(values["model"], text)
+            variant_set = True
+        else:
+            _set(values, key, text)
+            constants_set = key if key.startswith("model.architecture.") else constants_set
+    try:
+        changed = validate(from_dict(RunConfig, values))
+    except UnknownKeyError as error:  # within a list, such as classic.channels
+        if new := old_names.new_key(error.key):
+            raise ConfigError(f"{error.key} is now called {new}") from error
+        raise
     if changed.classic is not None:
         _refuse_without_effect(config, changed)
     return changed
 
 
-def keys(config: RunConfig) -> list[str]:
-    """All dotted names that `override` accepts."""
-    values = to_dict(config)
-    nested = {name: part for name, part in values.items() if isinstance(part, dict)}
-    return [f"{name}.{key}" for name, part in nested.items() for key in part] + ["events"]
+def resolve(config: RunConfig, settings: Iterable[str]) -> list[str]:
+    """The settings with their keys in full, `model.name` first; ConfigError as `override`."""
+    pairs, values = [_key_and_text(setting) for setting in settings], to_dict(config)
+    resolved: list[str] = []
+    # The model's family decides which keys there are.
+    for name, text in sorted(pairs, key=lambda pair: pair[0] != "model.name"):
+        key = _full_key(name, text, values)
+        resolved.append(f"{key}={text}")
+        if key == "model.name":
+            _set_name(values["model"], text)
+    return resolved
+
+
+def flatten(config: RunConfig) -> dict[str, Any]:
+    """Each setting that `override` accepts, by its dotted name, as a plain value for JSON."""
+    return dict(_leaves(to_dict(config)))
+
+
+def changes(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two configurations differ, by dotted name: (before, after).
+
+    None stands for the value of a setting that one of them does not have, as with another family of models.
+    """
+    old, new = flatten(before), flatten(after)
+    return {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}
 
 
 def validate(config: RunConfig) -> RunConfig:
-    """`config` itself, or ConfigError where values do not fit together."""
-    data, training = config.data, config.training
+    """`config` itself, or ConfigError where values are out of range or do not fit together."""
+    data, model, training = config.data, config.model, config.training
     _refuse_not_finite(config)
     checks = [
         (
             data.input_size <= data.image_size,
             f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: "
-            f"type data.input_size={default_input_size(data.image_size, config.model.name)} or less",
+            f"type data.input_size={default_input_size(data.image_size, model.name)} or less",
         ),
-        (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
         (
-            data.channels == 3 or (data.pca_lighting == "none" and data.color_jitter == 0),
-            "gray images have no colors to change",
-            "type data.pca_lighting=none data.color_jitter=0",
-        ),
-        (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
-        *(_scale_checks(data) if any(data.scales) else ()),
-        (
-            slides_window(config.model.name)
-            or min(data.test_scales, default=data.input_size) >= data.input_size,
+            slides_window(model.name) or min(data.test_scales, default=data.input_size) >= data.input_size,
             f"data.test_scales must be data.input_size={data.input_size} or more",
         ),
-        (
-            max(data.test_scales, default=0) <= 2 * data.image_size,
-            f"data.test_scales={list(data.test_scales)} are more than twice "
-            f"data.image_size={data.image_size}: "
-            f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for their own side",
-        ),
-        (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
-        (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
-        (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
-        (
-            0 < data.resized_aspect[0] <= data.resized_aspect[1],
-            "data.resized_aspect must rise and be above 0",
-        ),
-        (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
-        (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
-        *schedule_checks(config.schedule),
-        (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
-        (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
-        (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
-        (training.batch_size >= 1, "training.batch_size must be at least 1"),
-        (
-            1 <= training.grad_accum_steps <= training.batch_size,
-            "training.grad_accum_steps must be 1..training.batch_size",
-        ),
-        (0 <= config.model.dropout < 1, "model.dropout must be in [0, 1)"),
-        (config.model.bottleneck >= 0, "model.bottleneck must be at least 0"),
+        *data_checks(data),
+        (0 <= model.dropout < 1, f"model.dropout={model.dropout} must be in [0, 1)"),
         *optimizer_checks(config.optimizer),
-        (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
-        (0 <= training.ema_decay < 1, "training.ema_decay must be in [0, 1)"),
+        *schedule_checks(config.schedule),
+        *training_checks(training),
         (
-            training.loss != "rbf" or (config.model.name, config.model.variant) == ("lenet", "5"),
-            "training.loss=rbf wants the distances that LeNet-5 gives: type training.loss=cross-entropy",
+            training.loss != "rbf" or (model.name, model.variant) == ("lenet", "5"),
+            "training.loss=rbf needs the distances that LeNet-5 outputs: type training.loss=cross-entropy",
         ),
-        *task_checks(training.loss, config.model.name, data.scales),
-        (all(0 <= event.at <= 1 for event in config.events), "events' `at` must be in [0, 1]"),
+        *task_checks(training.loss, model.name, data.scales),
+        (all(0 <= event.at <= 1 for event in config.events), "`at` of each event must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),
     ]
-    for holds, *message in checks:  # what is wrong and, where it stands alone, what to type
+    for holds, message in checks:
         if not holds:
-            raise ConfigError(*message)
+            raise ConfigError(message)
     return config
 
 
-def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
-    """What must hold, and what is said where it does not, of photos that are resized for training."""
-    return [
-        (
-            data.input_size <= data.scales[0] <= data.scales[1] <= data.image_size,
-            f"data.scales={list(data.scales)} must rise from data.input_size={data.input_size} or more to "
-            f"data.image_size={data.image_size} or less: type "
-            f"data.scales=[{data.image_size},{data.image_size}] for a store of whole photos, "
-            "[0,0] for one of squares",
-        ),
-        (data.cropping == "random", "data.scales goes with data.cropping=random only"),
-        (
-            data.normalization != "mean-image",
-            "data.scales has no mean image at every scale: type data.normalization=channel-mean",
-        ),
-    ]
+def _leaves(values: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{where}{name}.")
+        elif where or name == "events":
+            yield where + name, value
 
 
 def _refuse_not_finite(config: RunConfig) -> None:
-    for key in keys(config):
-        section, _, name = key.partition(".")
-        value = getattr(getattr(config, section), name) if name else 0.0
-        if isinstance(value, float) and not math.isfinite(value):
+    for key, value in flatten(config).items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise ConfigError(f"{key}={value} is not a finite number")
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
-    """ConfigError where a classic pipeline is given what only nets have."""
-    old, new = to_dict(before), to_dict(after)
-    for key in keys(after):
-        section, _, name = key.partition(".")
-        same = old[section][name] == new[section][name] if name else old[section] == new[section]
-        if not same and section != "classic" and key not in SHARED:
+    """ConfigError where a setting of networks is given to a classic pipeline."""
+    for key in changes(before, after):
+        if not _has_effect(key):
             raise ConfigError(
-                f"{key} is of nets, which {after.recipe} is not: beside classic.* it takes "
+                f"{key} is a setting of networks, which {after.recipe} is not: beside classic.* it takes "
                 + ", ".join(SHARED)
             )
 
 
-def _set(values: dict[str, Any], name: str, text: str) -> None:
-    """Puts the text of one `name=text` into nested plain values, leaving types to `from_dict`."""
-    names = keys(from_dict(RunConfig, values))
-    section, _, key = name.partition(".")
-    if name not in names:
-        hint = classic_hint(key, values["recipe"], values["classic"] is not None)
-        raise ConfigError(hint if section == "classic" and hint else unknown_key(name, names))
-    if key:
-        values[section][key] = text
-    else:
-        values[section] = text
+def _has_effect(key: str) -> bool:
+    """Whether a classic pipeline has that setting."""
+    return key.startswith("classic.") or key in SHARED
+
+
+def _key_and_text(setting: str) -> tuple[str, str]:
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"{setting!r} is not key=value, such as schedule.epochs=30")
+    return name, text
+
+
+def _full_key(name: str, text: str, values: Mapping[str, Any]) -> str:
+    """The dotted name of the setting that `name` is, or of the only one that ends in it."""
+    keys, is_classic = [key for key, _ in _leaves(values)], values["classic"] is not None
+    if name in keys:
+        return name
+    found = [key for key in keys if key.endswith(f".{name}")]
+    if is_classic:
+        found = [key for key in found if _has_effect(key)] or found
+    if len(found) > 1:
+        raise ConfigError(f"{name} is the ending of {len(found)} keys: type {' or '.join(found)}")
+    if found:
+        return found[0]
+    if new := old_names.new_key(name):
+        raise ConfigError(f"{name} is now called {new}: type {new}={text}")
+    section, _, field_name = name.partition(".")
+    if section == "classic" and (hint := classic_hint(field_name, values["recipe"], is_classic)):
+        raise ConfigError(hint)
+    raise UnknownKeyError(name, keys)
+
+
+def _set(values: dict[str, Any], key: str, text: str) -> None:
+    """Puts the text of a setting into nested plain values; `from_dict` parses it."""
+    *parts, last = key.split(".")
+    for part in parts:
+        values = values[part]
+    values[last] = text
+
+
+def _set_name(model: dict[str, Any], name: str) -> None:
+    """Sets the family, and its constants where it is another one than before."""
+    if name in VARIANTS and family_of(name) is not family_of(model["name"]):
+        variants = VARIANTS[name]
+        model["architecture"] = to_dict(variants.get(model["variant"], next(iter(variants.values()))))
+    model["name"] = name
+
+
+def _set_variant(model: dict[str, Any], variant: str) -> None:
+    """Sets the variant and its constants."""
+    if old := old_names.new_settings([f"model.variant={variant}"])[1:]:
+        first = variant.split()[0]
+        raise ConfigError(
+            f"{variant!r} is no variant: constants are settings of their own, type "
+            + shlex.join([f"model.variant={first}", *old])
+        )
+    named = VARIANTS.get(model["name"], {})
+    model["variant"] = variant
+    if variant in named:
+        model["architecture"] = to_dict(named[variant])

@@ -1,47 +1,104 @@
-"""Names of earlier versions in the files that they wrote, and today's: the only place that knows them.
+"""Names of earlier versions in the files that they wrote, and today's: the only module that knows old names.
 
-Every reader of a configuration, of a weights file's metadata or of an evaluation brings what it read up to
-date here first; nothing else ever sees an old name, and none is written.
+Every reader of a configuration, of settings, of a weights file's metadata or of an evaluation first brings
+what it read up to date here. No other module meets an old name, and none is written.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
-    "data": {
-        "side": "image_size",
-        "crop": "input_size",
-        "images": "max_images",
-        "erasing": "random_erasing",
-        "color_noise": "pca_lighting",
-        "color_noise_strength": "pca_lighting_strength",
-    },
-    "model": {"towers_on": "tower_devices"},
-    "optimizer": {"learning_rate": "lr", "layer_factors": "lr_multipliers"},
-    "schedule": {"drop_epochs": "milestones", "final_fraction": "min_lr_ratio"},
-    "training": {
-        "weight_average": "ema_decay",
-        "accumulation": "grad_accum_steps",
-        "batch": "batch_size",
-    },
-}
-"""Old and new fields of a configuration, by section."""
+from alexnet.models.config import VARIANTS, architecture
+from alexnet.serialization import from_dict, to_dict
 
+KEYS: Mapping[str, str] = {
+    "data.side": "data.image_size",
+    "data.crop": "data.input_size",
+    "data.images": "data.max_images",
+    "data.erasing": "data.random_erasing",
+    "data.color_noise": "data.pca_lighting",
+    "data.color_noise_strength": "data.pca_lighting_strength",
+    "model.towers_on": "model.tower_devices",
+    "model.activation": "model.architecture.activation",
+    "model.bottleneck": "model.architecture.bottleneck",
+    "model.architecture.deviations": "model.architecture.init_std",
+    "model.architecture.pool_rounds_up": "model.architecture.ceil_mode",
+    "model.architecture.initialisation": "model.architecture.initialization",
+    "optimizer.learning_rate": "optimizer.lr",
+    "optimizer.layer_factors": "optimizer.lr_multipliers",
+    "optimizer.bias_learning_rate_factor": "optimizer.bias_lr_multiplier",
+    "schedule.drop_epochs": "schedule.milestones",
+    "schedule.final_fraction": "schedule.min_lr_ratio",
+    "training.weight_average": "training.ema_decay",
+    "training.accumulation": "training.grad_accum_steps",
+    "training.batch": "training.batch_size",
+    "classic.channels.words": "classic.channels.codebook_size",
+}
+"""Old and new keys of a configuration, by their dotted names."""
+
+_ALEXNETS_OWN = {"activation": "", "bottleneck": 0}
+"""Keys of the model section that only AlexNet had, and their values where they had no effect."""
 _VALUES = {"centre": "center"}
+_RENAMED_VALUES = ("data.cropping", "data.mean_position")
 _TERMS = {"weights_licence": "weights_license", "code_licence": "code_license"}
 _BASELINES = {
     "whole image": "whole_image",
     "centre box of mean size": "center_box_of_mean_size",
     "class-mean box": "class_mean_box",
 }
-_VARIANT_FIELDS = {"initialisation=": "initialization="}
+
+_SEVERAL = ("device", "processor", "cores", "python", "packages", "commit")
+_CLAIM_COMPARISONS: Mapping[str, tuple[str, ...]] = {
+    "relu": ("tanh", "sigmoid"),
+    "lrn": ("error", "no-effect", "memory", "time"),
+    "overlap": ("error", "average-pooling", "overfitting"),
+    "dropout": ("overfitting", "epochs", "error", "weight-decay", "inverted-form", "ridge"),
+    "bias-one": ("early-error", "kaiming-error", "kaiming-early-error"),
+    "schedules": ("plateau-or-constant", "plateau-or-cosine"),
+    "augmentation": ("crops", "color-noise-of-the-source", "color-noise-of-the-text", "overfitting"),
+    "averaging": ("ten-crops", "2-models", "3-models", "5-models"),
+    "more-data": (
+        *("photos-1-of-8-to-1-of-4", "photos-1-of-4-to-1-of-2", "photos-1-of-2-to-all"),
+        *("lenet-5-to-half-as-wide", "half-as-wide-to-common", "common-to-twice-as-wide"),
+    ),
+    "towers-and-depth": ("one-tower", "conv2", "conv3", "conv4", "conv5", "fc7"),
+    "features-travel": ("10-a-class", "30-a-class", "100-a-class"),
+}
+_MEASURES: Mapping[str, str] = {
+    "validation error": "validation-error",
+    "validation error less training error": "overfitting",
+    "training error after epoch 2": "training-error-after-2",
+    "epochs to a training error of 25 %": "epochs-to-25",
+    "validation error, center view": "error-center",
+    "validation error, centre view": "error-center",
+    "validation error, ten views": "error-ten",
+    **{f"errors of one net less those of {nets} averaged": f"gain-of-{nets}" for nets in (2, 3, 5)},
+    "difference of probabilities": "inverted-dropout",
+    "relative difference of weights": "linear-dropout",
+    **{
+        f"error of a linear classifier of features, {number} photos a class": f"features-error-{number}"
+        for number in (10, 30, 100)
+    },
+    "seconds of an update": "update-seconds",
+    "megabytes of an update": "update-megabytes",
+}
+
+
+def new_key(name: str) -> str:
+    """Today's name of an old key, given whole or by an ending of it; empty where it is not an old one."""
+    found = {new for old, new in KEYS.items() if old == name or old.endswith(f".{name}")}
+    return found.pop() if len(found) == 1 else ""
 
 
 def new_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A `RunConfig` as plain values, from those of any version; unknown keys are left for its parser."""
+    """A `RunConfig` as plain values, from those of any version; unknown keys are left for its parser.
+
+    ConfigError where the text of an old variant sets what does not exist.
+    """
     return {
         section: _new_section(section, part) if isinstance(part, dict) else part
         for section, part in values.items()
@@ -49,13 +106,23 @@ def new_config(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def new_settings(settings: Iterable[str]) -> list[str]:
-    """`key=value` settings with the keys of today, from those of any version."""
+    """Settings `key=value`, from those that any version wrote into its files."""
     made: list[str] = []
+    last: list[str] = []  # of constants, which come after the variant
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        section, dot, name = key.partition(".")
-        made.append(f"{section}{dot}{CONFIG_KEYS.get(section, {}).get(name, name)}{equals}{value}")
-    return made
+        key, _, text = setting.partition("=")
+        if key == "model.variant":
+            variant, changes = _parsed_variant(text)
+            made.append(f"model.variant={variant}")
+            made += [f"model.architecture.{name}={value}" for name, value in changes.items()]
+            continue
+        if key == "classic.channels":
+            text = json.dumps(_new_channels(json.loads(text)))
+        elif key in _RENAMED_VALUES:
+            text = _VALUES.get(text, text)
+        is_constant = key.partition(".")[2] in _ALEXNETS_OWN
+        (last if is_constant else made).append(f"{KEYS.get(key, key)}={text}")
+    return made + last
 
 
 def new_data(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,45 +169,6 @@ def predictions_file(path: Path) -> Path:
     return old if old.exists() else path
 
 
-_CLAIM_COMPARISONS: Mapping[str, tuple[str, ...]] = {
-    "relu": ("tanh", "sigmoid"),
-    "lrn": ("error", "no-effect", "memory", "time"),
-    "overlap": ("error", "average-pooling", "overfitting"),
-    "dropout": ("overfitting", "epochs", "error", "weight-decay", "inverted-form", "ridge"),
-    "bias-one": ("early-error", "kaiming-error", "kaiming-early-error"),
-    "schedules": ("plateau-or-constant", "plateau-or-cosine"),
-    "augmentation": ("crops", "color-noise-of-the-source", "color-noise-of-the-text", "overfitting"),
-    "averaging": ("ten-crops", "2-models", "3-models", "5-models"),
-    "more-data": (
-        *("photos-1-of-8-to-1-of-4", "photos-1-of-4-to-1-of-2", "photos-1-of-2-to-all"),
-        *("lenet-5-to-half-as-wide", "half-as-wide-to-common", "common-to-twice-as-wide"),
-    ),
-    "towers-and-depth": ("one-tower", "conv2", "conv3", "conv4", "conv5", "fc7"),
-    "features-travel": ("10-a-class", "30-a-class", "100-a-class"),
-}
-"""Ids of the comparisons in claim files of version 0, which have them in this order, without ids."""
-_MEASURES: Mapping[str, str] = {
-    "validation error": "validation-error",
-    "validation error less training error": "overfitting",
-    "training error after epoch 2": "training-error-after-2",
-    "epochs to a training error of 25 %": "epochs-to-25",
-    "validation error, center view": "error-center",
-    "validation error, centre view": "error-center",
-    "validation error, ten views": "error-ten",
-    **{f"errors of one net less those of {nets} averaged": f"gain-of-{nets}" for nets in (2, 3, 5)},
-    "difference of probabilities": "inverted-dropout",
-    "relative difference of weights": "linear-dropout",
-    **{
-        f"error of a linear classifier of features, {number} photos a class": f"features-error-{number}"
-        for number in (10, 30, 100)
-    },
-    "seconds of an update": "update-seconds",
-    "megabytes of an update": "update-megabytes",
-}
-"""Ids of what claims measure, by the sentences that stood in claim files of version 0."""
-_SEVERAL = ("device", "processor", "cores", "python", "packages", "commit")
-
-
 def new_claim(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a `claim.json` holds, from one of any version."""
     arms = {name: new_config(arm) for name, arm in values["arms"].items()}
@@ -169,12 +197,62 @@ def _new_comparison(id_: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _new_section(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    keys = CONFIG_KEYS.get(section, {})
-    made = {keys.get(key, key): value for key, value in values.items()}
-    for key in ("cropping", "mean_position"):
-        if section == "data" and made.get(key) in _VALUES:
-            made[key] = _VALUES[made[key]]
-    if section == "model" and isinstance(made.get("variant"), str):
-        for old, new in _VARIANT_FIELDS.items():
-            made["variant"] = made["variant"].replace(old, new)
+    if section == "model":
+        return _new_model(values)
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        new = KEYS.get(f"{section}.{key}", f"{section}.{key}")
+        if new in _RENAMED_VALUES:
+            value = _VALUES.get(value, value)
+        elif new == "classic.channels":
+            value = _new_channels(value)
+        made[new.removeprefix(f"{section}.")] = value
     return made
+
+
+def _new_channels(channels: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {KEYS.get(f"classic.channels.{key}", key).rpartition(".")[2]: value for key, value in channel.items()}
+        for channel in channels
+    ]
+
+
+def _new_model(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The model section; one without an architecture has it from the text of its variant."""
+    made = {
+        KEYS.get(f"model.{key}", key).removeprefix("model."): value
+        for key, value in values.items()
+        if key not in _ALEXNETS_OWN
+    }
+    name, text = made.get("name", "alexnet"), made.get("variant", "2012")
+    if "architecture" in made or name not in VARIANTS:
+        return made
+    variant, changes = _parsed_variant(text)
+    own = {key: values[key] for key, off in _ALEXNETS_OWN.items() if values.get(key, off) != off}
+    named = architecture(name, variant)
+    constants = from_dict(type(named), {**to_dict(named), **changes, **own}, "model.architecture.")
+    return {**made, "variant": variant, "architecture": to_dict(constants)}
+
+
+def _parsed_variant(text: str) -> tuple[str, dict[str, str]]:
+    """`2012 widths=[8,16] pool_rounds_up=no` as the variant's name and the text of each constant."""
+    variant, *changes = re.split(r"\s+(?=\w+=)", text.strip())
+    constants: dict[str, str] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name == "stages":
+            value = _new_stages(value)
+        constants[KEYS.get(f"model.architecture.{name}", name).rpartition(".")[2]] = value
+    return variant, constants
+
+
+def _new_stages(text: str) -> str:
+    """`["lrn+pool", ...]` as `[["lrn", "pool"], ...]`; anything else as it is."""
+    try:
+        stages = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    if not isinstance(stages, list):
+        return text
+    entries: list[Any] = stages
+    return json.dumps([each.split("+") if isinstance(each, str) else each for each in entries])

@@ -1,6 +1,6 @@
 """Frozen dataclasses to plain values for JSON and back, strictly: an unknown key or a wrong type is an error.
 
-Text is accepted where a number is wanted, so that a command line's `key=value` goes the same way.
+Text is accepted for numbers and lists, so that `key=value` of a command line is parsed in the same way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from alexnet.errors import CommandError
@@ -22,17 +22,32 @@ class ConfigError(CommandError):
     """A key that does not exist, or a value of the wrong type or outside its range."""
 
 
+class UnknownKeyError(ConfigError):
+    """A key that does not exist; the message names the nearest that does."""
+
+    def __init__(self, key: str, names: Sequence[str]):
+        near = _nearest(key, names)
+        super().__init__(f"unknown key {key!r}; the nearest is {near!r}" if near else f"unknown key {key!r}")
+        self.key = key
+
+
 def to_dict(config: object) -> dict[str, Any]:
     """The configuration as plain dicts, lists, strings and numbers, ready for JSON."""
     return json.loads(json.dumps(dataclasses.asdict(typing.cast(Any, config))))
 
 
 def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
-    """The dataclass `kind` from what `to_dict` gave; ConfigError on unknown keys and wrong types."""
+    """The dataclass `kind` from what `to_dict` returned; ConfigError on unknown keys and wrong types.
+
+    A class whose field types depend on other values has a class method `types_for(values)` that returns them.
+    `where` precedes the keys in messages.
+    """
     hints = typing.get_type_hints(kind)
+    if hasattr(kind, "types_for"):
+        hints |= typing.cast(Any, kind).types_for(values)
     for key in values:
         if key not in hints:
-            raise ConfigError(unknown_key(where + key, [where + name for name in hints]))
+            raise UnknownKeyError(where + key, [where + name for name in hints])
     try:
         return kind(**{key: _coerce(hints[key], value, where + key) for key, value in values.items()})
     except TypeError as error:  # such as: missing 1 required positional argument: 'at'
@@ -41,14 +56,12 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> K
         ) from error
 
 
-def unknown_key(name: str, names: list[str]) -> str:
-    """The line that says a key does not exist and which is the nearest that does."""
-    by_last = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    near = near or [
-        by_last[last] for last in difflib.get_close_matches(name.rsplit(".", 1)[-1], by_last, n=1)
-    ]
-    return f"unknown key {name!r}; the nearest is {near[0]!r}" if near else f"unknown key {name!r}"
+def _nearest(key: str, names: Sequence[str]) -> str:
+    """The existing key most like `key`, by its whole name or else by its last part; empty where none is."""
+    by_last = {name.rsplit(".", 1)[-1]: name for name in names}
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    near = near or [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
+    return near[0] if near else ""
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
@@ -80,30 +93,35 @@ def _choice(choices: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _tuple(parts: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    example = _example(tuple[*parts])
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except json.JSONDecodeError as error:
             raise ConfigError(
-                f"{where}={value!r} is no JSON ({error}): type a list, such as {_example(parts[0])}"
+                f"{where}={value!r} is no JSON ({error}): type a list, such as {example}"
             ) from error
     if not isinstance(value, list):
-        raise ConfigError(f"{where} must be a JSON list, such as {_example(parts[0])}")
+        raise ConfigError(f"{where} must be a JSON list, such as {example}")
     hints = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
     if len(hints) != len(value):
         raise ConfigError(f"{where} must have {len(hints)} entries, got {len(value)}")
     return tuple(_coerce(hint, entry, where) for hint, entry in zip(hints, value, strict=True))
 
 
-def _example(part: Any) -> str:
-    """A list of such entries."""
-    if not dataclasses.is_dataclass(part):
-        return {int: "[1, 2]", str: '["1x1", "3x1"]'}.get(part, "[0.3, 1.0]")
-    name = dataclasses.fields(part)[0].name
-    return f'[{{"{name}": ...}}]'
+def _example(hint: Any) -> str:
+    """A value of that type, as JSON."""
+    if dataclasses.is_dataclass(hint):
+        return f'{{"{dataclasses.fields(hint)[0].name}": ...}}'
+    parts = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        return json.dumps(parts[0])
+    if typing.get_origin(hint) is tuple:
+        return f"[{', '.join(_example(part) for part in parts if part is not Ellipsis)}]"
+    return {int: "1", float: "0.5", str: '"text"', bool: "true"}.get(hint, "...")
 
 
-_WORDS = {
+_BOOLEANS = {
     "true": True,
     "yes": True,
     "on": True,
@@ -120,7 +138,7 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
     wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
     error = ConfigError(f"{where} must be {wanted}, got {value!r}")
     if hint is bool:
-        word = value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+        word = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
         if word is None:
             raise error
         return word

@@ -26,7 +26,14 @@ ENCODINGS = ("fisher", "super-vector", "llc", "l1", "fisher")
 
 def config(codes: str) -> RunConfig:
     channels = [
-        {"descriptor": descriptor, "encoding": encoding, "step": 12, "patches": [16], "pca": 8, "words": 8}
+        {
+            "descriptor": descriptor,
+            "encoding": encoding,
+            "step": 12,
+            "patches": [16],
+            "pca": 8,
+            "codebook_size": 8,
+        }
         for descriptor, encoding in zip(DESCRIPTORS, ENCODINGS, strict=True)
     ]
     small = ("data.image_size=72", "data.input_size=72", "training.batch_size=8", "schedule.epochs=4")

@@ -19,9 +19,9 @@ from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 
-PLAIN = "alexnet-2012:model.variant=2012 widths=[8,8,8,8,8,16,16]"
+PLAIN = "alexnet-2012:model.architecture.widths=[8,8,8,8,8,16,16]"
 STARS = [
-    f"{recipe}:model.variant=2012-star widths=[8,8,8,8,8,8,16,16]"
+    f"{recipe}:model.architecture.widths=[8,8,8,8,8,8,16,16]"
     for recipe in ("alexnet-2012-star-pretrain", "alexnet-2012-star")
 ]
 SMALL = [
@@ -205,11 +205,11 @@ def test_a_model_that_does_not_fit_leaves_nothing_half_written(
         common = ["--store", str(tiny_store.path), "--run", str(tmp_path / run), "--device", "cpu"]
         return main(["train", recipe, *common, *SMALL, *words])
 
-    narrow, wide = (f"model.variant=2012-star widths=[8,8,8,8,8,{width},16,16]" for width in (8, 16))
+    narrow, wide = (f"model.architecture.widths=[8,8,8,8,8,{width},16,16]" for width in (8, 16))
     assert train("alexnet-2012-star-pretrain", "pre", narrow) == 0
     capsys.readouterr()
     assert train("alexnet-2012-star", "star", wide, "--init-from", str(tmp_path / "pre")) == 3
-    assert "conv6.weight is 8x8x3x3 in these weights, 16x8x3x3 in this net" in capsys.readouterr().err
+    assert "conv6.weight is 8x8x3x3 in these weights, 16x8x3x3 in this model" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide) == 2
     assert "fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide, "--init-layers", "conv1") == 2
@@ -224,7 +224,7 @@ def test_a_star_killed_before_its_first_checkpoint_does_not_resume_from_nothing(
         common = ["--store", str(tiny_store.path), "--run", str(tmp_path / run), "--device", "cpu"]
         return main(["train", recipe, *common, *SMALL, *words])
 
-    narrow = "model.variant=2012-star widths=[8,8,8,8,8,8,16,16]"
+    narrow = "model.architecture.widths=[8,8,8,8,8,8,16,16]"
     pre = ["--init-from", str(tmp_path / "pre")]
     assert train("alexnet-2012-star-pretrain", "pre", narrow) == 0
     assert train("alexnet-2012-star", "star", narrow, *pre, "--minutes", "0") == 75

@@ -45,7 +45,7 @@ RECIPES = {
         "training.grad_accum_steps=2",
         'events=[{"at": 0.4, "action": "color-noise-off"}]',
     ),
-    "two devices": (tiny.TOWERS, "model.tower_devices=cpu,cpu", "training.ema_decay=0.9"),
+    "two devices": (*tiny.TOWERS, "model.tower_devices=cpu,cpu", "training.ema_decay=0.9"),
 }
 
 
@@ -82,7 +82,7 @@ def lines(folder: Path, event: str) -> list[dict[str, Any]]:
 def final_state(folder: Path) -> dict[str, Any]:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
-    weights = bundle.load_safetensors(found.weights).model.state_dict()
+    weights = bundle.load(found.weights).model.state_dict()
     meta = {name: found.meta[name] for name in ("step", "errors", "best_error", "phase", "validated_step")}
     return {"weights": weights, "state": found.state(), "meta": meta}
 
@@ -222,13 +222,13 @@ def test_the_terms_of_weights_hold_for_what_is_made_from_them(tiny_store: Store,
     config = tiny.config("schedule.epochs=1")
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
-    net = bundle.load_safetensors(weights)
-    bundle.write(tmp_path / "theirs.safetensors", replace(net, terms={"weights_license": "theirs"}))
+    net = bundle.load(weights)
+    bundle.save(tmp_path / "theirs.safetensors", replace(net, terms={"weights_license": "theirs"}))
     theirs = InitFrom(tmp_path / "theirs.safetensors")
     with pytest.raises(Stopped):
         start(config, tiny_store, tmp_path / "new", init_from=theirs, minutes=0)
     start(config, tiny_store, tmp_path / "new", resume=True)
-    made = bundle.load_safetensors(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
+    made = bundle.load(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
     assert made.terms == {"weights_license": "theirs"}
 
 
@@ -249,9 +249,7 @@ def test_color_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_
 def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
-    before = bundle.load_safetensors(
-        folder / "checkpoints" / "last" / "weights.safetensors"
-    ).model.state_dict()
+    before = bundle.load(folder / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
     frozen = [[f"conv{number}", 0] for number in range(1, 6)]
     settings = (f"optimizer.lr_multipliers={json.dumps(frozen)}", "optimizer.momentum=0.5")
     changed = tiny.config("schedule.epochs=2", "schedule.name=constant", *settings)
@@ -259,7 +257,7 @@ def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
     assert {group["momentum"] for group in found.state()["optimizer"]["param_groups"]} == {0.5}
-    after = bundle.load_safetensors(found.weights).model.state_dict()
+    after = bundle.load(found.weights).model.state_dict()
     same = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
     assert same == {"conv1", "conv2", "conv3", "conv4", "conv5"}
     assert RunDir.open(folder).config() == changed

@@ -31,9 +31,7 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, log=said.append)
     warnings = [line["text"] for line in read_metrics(run.metrics_file) if line["event"] == "warning"]
     assert said == [f"warning: {text}" for text in warnings]
-    return warnings, bundle.load_safetensors(
-        run.checkpoints / "last" / "weights.safetensors"
-    ).model.state_dict()
+    return warnings, bundle.load(run.checkpoints / "last" / "weights.safetensors").model.state_dict()
 
 
 def test_a_stuck_run_is_diagnosed_twice_and_not_changed(

@@ -17,7 +17,8 @@ from alexnet.models import bundle
 from alexnet.models.vgg import FROM_A
 from alexnet.runs.metrics_log import read_metrics
 
-FIELDS = "widths=[8,8,8,16,16,32,32]"
+FIELDS = ("model.architecture.widths=[8,8,8,16,16,32,32]", "model.architecture.initialization=glorot")
+BATCHNORM = "model.architecture.batchnorm=yes"
 SETTINGS = (
     *(
         "data.image_size=48",
@@ -47,27 +48,27 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(open_source(folder / "photos"), folder / "store", made, workers=1)
 
 
-def train(recipe: str, variant: str, store: Store, run: Path, *more: str) -> int:
+def train(recipe: str, store: Store, run: Path, *more: str) -> int:
     words = ["train", recipe, "--store", str(store.path), "--run", str(run), "--device", "cpu"]
-    return main([*words, *SETTINGS, f"model.variant={variant} {FIELDS} initialization=glorot", *more])
+    return main([*words, *SETTINGS, *FIELDS, *more])
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return bundle.load_safetensors(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    return bundle.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
 
 
 def losses(run: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(run / "metrics.jsonl") if line["event"] == "train"]
 
 
-@pytest.mark.parametrize("variant", ["A-LRN", "A batchnorm=yes"])
+@pytest.mark.parametrize("setting", ["model.architecture.lrn=yes", BATCHNORM])
 def test_stopped_and_resumed_at_random_scales_it_ends_bit_for_bit_alike(
-    store: Store, tmp_path: Path, variant: str
+    store: Store, tmp_path: Path, setting: str
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert train("vgg-a", variant, store, whole) == 0
-    assert train("vgg-a", variant, store, stopped, "--minutes", "0") == 75
-    assert train("vgg-a", variant, store, stopped, "--resume") == 0
+    assert train("vgg-a", store, whole, setting) == 0
+    assert train("vgg-a", store, stopped, setting, "--minutes", "0") == 75
+    assert train("vgg-a", store, stopped, setting, "--resume") == 0
     assert losses(stopped) == losses(whole)
     wanted = weights(whole)
     assert all(torch.equal(wanted[name], tensor) for name, tensor in weights(stopped).items())
@@ -77,12 +78,12 @@ def test_deeper_nets_begin_with_layers_of_a_and_learn_from_there(
     store: Store, tmp_path: Path, capsys
 ) -> None:
     a, d = tmp_path / "a", tmp_path / "d"
-    assert train("vgg-d", "D", store, d) == 2
+    assert train("vgg-d", store, d) == 2
     assert "vgg-d fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
     assert not d.exists()
-    assert train("vgg-a", "A", store, a) == 0
+    assert train("vgg-a", store, a) == 0
     begin = ("--init-from", str(a), "--init-layers", ",".join(FROM_A))
-    assert train("vgg-d", "D", store, d, *begin, "optimizer.lr=1e-12") == 0
+    assert train("vgg-d", store, d, *begin, "optimizer.lr=1e-12") == 0
     (begun,) = [line for line in read_metrics(d / "metrics.jsonl") if line["event"] == "init-from"]
     copied = [f"{layer}.{kind}" for layer in FROM_A for kind in ("weight", "bias")]
     assert sorted(begun["copied"]) == sorted(copied)
@@ -94,7 +95,7 @@ def test_it_is_tested_at_the_middle_of_its_scales_and_stands_in_the_table(
     store: Store, tmp_path: Path, capsys
 ) -> None:
     run = tmp_path / "run"
-    assert train("vgg-a", "A batchnorm=yes", store, run, "schedule.epochs=8") == 0
+    assert train("vgg-a", store, run, BATCHNORM, "schedule.epochs=8") == 0
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center"]) == 0
     assert losses(run)[-1] < 0.7 * losses(run)[0]
     capsys.readouterr()

@@ -43,4 +43,4 @@ def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
 
 
 def _averages(model: AlexNet) -> bool:
-    return any("to6x6" in words for words in model.variant.stages)
+    return any("to6x6" in words for words in model.architecture.stages)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet import recipes
-from alexnet.config import ConfigError, RunConfig, from_dict, keys, override, to_dict
+from alexnet.config import ConfigError, RunConfig, flatten, from_dict, override, resolve, to_dict
 from alexnet.data.config import default_input_size
 from alexnet.errors import CommandError
+from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS
 
 
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("classic.words=64", "classic.channels whole"),
+        ("classic.step=64", "classic.channels whole"),
+        ("classic.words=64", "the nearest is"),
+        (
+            'classic.channels=[{"descriptor": "sift", "words": 64}]',
+            "classic.channels.words is now called classic.channels.codebook_size",
+        ),
         ("classic.code=pq", "the nearest is 'classic.codes'"),
         ('classic.channels={"descriptor": "sift"}', """such as [{"descriptor": ...}]"""),
         ('classic.channels=[{"descriptor": "sift"}', "is no JSON"),
-        ("schedule.name=cosine", "is of nets, which sift-fv is not"),
+        ("schedule.name=cosine", "is a setting of networks, which sift-fv is not"),
     ],
 )
 def test_a_wrong_setting_of_a_pipeline_is_one_line_that_helps(setting: str, says: str) -> None:
@@ -57,7 +64,22 @@ def test_events_can_be_given_as_json() -> None:
     ("setting", "says"),
     [
         ("schedule.epoch=3", "schedule.epochs"),
-        ("epochs=3", "schedule.epochs"),
+        ("epoch=3", "schedule.epochs"),
+        ("name=vgg", "type model.name or optimizer.name or schedule.name"),
+        ("data.side=72", "data.side is now called data.image_size: type data.image_size=72"),
+        ("crop=64", "crop is now called data.input_size: type data.input_size=64"),
+        ("deviations=[1]", "type model.architecture.init_std=[1]"),
+        ("model.bottleneck=8", "type model.architecture.bottleneck=8"),
+        ("model.variant=2013", "it must be one of 2012, 2012-star, paper"),
+        (
+            "model.variant=2012 widths=[8,8] pool_rounds_up=no",
+            "type model.variant=2012 'model.architecture.widths=[8,8]' model.architecture.ceil_mode=no",
+        ),
+        ("model.name=vgg", "unknown variant '2012' of vgg; it must be one of A, A-LRN"),
+        ("model.name=resnet", "must be one of alexnet, lenet"),
+        ("stages=[[1]]", "must be one of relu, lrn"),
+        ("widths=[8,8.5]", "a whole number"),
+        ("widths=[8,8]", "needs 2 stages"),
         ("schedule.epochs=3.5", "a whole number"),
         ("optimizer.lr=fast", "a number"),
         ("data.mirror=perhaps", "true or false"),
@@ -78,14 +100,53 @@ def test_a_wrong_setting_is_one_line_that_helps(setting: str, says: str) -> None
     assert "\n" not in str(caught.value)
 
 
-@given(st.sampled_from(sorted(keys(recipes.get("alexnet-2012")))))
+@given(st.sampled_from(sorted(flatten(recipes.get("alexnet-2012")))))
 def test_every_key_takes_back_its_own_value(key: str) -> None:
     config = recipes.get("alexnet-2012")
-    value = to_dict(config)
-    for part in key.split("."):
-        value = value[part]
+    value = flatten(config)[key]
     text = value if isinstance(value, str) else json.dumps(value)
     assert override(config, [f"{key}={text}"]) == config
+
+
+def test_any_ending_that_one_key_has_will_do() -> None:
+    config = recipes.get("alexnet-2012")
+    short = override(config, ["epochs=3", "lr=0.1", "widths=[8,8,8,8,8,16,16]", "architecture.towers=1"])
+    whole = [
+        "schedule.epochs=3",
+        "optimizer.lr=0.1",
+        "model.architecture.widths=[8,8,8,8,8,16,16]",
+        "model.architecture.towers=1",
+    ]
+    assert short == override(config, whole) != config
+    assert resolve(config, ["epochs=3", "architecture.towers=1"]) == [whole[0], whole[3]]
+
+
+def test_an_ending_that_a_pipeline_and_networks_have_is_the_pipelines() -> None:
+    pipeline = recipes.get("sift-fv")
+    changed = override(pipeline, ['channels=[{"descriptor": "hog"}]', "lr=2"])
+    assert changed.classic is not None and changed.classic.channels[0].descriptor == "hog"
+    assert changed.optimizer.lr == 2
+
+
+def test_a_variant_sets_all_constants_and_later_settings_change_them() -> None:
+    config = recipes.get("alexnet-2012")
+    caffe = override(config, ["variant=caffe"])
+    assert caffe.model.architecture == ALEXNET_VARIANTS["caffe"] and caffe.model.variant == "caffe"
+    narrow = override(config, ["variant=caffe", "pool_size=2"])
+    assert narrow.model.architecture == replace(ALEXNET_VARIANTS["caffe"], pool_size=2)
+    again = override(narrow, ["model.variant=2012"])
+    assert again.model == config.model
+    with pytest.raises(ConfigError, match=r"type it before model\.architecture\.pool_size"):
+        override(config, ["pool_size=2", "variant=caffe"])
+
+
+def test_another_family_brings_its_own_constants() -> None:
+    config = override(
+        recipes.get("alexnet-2012"),
+        ["variant=A", "widths=[8,8,8,8,8,16,16]", "batchnorm=yes", "model.name=vgg"],
+    )
+    wanted = replace(VGG_VARIANTS["A"], batchnorm=True, widths=(8, 8, 8, 8, 8, 16, 16))
+    assert config.model.architecture == wanted
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
@@ -113,9 +174,16 @@ def test_scales_that_enlarge_more_than_twice_are_refused() -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        *("training.log_every_steps=0", "training.evaluate_every_epochs=0", "schedule.step_epochs=0"),
-        *("data.resized_area=[2,3]", "data.resized_area=[0.9,0.1]", "optimizer.momentum=nan"),
-        *("optimizer.lr=inf", "schedule.factor=0", "events=[1]", "events=[{}]"),
+        "training.log_every_steps=0",
+        "training.evaluate_every_epochs=0",
+        "schedule.step_epochs=0",
+        "data.resized_area=[2,3]",
+        "data.resized_area=[0.9,0.1]",
+        "optimizer.momentum=nan",
+        "optimizer.lr=inf",
+        "schedule.factor=0",
+        "events=[1]",
+        "events=[{}]",
     ],
 )
 def test_a_value_out_of_its_range_is_named(setting: str) -> None:

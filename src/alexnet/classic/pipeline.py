@@ -73,7 +73,7 @@ class ChannelModel(nn.Module):
             )
         self.register_buffer("mean", torch.zeros(given if channel.pca else 0))
         self.register_buffer("components", torch.zeros(channel.pca, given if channel.pca else 0))
-        self.encoder = ENCODERS[channel.encoding](channel.words, channel.pca or given)
+        self.encoder = ENCODERS[channel.encoding](channel.codebook_size, channel.pca or given)
         self.size = self.encoder.size * count(channel.pyramid)
         self.classifier = nn.Linear(self.size, num_classes).requires_grad_(False)
         self.register_buffer("scale", torch.ones(()))

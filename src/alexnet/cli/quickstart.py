@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 SIDE, CROP, EPOCHS, NETS = 72, 64, 10, 2
-NARROW = "modern widths=[32,96,192,128,128,1024,1024]"
+WIDTHS = "[32,96,192,128,128,1024,1024]"
 """Half as many maps, a quarter of the units: enough for made-up photos, in a quarter of the time."""
 PHOTOS, LAST_MADE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
 
@@ -55,7 +55,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
     """What it does and the command line of each step, in order; a person could type them."""
     photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
     small = f"data.image_size={SIDE} data.input_size={CROP} schedule.epochs={EPOCHS}".split()
-    small.append(f"model.variant={NARROW}")
+    small.append(f"model.architecture.widths={WIDTHS}")
     two = ["ensemble", "alexnet-modern", "--nets", str(NETS), "--store", store, "--out", nets, *small]
     return [
         ("Make up 2,000 + 500 photos in the layout of ILSVRC-2012", ["synthesize", photos]),

@@ -1,70 +1,91 @@
-"""`alexnet recipes [NAME]`: what there is to train, where it comes from and what error to expect."""
+"""`alexnet recipes [NAME]`: the recipes with their sources and expected errors, or one of them in full."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import textwrap
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, cast
 
 import typer
 
 from alexnet import recipes
 from alexnet.classic.config import SHARED
-from alexnet.config import RunConfig, from_dict, keys, to_dict
+from alexnet.config import to_dict
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A recipe, to print it as one JSON object.")] = "",
+    name: Annotated[str, typer.Argument(help="A recipe or ensemble, to print it as one JSON object.")] = "",
 ) -> None:
-    """List the recipes with their source and expected error; with NAME, print that one as JSON.
+    """List the recipes by family, with source and expected error; with NAME, print that one as JSON.
 
-    The JSON object is the configuration, a field for each `key=value` that it takes, with `parameters` and
-    `multiply_adds` of its net at the recipe's own crop and the classes of its paper: 1,000, or ten digits.
+    The JSON object is the whole configuration: every field is a `key=value` that `alexnet train` takes.
+    `parameters` and `multiply_adds` are those of the model at the recipe's own crop, with as many classes as
+    in its paper: 1,000, or ten digits.
     """
-    typer.echo(json.dumps(as_json(name), indent=2) if name else overview())
+    typer.echo(_laid_out(as_json(name)) if name else overview())
 
 
 def overview() -> str:
-    """All recipes and ensembles, described."""
+    """All recipes by family, and all ensembles."""
     from alexnet.experiments.ensembles import ENSEMBLES
 
-    nets = "\n".join(
+    families = (
+        f"{title}\n\n" + "\n\n".join(textwrap.indent(described(name), "  ") for name in names)
+        for title, names in recipes.families().items()
+    )
+    ensembles = "\n".join(
         textwrap.fill(
             f"{name}: {', '.join(f'{member.name} ({member.recipe})' for member in members)}",
             width=100,
-            initial_indent=" " * 4,
-            subsequent_indent=" " * 8,
+            initial_indent="  ",
+            subsequent_indent="      ",
         )
         for name, members in ENSEMBLES.items()
     )
-    return "\n\n".join([*map(described, recipes.names()), f"Nets of `alexnet ensemble NAME`:\n{nets}"])
+    return "\n\n".join([*families, f"Members of `alexnet ensemble NAME`\n\n{ensembles}"])
 
 
 def as_json(name: str) -> dict[str, object]:
-    """A recipe's configuration and the size of its net, or an ensemble's members.
+    """A recipe's configuration and the size of its model, or an ensemble's members.
 
     CommandError names the nearest recipe where there is neither.
     """
-    from alexnet.experiments.ensembles import ENSEMBLES, described
+    from alexnet.experiments.ensembles import ENSEMBLES
 
     if name in ENSEMBLES:
-        return {"name": name, "members": described(ENSEMBLES[name])}
+        return {"name": name, "members": [asdict(member) for member in ENSEMBLES[name]]}
     config = recipes.get(name)
     from alexnet.models.summary import summarize  # needs torch, unlike the list
 
-    net = summarize(config)
-    values = to_dict(config) if config.classic is None else _of_pipeline(to_dict(config))
-    return {**values, "parameters": net.parameters, "multiply_adds": net.multiply_adds}
+    size = summarize(config)
+    values = to_dict(config)
+    if config.classic is not None:
+        values = _shared(values)
+    return {**values, "parameters": size.parameters, "multiply_adds": size.multiply_adds}
 
 
-def _of_pipeline(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the fields that only nets have."""
-    for key in keys(from_dict(RunConfig, values)):
+def _laid_out(value: Any, indent: str = "") -> str:
+    """JSON with a line for each field and each object of a list; lists of numbers and texts on one line."""
+    inner = indent + "  "
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value).items()
+        lines = [f"{inner}{json.dumps(key)}: {_laid_out(each, inner)}" for key, each in fields]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}" if lines else "{}"
+    entries = cast("list[Any]", value) if isinstance(value, list) else []
+    if any(isinstance(each, dict) for each in entries):
+        return "[\n" + ",\n".join(inner + _laid_out(each, inner) for each in entries) + f"\n{indent}]"
+    return json.dumps(value)
+
+
+def _shared(values: dict[str, Any]) -> dict[str, Any]:
+    """A classic pipeline's configuration without the fields that only networks have."""
+    kept: dict[str, Any] = {"recipe": values["recipe"]}
+    for key in SHARED:
         section, _, field = key.partition(".")
-        if section != "classic" and key not in SHARED:
-            values[section].pop(field) if field else values.pop(section)
-    return {section: part for section, part in values.items() if part != {}}
+        kept.setdefault(section, {})[field] = values[section][field]
+    return {**kept, "classic": values["classic"]}
 
 
 def described(name: str) -> str:

@@ -8,65 +8,118 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How stored images become the net's input; sizes in pixels."""
+    """How stored images become the model's input; sizes in pixels."""
 
     image_size: int = 256
-    """Side of the stored square; the store must have been prepared with it."""
+    """Side of the stored square, or shorter side of the stored image; that of the store."""
     input_size: int = 224
-    """Side of the square the net sees."""
+    """Side of the square that the model receives; at most `image_size`."""
     channels: int = 3
-    """3 for color, 1 for gray; the store must have been prepared with as many."""
+    """3 for color, 1 for gray; that of the store."""
     max_images: int = 0
-    """Training images, as many of each class; 0 is all. See `data.subset`; statistics are of all images."""
+    """Number of training images to use, the same number of each class; 0 is all. Statistics, such as the mean
+    image, are those of all images. See `data.subset`."""
     scales: tuple[int, int] = (0, 0)
-    """Range of the shorter side that a training photo is resized to before it is cropped, drawn anew for each
-    photo and epoch; (0, 0) crops the stored square as it is. It wants a store of whole photos."""
+    """Range of the shorter side to which a training image is resized before it is cropped, drawn for each
+    image and epoch; (0, 0) crops the stored square as it is. Needs a store of whole images."""
     test_scales: tuple[int, ...] = ()
-    """Shorter sides that a whole photo is tested at (`evaluate --views dense`), if no others are typed; empty
-    is `test_scale` alone."""
+    """Shorter sides at which a whole image is tested (`evaluate --views dense`) unless others are given;
+    empty is `test_scale` alone."""
     cropping: Literal["random", "random-resized", "center"] = "random"
-    """Training crops: a random offset (paper, section 4.1), a random area and aspect (Szegedy 2014), none."""
+    """Training crops: a random position (paper, section 4.1), a random area and aspect ratio (Szegedy 2014),
+    or the center."""
     resized_area: tuple[float, float] = (0.08, 1.0)
-    """Range of the area fraction of `random-resized`."""
+    """`random-resized`: range of the crop's area, as a fraction of the image in (0, 1]."""
     resized_aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    """Range of the aspect ratio of `random-resized`."""
+    """`random-resized`: range of the crop's width divided by its height, above 0."""
     images_per_draw: int = 1
-    """Consecutive images that share one crop offset and mirroring; the 2012 source drew once per 32."""
+    """Consecutive images that share one crop position and mirroring; the 2012 source drew once per 32."""
     mirror: bool = True
-    """Mirror every second image, at random."""
+    """Mirror each training image with probability 1/2."""
     pca_lighting: Literal["none", "source", "paper"] = "none"
-    """PCA noise: standard deviations x strength, then / 1.1 (source); eigenvalues x strength (paper)."""
+    """Color noise along the principal components: standard deviations x strength, then / 1.1 (source), or
+    eigenvalues x strength (paper)."""
     pca_lighting_strength: float = 0.1
+    """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1)."""
     color_jitter: float = 0.0
-    """Brightness, contrast and saturation each multiplied by a draw from 1 -+ this; 0 is off."""
+    """Brightness, contrast and saturation are each multiplied by a draw from 1 -+ this, in [0, 1); 0 is
+    off."""
     random_erasing: float = 0.0
-    """Probability that a random rectangle is set to the mean (Zhong 2017)."""
+    """Probability that a random rectangle is set to the mean, in [0, 1] (Zhong 2017)."""
     normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
-    """Subtracted from 0..255 values; `mean-and-std` also divides by the channel's standard deviation.
-    `range` knows no mean: it takes 0..255 to `data.range` in a straight line."""
+    """What is subtracted from values of 0..255; `mean-and-std` also divides by each channel's standard
+    deviation. `range` uses no statistics: it maps 0..255 linearly to `data.range`."""
     range: tuple[float, float] = (-0.1, 1.175)
-    """What `range` makes of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
-    about 0 (and a variance of about 1, it says; of MNIST's 28 x 28 pixels it is 0.15)."""
+    """`range`: the values of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
+    about 0 (and a variance of about 1, according to the paper; on MNIST's 28 x 28 pixels it is 0.15)."""
     mean_position: Literal["center", "crop"] = "center"
-    """Part of the mean image subtracted: always its center (2012 source) or the crop's place (Caffe)."""
+    """Part of the mean image that is subtracted: always its center (2012 source) or the crop's place
+    (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
-    """Shuffle anew each epoch, or once for all epochs as the 2012 source did."""
+    """Shuffle anew for each epoch, or once for all epochs, as the 2012 source did."""
 
     @property
     def test_scale(self) -> int:
-        """Shorter side of a photo in the test, in pixels: that of training, or the middle of its range.
+        """Shorter side of an image in tests, in pixels: that of training, or the middle of its range.
 
         Source: Simonyan and Zisserman 2014, section 4.1.
         """
         return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.image_size
 
 
-def default_input_size(side: int, net: str = "alexnet") -> int:
-    """The crop that goes with stored squares of `side` pixels, in the proportion of 224 to 256.
+def default_input_size(side: int, model: str = "alexnet") -> int:
+    """The crop for stored squares of `side` pixels, in the proportion of 224 to 256.
 
-    OverFeat reads whole steps of 32 pixels, 231 of 256, with up to 3 more that it need not.
+    OverFeat reads whole steps of 32 pixels, 231 of 256, and up to 3 pixels more that it may do without.
     """
-    if net.startswith("overfeat"):
+    if model.startswith("overfeat"):
         read = 32 * ((side - 7) // 32) + 7
         return side if side < max(71, read + 4) else read
     return min(side, max(64, 8 * round(side * 7 / 64)))
+
+
+def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
+    """(whether it holds, the message where it does not), for `config.validate`."""
+    return [
+        (data.input_size >= 1, f"data.input_size={data.input_size} must be at least 1"),
+        (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
+        (
+            data.channels == 3 or (data.pca_lighting == "none" and data.color_jitter == 0),
+            "gray images have no colors to change: type data.pca_lighting=none data.color_jitter=0",
+        ),
+        (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
+        *(_scale_checks(data) if any(data.scales) else ()),
+        (
+            max(data.test_scales, default=0) <= 2 * data.image_size,
+            f"data.test_scales={list(data.test_scales)} are more than twice "
+            f"data.image_size={data.image_size}: "
+            f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for their own side",
+        ),
+        (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
+        (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
+        (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
+        (
+            0 < data.resized_aspect[0] <= data.resized_aspect[1],
+            "data.resized_aspect must rise and be above 0",
+        ),
+        (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
+        (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
+    ]
+
+
+def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
+    """What must hold for images that are resized for training."""
+    return [
+        (
+            data.input_size <= data.scales[0] <= data.scales[1] <= data.image_size,
+            f"data.scales={list(data.scales)} must rise from data.input_size={data.input_size} or more to "
+            f"data.image_size={data.image_size} or less: type "
+            f"data.scales=[{data.image_size},{data.image_size}] for a store of whole photos, "
+            "[0,0] for one of squares",
+        ),
+        (data.cropping == "random", "data.scales goes with data.cropping=random only"),
+        (
+            data.normalization != "mean-image",
+            "data.scales has no mean image at every scale: type data.normalization=channel-mean",
+        ),
+    ]

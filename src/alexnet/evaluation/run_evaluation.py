@@ -11,7 +11,7 @@ from typing import cast
 import torch
 
 from alexnet import distributed
-from alexnet.config import RunConfig, from_dict
+from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
 from alexnet.data.crops import default_views
 from alexnet.data.store import Store
@@ -133,13 +133,13 @@ def class_predictions(
 
 def config_of(run: RunDir, checkpoint: str = "last") -> RunConfig:
     """The configuration that the run's weights hold."""
-    return from_dict(RunConfig, bundle.load_metadata(find_weights(run.path, checkpoint))["config"])
+    return bundle.load_metadata(find_weights(run.path, checkpoint)).config
 
 
 def check_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is tested, where a run's classes are not the store's."""
     for run in runs:
-        classes = bundle.classes_of(find_weights(run.path, checkpoint))
+        classes = bundle.load_metadata(find_weights(run.path, checkpoint)).classes
         if {each.wnid for each in classes} != {each.wnid for each in store.classes}:
             check_same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
@@ -147,11 +147,10 @@ def check_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
     """The views that suit all of the models: their task's, if all have the same, else crops."""
     found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
-    configs = [from_dict(RunConfig, each["config"]) for each in found]
-    names = {task_info(config.training.loss).default_views for config in configs}
+    names = {task_info(each.config.training.loss).default_views for each in found}
     if len(names) == 1 and (name := names.pop()):
         return name
-    return default_views(all(each["preprocessing"]["data"]["mirror"] for each in found))
+    return default_views(all(each.preprocessing["data"]["mirror"] for each in found))
 
 
 def described(
@@ -287,14 +286,14 @@ def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
 
 def _describe_exported(run: RunDir) -> EvaluatedRun:
     """The same, from the file's metadata; a checkpoint's own file holds less."""
-    texts = bundle.load_metadata(run.path)
-    config, known = texts["config"], texts.get("provenance", {})
+    metadata = bundle.load_metadata(run.path)
+    config, known = metadata.config, metadata.provenance
     imported = "imported" in known
     return EvaluatedRun(
         run=run.path.name,
-        recipe=config["recipe"],
-        epochs=None if imported else known.get("epochs", config["schedule"]["epochs"]),
+        recipe=config.recipe,
+        epochs=None if imported else known.get("epochs", config.schedule.epochs),
         updates=known.get("updates"),
-        seed=None if imported else known.get("seed", config["training"]["seed"]),
+        seed=None if imported else known.get("seed", config.training.seed),
         checkpoint=known.get("checkpoint", "last"),
     )

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 
 from alexnet import recipes
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig, override, resolve
 from alexnet.data.config import DataConfig, default_input_size
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.experiments.claim_results import ArmResult, ValidationResult
 from alexnet.experiments.runner import diverged
 from alexnet.experiments.spec import RunSpec
-from alexnet.models.alexnet import READS_BOTH_TOWERS, VARIANTS, AlexNet, Variant, variant_named
+from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.summary import summarize_model
-from alexnet.models.variants import text_of
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
@@ -45,7 +45,7 @@ SAME_COST = 0.03
 SMALL_KERNEL = 5
 """Pixels across, of photos too small for conv1's 11 at a stride of 4."""
 
-Change = Callable[[Variant, DataConfig], Variant]
+Change = Callable[[AlexNetArchitecture, DataConfig], AlexNetArchitecture]
 Photos = Literal["all", "other", "target"]
 """What an arm is trained on: the store; other classes than those it is tested on; those classes alone."""
 
@@ -133,6 +133,7 @@ def common(settings: Sequence[str]) -> RunConfig:
 
     CommandError where these set what the arms differ in, or do not fit together.
     """
+    settings = resolve(recipes.get(RECIPE), settings)
     if any(setting.startswith("training.seed=") for setting in settings):
         raise CommandError("a claim's runs differ in training.seed: type --seeds 0,1,2")
     ours = (
@@ -144,21 +145,19 @@ def common(settings: Sequence[str]) -> RunConfig:
     own = ["data.pca_lighting=none", *(each for each in settings if each.startswith("data."))]
     data = override(base, own).data
     noise = "source" if data.channels == 3 else "none"
-    fitted = (f"model.variant={_common_variant(data)}", f"data.pca_lighting={noise}")
-    made = override(override(base, fitted), settings)
+    model = replace(base.model, variant=BASE_VARIANT, architecture=_common_architecture(data))
+    made = override(override(replace(base, model=model), [f"data.pca_lighting={noise}"]), settings)
     if made.classic is not None or made.model.name != "alexnet":
         raise CommandError("the claims are about AlexNet: leave model.name out")
     return made
 
 
-def _common_variant(data: DataConfig) -> str:
-    """The 2012 model in text, as wide as suits the size of its input."""
-    variant = VARIANTS[BASE_VARIANT]
+def _common_architecture(data: DataConfig) -> AlexNetArchitecture:
+    """The 2012 model, as wide as suits the size of its input."""
+    architecture = ALEXNET_VARIANTS[BASE_VARIANT]
     if data.input_size < CROP:
-        variant = wider(SMALL_WIDTH)(for_small_photos(variant, data), data)
-    else:
-        variant = wider(WIDTH)(variant, data)
-    return text_of(VARIANTS, BASE_VARIANT, variant)
+        return wider(SMALL_WIDTH)(for_small_photos(architecture, data), data)
+    return wider(WIDTH)(architecture, data)
 
 
 def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
@@ -205,7 +204,9 @@ def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:
     """What the arm changes of the common model and training; seed and durations are those of `common`."""
     base = common(settings)
     made = override(_base_of(arm, base, settings), arm.settings)
-    return made if arm.change is None else override(made, [f"model.variant={_changed(arm.change, base)}"])
+    if arm.change is None:
+        return made
+    return replace(made, model=replace(made.model, architecture=_changed(arm.change, made, base.data)))
 
 
 def _base_of(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
@@ -225,13 +226,16 @@ def _base_of(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
     return override(recipes.get(arm.recipe), [*kept, *typed])
 
 
-def _changed(change: Change, base: RunConfig) -> str:
-    """The arm's model in text: the common one's name, with all that differs from it."""
-    name, before = base.model.variant.split()[0], variant_named(base.model.variant)
-    after = change(before, base.data)
+def _changed(change: Change, made: RunConfig, data: DataConfig) -> AlexNetArchitecture:
+    """The arm's model, changed from the common one."""
+    before = made.model.architecture
+    assert isinstance(before, AlexNetArchitecture)
+    after = change(before, data)
     if after == before:
-        raise CommandError(f"model.variant={name} has nothing that this would change: choose another model")
-    return text_of(VARIANTS, name, after)
+        raise CommandError(
+            f"model.variant={made.model.variant} has nothing that this would change: choose another model"
+        )
+    return after
 
 
 def _common_updates(made: RunConfig, base: RunConfig, arm: Arm) -> float:
@@ -244,6 +248,7 @@ def fitting(store: Store, settings: Sequence[str]) -> list[str]:
 
     CommandError where its photos are too small.
     """
+    settings = resolve(recipes.get(RECIPE), settings)
     named = {setting.partition("=")[0] for setting in settings}
     gray = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
     if "data.image_size" in named or store.side == SIDE:
@@ -266,21 +271,21 @@ def fields(**changes: Any) -> Change:
 def wider(factor: float) -> Change:
     """`factor` times as many maps and units in each layer, initialized so that sums stay as large."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
         return with_widths(variant, [_even(factor * width) for width in variant.widths], variant.towers)
 
     return change
 
 
 @functools.cache  # it counts some dozens of models
-def one_tower(variant: Variant, data: DataConfig) -> Variant:
+def one_tower(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """One tower instead of two, with fewer maps, so that multiply-adds are the same within `SAME_COST`.
 
     The fully connected layers stay as they are. CommandError where no such numbers of maps are found.
     """
     convolutions = len(variant.widths) - 2
     cost = multiply_adds(variant, data)
-    tried: dict[float, Variant] = {}
+    tried: dict[float, AlexNetArchitecture] = {}
     for factor in np.linspace(1.0, 0.5, 26):
         widths = [_even(factor * width) for width in variant.widths[:convolutions]]
         one = with_widths(variant, [*widths, *variant.widths[convolutions:]], 1)
@@ -294,10 +299,8 @@ def one_tower(variant: Variant, data: DataConfig) -> Variant:
 def without_steps(*steps: str) -> Change:
     """The model without these steps, such as `lrn`, after any layer."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
-        stages = (
-            "+".join(step for step in stage.split("+") if step not in steps) for stage in variant.stages
-        )
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
+        stages = (tuple(step for step in stage if step not in steps) for stage in variant.stages)
         return replace(variant, stages=tuple(stages))
 
     return change
@@ -306,42 +309,42 @@ def without_steps(*steps: str) -> Change:
 def without_layer(layer: str) -> Change:
     """The layer is left out; where it is pooled, the layer before it is pooled instead."""
 
-    def change(variant: Variant, data: DataConfig) -> Variant:
+    def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
         place, stages = variant.places.index(layer), list(variant.stages)
-        if "pool" in stages[place].split("+"):
+        if "pool" in stages[place]:
             stages[place - 1] = stages[place]
         return replace(variant, without=(*variant.without, layer), stages=tuple(stages))
 
     return change
 
 
-def with_widths(variant: Variant, widths: Sequence[int], towers: int) -> Variant:
+def with_widths(variant: AlexNetArchitecture, widths: Sequence[int], towers: int) -> AlexNetArchitecture:
     """Other numbers of maps and units, initialized so that sums over a unit's inputs stay as large."""
     changed = replace(variant, widths=tuple(widths), towers=towers)
     inputs = zip(_inputs(variant), _inputs(changed), strict=True)
     factors = [math.sqrt(before / after) for before, after in inputs]
     deviations = (
-        round(deviation * factor, 6) for deviation, factor in zip(variant.deviations, factors, strict=True)
+        round(deviation * factor, 6) for deviation, factor in zip(variant.init_std, factors, strict=True)
     )
-    return replace(changed, deviations=tuple(deviations))
+    return replace(changed, init_std=tuple(deviations))
 
 
-def for_small_photos(variant: Variant, data: DataConfig) -> Variant:
+def for_small_photos(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """Smaller kernels in conv1 at a stride of 1, initialized so that sums over them stay as large."""
     inputs = [3 * variant.conv1_size**2, data.channels * SMALL_KERNEL**2]
-    deviation = round(variant.deviations[0] * math.sqrt(inputs[0] / inputs[1]), 6)
+    deviation = round(variant.init_std[0] * math.sqrt(inputs[0] / inputs[1]), 6)
     changes = {"conv1_size": SMALL_KERNEL, "conv1_stride": 1}
-    return replace(variant, **changes, deviations=(deviation, *variant.deviations[1:]))
+    return replace(variant, **changes, init_std=(deviation, *variant.init_std[1:]))
 
 
-def multiply_adds(variant: Variant, data: DataConfig) -> int:
+def multiply_adds(variant: AlexNetArchitecture, data: DataConfig) -> int:
     """Multiplications with a weight for one crop and ten classes."""
     with torch.device("meta"):
         model = AlexNet(variant, 10, data.input_size, channels=data.channels)
         return summarize_model(model, data.input_size, data.channels).multiply_adds
 
 
-def _inputs(variant: Variant) -> list[float]:
+def _inputs(variant: AlexNetArchitecture) -> list[float]:
     """Maps or units that one unit of each layer reads."""
     before = (3, *variant.widths)
     own = [layer.startswith("conv") and layer not in READS_BOTH_TOWERS for layer in variant.places]

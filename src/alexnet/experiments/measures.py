@@ -243,7 +243,7 @@ class InvertedDropout:
         """The largest difference over random images in the model's range; None of a model without dropout."""
         if run.diverged:
             return None
-        loaded = bundle.load_safetensors(find_weights(run.run.path), "cpu")
+        loaded = bundle.load(find_weights(run.run.path), needs_weights=True)
         if not isinstance(loaded.model, AlexNet) or not loaded.model.dropout:
             return None
         side, crop = loaded.preprocessing.side, loaded.preprocessing.crop

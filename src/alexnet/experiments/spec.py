@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet import recipes
-from alexnet.config import RunConfig, keys, override, to_dict
+from alexnet.config import RunConfig, flatten, override
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RunSpec:
 
 def overrides_of(config: RunConfig) -> tuple[str, ...]:
     """The `key=value` changes that make `config` of its recipe; the seed is left out."""
-    before, after = _flat(recipes.get(config.recipe)), _flat(config)
+    before, after = flatten(recipes.get(config.recipe)), flatten(config)
     return tuple(
         f"{key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in after.items()
@@ -57,12 +57,3 @@ def without_dependents(specs: Iterable[RunSpec]) -> list[RunSpec]:
     given = list(specs)
     needed = {spec.init_from for spec in given}
     return [spec for spec in given if spec.name not in needed]
-
-
-def _flat(config: RunConfig) -> dict[str, object]:
-    values = to_dict(config)
-    flat: dict[str, object] = {}
-    for key in keys(config):
-        section, _, name = key.partition(".")
-        flat[key] = values[section][name] if name else values[section]
-    return flat

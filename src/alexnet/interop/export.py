@@ -14,7 +14,7 @@ from alexnet.runs.provenance import provenance, training_progress
 from alexnet.runs.run_dir import RunDir, find_weights
 
 WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
-    ".safetensors": bundle.write,
+    ".safetensors": bundle.save,
     ".onnx": onnx.write,
 }
 """By the file's ending."""
@@ -40,7 +40,7 @@ def export(
     if target.suffix == ".onnx":
         refuse_without_packages(onnx.PACKAGES)
     weights = find_weights(source, checkpoint)
-    net = bundle.load_safetensors(weights)
+    net = bundle.load(weights, needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:
         raise CommandError(
             f"{net.config.recipe} is no net, and ONNX holds nets: end the file's name in .safetensors"

@@ -113,7 +113,7 @@ def write_run(run: Path, net: ModelBundle, source: Path, form: str, command: Seq
         with atomic_dir(run) as unfinished:
             folder = RunDir.create(unfinished, net.config)
             folder.write_environment({**provenance.describe("", "", command), "imported": imported})
-            write = partial(bundle.write, net=net)
+            write = partial(bundle.save, bundle=net)
             checkpoint.write(folder.checkpoints, 0, write, {}, dict(_POSITION), best=True)
     except WorkError as error:
         raise WorkError(

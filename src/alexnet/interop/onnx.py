@@ -55,7 +55,7 @@ def write(path: Path, net: ModelBundle) -> None:
 
 def texts(net: ModelBundle) -> dict[str, str]:
     """What travels in `metadata_props`: a model file's texts, and how to prepare a photo in words."""
-    return {**bundle.metadata(net), "preprocessing_in_words": in_words(net.preprocessing)}
+    return {**bundle.metadata_texts(net), "preprocessing_in_words": in_words(net.preprocessing)}
 
 
 def in_words(preprocessing: Preprocessing) -> str:

@@ -19,7 +19,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.interop.importers import NO_COLOR_STATISTICS, about, put_together
 from alexnet.models.bundle import ModelBundle
-from alexnet.models.convert import RECIPES, from_torchvision, net_of
+from alexnet.models.convert import RECIPES, from_torchvision, model_of
 
 WANTED = "give a state_dict, saved by torch.save(net.state_dict(), FILE)"
 
@@ -33,7 +33,7 @@ def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     with about(path):
         state = _state_dict(path)
         weights = from_torchvision(state)
-    config = recipes.get(RECIPES[net_of(state)])
+    config = recipes.get(RECIPES[model_of(state)])
     data = replace(config.data, image_size=256, scales=(0, 0), normalization="mean-and-std")
     config = validate(replace(config, data=data))
     preprocessing = Preprocessing(

@@ -1,10 +1,15 @@
-"""Whether weights fit a net, and how it is said that they do not."""
+"""Model files: weights and everything that must travel with them, as safetensors or ONNX.
+
+A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
+format version, configuration, classes, preprocessing, license terms and provenance. An ONNX file holds a
+graph that includes the preprocessing, and the same texts.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,179 +28,134 @@ from alexnet.errors import CommandError, DataError
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.models.registry import build_run
 
-
-def first_misfit(weights: Mapping[str, Tensor], net: Mapping[str, Tensor]) -> str:
-    """How `weights` and the tensors of `net` first differ in name or shape; empty where they fit."""
-    return next(filter(None, (misfit(name, weights, net) for name in [*net, *weights])), "")
-
-
-def misfit(name: str, weights: Mapping[str, Tensor], net: Mapping[str, Tensor]) -> str:
-    """`conv1.weight is 64x3x11x11 in these weights, missing in this net`; empty where it is alike."""
-    found, wanted = _shape(weights, name), _shape(net, name)
-    return "" if found == wanted else f"{name} is {found} in these weights, {wanted} in this net"
-
-
-def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
-    return ("x".join(map(str, tensors[name].shape)) or "scalar") if name in tensors else "missing"
-
-
 FORMAT_VERSION = 1
-_METADATA = ("format_version", "config", "classes", "preprocessing", "terms")
-TERMS = {
+INPUT, OUTPUT = "images", "logits"
+"""Names in an ONNX graph."""
+TERMS: Mapping[str, str] = {
     "code_license": "BSD-3-Clause",
     "weights_license": "its maker's choice; none is given here",
     "data_terms": "the photos it was trained on keep their own terms (ImageNet: research and teaching only)",
 }
+"""License terms of a model whose maker gave none."""
+_REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
 
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """What a model file holds."""
+    """A model, and everything needed to use it on photos."""
 
     model: nn.Module
     config: RunConfig
     classes: list[Class]
+    """In label order."""
     preprocessing: Preprocessing
-    terms: dict[str, str]
-    """`code_license`, `weights_license`, `data_terms`: what may be done with it."""
+    terms: dict[str, str] = field(default_factory=lambda: dict(TERMS))
+    """`code_license`, `weights_license` and `data_terms`."""
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
-    """As `alexnet.runs.provenance` describes a run; empty where the file is a checkpoint."""
+    """How it was trained, as `alexnet.runs.provenance` describes a run; empty in checkpoints."""
 
 
-def metadata(net: ModelBundle) -> dict[str, str]:
-    """All that travels with the weights but tensors, as JSON texts by their names in the file."""
-    values = {
-        "format_version": FORMAT_VERSION,
-        "config": to_dict(net.config),
-        "classes": [{"wnid": each.wnid, "name": each.name} for each in net.classes],
-        "preprocessing": net.preprocessing.state()[0],
-        "terms": net.terms,
-        "provenance": net.provenance,
-    }
-    return {key: json.dumps(value) for key, value in values.items()}
+@dataclass(frozen=True)
+class Metadata:
+    """What a model file holds besides tensors."""
+
+    config: RunConfig
+    classes: list[Class]
+    """In label order."""
+    preprocessing: Mapping[str, Any]
+    """As `Preprocessing.state` describes it."""
+    terms: dict[str, str]
+    provenance: dict[str, Any]
 
 
-def save(
-    path: Path,
-    model: nn.Module,
-    config: RunConfig,
-    classes: Sequence[Class],
-    preprocessing: Preprocessing,
-    terms: Mapping[str, str] = TERMS,
-) -> None:
-    """Writes the file under a temporary name, syncs it and renames it; WorkError where the disk refuses.
+def save(path: Path, bundle: ModelBundle) -> None:
+    """Writes a safetensors file under a temporary name, syncs it and renames it.
 
-    `classes` are in label order. What was at `path` stays whole until the new file is.
+    A file that existed at `path` stays whole until then. WorkError where the disk is full or not writable.
     """
-    write(path, ModelBundle(model, config, list(classes), preprocessing, dict(terms)))
-
-
-def write(path: Path, net: ModelBundle) -> None:
-    """`save`, of what `load` gave or what has been put together like it."""
-    named = {f"model.{name}": tensor for name, tensor in net.model.state_dict().items()}
-    named |= {f"preprocessing.{name}": tensor for name, tensor in net.preprocessing.state()[1].items()}
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-    _write(path, whole, metadata(net))
-
-
-def load_safetensors(path: Path, device: torch.device | str = "cpu") -> ModelBundle:
-    """The net, in evaluation mode on `device`, and all that travels with it.
-
-    CommandError where there is no such file; DataError where it is no model file, of a newer version, or does
-    not fit the net its configuration names.
-    """
-    texts, tensors = _read(path)
-    config = from_dict(RunConfig, texts["config"])
-    classes = [Class(**each) for each in texts["classes"]]
-    with torch.device("meta"):  # no time spent on first weights
-        model = build_run(config, len(classes))
-    weights = _under("model.", tensors)
-    unfit = first_misfit(weights, model.state_dict())
-    if unfit:
-        raise DataError(f"{path} is of another architecture than its configuration: {unfit}")
-    model.to_empty(device=device).load_state_dict(weights)
-    preprocessing = Preprocessing.from_state(texts["preprocessing"], _under("preprocessing.", tensors))
-    travelled = texts["terms"], texts.get("provenance", {})
-    return ModelBundle(model.eval(), config, classes, preprocessing, *travelled)
-
-
-def load_safetensors_metadata(path: Path) -> dict[str, Any]:
-    """What `metadata` wrote, as values; the weights are not read. Errors as for `load`."""
-    with _opened(path) as opened:
-        return checked_texts(path, opened.metadata() or {})
-
-
-def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
+    tensors |= {f"preprocessing.{name}": tensor for name, tensor in bundle.preprocessing.state()[1].items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with atomic_write(path) as unfinished:
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(tensors, unfinished, texts)
-            unfinished.chmod(mode)  # it leaves files that nobody else may read
-    except SafetensorError as error:  # so it reports a full disk
+            save_file(tensors, unfinished, metadata_texts(bundle))
+            unfinished.chmod(mode)  # safetensors makes it unreadable for others
+    except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
             f"cannot write {path} ({error}): free some space, or choose another place"
         ) from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = False) -> ModelBundle:
+    """The model in evaluation mode, and everything that travels with it.
+
+    A safetensors file's model is on `device`, an ONNX file's on the CPU. CommandError where there is no such
+    file, or ONNX Runtime is not installed; DataError where it is not a model file, is of a newer version,
+    does not fit its own configuration, or, with `needs_weights`, is an ONNX file.
+    """
+    if _is_onnx(path) and not needs_weights:
+        return _load_onnx(path)
     with _opened(path) as opened:
-        values = checked_texts(path, opened.metadata() or {})
-        return values, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        metadata = _parsed(path, opened.metadata() or {})
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    with torch.device("meta"):  # saves the time of initialization
+        model = build_run(metadata.config, len(metadata.classes))
+    weights = _under("model.", tensors)
+    found = first_mismatch(weights, model.state_dict())
+    if found:
+        raise DataError(f"{path} is of another architecture than its configuration: {found}")
+    model.to_empty(device=device).load_state_dict(weights)
+    preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
+    return _bundle(model, metadata, preprocessing)
 
 
-@contextmanager
-def _opened(path: Path) -> Generator[Any]:
-    """The file as safetensors reads it; what goes wrong meanwhile is one line."""
-    if not path.is_file():
-        raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
-    with path.open("rb") as opened:
-        start = opened.read(2)
-    if path.suffix == ".onnx":
-        raise DataError(f"{path} is for running only: give the run, or the .safetensors file exported of it")
-    if start in (b"PK", b"\x80\x02"):
-        raise DataError(
-            f"{path} is a pickle, which can run code when opened: only safetensors files are read"
-        )
-    try:
-        with safe_open(path, framework="pt") as opened:
-            yield opened
-    except (SafetensorError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a whole safetensors file ({error}): give one that this program wrote"
-        ) from error
+def load_metadata(path: Path) -> Metadata:
+    """What a model file holds besides tensors, which are not read; errors as `load`."""
+    if _is_onnx(path):
+        return _onnx_metadata(path)
+    with _opened(path) as opened:
+        return _parsed(path, opened.metadata() or {})
 
 
-def checked_texts(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
-    """What `metadata` made these texts of; DataError where one is missing, or of a newer version."""
-    missing = [name for name in _METADATA if name not in texts]
-    if missing:
-        raise DataError(
-            f"{path} holds weights but no {', '.join(missing)}: give a file that this program wrote"
-        )
-    version = json.loads(texts["format_version"])
-    if version > FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}: update alexnet"
-        )
-    values: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
-    preprocessing = values["preprocessing"]
-    return values | {
-        "config": old_names.new_config(values["config"]),
-        "preprocessing": preprocessing | {"data": old_names.new_data(preprocessing["data"])},
-        "terms": old_names.new_terms(values["terms"]),
+def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
+    """What travels with the tensors, as JSON texts by their names in the file."""
+    values = {
+        "format_version": FORMAT_VERSION,
+        "config": to_dict(bundle.config),
+        "classes": [{"wnid": each.wnid, "name": each.name} for each in bundle.classes],
+        "preprocessing": bundle.preprocessing.state()[0],
+        "terms": bundle.terms,
+        "provenance": bundle.provenance,
     }
+    return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def first_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """The first difference of two state_dicts in name or shape, as `mismatch`; empty where there is none."""
+    return next(filter(None, (mismatch(name, weights, expected) for name in [*expected, *weights])), "")
 
 
-INPUT, OUTPUT = "images", "logits"
+def mismatch(name: str, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """`conv1.weight is 64x3x11x11 in these weights, missing in this model`; empty where both are alike."""
+    found, wanted = _shape(weights, name), _shape(expected, name)
+    return "" if found == wanted else f"{name} is {found} in these weights, {wanted} in this model"
 
 
-class OnnxNet(nn.Module):
-    """(N, 3, crop, crop) RGB crops in gray levels 0..255 -> (N, K) logits: the mean is in its graph."""
+def refuse_without_packages(names: Iterable[str]) -> None:
+    """CommandError that says what to install, where packages for ONNX files are missing."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CommandError(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
+
+
+class OnnxModel(nn.Module):
+    """(N, C, crop, crop) crops in gray levels 0..255, RGB or gray -> (N, K) logits; it subtracts the mean
+    itself.
+
+    Runs on the CPU, and has no weights that could be trained.
+    """
 
     layer_names = (OUTPUT,)
 
@@ -211,25 +171,75 @@ class OnnxNet(nn.Module):
         return torch.from_numpy(self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})[0])
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """The logits: an ONNX file says nothing of the layers before."""
+        """The logits alone: an ONNX file has no outputs of other layers."""
         return {OUTPUT: self(images)}
 
 
-def load_onnx(path: Path) -> ModelBundle:
-    """The net on the CPU, and all that travels with it.
-
-    CommandError where there is no such file or ONNX Runtime is missing; DataError where `alexnet export` did
-    not write it.
-    """
-    values = load_onnx_metadata(path)
-    classes = [Class(**each) for each in values["classes"]]
-    travelled = values["terms"], values.get("provenance", {})
-    config = from_dict(RunConfig, values["config"])
-    return ModelBundle(OnnxNet(path).eval(), config, classes, _outside(values["preprocessing"]), *travelled)
+def _bundle(model: nn.Module, metadata: Metadata, preprocessing: Preprocessing) -> ModelBundle:
+    return ModelBundle(
+        model=model.eval(),
+        config=metadata.config,
+        classes=metadata.classes,
+        preprocessing=preprocessing,
+        terms=metadata.terms,
+        provenance=metadata.provenance,
+    )
 
 
-def load_onnx_metadata(path: Path) -> dict[str, Any]:
-    """What `model_file.metadata` gave, as values; errors as for `load`."""
+def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
+    """Parses `metadata_texts` of this or an earlier version; DataError where one is missing, or of a newer
+    one."""
+    missing = [name for name in _REQUIRED if name not in texts]
+    if missing:
+        raise DataError(
+            f"{path} holds weights but no {', '.join(missing)}: give a file that this program wrote"
+        )
+    version = json.loads(texts["format_version"])
+    if version > FORMAT_VERSION:
+        raise DataError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}: update alexnet"
+        )
+    preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
+    return Metadata(
+        config=from_dict(RunConfig, old_names.new_config(json.loads(texts["config"]))),
+        classes=[Class(**each) for each in json.loads(texts["classes"])],
+        preprocessing={**preprocessing, "data": old_names.new_data(preprocessing["data"])},
+        terms=old_names.new_terms(json.loads(texts["terms"])),
+        provenance=json.loads(texts.get("provenance", "{}")),
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
+    """The open safetensors file; errors while it is read become one line."""
+    if not path.is_file():
+        raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
+    if _is_onnx(path):
+        raise DataError(
+            f"{path} can only be run, its weights cannot be used: give the run, or the .safetensors file "
+            "exported from it"
+        )
+    with path.open("rb") as opened:
+        start = opened.read(2)
+    if start in (b"PK", b"\x80\x02"):
+        raise DataError(
+            f"{path} is a pickle, which can run code when opened: only safetensors files are read"
+        )
+    try:
+        with safe_open(path, framework="pt") as opened:
+            yield opened
+    except (SafetensorError, ValueError) as error:
+        raise DataError(
+            f"{path} is not a whole safetensors file ({error}): give one that this program wrote"
+        ) from error
+
+
+def _load_onnx(path: Path) -> ModelBundle:
+    metadata = _onnx_metadata(path)
+    return _bundle(OnnxModel(path), metadata, _outside_the_graph(metadata.preprocessing))
+
+
+def _onnx_metadata(path: Path) -> Metadata:
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
         raise CommandError(f"no model file at {path}: give a run folder or an exported file")
@@ -240,49 +250,26 @@ def load_onnx_metadata(path: Path) -> dict[str, Any]:
         model = onnx.load(path)
     except DecodeError as error:
         raise DataError(f"{path} is not a whole ONNX file ({error}): copy it again") from error
-    texts = {each.key: each.value for each in model.metadata_props}
-    return checked_texts(path, {name: text for name, text in texts.items() if _is_json(text)})
+    return _parsed(path, {each.key: each.value for each in model.metadata_props})
 
 
-def _outside(values: dict[str, Any]) -> Preprocessing:
-    """What is left of a net's preprocessing where mean, deviations and order of channels are in the graph."""
+def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing that an ONNX graph does not include: mean, deviations and BGR order are in it."""
     data: dict[str, Any] = {**values["data"], "normalization": "channel-mean", "mean_position": "center"}
     channels = "RGB" if values["channels"] == "BGR" else values["channels"]
     count = data.get("channels", 3)
-    nothing = {"mean": torch.zeros(count), "std": torch.ones(count)}
+    identity = {"mean": torch.zeros(count), "std": torch.ones(count)}
     colors = {"eigenvalues": torch.zeros(count), "eigenvectors": torch.eye(count)}
-    return Preprocessing.from_state({**values, "data": data, "channels": channels}, nothing | colors)
-
-
-def refuse_without_packages(names: Iterable[str]) -> None:
-    """CommandError that says what to install, where ONNX files cannot be used."""
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CommandError(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def load(path: Path, device: torch.device | str = "cpu") -> ModelBundle:
-    """The net in a file; one of ONNX is on the CPU. Errors as in `model_file` and `onnx_net`."""
-    return load_onnx(path) if _is_onnx(path) else load_safetensors(path, device)
-
-
-def load_metadata(path: Path) -> dict[str, Any]:
-    """All that travels with a net but tensors, as values."""
-    return load_onnx_metadata(path) if _is_onnx(path) else load_safetensors_metadata(path)
-
-
-def classes_of(path: Path) -> list[Class]:
-    """The classes of the net in a file, in label order, without reading its weights."""
-    return [Class(**each) for each in load_metadata(path)["classes"]]
+    return Preprocessing.from_state({**values, "data": data, "channels": channels}, identity | colors)
 
 
 def _is_onnx(path: Path) -> bool:
     return path.suffix == ".onnx"
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
+    return ("x".join(map(str, tensors[name].shape)) or "scalar") if name in tensors else "missing"

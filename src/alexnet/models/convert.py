@@ -1,4 +1,4 @@
-"""torchvision's AlexNet and VGGs: their layers' names in a state_dict, and ours."""
+"""Weights of torchvision's and Caffe's models: their names and forms as ours."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import DataError
-from alexnet.models import alexnet
-from alexnet.models.bundle import first_misfit
-from alexnet.models.vgg import VARIANTS, Variant
+from alexnet.models.bundle import first_mismatch
+from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS, VGGArchitecture
 
 BATCHES_SEEN = "num_batches_tracked"
+"""A buffer of torch's batch normalization."""
 
 
-def _vgg(variant: Variant, batchnorm: bool) -> dict[str, str]:
+def _vgg(architecture: VGGArchitecture, batchnorm: bool) -> dict[str, str]:
     return {
-        **dict(_features(variant, batchnorm)),
+        **dict(_features(architecture, batchnorm)),
         "classifier.0": "fc6",
         "classifier.3": "fc7",
         "classifier.6": "fc8",
     }
 
 
-def _features(variant: Variant, batchnorm: bool) -> Iterator[tuple[str, str]]:
-    """torchvision numbers all steps: convolution, perhaps normalizer, ReLU, and the pooling of a block."""
+def _features(architecture: VGGArchitecture, batchnorm: bool) -> Iterator[tuple[str, str]]:
+    """torchvision numbers all modules: convolution, batch normalization if any, ReLU, a block's pooling."""
     place = 0
-    for layer in variant.convolutions:
+    for layer in architecture.convolutions:
         yield f"features.{place}", layer
         if batchnorm:
             yield f"features.{place + 1}", f"after.{layer}.batchnorm"
-        place += 2 + batchnorm + variant.ends_block(layer)
+        place += 2 + batchnorm + architecture.ends_block(layer)
 
 
 _ALEXNET = {
@@ -48,37 +48,37 @@ _ALEXNET = {
 _VGGS = {"VGG11": "A", "VGG13": "B", "VGG16": "D", "VGG19": "E"}
 TORCHVISION = {
     "AlexNet": _ALEXNET,
-    **{name: _vgg(VARIANTS[variant], batchnorm=False) for name, variant in _VGGS.items()},
-    **{f"{name}_BN": _vgg(VARIANTS[variant], batchnorm=True) for name, variant in _VGGS.items()},
+    **{name: _vgg(VGG_VARIANTS[variant], batchnorm=False) for name, variant in _VGGS.items()},
+    **{f"{name}_BN": _vgg(VGG_VARIANTS[variant], batchnorm=True) for name, variant in _VGGS.items()},
 }
-"""Our names of layers by torchvision's, by the net as torchvision calls it."""
+"""Our names of layers by torchvision's, for each of its models."""
 RECIPES = {
     "AlexNet": "alexnet-torchvision",
     **{name: f"vgg-{variant.lower()}" for name, variant in _VGGS.items()},
     **{f"{name}_BN": f"vgg-{variant.lower()}-batchnorm" for name, variant in _VGGS.items()},
 }
-"""Ours, of the same nets."""
+"""Our recipe of each of torchvision's models."""
 
 
-def net_of(names: Iterable[str]) -> str:
-    """The net of `TORCHVISION` whose layers differ least from those of these tensors."""
+def model_of(names: Iterable[str]) -> str:
+    """The model of `TORCHVISION` whose layers differ least from those of these tensors."""
     layers = {name.rpartition(".")[0] for name in names}
-    return min(TORCHVISION, key=lambda net: len(layers.symmetric_difference(TORCHVISION[net])))
+    return min(TORCHVISION, key=lambda model: len(layers.symmetric_difference(TORCHVISION[model])))
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state_dict of torchvision's AlexNet, or one of its VGGs (`net_of` says which), as ours.
+    """The state_dict of torchvision's AlexNet, or of one of its VGGs (see `model_of`), under our names.
 
-    Maps come before rows and columns in fc6's inputs in both, so no weight has to move. Batch normalizers of
-    old files did not count the batches they saw: they get a 0. DataError where a name is not one of that net.
+    Both order fc6's inputs by maps, rows and columns, so no weight has to move. Batch normalization in old
+    files has no batch counter: it gets a 0. DataError where a name does not belong to that model.
     """
-    net = net_of(state)
-    names = TORCHVISION[net]
+    model = model_of(state)
+    names = TORCHVISION[model]
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
         if layer not in names:
-            raise DataError(f"{name} is not in torchvision's {net}, which has {', '.join(names)}")
+            raise DataError(f"{name} is not in torchvision's {model}, which has {', '.join(names)}")
         renamed[f"{names[layer]}.{kind}"] = tensor
     for layer in names.values():
         if f"{layer}.running_mean" in renamed:
@@ -87,13 +87,13 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
-    """The weights and biases of a Caffe net, by its layers' names, as ours; other layers are left out.
+    """The weights and biases of a Caffe model, by its layers' names, under ours; other layers are left out.
 
-    Files of before 2014 give all blobs four dimensions, the first of them 1: those are taken away. Rows,
+    In files from before 2014 all blobs have four dimensions, the first of them 1: those are removed. Rows,
     columns and maps are in our order. DataError where a layer is missing or has no bias.
     """
     ours: dict[str, Tensor] = {}
-    for layer in alexnet.VARIANTS["caffe"].layers:
+    for layer in ALEXNET_VARIANTS["caffe"].layers:
         if len(blobs.get(layer, ())) != 2:
             raise DataError(f"it has no layer {layer} with weights and biases; it has {_known(blobs)}")
         for kind, tensor in zip(("weight", "bias"), blobs[layer], strict=True):
@@ -102,8 +102,8 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Puts `weights` into all of `model`, in its types; DataError names the first that does not fit."""
-    found = first_misfit(weights, model.state_dict())
+    """Loads `weights` into `model`, in its types; DataError names the first tensor that does not fit."""
+    found = first_mismatch(weights, model.state_dict())
     if found:
         raise DataError(found)
     for name, tensor in weights.items():
@@ -115,15 +115,15 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
-    """The weights of a net that reads `channels` (`RGB` or `BGR`) as one that reads RGB has them."""
+    """The weights of a model that reads `channels` (`RGB` or `BGR`), for images in RGB."""
     turned = {"conv1.weight": weights["conv1.weight"].flip(1)} if channels == "BGR" else {}
     return {**weights, **turned}
 
 
 def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normalized) -> dict[str, Tensor]:
-    """The weights of a net that sees images normalized as `there`, as one has them that answers alike `here`.
+    """The weights of a model whose images are normalized as `there`, for images normalized as `here`.
 
-    Its first layer adds up whole pixels: it must not pad. Both subtract one color, no mean image.
+    The output is the same. The first layer must not pad, and both must subtract one color, not a mean image.
     """
     weight, bias = weights["conv1.weight"], weights["conv1.bias"]
     apart = ((here.mean - there.mean) / there.divisor)[None, :, None, None]
@@ -132,11 +132,11 @@ def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normal
 
 
 class Normalized(Protocol):
-    """How gray levels become a net's input: less the mean, over the divisor, of each channel."""
+    """How gray levels become a model's input: minus each channel's mean, divided by its divisor."""
 
     @property
     def mean(self) -> Tensor:
-        """(C,)"""
+        """(C,) gray levels."""
         ...
 
     @property

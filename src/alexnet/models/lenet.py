@@ -1,7 +1,8 @@
-"""What LeNet-5's 84 units F6 should answer to each class: a drawing of 7 x 12 pixels, +1 ink and -1 paper.
+"""The LeNets: of 1989, LeNet-5 of 1998, and a modern one of LeNet-5's sizes.
 
-Source: LeCun et al. 1998, section II.B and figure 3: a "stylized image of the corresponding character class"
-on a 7 x 12 bitmap. The paper prints no numbers; these digits are drawn in the manner of its figure.
+Sources: LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition", 1989 (cited as 1989),
+and LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998 (cited as
+1998).
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.errors import CommandError
+from alexnet.models.config import LENET_VARIANTS, LeNetArchitecture
 from alexnet.models.layers import init
-from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, every
+from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, Table, every
 
 WIDTH, HEIGHT = 7, 12
+"""Pixels of the drawings that are LeNet-5's target codes."""
 RANDOM_SEED = 1998
 
 DIGITS = """
@@ -34,20 +37,24 @@ DIGITS = """
 ..###.. .#####. ####### .#####. .....#. .#####. .#####. ..#.... .#####. .####..
 ....... ....... ....... ....... ....... ....... ....... ....... ....... .......
 """
-"""The digits 0 to 9, side by side."""
+"""LeNet-5's targets for its 84 units F6, one drawing per digit, 0 to 9 side by side: ink is +1, paper -1.
+
+1998, section II.B and figure 3: a "stylized image of the corresponding character class" on a 7 x 12 bitmap.
+The paper prints no numbers; these digits are drawn after its figure."""
 
 
 def class_codes(num_classes: int) -> torch.Tensor:
     """(num_classes, 84) float32 of +1 and -1, row by row of each drawing.
 
-    Ten classes have the digits, in the order of their labels, whatever they are. Any other number of classes,
-    for which nothing is published, has random codes, always the same: two of them differ in 42 units or so.
+    Ten classes have the digits, in the order of their labels, whatever they are. For other numbers of classes
+    nothing is published: they have random codes, always the same, of which two differ in about 42 units.
     """
     if num_classes == 10:
         return _drawn(DIGITS)
     generator = torch.Generator().manual_seed(RANDOM_SEED)
     bits = torch.randint(0, 2, (num_classes, WIDTH * HEIGHT), generator=generator, device="cpu")
-    return 2.0 * bits - 1.0
+    # On the default device, such as the meta device on which models are counted, as all other weights.
+    return torch.empty(bits.shape).copy_(2.0 * bits - 1.0)
 
 
 def _drawn(text: str) -> torch.Tensor:
@@ -56,22 +63,8 @@ def _drawn(text: str) -> torch.Tensor:
     return torch.tensor(pixels).transpose(0, 1).flatten(1)
 
 
-H2_READS = tuple(
-    tuple(map_ for map_ in range(12) if map_ // 4 != left_out) for left_out in (2, 0, 1) for _ in range(4)
-)
-"""Maps of H1 that each map of H2 reads: 8 of 12, by a scheme that the paper says it does not describe (1989,
-section 3.3). The scheme here: H1 in three groups of four maps, H2 too, and each group of H2 leaves out
-another one of H1's, so that all maps are read equally often."""
 BACKGROUND = -1.0
-"""State of the units beyond the border of a map (1989, section 3.2)."""
-
-C3_READS = (
-    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
-    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
-    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5)),
-    (0, 1, 2, 3, 4, 5),
-)
-"""Maps of S2 that each map of C3 reads (1998, table I)."""
+"""Value of the units beyond the border of a map (1989, section 3.2)."""
 
 
 class LeNet(nn.Module, ABC):
@@ -79,18 +72,25 @@ class LeNet(nn.Module, ABC):
 
     `crop` is in pixels: a multiple of 4, `smallest_crop` or more; else CommandError. The papers have one
     channel, ten classes and 16 or 32 pixels; other numbers change the first layer, the last one, and the
-    first one that reads all maps.
+    first one that reads all maps. `architecture` has the numbers of maps and units.
     """
 
     layer_names: ClassVar[tuple[str, ...]]
-    """The names of what `activations` gives, in order."""
+    """The names of what `activations` returns, in order."""
     smallest_crop: ClassVar[int]
+    hidden_layers: ClassVar[int]
+    """Fully connected layers before the output."""
 
-    def __init__(self, num_classes: int, crop: int, channels: int):
+    def __init__(self, num_classes: int, crop: int, channels: int, architecture: LeNetArchitecture):
         super().__init__()
         if crop < self.smallest_crop or crop % 4:
             raise CommandError(
-                f"crop {crop} is not for this LeNet: use {self.smallest_crop} pixels or more, a multiple of 4"
+                f"crop {crop} does not fit a LeNet: use {self.smallest_crop} pixels or more, a multiple of 4"
+            )
+        if len(architecture.units) != self.hidden_layers:
+            raise CommandError(
+                f"this LeNet has {self.hidden_layers} hidden layers, not {len(architecture.units)}: "
+                "give model.architecture.units one number for each"
             )
         self.num_classes, self.crop, self.channels = num_classes, crop, channels
 
@@ -99,11 +99,11 @@ class LeNet(nn.Module, ABC):
         return self.activations(images)["logits"]
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """What each layer of `layer_names` answers, after its squashing function, before any dropout."""
+        """The output of each layer of `layer_names`, after its squashing function, before any dropout."""
         wanted = f"(N, {self.channels}, {self.crop}, {self.crop})"
         if images.ndim != 4 or images.shape[1:] != (self.channels, self.crop, self.crop):
             raise CommandError(
-                f"images are {tuple(images.shape)}, this net was built for {wanted}: "
+                f"images are {tuple(images.shape)}, this model was built for {wanted}: "
                 "crop them, or build it with another crop or number of channels"
             )
         return self._states(images)
@@ -113,24 +113,32 @@ class LeNet(nn.Module, ABC):
 
 
 class LeNet1989(LeNet):
-    """Two layers of shared kernels that look at every second pixel, 30 hidden units, ten outputs.
+    """Two convolutions with a stride of 2, 30 hidden units, ten outputs.
 
-    Every unit of H1 and H2 has a bias of its own. A logit is the state of an output unit, within 1.7159: the
-    answer k is unit k at 1 and the others at -1, and the loss that goes with it the squared error. The
-    softmax of such logits ranks the classes, but is far from sure even where the net is.
+    Every unit of H1 and H2 has a bias of its own. A logit is the value of an output unit, within 1.7159: the
+    target of class k is 1 for unit k and -1 for the others, and the loss is the squared error. The softmax of
+    such logits ranks the classes, but is never confident.
     Source: 1989, section 3: 1,256 units, 64,660 connections, 9,760 parameters.
     """
 
     layer_names = ("H1", "H2", "H3", "logits")
     smallest_crop = 4
+    hidden_layers = 1
 
-    def __init__(self, num_classes: int = 10, crop: int = 16, channels: int = 1):
-        super().__init__(num_classes, crop, channels)
+    def __init__(
+        self,
+        num_classes: int = 10,
+        crop: int = 16,
+        channels: int = 1,
+        architecture: LeNetArchitecture = LENET_VARIANTS["1989"],
+    ):
+        super().__init__(num_classes, crop, channels, architecture)
+        (h1, h2), (h3,), reads = architecture.maps, architecture.units, _reads(architecture)
         self.squash = ScaledTanh()
-        self.H1 = PartialConv2d(channels, every(channels, 12), 5, stride=2, unit_biases=crop // 2)
-        self.H2 = PartialConv2d(12, H2_READS, 5, stride=2, unit_biases=crop // 4)
-        self.H3 = nn.Linear(12 * (crop // 4) ** 2, 30)
-        self.output = nn.Linear(30, num_classes)
+        self.H1 = PartialConv2d(channels, every(channels, h1), 5, stride=2, unit_biases=crop // 2)
+        self.H2 = PartialConv2d(h1, reads, 5, stride=2, unit_biases=crop // 4)
+        self.H3 = nn.Linear(h2 * (crop // 4) ** 2, h3)
+        self.output = nn.Linear(h3, num_classes)
         _initialize_by_fan_in(self.H3, self.output)
 
     def _states(self, images: Tensor) -> dict[str, Tensor]:
@@ -143,23 +151,36 @@ class LeNet1989(LeNet):
 class LeNet5(LeNet):
     """Convolutions C1, C3, C5 with trainable sub-sampling S2, S4 between them, 84 units F6, fixed codes.
 
-    A logit is minus the squared distance of F6 from the code of a class (see `class_codes`, also for what
-    happens where there are not ten). The loss that goes with them is `rbf`.
+    A logit is minus the squared distance of F6 from the code of a class (see `class_codes`, also for other
+    numbers of classes than ten). The loss is `rbf`.
     Source: 1998, section II.B: 340,908 connections, 60,000 trainable parameters.
     """
 
     layer_names = ("C1", "S2", "C3", "S4", "C5", "F6", "logits")
     smallest_crop = 16
+    hidden_layers = 2
 
-    def __init__(self, num_classes: int = 10, crop: int = 32, channels: int = 1):
-        super().__init__(num_classes, crop, channels)
+    def __init__(
+        self,
+        num_classes: int = 10,
+        crop: int = 32,
+        channels: int = 1,
+        architecture: LeNetArchitecture = LENET_VARIANTS["5"],
+    ):
+        super().__init__(num_classes, crop, channels, architecture)
+        (c1, c3), (c5, f6) = architecture.maps, architecture.units
+        if f6 != WIDTH * HEIGHT:
+            raise CommandError(
+                f"F6 of LeNet-5 has {WIDTH * HEIGHT} units, one for each pixel of its codes, not {f6}: "
+                f"type model.architecture.units=[{c5},{WIDTH * HEIGHT}]"
+            )
         self.squash = ScaledTanh()
-        self.C1 = nn.Conv2d(channels, 6, 5)
-        self.S2 = Subsampling(6)
-        self.C3 = PartialConv2d(6, C3_READS, 5)
-        self.S4 = Subsampling(16)
-        self.C5 = nn.Conv2d(16, 120, crop // 4 - 3)
-        self.F6 = nn.Linear(120, 84)
+        self.C1 = nn.Conv2d(channels, c1, 5)
+        self.S2 = Subsampling(c1)
+        self.C3 = PartialConv2d(c1, _reads(architecture), 5)
+        self.S4 = Subsampling(c3)
+        self.C5 = nn.Conv2d(c3, c5, crop // 4 - 3)
+        self.F6 = nn.Linear(c5, f6)
         self.output = RadialBasis(class_codes(num_classes))
         _initialize_by_fan_in(self.C1, self.C5, self.F6)
 
@@ -174,7 +195,7 @@ class LeNet5(LeNet):
 
 
 class ModernLeNet(LeNet):
-    """Layers of LeNet-5's sizes, built as one would today.
+    """Layers of LeNet-5's sizes, built in the modern way.
 
     ReLU, max pooling, every map of C3 reads all of S2, a linear last layer, dropout before it and before F6,
     He's initialization. C1 pads its input with 2 zeros on all sides, so that 28 pixels give LeNet-5's maps.
@@ -182,14 +203,27 @@ class ModernLeNet(LeNet):
 
     layer_names = LeNet5.layer_names
     smallest_crop = 12
+    hidden_layers = 2
 
-    def __init__(self, num_classes: int = 10, crop: int = 28, channels: int = 1, dropout: float = 0.5):
-        super().__init__(num_classes, crop, channels)
-        self.C1 = nn.Conv2d(channels, 6, 5, padding=2)
-        self.C3 = nn.Conv2d(6, 16, 5)
-        self.C5 = nn.Conv2d(16, 120, crop // 4 - 2)
-        self.F6 = nn.Linear(120, 84)
-        self.output = nn.Linear(84, num_classes)
+    def __init__(
+        self,
+        num_classes: int = 10,
+        crop: int = 28,
+        channels: int = 1,
+        architecture: LeNetArchitecture = LENET_VARIANTS["modern"],
+        dropout: float = 0.5,
+    ):
+        super().__init__(num_classes, crop, channels, architecture)
+        if architecture.reads:
+            raise CommandError(
+                "every map of the modern LeNet reads all before it: type model.architecture.reads=[]"
+            )
+        (c1, c3), (c5, f6) = architecture.maps, architecture.units
+        self.C1 = nn.Conv2d(channels, c1, 5, padding=2)
+        self.C3 = nn.Conv2d(c1, c3, 5)
+        self.C5 = nn.Conv2d(c3, c5, crop // 4 - 2)
+        self.F6 = nn.Linear(c5, f6)
+        self.output = nn.Linear(f6, num_classes)
         self.dropout = nn.Dropout(dropout)
         for layer in (self.C1, self.C3, self.C5, self.F6, self.output):
             init.kaiming(layer)
@@ -205,8 +239,13 @@ class ModernLeNet(LeNet):
         return {"C1": c1, "S2": s2, "C3": c3, "S4": s4, "C5": c5, "F6": f6, "logits": logits}
 
 
+def _reads(architecture: LeNetArchitecture) -> Table:
+    return architecture.reads or every(*architecture.maps)
+
+
 def _with_border(maps: Tensor) -> Tensor:
-    """So that 5 x 5 windows, 2 apart, begin 2 before the map and the last ends 1 after it."""
+    """Pads maps so that 5 x 5 windows with a stride of 2 begin 2 before the map and the last ends 1 after
+    it."""
     return functional.pad(maps, (2, 1, 2, 1), value=BACKGROUND)
 
 

@@ -1,4 +1,4 @@
-"""OverFeat: the fast and the accurate net, and what they say at every place of a larger image.
+"""OverFeat: the fast and the accurate model, and their predictions at every place of a larger image.
 
 Source: Sermanet, Eigen, Zhang, Mathieu, Fergus, LeCun, "OverFeat: Integrated Recognition, Localization and
 Detection using Convolutional Networks", ICLR 2014 (arXiv:1312.6229), tables 1 and 3, sections 3.2 and 3.3.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
 import numpy as np
@@ -18,74 +17,37 @@ from torch import Tensor, nn
 
 from alexnet.data.boxes import WHOLE, Corners
 from alexnet.errors import CommandError
+from alexnet.models.config import OVERFEAT_VARIANTS, OverFeatArchitecture, chosen
 from alexnet.models.layers import init
 from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.pooling import at_every_offset
-from alexnet.models.variants import variant_of
 
 MINIMUM_CROP_PIXELS = 64
 UNPADDED_CROP_PIXELS = 112
-"""Below it conv2 pads its maps, which would otherwise be smaller than what follows reads. Ours: the paper's
-crops are 231 and 221 pixels."""
-DEVIATION = 0.01
-"""Of the first weights (section 3.2)."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Convolutions and two fully connected layers; the last layer's width is the number of classes."""
-
-    widths: tuple[int, ...] = (96, 256, 512, 1024, 1024, 3072, 4096)
-    """Maps of each convolution, then the units of both fully connected layers."""
-    filters: tuple[int, ...] = (11, 5, 3, 3, 3)
-    """Side of each convolution's filters. Those of 3 pad their maps, the first two do not."""
-    conv1_stride: int = 4
-    pools: tuple[int, ...] = (2, 2, 0, 0, 2)
-    """Side and step of the max pooling after each convolution; 0 is none."""
-    initialization: Literal["gaussian", "kaiming"] = "gaussian"
-    """Normal weights of deviation 0.01, as in the paper; or He's, for narrower nets and smaller crops."""
-    regression: tuple[int, ...] = (4096, 1024)
-    """`overfeat-localizer`: units of the hidden layers between pooled maps and boxes (section 4.2)."""
-    window: int = 0
-    """`overfeat-detector`: pixels of the window that slides over training crops; 0 is the whole crop."""
-    boxes: Literal["per-class", "single"] = "per-class"
-    """`overfeat-localizer`: a box for each class (section 4.2), or one for all classes (section 4.4)."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """`conv1` ... `fc8` of the fast net, `conv1` ... `fc9` of the accurate one."""
-        convolutions = len(self.filters)
-        return tuple(f"{'conv' if i <= convolutions else 'fc'}{i}" for i in range(1, convolutions + 4))
-
-
-VARIANTS = {
-    "fast": Variant(),
-    "accurate": Variant(
-        widths=(96, 256, 512, 512, 1024, 1024, 4096, 4096),
-        filters=(7, 7, 3, 3, 3, 3),
-        conv1_stride=2,
-        pools=(3, 2, 0, 0, 0, 3),
-    ),
-}
-"""Tables 1 and 3."""
+"""Below this crop conv2 pads its maps, which would otherwise be too small for the layers that follow. Ours:
+the paper's crops are 231 and 221 pixels."""
+INIT_STD = 0.01
+"""Standard deviation of the initial weights (section 3.2)."""
 
 
 class OverFeat(nn.Module):
-    """(N, 3, crop, crop) images -> (N, num_classes) logits; its layers are `Variant.layers`.
+    """(N, 3, crop, crop) images -> (N, num_classes) logits.
 
-    ReLU, max pooling without overlap, no contrast normalization (section 3.2). `variant` is a `Variant` or a
-    name, `fast` or `accurate`, with fields changed behind it (see `variant_of`); `crop` is in pixels, 64 or
-    more; `dropout` is the probability that a unit of the two fully connected layers is silent.
+    ReLU, max pooling without overlap, no contrast normalization (section 3.2). `variant` is `fast`,
+    `accurate` or an `OverFeatArchitecture`. `crop` is in pixels, 64 or more. `dropout` is the probability
+    that a unit of the two fully connected layers is dropped.
+
+    CommandError where there is no such variant, or the crop is too small.
     """
 
     map_reduction: ClassVar[Literal["mean", "max"]] = "max"
-    """How a class map becomes one prediction: the largest of each class (section 3.3)."""
+    """How a class map is reduced to one prediction: the maximum of each class (section 3.3)."""
 
     def __init__(
         self,
-        variant: str | Variant = "fast",
+        variant: str | OverFeatArchitecture = "fast",
         num_classes: int = 1000,
         crop: int = 231,
         dropout: float = 0.5,
@@ -95,12 +57,11 @@ class OverFeat(nn.Module):
             raise CommandError(
                 f"crop {crop} is too small for OverFeat: use {MINIMUM_CROP_PIXELS} pixels or more"
             )
-        self.variant = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
-        _refuse_uneven(self.variant)
+        self.architecture = chosen(OVERFEAT_VARIANTS, variant, "overfeat")
         self.num_classes, self.crop, self.dropout = num_classes, crop, dropout
-        self.layers = self.variant.layers
-        self.convolutions = self.layers[: len(self.variant.filters)]
-        self.classifier = self.layers[len(self.variant.filters) :]
+        self.layers = self.architecture.layers
+        self.convolutions = self.layers[: len(self.architecture.filters)]
+        self.classifier = self.layers[len(self.architecture.filters) :]
         self._add_layers()
         self.after = nn.ModuleDict({layer: self._stage(layer) for layer in self.layers[:-1]})
         self.initialize()
@@ -108,15 +69,15 @@ class OverFeat(nn.Module):
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """The names of what `activations` gives, in order."""
-        pools = dict(zip(self.convolutions, self.variant.pools, strict=True))
+        """The names of what `activations` returns, in order."""
+        pools = dict(zip(self.convolutions, self.architecture.pools, strict=True))
         taps = [[layer, f"pool{layer[-1]}"] if pools.get(layer) else [layer] for layer in self.layers[:-1]]
         return (*(name for pair in taps for name in pair), "logits")
 
     @property
     def map_step_pixels(self) -> int:
-        """Pixels of the image from one place of a class map to the next: 16 (fast) or 12 (accurate)."""
-        return self.variant.conv1_stride * math.prod(pool or 1 for pool in self.variant.pools[:-1])
+        """Pixels between neighboring places of a class map: 16 (fast) or 12 (accurate)."""
+        return self.architecture.conv1_stride * math.prod(pool or 1 for pool in self.architecture.pools[:-1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
@@ -136,19 +97,19 @@ class OverFeat(nn.Module):
         """(N, num_classes, h, w) logits of windows of `crop` pixels, `map_step_pixels` apart.
 
         `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. The window at place (i,
-        j) begins i and j steps below and right of the image's corner. Its answer is that of `forward` to the
-        window, but for what convolutions that pad their maps see around it: the photo there, zeros in a crop.
-        At H = W = crop it is (N, num_classes, 1, 1) and `forward` itself. Source: section 3.3.
+        j) begins i and j steps below and right of the image's corner. Its logits are those of `forward` for
+        the window, up to what convolutions that pad their maps read around it: the image here, zeros in a
+        crop. At H = W = crop it is (N, num_classes, 1, 1) and `forward` itself. Source: section 3.3.
         """
         return self._slid(self._unpooled(images), self._classify, self.places(*images.shape[2:]))
 
     def places(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the class map of an image of that many pixels: all windows that lie in it."""
+        """Rows and columns of the class map of an image of that many pixels: all windows inside it."""
         rows, columns = ((length - self.crop) // self.map_step_pixels + 1 for length in (height, width))
         return rows, columns
 
     def windows(self, height: int, width: int) -> Corners:
-        """(rows x columns, 4) the windows of an image's `places`, row by row, in shares of the image."""
+        """(rows x columns, 4) the windows at an image's `places`, row by row, as fractions of the image."""
         rows, columns = self.places(height, width)
         step = self.map_step_pixels
         y, x = np.meshgrid(step * np.arange(rows), step * np.arange(columns), indexing="ij")
@@ -157,7 +118,7 @@ class OverFeat(nn.Module):
         return corners / np.array([width, height, width, height])
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """What each layer of `layer_names` answers to preprocessed images (N, 3, crop, crop).
+        """The output of each layer of `layer_names` for preprocessed images (N, 3, crop, crop).
 
         `convN` and `fcN`: rectified, before anything else, in particular before the test's dropout scaling.
         `poolN`: the maps the next layer reads.
@@ -174,33 +135,33 @@ class OverFeat(nn.Module):
         return {**taps, "logits": self.get_submodule(self.layers[-1])(hidden)}
 
     def initialize(self) -> None:
-        """Fills every layer anew; biases are 0, of which the paper says nothing."""
+        """Initializes every layer; biases are 0, which the paper does not specify."""
         for name in self.layers:
             self._initialize_layer(name)
 
     def _initialize_layer(self, name: str) -> None:
         layer = cast(init.Weighted, self.get_submodule(name))
-        if self.variant.initialization == "kaiming":
+        if self.architecture.initialization == "kaiming":
             init.kaiming(layer)
         else:
-            init.gaussian(layer, DEVIATION, 0.0)
+            init.gaussian(layer, INIT_STD, 0.0)
 
     def _add_layers(self) -> None:
-        variant, inputs = self.variant, 3
+        architecture, inputs = self.architecture, 3
         for number, (layer, size, width) in enumerate(
-            zip(self.convolutions, variant.filters, variant.widths, strict=False)
+            zip(self.convolutions, architecture.filters, architecture.widths, strict=False)
         ):
-            stride = variant.conv1_stride if number == 0 else 1
+            stride = architecture.conv1_stride if number == 0 else 1
             self.add_module(layer, nn.Conv2d(inputs, width, size, stride, self._padding(number)))
             inputs = width
         inputs *= self._read_side() ** 2
-        units = (*variant.widths[len(variant.filters) :], self.num_classes)
+        units = (*architecture.widths[len(architecture.filters) :], self.num_classes)
         for layer, width in zip(self.classifier, units, strict=True):
             self.add_module(layer, FullyConnected(inputs, width))
             inputs = width
 
     def _padding(self, number: int) -> int:
-        size = self.variant.filters[number]
+        size = self.architecture.filters[number]
         padded = size == 3 or (number == 1 and self.crop < UNPADDED_CROP_PIXELS)
         return size // 2 if padded else 0
 
@@ -209,29 +170,29 @@ class OverFeat(nn.Module):
         steps: OrderedDict[str, nn.Module] = OrderedDict(relu=nn.ReLU(inplace=True))
         if layer in self.classifier:
             steps["dropout"] = MaskDropout(self.dropout)
-        elif pool := self.variant.pools[self.convolutions.index(layer)]:
+        elif pool := self.architecture.pools[self.convolutions.index(layer)]:
             steps["pool"] = nn.MaxPool2d(pool, stride=pool)
         return FusedBlock(steps)
 
     def _unpooled_side(self, pixels: int) -> int:
-        """Values across the last convolution's maps of an image of `pixels` across."""
-        variant, side = self.variant, pixels
-        for number, (size, pool) in enumerate(zip(variant.filters, variant.pools, strict=True)):
-            stride = variant.conv1_stride if number == 0 else 1
+        """Side of the last convolution's maps for an image of `pixels` x `pixels`."""
+        architecture, side = self.architecture, pixels
+        for number, (size, pool) in enumerate(zip(architecture.filters, architecture.pools, strict=True)):
+            stride = architecture.conv1_stride if number == 0 else 1
             side = 1 + (side + 2 * self._padding(number) - size) // stride
-            is_last = number + 1 == len(variant.filters)
+            is_last = number + 1 == len(architecture.filters)
             side = side if is_last else side // (pool or 1)
         return side
 
     def _read_side(self) -> int:
-        """Values across the pooled maps that the first fully connected layer reads."""
-        return self._unpooled_side(self.crop) // (self.variant.pools[-1] or 1)
+        """Side of the pooled maps that the first fully connected layer reads."""
+        return self._unpooled_side(self.crop) // (self.architecture.pools[-1] or 1)
 
     def _unpooled(self, images: Tensor) -> Tensor:
         """The last convolution's maps, rectified, of images of at least the crop."""
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.crop:
             raise CommandError(
-                f"images are {tuple(images.shape)}, a class map wants (N, 3, H, W) with "
+                f"images are {tuple(images.shape)}, a class map needs (N, 3, H, W) with "
                 f"H and W of {self.crop} pixels or more"
             )
         *before, last = self.convolutions
@@ -240,9 +201,9 @@ class OverFeat(nn.Module):
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
         return self.get_submodule(last)(hidden).relu()
 
-    def _slid(self, maps: Tensor, answer: Callable[[Tensor], Tensor], places: tuple[int, int]) -> Tensor:
-        """`answer`, of pooled maps, at each of the places of the unpooled `maps`."""
-        return at_every_offset(answer, maps, self.variant.pools[-1] or 1, self._read_side(), places)
+    def _slid(self, maps: Tensor, head: Callable[[Tensor], Tensor], places: tuple[int, int]) -> Tensor:
+        """`head`, a function of pooled maps, at each place of the unpooled `maps`."""
+        return at_every_offset(head, maps, self.architecture.pools[-1] or 1, self._read_side(), places)
 
     def _classify(self, pooled: Tensor) -> Tensor:
         """(N, num_classes, h, w) logits of pooled maps."""
@@ -254,34 +215,25 @@ class OverFeat(nn.Module):
         return hidden
 
     def _checked(self, images: Tensor) -> Tensor:
-        """`images`, channels-last; CommandError where they are not a batch of this net's crop."""
+        """`images`, channels-last; CommandError where they are not a batch of this model's crop."""
         if images.ndim != 4 or images.shape[1:] != (3, self.crop, self.crop):
             raise CommandError(
-                f"images are {tuple(images.shape)}, this net was built for (N, 3, {self.crop}, {self.crop}): "
-                f"crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
+                f"images are {tuple(images.shape)}, this model was built for (N, 3, {self.crop}, {self.crop}"
+                f"): crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"
             )
         return images.contiguous(memory_format=torch.channels_last)
 
 
-def _refuse_uneven(variant: Variant) -> None:
-    convolutions = len(variant.filters)
-    if len(variant.pools) != convolutions or len(variant.widths) != convolutions + 2:
-        raise CommandError(
-            f"a variant of {convolutions} convolutions needs as many pools and {convolutions + 2} widths, "
-            f"not {len(variant.pools)} and {len(variant.widths)}"
-        )
-
-
 class OverFeatLocalizer(OverFeat):
-    """An OverFeat whose layers do not learn, and a regression from its last pooled maps to boxes, which does.
+    """An OverFeat whose layers are frozen, and a trained regression from its last pooled maps to boxes.
 
-    `forward` gives the classifier's logits, so that whatever tests a net can test this one. A box is x0, y0,
-    x1, y1 in shares of the window that was looked at, below 0 and above 1 outside of it. Hidden layers are
-    rectified, without dropout; the first answer is the whole window.
+    `forward` returns the classifier's logits, so it can be tested like any classifier. A box is x0, y0, x1,
+    y1 as fractions of the window, below 0 and above 1 outside of it. Hidden layers are rectified, without
+    dropout; the initial prediction is the whole window.
     """
 
     def forward_boxes(self, images: Tensor) -> Tensor:
-        """(N, num_classes, 4) boxes in shares of each of the preprocessed images (N, 3, crop, crop)."""
+        """(N, num_classes, 4) boxes, as fractions of each of the preprocessed images (N, 3, crop, crop)."""
         with torch.no_grad():
             hidden = self.features(self._checked(images)).flatten(1)
         for layer in self.regression[:-1]:
@@ -289,7 +241,7 @@ class OverFeatLocalizer(OverFeat):
         return self._per_class(self.get_submodule(self.regression[-1])(hidden))
 
     def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """`class_map` and (N, num_classes, 4, h, w) the boxes, each in shares of the window at its place.
+        """`class_map` and (N, num_classes, 4, h, w) the boxes, as fractions of the window at their place.
 
         `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. Source: section 4.1.
         """
@@ -300,10 +252,10 @@ class OverFeatLocalizer(OverFeat):
     @property
     def regression(self) -> tuple[str, ...]:
         """`box1`, `box2` and `boxes`."""
-        return (*(f"box{i}" for i in range(1, len(self.variant.regression) + 1)), "boxes")
+        return (*(f"box{i}" for i in range(1, len(self.architecture.regression) + 1)), "boxes")
 
     def initialize(self) -> None:
-        """Fills every layer anew, and lets the regression alone learn."""
+        """Initializes every layer, and freezes all but the regression."""
         super().initialize()
         for layer in self.regression:
             self._initialize_layer(layer)
@@ -315,12 +267,12 @@ class OverFeatLocalizer(OverFeat):
             parameter.requires_grad_(name.partition(".")[0] in self.regression)
 
     def _add_layers(self) -> None:
-        """The regression stands before the classifier: the last layer of any net gives its logits."""
+        """The regression precedes the classifier: the last layer of any model outputs its logits."""
         super()._add_layers()
         classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
         inputs = cast(FullyConnected, classifier[self.classifier[0]]).in_features
-        boxes = self.num_classes if self.variant.boxes == "per-class" else 1
-        for layer, width in zip(self.regression, (*self.variant.regression, 4 * boxes), strict=True):
+        boxes = self.num_classes if self.architecture.boxes == "per-class" else 1
+        for layer, width in zip(self.regression, (*self.architecture.regression, 4 * boxes), strict=True):
             self.add_module(layer, FullyConnected(inputs, width))
             inputs = width
         self._modules.update(classifier)
@@ -342,43 +294,44 @@ class OverFeatLocalizer(OverFeat):
 
 
 class OverFeatDetector(OverFeatLocalizer):
-    """A localizer with one more unit, of background, behind its last hidden layer. All of it learns.
+    """A localizer with an additional unit, for background, after its last hidden layer. All layers are
+    trained.
 
-    It takes images (N, 3, crop, crop) and slides a window of `Variant.window` pixels over them, which
-    is what its weights are made for; 0 is the crop itself.
+    It takes images (N, 3, crop, crop) and slides a window of `OverFeatArchitecture.window` pixels over them,
+    the input size of its layers; 0 is the crop itself.
     """
 
     def __init__(
         self,
-        variant: str | Variant = "fast",
+        variant: str | OverFeatArchitecture = "fast",
         num_classes: int = 1000,
         crop: int = 231,
         dropout: float = 0.5,
     ):
-        chosen = variant_of(VARIANTS, variant, "overfeat") if isinstance(variant, str) else variant
-        if chosen.window > crop:
+        architecture = chosen(OVERFEAT_VARIANTS, variant, "overfeat")
+        if architecture.window > crop:
             raise CommandError(
-                f"a window of {chosen.window} pixels does not fit into crops of {crop}: type data.input_size="
-                f"{chosen.window} or more, or a smaller window"
+                f"a window of {architecture.window} pixels does not fit into crops of {crop}: type "
+                f"data.input_size={architecture.window} or more, or a smaller model.architecture.window"
             )
-        super().__init__(chosen, num_classes, chosen.window or crop, dropout)
+        super().__init__(architecture, num_classes, architecture.window or crop, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, num_classes) logits of images (N, 3, H, W): of each class the largest of all places."""
+        """(N, num_classes) logits of images (N, 3, H, W): for each class the maximum over all places."""
         return self.class_map(images).amax(dim=(2, 3))
 
     def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the windows of images (N, 3, H, W) show, and where: places are those of `class_map`.
+        """Classes and boxes of the windows of images (N, 3, H, W), at the places of `class_map`.
 
-        (N, num_classes + 1, h, w) logits, the last of background, and (N, num_classes, 4, h, w) boxes, each
-        in shares of the window there.
+        (N, num_classes + 1, h, w) logits, the last of background, and (N, num_classes, 4, h, w) boxes, as
+        fractions of the window there.
         """
         maps, places = self._unpooled(images), self.places(*images.shape[2:])
         boxes = self._slid(maps, self._regress, places)
         return self._slid(maps, self._classify_objects, places), self._per_class(boxes)
 
     def initialize(self) -> None:
-        """Fills every layer anew, and lets all of them learn."""
+        """Initializes every layer; none is frozen."""
         super().initialize()
         self._initialize_layer("background")
         self.requires_grad_(True)
@@ -386,16 +339,16 @@ class OverFeatDetector(OverFeatLocalizer):
     def _checked(self, images: Tensor) -> Tensor:
         if images.shape[2:] != (self.crop, self.crop):
             raise CommandError(
-                f"this net looks through windows of {self.crop} pixels and has no features of a whole photo: "
-                "give the localization that it began with"
+                f"this model reads windows of {self.crop} pixels and has no features of a whole photo: "
+                "give the localization run that it was initialized from"
             )
         return super()._checked(images)
 
     def _add_layers(self) -> None:
-        """The background stands before the classifier: the last layer of any net gives its logits."""
+        """The background precedes the classifier: the last layer of any model outputs its logits."""
         super()._add_layers()
         classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
-        self.background = FullyConnected(self.variant.widths[-1], 1)
+        self.background = FullyConnected(self.architecture.widths[-1], 1)
         self._modules.update(classifier)
 
     def _classify_objects(self, pooled: Tensor) -> Tensor:

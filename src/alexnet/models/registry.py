@@ -1,90 +1,76 @@
-"""Nets by name: from a `ModelConfig` to a module."""
+"""Models by name: from a configuration to a module."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from torch import nn
 
 from alexnet.config import RunConfig
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import (
+    VARIANTS,
+    AlexNetArchitecture,
+    LeNetArchitecture,
+    ModelConfig,
+    OverFeatArchitecture,
+    VGGArchitecture,
+)
 from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat, OverFeatDetector, OverFeatLocalizer
 from alexnet.models.vgg import VGG
 
-
-def _alexnet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
-    settings = config.dropout, config.activation, config.bottleneck
-    return AlexNet(config.variant, num_classes, crop, *settings, channels)
-
-
-def _overfeat(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
-    if channels != 3:
-        raise CommandError("overfeat is a net for color images: prepare the store with --channels 3")
-    _refuse_settings(config, "OverFeat")
-    return _OVERFEATS[config.name](config.variant, num_classes, crop, config.dropout)
-
-
-def _lenet(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
-    _refuse_settings(config, "a LeNet")
-    if config.variant == "modern":
-        return ModernLeNet(num_classes, crop, channels, config.dropout)
-    if config.variant not in _LENETS:
-        raise CommandError(
-            f"unknown variant {config.variant!r} of lenet; it must be one of {', '.join(_LENETS)}, modern"
-        )
-    if config.dropout:
-        raise CommandError(f"lenet {config.variant} has no dropout: type model.dropout=0")
-    return _LENETS[config.variant](num_classes, crop, channels)
-
-
-def _vgg(config: ModelConfig, num_classes: int, crop: int, channels: int) -> nn.Module:
-    if channels != 3:
-        raise CommandError("vgg is a net for color images: prepare the store with --channels 3")
-    _refuse_settings(config, "a VGG")
-    return VGG(config.variant, num_classes, crop, config.dropout)
-
-
-def _refuse_settings(config: ModelConfig, net: str) -> None:
-    for setting, off in {"activation": "", "bottleneck": 0, "tower_devices": ""}.items():
-        if getattr(config, setting) != off:
-            raise CommandError(f"model.{setting} is AlexNet's: {net} has none")
-
-
+PUBLISHED_CLASSES = {name: 10 if name == "lenet" else 1000 for name in VARIANTS}
+"""Number of classes in each model's paper."""
 _OVERFEATS = {
     "overfeat": OverFeat,
     "overfeat-localizer": OverFeatLocalizer,
     "overfeat-detector": OverFeatDetector,
 }
-_LENETS = {"1989": LeNet1989, "5": LeNet5}
-_FAMILIES: dict[str, Callable[[ModelConfig, int, int, int], nn.Module]] = {
-    "alexnet": _alexnet,
-    "lenet": _lenet,
-    **dict.fromkeys(_OVERFEATS, _overfeat),
-    "vgg": _vgg,
-}
-PUBLISHED_CLASSES = {"alexnet": 1000, "lenet": 10, **dict.fromkeys(_OVERFEATS, 1000), "vgg": 1000}
-"""Of the nets as their papers have them."""
 
 
-def build(model_config: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
-    """A freshly initialized net for `num_classes` classes and images of `channels` x `crop` x `crop`.
+def build(model: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
+    """A freshly initialized model for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
-    It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`, and is on one device
-    whatever `tower_devices` says: a net that was trained on two devices is used on one.
-    CommandError where the name, the variant or the crop does not exist, or it takes no such channels.
+    It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`. It is on one device,
+    whatever `tower_devices` says: a model trained on two devices is used on one.
+    CommandError where it cannot have that crop or those channels, or a setting does not belong to it.
     """
-    if model_config.name not in _FAMILIES:
-        raise CommandError(f"unknown net {model_config.name!r}; it must be one of {', '.join(_FAMILIES)}")
-    return _FAMILIES[model_config.name](model_config, num_classes, crop, channels)
+    architecture = model.architecture
+    if model.tower_devices and model.name != "alexnet":
+        raise CommandError(f"model.tower_devices is for AlexNet, {model.name} has no towers: type it empty")
+    match architecture:
+        case AlexNetArchitecture():
+            return AlexNet(architecture, num_classes, crop, model.dropout, channels)
+        case LeNetArchitecture():
+            return _lenet(model, architecture, num_classes, crop, channels)
+        case OverFeatArchitecture():
+            _refuse_gray(model.name, channels)
+            return _OVERFEATS[model.name](architecture, num_classes, crop, model.dropout)
+        case VGGArchitecture():
+            _refuse_gray(model.name, channels)
+            return VGG(architecture, num_classes, crop, model.dropout)
 
 
 def build_run(config: RunConfig, num_classes: int) -> nn.Module:
-    """The net of a run, or its classic pipeline, as `build` gives it; errors alike."""
+    """The model of a run, or its classic pipeline; errors as `build`."""
     if config.classic is None:
         return build(config.model, num_classes, config.data.input_size, config.data.channels)
-    from alexnet.classic.pipeline import Pipeline  # it loads scikit-learn, which nets do not need
+    from alexnet.classic.pipeline import Pipeline  # loads scikit-learn, which networks do not need
 
     return Pipeline(config.classic, num_classes, config.data.input_size)
+
+
+def _lenet(
+    model: ModelConfig, architecture: LeNetArchitecture, num_classes: int, crop: int, channels: int
+) -> nn.Module:
+    if model.variant == "modern":
+        return ModernLeNet(num_classes, crop, channels, architecture, model.dropout)
+    if model.dropout:
+        raise CommandError(f"lenet {model.variant} has no dropout: type model.dropout=0")
+    paper = LeNet1989 if model.variant == "1989" else LeNet5
+    return paper(num_classes, crop, channels, architecture)
+
+
+def _refuse_gray(name: str, channels: int) -> None:
+    if channels != 3:
+        raise CommandError(f"{name} is a model for color images: prepare the store with --channels 3")

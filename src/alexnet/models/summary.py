@@ -1,4 +1,4 @@
-"""A net in numbers: parameters, multiply-adds and shapes, counted without computing anything."""
+"""A model's parameters, multiply-adds and shapes, counted on the meta device without computing anything."""
 
 from __future__ import annotations
 
@@ -25,33 +25,34 @@ class LayerSummary:
 
     name: str
     weights: int
-    """That are trained."""
+    """Trained weights, without biases."""
     biases: int
+    """Trained biases."""
     multiply_adds: int
-    """Multiplications with a weight for one image, at all places; of a distance, differences from one."""
+    """Multiplications by a weight for one image, at all places; of a distance, subtractions of a weight."""
     connections: int
-    """As the papers of the LeNets count them: between units, and of each unit with its bias."""
+    """As the LeNet papers count them: between units, and from each unit to its bias."""
     activations: int
-    """Outputs for one image."""
+    """Number of outputs for one image."""
     output_shape: tuple[int, ...]
-    """Of one image."""
+    """Shape of the output for one image."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole net; `parameters` also counts those of normalization layers."""
+    """A whole model; `parameters` also counts those of normalization layers."""
 
     layers: tuple[LayerSummary, ...]
     parameters: int
 
     @property
     def multiply_adds(self) -> int:
-        """Multiplications with a weight for one image."""
+        """Multiplications by a weight for one image."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def connections(self) -> int:
-        """Between units, and of each unit with its bias."""
+        """Between units, and from each unit to its bias."""
         return sum(layer.connections for layer in self.layers)
 
     @property
@@ -61,7 +62,7 @@ class Summary:
 
 
 def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
-    """The net of a recipe at its own crop, counted on the meta device; None: as many classes as its paper."""
+    """The model of a recipe at its own crop; without `num_classes` it has as many classes as in its paper."""
     crop, channels = config.data.input_size, config.data.channels
     num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):
@@ -72,9 +73,9 @@ def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
 
 
 def summarize_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
-    """`model` in numbers, from one pass of an image without values; its weights are on the meta device.
+    """`model`, whose weights are on the meta device, from one forward pass.
 
-    Layers that this does not call, those that say boxes and all that slide, answer once at each place.
+    Layers that `forward` does not call, those of OverFeat's boxes and windows, are counted once per place.
     """
     layers: list[LayerSummary] = []
 
@@ -97,9 +98,9 @@ def summarize_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
 
 
 def class_map_multiply_adds(model: nn.Module, channels: int, height: int, width: int) -> int:
-    """Multiplications with a weight for the class map of one image; the model is on the meta device.
+    """Multiplications by a weight for the class map of one image; the model is on the meta device.
 
-    Of what convolutions and matrix products multiply; what is done once for a whole batch does not count.
+    Counts convolutions and matrix products; work that is done once for a whole batch does not count.
     """
     one, two = (_multiplications(model, (count, channels, height, width)) for count in (1, 2))
     return two - one
@@ -113,7 +114,7 @@ def _multiplications(model: nn.Module, shape: tuple[int, ...]) -> int:
 
 
 def _summarize_classic(pipeline: Any) -> Summary:
-    """A layer for each channel: all numbers it has learned, and multiplications with one of them."""
+    """A layer for each channel: all numbers that it learns, and multiplications by one of them."""
     layers = [
         LayerSummary(
             name=name,

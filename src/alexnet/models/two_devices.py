@@ -1,4 +1,4 @@
-"""The two devices that `model.tower_devices` names, for this process."""
+"""An AlexNet on two devices, a tower on each: model parallelism as in the paper (section 3.5)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
 
 def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
-    """Where this process has the first tower and where the second, for `cpu,cpu` or `cuda:0,cuda:1`.
+    """The devices of this process's first and second tower, for `cpu,cpu` or `cuda:0,cuda:1`.
 
     Under `torchrun` each process of a machine has GPUs of its own: with `cuda:0,cuda:1` process r has cuda:2r
-    and cuda:2r+1, in general those that are 2r further on. CommandError where the text names no two devices
-    of one kind, or a GPU that is not there.
+    and cuda:2r+1, in general those 2r after the named ones. CommandError where the text does not name two
+    devices of one kind, or names a GPU that does not exist.
     """
     found = re.fullmatch(r"cpu,cpu|cuda:(\d+),cuda:(\d+)", tower_devices)
     if found is None:
@@ -47,24 +47,24 @@ def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
 
 
 class AlexNetOnTwoDevices(nn.Module):
-    """An `AlexNet` of two towers cut in two: the same logits and gradients, to rounding.
+    """An `AlexNet` of two towers, split in two: the same logits and gradients, up to rounding.
 
-    Takes images wherever they are and answers on the first device. Its parameters are those of each tower,
-    such as `towers.0.conv1.weight` and `towers.1.conv1.weight`; but `state_dict` gives, and `load_state_dict`
-    takes, whole tensors (copies) under AlexNet's names, so that weights go from one kind of net to the other.
-    What dropout silences is drawn for each tower by itself.
+    Takes images on any device and returns logits on the first. Its parameters are those of each tower, such
+    as `towers.0.conv1.weight` and `towers.1.conv1.weight`; but `state_dict` returns, and `load_state_dict`
+    takes, whole tensors (copies) under AlexNet's names, so that weights fit both kinds of model. Dropout is
+    drawn for each tower separately.
     """
 
-    def __init__(self, net: nn.Module, devices: Sequence[torch.device]):
-        """A copy of `net`, its towers on the two `devices`. CommandError where it cannot be cut so."""
+    def __init__(self, model: nn.Module, devices: Sequence[torch.device]):
+        """A copy of `model`, its towers on the two `devices`. CommandError where it cannot be split."""
         super().__init__()
-        whole = _of_two_towers(net)
+        whole = _of_two_towers(model)
         self.layer_names, self.num_classes, self.crop = whole.layer_names, whole.num_classes, whole.crop
         layers = _layers(whole)
         *self._inner, self._last = layers
         _, *later = self._inner  # the first layer reads the image
         self._reading_both = {name for name in later if getattr(layers[name], "groups", 1) == 1}
-        # In a tuple, which hides its parameters from those of this net.
+        # In a tuple, which hides its parameters from those of this module.
         self._plan = (copy.deepcopy(whole).to("meta"),)
         halves = (_Tower(whole, is_first) for is_first in (True, False))
         self.towers = nn.ModuleList(
@@ -77,7 +77,7 @@ class AlexNetOnTwoDevices(nn.Module):
 
     @property
     def devices(self) -> list[torch.device]:
-        """Where the towers are, the first one first."""
+        """The towers' devices, the first one first."""
         return [next(tower.parameters()).device for tower in self.towers]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -85,24 +85,24 @@ class AlexNetOnTwoDevices(nn.Module):
         images = self._plan[0]._checked(images)  # pyright: ignore[reportPrivateUsage]
         halves = [images.to(device, non_blocking=True) for device in self.devices]
         for layer in self._inner:
-            halves = self._answers(layer, _exchanged(halves) if layer in self._reading_both else halves)
-        first, second = self._answers(self._last, halves)
+            halves = self._outputs(layer, _exchanged(halves) if layer in self._reading_both else halves)
+        first, second = self._outputs(self._last, halves)
         return first + second.to(first.device)
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
-        """As `AlexNet.activations`, of `on_one_device`: no gradient comes back from them to this net."""
+        """As `AlexNet.activations`, of `on_one_device`: no gradient flows back to this model."""
         return self.on_one_device().activations(images.to(self.devices[0]))
 
     def on_one_device(self) -> AlexNet:
-        """The ordinary net with a copy of these weights, on the first device."""
-        net = copy.deepcopy(self._plan[0])
-        net.load_state_dict(self.state_dict(), assign=True)
-        return net.train(self.training)
+        """The ordinary model with a copy of these weights, on the first device."""
+        model = copy.deepcopy(self._plan[0])
+        model.load_state_dict(self.state_dict(), assign=True)
+        return model.train(self.training)
 
     def joined(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Whole tensors under AlexNet's names, on the first device, from those under this net's own names.
+        """Whole tensors under AlexNet's names, on the first device, from those under this model's own names.
 
-        `parts` are parameters and buffers, or what has their shapes: gradients, an optimizer's memory.
+        `parts` are parameters and buffers, or tensors of their shapes: gradients, an optimizer's state.
         """
         pairs: dict[str, list[Tensor]] = {}
         for name, part in parts.items():
@@ -110,14 +110,14 @@ class AlexNetOnTwoDevices(nn.Module):
         return {name: self._join(name, pair) for name, pair in pairs.items()}
 
     def divided(self, wholes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inverse of `joined`: each tower's share, copied, on the device of the whole."""
+        """The inverse of `joined`: each tower's part, copied, on the device of the whole."""
         return {
             f"towers.{number}.{name}": part.clone()
             for name, whole in wholes.items()
             for number, part in enumerate(self._divide(name, whole))
         }
 
-    def _answers(self, layer: str, halves: list[Tensor]) -> list[Tensor]:
+    def _outputs(self, layer: str, halves: list[Tensor]) -> list[Tensor]:
         return [tower(layer, half) for tower, half in zip(self.towers, halves, strict=True)]
 
     def _divide(self, name: str, whole: Tensor) -> Sequence[Tensor]:
@@ -134,57 +134,61 @@ class AlexNetOnTwoDevices(nn.Module):
         return torch.cat([part.to(first.device) for part in parts], self._cut(name))
 
     def _cut(self, name: str) -> int:
-        """The dimension along which a tensor is cut: inputs of the last layer, outputs of the others."""
+        """The dimension along which a tensor is split: inputs of the last layer, outputs of the others."""
         return 1 if name == f"{self._last}.weight" else 0
 
 
 def whole_name(name: str) -> str:
-    """What AlexNet calls the tensor that `name`, such as `towers.1.conv1.weight`, is a part of."""
+    """AlexNet's name of the tensor that `name`, such as `towers.1.conv1.weight`, is a part of."""
     return name.split(".", 2)[2]
 
 
 class _Tower(nn.Module):
-    """Half of every layer and of what follows it, under AlexNet's names; without values yet."""
+    """Half of every layer and of what follows it, under AlexNet's names, on the meta device."""
 
-    def __init__(self, net: AlexNet, is_first: bool):
+    def __init__(self, model: AlexNet, is_first: bool):
         super().__init__()
-        layers = _layers(net)
+        layers = _layers(model)
         *inner, last = layers
         with torch.device("meta"):
             for name in inner:
                 self.add_module(name, _half_of_outputs(layers[name]))
             self.add_module(last, _half_of_inputs(layers[last], has_bias=is_first))
-            self.after = nn.ModuleDict({name: _half_stage(stage) for name, stage in net.after.items()})
+            self.after = nn.ModuleDict({name: _half_stage(stage) for name, stage in model.after.items()})
         dtype = layers[last].weight.dtype
         self.to(dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, layer: str, hidden: Tensor) -> Tensor:
-        """What `layer`, and what follows it, make of the maps or units it reads."""
-        answer = self.get_submodule(layer)(hidden)
-        return self.after[layer](answer) if layer in self.after else answer
+        """The output of `layer` and what follows it for the maps or units it reads."""
+        output = self.get_submodule(layer)(hidden)
+        return self.after[layer](output) if layer in self.after else output
 
 
-def _layers(net: AlexNet) -> dict[str, Weighted]:
-    """The convolutions and fully connected layers by name, in the order in which they are passed."""
-    return {name: cast(Weighted, net.get_submodule(name)) for name in net.layers}
+def _layers(model: AlexNet) -> dict[str, Weighted]:
+    """The convolutions and fully connected layers by name, in the order of computation."""
+    return {name: cast(Weighted, model.get_submodule(name)) for name in model.layers}
 
 
-def _of_two_towers(net: nn.Module) -> AlexNet:
-    """`net` itself; CommandError where it has not two towers, or they cannot be cut apart."""
-    steps = list(net.modules())
+def _of_two_towers(model: nn.Module) -> AlexNet:
+    """`model` itself; CommandError where it does not have two towers, or they cannot be separated."""
+    steps = list(model.modules())
     across = [step.params.groups for step in steps if isinstance(step, LocalResponseNorm)]
-    if not isinstance(net, AlexNet) or net.variant.towers != 2 or any(groups != 2 for groups in across):
+    if (
+        not isinstance(model, AlexNet)
+        or model.architecture.towers != 2
+        or any(groups != 2 for groups in across)
+    ):
         raise CommandError(
-            "model.tower_devices needs a net of two towers, each normalized by itself: "
+            "model.tower_devices needs a model of two towers, each normalized separately: "
             "choose model.variant=2012 or paper, or leave model.tower_devices empty"
         )
-    *inner, _ = _layers(net).items()
+    *inner, _ = _layers(model).items()
     odd = [f"{name} has {len(layer.weight)}" for name, layer in inner if len(layer.weight) % 2]
     if odd:
         raise CommandError(
             f"model.tower_devices halves every layer, but {odd[0]} outputs: choose an even number"
         )
-    return net
+    return model
 
 
 def _half_of_outputs(layer: Weighted) -> nn.Module:
@@ -215,7 +219,7 @@ def _half_step(step: nn.Module) -> nn.Module:
 
 
 def _exchanged(halves: list[Tensor]) -> list[Tensor]:
-    """On each device the maps or units of both towers, those of the first tower first."""
+    """The maps or units of both towers on each device, those of the first tower first."""
     first, second = halves
     together = torch.cat([first, second.to(first.device, non_blocking=True)], 1)
     if first.device == second.device:
@@ -223,15 +227,15 @@ def _exchanged(halves: list[Tensor]) -> list[Tensor]:
     return [together, torch.cat([first.to(second.device, non_blocking=True), second], 1)]
 
 
-def _give_wholes(net: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, _: Any) -> None:
+def _give_wholes(model: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, _: Any) -> None:
     """After `state_dict`: the whole tensors in place of the towers' own."""
     mine = [name for name in state if name.startswith(f"{prefix}towers.")]
-    wholes = net.joined({name.removeprefix(prefix): state.pop(name) for name in mine})
+    wholes = model.joined({name.removeprefix(prefix): state.pop(name) for name in mine})
     state.update({prefix + name: whole for name, whole in wholes.items()})
 
 
-def _take_wholes(net: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _take_wholes(model: AlexNetOnTwoDevices, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Before `load_state_dict`: the towers' own tensors in place of the whole ones."""
     mine = [name for name in state if name.startswith(prefix)]
-    parts = net.divided({name.removeprefix(prefix): state.pop(name) for name in mine})
+    parts = model.divided({name.removeprefix(prefix): state.pop(name) for name in mine})
     state.update({prefix + name: part for name, part in parts.items()})

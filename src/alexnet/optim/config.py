@@ -9,26 +9,34 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """The update rule; rates are those at the start, for the global batch."""
+    """The update rule; learning rates are initial ones, for the global batch."""
 
     name: Literal["krizhevsky-sgd", "sgd", "adamw"] = "krizhevsky-sgd"
+    """The 2012 update rule (paper, section 5), torch's SGD, or AdamW."""
     lr: float = 0.01
+    """Initial learning rate of the weights, above 0."""
     momentum: float = 0.9
+    """Momentum of both kinds of SGD, in [0, 1)."""
     weight_decay: float = 0.0005
-    bias_learning_rate_factor: float = 2.0
-    """Rate of biases (and normalization gains) divided by the rate of weights."""
+    """Weight decay of the weights, at least 0; AdamW's is decoupled."""
+    bias_lr_multiplier: float = 2.0
+    """Learning rate of biases (and normalization gains) divided by that of the weights."""
     bias_weight_decay: bool = False
+    """Whether biases (and normalization gains) decay as well."""
     bias_follows_schedule: bool = True
-    """False: biases keep their first rate when the weights' changes, also by a layer's factor, as in 2012."""
+    """False: biases keep their initial rate when that of the weights changes, also through a layer's
+    multiplier, as in 2012."""
     lr_multipliers: tuple[tuple[str, float], ...] = ()
-    """`(layer, factor)` pairs: learning-rate factors of single layers; 0 freezes one, biases and all."""
+    """`(layer, factor)` pairs: learning-rate multipliers of single layers; 0 freezes a layer with its
+    biases."""
     nesterov: bool = False
+    """`sgd`: Nesterov momentum."""
     gradient_clip: float = 0.0
     """Largest global norm of the gradient; 0 is off."""
 
 
 def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
-    """(holds, what is wrong where it does not), for `config.validate`."""
+    """(whether it holds, the message where it does not), for `config.validate`."""
     return [
         (optimizer.lr > 0, "optimizer.lr must be above 0"),
         (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
@@ -42,30 +50,33 @@ def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Learning rate over time; durations in epochs."""
+    """The learning rate over time; durations in epochs."""
 
     name: Literal["constant", "step", "milestones", "plateau", "cosine", "four-phase"] = "plateau"
+    """How the rate falls: not at all, every `step_epochs`, after each of `milestones`, when the validation
+    error stops falling, along a cosine, or in four phases as in 2014."""
     epochs: int = 90
+    """Passes through the training images, at least 1."""
     warmup_epochs: float = 0.0
-    """Linear rise from 0, before any schedule."""
+    """Epochs of a linear rise from 0, before any schedule."""
     step_epochs: float = 30.0
     """`step`: epochs between drops."""
     milestones: tuple[float, ...] = ()
-    """`milestones`: epochs after which the rate drops."""
+    """`milestones`: epochs after which the rate drops, rising from above 0."""
     factor: float = 0.1
-    """`step`, `milestones` and `plateau`: what a drop multiplies the rate by."""
+    """`step`, `milestones` and `plateau`: what a drop multiplies the rate by, in (0, 1]."""
     patience_epochs: int = 5
-    """`plateau`: evaluations without improvement before a drop."""
+    """`plateau`: evaluations without improvement before a drop, at least 1."""
     min_improvement: float = 0.002
-    """`plateau`: smallest fall of the validation error (a fraction) that counts as improvement."""
+    """`plateau`: smallest decrease of the validation error (a fraction) that counts as an improvement."""
     max_drops: int = 3
-    """`plateau`: drops before the rate stays (three in the paper); one more plateau then ends the run."""
+    """`plateau`: number of drops (three in the paper); one more plateau then ends the run."""
     min_lr_ratio: float = 0.0
-    """`cosine`: last rate as a fraction of the first."""
+    """`cosine`: the final rate as a fraction of the initial one."""
 
 
 def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
-    """(holds, what is wrong where it does not), for `config.validate`."""
+    """(whether it holds, the message where it does not), for `config.validate`."""
     return [
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
         (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),

@@ -88,7 +88,7 @@ def _reaching(layer_factor: float, follows_schedule: bool) -> float:
 def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
     is_weight = kind == "weight"
     factor = _reaching(dict(config.lr_multipliers).get(layer, 1.0), is_weight or config.bias_follows_schedule)
-    factor *= 1.0 if is_weight else config.bias_learning_rate_factor
+    factor *= 1.0 if is_weight else config.bias_lr_multiplier
     return {
         "params": [],
         "layer": layer,

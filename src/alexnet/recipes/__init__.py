@@ -1,7 +1,7 @@
 """Configuration as code: each recipe is a function returning one `RunConfig`.
 
-The first line of a recipe's docstring says what it is; `Source:` and `Expected:` lines say where its
-constants come from and what error to expect. `alexnet recipes` prints them.
+The first line of a recipe's docstring describes it; `Source:` and `Expected:` lines have the source of its
+constants and the error to expect. `alexnet recipes` prints them.
 """
 
 from __future__ import annotations
@@ -13,24 +13,33 @@ from alexnet.config import RunConfig, validate
 from alexnet.errors import CommandError
 from alexnet.recipes import alexnet, classic, lenet, overfeat, vgg
 
-_FAMILIES = alexnet.RECIPES, overfeat.RECIPES, vgg.RECIPES, lenet.RECIPES, classic.RECIPES
-_RECIPES: dict[str, Callable[[], RunConfig]] = {
-    recipe().recipe: recipe for family in _FAMILIES for recipe in family
+_FAMILIES: dict[str, tuple[Callable[[], RunConfig], ...]] = {
+    "AlexNet": alexnet.RECIPES,
+    "OverFeat": overfeat.RECIPES,
+    "VGG": vgg.RECIPES,
+    "LeNet": lenet.RECIPES,
+    "Classic pipelines": classic.RECIPES,
 }
+_RECIPES = {recipe().recipe: recipe for family in _FAMILIES.values() for recipe in family}
 
 
 def names() -> list[str]:
-    """Every recipe's name, in the order they are listed."""
+    """Every recipe's name, in the order in which they are listed."""
     return list(_RECIPES)
 
 
+def families() -> dict[str, list[str]]:
+    """The recipes' names by family."""
+    return {title: [recipe().recipe for recipe in family] for title, family in _FAMILIES.items()}
+
+
 def get(name: str) -> RunConfig:
-    """The recipe's configuration; CommandError names the nearest recipe when there is none of that name."""
+    """The recipe's configuration; CommandError names the nearest recipe where there is none of that name."""
     return validate(function(name)())
 
 
 def function(name: str) -> Callable[[], RunConfig]:
-    """The function behind a recipe's name; its docstring says what to expect of it."""
+    """The function that returns a recipe's configuration; errors as `get`."""
     if name not in _RECIPES:
         near = difflib.get_close_matches(name, _RECIPES, n=1)
         hint = f"the nearest is {near[0]!r}" if near else "`alexnet recipes` lists them"

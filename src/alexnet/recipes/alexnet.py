@@ -1,4 +1,4 @@
-"""AlexNet: as it was run in 2012, as the paper's text has it, as others rebuilt it, as one would today."""
+"""AlexNet: as it was run in 2012, as the paper describes it, as others rebuilt it, and a modern one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from alexnet.training.config import Event, TrainingConfig
 
 
 def alexnet_2012() -> RunConfig:
-    """The net and the training as they were run in 2012 (net 145 of the released source).
+    """Model and training as they were run in 2012 (net 145 of the released source).
 
     Two towers, a second, spatial normalizer, standard deviation 0.03 in conv3-5, one crop draw per 32
     images, images shuffled once, color noise divided by 1.1 and switched off late, conv1 slowed and
-    then frozen, biases at twice the rate and never slowed.
+    then frozen, biases at twice the learning rate and never slowed.
 
     Source: CHM release of cuda-convnet, layers-145.cfg, layer-params-145.cfg, convdata_jpeg.py.
     Expected: ILSVRC-2012 validation, ten crops, 40.7 / 18.2 % (paper, table 2) after about 90 epochs.
@@ -37,10 +37,10 @@ def alexnet_2012() -> RunConfig:
 def alexnet_2012_star_pretrain() -> RunConfig:
     """The first half of 1 CNN*: a sixth convolution (net 146), trained on a set of more classes.
 
-    Trained from its own first weights, as the paper says. In 2012 the convolutions came from nets trained
-    before: that is `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for
-    each in `optimizer.lr_multipliers`. For very many classes add `model.bottleneck=2048`. The rate falls
-    after three quarters of the run: set `schedule.step_epochs` with `schedule.epochs`.
+    Randomly initialized, as the paper says. In 2012 the convolutions came from models trained before: that is
+    `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for each in
+    `lr_multipliers`. For very many classes add `bottleneck=2048`. The learning rate falls after three
+    quarters of the run: set `step_epochs` with `epochs`.
 
     Source: CHM release, layers-146-2012-2011.cfg and the layer-params of its pre-training; paper, section 6.
     Expected: 67.4 / 40.9 % on half of the Fall 2009 release, 10,184 classes (paper, section 6).
@@ -56,10 +56,10 @@ def alexnet_2012_star_pretrain() -> RunConfig:
 
 
 def alexnet_2012_star() -> RunConfig:
-    """The second half of 1 CNN*: a net of `alexnet-2012-star-pretrain`, fine-tuned on the classes wanted.
+    """The second half of 1 CNN*: a model of `alexnet-2012-star-pretrain`, fine-tuned on the target classes.
 
-    A tenth of the usual rate, the new fc8 at ten times that from update 300 to epoch 9, conv1 slowed and
-    frozen early, color noise off late. Begin with `--init-from` a pre-trained run.
+    A tenth of the usual learning rate, the new fc8 at ten times that from update 300 to epoch 9, conv1 slowed
+    and frozen early, color noise off late. Needs `--init-from` a pre-trained run.
 
     Source: CHM release, layer-params-146-2012-2011.cfg.
     Expected: ILSVRC-2012 validation, ten crops, 39.0 / 16.6 % (paper, table 2).
@@ -71,7 +71,7 @@ def alexnet_2012_star() -> RunConfig:
         model=ModelConfig(variant="2012-star"),
         optimizer=OptimizerConfig(
             lr=0.001,
-            bias_learning_rate_factor=20.0,  # 0.02, as in all of its stages
+            bias_lr_multiplier=20.0,  # 0.02, as in all of its stages
             bias_follows_schedule=False,
             lr_multipliers=(("conv1", 0.1),),
         ),
@@ -88,13 +88,13 @@ def alexnet_2012_star() -> RunConfig:
 
 
 def alexnet_paper() -> RunConfig:
-    """The net and the training as the paper's text has them, where it differs from what was run.
+    """Model and training as the paper describes them, where it differs from what was run.
 
     ReLU before every normalizer, alpha not divided by the window, standard deviation 0.01 everywhere,
     eigenvalues in the color noise, a crop of its own for each image.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, sections 3 to 5.
-    Expected: not known; nobody has published a run of the text to the letter.
+    Expected: unknown; no run of the text to the letter has been published.
     """
     return RunConfig(
         recipe="alexnet-paper",
@@ -105,9 +105,10 @@ def alexnet_paper() -> RunConfig:
 
 
 def alexnet_caffe() -> RunConfig:
-    """BVLC's AlexNet: 227 crops, biases 0.1, fc deviation 0.005, batch 256, no color noise.
+    """BVLC's AlexNet: 227 crops, biases 0.1, fc standard deviation 0.005, batch 256, no color noise.
 
-    Prepare its store with `--resize warp`. One epoch is 5,000 updates there; the rate falls every 100,000.
+    Prepare its store with `--resize warp`. One epoch is 5,000 updates there; the learning rate falls every
+    100,000.
 
     Source: BVLC/caffe models/bvlc_alexnet (train_val.prototxt, solver.prototxt).
     Expected: ILSVRC-2012 validation, center crop, 42.9 / 19.8 % (its readme) after 360,000 updates.
@@ -137,12 +138,12 @@ def caffenet() -> RunConfig:
 
 
 def alexnet_one_weird_trick() -> RunConfig:
-    """The single-tower net of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
+    """The single-tower model of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
 
-    The net without normalizers and with torch's own initialization, on the 2012 data and update rule.
+    No normalizers, torch's own initialization, the 2012 data and update rule.
 
-    Source: Krizhevsky 2014, arXiv:1404.5997; rate in four phases as its released successor net 170.
-    Expected: ILSVRC-2012 validation, center crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU net, which
+    Source: Krizhevsky 2014, arXiv:1404.5997; learning rate in four phases as its released successor net 170.
+    Expected: ILSVRC-2012 validation, center crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU model, which
     normalizes).
     """
     return RunConfig(
@@ -154,12 +155,12 @@ def alexnet_one_weird_trick() -> RunConfig:
 
 
 def alexnet_torchvision() -> RunConfig:
-    """What a torchvision user trains today: the stock recipe, as a baseline for the others.
+    """What a torchvision user trains: the stock recipe, as a baseline for the others.
 
-    Random-resized crops, SGD 0.01 / 0.9 / 1e-4 on weights and biases alike, the rate divided by 10 every
-    30 of 90 epochs (a third of the run: set `schedule.step_epochs` with `schedule.epochs`), batch 256.
+    Random-resized crops, SGD 0.01 / 0.9 / 1e-4 on weights and biases alike, the learning rate divided by
+    10 every 30 of 90 epochs (a third of the run: set `step_epochs` with `epochs`), batch 256.
 
-    Source: torchvision models/alexnet.py; pytorch/examples imagenet/main.py with its README's rate.
+    Source: torchvision models/alexnet.py; pytorch/examples imagenet/main.py with its README's learning rate.
     Expected: ILSVRC-2012 validation, center crop, 43.48 / 20.93 % (torchvision's published weights).
     """
     return RunConfig(
@@ -167,7 +168,7 @@ def alexnet_torchvision() -> RunConfig:
         data=DataConfig(cropping="random-resized", normalization="mean-and-std"),
         model=ModelConfig(variant="one-weird-trick"),
         optimizer=OptimizerConfig(
-            name="sgd", weight_decay=1e-4, bias_learning_rate_factor=1.0, bias_weight_decay=True
+            name="sgd", weight_decay=1e-4, bias_lr_multiplier=1.0, bias_weight_decay=True
         ),
         schedule=ScheduleConfig(name="step", epochs=90, step_epochs=30),
         training=TrainingConfig(batch_size=256),
@@ -175,15 +176,15 @@ def alexnet_torchvision() -> RunConfig:
 
 
 def alexnet_modern() -> RunConfig:
-    """The same five convolutions and three fully connected layers, trained as one would today.
+    """The same five convolutions and three fully connected layers, built and trained in the modern way.
 
     One tower, batch normalization instead of response normalization, Kaiming initialization, AdamW with a
     warm-up and a cosine, random-resized crops, color jitter, label smoothing. On a GPU, or a processor that
-    has it, add `training.precision=bfloat16`.
-    `docs/experiments.md` says what was tried and what each part is worth.
+    supports it, add `precision=bfloat16`.
+    `docs/experiments.md` has what was tried and what each part is worth.
 
     Source: ours, by measurement on photos held out of Imagenette's training set.
-    Expected: `docs/experiments.md` says what it gave on Imagenette; on ImageNet not run.
+    Expected: `docs/experiments.md` has the error on Imagenette; not run on ImageNet.
     """
     return RunConfig(
         recipe="alexnet-modern",
@@ -194,7 +195,7 @@ def alexnet_modern() -> RunConfig:
             normalization="mean-and-std",
         ),
         model=ModelConfig(variant="modern"),
-        optimizer=OptimizerConfig(name="adamw", lr=0.001, weight_decay=0.3, bias_learning_rate_factor=1.0),
+        optimizer=OptimizerConfig(name="adamw", lr=0.001, weight_decay=0.3, bias_lr_multiplier=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=90, warmup_epochs=2),
         training=TrainingConfig(batch_size=64, label_smoothing=0.1),
     )

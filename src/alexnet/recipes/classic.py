@@ -1,4 +1,4 @@
-"""What came before the nets: Fisher vectors or sparse codes of local descriptors, linear classifiers."""
+"""Earlier systems: Fisher vectors or sparse codes of local descriptors, and linear classifiers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from alexnet.training.config import TrainingConfig
 
 
 def sift_fv() -> RunConfig:
-    """SIFT + Fisher vectors: the best published system on ILSVRC-2010 before the nets.
+    """SIFT + Fisher vectors: the best published system on ILSVRC-2010 before AlexNet.
 
-    Dense SIFT (square roots) and local color statistics, each reduced to 64 numbers, as improved Fisher
-    vectors over a pyramid of 1x1 + 3x1 cells, with linear classifiers of their own whose probabilities are
-    averaged. For ILSVRC the paper has 1,024 components and product-quantized vectors: `classic.codes=pq`.
-    What differs from it is in docs/deviations.md.
+    Dense SIFT (square roots) and local color statistics, each reduced to 64 dimensions, as improved Fisher
+    vectors over a pyramid of 1x1 + 3x1 cells; each has linear classifiers, whose probabilities are averaged.
+    For ILSVRC the paper has 1,024 components and product-quantized vectors: `classic.codes=pq`. Deviations
+    are in docs/deviations.md.
 
     Source: Sanchez and Perronnin, CVPR 2011; Perronnin, Sanchez and Mensink, ECCV 2010 (Fisher vectors,
     colors). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
@@ -26,25 +26,25 @@ def sift_fv() -> RunConfig:
         "sift-fv",
         ClassicConfig(
             channels=(
-                Channel(descriptor="root-sift", step=6, patches=(16, 24, 32, 40), words=256),
-                Channel(descriptor="color", step=6, patches=(16, 24, 32, 40), words=256),
+                Channel(descriptor="root-sift", step=6, patches=(16, 24, 32, 40), codebook_size=256),
+                Channel(descriptor="color", step=6, patches=(16, 24, 32, 40), codebook_size=256),
             ),
         ),
     )
 
 
 def sparse_coding() -> RunConfig:
-    """Six models averaged, each of one descriptor and one code: the best systems of 2010 and 2011.
+    """Six models averaged, each with one descriptor and one code: the best systems of 2010 and 2011.
 
     HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso over
-    pyramids of cells; linear support vector machines by averaged SGD. What differs is in docs/deviations.md.
+    pyramids of cells; linear support vector machines by averaged SGD. Deviations are in docs/deviations.md.
 
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
     Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
     """
     described = Channel(step=8, patches=(16, 24, 32))
-    pooled = replace(described, words=1024, pyramid=("1x1", "2x2", "3x1"))
-    summed = replace(described, encoding="super-vector", words=128)
+    pooled = replace(described, codebook_size=1024, pyramid=("1x1", "2x2", "3x1"))
+    summed = replace(described, encoding="super-vector", codebook_size=128)
     return _recipe(
         "sparse-coding",
         ClassicConfig(
@@ -62,7 +62,7 @@ def sparse_coding() -> RunConfig:
 
 
 def _recipe(name: str, classic: ClassicConfig) -> RunConfig:
-    """Whole squares of 224 pixels, and how classifiers are fitted to their vectors."""
+    """Squares of 224 pixels, and how linear classifiers are fitted to their vectors."""
     return RunConfig(
         recipe=name,
         data=DataConfig(

@@ -1,4 +1,4 @@
-"""The LeNets: of 1989, LeNet-5 of 1998, and LeNet-5 as one would build and train it today."""
+"""The LeNets: of 1989, LeNet-5 of 1998, and a modern LeNet-5."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from alexnet.training.config import TrainingConfig
 
 
 def lenet_1989() -> RunConfig:
-    """The first convolutional net that read real digits, on as many of MNIST's as it was trained on.
+    """The first convolutional network for real digits, trained on as many of MNIST's as the paper had.
 
     16 x 16 pixels from -1 to 1, tanh units, the squared error. Prepare the digits with `--side 16`;
-    `data.max_images=0` takes them all. The paper's own (9,298 from the US mail) are not those of MNIST.
+    `max_images=0` takes all of them. The paper's own (9,298 from US mail) are not part of MNIST.
 
     Source: LeCun et al. 1989, "Backpropagation Applied to Handwritten Zip Code Recognition", sections 3, 4.
     Expected: 5.0 % on the paper's 2,007 test digits after 23 passes through 7,291 (section 5).
@@ -32,7 +32,7 @@ def lenet_1989() -> RunConfig:
         ),
         model=ModelConfig(name="lenet", variant="1989", dropout=0.0),
         optimizer=OptimizerConfig(
-            name="sgd", lr=0.05, momentum=0.9, weight_decay=0.0, bias_learning_rate_factor=1.0
+            name="sgd", lr=0.05, momentum=0.9, weight_decay=0.0, bias_lr_multiplier=1.0
         ),
         schedule=ScheduleConfig(name="cosine", epochs=23),
         training=TrainingConfig(batch_size=8, loss="squared-error"),
@@ -40,11 +40,11 @@ def lenet_1989() -> RunConfig:
 
 
 def lenet_5() -> RunConfig:
-    """LeNet-5 of 1998: trainable sub-sampling, partial connections, scaled tanh, distances to drawn codes.
+    """LeNet-5 of 1998: trainable sub-sampling, partial connections, scaled tanh, distances to codes.
 
-    Digits of 28 x 28 in the middle of 32 x 32 pixels, as `alexnet prepare` makes them of MNIST's files. For
-    photos add `data.channels=3 data.mirror=yes` to it; `models.class_codes` says what stands for classes that
-    are not digits.
+    Digits of 28 x 28 in the middle of 32 x 32 pixels, as `alexnet prepare` makes them from MNIST's files. For
+    photos add `data.channels=3 mirror=yes`; for the codes of classes that are not digits see
+    `alexnet.models.lenet.class_codes`.
 
     Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-Based Learning Applied to Document Recognition",
     sections II.B and III; the update rule is ours (docs/deviations.md).
@@ -56,21 +56,20 @@ def lenet_5() -> RunConfig:
             image_size=32, input_size=32, channels=1, cropping="center", mirror=False, normalization="range"
         ),
         model=ModelConfig(name="lenet", variant="5", dropout=0.0),
-        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0),
+        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_lr_multiplier=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=20),
         training=TrainingConfig(batch_size=64, loss="rbf", ema_decay=0.999),
     )
 
 
 def lenet_modern() -> RunConfig:
-    """Layers of LeNet-5's sizes with ReLU, max pooling, full connections, dropout and today's training.
+    """Layers of LeNet-5's sizes with ReLU, max pooling, full connections, dropout and modern training.
 
-    The same store as `lenet-5`, of whose 32 x 32 pixels the net is tested on the central 28 x 28. In training
-    it sees boxes of 60 to 100 % of them, resized: digits a little larger, smaller, slimmer, aside. AdamW with
-    a cosine, an average of the weights.
+    The same store as `lenet-5`; tests use the central 28 x 28 of its 32 x 32 pixels, training resized crops
+    of 60 to 100 % of the area. AdamW with a cosine schedule and a moving average of the weights.
 
     Source: ours, by measurement on digits held out of MNIST's training set.
-    Expected: about half a percent on MNIST's 10,000 test digits; `results/` says what each seed gave.
+    Expected: about half a percent on MNIST's 10,000 test digits; `results/` has the error of each seed.
     """
     return RunConfig(
         recipe="lenet-modern",
@@ -85,7 +84,7 @@ def lenet_modern() -> RunConfig:
             normalization="range",
         ),
         model=ModelConfig(name="lenet", variant="modern", dropout=0.1),
-        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_learning_rate_factor=1.0),
+        optimizer=OptimizerConfig(name="adamw", lr=0.003, weight_decay=0.05, bias_lr_multiplier=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=50),
         training=TrainingConfig(batch_size=64, ema_decay=0.999),
     )

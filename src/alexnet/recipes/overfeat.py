@@ -1,4 +1,4 @@
-"""OverFeat: the fast and the accurate net of 2013, trained for classes."""
+"""OverFeat of 2013: classification, localization and detection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
 from alexnet.data.config import DataConfig
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import OVERFEAT_VARIANTS, ModelConfig
 from alexnet.published.overfeat import SCALES
 from alexnet.training.config import TrainingConfig
 
@@ -14,11 +14,11 @@ _TEST_SCALES = tuple(min(size) for size in SCALES)
 
 
 def overfeat_fast() -> RunConfig:
-    """OverFeat's fast net: five convolutions, wider than AlexNet's, no normalizers, pooling without overlap.
+    """OverFeat's fast model: five convolutions, wider than AlexNet's, no normalizers, pooling without
+    overlap.
 
-    Shorter than 90 epochs, set `schedule.milestones` with `schedule.epochs`. From small stores, where the
-    paper's first weights of 0.01 learn slowly: `model.variant="fast initialization=kaiming"`; with a small
-    crop set `data.test_scales` too.
+    For runs shorter than 90 epochs, set `milestones` with `epochs`. For small stores, where the paper's
+    initial weights learn slowly: `initialization=kaiming`; for a small crop set `test_scales` too.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 1.
     Expected: ILSVRC-2012 validation, six scales, 38.1 / 16.3 % (table 2).
@@ -27,7 +27,7 @@ def overfeat_fast() -> RunConfig:
 
 
 def overfeat_accurate() -> RunConfig:
-    """OverFeat's accurate net: six convolutions, the first with half the step of the fast net's.
+    """OverFeat's accurate model: six convolutions, the first with half the stride of the fast model's.
 
     Settings for shorter runs and small stores as for `overfeat-fast`.
 
@@ -38,12 +38,13 @@ def overfeat_accurate() -> RunConfig:
 
 
 def overfeat_fast_localization() -> RunConfig:
-    """Where the object is: boxes on top of a trained `overfeat-fast`, which the run begins with.
+    """Localization: boxes on top of a trained `overfeat-fast`, from which the run is initialized.
 
-    The convolutions and the classifier stay as they are; a box for each class is learned from windows that
-    show half of an object or more. The store must have boxes. `predict` and `evaluate` take the run.
+    The convolutions and the classifier are frozen; a box for each class is learned from windows that contain
+    half of an object or more. The store must have boxes. `predict` and `evaluate` take the run.
 
-    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; rate and length are ours (docs/deviations.md).
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; learning rate and epochs are ours
+    (docs/deviations.md).
     Expected: 30.0 % localization error on ILSVRC-2012 validation, four scales, one box for all classes.
     """
     begun = overfeat_fast()
@@ -65,16 +66,16 @@ def overfeat_fast_localization() -> RunConfig:
 
 
 def overfeat_fast_detection() -> RunConfig:
-    """All objects of an image: a class of background beside the others, on top of a trained localization.
+    """Detection of all objects of an image: a background class in addition, on top of a trained localization.
 
-    The run begins with one of `overfeat-fast-localization`. All layers learn from windows at all places of an
-    image, a few with an object, some without, and of these the worst; boxes from those with an object. The
-    store must have boxes; `compose` makes scenes of one that shows an object a photo. `predict` and
-    `evaluate` take the run. Where the localization saw smaller crops, give them as the window:
-    `model.variant="fast window=72"`, and `data.input_size` above it.
+    The run is initialized from one of `overfeat-fast-localization`. All layers are trained on windows at all
+    places of an image, a few with an object, some without, and of these the worst; boxes on those with an
+    object. The store must have boxes; `compose` makes scenes from one with an object per photo. `predict` and
+    `evaluate` take the run. Where the localization was trained on smaller crops, give their size as the
+    window, such as `window=72`, and a larger `input_size`.
 
-    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, rate and length are ours
-    (docs/deviations.md).
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, learning rate and epochs are
+    ours (docs/deviations.md).
     Expected: 0.194 mean average precision on ILSVRC-2013 detection, 0.243 after the contest.
     """
     begun = overfeat_fast_localization()
@@ -84,7 +85,11 @@ def overfeat_fast_detection() -> RunConfig:
         data=replace(
             begun.data, image_size=384, input_size=327, test_scales=(384, 512, 768), resized_area=(0.4, 1.0)
         ),
-        model=replace(begun.model, name="overfeat-detector", variant="fast window=231"),
+        model=replace(
+            begun.model,
+            name="overfeat-detector",
+            architecture=replace(OVERFEAT_VARIANTS["fast"], window=begun.data.input_size),
+        ),
         optimizer=replace(begun.optimizer, lr=0.005),
         schedule=ScheduleConfig(name="cosine", epochs=10),
         training=replace(begun.training, batch_size=64, loss="objects"),
@@ -92,7 +97,7 @@ def overfeat_fast_detection() -> RunConfig:
 
 
 def _classification(recipe: str, variant: str, crop: int) -> RunConfig:
-    """Section 3.2: SGD with momentum 0.6, the rate halved after 30, 50, 60, 70 and 80 epochs."""
+    """Section 3.2: SGD with momentum 0.6, the learning rate halved after 30, 50, 60, 70 and 80 epochs."""
     return RunConfig(
         recipe=recipe,
         data=DataConfig(input_size=crop, test_scales=_TEST_SCALES, normalization="mean-and-std"),
@@ -102,7 +107,7 @@ def _classification(recipe: str, variant: str, crop: int) -> RunConfig:
             lr=0.05,
             momentum=0.6,
             weight_decay=1e-5,
-            bias_learning_rate_factor=1.0,
+            bias_lr_multiplier=1.0,
             bias_weight_decay=True,
         ),
         schedule=ScheduleConfig(name="milestones", epochs=90, milestones=(30, 50, 60, 70, 80), factor=0.5),

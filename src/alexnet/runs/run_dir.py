@@ -194,7 +194,15 @@ def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str
         return f"{len(begun)} members, not {len(wanted)}"
     for old, new in zip(begun, wanted, strict=False):
         # What is set last counts: in which order other things were set does not matter.
-        settings = [dict(each.partition("=")[::2] for each in member["settings"]) for member in (old, new)]
+        settings = [
+            {
+                key: value
+                for key, _, value in (
+                    each.partition("=") for each in old_names.new_settings(member["settings"])
+                )
+            }
+            for member in (old, new)
+        ]
         apart = [
             f"{key}={settings[0].get(key, 'its own')}"
             for key in settings[0] | settings[1]

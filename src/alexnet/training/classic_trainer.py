@@ -128,7 +128,7 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)
     for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
-        words, patches = channel.channel.words, len(channel.descriptor.centers(pipeline.side))
+        words, patches = channel.channel.codebook_size, len(channel.descriptor.centers(pipeline.side))
         found = sample_size(config.classic.sample_descriptors, photos, patches)
         if found < words:
             raise CommandError(
@@ -367,13 +367,8 @@ class ClassicTrainer:
 
     def save(self, run: RunDir, result: TrainResult) -> None:
         """Writes the run's only checkpoint, its last and best."""
-        write_weights = partial(
-            bundle.save,
-            model=self.model,
-            config=self.config,
-            classes=self.store.classes,
-            preprocessing=self.preprocessing,
-        )
+        made = bundle.ModelBundle(self.model, self.config, self.store.classes, self.preprocessing)
+        write_weights = partial(bundle.save, bundle=made)
         ended: dict[str, Any] = {
             "epochs": result.epochs,
             "errors": result.errors,

@@ -8,39 +8,65 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens once, at a share of the schedule's epochs."""
+    """A change that happens once, after a share of the schedule's epochs."""
 
     at: float
-    """Share of the schedule, 0..1."""
+    """Share of the schedule, in [0, 1]."""
     action: Literal["layer-factor", "color-noise-off"]
+    """Change a layer's learning rate, or switch `data.pca_lighting` off."""
     layer: str = ""
+    """`layer-factor`: the layer's name."""
     value: float = 0.0
-    """`layer-factor`: the layer's learning-rate factor from now on; 0 freezes it."""
+    """`layer-factor`: the layer's learning-rate multiplier from then on; 0 freezes it."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The rest of a training run."""
+    """Batches, precision, loss and regularization of a training run, and how often it is tested and saved."""
 
     seed: int = 0
+    """Of initial weights, order and augmentation."""
     batch_size: int = 128
     """Images per update, over all processes and micro-batches."""
     grad_accum_steps: int = 1
-    """Micro-batches a process splits its share of a batch into; the update is the same but for rounding."""
+    """Micro-batches into which a process splits its share of a batch; the update is the same up to
+    rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of matrix products and convolutions (autocast); weights, normalizers and loss stay float32."""
     loss: str = "cross-entropy"
     """The training loss, which also chooses the task (`tasks.config.TASKS`); `rbf` needs the distances that
     LeNet-5 outputs."""
     fine_tuning: bool = False
-    """The run must begin with a trained net's weights: `train` wants `--init-from`."""
+    """Whether the run must be initialized from a trained model (`--init-from`)."""
     label_smoothing: float = 0.0
+    """Share of the target spread evenly over all classes, in [0, 1)."""
     mixup: float = 0.0
-    """Beta parameter of mixup (Zhang 2017); 0 is off."""
+    """Parameter of mixup's Beta distribution (Zhang 2017); 0 is off."""
     cutmix: float = 0.0
-    """Beta parameter of CutMix (Yun 2019); 0 is off. With mixup on too, each batch draws one of them."""
+    """Parameter of CutMix's Beta distribution (Yun 2019); 0 is off. With mixup on too, each batch draws
+    one."""
     ema_decay: float = 0.0
-    """Decay per step of a moving average of the weights, which is then what is tested; 0 is off."""
+    """Decay per update of a moving average of the weights, which is then what is tested, in [0, 1); 0 is
+    off."""
     evaluate_every_epochs: int = 1
+    """Epochs between evaluations on the validation split, at least 1."""
     log_every_steps: int = 20
+    """Updates between logged lines, at least 1."""
     checkpoint_every_minutes: float = 10.0
+    """Minutes between checkpoints."""
+
+
+def training_checks(training: TrainingConfig) -> list[tuple[bool, str]]:
+    """(whether it holds, the message where it does not), for `config.validate`."""
+    return [
+        (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
+        (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
+        (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
+        (training.batch_size >= 1, "training.batch_size must be at least 1"),
+        (
+            1 <= training.grad_accum_steps <= training.batch_size,
+            "training.grad_accum_steps must be 1..training.batch_size",
+        ),
+        (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
+        (0 <= training.ema_decay < 1, "training.ema_decay must be in [0, 1)"),
+    ]

@@ -16,6 +16,7 @@ from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device, multiplies_bfloat16
 from alexnet.models import bundle
+from alexnet.models.config import described
 from alexnet.models.summary import summarize
 from alexnet.optim.schedules import make_schedule
 from alexnet.progress import ProgressFactory, no_progress
@@ -150,7 +151,7 @@ def create_run(
         refuse_without_net(config)
     else:
         model = check(config, store)
-        match(model, store.classes, bundle.load_safetensors(init_from.path), init_from.layers)
+        match(model, store.classes, bundle.load(init_from.path, needs_weights=True), init_from.layers)
     kind.introduce(config, store, where, log)
     RunDir.create(run.path, config)
     write_environment(config, store, run, device)
@@ -222,7 +223,7 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
     plan, training = make_plan(config, images, processes), config.training
     parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
-    log(f"{config.recipe}: {model.name} {model.variant}, {parameters:,} parameters, seed {training.seed}")
+    log(f"{config.recipe}: {described(model)}, {parameters:,} parameters, seed {training.seed}")
     whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
     log(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
@@ -260,7 +261,7 @@ def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -
         patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
         log(
             f"{layer.name}: {each.descriptor} of {patches} pixels, a step of {each.step}; {each.encoding}, "
-            f"{each.words:,} words, {cells}: {layer.activations:,} numbers a photo"
+            f"{each.codebook_size:,} words, {cells}: {layer.activations:,} numbers a photo"
         )
     images = len(training_images(store, config.data))
     log(f"{images:,} images of {len(store.classes)} classes, on {device}")

@@ -15,7 +15,7 @@ from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.models.bundle import first_misfit
+from alexnet.models.bundle import first_mismatch
 from alexnet.models.registry import build
 from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
@@ -111,7 +111,7 @@ def build_train_state(
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Loads all tensors of `model`; CommandError names the first one that does not fit."""
-    found = first_misfit(weights, model.state_dict())
+    found = first_mismatch(weights, model.state_dict())
     if found:
         raise CommandError(f"the checkpoint is of another model: {found}; train in a new folder")
     model.load_state_dict(weights)

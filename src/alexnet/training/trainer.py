@@ -205,7 +205,7 @@ class Trainer:
             refuse_without_net(self.config)
 
     def _transfer(self, init_from: InitFrom) -> None:
-        state, source = self.state, bundle.load_safetensors(init_from.path, "cpu")
+        state, source = self.state, bundle.load(init_from.path, "cpu", needs_weights=True)
         copied = transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
         transfer(state.ema.model, state.classes, source, init_from.layers, state.preprocessing)
         self.terms = source.terms  # the terms of the weights hold for what is made from them
@@ -319,14 +319,10 @@ class Trainer:
         state = self.state
         distributed.copy_from_main(state.ema.model.buffers())
         if distributed.is_main():
-            write_weights = partial(
-                bundle.save,
-                model=state.ema.model,
-                config=self.config,
-                classes=state.classes,
-                preprocessing=state.preprocessing,
-                terms=self.terms,
+            made = bundle.ModelBundle(
+                state.ema.model, self.config, state.classes, state.preprocessing, dict(self.terms)
             )
+            write_weights = partial(bundle.save, bundle=made)
             folder, meta = self.run.checkpoints, self._meta()
             checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
         self.event("checkpoint", best=self.improved)
@@ -367,7 +363,7 @@ class Trainer:
                 f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
-        saved = bundle.load_safetensors(found.weights, "cpu")
+        saved = bundle.load(found.weights, "cpu", needs_weights=True)
         check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
         self.state.load(saved.model.state_dict(), found.state())
         self.terms = saved.terms

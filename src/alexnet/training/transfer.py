@@ -12,7 +12,7 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.bundle import ModelBundle, misfit
+from alexnet.models.bundle import ModelBundle, mismatch
 from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.optim.param_groups import check_layers, layers_of, owner
@@ -104,7 +104,7 @@ def match(
             new[name] = head
         elif name not in there and not layers:
             new[name] = "the source has none"
-        elif unfit := misfit(name, there, own):
+        elif unfit := mismatch(name, there, own):
             misfits.append(unfit)
         elif layer == known[-1] and head:
             raise DataError(f"{layer} cannot be copied: {head}")
@@ -184,7 +184,7 @@ def _other_crop(model: nn.Module, source: ModelBundle) -> str:
 def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
     """Which layers other than the last could be copied: those that fit with all their tensors."""
     own, known = model.state_dict(), layers_of(model)
-    unfit = {owner(name, known) for name in own if misfit(name, there, own)}
+    unfit = {owner(name, known) for name in own if mismatch(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]
     return (
         f"copy only layers that fit, such as --init-layers {','.join(fitting)}"

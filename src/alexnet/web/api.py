@@ -15,7 +15,7 @@ from alexnet import __version__
 from alexnet.evaluation.predictor import enlargement
 from alexnet.evaluation.views import OF_A_SQUARE
 from alexnet.hardware import cpu_count
-from alexnet.serialization import unknown_key
+from alexnet.serialization import UnknownKeyError
 from alexnet.web import openapi
 from alexnet.web.model import Model, Seen
 from alexnet.web.photos import StorePhotos
@@ -142,7 +142,7 @@ def _refuse_unknown(request: Request, what: str) -> None:
     known = openapi.parameters(what)
     for name in request.query_params:
         if name not in known:
-            raise Refused(400, f"{unknown_key(name[:40], known)}; there is {', '.join(known)}")
+            raise Refused(400, f"{UnknownKeyError(name[:40], known)}; there is {', '.join(known)}")
 
 
 def _choice(request: Request, name: str, allowed: Any, otherwise: str, status: int = 400) -> str:

@@ -17,7 +17,7 @@ from alexnet.data.store import Store
 def run(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained and tested run."""
     folder = tmp_path_factory.mktemp("reported") / "first"
-    settings = [*tiny.SETTINGS, tiny.TOWERS, "schedule.epochs=1"]
+    settings = [*tiny.SETTINGS, *tiny.TOWERS, "schedule.epochs=1"]
     typed(["train", tiny.RECIPE, "--store", str(tiny_store.path), "--run", str(folder), *settings])
     assert main(["evaluate", str(folder), "--store", str(tiny_store.path), "--views", "ten"]) == 0
     return folder

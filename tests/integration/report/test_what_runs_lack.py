@@ -121,7 +121,7 @@ def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
 
 def test_a_classic_pipeline_has_no_filters_and_no_layers(report, tmp_path: Path, tiny_store: Store) -> None:
     run = tmp_path / "classic"
-    channel = {"descriptor": "root-sift", "step": 12, "patches": [16], "pca": 8, "words": 4}
+    channel = {"descriptor": "root-sift", "step": 12, "patches": [16], "pca": 8, "codebook_size": 4}
     settings = ["data.image_size=72", "data.input_size=72", "training.batch_size=8", "schedule.epochs=2"]
     settings += ["classic.sample_descriptors=900", f"classic.channels={json.dumps([channel])}"]
     typed(["train", "sift-fv", "--store", str(tiny_store.path), "--run", str(run), *settings])

@@ -9,14 +9,21 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig, from_dict, override
 
 
-def test_the_list_names_each_recipe_with_source_and_expected_error(capsys) -> None:
+def test_the_list_has_each_recipe_in_its_family_with_source_and_expected_error(capsys) -> None:
     assert main(["recipes"]) == 0
-    shown = capsys.readouterr().out
-    blocks = {block.splitlines()[0]: block for block in shown.strip().split("\n\n")}
-    ensembles = blocks.pop("Nets of `alexnet ensemble NAME`:")
+    *blocks, title, ensembles = capsys.readouterr().out.strip().split("\n\n")
+    assert title == "Members of `alexnet ensemble NAME`"
     assert "7-cnns-star: seed-0 (alexnet-2012), seed-1" in ensembles
-    assert list(blocks) == recipes.names()
-    assert all("Source:" in block and "Expected:" in block for block in blocks.values())
+    listed: dict[str, list[str]] = {}
+    for block in blocks:
+        if not block.startswith(" "):
+            listed[block] = []
+            continue
+        listed[list(listed)[-1]].append(block.split()[0])
+        assert "Source:" in block and "Expected:" in block
+    assert listed == recipes.families()
+    assert [name for family in listed.values() for name in family] == recipes.names()
+    assert list(listed) == ["AlexNet", "OverFeat", "VGG", "LeNet", "Classic pipelines"]
 
 
 def test_an_ensemble_is_one_json_object_with_its_members(capsys) -> None:
@@ -48,7 +55,7 @@ def test_a_pipeline_is_printed_with_what_it_takes(name: str, capsys) -> None:
             assert (
                 override(config, [setting.replace('"float16"', "float16") for setting in settings]) == config
             )
-    assert {"side", "crop"} <= {*printed["data"]} and "model" not in printed
+    assert {"image_size", "input_size"} <= {*printed["data"]} and "model" not in printed
 
 
 def test_a_net_for_digits_is_counted_for_ten_of_them(capsys) -> None:

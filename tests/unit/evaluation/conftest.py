@@ -128,7 +128,7 @@ def write_checkpoint(run: RunDir, net: ModelBundle, name: str) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
     path = folder / "weights.safetensors"
-    bundle.save(path, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(path, bundle.ModelBundle(net.model, net.config, net.classes, net.preprocessing))
     return path
 
 

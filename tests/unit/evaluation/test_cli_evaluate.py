@@ -13,7 +13,7 @@ from alexnet.config import to_dict
 from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, prediction_cache, run_evaluation
 from alexnet.models import registry
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.summary import summarize
 from alexnet.runs import predictions
 from alexnet.runs.results import ViewSet
@@ -297,7 +297,9 @@ def test_members_whose_classes_stand_in_another_order_are_averaged_by_wnid(make_
 def sliding(make_run, store):
     """A run of a small AlexNet."""
     run = make_run("sliding")
-    settings = ModelConfig(variant="caffe widths=[8,8,8,8,8,32,32]")
+    settings = ModelConfig(
+        variant="caffe", architecture=replace(ALEXNET_VARIANTS["caffe"], widths=(8, 8, 8, 8, 8, 32, 32))
+    )
     model = registry.build(settings, CLASSES, CROP)
     net = replace(make_net(store), model=model, config=replace(run.config(), model=settings))
     run.config_file.write_text(json.dumps(to_dict(net.config)))

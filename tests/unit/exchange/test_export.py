@@ -12,7 +12,7 @@ from safetensors import safe_open
 import alexnet
 from alexnet import __version__
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, from_dict, to_dict
+from alexnet.config import RunConfig, from_dict
 from alexnet.io import write_json
 from alexnet.models import bundle
 from alexnet.models.bundle import TERMS
@@ -172,4 +172,4 @@ def test_evaluate_takes_exported_files_alone_and_with_runs(make_run, store, tmp_
 def test_the_texts_need_no_weights_to_be_read(make_run, tmp_path, capsys) -> None:
     file = tmp_path / "net.safetensors"
     export(capsys, make_run().path, file)
-    assert bundle.load_safetensors_metadata(file)["config"] == to_dict(tiny.config())
+    assert bundle.load_metadata(file).config == tiny.config()

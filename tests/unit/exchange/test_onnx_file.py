@@ -19,8 +19,8 @@ from alexnet.data.crops import center
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, WorkError
 from alexnet.interop import onnx as interop_onnx
-from alexnet.models.alexnet import VARIANTS
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.registry import build
 
 SIDE, CROP = 96, 83
@@ -32,9 +32,10 @@ SQUARES = np.random.default_rng(4).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np
 def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: str) -> ModelBundle:
     """A narrow net whose answers differ between photos, with statistics of its own for each color."""
     settings = DataConfig(image_size=SIDE, input_size=crop, **data)
-    widths = json.dumps([16] * (len(VARIANTS[variant].widths) - 2) + [32, 32], separators=(",", ":"))
+    named = ALEXNET_VARIANTS[variant]
+    widths = (16,) * (len(named.widths) - 2) + (32, 32)
     config = replace(tiny.config(), data=settings)
-    config = replace(config, model=replace(config.model, variant=f"{variant} widths={widths}"))
+    config = replace(config, model=ModelConfig(variant=variant, architecture=replace(named, widths=widths)))
     torch.manual_seed(8)
     classes = [Class(f"class{i}", f"class {i}") for i in range(7)]
     model = build(config.model, len(classes), crop).eval()
@@ -76,7 +77,7 @@ def central(squares: np.ndarray, crop: int = CROP) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("variant", list(ALEXNET_VARIANTS))
 def test_every_variant_answers_as_torch_does_at_any_batch(variant: str, tmp_path: Path) -> None:
     net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALIZED else "mean-image")
     interop_onnx.write(tmp_path / "net.onnx", net)

@@ -38,7 +38,9 @@ from alexnet.training.plan import make_plan
 
 CPU = torch.device("cpu")
 SMALL = (
-    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming",
+    "model.variant=2012",
+    "model.architecture.widths=[8,16,24,24,16,32,32]",
+    "model.architecture.initialization=kaiming",
     *("schedule.epochs=4", "training.batch_size=8"),
 )
 

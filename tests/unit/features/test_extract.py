@@ -15,7 +15,7 @@ from alexnet.data.sources import open_source
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.interop.export import export
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.bundle import OnnxNet
+from alexnet.models.bundle import OnnxModel
 from alexnet.models.lenet import LeNet5, LeNet1989
 
 
@@ -156,4 +156,4 @@ def test_the_last_hidden_layer() -> None:
     with pytest.raises(CommandError, match="--layer: channel1"):
         last_hidden_layer(Pipeline(config, 3, 72))
     with pytest.raises(CommandError, match=r"\.safetensors"):
-        last_hidden_layer(OnnxNet.__new__(OnnxNet))
+        last_hidden_layer(OnnxModel.__new__(OnnxModel))

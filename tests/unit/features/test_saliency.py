@@ -30,7 +30,7 @@ VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
 
 def classifier_of(store, make_run, model: nn.Module) -> Predictor:
     """The model with the preprocessing of the tiny store."""
-    loaded = bundle.load_safetensors(make_run().path / "checkpoints" / "last" / "weights.safetensors")
+    loaded = bundle.load(make_run().path / "checkpoints" / "last" / "weights.safetensors", needs_weights=True)
     return Predictor(replace(loaded, model=model))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,10 +13,10 @@ from torch import nn
 
 from alexnet import published, recipes
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
-from alexnet.models.config import ModelConfig
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture, ModelConfig
 from alexnet.models.convert import from_torchvision
-from alexnet.models.registry import PUBLISHED_CLASSES, build
+from alexnet.models.registry import PUBLISHED_CLASSES
 from alexnet.models.summary import summarize, summarize_model
 
 TOWERS = ("2012", "paper", "caffe", "caffenet")
@@ -47,10 +48,16 @@ def test_one_weird_trick_is_torchvisions() -> None:
     assert widths == [64, 192, 384, 256, 256]
 
 
-@pytest.mark.parametrize("fields", ["widths=[8,8,8,8,8,8,16,16]", "biases=[0,1]", "stages=[]", "widths=[8]"])
-def test_a_variant_whose_lists_differ_in_length_is_refused(fields: str) -> None:
+def changed(variant: str, **fields: Any) -> AlexNetArchitecture:
+    return replace(ALEXNET_VARIANTS[variant], **fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"widths": (8, 8, 8, 8, 8, 8, 16, 16)}, {"biases": (0, 1)}, {"stages": ()}, {"widths": (8,)}]
+)
+def test_a_variant_whose_lists_differ_in_length_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(CommandError, match="widths needs"):
-        AlexNet(f"2012 {fields}", 5, 64)
+        changed("2012", **fields)
 
 
 def test_star_has_the_published_counts() -> None:
@@ -69,13 +76,13 @@ def test_star_has_the_published_counts() -> None:
 )
 def test_star_for_very_many_classes(classes: int, bottleneck: int, millions: float) -> None:
     with torch.device("meta"):
-        model = AlexNet("2012-star", classes, bottleneck=bottleneck)
+        model = AlexNet(changed("2012-star", bottleneck=bottleneck), classes)
     assert summarize_model(model, 224).parameters == pytest.approx(millions * 1e6, abs=0.05e6)
 
 
 def test_the_sixth_convolution_reads_both_towers_and_the_bottleneck_is_linear() -> None:
     torch.manual_seed(0)
-    model = AlexNet("2012-star", 5, 112, bottleneck=16).eval()
+    model = AlexNet(changed("2012-star", bottleneck=16), 5, 112).eval()
     assert model.conv6.get_parameter("weight").shape == (256, 256, 3, 3)
     assert model.conv6.get_parameter("weight").std().item() == pytest.approx(0.03, rel=0.02)
     assert model.conv6.get_parameter("bias").unique().tolist() == [1]
@@ -99,7 +106,7 @@ def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
         assert summary.parameters > 0 and summary.multiply_adds > 0
         return
     if config.model.name == "alexnet":
-        assert [layer.name for layer in summary.layers] == list(variant_named(config.model.variant).layers)
+        assert [layer.name for layer in summary.layers] == list(ALEXNET_VARIANTS[config.model.variant].layers)
     classes, *places = summary.layers[-1].output_shape
     assert classes == PUBLISHED_CLASSES[config.model.name]
     # Of a detector the last layers slide, over crops larger than its window.
@@ -138,26 +145,26 @@ def test_first_weights_of_other_gaussian_variants(
 @pytest.mark.parametrize(
     ("fields", "crop", "channels"),
     [
-        ("", 64, 3),
-        ("", 67, 3),
-        ("conv1_size=5 conv1_stride=1", 28, 1),
-        ("conv1_size=5 conv1_stride=1", 16, 3),
-        ("conv1_size=7 conv1_stride=2", 33, 3),
+        ({}, 64, 3),
+        ({}, 67, 3),
+        ({"conv1_size": 5, "conv1_stride": 1}, 28, 1),
+        ({"conv1_size": 5, "conv1_stride": 1}, 16, 3),
+        ({"conv1_size": 7, "conv1_stride": 2}, 33, 3),
     ],
 )
-def test_2012_equals_its_slow_twin(fields: str, crop: int, channels: int) -> None:
+def test_2012_equals_its_slow_twin(fields: dict[str, int], crop: int, channels: int) -> None:
     torch.manual_seed(1)
-    model = AlexNet(f"2012 {fields}", num_classes=7, crop=crop, channels=channels).double().eval()
+    model = AlexNet(changed("2012", **fields), num_classes=7, crop=crop, channels=channels).double().eval()
     for parameter in model.parameters():  # larger than at birth, so that every part matters
         parameter.data.normal_(std=0.05)
     images = 60 * torch.randn(2, channels, crop, crop, dtype=torch.float64)
-    wanted = net_145(dict(model.state_dict()), images, model.variant.conv1_stride)
+    wanted = net_145(dict(model.state_dict()), images, model.architecture.conv1_stride)
     with torch.no_grad():
         torch.testing.assert_close(model(images), wanted)
         torch.testing.assert_close(model.class_map(images)[:, :, 0, 0], wanted)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
 @pytest.mark.parametrize("crop", [64, 112])
 def test_every_weight_of_every_variant_has_a_gradient_at_small_crops(variant: str, crop: int) -> None:
     torch.manual_seed(2)
@@ -172,7 +179,7 @@ def test_every_weight_of_every_variant_has_a_gradient_at_small_crops(variant: st
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
 def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant: str) -> None:
     torch.manual_seed(3)
     model = AlexNet(variant, num_classes=5, crop=64).eval()
@@ -184,7 +191,7 @@ def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant:
     assert taps["fc7"].shape == (2, 4096)
     for name in ("conv1", "conv3", "conv5", "fc6", "fc7"):
         assert taps[name].min() >= 0, name
-    pooled = nn.functional.max_pool2d(taps["conv5"], 3, 2, ceil_mode=model.variant.pool_rounds_up)
+    pooled = nn.functional.max_pool2d(taps["conv5"], 3, 2, ceil_mode=model.architecture.ceil_mode)
     if variant != "one-weird-trick":  # which pools to 6 x 6 after that
         torch.testing.assert_close(taps["pool5"].flatten(1), pooled.flatten(1))
 
@@ -195,8 +202,8 @@ def test_layer_1_of_2012_rectifies_after_it_normalizes() -> None:
     # Strong negative responses: they count in the denominator only where ReLU comes later.
     model.conv1.get_parameter("weight").data.mul_(100)
     images = 60 * torch.randn(1, 3, 64, 64)
-    stages = ("relu+lrn+pool", *model.variant.stages[1:])
-    other = AlexNet(dataclasses.replace(model.variant, stages=stages), 5, 64).eval()
+    stages = (("relu", "lrn", "pool"), *model.architecture.stages[1:])
+    other = AlexNet(changed("2012", stages=stages), 5, 64).eval()
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert model.activations(images)["pool1"].sum() < 0.99 * other.activations(images)["pool1"].sum()
@@ -242,17 +249,18 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
     ("make", "says"),
     [
         (lambda: AlexNet(crop=63), "64 pixels or more"),
-        (lambda: AlexNet("2012 conv1_size=5 conv1_stride=1", crop=15), "16 pixels"),
-        (lambda: AlexNet("2012 conv1_size=5 conv1_stride=6"), "one stride across"),
-        (lambda: AlexNet("2012 conv1_size=33"), "eight at most"),
-        (lambda: AlexNet("paper conv1_size=16 pool_rounds_up=no", crop=64), "nothing is left"),
-        (lambda: AlexNet("paper pool_size=6", crop=64), "nothing is left"),
+        (lambda: AlexNet(changed("2012", conv1_size=5, conv1_stride=1), crop=15), "16 pixels"),
+        (lambda: changed("2012", conv1_size=5, conv1_stride=6), "one to eight strides"),
+        (lambda: changed("2012", conv1_size=33), "one to eight strides"),
+        (lambda: AlexNet(changed("paper", conv1_size=16, ceil_mode=False), crop=64), "leaves nothing"),
+        (lambda: AlexNet(changed("paper", pool_size=6), crop=64), "leaves nothing"),
+        (lambda: changed("paper", towers=3), "split into towers=3"),
+        (lambda: changed("paper", stages=7 * (("rely",),)), "'rely' must be one of relu"),
         (lambda: AlexNet("1998"), "2012"),
-        (lambda: AlexNet(activation="rely"), "relu"),
-        (lambda: AlexNet("modern tower=2"), "towers"),
+        (lambda: AlexNet(changed("2012", activation="rely")), "relu"),
         (lambda: on_meta("2012", 64, 5)(torch.empty(3, 64, 64)), "batch dimension"),
         (lambda: on_meta("2012", 64, 5)(torch.empty(2, 3, 72, 72)), "64"),
-        (lambda: build(ModelConfig(name="vgg-z"), 10, 224), "alexnet"),
+        (lambda: ModelConfig(name=cast(Any, "vgg-z")), "alexnet"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:

@@ -1,21 +1,24 @@
-"""Variants by text: layers left out, averages for the largest, first weights, and a variant's own text."""
+"""Changed constants: layers left out, average pooling, initialization."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import VARIANTS, AlexNet, variant_named
-from alexnet.models.variants import text_of
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS
 
-NARROW = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming"
+NARROW = replace(ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming")
 IMAGES = 50 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-def net(fields: str) -> AlexNet:
+def net(**fields: Any) -> AlexNet:
     torch.manual_seed(0)
-    return AlexNet(f"{NARROW} {fields}", 5, 64).eval()
+    return AlexNet(replace(NARROW, **fields), 5, 64).eval()
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,7 @@ def net(fields: str) -> AlexNet:
 def test_without_a_convolution_the_next_one_reads_what_it_would_have_read(
     layer: str, before: str, after: str
 ) -> None:
-    short = net(f'without=["{layer}"]')
+    short = net(without=(layer,))
     assert layer not in short.layers and not hasattr(short, layer)
     with torch.no_grad():
         taps = short.activations(IMAGES)
@@ -34,8 +37,9 @@ def test_without_a_convolution_the_next_one_reads_what_it_would_have_read(
 
 
 def test_without_the_last_convolution_fc6_reads_the_one_before() -> None:
-    stages = '["lrn+pool+relu","relu+lrn+spatial+pool","relu","pool+relu","relu","relu","relu"]'
-    short = net(f'without=["conv5"] stages={stages}')
+    relu = ("relu",)
+    first, second, third, _, fifth, *_ = NARROW.stages
+    short = net(without=("conv5",), stages=(first, second, third, fifth, relu, relu, relu))
     with torch.no_grad():
         taps = short.activations(IMAGES)
         torch.testing.assert_close(taps["fc6"], short.fc6(taps["pool4"].flatten(1)).relu())
@@ -43,19 +47,19 @@ def test_without_the_last_convolution_fc6_reads_the_one_before() -> None:
 
 
 def test_without_fc7_the_last_layer_reads_fc6() -> None:
-    short = net('without=["fc7"]')
+    short = net(without=("fc7",))
     with torch.no_grad():
         torch.testing.assert_close(short(IMAGES), short.fc8(0.5 * short.activations(IMAGES)["fc6"]))
 
 
 @pytest.mark.parametrize("layer", ["conv1", "fc6", "fc8", "conv9"])
 def test_a_layer_that_every_alexnet_has_is_not_left_out(layer: str) -> None:
-    with pytest.raises(CommandError, match=f"without '{layer}'"):
-        net(f'without=["{layer}"]')
+    with pytest.raises(CommandError, match=f"needs '{layer}'"):
+        net(without=(layer,))
 
 
 def test_kaimings_weights_with_the_variants_biases() -> None:
-    plain, biased = net(""), net("initialization=kaiming-with-biases")
+    plain, biased = net(), net(initialization="kaiming-with-biases")
     assert not any(plain.get_parameter(f"{name}.bias").any() for name in plain.layers)
     found = [float(biased.get_parameter(f"{name}.bias").detach()[0]) for name in biased.layers]
     assert found == [0, 1, 0, 1, 1, 1, 1, 0]
@@ -63,28 +67,14 @@ def test_kaimings_weights_with_the_variants_biases() -> None:
         assert torch.equal(plain.get_parameter(f"{name}.weight"), biased.get_parameter(f"{name}.weight"))
 
 
-@pytest.mark.parametrize("rounds_up", ["yes", "no"])
-def test_average_pooling_is_the_mean_of_each_window(rounds_up: str) -> None:
-    stage = net(f"pooling=average pool_size=2 pool_rounds_up={rounds_up}").after["conv5"]
+@pytest.mark.parametrize("ceil_mode", [True, False])
+def test_average_pooling_is_the_mean_of_each_window(ceil_mode: bool) -> None:
+    stage = net(pooling="average", pool_size=2, ceil_mode=ceil_mode).after["conv5"]
     maps = torch.randn(2, 16, 5, 5)
     windows = [
         maps[:, :, y : y + 2, x : x + 2].mean((2, 3)).relu()
         for y in range(0, 5, 2)
         for x in range(0, 5, 2)
-        if rounds_up == "yes" or max(x, y) + 2 <= 5
+        if ceil_mode or max(x, y) + 2 <= 5
     ]
     torch.testing.assert_close(stage(maps), torch.stack(windows, 2).flatten(1))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2012",
-        'paper without=["conv3"] pool_size=2',
-        "modern towers=2 lrn_per_tower=no widths=[8,8,8,8,8,16,16]",
-    ],
-)
-def test_a_variant_in_text_and_back(text: str) -> None:
-    variant = variant_named(text)
-    assert variant_named(text_of(VARIANTS, text.split()[0], variant)) == variant
-    assert text_of(VARIANTS, "2012", VARIANTS["2012"]) == "2012"

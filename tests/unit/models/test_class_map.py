@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from reference import sliding
 
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import VARIANTS, AlexNet
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.layers.linear import FullyConnected
 
-SMALL = "widths=[16,16,24,24,16,32,48]"
+SMALL = (16, 16, 24, 24, 16, 32, 48)
 """Of two towers too; the net of six convolutions has one more."""
 
 
 def made(variant: str, crop: int, bottleneck: int = 0) -> AlexNet:
     """A net whose every layer matters, batch normalization's statistics included."""
     torch.manual_seed(0)
-    small = SMALL.replace("16,32", "16,16,32") if variant == "2012-star" else SMALL
-    model = AlexNet(f"{variant} {small} initialization=kaiming", 5, crop, bottleneck=bottleneck).double()
+    widths = (*SMALL[:5], 16, *SMALL[5:]) if variant == "2012-star" else SMALL
+    named = ALEXNET_VARIANTS[variant]
+    small = replace(named, widths=widths, initialization="kaiming", bottleneck=bottleneck)
+    model = AlexNet(small, 5, crop).double()
     for name, tensor in model.named_buffers():
         if "running" in name:
             tensor.uniform_(0.5, 1.5)
@@ -26,7 +31,7 @@ def made(variant: str, crop: int, bottleneck: int = 0) -> AlexNet:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
 @pytest.mark.parametrize("crop", [64, 112])
 def test_at_the_crop_it_is_the_net_itself(variant: str, crop: int) -> None:
     model = made(variant, crop)
@@ -37,7 +42,7 @@ def test_at_the_crop_it_is_the_net_itself(variant: str, crop: int) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
 @pytest.mark.parametrize(("height", "width"), [(112, 176), (133, 119), (149, 201)])
 def test_the_classifier_slides_over_the_last_maps(variant: str, height: int, width: int) -> None:
     model = made(variant, 112, bottleneck=8 if variant == "2012-star" else 0)

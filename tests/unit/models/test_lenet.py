@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,8 @@ from torch import nn
 from alexnet import published, recipes
 from alexnet.config import override
 from alexnet.errors import CommandError
-from alexnet.models.config import ModelConfig
-from alexnet.models.lenet import C3_READS, H2_READS, LeNet, LeNet5, LeNet1989, ModernLeNet, class_codes
+from alexnet.models.config import C3_READS, H2_READS, LENET_VARIANTS, ModelConfig
+from alexnet.models.lenet import LeNet, LeNet5, LeNet1989, ModernLeNet, class_codes
 from alexnet.models.registry import build
 from alexnet.models.summary import Summary, summarize
 
@@ -140,7 +142,15 @@ def test_dropout_is_modern_only() -> None:
         (lambda: LeNet1989()(torch.zeros(1, 16, 16)), "(N, 1, 16, 16)"),
         (lambda: build(ModelConfig(name="lenet", variant="4", dropout=0), 10, 32, 1), "1989, 5, modern"),
         (lambda: build(ModelConfig(name="lenet", variant="5"), 10, 32, 1), "model.dropout=0"),
-        (lambda: build(ModelConfig(name="lenet", variant="modern", bottleneck=8), 10, 28, 1), "bottleneck"),
+        (
+            lambda: build(ModelConfig(name="lenet", variant="modern", tower_devices="cpu,cpu"), 10, 28, 1),
+            "lenet has no towers",
+        ),
+        (lambda: LeNet5(architecture=replace(LENET_VARIANTS["5"], units=(120, 80))), "units=[120,84]"),
+        (lambda: LeNet5(architecture=LENET_VARIANTS["1989"]), "2 hidden layers, not 1"),
+        (lambda: ModernLeNet(architecture=LENET_VARIANTS["5"]), "reads=[]"),
+        (lambda: replace(LENET_VARIANTS["5"], maps=(6, 15)), "16 entries for 15 maps"),
+        (lambda: replace(LENET_VARIANTS["5"], maps=(5, 16)), "between 0 and 4"),
         (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "color"),
         (lambda: override(recipes.get("alexnet-2012"), ["training.loss=rbf"]), "cross-entropy"),
     ],

@@ -30,7 +30,9 @@ def saved(store: Store, tmp_path: Path) -> Path:
     config = tiny.config()
     model = build(config.model, len(store.classes), config.data.input_size)
     path = tmp_path / "net.safetensors"
-    bundle.save(path, model, config, store.classes, Preprocessing.from_store(config.data, store))
+    bundle.save(
+        path, bundle.ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store))
+    )
     return path
 
 
@@ -41,7 +43,7 @@ def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch
 
 
 def test_everything_travels(saved: Path, store: Store) -> None:
-    loaded = bundle.load_safetensors(saved)
+    loaded = bundle.load(saved)
     config = tiny.config()
     assert loaded.config == config
     assert loaded.classes == store.classes
@@ -49,7 +51,7 @@ def test_everything_travels(saved: Path, store: Store) -> None:
     assert "ImageNet" in loaded.terms["data_terms"]
     assert not loaded.model.training
     images = torch.randn(2, 3, 64, 64)
-    again = bundle.load_safetensors(saved).model
+    again = bundle.load(saved).model
     assert torch.equal(loaded.model(images), again(images))
 
 
@@ -62,13 +64,13 @@ def test_weights_stand_under_model_for_any_reader_of_safetensors(saved: Path) ->
 def test_a_newer_version_is_refused(saved: Path) -> None:
     rewrite(saved, {"format_version": json.dumps(bundle.FORMAT_VERSION + 1)})
     with pytest.raises(DataError, match="update alexnet"):
-        bundle.load_safetensors(saved)
+        bundle.load(saved)
 
 
 def test_another_architecture_is_named_by_its_first_tensor(saved: Path) -> None:
     rewrite(saved, **{"model.conv2.weight": torch.zeros(1)})
     with pytest.raises(DataError, match=r"conv2\.weight is 1 in these weights"):
-        bundle.load_safetensors(saved)
+        bundle.load(saved)
 
 
 def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
@@ -76,13 +78,13 @@ def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
     values = json.dumps(bundle.to_dict(config))
     rewrite(saved, {"config": values})
     with pytest.raises(DataError, match=r"another architecture.*: conv1\.weight"):
-        bundle.load_safetensors(saved)
+        bundle.load(saved)
 
 
 def test_a_file_cut_short_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(DataError, match="not a whole safetensors file"):
-        bundle.load_safetensors(saved)
+        bundle.load(saved)
 
 
 class _Bomb:
@@ -96,19 +98,19 @@ def test_a_pickle_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path = tmp_path / "net.safetensors"
     path.write_bytes(pickle.dumps(_Bomb(), protocol=protocol))
     with pytest.raises(DataError):
-        bundle.load_safetensors(path)
+        bundle.load(path)
     torch.save({"weights": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="pickle"):
-        bundle.load_safetensors(path)
+        bundle.load(path)
     assert not (tmp_path / "exploded").exists()
 
 
 def test_weights_of_others_are_told_from_ours(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "theirs.safetensors")
     with pytest.raises(DataError, match="weights but no format_version, config, classes, preprocessing"):
-        bundle.load_safetensors(tmp_path / "theirs.safetensors")
+        bundle.load(tmp_path / "theirs.safetensors")
     with pytest.raises(CommandError, match="no model file"):
-        bundle.load_safetensors(tmp_path / "absent.safetensors")
+        bundle.load(tmp_path / "absent.safetensors")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(
@@ -124,6 +126,9 @@ def test_a_full_disk_leaves_the_old_file_whole(
     loaded = tiny.config()
     model = build(loaded.model, len(store.classes), loaded.data.input_size)
     with pytest.raises(WorkError, match="No space left"):
-        bundle.save(saved, model, loaded, store.classes, Preprocessing.from_store(loaded.data, store))
+        bundle.save(
+            saved,
+            bundle.ModelBundle(model, loaded, store.classes, Preprocessing.from_store(loaded.data, store)),
+        )
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]

@@ -16,17 +16,17 @@ from torch.nn.functional import conv2d
 
 from alexnet.config import ConfigError
 from alexnet.errors import CommandError
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import OVERFEAT_VARIANTS, ModelConfig
 from alexnet.models.layers.pooling import at_every_offset
-from alexnet.models.overfeat import VARIANTS, OverFeat
+from alexnet.models.overfeat import OverFeat
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize_model
 from alexnet.published import overfeat as published
 
 CROPS = {"fast": 231, "accurate": 221}
 NARROW = {
-    "fast": "fast widths=[4,6,8,8,8,16,12] initialization=kaiming",
-    "accurate": "accurate widths=[4,6,8,8,8,8,16,12] initialization=kaiming",
+    name: replace(OVERFEAT_VARIANTS[name], widths=widths, initialization="kaiming")
+    for name, widths in {"fast": (4, 6, 8, 8, 8, 16, 12), "accurate": (4, 6, 8, 8, 8, 8, 16, 12)}.items()
 }
 
 
@@ -127,7 +127,7 @@ def test_activations_are_rectified_and_end_in_the_logits(variant: str) -> None:
     assert tuple(taps) == net.layer_names
     assert taps["logits"] == pytest.approx(logits, abs=1e-5)
     assert all((tap >= 0).all() for name, tap in taps.items() if name != "logits")
-    assert taps["pool1"].shape[2] == taps["conv1"].shape[2] // net.variant.pools[0]
+    assert taps["pool1"].shape[2] == taps["conv1"].shape[2] // net.architecture.pools[0]
 
 
 @pytest.mark.parametrize("variant", CROPS)
@@ -137,7 +137,7 @@ def test_small_crops_leave_something_to_classify(variant: str, crop: int) -> Non
     logits = net(torch.randn(4, 3, crop, crop))
     assert logits.std(dim=0).min() > 0
     assert cast(nn.Conv2d, net.conv2).padding == (
-        (net.variant.filters[1] // 2,) * 2 if crop < 112 else (0, 0)
+        (net.architecture.filters[1] // 2,) * 2 if crop < 112 else (0, 0)
     )
 
 
@@ -153,10 +153,8 @@ def test_what_is_refused() -> None:
         OverFeat("fast", 5, 48)
     with pytest.raises(CommandError, match="it must be one of fast, accurate"):
         OverFeat("quick")
-    with pytest.raises(ConfigError, match="variant widths"):
-        OverFeat("fast width=[1]")
-    with pytest.raises(CommandError, match="7 widths, not 5 and 2"):
-        OverFeat("fast widths=[1,2]")
+    with pytest.raises(ConfigError, match="7 widths, not 5 and 2"):
+        replace(OVERFEAT_VARIANTS["fast"], widths=(1, 2))
     net = narrow("fast", 64)
     with pytest.raises(CommandError, match="64 pixels or more"):
         net.class_map(torch.zeros(1, 3, 60, 80))
@@ -165,8 +163,8 @@ def test_what_is_refused() -> None:
 
 
 def test_the_registry_refuses_what_is_alexnets() -> None:
-    with pytest.raises(CommandError, match="AlexNet's: OverFeat has none"):
-        build(ModelConfig("overfeat", "fast", bottleneck=5), 5, 64)
+    with pytest.raises(CommandError, match="overfeat has no towers"):
+        build(ModelConfig("overfeat", "fast", tower_devices="cpu,cpu"), 5, 64)
     with pytest.raises(CommandError, match="color"):
         build(ModelConfig("overfeat", "fast"), 5, 64, channels=1)
 
@@ -179,7 +177,7 @@ def test_the_part_of_a_crop_that_is_read_lies_in_its_middle_or_is_said_not_to(
     variant: str, crop: int, pixels_off: int
 ) -> None:
     """Of small crops 72 pixels fit the fast net and 64 do not (docs/models.md)."""
-    chosen = replace(VARIANTS[variant], widths=(2,) * len(VARIANTS[variant].widths))
+    chosen = replace(OVERFEAT_VARIANTS[variant], widths=(2,) * len(OVERFEAT_VARIANTS[variant].widths))
     with torch.device("meta"):
         net = OverFeat(chosen, 2, crop)
     step, first = 1.0, 0.0  # in pixels, of the values of a layer's maps: how far apart, where the first lies

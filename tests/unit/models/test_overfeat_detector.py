@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.errors import CommandError
+from alexnet.models.config import OVERFEAT_VARIANTS
 from alexnet.models.overfeat import OverFeatDetector, OverFeatLocalizer
 from alexnet.models.summary import summarize_model
 
-VARIANT = "fast widths=[4,6,8,8,8,12,10] regression=[7,5] initialization=kaiming window=64"
+VARIANT = replace(
+    OVERFEAT_VARIANTS["fast"],
+    widths=(4, 6, 8, 8, 8, 12, 10),
+    regression=(7, 5),
+    initialization="kaiming",
+    window=64,
+)
 CLASSES, WINDOW, CROP = 3, 64, 100
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 import torch
 
 from alexnet.config import OptimizerConfig
+from alexnet.models.config import OVERFEAT_VARIANTS
 from alexnet.models.overfeat import OverFeat, OverFeatLocalizer
 from alexnet.models.summary import summarize_model
 from alexnet.optim.param_groups import layers_of, parameter_groups
 
-NARROW = "fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]"
+NARROW = replace(
+    OVERFEAT_VARIANTS["fast"],
+    widths=(4, 6, 8, 8, 8, 16, 12),
+    initialization="kaiming",
+    regression=(10, 6),
+)
 
 
-def narrow(extra: str = "", crop: int = 64) -> OverFeatLocalizer:
+def narrow(boxes: Literal["per-class", "single"] = "per-class", crop: int = 64) -> OverFeatLocalizer:
     torch.manual_seed(0)
-    model = OverFeatLocalizer(f"{NARROW} {extra}", 5, crop)
+    model = OverFeatLocalizer(replace(NARROW, boxes=boxes), 5, crop)
     for layer in model.regression:
         torch.nn.init.normal_(model.get_parameter(f"{layer}.weight"), std=0.1)
     return model.eval()
@@ -32,20 +41,20 @@ def test_the_regression_is_4096_1024_and_four_for_each_class() -> None:
 
 def test_the_accurate_nets_regression_reads_its_five_by_five_maps() -> None:
     with torch.device("meta"):
-        model = OverFeatLocalizer("accurate boxes=single", 1000, 221)
+        model = OverFeatLocalizer(replace(OVERFEAT_VARIANTS["accurate"], boxes="single"), 1000, 221)
     assert model.get_parameter("box1.weight").shape == (4096, 1024 * 5 * 5)
     assert model.get_parameter("boxes.weight").shape == (4, 1024)
 
 
-@pytest.mark.parametrize("extra", ["", "boxes=single"])
-def test_maps_of_one_crop_are_the_nets_answers(extra: str) -> None:
-    model, images = narrow(extra), torch.randn(2, 3, 64, 64)
+@pytest.mark.parametrize("kind", ["per-class", "single"])
+def test_maps_of_one_crop_are_the_nets_answers(kind: Literal["per-class", "single"]) -> None:
+    model, images = narrow(kind), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         logits, boxes = model.class_and_box_maps(images)
         assert boxes.shape == (2, 5, 4, 1, 1)
         assert boxes[..., 0, 0] == pytest.approx(model.forward_boxes(images), abs=1e-5)
         assert logits[..., 0, 0] == pytest.approx(model(images), abs=1e-5)
-    assert (boxes[:, 0] == boxes[:, 1]).all() == bool(extra)
+    assert (boxes[:, 0] == boxes[:, 1]).all() == (kind == "single")
 
 
 def test_maps_of_larger_images_have_a_box_at_each_place() -> None:

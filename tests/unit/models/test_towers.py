@@ -10,26 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.errors import CommandError
-from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.two_devices import AlexNetOnTwoDevices
 
 NARROW = {
     name: replace(variant, widths=tuple(width // 8 for width in variant.widths))
-    for name, variant in VARIANTS.items()
+    for name, variant in ALEXNET_VARIANTS.items()
     if variant.towers == 2 and variant.lrn_per_tower
 }
 # Normalizers with weights and statistics, no biases before them, widths that all differ.
-MODERN = variant_named("modern towers=2 widths=[8,16,12,20,24,32,36]")
+WIDTHS = (8, 16, 12, 20, 24, 32, 36)
+MODERN = replace(ALEXNET_VARIANTS["modern"], towers=2, widths=WIDTHS)
 CUT = {**NARROW, "modern": MODERN}
 CPUS = 2 * [torch.device("cpu")]
 IMAGES = 60 * torch.randn(4, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def whole_and_cut(
-    variant: Variant, dropout: float = 0.0, bottleneck: int = 0
+    variant: AlexNetArchitecture, dropout: float = 0.0, bottleneck: int = 0
 ) -> tuple[AlexNet, AlexNetOnTwoDevices]:
     torch.manual_seed(1)
-    net = AlexNet(variant, num_classes=7, crop=64, dropout=dropout, bottleneck=bottleneck).double()
+    net = AlexNet(replace(variant, bottleneck=bottleneck), num_classes=7, crop=64, dropout=dropout).double()
     for parameter in net.parameters():  # larger than at birth, so that every part matters
         parameter.data.normal_(std=0.05)
     return net, AlexNetOnTwoDevices(net, CPUS)
@@ -52,7 +54,7 @@ def answers_and_gradients(net: nn.Module) -> dict[str, Tensor]:
     ids=["training", "testing", "bottleneck"],
 )
 def test_logits_and_all_gradients_are_those_of_one_device(
-    variant: Variant, training: bool, dropout: float, bottleneck: int
+    variant: AlexNetArchitecture, training: bool, dropout: float, bottleneck: int
 ) -> None:
     nets = whole_and_cut(variant, dropout, bottleneck)
     wanted, found = (answers_and_gradients(net.train(training)) for net in nets)
@@ -65,7 +67,7 @@ def test_logits_and_all_gradients_are_those_of_one_device(
 
 
 @pytest.mark.parametrize("variant", CUT.values(), ids=CUT)
-def test_weights_go_back_and_forth_whole_and_unchanged(variant: Variant) -> None:
+def test_weights_go_back_and_forth_whole_and_unchanged(variant: AlexNetArchitecture) -> None:
     net, cut = whole_and_cut(variant)
     wanted, found = net.state_dict(), cut.state_dict()
     assert list(found) == list(wanted)
@@ -137,7 +139,7 @@ def test_what_has_no_two_towers_is_refused_in_one_line(variant: str) -> None:
 
 
 def test_a_layer_of_an_odd_number_of_units_is_refused() -> None:
-    net = AlexNet("2012 widths=[8,16,12,20,24,32,36]", num_classes=7, crop=64, bottleneck=5)
+    net = AlexNet(replace(ALEXNET_VARIANTS["2012"], widths=WIDTHS, bottleneck=5), num_classes=7, crop=64)
     with pytest.raises(CommandError, match="bottleneck has 5"):
         AlexNetOnTwoDevices(net, CPUS)
     with pytest.raises(CommandError, match="two towers"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,27 +13,32 @@ from reference import vgg as twin
 from torch import Tensor, nn
 
 from alexnet.errors import CommandError
-from alexnet.models.config import ModelConfig
-from alexnet.models.convert import TORCHVISION, from_torchvision, net_of
+from alexnet.models.config import VGG_VARIANTS, ModelConfig, VGGArchitecture
+from alexnet.models.convert import TORCHVISION, from_torchvision, model_of
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize_model
-from alexnet.models.vgg import FROM_A, VARIANTS, VGG
+from alexnet.models.vgg import FROM_A, VGG
 from alexnet.published import vgg as published
 
-WIDTHS = "widths=[8,8,12,16,16,32,24]"
+WIDTHS = (8, 8, 12, 16, 16, 32, 24)
 
 
-def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> VGG:
+def changed(variant: str, **fields: Any) -> VGGArchitecture:
+    return replace(VGG_VARIANTS[variant], **fields)
+
+
+def on_meta(variant: str | VGGArchitecture, crop: int = 224, classes: int = 1000) -> VGG:
     with torch.device("meta"):
         return VGG(variant, classes, crop)
 
 
-def narrow(variant: str, crop: int = 64, seed: int = 0) -> VGG:
+def narrow(variant: str, crop: int = 64, seed: int = 0, batchnorm: bool = False) -> VGG:
     torch.manual_seed(seed)
-    return VGG(f"{variant} {WIDTHS} initialization=kaiming-convolutions", num_classes=5, crop=crop).eval()
+    small = changed(variant, widths=WIDTHS, initialization="kaiming-convolutions", batchnorm=batchnorm)
+    return VGG(small, num_classes=5, crop=crop).eval()
 
 
-@pytest.mark.parametrize("net", VARIANTS)
+@pytest.mark.parametrize("net", VGG_VARIANTS)
 def test_counts_are_the_papers(net: str) -> None:
     summary = summarize_model(on_meta(net), 224)
     assert summary.parameters == published.PARAMETERS[net]
@@ -57,12 +64,12 @@ def test_the_counts_are_these() -> None:
 
 @pytest.mark.parametrize("net", published.BATCHNORM_PARAMETERS)
 def test_batch_normalization_adds_what_torchvisions_has(net: str) -> None:
-    summary = summarize_model(on_meta(f"{net} batchnorm=yes"), 224)
+    summary = summarize_model(on_meta(changed(net, batchnorm=True)), 224)
     assert summary.parameters == published.BATCHNORM_PARAMETERS[net]
     assert summary.multiply_adds == published.MULTIPLY_ADDS[net]
 
 
-@pytest.mark.parametrize("net", VARIANTS)
+@pytest.mark.parametrize("net", VGG_VARIANTS)
 def test_maps_halve_and_widen_as_in_table_1(net: str) -> None:
     shapes = {layer.name: layer.output_shape for layer in summarize_model(on_meta(net), 224).layers}
     for block, (width, side) in enumerate([(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)], start=1):
@@ -71,7 +78,7 @@ def test_maps_halve_and_widen_as_in_table_1(net: str) -> None:
     assert [shapes[name] for name in ("fc6", "fc7", "fc8")] == [(4096,), (4096,), (1000,)]
 
 
-@pytest.mark.parametrize("net", VARIANTS)
+@pytest.mark.parametrize("net", VGG_VARIANTS)
 def test_logits_are_those_of_the_table_walked_by_plain_functions(net: str) -> None:
     model = narrow(net)
     images = 60 * torch.randn(2, 3, 64, 64)
@@ -90,9 +97,9 @@ def test_logits_are_those_of_the_table_walked_by_plain_functions(net: str) -> No
 
 
 @pytest.mark.parametrize("crop", [32, 50, 64, 112])
-@pytest.mark.parametrize("net", ["A", "A-LRN", "C", "A batchnorm=yes"])
-def test_small_crops_build_learn_and_slide(net: str, crop: int) -> None:
-    model = narrow(net, crop).train()
+@pytest.mark.parametrize(("net", "batchnorm"), [("A", False), ("A-LRN", False), ("C", False), ("A", True)])
+def test_small_crops_build_learn_and_slide(net: str, batchnorm: bool, crop: int) -> None:
+    model = narrow(net, crop, batchnorm=batchnorm).train()
     model(torch.randn(2, 3, crop, crop)).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     model.eval()
@@ -131,7 +138,7 @@ def test_first_weights_are_those_of_section_3_1() -> None:
 
 def test_first_weights_with_batch_normalization_are_hes_and_the_papers() -> None:
     torch.manual_seed(0)
-    net = VGG("A batchnorm=yes initialization=kaiming-convolutions", 10, 64)
+    net = VGG(changed("A", batchnorm=True, initialization="kaiming-convolutions"), 10, 64)
     for layer, deviation in ((net.conv3_1, math.sqrt(2 / (9 * 128))), (net.fc6, 0.01), (net.fc8, 0.01)):
         assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.02)
 
@@ -151,7 +158,7 @@ def test_a_variance_of_a_hundredth_to_the_letter_would_explode(
 
 def test_glorots_first_weights_are_uniform_within_his_bound() -> None:
     torch.manual_seed(0)
-    layer = VGG("A initialization=glorot widths=[16,32,32,32,32,64,64]", 5, 64).conv2_1
+    layer = VGG(changed("A", initialization="glorot", widths=(16, 32, 32, 32, 32, 64, 64)), 5, 64).conv2_1
     bound = (6 / (9 * 16 + 9 * 32)) ** 0.5
     weight = layer.get_parameter("weight")
     assert 0.99 * bound < weight.abs().max().item() <= bound
@@ -162,7 +169,7 @@ def test_what_deeper_nets_begin_with_fits_them_all() -> None:
     a = on_meta("A").state_dict()
     first_four, last_three = on_meta("A").layers[:4], on_meta("A").layers[-3:]
     assert (*first_four, *last_three) == FROM_A
-    for net in VARIANTS:
+    for net in VGG_VARIANTS:
         own = on_meta(net).state_dict()
         for layer in FROM_A:
             assert a[f"{layer}.weight"].shape == own[f"{layer}.weight"].shape
@@ -204,10 +211,9 @@ def stock(net: str, batchnorm: bool) -> tuple[nn.Module, dict[str, Tensor]]:
 def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batchnorm: bool) -> None:
     torch.manual_seed(1)
     theirs, state = stock(net, batchnorm)
-    assert net_of(state) == name + "_BN" * batchnorm
-    assert len(TORCHVISION[net_of(state)]) == len({key.rpartition(".")[0] for key in state})
-    fields = "widths=[2,4,8,16,16,24,24]" + " batchnorm=yes" * batchnorm
-    ours = VGG(f"{net} {fields}", 5, 64).eval()
+    assert model_of(state) == name + "_BN" * batchnorm
+    assert len(TORCHVISION[model_of(state)]) == len({key.rpartition(".")[0] for key in state})
+    ours = VGG(changed(net, widths=(2, 4, 8, 16, 16, 24, 24), batchnorm=batchnorm), 5, 64).eval()
     old = {key: tensor for key, tensor in state.items() if "num_batches_tracked" not in key}
     images = torch.randn(3, 3, 64, 64)
     for weights in (state, old):
@@ -221,16 +227,15 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batc
     [
         (lambda: VGG("A", 5, 31), "32 pixels"),
         (lambda: VGG("F"), "A, A-LRN, B, C, D, E"),
-        (lambda: VGG("A depth=3"), "depth"),
-        (lambda: VGG("A widths=[8,8]"), "7 widths"),
+        (lambda: changed("A", widths=(8, 8)), "7 widths"),
+        (lambda: changed("A", blocks=((3,), (5,), (3,), (3,), (3,))), "3 or 1"),
         (lambda: on_meta("A", 64, 5)(torch.empty(2, 3, 96, 96)), "(N, 3, 64, 64): crop them"),
         (lambda: on_meta("A", 64, 5)(torch.empty(3, 64, 64)), "(N, 3, 64, 64)"),
         (lambda: on_meta("A", 64, 5).class_map(torch.empty(2, 3, 96, 60)), "or larger"),
         (lambda: build(ModelConfig(name="vgg", variant="A"), 10, 64, 1), "--channels 3"),
-        (lambda: build(ModelConfig(name="vgg", variant="A", bottleneck=9), 10, 64), "a VGG has none"),
         (
             lambda: build(ModelConfig(name="vgg", variant="A", tower_devices="cpu,cpu"), 10, 64),
-            "a VGG has none",
+            "vgg has no towers",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def test_biases_as_in_2012() -> None:
 
 
 def test_biases_as_torch_has_them() -> None:
-    groups = by_name(OptimizerConfig(bias_learning_rate_factor=1.0, bias_weight_decay=True))
+    groups = by_name(OptimizerConfig(bias_lr_multiplier=1.0, bias_weight_decay=True))
     assert {(group["lr"], group["weight_decay"]) for group in groups.values()} == {(0.01, 0.0005)}
 
 

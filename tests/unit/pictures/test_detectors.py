@@ -18,12 +18,14 @@ from alexnet.report.sections.chapters import report
 from alexnet.runs.run_dir import RunDir
 
 SIDE, CROP = 96, 80
-NET = "fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64"
 SETTINGS = (
     f"data.image_size={SIDE}",
     f"data.input_size={CROP}",
     f"data.test_scales=[{SIDE}]",
-    f"model.variant={NET}",
+    "model.architecture.widths=[4,6,8,8,8,16,12]",
+    "model.architecture.initialization=kaiming",
+    "model.architecture.regression=[10,6]",
+    "model.architecture.window=64",
 )
 LEFT_OUT = (
     *("Predictions", "Confusions", "Nearest training images", "Ten crops", "What its layers answer"),
@@ -41,7 +43,7 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     net, weights = build_run(config, len(store.classes)), run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     preprocessing = Preprocessing.from_store(config.data, store)
-    bundle.save(weights, net.eval(), config, store.classes, preprocessing)
+    bundle.save(weights, bundle.ModelBundle(net.eval(), config, store.classes, preprocessing))
     page = report([run.path], store)
     assert "this net was built for" not in page and ">No " not in page
     assert page.count("finds answers window by window, of photos that show several objects") == 1

@@ -15,7 +15,7 @@ def test_2012_is_net_145() -> None:
     assert config.data.order == "once"
     optimizer = config.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 0.0005)
-    assert optimizer.bias_learning_rate_factor == 2
+    assert optimizer.bias_lr_multiplier == 2
     assert (optimizer.bias_weight_decay, optimizer.bias_follows_schedule) == (False, False)
     assert (config.schedule.name, config.schedule.factor, config.schedule.max_drops) == ("plateau", 0.1, 3)
     assert config.training.batch_size == 128
@@ -47,7 +47,7 @@ def test_torchvision_is_the_stock_recipe() -> None:
     optimizer = config.optimizer
     assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 0.01, 0.9)
     assert (optimizer.weight_decay, optimizer.bias_weight_decay) == (1e-4, True)
-    assert optimizer.bias_learning_rate_factor == 1
+    assert optimizer.bias_lr_multiplier == 1
     assert (config.data.cropping, config.data.resized_area) == ("random-resized", (0.08, 1.0))
     assert (config.schedule.name, config.schedule.step_epochs, config.schedule.epochs) == ("step", 30, 90)
 
@@ -57,7 +57,7 @@ def test_star_is_fine_tuned_as_net_146_was() -> None:
     assert (config.model.variant, config.training.fine_tuning) == ("2012-star", True)
     assert config.optimizer.lr == 0.001
     assert dict(config.optimizer.lr_multipliers) == {"conv1": 0.1}
-    assert config.optimizer.lr * config.optimizer.bias_learning_rate_factor == pytest.approx(0.02)
+    assert config.optimizer.lr * config.optimizer.bias_lr_multiplier == pytest.approx(0.02)
     assert (config.schedule.epochs, config.schedule.max_drops) == (54, 2)
     updates = 54 * (1_281_167 // 128)
     assert round(config.events[0].at * updates) == 300

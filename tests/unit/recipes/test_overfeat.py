@@ -15,7 +15,7 @@ def test_trained_as_section_3_2_says(name: str, crop: int) -> None:
     assert (config.data.image_size, config.data.input_size, config.training.batch_size) == (256, crop, 128)
     optimizer = config.optimizer
     assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.6, 1e-5)
-    assert (optimizer.lr, optimizer.bias_learning_rate_factor) == (0.05, 1.0)
+    assert (optimizer.lr, optimizer.bias_lr_multiplier) == (0.05, 1.0)
     assert config.model.dropout == 0.5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alexnet import published, recipes
+from alexnet.config import changes as config_changes
 
 NETS = ("a", "a-lrn", "b", "c", "d", "e")
 
@@ -41,7 +42,11 @@ def test_scales_and_first_weights_are_those_of_table_3(net: str) -> None:
 @pytest.mark.parametrize("net", ["a", "b", "d", "e"])
 def test_batch_normalization_changes_the_net_and_where_it_begins_only(net: str) -> None:
     plain, normalized = recipes.get(f"vgg-{net}"), recipes.get(f"vgg-{net}-batchnorm")
-    assert normalized.model.variant == f"{net.upper()} batchnorm=yes initialization=kaiming-convolutions"
+    changed = config_changes(plain, normalized)
+    assert {key: new for key, (_, new) in changed.items() if key.startswith("model.")} == {
+        "model.architecture.batchnorm": True,
+        "model.architecture.initialization": "kaiming-convolutions",
+    }
     assert (normalized.data, normalized.schedule) == (plain.data, plain.schedule)
     assert normalized.optimizer == plain.optimizer
     assert not normalized.training.fine_tuning

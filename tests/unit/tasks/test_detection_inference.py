@@ -34,7 +34,11 @@ from alexnet.tasks.localization import WindowOutputs
 SIDE, WINDOW = 96, 64
 SETTINGS = (
     *("data.image_size=96", "data.input_size=80", "data.test_scales=[96]"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64",
+    "model.variant=fast",
+    "model.architecture.widths=[4,6,8,8,8,16,12]",
+    "model.architecture.initialization=kaiming",
+    "model.architecture.regression=[10,6]",
+    "model.architecture.window=64",
 )
 HERE, THERE = [0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]
 
@@ -85,7 +89,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def loaded(store: Store, kind: type[OverFeatDetector] = Known) -> ModelBundle:
     torch.manual_seed(0)
-    model = kind(config().model.variant, 3, 80).eval()
+    model = kind(config().model.architecture, 3, 80).eval()
     return ModelBundle(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
 
 
@@ -94,7 +98,7 @@ def run_of(store: Store, folder: Path) -> RunDir:
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
-    bundle.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(weights, bundle.ModelBundle(net.model, net.config, net.classes, net.preprocessing))
     return run
 
 

@@ -110,7 +110,11 @@ def test_windows_that_are_left_out_have_no_gradient_and_background_has_no_box() 
 SIDE = 112
 SETTINGS = (
     *(f"data.image_size={SIDE}", "data.input_size=96", "data.test_scales=[112]", "training.batch_size=8"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6] window=64",
+    "model.variant=fast",
+    "model.architecture.widths=[4,6,8,8,8,16,12]",
+    "model.architecture.initialization=kaiming",
+    "model.architecture.regression=[10,6]",
+    "model.architecture.window=64",
 )
 
 
@@ -205,8 +209,8 @@ def test_it_is_initialized_from_a_localizer_or_a_classifier(store: Store, recipe
 def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) -> None:
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
-    model = learner(store, "model.variant=fast widths=[4,6,8,8,8,16,12] regression=[10,6]").model
-    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give window of .*variant=64"):
+    model = learner(store, "model.architecture.window=0").model
+    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give model.architecture.window=64"):
         match(model, store.classes, given)
 
 

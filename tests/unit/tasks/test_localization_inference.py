@@ -35,7 +35,10 @@ from alexnet.tasks.localization import Localization, LocatedClasses, WindowOutpu
 
 SETTINGS = (
     *("data.image_size=72", "data.input_size=64", "data.test_scales=[64,96]"),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]",
+    "model.variant=fast",
+    "model.architecture.widths=[4,6,8,8,8,16,12]",
+    "model.architecture.initialization=kaiming",
+    "model.architecture.regression=[10,6]",
 )
 
 
@@ -77,7 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> ModelBundle:
     torch.manual_seed(0)
-    model = kind(config().model.variant, 2, 64).eval()
+    model = kind(config().model.architecture, 2, 64).eval()
     return ModelBundle(model, config(), store.classes, Preprocessing.from_store(config().data, store), {})
 
 
@@ -86,7 +89,7 @@ def run_of(store: Store, folder: Path) -> RunDir:
     run.write_environment({})
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
-    bundle.save(weights, net.model, net.config, net.classes, net.preprocessing)
+    bundle.save(weights, bundle.ModelBundle(net.model, net.config, net.classes, net.preprocessing))
     return run
 
 

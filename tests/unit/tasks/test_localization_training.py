@@ -37,7 +37,10 @@ SETTINGS = (
         "training.batch_size=8",
         "schedule.epochs=1",
     ),
-    "model.variant=fast widths=[4,6,8,8,8,16,12] initialization=kaiming regression=[10,6]",
+    "model.variant=fast",
+    "model.architecture.widths=[4,6,8,8,8,16,12]",
+    "model.architecture.initialization=kaiming",
+    "model.architecture.regression=[10,6]",
 )
 
 
@@ -110,8 +113,8 @@ def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> No
     assert moved == {f"{layer}.{kind}" for layer in ("box1", "box2", "boxes") for kind in ("weight", "bias")}
 
 
-def given(store: Store, variant: str = "", classes: slice = slice(None)) -> ModelBundle:
-    begun = override(recipes.get("overfeat-fast"), [*SETTINGS[:3], SETTINGS[-1] + variant])
+def given(store: Store, *settings: str, classes: slice = slice(None)) -> ModelBundle:
+    begun = override(recipes.get("overfeat-fast"), [*SETTINGS[:3], *SETTINGS[-3:], *settings])
     chosen = store.classes[classes]
     torch.manual_seed(4)
     model = build(begun.model, len(chosen), 64)

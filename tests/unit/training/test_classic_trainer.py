@@ -18,7 +18,7 @@ from torch import nn
 from alexnet import recipes
 from alexnet.classic.config import SHARED
 from alexnet.cli.main import main
-from alexnet.config import RunConfig, keys, override
+from alexnet.config import RunConfig, flatten, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import bundle
@@ -29,8 +29,8 @@ from alexnet.training.classic_trainer import ClassicTrainer, FeatureCache
 from alexnet.training.resume import resumed_config
 
 CHANNELS = [
-    {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "words": 4},
-    {"descriptor": "color", "step": 12, "patches": [16], "pca": 8, "words": 4, "pyramid": ["1x1"]},
+    {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "codebook_size": 4},
+    {"descriptor": "color", "step": 12, "patches": [16], "pca": 8, "codebook_size": 4, "pyramid": ["1x1"]},
 ]
 SETTINGS = (
     "data.image_size=72",
@@ -61,7 +61,7 @@ def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[s
     wanted = config(*settings)
     run = RunDir(folder) if folder.exists() else RunDir.create(folder, wanted)
     classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
-    return bundle.load_safetensors(find_weights(folder, "last")).model.state_dict()
+    return bundle.load(find_weights(folder, "last")).model.state_dict()
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -224,7 +224,7 @@ def test_it_trains_with_nothing_held_out(tmp_path: Path, store: Store) -> None:
     ("channel", "message"),
     [
         ({"patches": [80]}, "no larger than a root-sift patch of 80"),
-        ({"words": 4000, "pca": 8, "step": 16}, "would learn 4,000 words from 900 descriptors"),
+        ({"codebook_size": 4000, "pca": 8, "step": 16}, "would learn 4,000 words from 900 descriptors"),
         ({"pca": 400}, "pca=400 is more than the 128 numbers of root-sift"),
         ({"patches": [10]}, "multiples of 4"),
         ({"pyramid": ["3"]}, "rows x columns"),
@@ -292,7 +292,7 @@ def test_settings_of_networks_may_be_given_their_own_value() -> None:
 
 
 def test_every_shared_setting_exists() -> None:
-    assert set(SHARED) <= set(keys(recipes.get("sift-fv")))
+    assert set(SHARED) <= set(flatten(recipes.get("sift-fv")))
 
 
 def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
@@ -344,12 +344,12 @@ def test_flat_photos_and_a_class_with_one_photo(
     flat = make_store({"dark": [10, 20, 30], "light": [200, 210, 220], "one": [128]})
     state = fitted(tmp_path / "a", flat)
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
-    net = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load(find_weights(tmp_path / "a", "last")).model
     logits = net(torch.full((2, 3, 72, 72), 5.0))
     assert logits.exp().sum(1).allclose(torch.ones(2), atol=1e-5)
 
 
 def test_no_photo_gives_no_logits(tmp_path: Path, store: Store) -> None:
     fitted(tmp_path / "a", store)
-    net = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load(find_weights(tmp_path / "a", "last")).model
     assert net(torch.zeros(0, 3, 72, 72)).shape == (0, tiny.CLASSES)

@@ -24,7 +24,7 @@ from alexnet.training import classic_trainer
 
 CPU = torch.device("cpu")
 SIDE = 48
-SMALL = {"step": 8, "patches": [16], "words": 12}
+SMALL = {"step": 8, "patches": [16], "codebook_size": 12}
 CHANNELS = [
     {"descriptor": each.descriptor, "encoding": each.encoding, "pca": min(each.pca, 16), **SMALL}
     for each in recipes.get("sparse-coding").classic.channels
@@ -89,7 +89,7 @@ def test_from_photos_to_a_table(tmp_path: Path, store: Store, capsys: Any) -> No
     [
         ({"descriptor": "hog", "patches": [64]}, "no larger than a hog patch of 64"),
         ({"descriptor": "lbp", "pca": 60}, "pca=60 is more than the 59 numbers of lbp"),
-        ({"descriptor": "sift", "words": 3000}, "would learn 3,000 words from 300 descriptors"),
+        ({"descriptor": "sift", "codebook_size": 3000}, "would learn 3,000 words from 300 descriptors"),
     ],
 )
 @pytest.mark.parametrize("encoding", ["llc", "super-vector", "l1"])
@@ -116,7 +116,7 @@ def test_photos_of_one_color_are_a_defined_result(tmp_path: Path) -> None:
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
     run = RunDir.create(tmp_path / "a", wanted)
     classic_trainer.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
-    model = bundle.load_safetensors(find_weights(tmp_path / "a", "last")).model
+    model = bundle.load(find_weights(tmp_path / "a", "last")).model
     assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())
     odds = model(torch.full((2, 3, SIDE, SIDE), 5.0)).exp()
     torch.testing.assert_close(odds.sum(1), torch.ones(2))

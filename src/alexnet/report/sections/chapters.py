@@ -282,7 +282,7 @@ def _facts(shown: Shown) -> Iterable[Chapter]:
     if subject.environment:
         yield Chapter("Environment", [run_details.environment(subject.environment)])
     if subject.weights:
-        yield Chapter("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
+        yield Chapter("Provenance and terms", [run_details.terms(subject.weights.terms, subject.origin)])
     if subject.kind == "run" and "imported" not in subject.environment:
         header = None if shown.store is None else shown.store.manifest
         side = subject.config.data.image_size if subject.config is not None else None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from alexnet.config import RunConfig, from_dict
+from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError, CommandError, DataError
@@ -62,21 +62,21 @@ class Subject:
             return False
 
     @cached_property
-    def weights(self) -> dict[str, Any]:
-        """What travels with the weights, as values; empty where there are none."""
+    def weights(self) -> bundle.Metadata | None:
+        """What travels with the weights; None where there are none."""
         if self.kind == "ensemble":
-            return {}
+            return None
         try:
             return bundle.load_metadata(find_weights(self.path))
         except CommandError:
-            return {}
+            return None
 
     @cached_property
     def config(self) -> RunConfig | None:
         """Its configuration; an ensemble has none of its own."""
         if self.kind == "run":
             return self.run.config()
-        return from_dict(RunConfig, self.weights["config"]) if self.weights else None
+        return self.weights.config if self.weights else None
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
@@ -89,13 +89,13 @@ class Subject:
         """What is known of where its weights come from; empty where there are none."""
         if not self.weights:
             return {}
-        return self.weights.get("provenance", {}) if self.kind == "file" else provenance(self.run)
+        return self.weights.provenance if self.kind == "file" else provenance(self.run)
 
     @cached_property
     def classes(self) -> list[Class]:
         """In label order, from its weights or else its evaluations; empty where nothing tells."""
         if self.weights:
-            return [Class(**each) for each in self.weights["classes"]]
+            return self.weights.classes
         told = self.entries[0].get("per_class", []) if self.entries else []
         return [Class(each["wnid"], each["name"]) for each in told]
 

@@ -66,7 +66,7 @@ def filters(name: str, classifier: Predictor, data: str, images: int | None) -> 
     layer, weights = _first_kernels(model)
     if weights.shape[1] != classifier.preprocessing.data.channels:
         raise CommandError("its first kernels do not look at pixels")
-    towers = model.variant.towers if isinstance(model, AlexNet) else 1
+    towers = model.architecture.towers if isinstance(model, AlexNet) else 1
     count, channels, height, width = weights.shape
     apart = f" in {towers} groups of {count // towers}" if towers > 1 else ""
     seen = f"The {count} first-layer kernels of {height} by {width} pixels and {channels} channels{apart}."
