@@ -170,9 +170,14 @@ AFTER_SIDE, AFTER_EPOCHS, SMALL_EPOCHS = 256, 30, 8
 WINDOW = 72
 """Crop of the small photos that have boxes: the smallest that OverFeat reads all of (of 64 pixels it reads
 the first 48)."""
-OVERFEAT = ("model.variant=fast initialization=kaiming", "schedule.milestones=[]", "data.test_scales=[]")
+INITIALIZED = "model.architecture.initialization=kaiming"
+OVERFEAT = (INITIALIZED, "schedule.milestones=[]", "data.test_scales=[]")
 """For training OverFeat on few photos, as its recipe says."""
-HALF = f"{OVERFEAT[0]} widths=[48,128,256,512,512,1536,2048] regression=[2048,512]"
+HALF = (
+    INITIALIZED,
+    "model.architecture.widths=[48,128,256,512,512,1536,2048]",
+    "model.architecture.regression=[2048,512]",
+)
 """Of OverFeat's maps and units, on the photos that have boxes: for two cores."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
 """For models that slide, at scales where a step of 32 pixels reaches the border."""
@@ -226,7 +231,7 @@ _FAST = _after(
         SMALL_SIDE,
         "overfeat-fast",
         "What the localization is initialized from.",
-        HALF,
+        *HALF,
         *OVERFEAT[1:],
     ),
     *(f"data.input_size={WINDOW}", "data.cropping=random-resized", "data.resized_area=[0.4,1]"),
@@ -236,7 +241,7 @@ _FAST = _after(
 )
 _PLACES = _after(
     *(TINY_IMAGENET, SMALL_SIDE, "overfeat-fast-localization"),
-    *("Localization: boxes on top of OverFeat's fast model.", HALF, "data.test_scales=[]"),
+    *("Localization: boxes on top of OverFeat's fast model.", *HALF, "data.test_scales=[]"),
     *(f"data.input_size={WINDOW}", "training.batch_size=32"),
     epochs=10,
     init_from=_FAST.name,
@@ -249,7 +254,7 @@ _OBJECTS = RecordedRun(
     side=SMALL_SIDE,
     overrides=(
         f"data.image_size={TINY_SCENES.scenes}",
-        *("data.input_size=136", "data.test_scales=[144,216]", f"{HALF} window={WINDOW}"),
+        *("data.input_size=136", "data.test_scales=[144,216]", *HALF, f"model.architecture.window={WINDOW}"),
         *("optimizer.lr=0.01", "optimizer.momentum=0.9"),
         *("training.batch_size=16", "training.evaluate_every_epochs=5"),
     ),

@@ -40,7 +40,7 @@ def test_the_page_has_all_of_a_run(seen: Seen, page: Path, run: Path, tiny_store
     assert (
         f"alexnet train {tiny.RECIPE} --store {tiny_store.path} --run {run} data.image_size=72" in seen.text
     )
-    assert "'model.variant=2012 widths=" in seen.text
+    assert "model.variant=2012 'model.architecture.widths=" in seen.text
     assert f"alexnet evaluate {run} --store {tiny_store.path} --views ten" in seen.text
     assert "BSD-3-Clause" in seen.text
 

@@ -26,7 +26,7 @@ from alexnet.evaluation.cost import multiply_adds_per_photo
 from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import VIEWS, is_whole, scaled_views_of
 from alexnet.models.bundle import ModelBundle
-from alexnet.models.config import ModelConfig
+from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize
@@ -55,6 +55,9 @@ class Sliding(nn.Module):
 
     def class_map(self, images: Tensor) -> Tensor:
         return slide(self.fc2, torch.relu(self.conv1(images / 50)), MAP)
+
+
+WIDTHS = (8, 8, 8, 8, 8, 32, 32)
 
 
 def sliding(store: Store, map_reduction: str = "mean", **data) -> ModelBundle:
@@ -255,7 +258,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     config = RunConfig(
         recipe="alexnet-2012",
         data=DataConfig(image_size=72, input_size=64),
-        model=ModelConfig(variant=f"{variant} widths=[8,8,8,8,8,32,32]"),
+        model=ModelConfig(variant=variant, architecture=replace(ALEXNET_VARIANTS[variant], widths=WIDTHS)),
     )
 
     def cost(views: str, sizes: list[tuple[int, int]], *scales: int) -> float:
@@ -277,7 +280,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
 
 
 def test_the_models_of_the_registry_that_slide(store) -> None:
-    settings = ModelConfig(variant="2012 widths=[8,8,8,8,8,32,32]")
+    settings = ModelConfig(architecture=replace(ALEXNET_VARIANTS["2012"], widths=WIDTHS))
     model = build(settings, CLASSES, 64).eval()
     config = RunConfig(recipe="alexnet-2012", data=DataConfig(image_size=SIDE, input_size=64), model=settings)
     preprocessing = Preprocessing.from_store(config.data, store)

@@ -25,13 +25,14 @@ from alexnet.experiments.claim_results import read_claim, write_claim
 from alexnet.experiments.claims import CLAIMS, find
 from alexnet.experiments.experiment_dir import ExperimentDir
 from alexnet.experiments.runner import Runner
-from alexnet.models.alexnet import variant_named
 from alexnet.report import claims as tables
 
 IDS = [claim.id for claim in CLAIMS]
 OLD = Path(__file__).parents[2] / "data" / "claim-format-0"
 SMALL = (
-    "model.variant=2012 widths=[8,16,24,24,16,32,32] initialization=kaiming",
+    "model.variant=2012",
+    "model.architecture.widths=[8,16,24,24,16,32,32]",
+    "model.architecture.initialization=kaiming",
     *("schedule.epochs=1", "training.batch_size=16"),
 )
 
@@ -357,9 +358,9 @@ def test_small_gray_pictures_get_a_model_of_their_size(
     prepare(
         open_source(tiny.photos(tmp_path / "photos")), path, PrepareSettings(side=32, channels=1), workers=1
     )
-    narrow = "model.variant=2012 widths=[8,16,24,24,16,32,32] conv1_size=5 conv1_stride=1"
+    narrow = ("widths=[8,16,24,24,16,32,32]", "conv1_size=5", "conv1_stride=1")
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
-    small = (narrow, "training.batch_size=16", "schedule.epochs=1")
+    small = (*narrow, "training.batch_size=16", "schedule.epochs=1")
     assert main(["claims", "all", *where, *small]) == 0
     assert "cannot be tested here: colour-noise-of-the-text: gray images" in capsys.readouterr().out
     found = json.loads((run / "augmentation" / "claim.json").read_text())
@@ -381,7 +382,7 @@ def test_small_gray_pictures_get_a_model_of_their_size(
     )
     made = ExperimentDir.open(tmp_path / "other", path, None, (), torch.device("cpu"))
     common, lenet = (arm_config(arm, made.settings) for arm in (claims.COMMON, claims.LENET))
-    assert variant_named(common.model.variant).widths[:2] == (24, 64) and lenet.data.channels == 1
+    assert common.model.architecture.widths[:2] == (24, 64) and lenet.data.channels == 1
 
 
 def test_what_the_store_is_too_small_for_is_left_out(

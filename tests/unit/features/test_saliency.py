@@ -17,6 +17,7 @@ from alexnet.evaluation.views import positions_of
 from alexnet.interop.export import export
 from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.lenet import LeNet5, ModernLeNet
 
 
@@ -37,8 +38,8 @@ def classifier_of(store, make_run, model: nn.Module) -> Predictor:
 def small(variant: str) -> AlexNet:
     """A net whose last maps are five by five."""
     torch.manual_seed(1)
-    towers = "widths=[4,8,8,8,4,12,12] initialization=kaiming"
-    return AlexNet(f"{variant} {towers}", num_classes=3, crop=64).eval()
+    narrow = replace(ALEXNET_VARIANTS[variant], widths=(4, 8, 8, 8, 4, 12, 12), initialization="kaiming")
+    return AlexNet(narrow, num_classes=3, crop=64).eval()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -22,6 +22,7 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.experiments import runner
 from alexnet.experiments.ensembles import ENSEMBLES, is_pretraining
+from alexnet.models.config import OverFeatArchitecture
 from alexnet.report.sections.opened import Opened
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
@@ -97,7 +98,9 @@ def test_scenes_are_composed_of_the_store_of_the_run_that_theirs_is_initialized_
     assert train[3:7] == ["--store", scenes, "--run", f"runs/{run.name}"]
     begun = recorded_runs.run_named(run.init_from)
     assert f"stores/{begun.store}" == photos
-    assert f"window={begun.config().data.input_size}" in run.config().model.variant
+    architecture = run.config().model.architecture
+    assert isinstance(architecture, OverFeatArchitecture)
+    assert architecture.window == begun.config().data.input_size
     text = readme_of(run, "")
     for each in (run, begun, recorded_runs.run_named(begun.init_from)):
         assert f"--run runs/{each.name}" in text
