@@ -122,7 +122,13 @@ def test_prints_the_plan_and_records_it(
         "on cpu (",
     ):
         assert part in said.out
-    for part in ("training: 96/96 images", "/s without tests", "waiting for images", "error", "validation"):
+    for part in (
+        "training: 96/96 images",
+        "/s without validation",
+        "waiting for images",
+        "error",
+        "validation",
+    ):
         assert part in said.err
     environment = json.loads((run / "environment.json").read_text())
     assert environment["store_digest"] == tiny_store.digest
