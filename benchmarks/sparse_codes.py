@@ -6,7 +6,6 @@ Both are given the same dictionary and the same descriptors: SIFT, as the recipe
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,44 +27,34 @@ TOLERANCE = 1e-4
 
 
 def measure(photos: Tensor) -> list[Measurement]:
-    """Descriptors of photos (N, 3, S, S) that the lasso codes in a second, and the error of the codes."""
+    """Descriptors of photos (N, 3, S, S) that the lasso codes in a second, and the error of the codes.
+
+    Both beside scikit-learn's; the error is the mean squared error of the reconstruction.
+    """
     found = DenseSift(step=12, patches=(16, 32)).describe(photos).flatten(0, 1)
     sample = unit(Pca(SIZE).fit(found).transform(found))
     atoms = unit(OnlineDictionary(ATOMS, alpha=PENALTY).fit(sample).components_)
-    few = draw(sample, DESCRIPTORS, torch.Generator().manual_seed(1))
-
-    def by_lasso(descriptors: Tensor) -> SparseCodes:
-        return lasso(descriptors, atoms, PENALTY, TOLERANCE)
-
-    return _rows("l1", by_lasso, few, atoms, "lasso_cd", alpha=PENALTY)
-
-
-def _rows(
-    name: str,
-    code: Callable[[Tensor], SparseCodes],
-    descriptors: Tensor,
-    atoms: Tensor,
-    algorithm: str,
-    **settings: Any,
-) -> list[Measurement]:
-    """The rate beside scikit-learn's, and the mean squared error of the reconstruction beside its error."""
+    descriptors = draw(sample, DESCRIPTORS, torch.Generator().manual_seed(1))
     few = descriptors[:OF_THEIRS]
+
+    def ours(some: Tensor) -> SparseCodes:
+        return lasso(some, atoms, PENALTY, TOLERANCE)
 
     def theirs() -> Any:
         from sklearn.decomposition import sparse_encode
 
-        # In float64: in float32 its lasso goes on to the last iteration, for a tolerance out of reach.
+        # In float64: in float32 its lasso runs to the last iteration, for a tolerance out of reach.
         given = few.double().numpy(), atoms.double().numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some descriptors do not converge there either
-            return sparse_encode(*given, algorithm=algorithm, **settings)
+            return sparse_encode(*given, algorithm="lasso_cd", alpha=PENALTY)
 
-    seconds = median_seconds({"ours": lambda: code(descriptors), "theirs": theirs}, rounds=3)
+    seconds = median_seconds({"ours": lambda: ours(descriptors), "theirs": theirs}, rounds=3)
     rate, peer = len(descriptors) / seconds["ours"], len(few) / seconds["theirs"]
-    both = code(few).reconstructed(atoms), torch.from_numpy(np.asarray(theirs(), np.float32)) @ atoms
-    ours, expected = (float((few - found).square().sum(1).mean()) for found in both)
-    row, beside = f"coding by {name}, {len(atoms):,} atoms", f"scikit-learn, {algorithm}"
+    both = ours(few).reconstructed(atoms), torch.from_numpy(np.asarray(theirs(), np.float32)) @ atoms
+    error, expected = (float((few - found).square().sum(1).mean()) for found in both)
+    row, beside = f"coding by l1, {len(atoms):,} atoms", "scikit-learn, lasso_cd"
     return [
         Measurement("classic", row, rate, "descriptors/s", beside, rate / peer, ">= 5"),
-        Measurement("classic", f"{row}: error", ours, "squared length", beside, ours / expected, "<= 1.01"),
+        Measurement("classic", f"{row}: error", error, "squared length", beside, error / expected, "<= 1.01"),
     ]

@@ -102,7 +102,7 @@ def test_minutes_then_resume(tiny_store: Store, tmp_path: Path, capsys: pytest.C
     assert (events[0], events.count("resume"), events[-1]) == ("start", 1, "result")
 
 
-def test_says_what_it_is_about_to_do_and_writes_it_down(
+def test_prints_the_plan_and_records_it(
     tiny_store: Store,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -122,7 +122,13 @@ def test_says_what_it_is_about_to_do_and_writes_it_down(
         "on cpu (",
     ):
         assert part in said.out
-    for part in ("training: 96/96 images", "/s without tests", "waiting for images", "error", "validation"):
+    for part in (
+        "training: 96/96 images",
+        "/s without validation",
+        "waiting for images",
+        "error",
+        "validation",
+    ):
         assert part in said.err
     environment = json.loads((run / "environment.json").read_text())
     assert environment["store_digest"] == tiny_store.digest

@@ -63,11 +63,11 @@ def test_two_processes_train_as_one(
 
 
 @pytest.mark.slow
-def test_stopped_in_two_processes_it_goes_on_in_one(tiny_store: Store, tmp_path: Path) -> None:
+def test_stopped_in_two_processes_it_resumes_in_one(tiny_store: Store, tmp_path: Path) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert main(words(tiny_store, whole)) == 0
     ended = in_two_processes([*words(tiny_store, run), "--minutes", "0"])
-    assert "stopped after 0 minutes after update 1 of 10 and saved" in ended.stderr
+    assert "stopped after 0 minutes after update 1 of 10; checkpoint saved" in ended.stderr
     assert main([*words(tiny_store, run), "--resume"]) == 0
     for of_whole, of_run in zip(lines(whole, "train"), lines(run, "train"), strict=True):
         assert of_run["loss"] == pytest.approx(of_whole["loss"], rel=1e-5)

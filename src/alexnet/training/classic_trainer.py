@@ -282,7 +282,7 @@ class ClassicTrainer:
         )
 
     def _codec(self) -> Codec:
-        """As `classic.codes` says; a product quantizer is fitted once and then read back."""
+        """As in `classic.codes`; a product quantizer is fitted once and then read back."""
         if self.classic.codes == "float16":
             return Float16Codec()
         quantizer = ProductQuantizer(random_state=self.config.training.seed)

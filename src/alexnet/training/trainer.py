@@ -289,7 +289,7 @@ class Trainer:
     # Validation.
 
     def validate(self, evaluate: Evaluate) -> None:
-        """Tests the model, tells the schedule, and notes whether it is the best so far."""
+        """Tests the model, passes the error to the schedule, and notes whether it is the best so far."""
         self._refuse_broken_weights()
         model = self.state.ema.model
         distributed.copy_from_main(model.buffers())

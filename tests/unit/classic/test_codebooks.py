@@ -86,7 +86,7 @@ def test_k_means_is_as_good_as_scikit_learns() -> None:
     assert torch.equal(ours.predict(signals), distances.argmin(1))
 
 
-def test_k_means_from_its_answer_is_lloyds_round() -> None:
+def test_another_round_of_k_means_is_lloyds() -> None:
     signals = sparse_signals(500)
     once = KMeans(10, max_iter=1).fit(signals)
     twice = KMeans(10, max_iter=2, tol=0).fit(signals)

@@ -69,7 +69,7 @@ def test_plateau(errors: list[float], patience: int, min_improvement: float) -> 
 
 
 @given(st.lists(st.floats(0, 1), max_size=30), st.lists(st.floats(0, 1), max_size=30))
-def test_plateau_goes_on_from_its_state(before: list[float], after: list[float]) -> None:
+def test_plateau_resumes_from_its_state(before: list[float], after: list[float]) -> None:
     whole, resumed = (Plateau(0.01, 100, patience=2) for _ in range(2))
     for error in before:
         whole.observe(error)

@@ -38,7 +38,7 @@ def test_means_are_over_images_not_over_batches() -> None:
     assert reading.indices.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_reading_begins_anew() -> None:
+def test_a_reading_resets_the_meter() -> None:
     meter = Meter()
     for step, loss in enumerate((8.0, 2.0)):
         meter.add(step, outcome(loss, 1, 2), torch.arange(2))

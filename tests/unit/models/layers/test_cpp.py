@@ -61,7 +61,7 @@ def test_shares_torchs_openmp_threads():
     assert len(set(re.findall(r"\S*libgomp\S*", mapped))) <= 1
 
 
-def test_without_a_compiler_torch_computes_and_one_note_says_so(monkeypatch, tmp_path, caplog):
+def test_without_a_compiler_torch_computes_and_one_warning_is_logged(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("PATH", str(tmp_path))
     maps = torch.randn(2, 8, 3, 3) * 50
     with caplog.at_level(logging.WARNING):

@@ -29,7 +29,7 @@ def test_s2_adds_four_values_and_scales_them_once() -> None:
     np.testing.assert_allclose(layer(maps)[0].detach().numpy(), expected, atol=1e-12)
 
 
-def test_c3_reads_what_table_1_says() -> None:
+def test_c3_reads_the_maps_of_table_1() -> None:
     torch.manual_seed(1)
     layer, maps = PartialConv2d(6, C3_READS, 5).double(), noise(1, 6, 14, 14)
     weights = layer.weight.detach().numpy(), layer.bias.detach().numpy()
