@@ -14,7 +14,7 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
 from alexnet.io import file_sha256
-from alexnet.models.vgg import VARIANTS
+from alexnet.models.config import VGG_VARIANTS
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -168,7 +168,7 @@ def test_torchvisions_vggs_are_told_apart_and_see_photos_as_torchvision_has_it(
 ) -> None:
     torch.manual_seed(0)
     widths = (2, 4, 4, 8, 8, 16, 16)
-    monkeypatch.setitem(VARIANTS, "D", replace(VARIANTS["D"], widths=widths))
+    monkeypatch.setitem(VGG_VARIANTS, "D", replace(VGG_VARIANTS["D"], widths=widths))
     state, names = vgg16_bn(classes=3), tmp_path / "names.txt"
     names.write_text("n01440764\ncat\ndog\n")
     torch.save(state, tmp_path / "net.pth")

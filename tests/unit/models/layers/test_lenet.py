@@ -11,8 +11,8 @@ from reference import lenet as reference
 from torch import nn
 from torch.nn import functional
 
+from alexnet.models.config import C3_READS
 from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, every
-from alexnet.models.lenet import C3_READS
 
 TABLE = ((0, 2), (1,), (0, 1, 2))
 
