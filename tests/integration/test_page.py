@@ -17,10 +17,8 @@ from alexnet.analysis.neighbors import ExactIndex, SimilarImages
 from alexnet.data.store import Store
 from alexnet.evaluation.predictor import load
 from alexnet.web.app import make_app
-from alexnet.web.further import places, similar
-from alexnet.web.model import Model
-from alexnet.web.open_models import open_models
 from alexnet.web.photos import StorePhotos
+from alexnet.web.served_model import ServedModel, boxes_of, open_models, similar_of
 from alexnet.web.server import serving
 from alexnet.web.upload import read_photo
 
@@ -68,7 +66,7 @@ expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
-def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
+def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[ServedModel]:
     """Of two nets the first gives every answer there is."""
     folder = tmp_path_factory.mktemp("served")
     runs = [tiny.run(folder / name, tiny_store, seed=seed) for name, seed in (("one", 5), ("two", 6))]
@@ -76,15 +74,14 @@ def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[
     train = tiny_store.split("train")
     vectors = features_of(runs[0], tiny_store, "train", "fc7")
     images = SimilarImages(opened[0].classifier, train, "fc7", ExactIndex(vectors))
-    opened[0].more |= {
-        "similar": similar(images, StorePhotos(tiny_store), "train", "fc7"),
-        "localize": places(load(tiny.box_run(folder / "boxes", tiny_store).path, "cpu")),
-    }
+    analyses = opened[0].analyses
+    analyses.similar = similar_of(images, StorePhotos(tiny_store))
+    analyses.localize = boxes_of(load(tiny.box_run(folder / "boxes", tiny_store).path, "cpu"))
     return opened
 
 
 @pytest.fixture(scope="session")
-def url(models: list[Model], tiny_store: Store) -> Iterator[str]:
+def url(models: list[ServedModel], tiny_store: Store) -> Iterator[str]:
     with serving(make_app(models, StorePhotos(tiny_store))) as address:
         yield address
 
@@ -124,7 +121,7 @@ def label(page: Page) -> str:
     return page.locator("#bars li").first.locator(".name").inner_text()
 
 
-def wanted(models: list[Model], data: bytes) -> tuple[str, str]:
+def wanted(models: list[ServedModel], data: bytes) -> tuple[str, str]:
     """The class that the first model names, and its probability as people read it."""
     ((_, name, probability),) = models[0].classifier.classify(read_photo(data).pixels, top=1)[0]
     return name, f"{100 * probability:.1f} %"
@@ -169,8 +166,8 @@ def test_a_photo_is_dropped_and_its_label_read(open_page, models) -> None:
     expect(page.locator("#caption")).to_have_text("holiday.jpg, 90 \u00d7 60 pixels")
     expect(page.locator("#crop-list li")).to_have_count(10)
     expect(page.locator("#similar-list li")).to_have_count(6)
-    expect(page.locator("#said")).to_contain_text(f"{name} {percent}")
-    expect(page.get_by_role("img", name=f"holiday.jpg, taken for {name}")).to_be_visible()
+    expect(page.locator("#announcement")).to_contain_text(f"{name} {percent}")
+    expect(page.get_by_role("img", name=f"holiday.jpg, predicted: {name}")).to_be_visible()
 
 
 @pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
@@ -217,9 +214,9 @@ def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_p
     (expect(notes).to_contain_text(remark) if remark else expect(notes).to_be_hidden())
     shown = make is not odd_uploads.pages_of_tiff
     assert page.evaluate("[picture.width, picture.height]") == ([960, 640] if shown else [960, 960])
-    unknown = "" if shown else "; the browser cannot show this kind of file: this is what the net gets"
+    unknown = "" if shown else "; the browser cannot show this format: this is the model input"
     expect(page.locator("#caption")).to_have_text(f"odd, 90 \u00d7 60 pixels{unknown}")
-    expect(page.get_by_label("where it looked")).to_be_visible()
+    expect(page.get_by_label("saliency")).to_be_visible()
     expect(page.get_by_label("boxes")).to_be_visible(visible=shown)
 
 
@@ -245,7 +242,7 @@ def test_a_text_that_is_pasted_is_no_photo(open_page) -> None:
         }"""
     )
     expect(page.locator("#refused")).to_have_text(
-        "That was a link or a text, not a photo: save the photo first."
+        "This is a link or a text, not a photo: save the photo first."
     )
 
 
@@ -277,15 +274,15 @@ def test_the_rest_is_asked_about_while_an_earlier_photo_is_looked_at(open_page) 
     progress, caption, busy = (page.locator(each) for each in ("#progress", "#caption", "#frame.busy"))
     hold(page)
     choose(page, 3)
-    expect(progress).to_have_text("Looking: 1 of 3.")
+    expect(progress).to_have_text("Predicting: 1 of 3.")
     let_go(page)
-    expect(progress).to_have_text("Looking: 2 of 3.")
+    expect(progress).to_have_text("Predicting: 2 of 3.")
     expect(progress).to_be_in_viewport()
     expect(busy).to_have_count(1)
     page.locator("#history-list button").click()
     expect(busy).to_have_count(0)
     let_go(page)
-    expect(progress).to_have_text("Looking: 3 of 3.")
+    expect(progress).to_have_text("Predicting: 3 of 3.")
     let_go(page)
     answered(page, 3)
     expect(caption).to_contain_text("0.png")
@@ -302,9 +299,9 @@ def test_photos_chosen_meanwhile_come_first_and_stay_on_the_page(open_page) -> N
     hold(page)
     choose(page, 3)
     let_go(page)
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 3.")
     drop(page, odd_uploads.plain(), "new.jpg")
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 4.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 4.")
     let_go(page, 2)
     expect(page.locator("#caption")).to_contain_text("new.jpg")
     let_go(page)
@@ -317,7 +314,7 @@ def test_the_other_net_is_asked_about_the_rest_and_earlier_photos_name_theirs(op
     hold(page)
     choose(page, 3)
     assert "model=one" in let_go(page)
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 3.")
     page.locator("#model").select_option("two")
     assert "model=one" in let_go(page)  # which was on its way, and is asked again
     for _ in range(3):
@@ -333,7 +330,7 @@ def test_of_too_many_photos_the_first_are_looked_at_and_this_is_said(open_page) 
     answered(page)
     lines = page.get_by_role("alert").locator("p")
     expect(lines).to_have_count(24)
-    expect(lines.first).to_have_text("Of 25 photos the first 24 are looked at.")
+    expect(lines.first).to_have_text("Only the first 24 of 25 photos are used.")
     expect(lines.last).to_contain_text("23.png: ")
 
 
@@ -387,13 +384,13 @@ def test_where_it_looked_and_boxes_are_drawn_over_the_picture(open_page) -> None
     drop(page, odd_uploads.plain())
     answered(page)
     seen = {}
-    for mode in ("the photo", "what the net gets", "where it looked", "boxes"):
+    for mode in ("the photo", "model input", "saliency", "boxes"):
         page.get_by_label(mode).check()
         seen[mode] = page.evaluate("picture.toDataURL()")
     assert len(set(seen.values())) == 4
     page.locator("#crop-list button").first.hover()
     assert page.evaluate("picture.toDataURL()") not in seen.values()
-    expect(page.locator("#caption")).to_contain_text("this crop alone says class")
+    expect(page.locator("#caption")).to_contain_text("prediction for this crop alone: class")
     page.mouse.move(0, 0)
     assert page.evaluate("picture.toDataURL()") == seen["boxes"]
     expect(page.locator("#caption")).to_contain_text(": 1 found")
@@ -466,5 +463,5 @@ def test_a_server_that_is_gone_is_said_to_be(chromium, models) -> None:
         expect(page.locator("#about")).not_to_be_empty()
         expect(page.locator("#samples")).to_be_hidden()
     drop(page, odd_uploads.plain())
-    expect(page.get_by_role("alert")).to_have_text("The server does not answer: has it been stopped?")
+    expect(page.get_by_role("alert")).to_have_text("The server does not respond: has it been stopped?")
     page.context.close()

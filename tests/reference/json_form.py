@@ -15,7 +15,7 @@ _TYPES = {
 }
 _KNOWN = {
     *("type", "properties", "required", "additionalProperties", "items"),
-    *("minimum", "maximum", "enum", "const", "description", "$ref", "default"),
+    *("minimum", "maximum", "enum", "const", "description", "$ref", "default", "title"),
 }
 
 

@@ -71,6 +71,10 @@ class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
     """No photo in these bytes: empty, cut short, of another kind, or larger than `MAX_PIXELS`."""
 
 
+class NotAPhoto(UnreadableImage):
+    """No image format that is supported."""
+
+
 class TooManyPixels(UnreadableImage):
     """More than `MAX_PIXELS`, or so its header says."""
 
@@ -154,7 +158,7 @@ def _reading(data: bytes) -> Generator[Any]:
                 raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
     except Image.UnidentifiedImageError:
-        raise UnreadableImage(f"not a photo: {len(data):,} bytes starting with {data[:8]!r}") from None
+        raise NotAPhoto(f"not a photo: {len(data):,} bytes starting with {data[:8]!r}") from None
     except Image.DecompressionBombError as error:
         raise TooManyPixels(str(error)) from error
     except _BROKEN as error:

@@ -22,7 +22,7 @@ from alexnet.runs.predictions import Detected, Located
 from alexnet.tasks import localization
 from alexnet.tasks.localization import Answers, BoxTable, Place
 from alexnet.training.config import LEAST_SHOWN
-from alexnet.web import further
+from alexnet.web import served_model
 
 BOX = Box(0, 0.2, 0.2, 0.6, 0.7)
 
@@ -128,4 +128,4 @@ def test_where_nothing_is_said_only_the_true_boxes_are_drawn(on) -> None:
 
 
 def test_detect_and_the_pictures_show_what_is_as_sure() -> None:
-    assert signature(command).parameters["least"].default == further.LEAST_SHOWN == LEAST_SHOWN
+    assert signature(command).parameters["least"].default == served_model.LEAST_SHOWN == LEAST_SHOWN

@@ -27,10 +27,10 @@ class Work:
 
 async def _asked(batcher: Batcher[int, int], work: Work, items: Sequence[int]) -> list[asyncio.Task[int]]:
     """The first is being worked on, the others wait."""
-    tasks = [asyncio.create_task(batcher.ask(items[0]))]
+    tasks = [asyncio.create_task(batcher.submit(items[0]))]
     while not work.batches:
         await asyncio.sleep(0)
-    tasks += [asyncio.create_task(batcher.ask(item)) for item in items[1:]]
+    tasks += [asyncio.create_task(batcher.submit(item)) for item in items[1:]]
     while len(batcher) < len(items) - 1:
         await asyncio.sleep(0)
     return tasks
@@ -66,7 +66,7 @@ def test_nobody_waits_for_a_batch_to_fill() -> None:
 
     async def test(batcher: Batcher[int, int]) -> None:
         for number in range(3):
-            assert await batcher.ask(number) == number * number
+            assert await batcher.submit(number) == number * number
 
     _with_batcher(work, 16, test)
     assert work.batches == [[0], [1], [2]]
@@ -81,7 +81,7 @@ def test_a_failure_is_told_to_its_batch_and_to_nobody_else() -> None:
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert [found[0], *found[3:]] == [1, 9, 16]
         assert all(isinstance(each, ValueError) for each in found[1:3])
-        assert await batcher.ask(5) == 25
+        assert await batcher.submit(5) == 25
 
     _with_batcher(work, 2, test)
 
@@ -95,7 +95,7 @@ def test_who_has_gone_is_not_worked_for() -> None:
         await asyncio.sleep(0)
         work.go.set()
         assert await tasks[2] == 9
-        with pytest.raises(asyncio.CanceledError):
+        with pytest.raises(asyncio.CancelledError):
             await tasks[1]
 
     _with_batcher(work, 4, test)

@@ -48,7 +48,7 @@ def served(*words, **environment) -> Iterator[tuple[subprocess.Popen[str], str, 
 
 def test_it_says_where_it_answers_and_ends_with_ctrl_c(runs, store) -> None:
     with served(*runs, "--store", store.path) as (process, said, url):
-        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C ends it\)\n", said)
+        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C stops it\)\n", said)
         models = ask(f"{url}/api/models").json["models"]
         assert [each["answers"] for each in models] == [["classify", "saliency", "similar"]] * 2
         found = ask(f"{url}/api/similar?model=two", odd_uploads.plain()).json
@@ -119,7 +119,7 @@ def test_a_store_of_other_classes_is_bad_data(runs, tmp_path, capsys, monkeypatc
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(runs, store, tmp_path) -> None:
-    from alexnet.web.open_models import names_of
+    from alexnet.web.served_model import unique_names
 
     paths = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "c"]
-    assert names_of(paths) == ["a/run", "b/run", "c"]
+    assert unique_names(paths) == ["a/run", "b/run", "c"]

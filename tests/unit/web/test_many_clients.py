@@ -13,12 +13,12 @@ import odd_uploads
 import pytest
 from http_client import ask
 
-from alexnet.web.model import PHOTOS_AT_ONCE, Model
+from alexnet.web.served_model import BATCH_SIZE, ServedModel
 
 AT_ONCE = 20
 
 
-class Counting(Model):
+class Counting(ServedModel):
     """A model that keeps the sizes of its batches, and takes the first only when told."""
 
     def __init__(self, *arguments) -> None:
@@ -38,13 +38,13 @@ def test_twenty_at_once_are_answered_together_and_each_with_its_own(serve_model,
     photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as clients:
         asked = [clients.submit(ask, f"{url}/api/classify?views=center", photo) for photo in photos]
-        while ask(f"{url}/health").json["waiting"] < AT_ONCE - PHOTOS_AT_ONCE:
+        while ask(f"{url}/health").json["waiting"] < AT_ONCE - BATCH_SIZE:
             pass
         model.go.set()
         answers = [each.result() for each in asked]
     assert sum(model.batches) == AT_ONCE
     assert len(model.batches) < AT_ONCE
-    assert max(model.batches) <= PHOTOS_AT_ONCE
+    assert max(model.batches) <= BATCH_SIZE
     wanted = classifier.classify([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
     for answer, classes in zip(answers, wanted, strict=True):
         assert [each["wnid"] for each in answer.json["classes"]] == [wnid for wnid, *_ in classes]

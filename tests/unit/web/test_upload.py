@@ -61,20 +61,20 @@ async def _chunks(sizes: list[int], counted: list[int]) -> AsyncIterator[bytes]:
 
 
 def test_a_body_is_taken_whole_up_to_the_limit() -> None:
-    assert asyncio.run(receive(_chunks([5, 0, 5], []), most=10)) == bytes(10)
-    assert asyncio.run(receive(_chunks([], []), most=10)) == b""
+    assert asyncio.run(receive(_chunks([5, 0, 5], []), max_bytes=10)) == bytes(10)
+    assert asyncio.run(receive(_chunks([], []), max_bytes=10)) == b""
 
 
 def test_too_long_a_body_is_read_on_but_not_kept_so_that_its_sender_hears_why(monkeypatch) -> None:
     counted: list[int] = []
     with pytest.raises(Refused, match="larger than") as refused:
-        asyncio.run(receive(_chunks([8] * 5, counted), most=10))
+        asyncio.run(receive(_chunks([8] * 5, counted), max_bytes=10))
     assert refused.value.status == 413
     assert len(counted) == 5
     monkeypatch.setattr(upload, "_DRAINED_BYTES", 20)
     counted.clear()
     with pytest.raises(Refused):
-        asyncio.run(receive(_chunks([8] * 1000, counted), most=10))
+        asyncio.run(receive(_chunks([8] * 1000, counted), max_bytes=10))
     assert len(counted) == 3  # even that has an end
 
 

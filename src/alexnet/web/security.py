@@ -1,4 +1,4 @@
-"""What every answer says to browsers, and who may ask."""
+"""Security headers of every response, and which requests are refused."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-"""The page loads nothing from elsewhere, and other pages can neither show nor read it."""
+"""The page loads nothing from other sites, and pages of other sites can neither embed nor read it."""
 
 
-class Guard:
-    """Adds `HEADERS`, and refuses what another site's page sends from a visitor's browser.
+class SecurityMiddleware:
+    """Adds `HEADERS`, and refuses requests that another site's page sends from the user's browser.
 
-    Such a page may have made a name of its own point here: whoever asks for another than `HOSTS` is refused.
+    Requests for other host names than `HOSTS` are refused too: another site may have made its own name point
+    to this computer (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI's."""
+        """The ASGI interface."""
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
@@ -42,18 +43,18 @@ class Guard:
             await send(message)
 
         refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send_guarded)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
 
 def _refusal(headers: Headers) -> JSONResponse | None:
     if headers.get("host", "").split(":")[0] not in HOSTS:
-        return JSONResponse({"error": f"ask this server as {' or '.join(HOSTS)}"}, 400)
-    if _from_elsewhere(headers):
-        return JSONResponse({"error": "only its own page and programs may ask this server"}, 403)
+        return JSONResponse({"error": f"address this server as {' or '.join(HOSTS)}"}, 400)
+    if _is_cross_origin(headers):
+        return JSONResponse({"error": "only its own page and programs may use this server"}, 403)
     return None
 
 
-def _from_elsewhere(headers: Headers) -> bool:
-    """Whether a browser says that a page of another site asks; programs say nothing."""
+def _is_cross_origin(headers: Headers) -> bool:
+    """Whether a browser sent the request for a page of another site; programs send no `Origin`."""
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host")

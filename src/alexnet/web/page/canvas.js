@@ -1,11 +1,11 @@
-// Pictures on canvases: the photo, the net's square, and what is laid over them.
+// Canvases: the photo, the square that the model receives, and overlays.
 
 const LONG_SIDE = 960;
 const DARKEST = 0.82;
 const INK = "#ffffff";
 const EDGE = "#0f3d45";
 
-/** An image that can be drawn, or null where the browser does not know this kind of file. */
+/** An image that can be drawn, or null where the browser cannot decode this format. */
 export async function decoded(blob) {
   return createImageBitmap(blob).catch(() => null);
 }
@@ -17,7 +17,7 @@ export async function loaded(address) {
   return image;
 }
 
-/** Draws the image over the whole canvas and gives the context and the scale from its pixels. */
+/** Draws the image over the whole canvas; returns the context and the scale from image to canvas pixels. */
 export function place(canvas, image) {
   const scale = LONG_SIDE / Math.max(image.width, image.height);
   canvas.width = Math.round(image.width * scale);
@@ -28,7 +28,7 @@ export function place(canvas, image) {
   return { context, scale };
 }
 
-/** The net's square, all but one crop of it dimmed. */
+/** The square with all but one crop dimmed. */
 export function crop(canvas, square, at, side) {
   const { context, scale } = place(canvas, square);
   const [x, y, length] = [at.x, at.y, side].map((each) => each * scale);
@@ -36,7 +36,7 @@ export function crop(canvas, square, at, side) {
   outline(context, x, y, length, length);
 }
 
-/** The net's square, dark where it did not look; `map.values` is a grid in [0, 1]. */
+/** The square, dark where saliency is low; `map.values` is a grid in [0, 1]. */
 export function saliency(canvas, square, map) {
   const { context, scale } = place(canvas, square);
   const shade = grid(map.values);
@@ -45,7 +45,7 @@ export function saliency(canvas, square, map) {
   dimAround(context, canvas, x, y, side, DARKEST);
 }
 
-/** A small canvas whose darkness is 1 - value; drawn large it is smooth. */
+/** A small canvas with darkness 1 - value; it is smoothed when drawn large. */
 function grid(values) {
   const small = document.createElement("canvas");
   small.height = values.length;
@@ -73,23 +73,23 @@ function outline(context, x, y, width, height) {
   }
 }
 
-/** The photo with boxes (shares of its sides) and their names. */
-export function boxes(canvas, image, found, words) {
+/** The photo with boxes (in fractions of its sides) and their labels. */
+export function boxes(canvas, image, found, labelOf) {
   const { context } = place(canvas, image);
   context.font = "600 26px system-ui, sans-serif";
   for (const box of found) {
     const [x, y] = [box.x0 * canvas.width, box.y0 * canvas.height];
     outline(context, x, y, box.x1 * canvas.width - x, box.y1 * canvas.height - y);
-    const name = words(box);
+    const label = labelOf(box);
     const top = Math.max(0, y - 38);
     context.fillStyle = EDGE;
-    context.fillRect(x, top, context.measureText(name).width + 20, 38);
+    context.fillRect(x, top, context.measureText(label).width + 20, 38);
     context.fillStyle = INK;
-    context.fillText(name, x + 10, top + 27);
+    context.fillText(label, x + 10, top + 27);
   }
 }
 
-/** A crop by itself, as the net sees it. */
+/** A single crop, as the model receives it. */
 export function cropThumbnail(square, at, side, size = 112) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = size;
@@ -103,7 +103,7 @@ export function cropThumbnail(square, at, side, size = 112) {
   return canvas;
 }
 
-/** A small square of the middle of an image, as an address. */
+/** A small square from the center of an image, as a data: URL. */
 export function thumbnail(image, size = 144) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = size;

@@ -128,17 +128,17 @@ def test_an_onnx_file_can_be_covered_but_has_no_maps(make_run, squares, tmp_path
     np.testing.assert_allclose(
         *(occlusion(each, squares, [0, 1, 2], step=30) for each in (closed, opened)), atol=1e-4
     )
-    with pytest.raises(CommandError, match="no maps"):
+    with pytest.raises(CommandError, match="no feature maps"):
         grad_cam(closed, squares, [0, 1, 2])
 
 
 def test_what_cannot_be_is_said(make_run, squares) -> None:
     classifier = alexnet.load(make_run().path, "cpu")
-    for layer, message in (("conv9", "no layer"), ("fc7", "no maps"), ("pool5", "no weights of its own")):
+    for layer, message in (("conv9", "no layer"), ("fc7", "no feature maps"), ("pool5", "is not a module")):
         with pytest.raises(CommandError, match=message):
             grad_cam(classifier, squares, [0, 1, 2], layer)
     with pytest.raises(CommandError, match="one of 3 classes"):
         grad_cam(classifier, squares, [0, 1, 3])
-    with pytest.raises(CommandError, match="does not fit 64"):
+    with pytest.raises(CommandError, match="does not fit into 64"):
         occlusion(classifier, squares, [0, 1, 2], covered=65)
     assert grad_cam(classifier, squares[:0], []).shape == (0, 64, 64)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference.neighbors
 
-from alexnet.analysis.features import features_of, graph_of, path_of
+from alexnet.analysis.features import features_of, features_path, graph_path
 from alexnet.analysis.neighbors import open_graph
 from alexnet.cli.main import main
 from alexnet.errors import CommandError
@@ -51,11 +51,11 @@ def test_more_than_there_are_and_none(tmp_path) -> None:
 
 def test_new_features_take_the_old_graph_away(make_run, store) -> None:
     run = make_run()
-    path = path_of(run.path, store, "train", "fc7")
-    open_graph(features_of(run, store), graph_of(path))
+    path = features_path(run.path, store, "train", "fc7")
+    open_graph(features_of(run, store), graph_path(path))
     path.with_suffix(".json").unlink()
     features_of(run, store)
-    assert not graph_of(path).exists()
+    assert not graph_path(path).exists()
 
 
 def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, tmp_path, capsys) -> None:
@@ -66,7 +66,7 @@ def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, t
         assert main([*words, *more]) == 0
         results.append(json.loads(capsys.readouterr().out))
     assert results[0] == results[1]
-    assert graph_of(path_of(run.path, store, "train", "fc7")).is_file()
+    assert graph_path(features_path(run.path, store, "train", "fc7")).is_file()
     export(run.path, tmp_path / "net.safetensors")
     words[3] = str(tmp_path / "net.safetensors")
     assert main([*words, "--approximate"]) == 2

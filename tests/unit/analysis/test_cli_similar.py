@@ -11,7 +11,7 @@ import reference.neighbors
 from PIL import Image
 
 import alexnet
-from alexnet.analysis.features import path_of
+from alexnet.analysis.features import features_path
 from alexnet.cli.main import main
 from alexnet.interop.export import export
 
@@ -37,7 +37,7 @@ def test_json_names_the_nearest_the_photo_itself_first(make_run, store, photos, 
     results, split = json.loads(out), store.split("train")
     vectors = alexnet.load(run.path).features([*photos.values()])
     numbers, distances = reference.neighbors.nearest(
-        vectors, np.load(path_of(run.path, store, "train", "fc7")), 4
+        vectors, np.load(features_path(run.path, store, "train", "fc7")), 4
     )
     for row, (label, photo) in enumerate(photos.items()):
         assert results[row]["image"] == str(photo)

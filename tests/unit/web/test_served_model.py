@@ -13,8 +13,8 @@ from odd_uploads import plain
 from alexnet.data.store import Store
 from alexnet.tasks import detection, localization
 from alexnet.tasks.localization import Place
-from alexnet.web import further
-from alexnet.web.open_models import open_model
+from alexnet.web import served_model
+from alexnet.web.served_model import open_model
 from alexnet.web.upload import read_photo
 
 KINDS = {"overfeat-fast-localization": localization, "overfeat-fast-detection": detection}
@@ -24,10 +24,10 @@ KINDS = {"overfeat-fast-localization": localization, "overfeat-fast-detection": 
 def test_the_page_is_told_what_the_command_says(
     recipe: str, store: Store, tmp_path: Path, serve_model, monkeypatch
 ) -> None:
-    monkeypatch.setattr(further, "LEAST_SHOWN", 0.1)  # nets that have learned nothing are not sure
+    monkeypatch.setattr(served_model, "LEAST_SHOWN", 0.1)  # nets that have learned nothing are not sure
     run = tiny.box_run(tmp_path / "run", store, recipe).path
     model = open_model(run, "boxes")
-    assert "localize" in model.about()["answers"]
+    assert "localize" in model.info().answers
     answer = ask(f"{serve_model(model)}/api/localize", plain())
     assert answer.status == 200
     pixels = read_photo(plain()).pixels
@@ -47,4 +47,4 @@ def test_the_page_is_told_what_the_command_says(
 
 
 def test_other_nets_say_no_boxes(models) -> None:
-    assert "localize" not in models[0].about()["answers"]
+    assert "localize" not in models[0].info().answers

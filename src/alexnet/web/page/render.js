@@ -1,6 +1,6 @@
-// Answers as elements of the page.
+// Predictions as elements of the page.
 
-const PLACES = ["upper left", "upper right", "lower left", "lower right", "middle"];
+const POSITIONS = ["upper left", "upper right", "lower left", "lower right", "middle"];
 
 export const byId = (id) => document.getElementById(id);
 
@@ -19,7 +19,7 @@ export function fill(list, items) {
   return items.length > 0;
 }
 
-/** The most probable classes as bars; `truth` is the class that the photo is known to have, or null. */
+/** The most probable classes as bars; `truth` is the true class of the photo, or null if it is unknown. */
 export function bars(classes, truth) {
   const rows = classes.map((each) => [
     element(
@@ -44,12 +44,12 @@ function bar(probability) {
   return element("div", { className: "bar", ariaHidden: "true" }, inner);
 }
 
-/** A button for each crop; `point(crop)` when one is looked at, `point(null)` when no longer. */
-export function crops(answer, thumbnailOf, point) {
-  const best = answer.classes[0].wnid;
-  const buttons = answer.crops.map((crop, i) => {
+/** A button for each crop; `point(crop)` when it is hovered or focused, `point(null)` afterwards. */
+export function crops(prediction, thumbnailOf, point) {
+  const best = prediction.classes[0].wnid;
+  const buttons = prediction.crops.map((crop, i) => {
     const [first] = crop.classes;
-    const place = PLACES[i % PLACES.length] + (crop.mirrored ? ", mirrored" : "");
+    const place = POSITIONS[i % POSITIONS.length] + (crop.mirrored ? ", mirrored" : "");
     const picture = thumbnailOf(crop);
     picture.setAttribute("role", "img");
     picture.setAttribute("aria-label", `${place}:`);
@@ -65,11 +65,11 @@ export function crops(answer, thumbnailOf, point) {
     return button;
   });
   fill(byId("crop-list"), buttons);
-  byId("crops").hidden = answer.crops.length < 2;
+  byId("crops").hidden = prediction.crops.length < 2;
 }
 
-export function similar(answer) {
-  const items = answer.neighbors.map((each) =>
+export function similar(prediction) {
+  const items = prediction.neighbors.map((each) =>
     element(
       "figure",
       {},
@@ -77,18 +77,18 @@ export function similar(answer) {
       element("figcaption", {}, element("span", {}, each.name), element("small", {}, each.distance.toPrecision(3))),
     ),
   );
-  byId("similar-hint").textContent = `By Euclidean distance in ${answer.layer}, which is given below each.`;
+  byId("similar-hint").textContent = `By Euclidean distance in ${prediction.layer}, shown below each.`;
   byId("similar").hidden = !fill(byId("similar-list"), items);
 }
 
-/** A picture to press: `{src, name, words}`, of words some or none, and what happens then. */
+/** A picture as a button: `{src, name, details}`, where details are optional texts. */
 export function picture(item, pressed) {
-  const words = (item.words ?? []).flatMap((each) => [" ", element("small", {}, each)]);
+  const details = (item.details ?? []).flatMap((each) => [" ", element("small", {}, each)]);
   return element(
     "button",
     { type: "button", onclick: () => pressed(item) },
     element("img", { src: item.src, alt: "" }),
-    element("span", {}, item.name, ...words),
+    element("span", {}, item.name, ...details),
   );
 }
 

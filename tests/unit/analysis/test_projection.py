@@ -35,5 +35,5 @@ def test_t_sne_keeps_groups_together_and_is_the_same_again() -> None:
 def test_too_few_images_make_no_map() -> None:
     with pytest.raises(CommandError, match="four images"):
         t_sne(np.zeros((3, 5), np.float32))
-    with pytest.raises(CommandError, match="no 2 components"):
+    with pytest.raises(CommandError, match="do not have 2 components"):
         principal_components(np.zeros((1, 5), np.float32))

@@ -8,7 +8,7 @@ import pytest
 import alexnet
 from alexnet import recipes
 from alexnet.analysis import features
-from alexnet.analysis.features import features_of, last_hidden_layer, path_of
+from alexnet.analysis.features import features_of, features_path, last_hidden_layer
 from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare import Settings, prepare
 from alexnet.data.sources import open_source
@@ -26,20 +26,20 @@ def squares(store, split: str) -> np.ndarray:
 
 def count_passes(monkeypatch) -> list[int]:
     """Grows by the number of images whenever a net looks at some."""
-    seen, answers = [], features._answers
+    seen, answers = [], features._activations
 
     def counting(*arguments):
         for rows, answer in answers(*arguments):
             seen.append(len(rows))
             yield rows, answer
 
-    monkeypatch.setattr(features, "_answers", counting)
+    monkeypatch.setattr(features, "_activations", counting)
     return seen
 
 
 def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run, store, monkeypatch) -> None:
     run, seen, advanced = make_run(), count_passes(monkeypatch), []
-    found = features_of(run, store, images_at_once=7, progress=advanced.append)
+    found = features_of(run, store, batch_size=7, progress=advanced.append)
     wanted = alexnet.load(run.path).features(squares(store, "train"), layer="fc7")
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     assert found.dtype == np.float32
@@ -48,7 +48,7 @@ def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run
     np.testing.assert_array_equal(again, found)
     assert sum(seen) == len(store.split("train"))
     assert sum(advanced) == 2 * len(store.split("train"))
-    assert path_of(run.path, store, "train", "fc7").is_file()
+    assert features_path(run.path, store, "train", "fc7").is_file()
 
 
 def test_other_weights_another_store_and_half_a_file_are_made_anew(
@@ -67,7 +67,7 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
     features_of(run, elsewhere)
     assert seen
     seen.clear()
-    path = path_of(run.path, elsewhere, "train", "fc7")
+    path = features_path(run.path, elsewhere, "train", "fc7")
     path.write_bytes(path.read_bytes()[:1000])
     assert len(features_of(run, elsewhere)) == sum(seen) == len(elsewhere.split("train"))
 
@@ -75,24 +75,24 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
 def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypatch) -> None:
     run, images, advanced = make_run(), len(store.split("train")), []
     wanted = np.array(features_of(make_run("whole"), store))
-    monkeypatch.setattr(features, "IMAGES_A_PIECE", 16)
-    answers = features._answers
+    monkeypatch.setattr(features, "IMAGES_PER_CHUNK", 16)
+    answers = features._activations
 
     def stopped(*arguments):
         if arguments[1].name == "train" and len(list((run.path / "features").glob("*.part.npy"))):
             raise KeyboardInterrupt
         yield from answers(*arguments)
 
-    monkeypatch.setattr(features, "_answers", stopped)
+    monkeypatch.setattr(features, "_activations", stopped)
     with pytest.raises(KeyboardInterrupt):
         features_of(run, store)
-    monkeypatch.setattr(features, "_answers", answers)
+    monkeypatch.setattr(features, "_activations", answers)
     seen = count_passes(monkeypatch)
     np.testing.assert_allclose(
         features_of(run, store, progress=advanced.append), wanted, rtol=1e-4, atol=1e-5
     )
     assert sum(seen) == images - 16 and sum(advanced) == images
-    path = path_of(run.path, store, "train", "fc7")
+    path = features_path(run.path, store, "train", "fc7")
     assert {each.name for each in path.parent.iterdir()} == {path.name, path.with_suffix(".json").name}
 
 
@@ -111,8 +111,8 @@ def test_features_of_two_stores_are_kept_beside_each_other(make_run, store, tmp_
 def test_checkpoints_layers_and_splits_have_files_of_their_own(make_run, store) -> None:
     run = make_run()
     assert features_of(run, store, "val", "conv5", checkpoint="best").shape[0] == len(store.split("val"))
-    assert path_of(run.path, store, "val", "conv5", "best").name.startswith("val-conv5-best-")
-    assert path_of(run.path, store, "val", "conv5", "best").is_file()
+    assert features_path(run.path, store, "val", "conv5", "best").name.startswith("val-conv5-best-")
+    assert features_path(run.path, store, "val", "conv5", "best").is_file()
 
 
 def test_an_exported_file_gives_the_same_and_keeps_nothing(make_run, store, tmp_path) -> None:
@@ -142,7 +142,7 @@ def test_a_broken_net_leaves_no_file(make_run, store, monkeypatch) -> None:
     monkeypatch.setattr(
         AlexNet, "activations", lambda self, images: {"fc7": images.flatten(1) * float("nan")}
     )
-    with pytest.raises(WorkError, match="no number"):
+    with pytest.raises(WorkError, match="produced NaN or Inf"):
         features_of(run, store)
     assert not list((run.path / "features").iterdir())
 

@@ -13,9 +13,8 @@ from alexnet.analysis.neighbors import SimilarImages
 from alexnet.analysis.saliency import grad_cam
 from alexnet.data.crops import ten
 from alexnet.evaluation.predictor import to_stored_square
-from alexnet.web.further import NEIGHBORS, similar
-from alexnet.web.model import Model
 from alexnet.web.photos import StorePhotos
+from alexnet.web.served_model import NEIGHBORS, Analyses, ServedModel, similar_of
 from alexnet.web.upload import read_photo
 
 
@@ -56,7 +55,7 @@ def test_a_photo_that_is_too_large_is_refused_and_its_sender_hears_why(url) -> N
 def test_a_photo_of_few_pixels_is_said_to_be_enlarged(url, size, times) -> None:
     data = odd_uploads.encoded(odd_uploads.picture(size=size), "PNG")
     notes = ask(f"{url}/api/classify", data).json["photo"]["notes"]
-    assert notes == ([f"its shorter side was enlarged {times} times for the net"] if times else [])
+    assert notes == ([f"its shorter side was enlarged {times} times for the model"] if times else [])
 
 
 def test_the_model_can_be_chosen(url, models) -> None:
@@ -151,7 +150,7 @@ def test_a_form_is_told_to_send_the_photo_itself(url) -> None:
 def test_a_photo_that_curl_has_cut_is_told_how_to_be_sent(url) -> None:
     cut = odd_uploads.plain().replace(b"\n", b"").replace(b"\r", b"")[:-9]
     found = ask(f"{url}/api/classify", cut, content_type="application/x-www-form-urlencoded")
-    assert found.status == 422 and found.json["error"].endswith("type --data-binary, as -d leaves bytes out")
+    assert found.status == 422 and found.json["error"].endswith("use --data-binary, as -d drops bytes")
     assert "curl" not in ask(f"{url}/api/classify", cut).json["error"]
 
 
@@ -187,7 +186,7 @@ class Fixed:
 def test_similar_images_come_with_their_places_in_the_store(serve_model, store, classifier) -> None:
     photos = StorePhotos(store)
     images = SimilarImages(classifier, store.split("train"), "fc7", Fixed())
-    model = Model("net", classifier, more={"similar": similar(images, photos, "train", "fc7")})
+    model = ServedModel("net", classifier, analyses=Analyses(similar=similar_of(images, photos)))
     found = ask(serve_model(model) + "/api/similar", odd_uploads.plain()).json
     labels = store.split("train").labels
     assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbors"]] == [
@@ -204,7 +203,7 @@ def test_an_answer_that_a_model_does_not_give_is_refused(url) -> None:
 
 
 def test_without_a_store_there_are_no_samples(serve_model, classifier) -> None:
-    url = serve_model(Model("net", classifier))
+    url = serve_model(ServedModel("net", classifier))
     assert ask(f"{url}/api/samples").json == {"samples": []}
     assert ask(f"{url}/api/photos/val/0").status == 404
 
@@ -215,7 +214,7 @@ def test_a_failure_of_ours_is_said_and_the_next_photo_is_answered(
     def broken(seen):
         raise RuntimeError("secret")
 
-    url = serve_model(Model("net", classifier, more={"saliency": broken}))
+    url = serve_model(ServedModel("net", classifier, analyses=Analyses(saliency=broken)))
     found = ask(f"{url}/api/saliency", odd_uploads.plain())
-    assert (found.status, found.json) == (500, {"error": "the server failed at this photo (RuntimeError)"})
+    assert (found.status, found.json) == (500, {"error": "the server failed on this photo (RuntimeError)"})
     assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
