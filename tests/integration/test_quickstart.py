@@ -53,5 +53,5 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "thesis.txt").touch()
     assert main(["quickstart", "--out", str(tmp_path)]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -40,15 +40,15 @@ def command(
     Folders are searched for photos; - reads one photo from standard input. A file without a readable photo is
     named and the rest is done; the exit code is then 3.
     """
+    from alexnet.cli.licenses import license_text
     from alexnet.cli.progress import progress_bar
-    from alexnet.cli.terms import terms_text
     from alexnet.evaluation.predictor import load
     from alexnet.hardware import choose_device
 
     names = list(photo_names(images))
     classifier = load(model, choose_device(device))
     if terms:
-        sys.stderr.write(terms_text(classifier.terms, classifier.provenance))
+        sys.stderr.write(license_text(classifier.terms, classifier.provenance))
     results: list[dict[str, Any]] = []
     with progress_bar("classifying", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
         for start in range(0, len(names), PHOTOS_AT_ONCE):

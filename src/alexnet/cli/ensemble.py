@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.completion import recipe_and_ensemble_names, setting_keys
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name."),
+        typer.Argument(
+            metavar="NAME",
+            help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name.",
+            autocompletion=recipe_and_ensemble_names,
+        ),
     ],
     store: Annotated[Path, typer.Option(help="What the nets are to tell apart.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for a run folder of each net.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[key=value]...", help="For all nets; RECIPE:key=value for those of a recipe."
+            metavar="[key=value]...",
+            help="For all nets; RECIPE:key=value for those of a recipe.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     pretrain_store: Annotated[

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.completion import recipe_names, setting_keys
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,11 +24,17 @@ LOWEST_FRACTION = 0.9e-3
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.", autocompletion=recipe_names),
+    ],
     store: Annotated[Path, typer.Option(help="What `alexnet prepare` made.")],
     run: Annotated[Path, typer.Option(help="A new folder for everything the run leaves.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as schedule.epochs=30.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[key=value]...", help="Such as schedule.epochs=30.", autocompletion=setting_keys
+        ),
     ] = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Begin with the weights of that trained net.")

@@ -1,23 +1,23 @@
-"""Whose weights they are and what may be done with them, in words for people."""
+"""The license of a model's weights and where they come from, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_TERMS = {
+_LABELS = {
     "weights_license": "license of the weights",
     "code_license": "license of the code",
-    "data_terms": "data it was trained on",
+    "data_terms": "training data",
 }
 
 
-def terms_text(terms: Mapping[str, str], provenance: Mapping[str, Any]) -> str:
-    """A line for each term and for where the weights come from, each with its end of line."""
-    lines = [f"{words}: {terms[name]}" for name, words in _TERMS.items() if name in terms]
+def license_text(terms: Mapping[str, str], provenance: Mapping[str, Any]) -> str:
+    """One line for each term, for the origin of the weights and for each error that was measured."""
+    lines = [f"{label}: {terms[name]}" for name, label in _LABELS.items() if name in terms]
     if provenance:
-        lines.append(f"comes from: {_origin(provenance)}")
-    lines += [f"tested: {_errors(entry)}" for entry in provenance.get("errors", [])]
+        lines.append(f"origin: {_origin(provenance)}")
+    lines += [f"evaluated: {_errors(entry)}" for entry in provenance.get("errors", [])]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -38,4 +38,4 @@ def _errors(entry: Mapping[str, Any]) -> str:
     top5 = entry["top5_error"]
     errors = f"{entry['top1_error']:.2%}" + ("" if top5 is None else f" / {top5:.2%}")
     data = f"{entry['images']:,} images of {entry['store']} {entry['split']}"
-    return f"{errors} errors on {data}, views: {entry['views']}"
+    return f"{errors} error on {data}, views: {entry['views']}"
