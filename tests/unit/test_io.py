@@ -55,7 +55,7 @@ def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
         return subprocess.run((sys.executable, "-c", words, str(tmp_path)), capture_output=True, text=True)
 
     with exclusive_lock(tmp_path):
-        assert f"Busy: another process is at work on {tmp_path}" in ask().stderr
+        assert f"Busy: another process is using {tmp_path}" in ask().stderr
     assert ask().returncode == 0
 
 

@@ -28,7 +28,7 @@ def put(folder: Path, contents: bytes) -> Path:
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
-    net = caffe.read_net(put(tmp_path, twin.caffemodel("AlexNet", LAYERS, write)))
+    net = caffe.read_caffemodel(put(tmp_path, twin.caffemodel("AlexNet", LAYERS, write)))
     assert net.name == "AlexNet"
     assert [layer.name for layer in net.layers] == [layer[0] for layer in LAYERS]
     found = {layer.name: layer.blobs for layer in net.layers if layer.blobs}
@@ -40,7 +40,7 @@ def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
 
 def test_doubles_are_read_and_pieces_of_one_array_put_together(tmp_path: Path) -> None:
     double = twin.caffemodel("x", LAYERS, lambda layer: twin.layer_of_later(layer, twin.double_blob))
-    net = caffe.read_net(put(tmp_path, double))
+    net = caffe.read_caffemodel(put(tmp_path, double))
     np.testing.assert_array_equal(next(x for x in net.layers if x.name == "fc6").blobs[0], BLOBS["fc6"][0])
     halves = [twin.block(5, np.float32(part).tobytes()) for part in ([1, 2], [3])]
     pieces = put(tmp_path, b"".join(halves) + twin.number(1, 1) + twin.number(2, 1))
@@ -53,7 +53,7 @@ def test_a_file_cut_anywhere_is_refused_or_lacks_whole_layers(tmp_path_factory, 
     whole = twin.caffemodel("AlexNet", LAYERS)
     path = put(tmp_path_factory.mktemp("cut"), whole[: int(cut * len(whole))])
     try:
-        net = caffe.read_net(path)
+        net = caffe.read_caffemodel(path)
     except DataError as error:
         assert "\n" not in str(error)
     else:
@@ -68,7 +68,7 @@ def test_a_file_cut_anywhere_is_refused_or_lacks_whole_layers(tmp_path_factory, 
 )
 def test_foreign_files_are_one_line(tmp_path: Path, contents: bytes) -> None:
     with pytest.raises(DataError, match=r"net\.caffemodel") as error:
-        caffe.read_net(put(tmp_path, contents))
+        caffe.read_caffemodel(put(tmp_path, contents))
     assert "\n" not in str(error.value)
 
 
@@ -80,4 +80,4 @@ def test_an_array_of_another_size_than_it_says_is_broken(tmp_path: Path) -> None
 
 def test_no_file_is_a_wrong_command(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no file at"):
-        caffe.read_net(tmp_path / "absent")
+        caffe.read_caffemodel(tmp_path / "absent")

@@ -70,11 +70,11 @@ def test_caffenet_of_later_years_is_told_from_alexnet_and_answers_as_caffe_does(
 @pytest.mark.parametrize(
     ("contents", "words", "code", "named"),
     [
-        (b"\xff\xd8\xff\xe0" + bytes(99), [], 3, "no whole file of Caffe's"),
+        (b"\xff\xd8\xff\xe0" + bytes(99), [], 3, "not a complete file of Caffe"),
         (caffe_files.caffemodel("x", caffe_files.alexnet_layers(SMALL))[:-40], [], 3, "copy it again"),
         (caffe_files.caffemodel("AlexNet", []), [], 3, "no layers"),
         (caffe_files.caffemodel("AlexNet", [("conv1", 4, "Convolution", ())]), [], 3, "no layer conv1"),
-        (caffe_files.caffemodel("x", caffe_files.alexnet_layers(SMALL)), [], 2, "1 classes apart"),
+        (caffe_files.caffemodel("x", caffe_files.alexnet_layers(SMALL)), [], 2, "has 1 outputs"),
         (caffe_files.caffemodel("x", [("conv1", 4, "Convolution", ())]), [], 2, "--variant caffe or"),
         (b"", ["--variant", "vgg"], 2, "no variant 'vgg'"),
         (b"", ["--classes", "absent.txt"], 2, "cannot read absent.txt"),
@@ -101,7 +101,7 @@ def test_a_weight_of_another_shape_is_named_and_so_is_a_mean_of_another_size(tmp
     assert "conv1.weight is 2 in these weights, 96x3x11x11 in this net" in capsys.readouterr().err
     (tmp_path / "mean").write_bytes(caffe_files.old_blob(np.zeros((1, 3, 4, 4), np.float32)))
     assert import_caffe(net, tmp_path / "run", "--mean", tmp_path / "mean") == 3
-    assert "the mean image of this net is (1, 3, 256, 256)" in capsys.readouterr().err
+    assert "the mean image of this model is (1, 3, 256, 256)" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -109,5 +109,5 @@ def test_a_taken_folder_is_refused_and_left_alone(tmp_path: Path, capsys) -> Non
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps({}))
     assert import_caffe(tmp_path / "net.caffemodel", tmp_path / "run") == 2
-    assert "exists: give another folder" in capsys.readouterr().err
+    assert "exists: give another directory" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]

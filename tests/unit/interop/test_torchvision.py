@@ -59,7 +59,7 @@ def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, cap
         ({"features.1.weight": torch.zeros(1)}, "features.1.weight is not in torchvision's AlexNet"),
         ({"features.3.weight": torch.zeros(2, 3)}, "conv2.weight is 2x3 in these weights, 192x64x5x5"),
         ({"features.0.bias": torch.full((64,), torch.nan)}, "conv1.bias holds values that are not finite"),
-        ({"epoch": 90}, "holds other things than named tensors"),
+        ({"epoch": 90}, "contains other things than named tensors"),
     ],
     ids=["missing", "unexpected", "shape", "nan", "checkpoint"],
 )
@@ -92,9 +92,9 @@ class _Bomb:
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"features.0.weight": _Bomb()}, tmp_path / "net.pth")
-    assert "could run code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+    assert "could execute code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
     (tmp_path / "net.pth").write_bytes(pickle.dumps(_Bomb()))
-    assert "could run code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+    assert "could execute code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -111,11 +111,11 @@ def test_other_classes_must_be_named_and_then_are(stock, large: Path, capsys) ->
     state |= {"classifier.6.weight": torch.zeros(3, 4096), "classifier.6.bias": torch.zeros(3)}
     net, names = large / "net.pth", large / "names.txt"
     torch.save(state, net)
-    assert "tells 3 classes apart, not ImageNet's 1000" in say_what_is_wrong(capsys, net, code=2)
+    assert "has 3 outputs, not ImageNet's 1000" in say_what_is_wrong(capsys, net, code=2)
     names.write_text("n01440764\ncat\ta cat\n\n")
     assert "2 classes were given" in say_what_is_wrong(capsys, net, "--classes", names, code=2)
     names.write_text("n01440764\ncat\ta cat\ncat\n")
-    assert "names cat twice" in say_what_is_wrong(capsys, net, "--classes", names)
+    assert "has cat twice" in say_what_is_wrong(capsys, net, "--classes", names)
     names.write_text("n01440764\ncat\ta cat\ndog\n")
     assert import_torchvision(net, large / "run", "--classes", names) == 0
     classes = alexnet.load(large / "run", "cpu").classes

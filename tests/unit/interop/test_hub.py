@@ -61,14 +61,14 @@ def test_two_commands_name_what_is_in_a_photo(torchvisions, large, store, capsys
     assert len(torchvisions.requests) == asked
     # What was fetched counts as finished, and says where it comes from.
     assert main(["export", str(run), str(large / "net.safetensors")]) == 0
-    assert "comes from: alexnet-owt-7be5be79.pth of torchvision, sha256" in capsys.readouterr().out
+    assert "origin: alexnet-owt-7be5be79.pth of torchvision, sha256" in capsys.readouterr().out
 
 
 def test_a_sha1_is_enough_and_wrong_bytes_leave_nothing(server, monkeypatch, tmp_path, capsys) -> None:
     publish(server, monkeypatch, "caffenet", b"no net", "sha1")
     code, _, error = fetch(capsys, "caffenet", tmp_path / "good")
     assert code == 3  # the checksum is right: that it holds no net comes out when it is read
-    assert "no whole file of Caffe's" in error
+    assert "not a complete file of Caffe" in error
     assert [path.name for path in (tmp_path / "good").iterdir()] == ["bvlc_reference_caffenet.caffemodel"]
     server.files["/bvlc_reference_caffenet.caffemodel"] = b"other bytes"
     code, _, error = fetch(capsys, "caffenet", tmp_path / "bad")
@@ -82,7 +82,7 @@ def test_something_else_of_that_name_is_left_alone(torchvisions, tmp_path, capsy
     (tmp_path / "torchvision-alexnet" / "mine").touch()
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
     assert code == 2
-    assert "exists: give another folder" in error
+    assert "exists: give another directory" in error
     assert torchvisions.requests == []
 
 
@@ -92,7 +92,7 @@ def test_a_run_of_ones_own_by_that_name_is_not_taken_for_the_published_net(
     RunDir.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
     assert code == 2
-    assert "exists: give another folder" in error
+    assert "exists: give another directory" in error
 
 
 def test_an_unknown_name_lists_photos_and_nets(tmp_path, capsys) -> None:

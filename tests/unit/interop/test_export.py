@@ -107,8 +107,8 @@ def test_an_unfinished_run_is_exported_only_if_asked(make_run, tmp_path, capsys)
     file = tmp_path / "net.safetensors"
     code, _, error = export(capsys, run.path, file)
     assert code == 3
-    assert "unfinished, at epoch 2 of 3, update 1,200: go on with alexnet train" in error
-    assert "--resume, or type --unfinished" in error
+    assert "unfinished, at epoch 2 of 3, update 1,200: resume it with alexnet train" in error
+    assert "--resume, or add --unfinished" in error
     assert error.count("\n") == 1
     assert not file.exists()
     code, out, _ = export(capsys, run.path, file, "--unfinished")
