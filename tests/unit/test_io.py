@@ -1,4 +1,4 @@
-"""Files appear whole or not at all; one process at a time."""
+"""Atomic files and directories, and locks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alexnet.io import (
 )
 
 
-def test_a_failed_write_leaves_what_was_there_and_no_litter(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     write_json(path, {"a": 1})
     before = path.read_bytes()
@@ -46,7 +46,7 @@ def test_only_the_hidden_unfinished_file_is_left_over(tmp_path: Path) -> None:
     assert not is_left_over(tmp_path / "photos.part")
 
 
-def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     words = (
         "import pathlib, sys, alexnet.io; alexnet.io.exclusive_lock(pathlib.Path(sys.argv[1])).__enter__()"
     )
@@ -59,7 +59,7 @@ def test_a_folder_is_one_process_s_at_a_time(tmp_path: Path) -> None:
     assert ask().returncode == 0
 
 
-def test_what_a_killed_process_left_is_removed_and_that_of_a_live_one_stays(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed_but_not_of_running_ones(tmp_path: Path) -> None:
     dead, alive = tmp_path / ".run.999999999.part", tmp_path / f".run.{os.getppid()}.part"
     for folder in (dead, alive):
         folder.mkdir()
@@ -69,7 +69,7 @@ def test_what_a_killed_process_left_is_removed_and_that_of_a_live_one_stays(tmp_
     assert alive.exists()
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_created_atomically(tmp_path: Path) -> None:
     with atomic_dir(tmp_path / "new" / "run") as unfinished:
         unfinished.mkdir()
         (unfinished / "file").write_text("whole")

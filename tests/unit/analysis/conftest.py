@@ -1,4 +1,4 @@
-"""One tiny store of noise in three brightnesses, and runs with random weights."""
+"""A tiny store of noise with three brightness levels, and runs with random weights."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def make_run(store: Store, tmp_path: Path) -> Callable[..., RunDir]:
-    """Makes run folders of a tiny AlexNet by their names."""
+    """Makes run directories of a tiny AlexNet."""
     return lambda name="run", *settings, seed=5: tiny.run(tmp_path / name, store, *settings, seed=seed)

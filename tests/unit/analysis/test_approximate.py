@@ -15,13 +15,13 @@ from alexnet.interop.export import export
 
 
 def vectors(seed: int, count: int) -> np.ndarray:
-    """Rectified and of low rank, as those of a trained net are."""
+    """Rectified and of low rank, like those of a trained model."""
     rng = np.random.default_rng(0)
     mixing = rng.normal(0, 1, (10, 64))
     return (np.random.default_rng(seed).normal(0, 1, (count, 10)) @ mixing).clip(0).astype(np.float32)
 
 
-def test_nearly_all_of_the_nearest_are_found_at_their_exact_distances(tmp_path) -> None:
+def test_recall_is_high_and_distances_are_exact(tmp_path) -> None:
     held, queries = vectors(1, 1500), vectors(2, 30)
     found = open_graph(held, tmp_path / "graph.usearch").search(queries, 6)
     numbers, distances = reference.neighbors.nearest(queries, held, 6)
@@ -34,7 +34,7 @@ def test_nearly_all_of_the_nearest_are_found_at_their_exact_distances(tmp_path) 
     assert (np.diff(found.distances) >= 0).all()
 
 
-def test_the_file_is_made_once_and_opened_again(tmp_path) -> None:
+def test_the_file_is_built_once_and_opened_again(tmp_path) -> None:
     held, path, advanced = vectors(1, 300), tmp_path / "graph.usearch", []
     first = open_graph(held, path, advanced.append).search(held[:4], 3)
     again = open_graph(held, path, advanced.append).search(held[:4], 3)
@@ -43,13 +43,13 @@ def test_the_file_is_made_once_and_opened_again(tmp_path) -> None:
     assert first.indices[:, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_more_than_there_are_and_none(tmp_path) -> None:
+def test_more_neighbors_than_vectors_and_no_queries(tmp_path) -> None:
     index = open_graph(vectors(1, 5), tmp_path / "graph.usearch")
     assert sorted(index.search(vectors(2, 1), 9).indices[0].tolist()) == [0, 1, 2, 3, 4]
     assert index.search(np.empty((0, 64), np.float32), 3).indices.shape == (0, 3)
 
 
-def test_new_features_take_the_old_graph_away(make_run, store) -> None:
+def test_new_features_remove_the_old_graph(make_run, store) -> None:
     run = make_run()
     path = features_path(run.path, store, "train", "fc7")
     open_graph(features_of(run, store), graph_path(path))
@@ -58,7 +58,7 @@ def test_new_features_take_the_old_graph_away(make_run, store) -> None:
     assert not graph_path(path).exists()
 
 
-def test_the_command_finds_by_the_graph_what_it_finds_without(make_run, store, tmp_path, capsys) -> None:
+def test_the_command_finds_the_same_with_the_graph(make_run, store, tmp_path, capsys) -> None:
     run, photo = make_run(), store.path.parent / "photos" / "val" / "class1" / "2.png"
     words = ["similar", str(photo), "--model", str(run.path), "--store", str(store.path), "--json"]
     results = []

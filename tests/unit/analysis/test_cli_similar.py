@@ -18,7 +18,7 @@ from alexnet.interop.export import export
 
 @pytest.fixture
 def photos(store):
-    """Two of the training photos themselves, by their labels."""
+    """Two of the training photos, by their labels."""
     folder = store.path.parent / "photos" / "train"
     return {0: folder / "class0" / "3.png", 2: folder / "class2" / "11.png"}
 
@@ -29,7 +29,7 @@ def similar(capsys, *words) -> tuple[int, str, str]:
     return code, shown.out, shown.err
 
 
-def test_json_names_the_nearest_the_photo_itself_first(make_run, store, photos, capsys) -> None:
+def test_json_lists_the_nearest_images_the_photo_itself_first(make_run, store, photos, capsys) -> None:
     run = make_run()
     words = [*photos.values(), "--model", run.path, "--store", store.path, "--json", "--top", 4]
     code, out, err = similar(capsys, *words)
@@ -50,7 +50,7 @@ def test_json_names_the_nearest_the_photo_itself_first(make_run, store, photos, 
             assert each["wnid"] == store.classes[split.labels[each["number"]]].wnid
 
 
-def test_text_picture_and_an_exported_file(make_run, store, photos, tmp_path, capsys) -> None:
+def test_text_figure_and_an_exported_file(make_run, store, photos, tmp_path, capsys) -> None:
     run, out, file = make_run(), tmp_path / "new" / "near.png", tmp_path / "net.safetensors"
     export(run.path, file)
     code, text, _ = similar(capsys, *photos.values(), "--model", file, "--store", store.path, "--out", out)
@@ -64,10 +64,10 @@ def test_text_picture_and_an_exported_file(make_run, store, photos, tmp_path, ca
     assert not (run.path / "features").exists()
 
 
-def test_an_unreadable_photo_is_named_and_the_rest_is_done(
+def test_an_unreadable_photo_is_reported_and_the_others_are_processed(
     make_run, store, photos, tmp_path, capsys, monkeypatch
 ) -> None:
-    with Image.open(photos[0]) as photo:  # Pillow remarks on more pixels: nobody hears it
+    with Image.open(photos[0]) as photo:  # Pillow warns about more pixels: the warning is suppressed
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", photo.width * photo.height - 1)
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no photo")
@@ -98,7 +98,7 @@ def test_standard_input_and_another_split_and_layer(make_run, store, photos, cap
         (["--top", "0"], "top"),
     ],
 )
-def test_what_cannot_be_is_a_wrong_command(make_run, store, photos, capsys, words, named) -> None:
+def test_wrong_options_are_command_errors(make_run, store, photos, capsys, words, named) -> None:
     code, _, err = similar(capsys, photos[0], "--model", make_run().path, "--store", store.path, *words)
     assert code == 2
     assert named in err and err.count("\n") == 1

@@ -25,7 +25,7 @@ def squares(store, split: str) -> np.ndarray:
 
 
 def count_passes(monkeypatch) -> list[int]:
-    """Grows by the number of images whenever a net looks at some."""
+    """Collects the number of images of each forward pass."""
     seen, answers = [], features._activations
 
     def counting(*arguments):
@@ -37,7 +37,7 @@ def count_passes(monkeypatch) -> list[int]:
     return seen
 
 
-def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run, store, monkeypatch) -> None:
+def test_features_equal_the_classifiers_and_are_computed_once(make_run, store, monkeypatch) -> None:
     run, seen, advanced = make_run(), count_passes(monkeypatch), []
     found = features_of(run, store, batch_size=7, progress=advanced.append)
     wanted = alexnet.load(run.path).features(squares(store, "train"), layer="fc7")
@@ -51,7 +51,7 @@ def test_features_are_the_classifiers_in_the_stores_order_and_made_once(make_run
     assert features_path(run.path, store, "train", "fc7").is_file()
 
 
-def test_other_weights_another_store_and_half_a_file_are_made_anew(
+def test_other_weights_another_store_and_a_truncated_file_are_recomputed(
     make_run, store, tmp_path, monkeypatch
 ) -> None:
     run, other = make_run("run"), make_run("other", seed=6)
@@ -72,7 +72,7 @@ def test_other_weights_another_store_and_half_a_file_are_made_anew(
     assert len(features_of(run, elsewhere)) == sum(seen) == len(elsewhere.split("train"))
 
 
-def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypatch) -> None:
+def test_an_interrupted_computation_resumes(make_run, store, monkeypatch) -> None:
     run, images, advanced = make_run(), len(store.split("train")), []
     wanted = np.array(features_of(make_run("whole"), store))
     monkeypatch.setattr(features, "IMAGES_PER_CHUNK", 16)
@@ -96,7 +96,7 @@ def test_what_was_made_before_a_stop_is_not_made_again(make_run, store, monkeypa
     assert {each.name for each in path.parent.iterdir()} == {path.name, path.with_suffix(".json").name}
 
 
-def test_features_of_two_stores_are_kept_beside_each_other(make_run, store, tmp_path, monkeypatch) -> None:
+def test_features_of_two_stores_are_kept(make_run, store, tmp_path, monkeypatch) -> None:
     run = make_run()
     other = prepare(
         open_source(store.path.parent / "photos"), tmp_path / "jpeg", Settings(side=72), workers=1
@@ -108,14 +108,14 @@ def test_features_of_two_stores_are_kept_beside_each_other(make_run, store, tmp_
     assert not seen
 
 
-def test_checkpoints_layers_and_splits_have_files_of_their_own(make_run, store) -> None:
+def test_checkpoints_layers_and_splits_have_separate_files(make_run, store) -> None:
     run = make_run()
     assert features_of(run, store, "val", "conv5", checkpoint="best").shape[0] == len(store.split("val"))
     assert features_path(run.path, store, "val", "conv5", "best").name.startswith("val-conv5-best-")
     assert features_path(run.path, store, "val", "conv5", "best").is_file()
 
 
-def test_an_exported_file_gives_the_same_and_keeps_nothing(make_run, store, tmp_path) -> None:
+def test_an_exported_file_gives_the_same_features_and_keeps_nothing(make_run, store, tmp_path) -> None:
     run = make_run()
     file = tmp_path / "out" / "net.safetensors"
     export(run.path, file)
@@ -124,7 +124,7 @@ def test_an_exported_file_gives_the_same_and_keeps_nothing(make_run, store, tmp_
     assert [each.name for each in file.parent.iterdir()] == [file.name]
 
 
-def test_what_cannot_be_is_said_in_one_line(make_run, store, tmp_path) -> None:
+def test_errors_are_one_line(make_run, store, tmp_path) -> None:
     run = make_run()
     with pytest.raises(CommandError, match=r"no layer 'fc9'; there are conv1, .*fc7"):
         features_of(run, store, layer="fc9")
@@ -137,7 +137,7 @@ def test_what_cannot_be_is_said_in_one_line(make_run, store, tmp_path) -> None:
         features_of(run, smaller)
 
 
-def test_a_broken_net_leaves_no_file(make_run, store, monkeypatch) -> None:
+def test_nan_features_leave_no_file(make_run, store, monkeypatch) -> None:
     run = make_run()
     monkeypatch.setattr(
         AlexNet, "activations", lambda self, images: {"fc7": images.flatten(1) * float("nan")}

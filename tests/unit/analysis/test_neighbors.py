@@ -23,7 +23,7 @@ def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
     count=st.integers(1, 9),
     rows=st.integers(1, 70),
 )
-def test_the_twin_finds_the_same_whatever_the_pieces(seed, stored, asked, count, rows) -> None:
+def test_the_twin_finds_the_same_for_any_chunk_size(seed, stored, asked, count, rows) -> None:
     held, queries = vectors(seed, stored), vectors(seed + 1, asked)
     found = ExactIndex(held, chunk_bytes=rows * (4 * 12 + 28 * asked)).search(queries, count)
     numbers, distances = reference.neighbors.nearest(queries, held, count)
@@ -31,8 +31,8 @@ def test_the_twin_finds_the_same_whatever_the_pieces(seed, stored, asked, count,
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12)
 
 
-def test_vectors_that_differ_in_the_last_digits_only_are_told_apart() -> None:
-    """All but equal and far from the origin: in float32 the difference of squares says nothing."""
+def test_vectors_that_differ_in_the_last_digits_are_distinguished() -> None:
+    """Almost equal and far from the origin: differences of squares in float32 are useless."""
     steps = np.random.default_rng(0).permutation(200)
     held = (1000 + np.eye(64, dtype=np.float64)[0] * 1e-3 * steps[:, None]).astype(np.float32)
     query = held[steps == 0]
@@ -51,7 +51,7 @@ def test_scikit_learn_finds_the_same() -> None:
     np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
 
 
-def test_equals_come_by_their_number_also_over_pieces() -> None:
+def test_ties_are_sorted_by_index_across_chunks() -> None:
     held = np.ones((10, 3), np.float32)
     found = ExactIndex(held, chunk_bytes=3 * (12 + 28)).search(np.zeros((1, 3), np.float32), 7)
     assert found.indices.tolist() == [[0, 1, 2, 3, 4, 5, 6]]
@@ -67,7 +67,7 @@ def test_a_mapped_file_is_searched_and_not_changed(tmp_path) -> None:
     assert not found.distances.any()
 
 
-def test_nothing_asked_and_wrong_sizes() -> None:
+def test_no_queries_and_wrong_sizes() -> None:
     index = ExactIndex(vectors(0, 5))
     assert index.search(np.empty((0, 12), np.float32), 3).indices.shape == (0, 3)
     with pytest.raises(CommandError, match=r"expected \(Q, 12\)"):

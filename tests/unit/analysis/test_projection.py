@@ -23,7 +23,7 @@ def test_principal_components_are_those_of_the_singular_values() -> None:
     np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * values[:2]), rtol=1e-3, atol=1e-3)
 
 
-def test_t_sne_keeps_groups_together_and_is_the_same_again() -> None:
+def test_t_sne_keeps_groups_together_and_is_deterministic() -> None:
     vectors, labels = groups()
     points = t_sne(vectors)
     np.testing.assert_array_equal(points, t_sne(vectors))
@@ -32,7 +32,7 @@ def test_t_sne_keeps_groups_together_and_is_the_same_again() -> None:
     assert (labels[distances.argmin(1)] == labels).all()
 
 
-def test_too_few_images_make_no_map() -> None:
+def test_too_few_images_are_refused() -> None:
     with pytest.raises(CommandError, match="four images"):
         t_sne(np.zeros((3, 5), np.float32))
     with pytest.raises(CommandError, match="do not have 2 components"):

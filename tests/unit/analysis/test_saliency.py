@@ -35,14 +35,14 @@ def classifier_of(store, make_run, model: nn.Module) -> Classifier:
 
 
 def small(variant: str) -> AlexNet:
-    """A net whose last maps are five by five."""
+    """A model whose last maps are 5 x 5."""
     torch.manual_seed(1)
     towers = "widths=[4,8,8,8,4,12,12] initialization=kaiming"
     return AlexNet(f"{variant} {towers}", num_classes=3, crop=64).eval()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_twin_that_moves_each_unit_finds_the_same_map(store, make_run, squares, variant) -> None:
+def test_the_twin_by_finite_differences_finds_the_same_map(store, make_run, squares, variant) -> None:
     model = small(variant)
     classifier = classifier_of(store, make_run, model)
     heat = grad_cam(classifier, squares, [2, 0, 1])
@@ -59,7 +59,7 @@ def test_the_twin_that_moves_each_unit_finds_the_same_map(store, make_run, squar
     model.float()
 
 
-def test_a_net_that_reads_one_place_is_seen_to(store, make_run, squares) -> None:
+def test_a_model_that_uses_one_position_has_its_map_there(store, make_run, squares) -> None:
     class OneCorner(nn.Module):
         layer_names = ("conv1", "logits")
 
@@ -85,7 +85,7 @@ def test_a_net_that_reads_one_place_is_seen_to(store, make_run, squares) -> None
     assert (np.abs(drops[:2, 0, -1]) > 1e-3).all()
 
 
-def test_the_twin_that_covers_each_place_finds_the_same_drops(store, make_run, squares) -> None:
+def test_the_twin_that_covers_each_position_finds_the_same_drops(store, make_run, squares) -> None:
     classifier = classifier_of(store, make_run, small("2012"))
     drops = occlusion(classifier, squares, [0, 1, 2], covered=20, step=15)
     views = central_views(classifier.preprocessing, squares)
@@ -103,7 +103,7 @@ def test_the_twin_that_covers_each_place_finds_the_same_drops(store, make_run, s
 
 
 @pytest.mark.parametrize(("net", "layer"), [(LeNet5, "S4"), (ModernLeNet, "C3")])
-def test_lenets_are_looked_into_too(store, make_run, squares, net, layer) -> None:
+def test_lenets_have_maps_too(store, make_run, squares, net, layer) -> None:
     torch.manual_seed(0)
     classifier = classifier_of(store, make_run, net(3, 64, 3).eval())
     assert last_maps(classifier) == layer
@@ -112,7 +112,7 @@ def test_lenets_are_looked_into_too(store, make_run, squares, net, layer) -> Non
     assert 0 <= heat.min() <= heat.max() <= 1
 
 
-def test_weights_and_gradients_stay_as_they_were(make_run, squares) -> None:
+def test_weights_and_gradients_are_unchanged(make_run, squares) -> None:
     classifier = alexnet.load(make_run().path, "cpu")
     before = classifier.probabilities(squares)
     grad_cam(classifier, squares, [0, 1, 2])
@@ -121,7 +121,7 @@ def test_weights_and_gradients_stay_as_they_were(make_run, squares) -> None:
     np.testing.assert_array_equal(classifier.probabilities(squares), before)
 
 
-def test_an_onnx_file_can_be_covered_but_has_no_maps(make_run, squares, tmp_path) -> None:
+def test_an_onnx_file_has_occlusion_maps_but_no_grad_cam(make_run, squares, tmp_path) -> None:
     run = make_run()
     export(run.path, tmp_path / "net.onnx")
     closed, opened = alexnet.load(tmp_path / "net.onnx"), alexnet.load(run.path, "cpu")
@@ -132,7 +132,7 @@ def test_an_onnx_file_can_be_covered_but_has_no_maps(make_run, squares, tmp_path
         grad_cam(closed, squares, [0, 1, 2])
 
 
-def test_what_cannot_be_is_said(make_run, squares) -> None:
+def test_wrong_arguments_are_refused(make_run, squares) -> None:
     classifier = alexnet.load(make_run().path, "cpu")
     for layer, message in (("conv9", "no layer"), ("fc7", "no feature maps"), ("pool5", "is not a module")):
         with pytest.raises(CommandError, match=message):

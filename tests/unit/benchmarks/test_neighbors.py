@@ -20,6 +20,6 @@ def test_rates_and_recall_are_measured() -> None:
     assert rows[-1].value >= 0.95
 
 
-def test_another_seed_is_other_images() -> None:
+def test_another_seed_gives_other_features() -> None:
     assert not np.array_equal(synthetic_features(3, 0), synthetic_features(3, 1))
     np.testing.assert_array_equal(synthetic_features(3, 0), synthetic_features(3, 0))

@@ -22,7 +22,7 @@ def alexnet(*words: str, **options) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch):
-    """Makes `alexnet recipes` run a function of the test's."""
+    """Makes `alexnet recipes` run a function of the test."""
 
     def replace(function) -> None:
         monkeypatch.setitem(sys.modules, "alexnet.cli.recipes", SimpleNamespace(command=function))
@@ -54,7 +54,7 @@ def test_help_and_listing_import_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("error", "code"), [(CommandError, 2), (DataError, 3), (WorkError, 1), (Stopped, 75)]
 )
-def test_our_errors_are_one_line_with_their_exit_code(verb, capsys, error, code) -> None:
+def test_package_errors_are_one_line_with_their_exit_code(verb, capsys, error, code) -> None:
     def command() -> None:
         raise error("what was found; what to type next")
 
@@ -114,7 +114,7 @@ class Form(StrEnum):
     square = "square"
 
 
-def test_a_choice_that_is_missing_is_one_line_too(verb, capsys) -> None:
+def test_a_missing_choice_is_one_line_too(verb, capsys) -> None:
     def command(form: Annotated[Form, typer.Option("--as")]) -> None:
         pass
 
@@ -125,7 +125,7 @@ def test_a_choice_that_is_missing_is_one_line_too(verb, capsys) -> None:
     assert shown.count("\n") == 1
 
 
-def test_after_a_double_dash_debug_is_a_word_like_any_other(verb, capsys) -> None:
+def test_after_a_double_dash_debug_is_an_argument(verb, capsys) -> None:
     seen: list[str] = []
 
     def command(words: Annotated[list[str], typer.Argument()]) -> None:
@@ -136,7 +136,7 @@ def test_after_a_double_dash_debug_is_a_word_like_any_other(verb, capsys) -> Non
     assert seen == ["--debug"]
 
 
-def test_a_reader_that_went_away_is_no_news() -> None:
+def test_a_closed_pipe_is_silent() -> None:
     command = f"{sys.executable} -m alexnet recipes alexnet-2012 | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert not done.stderr

@@ -1,4 +1,4 @@
-"""Foreign files, a server on this machine that has some, and runs as training leaves them."""
+"""Files of other frameworks, a local server with some of them, and runs as training leaves them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from alexnet.data.store import Store
 from alexnet.runs.run_dir import RunDir
-from benchmarks.step import stock_net
+from benchmarks.step import stock_model
 
 _STOCK_NAMES = {
     **{f"{place}": f"features.{place}" for place in (0, 3, 6, 8, 10)},
@@ -24,7 +24,7 @@ _STOCK_NAMES = {
 
 @pytest.fixture
 def large(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose large files do not stay behind."""
+    """A folder whose large files are removed after the test."""
     yield tmp_path
     for file in tmp_path.rglob("*"):
         if file.is_file() and file.stat().st_size > 1 << 20:
@@ -33,11 +33,11 @@ def large(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def stock() -> tuple[nn.Module, dict[str, torch.Tensor]]:
-    """The net torchvision ships with random weights, and its state_dict under torchvision's names."""
+    """torchvision's AlexNet with random weights, and its state_dict with torchvision's names."""
     torch.manual_seed(3)
-    net = stock_net().eval()
+    net = stock_model().eval()
     with torch.no_grad():
-        net[-1].weight.mul_(120)  # so that the answers differ
+        net[-1].weight.mul_(120)  # so that the predictions differ
     state = {}
     for name, tensor in net.state_dict().items():
         place, _, kind = name.partition(".")
@@ -52,7 +52,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def make_run(store: Store, tmp_path: Path) -> Callable[..., RunDir]:
-    """Makes run folders as training leaves them, but for their weights, which are random."""
+    """Makes run directories as training leaves them, but with random weights."""
 
     def make(*settings: str, log: str = "") -> RunDir:
         run = tiny.run(tmp_path / "run", store, *settings)

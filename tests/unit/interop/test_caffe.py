@@ -23,8 +23,8 @@ def import_caffe(file: Path, run: Path, *words: object) -> int:
 
 
 @pytest.mark.slow
-def test_bvlc_alexnet_of_2014_answers_as_caffe_does(large: Path) -> None:
-    """Grouped convolutions, BGR, k=1, and the mean image subtracted at each crop's own place."""
+def test_bvlc_alexnet_of_2014_predicts_as_caffe_does(large: Path) -> None:
+    """Grouped convolutions, BGR, k=1, and the mean image subtracted at each crop's position."""
     blobs = caffe_nets.random_blobs(1)
     layers = caffe_files.alexnet_layers(blobs)
     (large / "net.caffemodel").write_bytes(
@@ -50,7 +50,7 @@ def test_bvlc_alexnet_of_2014_answers_as_caffe_does(large: Path) -> None:
 
 
 @pytest.mark.slow
-def test_caffenet_of_later_years_is_told_from_alexnet_and_answers_as_caffe_does(large: Path) -> None:
+def test_caffenet_of_later_years_is_recognized_and_predicts_as_caffe_does(large: Path) -> None:
     blobs = caffe_nets.random_blobs(2)
     layers = caffe_files.alexnet_layers(blobs, pools_first=True)
     (large / "net.caffemodel").write_bytes(caffe_files.caffemodel("any name", layers))
@@ -93,7 +93,7 @@ def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["net.caffemodel"]
 
 
-def test_a_weight_of_another_shape_is_named_and_so_is_a_mean_of_another_size(tmp_path: Path, capsys) -> None:
+def test_a_wrong_shape_of_a_weight_or_of_the_mean_is_named(tmp_path: Path, capsys) -> None:
     (tmp_path / "classes.txt").write_text("only-one\n")
     net = tmp_path / "net.caffemodel"
     net.write_bytes(caffe_files.caffemodel("AlexNet", caffe_files.alexnet_layers(SMALL)))
@@ -105,7 +105,7 @@ def test_a_weight_of_another_shape_is_named_and_so_is_a_mean_of_another_size(tmp
     assert not (tmp_path / "run").exists()
 
 
-def test_a_taken_folder_is_refused_and_left_alone(tmp_path: Path, capsys) -> None:
+def test_an_existing_folder_is_refused_and_unchanged(tmp_path: Path, capsys) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps({}))
     assert import_caffe(tmp_path / "net.caffemodel", tmp_path / "run") == 2

@@ -27,7 +27,7 @@ def put(folder: Path, contents: bytes) -> Path:
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
-def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
+def test_files_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
     net = caffe.read_caffemodel(put(tmp_path, twin.caffemodel("AlexNet", LAYERS, write)))
     assert net.name == "AlexNet"
     assert [layer.name for layer in net.layers] == [layer[0] for layer in LAYERS]
@@ -38,7 +38,7 @@ def test_nets_of_all_years_are_read_in_order(tmp_path: Path, write) -> None:
             np.testing.assert_array_equal(blob.reshape(array.shape), array)
 
 
-def test_doubles_are_read_and_pieces_of_one_array_put_together(tmp_path: Path) -> None:
+def test_doubles_and_split_arrays_are_read(tmp_path: Path) -> None:
     double = twin.caffemodel("x", LAYERS, lambda layer: twin.layer_of_later(layer, twin.double_blob))
     net = caffe.read_caffemodel(put(tmp_path, double))
     np.testing.assert_array_equal(next(x for x in net.layers if x.name == "fc6").blobs[0], BLOBS["fc6"][0])
@@ -72,12 +72,12 @@ def test_foreign_files_are_one_line(tmp_path: Path, contents: bytes) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_an_array_of_another_size_than_it_says_is_broken(tmp_path: Path) -> None:
+def test_an_array_that_does_not_match_its_shape_is_broken(tmp_path: Path) -> None:
     blob = twin.block(5, bytes(4 * 7)) + twin.block(7, twin.block(1, bytes([2, 4])))
     with pytest.raises(DataError, match=r"28 bytes for an array \(2, 4\)"):
         caffe.read_blob(put(tmp_path, blob))
 
 
-def test_no_file_is_a_wrong_command(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_command_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no file at"):
         caffe.read_caffemodel(tmp_path / "absent")

@@ -33,7 +33,7 @@ def metadata(path: Path) -> dict:
         return {key: json.loads(text) for key, text in opened.metadata().items()}
 
 
-def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys) -> None:
+def test_all_metadata_is_exported(make_run, store, tmp_path, capsys) -> None:
     run = make_run()
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
     capsys.readouterr()
@@ -67,7 +67,7 @@ def test_all_that_a_stranger_must_know_travels(make_run, store, tmp_path, capsys
     assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "classify PHOTO"))
 
 
-def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
+def test_an_exported_file_predicts_as_its_run_does_and_has_its_licenses(
     make_run, tmp_path, capsys, store
 ) -> None:
     run, file = make_run(), tmp_path / "net.safetensors"
@@ -84,13 +84,13 @@ def test_an_exported_file_answers_as_its_run_does_and_says_its_terms(
     assert TERMS["data_terms"] in shown.err
 
 
-def test_others_may_read_it_as_any_new_file(make_run, tmp_path, capsys) -> None:
+def test_an_exported_file_has_default_permissions(make_run, tmp_path, capsys) -> None:
     (tmp_path / "new").touch()
     assert export(capsys, make_run().path, tmp_path / "net.safetensors")[0] == 0
     assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
-def test_errors_of_other_weights_do_not_travel(make_run, store, tmp_path, capsys) -> None:
+def test_errors_of_other_weights_are_not_exported(make_run, store, tmp_path, capsys) -> None:
     run = make_run()
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
     assert export(capsys, run.path, tmp_path / "best.safetensors", "--checkpoint", "best")[0] == 0
@@ -101,7 +101,7 @@ def test_errors_of_other_weights_do_not_travel(make_run, store, tmp_path, capsys
     assert metadata(tmp_path / "later.safetensors")["provenance"]["errors"] == []
 
 
-def test_an_unfinished_run_is_exported_only_if_asked(make_run, tmp_path, capsys) -> None:
+def test_an_unfinished_run_is_exported_only_on_request(make_run, tmp_path, capsys) -> None:
     run = make_run(log='{"event": "train", "step": 1300, "epoch": 2}\n')
     write_json(run.checkpoints / "last" / "meta.json", {"step": 1200, "epoch": 2})
     file = tmp_path / "net.safetensors"
@@ -117,7 +117,7 @@ def test_an_unfinished_run_is_exported_only_if_asked(make_run, tmp_path, capsys)
     assert metadata(file)["provenance"]["finished"] is False
 
 
-def test_an_exported_file_can_be_exported_again_and_keeps_what_it_says(make_run, tmp_path, capsys) -> None:
+def test_an_exported_file_can_be_exported_again_and_keeps_its_metadata(make_run, tmp_path, capsys) -> None:
     first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     assert export(capsys, make_run().path, first, "--license", "CC0-1.0")[0] == 0
     assert export(capsys, first, second, "--data-terms", "none")[0] == 0
@@ -126,14 +126,14 @@ def test_an_exported_file_can_be_exported_again_and_keeps_what_it_says(make_run,
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net", "net.safetensors.zip"])
-def test_another_ending_is_a_wrong_command(make_run, tmp_path, capsys, name) -> None:
+def test_another_suffix_is_a_command_error(make_run, tmp_path, capsys, name) -> None:
     code, _, error = export(capsys, make_run().path, tmp_path / name)
     assert code == 2
     assert "end its name in .safetensors or .onnx" in error
     assert not (tmp_path / name).exists()
 
 
-def test_a_full_disk_leaves_the_file_that_was_there(make_run, tmp_path, monkeypatch, capsys) -> None:
+def test_a_full_disk_leaves_the_old_file(make_run, tmp_path, monkeypatch, capsys) -> None:
     run, file = make_run(), tmp_path / "net.safetensors"
     file.write_text("older")
 
@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(make_run, tmp_path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.safetensors", "run"]
 
 
-def test_evaluate_takes_exported_files_alone_and_with_runs(make_run, store, tmp_path, capsys) -> None:
+def test_evaluate_accepts_exported_files_alone_and_with_runs(make_run, store, tmp_path, capsys) -> None:
     run, file = make_run(), tmp_path / "net.safetensors"
     export(capsys, run.path, file)
     tail = ["--store", str(store.path), "--device", "cpu", "--json"]
@@ -169,7 +169,7 @@ def test_evaluate_takes_exported_files_alone_and_with_runs(make_run, store, tmp_
     assert [each["run"] for each in both["runs"]] == ["run", "net.safetensors"]
 
 
-def test_the_texts_need_no_weights_to_be_read(make_run, tmp_path, capsys) -> None:
+def test_the_metadata_is_read_without_the_weights(make_run, tmp_path, capsys) -> None:
     file = tmp_path / "net.safetensors"
     export(capsys, make_run().path, file)
     assert bundle.load_safetensors_metadata(file)["config"] == to_dict(tiny.config())

@@ -25,7 +25,7 @@ def fetch(capsys, name: str, folder: Path, *words: object) -> tuple[int, str, st
 
 
 def publish(server: Server, monkeypatch, name: str, contents: bytes, kind: str) -> None:
-    """A stand-in for published weights of that name."""
+    """Replaces the published weights of that name."""
     published = PUBLISHED_WEIGHTS[name]
     server.files[f"/{published.file.name}"] = contents
     digest = hashlib.new(kind, contents).hexdigest()
@@ -35,7 +35,7 @@ def publish(server: Server, monkeypatch, name: str, contents: bytes, kind: str) 
 
 @pytest.fixture
 def torchvisions(server: Server, monkeypatch, stock, tmp_path: Path) -> Server:
-    """A file of torchvision's form that takes no room."""
+    """A file in torchvision's format that needs no disk space."""
     state = {name: torch.full((), 0.01).expand(tensor.shape) for name, tensor in stock[1].items()}
     torch.save(state, tmp_path / "made")
     publish(server, monkeypatch, "torchvision-alexnet", (tmp_path / "made").read_bytes(), "sha256")
@@ -43,7 +43,7 @@ def torchvisions(server: Server, monkeypatch, stock, tmp_path: Path) -> Server:
 
 
 @pytest.mark.slow
-def test_two_commands_name_what_is_in_a_photo(torchvisions, large, store, capsys) -> None:
+def test_two_commands_classify_a_photo_with_published_weights(torchvisions, large, store, capsys) -> None:
     code, out, _ = fetch(capsys, "torchvision-alexnet", large / "nets")
     assert code == 0
     run = large / "nets" / "torchvision-alexnet"
@@ -77,7 +77,7 @@ def test_a_sha1_is_enough_and_wrong_bytes_leave_nothing(server, monkeypatch, tmp
     assert list((tmp_path / "bad").iterdir()) == []
 
 
-def test_something_else_of_that_name_is_left_alone(torchvisions, tmp_path, capsys) -> None:
+def test_something_else_with_that_name_is_unchanged(torchvisions, tmp_path, capsys) -> None:
     (tmp_path / "torchvision-alexnet").mkdir()
     (tmp_path / "torchvision-alexnet" / "mine").touch()
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
@@ -86,7 +86,7 @@ def test_something_else_of_that_name_is_left_alone(torchvisions, tmp_path, capsy
     assert torchvisions.requests == []
 
 
-def test_a_run_of_ones_own_by_that_name_is_not_taken_for_the_published_net(
+def test_another_run_with_that_name_is_not_taken_for_the_published_weights(
     torchvisions, tmp_path, capsys
 ) -> None:
     RunDir.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
@@ -95,7 +95,7 @@ def test_a_run_of_ones_own_by_that_name_is_not_taken_for_the_published_net(
     assert "exists: give another directory" in error
 
 
-def test_an_unknown_name_lists_photos_and_nets(tmp_path, capsys) -> None:
+def test_an_unknown_name_lists_data_sets_and_weights(tmp_path, capsys) -> None:
     code, _, error = fetch(capsys, "alexnet", tmp_path)
     assert code == 2
     assert (
@@ -103,7 +103,7 @@ def test_an_unknown_name_lists_photos_and_nets(tmp_path, capsys) -> None:
     )
 
 
-def test_the_list_is_sound() -> None:
+def test_the_list_is_valid() -> None:
     assert list(PUBLISHED_WEIGHTS) == ["torchvision-alexnet", "bvlc-alexnet", "caffenet"]
     for published in PUBLISHED_WEIGHTS.values():
         assert re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", published.file.digest)

@@ -25,12 +25,12 @@ from alexnet.models.registry import build
 
 SIDE, CROP = 96, 83
 UNNORMALIZED = ("modern", "one-weird-trick")
-"""Variants whose maps grow with the gray levels they are shown."""
+"""Variants whose activations grow with the gray levels of the input."""
 SQUARES = np.random.default_rng(4).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
 
 
 def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: str) -> ModelBundle:
-    """A narrow net whose answers differ between photos, with statistics of its own for each color."""
+    """A narrow model whose predictions differ between photos, with different statistics per color."""
     settings = DataConfig(image_size=SIDE, input_size=crop, **data)
     widths = json.dumps([16] * (len(VARIANTS[variant].widths) - 2) + [32, 32], separators=(",", ":"))
     config = replace(tiny.config(), data=settings)
@@ -77,7 +77,7 @@ def central(squares: np.ndarray, crop: int = CROP) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", list(VARIANTS))
-def test_every_variant_answers_as_torch_does_at_any_batch(variant: str, tmp_path: Path) -> None:
+def test_every_variant_predicts_as_torch_does_at_any_batch_size(variant: str, tmp_path: Path) -> None:
     net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALIZED else "mean-image")
     interop_onnx.write(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
@@ -97,7 +97,7 @@ def test_every_variant_answers_as_torch_does_at_any_batch(variant: str, tmp_path
     ],
     ids=["caffe", "caffe without mean image", "torchvision"],
 )
-def test_the_graph_takes_rgb_and_does_all_preprocessing_itself(
+def test_the_graph_accepts_rgb_and_includes_the_preprocessing(
     tmp_path: Path, channels: str, data: dict[str, str]
 ) -> None:
     net = random_net("caffe", channels, **data)
@@ -109,7 +109,7 @@ def test_the_graph_takes_rgb_and_does_all_preprocessing_itself(
 
 
 @pytest.mark.parametrize("crop", [64, 96])
-def test_torchvisions_adaptive_pooling_goes_at_sizes_where_it_is_no_identity(
+def test_torchvisions_adaptive_pooling_is_exported_where_it_is_not_the_identity(
     tmp_path: Path, crop: int
 ) -> None:
     net = random_net("one-weird-trick", crop=crop)
@@ -118,7 +118,7 @@ def test_torchvisions_adaptive_pooling_goes_at_sizes_where_it_is_no_identity(
     np.testing.assert_allclose(found, wanted_of(net, SQUARES), atol=1e-4)
 
 
-def test_a_file_that_would_answer_otherwise_is_not_kept(tmp_path: Path, monkeypatch) -> None:
+def test_a_file_with_different_output_is_not_kept(tmp_path: Path, monkeypatch) -> None:
     net = random_net("caffe", "BGR")
     monkeypatch.setattr(interop_onnx._Graph, "forward", lambda self, images: self.net(images - self.mean))
     with pytest.raises(WorkError, match=r"output differs.*no file was written"):
@@ -126,7 +126,7 @@ def test_a_file_that_would_answer_otherwise_is_not_kept(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_packages_one_line_says_what_to_install(make_run, tmp_path, monkeypatch, capsys) -> None:
+def test_missing_packages_are_named_in_one_line(make_run, tmp_path, monkeypatch, capsys) -> None:
     run = make_run()
     monkeypatch.setattr(interop_onnx, "PACKAGES", ("onnx", "absent_one", "absent_two"))
     assert main(["export", str(run.path), str(tmp_path / "net.onnx")]) == 2
@@ -138,7 +138,7 @@ def test_without_the_packages_one_line_says_what_to_install(make_run, tmp_path, 
     assert not (tmp_path / "net.onnx").exists()
 
 
-def test_a_run_becomes_a_file_that_says_all_of_itself(make_run, tmp_path, capsys) -> None:
+def test_a_run_becomes_a_self_contained_file(make_run, tmp_path, capsys) -> None:
     run, file = make_run(), tmp_path / "net.onnx"
     assert main(["export", str(run.path), str(tmp_path / "net.safetensors")]) == 0
     capsys.readouterr()
@@ -158,7 +158,7 @@ def test_a_run_becomes_a_file_that_says_all_of_itself(make_run, tmp_path, capsys
     onnx.checker.check_model(onnx.load(file), full_check=True)
 
 
-def test_an_onnx_file_answers_as_the_run_it_is_of(make_run, store, tmp_path, capsys) -> None:
+def test_an_onnx_file_predicts_as_its_run_does(make_run, store, tmp_path, capsys) -> None:
     run, file = make_run(), tmp_path / "net.onnx"
     assert main(["export", str(run.path), str(file)]) == 0
     photos = list(SQUARES)
@@ -181,7 +181,7 @@ def test_an_onnx_file_answers_as_the_run_it_is_of(make_run, store, tmp_path, cap
 
 
 @pytest.mark.parametrize("contents", [b"garbage", b""])
-def test_an_onnx_file_of_others_is_one_line(tmp_path: Path, contents: bytes, capsys) -> None:
+def test_a_foreign_onnx_file_is_one_line(tmp_path: Path, contents: bytes, capsys) -> None:
     (tmp_path / "net.onnx").write_bytes(contents)
     (tmp_path / "photo.png").touch()
     assert main(["classify", str(tmp_path / "photo.png"), "--model", str(tmp_path / "net.onnx")]) == 3

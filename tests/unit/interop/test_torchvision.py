@@ -32,7 +32,7 @@ def say_what_is_wrong(capsys, file: Path, *words: object, code: int = 3) -> str:
 
 
 @pytest.mark.slow
-def test_torchvisions_weights_answer_as_torchvision_does(stock, large: Path, capsys) -> None:
+def test_torchvisions_weights_predict_as_torchvision_does(stock, large: Path, capsys) -> None:
     net, state = stock
     torch.save(OrderedDict(state), large / "net.pth")
     assert import_torchvision(large / "net.pth", large / "run") == 0
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_named(stock, large: Path, capsys, change: dict, na
     assert named in say_what_is_wrong(capsys, large / "net.pth")
 
 
-def test_a_checkpoint_of_the_reference_training_is_read_too(stock, large: Path) -> None:
+def test_a_checkpoint_of_pytorch_examples_is_read_too(stock, large: Path) -> None:
     named = {name.replace("features.", "features.module."): each for name, each in stock[1].items()}
     torch.save({"epoch": 90, "arch": "alexnet", "state_dict": named}, large / "net.pth")
     assert import_torchvision(large / "net.pth", large / "run") == 0
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_the_reference_training_is_read_too(stock, large: Path) 
 
 
 def _expanded(value: object) -> object:
-    """A tensor of the same shape that takes no room on disk."""
+    """A tensor of the same shape that needs no disk space."""
     return torch.zeros(()).expand(value.shape) if isinstance(value, torch.Tensor) else value
 
 
@@ -89,7 +89,7 @@ class _Bomb:
         return open, ("exploded", "w")
 
 
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_pickle_with_code_is_refused_and_not_executed(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"features.0.weight": _Bomb()}, tmp_path / "net.pth")
     assert "could execute code" in say_what_is_wrong(capsys, tmp_path / "net.pth")
@@ -106,7 +106,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, capsys, share: float) -> No
     assert "net.pth" in say_what_is_wrong(capsys, tmp_path / "net.pth")
 
 
-def test_other_classes_must_be_named_and_then_are(stock, large: Path, capsys) -> None:
+def test_other_classes_must_be_given(stock, large: Path, capsys) -> None:
     state = {name: _expanded(tensor) for name, tensor in stock[1].items()}
     state |= {"classifier.6.weight": torch.zeros(3, 4096), "classifier.6.bias": torch.zeros(3)}
     net, names = large / "net.pth", large / "names.txt"
@@ -126,7 +126,7 @@ def test_other_classes_must_be_named_and_then_are(stock, large: Path, capsys) ->
     ]
 
 
-def test_caffes_options_are_not_torchvisions(tmp_path: Path, capsys) -> None:
+def test_caffes_options_are_refused_for_torchvision(tmp_path: Path, capsys) -> None:
     error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--variant", "caffe", code=2)
     assert "are for --as caffe" in error
     assert "no file at" in say_what_is_wrong(capsys, tmp_path / "net.pth", code=2)
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_no_run(stock, large: Path, monkeypatch, capsys) -> N
 
 
 def vgg16_bn(classes: int) -> OrderedDict[str, torch.Tensor]:
-    """A state_dict of torchvision's VGG16_BN but for its widths: 2, 4, 4, 8, 8, then 16 in fc6 and fc7."""
+    """A state_dict of torchvision's VGG16_BN with widths 2, 4, 4, 8, 8, then 16 in fc6 and fc7."""
     state: OrderedDict[str, torch.Tensor] = OrderedDict()
     place, inputs = 0, 3
     for width, convolutions in ((2, 2), (4, 2), (4, 3), (8, 3), (8, 3)):
@@ -163,7 +163,7 @@ def vgg16_bn(classes: int) -> OrderedDict[str, torch.Tensor]:
     return state
 
 
-def test_torchvisions_vggs_are_told_apart_and_see_photos_as_torchvision_has_it(
+def test_torchvisions_vggs_are_recognized_and_preprocess_as_torchvision_does(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     torch.manual_seed(0)

@@ -41,14 +41,14 @@ def classifier(models: list[ServedModel]) -> Classifier:
 
 @pytest.fixture
 def url(models: list[ServedModel], store: Store) -> Iterator[str]:
-    """Where both are served, with the store's photos."""
+    """The address at which both are served, with the store's photos."""
     with serving(make_app(models, StorePhotos(store))) as address:
         yield address
 
 
 @pytest.fixture
 def serve_model() -> Iterator[Callable[[ServedModel], str]]:
-    """Serves one model until the test ends, and gives its address."""
+    """Serves one model until the test ends, and returns its address."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:

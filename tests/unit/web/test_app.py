@@ -25,7 +25,7 @@ def same(found, wanted) -> None:
 
 @pytest.mark.parametrize("views", ["center", "ten"])
 @pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
-def test_answers_are_those_of_the_command_line(url, classifier, make, views) -> None:
+def test_predictions_equal_those_of_the_command_line(url, classifier, make, views) -> None:
     found = ask(f"{url}/api/classify?views={views}&top=2", make())
     assert found.status == 200
     pixels = read_photo(make()).pixels
@@ -43,7 +43,7 @@ def test_refusals_reach_the_client(url, make) -> None:
     assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
-def test_a_photo_that_is_too_large_is_refused_and_its_sender_hears_why(url) -> None:
+def test_an_oversized_photo_is_refused_with_a_reason(url) -> None:
     found = ask(f"{url}/api/classify", bytes(21 * 2**20))
     assert (found.status, found.json) == (
         413,
@@ -52,7 +52,7 @@ def test_a_photo_that_is_too_large_is_refused_and_its_sender_hears_why(url) -> N
 
 
 @pytest.mark.parametrize(("size", "times"), [((1, 1), 72), ((300, 2), 36), ((17, 40), 4), ((18, 18), 0)])
-def test_a_photo_of_few_pixels_is_said_to_be_enlarged(url, size, times) -> None:
+def test_a_photo_of_few_pixels_gets_a_note(url, size, times) -> None:
     data = odd_uploads.encoded(odd_uploads.picture(size=size), "PNG")
     notes = ask(f"{url}/api/classify", data).json["photo"]["notes"]
     assert notes == ([f"its shorter side was enlarged {times} times for the model"] if times else [])
@@ -65,7 +65,7 @@ def test_the_model_can_be_chosen(url, models) -> None:
         same(found["classes"], model.classifier.classify(read_photo(odd_uploads.plain()).pixels)[0])
 
 
-def test_each_crop_says_something_and_their_mean_is_the_answer(url, classifier) -> None:
+def test_the_result_is_the_mean_over_the_crops(url, classifier) -> None:
     found = ask(f"{url}/api/classify?crops=1&top=9", odd_uploads.plain()).json
     positions = [[crop["y"], crop["x"], crop["mirrored"]] for crop in found["crops"]]
     np.testing.assert_array_equal(positions, ten(72, 64))
@@ -106,7 +106,7 @@ def test_samples_are_validation_photos_of_every_class(url, store) -> None:
 
 
 @pytest.mark.parametrize("place", ["val/21", "val/-1", "test/0", "val/one", "val/0/0", "..%2f..%2fetc/0"])
-def test_other_photos_are_not_there(url, place) -> None:
+def test_other_photos_are_404(url, place) -> None:
     assert ask(f"{url}/api/photos/{place}").status == 404
 
 
@@ -121,33 +121,33 @@ def test_other_photos_are_not_there(url, place) -> None:
         ("crops=yes", 400, "crops"),
     ],
 )
-def test_wrong_questions_are_answered_with_what_there_is(url, query, status, named) -> None:
+def test_invalid_parameters_are_refused_with_the_valid_values(url, query, status, named) -> None:
     found = ask(f"{url}/api/classify?{query}", odd_uploads.plain())
     assert found.status == status
     assert named in found.json["error"]
 
 
-def test_a_key_that_is_misspelled_is_not_passed_over(url) -> None:
+def test_unknown_parameters_are_refused_with_the_nearest_name(url) -> None:
     found = ask(f"{url}/api/classify?tpo=2", odd_uploads.plain())
     assert (found.status, found.json) == (
         400,
         {"error": "unknown key 'tpo'; the nearest is 'top'; there is model, views, top, crops"},
     )
-    found = ask(f"{url}/api/saliency?top=2", odd_uploads.plain())  # which is another question's
+    found = ask(f"{url}/api/saliency?top=2", odd_uploads.plain())  # a parameter of another endpoint
     assert (found.status, found.json) == (400, {"error": "unknown key 'top'; there is model"})
 
 
-def test_more_classes_than_there_are_are_all(url) -> None:
+def test_top_is_limited_to_the_number_of_classes(url) -> None:
     assert len(ask(f"{url}/api/classify?top=1000", odd_uploads.plain()).json["classes"]) == 3
 
 
-def test_a_form_is_told_to_send_the_photo_itself(url) -> None:
+def test_a_multipart_form_is_refused(url) -> None:
     found = ask(f"{url}/api/classify", b"--x--", content_type="multipart/form-data; boundary=x")
     assert found.status == 415
     assert "--data-binary" in found.json["error"]
 
 
-def test_a_photo_that_curl_has_cut_is_told_how_to_be_sent(url) -> None:
+def test_a_photo_damaged_by_curl_d_gets_a_hint(url) -> None:
     cut = odd_uploads.plain().replace(b"\n", b"").replace(b"\r", b"")[:-9]
     found = ask(f"{url}/api/classify", cut, content_type="application/x-www-form-urlencoded")
     assert found.status == 422 and found.json["error"].endswith("use --data-binary, as -d drops bytes")
@@ -159,7 +159,7 @@ def test_health(url) -> None:
     assert (found["status"], found["models"], found["waiting"]) == ("ok", ["one", "two"], 0)
 
 
-def test_saliency_is_grad_cam_of_the_class_that_is_answered(url, classifier) -> None:
+def test_saliency_is_grad_cam_of_the_predicted_class(url, classifier) -> None:
     data = odd_uploads.plain()
     found = ask(f"{url}/api/saliency", data).json
     square = to_stored_square(read_photo(data).pixels, classifier.preprocessing)
@@ -174,7 +174,7 @@ def test_saliency_is_grad_cam_of_the_class_that_is_answered(url, classifier) -> 
 
 
 class Fixed:
-    """An index that finds always the same."""
+    """An index with a fixed result."""
 
     def search(self, queries, count):
         from alexnet.analysis.neighbors import Found
@@ -183,10 +183,10 @@ class Fixed:
         return Found(np.array([[5, 40]]), np.array([[0.5, 1.25]]))
 
 
-def test_similar_images_come_with_their_places_in_the_store(serve_model, store, classifier) -> None:
+def test_similar_images_have_their_addresses_in_the_store(serve_model, store, classifier) -> None:
     photos = StorePhotos(store)
     images = SimilarImages(classifier, store.split("train"), "fc7", Fixed())
-    model = ServedModel("net", classifier, analyses=Analyses(similar=similar_of(images, photos)))
+    model = ServedModel("model", classifier, analyses=Analyses(similar=similar_of(images, photos)))
     found = ask(serve_model(model) + "/api/similar", odd_uploads.plain()).json
     labels = store.split("train").labels
     assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbors"]] == [
@@ -195,7 +195,7 @@ def test_similar_images_come_with_their_places_in_the_store(serve_model, store, 
     ]
 
 
-def test_an_answer_that_a_model_does_not_give_is_refused(url) -> None:
+def test_an_unsupported_endpoint_is_refused(url) -> None:
     for what, named in (("similar", "classify, saliency"), ("localize", "classify"), ("nothing", "address")):
         found = ask(f"{url}/api/{what}", odd_uploads.plain())
         assert found.status == 404
@@ -203,18 +203,18 @@ def test_an_answer_that_a_model_does_not_give_is_refused(url) -> None:
 
 
 def test_without_a_store_there_are_no_samples(serve_model, classifier) -> None:
-    url = serve_model(ServedModel("net", classifier))
+    url = serve_model(ServedModel("model", classifier))
     assert ask(f"{url}/api/samples").json == {"samples": []}
     assert ask(f"{url}/api/photos/val/0").status == 404
 
 
-def test_a_failure_of_ours_is_said_and_the_next_photo_is_answered(
+def test_an_internal_error_is_500_and_the_server_continues(
     serve_model, classifier, capfd, monkeypatch
 ) -> None:
     def broken(seen):
         raise RuntimeError("secret")
 
-    url = serve_model(ServedModel("net", classifier, analyses=Analyses(saliency=broken)))
+    url = serve_model(ServedModel("model", classifier, analyses=Analyses(saliency=broken)))
     found = ask(f"{url}/api/saliency", odd_uploads.plain())
     assert (found.status, found.json) == (500, {"error": "the server failed on this photo (RuntimeError)"})
     assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200

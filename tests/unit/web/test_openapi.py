@@ -18,7 +18,7 @@ from alexnet.web.server import serving
 
 @pytest.fixture
 def whole(models, store):
-    """A model that gives every answer there is."""
+    """A model that supports every endpoint."""
     photos, classifier = StorePhotos(store), models[0].classifier
 
     class Nearest:
@@ -33,13 +33,13 @@ def whole(models, store):
         similar=similar_of(SimilarImages(classifier, store.split("train"), "fc7", Nearest()), photos),
         localize=lambda given: PredictedBoxes(boxes=[box]),
     )
-    with serving(make_app([ServedModel("net", classifier, analyses=analyses)], photos)) as url:
+    with serving(make_app([ServedModel("model", classifier, analyses=analyses)], photos)) as url:
         yield url
 
 
 @pytest.fixture
 def described(whole):
-    """The document as a program gets it."""
+    """The OpenAPI document, as a client receives it."""
     return ask(f"{whole}/api/openapi.json").json
 
 
@@ -53,7 +53,7 @@ def test_it_describes_what_is_served_and_nothing_else(models, described) -> None
     assert served == {(path, method) for path, item in described["paths"].items() for method in item}
 
 
-def test_every_answer_has_the_form_described(whole, described) -> None:
+def test_every_response_matches_its_schema(whole, described) -> None:
     for path, item in described["paths"].items():
         ((method, operation),) = item.items()
         if "{" in path:
@@ -75,7 +75,7 @@ def test_every_answer_has_the_form_described(whole, described) -> None:
             )
 
 
-def test_the_check_of_forms_finds_what_is_wrong() -> None:
+def test_the_schema_check_finds_errors() -> None:
     forms = {
         "Class": {
             "type": "object",
@@ -94,7 +94,7 @@ def test_the_check_of_forms_finds_what_is_wrong() -> None:
     assert misfits("c", {"enum": ["a", "b"]}, forms)
 
 
-def test_every_form_described_is_used(described) -> None:
+def test_every_schema_is_used(described) -> None:
     text = str(described)
     for name in described["components"]["schemas"]:
         assert f"#/components/schemas/{name}'" in text

@@ -26,11 +26,11 @@ def test_every_file_of_the_page_is_served() -> None:
 
 
 @pytest.mark.parametrize("name", PAGE)
-def test_the_page_needs_nothing_from_elsewhere(name) -> None:
+def test_the_page_loads_nothing_from_other_sites(name) -> None:
     text = (files("alexnet.web") / "page" / name).read_text(encoding="utf-8")
     assert set(re.findall(r"(?:https?:)?//\w[\w.]+", text)) <= {"http://www.w3.org"}
     assert "@import" not in text
-    assert "style=" not in text  # forbidden by the page's own policy
+    assert "style=" not in text  # forbidden by the content security policy
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_the_page_needs_nothing_from_elsewhere(name) -> None:
         "/%00",
     ],
 )
-def test_no_other_file_can_be_had(url, path) -> None:
+def test_no_other_file_is_served(url, path) -> None:
     found = ask(url + path)
     assert found.status == 404
     assert set(found.json) == {"error"}
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/models", "/nothing"])
-def test_browsers_are_told_to_load_nothing_from_elsewhere(url, path) -> None:
+def test_the_security_headers_are_sent(url, path) -> None:
     headers = ask(url + path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -60,18 +60,18 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(url, path) -> None:
     assert "access-control-allow-origin" not in headers
 
 
-def test_answers_about_photos_are_kept_by_nobody(url) -> None:
+def test_predictions_are_not_cached(url) -> None:
     assert ask(f"{url}/api/classify", odd_uploads.plain()).headers["cache-control"] == "no-store"
 
 
-def test_other_sites_may_not_ask_from_a_visitors_browser(url) -> None:
+def test_cross_origin_requests_are_refused(url) -> None:
     photo = odd_uploads.plain()
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
         assert ask(f"{url}/api/classify", photo, origin=origin).status == 403
     assert ask(f"{url}/api/classify", photo, origin=url).status == 200
 
 
-def test_a_name_that_was_made_to_point_here_is_not_ours(url) -> None:
+def test_other_host_names_are_refused(url) -> None:
     for path in ("/api/models", "/"):
         found = ask(url + path, host="evil.example")
         assert (found.status, set(found.json)) == (400, {"error"})
@@ -80,18 +80,18 @@ def test_a_name_that_was_made_to_point_here_is_not_ours(url) -> None:
         assert ask(f"{url}/api/models", host=name).status == 200
 
 
-def test_a_wrong_method_is_said_to_be(url) -> None:
+def test_a_wrong_method_is_405(url) -> None:
     assert ask(f"{url}/api/classify").status == 405
     assert ask(f"{url}/api/models", b"x").status == 405
 
 
-def test_it_listens_on_this_computer_alone() -> None:
+def test_it_listens_on_the_loopback_address_only() -> None:
     with listening(0) as listener:
         assert ADDRESS == listener.getsockname()[0] == "127.0.0.1"
         assert listener.family == socket.AF_INET
 
 
-def test_a_port_that_is_taken_is_a_wrong_command() -> None:
+def test_a_taken_port_is_a_command_error() -> None:
     with listening(0) as listener:
         port = listener.getsockname()[1]
         with (

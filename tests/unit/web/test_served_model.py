@@ -1,4 +1,4 @@
-"""Boxes on the live page: those of `alexnet localize` and `alexnet detect`, in shares of the photo."""
+"""Boxes of the web demo: those of `alexnet localize` and `alexnet detect`, in fractions of the photo."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KINDS = {"overfeat-fast-localization": localization, "overfeat-fast-detection": 
 
 
 @pytest.mark.parametrize("recipe", KINDS)
-def test_the_page_is_told_what_the_command_says(
+def test_the_boxes_equal_those_of_the_command(
     recipe: str, store: Store, tmp_path: Path, serve_model, monkeypatch
 ) -> None:
-    monkeypatch.setattr(served_model, "LEAST_SHOWN", 0.1)  # nets that have learned nothing are not sure
+    monkeypatch.setattr(served_model, "LEAST_SHOWN", 0.1)  # untrained models have low probabilities
     run = tiny.box_run(tmp_path / "run", store, recipe).path
     model = open_model(run, "boxes")
     assert "localize" in model.info().answers
@@ -46,5 +46,5 @@ def test_the_page_is_told_what_the_command_says(
     assert 0 <= corners.min() <= corners.max() <= 1
 
 
-def test_other_nets_say_no_boxes(models) -> None:
+def test_a_classifier_predicts_no_boxes(models) -> None:
     assert "localize" not in models[0].info().answers
