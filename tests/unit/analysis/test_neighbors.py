@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from alexnet.analysis.neighbors import ExactIndex
-from alexnet.errors import CommandError
+import alexnet
+from alexnet.analysis.neighbors import ExactIndex, SearchSpec, open_similar_images
+from alexnet.errors import CommandError, DataError
 
 
 def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
@@ -72,3 +73,15 @@ def test_no_queries_and_wrong_sizes() -> None:
     assert index.search(np.empty((0, 12), np.float32), 3).indices.shape == (0, 3)
     with pytest.raises(CommandError, match=r"expected \(Q, 12\)"):
         index.search(np.zeros((1, 11), np.float32), 3)
+
+
+def test_similar_images_of_a_run_without_the_command_line(make_run, store, tmp_path) -> None:
+    run, photo = make_run(), store.path.parent / "photos" / "train" / "class1" / "4.png"
+    similar = open_similar_images(run.path, alexnet.load(run.path, "cpu"), SearchSpec(store))
+    assert similar.layer == "fc7"
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"not a photo")
+    unreadable, found = similar.attempt([bad, photo], top=2)
+    assert isinstance(unreadable, DataError)
+    assert found[0].key == "class1/4.png"
+    assert len(found) == 2 and found[0].distance <= found[1].distance

@@ -173,3 +173,12 @@ def test_the_metadata_is_read_without_the_weights(make_run, tmp_path, capsys) ->
     file = tmp_path / "net.safetensors"
     export(capsys, make_run().path, file)
     assert bundle.load_safetensors_metadata(file)["config"] == to_dict(tiny.config())
+
+
+def test_the_old_spelling_of_the_license_option_is_accepted_but_hidden(make_run, tmp_path, capsys) -> None:
+    file = tmp_path / "net.safetensors"
+    assert export(capsys, make_run().path, file, "--licence", "CC0-1.0")[0] == 0
+    assert metadata(file)["terms"]["weights_license"] == "CC0-1.0"
+    assert main(["export", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--license" in shown and "--licence" not in shown

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import numpy as np
 import odd_uploads
@@ -218,3 +221,12 @@ def test_an_internal_error_is_500_and_the_server_continues(
     found = ask(f"{url}/api/saliency", odd_uploads.plain())
     assert (found.status, found.json) == (500, {"error": "the server failed on this photo (RuntimeError)"})
     assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/models", "/api/samples", "/api/photos/val/0"])
+def test_head_requests_get_the_headers_only(url, path) -> None:
+    place = urlsplit(url)
+    with closing(http.client.HTTPConnection(place.netloc, timeout=60)) as connection:
+        connection.request("HEAD", path)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
