@@ -99,3 +99,10 @@ def test_a_taken_port_is_a_command_error() -> None:
             listening(port),
         ):
             pass
+
+
+def test_small_responses_are_sent_without_delay() -> None:
+    with listening(0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
