@@ -18,8 +18,8 @@ def groups(each: int = 20) -> tuple[np.ndarray, np.ndarray]:
 def test_principal_components_are_those_of_the_singular_values() -> None:
     vectors, _ = groups()
     found = principal_components(vectors, 2)
-    centerd = (vectors - vectors.mean(0)).astype(np.float64)
-    left, values, _ = np.linalg.svd(centerd, full_matrices=False)
+    centered = (vectors - vectors.mean(0)).astype(np.float64)
+    left, values, _ = np.linalg.svd(centered, full_matrices=False)
     np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * values[:2]), rtol=1e-3, atol=1e-3)
 
 
