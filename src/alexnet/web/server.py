@@ -54,8 +54,8 @@ def listening(port: int) -> Generator[socket.socket]:
         taken = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise CommandError(f"port {port} {taken}: choose another with --port") from None
     with listener:
-        # Inherited by connections; asyncio sets it only for sockets created with an explicit protocol. Without
-        # it a response, which is sent in two parts, waits 40 ms for the client's delayed acknowledgment.
+        # Connections inherit it; asyncio sets it only for sockets with an explicit protocol. Without it a
+        # response, which is sent in two parts, waits 40 ms for the client's delayed acknowledgment.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
