@@ -1,6 +1,6 @@
-"""How much faster descriptors are coded than by scikit-learn's `sparse_encode`, at equal error.
+"""Speed of sparse coding beside scikit-learn's `sparse_encode`, at equal error.
 
-Both are given the same dictionary and the same descriptors: SIFT, as the recipe `sparse-coding` codes it.
+Both get the same dictionary and the same descriptors: SIFT, as in the recipe `sparse-coding`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from benchmarks.timing import Measurement, median_seconds
 
 ATOMS, SIZE = 1024, 64
 DESCRIPTORS, OF_THEIRS = 4096, 256
-"""Coded by ours, and by scikit-learn, which takes some milliseconds for each."""
+"""Encoded by ours, and by scikit-learn, which takes some milliseconds for each."""
 TOLERANCE = 1e-4
-"""Duality gap of our lasso, as a share of a descriptor's squared length."""
+"""Duality gap of our lasso, as a fraction of a descriptor's squared length."""
 
 
 def measure(photos: Tensor) -> list[Measurement]:
-    """Descriptors of photos (N, 3, S, S) that the lasso codes in a second, and the error of the codes."""
+    """Descriptors of photos (N, 3, S, S) that the lasso codes per second, and the error of the codes."""
     found = DenseSift(step=12, patches=(16, 32)).describe(photos).flatten(0, 1)
     sample = unit(Pca(SIZE).fit(found).transform(found))
     atoms = unit(OnlineDictionary(ATOMS, alpha=PENALTY).fit(sample).components_)
@@ -48,13 +48,13 @@ def _rows(
     algorithm: str,
     **settings: Any,
 ) -> list[Measurement]:
-    """The rate beside scikit-learn's, and the mean squared error of the reconstruction beside its error."""
+    """The rate and the mean squared error of the reconstruction, each beside scikit-learn's."""
     few = descriptors[:OF_THEIRS]
 
     def theirs() -> Any:
         from sklearn.decomposition import sparse_encode
 
-        # In float64: in float32 its lasso goes on to the last iteration, for a tolerance out of reach.
+        # In float64: in float32 its lasso runs to the last iteration, as its tolerance is out of reach.
         given = few.double().numpy(), atoms.double().numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some descriptors do not converge there either

@@ -11,11 +11,17 @@ import typer
 
 from alexnet import recipes
 from alexnet.classic.config import SHARED
+from alexnet.cli.completion import recipe_and_ensemble_names
 from alexnet.config import RunConfig, from_dict, keys, to_dict
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A recipe, to print it as one JSON object.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe, to print it as one JSON object.", autocompletion=recipe_and_ensemble_names
+        ),
+    ] = "",
 ) -> None:
     """List the recipes with their source and expected error; with NAME, print that one as JSON.
 

@@ -134,7 +134,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor], texts: dict[str, str]) 
             unfinished.chmod(mode)  # it leaves files that nobody else may read
     except SafetensorError as error:  # so it reports a full disk
         raise CannotWrite(
-            f"cannot write {path} ({error}): free some space, or choose another place"
+            f"cannot write {path} ({error}): free some space, or choose another path"
         ) from error
 
 

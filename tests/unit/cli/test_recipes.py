@@ -48,7 +48,7 @@ def test_a_pipeline_is_printed_with_what_it_takes(name: str, capsys) -> None:
             assert (
                 override(config, [setting.replace('"float16"', "float16") for setting in settings]) == config
             )
-    assert {"side", "crop"} <= {*printed["data"]} and "model" not in printed
+    assert {"image_size", "input_size"} <= {*printed["data"]} and "model" not in printed
 
 
 def test_a_net_for_digits_is_counted_for_ten_of_them(capsys) -> None:
