@@ -1,17 +1,16 @@
-"""`python -m benchmarks [NAME]`: rates beside a peer's and the machine's limit, in one run, as CSV."""
+"""`python -m benchmarks [NAME]`: rates, with ratios to a peer and to the machine's limit, as CSV."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from alexnet.evaluation.predictor import Predictor
     from benchmarks.timing import Measurement
 
 
@@ -27,16 +26,18 @@ class _Name(StrEnum):
 
 
 def command(
-    name: Annotated[_Name | None, typer.Argument(metavar="[NAME]", help="One; all by default.")] = None,
-    source: Annotated[
-        Path | None, typer.Option(help="Photos for decode, prepare, loader and serve; made up by default.")
+    name: Annotated[
+        _Name | None, typer.Argument(metavar="[NAME]", help="One benchmark; all by default.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also keep each as DIR/NAME.csv.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Photos for decode, prepare, loader and serve; synthetic by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write DIR/NAME.csv.")] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:1; for layers, step and serve.")
     ] = "auto",
 ) -> None:
-    """Measure images per second, bytes and errors; each row is a ratio to a peer in the same run."""
+    """Measure images per second, bytes and errors, with ratios to a peer in the same run."""
     from benchmarks.timing import as_csv, write_csv
 
     for each in [name] if name else list(_Name):
@@ -49,27 +50,26 @@ def command(
 
 def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]:
     from alexnet.hardware import choose_device
-    from benchmarks import classic, decode, layers, loader, neighbors, prepare, step
-    from benchmarks.photos import photos_or_made_up
+    from benchmarks import classic, decode, layers, loader, neighbors, prepare, serve, step
+    from benchmarks.photos import photos_or_synthetic
 
-    if name in (_Name.classic, _Name.neighbors):
-        return {_Name.classic: classic, _Name.neighbors: neighbors}[name].measure()
-    if name in (_Name.layers, _Name.step):
-        return {_Name.layers: layers, _Name.step: step}[name].measure(choose_device(device))
-    with photos_or_made_up(source) as photos:
-        if name is _Name.serve:
-            from benchmarks import serve
-
-            return serve.measure(photos, _serving, choose_device(device))
-        return {_Name.decode: decode, _Name.prepare: prepare, _Name.loader: loader}[name].measure(photos)
-
-
-def _serving(classifier: Predictor) -> AbstractContextManager[str]:
-    from alexnet.web.app import make_app
-    from alexnet.web.model import Model
-    from alexnet.web.server import serving
-
-    return serving(make_app([Model("net", classifier)]))
+    chosen = choose_device(device)
+    without_photos = {
+        _Name.classic: classic.measure,
+        _Name.neighbors: neighbors.measure,
+        _Name.layers: partial(layers.measure, chosen),
+        _Name.step: partial(step.measure, chosen),
+    }
+    if name in without_photos:
+        return without_photos[name]()
+    with_photos = {
+        _Name.decode: decode.measure,
+        _Name.prepare: prepare.measure,
+        _Name.loader: loader.measure,
+        _Name.serve: partial(serve.measure, device=chosen),
+    }
+    with photos_or_synthetic(source) as photos:
+        return with_photos[name](photos)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Classic pipelines on one core beside their peers: SIFT, Fisher vectors, sparse codes; memory; hours."""
+"""Classic pipelines on one core beside peers: SIFT, Fisher vectors, sparse codes; memory and hours."""
 
 from __future__ import annotations
 
@@ -28,19 +28,16 @@ from benchmarks.timing import Measurement, median_seconds
 
 SIDE, PHOTOS = 224, 4
 CODED = 32
-"""Photos whose descriptors are coded sparsely."""
+"""Photos whose descriptors are encoded sparsely."""
 DESCRIPTORS = 2000
-"""Of the photo whose Fisher vector is made."""
+"""Descriptors of the photo whose Fisher vector is computed."""
 IMAGES = 256
-"""Photos that a pipeline is fitted to for its memory: so many, and 4 and 16 times as many."""
+"""Photos that a pipeline is fitted to for the memory benchmark; also 4 and 16 times as many."""
 RECIPES = ("sift-fv", "sparse-coding")
 
 
 def measure() -> list[Measurement]:
-    """Rates on one core and, beside them, what a whole run needs; CommandError where a peer is missing.
-
-    A rate per core of another coder belongs here: a function of its own, and its rows in this list.
-    """
+    """Rates on one core, and what a whole run needs. CommandError where a peer is missing."""
     cv2, skimage = _peer("cv2", "opencv-python-headless"), _peer("skimage.feature", "scikit-image")
     limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
     with limits, one_thread(), torch.no_grad():
@@ -50,19 +47,19 @@ def measure() -> list[Measurement]:
 
 
 def _peer(module: str, package: str) -> ModuleType:
-    """The peer; it is no dependency of the program."""
+    """The peer's module, which is not a dependency of the package."""
     import importlib
 
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise CommandError(
-            f"{package} is not installed, with which this is compared: pip install {package}"
+            f"the benchmark compares with {package}, which is not installed: pip install {package}"
         ) from error
 
 
 def _sift(cv2: Any) -> list[Measurement]:
-    """Descriptors of the recipe's grid, ours of several photos at once and OpenCV's photo by photo."""
+    """Descriptors on the recipe's grid: ours for a batch of photos, OpenCV's photo by photo."""
     descriptor = DenseSift()
     photos = _photos(PHOTOS)
     gray = photos.mean(1).round().byte().numpy()
@@ -77,7 +74,7 @@ def _sift(cv2: Any) -> list[Measurement]:
 
 
 def _key_points(cv2: Any, descriptor: DenseSift) -> list[Any]:
-    """The same places and sizes: a cell is 1.5 of what OpenCV calls a key point's size."""
+    """The same positions and sizes: a cell is 1.5 times OpenCV's size of a key point."""
     points: list[Any] = []
     for patch in descriptor.patches:
         centers = DenseSift(descriptor.step, (patch,)).centers(SIDE) * SIDE - 0.5
@@ -86,7 +83,7 @@ def _key_points(cv2: Any, descriptor: DenseSift) -> list[Any]:
 
 
 def _fisher(skimage: Any) -> list[Measurement]:
-    """One photo's descriptors over the recipe's mixture, in one cell, as scikit-image has it."""
+    """One photo's descriptors with the recipe's mixture, in one cell, as in scikit-image."""
     from sklearn.mixture import GaussianMixture
 
     generator = torch.Generator().manual_seed(0)
@@ -111,10 +108,10 @@ def _fisher(skimage: Any) -> list[Measurement]:
 
 
 def _whole_run(recipe: str) -> list[Measurement]:
-    """Photos a second of all channels together, and the hours at that rate for ILSVRC's training photos."""
+    """Photos per second for all channels, and the hours for ILSVRC's training photos at that rate."""
     config = recipes.get(recipe)
     if config.classic is None:
-        raise CommandError(f"{recipe} is no classic pipeline")
+        raise CommandError(f"{recipe} is not a classic pipeline")
     torch.manual_seed(0)
     pipeline = Pipeline(config.classic, 2, SIDE)
     photos = _photos(PHOTOS)
@@ -130,10 +127,10 @@ def _whole_run(recipe: str) -> list[Measurement]:
 
 
 def sizes(recipe: str) -> list[Measurement]:
-    """What a run on ILSVRC-2012 needs of a disk and of memory, counted: GB are 10^9 bytes."""
+    """Disk space and memory of a run on ILSVRC-2012, computed, in GB of 10^9 bytes."""
     config, photos = recipes.get(recipe), IMAGENET_TRAINING_IMAGES
     if config.classic is None:
-        raise CommandError(f"{recipe} is no classic pipeline")
+        raise CommandError(f"{recipe} is not a classic pipeline")
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, PUBLISHED_CLASSES["alexnet"], SIDE)
     numbers = [channel.size for channel in pipeline]
@@ -149,7 +146,7 @@ def sizes(recipe: str) -> list[Measurement]:
 
 
 def _memory() -> list[Measurement]:
-    """The most memory of a process that fits a small pipeline to so many photos."""
+    """Peak memory of a process that fits a small pipeline, by number of photos."""
     peaks = {times: _peak(times * IMAGES) for times in (1, 4, 16)}
     return [
         Measurement(
@@ -166,7 +163,7 @@ def _memory() -> list[Measurement]:
 
 
 def _peak(images: int) -> float:
-    """MB of its own, no pages of files, that a process for it has at most."""
+    """Peak of the process's own memory in MB, without pages of files."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.classic_memory", folder, str(images)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

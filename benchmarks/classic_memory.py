@@ -1,4 +1,4 @@
-"""`python -m benchmarks.classic_memory FOLDER IMAGES`: most MB while a small pipeline is fitted."""
+"""`python -m benchmarks.classic_memory FOLDER IMAGES`: peak memory in MB while a small pipeline is fitted."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SETTINGS = (
     ),
     'classic.channels=[{"step": 8, "patches": [16, 24], "codebook_size": 16}]',
 )
-"""Vectors of 8,256 numbers: 4,096 photos' would take 135 MB."""
-SECONDS_BETWEEN_LOOKS = 0.005
+"""Vectors of 8,256 numbers: those of 4,096 photos would take 135 MB."""
+SAMPLING_SECONDS = 0.005
 
 
 def main(folder: Path, images: int) -> float:
-    """MB of its own that this process has at most while it fits to so many made-up photos."""
+    """Peak of this process's own memory, in MB, while it is fitted to so many synthetic photos."""
     generator = np.random.default_rng(0)
     for split, count in (("train", images // CLASSES), ("val", 1)):
         for label in range(CLASSES):
@@ -46,20 +46,20 @@ def main(folder: Path, images: int) -> float:
     store = prepare(open_source(folder / "photos"), folder / "store", settings, workers=1)
     config = override(recipes.get("sift-fv"), SETTINGS)
     run = RunDir.create(folder / "run", config)
-    untested = partial(fit, evaluate=lambda model: {"top1_error": 0.0}, device=torch.device("cpu"))
-    return most_while(partial(untested, config, store, run))
+    fit_only = partial(fit, evaluate=lambda model: {"top1_error": 0.0}, device=torch.device("cpu"))
+    return peak_megabytes(partial(fit_only, config, store, run))
 
 
-def most_while(work: Callable[[], object]) -> float:
-    """MB of its own that this process has at most while `work` goes on, by looking again and again.
+def peak_megabytes(work: Callable[[], object]) -> float:
+    """Peak of this process's own memory, in MB, during `work`, by sampling.
 
-    Not getrusage's `ru_maxrss`: a process begins with that of the process that started it. Nor the peak that
-    Linux keeps: in it are also pages of the store's files, which it takes back where others want the room.
+    Not getrusage's `ru_maxrss`, which a process inherits from its parent. Not the peak that Linux records,
+    which includes cached pages of the store's files.
     """
     most, done = [own_megabytes()], threading.Event()
 
     def watch() -> None:
-        while not done.wait(SECONDS_BETWEEN_LOOKS):
+        while not done.wait(SAMPLING_SECONDS):
             most[0] = max(most[0], own_megabytes())
 
     watcher = threading.Thread(target=watch)
@@ -73,7 +73,7 @@ def most_while(work: Callable[[], object]) -> float:
 
 
 def own_megabytes() -> float:
-    """MB in memory that are no pages of files (`RssAnon` of Linux)."""
+    """Memory in MB without pages of files (`RssAnon` of Linux)."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("RssAnon:")[2].split()[0]) / 1024
 

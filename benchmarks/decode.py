@@ -1,4 +1,4 @@
-"""How much faster photos become pixels than with Pillow, on one core and at equal pixels."""
+"""Decoding speed beside Pillow's, on one core and with equal pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PHOTOS = 200
 
 
 def measure(source: Source) -> list[Measurement]:
-    """Photos a second of the first photos of the source, held in memory."""
+    """Photos per second, for the first photos of the source, from memory."""
     photos = first_photos(source)
 
     def ours() -> None:

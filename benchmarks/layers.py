@@ -1,4 +1,4 @@
-"""Response normalization beside torch's own, in training: forward and backward at conv1's size."""
+"""Local response normalization beside torch's, forward and backward, at the size of conv1."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from alexnet.models.layers.local_response_norm import LocalResponseNorm, closed_
 from benchmarks.timing import Measurement, median_seconds
 
 SHAPE = (64, 96, 55, 55)
-"""Images, maps, rows, columns: conv1 of the 2012 net for half a batch."""
+"""(N, C, H, W): conv1 of AlexNet for half a batch."""
 PARAMS = LrnParams(5, 1e-4 / 5, 0.75, 2.0)
 PEER = "torch.nn.LocalResponseNorm"
 
 
 def measure(device: torch.device) -> list[Measurement]:
-    """Seconds of one forward and backward pass, and how many times faster than torch's own layer."""
+    """Forward and backward passes per second, and the ratio to torch's layer."""
     maps = torch.randn(SHAPE, device=device).contiguous(memory_format=torch.channels_last)
     gradient = torch.randn_like(maps)
     contenders = {

@@ -1,4 +1,4 @@
-"""How near the loader comes to bare decoding (JPEG store) and bare copying (raw store) on the same cores."""
+"""Speed of the loader beside plain decoding (JPEG store) and plain copying (raw store) on the same cores."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def measure(source: Source, side: int = 256) -> list[Measurement]:
 
 
 def measure_jpeg(split: Split) -> list[Measurement]:
-    """A JPEG split beside a loop that decodes the same files in as many threads and does nothing else."""
+    """A JPEG split beside a loop that only decodes the same files, with the same number of threads."""
     return _compare("jpeg store", split, _decoder, "bare decode loop", ">= 0.85")
 
 
 def measure_raw(split: Split) -> list[Measurement]:
-    """A raw split beside a memcpy of as many bytes in as many threads."""
+    """A raw split beside a memcpy of as many bytes, with the same number of threads."""
     return _compare("raw store", split, _copier, "memcpy", ">= 0.5")
 
 
 def _compare(
     name: str, split: Split, bare: Callable[[Split, int], Work], peer: str, target: str
 ) -> list[Measurement]:
-    """Both pass over the split as often as gives some 2,000 images a round."""
+    """Both read the split several times, for about 2,000 images per round."""
     loader = Loader(split, batch_size=BATCH)
     work = bare(split, loader.workers)
     repeats = max(1, _ROUND_IMAGES // len(split))
@@ -67,7 +67,7 @@ def _compare(
 
 
 def _decoder(split: Split, workers: int) -> Work:
-    """Decodes every image into one and the same square of each thread."""
+    """Decodes every image into one reused square per thread."""
     side = split.manifest.side
 
     def decode(first: int) -> None:
@@ -79,7 +79,7 @@ def _decoder(split: Split, workers: int) -> Work:
 
 
 def _copier(split: Split, workers: int) -> Work:
-    """Copies as many bytes, in order and as large blocks, into one and the same batch of each thread."""
+    """Copies as many bytes in blocks of a batch into one reused batch per thread."""
     batch_bytes = BATCH * split.manifest.side**2 * 3
     source = np.ones(len(split) * batch_bytes // BATCH, np.uint8)
     targets = np.empty((workers, batch_bytes), np.uint8)

@@ -1,4 +1,4 @@
-"""How fast near images are found, and how many of them the graph misses."""
+"""Speed of the neighbor search, and recall of the approximate one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from alexnet.analysis.neighbors import ExactIndex, Found, open_graph
 from benchmarks.timing import Measurement, median_seconds
 
 IMAGES, QUERIES, WANTED = 10_000, 50, 6
-"""As many images as Imagenette has for training, and as many near ones as the paper's figure 4 shows."""
+"""About the training images of Imagenette, and the neighbors of the paper's figure 4."""
 UNITS, DIRECTIONS = 4096, 64
-"""Made-up answers of fc7: rectified, and varying in far fewer directions than they have numbers."""
+"""Synthetic features of fc7: rectified, with a rank far below their dimension."""
 
 
 def measure(images: int = IMAGES) -> list[Measurement]:
-    """Queries a second, exact beside scikit-learn's, by the graph beside exact, and the graph's recall."""
+    """Queries per second (exact beside scikit-learn, graph beside exact), and the recall of the graph."""
     from sklearn.neighbors import NearestNeighbors
 
-    vectors, queries = made_up(images, 0), made_up(QUERIES, 1)
+    vectors, queries = synthetic_features(images, 0), synthetic_features(QUERIES, 1)
     exact, peer = ExactIndex(vectors), NearestNeighbors(n_neighbors=WANTED, algorithm="brute").fit(vectors)
     with tempfile.TemporaryDirectory() as folder:
         graph = open_graph(vectors, Path(folder) / "graph.usearch")
@@ -36,25 +36,31 @@ def measure(images: int = IMAGES) -> list[Measurement]:
         found = recall(graph.search(queries, WANTED), exact.search(queries, WANTED))
     rates = {name: QUERIES / each for name, each in seconds.items()}
     row, unit = f"{WANTED} of {images:,} x {UNITS:,}", "queries/s"
-    beside = ("scikit-learn, brute", rates["exact"] / rates["scikit-learn"])
     return [
-        Measurement("neighbors", f"exact, {row}", rates["exact"], unit, *beside, ">= 0.5"),
         Measurement(
-            *("neighbors", f"graph, {row}", rates["graph"], unit),
-            *("exact", rates["graph"] / rates["exact"]),
+            "neighbors",
+            f"exact, {row}",
+            rates["exact"],
+            unit,
+            peer="scikit-learn, brute",
+            ratio=rates["exact"] / rates["scikit-learn"],
+            target=">= 0.5",
+        ),
+        Measurement(
+            "neighbors", f"graph, {row}", rates["graph"], unit, "exact", rates["graph"] / rates["exact"]
         ),
         Measurement("neighbors", f"graph, {row}: recall", found, "of 1", "exact", found, ">= 0.95"),
     ]
 
 
 def recall(found: Found, wanted: Found) -> float:
-    """The share in [0, 1] of the nearest that were found."""
+    """The fraction in [0, 1] of the nearest vectors that were found."""
     rows = zip(found.indices.tolist(), wanted.indices.tolist(), strict=True)
     return float(np.mean([len({*row} & {*right}) / len(right) for row, right in rows]))
 
 
-def made_up(count: int, seed: int) -> npt.NDArray[np.float32]:
-    """(count, UNITS) like answers of a net's last hidden layer; of another seed to other images."""
-    net = np.random.default_rng(0).normal(0, 1, (DIRECTIONS, UNITS)).astype(np.float32)
+def synthetic_features(count: int, seed: int) -> npt.NDArray[np.float32]:
+    """(count, UNITS) like features of a last hidden layer; another seed stands for other images."""
+    mixing = np.random.default_rng(0).normal(0, 1, (DIRECTIONS, UNITS)).astype(np.float32)
     images = np.random.default_rng((1, seed)).normal(0, 1, (count, DIRECTIONS)).astype(np.float32)
-    return np.maximum(images @ net, 0)
+    return np.maximum(images @ mixing, 0)

@@ -1,4 +1,4 @@
-"""The photos that decode, prepare and loader are measured on."""
+"""Photos for the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from alexnet.data.sources import Source, open_source
 from alexnet.data.synthetic import synthesize
 
-MADE_UP_PER_CLASS = 60
+SYNTHETIC_PER_CLASS = 60
 
 
 @contextmanager
-def photos_or_made_up(path: Path | None) -> Generator[Source, None, None]:
-    """The source at `path`, or some hundred made-up photos that are removed afterwards."""
+def photos_or_synthetic(path: Path | None) -> Generator[Source, None, None]:
+    """The source at `path`, or some hundred synthetic photos that are removed afterwards."""
     if path is not None:
         yield open_source(path, val_fraction=0)
         return
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "photos"
-        synthesize(made, train_per_class=MADE_UP_PER_CLASS, val_per_class=1, layout="folder")
-        yield open_source(made)
+        photos = Path(folder) / "photos"
+        synthesize(photos, train_per_class=SYNTHETIC_PER_CLASS, val_per_class=1, layout="folder")
+        yield open_source(photos)

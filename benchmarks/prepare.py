@@ -1,4 +1,4 @@
-"""How fast photos become a store: beside a Pillow loop that does the same on one core, and on two cores."""
+"""Speed of `prepare`: beside a Pillow loop that does the same on one core, and with two workers."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds
 
 SHARDS = 2
-"""Of photos that one and two workers share; divides among them without a rest."""
+"""Shards of photos for one and two workers; divides evenly."""
 
 
 def measure(source: Source, side: int = 256) -> list[Measurement]:
-    """Images a second, each beside its peer in the same run."""
+    """Images per second, each beside its peer in the same run."""
     settings = PrepareSettings(side=side)
     return [*_one_core(source, settings), *_two_workers(source, settings)]
 
 
 def _one_core(source: Source, settings: PrepareSettings) -> list[Measurement]:
-    """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums up the colors."""
+    """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums the colors."""
     photos = first_photos(source)
     shard = _photos(source, RECORDS_PER_SHARD)
 
@@ -76,7 +76,7 @@ def _two_workers(source: Source, settings: PrepareSettings) -> list[Measurement]
 
 
 def _rate_while_working(source: Source, settings: PrepareSettings, workers: int) -> float:
-    """Images a second, from the first that is done: the seconds in which processes start are left out."""
+    """Images per second after the first one: the start-up of the processes is not counted."""
     done: list[tuple[float, int]] = []
 
     def progress(count: int) -> None:
@@ -93,7 +93,7 @@ def _row(name: str, rate: float, peer: str, peer_rate: float, target: str) -> Me
 
 
 def _photos(source: Source, count: int) -> Source:
-    """A source of so many of the first split's photos, from the start again where they end."""
+    """A source of so many photos of the first split, repeated if there are fewer."""
     split = next(iter(source.splits.values()))
     some = Subset(split, np.arange(count) % len(split))
     labels = np.unique(some.labels)
@@ -120,7 +120,7 @@ def _pillow_jpeg(square: Image.Image, quality: int) -> bytes:
 
 
 def _pillow_store(source: Source, folder: Path, settings: PrepareSettings) -> None:
-    """One file of JPEGs, and sums for mean image and covariance, as plainly as one would write it."""
+    """One file of JPEGs, and sums for mean image and covariance, written plainly."""
     split = source.splits["train"]
     total, products = np.zeros((settings.side, settings.side, 3)), np.zeros((3, 3))
     folder.mkdir()

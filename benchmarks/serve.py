@@ -1,13 +1,13 @@
-"""Photos a second through `alexnet serve`, beside the net alone at a batch of 16 on the same cores."""
+"""Photos per second through `alexnet serve`, beside the model alone at batch size 16 on the same cores."""
 
 from __future__ import annotations
 
 import http.client
 import itertools
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import torch
@@ -22,6 +22,9 @@ from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import OF_A_SQUARE, positions_of
 from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build_run
+from alexnet.web.app import make_app
+from alexnet.web.served_model import ServedModel
+from alexnet.web.server import serving
 from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds
 
@@ -30,23 +33,21 @@ BATCH, CLIENTS, PHOTOS = 16, 32, 128
 TARGET = ">= 0.8"
 BARE = "the net alone, batch 16"
 
-Serving = Callable[[Predictor], AbstractContextManager[str]]
-"""Serves a net for as long as the context lasts, and gives its address."""
 
+def measure(source: Source, device: torch.device) -> list[Measurement]:
+    """One row for the central crop of each photo, and one for ten crops.
 
-def measure(source: Source, serving: Serving, device: torch.device) -> list[Measurement]:
-    """A row for the central crop of each photo and one for ten crops.
-
-    Clients in a process of their own, on the same cores, send whole photos and wait for each answer.
+    Clients in another process, on the same cores, send whole photos and wait for each response.
     """
     classifier, photos = classifier_of_random_weights(device), first_photos(source)
     spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with serving(classifier) as url, ProcessPoolExecutor(1, spawn) as clients:
+    app = make_app([ServedModel("model", classifier)])
+    with serving(app) as url, ProcessPoolExecutor(1, spawn) as clients:
         return [_row(classifier, url, clients, photos, views) for views in OF_A_SQUARE]
 
 
 def classifier_of_random_weights(device: torch.device) -> Predictor:
-    """The net of 2012 at its own size, which nobody has trained: as fast as one that somebody has."""
+    """The network of 2012 at its own size, untrained: as fast as a trained one."""
     torch.manual_seed(0)
     config = recipes.get(RECIPE)
     data, channels = config.data, config.data.channels
@@ -63,10 +64,10 @@ def classifier_of_random_weights(device: torch.device) -> Predictor:
     return Predictor(ModelBundle(model, config, classes, preprocessing, dict(TERMS)))
 
 
-def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:
-    """Sends `count` photos by `clients` at the same time, each over one connection; how many were answered.
+def send_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:
+    """Sends `count` photos with `clients` at the same time, each over one connection; returns their number.
 
-    WorkError where one was refused.
+    WorkError where one is refused.
     """
     place = urlsplit(url)
     target = f"{place.path}?{place.query}"
@@ -77,9 +78,9 @@ def ask_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: in
             for each in mine:
                 connection.request("POST", target, photos[each % len(photos)])
                 response = connection.getresponse()
-                said = response.read()
+                body = response.read()
                 if response.status != http.client.OK:
-                    raise WorkError(f"the server refused a photo of the benchmark: {said.decode()[:200]}")
+                    raise WorkError(f"the server refused a photo of the benchmark: {body.decode()[:200]}")
         return len(mine)
 
     with ThreadPoolExecutor(clients) as threads:
@@ -104,7 +105,7 @@ def _row(
             torch.cuda.synchronize(device)
 
     def served() -> None:
-        clients.submit(ask_many, f"{url}/api/classify?views={views}", photos, count).result()
+        clients.submit(send_many, f"{url}/api/classify?views={views}", photos, count).result()
 
     seconds = median_seconds({"served": served, "bare": bare})
     name = f"{RECIPE}, {CLIENTS} clients, {views}"

@@ -1,6 +1,6 @@
-"""How much faster descriptors are coded than by scikit-learn's `sparse_encode`, at equal error.
+"""Speed of sparse coding beside scikit-learn's `sparse_encode`, at equal error.
 
-Both are given the same dictionary and the same descriptors: SIFT, as the recipe `sparse-coding` codes it.
+Both get the same dictionary and the same descriptors: SIFT, as in the recipe `sparse-coding`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from benchmarks.timing import Measurement, median_seconds
 
 ATOMS, SIZE = 1024, 64
 DESCRIPTORS, OF_THEIRS = 4096, 256
-"""Coded by ours, and by scikit-learn, which takes some milliseconds for each."""
+"""Encoded by ours, and by scikit-learn, which takes some milliseconds for each."""
 TOLERANCE = 1e-4
-"""Duality gap of our lasso, as a share of a descriptor's squared length."""
+"""Duality gap of our lasso, as a fraction of a descriptor's squared length."""
 
 
 def measure(photos: Tensor) -> list[Measurement]:
@@ -43,7 +43,7 @@ def measure(photos: Tensor) -> list[Measurement]:
     def theirs() -> Any:
         from sklearn.decomposition import sparse_encode
 
-        # In float64: in float32 its lasso runs to the last iteration, for a tolerance out of reach.
+        # In float64: in float32 its lasso runs to the last iteration, as its tolerance is out of reach.
         given = few.double().numpy(), atoms.double().numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some descriptors do not converge there either

@@ -1,4 +1,4 @@
-"""Training and testing `alexnet-2012` at 224 beside torchvision's net and the machine's matrix rate."""
+"""Training and inference of `alexnet-2012` at 224 pixels beside torchvision's model and a matrix product."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CROP, BATCH, GPU_BATCH, MATRIX = 224, 128, 1024, 4096
 STOCK = "torchvision's net with torch.optim.SGD"
 MATRIX_PRODUCT = "matrix product"
 TRAINING_PASSES, TESTING_PASSES = 3, 1
-"""A forward pass, and for training one for each of the two gradients: the usual count."""
+"""Forward pass; for training also the two gradients, each of the cost of a forward pass."""
 
 
-def stock_net(num_classes: int = 1000) -> nn.Module:
-    """The net torchvision ships, from torch's layers; its adaptive pooling is the identity at 224."""
+def stock_model(num_classes: int = 1000) -> nn.Module:
+    """torchvision's AlexNet, from torch's layers; its adaptive pooling is the identity at 224."""
     return nn.Sequential(
         *(nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2)),
@@ -39,15 +39,15 @@ def stock_net(num_classes: int = 1000) -> nn.Module:
 
 
 def measure(device: torch.device) -> list[Measurement]:
-    """Images per second in training and testing, as ratios to the stock net and to the matrix rate."""
+    """Images per second in training and inference, with ratios to the stock model and the matrix product."""
     if device.type == "cpu":
         return _rates(device, BATCH, torch.float32) + _peak_memory()
     return [row for batch in (BATCH, GPU_BATCH) for row in _rates(device, batch, torch.bfloat16)]
 
 
 def trainer(name: str, device: torch.device, batch: int, dtype: torch.dtype) -> Callable[[], None]:
-    """A function that makes one update of the net `ours` or `stock`."""
-    model = _net(name, device)
+    """A function that makes one update of the model `ours` or `stock`."""
+    model = _model(name, device)
     optimizer = (
         KrizhevskySGD(model.parameters())
         if name == "ours"
@@ -67,7 +67,7 @@ def trainer(name: str, device: torch.device, batch: int, dtype: torch.dtype) -> 
 
 
 def _tester(name: str, device: torch.device, batch: int, dtype: torch.dtype) -> Callable[[], None]:
-    model, images = _net(name, device).eval(), _images(device, batch)
+    model, images = _model(name, device).eval(), _images(device, batch)
 
     def run() -> None:
         with torch.no_grad(), _autocast(device, dtype):
@@ -107,9 +107,9 @@ def _rates(device: torch.device, batch: int, dtype: torch.dtype) -> list[Measure
 
 
 def whole_run(name: str, rate: float, product_flops: float) -> Measurement:
-    """Hours of the paper's 90 epochs of ILSVRC-2012 at `rate` images a second, on paper.
+    """Hours of the paper's 90 epochs of ILSVRC-2012 at `rate` images per second, computed.
 
-    `ratio` is to the hours that the arithmetic alone would take at the rate of the matrix product.
+    `ratio` is to the hours of the arithmetic alone at the rate of the matrix product.
     """
     least = product_flops / Job(ALEXNET_LAYERS, 1).flops
     hours = run_hours(rate)
@@ -119,7 +119,7 @@ def whole_run(name: str, rate: float, product_flops: float) -> Measurement:
 
 
 def _peak_memory() -> list[Measurement]:
-    """Of three training steps, each net in a process of its own."""
+    """Peak memory of three training steps, each model in its own process."""
     context = multiprocessing.get_context("spawn")
     peaks: dict[str, float] = {}
     for name in ("ours", "stock"):
@@ -138,7 +138,7 @@ def _peak_bytes(name: str) -> int:
 
 
 def _high_water_bytes() -> int:
-    """The most memory this process has held. getrusage would count what its parent held before it, too."""
+    """The peak memory of this process; getrusage would include that of its parent."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
@@ -147,9 +147,9 @@ def _high_water_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _net(name: str, device: torch.device) -> nn.Module:
+def _model(name: str, device: torch.device) -> nn.Module:
     torch.manual_seed(0)
-    model = AlexNet("2012", crop=CROP) if name == "ours" else stock_net()
+    model = AlexNet("2012", crop=CROP) if name == "ours" else stock_model()
     return model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

@@ -1,4 +1,4 @@
-"""Honest timings: rounds in alternation, medians, and every figure as a ratio to a peer in the same run."""
+"""Timings: alternating rounds, medians, and ratios to a peer in the same run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Measurement:
     value: float
     unit: str
     peer: str = ""
-    """What it is compared with; empty for a bare figure."""
+    """What it is compared with; empty if it is not compared."""
     ratio: float | None = None
-    """`value` over the peer's value, from the same run; above 1 is better where the unit is a rate."""
+    """`value` divided by the peer's value, from the same run; above 1 is better if the unit is a rate."""
     target: str = ""
-    """What the ratio should reach, such as `>= 0.6`."""
+    """The target of the ratio, such as `>= 0.6`."""
 
 
 def median_seconds(
     contenders: Mapping[str, Callable[[], object]], rounds: int = 5, warm_up: int = 1
 ) -> dict[str, float]:
-    """Median seconds of each function, run in turn A B A B, so that drift of the machine hits all alike."""
+    """Median seconds of each function, run as A B A B, so that drift of the machine affects all equally."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(warm_up + rounds):
         for name, run in contenders.items():
@@ -44,7 +44,7 @@ def median_seconds(
 
 
 def as_csv(rows: Iterable[Measurement]) -> str:
-    """The rows as CSV under the names of Measurement's fields, numbers to four digits."""
+    """The rows as CSV with the fields of `Measurement` as columns, numbers to four digits."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Measurement)], lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""A real browser without a screen, whichever of Chromium's kind this machine has."""
+"""A headless browser: any installed Chromium."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = (
-    "--no-sandbox",  # or it refuses to run as root
+    "--no-sandbox",  # needed to run as root
     "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
@@ -22,21 +22,21 @@ ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-"""Nothing asked of the network, and a made-up camera."""
+"""No network requests, and a fake camera."""
 
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
 
 
 def assert_accessible(page: Page) -> None:
-    """No rule of axe's is broken."""
+    """Asserts that axe finds no violation."""
     found = Axe().run(page, options=RULES)
     assert found.violations_count == 0, found.generate_report()
 
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Skips the test where there is none."""
+    """Skips the test if none is installed."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("no Chromium here: install it, on Debian `apt install chromium`")

@@ -1,4 +1,4 @@
-"""A program that asks a server on this machine."""
+"""A minimal HTTP client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -24,7 +24,7 @@ class Answer:
 
 
 def ask(url: str, body: bytes | None = None, **headers: str) -> Answer:
-    """GET, or POST where there is a body; underscores in names of headers stand for hyphens."""
+    """GET, or POST if there is a body; underscores in header names become hyphens."""
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.netloc, timeout=120)
     try:

@@ -1,4 +1,4 @@
-"""Photos as people upload them: every kind that is not a plain JPEG, and what is no photo at all."""
+"""Uploads: every kind of photo that is not a plain JPEG, and files that are not photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = (90, 60)
 
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Soft patches of color, brighter on the left."""
+    """Smooth patches of color, brighter on the left."""
     patches = np.random.default_rng(seed).integers(0, 160, (4, 6, 3))
     patches[:, :3] += 90
     return Image.fromarray(patches.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
@@ -67,7 +67,7 @@ def cmyk() -> bytes:
 
 
 def rotated() -> bytes:
-    """On its side, with a note to turn it to the right."""
+    """Lying on its side, with the EXIF orientation that rotates it upright."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return encoded(picture().transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
@@ -84,7 +84,7 @@ def palette() -> bytes:
 
 
 def heic() -> bytes:
-    """The start of one, which is all that anybody looks at."""
+    """The first bytes of one, which is all that is examined."""
     return struct.pack(">I", 24) + b"ftypheic" + bytes(500)
 
 
@@ -93,7 +93,7 @@ def svg() -> bytes:
 
 
 def text() -> bytes:
-    return b"Dear net, what is this?\n"
+    return b"Dear model, what is this?\n"
 
 
 def empty() -> bytes:
@@ -101,7 +101,7 @@ def empty() -> bytes:
 
 
 def too_many_pixels(side: int = 7_100) -> bytes:
-    """A few hundred bytes that say they are `side` x `side` pixels."""
+    """A few hundred bytes whose header declares `side` x `side` pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -112,7 +112,7 @@ def too_many_pixels(side: int = 7_100) -> bytes:
 
 
 def bomb() -> bytes:
-    """More pixels than Pillow itself would look at."""
+    """More pixels than Pillow's own limit."""
     return too_many_pixels(60_000)
 
 
@@ -126,7 +126,7 @@ REFUSED: dict[Callable[[], bytes], tuple[int, str]] = {
     too_many_pixels: (413, "more than 50 million pixels"),
     bomb: (413, "more than 50 million pixels"),
 }
-"""What is not answered, with the status and a part of the reason."""
+"""Refused uploads, with the status and a part of the reason."""
 
 ODD: dict[Callable[[], bytes], str] = {
     plain: "",
@@ -140,4 +140,4 @@ ODD: dict[Callable[[], bytes], str] = {
     transparent: "transparent",
     palette: "palette",
 }
-"""What is answered, with a part of the remark on it."""
+"""Accepted uploads, with a part of the note."""

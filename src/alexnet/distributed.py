@@ -1,7 +1,7 @@
-"""Many processes as one: collectives that do nothing where there is only one process.
+"""Collectives of several processes; with a single process they do nothing.
 
-Processes are started by `torchrun`; `with running(device):` joins them. Every function here must be called
-by all processes alike, in the same order.
+`torchrun` starts the processes; `with running(device):` joins them. All processes must call the functions
+here in the same order.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for another; one of them may be testing alone meanwhile."""
+"""How long a process waits for another, which may be evaluating alone."""
 
 Object = TypeVar("Object")
 
 
 @contextmanager
 def running(device: torch.device) -> Generator[None, None, None]:
-    """Joins the processes `torchrun` has started (nccl on GPUs, gloo on CPUs) and parts them at the end.
+    """Joins the process group of `torchrun` (nccl on GPUs, gloo on CPUs) and destroys it at the end.
 
     Within another `running` it does nothing.
     """
@@ -42,7 +42,7 @@ def running(device: torch.device) -> Generator[None, None, None]:
 
 
 def rank() -> int:
-    """This process's number, 0 .. world_size() - 1."""
+    """The rank of this process, 0 .. world_size() - 1."""
     return dist.get_rank() if _joined() else 0
 
 
@@ -52,28 +52,28 @@ def launched_as_main() -> bool:
 
 
 def local_rank() -> int:
-    """This process's number on its machine; known before `running`."""
+    """The rank of this process on its machine; known before `running`."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes work together."""
+    """The number of processes."""
     return dist.get_world_size() if _joined() else 1
 
 
 def is_main() -> bool:
-    """Whether this is the one process that writes files and talks to people."""
+    """Whether this is rank 0, which writes files and prints."""
     return rank() == 0
 
 
 def barrier() -> None:
-    """Waits until all processes are here."""
+    """Waits until all processes have reached this call."""
     if _joined():
         dist.barrier()
 
 
 def sum_across(tensor: torch.Tensor) -> torch.Tensor:
-    """The sum of all processes' tensors of one shape, in all of them; the argument is left alone."""
+    """The sum of the tensors of all processes, on all of them; the argument is unchanged."""
     if not _joined():
         return tensor
     total = tensor.clone()
@@ -82,12 +82,12 @@ def sum_across(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def broadcast_object(obj: Object) -> Object:
-    """The main process's object, in all of them."""
+    """The object of rank 0, on all processes."""
     return broadcast_result(lambda: obj)
 
 
 def broadcast_result(make: Callable[[], Object]) -> Object:
-    """What `make` returns in the main process, in all of them; it is called there only."""
+    """The result of `make` on rank 0, on all processes; it is called on rank 0 only."""
     if not _joined():
         return make()
     holder = [make() if is_main() else None]
@@ -96,14 +96,14 @@ def broadcast_result(make: Callable[[], Object]) -> Object:
 
 
 def copy_from_main(tensors: Iterable[torch.Tensor]) -> None:
-    """Overwrites the tensors with those of the main process."""
+    """Overwrites the tensors with those of rank 0."""
     if _joined():
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
 
 def gather_objects(obj: Object) -> list[Object]:
-    """The objects of all processes in the order of their ranks, in all of them."""
+    """The objects of all processes in the order of their ranks, on all of them."""
     if not _joined():
         return [obj]
     objects: list[Object | None] = [None] * world_size()
@@ -112,9 +112,9 @@ def gather_objects(obj: Object) -> list[Object]:
 
 
 def wrap_ddp(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` with its first weights taken from the main process and its gradients averaged across all.
+    """`model` wrapped in DistributedDataParallel: initial weights of rank 0, averaged gradients.
 
-    `device` is where it is, or where its first layer is if it is on several.
+    `device` is that of the model, or of its first layer if it is on several.
     """
     if not _joined():
         return model
@@ -122,9 +122,9 @@ def wrap_ddp(model: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(model, device_ids=[device] if on_one_gpu else None)
 
 
-def without_sync(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """While it lasts gradients pile up in each process alone, if `wanted`: all but the last micro-batch."""
-    if wanted and isinstance(model, DistributedDataParallel):
+def without_sync(model: nn.Module, enabled: bool) -> AbstractContextManager[None]:
+    """With `enabled`, gradients accumulate locally: for all micro-batches but the last."""
+    if enabled and isinstance(model, DistributedDataParallel):
         return cast("AbstractContextManager[None]", model.no_sync())
     return nullcontext()
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by exit code. A message is one line: what was found, what was wanted, what to type."""
+"""Exceptions by exit code. A message is one line: what was found, what was expected, what to type."""
 
 
 class AlexNetError(Exception):
@@ -13,7 +13,7 @@ class AlexNetError(Exception):
 
 
 class WorkError(AlexNetError):
-    """It failed while working: full disk, non-finite loss, ..."""
+    """The work failed: full disk, non-finite loss, ..."""
 
     exit_code = 1
 
@@ -32,22 +32,22 @@ class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
 
 
 class CommandError(AlexNetError):
-    """The command was wrong: unknown recipe, key or file, settings that do not fit together."""
+    """The command is wrong: unknown recipe, key or file, incompatible settings."""
 
     exit_code = 2
 
 
-class Busy(CommandError):  # noqa: N818 - the same command will do, later
-    """Another process is at work there."""
+class Busy(CommandError):  # noqa: N818 - the command is right, but too early
+    """Another process is using the directory."""
 
 
 class DataError(AlexNetError):
-    """The data is bad; the message lists what."""
+    """The data is bad; the message lists the problems."""
 
     exit_code = 3
 
 
 class Stopped(AlexNetError):  # noqa: N818 - not an error: the work was saved
-    """Stopped by a signal or a time limit after saving; `--resume` goes on."""
+    """Stopped by a signal or a time limit after saving; `--resume` resumes."""
 
     exit_code = 75

@@ -1,4 +1,4 @@
-"""What this computer offers: its cores, and memory that stays with us."""
+"""CPU cores, devices, and the memory allocator of this process."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Of glibc's malloc.h."""
+"""Parameters of glibc's `mallopt` (malloc.h)."""
 _NEVER = 2**31 - 1
 _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
-"""As Linux names what x86 and Arm processors have."""
+"""CPU flags of x86 and Arm on Linux."""
 
 
 def cpu_count() -> int:
-    """Cores that this process may use; all there are where the system does not tell."""
+    """Cores that this process may use; all cores where the affinity is unknown."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it; without them it is many times slower than float32.
+    """Whether the CPU has bfloat16 instructions; without them it is many times slower than float32.
 
-    True where the system does not tell.
+    True where the flags are unknown.
     """
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
@@ -39,11 +39,11 @@ def multiplies_bfloat16() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to use freed memory again instead of handing it back; does nothing elsewhere.
+    """Makes glibc reuse freed memory instead of returning it to the system; does nothing on other systems.
 
-    torch frees a net's activations at each step and asks for them anew at the next. Handed back, every page
-    has to be found and zeroed again, a good part of the time of training on a CPU. For whole commands only:
-    it holds for all of the process.
+    torch frees the activations in each step and allocates them again in the next one. For returned memory
+    every page is mapped and zeroed again, a considerable part of the training time on a CPU. Affects the
+    whole process, so only commands call it.
     """
     if sys.platform != "linux":
         return
@@ -54,30 +54,30 @@ def keep_freed_memory() -> None:
 
 
 def choose_device(name: str = "auto", tower_devices: str = "") -> torch.device:
-    """The device of that name; `auto` is this process's GPU where there is one, else the CPU.
+    """The device with that name; `auto` is the GPU of this process if there is one, else the CPU.
 
-    Under `torchrun` each process of a machine gets the GPU of its own number, also for `cuda`. With
-    `model.tower_devices` it is the first of this process's two. CommandError where there is no such device.
+    Under `torchrun`, `auto` and `cuda` are the GPU of the process's local rank. With `model.tower_devices` it
+    is the first of the process's two. CommandError where there is no such device.
     """
     import torch
 
     from alexnet import distributed
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise CommandError(f"unknown device {name!r}; it must be auto, cpu, cuda or cuda:NUMBER")
+        raise CommandError(f"unknown device {name!r}; it must be auto, cpu, cuda or cuda:INDEX")
     if tower_devices:
         return _first_of(tower_devices, name)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
-    number = int(name[5:]) if name[5:] else distributed.local_rank()
-    if number >= gpus:
-        raise CommandError(f"no device cuda:{number}: torch sees {gpus} GPU(s); type --device cpu or auto")
-    return torch.device("cuda", number)
+    index = int(name[5:]) if name[5:] else distributed.local_rank()
+    if index >= gpus:
+        raise CommandError(f"no device cuda:{index}: torch sees {gpus} GPU(s); type --device cpu or auto")
+    return torch.device("cuda", index)
 
 
 def describe_device(device: torch.device, tower_devices: str = "") -> str:
-    """In words, for people: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both where the towers are on two."""
+    """For people: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both devices if the towers are on two."""
     import torch
 
     if tower_devices:
@@ -95,7 +95,6 @@ def _first_of(tower_devices: str, name: str) -> torch.device:
     first, _ = devices_of_towers(tower_devices)
     if name not in ("auto", tower_devices.partition(",")[0]):
         raise CommandError(
-            f"--device {name} is not the first device of "
-            f"model.tower_devices={tower_devices}: leave --device out"
+            f"--device {name} is not the first device of model.tower_devices={tower_devices}: omit --device"
         )
     return first

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever kills the process that writes them."""
+"""Atomic files and directories, and locks: a killed process leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from alexnet.errors import Busy, CommandError, WorkError
 _UNFINISHED = ".part"
 
 
-class CannotWrite(WorkError):  # noqa: N818 - it says what happened
-    """The disk is full, or refuses; what was at the path is still there."""
+class CannotWrite(WorkError):  # noqa: N818 - it names the problem
+    """The disk is full or refuses; an earlier file at the path is unchanged."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path]:
-    """A temporary path beside `path`: what is written there takes the place of `path` at the end, synced.
+    """Yields a temporary path beside `path`; at the end its file is synced and replaces `path`.
 
-    Makes the folder. CannotWrite where the disk refuses.
+    Creates the parent directory. CannotWrite where the disk refuses.
     """
     unfinished = unfinished_path(path)
     try:
@@ -41,7 +41,7 @@ def atomic_write(path: Path) -> Generator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Generator[None]:
-    """Makes the folder of `path`; CannotWrite where the disk refuses what is done to it meanwhile."""
+    """Creates the parent directory of `path`; turns an OSError within the context into CannotWrite."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -51,9 +51,9 @@ def writing(path: Path) -> Generator[None]:
 
 @contextmanager
 def atomic_dir(folder: Path) -> Generator[Path]:
-    """A temporary path beside `folder`: the folder made there takes that name at the end.
+    """Yields a temporary path beside `folder`; the directory created there is renamed to `folder` at the end.
 
-    `folder` must not exist, or be empty. CannotWrite where the disk refuses; then nothing is left.
+    `folder` must not exist or be empty. CannotWrite where the disk refuses; then nothing remains.
     """
     unfinished = unfinished_path(folder)
     try:
@@ -70,35 +70,35 @@ def atomic_dir(folder: Path) -> Generator[Path]:
 
 
 def _is_alive(unfinished: Path) -> bool:
-    """Whether the process that is to finish it is still there."""
+    """Whether the process that writes it is still running."""
     number = unfinished.name.removesuffix(_UNFINISHED).rpartition(".")[2]
     return not number.isdigit() or Path("/proc", number).exists() or not Path("/proc/self").exists()
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotWrite:
     return CannotWrite(
-        f"cannot write {path} ({error.strerror or error}): free some space, or choose another place"
+        f"cannot write {path} ({error.strerror or error}): free some space, or choose another path"
     )
 
 
 def unfinished_path(path: Path) -> Path:
-    """Where this process writes what is to become `path`: hidden, beside it."""
+    """The temporary path of this process for `path`: hidden, beside it."""
     return path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
 
 
 @contextmanager
 def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
-    """Nobody else who asks for the same folder gets it meanwhile.
+    """Holds the lock of a directory, which one process at a time can have.
 
-    Where somebody has it, Busy, or with `wait` not before it is free. A killed process holds nothing. Where
-    the file system cannot lock, nobody is kept out.
+    Busy where another process holds it; with `wait` it waits instead. The lock of a killed process is
+    released. Does nothing where the file system does not support locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(descriptor)
-        raise Busy(f"another process is at work on {folder}: wait for it, or stop it") from error
+        raise Busy(f"another process is using {folder}: wait for it, or stop it") from error
     except OSError:
         pass
     try:
@@ -108,23 +108,23 @@ def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
 
 
 def refuse_unwritable(out: Path) -> None:
-    """CommandError where no file could be made at `out`; asked before long work, nothing is left there."""
+    """CommandError where no file can be created at `out`; called before long work, leaves nothing there."""
     folder = next(each for each in out.absolute().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another place") from error
+        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another path") from error
 
 
 def write_whole(path: Path, contents: bytes) -> None:
-    """Puts `contents` in place of what is at `path`."""
+    """Writes `contents` to `path` atomically."""
     with atomic_write(path) as unfinished:
         unfinished.write_bytes(contents)
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Puts a JSON document, indented, in place of what is at `path`."""
+    """Writes an indented JSON document to `path` atomically."""
     write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
@@ -135,5 +135,5 @@ def file_sha256(path: Path) -> str:
 
 
 def is_left_over(path: Path) -> bool:
-    """Whether it was being written by a process that was killed."""
+    """Whether it is a temporary path, as a killed process leaves it."""
     return path.name.startswith(".") and path.name.endswith(_UNFINISHED)

@@ -11,7 +11,7 @@ class Advance(Protocol):
     """Called as work is done."""
 
     def __call__(self, count: int = 1, note: str = "") -> None:
-        """`count` more units are done; `note` is shown behind the rate until the next one."""
+        """`count` more units are done; `note` is shown after the rate until the next one."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One tiny store and one browser for all tests of this folder."""
+"""A tiny store for all tests of this folder, and a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return tiny.store(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Per module: while it runs, asyncio.run fails in other tests of the process."""
     with browser.browser() as started:
         yield started

@@ -1,4 +1,4 @@
-"""The live page in a real browser: what a person does, and what they then see."""
+"""The web demo in a real browser: user actions and what the page shows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from alexnet.analysis.neighbors import ExactIndex, SimilarImages
 from alexnet.data.store import Store
 from alexnet.evaluation.predictor import load
 from alexnet.web.app import make_app
-from alexnet.web.further import places, similar
-from alexnet.web.model import Model
-from alexnet.web.open_models import open_models
 from alexnet.web.photos import StorePhotos
+from alexnet.web.served_model import ServedModel, boxes_of, open_models, similar_of
 from alexnet.web.server import serving
 from alexnet.web.upload import read_photo
 
@@ -44,7 +42,7 @@ DROPPED = """window.dropped = (fill) => {
     document.getElementById("frame").dispatchEvent(
       new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
 }"""
-"""What happens when something is dropped; a mouse of a browser that is driven cannot bring a file."""
+"""Sends the events of a drop: an automated browser cannot drag a file."""
 HOLD = """() => {
   const send = window.fetch;
   window.held = [];
@@ -68,30 +66,29 @@ expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
-def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
-    """Of two nets the first gives every answer there is."""
+def models(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[ServedModel]:
+    """Two models; the first supports every endpoint."""
     folder = tmp_path_factory.mktemp("served")
     runs = [tiny.run(folder / name, tiny_store, seed=seed) for name, seed in (("one", 5), ("two", 6))]
     opened = open_models([run.path for run in runs])
     train = tiny_store.split("train")
     vectors = features_of(runs[0], tiny_store, "train", "fc7")
     images = SimilarImages(opened[0].classifier, train, "fc7", ExactIndex(vectors))
-    opened[0].more |= {
-        "similar": similar(images, StorePhotos(tiny_store), "train", "fc7"),
-        "localize": places(load(tiny.box_run(folder / "boxes", tiny_store).path, "cpu")),
-    }
+    analyses = opened[0].analyses
+    analyses.similar = similar_of(images, StorePhotos(tiny_store))
+    analyses.localize = boxes_of(load(tiny.box_run(folder / "boxes", tiny_store).path, "cpu"))
     return opened
 
 
 @pytest.fixture(scope="session")
-def url(models: list[Model], tiny_store: Store) -> Iterator[str]:
+def url(models: list[ServedModel], tiny_store: Store) -> Iterator[str]:
     with serving(make_app(models, StorePhotos(tiny_store))) as address:
         yield address
 
 
 @pytest.fixture
 def open_page(chromium: Browser, url: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page as on a screen of that size; at the end nothing may have gone wrong in it."""
+    """Opens the page on a screen of that size; at the end there must be no error and no foreign request."""
     wrong: list[str] = []
     contexts = []
 
@@ -124,21 +121,21 @@ def label(page: Page) -> str:
     return page.locator("#bars li").first.locator(".name").inner_text()
 
 
-def wanted(models: list[Model], data: bytes) -> tuple[str, str]:
-    """The class that the first model names, and its probability as people read it."""
+def wanted(models: list[ServedModel], data: bytes) -> tuple[str, str]:
+    """The class that the first model predicts, and its probability as shown on the page."""
     ((_, name, probability),) = models[0].classifier.predict(read_photo(data).pixels, top=1)[0]
     return name, f"{100 * probability:.1f} %"
 
 
 def answered(page: Page, count: int = 1) -> None:
-    """Until so many photos are remembered and all is said about the last one."""
+    """Waits until so many photos are in the history and all predictions have arrived."""
     expect(page.locator("#history-list li")).to_have_count(count)
     expect(page.locator("#progress")).to_be_empty()
     expect(page.locator("#frame.busy")).to_have_count(0)
 
 
 def choose(page: Page, count: int, **others: bytes) -> list[bytes]:
-    """Chooses so many photos at once, `0.png` and so on; in place of some `others`, such as `_1=b"none"`."""
+    """Chooses several photos at once, `0.png` and so on; `others` replaces some, such as `_1=b"none"`."""
     photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(count)]
     photos = [others.get(f"_{number}", data) for number, data in enumerate(photos)]
     page.set_input_files(
@@ -149,16 +146,16 @@ def choose(page: Page, count: int, **others: bytes) -> list[bytes]:
 
 
 def hold(page: Page) -> None:
-    """Keeps the questions for classes until `let_go`."""
+    """Holds the requests to /api/classify until `let_go`."""
     page.evaluate(HOLD)
 
 
 def let_go(page: Page, count: int = 1) -> str:
-    """Lets so many of them go, one after the other; the last one's address."""
+    """Sends so many of them, one after the other; returns the last one's address."""
     return [page.evaluate(LET_GO) for _ in range(count)][-1]
 
 
-def test_a_photo_is_dropped_and_its_label_read(open_page, models) -> None:
+def test_a_dropped_photo_is_classified(open_page, models) -> None:
     page = open_page()
     drop(page, odd_uploads.plain(), "holiday.jpg")
     answered(page)
@@ -169,12 +166,12 @@ def test_a_photo_is_dropped_and_its_label_read(open_page, models) -> None:
     expect(page.locator("#caption")).to_have_text("holiday.jpg, 90 \u00d7 60 pixels")
     expect(page.locator("#crop-list li")).to_have_count(10)
     expect(page.locator("#similar-list li")).to_have_count(6)
-    expect(page.locator("#said")).to_contain_text(f"{name} {percent}")
-    expect(page.get_by_role("img", name=f"holiday.jpg, taken for {name}")).to_be_visible()
+    expect(page.locator("#announcement")).to_contain_text(f"{name} {percent}")
+    expect(page.get_by_role("img", name=f"holiday.jpg, predicted: {name}")).to_be_visible()
 
 
 @pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
-def test_what_is_no_photo_is_refused_politely_and_the_last_answer_stays(open_page, models, make) -> None:
+def test_anything_but_a_photo_is_refused_and_the_last_prediction_stays(open_page, models, make) -> None:
     page = open_page()
     drop(page, odd_uploads.plain())
     answered(page)
@@ -192,7 +189,7 @@ def test_what_is_no_photo_is_refused_politely_and_the_last_answer_stays(open_pag
     expect(alert).to_be_empty()
 
 
-def test_a_photo_that_is_too_large_is_not_even_sent(open_page) -> None:
+def test_an_oversized_photo_is_not_sent(open_page) -> None:
     page = open_page()
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
@@ -201,14 +198,14 @@ def test_a_photo_that_is_too_large_is_not_even_sent(open_page) -> None:
     assert sent == []
 
 
-def test_a_link_that_is_dropped_is_no_photo(open_page) -> None:
+def test_a_dropped_link_is_refused(open_page) -> None:
     page = open_page()
     page.evaluate(DROP_LINK)
     expect(page.get_by_role("alert")).to_contain_text("not a photo")
 
 
 @pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
-def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_page, make) -> None:
+def test_odd_photos_are_shown_whether_the_browser_can_decode_them_or_not(open_page, make) -> None:
     page = open_page()
     drop(page, make(), "odd", "")
     answered(page)
@@ -217,13 +214,13 @@ def test_odd_photos_are_shown_whether_the_browser_knows_their_form_or_not(open_p
     (expect(notes).to_contain_text(remark) if remark else expect(notes).to_be_hidden())
     shown = make is not odd_uploads.pages_of_tiff
     assert page.evaluate("[picture.width, picture.height]") == ([960, 640] if shown else [960, 960])
-    unknown = "" if shown else "; the browser cannot show this kind of file: this is what the net gets"
+    unknown = "" if shown else "; the browser cannot show this format: this is the model input"
     expect(page.locator("#caption")).to_have_text(f"odd, 90 \u00d7 60 pixels{unknown}")
-    expect(page.get_by_label("where it looked")).to_be_visible()
+    expect(page.get_by_label("saliency")).to_be_visible()
     expect(page.get_by_label("boxes")).to_be_visible(visible=shown)
 
 
-def test_what_is_dropped_before_the_page_is_ready_waits_for_it(open_page, models) -> None:
+def test_a_photo_that_is_dropped_early_waits_for_the_page(open_page, models) -> None:
     page, held = open_page(), list[Route]()
     page.route("**/api/models", lambda route: held.append(route))
     with page.expect_request("**/api/models"):
@@ -235,7 +232,7 @@ def test_what_is_dropped_before_the_page_is_ready_waits_for_it(open_page, models
     assert label(page) == wanted(models, odd_uploads.plain())[0]
 
 
-def test_a_text_that_is_pasted_is_no_photo(open_page) -> None:
+def test_a_pasted_text_is_refused(open_page) -> None:
     page = open_page()
     page.evaluate(
         """() => {
@@ -245,11 +242,11 @@ def test_a_text_that_is_pasted_is_no_photo(open_page) -> None:
         }"""
     )
     expect(page.locator("#refused")).to_have_text(
-        "That was a link or a text, not a photo: save the photo first."
+        "This is a link or a text, not a photo: save the photo first."
     )
 
 
-def test_a_photo_is_pasted(open_page, models) -> None:
+def test_a_pasted_photo_is_classified(open_page, models) -> None:
     page = open_page()
     data = odd_uploads.transparent()
     page.evaluate(PASTE, base64.b64encode(data).decode())
@@ -257,7 +254,7 @@ def test_a_photo_is_pasted(open_page, models) -> None:
     assert label(page) == wanted(models, data)[0]
 
 
-def test_several_photos_are_looked_at_in_turn_and_can_be_gone_back_to(open_page, models) -> None:
+def test_several_photos_are_processed_in_turn_and_can_be_recalled(open_page, models) -> None:
     page = open_page()
     photos = choose(page, 4, _0=b"", _2=b"x")
     answered(page, 2)
@@ -272,39 +269,39 @@ def test_several_photos_are_looked_at_in_turn_and_can_be_gone_back_to(open_page,
     expect(refused).to_have_count(0)
 
 
-def test_the_rest_is_asked_about_while_an_earlier_photo_is_looked_at(open_page) -> None:
+def test_the_queue_continues_while_an_earlier_photo_is_shown(open_page) -> None:
     page = open_page()
     progress, caption, busy = (page.locator(each) for each in ("#progress", "#caption", "#frame.busy"))
     hold(page)
     choose(page, 3)
-    expect(progress).to_have_text("Looking: 1 of 3.")
+    expect(progress).to_have_text("Predicting: 1 of 3.")
     let_go(page)
-    expect(progress).to_have_text("Looking: 2 of 3.")
+    expect(progress).to_have_text("Predicting: 2 of 3.")
     expect(progress).to_be_in_viewport()
     expect(busy).to_have_count(1)
     page.locator("#history-list button").click()
     expect(busy).to_have_count(0)
     let_go(page)
-    expect(progress).to_have_text("Looking: 3 of 3.")
+    expect(progress).to_have_text("Predicting: 3 of 3.")
     let_go(page)
     answered(page, 3)
     expect(caption).to_contain_text("0.png")
     expect(page.locator("#history-list [aria-current=true]")).to_have_count(1)
     expect(page.locator("#history-list button").last).to_have_attribute("aria-current", "true")
     expect(page.locator("#history-list button").last).to_be_focused()
-    page.locator("#history-list button").first.click()  # of which only the classes are known so far
+    page.locator("#history-list button").first.click()  # which only has classes so far
     expect(caption).to_contain_text("2.png")
     expect(page.locator("#similar-list li")).to_have_count(6)
 
 
-def test_photos_chosen_meanwhile_come_first_and_stay_on_the_page(open_page) -> None:
+def test_photos_chosen_later_come_first_and_stay_on_the_page(open_page) -> None:
     page = open_page()
     hold(page)
     choose(page, 3)
     let_go(page)
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 3.")
     drop(page, odd_uploads.plain(), "new.jpg")
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 4.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 4.")
     let_go(page, 2)
     expect(page.locator("#caption")).to_contain_text("new.jpg")
     let_go(page)
@@ -312,14 +309,14 @@ def test_photos_chosen_meanwhile_come_first_and_stay_on_the_page(open_page) -> N
     expect(page.locator("#caption")).to_contain_text("new.jpg")
 
 
-def test_the_other_net_is_asked_about_the_rest_and_earlier_photos_name_theirs(open_page) -> None:
+def test_another_model_processes_the_queue_and_earlier_photos_name_theirs(open_page) -> None:
     page = open_page()
     hold(page)
     choose(page, 3)
     assert "model=one" in let_go(page)
-    expect(page.locator("#progress")).to_have_text("Looking: 2 of 3.")
+    expect(page.locator("#progress")).to_have_text("Predicting: 2 of 3.")
     page.locator("#model").select_option("two")
-    assert "model=one" in let_go(page)  # which was on its way, and is asked again
+    assert "model=one" in let_go(page)  # was already sent; is requested again
     for _ in range(3):
         assert "model=two" in let_go(page)
     answered(page, 4)
@@ -327,17 +324,17 @@ def test_the_other_net_is_asked_about_the_rest_and_earlier_photos_name_theirs(op
     expect(page.locator("#history-list small:last-child")).to_have_text(["two", "two", "two", "one"])
 
 
-def test_of_too_many_photos_the_first_are_looked_at_and_this_is_said(open_page) -> None:
+def test_only_the_first_of_too_many_photos_are_used(open_page) -> None:
     page = open_page()
     choose(page, 25, **{f"_{number}": b"x" for number in range(1, 25)})
     answered(page)
     lines = page.get_by_role("alert").locator("p")
     expect(lines).to_have_count(24)
-    expect(lines.first).to_have_text("Of 25 photos the first 24 are looked at.")
+    expect(lines.first).to_have_text("Only the first 24 of 25 photos are used.")
     expect(lines.last).to_contain_text("23.png: ")
 
 
-def test_the_focus_is_kept_where_the_oldest_photo_goes(open_page) -> None:
+def test_the_focus_is_kept_when_the_oldest_photo_is_removed(open_page) -> None:
     page = open_page()
     choose(page, 24)
     answered(page, 24)
@@ -359,7 +356,7 @@ def test_a_sample_shows_its_true_class(open_page, tiny_store) -> None:
         expect(row).to_contain_text(each.name)
 
 
-def test_a_photo_is_taken_with_the_camera(open_page) -> None:
+def test_a_photo_from_the_camera_is_classified(open_page) -> None:
     page = open_page(permissions=["camera"])
     page.get_by_role("button", name="Use the camera").click()
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -370,7 +367,7 @@ def test_a_photo_is_taken_with_the_camera(open_page) -> None:
     assert page.evaluate("video.srcObject") is None
 
 
-def test_the_other_net_is_asked_about_the_same_photo(open_page, models) -> None:
+def test_another_model_predicts_the_same_photo(open_page, models) -> None:
     page = open_page()
     data = odd_uploads.plain()
     drop(page, data)
@@ -379,21 +376,21 @@ def test_the_other_net_is_asked_about_the_same_photo(open_page, models) -> None:
     answered(page, 2)
     ((*_, probability),) = models[1].classifier.predict(read_photo(data).pixels, top=1)[0]
     expect(page.locator("#bars li .percent").first).to_have_text(f"{100 * probability:.1f} %")
-    expect(page.locator("#similar")).to_be_hidden()  # which this net does not say
+    expect(page.locator("#similar")).to_be_hidden()  # this model does not support it
 
 
-def test_where_it_looked_and_boxes_are_drawn_over_the_picture(open_page) -> None:
+def test_saliency_and_boxes_are_drawn_over_the_photo(open_page) -> None:
     page = open_page()
     drop(page, odd_uploads.plain())
     answered(page)
     seen = {}
-    for mode in ("the photo", "what the net gets", "where it looked", "boxes"):
+    for mode in ("the photo", "model input", "saliency", "boxes"):
         page.get_by_label(mode).check()
         seen[mode] = page.evaluate("picture.toDataURL()")
     assert len(set(seen.values())) == 4
     page.locator("#crop-list button").first.hover()
     assert page.evaluate("picture.toDataURL()") not in seen.values()
-    expect(page.locator("#caption")).to_contain_text("this crop alone says class")
+    expect(page.locator("#caption")).to_contain_text("prediction for this crop alone: class")
     page.mouse.move(0, 0)
     assert page.evaluate("picture.toDataURL()") == seen["boxes"]
     expect(page.locator("#caption")).to_contain_text(": 1 found")
@@ -407,7 +404,7 @@ def test_everything_works_by_keyboard_alone(open_page, tmp_path) -> None:
             page.keyboard.press("Tab")
             if page.evaluate(f"document.activeElement.matches({what!r})"):
                 outline = page.evaluate(OUTLINE)
-                assert outline != "none", f"nobody sees that {what} is focused"
+                assert outline != "none", f"{what} has no visible focus"
                 return
         raise AssertionError(f"Tab does not reach {what}")
 
@@ -434,7 +431,7 @@ def test_everything_works_by_keyboard_alone(open_page, tmp_path) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_nothing_stands_in_anybodys_way(open_page, size, scheme) -> None:
+def test_the_page_is_accessible(open_page, size, scheme) -> None:
     page = open_page(size, color_scheme=scheme, reduced_motion="reduce")
     assert_accessible(page)
     page.locator("#sample-list button").first.click()
@@ -447,7 +444,7 @@ def test_nothing_stands_in_anybodys_way(open_page, size, scheme) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == size[0], "it scrolls sideways"
 
 
-def test_on_a_small_screen_the_answer_is_seen_after_a_tap(open_page) -> None:
+def test_on_a_small_screen_the_prediction_is_visible_after_a_tap(open_page) -> None:
     page = open_page(PHONE, has_touch=True, is_mobile=True)
     page.locator("#sample-list button").last.tap()
     answered(page)
@@ -458,7 +455,7 @@ def test_on_a_small_screen_the_answer_is_seen_after_a_tap(open_page) -> None:
     assert min(buttons.nth(number).bounding_box()["height"] for number in range(2)) >= 44
 
 
-def test_a_server_that_is_gone_is_said_to_be(chromium, models) -> None:
+def test_a_stopped_server_is_reported(chromium, models) -> None:
     page = chromium.new_context().new_page()
     page.add_init_script(DROPPED)
     with serving(make_app(models)) as address:
@@ -466,5 +463,5 @@ def test_a_server_that_is_gone_is_said_to_be(chromium, models) -> None:
         expect(page.locator("#about")).not_to_be_empty()
         expect(page.locator("#samples")).to_be_hidden()
     drop(page, odd_uploads.plain())
-    expect(page.get_by_role("alert")).to_have_text("The server does not answer: has it been stopped?")
+    expect(page.get_by_role("alert")).to_have_text("The server does not respond: has it been stopped?")
     page.context.close()

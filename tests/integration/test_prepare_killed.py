@@ -145,7 +145,8 @@ def test_a_signal_stops_all_processes_with_one_line(
     _, errors = command.communicate()
     assert command.returncode == 75, errors
     lines = [line for line in errors.splitlines() if not line.startswith("preparing:")]
-    assert lines == [f"alexnet: stopped by {number.name}; what is finished is kept, the same command goes on"]
+    advice = "finished work is kept, run the same command again to resume"
+    assert lines == [f"alexnet: stopped by {number.name}; {advice}"]
     wait_until_gone(command)
     finish(photos, store)
     assert contents(store) == undisturbed

@@ -1,4 +1,4 @@
-"""`alexnet quickstart`, one epoch of it: everything it promises is there afterwards."""
+"""`alexnet quickstart` with one epoch: every promised file exists afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alexnet.cli.main import main
 
 
 def quicker(steps: Callable[[Path], list[tuple[str, list[str]]]], out: Path) -> list[tuple[str, list[str]]]:
-    """With fewer photos, and a report that does not look inside the nets."""
+    """With fewer photos, and a report without details of the models."""
     more = {"synthesize": ["--train-per-class", "40", "--val-per-class", "10"], "report": ["--closely", "0"]}
     return [(title, words + more.get(words[0], [])) for title, words in steps(out)]
 
@@ -25,7 +25,7 @@ def test_the_whole_chain(
 ) -> None:
     monkeypatch.setattr(quickstart, "EPOCHS", 1)
     monkeypatch.setattr(quickstart, "steps", partial(quicker, quickstart.steps))
-    out = tmp_path / "quick start"  # a path with a space, as people have them
+    out = tmp_path / "quick start"  # a path with a space
     assert main(["quickstart", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     (ensemble,) = json.loads((out / "nets" / "evaluation.json").read_text())
@@ -43,15 +43,13 @@ def test_the_whole_chain(
     assert "paper, table 2" in said
     assert "What to type next" in said
     (out / "nets" / "evaluation.json").unlink()
-    assert main(["quickstart", "--out", str(out)]) == 0  # what is done is not done again
+    assert main(["quickstart", "--out", str(out)]) == 0  # finished steps are skipped
     assert capsys.readouterr().out.count("done before") == 2
     assert json.loads((out / "nets" / "evaluation.json").read_text()) == [ensemble]
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_with_other_files_is_unchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").touch()
     assert main(["quickstart", "--out", str(tmp_path)]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,4 +1,4 @@
-"""Whether a value has a form, by the few words of JSON Schema that our document uses."""
+"""Checks a value against the subset of JSON Schema that the API's document uses."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TYPES = {
 }
 _KNOWN = {
     *("type", "properties", "required", "additionalProperties", "items"),
-    *("minimum", "maximum", "enum", "const", "description", "$ref", "default"),
+    *("minimum", "maximum", "enum", "const", "description", "$ref", "default", "title"),
 }
 
 
 def misfits(value: Any, form: Mapping[str, Any], named: Mapping[str, Any], at: str = "it") -> list[str]:
-    """A line for each way in which the value is not of the form; `named` are the document's schemas."""
+    """A line for each violation of the schema; `named` are the document's schemas."""
     assert set(form) <= _KNOWN, f"{set(form) - _KNOWN} is not checked"
     if "$ref" in form:
         return misfits(value, named[form["$ref"].rpartition("/")[2]], named, at)

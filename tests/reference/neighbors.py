@@ -1,4 +1,4 @@
-"""Slow, obvious twin of the search for near vectors."""
+"""Slow, obvious twin of the neighbor search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(Q, count) numbers and distances: each pair measured in float64, equals by their number."""
+    """(Q, count) indices and distances: each pair in float64, ties by index."""
     found = []
     for query in queries.astype(np.float64):
         distances = [float(np.sqrt(np.square(vector - query).sum())) for vector in vectors.astype(np.float64)]

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the maps that say where a net looks."""
+"""Slow, obvious twins of the saliency maps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def grad_cam(model: nn.Module, view: Tensor, label: int, layer: str, step: float
 def occlusion(
     probability: Callable[[np.ndarray], float], view: np.ndarray, size: int, step: int
 ) -> np.ndarray:
-    """(rows, columns) by how much `probability` of one view (C, H, W) drops under a square at each place."""
+    """(rows, columns) the drop of `probability` for one crop (C, H, W) with a square at each position."""
     height, width = view.shape[1:]
     ys, xs = ([*range(0, length - size, step), length - size] for length in (height, width))
     drops = np.zeros((len(ys), len(xs)))

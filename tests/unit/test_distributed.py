@@ -1,4 +1,4 @@
-"""One process alone: every collective is there and does nothing. Two are in tests/integration."""
+"""Collectives of a single process; tests/integration has two processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alexnet import distributed
 CPU = torch.device("cpu")
 
 
-def test_alone_everything_is_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collectives_of_a_single_process_are_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     with distributed.running(CPU):
         assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
@@ -22,7 +22,7 @@ def test_alone_everything_is_its_own_answer(monkeypatch: pytest.MonkeyPatch) -> 
         distributed.barrier()
 
 
-def test_alone_a_model_is_itself() -> None:
+def test_a_single_process_does_not_wrap_the_model() -> None:
     model = nn.Linear(2, 2)
     assert distributed.wrap_ddp(model, CPU) is model
     with distributed.without_sync(model, True):
@@ -30,7 +30,7 @@ def test_alone_a_model_is_itself() -> None:
     assert model.weight.grad is not None
 
 
-def test_a_group_of_one_really_joins_and_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_of_one_is_created_and_destroyed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "RANK": "0",
         "WORLD_SIZE": "1",

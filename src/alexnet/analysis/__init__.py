@@ -1,3 +1,1 @@
-"""What a trained net makes of photos inside: features kept as files, nearest photos, what it looks at."""
-
-from __future__ import annotations
+"""What a trained model has learned: features of its layers, nearest neighbors, saliency maps, projections."""

@@ -1,9 +1,10 @@
-"""The nearest of many vectors by Euclidean distance: exact, in pieces, with a bounded amount of memory."""
+"""Nearest neighbors by Euclidean distance: exact, in chunks of bounded memory, or approximate by a graph."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,19 +14,29 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from alexnet.analysis.features import (
+    features_of,
+    features_path,
+    graph_path,
+    last_hidden_layer,
+    refuse_unknown,
+)
+from alexnet.data.decode import Pixels
 from alexnet.data.image_reader import read_square
-from alexnet.data.store import Split
-from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Photo, Predictor
+from alexnet.data.store import Split, Store
+from alexnet.errors import AlexNetError, CommandError
+from alexnet.evaluation.predictor import Photo, Predictor, pixels_of, to_stored_square
+from alexnet.hardware import describe_device
 from alexnet.io import atomic_write
+from alexnet.runs.run_dir import RunDir
 
-PIECE_BYTES = 128 * 2**20
-"""Of the vectors that are in memory at once, and of what is made of them for all queries."""
+CHUNK_BYTES = 128 * 2**20
+"""Memory for one chunk of vectors and its comparison with all queries."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The nearest of each query, the nearest first; equals by their number."""
+    """The nearest vectors of each query, the nearest first; ties by index."""
 
     indices: npt.NDArray[np.int64]
     """(Q, count)."""
@@ -34,10 +45,10 @@ class Found:
 
 
 class Index(Protocol):
-    """What answers which vectors are near."""
+    """Finds the vectors that are nearest to a query."""
 
     def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
-        """The `count` nearest of each of `queries` (Q, D), fewer where there are not as many.
+        """The `count` nearest vectors of each of `queries` (Q, D), fewer where there are fewer vectors.
 
         CommandError where `queries` have another D.
         """
@@ -45,107 +56,107 @@ class Index(Protocol):
 
 
 class ExactIndex:
-    """Compares every query with every vector, piece by piece, so `vectors` may be a file mapped into memory.
+    """Compares every query with every vector, in chunks, so `vectors` may be a memory-mapped file.
 
-    Distances by a matrix product in float32 choose candidates; those are measured in float64. The candidates
-    are all whose computed distance could, by the product's largest rounding error, be among the nearest: so
-    the result is that of measuring all in float64.
+    A matrix product in float32 selects candidates, whose distances are then computed in float64. Candidates
+    are all vectors whose distance could be among the nearest, given the product's largest rounding error: the
+    result is that of computing all distances in float64.
     """
 
     def __init__(
         self,
         vectors: npt.NDArray[np.float32],
         device: torch.device | str = "cpu",
-        piece_bytes: int = PIECE_BYTES,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """`vectors` are (N, D); `device` is where they are compared."""
-        self._vectors, self._device, self._piece_bytes = vectors, torch.device(device), piece_bytes
+        self._vectors, self._device, self._chunk_bytes = vectors, torch.device(device), chunk_bytes
 
     def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
-        """As `Index` says."""
+        """As in `Index`."""
         check_queries(queries, self._vectors.shape[1])
         wanted = torch.from_numpy(np.array(queries)).to(self._device)
-        best = [_Best.none(self._device)] * len(queries)
-        for start, piece in self._pieces(len(queries)):
+        best = [_Best.empty(self._device)] * len(queries)
+        for start, chunk in self._chunks(len(queries)):
             best = [
-                old.with_these(start + near, distances, count)
-                for old, (near, distances) in zip(best, _candidates(wanted, piece, best, count), strict=True)
+                old.merged(start + near, distances, count)
+                for old, (near, distances) in zip(best, _candidates(wanted, chunk, best, count), strict=True)
             ]
         shape = (len(queries), min(count, len(self._vectors)))
         indices = [each.indices.cpu().numpy() for each in best]
         squares = [each.squares.cpu().numpy() for each in best]
         return Found(np.array(indices, np.int64).reshape(shape), np.sqrt(np.array(squares)).reshape(shape))
 
-    def _pieces(self, queries: int) -> Iterator[tuple[int, Tensor]]:
-        """Numbers of first vectors, and (n, D) vectors on the device."""
-        # Of a vector its float32 numbers; of its comparison with a query a float32 and three float64.
-        rows = max(1, self._piece_bytes // (4 * self._vectors.shape[1] + 28 * queries))
+    def _chunks(self, queries: int) -> Iterator[tuple[int, Tensor]]:
+        """The index of each chunk's first vector, and (n, D) its vectors on the device."""
+        # D float32 per vector; a float32 and three float64 per vector and query.
+        rows = max(1, self._chunk_bytes // (4 * self._vectors.shape[1] + 28 * queries))
         for start in range(0, len(self._vectors), rows):
             yield start, torch.from_numpy(np.array(self._vectors[start : start + rows])).to(self._device)
 
 
 @dataclass(frozen=True, eq=False)
 class _Best:
-    """The nearest so far of one query."""
+    """The nearest vectors of one query so far."""
 
     indices: Tensor
     squares: Tensor
     """float64: squared distances."""
 
     @classmethod
-    def none(cls, device: torch.device) -> _Best:
-        nothing = torch.empty(0, device=device)
-        return cls(nothing.long(), nothing.double())
+    def empty(cls, device: torch.device) -> _Best:
+        empty = torch.empty(0, device=device)
+        return cls(empty.long(), empty.double())
 
-    def with_these(self, indices: Tensor, squares: Tensor, count: int) -> _Best:
-        """The `count` nearest of these and the old; `indices` are above all old ones."""
+    def merged(self, indices: Tensor, squares: Tensor, count: int) -> _Best:
+        """The `count` nearest of these and the old ones; `indices` are above all old ones."""
         all_squares, order = torch.cat([self.squares, squares]).sort(stable=True)
         return _Best(torch.cat([self.indices, indices])[order[:count]], all_squares[:count])
 
     def limit(self, count: int) -> float:
-        """The squared distance that a vector must not exceed to be among the nearest."""
+        """The largest squared distance with which a vector can still be among the nearest."""
         return float(self.squares[count - 1]) if len(self.squares) >= count else float("inf")
 
 
 def check_queries(queries: npt.NDArray[np.float32], dimension: int) -> None:
     """CommandError where `queries` are not (Q, dimension)."""
     if queries.ndim != 2 or queries.shape[1] != dimension:
-        raise CommandError(f"queries are {queries.shape}, the vectors have {dimension} numbers each")
+        raise CommandError(f"queries are {queries.shape}, expected (Q, {dimension}) as the vectors have")
 
 
 def _candidates(
-    queries: Tensor, piece: Tensor, best: list[_Best], count: int
+    queries: Tensor, chunk: Tensor, best: list[_Best], count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each query ascending numbers in the piece, and their squared distances in float64."""
-    lengths, own = (torch.einsum("nd,nd->n", each, each).double() for each in (piece, queries))
-    squares = (queries @ piece.T).double().mul_(-2).add_(lengths).add_(own[:, None])
-    # Each of the three inner products errs by less than D * eps / 2 times the product of the vectors' lengths
+    """For each query ascending indices in the chunk, and their squared distances in float64."""
+    lengths, own = (torch.einsum("nd,nd->n", each, each).double() for each in (chunk, queries))
+    squares = (queries @ chunk.T).double().mul_(-2).add_(lengths).add_(own[:, None])
+    # The error of each of the three inner products is below D * eps / 2 times the product of the lengths
     # (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1).
     errors = queries.shape[1] * torch.finfo(torch.float32).eps * (lengths.max() + own)
-    enough = len(piece) >= count
+    enough = len(chunk) >= count
     nearest = squares.kthvalue(count, dim=1).values if enough else torch.full_like(own, float("inf"))
     for query, row, error, kth, old in zip(queries, squares, errors, nearest, best, strict=True):
         near = torch.nonzero(row <= kth.clamp(max=old.limit(count)) + 2 * error)[:, 0]
-        yield near, (piece[near].double() - query.double()).square().sum(1)
+        yield near, (chunk[near].double() - query.double()).square().sum(1)
 
 
 ROWS_AT_ONCE = 1024
 CANDIDATES = 4
-"""So many times as many as are wanted come from the graph, in float16, and are then measured in float64."""
+"""Candidates from the graph (float16) per requested neighbor; their distances are computed in float64."""
 
 EXPANSION = 256
-"""Vectors that a search keeps in view while it follows the graph: with more it is slower and misses less."""
+"""Size of the search list (usearch's `expansion_search`): larger is slower and misses fewer."""
 
 
 class ApproximateIndex:
-    """Answers as `ExactIndex` does of the vectors that the graph leads to; their distances are exact."""
+    """Searches the vectors that a graph leads to: it may miss some, but the distances are exact."""
 
     def __init__(self, vectors: npt.NDArray[np.float32], graph: Any) -> None:
-        """`graph` is usearch's index of `vectors` (N, D), by their numbers."""
+        """`graph` is usearch's index of `vectors` (N, D), with their indices as keys."""
         self._vectors, self._graph = vectors, graph
 
     def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
-        """As `Index` says."""
+        """As in `Index`."""
         check_queries(queries, self._vectors.shape[1])
         wanted = min(CANDIDATES * count, len(self._vectors))
         found: list[Found] = []
@@ -161,10 +172,10 @@ class ApproximateIndex:
 def open_graph(
     vectors: npt.NDArray[np.float32], path: Path, progress: Callable[[int], None] = lambda count: None
 ) -> ApproximateIndex:
-    """The index in the file at `path`, made if it is not there; the file is mapped, not read.
+    """The index in the file at `path`, which is built if it is missing; the file is memory-mapped.
 
-    It must be of these very vectors: whoever makes them anew removes it. `progress` is called with numbers of
-    vectors. CommandError where usearch is not installed.
+    It must belong to exactly these vectors: code that recomputes them removes it. `progress` is called with
+    numbers of vectors. CommandError where usearch is not installed.
     """
     graph = _empty(vectors.shape[1])
     if not path.is_file():
@@ -179,9 +190,9 @@ def open_graph(
 
 
 def refuse_without_usearch() -> None:
-    """CommandError, which says what to type, where usearch is not installed."""
+    """CommandError with the command to type where usearch is not installed."""
     if importlib.util.find_spec("usearch") is None:
-        raise CommandError("the approximate search needs usearch: type pip install 'alexnet[neighbors]'")
+        raise CommandError("approximate search needs usearch: type pip install 'alexnet[neighbors]'")
 
 
 def _empty(dimension: int) -> Any:
@@ -196,25 +207,25 @@ class Neighbor:
     """A stored image that is near a photo."""
 
     number: int
-    """Its place in the split."""
+    """Its index in the split."""
     key: str
     wnid: str
     name: str
-    """WNID and name of its class; empty where that is not known."""
+    """WNID and name of its class; empty for an unlabeled image."""
     distance: float
-    """Euclidean, between the answers of the layer."""
+    """Euclidean, between the features."""
 
 
 class SimilarImages:
-    """Photos in, the nearest images of a split out.
+    """Finds the images of a split that are nearest to a photo.
 
     Source: section 6 ("If two images produce feature activation vectors with a small Euclidean separation, we
     can say that the higher levels of the neural network consider them to be similar").
     """
 
     def __init__(self, classifier: Predictor, split: Split, layer: str, index: Index) -> None:
-        """`index` holds the answers of `layer` to the images of `split`, in its order."""
-        self.layer, self._classifier, self._split, self._index = layer, classifier, split, index
+        """`index` holds the features of `layer` for the images of `split`, in its order."""
+        self.layer, self.split, self._classifier, self._index = layer, split, classifier, index
 
     def of(self, photos: Photo | Sequence[Photo], top: int = 6) -> list[list[Neighbor]]:
         """For each photo its `top` nearest images, the nearest first. Errors as of `Predictor.features`."""
@@ -229,15 +240,88 @@ class SimilarImages:
             for row in zip(found.indices.tolist(), found.distances.tolist(), strict=True)
         ]
 
+    def attempt(self, photos: Sequence[Photo], top: int = 6) -> list[list[Neighbor] | AlexNetError]:
+        """As `of`, with the error in place of the neighbors for a photo that cannot be read."""
+        squares = [self.square_of(photo) for photo in photos]
+        found = iter(self.of([each for each in squares if not isinstance(each, AlexNetError)], top))
+        return [each if isinstance(each, AlexNetError) else next(found) for each in squares]
+
+    def square_of(self, photo: Photo) -> Pixels | AlexNetError:
+        """(side, side, C) the photo as the model's stored square, or why it cannot be read."""
+        try:
+            return to_stored_square(pixels_of(photo), self._classifier.preprocessing)
+        except AlexNetError as error:
+            return error
+
     def pixels(self, number: int) -> npt.NDArray[np.uint8]:
-        """(side, side, C) of the stored image with that place in the split."""
-        header = self._split.manifest
+        """(side, side, C) the stored image with that index in the split."""
+        header = self.split.manifest
         square = np.empty((header.side, header.side, header.channels), np.uint8)
-        read_square(self._split, number, square)
+        read_square(self.split, number, square)
         return square
 
     def _neighbor(self, number: int, distance: float) -> Neighbor:
-        label = int(self._split.labels[number])
-        known = self._split.manifest.classes[label] if label >= 0 else None
+        label = int(self.split.labels[number])
+        known = self.split.manifest.classes[label] if label >= 0 else None
         wnid, name = (known.wnid, known.name) if known else ("", "")
-        return Neighbor(number, self._split.key(number), wnid, name, distance)
+        return Neighbor(number, self.split.key(number), wnid, name, distance)
+
+
+class ProgressBar(Protocol):
+    """Opens a progress bar, such as `alexnet.cli.progress.progress_bar`."""
+
+    def __call__(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Within the context the yielded function is called with numbers of finished units."""
+        ...
+
+
+def no_progress(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows nothing."""
+    return nullcontext(lambda count: None)
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """In which images to search, by which layer, and how."""
+
+    store: Store
+    split: str = "train"
+    layer: str = ""
+    """Empty is `last_hidden_layer`."""
+    approximate: bool = False
+    """By a graph, which is kept beside the run's features."""
+
+
+def open_similar_images(
+    path: Path,
+    classifier: Predictor,
+    spec: SearchSpec,
+    device: torch.device | str = "cpu",
+    progress_bar: ProgressBar = no_progress,
+) -> SimilarImages:
+    """The search over the images of a split; computes the features, and the graph, that the run lacks.
+
+    `path` is the run directory or the exported file that `classifier` was loaded from. Errors as of
+    `features_of`; CommandError for an approximate search with an exported file, which keeps no graph.
+    """
+    run, part, device = RunDir.open(path, or_file=True), spec.store.split(spec.split), torch.device(device)
+    if spec.approximate:
+        _refuse_no_graph(run)
+    layer = spec.layer or last_hidden_layer(classifier.model)
+    refuse_unknown(layer, classifier.model)
+    title = f"{layer} of {path.name}: {spec.store.path.name} {spec.split} on {describe_device(device)}"
+    with progress_bar(title, len(part)) as advance:
+        vectors = features_of(run, spec.store, spec.split, layer, device=device, progress=advance)
+    if not spec.approximate:
+        return SimilarImages(classifier, part, layer, ExactIndex(vectors, device))
+    file = graph_path(features_path(run.path, spec.store, spec.split, layer))
+    with (no_progress if file.is_file() else progress_bar)(f"graph of {layer}", len(part)) as advance:
+        return SimilarImages(classifier, part, layer, open_graph(vectors, file, advance))
+
+
+def _refuse_no_graph(run: RunDir) -> None:
+    refuse_without_usearch()
+    if run.is_exported:
+        raise CommandError(
+            f"{run.path} is a single file and keeps no graph: omit --approximate, or give the run directory"
+        )

@@ -1,8 +1,7 @@
-"""Where a net looks: Grad-CAM from its gradients, and what it says when a part of the photo is covered.
+"""Saliency maps of the central crop: Grad-CAM, and occlusion (the effect of covering a part).
 
-Both look at the central view. They are our own because captum can only ask modules, and what follows a
-convolution here is one fused kernel, or works in place; and because its occlusion averages windows per pixel,
-where the paper's map has a value for each place of the square.
+Not captum's: its hooks need modules, and what follows a convolution here is one fused kernel, or works in
+place; and its occlusion averages windows per pixel, where the paper's map has one value per position.
 """
 
 from __future__ import annotations
@@ -28,22 +27,23 @@ from alexnet.evaluation.views import positions_of
 Squares = npt.NDArray[np.uint8]
 """(N, side, side, C) stored squares, as `to_stored_square` makes them of photos."""
 Maps = npt.NDArray[np.float32]
-OCCLUDED_SHARE, STEP_SHARE = 0.25, 0.0625
-"""Side of the covering square and of a step, of the side of the view."""
+OCCLUDED_FRACTION, STEP_FRACTION = 0.25, 0.0625
+"""Side of the occluding square and of a step, as fractions of the crop's side."""
 
 
 def central_views(preprocessing: Preprocessing, squares: Squares) -> Squares:
-    """(N, crop, crop, C) uint8: the part of each square that the maps are of."""
+    """(N, crop, crop, C) uint8: the part of each square that the maps cover."""
     positions = positions_of("center", preprocessing)
     return cut(torch.from_numpy(squares), preprocessing.crop, positions)[:, 0].numpy()
 
 
 def grad_cam(classifier: Predictor, squares: Squares, labels: Sequence[int], layer: str = "") -> Maps:
-    """(N, crop, crop) in [0, 1]: how much each place speaks for the class `labels` names, 1 the most.
+    """(N, crop, crop) in [0, 1]: how much each position supports the class in `labels`, 1 the most.
 
-    All 0 where nothing speaks for it. The maps of `layer` are weighted by the mean gradient of the logit with
-    respect to them before their activation function, summed, and negative sums are 0; bilinear to the
-    view's size. An empty `layer` is `last_maps`. CommandError where the net has no such maps.
+    All 0 where nothing supports it. The feature maps of `layer` are weighted by the mean gradient of the
+    logit with respect to them (before the activation function) and summed; negative sums become 0, and the
+    result is interpolated bilinearly to the crop's size. An empty `layer` is `last_maps`.
+    CommandError where the model has no such maps.
     Source: Selvaraju et al. 2017, "Grad-CAM", section 3.
     """
     model, crop = classifier.model, classifier.preprocessing.crop
@@ -63,16 +63,16 @@ def grad_cam(classifier: Predictor, squares: Squares, labels: Sequence[int], lay
 def occlusion(
     classifier: Predictor, squares: Squares, labels: Sequence[int], covered: int = 0, step: int = 0
 ) -> Maps:
-    """(N, rows, columns) by how much the class's probability drops while a gray square covers a place.
+    """(N, rows, columns) in [-1, 1]: the drop of the class's probability while a gray square is there.
 
-    In [-1, 1]; the square of `covered` pixels stands at multiples of `step` pixels and at the far edges, so
-    that every pixel is covered; 0 is the usual share of the view. Gray is the view's mean color.
+    The square of `covered` pixels is placed at multiples of `step` pixels and at the far edges, so that every
+    pixel is covered; 0 is the default fraction of the crop's side. Gray is the crop's mean color.
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
     crop = classifier.preprocessing.crop
-    covered, step = covered or round(OCCLUDED_SHARE * crop), step or max(1, round(STEP_SHARE * crop))
+    covered, step = covered or round(OCCLUDED_FRACTION * crop), step or max(1, round(STEP_FRACTION * crop))
     if not (1 <= covered <= crop and step >= 1):
-        raise CommandError(f"a square of {covered} pixels in steps of {step} does not fit {crop} pixels")
+        raise CommandError(f"a square of {covered} pixels in steps of {step} does not fit into {crop} pixels")
     starts = [*range(0, crop - covered, step), crop - covered]
     maps = [np.empty((0, len(starts), len(starts)), np.float32)]
     for inputs, chosen in _inputs(classifier, squares, labels, 1):
@@ -84,32 +84,34 @@ def occlusion(
 
 
 def last_maps(classifier: Predictor) -> str:
-    """The last layer with weights of its own that answers in maps of more than one place: `conv5`."""
+    """The last layer with weights whose feature maps have more than one position: `conv5`."""
     modules = dict(classifier.model.named_modules())
     for name, (rows, columns) in reversed(map_sizes(classifier).items()):
         if name in modules and rows * columns > 1:
             return name
-    raise CommandError("this model has no maps to look at: Grad-CAM is for a net's run or .safetensors file")
+    raise CommandError(
+        "this model has no feature maps: Grad-CAM needs the run or the .safetensors file of a network"
+    )
 
 
 def map_sizes(classifier: Predictor) -> dict[str, tuple[int, int]]:
-    """Rows and columns of the maps of the central view, of each layer that answers in maps, in order."""
+    """Rows and columns of the feature maps of the central crop, of each layer that has maps, in order."""
     model, preprocessing = classifier.model, classifier.preprocessing
     blank = np.zeros((1, preprocessing.side, preprocessing.side, preprocessing.data.channels), np.uint8)
     ((inputs, _),) = _inputs(classifier, blank, [0], 1)
     with testing(model):
-        answers = _activations(model, inputs)
-    shapes = {name: answers[name].shape for name in layers_of(model)}
+        activations = _activations(model, inputs)
+    shapes = {name: activations[name].shape for name in layers_of(model)}
     return {name: (shape[2], shape[3]) for name, shape in shapes.items() if len(shape) == 4}
 
 
 def _inputs(
     classifier: Predictor, squares: Squares, labels: Sequence[int], count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The net's inputs of at most `count` central views, and the labels asked for, on its device."""
+    """Model inputs of at most `count` central crops, and their labels, on the model's device."""
     preprocessing, classes = classifier.preprocessing, len(classifier.classes)
     if len(labels) != len(squares) or not all(0 <= label < classes for label in labels):
-        raise CommandError(f"labels {list(labels)} do not name one of {classes} classes for each photo")
+        raise CommandError(f"labels {list(labels)} are not one of {classes} classes for each photo")
     positions = positions_of("center", preprocessing)
     device = next(chain(classifier.model.parameters(), classifier.model.buffers())).device
     for start in range(0, len(squares), count):
@@ -119,17 +121,17 @@ def _inputs(
 
 
 def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> Tensor:
-    """Of the labels' logits, with respect to what comes out of the module `layer`."""
+    """Of the labels' logits, with respect to the output of the module `layer`."""
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: object, maps: Tensor) -> Tensor:
         kept.append(maps.detach().requires_grad_())
-        return kept[-1].clone()  # what follows may work in place
+        return kept[-1].clone()  # the next operation may be in place
 
     try:
         handle = model.get_submodule(layer).register_forward_hook(keep)
     except AttributeError as error:
-        raise CommandError(f"layer {layer!r} has no weights of its own: name a convolution") from error
+        raise CommandError(f"layer {layer!r} is not a module: name a convolution") from error
     try:
         with torch.enable_grad():
             logits = cast(Tensor, model(inputs))
@@ -138,12 +140,12 @@ def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> 
         handle.remove()
     (gradients,) = torch.autograd.grad(of_labels, kept)
     if gradients.ndim != 4:
-        raise CommandError(f"layer {layer!r} has no maps: name a convolution")
+        raise CommandError(f"layer {layer!r} has no feature maps: name a convolution")
     return gradients
 
 
 def _covered(view: Tensor, y: int, starts: Sequence[int], size: int) -> Tensor:
-    """(columns, C, crop, crop) copies of a view (1, C, crop, crop), each with a square of its mean color."""
+    """(columns, C, crop, crop) copies of a crop (1, C, crop, crop), each with a square of its mean color."""
     gray = view.mean((0, 2, 3))[:, None, None]
     copies = view.repeat(len(starts), 1, 1, 1)
     for copy, x in zip(copies, starts, strict=True):

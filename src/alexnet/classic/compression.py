@@ -230,5 +230,5 @@ class FeatureFile:
 
     def _cannot_write(self, error: OSError) -> CannotWrite:
         return CannotWrite(
-            f"cannot write {self.path} ({error.strerror or error}): free some space, or choose another place"
+            f"cannot write {self.path} ({error.strerror or error}): free some space, or choose another path"
         )

@@ -1,1 +1,1 @@
-"""The command line: one short file per verb."""
+"""The command line: one file per verb, which parses, calls the package and prints."""

@@ -14,11 +14,11 @@ def command(
     scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="A new store.")],
     train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 2000,
     val: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 400,
-    side: Annotated[int, typer.Option(min=32, help="Pixels of a scene's side.")] = 144,
+    side: Annotated[int, typer.Option(min=32, help="Side of a scene in pixels.")] = 144,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
-    """Compose scenes with up to four objects and their boxes from a store's photos, to train detection on."""
+    """Make scenes with up to four objects and their boxes from a store's photos, to train detection."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.compositing import compose
@@ -27,7 +27,7 @@ def command(
 
     source = compose(Store.open(store), {"train": train, "val": val}, side, seed)
     with (
-        stopping("the same command goes on"),
+        stopping("run the same command again to resume"),
         progress_bar("composing", train + val, unit="scenes") as advance,
     ):
         made = prepare(source, scenes, source.settings, workers, progress=advance)

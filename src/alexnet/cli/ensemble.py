@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.completion import recipe_and_ensemble_names, setting_keys
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,14 +22,20 @@ if TYPE_CHECKING:
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name."),
+        typer.Argument(
+            metavar="NAME",
+            help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name.",
+            autocompletion=recipe_and_ensemble_names,
+        ),
     ],
     store: Annotated[Path, typer.Option(help="Training and validation images.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the run folders.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[key=value]...", help="For all models; RECIPE:key=value for those of a recipe."
+            metavar="[key=value]...",
+            help="For all models; RECIPE:key=value for those of a recipe.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     pretrain_store: Annotated[

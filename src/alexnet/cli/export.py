@@ -1,4 +1,4 @@
-"""`alexnet export RUN OUT.safetensors|OUT.onnx`: a net as one file that says all of itself."""
+"""`alexnet export RUN OUT.safetensors|OUT.onnx`: a model with its metadata as one file."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run folder, or an exported file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A file .safetensors or .onnx.")],
-    checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Which of the run's.")] = "last",
+    run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run directory or an exported file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors or .onnx file.")],
+    checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Which checkpoint.")] = "last",
     license: Annotated[str, typer.Option(metavar="TEXT", help="Of the weights.")] = "",
-    data_terms: Annotated[str, typer.Option(metavar="TEXT", help="Of the photos it was trained on.")] = "",
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also a run that did not end.")] = False,
+    licence: Annotated[str, typer.Option(hidden=True)] = "",
+    data_terms: Annotated[str, typer.Option(metavar="TEXT", help="Terms of the training photos.")] = "",
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Export an unfinished run.")] = False,
 ) -> None:
-    """Write a net with its preprocessing, classes, configuration, errors and terms into one file.
+    """Write a model with its preprocessing, classes, configuration, errors and licenses into one file.
 
     .safetensors is for this program (predict, evaluate, train --init-from) and any reader of safetensors;
-    .onnx is for other programs, and is written only if ONNX Runtime answers as the net does.
+    .onnx is for other programs, and is written only if ONNX Runtime reproduces the model's output.
     """
-    from alexnet.cli.terms import terms_text
+    from alexnet.cli.licenses import license_text
     from alexnet.interop.export import export
 
-    net = export(run, out, checkpoint, license, data_terms, unfinished)
-    sys.stdout.write(f"{out}: {net.config.recipe}, {len(net.classes):,} classes\n")
-    sys.stdout.write(terms_text(net.terms, net.provenance))
+    bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished)
+    sys.stdout.write(f"{out}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
+    sys.stdout.write(license_text(bundle.terms, bundle.provenance))
     if out.suffix == ".safetensors":
         sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")

@@ -1,4 +1,4 @@
-"""`alexnet import FILE RUN --as torchvision|caffe`: another program's net becomes a run folder."""
+"""`alexnet import FILE RUN --as torchvision|caffe`: another framework's weights become a run directory."""
 
 from __future__ import annotations
 
@@ -10,44 +10,48 @@ from typing import Annotated
 import typer
 
 
-class _Form(StrEnum):
+class _Format(StrEnum):
     torchvision = "torchvision"
     caffe = "caffe"
 
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth or a .caffemodel.")],
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A new run folder.")],
-    form: Annotated[_Form, typer.Option("--as", help="The program that wrote FILE.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A new run directory.")],
+    source_format: Annotated[_Format, typer.Option("--as", help="The framework that wrote FILE.")],
     mean: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; else a mean color."),
+        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; default: its mean color."),
     ] = None,
     variant: Annotated[
-        str, typer.Option(metavar="caffe|caffenet", help="For a caffemodel that does not say which.")
+        str, typer.Option(metavar="caffe|caffenet", help="For a caffemodel that does not identify it.")
     ] = "",
     classes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="wnid or wnid<TAB>name a line, where not ImageNet's 1,000."),
+        typer.Option(metavar="FILE", help="wnid or wnid<TAB>name per line, if not ImageNet's 1,000."),
     ] = None,
 ) -> None:
-    """Make a run folder of weights that torchvision (AlexNet, VGG) or Caffe (AlexNet) trained.
+    """Make a run directory of weights from torchvision (AlexNet, VGG) or Caffe (AlexNet).
 
-    Whatever takes a run takes it: predict, evaluate, export, train --init-from. FILE is read without running
-    anything that is in it.
+    Every command that accepts a run accepts it: predict, evaluate, export, train --init-from. Reading FILE
+    never executes code in it.
     """
-    from alexnet.cli.terms import terms_text
+    from alexnet.cli.licenses import license_text
     from alexnet.errors import CommandError
     from alexnet.interop import caffe, torchvision
     from alexnet.interop.importers import read_classes, refuse_taken, write_run
     from alexnet.runs.provenance import provenance
 
     refuse_taken(run)
-    if form == _Form.torchvision and (mean or variant):
-        raise CommandError("--mean and --variant are for --as caffe: leave them out")
+    if source_format == _Format.torchvision and (mean or variant):
+        raise CommandError("--mean and --variant are for --as caffe: omit them")
     names = read_classes(classes) if classes else []
-    net = caffe.read(file, mean, variant, names) if form == _Form.caffe else torchvision.read(file, names)
-    made = write_run(run, net, file, form.value, sys.argv)
-    sys.stdout.write(f"{run}: {net.config.recipe}, {len(net.classes):,} classes\n")
-    sys.stdout.write(terms_text(net.terms, provenance(made)))
+    bundle = (
+        caffe.read(file, mean, variant, names)
+        if source_format == _Format.caffe
+        else torchvision.read(file, names)
+    )
+    made = write_run(run, bundle, file, source_format.value, sys.argv)
+    sys.stdout.write(f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
+    sys.stdout.write(license_text(bundle.terms, provenance(made)))
     sys.stdout.write(f"next: alexnet predict PHOTO --model {run}\n")

@@ -1,4 +1,4 @@
-"""`alexnet VERB ...`: imports only that verb's file; errors become one line and an exit code."""
+"""`alexnet VERB ...`: imports the file of that verb only; errors become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,43 +11,58 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from alexnet import __version__
 from alexnet.errors import AlexNetError
 from alexnet.hardware import keep_freed_memory
 
-VERBS = {
-    "quickstart": "The whole chain on made-up photos, in about two minutes.",
-    "recipes": "List the recipes, or print one of them as JSON.",
-    "fetch": "Get a public data set or published weights, checked and resumable.",
-    "synthesize": "Make up photos in ILSVRC's layout or in class folders.",
-    "inspect": "Count a source's classes and images; list every odd or unreadable file.",
-    "prepare": "Turn a source of photos into a store.",
-    "compose": "Scenes of several objects, from a store of photos with boxes.",
-    "train": "Train a recipe on a store.",
-    "ensemble": "Train several nets, or all of a row of the paper's table.",
-    "evaluate": "Test one run, or several as an ensemble.",
-    "submit": "Write the answers to a test set in ILSVRC's form.",
-    "compare": "The table of errors, beside the published ones.",
-    "report": "One page about runs, with its pictures inside.",
-    "claims": "List the lecture's claims, or test them: held, failed or untested.",
-    "predict": "What is in photos, and where if the model predicts boxes.",
-    "similar": "Name the training images that are most like a photo.",
-    "serve": "A page on this computer that names photos.",
-    "export": "One file of a net that says all of itself: .safetensors or .onnx.",
-    "import": "A run folder of weights that torchvision or Caffe trained.",
+GROUPS = {
+    "Start": {
+        "quickstart": "Everything once on synthetic photos, in about two minutes.",
+    },
+    "Data": {
+        "fetch": "Download a public data set or published weights, verified and resumable.",
+        "synthesize": "Make synthetic photos in ILSVRC's layout or in class folders.",
+        "compose": "Make scenes of several objects from a store of photos with boxes.",
+        "inspect": "Count a source's classes and photos; list every odd or unreadable file.",
+        "prepare": "Turn a source of photos into a store.",
+    },
+    "Training": {
+        "recipes": "List the recipes, or print one of them as JSON.",
+        "train": "Train a recipe on a store.",
+        "ensemble": "Train several models, or all of a row of the paper's table.",
+        "claims": "List the lecture's claims, or test them.",
+    },
+    "Use": {
+        "predict": "Predict what is in photos, and where if the model predicts boxes.",
+        "similar": "List the training images most similar to a photo.",
+        "serve": "A page on this computer that classifies photos.",
+        "export": "Write a model with its metadata to one file: .safetensors or .onnx.",
+        "import": "Make a run directory of weights from torchvision or Caffe.",
+    },
+    "Results": {
+        "evaluate": "Evaluate one run, or several as an ensemble.",
+        "compare": "The table of errors, beside the published ones.",
+        "report": "One page about runs, with its figures inside.",
+        "submit": "Write predictions for a test set in ILSVRC's format.",
+    },
 }
-"""Each verb and its line in `--help`; the command is the function `command` of `alexnet.cli.<verb>`."""
+"""The verbs by the sections of `--help`; a verb's command is `command` of `alexnet.cli.<verb>`."""
+VERBS = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()}
+"""Each verb and its line in `--help`."""
+COMPLETION_VARIABLE = "_ALEXNET_COMPLETE"
+"""Set by the completion scripts of `--install-completion`."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C where nothing asked to go on later (that would be `Stopped`, 75)."""
+"""Exit code after Ctrl-C where nothing was saved to resume from (that is `Stopped`, 75)."""
 
-# typer has carried its own copy of click since 0.16: this is the base of all usage errors in either.
+# Since 0.16 typer vendors click: this is the base class of usage errors in either.
 _UsageError: Any = typer.BadParameter.__base__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line (default: the process's own) and returns its exit code; raises nothing.
+    """Runs one command line (default: that of the process) and returns its exit code; raises nothing.
 
     0 done, 1 failed while working, 2 the command was wrong, 3 the data is bad, 75 stopped and resumable.
     """
@@ -57,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone: say nothing, also when the interpreter flushes at exit.
+        # The reader of the output is gone: stay silent, also when the interpreter flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, typer.Abort):
@@ -66,40 +81,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code, debug)
     except _UsageError as error:
         path = error.ctx.command_path if error.ctx else "alexnet"
-        said = " ".join(error.format_message().split()).removeprefix("Value error, ").rstrip(".")
-        return _fail(f"{said}; see `{path} --help`", 2, debug)
+        message = " ".join(error.format_message().split()).removeprefix("Value error, ").rstrip(".")
+        return _fail(f"{message}; see `{path} --help`", 2, debug)
     except Exception as error:
-        again = "" if debug else "; run with --debug for the traceback"
-        return _fail(f"unexpected {type(error).__name__}: {error}{again}", 1, debug)
-    # typer catches Ctrl-C itself where it can, and only leaves its code.
+        hint = "" if debug else "; run with --debug for the traceback"
+        return _fail(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
+    # typer catches Ctrl-C itself where it can, and leaves only its code.
     return _fail("interrupted", code, debug=False) if code == INTERRUPTED else code
 
 
 def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
-    """The words less `--debug`, which may stand anywhere before a `--`, and whether it was there."""
+    """The words without `--debug`, which is accepted anywhere before a `--`, and whether it was there."""
     end = words.index("--") if "--" in words else len(words)
     rest = [word for word in words[:end] if word != "--debug"]
     return [*rest, *words[end:]], len(rest) < end
 
 
 def _run(words: list[str]) -> int:
-    verb = next((word for word in words if not word.startswith("-")), "")
+    typed = _words_to_complete() if COMPLETION_VARIABLE in os.environ else words
+    verb = next((word for word in typed if not word.startswith("-")), "")
     program: Any = typer.main.get_command(_application(verb))
-    result = program.main(args=words or ["--help"], prog_name="alexnet", standalone_mode=False)
+    try:
+        result = program.main(
+            args=words or ["--help"],
+            prog_name="alexnet",
+            complete_var=COMPLETION_VARIABLE,
+            standalone_mode=False,
+        )
+    except SystemExit as done:  # typer has printed the completions
+        result = done.code
     return result if isinstance(result, int) else 0
 
 
+def _words_to_complete() -> list[str]:
+    """The command line that a shell completes: zsh, fish and PowerShell pass the first, bash the second."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]
+
+
+class _GroupedHelp(typer.core.TyperGroup):
+    """Lists the verbs in `GROUPS`."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section for each group."""
+        for title, verbs in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(verbs.items()))
+
+
 def _application(chosen: str) -> typer.Typer:
-    """All verbs with their help line, the chosen one with its real command: no other file is imported."""
+    """All verbs with their help line, and the command of the chosen one: no other file is imported."""
     application = typer.Typer(
-        add_completion=False,
+        cls=_GroupedHelp,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="AlexNet (2012), completely and for real: prepare, train, test, compare.",
+        help="AlexNet (2012), completely and for real: prepare, train, evaluate, compare.",
     )
     application.callback()(_global_options)
     for verb, line in VERBS.items():
-        # A verb that is a word of Python too has `_` behind its file's name.
+        # The file of a verb that is a Python keyword has a trailing underscore.
         file = verb + "_" * keyword.iskeyword(verb)
         command = importlib.import_module(f"alexnet.cli.{file}").command if verb == chosen else _not_chosen
         application.command(verb, short_help=line)(command)
@@ -110,8 +150,8 @@ def _not_chosen() -> None:
     """Stands for a verb that this command line does not run."""
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         sys.stdout.write(f"alexnet {__version__}\n")
         raise typer.Exit
 
@@ -120,9 +160,9 @@ def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; accepted anywhere.")] = False,
 ) -> None:
-    """Parsed here so that `--help` shows them; `main` has taken `--debug` out of the words before."""
+    """Declared for `--help`; `main` removes `--debug` from the words before they are parsed."""
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

@@ -58,8 +58,8 @@ def command(
     reported and the rest is done; the exit code is then 3.
     """
     import alexnet
+    from alexnet.cli.licenses import license_text
     from alexnet.cli.progress import progress_bar
-    from alexnet.cli.terms import terms_text
     from alexnet.data.decode import quiet
     from alexnet.errors import CommandError
 
@@ -70,7 +70,7 @@ def command(
             f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: leave --out out"
         )
     if terms:
-        sys.stderr.write(terms_text(predictor.terms, predictor.provenance))
+        sys.stderr.write(license_text(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:

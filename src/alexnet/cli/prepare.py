@@ -1,4 +1,4 @@
-"""`alexnet prepare SOURCE STORE`: photos to a store, once; a stopped one goes on where it was."""
+"""`alexnet prepare SOURCE STORE`: photos become a store; the same command resumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alexnet.data.sources import Source
     from alexnet.data.store import Store
 
-STRAYS_NAMED = 5
+STRAYS_LISTED = 5
 
 
 class _Shape(StrEnum):
@@ -33,37 +33,37 @@ class _Encoding(StrEnum):
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labeled photos, in any known form.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labeled photos in any known form.")],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
     side: Annotated[
-        int | None, typer.Option(help="Pixels of the (shorter) side: by default 256, of digits 32.")
+        int | None, typer.Option(help="(Shorter) side in pixels. By default 256; 32 for digits.")
     ] = None,
-    shape: Annotated[_Shape, typer.Option(help="The central square, or the whole photo.")] = _Shape.square,
+    shape: Annotated[_Shape, typer.Option(help="The central square or the whole photo.")] = _Shape.square,
     resize: Annotated[
         _Resize | None,
         typer.Option(
-            help="Keep the aspect (crop), warp as Caffe did, or pad: the picture as it is, within black. "
+            help="Keep the aspect ratio (crop), warp as Caffe did, or pad with black. "
             "By default crop; digits are padded to 32."
         ),
     ] = None,
     encoding: Annotated[
         _Encoding | None,
-        typer.Option(help="Raw is larger and quicker to read. By default jpeg, of digits raw."),
+        typer.Option(help="Raw is larger and faster to read. By default jpeg; raw for digits."),
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(help="3 for color, 1 for gray: by default 3, of digits 1.")
+        int | None, typer.Option(help="3 for color, 1 for gray. By default 3; 1 for digits.")
     ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
-    val_fraction: Annotated[float, typer.Option(help="Held out where there is no validation split.")] = 0.1,
+    val_fraction: Annotated[float, typer.Option(help="Held out if there is no validation split.")] = 0.1,
     classes: Annotated[
         str | None,
-        typer.Option(metavar="N|CLASS,...", help="Keep the first N, or those named by WNID or name."),
+        typer.Option(metavar="N|CLASS,...", help="Keep the first N, or those with these WNIDs or names."),
     ] = None,
     exif: Annotated[
         bool | None,
-        typer.Option(help="Turn photos upright by their EXIF note: by default one's own, not ImageNet's."),
+        typer.Option(help="Rotate photos by their EXIF orientation. By default yours, not ImageNet's."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Unreadable photos are an error.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on unreadable photos.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
@@ -78,7 +78,10 @@ def command(
         photos = filter_classes(photos, classes)
     total = sum(len(split) for split in photos.splits.values())
     before = (store / MANIFEST_FILE).exists()
-    with stopping("the same command goes on"), progress_bar("preparing", total, unit="images") as advance:
+    with (
+        stopping("run the same command again to resume"),
+        progress_bar("preparing", total, unit="images") as advance,
+    ):
         made = alexnet.prepare(
             photos,
             store,
@@ -93,8 +96,8 @@ def command(
             workers=workers,
             progress=advance,
         )
-    _say_what_is_missing(photos, made)
-    done = "; it was finished before, nothing was done" if before else ""
+    _warn(photos, made)
+    done = "; already finished, nothing was done" if before else ""
     sys.stdout.write(f"{_described(made)}{done}\n")
 
 
@@ -104,20 +107,19 @@ def _described(made: Store) -> str:
     return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{gray}"
 
 
-def _say_what_is_missing(photos: Source, made: Store) -> None:
-    """What of the source is not in the store, and what is odd there, on standard error."""
-    from alexnet.cli.inspect import beside_ilsvrc
-    from alexnet.data.inspect import missing_of_ilsvrc
+def _warn(photos: Source, made: Store) -> None:
+    """Prints to standard error what of the source is not in the store, and which files are odd."""
+    from alexnet.data.inspect import compared_to_ilsvrc
 
-    for line in beside_ilsvrc(missing_of_ilsvrc(photos) or {}):
+    for line in compared_to_ilsvrc(photos):
         sys.stderr.write(line + "\n")
     if photos.strays:
-        named = ", ".join(photos.strays[:STRAYS_NAMED])
-        more = "; `alexnet inspect` names all" if len(photos.strays) > STRAYS_NAMED else ""
-        sys.stderr.write(f"left out, since they belong to nothing: {len(photos.strays):,}: {named}{more}\n")
+        named = ", ".join(photos.strays[:STRAYS_LISTED])
+        more = "; `alexnet inspect` lists all" if len(photos.strays) > STRAYS_LISTED else ""
+        sys.stderr.write(f"skipped files of no split: {len(photos.strays):,}: {named}{more}\n")
     for unreadable in made.manifest.unreadable:
-        sys.stderr.write(f"left out, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
+        sys.stderr.write(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
     for kind, odd in made.manifest.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
     if "val" not in made.splits:
-        sys.stderr.write("no val: nothing was held out (--val-fraction, of classes with enough photos)\n")
+        sys.stderr.write("no val split: nothing was held out (--val-fraction; classes need enough photos)\n")

@@ -1,6 +1,6 @@
 """Progress of long work: a bar with rate and time left on a terminal, plain lines otherwise, or nothing.
 
-It goes to standard error, so that standard output holds results only.
+It is written to standard error, so standard output has results only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TextIO
 from alexnet.progress import Advance
 
 PLAIN_INTERVAL_SECONDS = 10.0
-"""Plain lines are at least this far apart, but for the last."""
+"""Least time between plain lines, except for the last one."""
 
 
 def progress_bar(
@@ -22,8 +22,8 @@ def progress_bar(
 ) -> AbstractContextManager[Advance]:
     """`with progress_bar("preparing", 1000, unit="images") as advance: advance(32)`.
 
-    `total` is None where it is not known; `done` units were done before (a resumed run); `silent` shows
-    nothing, as commands with `--json` want it.
+    `total` is None if it is unknown; `done` units were done before (a resumed run); `silent` shows nothing,
+    for `--json`.
     """
     if silent:
         return _nothing()
@@ -100,7 +100,7 @@ def _lines(
 
 
 class _Pace:
-    """Units a second since the first ones: those were done by an earlier process, or while starting up."""
+    """Units per second after the first ones, which an earlier process did, or which include the start-up."""
 
     def __init__(self, clock: Callable[[], float]):
         self.counted, self._first, self._begun, self._clock = 0, 0, 0.0, clock
@@ -112,11 +112,11 @@ class _Pace:
 
     @property
     def rate(self) -> float:
-        """Units per second; 0 while it is not known."""
+        """Units per second; 0 while it is unknown."""
         return (self.counted - self._first) / max(self._clock() - self._begun, 1e-9)
 
     def text(self) -> str:
-        """Such as `1,234/s`; empty while it is not known."""
+        """Such as `1,234/s`; empty while it is unknown."""
         rate = self.rate
         return "" if not rate else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 

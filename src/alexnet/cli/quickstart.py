@@ -1,4 +1,4 @@
-"""`alexnet quickstart`: the whole chain on made-up photos, in about two minutes on two cores."""
+"""`alexnet quickstart`: everything once on synthetic photos, in about two minutes on two cores."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Annotated
 
 import typer
 
-SIDE, CROP, EPOCHS, NETS = 72, 64, 10, 2
+IMAGE_SIZE, INPUT_SIZE, EPOCHS, MODELS = 72, 64, 10, 2
 WIDTHS = "[32,96,192,128,128,1024,1024]"
-"""Half as many maps, a quarter of the units: enough for made-up photos, in a quarter of the time."""
-PHOTOS, LAST_MADE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
+"""Half the maps and a quarter of the units: enough for synthetic photos, in a quarter of the time."""
+PHOTOS, LAST_FILE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
+"""Folder of the photos, and the file that `synthesize` writes last."""
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for everything it makes.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for everything.")] = Path(
         "quickstart"
     ),
 ) -> None:
-    """Made-up photos in ImageNet's layout to a store, two small AlexNets, ten crops, a table and a report.
+    """Synthetic photos in ImageNet's layout, a store, two small AlexNets, ten crops, a table and a report.
 
-    The same command goes on where it was stopped.
+    Run the same command again to resume.
     """
     from alexnet.cli.main import main
     from alexnet.cli.report import PAGE
@@ -34,9 +35,9 @@ def command(
     from alexnet.report.sections.opened import Opened
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
-        raise CommandError(f"{out} holds something else: choose another with --out DIR")
+        raise CommandError(f"{out} is not empty: choose another folder with --out DIR")
     for title, words in steps(out):
-        if words[0] == "synthesize" and (out / PHOTOS / LAST_MADE).exists():
+        if words[0] == "synthesize" and (out / PHOTOS / LAST_FILE).exists():
             continue
         sys.stdout.write(f"\n# {title}\n$ alexnet {shlex.join(words)}\n")
         sys.stdout.flush()
@@ -47,41 +48,42 @@ def command(
     curves = save(trained.curves(list(map(Path, runs))).figure, out / "curves.png")
     answers = trained.answers(Opened(Path(runs[0]), Store.open(out / "store")))
     save(answers.figure, out / "predictions.png")
-    pictures = f"{curves}, {out / 'predictions.png'}"
-    sys.stdout.write(f"\nPictures: {pictures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
+    figures = f"{curves}, {out / 'predictions.png'}"
+    sys.stdout.write(f"\nFigures: {figures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
-    """What it does and the command line of each step, in order; a person could type them."""
+    """Title and command line of each step, in order; each can be typed by itself."""
     photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
-    small = f"data.image_size={SIDE} data.input_size={CROP} schedule.epochs={EPOCHS}".split()
+    small = f"data.image_size={IMAGE_SIZE} data.input_size={INPUT_SIZE} schedule.epochs={EPOCHS}".split()
     small.append(f"model.architecture.widths={WIDTHS}")
-    two = ["ensemble", "alexnet-modern", "--nets", str(NETS), "--store", store, "--out", nets, *small]
+    ensemble = ["ensemble", "alexnet-modern", "--nets", str(MODELS), "--store", store, "--out", nets, *small]
+    report = ["report", nets, "--store", store, "--out", str(out)]
     return [
-        ("Make up 2,000 + 500 photos in the layout of ILSVRC-2012", ["synthesize", photos]),
-        ("Look at what is there, as one would with ImageNet", ["inspect", photos]),
-        ("Decode, resize, store", ["prepare", photos, store, "--side", str(SIDE)]),
-        ("Train two AlexNets at a small size that differ in their seed", two),
-        ("Test as the paper did: ten crops, then the two averaged", ["evaluate", nets, "--store", store]),
-        ("The errors beside the published ones", ["compare", *_runs(out), nets]),
-        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out), "--closely", "1"]),
+        ("Make 2,000 + 500 synthetic photos in the layout of ILSVRC-2012", ["synthesize", photos]),
+        ("Inspect them, as one would inspect ImageNet", ["inspect", photos]),
+        ("Decode, resize, store", ["prepare", photos, store, "--side", str(IMAGE_SIZE)]),
+        ("Train two AlexNets at a small size that differ in their seed", ensemble),
+        ("Evaluate as in the paper: ten crops, then the average", ["evaluate", nets, "--store", store]),
+        ("Compare the errors with the published ones", ["compare", *_runs(out), nets]),
+        ("Report everything on one page", [*report, "--closely", "1"]),
     ]
 
 
 def _runs(out: Path) -> list[str]:
-    return [str(out / "nets" / f"seed-{seed}") for seed in range(NETS)]
+    return [str(out / "nets" / f"seed-{seed}") for seed in range(MODELS)]
 
 
 def _next(out: Path) -> str:
-    here = Path(sys.executable).with_name("activate")
-    hidden = shutil.which("alexnet") is None and here.exists()
+    script = Path(sys.executable).with_name("activate")
+    hidden = shutil.which("alexnet") is None and script.exists()
     activate = (
-        f"\nFirst, once in each terminal, so that it finds `alexnet`:\n    . {here}\n" if hidden else ""
+        f"\nFirst, once per terminal, to put `alexnet` on the path:\n    . {script}\n" if hidden else ""
     )
     return f"""
-Done: {out} holds the photos, the store and two run folders. What to type next:
+Done: {out} has the photos, the store and two run directories. What to type next:
 
-  your own photos, a folder of photos per class:
+  your own photos, one folder per class:
     alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
     alexnet train alexnet-modern --store stores/mine --run runs/mine \\
       data.image_size=128 data.input_size=112 schedule.epochs=30
@@ -91,7 +93,7 @@ Done: {out} holds the photos, the store and two run folders. What to type next:
     alexnet prepare ILSVRC stores/ilsvrc2012
     alexnet train alexnet-2012 --store stores/ilsvrc2012 --run runs/alexnet-2012
 
-  a closer look at what was just made:
+  more with what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
     alexnet predict more-photos/val --model {out}/nets/seed-0
     alexnet serve {out}/nets/seed-0 --store {out}/store

@@ -12,11 +12,18 @@ import typer
 
 from alexnet import recipes
 from alexnet.classic.config import SHARED
+from alexnet.cli.completion import recipe_and_ensemble_names
 from alexnet.config import to_dict
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A recipe or ensemble, to print it as one JSON object.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe or ensemble, to print it as one JSON object.",
+            autocompletion=recipe_and_ensemble_names,
+        ),
+    ] = "",
 ) -> None:
     """List the recipes by family, with source and expected error; with NAME, print that one as JSON.
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM on work that can go on later: `Stopped`, exit code 75."""
+"""Ctrl-C and SIGTERM during resumable work: `Stopped`, exit code 75."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from alexnet.errors import Stopped
 
 
 @contextmanager
-def stopping(go_on: str) -> Generator[None, None, None]:
-    """Within it SIGTERM and Ctrl-C raise `Stopped`; `go_on` says how to continue."""
+def stopping(advice: str) -> Generator[None, None, None]:
+    """Within the context SIGTERM and Ctrl-C raise `Stopped`; `advice` is how to resume."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(f"stopped by {signal.Signals(number).name}; what is finished is kept, {go_on}")
+        raise Stopped(f"stopped by {signal.Signals(number).name}; finished work is kept, {advice}")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

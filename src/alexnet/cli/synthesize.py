@@ -1,4 +1,4 @@
-"""`alexnet synthesize DIR`: made-up photos in ILSVRC's layout or in class folders."""
+"""`alexnet synthesize DIR`: synthetic photos in ILSVRC's layout or in class folders."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class _Layout(StrEnum):
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     classes: Annotated[int, typer.Option(help="2 to 100; each is a shape with a texture.")] = 10,
-    train_per_class: Annotated[int, typer.Option(help="Training photos of each class.")] = 200,
-    val_per_class: Annotated[int, typer.Option(help="Validation photos of each class.")] = 50,
-    test: Annotated[int, typer.Option(min=0, help="Test photos in all, without labels (ilsvrc).")] = 0,
-    layout: Annotated[_Layout, typer.Option(help="ILSVRC-2012's tars and kit, or folders.")] = _Layout.ilsvrc,
+    train_per_class: Annotated[int, typer.Option(help="Training photos per class.")] = 200,
+    val_per_class: Annotated[int, typer.Option(help="Validation photos per class.")] = 50,
+    test: Annotated[int, typer.Option(min=0, help="Unlabeled test photos in total (ilsvrc).")] = 0,
+    layout: Annotated[_Layout, typer.Option(help="ILSVRC-2012's tars, or class folders.")] = _Layout.ilsvrc,
     odd: Annotated[
-        bool, typer.Option("--odd", help="Add the odd files that ImageNet is known to hold.")
+        bool, typer.Option("--odd", help="Add the odd files that ImageNet is known to contain.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same photos.")] = 0,
 ) -> None:
-    """Make up photos: a real learning problem in real JPEG files, of ILSVRC-like sizes."""
+    """Make synthetic photos: a real learning problem in real JPEG files of ILSVRC-like sizes."""
     from alexnet.cli.progress import progress_bar
     from alexnet.data.synthetic import synthesize
 
     photos = classes * (train_per_class + val_per_class) + test
-    with progress_bar("making up", photos, unit="photos") as advance:
+    with progress_bar("synthesizing", photos, unit="photos") as advance:
         unusual = synthesize(
             folder,
             classes=classes,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.completion import recipe_names, setting_keys
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -15,11 +17,17 @@ if TYPE_CHECKING:
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.", autocompletion=recipe_names),
+    ],
     store: Annotated[Path, typer.Option(help="What `alexnet prepare` made.")],
     run: Annotated[Path, typer.Option(help="A new folder for the run.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value]...", help="Such as schedule.epochs=30.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[key=value]...", help="Such as schedule.epochs=30.", autocompletion=setting_keys
+        ),
     ] = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of that model.")

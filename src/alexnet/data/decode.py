@@ -80,6 +80,10 @@ class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
     """Not a readable photo: empty, cut short, of another format, or larger than `MAX_PIXELS`."""
 
 
+class NotAPhoto(UnreadableImage):
+    """No image format that is supported."""
+
+
 class TooManyPixels(UnreadableImage):
     """More than `MAX_PIXELS`, according to its header."""
 
@@ -197,7 +201,7 @@ def _reading(data: bytes) -> Generator[Any]:
                 raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
     except Image.UnidentifiedImageError:
-        raise UnreadableImage(f"not a photo: {len(data):,} bytes that start with {data[:8]!r}") from None
+        raise NotAPhoto(f"not a photo: {len(data):,} bytes that start with {data[:8]!r}") from None
     except Image.DecompressionBombError as error:
         raise TooManyPixels(str(error)) from error
     except _BROKEN as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from alexnet.published import (
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 """Of the photos' sides."""
 _CHUNK_PHOTOS = 64
+KEYS_LISTED = 10
+"""Photos of one kind, and stray files, that `describe` lists."""
 
 
 @dataclass(frozen=True)
@@ -201,3 +203,58 @@ def _published_bytes(source: Source) -> dict[str, bool]:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def describe(inspection: Inspection) -> list[str]:
+    """The inspection as lines of text."""
+    lines = [f"{inspection.path}: {inspection.form}; {inspection.label_order}"]
+    for name, facts in inspection.splits.items():
+        lines += _split_lines(name, facts)
+    lines += _compared_to_ilsvrc(inspection.missing_of_ilsvrc or {})
+    for name, whole in inspection.published_bytes.items():
+        lines.append(f"{name}: {'the published bytes' if whole else 'NOT the published bytes'} by its MD5")
+    lines += _listed("skipped", inspection.strays)
+    if "val" not in inspection.splits:
+        lines.append("no val split: prepare holds out a fraction of each class (--val-fraction)")
+    return lines
+
+
+def compared_to_ilsvrc(source: Source) -> list[str]:
+    """A line per split: how many photos fewer or more than ILSVRC-2012 it has; empty for other classes."""
+    return _compared_to_ilsvrc(missing_of_ilsvrc(source) or {})
+
+
+def _compared_to_ilsvrc(missing: Mapping[str, int]) -> list[str]:
+    lines: list[str] = []
+    for name, count in missing.items():
+        difference = f"{abs(count):,} photos {'fewer' if count > 0 else 'more'} than"
+        lines.append(f"{name}: {difference if count else 'as many photos as'} ILSVRC-2012")
+    return lines
+
+
+def _split_lines(name: str, facts: SplitFacts) -> list[str]:
+    (fewest, least), (most, largest) = facts.smallest_class, facts.largest_class
+    boxes = f", {facts.boxes:,} boxes" if facts.boxes else ""
+    spread = f"{least:,} ({fewest}) to {largest:,} ({most})" if least < largest else f"{least:,}"
+    per_class = f"{spread} per class" if facts.unlabeled < facts.photos else "unlabeled"
+    lines = [f"{name}: {facts.photos:,} photos{boxes}; {per_class}"]
+    if facts.shorter_side_pixels:
+        sides = (facts.shorter_side_pixels, facts.longer_side_pixels)
+        least_side, _, median, _, most_side = zip(*sides, strict=True)
+        quantiles = f"median {_by(median)}, from {_by(least_side)} to {_by(most_side)}"
+        lines.append(f"  shorter by longer side in pixels: {quantiles}")
+    for kind, keys in sorted(facts.odd.items()):
+        lines += _listed(f"  {kind}", keys) if len(keys) < facts.photos else [f"  all are {kind}"]
+    reasons = [f"{key} ({reason})" for key, reason in facts.unreadable.items()]
+    return lines + _listed("  unreadable", reasons)
+
+
+def _by(sides: tuple[int, int]) -> str:
+    return f"{sides[0]}x{sides[1]}"
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    rest = f" and {len(names) - KEYS_LISTED:,} more (--json lists all)" if len(names) > KEYS_LISTED else ""
+    return [f"{what}: {len(names):,}: {', '.join(names[:KEYS_LISTED])}{rest}"]

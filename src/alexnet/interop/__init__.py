@@ -1,3 +1,1 @@
-"""Trained nets to and from other programs: exported files, imported weights, those that were published."""
-
-from __future__ import annotations
+"""Import and export: models to and from other frameworks, and published weights."""

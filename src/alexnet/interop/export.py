@@ -1,4 +1,4 @@
-"""A trained net as one file that says what it is, where it comes from and what may be done with it."""
+"""Export of a trained model with its metadata, origin and licenses as one file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
     ".safetensors": bundle.save,
     ".onnx": onnx.write,
 }
-"""By the file's ending."""
+"""By the suffix of the file."""
 
 
 def export(
@@ -28,22 +28,22 @@ def export(
     data_terms: str = "",
     unfinished: bool = False,
 ) -> ModelBundle:
-    """Writes the net of a run folder, or of an exported file, to `target`; returns what went there.
+    """Writes the model of a run directory, or of an exported file, to `target`; returns what was written.
 
-    `license` (of the weights) and `data_terms` replace what `source` says. `target` is replaced whole, or
-    left as it was. CommandError where it ends otherwise than `WRITERS` have it, where there is nothing to
-    export or ONNX cannot hold it; DataError where the run is unfinished, unless `unfinished` is set;
-    WorkError where the disk refuses, or where an ONNX file does not answer as the net does.
+    `license` (of the weights) and `data_terms` replace those of `source`. `target` is replaced atomically.
+    CommandError where its suffix is not in `WRITERS`, where there is nothing to export or ONNX cannot
+    represent it; DataError where the run is unfinished, unless `unfinished` is set; WorkError where the disk
+    refuses, or where ONNX Runtime does not reproduce the model's output.
     """
     if target.suffix not in WRITERS:
-        raise CommandError(f"{target} is of no known form: end its name in {' or '.join(WRITERS)}")
+        raise CommandError(f"{target} has an unknown suffix: end its name in {' or '.join(WRITERS)}")
     if target.suffix == ".onnx":
         refuse_without_packages(onnx.PACKAGES)
     weights = find_weights(source, checkpoint)
     net = bundle.load(weights, needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:
         raise CommandError(
-            f"{net.config.recipe} is no net, and ONNX holds nets: end the file's name in .safetensors"
+            f"{net.config.recipe} is not a network, so ONNX cannot represent it: end the name in .safetensors"
         )
     if source.is_dir():
         net = replace(net, provenance=_provenance(RunDir.open(source), checkpoint, unfinished))
@@ -58,7 +58,7 @@ def _provenance(run: RunDir, checkpoint: str, unfinished: bool) -> dict[str, obj
     if reached and not unfinished:
         recipe = run.config().recipe
         raise DataError(
-            f"{run.path} is unfinished, at {reached}: go on with alexnet train {recipe} --store STORE --run "
-            f"{run.path} --resume, or type --unfinished to export it as it is"
+            f"{run.path} is unfinished, at {reached}: resume it with alexnet train {recipe} --store STORE "
+            f"--run {run.path} --resume, or add --unfinished to export it as it is"
         )
     return provenance(run, checkpoint)

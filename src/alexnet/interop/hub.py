@@ -1,4 +1,4 @@
-"""Weights that others published: where they lie, whose they are, and a run folder of them."""
+"""Published weights: where they are, their licenses, and a run directory of them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class PublishedWeights:
     """One file of trained weights."""
 
     file: RemoteFile
-    form: str
-    """The program it is for: `torchvision` or `caffe`."""
+    framework: str
+    """`torchvision` or `caffe`."""
     terms: dict[str, str]
-    """What its publishers say may be done with it, as model files say it."""
+    """Its publishers' licenses, with the keys of model files."""
     variant: str = ""
-    """Of Caffe's two nets."""
+    """Which of Caffe's two models."""
 
 
 PUBLISHED_WEIGHTS = {
@@ -77,16 +77,16 @@ PUBLISHED_WEIGHTS = {
         "caffenet",
     ),
 }
-"""By the name that `fetch` takes."""
+"""By their names for `alexnet fetch`."""
 
 
 def fetch_weights(
     name: str, folder: Path, location: str | None, progress: Progress, command: Sequence[str]
 ) -> RunDir:
-    """The run folder `folder / name` of published weights: downloaded, checked and imported, or found again.
+    """The run directory `folder / name` of published weights; fetches, verifies and imports them if missing.
 
     `location` replaces the publisher, as for `fetch`. `command` is the command line, for the run's
-    environment. Errors as for `fetch`; CommandError where something else bears that name.
+    environment. Errors as of `fetch`; CommandError where `folder / name` is something else.
     """
     from alexnet.interop.importers import refuse_taken, write_run
 
@@ -94,16 +94,16 @@ def fetch_weights(
     if run.environment().get("imported", {}).get("file") == published.file.name:
         return run
     refuse_taken(run.path)
-    # The file, and the run of the same size that is made of it.
+    # Disk space for the file, and for the run of the same size.
     fetch_files([published.file], folder, location, progress, copies=2)
     file = folder / published.file.name
     net = replace(_read(published, file), terms=dict(published.terms))
-    return write_run(run.path, net, file, published.form, command)
+    return write_run(run.path, net, file, published.framework, command)
 
 
 def _read(published: PublishedWeights, file: Path) -> ModelBundle:
     from alexnet.interop import caffe, torchvision
 
-    if published.form == "caffe":
+    if published.framework == "caffe":
         return caffe.read(file, variant=published.variant)
     return torchvision.read(file)

@@ -1,4 +1,4 @@
-"""What nets of other programs have in common when they become ours."""
+"""Steps common to all imports: weights of another framework become a model bundle and a run directory."""
 
 from __future__ import annotations
 
@@ -23,57 +23,58 @@ from alexnet.runs import provenance
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
-FOREIGN_TERMS = {**TERMS, "weights_license": "that of whoever trained them; the file does not say"}
+IMPORTED_TERMS = {**TERMS, "weights_license": "unknown: the file does not contain it; see its publisher"}
 NO_COLOR_STATISTICS: Mapping[str, Any] = {"eigenvalues": torch.zeros(3), "eigenvectors": torch.eye(3)}
-"""Only training asks for them, and it takes those of its own photos."""
+"""Needed only for training, which computes them from its own photos."""
 
 
-def put_together(
+def make_bundle(
     path: Path,
     config: RunConfig,
     preprocessing: Preprocessing,
     weights: Mapping[str, Tensor],
     classes: Sequence[Class],
 ) -> ModelBundle:
-    """The net of `weights`, which are from the file `path`, with `classes`, or ImageNet's if empty.
+    """The model with `weights` from the file `path` and with `classes`, or ImageNet's if empty.
 
-    CommandError where there are not as many classes as answers; DataError where the weights do not fit.
+    CommandError where the number of classes is not that of the outputs; DataError where the weights do not
+    fit.
     """
-    with about(path):
-        answers = len(weights["fc8.bias"]) if "fc8.bias" in weights else len(imagenet_classes())
-        names = _classes(path, answers, classes)
+    with prefixed_errors(path):
+        outputs = len(weights["fc8.bias"]) if "fc8.bias" in weights else len(imagenet_classes())
+        names = _classes(path, outputs, classes)
         with torch.device("meta"):
             model = build(config.model, len(names), config.data.input_size)
         convert.fill(model, weights)
-    return ModelBundle(model.eval(), config, names, preprocessing, dict(FOREIGN_TERMS))
+    return ModelBundle(model.eval(), config, names, preprocessing, dict(IMPORTED_TERMS))
 
 
 def read_classes(path: Path) -> list[Class]:
-    """Classes in label order from a text of one `wnid` or `wnid<TAB>name` a line.
+    """Classes in label order from a text file with one `wnid` or `wnid<TAB>name` per line.
 
-    CommandError where there is no such file; DataError where it is no text or names a class twice.
+    CommandError where there is no such file; DataError where it is not text or has a class twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no text: give one wnid, or wnid<TAB>name, a line") from error
+        raise DataError(f"{path} is not a text file: give one wnid or wnid<TAB>name per line") from error
     parts = [line.strip().partition("\t") for line in lines if line.strip()]
     wnids = [wnid.strip() for wnid, _, _ in parts]
     if not wnids:
-        raise DataError(f"{path} names no class: give one wnid, or wnid<TAB>name, a line")
+        raise DataError(f"{path} has no classes: give one wnid or wnid<TAB>name per line")
     twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
     if twice:
-        raise DataError(f"{path} names {twice} twice: each class has one line")
+        raise DataError(f"{path} has {twice} twice: give each class one line")
     known = classes_from_wnids(wnids)
     names = [name.strip() for _, _, name in parts]
     return [Class(each.wnid, name or each.name) for each, name in zip(known, names, strict=True)]
 
 
 @contextmanager
-def about(path: Path) -> Generator[None]:
-    """A DataError raised meanwhile begins with `path`."""
+def prefixed_errors(path: Path) -> Generator[None]:
+    """Prefixes the message of a DataError with `path`."""
     try:
         yield
     except DataError as error:
@@ -85,45 +86,45 @@ def _classes(path: Path, count: int, given: Sequence[Class]) -> list[Class]:
     if len(known) == count:
         return known
     if given:
-        raise CommandError(f"{len(given)} classes were given, and {path} tells {count} apart")
+        raise CommandError(f"{len(given)} classes were given, but {path} has {count} outputs")
     raise CommandError(
-        f"{path} tells {count} classes apart, not ImageNet's 1000: name them with --classes FILE, "
-        "one wnid or wnid<TAB>name a line, in the net's order"
+        f"{path} has {count} outputs, not ImageNet's 1000 classes: give --classes FILE, "
+        "one wnid or wnid<TAB>name per line, in the order of the outputs"
     )
 
 
-_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest": ""}
+_INITIAL_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest": ""}
 
 
 def refuse_taken(run: Path) -> None:
-    """CommandError where `run` is a file or a folder that holds something."""
+    """CommandError where `run` is a file or a non-empty directory."""
     if run.is_file() or (run.is_dir() and any(run.iterdir())):
-        raise CommandError(f"{run} exists: give another folder for the imported net")
+        raise CommandError(f"{run} exists: give another directory for the imported model")
 
 
-def write_run(run: Path, net: ModelBundle, source: Path, form: str, command: Sequence[str]) -> RunDir:
-    """The run folder of `net`, read from the file `source` of the program `form`; whole or not there.
+def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command: Sequence[str]) -> RunDir:
+    """Writes the run directory of `net`, read from the file `source` of `framework`, atomically.
 
-    `command` is the command line, for `environment.json`, which also names the file and its SHA-256.
-    CommandError where `run` is taken; WorkError where the disk refuses.
+    `command` is the command line, for `environment.json`, which also has the file's name and SHA-256.
+    CommandError where `run` exists; WorkError where the disk refuses.
     """
     refuse_taken(run)
-    imported = {"file": source.name, "sha256": file_sha256(source), "as": form}
+    imported = {"file": source.name, "sha256": file_sha256(source), "as": framework}
     try:
         with atomic_dir(run) as unfinished:
             folder = RunDir.create(unfinished, net.config)
             folder.write_environment({**provenance.describe("", "", command), "imported": imported})
             write = partial(bundle.save, bundle=net)
-            checkpoint.write(folder.checkpoints, 0, write, {}, dict(_POSITION), best=True)
+            checkpoint.write(folder.checkpoints, 0, write, {}, dict(_INITIAL_POSITION), best=True)
     except WorkError as error:
         raise WorkError(
-            f"cannot write {run} ({_reason(error)}): free some space, or choose another place"
+            f"cannot write {run} ({_reason(error)}): free some space, or choose another path"
         ) from error
     return RunDir(run)
 
 
 def _reason(error: BaseException) -> object:
-    """What was first said; the places named since then are those of a folder that nobody has heard of."""
+    """The first cause; later messages contain the path of a temporary directory."""
     while error.__cause__ is not None:
         error = error.__cause__
     return getattr(error, "strerror", None) or error

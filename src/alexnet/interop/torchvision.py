@@ -1,4 +1,4 @@
-"""torchvision's AlexNet and VGGs: a state_dict that `torch.save` wrote."""
+"""torchvision's AlexNet and VGGs: a state_dict written by `torch.save`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from alexnet.config import validate
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.interop.importers import NO_COLOR_STATISTICS, about, put_together
+from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import RECIPES, from_torchvision, model_of
 
-WANTED = "give a state_dict, saved by torch.save(net.state_dict(), FILE)"
+ADVICE = "give a state_dict, saved by torch.save(model.state_dict(), FILE)"
 
 
 def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
-    """The net in torchvision's file, by default with ImageNet's classes, seeing photos as torchvision has it.
+    """The model in a file of torchvision, with ImageNet's classes by default and torchvision's preprocessing.
 
-    CommandError where there is no file, or where `classes` are wanted; DataError where the file holds
-    anything but such a state_dict.
+    CommandError where there is no file, or where `classes` are needed; DataError where the file is anything
+    but such a state_dict.
     """
-    with about(path):
+    with prefixed_errors(path):
         state = _state_dict(path)
         weights = from_torchvision(state)
     config = recipes.get(RECIPES[model_of(state)])
@@ -43,7 +43,7 @@ def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
         resized={"shape": "square", "resize": "crop", "resampling": "bilinear, antialiased"},
         **NO_COLOR_STATISTICS,
     )
-    return put_together(path, config, preprocessing, weights, classes)
+    return make_bundle(path, config, preprocessing, weights, classes)
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
@@ -51,24 +51,24 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         raise CommandError(f"no file at {path}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it remarks on pickles that it then refuses
+            warnings.simplefilter("ignore")  # it warns about pickles that it then refuses
             state: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"refused: it holds more than tensors, and opening it could run code; {WANTED}"
+            f"refused: it contains more than tensors, and loading it could execute code; {ADVICE}"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DataError("not a whole file of torch.save: copy it again") from error
+        raise DataError("not a complete file of torch.save: copy it again") from error
     if not isinstance(state, dict):
-        raise DataError(f"it holds a {type(state).__name__}; {WANTED}")
+        raise DataError(f"it contains a {type(state).__name__}; {ADVICE}")
     named = _unwrapped(cast(dict[object, object], state))
     if not all(isinstance(name, str) and isinstance(each, Tensor) for name, each in named.items()):
-        raise DataError(f"it holds other things than named tensors; {WANTED}")
+        raise DataError(f"it contains other things than named tensors; {ADVICE}")
     return cast(dict[str, Tensor], named)
 
 
 def _unwrapped(state: dict[object, object]) -> dict[object, object]:
-    """The weights in a checkpoint of pytorch/examples, which holds more and has `module.` in names."""
+    """The weights in a checkpoint of pytorch/examples, which has more entries and `module.` in names."""
     inner = state.get("state_dict", state)
     named = cast(dict[object, object], inner) if isinstance(inner, dict) else state
     return {

@@ -84,7 +84,7 @@ def save(path: Path, bundle: ModelBundle) -> None:
             unfinished.chmod(mode)  # safetensors makes it unreadable for others
     except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
-            f"cannot write {path} ({error}): free some space, or choose another place"
+            f"cannot write {path} ({error}): free some space, or choose another path"
         ) from error
 
 

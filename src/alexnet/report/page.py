@@ -142,7 +142,7 @@ def _chapters(chapters: Sequence[Chapter], level: int, anchors: Iterator[str]) -
         anchor = next(anchors)
         heading = element(f"h{level}", chapter.title, id=anchor)
         inner = [_part(part) for part in chapter.parts], _chapters(chapter.inner, level + 1, anchors)
-        whole = element("section", heading, *inner[0], *inner[1], aria_labeledby=anchor, class_=f"l{level}")
+        whole = element("section", heading, *inner[0], *inner[1], aria_labelledby=anchor, class_=f"l{level}")
         made.append(joined("\n", whole))
     return made
 

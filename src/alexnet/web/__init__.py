@@ -1,1 +1,1 @@
-"""The live page: trained nets behind HTTP on this computer, and a page that asks them."""
+"""The web demo: trained models behind a JSON API on this computer, and a page that uses it."""

@@ -1,68 +1,257 @@
-"""The whole of what is served: the page's files, the questions, and who may ask."""
+"""The web application: the page's files and the JSON API below `/api`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
+from typing import Annotated, Any, TypeVar, cast
 
-from starlette.applications import Starlette
+import torch
+from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
+from alexnet import __version__
 from alexnet.data.decode import quiet
-from alexnet.web.api import Api
-from alexnet.web.guard import Guard
-from alexnet.web.model import Model
-from alexnet.web.openapi import MORE
+from alexnet.hardware import cpu_count
+from alexnet.serialization import unknown_key
 from alexnet.web.photos import StorePhotos
-from alexnet.web.upload import Refused
+from alexnet.web.responses import (
+    ClassifyQuery,
+    ClassifyResponse,
+    Error,
+    Health,
+    LocalizeResponse,
+    Models,
+    PhotoQuery,
+    SaliencyResponse,
+    Samples,
+    SimilarResponse,
+)
+from alexnet.web.security import SecurityMiddleware
+from alexnet.web.served_model import ModelInput, ServedModel
+from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_PIXELS, Refused, megabytes, read_photo, receive
 
 PAGE = {
     "index.html": "text/html",
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
     "page.js": "text/javascript",
-    "ask.js": "text/javascript",
-    "show.js": "text/javascript",
-    "draw.js": "text/javascript",
+    "api.js": "text/javascript",
+    "render.js": "text/javascript",
+    "canvas.js": "text/javascript",
     "camera.js": "text/javascript",
 }
-"""The page's files and their types. They are in memory while it is served; no other can be asked for."""
+"""The page's files and their types. They are read once; no other file is served."""
+MAX_UPLOADS = 16
+"""Photos that are received or decoded at the same time; later ones wait. Bounds the memory."""
+_CURL_CONTENT_TYPE = "application/x-www-form-urlencoded"
+"""What curl sends for any body, with `-d` and with `--data-binary`."""
+
+Result = TypeVar("Result")
 
 
-def make_app(models: Sequence[Model], photos: StorePhotos | None = None) -> Starlette:
-    """The application; `models` by their names, the first the one that is asked if none is named.
+def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -> FastAPI:
+    """The application; the first of `models` is the default. With `photos` the page offers samples.
 
-    With `photos` the page has some to try. Runs for one server at a time.
+    Runs for one server at a time.
     """
-
     api = Api(models, photos)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         with quiet():
             yield
         api.close()
 
-    return Starlette(
-        routes=[*_page_routes(), *_api_routes(api)],
+    app = FastAPI(
+        title="alexnet serve",
+        version=__version__,
+        description=(
+            "Image classification by models on this computer. A photo is the body of the request itself "
+            f"({FORMATS}; at most {megabytes(MAX_BYTES)} and {MAX_PIXELS / 1e6:.0f} million pixels); "
+            "it is never written to a disk."
+        ),
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # these pages would load scripts from other sites
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(SecurityMiddleware)],
         exception_handlers={
             Refused: _refused,
+            RequestValidationError: _invalid,
             HTTPException: _http_error,
-            ClientDisconnect: _gone,
+            ClientDisconnect: _disconnected,
             Exception: _failed,
         },
+        routes=_page_routes(),
     )
+    _add_routes(app, api)
+    return app
 
 
-def _page_routes() -> list[Route]:
+class Api:
+    """The endpoints, over the served models and the photos of a store.
+
+    Photos are decoded by a pool of one thread per core. All models share one more thread, and so the CPU or
+    the GPU: they run one batch at a time.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], photos: StorePhotos | None = None) -> None:
+        self._models, self._photos = {model.name: model for model in models}, photos
+        self._uploads = asyncio.Semaphore(MAX_UPLOADS)
+        self._readers = _threads(cpu_count(), torch_threads=1)
+        self._runner = _threads(1, torch_threads=torch.get_num_threads())
+        for model in models:
+            model.start(self._runner)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        for threads in (self._readers, self._runner):
+            threads.shutdown(cancel_futures=True)
+
+    async def health(self) -> Health:
+        """The server's state and the number of waiting photos."""
+        waiting = sum(model.waiting for model in self._models.values())
+        return Health(version=__version__, models=list(self._models), waiting=waiting)
+
+    async def models(self) -> Models:
+        """The served models, the default first, and the limits of an upload."""
+        return Models(
+            models=[model.info() for model in self._models.values()],
+            max_bytes=MAX_BYTES,
+            max_pixels=MAX_PIXELS,
+        )
+
+    async def samples(self) -> Samples:
+        """Photos of the store to try; none without a store."""
+        return Samples(samples=await _run(self._readers, self._photos.samples) if self._photos else [])
+
+    async def photo(self, split: str, index: int) -> Response:
+        """One photo of the store."""
+        data = await _run(self._readers, self._photos.jpeg, split, index) if self._photos else None
+        if data is None:
+            raise Refused(404, "no such photo")
+        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    async def classify(self, request: Request, query: Annotated[ClassifyQuery, Query()]) -> ClassifyResponse:
+        """The most probable classes."""
+        model = self._model(query)
+        given = await self._receive(request, model)
+        found = await model.classify(
+            given.square, query.views or model.default_views, query.top, crops=query.crops == "1"
+        )
+        return ClassifyResponse(model=model.name, photo=given.info, **dict(found))
+
+    async def saliency(self, request: Request, query: Annotated[PhotoQuery, Query()]) -> SaliencyResponse:
+        """Grad-CAM of the most probable class, as a grid over the central crop."""
+        model = self._model(query)
+        found = await self._analyze(request, model, "saliency", model.analyses.saliency)
+        return SaliencyResponse(model=model.name, **found)
+
+    async def similar(self, request: Request, query: Annotated[PhotoQuery, Query()]) -> SimilarResponse:
+        """The nearest training images, by Euclidean distance in the last hidden layer."""
+        model = self._model(query)
+        found = await self._analyze(request, model, "similar", model.analyses.similar)
+        return SimilarResponse(model=model.name, **found)
+
+    async def localize(self, request: Request, query: Annotated[PhotoQuery, Query()]) -> LocalizeResponse:
+        """The most probable class and its box, or all objects if the model is a detector."""
+        model = self._model(query)
+        found = await self._analyze(request, model, "localize", model.analyses.localize)
+        return LocalizeResponse(model=model.name, **found)
+
+    def _model(self, query: PhotoQuery) -> ServedModel:
+        name = next(iter(self._models)) if query.model is None else query.model
+        if name not in self._models:
+            raise Refused(404, f"no model {name[:40]!r}; there are {', '.join(self._models)}")
+        return self._models[name]
+
+    async def _analyze(
+        self, request: Request, model: ServedModel, name: str, analysis: Callable[[ModelInput], Any] | None
+    ) -> dict[str, Any]:
+        """The fields of the response but for the model's name."""
+        if analysis is None:
+            offered = ", ".join(["classify", *model.analyses.names])
+            raise Refused(404, f"{model.name} does not support {name}; it supports {offered}")
+        given = await self._receive(request, model)
+        return {"photo": given.info, **dict(await _run(self._runner, analysis, given))}
+
+    async def _receive(self, request: Request, model: ServedModel) -> ModelInput:
+        """The photo in the request's body."""
+        content_type = request.headers.get("content-type", "")
+        if content_type.startswith("multipart/"):
+            raise Refused(
+                415, "send the photo itself as the body: curl --data-binary @photo.jpg, not a form field"
+            )
+        async with self._uploads:
+            data = await receive(request.stream())
+            try:
+                return await _run(self._readers, lambda: model.prepare(read_photo(data)))
+            except Refused as error:
+                if error.status != 422 or content_type != _CURL_CONTENT_TYPE:
+                    raise
+                raise Refused(422, f"{error}; with curl use --data-binary, as -d drops bytes") from None
+
+
+def _add_routes(app: FastAPI, api: Api) -> None:
+    for path, endpoint in (
+        ("/health", api.health),
+        ("/api/models", api.models),
+        ("/api/samples", api.samples),
+    ):
+        app.add_api_route(path, endpoint, methods=["GET"])
+        app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+    photo = "/api/photos/{split:str}/{index:int}"
+    app.add_api_route(
+        photo,
+        api.photo,
+        methods=["GET"],
+        response_class=Response,
+        responses={
+            200: {"description": "A JPEG file.", "content": {"image/jpeg": {"schema": _BINARY}}},
+            "4XX": {"model": Error, "description": "There is no such photo."},
+        },
+    )
+    app.add_api_route(photo, api.photo, methods=["HEAD"], include_in_schema=False)
+    for endpoint in (api.classify, api.saliency, api.similar, api.localize):
+        app.add_api_route(
+            f"/api/{endpoint.__name__}",
+            endpoint,
+            methods=["POST"],
+            response_model_exclude_none=True,
+            responses={
+                status: {"model": Error, "description": reason} for status, reason in _REFUSALS.items()
+            },
+            openapi_extra={"requestBody": _PHOTO_BODY},
+        )
+
+
+_BINARY = {"type": "string", "format": "binary"}
+_PHOTO_BODY = {
+    "required": True,
+    "content": {"image/*": {"schema": _BINARY}, "application/octet-stream": {"schema": _BINARY}},
+}
+_REFUSALS: dict[int | str, str] = {
+    400: "The body is empty, or a parameter is wrong.",
+    404: "No such model, or it does not support this endpoint.",
+    408: "The photo did not arrive in time.",
+    413: "Too many bytes or pixels.",
+    415: "Not a photo.",
+    422: "A damaged or truncated photo.",
+}
+
+
+def _page_routes() -> list[BaseRoute]:
     folder = files("alexnet.web") / "page"
     return [
         Route(
@@ -71,18 +260,6 @@ def _page_routes() -> list[Route]:
             methods=["GET"],
         )
         for name, kind in PAGE.items()
-    ]
-
-
-def _api_routes(api: Api) -> list[Route]:
-    return [
-        Route("/health", api.health),
-        Route("/api/models", api.models),
-        Route("/api/samples", api.samples),
-        Route("/api/photos/{split:str}/{index:int}", api.photo),
-        Route("/api/openapi.json", api.openapi),
-        Route("/api/classify", api.classify, methods=["POST"]),
-        *(Route(f"/api/{what}", partial(api.more, what), methods=["POST"]) for what in MORE),
     ]
 
 
@@ -95,17 +272,47 @@ async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, error.status)
 
 
+async def _invalid(request: Request, error: Exception) -> Response:
+    """An unknown or invalid query parameter; unknown ones first, as they explain missing ones."""
+    assert isinstance(error, RequestValidationError)
+    document = cast(FastAPI, request.app).openapi()
+    parameters = {
+        each["name"]: each["schema"] for each in document["paths"][request.url.path]["post"]["parameters"]
+    }
+    found = {str(each["loc"][1]): str(each["input"])[:40] for each in error.errors()}
+    name = next((each for each in found if each not in parameters), next(iter(found)))
+    if name not in parameters:
+        sentence = f"{unknown_key(name[:40], list(parameters))}; there is {', '.join(parameters)}"
+    elif "enum" in parameters[name]:
+        sentence = f"no {name} {found[name]!r}; there are {', '.join(parameters[name]['enum'])}"
+    else:
+        sentence = f"{name} must be a whole number from 1 on, got {found[name]!r}"
+    return JSONResponse({"error": sentence}, 400)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = {404: f"no such address: {request.url.path}", 405: f"{request.method} is not for this address"}
-    said = words.get(error.status_code, error.detail)
-    return JSONResponse({"error": said}, error.status_code, error.headers)
+    sentences = {
+        404: f"no such address: {request.url.path}",
+        405: f"{request.method} is not allowed at this address",
+    }
+    sentence = sentences.get(error.status_code, error.detail)
+    return JSONResponse({"error": sentence}, error.status_code, error.headers)
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    """The client went away while it sent: nobody reads this."""
+async def _disconnected(_: Request, __: Exception) -> Response:
+    """The client went away while it sent: no one reads this."""
     return Response(status_code=400)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"the server failed at this photo ({type(error).__name__})"}, 500)
+    return JSONResponse({"error": f"the server failed on this photo ({type(error).__name__})"}, 500)
+
+
+def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
+    """Threads that each start with so many torch threads: while decoding photos these would only wait."""
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(torch_threads,))
+
+
+async def _run(threads: ThreadPoolExecutor, work: Callable[..., Result], *arguments: Any) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)

@@ -1,4 +1,4 @@
-"""Questions that come at the same time are answered together."""
+"""Dynamic batching: requests that arrive at the same time share one forward pass."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Gathers what is asked while `work` is busy, and asks it all at once, first come first served.
+    """Collects items while `work` is busy and then processes them in one batch, first come first served.
 
-    Nobody waits for a batch to fill up: an idle `work` starts with one. Belongs to one event loop.
+    It never waits for a batch to fill: an idle `work` starts with one item. Belongs to one event loop.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Iterable[Result]], most: int, executor: Executor
+        self, work: Callable[[Sequence[Item]], Iterable[Result]], batch_size: int, executor: Executor
     ) -> None:
-        """`work` gives a result per item, in order; it runs in `executor` with `most` items at once."""
-        self._work, self._most, self._executor = work, most, executor
+        """`work` returns one result per item, in order; it runs in `executor` with at most `batch_size`."""
+        self._work, self._batch_size, self._executor = work, batch_size, executor
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._working: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """How many wait for their turn."""
+        """The number of waiting items."""
         return len(self._waiting)
 
-    async def ask(self, item: Item) -> Result:
-        """The item's result; whatever `work` raised is raised by all of its batch."""
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+    async def submit(self, item: Item) -> Result:
+        """The item's result; an exception of `work` is raised for every item of its batch."""
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
         if self._working is None:
-            self._working = asyncio.create_task(self._work_through())
-        return await answer
+            self._working = asyncio.create_task(self._process_all())
+        return await result
 
-    async def _work_through(self) -> None:
+    async def _process_all(self) -> None:
         try:
             while self._waiting:
-                await self._answer(self._next_batch())
+                await self._process(self._next_batch())
         finally:
             self._working = None
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        """Those who still want to know, at most `most`; maybe nobody."""
+        """At most `batch_size` items whose clients still wait; may be empty."""
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._waiting and len(batch) < self._most:
-            item, answer = self._waiting.popleft()
-            if not answer.done():  # its asker has gone
-                batch.append((item, answer))
+        while self._waiting and len(batch) < self._batch_size:
+            item, result = self._waiting.popleft()
+            if not result.done():  # done: its client has disconnected
+                batch.append((item, result))
         return batch
 
-    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _process(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         if not batch:
             return
         items = [item for item, _ in batch]
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._executor, self._work, items)
+            values = await asyncio.get_running_loop().run_in_executor(self._executor, self._work, items)
         except Exception as error:
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            for _, result in batch:
+                if not result.done():
+                    result.set_exception(error)
             return
-        for (_, answer), result in zip(batch, results, strict=True):
-            if not answer.done():
-                answer.set_result(result)
+        for (_, result), value in zip(batch, values, strict=True):
+            if not result.done():
+                result.set_result(value)

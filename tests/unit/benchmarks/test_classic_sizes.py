@@ -1,4 +1,4 @@
-"""What a whole run needs is counted from the recipes."""
+"""What a whole run needs, computed from the recipes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alexnet.published import IMAGENET_TRAINING_IMAGES
 from benchmarks.classic import sizes
 
 
-def test_a_run_on_imagenet_is_counted() -> None:
+def test_the_sizes_of_a_run_on_imagenet() -> None:
     found = {row.name.removeprefix("sift-fv, "): row.value for row in sizes("sift-fv")}
     numbers = 256 * (2 * 64 + 1) * 4
     assert found["ILSVRC-2012 on disk at a time, float16"] == pytest.approx(

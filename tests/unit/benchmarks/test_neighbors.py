@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alexnet.analysis.neighbors import Found
-from benchmarks.neighbors import made_up, measure, recall
+from benchmarks.neighbors import measure, recall, synthetic_features
 
 
 def test_recall_counts_what_was_found_in_any_order() -> None:
@@ -20,6 +20,6 @@ def test_rates_and_recall_are_measured() -> None:
     assert rows[-1].value >= 0.95
 
 
-def test_another_seed_is_other_images() -> None:
-    assert not np.array_equal(made_up(3, 0), made_up(3, 1))
-    np.testing.assert_array_equal(made_up(3, 0), made_up(3, 0))
+def test_another_seed_gives_other_features() -> None:
+    assert not np.array_equal(synthetic_features(3, 0), synthetic_features(3, 1))
+    np.testing.assert_array_equal(synthetic_features(3, 0), synthetic_features(3, 0))

@@ -1,4 +1,4 @@
-"""The benchmark's clients get an answer for every photo, and do not count refusals."""
+"""The benchmark's clients get a response for every photo; a refusal is an error."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import tiny
 
 from alexnet.errors import WorkError
 from alexnet.web.app import make_app
-from alexnet.web.open_models import open_models
+from alexnet.web.served_model import open_models
 from alexnet.web.server import serving
-from benchmarks.serve import ask_many
+from benchmarks.serve import send_many
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def url(tmp_path_factory):
         yield f"{address}/api/classify?views=center"
 
 
-def test_all_photos_are_answered_by_whichever_number_of_clients(url) -> None:
+def test_every_photo_gets_a_response_for_any_number_of_clients(url) -> None:
     photos = [odd_uploads.plain(), odd_uploads.cmyk()]
-    assert ask_many(url, photos, count=10, clients=3) == 10
-    assert ask_many(url, photos, count=2, clients=8) == 2
+    assert send_many(url, photos, count=10, clients=3) == 10
+    assert send_many(url, photos, count=2, clients=8) == 2
 
 
-def test_a_refusal_is_no_answer(url) -> None:
+def test_a_refusal_is_an_error(url) -> None:
     with pytest.raises(WorkError, match="not a photo"):
-        ask_many(url, [odd_uploads.text()], count=1, clients=1)
+        send_many(url, [odd_uploads.text()], count=1, clients=1)

@@ -1,4 +1,4 @@
-"""The hours of the whole run stand behind each rate of training, and follow from it."""
+"""The hours of the whole run follow from each training rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from benchmarks import step
 
 
-def test_hours_of_the_whole_run_beside_those_of_the_bare_arithmetic() -> None:
+def test_hours_of_the_whole_run_beside_those_of_the_arithmetic() -> None:
     row = step.whole_run("training", rate=100.0, product_flops=4 * 2 * 2_067_805_248 * 100.0)
     assert row.unit == "hours"
     assert row.value == pytest.approx(90 * 1_281_167 / 100 / 3600)
     assert row.ratio == pytest.approx(4)
 
 
-def test_only_training_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_training_has_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "MATRIX", 8)
     for name in ("trainer", "_tester"):
         monkeypatch.setattr(step, name, lambda *words: lambda: None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from enum import StrEnum
@@ -21,7 +22,7 @@ def alexnet(*words: str, **options) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch):
-    """Makes `alexnet recipes` run a function of the test's."""
+    """Makes `alexnet recipes` run a function of the test."""
 
     def replace(function) -> None:
         monkeypatch.setitem(sys.modules, "alexnet.cli.recipes", SimpleNamespace(command=function))
@@ -53,7 +54,7 @@ def test_help_and_listing_import_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("error", "code"), [(CommandError, 2), (DataError, 3), (WorkError, 1), (Stopped, 75)]
 )
-def test_our_errors_are_one_line_with_their_exit_code(verb, capsys, error, code) -> None:
+def test_package_errors_are_one_line_with_their_exit_code(verb, capsys, error, code) -> None:
     def command() -> None:
         raise error("what was found; what to type next")
 
@@ -113,7 +114,7 @@ class Form(StrEnum):
     square = "square"
 
 
-def test_a_choice_that_is_missing_is_one_line_too(verb, capsys) -> None:
+def test_a_missing_choice_is_one_line_too(verb, capsys) -> None:
     def command(form: Annotated[Form, typer.Option("--as")]) -> None:
         pass
 
@@ -124,7 +125,7 @@ def test_a_choice_that_is_missing_is_one_line_too(verb, capsys) -> None:
     assert shown.count("\n") == 1
 
 
-def test_after_a_double_dash_debug_is_a_word_like_any_other(verb, capsys) -> None:
+def test_after_a_double_dash_debug_is_an_argument(verb, capsys) -> None:
     seen: list[str] = []
 
     def command(words: Annotated[list[str], typer.Argument()]) -> None:
@@ -135,7 +136,50 @@ def test_after_a_double_dash_debug_is_a_word_like_any_other(verb, capsys) -> Non
     assert seen == ["--debug"]
 
 
-def test_a_reader_that_went_away_is_no_news() -> None:
+def test_a_closed_pipe_is_silent() -> None:
     command = f"{sys.executable} -m alexnet recipes alexnet-2012 | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert not done.stderr
+
+
+def test_help_groups_the_verbs() -> None:
+    shown = alexnet("--help").stdout
+    sections = [line.removesuffix(":") for line in shown.splitlines() if line.endswith(":")]
+    assert sections == ["Options", *program.GROUPS]
+    training = shown.partition("\nTraining:")[2].partition("\nUse:")[0]
+    assert "  train " in training and "  evaluate " not in training
+
+
+def completed(line: str, **environment: str) -> list[str]:
+    """The completions that bash offers for the last word of a command line."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    done = alexnet(env={**os.environ, **words, "_ALEXNET_COMPLETE": "complete_bash", **environment})
+    assert not done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("alexnet eva", ["evaluate"]),
+        ("alexnet prepare --res", ["--resize"]),
+        ("alexnet synthesize photos --layout f", ["folder"]),
+        ("alexnet train alexnet-mod", ["alexnet-modern"]),
+        ("alexnet recipes 7-", ["7-cnns-star"]),
+        ("alexnet fetch image", ["imagenette"]),
+        ("alexnet train alexnet-2012 schedule.ep", ["schedule.epochs="]),
+        ("alexnet train alexnet-2012 epo", ["epochs="]),
+        ("alexnet train no-such-recipe schedule.ep", []),
+    ],
+)
+def test_the_shell_completes_verbs_options_and_names(line: str, wanted: list[str]) -> None:
+    assert completed(line) == wanted
+
+
+def test_completion_can_be_shown_and_installed(tmp_path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = alexnet("--show-completion", "bash", env=environment)
+    assert shown.returncode == 0
+    assert "_ALEXNET_COMPLETE=complete_bash" in shown.stdout
+    assert alexnet("--install-completion", "bash", env=environment).returncode == 0
+    assert "_ALEXNET_COMPLETE" in (tmp_path / ".bash_completions" / "alexnet.sh").read_text()

@@ -21,14 +21,14 @@ def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, silent: bool = F
     return stream.getvalue()
 
 
-def test_plain_lines_say_what_is_done_and_keep_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_have_counts_and_keep_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(monkeypatch, io.StringIO())
     assert text.startswith("preparing: 4/4 images, ")
     assert text.endswith("0:00:00 left, one unreadable\n")
     assert text.count("\n") == 1
 
 
-def test_plain_lines_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_are_at_least_the_interval_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, now = io.StringIO(), [0.0]
     with progress._lines("training", 100, 0, "steps", stream, lambda: now[0]) as advance:
         for _ in range(50):
@@ -39,7 +39,7 @@ def test_plain_lines_keep_their_distance(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(lines) == 5
 
 
-def test_what_was_done_before_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_work_does_not_count_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, now = io.StringIO(), [0.0]
     with progress._lines("preparing", 1000, 0, "images", stream, lambda: now[0]) as advance:
         advance(900)
@@ -48,7 +48,7 @@ def test_what_was_done_before_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> Non
     assert stream.getvalue() == "preparing: 940/1000 images, 2/s, 0:00:30 left\n"
 
 
-def test_a_total_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_total(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with progress.progress_bar("reading", None) as advance:
@@ -64,11 +64,11 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "one unreadable" in text
 
 
-def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, io.StringIO(), silent=True) == ""
 
 
-def test_the_last_line_comes_also_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_line_is_printed_even_if_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with pytest.raises(OSError, match="disk"), progress.progress_bar("writing", 9) as advance:

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.data import source_makers as make
 
-from alexnet.cli.inspect import described
-from alexnet.data.inspect import inspect
+from alexnet.data.inspect import describe, inspect
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Box, Source, filter_classes, open_source
 from alexnet.data.sources.base import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, check_boxes
@@ -181,7 +180,7 @@ def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
     }
     source = open_source(make.write(tmp_path / "photos", files))
     found = inspect(source, workers=1)
-    lines = "\n".join(described(found))
+    lines = "\n".join(describe(found))
     for number, kind in ((10, REVERSED), (20, EMPTY), (30, OUTSIDE)):
         assert found.splits["train"].odd[kind] == [f"{TENCH}/{TENCH}_{number}.JPEG"]
         assert f"  {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines

@@ -71,7 +71,7 @@ def test_unlabeled_photos_are_counted_in_no_class(
     assert found.missing_of_ilsvrc is not None
     assert found.missing_of_ilsvrc["test"] == 100_000 - 5
     assert main(["inspect", str(tmp_path)]) == 0
-    assert "test: 5 photos; without labels" in capsys.readouterr().out
+    assert "test: 5 photos; unlabeled" in capsys.readouterr().out
 
 
 def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:

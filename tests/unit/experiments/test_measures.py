@@ -13,7 +13,7 @@ import torch
 
 from alexnet.data.image_reader import read_photo
 from alexnet.data.loader import Batch
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
@@ -71,7 +71,7 @@ def test_an_update_is_measured_with_the_batches_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `data.scales` images are resized and cropped while they are read, which costs time."""
-    whole = Settings(side=72, shape="whole")
+    whole = PrepareSettings(side=72, shape="whole")
     store = prepare(open_source(tiny.photos(tmp_path / "photos")), tmp_path / "store", whole, workers=1)
     config = common([*SMALL, "data.scales=[64,72]", "data.normalization=channel-mean", "data.order=once"])
     batches: list[Batch] = []
@@ -180,7 +180,7 @@ def test_halves_hold_the_very_pixels_of_their_classes(tmp_path: Path) -> None:
     photos = tiny.photos(tmp_path / "photos")
     for split in ("train", "val"):
         (photos / split / "class3").symlink_to(photos / split / "class0", target_is_directory=True)
-    whole = prepare(open_source(photos), tmp_path / "whole", Settings(side=72), workers=1)
+    whole = prepare(open_source(photos), tmp_path / "whole", PrepareSettings(side=72), workers=1)
     first, second = halves(whole, tmp_path / "halves")
     assert [each.wnid for each in (*first.classes, *second.classes)] == [each.wnid for each in whole.classes]
     split, part = whole.split("train"), second.split("train")

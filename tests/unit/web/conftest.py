@@ -1,4 +1,4 @@
-"""Two tiny nets behind a real server on this machine."""
+"""Two tiny models behind a real server on this machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import tiny
 from alexnet.data.store import Store
 from alexnet.evaluation.predictor import Predictor
 from alexnet.web.app import make_app
-from alexnet.web.model import Model
-from alexnet.web.open_models import open_models
 from alexnet.web.photos import StorePhotos
+from alexnet.web.served_model import ServedModel, open_models
 from alexnet.web.server import serving
 
 
@@ -24,32 +23,32 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="session")
 def runs(store: Store, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two run folders with other weights."""
+    """Two run directories with different weights."""
     folder = tmp_path_factory.mktemp("runs")
     return [tiny.run(folder / name, store, seed=seed).path for name, seed in (("one", 5), ("two", 6))]
 
 
 @pytest.fixture(scope="session")
-def models(runs: list[Path]) -> list[Model]:
+def models(runs: list[Path]) -> list[ServedModel]:
     return open_models(runs)
 
 
 @pytest.fixture
-def classifier(models: list[Model]) -> Predictor:
+def classifier(models: list[ServedModel]) -> Predictor:
     """Of the first model."""
     return models[0].classifier
 
 
 @pytest.fixture
-def url(models: list[Model], store: Store) -> Iterator[str]:
-    """Where both are served, with the store's photos."""
+def url(models: list[ServedModel], store: Store) -> Iterator[str]:
+    """The address at which both are served, with the store's photos."""
     with serving(make_app(models, StorePhotos(store))) as address:
         yield address
 
 
 @pytest.fixture
-def serve_model() -> Iterator[Callable[[Model], str]]:
-    """Serves one model until the test ends, and gives its address."""
+def serve_model() -> Iterator[Callable[[ServedModel], str]]:
+    """Serves one model until the test ends, and returns its address."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:

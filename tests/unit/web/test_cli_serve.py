@@ -1,4 +1,4 @@
-"""`alexnet serve` as a person starts it and ends it."""
+"""`alexnet serve` as a process: start, use, stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from alexnet.web.server import listening
 
 @contextmanager
 def served(*words, **environment) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """The process, the lines it printed until it answered, and its address."""
+    """The process, the lines it printed until it was ready, and its address."""
     command = [sys.executable, "-W", "error", "-m", "alexnet", "serve", *map(str, words), "--port", "0"]
     with subprocess.Popen(
         [*command, "--device", "cpu"],
@@ -46,9 +46,9 @@ def served(*words, **environment) -> Iterator[tuple[subprocess.Popen[str], str, 
                 process.kill()
 
 
-def test_it_says_where_it_answers_and_ends_with_ctrl_c(runs, store) -> None:
+def test_it_prints_its_address_and_stops_with_ctrl_c(runs, store) -> None:
     with served(*runs, "--store", store.path) as (process, said, url):
-        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C ends it\)\n", said)
+        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C stops it\)\n", said)
         models = ask(f"{url}/api/models").json["models"]
         assert [each["answers"] for each in models] == [["classify", "saliency", "similar"]] * 2
         found = ask(f"{url}/api/similar?model=two", odd_uploads.plain()).json
@@ -68,11 +68,11 @@ def test_it_says_where_it_answers_and_ends_with_ctrl_c(runs, store) -> None:
 def test_no_upload_is_written_to_a_disk(runs, store, tmp_path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
     large = odd_uploads.encoded(Image.fromarray(noise), "PNG")
-    assert len(large) > 10 * 2**20  # far more than any library keeps in memory for politeness
+    assert len(large) > 10 * 2**20  # above the size at which libraries spool uploads to a disk
     with served(runs[0], "--store", store.path, TMPDIR=str(tmp_path)) as (process, _, url):
         assert ask(f"{url}/api/classify?crops=1", odd_uploads.plain()).status == 200
         before = set(tmp_path.iterdir())
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on a byte written kills it
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on writing a byte kills it
         photos = [large, large[:-1000], *(make() for make in (*odd_uploads.ODD, *odd_uploads.REFUSED))]
         with ThreadPoolExecutor(8) as clients:
             for what in ("classify", "saliency", "similar"):
@@ -82,8 +82,8 @@ def test_no_upload_is_written_to_a_disk(runs, store, tmp_path) -> None:
         assert set(tmp_path.iterdir()) == before
 
 
-def test_a_run_without_more_is_served_too(runs, tmp_path) -> None:
-    """An exported ONNX file hides its layers: it says what is in a photo, and no more."""
+def test_a_model_that_only_classifies_is_served_too(runs, tmp_path) -> None:
+    """An exported ONNX file has no named layers, so it only classifies."""
     exported = tmp_path / "net.onnx"
     assert main(["export", str(runs[0]), str(exported)]) == 0
     with served(exported) as (_, _, url):
@@ -110,7 +110,7 @@ def test_wrong_commands_are_one_line(runs, store, tmp_path, capsys) -> None:
     assert (code, error) == (2, f"alexnet: port {port} is taken: choose another with --port\n")
 
 
-def test_a_store_of_other_classes_is_bad_data(runs, tmp_path, capsys, monkeypatch) -> None:
+def test_a_store_with_other_classes_is_bad_data(runs, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(tiny, "CLASSES", 2)
     other = tiny.store(tmp_path)
     code, error = code_and_error(capsys, runs[0], "--store", other.path, "--port", 0)
@@ -118,8 +118,8 @@ def test_a_store_of_other_classes_is_bad_data(runs, tmp_path, capsys, monkeypatc
     assert "class2" in error
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(runs, store, tmp_path) -> None:
-    from alexnet.web.open_models import names_of
+def test_runs_with_equal_names_get_their_parent_directories(runs, store, tmp_path) -> None:
+    from alexnet.web.served_model import unique_names
 
     paths = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "c"]
-    assert names_of(paths) == ["a/run", "b/run", "c"]
+    assert unique_names(paths) == ["a/run", "b/run", "c"]

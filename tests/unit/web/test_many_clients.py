@@ -1,4 +1,4 @@
-"""Many at once: answered together, each with its own answer, with nothing left behind."""
+"""Concurrent clients: shared batches, own results, nothing left behind."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import odd_uploads
 import pytest
 from http_client import ask
 
-from alexnet.web.model import PHOTOS_AT_ONCE, Model
+from alexnet.web.served_model import BATCH_SIZE, ServedModel
 
 AT_ONCE = 20
 
 
-class Counting(Model):
-    """A model that keeps the sizes of its batches, and takes the first only when told."""
+class Counting(ServedModel):
+    """A model that records the sizes of its batches and waits for the event `go` before the first."""
 
     def __init__(self, *arguments) -> None:
         self.batches: list[int] = []
@@ -32,19 +32,19 @@ class Counting(Model):
         return super()._score(positions, squares)
 
 
-def test_twenty_at_once_are_answered_together_and_each_with_its_own(serve_model, classifier) -> None:
-    model = Counting("net", classifier)
+def test_concurrent_photos_share_batches_and_get_their_own_predictions(serve_model, classifier) -> None:
+    model = Counting("model", classifier)
     url = serve_model(model)
     photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as clients:
         asked = [clients.submit(ask, f"{url}/api/classify?views=center", photo) for photo in photos]
-        while ask(f"{url}/health").json["waiting"] < AT_ONCE - PHOTOS_AT_ONCE:
+        while ask(f"{url}/health").json["waiting"] < AT_ONCE - BATCH_SIZE:
             pass
         model.go.set()
         answers = [each.result() for each in asked]
     assert sum(model.batches) == AT_ONCE
     assert len(model.batches) < AT_ONCE
-    assert max(model.batches) <= PHOTOS_AT_ONCE
+    assert max(model.batches) <= BATCH_SIZE
     wanted = classifier.predict([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
     for answer, classes in zip(answers, wanted, strict=True):
         assert [each["wnid"] for each in answer.json["classes"]] == [wnid for wnid, *_ in classes]
@@ -54,7 +54,7 @@ def test_twenty_at_once_are_answered_together_and_each_with_its_own(serve_model,
     assert ask(f"{url}/health").json["waiting"] == 0
 
 
-def test_twenty_bad_ones_at_once_get_twenty_reasons(url) -> None:
+def test_concurrent_bad_photos_get_their_own_reasons(url) -> None:
     makers = [*odd_uploads.REFUSED] * 3
     with ThreadPoolExecutor(AT_ONCE) as clients:
         answers = list(clients.map(lambda make: ask(f"{url}/api/classify", make()), makers[:AT_ONCE]))
@@ -65,7 +65,7 @@ def test_twenty_bad_ones_at_once_get_twenty_reasons(url) -> None:
     assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
-def test_clients_that_go_away_leave_nothing_behind(url) -> None:
+def test_disconnected_clients_leave_nothing_behind(url) -> None:
     place = urlsplit(url)
     for _ in range(40):  # more than are received at the same time
         with socket.create_connection((place.hostname, place.port)) as half:
@@ -76,8 +76,8 @@ def test_clients_that_go_away_leave_nothing_behind(url) -> None:
     assert ask(f"{url}/health").json["waiting"] == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells how much memory is held")
-def test_photos_are_not_kept(url) -> None:
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux reports the memory in use")
+def test_photos_are_freed(url) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
     from PIL import Image
 
@@ -92,5 +92,5 @@ def test_photos_are_not_kept(url) -> None:
 
     before = max(round_of_twenty() for _ in range(3))
     after = min(round_of_twenty() for _ in range(3))
-    # The 60 photos between are 80 MB as they came and 350 MB as pixels.
+    # The 60 photos in between are 80 MB encoded and 350 MB decoded.
     assert after - before < 40 * 2**20

@@ -10,16 +10,15 @@ from reference.json_form import misfits
 
 from alexnet.analysis.neighbors import SimilarImages
 from alexnet.web.app import make_app
-from alexnet.web.further import similar
-from alexnet.web.model import Model
-from alexnet.web.openapi import document
 from alexnet.web.photos import StorePhotos
+from alexnet.web.responses import PredictedBox, PredictedBoxes
+from alexnet.web.served_model import Analyses, ServedModel, similar_of
 from alexnet.web.server import serving
 
 
 @pytest.fixture
 def whole(models, store):
-    """A model that gives every answer there is."""
+    """A model that supports every endpoint."""
     photos, classifier = StorePhotos(store), models[0].classifier
 
     class Nearest:
@@ -28,31 +27,33 @@ def whole(models, store):
 
             return Found(np.array([[1, 2]]), np.array([[0.5, 1.25]]))
 
-    box = {"wnid": "n1", "name": "cat", "score": 1.5, "x0": 0.0, "y0": 0.1, "x1": 0.9, "y1": 1.0}
-    more = {
-        **models[0].more,
-        "similar": similar(
-            SimilarImages(classifier, store.split("train"), "fc7", Nearest()), photos, "train", "fc7"
-        ),
-        "localize": lambda seen: {"boxes": [box]},
-    }
-    with serving(make_app([Model("net", classifier, more=more)], photos)) as url:
+    box = PredictedBox(wnid="n1", name="cat", score=1.5, x0=0.0, y0=0.1, x1=0.9, y1=1.0)
+    analyses = Analyses(
+        saliency=models[0].analyses.saliency,
+        similar=similar_of(SimilarImages(classifier, store.split("train"), "fc7", Nearest()), photos),
+        localize=lambda given: PredictedBoxes(boxes=[box]),
+    )
+    with serving(make_app([ServedModel("model", classifier, analyses=analyses)], photos)) as url:
         yield url
 
 
-def test_it_describes_what_is_served_and_nothing_else(whole, models) -> None:
+@pytest.fixture
+def described(whole):
+    """The OpenAPI document, as a client receives it."""
+    return ask(f"{whole}/api/openapi.json").json
+
+
+def test_it_describes_what_is_served_and_nothing_else(models, described) -> None:
     served = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
         for route in make_app(models).routes
-        if route.path.startswith(("/api", "/health"))
+        if route.path.startswith(("/api/", "/health")) and route.path != "/api/openapi.json"
         for method in route.methods - {"HEAD"}
     }
-    assert served == {(path, method) for path, item in document()["paths"].items() for method in item}
+    assert served == {(path, method) for path, item in described["paths"].items() for method in item}
 
 
-def test_every_answer_has_the_form_described(whole) -> None:
-    described = document()
-    assert ask(f"{whole}/api/openapi.json").json == described
+def test_every_response_matches_its_schema(whole, described) -> None:
     for path, item in described["paths"].items():
         ((method, operation),) = item.items()
         if "{" in path:
@@ -74,7 +75,7 @@ def test_every_answer_has_the_form_described(whole) -> None:
             )
 
 
-def test_the_check_of_forms_finds_what_is_wrong() -> None:
+def test_the_schema_check_finds_errors() -> None:
     forms = {
         "Class": {
             "type": "object",
@@ -93,7 +94,7 @@ def test_the_check_of_forms_finds_what_is_wrong() -> None:
     assert misfits("c", {"enum": ["a", "b"]}, forms)
 
 
-def test_every_class_of_answer_is_used() -> None:
-    text = str(document())
-    for name in document()["components"]["schemas"]:
+def test_every_schema_is_used(described) -> None:
+    text = str(described)
+    for name in described["components"]["schemas"]:
         assert f"#/components/schemas/{name}'" in text

@@ -16,7 +16,7 @@ from alexnet.web.upload import Refused, read_photo, receive
 @pytest.mark.parametrize(
     ("make", "remark"), odd_uploads.ODD.items(), ids=lambda each: getattr(each, "__name__", "")
 )
-def test_odd_photos_are_read_and_remarked_on(make: Callable[[], bytes], remark: str) -> None:
+def test_odd_photos_are_read_and_get_notes(make: Callable[[], bytes], remark: str) -> None:
     photo = read_photo(make())
     assert photo.pixels.shape == (*odd_uploads.SIZE[::-1], 3)
     assert bool(photo.notes) == bool(remark)
@@ -26,7 +26,7 @@ def test_odd_photos_are_read_and_remarked_on(make: Callable[[], bytes], remark: 
 @pytest.mark.parametrize(
     ("make", "answer"), odd_uploads.REFUSED.items(), ids=lambda each: getattr(each, "__name__", "")
 )
-def test_what_is_no_photo_is_refused_with_a_reason(
+def test_anything_but_a_photo_is_refused_with_a_reason(
     make: Callable[[], bytes], answer: tuple[int, str]
 ) -> None:
     with pytest.raises(Refused, match=answer[1]) as refused:
@@ -35,13 +35,13 @@ def test_what_is_no_photo_is_refused_with_a_reason(
     assert len(str(refused.value)) < 200
 
 
-def test_the_first_picture_of_an_animation_is_looked_at() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     first = np.asarray(odd_uploads.picture())
     np.testing.assert_array_equal(read_photo(odd_uploads.animated_webp()).pixels, first)
     np.testing.assert_array_equal(read_photo(odd_uploads.animated_png()).pixels, first)
 
 
-def test_a_photo_on_its_side_is_turned_as_pillow_would() -> None:
+def test_the_exif_orientation_is_applied_as_by_pillow() -> None:
     data = odd_uploads.rotated()
     pixels = read_photo(data).pixels.astype(int)
     assert np.abs(pixels - np.asarray(odd_uploads.picture(), int)).mean() < 2
@@ -49,7 +49,7 @@ def test_a_photo_on_its_side_is_turned_as_pillow_would() -> None:
         assert pixels.shape[:2] == lying.size
 
 
-def test_sixteen_bits_become_the_same_eight() -> None:
+def test_sixteen_bits_are_rounded_to_eight() -> None:
     gray = np.asarray(odd_uploads.picture().convert("L"))
     np.testing.assert_array_equal(read_photo(odd_uploads.sixteen_bit()).pixels[..., 0], gray)
 
@@ -60,25 +60,25 @@ async def _chunks(sizes: list[int], counted: list[int]) -> AsyncIterator[bytes]:
         yield bytes(size)
 
 
-def test_a_body_is_taken_whole_up_to_the_limit() -> None:
-    assert asyncio.run(receive(_chunks([5, 0, 5], []), most=10)) == bytes(10)
-    assert asyncio.run(receive(_chunks([], []), most=10)) == b""
+def test_a_body_up_to_the_limit_is_accepted() -> None:
+    assert asyncio.run(receive(_chunks([5, 0, 5], []), max_bytes=10)) == bytes(10)
+    assert asyncio.run(receive(_chunks([], []), max_bytes=10)) == b""
 
 
-def test_too_long_a_body_is_read_on_but_not_kept_so_that_its_sender_hears_why(monkeypatch) -> None:
+def test_an_oversized_body_is_drained_so_that_the_client_sees_the_reason(monkeypatch) -> None:
     counted: list[int] = []
     with pytest.raises(Refused, match="larger than") as refused:
-        asyncio.run(receive(_chunks([8] * 5, counted), most=10))
+        asyncio.run(receive(_chunks([8] * 5, counted), max_bytes=10))
     assert refused.value.status == 413
     assert len(counted) == 5
     monkeypatch.setattr(upload, "_DRAINED_BYTES", 20)
     counted.clear()
     with pytest.raises(Refused):
-        asyncio.run(receive(_chunks([8] * 1000, counted), most=10))
-    assert len(counted) == 3  # even that has an end
+        asyncio.run(receive(_chunks([8] * 1000, counted), max_bytes=10))
+    assert len(counted) == 3  # draining is limited too
 
 
-def test_who_never_finishes_is_told_so(monkeypatch) -> None:
+def test_a_stalled_upload_times_out(monkeypatch) -> None:
     async def stalled() -> AsyncIterator[bytes]:
         yield b"x"
         await asyncio.Event().wait()

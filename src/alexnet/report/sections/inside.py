@@ -10,7 +10,14 @@ import torch
 from alexnet.analysis.features import features_of, last_hidden_layer
 from alexnet.analysis.neighbors import ExactIndex, SimilarImages
 from alexnet.analysis.projection import principal_components, t_sne
-from alexnet.analysis.saliency import OCCLUDED_SHARE, central_views, grad_cam, last_maps, map_sizes, occlusion
+from alexnet.analysis.saliency import (
+    OCCLUDED_FRACTION,
+    central_views,
+    grad_cam,
+    last_maps,
+    map_sizes,
+    occlusion,
+)
 from alexnet.evaluation.inference import score_crops, testing
 from alexnet.evaluation.views import positions_of
 from alexnet.report.plots.activations import draw_activations
@@ -101,7 +108,7 @@ def saliency(on: Opened) -> Drawn:
         drops=list(occlusion(on.classifier, squares, labels)),
         how=f"Grad-CAM: which of the {rows} x {columns} places of {layer}'s maps speak for the answer, drawn "
         "smooth.\nCovered: how much less sure it is with a gray square there, of "
-        f"{OCCLUDED_SHARE:.0%} of a side.",
+        f"{OCCLUDED_FRACTION:.0%} of a side.",
         about=about(on.name, on.data, len(squares)),
         true_names=names,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from alexnet.analysis.features import last_hidden_layer, path_of
+from alexnet.analysis.features import features_path, last_hidden_layer
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import ensemble, metrics, run_evaluation
@@ -248,7 +248,7 @@ class Shown:
     def _neighbors(self) -> Drawn:
         on, images = self._on, len(self._on.store.split("train"))
         layer = last_hidden_layer(on.classifier.model)
-        if images > MOST_SEARCHED and not path_of(on.path, on.store, "train", layer).is_file():
+        if images > MOST_SEARCHED and not features_path(on.path, on.store, "train", layer).is_file():
             raise AlexNetError(
                 f"{images:,} training images take long; type alexnet similar PHOTO --model "
                 f"{self.subject.typed} --store {on.store.path} once, which keeps their features, then this "

@@ -1,8 +1,8 @@
 // One photo from the camera, in a dialog that closes with Escape.
 
-import { byId } from "./show.js";
+import { byId } from "./render.js";
 
-/** Makes the button work where there is a camera to ask for; `taken(blob)` and `refused(words)` are called. */
+/** Shows the button where there is a camera API; calls `taken(blob)` or `refused(sentence)`. */
 export function offerCamera(taken, refused) {
   const dialog = byId("camera-dialog");
   const video = byId("video");
@@ -15,7 +15,7 @@ export function offerCamera(taken, refused) {
       refused(`The camera cannot be used: ${error.message || error.name}.`);
       return;
     }
-    byId("shoot").disabled = true; // until there is a picture
+    byId("shoot").disabled = true; // until the camera delivers a picture
     dialog.showModal();
   });
   video.addEventListener("loadeddata", () => {

@@ -1,0 +1,60 @@
+"""Security headers of every response, and which requests are refused."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HOSTS = ("127.0.0.1", "localhost")
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+"""The page loads nothing from other sites, and pages of other sites can neither embed nor read it."""
+
+
+class SecurityMiddleware:
+    """Adds `HEADERS`, and refuses requests that another site's page sends from the user's browser.
+
+    Requests for other host names than `HOSTS` are refused too: another site may have made its own name point
+    to this computer (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+
+def _refusal(headers: Headers) -> JSONResponse | None:
+    if headers.get("host", "").split(":")[0] not in HOSTS:
+        return JSONResponse({"error": f"address this server as {' or '.join(HOSTS)}"}, 400)
+    if _is_cross_origin(headers):
+        return JSONResponse({"error": "only its own page and programs may use this server"}, 403)
+    return None
+
+
+def _is_cross_origin(headers: Headers) -> bool:
+    """Whether a browser sent the request for a page of another site; programs send no `Origin`."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")

@@ -1,0 +1,351 @@
+"""A served model: what it predicts for an uploaded photo. No other file of the web demo runs models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+
+from alexnet.analysis.features import last_hidden_layer
+from alexnet.analysis.neighbors import (
+    ProgressBar,
+    SearchSpec,
+    SimilarImages,
+    no_progress,
+    open_similar_images,
+)
+from alexnet.analysis.saliency import grad_cam, last_maps
+from alexnet.data.classes import check_same_classes, label_map
+from alexnet.data.crops import Positions, center, default_views
+from alexnet.data.decode import Pixels
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+from alexnet.evaluation.inference import score_crops
+from alexnet.evaluation.predictor import Predictor, enlargement, load, to_stored_square
+from alexnet.evaluation.views import positions_of
+from alexnet.runs.provenance import provenance, training_progress
+from alexnet.runs.run_dir import RunDir, members_of
+from alexnet.tasks.base import BoxPrediction
+from alexnet.web.batcher import Batcher
+from alexnet.web.photos import StorePhotos, data_url
+from alexnet.web.responses import (
+    Classification,
+    ClassProbability,
+    Crop,
+    ModelInfo,
+    NearestImages,
+    PhotoInfo,
+    PredictedBox,
+    PredictedBoxes,
+    Saliency,
+    SimilarImage,
+    Square,
+    ViewsName,
+)
+from alexnet.web.upload import UploadedPhoto, size_notes
+
+BATCH_SIZE = 16
+"""Most photos in one forward pass: larger batches are hardly faster, and every client waits for all of it."""
+GRID = 32
+"""Largest side of a saliency map that is sent: the maps are coarser before they are interpolated."""
+NEIGHBORS = 6
+"""As in the paper's figure 4."""
+SIMILAR_SPLIT = "train"
+_CLASSES_OF_A_CROP = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """An uploaded photo, upright, and the stored square made of it."""
+
+    pixels: Pixels
+    """(H, W, 3) uint8 RGB."""
+    square: Pixels
+    """(side, side, C) uint8."""
+    info: PhotoInfo
+
+
+@dataclass(eq=False)
+class Analyses:
+    """What a model predicts besides classes, each None where it cannot."""
+
+    saliency: Callable[[ModelInput], Saliency] | None = None
+    similar: Callable[[ModelInput], NearestImages] | None = None
+    localize: Callable[[ModelInput], PredictedBoxes] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Those there are, by the last word of their address."""
+        return [name for name, function in vars(self).items() if function is not None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is known about a model, for people; empty where it is unknown."""
+
+    trained: str = ""
+    tested: str = ""
+
+
+class ServedModel:
+    """A model under a name, with a queue for each of its views."""
+
+    def __init__(
+        self,
+        name: str,
+        classifier: Predictor,
+        summary: Summary | None = None,
+        analyses: Analyses | None = None,
+    ) -> None:
+        self.name, self.classifier = name, classifier
+        self.default_views: ViewsName = cast(ViewsName, default_views(classifier.preprocessing.data.mirror))
+        self.analyses = analyses or Analyses()
+        self._summary = summary or Summary()
+        self._batchers: dict[str, Batcher[Pixels, npt.NDArray[np.float32]]] = {}
+
+    def info(self) -> ModelInfo:
+        """Its entry in `/api/models`."""
+        preprocessing = self.classifier.preprocessing
+        return ModelInfo(
+            name=self.name,
+            recipe=self.classifier.config.recipe,
+            classes=len(self.classifier.classes),
+            side=preprocessing.side,
+            crop=preprocessing.crop,
+            views=self.default_views,
+            answers=["classify", *self.analyses.names],
+            trained=self._summary.trained,
+            tested=self._summary.tested,
+        )
+
+    def start(self, executor: Executor) -> None:
+        """Starts the queues in the running event loop; `executor` runs the model, one batch at a time."""
+        for views in get_args(ViewsName):
+            positions = positions_of(views, self.classifier.preprocessing)
+            self._batchers[views] = Batcher(partial(self._score, positions), BATCH_SIZE, executor)
+
+    @property
+    def waiting(self) -> int:
+        """The number of photos in the queues."""
+        return sum(map(len, self._batchers.values()))
+
+    def prepare(self, photo: UploadedPhoto) -> ModelInput:
+        """The photo, resized as the model's training photos were."""
+        preprocessing = self.classifier.preprocessing
+        height, width, _ = photo.pixels.shape
+        notes = photo.notes + size_notes(enlargement(photo.pixels, preprocessing))
+        info = PhotoInfo(width=width, height=height, notes=notes)
+        return ModelInput(photo.pixels, to_stored_square(photo.pixels, preprocessing), info)
+
+    async def classify(self, square: Pixels, views: ViewsName, top: int, crops: bool) -> Classification:
+        """The `top` most probable classes; with `crops` also those of each crop."""
+        by_view = await self._batchers[views].submit(square)
+        return Classification(
+            views=views,
+            classes=self.best(by_view.mean(axis=0), top),
+            square=self._square(square) if crops else None,
+            crops=self._crops(by_view, views) if crops else None,
+        )
+
+    def best(self, row: npt.NDArray[np.float32], top: int) -> list[ClassProbability]:
+        """The most probable classes, ties in label order."""
+        classes = self.classifier.classes
+        return [
+            ClassProbability(wnid=classes[i].wnid, name=classes[i].name, probability=float(row[i]))
+            for i in np.argsort(-row, kind="stable")[:top]
+        ]
+
+    def _score(self, positions: Positions, squares: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+        classifier = self.classifier
+        images = torch.from_numpy(np.stack(squares))
+        return score_crops(classifier.model, classifier.preprocessing, images, positions)
+
+    def _crops(self, by_view: npt.NDArray[np.float32], views: ViewsName) -> list[Crop]:
+        positions = positions_of(views, self.classifier.preprocessing).tolist()
+        return [
+            Crop(x=x, y=y, mirrored=bool(mirrored), classes=self.best(row, _CLASSES_OF_A_CROP))
+            for (y, x, mirrored), row in zip(positions, by_view, strict=True)
+        ]
+
+    def _square(self, square: Pixels) -> Square:
+        preprocessing = self.classifier.preprocessing
+        return Square(side=preprocessing.side, crop=preprocessing.crop, image=data_url(square))
+
+
+def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[ServedModel]:
+    """A model for each run directory, exported file and member of an ensemble, in order.
+
+    CommandError where there is nothing to load or two have one name; DataError where a file is broken.
+    """
+    found = members_of(paths)
+    return [open_model(path, name, device) for path, name in zip(found, unique_names(found), strict=True)]
+
+
+def open_model(path: Path, name: str, device: torch.device | str = "auto") -> ServedModel:
+    """The model of one run directory or exported file, under that name."""
+    classifier = load(path, device)
+    analyses = Analyses()
+    # A classic pipeline, an exported file without named layers and a classifier lack one or both.
+    with suppress(CommandError):
+        analyses.saliency = saliency_of(classifier)
+    with suppress(CommandError):
+        analyses.localize = boxes_of(classifier)
+    return ServedModel(name, classifier, _summary(path, classifier), analyses)
+
+
+def add_similar(
+    model: ServedModel,
+    path: Path,
+    store: Store,
+    device: torch.device | str = "cpu",
+    progress_bar: ProgressBar = no_progress,
+) -> None:
+    """Lets `model`, opened from `path`, find similar training images of `store`.
+
+    Does nothing where the model has no last hidden layer or the store no training split.
+    """
+    if SIMILAR_SPLIT not in store.splits:
+        return
+    try:
+        layer = last_hidden_layer(model.classifier.model)
+    except CommandError:
+        return
+    spec = SearchSpec(store, SIMILAR_SPLIT, layer)
+    images = open_similar_images(path, model.classifier, spec, device, progress_bar)
+    model.analyses.similar = similar_of(images, StorePhotos(store))
+
+
+def saliency_of(classifier: Predictor) -> Callable[[ModelInput], Saliency]:
+    """Grad-CAM, in the central crop, of the class that the default views predict.
+
+    CommandError for a model without feature maps.
+    """
+    last_maps(classifier)
+    preprocessing = classifier.preprocessing
+    views = default_views(preprocessing.data.mirror)
+    top, left, _ = center(preprocessing.side, preprocessing.crop)[0].tolist()
+
+    def saliency(given: ModelInput) -> Saliency:
+        label = int(np.argmax(classifier.probabilities(given.square, views=views)[0]))
+        values = torch.from_numpy(grad_cam(classifier, given.square[None], [label]))
+        coarse = adaptive_avg_pool2d(values, min(GRID, preprocessing.crop))[0]
+        return Saliency(
+            wnid=classifier.classes[label].wnid,
+            name=classifier.classes[label].name,
+            x=left,
+            y=top,
+            crop=preprocessing.crop,
+            side=preprocessing.side,
+            values=[[round(value, 3) for value in row] for row in coarse.tolist()],
+        )
+
+    return saliency
+
+
+def boxes_of(classifier: Predictor) -> Callable[[ModelInput], PredictedBoxes]:
+    """The most probable class with its box, or all objects if the model is a detector.
+
+    CommandError for a model that predicts no boxes.
+    """
+    if not classifier.predicts_boxes:
+        raise CommandError(f"{classifier.config.recipe} is a classifier; it predicts no boxes")
+    classifier.predict([])  # refuses a model whose boxes do not fit photos
+    top = None if classifier.task.info.detects_all else 1
+
+    def boxes(given: ModelInput) -> PredictedBoxes:
+        height, width = given.pixels.shape[:2]
+        found: list[PredictedBox] = []
+        for each in classifier.predict(given.pixels, top=top)[0]:
+            if not isinstance(each, BoxPrediction):
+                continue
+            x0, y0, x1, y1 = each.box
+            found.append(
+                PredictedBox(
+                    wnid=each.wnid,
+                    name=each.name,
+                    score=each.score,
+                    x0=x0 / width,
+                    y0=y0 / height,
+                    x1=x1 / width,
+                    y1=y1 / height,
+                )
+            )
+        return PredictedBoxes(boxes=found)
+
+    return boxes
+
+
+def similar_of(images: SimilarImages, photos: StorePhotos) -> Callable[[ModelInput], NearestImages]:
+    """The `NEIGHBORS` nearest images to a photo."""
+
+    def similar(given: ModelInput) -> NearestImages:
+        (found,) = images.of(given.square, NEIGHBORS)
+        split = images.split.name
+        neighbors = [
+            SimilarImage(distance=each.distance, **dict(photos.describe(split, each.number)))
+            for each in found
+        ]
+        return NearestImages(split=split, layer=images.layer, neighbors=neighbors)
+
+    return similar
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """The paths' own names, with the parent directory's where two are equal; CommandError if all is equal."""
+    short = [path.resolve().name for path in paths]
+    names = [
+        name if short.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
+        for path, name in zip(paths, short, strict=True)
+    ]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise CommandError(f"two models are named {twice[0]}: rename one of them, or leave it out")
+    return names
+
+
+def check_classes(models: Sequence[ServedModel], store: Store) -> None:
+    """DataError where the store's classes differ from those of a model; their order does not matter."""
+    for model in models:
+        what = f"the classes of {model.name} and those of {store.path}"
+        if {each.wnid for each in model.classifier.classes} != {each.wnid for each in store.classes}:
+            check_same_classes(model.classifier.classes, store.classes, what)
+        label_map(store.classes, model.classifier.classes, what)
+
+
+def _summary(path: Path, classifier: Predictor) -> Summary:
+    if path.is_file():
+        known, progress = classifier.provenance, ""
+    else:
+        run = RunDir.open(path)
+        known, progress = provenance(run), training_progress(run)
+    return Summary(_trained(known, progress), _tested(known))
+
+
+def _trained(known: Mapping[str, Any], progress: str) -> str:
+    if "imported" in known:
+        return f"imported from {known['imported']['as']}"
+    if not known:
+        return ""
+    on = f" on {known['store']}" if known["store"] else ""
+    epochs = f"{known['epochs']} epochs" if known["epochs"] is not None else "trained"
+    return f"{epochs}{on}, seed {known['seed']}" + (f"; unfinished, at {progress}" if progress else "")
+
+
+def _tested(known: Mapping[str, Any]) -> str:
+    """The last error that was measured."""
+    if not known.get("errors"):
+        return ""
+    entry = known["errors"][-1]
+    return (
+        f"{100 * entry['top1_error']:.1f} % top-1 error on {entry['images']:,} images of "
+        f"{entry['store']} {entry['split']}"
+    )

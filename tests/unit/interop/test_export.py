@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from safetensors import safe_open
+
+import alexnet
+from alexnet import __version__
+from alexnet.cli.main import main
+from alexnet.config import RunConfig, from_dict
+from alexnet.io import write_json
+from alexnet.models import bundle
+from alexnet.models.bundle import TERMS
+
+SQUARES = np.random.default_rng(2).integers(
+    0, 256, (4, tiny.SIDE_PIXELS, tiny.SIDE_PIXELS, 3), dtype=np.uint8
+)
+
+
+def export(capsys, *words: object) -> tuple[int, str, str]:
+    code = main(["export", *map(str, words)])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def metadata(path: Path) -> dict:
+    with safe_open(path, "pt") as opened:
+        return {key: json.loads(text) for key, text in opened.metadata().items()}
+
+
+def test_all_metadata_is_exported(make_run, store, tmp_path, capsys) -> None:
+    run = make_run()
+    assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    words = ("--license", "CC0-1.0", "--data-terms", "made up")
+    code, out, _ = export(capsys, run.path, tmp_path / "new" / "net.safetensors", *words)
+    assert code == 0
+    found = metadata(tmp_path / "new" / "net.safetensors")
+    assert from_dict(RunConfig, found["config"]) == tiny.config()
+    assert found["classes"] == [{"wnid": each.wnid, "name": each.name} for each in store.classes]
+    assert found["preprocessing"]["resized"] == store.manifest.resized
+    terms = {"code_license": "BSD-3-Clause", "weights_license": "CC0-1.0", "data_terms": "made up"}
+    assert found["terms"] == terms
+    (entry,) = json.loads((run.path / "evaluation.json").read_text())
+    (errors,) = found["provenance"].pop("errors")
+    assert errors["top1_error"] == entry["top1_error"]
+    assert errors["views"] == "ten"
+    assert "classes" not in errors
+    assert found["provenance"] == {
+        "run": "run",
+        "recipe": tiny.RECIPE,
+        "checkpoint": "last",
+        "finished": True,
+        "alexnet": __version__,
+        "seed": 0,
+        "began_with": None,
+        "epochs": 3,
+        "updates": 18,
+        "store": "store",
+        "store_digest": store.digest,
+    }
+    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "predict PHOTO"))
+
+
+def test_an_exported_file_predicts_as_its_run_does_and_has_its_licenses(
+    make_run, tmp_path, capsys, store
+) -> None:
+    run, file = make_run(), tmp_path / "net.safetensors"
+    assert export(capsys, run.path, file)[0] == 0
+    ours, theirs = alexnet.load(run.path, "cpu"), alexnet.load(file, "cpu")
+    np.testing.assert_array_equal(ours.probabilities(SQUARES), theirs.probabilities(SQUARES))
+    assert theirs.terms == TERMS
+    assert theirs.provenance["seed"] == 0
+    photo = next((store.path.parent / "photos" / "val").rglob("*.png"))
+    code = main(["predict", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
+    shown = capsys.readouterr()
+    assert code == 0
+    assert json.loads(shown.out)
+    assert TERMS["data_terms"] in shown.err
+
+
+def test_an_exported_file_has_default_permissions(make_run, tmp_path, capsys) -> None:
+    (tmp_path / "new").touch()
+    assert export(capsys, make_run().path, tmp_path / "net.safetensors")[0] == 0
+    assert (tmp_path / "net.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+def test_errors_of_other_weights_are_not_exported(make_run, store, tmp_path, capsys) -> None:
+    run = make_run()
+    assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
+    assert export(capsys, run.path, tmp_path / "best.safetensors", "--checkpoint", "best")[0] == 0
+    assert metadata(tmp_path / "best.safetensors")["provenance"]["errors"] == []
+    # A run that has gone on since, though not to the next epoch.
+    (run.checkpoints / "last" / "meta.json").write_text('{"step": 19, "epoch": 3}')
+    assert export(capsys, run.path, tmp_path / "later.safetensors")[0] == 0
+    assert metadata(tmp_path / "later.safetensors")["provenance"]["errors"] == []
+
+
+def test_an_unfinished_run_is_exported_only_on_request(make_run, tmp_path, capsys) -> None:
+    run = make_run(log='{"event": "train", "step": 1300, "epoch": 2}\n')
+    write_json(run.checkpoints / "last" / "meta.json", {"step": 1200, "epoch": 2})
+    file = tmp_path / "net.safetensors"
+    code, _, error = export(capsys, run.path, file)
+    assert code == 3
+    assert "unfinished, at epoch 2 of 3, update 1,200: resume it with alexnet train" in error
+    assert "--resume, or add --unfinished" in error
+    assert error.count("\n") == 1
+    assert not file.exists()
+    code, out, _ = export(capsys, run.path, file, "--unfinished")
+    assert code == 0
+    assert ", unfinished" in out
+    assert metadata(file)["provenance"]["finished"] is False
+
+
+def test_an_exported_file_can_be_exported_again_and_keeps_its_metadata(make_run, tmp_path, capsys) -> None:
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    assert export(capsys, make_run().path, first, "--license", "CC0-1.0")[0] == 0
+    assert export(capsys, first, second, "--data-terms", "none")[0] == 0
+    terms = {**metadata(first)["terms"], "data_terms": "none"}
+    assert metadata(second) == {**metadata(first), "terms": terms}
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net", "net.safetensors.zip"])
+def test_another_suffix_is_a_command_error(make_run, tmp_path, capsys, name) -> None:
+    code, _, error = export(capsys, make_run().path, tmp_path / name)
+    assert code == 2
+    assert "end its name in .safetensors or .onnx" in error
+    assert not (tmp_path / name).exists()
+
+
+def test_a_full_disk_leaves_the_old_file(make_run, tmp_path, monkeypatch, capsys) -> None:
+    run, file = make_run(), tmp_path / "net.safetensors"
+    file.write_text("older")
+
+    def full(tensors: object, path: Path, texts: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle, "save_file", full)
+    assert export(capsys, run.path, file)[0] == 1
+    assert file.read_text() == "older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.safetensors", "run"]
+
+
+def test_evaluate_accepts_exported_files_alone_and_with_runs(make_run, store, tmp_path, capsys) -> None:
+    run, file = make_run(), tmp_path / "net.safetensors"
+    export(capsys, run.path, file)
+    tail = ["--store", str(store.path), "--device", "cpu", "--json"]
+    assert main(["evaluate", str(run.path), *tail]) == 0
+    wanted = json.loads(capsys.readouterr().out)
+    shutil.copy(run.path / "evaluation.json", tmp_path / "before.json")
+    assert main(["evaluate", str(file), *tail, "--out", str(tmp_path / "out.json")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["runs"] == [{**wanted["runs"][0], "run": "net.safetensors"}]
+    not_compared = {"runs": 0, "seconds": 0.0}
+    assert {**found, **not_compared} == {**wanted, **not_compared}
+    assert json.loads((tmp_path / "out.json").read_text()) == found
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("before.json", "net.safetensors", "out.json", "run")
+    ]
+    assert main(["evaluate", str(run.path), str(file), *tail]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert both["top1_error"] == wanted["top1_error"]
+    assert [each["run"] for each in both["runs"]] == ["run", "net.safetensors"]
+
+
+def test_the_metadata_is_read_without_the_weights(make_run, tmp_path, capsys) -> None:
+    file = tmp_path / "net.safetensors"
+    export(capsys, make_run().path, file)
+    assert bundle.load_metadata(file).config == tiny.config()
+
+
+def test_the_old_spelling_of_the_license_option_is_accepted_but_hidden(make_run, tmp_path, capsys) -> None:
+    file = tmp_path / "net.safetensors"
+    assert export(capsys, make_run().path, file, "--licence", "CC0-1.0")[0] == 0
+    assert bundle.load_metadata(file).terms["weights_license"] == "CC0-1.0"
+    assert main(["export", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--license" in shown and "--licence" not in shown
