@@ -16,6 +16,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.registry import build
+from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, SIDE_PIXELS = 3, 16, 7, 72
@@ -82,6 +83,6 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
         path = made.checkpoints / name / "weights.safetensors"
         bundle.save(path, model, settled, store.classes, preprocessing)
     (made.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
-    made.write_environment({"store": "store", "store_digest": store.digest})
+    made.write_environment(Environment(store="store", store_digest=store.digest))
     made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
     return made

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from alexnet.errors import CommandError
-from alexnet.published import CROSSING_INPUTS, IMAGENET_TRAINING_IMAGES, PAPER_EPOCHS, Device
+from alexnet.published.alexnet import CROSSING_INPUTS, PAPER_EPOCHS
+from alexnet.published.devices import Device
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 
 Precision = Literal["float32", "bfloat16"]
 Sharing = Literal["batch", "towers"]

@@ -25,7 +25,7 @@ from alexnet import published
 from alexnet.report import boxes
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.evaluation_tables import growth_table
-from alexnet.report.plots.save import FORMS, save
+from alexnet.report.plots.output import FORMS, save
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
 from alexnet.runs.metrics_log import training_seconds
 from alexnet.runs.results import read_evaluations

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 
-from alexnet.report.plots.save import COLORS
+from alexnet.report.plots.style import COLORS
 
 _SHAPES = ("o", "s", "D", "^", "v", "P")
 

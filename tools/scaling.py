@@ -6,18 +6,16 @@ import csv
 import json
 from pathlib import Path
 
-from alexnet.published import (
+from alexnet.published.alexnet import (
     ALEXNET_LAYERS,
     ALEXNET_MULTIPLY_ADDS,
-    GTX_580,
-    H200,
-    IMAGENET_TRAINING_IMAGES,
     PAPER_BATCH,
     PAPER_DAYS,
     PAPER_EPOCHS,
     PAPER_IMAGES,
-    Device,
 )
+from alexnet.published.devices import GTX_580, H200, Device
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 from alexnet.report.tables import ABSENT, Table
 from alexnet.runs.metrics_log import read_metrics, training_seconds
 from tools.cost import Bounds, Job, bounds, run_hours

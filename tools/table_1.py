@@ -17,7 +17,7 @@ ROWS = {
     "SIFT + Fisher vectors": "sift-fv",
     "AlexNet": "alexnet-2012",
 }
-"""What the row is called in `published.TABLE_1`, where it stands there, and our recipe."""
+"""What the row is called in `published.alexnet.TABLE_1`, where it stands there, and our recipe."""
 TEN_CLASSES = "imagenette"
 _GIVEN = (("schedule", "epochs"), ("training", "precision"))
 SOME_CLASSES = {
@@ -80,7 +80,7 @@ def _sizes(results: Path) -> list[str]:
 
 
 def _published(system: str) -> list[str]:
-    found = [row for row in published.TABLE_1 if row.system == system and row.views in ("", "ten")]
+    found = [row for row in published.alexnet.TABLE_1 if row.system == system and row.views in ("", "ten")]
     return [percent(row.top1) for row in found] + [percent(row.top5) for row in found] or 2 * [ABSENT]
 
 

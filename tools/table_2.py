@@ -15,7 +15,7 @@ ROWS = {
     "AlexNet*, pre-trained": "imagenette-alexnet-2012-star",
     "7 AlexNets, two of them pre-trained": "imagenette-7-cnns-star",
 }
-"""What the row is called in `published.TABLE_2`, and which recorded result is ours."""
+"""What the row is called in `published.alexnet.TABLE_2`, and which recorded result is ours."""
 CALLED = dict(zip(ROWS, ("1 CNN", "5 CNNs", "1 CNN*", "7 CNNs*"), strict=True))
 """What the paper's table calls it."""
 
@@ -53,7 +53,7 @@ def views_gain(results: Path) -> Table:
 
 
 def _published(system: str) -> list[str]:
-    found = {row.data: row for row in published.TABLE_2 if row.system == system}
+    found = {row.data: row for row in published.alexnet.TABLE_2 if row.system == system}
     val, test = found["ILSVRC-2012 val"], found.get("ILSVRC-2012 test")
     return [percent(val.top1), percent(val.top5), percent(test.top5 if test else None)]
 

@@ -48,20 +48,25 @@ class Net:
 
 NETS = (
     Net(
-        *("LeNet, 1989", published.LENET_1989_PARAMETERS, published.LENET_1989_CONNECTIONS),
-        *(published.LENET_1989_UNITS - 16 * 16, 10, published.LENET_1989_TRAINING_IMAGES, 16 * 16),
-        published.LENET_1989_EPOCHS,
+        *("LeNet, 1989", published.lenet.LENET_1989_PARAMETERS, published.lenet.LENET_1989_CONNECTIONS),
+        *(
+            published.lenet.LENET_1989_UNITS - 16 * 16,
+            10,
+            published.lenet.LENET_1989_TRAINING_IMAGES,
+            16 * 16,
+        ),
+        published.lenet.LENET_1989_EPOCHS,
     ),
     Net(
-        *("LeNet-5, 1998", published.LENET_5_PARAMETERS, published.LENET_5_CONNECTIONS),
-        *(published.LENET_5_UNITS, 10, published.MNIST_TRAINING_IMAGES, 28 * 28),
-        published.LENET_5_EPOCHS,
+        *("LeNet-5, 1998", published.lenet.LENET_5_PARAMETERS, published.lenet.LENET_5_CONNECTIONS),
+        *(published.lenet.LENET_5_UNITS, 10, published.lenet.MNIST_TRAINING_IMAGES, 28 * 28),
+        published.lenet.LENET_5_EPOCHS,
     ),
     Net(
-        *("AlexNet, 2012", published.ALEXNET_PARAMETERS),
-        published.ALEXNET_MULTIPLY_ADDS + published.ALEXNET_UNITS,
-        *(published.ALEXNET_UNITS, 1_000, published.IMAGENET_TRAINING_IMAGES, 3 * 256 * 256),
-        published.PAPER_EPOCHS,
+        *("AlexNet, 2012", published.alexnet.ALEXNET_PARAMETERS),
+        published.alexnet.ALEXNET_MULTIPLY_ADDS + published.alexnet.ALEXNET_UNITS,
+        *(published.alexnet.ALEXNET_UNITS, 1_000, published.imagenet.IMAGENET_TRAINING_IMAGES, 3 * 256 * 256),
+        published.alexnet.PAPER_EPOCHS,
     ),
 )
 IMAGES_OF = "imagenette-*-images-alexnet-2012"
@@ -103,7 +108,7 @@ def machines(results: Path) -> Table:
             *(_duration(net.training_operations / machine.operations_per_second) for net in NETS),
             machine.source,
         ]
-        for machine in published.MACHINES
+        for machine in published.devices.MACHINES
     ]
     columns = ("year", "machine", "operations a second", *(net.name for net in NETS), "source")
     notes = ("At the machine's highest rate, which no program reaches: the least it could have taken.",)

@@ -12,15 +12,14 @@ from alexnet import recipes
 from alexnet.errors import CommandError
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize
-from alexnet.published import (
+from alexnet.published.alexnet import (
     ALEXNET_LAYERS,
     ALEXNET_MULTIPLY_ADDS,
     ALEXNET_PARAMETERS,
     ALEXNET_UNITS,
     CROSSING_INPUTS,
-    GTX_580,
-    H200,
 )
+from alexnet.published.devices import GTX_580, H200
 from tools.cost import Job, bounds, run_hours
 
 PAPERS = Job(ALEXNET_LAYERS, 128, 2, sharing="towers")

@@ -284,13 +284,15 @@ def _report(result: dict[str, Any]) -> str:
         growth_table,
         localization_table,
     )
+    from alexnet.runs.results import EvalResult
 
-    members = result.get("members", [])
-    tables = [errors_table([*members, result] if len(members) > 1 else [result])]
-    tables += [localization_table(each) for each in members or [result] if "localization" in each]
-    tables += [detection_table(each) for each in members or [result] if "detection" in each]
-    if len(result.get("growth", [])) > 1:
-        tables.append(growth_table(result))
-    if "detection" not in result:  # of a scene of several objects one class says little
-        tables += [classes_table(result), *([confusions_table(result)] if result["confusions"] else [])]
+    found = EvalResult.from_dict(result)
+    members = [EvalResult.from_dict(each) for each in result.get("members", [])]
+    tables = [errors_table([*members, found] if len(members) > 1 else [found])]
+    tables += [localization_table(each) for each in members or [found] if each.localization]
+    tables += [detection_table(each) for each in members or [found] if each.detection]
+    if len(found.growth) > 1:
+        tables.append(growth_table(found))
+    if found.detection is None:  # one class per image means little in a scene of several objects
+        tables += [classes_table(found), *([confusions_table(found)] if found.confusions else [])]
     return "\n".join(table.text() for table in tables)

@@ -56,7 +56,7 @@ def _draw(folder: Path, number: int, name: str, photo: npt.NDArray[np.uint8], pl
     Files are numbered, since photos of two folders may share a name.
     """
     from alexnet.report.plots.boxes import DrawnBox, draw_boxes
-    from alexnet.report.plots.save import save
+    from alexnet.report.plots.output import save
 
     height, width = photo.shape[:2]
     size = 2 * [width, height]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from alexnet.config import RunConfig
     from alexnet.data.store import Store
+    from alexnet.runs.environment import Environment
     from alexnet.training.trainer import Result
     from alexnet.training.transfer import InitFrom
 
@@ -75,7 +76,7 @@ def train_run(
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
-    from alexnet.runs.metrics_log import measured
+    from alexnet.runs.metrics_log import error_names
     from alexnet.runs.run_dir import RunDir, find_weights
     from alexnet.tasks.validation import VALIDATION, evaluation
     from alexnet.training.transfer import InitFrom
@@ -103,7 +104,7 @@ def train_run(
     work = f"{result.step:,} updates" if config.classic is None else f"coding {result.step:,} photos"
     if is_main:
         _say(
-            f"done after {work}: {measured(config.training.loss).validation} "
+            f"done after {work}: {error_names(config.training.loss).validation} "
             f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
         )
 
@@ -173,12 +174,13 @@ def _begin(
     return config
 
 
-def _environment(device: str, store: Store) -> dict[str, Any]:
+def _environment(device: str, store: Store) -> Environment:
     from alexnet import distributed
-    from alexnet.runs import provenance
+    from alexnet.runs.environment import Environment
 
-    facts = device, store.digest, sys.argv, distributed.world_size()
-    return provenance.describe(*facts, store=store.path.resolve().name)
+    return Environment.of_this_process(
+        device, sys.argv, store.path, store.digest, processes=distributed.world_size()
+    )
 
 
 def _try(init_from: InitFrom, config: RunConfig, store: Store) -> None:

@@ -158,7 +158,7 @@ def _header(
             "form": source.form,
             "photos": {name: len(split) for name, split in source.splits.items()},
             "sha256": plan["photos"],
-            **({"classes": source.kept} if source.kept else {}),
+            **({"classes": source.kept, "class_filter": source.class_filter} if source.kept else {}),
             **({"val_fraction": source.held_out} if source.held_out else {}),
         },
         splits={name: _split_entry(name, notes) for name in source.splits},

@@ -27,8 +27,8 @@ from alexnet.errors import DataError, WorkError
 from alexnet.evaluation.views import Look, Sizes, each_crop, looks_for, name_of, sizes_seen
 from alexnet.hardware import cpu_count
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.environment import processor
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.provenance import processor
 
 SQUARES_AT_ONCE = 256
 """Squares of the net's size (images x views) that it sees in one pass, unless asked otherwise: bounds the

@@ -38,7 +38,7 @@ from alexnet.experiments.measures import (
 )
 from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet, Variant
 from alexnet.models.summary import summarize_model
-from alexnet.published import (
+from alexnet.published.alexnet import (
     DROPOUT_TIMES_LONGER,
     GAINS,
     RELU_TIMES_FASTER,

@@ -15,8 +15,8 @@ from alexnet.experiments.verdict import Finding, findings, verdict
 from alexnet.io import write_json, write_whole
 from alexnet.report.claims import found_words
 from alexnet.report.plots.claim import Curve, Shown, draw_claim
-from alexnet.report.plots.save import save
-from alexnet.runs.provenance import processor
+from alexnet.report.plots.output import save
+from alexnet.runs.environment import processor
 
 _FILES = {
     "claim.json": "bands, arms with all their settings, numbers of every run, verdicts, environment",
@@ -198,13 +198,14 @@ def _data(workshop: ExperimentDir) -> dict[str, Any]:
 
 def _environments(trials: Sequence[ArmRun]) -> dict[str, Any]:
     """What the runs were made with; several values where they differ."""
-    found = [trial.run.environment() for trial in trials]
+    files = [trial.run for trial in trials if trial.run.environment_file.is_file()]
+    found = [run.environment().to_dict() for run in files]
     kept: dict[str, Any] = {}
     for name in ENVIRONMENT:
-        values = [facts[name] for facts in found if name in facts]
+        values = [facts[name] for facts in found]
         apart = [value for place, value in enumerate(values) if value not in values[:place]]
         kept[name] = apart[0] if len(apart) == 1 else apart
-    kept["uncommitted_changes"] = any(facts.get("uncommitted_changes") for facts in found)
+    kept["uncommitted_changes"] = any(facts["uncommitted_changes"] for facts in found)
     kept["measured_on"] = processor()
     return kept
 

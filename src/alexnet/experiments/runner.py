@@ -25,7 +25,7 @@ from alexnet.experiments.measures import update_seconds
 from alexnet.io import write_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
-from alexnet.runs import provenance
+from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import Plan, make_plan
 from alexnet.training.step import LOWER_RATE
@@ -53,8 +53,7 @@ def train_trial(
     if not begun:
         RunDir.create(run.path, trial.config)
     if not run.environment_file.is_file():
-        facts = provenance.describe(device, store.digest, command, store=store.path.resolve().name)
-        run.write_environment(facts)
+        run.write_environment(Environment.of_this_process(device, command, store.path, store.digest))
     try:
         train(
             *(trial.config, store, run),

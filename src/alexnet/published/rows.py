@@ -33,5 +33,15 @@ class BoxRow:
     source: str
 
 
+@dataclass(frozen=True)
+class Gain:
+    """What the paper says one ingredient is worth: points of error it takes away, as fractions."""
+
+    ingredient: str
+    top1: float
+    top5: float | None
+    source: str
+
+
 VAL = "ILSVRC-2012 val"
 TEST = "ILSVRC-2012 test"

@@ -1,4 +1,4 @@
-"""What happened in a run: JSON lines that survive a kill, and TensorBoard's files beside them.
+"""The log of a run: JSON lines that survive a kill, and TensorBoard's event files beside them.
 
 Each line is one object with `event`, `step` and `epoch`. Events: `train` (mean `loss` and `error` since the
 last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `seconds`, `eta_seconds`),
@@ -20,26 +20,26 @@ from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
 
 
-class Measured(NamedTuple):
-    """What the errors in the log of a run are, in words."""
+class ErrorNames(NamedTuple):
+    """What the errors in the log of a run measure, in words."""
 
     validation: str
-    """`top1_error` of `validation` lines, which is to fall."""
+    """`top1_error` of `validation` lines; lower is better."""
     views: str
-    """What is seen of each validation image."""
+    """The input of each validation image."""
     training: str
-    """`error` of `train` lines, of the training images as they were augmented."""
+    """`error` of `train` lines, on the augmented training images."""
 
 
-CLASS_ERRORS = Measured("top-1 error", "one view", "training error")
+CLASS_ERRORS = ErrorNames("top-1 error", "one view", "training error")
 _OTHERS = {
-    "boxes": Measured("top-1 localization error", "one view", "wrong boxes in training"),
-    "objects": Measured("1 - mean average precision", "whole photos", "wrong surest windows in training"),
+    "boxes": ErrorNames("top-1 localization error", "one view", "training error of boxes"),
+    "objects": ErrorNames("1 - mean average precision", "whole photos", "training error of the best windows"),
 }
 
 
-def measured(loss: str) -> Measured:
-    """Of a run with that `training.loss`: nets of boxes and of objects log other errors."""
+def error_names(loss: str) -> ErrorNames:
+    """For a run with that `training.loss`: localizers and detectors log other errors than classifiers."""
     return _OTHERS.get(loss, CLASS_ERRORS)
 
 
@@ -47,7 +47,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends to `metrics.jsonl` and to the events in `tensorboard`; only the main process has one."""
 
     def __init__(self, file: Path, tensorboard: Path, first_step: int = 0):
-        """Goes on at `first_step`: what was logged of later steps, by a run that was cut off, is dropped."""
+        """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped."""
         from tensorboardX import SummaryWriter
 
         kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
@@ -83,30 +83,30 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines, oldest first, without a last one cut off by a kill. DataError on other text."""
+    """All complete lines, oldest first, without a last one cut off by a kill. DataError on other text."""
     return list(_whole_lines(path))
 
 
 def training_seconds(path: Path) -> float:
-    """Seconds of training that the log of that path counts, over all resumes; 0 where there is none."""
+    """Seconds of training over all resumes, from the log at `path`; 0 without a log."""
     lines = read_metrics(path) if path.is_file() else []
     return max((line.get("seconds", 0.0) for line in lines), default=0.0)
 
 
 def last_training_error(path: Path) -> float | None:
-    """Of the last logged updates: a fraction of augmented images, with dropout on; None where none is."""
+    """Training error of the last logged updates: on augmented images, with dropout; None without."""
     lines = read_metrics(path) if path.is_file() else []
     errors = [line["error"] for line in lines if line["event"] == "train"]
     return errors[-1] if errors else None
 
 
-def has_begun_with(path: Path) -> bool:
-    """Whether the log of that path is there and of a run that began with another net's weights."""
+def was_initialized(path: Path) -> bool:
+    """Whether there is a log at `path`, of a run that was initialized from other weights."""
     return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))
 
 
 def has_finished(path: Path) -> bool:
-    """Whether the log of that path is there and of a run that went to its end."""
+    """Whether there is a log at `path`, of a run that was trained to its end."""
     return path.is_file() and any(line["event"] == "result" for line in read_metrics(path)[-1:])
 
 

@@ -264,6 +264,8 @@ class EvalResult:
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
         views = ViewSet.parse(made.pop("views"))
+        if isinstance(made.get("members"), list):  # as `evaluate --out` writes them: whole results
+            made["members"] = {each["runs"][0]["run"]: each["top1_errors"] for each in made["members"]}
         located = made.get("localization")
         for part in (made, *([located, *located.get("baselines", {}).values()] if located else [])):
             for name in _BOX_RATES:

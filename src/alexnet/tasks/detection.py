@@ -38,7 +38,7 @@ from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build_run
-from alexnet.published import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
+from alexnet.published.imagenet import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import Detected
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.box_fusion import merge

@@ -35,7 +35,7 @@ from alexnet.evaluation.views import Look, looks_for, name_of, sees_whole
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
-from alexnet.published import ILSVRC_BOX_OVERLAP
+from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import Located
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.box_fusion import merge

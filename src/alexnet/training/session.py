@@ -21,7 +21,7 @@ from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, WorkError
 from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
-from alexnet.runs.metrics_log import MetricsLog, has_begun_with
+from alexnet.runs.metrics_log import MetricsLog, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.plan import Plan, make_plan
@@ -211,7 +211,7 @@ def begin(
         return session
     if init_from is not None:
         session.inherit(init_from)
-    elif has_begun_with(run.metrics_file):
+    elif was_initialized(run.metrics_file):
         raise CommandError(
             f"{run.path} began with another net and was stopped before its first checkpoint: "
             "give its --init-from again"

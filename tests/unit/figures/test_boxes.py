@@ -9,7 +9,8 @@ from PIL import Image
 from reference.boxes import bounds
 
 from alexnet.report.plots.boxes import DrawnBox, draw_box_photos, draw_boxes
-from alexnet.report.plots.save import COLORS, save
+from alexnet.report.plots.output import save
+from alexnet.report.plots.style import COLORS
 
 
 def drawn(photo: np.ndarray, boxes: list[DrawnBox], path: Path) -> np.ndarray:

@@ -10,10 +10,9 @@ from PIL import Image
 from alexnet.report.plots.confusions import draw_confusions
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.filters import draw_filters
-from alexnet.report.plots.mistakes import draw_mistakes
-from alexnet.report.plots.predictions import draw_predictions
-from alexnet.report.plots.save import save
-from alexnet.runs.metrics_log import measured
+from alexnet.report.plots.output import save
+from alexnet.report.plots.predictions import draw_mistakes, draw_predictions
+from alexnet.runs.metrics_log import error_names
 
 
 def shown(axes) -> np.ndarray:
@@ -100,8 +99,12 @@ def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
 
 def test_runs_of_other_errors_stand_in_rows_of_their_own_and_axes_say_what_they_show() -> None:
     logs = {name: records(20, 2.0) for name in ("net", "finder", "placer", "other-net")}
-    kinds = {"finder": measured("objects"), "placer": measured("boxes"), "net": measured("squared-error")}
-    panels = draw_curves(logs, measured=kinds).axes
+    kinds = {
+        "finder": error_names("objects"),
+        "placer": error_names("boxes"),
+        "net": error_names("squared-error"),
+    }
+    panels = draw_curves(logs, names=kinds).axes
     assert [axes.get_ylabel() for axes in panels[1::2]] == [
         "top-1 error, one view",
         "1 - mean average precision, whole photos",
@@ -116,8 +119,8 @@ def test_runs_of_other_errors_stand_in_rows_of_their_own_and_axes_say_what_they_
 
 def test_many_runs_of_two_kinds_share_one_legend_in_their_order() -> None:
     names = [f"run {number}" for number in range(6)]
-    kinds = {name: measured("boxes") for name in names[::2]}
-    (legend,) = draw_curves({name: records(20, 2.0) for name in names}, measured=kinds).legends
+    kinds = {name: error_names("boxes") for name in names[::2]}
+    (legend,) = draw_curves({name: records(20, 2.0) for name in names}, names=kinds).legends
     assert [text.get_text() for text in legend.get_texts()] == names
 
 

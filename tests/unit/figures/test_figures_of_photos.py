@@ -9,16 +9,16 @@ from matplotlib.colors import to_rgba
 from alexnet.data.crops import ten
 from alexnet.report.plots.activations import MAPS_SHOWN, draw_activations, strongest
 from alexnet.report.plots.confusions import draw_confusions
+from alexnet.report.plots.crops import draw_crops
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.errors import Bar, draw_errors
 from alexnet.report.plots.filters import draw_filters
 from alexnet.report.plots.neighbors import draw_neighbors
+from alexnet.report.plots.output import save
 from alexnet.report.plots.photo_map import MOST_NAMED, draw_map
 from alexnet.report.plots.predictions import choose, draw_predictions, verdict
 from alexnet.report.plots.saliency import draw_saliency
-from alexnet.report.plots.save import COLORS, save
-from alexnet.report.plots.ten_crops import draw_crops
-from alexnet.report.plots.words import about
+from alexnet.report.plots.style import COLORS, about
 
 ABOUT = about("run", "nette val", 1975)
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgba
 from reference.boxes import pixels_of
 
-from alexnet.report.plots.boxes import DrawnBox, draw_box_photos, draw_boxes
-from alexnet.report.plots.labels import Area, free_place
-from alexnet.report.plots.save import COLORS
+from alexnet.report.plots.boxes import Area, DrawnBox, draw_box_photos, draw_boxes, free_place
+from alexnet.report.plots.style import COLORS
 
 PICTURE = Area(0, 0, 40, 30)
 SIZES = st.tuples(st.integers(-20, 60), st.integers(-20, 60), st.integers(1, 45), st.integers(1, 35))

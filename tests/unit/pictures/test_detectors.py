@@ -15,6 +15,7 @@ from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.registry import build_run
 from alexnet.report.sections.chapters import report
+from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir
 
 SIDE, CROP = 96, 80
@@ -36,7 +37,7 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     store = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
     config = override(recipes.get("overfeat-fast-detection"), SETTINGS)
     run = RunDir.create(tmp_path / "finds", config)
-    run.write_environment({})
+    run.write_environment(Environment())
     torch.manual_seed(0)
     net, weights = build_run(config, len(store.classes)), run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)

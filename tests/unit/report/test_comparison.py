@@ -48,7 +48,7 @@ def test_our_rows_stand_below_the_papers_tables(run: Path, capsys) -> None:
     assert main(["compare", str(run)]) == 0
     shown = capsys.readouterr().out
     above, below = shown.split("\n---")[1:]
-    for row in published.TABLE_1 + published.TABLE_2:
+    for row in published.alexnet.TABLE_1 + published.alexnet.TABLE_2:
         assert any(line.startswith(row.system) and row.data in line for line in above.splitlines())
     assert "40.7" in above
     assert "imagenette-128 val" in below

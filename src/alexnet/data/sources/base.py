@@ -139,6 +139,8 @@ class Source:
     """How `prepare` stores them where a person does not say: one's own photos upright, digits as they are."""
     kept: str = ""
     """Which classes `prepare --classes` kept, of how many; empty where all."""
+    class_filter: str = ""
+    """What `prepare --classes` was given; empty where all classes were kept."""
     held_out: float = 0.0
     """The share of each class's photos that were made `val`; 0 where the source has a `val`, or none is."""
 
@@ -206,6 +208,7 @@ def keep_classes(source: Source, wanted: str) -> Source:
         classes=[source.classes[label] for label in labels],
         splits={name: part for name, part in parts.items() if len(part)},
         kept=f"{wanted} of {len(source.classes)}",
+        class_filter=str(wanted),
     )
 
 

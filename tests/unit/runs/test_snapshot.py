@@ -12,7 +12,7 @@ from alexnet import recipes
 from alexnet.errors import WorkError
 from alexnet.runs.provenance import training_progress
 from alexnet.runs.run_dir import RunDir
-from alexnet.runs.snapshot import still
+from alexnet.runs.snapshot import snapshot
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_copy_stays_as_it_was_and_what_it_keeps_is_kept_in_the_run(run: Path, tmp_path: Path) -> None:
-    copy = still(run, tmp_path / "copies")
+    copy = snapshot(run, tmp_path / "copies")
     assert copy != run and copy.name == "young" and copy.parent.name == "runs"
     shutil.rmtree(run / "checkpoints")
     assert (copy / "checkpoints" / "last" / "weights.safetensors").read_text() == "seven"
@@ -42,10 +42,10 @@ def test_a_copy_stays_as_it_was_and_what_it_keeps_is_kept_in_the_run(run: Path, 
 
 def test_a_finished_run_and_one_without_a_checkpoint_are_themselves(run: Path, tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text('{"event": "result", "step": 9, "epoch": 1}\n')
-    assert still(run, tmp_path / "copies") == run
+    assert snapshot(run, tmp_path / "copies") == run
     shutil.rmtree(run / "checkpoints")
     (run / "metrics.jsonl").unlink()
-    assert still(run, tmp_path / "copies") == run
+    assert snapshot(run, tmp_path / "copies") == run
 
 
 def test_a_checkpoint_that_goes_while_it_is_copied_is_not_the_end(
@@ -61,8 +61,8 @@ def test_a_checkpoint_that_goes_while_it_is_copied_is_not_the_end(
         return original(*arguments, **options)
 
     monkeypatch.setattr(shutil, "copytree", goes)
-    copy = still(run, tmp_path / "copies")
+    copy = snapshot(run, tmp_path / "copies")
     assert (copy / "checkpoints" / "last" / "weights.safetensors").read_text() == "seven"
     left = 100
     with pytest.raises(WorkError, match="faster than"):
-        still(run, tmp_path / "others")
+        snapshot(run, tmp_path / "others")

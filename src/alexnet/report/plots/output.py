@@ -1,4 +1,4 @@
-"""A figure as text that a page carries inside itself: SVG in light and dark, its photos as WebP."""
+"""Where a figure goes: into a file, or as SVG text inside a page, for light and dark, its photos as WebP."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import base64
 import io
 import re
 import warnings
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from alexnet.report.plots.save import DOTS_PER_INCH
+from alexnet.errors import WorkError
+from alexnet.report.plots.style import DOTS_PER_INCH
 
+FORMS = (".png", ".svg")
+"""Of a figure that is kept, for pages and for slides."""
 WEBP_QUALITY = 82
 PIXELS_PER_INCH = 96
 _FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', Arial, sans-serif"
-"""What widths were measured with, then what is about as wide, then what is narrower: nothing is cut off."""
+"""First the font that widths were measured with, then similar and narrower ones, so nothing is cut off."""
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _DARK = {
     "#000000": "#e9e7e2",
@@ -27,16 +31,29 @@ _DARK = {
     "#e69f00": "#8f6300",
     "#d55e00": "#e8762b",
 }
-"""What colors become on a dark page. Those that text stands on grow darker, since the text grows light."""
-_STOOD_ON = ("#56b4e9", "#e69f00")
-"""As marks they stay light."""
+"""Colors on a dark page. Backgrounds of text become darker, because the text becomes light."""
+_BEHIND_TEXT = ("#56b4e9", "#e69f00")
+"""They stay light where they are marks in a chart."""
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Writes PNG, SVG or PDF by the suffix of `path`, and returns it; a figure always gives the same PNG.
+
+    WorkError where it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=DOTS_PER_INCH)
+    except OSError as error:
+        raise WorkError(f"cannot write {path} ({error.strerror or error}): choose another place") from error
+    return path
 
 
 def embedded(figure: Figure) -> tuple[str, int, int]:
     """A `data:` address of the figure as SVG, with its width and height in pixels of a page.
 
-    The ground is transparent; black and white change places where the reader prefers a dark page. The same
-    figure gives the same text.
+    The background is transparent; black and white are swapped if the reader prefers a dark page. The same
+    figure always gives the same text.
     """
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", _svg(figure), flags=re.DOTALL)
     text = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _smaller, text[text.index("<svg") :])
@@ -52,13 +69,13 @@ def _svg(figure: Figure) -> str:
     with warnings.catch_warnings(), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "alexnet"}):
         warnings.filterwarnings(
             "ignore", "Glyph .* missing from", UserWarning
-        )  # the reader's fonts have them
+        )  # the reader's fonts have these glyphs
         figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, transparent=True, metadata={"Date": None})
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", buffer.getvalue())
 
 
 def _smaller(found: re.Match[str]) -> str:
-    """The same picture as WebP, where that is smaller."""
+    """The same image as WebP if that is smaller."""
     png = base64.b64decode(found[1])
     with Image.open(io.BytesIO(png)) as image:
         webp = io.BytesIO()
@@ -73,7 +90,7 @@ def _dark_rules() -> str:
     for light, dark in _DARK.items():
         for kind in ("fill", "stroke"):
             rules.append(f'[style*="{kind}: {light}"], [{kind}="{light}"] {{ {kind}: {dark} !important }}')
-    rules += [f'use[style*="fill: {light}"] {{ fill: {light} !important }}' for light in _STOOD_ON]
-    # Of black marks the file says no color.
+    rules += [f'use[style*="fill: {light}"] {{ fill: {light} !important }}' for light in _BEHIND_TEXT]
+    # Matplotlib writes no color for black marks.
     rules.append(f'use[style*="fill-opacity"]:not([style*="fill:"]) {{ fill: {_DARK["#000000"]} }}')
     return f"@media screen and (prefers-color-scheme: dark) {{ {' '.join(rules)} }}"

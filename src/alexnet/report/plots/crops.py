@@ -1,4 +1,4 @@
-"""Where the views of the test lie on a photo, and what the net says of each."""
+"""The crops of a test on a photo, and the prediction for each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from alexnet.report.plots.photos import Picture, show
-from alexnet.report.plots.save import COLORS
-from alexnet.report.plots.words import short
+from alexnet.report.plots.style import COLORS, Picture, short, show
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 _VIEWS_PER_ROW = 5
@@ -22,24 +20,24 @@ def draw_crops(
     photo: Picture,
     positions: npt.NDArray[np.int64],
     crop: int,
-    answers: Sequence[tuple[str, float]],
-    together: tuple[str, float],
+    predicted: Sequence[tuple[str, float]],
+    mean: tuple[str, float],
     true_name: str = "",
-    about: str = "",
+    title: str = "",
 ) -> Figure:
-    """The photo with a frame for each place, then each view with its most probable class (name, probability).
+    """The photo with a frame for each position, then each crop with its best class (name, probability).
 
-    `positions` (V, 3) are (y, x, mirrored) in pixels, `crop` is a view's side; `together` is the answer of
-    the mean over the views. Source: section 4.1.
+    `positions` (V, 3) are (y, x, mirrored) in pixels, `crop` is the side of a crop; `mean` is the most
+    probable class of the mean over all crops. Source: section 4.1.
     """
     rows = -(-len(positions) // _VIEWS_PER_ROW)
     figure = Figure(figsize=(3.8 + 1.75 * _VIEWS_PER_ROW, max(4.4, 2.15 * rows)), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=[3.8, 1.75 * _VIEWS_PER_ROW])
     left, right = parts
     whole = left.subplots()
-    name, probability = together
-    truth = f"it is: {short(true_name)}\n" if true_name else ""
-    show(whole, photo, f"{truth}together: {short(name)} {probability:.2f}", bold=True)
+    name, probability = mean
+    truth = f"true class: {short(true_name)}\n" if true_name else ""
+    show(whole, photo, f"{truth}mean: {short(name)} {probability:.2f}", bold=True)
     places: dict[tuple[int, int], int] = {}
     for y, x, _ in positions.tolist():
         if (y, x) not in places:
@@ -48,17 +46,19 @@ def draw_crops(
     grid = right.subplots(rows, _VIEWS_PER_ROW, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (y, x, mirrored), (said, sure) in zip(grid.flat, positions.tolist(), answers, strict=False):
+    for axes, (y, x, mirrored), (crop_name, score) in zip(
+        grid.flat, positions.tolist(), predicted, strict=False
+    ):
         view = photo[y : y + crop, x : x + crop]
         which = f"{places[y, x] + 1}{', mirrored' if mirrored else ''}"
-        title = f"{which}\n{short(said, 16)} {sure:.2f}"
-        show(axes, view[:, ::-1] if mirrored else view, title)
-    figure.suptitle(about, fontsize=11, wrap=True)
+        label = f"{which}\n{short(crop_name, 16)} {score:.2f}"
+        show(axes, view[:, ::-1] if mirrored else view, label)
+    figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 
 def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Picture) -> None:
-    """A frame that its color, its line and its number, on the side of its corner, tell from the others."""
+    """Draws a frame with its own color, line style and number, the number near its corner."""
     color, style = COLORS[number % len(COLORS)], _STYLES[number % len(_STYLES)]
     corner = (x - 0.5, y - 0.5)
     common: dict[str, Any] = {"fill": False, "clip_on": False}
@@ -72,5 +72,5 @@ def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Picture) ->
 
 
 def _inset(start: int, last: int) -> float:
-    """Where along a frame its number stands, of its side: near the edge that it shares with the photo."""
+    """Where along a frame its number is, as a fraction of its side: near the edge of the photo."""
     return 0.06 if start < last / 3 else 0.94 if start > 2 * last / 3 else 0.5
