@@ -33,8 +33,8 @@ def what_came_after(results: Path) -> Table:
         if (row := _row(results, data, name, recipe))
     ]
     notes = (
-        "Ten crops. Differences are to AlexNet on photos of the same size, with 95 % intervals "
-        "paired over the same photos. Training error: of the last updates, on augmented photos with dropout. One run each.",
+        "Ten crops. Differences are to AlexNet on photos of the same size, intervals paired over the same "
+        "photos. Training error: of the last updates, on augmented photos with dropout. One run each.",
     )
     numeric = frozenset((*columns[4:7], columns[8]))
     return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 9], notes=notes, numeric=numeric)

@@ -57,20 +57,20 @@ OTHERS = (
 GAINS = (
     Gain("local response normalization", 0.014, 0.012, "paper, section 3.3"),
     Gain("overlapping pooling", 0.004, 0.003, "paper, section 3.4"),
-    Gain("two towers instead of a net half as wide", 0.017, 0.012, "paper, section 3.2"),
+    Gain("two towers instead of a network half as wide", 0.017, 0.012, "paper, section 3.2"),
     Gain("color noise", 0.01, None, "paper, section 4.1"),
     Gain("each of conv3, conv4, conv5", 0.02, None, "paper, section 7"),
 )
 
 RELU_TRAINING_ERROR, RELU_TIMES_FASTER = 0.25, 6
-"""Paper, figure 1: where on CIFAR-10 a net of ReLUs is how many times sooner than one of tanh units."""
+"""Paper, figure 1: where on CIFAR-10 a network of ReLUs reaches it how many times sooner than one of tanh units."""
 DROPOUT_TIMES_LONGER = 2
 """Paper, section 4.2: roughly, "the number of iterations required to converge"."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the 2012 net, both towers together, at 224 pixels and 1,000 classes."""
+    """One layer of the 2012 model, both towers together, at 224 pixels and 1,000 classes."""
 
     name: str
     output_shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What devices can do at most, by their makers, and what could train a net in some year."""
+"""Peak rates of devices, by their makers, and the machines of some years."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """What its maker says a device can do at most."""
+    """The peak rates and sizes of a device, by its maker."""
 
     name: str
     float32_flops: float
     """Multiplications and additions a second."""
     bfloat16_flops: float | None
-    """The same in matrix products of dense bfloat16; None where it cannot."""
+    """The same in products of dense bfloat16 matrices; None where it has none."""
     memory_bytes_per_second: float
     memory_bytes: float
     link_bytes_per_second: float
@@ -33,7 +33,7 @@ H200 = Device(
 
 @dataclass(frozen=True)
 class Machine:
-    """What could train a net, or run it, in some year."""
+    """A machine that could train or run a network in some year."""
 
     year: int
     name: str
@@ -54,4 +54,4 @@ MACHINES = (
     Machine(2012, "two GTX 580", 2 * GTX_580.float32_flops, GTX_580.source),
     Machine(2024, "one H200", H200.float32_flops, H200.source),
 )
-"""The best of a year that the nets' authors wrote of, and one of today."""
+"""The best of their year that the networks' authors wrote of, and a modern one."""

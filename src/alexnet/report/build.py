@@ -281,7 +281,9 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
         yield Section("Configuration", [run_details.differences(config), table])
     facts = run_details.environment(subject.environment)
     if facts.rows:
-        yield Section("Environment", [facts])
+        changes = run_details.uncommitted_changes(subject.environment)
+        folded = [Folded("Uncommitted changes of the program", Commands(changes))] if changes else []
+        yield Section("Environment", [facts, *folded])
     if subject.weights:
         yield Section("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
     if subject.kind == "run" and imported is None:

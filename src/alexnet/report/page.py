@@ -48,10 +48,10 @@ class Missing:
 
 @dataclass(frozen=True)
 class Folded:
-    """A table that is hidden until its summary is opened, and shown in print."""
+    """What is hidden until its summary is opened, and shown in print."""
 
     summary: str
-    table: Table
+    content: Table | Commands
 
 
 Part = str | Picture | Table | Commands | Missing | Folded

@@ -16,7 +16,7 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.results import EvalResult
 
 CHARACTERS_SHOWN = 4_000
-"""Of a long text, such as a run's uncommitted changes."""
+"""Of a run's uncommitted changes."""
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
@@ -78,17 +78,21 @@ def between_runs(configs: Mapping[str, RunConfig]) -> Table:
 
 
 def environment(made: Environment) -> Table:
-    """Device, versions, commit and store of a run, as far as they are known; long texts are cut."""
+    """Device, versions, commit and store of a run, as far as they are known."""
     rows: list[tuple[str, str]] = []
     for key, value in made.to_dict().items():
-        if key in ("command", "imported") or value in (None, "", {}):
+        if key in ("command", "imported", "uncommitted_changes") or value in (None, "", {}):
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{name} {version}" for name, version in value.items() if version)
-        text = _text(value)
-        cut = text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]} ..."
-        rows.append((key.replace("_", " "), cut))
+        rows.append((key.replace("_", " "), _text(value)))
     return Table(("what", "value"), rows)
+
+
+def uncommitted_changes(made: Environment) -> list[str]:
+    """The lines of the diff of the program that a run was made with; a long one is cut."""
+    text = made.uncommitted_changes
+    return (text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]} ...").splitlines()
 
 
 def terms(of_weights: Mapping[str, str], origin: Mapping[str, Any]) -> Table:

@@ -18,7 +18,7 @@ import pytest
 from alexnet.config import to_dict
 from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.experiments.ensembles import ENSEMBLES
-from alexnet.report.sections.opened import Opened
+from alexnet.report.sections.subjects import OpenModel
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.training.plan import make_plan
@@ -122,7 +122,7 @@ def test_pictures_fit_the_net_and_can_be_drawn() -> None:
 def test_no_photo_of_a_data_set_is_kept() -> None:
     folder = Path(__file__).parents[3] / "results" / "imagenette-sift-fv"
     on = SimpleNamespace(path=folder, name=folder.name, store=SimpleNamespace(channels=3))
-    figure = PICTURES["confusions.png"](cast(Opened, on)).figure
+    figure = PICTURES["confusions.png"](cast(OpenModel, on)).figure
     assert figure.axes and not [image for axes in figure.axes for image in axes.get_images()]
 
 

@@ -73,7 +73,7 @@ def verdict(true_name: str, top: Sequence[str]) -> str:
     if true_name not in top:
         return f"not in top {len(top)}"
     place = list(top).index(true_name) + 1
-    return "correct" if place == 1 else f"correct in place {place}"
+    return "correct" if place == 1 else f"true class ranked {place}"
 
 
 def _draw_bars(axes: Any, true_name: str, top: Sequence[tuple[str, float]]) -> None:

@@ -30,7 +30,7 @@ def test_the_store_is_made_again_by_what_the_report_says(tmp_path: Path, words: 
     )
     header = Store.open(tmp_path / "store").header
     train = ["alexnet", "train", tiny.RECIPE, "--store", str(tmp_path / "again"), "--run", "run"]
-    prepare, *_ = run_details.commands("run", train, [], header, header.side)
+    prepare, *_ = run_details.commands(train, "run", str(tmp_path / "again"), [], header, header.side)
     assert (
         main([word.replace("SOURCE", str(photos)) for word in prepare.split()[1:]] + ["--workers", "1"]) == 0
     )

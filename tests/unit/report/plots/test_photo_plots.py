@@ -18,9 +18,9 @@ from alexnet.report.plots.output import save
 from alexnet.report.plots.photo_map import MOST_NAMED, draw_map
 from alexnet.report.plots.predictions import choose, draw_predictions, verdict
 from alexnet.report.plots.saliency import draw_saliency
-from alexnet.report.plots.style import COLORS, about
+from alexnet.report.plots.style import COLORS, figure_title
 
-ABOUT = about("run", "nette val", 1975)
+TITLE = figure_title("run", "nette val", 1975)
 
 
 def pictures(count: int, side: int = 12, channels: int = 3) -> list[np.ndarray]:
@@ -37,16 +37,16 @@ def titles(figure) -> list[str]:
 
 PHOTOS, RNG = pictures(3), np.random.default_rng(0)
 FIGURES = {
-    "neighbors": lambda: draw_neighbors([(PHOTOS[0], "a")], [[(PHOTOS[1], "a", 1.5)]], ABOUT, ["a"]),
-    "predictions": lambda: draw_predictions(PHOTOS, ["a", "b", "c"], [[("a", 0.5)]] * 3, ABOUT),
-    "confusions": lambda: draw_confusions([("a", "b", 3)], 1975, ABOUT, [PHOTOS]),
-    "errors": lambda: draw_errors([Bar("a", 0.2, (0.1, 0.3)), Bar("b", 0.4, published=True)], about=ABOUT),
-    "crops": lambda: draw_crops(PHOTOS[0], ten(12, 8), 8, [("a", 0.5)] * 10, ("a", 0.5), "a", ABOUT),
-    "activations": lambda: draw_activations(PHOTOS[0], {"conv1": RNG.random((4, 3, 3))}, ABOUT),
-    "saliency": lambda: draw_saliency(PHOTOS, [("a", 0.5)] * 3, RNG.random((3, 12, 12)), about=ABOUT),
-    "map": lambda: draw_map(RNG.random((9, 2)), np.arange(9) % 3, ["a", "b", "c"], "PCA of fc7", ABOUT),
-    "curves": lambda: draw_curves({"run": []}, ABOUT),
-    "filters": lambda: draw_filters(RNG.random((4, 3, 5, 5)), about=ABOUT),
+    "neighbors": lambda: draw_neighbors([(PHOTOS[0], "a")], [[(PHOTOS[1], "a", 1.5)]], TITLE, ["a"]),
+    "predictions": lambda: draw_predictions(PHOTOS, ["a", "b", "c"], [[("a", 0.5)]] * 3, TITLE),
+    "confusions": lambda: draw_confusions([("a", "b", 3)], 1975, TITLE, [PHOTOS]),
+    "errors": lambda: draw_errors([Bar("a", 0.2, (0.1, 0.3)), Bar("b", 0.4, published=True)], title=TITLE),
+    "crops": lambda: draw_crops(PHOTOS[0], ten(12, 8), 8, [("a", 0.5)] * 10, ("a", 0.5), "a", TITLE),
+    "activations": lambda: draw_activations(PHOTOS[0], {"conv1": RNG.random((4, 3, 3))}, TITLE),
+    "saliency": lambda: draw_saliency(PHOTOS, [("a", 0.5)] * 3, RNG.random((3, 12, 12)), title=TITLE),
+    "map": lambda: draw_map(RNG.random((9, 2)), np.arange(9) % 3, ["a", "b", "c"], "PCA of fc7", TITLE),
+    "curves": lambda: draw_curves({"run": []}, TITLE),
+    "filters": lambda: draw_filters(RNG.random((4, 3, 5, 5)), title=TITLE),
 }
 
 
@@ -59,7 +59,7 @@ def test_every_figure_says_what_it_is_of_and_is_written_in_both_forms(name, tmp_
 
 
 def test_one_image_is_one_image() -> None:
-    assert about("run", "nette val", 1).endswith("1 image")
+    assert figure_title("run", "nette val", 1).endswith("1 image")
 
 
 def test_neighbors_stand_beside_their_photo_in_order() -> None:
@@ -76,7 +76,7 @@ def test_neighbors_stand_beside_their_photo_in_order() -> None:
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["1.00", "2.00", "0.500"]
 
 
-def test_many_neighbors_go_on_below() -> None:
+def test_many_neighbors_continue_in_the_next_line() -> None:
     photos = pictures(26)
     near = [
         [(photo, "hen", float(place)) for place, photo in enumerate(photos[:24])],
@@ -107,11 +107,11 @@ def test_examples_are_right_then_close_then_wrong_and_evenly_spread() -> None:
     assert choose(probabilities[:0], labels[:0]).tolist() == []
 
 
-def test_ties_count_against_the_net_as_in_the_errors() -> None:
+def test_ties_count_against_the_model_as_in_the_errors() -> None:
     assert choose(np.full((1, 3), 1 / 3), np.array([0]), each=1).tolist() == [0]
-    assert verdict("a", ["a", "b"]) == "right"
-    assert verdict("b", ["a", "b"]) == "right in place 2"
-    assert verdict("c", ["a", "b"]) == "not among its 2"
+    assert verdict("a", ["a", "b"]) == "correct"
+    assert verdict("b", ["a", "b"]) == "true class ranked 2"
+    assert verdict("c", ["a", "b"]) == "not in top 2"
 
 
 def test_confused_photos_stand_beside_the_bar_of_their_pair() -> None:
@@ -135,7 +135,19 @@ def test_bars_of_errors_have_their_intervals_and_their_numbers() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["paper", "ours"]
 
 
-def test_every_crop_is_what_the_net_sees_there() -> None:
+@pytest.mark.parametrize("error", [0.02, 0.7, 1.0])
+def test_texts_of_bars_are_inside_the_figure_and_no_tick_is_above_all(error: float) -> None:
+    bars = [Bar("paper", 0.375, published=True), Bar("ours", error, (0.9 * error, error))]
+    figure = draw_errors(bars, title=TITLE)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert all(tick <= 1 for tick in axes.get_xticks())
+    for text in (*figure.texts, *axes.texts, axes.xaxis.label, *axes.get_yticklabels()):
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width + 1, text
+
+
+def test_every_crop_is_the_part_of_the_photo_in_its_frame() -> None:
     (photo,) = pictures(1)
     answers = [(f"class {number}", number / 10) for number in range(10)]
     figure = draw_crops(photo, ten(12, 8), 8, answers, ("class 3", 0.4), "class 1")
@@ -181,7 +193,7 @@ def test_heat_lies_over_the_gray_photo() -> None:
     assert layered[0].images[1].get_extent() == [-0.5, 11.5, 11.5, -0.5]
 
 
-def test_each_class_of_a_map_has_a_look_of_its_own() -> None:
+def test_each_class_of_a_map_has_its_own_color_and_marker() -> None:
     rng, classes = np.random.default_rng(0), 20
     labels = np.repeat(np.arange(classes), 5)
     points = rng.random((len(labels), 2))

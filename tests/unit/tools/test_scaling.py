@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.step import MATRIX_PRODUCT
 from tools import scaling
 
 HEADER = "benchmark,name,value,unit,peer,ratio,target\n"
@@ -25,9 +26,13 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_matrix_product_is_the_peer_that_the_benchmark_names() -> None:
+    assert scaling.MATRIX_PRODUCT == MATRIX_PRODUCT
+
+
 def test_counts_stand_for_an_image_and_an_update(results: Path) -> None:
     text = scaling.counts(results).markdown()
-    assert "| multiply-adds: all | 2,067,805,248 | 264,679,071,744 |" in text
+    assert "| multiply-adds: total | 2,067,805,248 | 264,679,071,744 |" in text
     assert "measured peak of the process on a CPU, MB | - | 1,500 |" in text
 
 
@@ -37,7 +42,7 @@ def test_the_papers_days_say_which_share_of_the_limit_was_reached(results: Path)
         rate = 90 * 1.2e6 / (days * 86400)
         share = rate * 2 * 2_067_805_248 / (2 * 1.581e12)
         wanted = ["1,200,000", f"{rate:,.1f}", f"{days}.0", f"{100 * share:.1f}"]
-        assert rows[f"the paper, if it took {days} days"][1:] == wanted
+        assert rows[f"the paper, at {days} days"][1:] == wanted
 
 
 def test_the_measured_share_is_counted_without_the_photos_gradient(results: Path) -> None:
@@ -49,7 +54,7 @@ def test_the_measured_share_is_counted_without_the_photos_gradient(results: Path
 def test_a_recorded_run_on_a_gpu_stands_beside_it(results: Path) -> None:
     run = results / "imagenette-side-256-alexnet-2012"
     run.mkdir()
-    (run / "config.json").write_text('{"training": {"batch": 128}}')
+    (run / "config.json").write_text('{"recipe": "alexnet-2012", "training": {"batch_size": 128}}')
     (run / "metrics.jsonl").write_text('{"event": "result", "step": 1000, "epoch": 9, "seconds": 16.0}\n')
     gpu = scaling.reached(results).rows[-1]
     assert "H200" in gpu[0] and gpu[2:4] == ["8,000.0", f"{90 * 1_281_167 / 8000 / 86400:.2f}"]
@@ -62,4 +67,4 @@ def test_every_limit_has_its_row_of_photos(results: Path) -> None:
     assert [row[rates] for row in limits.rows] == [row[3] for row in photos.rows]
     rate = float(photos.rows[0][3].replace(",", ""))
     assert photos.rows[0][4] == f"{rate / 2000:.1f}"
-    assert "A core decodes 2,000 images a second" in photos.markdown()
+    assert "A core decodes 2,000 images of 256 x 256 pixels per second" in photos.markdown()

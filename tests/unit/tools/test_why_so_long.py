@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from unit.report.test_table_2 import evidence
+from evaluations import record
 
 from alexnet import recipes
 from alexnet.models.summary import summarize
@@ -48,12 +48,12 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
     assert why_so_long.by_images(tmp_path).rows == [("not recorded yet",)]
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
-        evidence(tmp_path, name, {"center": range(500), "ten": range(450)}, [0])
+        record(tmp_path, name, {"center": range(500), "ten": range(450)})
         lines = [{"event": "train", "error": 0.5}, {"event": "train", "error": 0.125}, {"event": "result"}]
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    evidence(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"center": range(9), "ten": range(8)}, [0])
+    record(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"center": range(9), "ten": range(8)})
     first, second = why_so_long.by_images(tmp_path).rows
-    assert first == ["1,184", "50.0 (10.0-20.0)", "45.0 (10.0-20.0)", "12.5", "0"]
+    assert first == ["1,184", "50.0 (46.9-53.1)", "45.0 (41.9-48.1)", "12.5", "0"]
     assert second[0] == "9,469"
     ((classes, *_),) = why_so_long.by_classes(tmp_path).rows
     assert classes == "20"
@@ -62,7 +62,7 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
 def test_the_picture_says_and_shows_the_same_numbers(tmp_path: Path) -> None:
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
-        evidence(tmp_path, name, {"center": range(500), "ten": range(450)}, [0])
+        record(tmp_path, name, {"center": range(500), "ten": range(450)})
     figure, seen = why_so_long.picture(tmp_path)
     assert "parameters 9.8k, 60k, 61M; multiply-adds for one image 65k, 340k, 730M" in seen
     assert seen.endswith(

@@ -39,7 +39,7 @@ def test_kernels_are_split_by_tower_and_all_are_there() -> None:
 
 
 @pytest.mark.parametrize("words", [1, 30])
-def test_a_long_title_goes_on_in_the_next_line(words: int) -> None:
+def test_a_long_title_is_wrapped(words: int) -> None:
     figure = draw_filters(np.ones((32, 3, 5, 5)), 2, " ".join(["a-long-name"] * words))
     figure.canvas.draw()
     title = figure.texts[0].get_window_extent()
@@ -53,7 +53,7 @@ def test_a_kernel_of_zeros_is_gray_and_one_tower_is_one_picture() -> None:
     assert "64 kernels" in axes.get_title(loc="left")
 
 
-def test_each_photo_stands_over_its_name_and_its_answers() -> None:
+def test_each_photo_stands_over_its_true_class_and_its_most_probable_ones() -> None:
     photos = [np.full((20 + i, 30, 3), 10 * i, np.uint8) for i in range(5)]
     top = [[("tench, Tinca tinca", 0.5), ("hen", 0.25)]] * 5
     figure = draw_predictions(photos, ["hen", "tench, Tinca tinca", "a", "b", "c"], top)
@@ -125,7 +125,7 @@ def test_many_runs_of_two_kinds_share_one_legend_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("error", [1.0, 0.94, 0.02])
-def test_the_highest_point_is_seen_whole(error: float) -> None:
+def test_the_highest_point_is_inside_the_axes(error: float) -> None:
     lines = [
         {"event": "validation", "step": epoch, "epoch": epoch, "top1_error": error - epoch / 1e6}
         for epoch in range(1, 4)
@@ -135,7 +135,7 @@ def test_the_highest_point_is_seen_whole(error: float) -> None:
     assert low == 0 and error * 1.04 < high < error * 1.2
 
 
-def test_a_line_of_few_updates_counts_little() -> None:
+def test_lines_are_weighted_by_their_updates() -> None:
     lines: list[dict] = [
         {"event": "train", "step": step, "epoch": step // 10, "loss": loss}
         for step, loss in ((4, 2.0), (8, 1.0), (9, 9.0), (10, 9.0), (14, 3.0))
@@ -164,7 +164,7 @@ def test_a_saved_png_is_a_picture_and_no_window_system_is_touched(tmp_path: Path
     assert "matplotlib.pyplot" not in sys.modules
 
 
-def test_every_mistake_is_shown_with_what_it_is_and_what_was_said() -> None:
+def test_every_mistake_is_shown_with_its_true_and_predicted_class() -> None:
     images = list(np.random.default_rng(0).integers(0, 256, (14, 32, 32, 1), dtype=np.uint8))
     names = [str(number % 10) for number in range(14)]
     figure = draw_mistakes(images, names, names[1:] + names[:1])
@@ -181,7 +181,7 @@ def test_every_mistake_is_shown_with_what_it_is_and_what_was_said() -> None:
 def test_of_very_many_mistakes_some_are_shown() -> None:
     numbers = [str(number) for number in range(1000)]
     figure = draw_mistakes([np.zeros((4, 4, 1), np.uint8)] * 1000, numbers, numbers)
-    assert "200 of 1,000 misread" in figure.get_supxlabel()
+    assert "200 of 1,000 misclassified" in figure.get_supxlabel()
     titles = [axes.get_title() for axes in figure.axes if axes.images]
     assert len(titles) == 200 and titles[0].startswith("0") and titles[-1].startswith("999")
 
@@ -191,4 +191,4 @@ def test_confusions_are_bars_in_the_order_given() -> None:
     (axes,) = figure.axes
     assert [bar.get_width() for bar in axes.patches] == [12, 10]
     assert [label.get_text()[0] for label in axes.get_yticklabels()] == ["4", "9"]
-    assert "nothing was confused" in texts(draw_confusions([], images=5))
+    assert "no confusions" in texts(draw_confusions([], images=5))

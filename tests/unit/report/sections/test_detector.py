@@ -1,4 +1,4 @@
-"""The page of a net that detects: no picture fails, and what is not for it is said."""
+"""The page of a detector: no figure fails, and a sentence names those that it lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alexnet.data.sources import Box
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.registry import build_run
-from alexnet.report.sections.chapters import report
+from alexnet.report.build import build_report
 from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir
 
@@ -27,8 +27,8 @@ SETTINGS = (
     f"model.variant={NET}",
 )
 LEFT_OUT = (
-    *("Predictions", "Confusions", "Nearest training images", "Ten crops", "What its layers answer"),
-    *("Where it looks", "Map of the test images"),
+    *("Predictions", "Confusions", "Nearest training images", "Ten crops", "Activations"),
+    *("Saliency", "Map of the test images"),
 )
 
 
@@ -43,8 +43,8 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     weights.parent.mkdir(parents=True)
     preprocessing = Preprocessing.from_store(config.data, store)
     bundle.save(weights, net.eval(), config, store.classes, preprocessing)
-    page = report([run.path], store)
+    page = build_report([run.path], store)
     assert "this net was built for" not in page and ">No " not in page
-    assert page.count("finds answers window by window, of photos that show several objects") == 1
+    assert page.count("finds is a detector: it classifies windows of photos with several objects") == 1
     assert [title for title in LEFT_OUT if title in page] == []
-    assert "First-layer filters" in page and "Objects found" in page
+    assert "First-layer filters" in page and "Detections" in page

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from evaluations import evaluation, write
+
 from alexnet import recipes
 from tools import classic
 
@@ -13,7 +15,7 @@ HEADER = "benchmark,name,value,unit,peer,ratio,target\n"
 
 def test_channels_are_the_recipes() -> None:
     default, *rows = classic.channels(Path()).rows
-    assert default[:3] == ["where nothing is typed", "-", "root-sift"]
+    assert default[:3] == ["default", "-", "root-sift"]
     wanted = [recipes.get(name).classic for name in classic.RECIPES]
     assert len(rows) == sum(len(each.channels) for each in wanted if each)
     assert rows[0] == ["sift-fv", "1", "root-sift", "16, 24, 32, 40", "6", "64", "fisher", "256", "1x1 + 3x1"]
@@ -33,7 +35,7 @@ def test_stages_are_the_logs(tmp_path: Path) -> None:
         )
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "evaluation.json").write_text(json.dumps([{"views": "center", "top1_error": 0.125}]))
+    write(folder, evaluation(125, "center"))
     first, second, both, other = classic.stages(tmp_path).rows
     assert first == ["sift-fv", "1: root-sift, fisher", "1.0", "10.0", "1.5", "7", "25.0"]
     assert second[2:] == ["2.0", "10.0", "1.5", "14", "25.0"]
