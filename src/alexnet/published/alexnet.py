@@ -63,7 +63,7 @@ GAINS = (
 )
 
 RELU_TRAINING_ERROR, RELU_TIMES_FASTER = 0.25, 6
-"""Paper, figure 1: where on CIFAR-10 a network of ReLUs reaches it how many times sooner than one of tanh units."""
+"""Paper, figure 1: the training error on CIFAR-10 that ReLUs reach so many times sooner than tanh units."""
 DROPOUT_TIMES_LONGER = 2
 """Paper, section 4.2: roughly, "the number of iterations required to converge"."""
 

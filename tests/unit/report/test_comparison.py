@@ -40,7 +40,7 @@ def test_our_rows_stand_below_the_papers_tables(run: Path, capsys) -> None:
         assert any(line.startswith(row.system) and row.data in line for line in above.splitlines())
     assert "40.7" in above
     assert "imagenette-128 val" in below
-    assert "15.1 (13.6-16.8)" in below
+    assert "15.1 (13.6-16.7)" in below
     assert "1.2 (0.8-1.8)" in below
     assert "one run" in below
 
@@ -99,8 +99,8 @@ def test_boxes_are_compared_below_the_errors(run: Path, capsys) -> None:
     ]
     write(run, *results)
     assert main(["compare", str(run)]) == 0
-    _, _, below = capsys.readouterr().out.partition("\nLocalization, ")
-    localization, _, detection = below.partition("\nDetection, ")
+    _, _, below = capsys.readouterr().out.partition("\nLocalization: ")
+    localization, _, detection = below.partition("\nDetection: ")
     assert any("four scales" in line and " 30.0 " in line for line in localization.splitlines())
     (ours,) = lines(localization, "overfeat-fast-localization")
     assert ours.count("42.0 (35.4-48.9)") == 4 and " 73.0 " in ours and " center " in ours
@@ -226,7 +226,7 @@ def test_errors_that_do_not_exist_are_dashes(run: Path, capsys) -> None:
     write(run, nette(top5_errors=None))
     assert main(["compare", str(run)]) == 0
     (row,) = lines(capsys.readouterr().out, "alexnet-2012")
-    assert "15.1 (13.6-16.8)  -  " in row
+    assert "15.1 (13.6-16.7)  -  " in row
 
 
 def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path) -> None:

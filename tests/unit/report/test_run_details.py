@@ -1,4 +1,4 @@
-"""The commands that a report says make a run again."""
+"""Commands that reproduce a run, and the changes of the program that made it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import tiny
+from evaluations import evaluation
 
+from alexnet import old_names
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
 from alexnet.report import run_details
+from alexnet.runs.environment import Environment
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,26 @@ def test_the_store_is_made_again_by_what_the_report_says(tmp_path: Path, words: 
         main([word.replace("SOURCE", str(photos)) for word in prepare.split()[1:]] + ["--workers", "1"]) == 0
     )
     assert Store.open(tmp_path / "again").header.digest() == header.digest()
+
+
+def test_the_class_filter_of_a_store_of_version_0_1_is_found() -> None:
+    assert old_names.class_filter({"classes": "n01440764,goldfish of 10"}) == "n01440764,goldfish"
+    assert old_names.class_filter({"classes": "3 of 10", "class_filter": "3"}) == "3"
+    assert old_names.class_filter({}) == ""
+
+
+@pytest.mark.parametrize(("command", "lines"), [(["alexnet", "quickstart"], 1), ([], 2)])
+def test_a_command_that_did_everything_stands_alone(command: list[str], lines: int) -> None:
+    found = run_details.commands(command, "runs/one", "", [evaluation(views="dense@72,96")], None, 72)
+    assert len(found) == lines
+    if not command:
+        assert found == [
+            "alexnet prepare SOURCE STORE --side 72",
+            "alexnet evaluate runs/one --store STORE --views dense --scales 72,96",
+        ]
+
+
+def test_a_long_diff_is_cut_and_keeps_its_lines() -> None:
+    lines = run_details.uncommitted_changes(Environment(uncommitted_changes="+ a line\n" * 1000))
+    assert lines[:2] == ["+ a line"] * 2 and lines[-1].endswith("...") and len(lines) < 1000
+    assert run_details.uncommitted_changes(Environment()) == []
