@@ -286,8 +286,9 @@ def _report(result: dict[str, Any]) -> str:
     )
     from alexnet.runs.results import EvalResult
 
-    found = EvalResult.from_dict(result)
-    members = [EvalResult.from_dict(each) for each in result.get("members", [])]
+    written = json.loads(json.dumps(result))
+    found = EvalResult.from_dict(written)
+    members = [EvalResult.from_dict(each) for each in written.get("members", [])]
     tables = [errors_table([*members, found] if len(members) > 1 else [found])]
     tables += [localization_table(each) for each in members or [found] if each.localization]
     tables += [detection_table(each) for each in members or [found] if each.detection]
