@@ -29,9 +29,9 @@ def command(
     from alexnet.cli.report import PAGE
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.report.plots.save import save
-    from alexnet.report.sections import trained
-    from alexnet.report.sections.opened import Opened
+    from alexnet.report.plots.output import save
+    from alexnet.report.sections import evaluation
+    from alexnet.report.sections.subjects import OpenModel
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
         raise CommandError(f"{out} holds something else: choose another with --out DIR")
@@ -44,9 +44,9 @@ def command(
         if code:
             raise typer.Exit(code)
     runs = _runs(out)
-    curves = save(trained.curves(list(map(Path, runs))).figure, out / "curves.png")
-    answers = trained.answers(Opened(Path(runs[0]), Store.open(out / "store")))
-    save(answers.figure, out / "predictions.png")
+    curves = save(evaluation.curves(list(map(Path, runs))).figure, out / "curves.png")
+    predictions = evaluation.some_predictions(OpenModel(Path(runs[0]), Store.open(out / "store")))
+    save(predictions.figure, out / "predictions.png")
     pictures = f"{curves}, {out / 'predictions.png'}"
     sys.stdout.write(f"\nPictures: {pictures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
 
@@ -64,7 +64,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Train two AlexNets at a small size that differ in their seed", two),
         ("Test as the paper did: ten crops, then the two averaged", ["evaluate", nets, "--store", store]),
         ("The errors beside the published ones", ["compare", *_runs(out), nets]),
-        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out), "--closely", "1"]),
+        ("All of it on one page", ["report", nets, "--store", store, "--out", str(out), "--detailed", "1"]),
     ]
 
 

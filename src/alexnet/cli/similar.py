@@ -170,7 +170,7 @@ def _draw(
     """The first few readable photos with their neighbors; those of standard input are gone."""
     from alexnet.cli.predict import STANDARD_INPUT
     from alexnet.report.plots.neighbors import draw_neighbors
-    from alexnet.report.plots.save import save
+    from alexnet.report.plots.output import save
 
     shown = [each for each in results if "neighbors" in each and each["image"] != STANDARD_INPUT][
         :PHOTOS_DRAWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
 from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build
-from alexnet.runs import provenance
+from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
@@ -108,11 +109,11 @@ def write_run(run: Path, net: ModelBundle, source: Path, form: str, command: Seq
     CommandError where `run` is taken; WorkError where the disk refuses.
     """
     refuse_taken(run)
-    imported = {"file": source.name, "sha256": file_sha256(source), "as": form}
+    imported = Imported(source.name, file_sha256(source), form)
     try:
         with atomic_dir(run) as unfinished:
             folder = RunDir.create(unfinished, net.config)
-            folder.write_environment({**provenance.describe("", "", command), "imported": imported})
+            folder.write_environment(replace(Environment.of_this_process("", command), imported=imported))
             write = partial(bundle.write, net=net)
             checkpoint.write(folder.checkpoints, 0, write, {}, dict(_POSITION), best=True)
     except WorkError as error:

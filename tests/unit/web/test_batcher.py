@@ -95,7 +95,7 @@ def test_who_has_gone_is_not_worked_for() -> None:
         await asyncio.sleep(0)
         work.go.set()
         assert await tasks[2] == 9
-        with pytest.raises(asyncio.CanceledError):
+        with pytest.raises(asyncio.CancelledError):
             await tasks[1]
 
     _with_batcher(work, 4, test)
