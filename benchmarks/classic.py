@@ -22,7 +22,7 @@ from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare_workers import one_thread
 from alexnet.errors import CommandError
 from alexnet.models.registry import PUBLISHED_CLASSES
-from alexnet.published import IMAGENET_TRAINING_IMAGES
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 from benchmarks import sparse_codes
 from benchmarks.timing import Measurement, median_seconds
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from alexnet.models.alexnet import AlexNet
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
-from alexnet.published import ALEXNET_LAYERS, ALEXNET_MULTIPLY_ADDS
+from alexnet.published.alexnet import ALEXNET_LAYERS, ALEXNET_MULTIPLY_ADDS
 from benchmarks.timing import Measurement, median_seconds
 from tools.cost import Job, run_hours
 

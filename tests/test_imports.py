@@ -19,6 +19,8 @@ FORBIDDEN = [
     ("alexnet.training", "alexnet.report"),
     ("alexnet.runs", "torch"),
     ("alexnet.report.plots", "torch"),
+    ("alexnet", "tools"),
+    ("alexnet", "benchmarks"),
 ]
 ENTRY_POINTS = ("alexnet.cli", "alexnet.__main__")
 

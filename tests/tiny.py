@@ -19,6 +19,7 @@ from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
+from alexnet.runs.environment import Environment
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
@@ -102,7 +103,7 @@ def _run(folder: Path, store: Store, settled: RunConfig, seed: int) -> RunDir:
         path = made.checkpoints / name / "weights.safetensors"
         bundle.save(path, bundle.ModelBundle(model, settled, store.classes, preprocessing))
     (made.checkpoints / "last" / "meta.json").write_text('{"step": 18, "epoch": 3}')
-    made.write_environment({"store": "store", "store_digest": store.digest})
+    made.write_environment(Environment(store="store", store_digest=store.digest))
     made.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
     return made
 

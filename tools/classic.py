@@ -1,8 +1,7 @@
-"""The tables of docs/classic.md: the recipes' channels, what they took, and what ILSVRC would take."""
+"""The tables of docs/classic.md: the recipes' channels, their cost, and the cost of ILSVRC-2012."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from alexnet import recipes
 from alexnet.classic.config import Channel
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.metrics_log import read_metrics
-from tools.results_io import evaluations
+from tools.results_io import NOT_RECORDED, by_views, read_csv
 
 RECIPES = ("sift-fv", "sparse-coding")
 RUNS = "imagenette-{recipe}"
@@ -18,8 +17,8 @@ RUNS = "imagenette-{recipe}"
 
 
 def channels(results: Path) -> Table:
-    """What a channel is where nothing is typed, and what each of the two recipes' is."""
-    listed = [("where nothing is typed", ABSENT, Channel())]
+    """The default channel, and the channels of the two recipes."""
+    listed = [("default", ABSENT, Channel())]
     listed += [
         (recipe, str(number), each) for recipe in RECIPES for number, each in enumerate(_channels(recipe), 1)
     ]
@@ -38,23 +37,25 @@ def channels(results: Path) -> Table:
         for recipe, number, each in listed
     ]
     columns = (
-        *("recipe", "channel", "descriptor", "patches, pixels", "step, pixels", "reduced to"),
-        *("code", "words", "cells"),
+        *("recipe", "channel", "descriptor", "patches, pixels", "step, pixels", "PCA dimensions"),
+        *("encoding", "codebook size", "spatial pyramid"),
     )
-    return Table(columns, rows, numeric=frozenset(("channel", "step, pixels", "reduced to", "words")))
+    return Table(
+        columns, rows, numeric=frozenset(("channel", "step, pixels", "PCA dimensions", "codebook size"))
+    )
 
 
 def stages(results: Path) -> Table:
-    """What each channel took in the recorded runs, and its error on the photos held out."""
+    """The time of each channel in the recorded runs, and its error on held-out photos."""
     rows = [row for recipe in RECIPES for row in _stages(recipe, results / RUNS.format(recipe=recipe))]
-    minutes = ("learning, minutes", "encoding, minutes", "classifying, minutes")
-    columns = ("recipe", "channel", *minutes, "passes", "error % held out")
-    notes = ("A recipe's last row has all channels averaged, and the error on the validation photos.",)
+    minutes = ("codebook, minutes", "encoding, minutes", "classifier, minutes")
+    columns = ("recipe", "channel", *minutes, "epochs", "held-out error %")
+    notes = ("Last row of each recipe: the mean over its channels, and its error on the validation photos.",)
     return Table(columns, rows, numeric=frozenset(columns[2:]), notes=notes)
 
 
 def needs(results: Path) -> Table:
-    """What each recipe takes for a photo and for the whole of ILSVRC-2012, measured or counted."""
+    """The cost of each recipe for a photo and for the whole of ILSVRC-2012, measured or counted."""
     values: dict[str, dict[str, str]] = {}
     for row in _benchmark(results):
         recipe, _, what = row["name"].partition(", ")
@@ -71,11 +72,11 @@ def _channels(recipe: str) -> tuple[Any, ...]:
 
 
 def _stages(recipe: str, folder: Path) -> list[list[str]]:
-    """A row for each channel and one for all of them; one that says so where there is no such result."""
+    """A row for each channel and one for all of them, or one row without a result."""
     log = read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else []
     took = {(line["channel"], line["name"]): line for line in log if line["event"] == "stage"}
     if not took:
-        return [[recipe, "not recorded yet", *[ABSENT] * 5]]
+        return [[recipe, NOT_RECORDED, *[ABSENT] * 5]]
     rows: list[list[str]] = []
     for number, each in enumerate(_channels(recipe), 1):
         lines = [took[f"channel{number}", name] for name in ("learn", "encode", "classify")]
@@ -86,13 +87,9 @@ def _stages(recipe: str, folder: Path) -> list[list[str]]:
         sum(line["stage_seconds"] for (_, name), line in took.items() if name == stage) / 60
         for stage in ("learn", "encode", "classify")
     ]
-    error = evaluations(folder)["center"]["top1_error"]
+    error = by_views(folder)["center"].top1.error
     return [*rows, [recipe, "all", *(f"{total:.1f}" for total in totals), ABSENT, percent(error)]]
 
 
 def _benchmark(results: Path) -> list[dict[str, str]]:
-    path = results / "benchmarks" / "classic.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="") as opened:
-        return list(csv.DictReader(opened))
+    return read_csv(results / "benchmarks" / "classic.csv")

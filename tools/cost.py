@@ -1,8 +1,8 @@
-"""What training costs on paper: arithmetic, bytes moved, held and sent, and the time that each takes.
+"""The computed cost of training: arithmetic, bytes moved, held and sent, and the time that each takes.
 
-All are the least that will do. Counted are the layers with weights; what stands between them (activation
-functions, normalizers, pooling, dropout) is taken as done in passing, and no limit waits for another. How
-near a program comes is measured: `python -m benchmarks step`.
+All are lower bounds. Counted are the layers with weights; what stands between them (activation
+functions, normalizers, pooling, dropout) is taken as free, and no limit waits for another. How near a
+program comes is measured by `python -m benchmarks step`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from alexnet.errors import CommandError
-from alexnet.published import CROSSING_INPUTS, IMAGENET_TRAINING_IMAGES, PAPER_EPOCHS, Device
+from alexnet.published.alexnet import CROSSING_INPUTS, PAPER_EPOCHS
+from alexnet.published.devices import Device
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 
 Precision = Literal["float32", "bfloat16"]
 Sharing = Literal["batch", "towers"]
@@ -63,7 +65,7 @@ class Layer(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """One update of a net, on one device or shared by several alike."""
+    """One update of a model, on one device or on several equal ones."""
 
     layers: Sequence[Layer]
     """From the photo on."""
@@ -81,7 +83,7 @@ class Job:
 
     @property
     def parameters(self) -> int:
-        """Of the whole net."""
+        """Of the whole model."""
         return sum(layer.weights + layer.biases for layer in self.layers)
 
     @property
@@ -202,5 +204,5 @@ def bounds(job: Job, device: Device) -> Bounds:
 def run_hours(
     images_per_second: float, images: int = IMAGENET_TRAINING_IMAGES, epochs: float = PAPER_EPOCHS
 ) -> float:
-    """Of the paper's 90 epochs of ILSVRC-2012, if not told otherwise."""
+    """Of the paper's 90 epochs of ILSVRC-2012 by default."""
     return epochs * images / images_per_second / 3600

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alexnet.data.store import Store
-from alexnet.report.plots.save import save
-from alexnet.report.sections import trained
-from alexnet.report.sections.opened import SPLIT, Drawn, Opened
+from alexnet.report.plots.output import save
+from alexnet.report.sections import evaluation
+from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.results import read_evaluations
+from alexnet.runs.results import read_results
 
 TESTED = (SPLIT, "center")
 """What pictures of mistakes are of."""
@@ -23,29 +23,29 @@ TESTED = (SPLIT, "center")
 
 def draw(run: Path, store: Path, picture: Path) -> Path:
     """The picture that the file's name says, one of `PICTURES`; returns the path it was given."""
-    return save(PICTURES[picture.name](Opened(run, Store.open(store))).figure, picture)
+    return save(PICTURES[picture.name](OpenModel(run, Store.open(store))).figure, picture)
 
 
-def _filters(on: Opened) -> Drawn:
-    return trained.filters(on.name, on.classifier, f"{on.store.path.name} train", on.training_images)
+def _filters(on: OpenModel) -> Drawn:
+    return evaluation.filters(on.name, on.classifier, f"{on.store.path.name} train", on.training_images)
 
 
-def _confusions(on: Opened) -> Drawn:
-    entries = read_evaluations(on.path)
-    entry = next(each for each in entries if (each["split"], each["views"]) == TESTED)
+def _confusions(on: OpenModel) -> Drawn:
+    entries = read_results(on.path)
+    entry = next(each for each in entries if (each.split, str(each.views)) == TESTED)
     if on.store.channels == 1:
-        return trained.confusions(on.name, entry, on, _made(on))
-    return trained.confusions(on.name, entry)
+        return evaluation.confusions(on.name, entry, on, _made(on))
+    return evaluation.confusions(on.name, entry)
 
 
-def _made(on: Opened) -> Predictions:
+def _made(on: OpenModel) -> Predictions:
     return predictions.load(predictions.path_of(on.path, *TESTED))
 
 
-PICTURES: dict[str, Callable[[Opened], Drawn]] = {
-    "curves.png": lambda on: trained.curves([on.path]),
+PICTURES: dict[str, Callable[[OpenModel], Drawn]] = {
+    "curves.png": lambda on: evaluation.curves([on.path]),
     "filters.png": _filters,
-    "misread.png": lambda on: trained.misread(on, _made(on)),
+    "misread.png": lambda on: evaluation.mistakes(on, _made(on)),
     "confusions.png": _confusions,
 }
 """How a picture of a run and its store is drawn, by the name of its file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -33,9 +34,14 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
         return _why_ensemble(recorded, found, results)
     if recorded.init_from and why_to_make(run_named(recorded.init_from), results):
         return f"stale: {recorded.init_from}, from which it is initialized, is"
-    weights = recorded.init_from and RunDir(results / recorded.init_from).environment()["weights_sha256"]
+    weights = _weights_sha256(results / recorded.init_from) if recorded.init_from else ""
     changed = changes_since(RunDir(folder), recorded.spec(), weights_sha256=weights)
     return f"stale: {'; '.join(changed)}" if changed else ""
+
+
+def _weights_sha256(folder: Path) -> str:
+    """That of the weights of a recorded run, which `record` adds to its environment."""
+    return json.loads((folder / "environment.json").read_text(encoding="utf-8"))["weights_sha256"]
 
 
 def _why_ensemble(ensemble: RecordedEnsemble, found: Sequence[EvalResult], results: Path) -> str:
@@ -64,7 +70,7 @@ def expected_minutes(
         run: seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
         for run in RUNS
         if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
-        and RunDir(results / run.name).environment()["device"].startswith(device)
+        and RunDir(results / run.name).environment().device.startswith(device)
     }
     # Arithmetic is not what limits small models: runs of the same recipe are the best guide.
     alike = [rate for run, rate in per_operation.items() if run.recipe == recorded.recipe]

@@ -1,27 +1,26 @@
-"""The tables of docs/scaling.md: what 90 epochs of ILSVRC-2012 cost on paper, beside what was measured."""
+"""The tables of docs/scaling.md: computed costs of 90 epochs of ILSVRC-2012, beside measured ones."""
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
-from alexnet.published import (
+from alexnet.published.alexnet import (
     ALEXNET_LAYERS,
     ALEXNET_MULTIPLY_ADDS,
-    GTX_580,
-    H200,
-    IMAGENET_TRAINING_IMAGES,
     PAPER_BATCH,
     PAPER_DAYS,
     PAPER_EPOCHS,
     PAPER_IMAGES,
-    Device,
 )
+from alexnet.published.devices import GTX_580, H200, Device
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 from alexnet.report.tables import ABSENT, Table
 from alexnet.runs.metrics_log import read_metrics, training_seconds
 from tools.cost import Bounds, Job, bounds, run_hours
+from tools.results_io import config_of, read_csv
 
+MATRIX_PRODUCT = "matrix product"
+"""The peer of a row of results/benchmarks/step.csv: the machine's own rate of arithmetic."""
 BENCHMARK_CORES = 2
 """Of the machine that results/benchmarks was measured on (its README)."""
 STORED_SIDE = 256
@@ -36,20 +35,20 @@ _SETUPS: tuple[tuple[Device, Job], ...] = (
     (H200, Job(ALEXNET_LAYERS, 8 * PAPER_BATCH, 8, "bfloat16")),
     (H200, Job(ALEXNET_LAYERS, 64 * PAPER_BATCH, 8, "bfloat16")),
 )
-"""The paper's; the same two cards as one would use them today; one and eight GPUs of today."""
+"""The paper's; the same two cards with data parallelism; one and eight modern GPUs."""
 _ON_GPU, _GPU = "imagenette-side-256-alexnet-2012", 3
-"""The recorded run of the 2012 net at full size, and which of the setups it was trained on."""
+"""The recorded run of the 2012 model at full size, and the index of its setup."""
 
 
 def counts(results: Path) -> Table:
-    """What an update of the paper's batch takes."""
+    """The work and memory of an update with the paper's batch size."""
     job = Job(ALEXNET_LAYERS, PAPER_BATCH)
     first = ALEXNET_LAYERS[0].multiply_adds
     of_image = (
         ("multiply-adds: forward", ALEXNET_MULTIPLY_ADDS),
         ("multiply-adds: gradients of the weights", ALEXNET_MULTIPLY_ADDS),
-        ("multiply-adds: gradients of the inputs, but the photo's", ALEXNET_MULTIPLY_ADDS - first),
-        ("multiply-adds: all", job.multiply_adds),
+        ("multiply-adds: gradients of the inputs, except the photo's", ALEXNET_MULTIPLY_ADDS - first),
+        ("multiply-adds: total", job.multiply_adds),
         ("outputs of the layers with weights", job.outputs),
     )
     rows = [[what, f"{count:,}", f"{count * job.batch:,}"] for what, count in of_image]
@@ -58,17 +57,17 @@ def counts(results: Path) -> Table:
         ("weights, gradients, velocities", job.weight_bytes),
         ("outputs kept for the backward pass", job.kept_bytes),
         ("photos", job.image_bytes),
-        ("all of these", job.held_bytes),
+        ("total", job.held_bytes),
     )
     rows += [[f"memory: {what}, MB", ABSENT, f"{count / 1e6:,.0f}"] for what, count in memory]
     measured = float(_row(results, "step", _MEMORY)["value"])  # GB
     rows.append(["memory: measured peak of the process on a CPU, MB", ABSENT, f"{1e3 * measured:,.0f}"])
-    columns = ("what", "an image", f"an update of {job.batch} images")
+    columns = ("what", "per image", f"per update of {job.batch} images")
     return Table(columns, rows, numeric=frozenset(columns[1:]))
 
 
 def limits(results: Path) -> Table:
-    """The least time of an update by each limit, and of the whole run by the largest."""
+    """The least time of an update by each limit, and of the whole run by the largest one."""
     rows: list[list[str]] = []
     for device, job in _SETUPS:
         least = bounds(job, device)
@@ -88,28 +87,28 @@ def limits(results: Path) -> Table:
             "arithmetic ms",
             "memory ms",
             "link ms",
-            "sent by each, MB",
+            "sent per device, MB",
             "images/s",
             "hours for 90 epochs",
         ),
-        "held by each, GB",
+        "held per device, GB",
     )
     columns = (*("devices", "precision"), *numeric[:4], "bound by", *numeric[4:])
     return Table(columns, rows, numeric=frozenset(numeric), notes=[f"{_source(GTX_580)} {_source(H200)}"])
 
 
 def reached(results: Path) -> Table:
-    """How much of the arithmetic limit was reached: in 2012 by the days it took, and here, measured."""
+    """The reached share of the arithmetic limit: in 2012, from the days it took, and here, measured."""
     device, job = _SETUPS[0]
     limit = job.batch / bounds(job, device).arithmetic
     rows: list[list[str]] = []
     for days in PAPER_DAYS:
         rate = PAPER_EPOCHS * PAPER_IMAGES / (days * 86400)
-        rows.append(_reached(f"the paper, if it took {days} days", rate, rate / limit, PAPER_IMAGES))
+        rows.append(_reached(f"the paper, at {days} days", rate, rate / limit, PAPER_IMAGES))
     measured = next(
         row
         for row in _rows(results, "step")
-        if row["name"].startswith(_TRAINING) and row["unit"] == "images/s" and "matrix" in row["peer"]
+        if row["name"].startswith(_TRAINING) and row["unit"] == "images/s" and row["peer"] == MATRIX_PRODUCT
     )
     rate, usual = float(measured["value"]), 3 * ALEXNET_MULTIPLY_ADDS
     share = float(measured["ratio"]) * job.multiply_adds / usual
@@ -120,12 +119,18 @@ def reached(results: Path) -> Table:
         name = f"this program, 1 {device.name}, {job.precision}, measured on Imagenette"
         share = rate * bounds(job, device).arithmetic / job.batch
         rows.append(_reached(name, rate, share, IMAGENET_TRAINING_IMAGES))
-    columns = ("run", "images an epoch", "images/s", f"days for {PAPER_EPOCHS} epochs", "of the limit, %")
+    columns = (
+        "run",
+        "images per epoch",
+        "images/s",
+        f"days for {PAPER_EPOCHS} epochs",
+        "% of the limit",
+    )
     return Table(columns, rows, numeric=frozenset(columns[1:]))
 
 
 def photos(results: Path) -> Table:
-    """What must be decoded or read a second so that each setup is not kept waiting."""
+    """What must be decoded or read per second so that each setup does not wait for data."""
     jpeg = float(_row(results, "loader", "jpeg store")["value"]) / BENCHMARK_CORES
     rows: list[list[str]] = []
     for device, job in _SETUPS:
@@ -138,14 +143,13 @@ def photos(results: Path) -> Table:
             ]
         )
     numeric = ("batch", "images/s", "cores to decode a JPEG store", "GB/s from a raw store")
-    note = (
-        f"A core decodes {jpeg:,.0f} images a second of side {STORED_SIDE} (results/benchmarks/loader.csv)."
-    )
+    size = f"{STORED_SIDE} x {STORED_SIDE}"
+    note = f"A core decodes {jpeg:,.0f} images of {size} pixels per second (results/benchmarks/loader.csv)."
     return Table(("devices", "precision", *numeric), rows, numeric=frozenset(numeric), notes=[note])
 
 
 def _name(device: Device, job: Job) -> str:
-    towers = ", a tower each" if job.sharing == "towers" else ""
+    towers = ", one tower each" if job.sharing == "towers" else ""
     return f"{job.devices} {device.name.partition(',')[0]}{towers}"
 
 
@@ -154,7 +158,7 @@ def _source(device: Device) -> str:
 
 
 def _rate(job: Job, least: Bounds) -> float:
-    """Images a second."""
+    """Images per second."""
     return job.batch / least.seconds
 
 
@@ -164,20 +168,18 @@ def _reached(name: str, rate: float, share: float, images: int) -> list[str]:
 
 
 def _recorded_rate(result: Path) -> float | None:
-    """Images a second of all updates of a recorded run; None where it is not recorded."""
-    metrics, config = result / "metrics.jsonl", result / "config.json"
-    if not metrics.is_file():
+    """Images per second over all updates of a recorded run; None if it is not recorded."""
+    metrics, config = result / "metrics.jsonl", config_of(result)
+    if config is None:
         return None
     updates = read_metrics(metrics)[-1]["step"]
-    batch: int = json.loads(config.read_text())["training"]["batch_size"]
-    return updates * batch / training_seconds(metrics)
+    return updates * config.training.batch_size / training_seconds(metrics)
 
 
 def _rows(results: Path, benchmark: str) -> list[dict[str, str]]:
-    with (results / "benchmarks" / f"{benchmark}.csv").open(newline="") as opened:
-        return list(csv.DictReader(opened))
+    return read_csv(results / "benchmarks" / f"{benchmark}.csv")
 
 
 def _row(results: Path, benchmark: str, name: str) -> dict[str, str]:
-    """The first row whose name begins so."""
+    """The first row whose name begins with `name`."""
     return next(row for row in _rows(results, benchmark) if row["name"].startswith(name))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,16 @@ def new_source(values: Mapping[str, Any]) -> dict[str, Any]:
 def new_terms(terms: Mapping[str, str]) -> dict[str, str]:
     """License and data terms that travel with weights."""
     return {_TERMS.get(name, name): text for name, text in terms.items()}
+
+
+def new_environment(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an `environment.json`; version 0.1 kept the store's path only in the command line."""
+    if "store_path" in values:
+        return dict(values)
+    words = shlex.split(values.get("command", ""))
+    apart = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    typed = [value for option, value in pairwise(apart) if option == "--store"]
+    return {**values, "store_path": typed[-1] if typed else ""}
 
 
 def new_evaluation(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from alexnet.cli.main import main
 
 def quicker(steps: Callable[[Path], list[tuple[str, list[str]]]], out: Path) -> list[tuple[str, list[str]]]:
     """With fewer photos, and a report without details of the models."""
-    more = {"synthesize": ["--train-per-class", "40", "--val-per-class", "10"], "report": ["--closely", "0"]}
+    more = {"synthesize": ["--train-per-class", "40", "--val-per-class", "10"], "report": ["--detailed", "0"]}
     return [(title, words + more.get(words[0], [])) for title, words in steps(out)]
 
 

@@ -1,4 +1,4 @@
-"""`alexnet compare RUN...`: the table of errors, beside the published ones."""
+"""`alexnet compare [RUN...]`: the table of errors, beside published results."""
 
 from __future__ import annotations
 
@@ -11,33 +11,39 @@ import typer
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs or ensembles, or files of --out.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Folders of runs or ensembles, or files of `evaluate --out`; without, published results.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document, errors in [0, 1].")
     ] = False,
 ) -> None:
-    """Print what runs reached, as `alexnet evaluate` found it, beside what was published.
+    """Print the errors of runs, as `alexnet evaluate` measured them, beside published ones.
 
-    Of nets that say boxes also how well these fit. For ensembles also what 1, 2, ... all of their nets
-    reach together. A file that `evaluate --out` wrote stands for its ensemble.
+    Localizers and detectors have tables of their own, and ensembles one of the gain per additional model.
+    Without a run: all published results, the tables of the AlexNet paper first.
     """
-    from alexnet.report import boxes, comparison
+    from alexnet.report import comparison
     from alexnet.report.evaluation_tables import growth_table
 
-    rows = comparison.rows_of(runs)
-    grown = [
-        (run.stem if run.is_file() else run.name, entry)
-        for run in runs
-        for entry in comparison.evaluations_of(run)
-        if len(entry["runs"]) > 1
+    rows = comparison.rows_of(runs or [])
+    ensembles = [
+        (run.stem if run.is_file() else run.name, result)
+        for run in runs or []
+        for result in comparison.results_of(run)
+        if len(result.runs) > 1
     ]
     if as_json:
-        ensembles = [{"runs": entry["runs"], "growth": entry.get("growth", [])} for _, entry in grown]
-        typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": ensembles}, indent=2))
+        results = [result.to_dict() for _, result in ensembles]
+        grown = [{"runs": each["runs"], "growth": each.get("growth", [])} for each in results]
+        typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": grown}, indent=2))
         return
-    tables = (comparison.comparison(rows), *boxes.compared(rows))
+    if not runs:
+        tables = comparison.published_tables()
+    else:
+        tables = [comparison.comparison(rows), *comparison.box_tables(rows)]
+        tables += [growth_table(result, name) for name, result in ensembles if result.growth]
     typer.echo("\n".join(table.text() for table in tables), nl=False)
-    for name, entry in grown:
-        if entry.get("growth"):
-            typer.echo("\n" + growth_table(entry, name).text(), nl=False)

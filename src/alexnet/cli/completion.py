@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from alexnet import recipes
-from alexnet.config import keys
+from alexnet.config import flatten
 from alexnet.errors import CommandError
 
 
@@ -27,7 +27,7 @@ def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
         config = recipes.get(context.params.get("recipe") or context.params.get("name") or "")
     except CommandError:
         return []
-    full = keys(config)
+    full = list(flatten(config))
     last = [key.rpartition(".")[2] for key in full]
     short = [key for key in last if last.count(key) == 1] if incomplete else []
     return [f"{key}=" for key in dict.fromkeys([*full, *short]) if key.startswith(incomplete)]

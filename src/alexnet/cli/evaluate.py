@@ -122,12 +122,12 @@ def _tables(results: Sequence[EvalResult]) -> str:
         localization_table,
     )
 
-    *members, last = [result.to_dict() for result in results]
-    tables = [errors_table([*members, last] if len(members) > 1 else [last])]
-    tables += [localization_table(each) for each in members or [last] if "localization" in each]
-    tables += [detection_table(each) for each in members or [last] if "detection" in each]
-    if len(last.get("growth", [])) > 1:
-        tables.append(growth_table(last))
-    if "detection" not in last:  # one class says little about a scene of several objects
-        tables += [classes_table(last), *([confusions_table(last)] if last["confusions"] else [])]
+    *members, found = results
+    tables = [errors_table(results if len(members) > 1 else [found])]
+    tables += [localization_table(each) for each in members or [found] if each.localization]
+    tables += [detection_table(each) for each in members or [found] if each.detection]
+    if len(found.growth) > 1:
+        tables.append(growth_table(found))
+    if found.detection is None:  # one class per image means little in a scene of several objects
+        tables += [classes_table(found), *([confusions_table(found)] if found.confusions else [])]
     return "\n".join(table.text() for table in tables)

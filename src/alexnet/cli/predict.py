@@ -137,7 +137,7 @@ def _draw(
     from alexnet.data.decode import quiet
     from alexnet.evaluation.predictor import pixels_of
     from alexnet.report.plots.boxes import DrawnBox, draw_boxes
-    from alexnet.report.plots.save import save
+    from alexnet.report.plots.output import save
 
     with quiet():
         pixels = pixels_of(photo)

@@ -30,9 +30,9 @@ def command(
     from alexnet.cli.report import PAGE
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
-    from alexnet.report.plots.save import save
-    from alexnet.report.sections import trained
-    from alexnet.report.sections.opened import Opened
+    from alexnet.report.plots.output import save
+    from alexnet.report.sections import evaluation
+    from alexnet.report.sections.subjects import OpenModel
 
     if out.is_file() or (out.exists() and any(out.iterdir()) and not (out / PHOTOS).exists()):
         raise CommandError(f"{out} is not empty: choose another folder with --out DIR")
@@ -45,9 +45,9 @@ def command(
         if code:
             raise typer.Exit(code)
     runs = _runs(out)
-    curves = save(trained.curves(list(map(Path, runs))).figure, out / "curves.png")
-    answers = trained.answers(Opened(Path(runs[0]), Store.open(out / "store")))
-    save(answers.figure, out / "predictions.png")
+    curves = save(evaluation.curves(list(map(Path, runs))).figure, out / "curves.png")
+    predictions = evaluation.some_predictions(OpenModel(Path(runs[0]), Store.open(out / "store")))
+    save(predictions.figure, out / "predictions.png")
     figures = f"{curves}, {out / 'predictions.png'}"
     sys.stdout.write(f"\nFigures: {figures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
 
@@ -66,7 +66,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Train two AlexNets at a small size that differ in their seed", ensemble),
         ("Evaluate as in the paper: ten crops, then the average", ["evaluate", nets, "--store", store]),
         ("Compare the errors with the published ones", ["compare", *_runs(out), nets]),
-        ("Report everything on one page", [*report, "--closely", "1"]),
+        ("Report everything on one page", [*report, "--detailed", "1"]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`alexnet report RUN... --out DIR`: one HTML page that says all about runs, and needs no network."""
+"""`alexnet report RUN... --out DIR`: one HTML page about runs, which works without a network."""
 
 from __future__ import annotations
 
@@ -22,26 +22,25 @@ def command(
     out: Annotated[Path, typer.Option(metavar="DIR", help=f"The folder that gets {PAGE}.")],
     store: Annotated[
         Path | None,
-        typer.Option(
-            help="Where their photos are; by default the store they were trained on, if still there."
-        ),
+        typer.Option(help="Their photos; by default the store they were trained on, if it is still there."),
     ] = None,
-    closely: Annotated[
-        int, typer.Option(min=0, help="Look inside the first so many runs, which takes longest.")
+    detailed: Annotated[
+        int,
+        typer.Option(min=0, help="Runs with activations, saliency and nearest images, which take longest."),
     ] = 3,
     figures: Annotated[
-        bool, typer.Option("--figures", help=f"Keep each picture as PNG and SVG too, in DIR/{FIGURES}.")
+        bool, typer.Option("--figures", help=f"Also keep each figure as PNG and SVG in DIR/{FIGURES}.")
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
-    """Write one page about runs: errors, curves, filters, predictions, neighbors, and how to make it again.
+    """Write one page about runs: errors, curves, filters, predictions, neighbors, and how to reproduce them.
 
-    The page is one file with its pictures inside. What the runs kept (predictions, features) is used again,
-    and kept if it had to be made. Runs on different data are refused.
+    The page is one file with its figures inside. Predictions and features are read from the runs, or computed
+    and kept there. Runs on different data are refused.
     """
     from alexnet.hardware import choose_device
 
-    page = write_report(runs, out, store, choose_device(device), closely, figures)
+    page = write_report(runs, out, store, choose_device(device), detailed, figures)
     typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 
@@ -50,10 +49,10 @@ def write_report(
     out: Path,
     store: Path | None,
     device: torch.device,
-    closely: int,
+    detailed: int,
     figures: bool = False,
 ) -> Path:
-    """The page's path; an older page gives way to a whole one only. Errors as `pictures.chapters.report`."""
+    """The page's path; an older page is replaced by a complete one only. Errors as `build_report`."""
     from functools import partial
     from typing import cast
 
@@ -61,9 +60,9 @@ def write_report(
     from alexnet.data.store import Store
     from alexnet.errors import CommandError
     from alexnet.io import refuse_unwritable, write_whole
-    from alexnet.report.plots.save import FORMS, save
-    from alexnet.report.sections.chapters import report
-    from alexnet.report.sections.shown import ProgressBar
+    from alexnet.report.build import build_report
+    from alexnet.report.plots.output import FORMS, save
+    from alexnet.report.sections.model import ProgressBar
 
     if out.is_file():
         raise CommandError(f"{out} is a file: give --out a folder")
@@ -75,6 +74,6 @@ def write_report(
         for form in FORMS if figures else ():
             save(figure, out / FIGURES / f"{name}{form}")
 
-    text = report(runs, opened, device, bars, closely, keep)
+    text = build_report(runs, opened, device, bars, detailed, keep)
     write_whole(out / PAGE, text.encode("utf-8", "replace"))
     return out / PAGE

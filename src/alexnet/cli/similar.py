@@ -95,7 +95,7 @@ def _draw(
     from alexnet.data.decode import quiet
     from alexnet.errors import AlexNetError
     from alexnet.report.plots.neighbors import draw_neighbors
-    from alexnet.report.plots.save import save
+    from alexnet.report.plots.output import save
 
     queries: list[tuple[Pixels, str]] = []
     neighbors: list[list[tuple[Pixels, str, float]]] = []

@@ -18,7 +18,7 @@ from alexnet.data.decode import decode, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
 from alexnet.hardware import cpu_count
-from alexnet.published import (
+from alexnet.published.imagenet import (
     IMAGENET_MD5,
     IMAGENET_TEST_IMAGES,
     IMAGENET_TRAINING_IMAGES,

@@ -27,7 +27,7 @@ from alexnet.errors import DataError, WorkError
 from alexnet.evaluation.views import ScaledView, Sizes, each_crop, rendered_sizes
 from alexnet.hardware import cpu_count
 from alexnet.models.bundle import ModelBundle
-from alexnet.runs.provenance import processor
+from alexnet.runs.environment import processor
 from alexnet.runs.results import ViewSet
 
 BATCH_SIZE = 256

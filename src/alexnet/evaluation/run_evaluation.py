@@ -270,7 +270,7 @@ def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -
 def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
     if run.is_exported:
         return _describe_exported(run)
-    config, imported = run.config(), "imported" in run.environment()  # of those neither is known
+    config, imported = run.config(), run.environment().imported is not None  # of those neither is known
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     # Those done: a run may have been stopped, or ended by its schedule.
     epochs = log[-1]["epoch"] if log else config.schedule.epochs
@@ -278,7 +278,7 @@ def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
         run=run.path.resolve().name,
         recipe=config.recipe,
         epochs=None if imported else epochs,
-        updates=position(run, checkpoint).get("step"),
+        updates=position(run, checkpoint).step,
         seed=None if imported else config.training.seed,
         checkpoint=find_weights(run.path, checkpoint).parent.name,
     )

@@ -20,7 +20,7 @@ from alexnet.data.store import Split
 from alexnet.errors import DataError
 from alexnet.evaluation.metrics import refuse_broken
 from alexnet.io import write_whole
-from alexnet.published import (
+from alexnet.published.imagenet import (
     IMAGENET_2010_TEST_IMAGES,
     IMAGENET_TEST_IMAGES,
     IMAGENET_VALIDATION_IMAGES,

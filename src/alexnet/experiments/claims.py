@@ -25,7 +25,7 @@ from alexnet.experiments.measures import (
     UpdateMegabytes,
     UpdateSeconds,
 )
-from alexnet.published import (
+from alexnet.published.alexnet import (
     DROPOUT_TIMES_LONGER,
     GAINS,
     RELU_TIMES_FASTER,

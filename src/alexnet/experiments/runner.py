@@ -68,7 +68,7 @@ def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sh
     initialized from; empty leaves them out.
     """
     found = differences(run.config(), spec.config())
-    old = run.environment().get("store_digest", "")
+    old = run.environment().store_digest
     if store_digest and old and old != store_digest:
         found.append(f"store: {old[:12]} -> {store_digest[:12]}")
     log = read_metrics(run.metrics_file) if weights_sha256 and run.metrics_file.is_file() else []

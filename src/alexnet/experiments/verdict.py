@@ -27,7 +27,7 @@ from alexnet.experiments.claim_results import (
 from alexnet.experiments.claims import MIN_SEEDS, Claim, Comparison
 from alexnet.experiments.experiment_dir import ExperimentDir
 from alexnet.experiments.measures import EnsembleGain, Measure
-from alexnet.runs.provenance import processor
+from alexnet.runs.environment import processor
 
 COVERS_BOTH = "the interval covers values inside and outside the band"
 NO_SPREAD = "every seed gives the same number: these models have learned too little to differ"
@@ -125,10 +125,10 @@ def _data(experiment: ExperimentDir) -> ClaimData:
 
 def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
     """What the runs were made with; nothing that is true of one machine's folders only."""
-    found = [run.run.environment() for run in runs]
+    found = [run.run.environment() for run in runs if run.run.environment_file.is_file()]
 
     def distinct(name: str) -> tuple[Any, ...]:
-        values = [facts[name] for facts in found if name in facts]
+        values = [getattr(each, name) for each in found]
         return tuple(value for place, value in enumerate(values) if value not in values[:place])
 
     return ClaimEnvironment(
@@ -138,7 +138,7 @@ def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
         python=distinct("python"),
         packages=distinct("packages"),
         commit=distinct("commit"),
-        uncommitted_changes=any(facts.get("uncommitted_changes") for facts in found),
+        uncommitted_changes=any(each.uncommitted_changes for each in found),
         measured_on=processor(),
     )
 

@@ -161,7 +161,7 @@ def read(
         config = replace(config, data=replace(config.data, normalization="channel-mean"))
     preprocessing = Preprocessing(
         data=config.data,
-        mean=torch.tensor(published.CAFFE_CHANNEL_MEANS)
+        mean=torch.tensor(published.alexnet.CAFFE_CHANNEL_MEANS)
         if mean is None
         else _mean_image(mean, config.data.image_size),
         std=torch.ones(3),

@@ -91,7 +91,8 @@ def fetch_weights(
     from alexnet.interop.importers import refuse_taken, write_run
 
     published, run = PUBLISHED_WEIGHTS[name], RunDir(folder / name)
-    if run.environment().get("imported", {}).get("file") == published.file.name:
+    imported = run.environment().imported
+    if imported is not None and imported.file == published.file.name:
         return run
     refuse_taken(run.path)
     # Disk space for the file, and for the run of the same size.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
 from alexnet.models.bundle import TERMS, ModelBundle
 from alexnet.models.registry import build
-from alexnet.runs import provenance
+from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
@@ -109,11 +110,11 @@ def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command
     CommandError where `run` exists; WorkError where the disk refuses.
     """
     refuse_taken(run)
-    imported = {"file": source.name, "sha256": file_sha256(source), "as": framework}
+    imported = Imported(source.name, file_sha256(source), framework)
     try:
         with atomic_dir(run) as unfinished:
             folder = RunDir.create(unfinished, net.config)
-            folder.write_environment({**provenance.describe("", "", command), "imported": imported})
+            folder.write_environment(replace(Environment.of_this_process("", command), imported=imported))
             write = partial(bundle.save, bundle=net)
             checkpoint.write(folder.checkpoints, 0, write, {}, dict(_INITIAL_POSITION), best=True)
     except WorkError as error:

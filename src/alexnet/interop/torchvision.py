@@ -38,8 +38,8 @@ def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     config = validate(replace(config, data=data))
     preprocessing = Preprocessing(
         data=data,
-        mean=255 * torch.tensor(published.TORCHVISION_CHANNEL_MEANS),
-        std=255 * torch.tensor(published.TORCHVISION_CHANNEL_DEVIATIONS),
+        mean=255 * torch.tensor(published.alexnet.TORCHVISION_CHANNEL_MEANS),
+        std=255 * torch.tensor(published.alexnet.TORCHVISION_CHANNEL_DEVIATIONS),
         resized={"shape": "square", "resize": "crop", "resampling": "bilinear, antialiased"},
         **NO_COLOR_STATISTICS,
     )

@@ -1,4 +1,4 @@
-"""What a published result is."""
+"""Types of published results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,33 @@ class Row:
     data: str
     """Data set and part: `ILSVRC-2012 val`."""
     views: str
-    """As in evaluations: `ten`, `dense@256,384,512`; or empty where the publication does not say."""
+    """As in evaluations: `ten`, `dense@256,384,512`; empty if unknown."""
     top1: float | None
     """Error; None where none was published."""
     top5: float | None
     source: str
     recipe: str = ""
-    """Our recipe of the same system, if there is one."""
+    """Our recipe for the same system, if there is one."""
 
 
 @dataclass(frozen=True)
 class BoxRow:
-    """One published result of where things are."""
+    """One published result of localization or detection."""
 
     system: str
     data: str
     value: float
     """Top-5 error of class and box, or mean average precision; 0 to 1."""
+    source: str
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Reductions of the error by one ingredient, according to the paper; fractions."""
+
+    ingredient: str
+    top1: float
+    top5: float | None
     source: str
 
 

@@ -1,4 +1,4 @@
-"""VGG: the numbers of Simonyan and Zisserman 2014 (arXiv:1409.1556), and of torchvision's nets."""
+"""VGG: the numbers of Simonyan and Zisserman 2014 (arXiv:1409.1556), and of torchvision's models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _THREE = _MANY[_JITTERED]
 
 
 def _row(net: str, trained: str, views: str, top1: float, top5: float, table: int) -> Row:
-    """`dense` alone is at the net's own test scale Q: S, or the middle of its range."""
+    """`dense` alone is at the model's own test scale Q: S, or the middle of its range."""
     return Row(
         *(f"VGG {net}, S = {trained}", VAL, views, top1, top5),
         *(f"Simonyan and Zisserman 2014, table {table}", f"vgg-{net.lower()}"),
@@ -124,7 +124,7 @@ TABLE_7 = (
     *(Row(name, VAL, "", top1, top5, _TABLE_7) for name, top1, top5, _ in _OTHERS if top5 is not None),
     *(Row(name, TEST, "", None, test, _TABLE_7) for name, _, _, test in _OTHERS if test is not None),
 )
-"""What tables 5 and 6 do not say: the best net on the test set, and the nets of others."""
+"""What tables 5 and 6 do not say: the best model on the test set, and the models of others."""
 
 TORCHVISION = tuple(
     Row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alexnet.config import OptimizerConfig, RunConfig, ScheduleConfig
 from alexnet.data.config import DataConfig
 from alexnet.models.config import ModelConfig
-from alexnet.published import LENET_1989_TRAINING_IMAGES
+from alexnet.published.lenet import LENET_1989_TRAINING_IMAGES
 from alexnet.training.config import TrainingConfig
 
 

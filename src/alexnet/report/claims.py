@@ -11,7 +11,7 @@ from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim, wri
 from alexnet.experiments.claims import CLAIMS, Claim
 from alexnet.io import write_whole
 from alexnet.report.plots.claim import Curve, draw_claim
-from alexnet.report.plots.save import save
+from alexnet.report.plots.output import save
 from alexnet.report.tables import ABSENT, Table
 
 FOLDER = "claims"

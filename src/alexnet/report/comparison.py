@@ -1,8 +1,8 @@
-"""Which images an evaluation got wrong, from saved predictions: what two of them are compared by."""
+"""Runs beside each other and beside published results: errors, localization, detection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet import published, recipes
-from alexnet.errors import AlexNetError, CommandError, DataError
+from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import paired_interval, true_ranks
-from alexnet.report.evaluation_tables import averaged, not_tested
-from alexnet.report.tables import Table, signed, with_interval
+from alexnet.published import overfeat
+from alexnet.published.alexnet import GAINS, TABLE_1, TABLE_2
+from alexnet.published.rows import BoxRow
+from alexnet.report.evaluation_tables import (
+    BASELINES,
+    averaged,
+    data_of,
+    detection_views,
+    unreadable_notes,
+)
+from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
 from alexnet.runs import predictions
 from alexnet.runs.provenance import stale_note
-from alexnet.runs.results import read_evaluations
+from alexnet.runs.results import DetectionResult, EvalResult, LocalizationResult, read_results
 from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, why_no_run
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What was asked, and which answers were wrong."""
+class PredictionErrors:
+    """Which images of a split an evaluation got wrong: what two of them are compared by."""
 
     store_digest: str
     split: str
@@ -32,223 +41,324 @@ class Answers:
     wrong: npt.NDArray[np.bool_]
     """(N,) whether the most probable class is not the true one."""
 
-    def same_images(self, other: Answers) -> bool:
-        """Whether both were asked about the same images in the same order."""
+    def same_images(self, other: PredictionErrors) -> bool:
+        """Whether both are of the same images in the same order."""
         mine, theirs = (self.store_digest, self.split), (other.store_digest, other.split)
         return mine == theirs and np.array_equal(self.keys, other.keys)
 
-    def less(self, other: Answers) -> tuple[float, tuple[float, float]]:
-        """This error rate less the other's, and its 95 % interval."""
+    def reduction(self, other: PredictionErrors) -> tuple[float, tuple[float, float]]:
+        """This error rate minus the other's, with its paired 95 % interval."""
         return float(self.wrong.mean() - other.wrong.mean()), paired_interval(self.wrong, other.wrong)
 
 
-def answers_of(path: Path, entry: Mapping[str, Any]) -> Answers | None:
-    """The answers behind an entry of the `evaluation.json` in a run's or an ensemble's folder.
+def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None:
+    """The errors behind a result in the `evaluation.json` of a run's or an ensemble's folder.
 
-    None where the predictions are no longer there, or are not those that were evaluated.
+    None where the predictions no longer exist, or are not those that were evaluated.
     """
     if not path.is_dir():
         return None
-    checkpoint = entry["runs"][0]["checkpoint"]
+    views, checkpoint = str(result.views), result.runs[0].checkpoint
     try:
         members = [
-            predictions.load(predictions.path_of(run, entry["split"], entry["views"], checkpoint))
+            predictions.load(predictions.path_of(run, result.split, views, checkpoint))
             for run in members_of([path])
         ]
-        mean = ensemble.mean(members, entry.get("weights"), entry.get("mean", "probabilities"))
+        mean = ensemble.mean(members, result.weights, result.mean or "probabilities")
     except AlexNetError:
         return None
     wrong = true_ranks(mean.probabilities, mean.labels) > 0
-    if mean.store_digest != entry["store_digest"] or wrong.sum() != entry["top1_errors"]:
+    if mean.store_digest != result.store_digest or wrong.sum() != result.top1_errors:
         return None
-    return Answers(mean.store_digest, mean.split, mean.keys, wrong)
-
-
-COLUMNS = (
-    *("system", "data", "views", "top-1", "less than the first", "top-5", "images"),
-    *("epochs", "seed", "source"),
-)
+    return PredictionErrors(mean.store_digest, mean.split, mean.keys, wrong)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; errors are fractions, None is what nobody knows."""
+    """One row of the comparison; errors are fractions, None where a value is unknown."""
 
     system: str
     data: str
     views: str
     top1_error: float | None
     top5_error: float | None
-    top1_interval: Sequence[float] | None
-    top5_interval: Sequence[float] | None
-    images: int | None
-    epochs: int | None
-    seeds: Sequence[int]
     source: str
     published: bool
+    top1_interval: Sequence[float] | None = None
+    top5_interval: Sequence[float] | None = None
+    images: int | None = None
+    epochs: int | None = None
+    seeds: Sequence[int] = ()
     difference: float | None = None
-    """Top-1 error of our first row on the same images (by the same views, or of the same run), less this
-    one's."""
+    """Top-1 error of our first row on the same images (with the same views, or of the same run) minus this
+    row's."""
     difference_interval: Sequence[float] | None = None
-    """Of the same images in both: much narrower than the errors' own intervals."""
+    """Paired over the same images: much narrower than the errors' own intervals."""
     left_out: int = 0
-    """Photos of the split that could not be read, and so were not tested."""
+    """Photos of the split that could not be read, and so were not evaluated."""
     stale: str = ""
-    """That the run has gone on since it was tested; empty where it has not."""
-    localization: Mapping[str, Any] | None = None
-    """Where it says objects are, as in `evaluation.json`; None of a net that says no boxes."""
-    detection: Mapping[str, Any] | None = None
-    """All objects it finds, as there; None of a net that looks for none."""
+    """That the run has been trained on since; empty otherwise."""
+    result: EvalResult | None = None
+    """The evaluation of our rows."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; `localization` and `detection` as in `evaluation.json`, None where there are none."""
+        values = asdict(replace(self, result=None))
+        del values["result"]
+        found = self.result.to_dict() if self.result else {}
+        return values | {key: found.get(key) for key in ("localization", "detection")}
 
 
 def published_rows(named: Sequence[str]) -> list[Row]:
-    """The paper's two tables, and what else was published on the systems that the recipes `named` rebuild.
+    """The paper's two tables, and other published results of the systems that the recipes `named` rebuild.
 
-    Where these are all for digits, without the paper's tables.
+    Without the paper's tables where all of these are for digits.
     """
-    wanted = [] if _for_digits(named) else [*published.TABLE_1, *published.TABLE_2]
+    wanted = [] if _for_digits(named) else [*TABLE_1, *TABLE_2]
     for recipe in named:
         wanted += [row for row in published.rows_of(recipe) if row not in wanted]
-    return [
-        Row(
-            system=row.system,
-            data=row.data,
-            views=row.views,
-            top1_error=row.top1,
-            top5_error=row.top5,
-            top1_interval=None,
-            top5_interval=None,
-            images=None,
-            epochs=None,
-            seeds=(),
-            source=row.source,
-            published=True,
+    return list(map(_published, wanted))
+
+
+def published_tables() -> list[Table]:
+    """All published results, those that no recipe rebuilds too: the paper's tables first."""
+    columns = ("system", "data", "views", "top-1", "top-5", "our recipe", "source")
+    errors = [
+        Table(
+            columns,
+            [
+                (
+                    *(row.system, row.data, row.views or ABSENT, percent(row.top1), percent(row.top5)),
+                    *(row.recipe or ABSENT, row.source),
+                )
+                for row in rows
+            ],
+            title=f"Published errors in %: {name}",
         )
-        for row in wanted
+        for name, rows in published.RESULTS.items()
     ]
+    gains = Table(
+        ("ingredient", "top-1 reduction (points)", "top-5 reduction (points)", "source"),
+        [(gain.ingredient, percent(gain.top1), percent(gain.top5), gain.source) for gain in GAINS],
+        title="Published gains of AlexNet's ingredients",
+    )
+    boxes = [
+        Table(
+            ("system", "data", value, "source"),
+            [(row.system, row.data, percent(row.value), row.source) for row in rows],
+            title=f"Published results: {name}",
+            notes=notes,
+        )
+        for name, value, rows, notes in (
+            ("localization", "top-5 localization error %", overfeat.LOCALIZATION, ()),
+            ("detection", "mean average precision %", overfeat.DETECTION, (COMPARABLE,)),
+        )
+    ]
+    return [*errors, gains, *boxes]
 
 
 def rows_of(paths: Iterable[Path]) -> list[Row]:
     """The evaluations in run folders and ensembles' folders, and in files that `evaluate --out` wrote.
 
-    Where their predictions are still there, each is compared with the first on the same images that was
-    tested by the same views, or is of the same run. CommandError where there are no evaluations; DataError
-    where a file is broken.
+    Each is compared with the first one on the same images that used the same views or is of the same run, as
+    long as the predictions of both still exist. CommandError where there are no evaluations; DataError where
+    a file is broken.
     """
     rows: list[Row] = []
-    before: list[tuple[Path, str, Answers]] = []
+    before: list[tuple[Path, str, PredictionErrors]] = []
     for path in paths:
-        for entry in evaluations_of(path):
-            row, answers = _row(entry, path.stem if path.is_file() else path.name), answers_of(path, entry)
+        for result in results_of(path):
+            row = _row(result, path.stem if path.is_file() else path.name)
             if (path / "config.json").is_file():
-                row = replace(row, stale=stale_note(RunDir(path), entry))
-            if answers:
+                row = replace(row, stale=stale_note(RunDir(path), result))
+            errors = prediction_errors(path, result)
+            if errors:
                 like = (each for where, views, each in before if where == path or views == row.views)
-                first = next((each for each in like if each.same_images(answers)), None)
+                first = next((each for each in like if each.same_images(errors)), None)
                 if first:
-                    difference, interval = first.less(answers)
+                    difference, interval = first.reduction(errors)
                     row = replace(row, difference=difference, difference_interval=interval)
-                before.append((path, row.views, answers))
+                before.append((path, row.views, errors))
             rows.append(row)
     return rows
 
 
-def evaluations_of(path: Path) -> list[dict[str, Any]]:
-    """The entries of a folder's `evaluation.json`, or those in a file; errors as `rows_of`."""
+def results_of(path: Path) -> list[EvalResult]:
+    """The results in a folder's `evaluation.json`, or in a file; errors as `rows_of`."""
     if not path.exists():
         raise CommandError(f"there is no {path}: name the folder of a run or of an ensemble")
-    entries = read_evaluations(path)
-    if not entries and path.is_dir() and not (path / "config.json").is_file() and not is_ensemble(path):
+    results = read_results(path)
+    if not results and path.is_dir() and not (path / "config.json").is_file() and not is_ensemble(path):
         raise CommandError(why_no_run(path))
-    if not entries:
+    if not results:
         raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
-    return entries
+    return results
 
 
 def recipes_of(rows: Iterable[Row]) -> list[str]:
-    """The recipes behind our rows, each once."""
+    """The recipes of our rows, each once."""
     return list(dict.fromkeys(row.system for row in rows if not row.published))
+
+
+COMPARABLE = "Results are comparable only on the same data with the same views."
+COLUMNS = (
+    *("system", "data", "views", "top-1", "top-1 reduction (points)", "top-5", "images"),
+    *("epochs", "seed", "source"),
+)
 
 
 def comparison(ours: Sequence[Row]) -> Table:
     """Published rows above ours, errors in percent."""
     theirs = published_rows(recipes_of(ours))
-    above = "above the line as published, below it our runs" if theirs else "of our runs"
+    above = "published above the line, our runs below it" if theirs else "our runs"
     return Table(
         columns=COLUMNS,
         rows=[*map(_cells, theirs), *([()] if theirs else []), *map(_cells, ours)],
-        title=f"Errors in %, {above}",
+        title=f"Errors in %: {above}",
         numeric=frozenset({"images", "epochs", "seed"}),
         notes=(
-            "In brackets the 95 % interval: of the images tested, not of the luck of a seed.",
-            "Less than the first: points of top-1 error below our first row on the same images by the same "
-            "views, or of the same run.",
-            "Only errors on the same data and views compare.",
-            *(f"{said}: evaluate it again." for said in dict.fromkeys(row.stale for row in ours) if said),
-            *not_tested({row.data: row.left_out for row in ours}),
+            "95 % intervals in parentheses: over the evaluated images, not over seeds.",
+            "Reductions are from our first row on the same images with the same views, or of the same run.",
+            COMPARABLE,
+            *(f"{note}: evaluate it again." for note in dict.fromkeys(row.stale for row in ours) if note),
+            *unreadable_notes({row.data: row.left_out for row in ours}),
         ),
     )
 
 
-def _for_digits(named: Sequence[str]) -> bool:
-    """Whether the recipes, of which there are some, are all for gray images."""
-    known = [recipes.get(name) for name in named if name in recipes.names()]
-    return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
+def box_tables(ours: Sequence[Row]) -> list[Table]:
+    """Localization and detection of our runs below published results; none for runs that predict no boxes."""
+    localized: list[tuple[str, ...]] = []
+    detected: list[tuple[str, ...]] = []
+    for row in ours:
+        if row.result and row.result.localization:
+            cells = (row.views, *localization_cells(row.result))
+            localized.append((row.system, row.data, *cells, row.source))
+        if row.result and row.result.detection:
+            cells = (detection_views(row.result.views), *detection_cells(row.result))
+            detected.append((row.system, row.data, *cells, row.source))
+    tables = (
+        ("Localization", LOCALIZATION_COLUMNS, localized, overfeat.LOCALIZATION, LOCALIZATION_NOTE),
+        ("Detection", DETECTION_COLUMNS, detected, overfeat.DETECTION, DETECTION_NOTE),
+    )
+    return [
+        Table(
+            columns=("system", "data", "views", *columns, "source"),
+            rows=[*(_published_box(row, len(columns)) for row in theirs), (), *dict.fromkeys(rows)],
+            title=f"{what}: published above the line, our runs below it",
+            numeric=BOX_NUMERIC,
+            notes=[note],
+        )
+        for what, columns, rows, theirs, note in tables
+        if rows
+    ]
+
+
+LOCALIZATION_COLUMNS = (
+    *("top-5 localization error %", *BASELINES.values(), "top-5 error of classes alone %"),
+    *("top-1 localization error %", "images"),
+)
+DETECTION_COLUMNS = ("mean average precision %", "windows with perfect labels %", "objects", "images")
+BOX_NUMERIC = frozenset((*LOCALIZATION_COLUMNS[-3:], *DETECTION_COLUMNS))
+LOCALIZATION_NOTE = (
+    "Correct: one of the five predictions has the true class and a box with an IoU of at least 0.5 with the "
+    "object's. The three baselines use the same five classes with boxes that ignore the photo. In "
+    "parentheses: 95 % intervals."
+)
+DETECTION_NOTE = (
+    "Windows with perfect labels: the precision of the model's sliding windows, taken as boxes, if each had "
+    "the label of the object it shows. What is above that is due to box regression."
+)
+
+
+def localization_cells(result: EvalResult) -> list[str]:
+    """The cells of `LOCALIZATION_COLUMNS`; the result has a localization."""
+    assert result.localization is not None
+    found: LocalizationResult = result.localization
+    boxes = (found, *(found.baselines[name] for name in BASELINES))
+    return [
+        *(rate(each.rate(each.top5_localization_errors)) for each in boxes),
+        percent(found.top5_errors and found.top5_errors / found.images),
+        percent(found.top1_localization_errors / found.images),
+        f"{found.images:,}",
+    ]
+
+
+def detection_cells(result: EvalResult) -> list[str]:
+    """The cells of `DETECTION_COLUMNS`; the result has a detection."""
+    assert result.detection is not None
+    found: DetectionResult = result.detection
+    return [
+        *(percent(found.mean_average_precision), percent(found.precision_of_windows)),
+        *(f"{found.objects:,}", f"{found.images:,}"),
+    ]
 
 
 def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
-    Published localizations and detections are there where some of ours are.
+    Without rows of ours all published results; else those that `comparison` and `box_tables` show.
     """
-    theirs = published_rows(recipes_of(ours))
-    localized = published.overfeat.LOCALIZATION if any(row.localization for row in ours) else ()
-    detected = published.overfeat.DETECTION if any(row.detection for row in ours) else ()
+    theirs = published_rows(recipes_of(ours)) if ours else list(map(_published, published.ROWS))
+    results = [row.result for row in ours if row.result]
+    localized = overfeat.LOCALIZATION if not ours or any(each.localization for each in results) else ()
+    detected = overfeat.DETECTION if not ours or any(each.detection for each in results) else ()
     return {
-        "published": [asdict(row) for row in theirs],
+        "published": [row.to_dict() for row in theirs],
         "published_localization": [asdict(row) for row in localized],
         "published_detection": [asdict(row) for row in detected],
-        "runs": [asdict(row) for row in ours],
+        "runs": [row.to_dict() for row in ours],
     }
 
 
-def _row(entry: Mapping[str, Any], name: str) -> Row:
-    try:
-        runs: list[dict[str, Any]] = entry["runs"]
-        trained = " + ".join(dict.fromkeys(run["recipe"] for run in runs))
-        epochs = {run["epochs"] for run in runs}
-        best = ", best checkpoint" if any(run["checkpoint"] != "last" for run in runs) else ""
-        return Row(
-            system=trained if len(runs) == 1 else f"{len(runs)} x {trained}",
-            data=f"{entry['store']} {entry['split']}",
-            views=entry["views"],
-            top1_error=entry["top1_error"],
-            top5_error=entry["top5_error"],
-            top1_interval=entry["top1_interval"],
-            top5_interval=entry["top5_interval"],
-            images=entry["images"],
-            epochs=epochs.pop() if len(epochs) == 1 else None,
-            seeds=[run["seed"] for run in runs if run["seed"] is not None],
-            source=f"{name}, {'one run' if len(runs) == 1 else averaged(entry)}{best}",
-            published=False,
-            left_out=len(entry.get("left_out", ())),
-            localization=entry.get("localization"),
-            detection=entry.get("detection"),
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"the evaluation of {name} lacks {error}; evaluate it again") from error
+def _for_digits(named: Sequence[str]) -> bool:
+    """Whether there are recipes, and all of them are for gray images."""
+    known = [recipes.get(name) for name in named if name in recipes.names()]
+    return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
+
+
+def _published(row: published.Row) -> Row:
+    return Row(row.system, row.data, row.views, row.top1, row.top5, row.source, published=True)
+
+
+def _row(result: EvalResult, name: str) -> Row:
+    runs = result.runs
+    recipe = " + ".join(dict.fromkeys(run.recipe for run in runs))
+    epochs = {run.epochs for run in runs}
+    best = ", best checkpoint" if any(run.checkpoint != "last" for run in runs) else ""
+    return Row(
+        system=recipe if len(runs) == 1 else f"{len(runs)} x {recipe}",
+        data=data_of(result),
+        views=str(result.views),
+        top1_error=result.top1.error,
+        top5_error=result.top5 and result.top5.error,
+        top1_interval=result.top1.interval,
+        top5_interval=result.top5 and result.top5.interval,
+        images=result.images,
+        epochs=epochs.pop() if len(epochs) == 1 else None,
+        seeds=[run.seed for run in runs if run.seed is not None],
+        source=f"{name}, {'one run' if len(runs) == 1 else averaged(result)}{best}",
+        published=False,
+        left_out=len(result.left_out),
+        result=result,
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.system,
         row.data,
-        row.views or "-",
+        row.views or ABSENT,
         with_interval(row.top1_error, row.top1_interval),
         signed(row.difference, row.difference_interval),
         with_interval(row.top5_error, row.top5_interval),
-        f"{row.images:,}" if row.images else "-",
-        "-" if row.epochs is None else str(row.epochs),
-        ", ".join(map(str, row.seeds)) or "-",
+        f"{row.images:,}" if row.images else ABSENT,
+        ABSENT if row.epochs is None else str(row.epochs),
+        ", ".join(map(str, row.seeds)) or ABSENT,
         row.source,
     )
+
+
+def _published_box(row: BoxRow, columns: int) -> tuple[str, ...]:
+    """The value in the first of so many columns."""
+    return (row.system, row.data, ABSENT, percent(row.value), *(ABSENT,) * (columns - 1), row.source)

@@ -1,21 +1,22 @@
-"""What a report says of a run without a picture: its configuration, environment, terms, size, commands."""
+"""Tables and sentences on one run: configuration, environment, terms, size, and the commands that made it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from alexnet import recipes
 from alexnet.config import RunConfig, to_dict
+from alexnet.data.manifest import Manifest
 from alexnet.errors import CommandError
+from alexnet.models.summary import Summary
 from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.runs.environment import Environment
+from alexnet.runs.results import EvalResult
 
-Settings = Mapping[str, Any]
-"""Values by their dotted names."""
-_CHANGES_SHOWN = 4_000
-"""Characters of a run's uncommitted changes."""
+CHARACTERS_SHOWN = 4_000
+"""Of a run's uncommitted changes."""
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def _flat(values: Mapping[str, Any], where: str = "") -> list[tuple[str, Any]]:
 
 
 def changed(config: RunConfig) -> dict[str, tuple[Any, Any]] | None:
-    """Fields that are not as in its recipe, with the recipe's values; None where there is no recipe."""
+    """Fields that differ from the recipe, with both values; None if there is no such recipe."""
     try:
         recipe = settings_of(recipes.get(config.recipe))
     except CommandError:
@@ -41,26 +42,26 @@ def changed(config: RunConfig) -> dict[str, tuple[Any, Any]] | None:
 
 
 def configuration(config: RunConfig) -> Table:
-    """All fields; what is not as in the recipe is marked."""
+    """All fields; those that differ from the recipe are marked."""
     apart = changed(config) or {}
     rows = [
-        (key, _shown(value), f"changed, was {_shown(apart[key][1])}" if key in apart else "")
+        (key, _text(value), f"changed, recipe: {_text(apart[key][1])}" if key in apart else "")
         for key, value in settings_of(config).items()
     ]
-    return Table(("field", "value", f"beside {config.recipe}"), rows)
+    return Table(("field", "value", f"compared with {config.recipe}"), rows)
 
 
 def differences(config: RunConfig) -> str:
-    """A sentence with what is not as in the recipe."""
+    """A sentence on the fields that differ from the recipe."""
     apart = changed(config)
     if apart is None:
-        return f"This program has no recipe {config.recipe} to compare it with."
+        return f"This version has no recipe {config.recipe} to compare it with."
     if not apart:
-        return f"All as in the recipe {config.recipe}."
+        return f"All fields are those of the recipe {config.recipe}."
     listed = ", ".join(
-        f"{key}={_shown(own)} (there {_shown(theirs)})" for key, (own, theirs) in apart.items()
+        f"{key}={_text(own)} (recipe: {_text(theirs)})" for key, (own, theirs) in apart.items()
     )
-    return f"Unlike the recipe {config.recipe}: {listed}."
+    return f"Changes to the recipe {config.recipe}: {listed}."
 
 
 def between_runs(configs: Mapping[str, RunConfig]) -> Table:
@@ -68,46 +69,48 @@ def between_runs(configs: Mapping[str, RunConfig]) -> Table:
     each = {name: settings_of(config) for name, config in configs.items()}
     keys = dict.fromkeys(key for settings in each.values() for key in settings)
     rows = [
-        (key, *(_shown(settings.get(key)) for settings in each.values()))
+        (key, *(_text(settings.get(key)) for settings in each.values()))
         for key in keys
-        if len({_shown(settings.get(key)) for settings in each.values()}) > 1
+        if len({_text(settings.get(key)) for settings in each.values()}) > 1
     ]
-    title = "What differs between the configurations"
-    return Table(("field", *each), rows or [("nothing", *[ABSENT] * len(each))], title)
+    title = "Differences between the configurations"
+    return Table(("field", *each), rows or [("none", *[ABSENT] * len(each))], title)
 
 
-def environment(values: Mapping[str, Any]) -> Table:
-    """What `RUN/environment.json` holds; long things cut."""
+def environment(made: Environment) -> Table:
+    """Device, versions, commit and store of a run, as far as they are known."""
     rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if key in ("command", "imported"):
+    for key, value in made.to_dict().items():
+        if key in ("command", "imported", "uncommitted_changes") or value in (None, "", {}):
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{name} {version}" for name, version in value.items() if version)
-        text = _shown(value)
-        rows.append(
-            (key.replace("_", " "), text if len(text) <= _CHANGES_SHOWN else f"{text[:_CHANGES_SHOWN]} ...")
-        )
+        rows.append((key.replace("_", " "), _text(value)))
     return Table(("what", "value"), rows)
 
 
-def terms(travelling: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
-    """Licenses and terms that travel with the weights, and where these come from."""
-    rows = [(_TERMS.get(key, key), text) for key, text in travelling.items()]
+def uncommitted_changes(made: Environment) -> list[str]:
+    """The lines of the diff of the program that a run was made with; a long one is cut."""
+    text = made.uncommitted_changes
+    return (text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]} ...").splitlines()
+
+
+def terms(of_weights: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
+    """Licenses and terms of the weights, and where these come from."""
+    rows = [(_TERMS.get(key, key), text) for key, text in of_weights.items()]
     for key, words in _ORIGIN.items():
         value = origin.get(key)
-        if value not in (None, "", []):
-            text = (
-                ", ".join(f"{name} {each}" for name, each in value.items())
-                if isinstance(value, dict)
-                else _shown(value)
-            )
-            rows.append((words, text))
+        if value in (None, "", []):
+            continue
+        parts = (
+            [f"{name} {each}" for name, each in value.items()] if isinstance(value, dict) else [_text(value)]
+        )
+        rows.append((words, ", ".join(parts)))
     return Table(("what", "value"), rows)
 
 
-def errors_told(origin: Mapping[str, Any]) -> Table:
-    """The errors that an exported file says it had."""
+def exported_errors(origin: Mapping[str, Any]) -> Table:
+    """The errors in the provenance of an exported file."""
     columns = ("data", "views", "top-1 error %", "top-5 error %", "images")
     rows = [
         (
@@ -119,82 +122,85 @@ def errors_told(origin: Mapping[str, Any]) -> Table:
         )
         for entry in origin.get("errors", [])
     ]
-    return Table(columns, rows, "As it was tested before it was exported", frozenset(columns[2:]))
+    return Table(columns, rows, "Errors before the export", frozenset(columns[2:]))
 
 
-def layers(rows: Sequence[tuple[str, Sequence[int], int, int]]) -> Table:
+def layers(summary: Summary) -> Table:
     """A row for each layer: name, output shape, parameters, multiply-adds for one image."""
     columns = ("layer", "output", "parameters", "multiply-adds")
-    cells = [
-        (name, " x ".join(map(str, shape)), f"{parameters:,}", f"{multiply_adds:,}")
-        for name, shape, parameters, multiply_adds in rows
+    rows = [
+        (
+            layer.name,
+            " x ".join(map(str, layer.output_shape)),
+            f"{layer.weights + layer.biases:,}",
+            f"{layer.multiply_adds:,}",
+        )
+        for layer in summary.layers
     ]
-    return Table(columns, cells, numeric=frozenset(columns[1:]))
+    return Table(columns, rows, numeric=frozenset(columns[1:]))
 
 
 def commands(
-    name: str,
     train: Sequence[str],
-    entries: Sequence[Mapping[str, Any]],
-    header: Any,
-    side_pixels: int | None,
+    run: str,
+    store: str,
+    results: Sequence[EvalResult],
+    manifest: Manifest | None,
+    image_size: int | None,
 ) -> list[str]:
-    """What was typed to prepare, train and test, quoted for a shell.
+    """The command lines that prepare the store, train the run and evaluate it, quoted for a shell.
 
-    `train` are the words of the command that trained it, `header` the store's (or None), `side_pixels` what
-    its photos are stored at. Where the source of the photos lay nobody knows: it is called SOURCE.
+    `train` are the words of the command that trained it, which may have done all of that (as `alexnet
+    quickstart`); `run` and `store` are paths, `manifest` is the store's, or None with at least the
+    `image_size` of its photos. The unknown path of the photos' source is written as SOURCE, that of a store
+    as STORE.
     """
-    typed = options(train)
-    if train and "--store" not in typed:  # a command that does all of it
+    if train and not any(word.partition("=")[0] == "--store" for word in train):
         return [shlex.join(train)]
-    store, run = typed.get("--store", "STORE"), typed.get("--run", name)
-    side = [] if side_pixels is None else ["--side", str(side_pixels)]
-    lines = [["alexnet", "prepare", "SOURCE", store, *(side if header is None else _prepared(header))]]
+    store = store or "STORE"
+    side = [] if image_size is None else ["--side", str(image_size)]
+    lines = [
+        ["alexnet", "prepare", "SOURCE", store, *(side if manifest is None else _prepare_options(manifest))]
+    ]
     lines += [list(train)] if train else []
-    for entry in entries:
-        views, _, scales = entry["views"].partition("@")
-        split = [] if entry["split"] == "val" else ["--split", entry["split"]]
-        sizes = ["--scales", scales] if scales else []
-        best = ["--checkpoint", "best"] if entry["runs"][0]["checkpoint"] == "best" else []
-        lines.append(["alexnet", "evaluate", run, "--store", store, *split, "--views", views, *sizes, *best])
+    for each in results:
+        split = [] if each.split == "val" else ["--split", each.split]
+        scales = ["--scales", ",".join(map(str, each.views.scales))] if each.views.scales else []
+        best = ["--checkpoint", "best"] if each.runs[0].checkpoint == "best" else []
+        views = ["--views", each.views.name, *scales]
+        lines.append(["alexnet", "evaluate", run, "--store", store, *split, *views, *best])
     return [shlex.join(line) for line in lines]
 
 
-def options(words: Sequence[str]) -> dict[str, str]:
-    """The values of a command line's options by their names, `--store X` and `--store=X` alike."""
-    apart = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    return {name: value for name, value in pairwise(apart) if name.startswith("--")}
-
-
-def _prepared(header: Any) -> list[str]:
-    """The options of `prepare` that make such a store, but for those that are usual."""
-    given = {"--side": header.side}
-    if header.shape != "square":
-        given["--shape"] = header.shape
-    if header.resize != "crop":
-        given["--resize"] = header.resize
-    if header.encoding != "jpeg":
-        given["--encoding"] = header.encoding
-    elif header.quality != 95:
-        given["--quality"] = header.quality
-    if header.channels != 3:
-        given["--channels"] = header.channels
-    if header.source.val_fraction:
-        given["--val-fraction"] = header.source.val_fraction
-    if header.source.class_filter:
-        given["--classes"] = header.source.class_filter
+def _prepare_options(manifest: Manifest) -> list[str]:
+    """The options of `prepare` that make such a store, without defaults."""
+    given: dict[str, object] = {"--side": manifest.side}
+    if manifest.shape != "square":
+        given["--shape"] = manifest.shape
+    if manifest.resize != "crop":
+        given["--resize"] = manifest.resize
+    if manifest.encoding != "jpeg":
+        given["--encoding"] = manifest.encoding
+    elif manifest.quality != 95:
+        given["--quality"] = manifest.quality
+    if manifest.channels != 3:
+        given["--channels"] = manifest.channels
+    if manifest.source.val_fraction:
+        given["--val-fraction"] = manifest.source.val_fraction
+    if manifest.source.class_filter:
+        given["--classes"] = manifest.source.class_filter
     return [str(word) for pair in given.items() for word in pair]
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == "":
         return ABSENT
     if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_shown(each)}" for key, each in value.items())
+        return ", ".join(f"{key}={_text(each)}" for key, each in value.items())
     return str(value)
 
 
@@ -210,7 +216,7 @@ _ORIGIN = {
     "epochs": "epochs done",
     "updates": "updates done",
     "seed": "seed",
-    "store": "store it was trained on",
-    "store_digest": "digest of that store",
-    "began_with": "began with",
+    "store": "training data",
+    "store_digest": "digest of the training data",
+    "began_with": "initialized from",
 }

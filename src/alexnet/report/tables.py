@@ -1,27 +1,29 @@
-"""One small table: as text for a terminal, as Markdown for a document."""
+"""A table: as text for a terminal, as Markdown for a document; and how numbers are written in its cells."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from alexnet.runs.results import Rate
+
 ABSENT = "-"
-"""What a cell without a value shows."""
+"""A cell without a value."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under named columns; a row that is empty is a rule between groups of rows."""
+    """Rows of text under named columns; an empty row is a rule between groups of rows."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
     numeric: frozenset[str] = field(default_factory=frozenset[str])
-    """Columns that are set flush right."""
+    """Columns that are right-aligned."""
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        """Aligned with spaces, no line ends in one; nothing but characters that any terminal shows."""
+        """Aligned with spaces, without trailing ones."""
         widths = self._widths()
         rule = "  ".join("-" * width for width in widths)
         lines = [self.title, ""] if self.title else []
@@ -30,7 +32,7 @@ class Table:
         return "\n".join([*lines, *([""] if self.notes else []), *self.notes]) + "\n"
 
     def markdown(self) -> str:
-        """A GitHub table; the title stands before it in bold, notes after it. Groups are not ruled off."""
+        """A GitHub table, its title in bold before it and its notes after it; groups are not separated."""
         marks = ["---:" if name in self.numeric else "---" for name in self.columns]
         rows = [self.columns, marks, *(row for row in self.rows if row)]
         lines = [f"**{self.title}**", ""] if self.title else []
@@ -75,6 +77,11 @@ def with_interval(fraction: float | None, interval: Sequence[float] | None) -> s
     """Both in one cell: "18.2 (17.9-18.6)", or the error alone where there is no interval."""
     decimals = _decimals(fraction or 0.0)
     return percent(fraction) + (f" ({percent_interval(interval, decimals)})" if interval else "")
+
+
+def rate(of: Rate | None) -> str:
+    """An error rate with its interval: "18.2 (17.9-18.6)"; `ABSENT` for None."""
+    return ABSENT if of is None else with_interval(of.error, of.interval)
 
 
 def _decimals(fraction: float) -> int:

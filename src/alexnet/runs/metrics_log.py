@@ -1,4 +1,4 @@
-"""What happened in a run: JSON lines that survive a kill, and TensorBoard's files beside them.
+"""The log of a run: JSON lines that survive a kill, and TensorBoard's event files beside them.
 
 Each line is one object with `event`, `step` and `epoch`. Events: `train` (mean `loss` and `error` since the
 last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `seconds`, `eta_seconds`),
@@ -24,7 +24,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends to `metrics.jsonl` and to the events in `tensorboard`; only the main process has one."""
 
     def __init__(self, file: Path, tensorboard: Path, first_step: int = 0):
-        """Goes on at `first_step`: what was logged of later steps, by a run that was cut off, is dropped."""
+        """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped."""
         from tensorboardX import SummaryWriter
 
         kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
@@ -60,30 +60,30 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines, oldest first, without a last one cut off by a kill. DataError on other text."""
+    """All complete lines, oldest first, without a last one cut off by a kill. DataError on other text."""
     return list(_whole_lines(path))
 
 
 def training_seconds(path: Path) -> float:
-    """Seconds of training that the log of that path counts, over all resumes; 0 where there is none."""
+    """Seconds of training over all resumes, from the log at `path`; 0 without a log."""
     lines = read_metrics(path) if path.is_file() else []
     return max((line.get("seconds", 0.0) for line in lines), default=0.0)
 
 
 def last_training_error(path: Path) -> float | None:
-    """Of the last logged updates: a fraction of augmented images, with dropout on; None where none is."""
+    """Training error of the last logged updates: on augmented images, with dropout; None without."""
     lines = read_metrics(path) if path.is_file() else []
     errors = [line["error"] for line in lines if line["event"] == "train"]
     return errors[-1] if errors else None
 
 
-def has_begun_with(path: Path) -> bool:
-    """Whether the log of that path is there and of a run that began with another net's weights."""
+def was_initialized(path: Path) -> bool:
+    """Whether there is a log at `path`, of a run that was initialized from other weights."""
     return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))
 
 
 def has_finished(path: Path) -> bool:
-    """Whether the log of that path is there and of a run that went to its end."""
+    """Whether there is a log at `path`, of a run that was trained to its end."""
     return path.is_file() and any(line["event"] == "result" for line in read_metrics(path)[-1:])
 
 

@@ -1,97 +1,25 @@
-"""Where and with what a run was made: versions, commit, device, store, command line."""
+"""Where weights come from: the run that trained them, how far it got, and the errors it reached."""
 
 from __future__ import annotations
 
 import json
-import platform
-import shlex
-import subprocess
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from alexnet import __version__
-from alexnet.errors import DataError
-from alexnet.hardware import cpu_count
 from alexnet.runs.metrics_log import has_finished, read_metrics
-from alexnet.runs.results import NAME, read_evaluations
+from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights
-
-PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
-
-
-def describe(
-    device: str, store_digest: str, command: Sequence[str], processes: int = 1, store: str = ""
-) -> dict[str, Any]:
-    """What `RUN/environment.json` holds; `device` is in words, `command` the words of the command line.
-
-    `store` is the name of the store's folder.
-
-    `commit` and `uncommitted_changes` (a diff) are empty where the program does not run from a checkout.
-    """
-    commit, changes = _checkout(Path(__file__).parent)
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(command),
-        "device": device,
-        "processor": processor(),
-        "cores": cpu_count(),
-        "processes": processes,
-        "store": store,
-        "store_digest": store_digest,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "commit": commit,
-        "uncommitted_changes": changes,
-    }
-
-
-def processor() -> str:
-    """The processor's name as its maker gives it, or its kind."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _checkout(folder: Path) -> tuple[str, str]:
-    """Commit and diff of the checkout that `folder` is tracked in, or two empty texts."""
-    if not _git(folder, "ls-files", "--error-unmatch", "."):
-        return "", ""
-    package = str(folder.parent)
-    new_files = _git(folder, "ls-files", "--others", "--exclude-standard", "--", package)
-    changes = _git(folder, "diff", "HEAD", "--", package)
-    return _git(folder, "rev-parse", "HEAD"), "\n".join(part for part in (new_files, changes) if part)
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-_ERRORS = ("split", "views", "images", "top1_error", "top1_interval", "top5_error", "top5_interval")
 
 
 def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
-    """What is known of a checkpoint's weights, ready for JSON.
+    """What is known of a checkpoint's weights, as it is kept in exported files, ready for JSON.
 
     `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
     and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them),
-    `began_with` (path and SHA-256 of the weights it was given first, or None); `imported` (file, SHA-256 and
-    program) where the weights are another program's, of which the rest is not known.
+    `began_with` (path and SHA-256 of the weights it was initialized from, or None). For imported weights only
+    `imported` (file, SHA-256 and program) is known of their training. DataError where `evaluation.json` is
+    broken.
     """
     config, environment = run.config(), run.environment()
     known = {
@@ -102,76 +30,88 @@ def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
         "alexnet": __version__,
         "errors": _errors(run, checkpoint),
     }
-    if "imported" in environment:
-        return {**known, "imported": environment["imported"]}
+    if environment.imported is not None:
+        return {**known, "imported": environment.imported.to_dict()}
     done = position(run, checkpoint)
     return {
         **known,
         "seed": config.training.seed,
-        "epochs": done.get("epoch"),
-        "updates": done.get("step"),
-        "store": environment.get("store", ""),
-        "store_digest": environment.get("store_digest", ""),
-        "began_with": _began_with(run),
+        "epochs": done.epoch,
+        "updates": done.step,
+        "store": environment.store,
+        "store_digest": environment.store_digest,
+        "began_with": _initialized_from(run),
     }
 
 
-def stale_note(run: RunDir, entry: Mapping[str, Any]) -> str:
-    """Where a run has been trained further since an entry of its `evaluation.json`: a clause; else empty.
+@dataclass(frozen=True)
+class Position:
+    """How far training had got at a checkpoint; None where that is unknown."""
 
-    Empty too of an ensemble's entry, and where the weights are no longer there.
+    epoch: int | None = None
+    step: int | None = None
+    """Updates done."""
+
+
+def position(run: RunDir, checkpoint: str = "last") -> Position:
+    """That of a run's checkpoint; CommandError where there is none."""
+    meta = find_weights(run.path, checkpoint).with_name("meta.json")
+    values = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
+    return Position(values.get("epoch"), values.get("step"))
+
+
+def stale_note(run: RunDir, tested: EvalResult) -> str:
+    """A clause if a run was trained on since an evaluation of it; else empty.
+
+    Empty too for the evaluation of several runs, and where the weights no longer exist.
     """
-    if len(entry["runs"]) != 1 or not run.checkpoints.is_dir():
+    if len(tested.runs) != 1 or not run.checkpoints.is_dir():
         return ""
-    tested = entry["runs"][0]
-    now, then = position(run, tested["checkpoint"]).get("step"), tested.get("updates")
+    now, then = position(run, tested.runs[0].checkpoint).step, tested.runs[0].updates
     if now is None or then is None or now == then:
         return ""
-    return f"{run.path.name} was tested at update {then:,} and has gone on to {now:,} since"
+    return f"{run.path.name} was evaluated at update {then:,} and has been trained to update {now:,} since"
 
 
 def training_progress(run: RunDir) -> str:
-    """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty where it is finished.
+    """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty if it is finished.
 
-    That of its last checkpoint, or of its log where it has none. What was imported is finished.
+    That of its last checkpoint, or of its log if it has none. Imported weights are finished.
     """
-    if "imported" in run.environment() or has_finished(run.metrics_file):
+    if run.environment().imported is not None or has_finished(run.metrics_file):
         return ""
-    saved = position(run) if (run.checkpoints / "last").exists() else {}
-    reached = saved or next(reversed(_log(run)), None)
-    if not reached:
+    reached = position(run) if (run.checkpoints / "last").exists() else Position()
+    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+    if reached.step is None and log:
+        reached = Position(log[-1]["epoch"], log[-1]["step"])
+    if reached.step is None:
         return "its beginning"
-    return f"epoch {reached['epoch']} of {run.config().schedule.epochs}, update {reached['step']:,}"
+    return f"epoch {reached.epoch} of {run.config().schedule.epochs}, update {reached.step:,}"
 
 
-def _log(run: RunDir) -> list[dict[str, Any]]:
-    return read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
-
-
-def _began_with(run: RunDir) -> dict[str, str] | None:
-    begun = [line for line in _log(run) if line["event"] == "init-from"]
+def _initialized_from(run: RunDir) -> dict[str, str] | None:
+    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+    begun = [line for line in log if line["event"] == "init-from"]
     return {key: begun[-1].get(key, "") for key in ("path", "weights_sha256")} if begun else None
 
 
-def position(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
-    """`epoch` and `step` (updates done) of a run's checkpoint; empty where that is not known."""
-    meta = find_weights(run.path, checkpoint).with_name("meta.json")
-    return json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
-
-
 def _errors(run: RunDir, checkpoint: str) -> list[dict[str, Any]]:
-    """What `RUN/evaluation.json` says of these weights, without what it says of each class."""
-    entries, updates = read_evaluations(run.path), position(run, checkpoint).get("step")
-    try:
-        return [_shortened(entry) for entry in entries if _is_of(entry["runs"][0], checkpoint, updates)]
-    except (LookupError, TypeError) as error:
-        raise DataError(f"{run.path / NAME} is broken ({error!r}): remove it and evaluate again") from error
-
-
-def _is_of(tested: Mapping[str, Any], checkpoint: str, updates: int | None) -> bool:
-    """Whether this checkpoint was tested, and the run has not gone on since."""
-    return tested["checkpoint"] == checkpoint and tested.get("updates", "not told") == updates
-
-
-def _shortened(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry.get(key) for key in (*_ERRORS, "store", "store_digest")}
+    """What `RUN/evaluation.json` holds for these weights, without the errors of each class."""
+    results, updates = read_results(run.path), position(run, checkpoint).step
+    of_these = [
+        each for each in results if (each.runs[0].checkpoint, each.runs[0].updates) == (checkpoint, updates)
+    ]
+    return [
+        {
+            "split": each.split,
+            "views": str(each.views),
+            "images": each.images,
+            "top1_error": each.top1.error,
+            "top1_interval": list(each.top1.interval),
+            "top5_error": each.top5 and each.top5.error,
+            "top5_interval": each.top5 and list(each.top5.interval),
+            "store": each.store,
+            "store_digest": each.store_digest,
+        }
+        for each in of_these
+    ]

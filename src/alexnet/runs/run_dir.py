@@ -12,6 +12,7 @@ from alexnet import old_names
 from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import exclusive_lock, is_left_over, write_json
+from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished
 
 RUNS_NAMED = 3
@@ -109,22 +110,17 @@ class RunDir:
         except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
 
-    def environment(self) -> dict[str, Any]:
-        """What `write_environment` was given, or nothing; DataError where the file is broken."""
-        if not self.environment_file.is_file():
-            return {}
-        try:
-            return json.loads(self.environment_file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(f"{self.environment_file} is not JSON ({error}): restore it") from error
+    def environment(self) -> Environment:
+        """Where and with what the run was made; all unknown without a file, DataError where it is broken."""
+        return Environment.read(self.environment_file)
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration, whole or not at all."""
         write_json(self.config_file, to_dict(config))
 
-    def write_environment(self, environment: Mapping[str, Any]) -> None:
-        """Writes what `environment.describe` found."""
-        write_json(self.environment_file, environment)
+    def write_environment(self, environment: Environment) -> None:
+        """Writes it, whole or not at all."""
+        environment.write(self.environment_file)
 
 
 @dataclass(frozen=True)

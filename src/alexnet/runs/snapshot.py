@@ -1,4 +1,4 @@
-"""A run that does not change while it is looked at, though it may be trained on meanwhile."""
+"""A copy of a run that does not change while it is read, even if the run is still being trained."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from alexnet.errors import WorkError
 from alexnet.runs.provenance import training_progress
 from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 
-KEPT = ("features", "predictions")
-"""What is found and kept in the run itself: it says by itself which weights it is of."""
+SHARED = ("features", "predictions")
+"""Caches that stay in the run itself: their files name the weights they belong to."""
 _TRIES = 5
-"""A checkpoint may be replaced while it is copied, seldom twice."""
+"""A checkpoint may be replaced while it is copied, rarely twice."""
 
 
-def still(path: Path, around: Path) -> Path:
-    """The run's folder where nothing will change in it, else that of a copy as it is now, in `around`.
+def snapshot(path: Path, folder: Path) -> Path:
+    """The run's own folder if nothing will change in it, else that of a copy as it is now, in `folder`.
 
-    The copy keeps the names of the folder and of the one it lies in, and lacks what only training needs.
-    WorkError where checkpoints come and go faster than they can be copied.
+    The copy keeps the names of the run's folder and of its parent, and lacks what only training needs.
+    WorkError where checkpoints are replaced faster than they can be copied.
     """
     if not (path / "checkpoints" / "last").exists() or not training_progress(RunDir(path)):
         return path
     for attempt in range(_TRIES):
-        copy = around / str(attempt) / path.resolve().parent.name / path.resolve().name
+        copy = folder / str(attempt) / path.resolve().parent.name / path.resolve().name
         try:
             _copy(path, copy)
         except (FileNotFoundError, shutil.Error):
@@ -35,7 +35,7 @@ def still(path: Path, around: Path) -> Path:
 
 def _copy(path: Path, copy: Path) -> None:
     copy.mkdir(parents=True)
-    # The log comes first: it must not tell of an end that the checkpoint has not seen.
+    # The log first: it must not record an end that the copied checkpoint has not reached.
     for file in (*path.glob("*.json"), *path.glob("*.jsonl")):
         shutil.copyfile(file, copy / file.name)
     for name in CHECKPOINTS:
@@ -46,8 +46,8 @@ def _copy(path: Path, copy: Path) -> None:
         target = copy / "checkpoints" / step.name
         if not target.exists():
             shutil.copytree(step, target, ignore=shutil.ignore_patterns("state.pt"))
-        if step.name != name:  # else links became folders when somebody copied the run
+        if step.name != name:  # in a copied run the links may have become folders
             (copy / "checkpoints" / name).symlink_to(step.name)
-    for name in KEPT:
+    for name in SHARED:
         (path / name).mkdir(exist_ok=True)
         (copy / name).symlink_to((path / name).resolve())

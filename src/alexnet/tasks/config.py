@@ -58,7 +58,7 @@ TASKS = (
     TaskInfo(
         implementation="alexnet.tasks.localization:Localization",
         losses=("boxes",),
-        logged=LoggedErrors("top-1 localization error", "one view", "wrong boxes in training"),
+        logged=LoggedErrors("top-1 localization error", "one view", "training error of boxes"),
         model="overfeat-localizer",
         default_views="dense",
         predicts_boxes=True,
@@ -67,7 +67,9 @@ TASKS = (
     TaskInfo(
         implementation="alexnet.tasks.detection:Detection",
         losses=("objects",),
-        logged=LoggedErrors("1 - mean average precision", "whole photos", "wrong surest windows in training"),
+        logged=LoggedErrors(
+            "1 - mean average precision", "whole photos", "training error of the best windows"
+        ),
         model="overfeat-detector",
         default_views="dense",
         predicts_boxes=True,

@@ -34,7 +34,7 @@ from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views_of
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build_run
-from alexnet.published import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
+from alexnet.published.imagenet import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import DetectionPredictions
 from alexnet.runs.results import ClassPrecision, DetectionResult, EvalResult, ViewSet
 from alexnet.tasks.base import BoxPrediction, Loss, Prediction, Task, TestedSplit

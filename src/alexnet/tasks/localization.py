@@ -32,7 +32,7 @@ from alexnet.evaluation.metrics import TOP
 from alexnet.evaluation.views import ScaledView, is_whole
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
-from alexnet.published import ILSVRC_BOX_OVERLAP
+from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
 from alexnet.runs.predictions import LocalizationPredictions
 from alexnet.runs.results import BoxErrors, EvalResult, LocalizationResult, ViewSet
 from alexnet.tasks.base import BoxPrediction, Loss, Prediction, Task, TestedSplit

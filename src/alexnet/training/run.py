@@ -20,7 +20,7 @@ from alexnet.models.config import described
 from alexnet.models.summary import summarize
 from alexnet.optim.schedules import make_schedule
 from alexnet.progress import ProgressFactory, no_progress
-from alexnet.runs import provenance
+from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.config import task_info
 from alexnet.tasks.validation import VALIDATION, evaluation
@@ -161,8 +161,9 @@ def write_environment(config: RunConfig, store: Store, run: RunDir, device: torc
     """Records what the run is trained with, unless that was done before a kill."""
     if not run.environment_file.is_file():
         where = describe_device(device, config.model.tower_devices)
-        facts = where, store.digest, sys.argv, distributed.world_size()
-        run.write_environment(provenance.describe(*facts, store=store.path.resolve().name))
+        processes = distributed.world_size()
+        made = Environment.of_this_process(where, sys.argv, store.path, store.digest, processes)
+        run.write_environment(made)
 
 
 class _Kind(NamedTuple):

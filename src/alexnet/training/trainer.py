@@ -38,7 +38,7 @@ from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import ProgressFactory, no_progress
-from alexnet.runs.metrics_log import MetricsLog, has_begun_with
+from alexnet.runs.metrics_log import MetricsLog, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training import plan as events
@@ -196,7 +196,7 @@ class Trainer:
         """Keeps the first weights, or copies those of another model; errors as `transfer.match`."""
         if init_from is not None:
             self._transfer(init_from)
-        elif has_begun_with(self.run.metrics_file):
+        elif was_initialized(self.run.metrics_file):
             raise CommandError(
                 f"{self.run.path} was initialized from another model and stopped before its first "
                 "checkpoint: give its --init-from again"

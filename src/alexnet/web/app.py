@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 from alexnet import __version__
 from alexnet.data.decode import quiet
 from alexnet.hardware import cpu_count
-from alexnet.serialization import unknown_key
+from alexnet.serialization import UnknownKeyError
 from alexnet.web.photos import StorePhotos
 from alexnet.web.responses import (
     ClassifyQuery,
@@ -282,7 +282,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     found = {str(each["loc"][1]): str(each["input"])[:40] for each in error.errors()}
     name = next((each for each in found if each not in parameters), next(iter(found)))
     if name not in parameters:
-        sentence = f"{unknown_key(name[:40], list(parameters))}; there is {', '.join(parameters)}"
+        sentence = f"{UnknownKeyError(name[:40], list(parameters))}; there is {', '.join(parameters)}"
     elif "enum" in parameters[name]:
         sentence = f"no {name} {found[name]!r}; there are {', '.join(parameters[name]['enum'])}"
     else:

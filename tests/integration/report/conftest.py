@@ -25,7 +25,7 @@ def run(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its report, with figures; the store is found where the run's command says it lay."""
+    """Its report, with figures; the store is found where it was when the run was trained."""
     folder = tmp_path_factory.mktemp("page")
     assert main(["report", str(run), "--out", str(folder), "--figures"]) == 0
     return folder / "report.html"
@@ -38,10 +38,10 @@ def seen(page: Path) -> Seen:
 
 @pytest.fixture
 def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Seen]:
-    """Writes a report, to be quick without what is inside the nets, and reads it."""
+    """Writes a report, to be quick without what models compute, and reads it."""
 
     def written(*words: object) -> Seen:
-        assert main(["report", "--closely", "0", *map(str, words), "--out", str(tmp_path / "page")]) == 0, (
+        assert main(["report", "--detailed", "0", *map(str, words), "--out", str(tmp_path / "page")]) == 0, (
             capsys.readouterr().err
         )
         return Seen((tmp_path / "page" / "report.html").read_text(encoding="utf-8"))

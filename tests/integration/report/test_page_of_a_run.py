@@ -23,19 +23,19 @@ HOSTILE = ('"><img src=x onerror=alert(1)>', "<script>alert(2)< $x", "ünï & 'c
 INSIDE = (
     "Nearest training images",
     "Ten crops",
-    "What its layers answer",
-    "Where it looks",
+    "Activations",
+    "Saliency",
     "Map of the test",
 )
 
 
-def test_the_page_has_all_of_a_run(seen: Seen, page: Path, run: Path, tiny_store: Store) -> None:
+def test_the_page_has_all_sections_of_a_run(seen: Seen, page: Path, run: Path, tiny_store: Store) -> None:
     for title in ("Errors", "Training", "First-layer filters", "Predictions", "Confusions", *INSIDE):
         assert title in seen.text, title
     assert "paper, table 2" in seen.text
-    assert "trained to its end: 1 epochs, 6 updates" in seen.text
+    assert "trained to the end: 1 epochs, 6 updates" in seen.text
     assert "multiply-adds for one view of 64 x 64 pixels" in seen.text
-    assert "schedule.epochs=1 (there 90)" in seen.text
+    assert "schedule.epochs=1 (recipe: 90)" in seen.text
     assert f"alexnet prepare SOURCE {tiny_store.path} --side 72 --encoding raw" in seen.text
     assert (
         f"alexnet train {tiny.RECIPE} --store {tiny_store.path} --run {run} data.image_size=72" in seen.text
@@ -83,10 +83,10 @@ def test_headings_and_tables_are_in_order(seen: Seen) -> None:
     assert set(anchors) <= set(ids)
 
 
-def test_what_was_kept_is_used_again(report, page: Path, run: Path) -> None:
+def test_predictions_and_features_are_reused(report, page: Path, run: Path) -> None:
     kept = sorted([*(run / "features").iterdir(), *(run / "predictions").iterdir()])
     before = {path: path.stat().st_mtime_ns for path in kept}
-    report(run, "--closely", 1)
+    report(run, "--detailed", 1)
     assert {path: path.stat().st_mtime_ns for path in kept} == before
 
 
@@ -130,7 +130,7 @@ def test_a_thousand_classes_of_photos_that_nothing_can_compress_are_a_small_page
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (360, 740)], ids=["wide", "phone"])
-def test_nothing_stands_in_anybodys_way(page: Path, chromium: Browser, size, scheme) -> None:
+def test_the_page_is_accessible_and_fits_the_screen(page: Path, chromium: Browser, size, scheme) -> None:
     asked: list[str] = []
     context = chromium.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"

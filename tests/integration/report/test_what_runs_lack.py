@@ -15,14 +15,14 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
-from alexnet.report.sections import chapters
-from alexnet.report.sections.subject import Subject
+from alexnet.report import build
+from alexnet.report.sections.subjects import Subject
 
 INSIDE = (
     "Nearest training images",
     "Ten crops",
-    "What its layers answer",
-    "Where it looks",
+    "Activations",
+    "Saliency",
     "Map of the test",
 )
 
@@ -30,7 +30,7 @@ INSIDE = (
 def test_without_its_store_the_page_says_what_to_type(report, run: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(run, tmp_path / "moved")
     environment = json.loads((moved / "environment.json").read_text())
-    environment["command"] = environment["command"].replace("--store ", "--store /no")
+    environment["store_path"] = "/no" + environment["store_path"]
     (moved / "environment.json").write_text(json.dumps(environment))
     seen = report(moved)
     assert f"alexnet report {moved} --store STORE --out DIR (it was trained on store)" in seen.text
@@ -44,14 +44,15 @@ def test_a_run_that_still_trains_says_so(report, run: Path, tiny_store: Store, t
     (young / "metrics.jsonl").write_text("".join(lines[:4]) + '{"event": "train", "st')
     (young / "evaluation.json").unlink()
     seen = report(young)
-    assert "still in training or stopped: this is how it was at epoch" in seen.text
+    assert "still in training or stopped; shown as of epoch" in seen.text
     assert (
-        f"young has not been tested yet: type alexnet evaluate {young} --store {tiny_store.path}" in seen.text
+        f"young has not been evaluated yet: type alexnet evaluate {young} --store {tiny_store.path}"
+        in seen.text
     )
     assert "Predictions" in seen.text
 
 
-def test_a_run_that_trains_on_meanwhile_is_shown_as_it_was(
+def test_a_run_that_is_trained_meanwhile_is_shown_as_it_was(
     report, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     young = shutil.copytree(run, tmp_path / "young", symlinks=True)
@@ -59,15 +60,15 @@ def test_a_run_that_trains_on_meanwhile_is_shown_as_it_was(
     lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
     (young / "metrics.jsonl").write_text("".join(lines[:4]))
     meta = json.loads((young / "checkpoints" / "last" / "meta.json").read_text())
-    original = chapters.refuse_different_data
+    original = build.refuse_different_data
 
-    def goes_on(subjects: list[Subject]) -> None:
+    def trains_on(subjects: list[Subject]) -> None:
         shutil.rmtree(young / "checkpoints")
         original(subjects)
 
-    monkeypatch.setattr(chapters, "refuse_different_data", goes_on)
-    seen = report(young, "--closely", "1")
-    assert f"this is how it was at epoch {meta['epoch']} of 1, update {meta['step']:,}" in seen.text
+    monkeypatch.setattr(build, "refuse_different_data", trains_on)
+    seen = report(young, "--detailed", "1")
+    assert f"shown as of epoch {meta['epoch']} of 1, update {meta['step']:,}" in seen.text
     assert all(title in seen.text for title in ("First-layer filters", "Predictions", *INSIDE))
     assert "has no checkpoint" not in seen.text and "no weights" not in seen.text
     assert {each.name[:5] for each in (young / "features").glob("*.npy")} == {"train", "val-f"}
@@ -83,7 +84,7 @@ def test_a_run_without_checkpoints_or_a_log(report, run: Path, tmp_path: Path) -
         (bare / name).unlink()
     seen = report(bare)
     assert "bare has no curves: nothing has been logged yet." in seen.text
-    assert "at its beginning" in seen.text
+    assert "shown as of its beginning" in seen.text
 
 
 @pytest.mark.slow
@@ -97,11 +98,11 @@ def test_exported_files_ensembles_and_several_runs(
     assert main(["ensemble", tiny.RECIPE, *store, "--out", str(ensemble), *small]) == 0
     assert main(["evaluate", str(ensemble), *store, "--views", "center"]) == 0
     seen = report(run, second, tmp_path / "net.safetensors", ensemble, *store)
-    assert "What differs between the configurations" in seen.text
-    assert "As it was tested before it was exported" in seen.text
-    assert "An ensemble's folder; its nets: seed-0, seed-1." in seen.text
-    assert "What each further net of nets buys" in seen.text
-    assert "The page does not look inside this one" in seen.text
+    assert "Differences between the configurations" in seen.text
+    assert "Errors before the export" in seen.text
+    assert "An ensemble of the models seed-0, seed-1." in seen.text
+    assert "Gain per additional model in nets" in seen.text
+    assert "Figures of what this model computes take longest and are left out" in seen.text
     titles = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", "".join(pictures(seen))))
     assert "5 runs" in titles and "4 runs" in titles  # of the ensemble there are errors, but no curves
 
@@ -115,7 +116,7 @@ def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
     folder = EnsembleDir.begin(tmp_path / "nets", {"name": "n", "members": members})
     tiny.run(folder.path / "seed-0", tiny_store)
     seen = report(folder.path, "--store", tiny_store.path)
-    assert "Not all of its nets are trained to the end yet." in seen.text
+    assert "Not all of its models are trained to the end yet." in seen.text
     assert "Predictions" in seen.text
 
 
@@ -129,7 +130,7 @@ def test_a_classic_pipeline_has_no_filters_and_no_layers(report, tmp_path: Path,
     seen = report(run)
     assert "First-layer filters" not in seen.text
     assert "classic has no curves: a classic pipeline is fitted stage by stage" in seen.text
-    assert "classic is no net: no filters, nearest images and maps are drawn of its channels" in seen.text
+    assert "classic is a classic pipeline, not a network: it has no filters, nearest images" in seen.text
     assert "Predictions" in seen.text
 
 
@@ -189,8 +190,8 @@ def test_an_old_page_stays_until_a_new_one_is_whole(run: Path, tmp_path: Path, m
     out = tmp_path / "page"
     out.mkdir()
     (out / "report.html").write_text("old")
-    monkeypatch.setattr("alexnet.report.sections.trained.examples", lambda on, made: 1 / 0)
-    assert main(["report", str(run), "--closely", "0", "--out", str(out)]) == 1
+    monkeypatch.setattr("alexnet.report.sections.evaluation.examples", lambda on, made: 1 / 0)
+    assert main(["report", str(run), "--detailed", "0", "--out", str(out)]) == 1
     assert [path.name for path in out.iterdir()] == ["report.html"]
     assert (out / "report.html").read_text() == "old"
     (tmp_path / "file").touch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet.published import IMAGENET_TRAINING_IMAGES
+from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 from benchmarks.classic import sizes
 
 

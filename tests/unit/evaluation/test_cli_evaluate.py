@@ -16,6 +16,7 @@ from alexnet.models import registry
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.summary import summarize
 from alexnet.runs import predictions
+from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.results import ViewSet
 
 from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
@@ -55,7 +56,7 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
 
 def test_epochs_and_seed_of_an_imported_model_are_unknown(make_run, store, capsys) -> None:
     run = make_run("run")
-    run.write_environment({"imported": {"file": "net.pth"}})
+    run.write_environment(Environment(imported=Imported("net.pth", "", "")))
     _, out, _ = evaluate(capsys, store, run.path, "--json")
     (tested_run,) = json.loads(out)["runs"]
     assert (tested_run["epochs"], tested_run["seed"]) == (None, None)

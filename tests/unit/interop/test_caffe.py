@@ -11,7 +11,7 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
 from alexnet.data.crops import ten
-from alexnet.published import ALEXNET_PARAMETERS, CAFFE_CHANNEL_MEANS
+from alexnet.published.alexnet import ALEXNET_PARAMETERS, CAFFE_CHANNEL_MEANS
 
 RNG = np.random.default_rng(7)
 SQUARE = RNG.integers(0, 256, (256, 256, 3), dtype=np.uint8)

@@ -31,10 +31,10 @@ def on_meta(variant: str, crop: int = 224, classes: int = 1000) -> AlexNet:
 @pytest.mark.parametrize("crop", [224, 227])
 def test_two_towers_have_the_published_counts_at_224_and_227(variant: str, crop: int) -> None:
     summary = summarize_model(on_meta(variant, crop), crop)
-    assert summary.parameters == published.ALEXNET_PARAMETERS == 60_965_224
-    assert summary.multiply_adds == published.ALEXNET_MULTIPLY_ADDS == 724_406_816
-    assert summary.activations == published.ALEXNET_UNITS == 659_272
-    for found, wanted in zip(summary.layers, published.ALEXNET_LAYERS, strict=True):
+    assert summary.parameters == published.alexnet.ALEXNET_PARAMETERS == 60_965_224
+    assert summary.multiply_adds == published.alexnet.ALEXNET_MULTIPLY_ADDS == 724_406_816
+    assert summary.activations == published.alexnet.ALEXNET_UNITS == 659_272
+    for found, wanted in zip(summary.layers, published.alexnet.ALEXNET_LAYERS, strict=True):
         assert (found.name, found.output_shape) == (wanted.name, wanted.output_shape)
         assert (found.weights, found.biases) == (wanted.weights, wanted.biases)
         assert found.multiply_adds == wanted.multiply_adds
@@ -42,8 +42,8 @@ def test_two_towers_have_the_published_counts_at_224_and_227(variant: str, crop:
 
 def test_one_weird_trick_is_torchvisions() -> None:
     summary = summarize_model(on_meta("one-weird-trick"), 224)
-    assert summary.parameters == published.ONE_WEIRD_TRICK_PARAMETERS == 61_100_840
-    assert summary.multiply_adds == published.ONE_WEIRD_TRICK_MULTIPLY_ADDS
+    assert summary.parameters == published.alexnet.ONE_WEIRD_TRICK_PARAMETERS == 61_100_840
+    assert summary.multiply_adds == published.alexnet.ONE_WEIRD_TRICK_MULTIPLY_ADDS
     widths = [layer.output_shape[0] for layer in summary.layers[:5]]
     assert widths == [64, 192, 384, 256, 256]
 
@@ -62,17 +62,20 @@ def test_a_variant_whose_lists_differ_in_length_is_refused(fields: dict[str, Any
 
 def test_star_has_the_published_counts() -> None:
     star = summarize_model(on_meta("2012-star"), 224)
-    assert star.parameters == published.STAR_PARAMETERS == 61_555_304
+    assert star.parameters == published.alexnet.STAR_PARAMETERS == 61_555_304
     (conv6,) = [layer for layer in star.layers if layer.name == "conv6"]
-    assert conv6.weights + conv6.biases == published.STAR_CONV6_PARAMETERS == 590_080
+    assert conv6.weights + conv6.biases == published.alexnet.STAR_CONV6_PARAMETERS == 590_080
     assert conv6.output_shape == (256, 6, 6)
-    assert conv6.multiply_adds == published.STAR_CONV6_MULTIPLY_ADDS == 21_233_664
-    assert star.multiply_adds == published.ALEXNET_MULTIPLY_ADDS + published.STAR_CONV6_MULTIPLY_ADDS
+    assert conv6.multiply_adds == published.alexnet.STAR_CONV6_MULTIPLY_ADDS == 21_233_664
+    assert (
+        star.multiply_adds
+        == published.alexnet.ALEXNET_MULTIPLY_ADDS + published.alexnet.STAR_CONV6_MULTIPLY_ADDS
+    )
 
 
 @pytest.mark.parametrize(
     ("classes", "bottleneck", "millions"),
-    [(published.FALL_2009_CLASSES, 0, 99.2), (published.FALL_2011_CLASSES, 2048, 110.6)],
+    [(published.alexnet.FALL_2009_CLASSES, 0, 99.2), (published.alexnet.FALL_2011_CLASSES, 2048, 110.6)],
 )
 def test_star_for_very_many_classes(classes: int, bottleneck: int, millions: float) -> None:
     with torch.device("meta"):
@@ -116,7 +119,7 @@ def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
 def test_first_weights_of_2012_have_the_sources_deviations_and_biases() -> None:
     torch.manual_seed(0)
     model = AlexNet("2012", num_classes=1000, crop=64)
-    for layer in published.ALEXNET_LAYERS:
+    for layer in published.alexnet.ALEXNET_LAYERS:
         module = model.get_submodule(layer.name)
         weight = module.get_parameter("weight")
         assert weight.std().item() == pytest.approx(layer.deviation, rel=0.02)

@@ -27,18 +27,18 @@ def counted(summary: Summary) -> dict[str, tuple[int, int]]:
 
 def test_1989_has_the_published_counts() -> None:
     summary = summarize(recipes.get("lenet-1989"))
-    assert counted(summary) == published.LENET_1989_LAYERS
-    assert summary.parameters == published.LENET_1989_PARAMETERS == 9_760 == 1_068 + 2_592 + 5_790 + 310
-    assert summary.connections == published.LENET_1989_CONNECTIONS == 64_660
-    assert 16 * 16 + summary.activations == published.LENET_1989_UNITS == 1_256
+    assert counted(summary) == published.lenet.LENET_1989_LAYERS
+    assert summary.parameters == published.lenet.LENET_1989_PARAMETERS == 9_760 == 1_068 + 2_592 + 5_790 + 310
+    assert summary.connections == published.lenet.LENET_1989_CONNECTIONS == 64_660
+    assert 16 * 16 + summary.activations == published.lenet.LENET_1989_UNITS == 1_256
     assert [layer.output_shape for layer in summary.layers] == [(12, 8, 8), (12, 4, 4), (30,), (10,)]
 
 
 def test_lenet_5_has_the_published_counts() -> None:
     summary = summarize(recipes.get("lenet-5"))
-    assert counted(summary) == {**published.LENET_5_LAYERS, "output": (0, 10 * 84)}
-    assert summary.parameters == published.LENET_5_PARAMETERS == 60_000
-    assert summary.connections == published.LENET_5_CONNECTIONS == 340_908
+    assert counted(summary) == {**published.lenet.LENET_5_LAYERS, "output": (0, 10 * 84)}
+    assert summary.parameters == published.lenet.LENET_5_PARAMETERS == 60_000
+    assert summary.connections == published.lenet.LENET_5_CONNECTIONS == 340_908
     shapes = [layer.output_shape for layer in summary.layers]
     assert shapes == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (120, 1, 1), (84,), (10,)]
     # Sub-sampling multiplies each sum of four once.

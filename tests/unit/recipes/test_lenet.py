@@ -11,8 +11,8 @@ def test_1989_sees_16_pixels_from_minus_1_to_1_and_as_many_digits_as_often() -> 
     config = recipes.get("lenet-1989")
     assert (config.data.image_size, config.data.input_size, config.data.channels) == (16, 16, 1)
     assert (config.data.normalization, config.data.range) == ("range", (-1, 1))
-    assert config.data.max_images == published.LENET_1989_TRAINING_IMAGES == 7_291
-    assert config.schedule.epochs == published.LENET_1989_EPOCHS == 23
+    assert config.data.max_images == published.lenet.LENET_1989_TRAINING_IMAGES == 7_291
+    assert config.schedule.epochs == published.lenet.LENET_1989_EPOCHS == 23
     assert config.training.loss == "squared-error"
 
 

@@ -15,7 +15,7 @@ def test_training_is_that_of_section_3_1(net: str) -> None:
     config = recipes.get(f"vgg-{net}")
     assert (config.model.name, config.model.variant, config.model.dropout) == ("vgg", net.upper(), 0.5)
     assert (config.training.batch_size, config.schedule.epochs) == (256, 74)
-    updates = 74 * (published.IMAGENET_TRAINING_IMAGES // 256)
+    updates = 74 * (published.imagenet.IMAGENET_TRAINING_IMAGES // 256)
     assert updates == pytest.approx(published.vgg.UPDATES, rel=0.002)
     optimizer = config.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 5e-4)

@@ -7,6 +7,7 @@ import pytest
 
 from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir, find_weights
 
 CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.input_size=64"])
@@ -73,6 +74,6 @@ def test_a_broken_configuration(tmp_path: Path, text: str) -> None:
 
 def test_nothing_temporary_stays(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, CONFIG)
-    run.write_environment({"device": "cpu"})
+    run.write_environment(Environment(device="cpu"))
     assert names(tmp_path) == ["config.json", "environment.json"]
-    assert json.loads(run.environment_file.read_text()) == {"device": "cpu"}
+    assert json.loads(run.environment_file.read_text())["device"] == "cpu"

@@ -26,6 +26,7 @@ from alexnet.evaluation.views import scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatDetector
+from alexnet.runs.environment import Environment
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.detection import LEAST_PROBABILITY, Detection, objects_in_photo, window_precision
@@ -95,7 +96,7 @@ def loaded(store: Store, kind: type[OverFeatDetector] = Known) -> ModelBundle:
 
 def run_of(store: Store, folder: Path) -> RunDir:
     run, net = RunDir.create(folder / "run", config()), loaded(store, OverFeatDetector)
-    run.write_environment({})
+    run.write_environment(Environment())
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     bundle.save(weights, bundle.ModelBundle(net.model, net.config, net.classes, net.preprocessing))

@@ -28,6 +28,7 @@ from alexnet.evaluation.views import scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.overfeat import OverFeatLocalizer
+from alexnet.runs.environment import Environment
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks import localization
@@ -86,7 +87,7 @@ def loaded(store: Store, kind: type[OverFeatLocalizer] = Known) -> ModelBundle:
 
 def run_of(store: Store, folder: Path) -> RunDir:
     run, net = RunDir.create(folder / "run", config()), loaded(store, OverFeatLocalizer)
-    run.write_environment({})
+    run.write_environment(Environment())
     weights = run.checkpoints / "last" / "weights.safetensors"
     weights.parent.mkdir(parents=True)
     bundle.save(weights, bundle.ModelBundle(net.model, net.config, net.classes, net.preprocessing))

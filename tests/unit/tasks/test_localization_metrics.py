@@ -7,7 +7,7 @@ from reference import localization as twin
 from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import WorkError
-from alexnet.published import ILSVRC_BOX_OVERLAP
+from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
 from alexnet.tasks.localization import BASELINES, RankedBoxes, baseline_boxes, count_errors, top_classes
 
 IMAGES, CLASSES, K = 200, 7, 5

@@ -23,7 +23,7 @@ from alexnet.errors import CommandError, Stopped, WorkError
 from alexnet.experiments import runner
 from alexnet.experiments.ensembles import ENSEMBLES, is_pretraining
 from alexnet.models.config import OverFeatArchitecture
-from alexnet.report.sections.opened import Opened
+from alexnet.report.sections.subjects import OpenModel
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ClassErrors, EvalResult, EvaluatedRun, ViewSet
@@ -133,7 +133,7 @@ def test_pictures_fit_the_model_and_can_be_drawn() -> None:
 def test_no_photo_of_a_data_set_is_kept() -> None:
     folder = Path(__file__).parents[3] / "results" / "imagenette-sift-fv"
     on = SimpleNamespace(path=folder, name=folder.name, store=SimpleNamespace(channels=3))
-    figure = PICTURES["confusions.png"](cast(Opened, on)).figure
+    figure = PICTURES["confusions.png"](cast(OpenModel, on)).figure
     assert figure.axes and not [image for axes in figure.axes for image in axes.get_images()]
 
 

@@ -1,7 +1,7 @@
-"""Pictures from arrays: draw_x(arrays) -> Figure. No torch in here."""
+"""Figures from arrays: `draw_x(arrays) -> Figure`. One file per subject; nothing here imports torch."""
 
 from __future__ import annotations
 
 import matplotlib as mpl
 
-mpl.rcParams["text.parse_math"] = False  # names are text, also those with a $ in them
+mpl.rcParams["text.parse_math"] = False  # names may hold a $

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet.experiments.claim_results import ComparisonResult
 from alexnet.report.plots.curves import rise_from_zero
-from alexnet.report.plots.save import COLORS
+from alexnet.report.plots.style import COLORS
 
 _VERDICTS = {"held": COLORS[2], "failed": COLORS[1], "untested": "#666666"}
 _STYLES = ("-", "--", "-.", ":")

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and how often."""
+"""Which classes are confused with which, and how often."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from alexnet.report.plots.photos import Picture, show
-from alexnet.report.plots.save import COLORS
-from alexnet.report.plots.words import short
+from alexnet.report.plots.style import COLORS, Picture, short, show
 
 PHOTOS_PER_PAIR = 4
 _ARROW = "\N{RIGHTWARDS ARROW}"
@@ -19,13 +17,13 @@ _ARROW = "\N{RIGHTWARDS ARROW}"
 def draw_confusions(
     pairs: Sequence[tuple[str, str, int]],
     images: int,
-    about: str = "",
+    title: str = "",
     examples: Sequence[Sequence[Picture]] = (),
 ) -> Figure:
-    """A bar for each pair (true name, name that was said, how many images), in the order given.
+    """A bar for each pair (true class, predicted class, number of images), in the order given.
 
-    `images` is how many were tested; `examples` are, for each pair, some that were confused, shown beside its
-    bar. Without a pair the picture says so.
+    `images` is the number of tested images; `examples` are photos of each pair, drawn beside its bar. Without
+    any pair a text says so. `title` is the figure's.
     """
     shown = max(map(len, examples), default=0)
     row_inches = 0.75 if shown else 0.27
@@ -37,7 +35,7 @@ def draw_confusions(
     for row, few in enumerate(examples):
         for column, picture in enumerate(few, start=1):
             show(figure.add_subplot(grid[row, column]), picture)
-    figure.suptitle(about, fontsize=11, wrap=True)
+    figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 
@@ -46,11 +44,13 @@ def _draw_bars(axes: Any, pairs: Sequence[tuple[str, str, int]], images: int) ->
     bars = axes.barh(places, [count for _, _, count in pairs], color=COLORS[1], height=0.8)
     axes.bar_label(bars, [f"{count:,}" for _, _, count in pairs], padding=3, fontsize=9)
     axes.margins(x=0.1)
-    axes.set_yticks(places, [f"{short(true)} {_ARROW} {short(said)}" for true, said, _ in pairs], fontsize=9)
+    axes.set_yticks(
+        places, [f"{short(true)} {_ARROW} {short(predicted)}" for true, predicted, _ in pairs], fontsize=9
+    )
     axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(f"images of {images:,}: what they are {_ARROW} what was said", fontsize=9)
+    axes.set_xlabel(f"of {images:,} images: true class {_ARROW} predicted class", fontsize=9)
     if not pairs:
-        axes.text(0.5, 0.5, "nothing was confused", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, "no confusions", transform=axes.transAxes, ha="center", va="center")

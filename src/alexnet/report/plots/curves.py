@@ -1,4 +1,4 @@
-"""How training went: loss and validation error over epochs."""
+"""Training curves: loss and errors over epochs."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from alexnet.report.plots.save import COLORS
+from alexnet.report.plots.style import COLORS
 from alexnet.tasks.config import TASKS, LoggedErrors
 
 Records = Sequence[Mapping[str, Any]]
 """The lines of a `metrics.jsonl`."""
 
 FEW = 4
-"""Runs whose legend has room beside the curves, and whose learning rates can be told apart."""
+"""Up to this many runs have their legend inside the axes and their learning-rate changes marked."""
 
 _STYLES = ("-", "--", "-.")
 
 
 def draw_curves(
-    runs: Mapping[str, Records], about: str = "", measured: Mapping[str, LoggedErrors] | None = None
+    runs: Mapping[str, Records], title: str = "", names: Mapping[str, LoggedErrors] | None = None
 ) -> Figure:
     """Training loss (left) and validation error (right) of runs by name, over epochs.
 
-    `measured` says what the errors of each run are, by default those of classes; runs whose errors are
-    another thing stand in a row of their own. Faint lines on the right are errors on the training images,
-    as they were augmented. Dotted uprights in a run's color are changes of its learning rate: drops, and
-    ends of warm-up; of many runs they are left out. `about` is the title.
+    `names` says what the errors of each run are, by default classification errors; runs that log another
+    kind of error are drawn in a row of their own. Faint lines on the right are errors on the augmented
+    training images. Dotted vertical lines in a run's color are changes of its learning rate (drops and ends
+    of warm-up); they are left out for more than `FEW` runs. `title` is the figure's.
     """
     many = len(runs) > FEW
-    kinds = {name: (measured or {}).get(name, TASKS[0].logged) for name in runs}
+    kinds = {name: (names or {}).get(name, TASKS[0].logged) for name in runs}
     rows = list(dict.fromkeys(kinds.values())) or [TASKS[0].logged]
     figure = Figure(figsize=(12.5 if many else 10, 4 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), 2, squeeze=False)
@@ -49,19 +49,19 @@ def draw_curves(
     epochs = "epochs (dotted: the learning rate changed)" if dropped else "epochs"
     for kind, (left, right) in zip(rows, panels, strict=True):
         _name_axes(left, "Training loss", epochs, "loss")
-        title = f"Validation error (faint: {kind.training})"
-        _name_axes(right, title, epochs, f"{kind.validation}, {kind.views}")
+        name = f"Validation error (faint: {kind.training})"
+        _name_axes(right, name, epochs, f"{kind.validation}, {kind.views}")
         right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         if not many:
             right.legend(frameon=False)
     if many:
         figure.legend(*_names([*panels[:, 1]], runs), loc="outside right upper", frameon=False, fontsize=8.5)
-    figure.suptitle(about, fontsize=11, wrap=True)
+    figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 
 def rise_from_zero(axes: Axes) -> None:
-    """Lets the vertical axis begin at 0 and end above the highest point, which is seen whole."""
+    """Starts the vertical axis at 0 and ends it above the highest point."""
     highest = axes.dataLim.y1
     axes.set_ylim(0, 1.06 * highest if 0 < highest < math.inf else 1)
 
@@ -75,7 +75,7 @@ def _draw_run(left: Axes, right: Axes, records: Records, look: Mapping[str, Any]
 
 
 def _names(panels: Sequence[Axes], runs: Mapping[str, Records]) -> tuple[list[Any], list[str]]:
-    """Lines and names of all panels' runs, in the runs' order."""
+    """Lines and names of the runs in all panels, in the order of the runs."""
     lines: dict[str, Any] = {}
     for axes in panels:
         handles, names = axes.get_legend_handles_labels()
@@ -84,13 +84,13 @@ def _names(panels: Sequence[Axes], runs: Mapping[str, Records]) -> tuple[list[An
 
 
 def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list[float], list[float]]:
-    """Epochs and values of one kind of line."""
+    """Epochs and values of one kind of event."""
     lines = [record for record in records if record["event"] == event]
     return [record["step"] / steps for record in lines], [record[value] for record in lines]
 
 
 def _training(records: Records, value: str, steps: float) -> tuple[list[float], list[float]]:
-    """Epochs and means of a value, each over a quarter of an epoch at least: a line may count few updates."""
+    """Epochs and means of a value, each over at least a quarter of an epoch: a line may cover few updates."""
     epochs: list[float] = []
     means: list[float] = []
     before = updates = 0
@@ -108,7 +108,7 @@ def _training(records: Records, value: str, steps: float) -> tuple[list[float], 
 
 
 def _steps_per_epoch(records: Records) -> float:
-    """Updates in an epoch, from the last line that was written at the end of one."""
+    """Updates per epoch, from the last validation at the end of an epoch."""
     ends = [record for record in records if record["event"] == "validation" and record["epoch"]]
     return ends[-1]["step"] / ends[-1]["epoch"] if ends else 1.0
 

@@ -1,4 +1,4 @@
-"""Errors with their intervals, beside what was published."""
+"""Errors with their intervals, beside published ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from alexnet.report.plots.save import COLORS
+from alexnet.report.plots.style import COLORS
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,18 @@ class Bar:
     """One error; a fraction, like its interval."""
 
     name: str
-    """Of the system, with its data and views where these are not everybody's."""
+    """The system, with its data and views if they differ between bars."""
     error: float
     interval: tuple[float, float] | None = None
-    """95 %; published errors come without."""
+    """95 %; None for published errors."""
     published: bool = False
 
 
-def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = "") -> Figure:
-    """A bar for each, in the order given: ours filled with their intervals, published ones hatched.
+def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", title: str = "") -> Figure:
+    """A bar for each, in the order given: ours filled, with their intervals; published ones hatched.
 
-    `error` names what is shown, `about` is the title. Errors on other data do not compare: say the data in
-    the names where it differs.
+    `error` is the label of the axis, `title` the figure's. Errors on different data are not comparable: put
+    the data in the names if it differs.
     """
     figure = Figure(figsize=(9, 1.2 + 0.42 * max(len(bars), 2)), layout="constrained")
     axes = figure.subplots()
@@ -52,12 +52,14 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", about: str = ""
         0, 1.5 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
     )
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-    said = f"{error}; lines are 95 % intervals, hatched bars were published"
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 1])
+    axes.set_xlabel(error, fontsize=9.5)
+    note = "Lines are 95 % intervals; hatched bars are published results."
     if any(bar.published for bar in bars):
-        said += "\nOnly errors on the same photos and classes by the same views compare."
-    axes.set_xlabel(said, fontsize=9.5)
+        note += "\nErrors are comparable only on the same photos and classes with the same views."
+    figure.supxlabel(note, fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(about, fontsize=11, wrap=True)
+    figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 

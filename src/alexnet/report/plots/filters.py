@@ -11,12 +11,12 @@ _GAP_PIXELS = 1
 
 
 def draw_filters(
-    weights: npt.NDArray[np.floating], towers: int = 2, about: str = "", layer: str = "conv1"
+    weights: npt.NDArray[np.floating], towers: int = 2, title: str = "", layer: str = "conv1"
 ) -> Figure:
-    """All kernels of the first layer, (F, 3, H, W) in RGB or (F, 1, H, W) in gray, the towers apart.
+    """All kernels of the first layer, (F, 3, H, W) in RGB or (F, 1, H, W) in gray, one panel per tower.
 
-    Mid-gray is 0; each kernel is scaled by its own largest weight. `about` is the title. Source: figure 3 (96
-    kernels, 48 a GPU).
+    Mid-gray is 0; each kernel is scaled by its own largest weight. `title` is the figure's. Source: figure 3
+    (96 kernels, 48 on each GPU).
     """
     parts = np.split(weights, towers)
     rows = -(-len(parts[0]) // KERNELS_PER_ROW)
@@ -29,8 +29,8 @@ def draw_filters(
         size = f"{part.shape[2]} x {part.shape[3]} x {part.shape[1]}"
         where = f"Tower {tower + 1}: " if towers > 1 else ""
         axes.set_title(f"{where}{len(part)} kernels of {layer}, {size}", fontsize=10, loc="left")
-    if about:
-        figure.suptitle(about, fontsize=11, wrap=True)
+    if title:
+        figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Photos with the images that a net takes for most alike, as the paper shows them."""
+"""Photos with their nearest images in feature space, as in the paper's figure 4."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.photos import Picture, show
-from alexnet.report.plots.save import COLORS
-from alexnet.report.plots.words import short
+from alexnet.report.plots.style import COLORS, Picture, short, show
 
 _CELL_INCHES, _NAME_INCHES = 1.45, 0.4
 _NAME_CHARACTERS = 17
 PER_LINE = 10
-"""Most neighbors beside each other; more go on below."""
+"""Neighbors in one line; more are drawn in further lines."""
 
 
 def draw_neighbors(
     queries: Sequence[tuple[Picture, str]],
     neighbors: Sequence[Sequence[tuple[Picture, str, float]]],
-    about: str = "",
+    title: str = "",
     true_names: Sequence[str] = (),
 ) -> Figure:
-    """A row for each query (picture, caption): itself, then its nearest (picture, name, distance) in order.
+    """A row for each query (picture, caption): itself, then its neighbors (picture, name, distance) in order.
 
-    More than `PER_LINE` go on in the row below.
-
-    With `true_names`, one for each query, a neighbor of the same name has a blue frame, another an orange
-    one with a dashed line. `about` is the title: run, data, number of images. Source: figure 4, right.
+    With `true_names`, one for each query, a neighbor of the same class has a solid blue frame, one of another
+    class a dashed orange frame. `title` is the figure's. Source: figure 4, right.
     """
     columns = 1 + min(PER_LINE, max(map(len, neighbors), default=0))
     lines = [
@@ -52,11 +48,9 @@ def draw_neighbors(
             axes.text(0.5, -0.04, far, transform=axes.transAxes, ha="center", va="top", fontsize=8)
             if true_names:
                 _frame(axes, name == true_names[row])
-    figure.suptitle(about or "Nearest images", fontsize=11, wrap=True)
-    frames = "; framed blue where the class is the same, dashed orange where it is not" if true_names else ""
-    figure.supxlabel(
-        f"Left the photo, right of it the nearest images and how far they are{frames}", fontsize=9
-    )
+    figure.suptitle(title or "Nearest images", fontsize=11, wrap=True)
+    frames = "; blue frame: same class, dashed orange frame: another class" if true_names else ""
+    figure.supxlabel(f"Left: the photo; right: its nearest images with their distances{frames}", fontsize=9)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Test images as points in a plane, where those are near that a net takes for alike."""
+"""Images as points in a plane, from a projection of their features."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.save import COLORS
-from alexnet.report.plots.words import short
+from alexnet.report.plots.style import COLORS, short
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 MOST_NAMED = 40
-"""Of more classes only the best separated would be told apart: then nobody is named."""
+"""With more classes than this none is named, because names would cover each other."""
 
 
 def draw_map(
@@ -22,12 +21,13 @@ def draw_map(
     labels: npt.NDArray[np.integer],
     names: Sequence[str],
     how: str,
-    about: str = "",
+    title: str = "",
 ) -> Figure:
-    """`points` (N, 2) with a color and a form for each of the `names` that `labels` (N,) count.
+    """`points` (N, 2), with a color and a marker for each class; `labels` (N,) are indices into `names`.
 
-    Each class is named at the median of its points and in the legend; of more than `MOST_NAMED` classes none
-    is. `how` says how the plane was made, such as `t-SNE of fc7`; `about` is the title.
+    Each class is named at the median of its points and in the legend, up to `MOST_NAMED` classes.
+    Points with negative labels are left out. `how` is the projection, such as `t-SNE of fc7`; `title` is the
+    figure's.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots()
@@ -50,8 +50,8 @@ def draw_map(
         )
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"{how}; a point is an image, its color and form the true class", fontsize=9.5)
-    figure.suptitle(about, fontsize=11, wrap=True)
+    axes.set_xlabel(f"{how}; each point is an image, color and marker show its true class", fontsize=9.5)
+    figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 

@@ -1,7 +1,8 @@
-"""Photos with what a net says about them, as the paper shows them."""
+"""Photos with their most probable classes, as in the paper's figure 4, and misclassified images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.photos import Picture, show
-from alexnet.report.plots.save import COLORS
-from alexnet.report.plots.words import short
+from alexnet.report.plots.style import COLORS, Picture, short, show
 
 PHOTOS_PER_ROW = 4
+MISTAKES_SHOWN = 200
+"""Of more mistakes as many are drawn, evenly spread."""
+CELL_INCHES = 0.62
+"""Width of an image; with the names below it a cell is a little higher."""
 TOP = 5
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
 
@@ -22,12 +25,12 @@ def draw_predictions(
     images: Sequence[Picture],
     true_names: Sequence[str],
     top: Sequence[Sequence[tuple[str, float]]],
-    about: str = "",
+    title: str = "",
 ) -> Figure:
-    """Each photo over its true name and bars of its most probable classes (name, probability).
+    """Each photo above its true class and bars of its most probable classes (name, probability).
 
-    The true class's bar is orange and its name bold, if it is among them; above the photo stands in words
-    whether it is. `about` is the title. Source: figure 4, left.
+    The bar of the true class is orange and its name bold, if it is among them; the title of the photo says
+    whether it is. `title` is the figure's. Source: figure 4, left.
     """
     columns = max(1, min(PHOTOS_PER_ROW, len(images)))
     rows = max(1, -(-len(images) // columns))
@@ -35,24 +38,24 @@ def draw_predictions(
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2, 1] * rows)
     for axes in grid.flat:
         axes.set_axis_off()
-    for place, (image, true_name, answers) in enumerate(zip(images, true_names, top, strict=True)):
+    for place, (image, true_name, best) in enumerate(zip(images, true_names, top, strict=True)):
         row, column = 2 * (place // columns), place % columns
         photo = grid[row, column]
-        show(photo, image, verdict(true_name, [name for name, _ in answers]))
-        photo.set_anchor("S")  # photos of all shapes stand on their names
-        _draw_bars(grid[row + 1, column], true_name, answers)
-    figure.suptitle(about, fontsize=11, wrap=True)
-    figure.supxlabel("Above the bars the true class; orange where the net names it", fontsize=9)
+        show(photo, image, verdict(true_name, [name for name, _ in best]))
+        photo.set_anchor("S")  # photos of any shape are placed just above their names
+        _draw_bars(grid[row + 1, column], true_name, best)
+    figure.suptitle(title, fontsize=11, wrap=True)
+    figure.supxlabel("Above the bars: the true class; orange: its predicted probability", fontsize=9)
     return figure
 
 
 def choose(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], each: int = PHOTOS_PER_ROW
 ) -> npt.NDArray[np.int64]:
-    """Numbers of images to show: `each` that are right, then as many that are close, then that are wrong.
+    """Indices of images to draw: `each` that are right, as many that are close, and as many that are wrong.
 
-    Close: the true class is among the five most probable but not first. Of each kind evenly through the
-    split, so nothing is picked for its looks; where there are not as many, more of the kinds that follow.
+    Close: the true class is among the five most probable but not first. Images of each kind are spread evenly
+    through the split; if there are too few of one kind, more of the next kinds are taken.
     """
     true = np.take_along_axis(probabilities, labels[:, None].astype(np.int64), axis=1)
     ranks = (probabilities >= true).sum(axis=1) - 1
@@ -65,22 +68,54 @@ def choose(
     return np.array(chosen, np.int64)
 
 
-def verdict(true_name: str, answers: Sequence[str]) -> str:
-    """Whether the true class comes first, later, or not at all, in words."""
-    if true_name not in answers:
-        return f"not among its {len(answers)}"
-    place = list(answers).index(true_name) + 1
-    return "right" if place == 1 else f"right in place {place}"
+def verdict(true_name: str, top: Sequence[str]) -> str:
+    """In words: whether the true class comes first, later, or not at all."""
+    if true_name not in top:
+        return f"not in top {len(top)}"
+    place = list(top).index(true_name) + 1
+    return "correct" if place == 1 else f"true class ranked {place}"
 
 
-def _draw_bars(axes: Any, true_name: str, answers: Sequence[tuple[str, float]]) -> None:
+def _draw_bars(axes: Any, true_name: str, top: Sequence[tuple[str, float]]) -> None:
     axes.set_title(short(true_name), fontsize=10, fontweight="bold")
-    places = range(len(answers))
-    colors = [_RIGHT if name == true_name else _WRONG for name, _ in answers]
-    axes.barh(places, [probability for _, probability in answers], color=colors, height=0.85)
-    for place, (name, probability) in enumerate(answers):
+    places = range(len(top))
+    colors = [_RIGHT if name == true_name else _WRONG for name, _ in top]
+    axes.barh(places, [probability for _, probability in top], color=colors, height=0.85)
+    for place, (name, probability) in enumerate(top):
         weight = "bold" if name == true_name else "normal"
         label = f"{short(name)}  {probability:.2f}"
         axes.text(0.015, place, label, va="center", fontsize=8, fontweight=weight)
     axes.set_xlim(0, 1)
-    axes.set_ylim(len(answers) - 0.4, -0.6)
+    axes.set_ylim(len(top) - 0.4, -0.6)
+
+
+def draw_mistakes(
+    images: Sequence[npt.NDArray[np.uint8]],
+    true_names: Sequence[str],
+    predicted_names: Sequence[str],
+    title: str = "",
+) -> Figure:
+    """Each misclassified image (H, W, C) above "true class -> predicted class", in reading order.
+
+    Of more than `MISTAKES_SHOWN` as many, evenly spread; `title` is the figure's. Source: LeCun et al. 1998,
+    figure 8.
+    """
+    shown = np.linspace(0, len(images) - 1, min(len(images), MISTAKES_SHOWN)).astype(int).tolist()
+    columns = max(1, min(20, math.ceil(1.2 * math.sqrt(len(shown)))))
+    rows = max(1, -(-len(shown) // columns))
+    figure = Figure(figsize=(CELL_INCHES * columns, 1.25 * CELL_INCHES * rows + 0.3), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # pyright: ignore
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, number in zip(grid.flat, shown, strict=False):
+        axes.imshow(images[number], cmap="gray_r", vmin=0, vmax=255)  # ink is black on paper; colors stay
+        pair = f"{true_names[number]}\N{RIGHTWARDS ARROW}{predicted_names[number]}"
+        axes.set_title(pair, y=-0.07, va="top", fontsize=7.5)
+    if title:
+        figure.suptitle(title, fontsize=11, wrap=True)
+    some = f"{len(shown)} of " if len(shown) < len(images) else ""
+    figure.supxlabel(
+        f"{some}{len(images):,} misclassified: true class \N{RIGHTWARDS ARROW} predicted class", fontsize=8
+    )
+    return figure

@@ -1,3 +1,1 @@
-"""Pictures of trained runs: each function asks a net and a store, and returns what `figures` drew of it."""
-
-from __future__ import annotations
+"""What a report consists of: each section opens models and stores, and hands arrays to `report.plots`."""

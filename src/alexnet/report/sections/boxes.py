@@ -1,4 +1,4 @@
-"""Pictures of where runs say that things are: hits and misses, beside the true boxes."""
+"""Figures of predicted boxes beside the true ones, on photos that are correct and on photos that are not."""
 
 from __future__ import annotations
 
@@ -12,68 +12,71 @@ from alexnet.data.boxes import BoxTable
 from alexnet.data.image_reader import read_photo
 from alexnet.evaluation.predictor import Photo
 from alexnet.evaluation.views import is_whole
-from alexnet.published import ILSVRC_BOX_OVERLAP
-from alexnet.report.plots.boxes import IN_WORDS, DrawnBox, draw_box_photos
-from alexnet.report.plots.words import about, short
-from alexnet.report.sections.opened import Drawn, Opened
+from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
+from alexnet.report.plots.boxes import COLOR_LEGEND, DrawnBox, draw_box_photos
+from alexnet.report.plots.style import figure_title, short
+from alexnet.report.sections.subjects import Drawn, OpenModel
 from alexnet.runs.predictions import DetectionPredictions, LocalizationPredictions
-from alexnet.tasks.base import BoxPrediction, Prediction
+from alexnet.tasks.base import BoxPrediction
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.tasks.localization import RankedBoxes, right_boxes
 
-HITS, MISPLACED, MISNAMED = 6, 3, 3
-"""Photos of a picture of localization, as far as there are any."""
+HITS, WRONG_BOX, WRONG_CLASS = 6, 3, 3
+"""Photos of each kind in a figure of localization, as far as there are any."""
 SCENES = 8
-"""Photos of a picture of detection."""
+"""Photos in a figure of detection."""
 MOST_OBJECTS = 5
-"""Answers that are drawn on one of them, the surest."""
+"""Detections drawn on a photo: those of the highest scores."""
 _WHICH = (
-    f"said: what alexnet predict shows (windows that are sure by {DEFAULT_MIN_SCORE:g} or more), of a photo "
-    f"the {MOST_OBJECTS} surest at most"
+    f"detections with a score of at least {DEFAULT_MIN_SCORE:g}, on each photo at most "
+    f"the best {MOST_OBJECTS}"
 )
 
 
-def located(on: Opened, found: LocalizationPredictions) -> Drawn:
-    """Validation photos whose first answer is right, has a wrong box, or a wrong class.
+def located(on: OpenModel, found: LocalizationPredictions) -> Drawn:
+    """Validation photos whose first prediction is correct, has a wrong box, or a wrong class.
 
-    Evenly through the photos of each kind; those without a box of their class are left out.
+    Photos of each kind are spread evenly through the split; those without a box of their class are left out.
     """
     labels = on.photos.labels
     whole = on.store.manifest.shape == "whole" and is_whole(found.views)
     truth = (BoxTable.of_pictures if whole else BoxTable.of)(on.photos)
     scored = np.array([label in truth.of_image(image)[0] for image, label in enumerate(labels)])
-    named = found.labels[:, 0] == labels
-    hit = named & right_boxes(RankedBoxes(found.labels, found.corners), labels, truth)[:, 0]
+    right_class = found.labels[:, 0] == labels
+    hit = right_class & right_boxes(RankedBoxes(found.labels, found.corners), labels, truth)[:, 0]
     kinds = (
-        ("right", scored & hit, HITS),
-        ("wrong box", scored & named & ~hit, MISPLACED),
-        ("wrong class", scored & ~named, MISNAMED),
+        ("correct", scored & hit, HITS),
+        ("wrong box", scored & right_class & ~hit, WRONG_BOX),
+        ("wrong class", scored & ~right_class, WRONG_CLASS),
     )
     chosen = [(kind, image) for kind, which, count in kinds for image in _evenly(which, count)]
     boxes: list[list[DrawnBox]] = []
     titles: list[str] = []
     for kind, image in chosen:
-        said = on.store.classes[int(found.labels[image, 0])].name
+        predicted = on.store.classes[int(found.labels[image, 0])].name
         names, corners = truth.of_image(image)
         boxes.append([DrawnBox(box, kind="true") for box in corners[names == labels[image]].tolist()])
-        how = "right" if kind == "right" else "wrong"
+        how = "right" if kind == "correct" else "wrong"
         boxes[-1].append(DrawnBox(found.corners[image, 0].tolist(), kind=how))
-        titles.append(f"{_answer(said, on.names([image])[0])}\n{kind}")
+        titles.append(f"{_classes(predicted, on.names([image])[0])}\n{kind}")
     photos = [read_photo(on.photos, image) if whole else on.squares([image])[0] for _, image in chosen]
-    title = about(on.name, on.data, int(scored.sum()))
-    figure = draw_box_photos(photos, boxes, titles, about=title)
-    seen = (
-        f"{len(chosen)} photos with the true box and the one that the net says: "
+    title = figure_title(on.name, on.data, int(scored.sum()))
+    figure = draw_box_photos(photos, boxes, titles, title=title)
+    alt_text = (
+        f"{len(chosen)} photos with the true and the predicted box: "
         f"{'; '.join(title.replace(chr(10), ': ') for title in titles)}. Of all {scored.sum():,} photos with "
-        f"boxes {hit[scored].sum():,} are hits."
+        f"boxes {hit[scored].sum():,} are correct."
     )
-    return Drawn(figure, seen)
+    return Drawn(figure, alt_text)
 
 
-def detected(on: Opened, found: DetectionPredictions, find: Callable[[Photo], Sequence[Prediction]]) -> Drawn:
-    """Validation photos with all true boxes and the surest objects that `find` says there, right and wrong.
+def detected(
+    on: OpenModel, found: DetectionPredictions, find: Callable[[Photo], Sequence[BoxPrediction]]
+) -> Drawn:
+    """Validation photos with all true boxes and the best detections, correct and wrong.
 
-    `found` is all that the net says of these photos, however unsure; `find` is asked as people ask it.
+    `found` are all detections on these photos, whatever their scores; `find` returns those that are shown to
+    users.
     """
     truth = BoxTable.of_pictures(on.photos)
     right = _right(found, truth)
@@ -81,39 +84,37 @@ def detected(on: Opened, found: DetectionPredictions, find: Callable[[Photo], Se
     with_boxes[truth.images_with_boxes()] = True
     chosen = _evenly(with_boxes, SCENES)
     photos = [read_photo(on.photos, image) for image in chosen]
-    said = [
-        [each for each in find(photo)[:MOST_OBJECTS] if isinstance(each, BoxPrediction)] for photo in photos
-    ]
+    predicted = [find(photo)[:MOST_OBJECTS] for photo in photos]
     boxes: list[list[DrawnBox]] = []
     titles: list[str] = []
-    for image, photo, places in zip(chosen, photos, said, strict=True):
+    for image, photo, places in zip(chosen, photos, predicted, strict=True):
         labels, corners = truth.of_image(image)
         wnids = np.array([on.store.classes[label].wnid for label in labels], np.str_)
         boxes.append([DrawnBox(box, kind="true") for box in corners.tolist()])
         boxes[-1] += [_drawn(each, photo, corners[wnids == each.wnid]) for each in reversed(places)]
         titles.append(f"{len(labels)} object{'' if len(labels) == 1 else 's'}")
-        titles[-1] += "" if places else ", nothing said"
+        titles[-1] += "" if places else ", no detections"
     objects = sum(len(truth.of_image(image)[0]) for image in chosen)
-    title, note = about(on.name, on.data, len(on.photos)), f"{IN_WORDS}\n{_WHICH}"
+    title, note = figure_title(on.name, on.data, len(on.photos)), f"{COLOR_LEGEND}\n{_WHICH}"
     figure = draw_box_photos(photos, boxes, titles, note, title)
-    seen = (
-        f"{len(chosen)} photos with the true boxes of {objects} objects and {sum(map(len, said))} answers; "
-        f"{_WHICH}. Of all {len(right):,} answers to all photos, however unsure, {right.sum():,} overlap an "
-        "object of their class by half."
+    alt_text = (
+        f"{len(chosen)} photos with the true boxes of {objects} objects and {sum(map(len, predicted))} "
+        f"{_WHICH}. Of all {len(right):,} detections on all photos, of any score, {right.sum():,} have an "
+        "IoU of at least 0.5 with an object of their class."
     )
-    return Drawn(figure, seen)
+    return Drawn(figure, alt_text)
 
 
-def _drawn(said: BoxPrediction, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
-    """One answer beside the true boxes (n, 4) of its class, in shares of the photo."""
+def _drawn(place: BoxPrediction, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
+    """One detection beside the true boxes (n, 4) of its class, as fractions of the photo."""
     height, width = photo.shape[:2]
-    corners = np.array(said.box) / (width, height, width, height)
+    corners = np.array(place.box) / (width, height, width, height)
     how = "right" if _hits(corners, true) else "wrong"
-    return DrawnBox(corners.tolist(), short(said.name, 16), how)
+    return DrawnBox(corners.tolist(), short(place.name, 16), how)
 
 
 def _right(found: DetectionPredictions, truth: BoxTable) -> npt.NDArray[np.bool_]:
-    """(D,) whether each overlaps an object of its class by half; one that is found twice counts twice."""
+    """(D,) whether each overlaps an object of its class enough; an object found twice counts twice."""
     right = np.zeros(len(found.labels), np.bool_)
     for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):
         labels, corners = truth.of_image(int(image))
@@ -121,9 +122,9 @@ def _right(found: DetectionPredictions, truth: BoxTable) -> npt.NDArray[np.bool_
     return right
 
 
-def _hits(said: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> bool:
-    """Whether a box overlaps one of (n, 4) by half."""
-    return bool((box_geometry.iou(said[None], true) >= ILSVRC_BOX_OVERLAP).any())
+def _hits(box: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> bool:
+    """Whether a box overlaps one of (n, 4) enough."""
+    return bool((box_geometry.iou(box[None], true) >= ILSVRC_BOX_OVERLAP).any())
 
 
 def _evenly(which: npt.NDArray[np.bool_], count: int) -> list[int]:
@@ -133,5 +134,5 @@ def _evenly(which: npt.NDArray[np.bool_], count: int) -> list[int]:
     return there[places].tolist()
 
 
-def _answer(said: str, true: str) -> str:
-    return short(true) if said == true else f"{short(said, 16)}, not {short(true, 16)}"
+def _classes(predicted: str, true: str) -> str:
+    return short(true) if predicted == true else f"{short(predicted, 16)}, not {short(true, 16)}"

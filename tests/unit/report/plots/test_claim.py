@@ -6,7 +6,7 @@ import pytest
 
 from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, Verdict
 from alexnet.report.plots.claim import Curve, draw_claim
-from alexnet.report.plots.save import save
+from alexnet.report.plots.output import save
 
 CURVES = [
     Curve(arm, [0.5, 1.0], [0.6 - seed / 10, 0.4]) for arm in ("common", "without-conv3") for seed in range(3)

@@ -1,0 +1,302 @@
+"""A whole report: what the runs have in common, then a section for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from alexnet.data.store import Store
+from alexnet.errors import AlexNetError
+from alexnet.evaluation import run_evaluation
+from alexnet.models.summary import summarize
+from alexnet.report import run_details
+from alexnet.report.comparison import Row, box_tables, comparison, rows_of
+from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
+from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
+from alexnet.report.sections import evaluation
+from alexnet.report.sections.model import Keep, ModelFigures, Options, ProgressBar, drawn
+from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
+from alexnet.runs.metrics_log import has_finished, training_seconds
+from alexnet.runs.provenance import stale_note, training_progress
+from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.config import task_info
+
+DETAILED = 3
+"""Models for which the figures that take longest are made: the first ones."""
+
+
+@contextmanager
+def _silent(title: str, total: int) -> Generator[Callable[[int], None]]:
+    yield lambda count: None
+
+
+def build_report(
+    paths: Sequence[Path],
+    store: Store | None = None,
+    device: torch.device | str = "cpu",
+    progress_bar: ProgressBar = _silent,
+    detailed: int = DETAILED,
+    keep: Keep = lambda name, figure: None,
+) -> str:
+    """One HTML page about runs, exported files and ensembles, with photos from `store`.
+
+    For the first `detailed` models it also shows what they compute; `keep` receives each figure. Without a
+    store, that of each run is used if it is still where it was. CommandError where a path is no run or given
+    twice; DataError where they were trained on different data, or `store` has other classes.
+    """
+    options = Options(device, progress_bar, keep)
+    with TemporaryDirectory() as copies:
+        return _build(subjects_of(paths, Path(copies)), store, detailed, options)
+
+
+def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, options: Options) -> str:
+    refuse_different_data(subjects)
+    with_weights = [each for each in subjects if each.weights]
+    if store is not None:
+        run_evaluation.check_classes([RunDir(each.original) for each in with_weights], store)
+    labels = evaluation.distinct_names([each.original for each in subjects])
+    first = [each for each in subjects if each.kind != "ensemble"][:detailed]
+    models = [
+        ModelFigures(each, _store_for(each, subjects, store), options, label, each in first)
+        for each, label in zip(subjects, labels, strict=True)
+    ]
+    several = sum(_has_curves(each.subject) for each in models) > 1
+    sections = [
+        _errors(models, options.keep),
+        *_training(models, options.keep),
+        *(_model(each, several and _has_curves(each.subject)) for each in models),
+    ]
+    return page(f"Report: {_named(labels)}", _lead(models), sections)
+
+
+def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:
+    """The given store, or that which a run was trained on if another or none was given."""
+    if subject.kind == "ensemble":
+        members = [each for each in subjects if each.original in subject.members]
+        return given or next(filter(None, (each.found_store() for each in members)), None)
+    if given is not None and given.digest == subject.store_digest:
+        return given
+    return subject.found_store() or given
+
+
+def _named(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 3 else f"{labels[0]}, {labels[1]} and {len(labels) - 2} more"
+
+
+def _lead(models: Sequence[ModelFigures]) -> list[str]:
+    """Data, classes and date."""
+    stores = list(dict.fromkeys(filter(None, (each.subject.store_name for each in models))))
+    classes = next((each.subject.classes for each in models if each.subject.classes), [])
+    opened = next((each.store for each in models if each.store is not None), None)
+    data = [f"Data: {', '.join(stores) or 'unknown'}"]
+    if classes:
+        data.append(f"{len(classes):,} classes")
+    if opened is not None:
+        data += [f"{len(opened.split(name)):,} images in {name}" for name in opened.manifest.splits]
+    names = ", ".join(each.name.partition(",")[0] for each in classes[:12])
+    more = f" and {len(classes) - 12:,} more" if len(classes) > 12 else ""
+    return [
+        f"{', '.join(data)}.",
+        *([f"Classes: {names}{more}."] if names else []),
+        f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+    ]
+
+
+def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
+    """Errors beside published ones, as tables and bars, and which models have not been evaluated."""
+    evaluated = [each for each in models if each.subject.results]
+    parts: list[Part] = []
+    if evaluated:
+        rows = rows_of(each.subject.path for each in evaluated)
+        parts += [comparison(rows), *box_tables(rows), *_bars(evaluated, rows, keep)]
+    for each in evaluated:
+        for result in each.subject.results:
+            parts += [growth_table(result, each.label)] if len(result.growth) > 1 else []
+            parts += [localization_table(result)] if result.localization else []
+            parts += [detection_table(result)] if result.detection else []
+    for each in models:
+        if each.subject.kind == "file" and each.subject.origin.get("errors"):
+            parts.append(run_details.exported_errors(each.subject.origin))
+        elif not each.subject.results:
+            place = "STORE" if each.store is None else each.store.path
+            command = f"alexnet evaluate {each.subject.original} --store {place}"
+            why = "contains no errors" if each.subject.kind == "file" else "has not been evaluated yet"
+            parts.append(Missing(f"{each.label} {why}: type {command} for its errors."))
+    return Section("Errors", parts)
+
+
+def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[Row], keep: Keep) -> list[Part]:
+    """The rows as bars, without models of boxes, which were not trained for errors of classes alone."""
+    box_models = [each for each in evaluated if _predicts_boxes(each.subject)]
+    classifiers = [each for each in evaluated if each not in box_models]
+    bars = rows_of(each.subject.path for each in classifiers) if box_models else rows
+    parts: list[Part] = []
+    if box_models:
+        names = ", ".join(each.label for each in box_models)
+        parts.append(
+            Missing(
+                f"The errors of {names} above are of classes alone. Their localization or detection errors "
+                "have tables of their own, and no bars."
+            )
+        )
+    return [
+        *([drawn(lambda: evaluation.errors(bars), "bars of errors", keep)] if classifiers else []),
+        *parts,
+    ]
+
+
+def _predicts_boxes(subject: Subject) -> bool:
+    return subject.config is not None and task_info(subject.config.training.loss).predicts_boxes
+
+
+def _training(models: Sequence[ModelFigures], keep: Keep) -> list[Section]:
+    """The training curves of all runs in one figure, and the differences of their configurations."""
+    runs = [each for each in models if each.subject.kind == "run"]
+    if not runs:
+        return []
+    with_curves = [each.subject.path for each in runs if _has_curves(each.subject)]
+    parts: list[Part] = []
+    if with_curves:
+        caption = (
+            "Errors during training are of one central view, those of detectors of whole photos; the table "
+            "of errors may be of more views."
+        )
+        parts.append(drawn(lambda: evaluation.curves(with_curves), "curves", keep, caption))
+    without = [each for each in runs if not _has_curves(each.subject)]
+    parts += [Missing(f"{each.label} has no curves: {_why_no_curves(each.subject)}.") for each in without]
+    if len(runs) > 1:
+        configs = {each.label: each.subject.config for each in runs if each.subject.config is not None}
+        parts.append(run_details.between_runs(configs))
+    return [Section("Training", parts)]
+
+
+def _has_curves(subject: Subject) -> bool:
+    return any(line["event"] == "train" and "loss" in line for line in subject.log)
+
+
+def _why_no_curves(subject: Subject) -> str:
+    if subject.config is not None and subject.config.classic is not None:
+        return "a classic pipeline is fitted stage by stage, not epoch by epoch"
+    if subject.environment.imported is not None:
+        return "its weights were imported"
+    return "nothing has been logged yet" if not subject.log else "its log has no losses"
+
+
+def _model(model: ModelFigures, curves: bool) -> Section:
+    """The section of one model, with its own curves if other runs are drawn in the common figure."""
+    subject = model.subject
+    parts: list[Part] = [_state(model), *_stale(model), *model.missing(), *_size(subject)]
+    inner = [*([_curves(model)] if curves else []), *model.sections(), *_facts(model)]
+    return Section(model.label, parts, inner)
+
+
+def _curves(model: ModelFigures) -> Section:
+    figure = drawn(
+        lambda: evaluation.curves([model.subject.path]), "curves", model.options.keep, of=model.label
+    )
+    return Section("Curves", [figure])
+
+
+def _stale(model: ModelFigures) -> list[Part]:
+    """A sentence if the run was trained on since it was evaluated."""
+    if model.result is None or model.subject.kind != "run":
+        return []
+    note = stale_note(model.subject.run, model.result)
+    return (
+        [Missing(f"{note}: evaluate it again for the errors of the model that is shown here.")]
+        if note
+        else []
+    )
+
+
+def _state(model: ModelFigures) -> str:
+    """What it is and how far it was trained."""
+    subject = model.subject
+    if subject.kind == "ensemble":
+        names = ", ".join(path.name for path in subject.members) or "none yet"
+        unfinished = "" if subject.is_whole else " Not all of its models are trained to the end yet."
+        return f"An ensemble of the models {names}.{unfinished}"
+    recipe = subject.config.recipe if subject.config is not None else "unknown"
+    if subject.kind == "file":
+        return f"An exported model of the recipe {recipe}; such a file has no log and no predictions."
+    if subject.environment.imported is not None:
+        return f"Weights trained by another program, imported as {recipe}."
+    reached = training_progress(subject.run)
+    if reached:
+        return (
+            f"Recipe {recipe}, still in training or stopped; shown as of {reached}. "
+            f"{_part_of_the_photos(subject)}If it was stopped, resume it by the command that trained it with "
+            "--resume added."
+        )
+    seconds = training_seconds(subject.run.metrics_file)
+    device = subject.environment.device
+    took = f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+    last, on = subject.log[-1], f" on {device}" if device else ""
+    if subject.config is not None and subject.config.classic is not None:
+        work = f"{last['step']:,} encoded photos, at most {last['epoch']:,} epochs of its classifiers"
+        return f"Recipe {recipe}, fitted to the end: {work}, {took}{on}."
+    return (
+        f"Recipe {recipe}, trained to the end: {last['epoch']:,} epochs, "
+        f"{last['step']:,} updates, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
+    )
+
+
+def _part_of_the_photos(subject: Subject) -> str:
+    """A sentence, with a space after it, if only a part of the training images was used; else empty."""
+    used = subject.config.data.max_images if subject.config is not None else 0
+    return (
+        f"It was trained on {used:,} of the training images; nearest images are searched in all. "
+        if used
+        else ""
+    )
+
+
+def _size(subject: Subject) -> list[Part]:
+    """Parameters and multiply-adds, in total and by layer."""
+    if subject.config is None or not subject.classes:
+        return []
+    try:
+        summary = summarize(subject.config, len(subject.classes))
+    except AlexNetError as error:
+        return [Missing(f"No count of its parameters: {error}.")]
+    size = subject.config.data.input_size
+    total = (
+        f"{summary.parameters:,} parameters, {summary.multiply_adds:,} multiply-adds for one view of "
+        f"{size} x {size} pixels."
+    )
+    parts = "By layer" if subject.config.classic is None else "By channel"
+    return [total, Folded(parts, run_details.layers(summary))]
+
+
+def _facts(model: ModelFigures) -> Iterable[Section]:
+    """Configuration, environment, terms and commands."""
+    subject, config, imported = model.subject, model.subject.config, model.subject.environment.imported
+    if config is not None:
+        table = Folded(f"All fields of {model.label}", run_details.configuration(config))
+        yield Section("Configuration", [run_details.differences(config), table])
+    facts = run_details.environment(subject.environment)
+    if facts.rows:
+        changes = run_details.uncommitted_changes(subject.environment)
+        folded = [Folded("Uncommitted changes of the program", Commands(changes))] if changes else []
+        yield Section("Environment", [facts, *folded])
+    if subject.weights:
+        yield Section("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
+    if subject.kind == "run" and imported is None:
+        manifest = None if model.store is None else model.store.manifest
+        lines = run_details.commands(
+            subject.command,
+            run=str(subject.original),
+            store=subject.environment.store_path,
+            results=subject.results,
+            manifest=manifest,
+            image_size=None if config is None else config.data.image_size,
+        )
+        form = "" if manifest is None else f" The photos were read as {manifest.source.form}."
+        note = [f"SOURCE is where the photos were.{form}"] if any("SOURCE" in line for line in lines) else []
+        again = [] if has_finished(subject.run.metrics_file) else ["Its training has not reached the end."]
+        yield Section("Commands to reproduce it", [*note, Commands(lines), *again])

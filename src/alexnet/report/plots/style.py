@@ -1,0 +1,37 @@
+"""What all figures share: colors, titles, names, and how a photo is shown."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colors, which color-blind readers can tell apart; black last, where a figure needs many."""
+DOTS_PER_INCH = 150
+SMALL_PIXELS = 32
+"""An image whose longer side is this or less is shown pixel by pixel."""
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) in RGB, or (H, W, 1) in gray."""
+
+
+def short(name: str, characters: int = 26) -> str:
+    """The first of several synonyms, cut to fit."""
+    first = name.split(",")[0]
+    return first if len(first) <= characters else first[: characters - 1] + "…"
+
+
+def figure_title(run: str, data: str, images: int | None) -> str:
+    """The title of a figure, such as `modern - nette val, 1,975 images`; None if the number is unknown."""
+    many = "" if images is None else f", {images:,} image{'' if images == 1 else 's'}"
+    return f"{run} \N{EN DASH} {data}{many}"
+
+
+def show(axes: Any, picture: Picture, title: str = "", bold: bool = False) -> None:
+    """Draws the picture without axes, under its title; small pictures such as digits show their pixels."""
+    axes.set_axis_off()
+    between = "nearest" if max(picture.shape[:2]) <= SMALL_PIXELS else "bicubic"
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=between)
+    axes.set_title(title, fontsize=9, fontweight="bold" if bold else "normal", pad=3)

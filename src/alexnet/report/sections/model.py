@@ -1,0 +1,272 @@
+"""The figures of one run, exported file or ensemble; a figure that fails becomes a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from matplotlib.figure import Figure
+
+from alexnet.analysis.features import features_path, last_hidden_layer
+from alexnet.data.store import Store
+from alexnet.errors import AlexNetError
+from alexnet.evaluation import ensemble, metrics, run_evaluation
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.prediction_cache import cached_predictions
+from alexnet.evaluation.predictor import Photo, load
+from alexnet.report.evaluation_tables import classes_table
+from alexnet.report.page import Missing, Part, Picture, Section
+from alexnet.report.plots.output import embedded
+from alexnet.report.sections import boxes, evaluation, internals
+from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
+from alexnet.runs.predictions import DetectionPredictions, Predictions
+from alexnet.runs.results import EvalResult, ViewSet
+from alexnet.runs.run_dir import RunDir
+from alexnet.tasks.base import BoxPrediction, task_of
+from alexnet.tasks.config import task_info
+
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""From a title and a number of images: a context whose value is called as images are done."""
+Keep = Callable[[str, Figure], None]
+"""Receives each figure beside the page, with a name that fits a file: `first-nearest-images`."""
+MOST_SEARCHED = 200_000
+"""Training images whose features a report computes; of more, features must have been kept before."""
+
+
+def drawn(make: Callable[[], Drawn], what: str, keep: Keep, caption: str = "", of: str = "") -> Part:
+    """The picture, or a sentence that says why there is none; `of` is the only run that it shows."""
+    try:
+        figure, alt_text = make()
+    except AlexNetError as error:
+        return Missing(f"No {what}: {error}.")
+    keep(re.sub(r"[^\w.]+", "-", f"{of} {what}").strip("-."), figure)
+    return Picture(*embedded(figure), alt=alt_text, caption=caption)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How figures are made."""
+
+    device: torch.device | str
+    progress_bar: ProgressBar
+    keep: Keep
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFigures:
+    """The figures of a subject, with the store of its photos if one was found."""
+
+    subject: Subject
+    store: Store | None
+    options: Options
+    label: str
+    """Its name on the page."""
+    detailed: bool = True
+    """Whether to show what the model computes, which takes longest."""
+
+    def sections(self) -> list[Section]:
+        """One for each kind of figure that this subject has."""
+        made = [self._filters()] if self.subject.weights and self._is_network else []
+        if self.store is None or not self._has_model:
+            return [*made, *([] if self._detects else self._confusions())]
+        if self._detects:
+            return [*made, *self._boxes()]
+        made += [self._predictions(self.store), *self._confusions(), *self._boxes()]
+        return [*made, *(self._internals(self.store) if self.detailed and self._is_network else [])]
+
+    def missing(self) -> list[Part]:
+        """A sentence on what the page lacks for this subject, why, and what to type for it."""
+        subject = self.subject
+        if not self._has_model:
+            lacks = "not all of its models" if subject.kind == "ensemble" else "no checkpoint"
+            return [Missing(f"{self.label} has {lacks}, so no figures of predictions are shown.")]
+        if self.store is None:
+            name = subject.store_name
+            where = f" (it was trained on {name})" if name else ""
+            return [
+                Missing(
+                    f"No photos: type alexnet report {subject.original} --store STORE --out DIR{where} for "
+                    "predictions, nearest images, crops, activations, saliency maps and boxes."
+                )
+            ]
+        if subject.kind != "ensemble" and not self._is_network:
+            sentence = (
+                f"{self.label} is a classic pipeline, not a network: it has no filters, nearest images and "
+                "saliency maps."
+            )
+            return [Missing(sentence)]
+        if self._detects:
+            sentence = (
+                f"{self.label} is a detector: it classifies windows of photos with several objects. Figures "
+                "that are about one class per photo are left out (most probable classes, confusions, nearest "
+                "images, crops, activations, saliency, map of the images); make a report of the classifier "
+                "that it was initialized from."
+            )
+            return [Missing(sentence)]
+        if subject.kind != "ensemble" and not self.detailed:
+            return [
+                Missing(
+                    "Figures of what this model computes take longest and are left out: type alexnet report "
+                    f"{subject.original} --out DIR for its nearest images, crops, activations and maps."
+                )
+            ]
+        return []
+
+    @property
+    def _is_network(self) -> bool:
+        """Whether it has layers to show: an ensemble and a classic pipeline have none."""
+        config = self.subject.config
+        return config is not None and config.classic is None
+
+    @property
+    def _detects(self) -> bool:
+        """Whether it is a detector."""
+        config = self.subject.config
+        return config is not None and task_info(config.training.loss).detects_all
+
+    @property
+    def _has_model(self) -> bool:
+        """Whether there are weights; of an ensemble those of all members."""
+        subject = self.subject
+        return bool(subject.weights or (subject.kind == "ensemble" and subject.is_whole))
+
+    @cached_property
+    def _on(self) -> OpenModel:
+        assert self.store is not None
+        return OpenModel(self.subject.path, self.store, self.options.device)
+
+    @cached_property
+    def result(self) -> EvalResult | None:
+        """The evaluation that figures show: of the last checkpoint on the validation photos."""
+        fits = [
+            each
+            for each in self.subject.results
+            if each.split == SPLIT and each.runs[0].checkpoint == "last" and each.per_class
+        ]
+        return fits[0] if fits else None
+
+    @property
+    def _views(self) -> ViewSet:
+        return self.result.views if self.result else ViewSet("center")
+
+    def _drawn(self, make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
+        return drawn(make, what, self.options.keep, caption, self.label)
+
+    def _filters(self) -> Section:
+        images = None if self.store is None or self.subject.kind == "ensemble" else self._on.training_images
+        name = self.subject.store_name
+        data = f"{name} train" if name else "training data unknown"
+
+        def make() -> Drawn:
+            classifier = self._on.classifier if self.store is not None else load(self.subject.path, "cpu")
+            return evaluation.filters(self.label, classifier, data, images)
+
+        return Section("First-layer filters", [self._drawn(make, "filters")])
+
+    @cached_property
+    def _made(self) -> Predictions:
+        """Its predictions for the validation photos: as saved, or made now."""
+        assert self.store is not None
+        members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
+        made = [self._predictions_of(RunDir(member), self.store) for member in members]
+        if self.subject.kind != "ensemble":
+            return made[0]
+        result = self.result
+        weights, mean = (result.weights, result.mean) if result else (None, None)
+        return ensemble.mean(made, weights, mean or "probabilities")
+
+    def _predictions_of(self, run: RunDir, store: Store) -> Predictions:
+        count, views = len(store.split(SPLIT)), self._views
+        metrics.refuse_unlabeled(SPLIT, store.split(SPLIT).labels)
+        with self.options.progress_bar(f"predictions of {run.path.name}", count) as advance:
+            options = InferenceOptions(device=self.options.device, progress=advance)
+            return run_evaluation.class_predictions(run, store, SPLIT, views, options)
+
+    def _predictions(self, store: Store) -> Section:
+        caption = f"Views: {self._views}. Photos that are correct, close and wrong, each evenly spread."
+        parts = [self._drawn(lambda: evaluation.examples(self._on, self._made), "predictions", caption)]
+        if store.channels == 1:
+            parts.append(
+                self._drawn(lambda: evaluation.mistakes(self._on, self._made), "misclassified images")
+            )
+        return Section("Predictions", parts)
+
+    def _confusions(self) -> list[Section]:
+        """With photos if there is a model and a store, else from the evaluation alone."""
+        result = self.result
+        if result is None:
+            return []
+
+        def make() -> Drawn:
+            if self.store is None or not self._has_model:
+                return evaluation.confusions(self.label, result)
+            return evaluation.confusions(self.label, result, self._on, self._made)
+
+        return [Section("Confusions", [self._drawn(make, "confusions"), classes_table(result)])]
+
+    def _boxes(self) -> list[Section]:
+        """Predicted boxes, of models that predict any."""
+        subject, config = self.subject, self.subject.config
+        if subject.kind == "ensemble" or config is None or config.classic is not None:
+            return []
+        if not task_info(config.training.loss).predicts_boxes:
+            return []
+        title = "Detections" if self._detects else "Localization"
+        return [Section(title, [self._drawn(self._drawn_boxes, "boxes")])]
+
+    def _drawn_boxes(self) -> Drawn:
+        on, images = self._on, len(self._on.photos)
+        task = task_of(on.classifier.config, len(on.store.classes))
+        evaluated = [each.views for each in self.subject.results if each.localization is not None]
+        views = next((each for each in evaluated if not each.scales), ViewSet("center"))
+        with self.options.progress_bar(f"boxes of {self.label}", images) as advance:
+            found = cached_predictions(
+                task,
+                self.subject.run,
+                on.store,
+                SPLIT,
+                task.own_views(views) or views,
+                InferenceOptions(device=self.options.device, progress=advance),
+            )
+        if isinstance(found, DetectionPredictions):
+            return boxes.detected(on, found, self._shown_to_users)
+        return boxes.located(on, found)
+
+    def _shown_to_users(self, photo: Photo) -> list[BoxPrediction]:
+        """What `alexnet predict` prints for the photo."""
+        (found,) = self._on.classifier.predict(photo)
+        return [each for each in found if isinstance(each, BoxPrediction)]
+
+    def _internals(self, store: Store) -> list[Section]:
+        on, config = self._on, self._on.classifier.config
+        crops: list[Section] = []
+        if config.data.input_size < store.side:
+            crops.append(Section("Ten crops", [self._drawn(partial(internals.ten_crops, on), "ten crops")]))
+        activations = self._drawn(partial(internals.activations, on), "activations")
+        return [
+            Section("Nearest training images", [self._drawn(self._neighbors, "nearest images")]),
+            *crops,
+            Section("Activations", [activations]),
+            Section("Saliency", [self._drawn(partial(internals.saliency, on), "saliency maps")]),
+            Section("Map of the test images", [self._drawn(self._map, "map")]),
+        ]
+
+    def _neighbors(self) -> Drawn:
+        on, images = self._on, len(self._on.store.split("train"))
+        layer = last_hidden_layer(on.classifier.model)
+        if images > MOST_SEARCHED and not features_path(on.path, on.store, "train", layer).is_file():
+            raise AlexNetError(
+                f"features of {images:,} training images take long; type alexnet similar PHOTO --model "
+                f"{self.subject.original} --store {on.store.path} once, which keeps them, then this again"
+            )
+        with self.options.progress_bar(f"{layer} of {images:,} training images", images) as advance:
+            return internals.neighbors(on, advance)
+
+    def _map(self) -> Drawn:
+        images = len(self._on.photos)
+        with self.options.progress_bar(f"map of {images:,} photos", images) as advance:
+            return internals.photo_map(self._on, advance)

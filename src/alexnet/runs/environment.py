@@ -1,0 +1,166 @@
+"""`RUN/environment.json`: where and with what a run was made."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from alexnet import old_names
+from alexnet.errors import DataError
+from alexnet.hardware import cpu_count
+from alexnet.io import write_json
+from alexnet.serialization import ConfigError, from_dict
+
+PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The file that imported weights were read from."""
+
+    file: str
+    sha256: str
+    program: str
+    """Whose form the file has, such as `torchvision`."""
+
+    def to_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {"file": self.file, "sha256": self.sha256, "as": self.program}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Versions, commit, device, store and command line of a run; empty where a field is unknown."""
+
+    started: str = ""
+    """UTC, ISO 8601."""
+    command: str = ""
+    """The command line, quoted for a shell."""
+    device: str = ""
+    processor: str = ""
+    cores: int | None = None
+    processes: int | None = None
+    store: str = ""
+    """Name of the store's folder."""
+    store_path: str = ""
+    """Where the store's folder was."""
+    store_digest: str = ""
+    python: str = ""
+    platform: str = ""
+    packages: dict[str, str] = field(default_factory=dict[str, str])
+    commit: str = ""
+    """Empty unless the program runs from a checkout; so are the changes."""
+    uncommitted_changes: str = ""
+    """A diff."""
+    imported: Imported | None = None
+    """Set where the weights are another program's."""
+
+    @classmethod
+    def of_this_process(
+        cls,
+        device: str,
+        command: Sequence[str],
+        store: Path | None = None,
+        store_digest: str = "",
+        processes: int = 1,
+    ) -> Environment:
+        """The environment of a run that starts now.
+
+        `device` is described in words, `command` are the words of the command line.
+        """
+        commit, changes = checkout(Path(__file__).parent)
+        place = None if store is None else store.resolve()
+        return cls(
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=shlex.join(command),
+            device=device,
+            processor=processor(),
+            cores=cpu_count(),
+            processes=processes,
+            store="" if place is None else place.name,
+            store_path="" if place is None else str(place),
+            store_digest=store_digest,
+            python=platform.python_version(),
+            platform=platform.platform(),
+            packages={name: _version(name) for name in PACKAGES},
+            commit=commit,
+            uncommitted_changes=changes,
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> Environment:
+        """From a file of any version; all unknown where there is none, DataError where it is broken.
+
+        Fields that this version does not know are ignored.
+        """
+        if not file.is_file():
+            return cls()
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{file} is not JSON ({error}): restore it") from error
+        try:
+            return cls.from_dict(values)
+        except (ConfigError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{file} describes no environment ({error}): restore it") from error
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Environment:
+        """From what `to_dict` of any version gave."""
+        known = {each.name for each in fields(cls)}
+        made = {key: value for key, value in old_names.new_environment(values).items() if key in known}
+        if made.get("imported"):
+            keys = {"file": "file", "sha256": "sha256", "program": "as"}
+            made["imported"] = {name: made["imported"].get(key, "") for name, key in keys.items()}
+        return from_dict(cls, made)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; `imported` only where the weights were imported."""
+        values = asdict(self)
+        del values["imported"]
+        return values | ({"imported": self.imported.to_dict()} if self.imported else {})
+
+    def write(self, file: Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_json(file, self.to_dict())
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, or its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def checkout(folder: Path) -> tuple[str, str]:
+    """Commit and diff of the checkout that `folder` is tracked in, or two empty texts."""
+    if not _git(folder, "ls-files", "--error-unmatch", "."):
+        return "", ""
+    package = str(folder.parent)
+    new_files = _git(folder, "ls-files", "--others", "--exclude-standard", "--", package)
+    changes = _git(folder, "diff", "HEAD", "--", package)
+    return _git(folder, "rev-parse", "HEAD"), "\n".join(part for part in (new_files, changes) if part)
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

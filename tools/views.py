@@ -1,0 +1,69 @@
+"""What each set of views gains and costs: recorded runs that were evaluated in several ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from alexnet.report.tables import ABSENT, Table, rate
+from alexnet.runs.results import EvalResult
+from tools.paper_tables import MODELS
+from tools.results_io import NOT_RECORDED, by_views, difference
+
+USUAL = {"center", "ten"}
+"""Every model is evaluated with these."""
+REFERENCE = "ten"
+
+
+def views_cost(results: Path) -> Table:
+    """A row for each evaluation of each run with other views, the cheapest first."""
+    rows = [row for path in sorted(results.glob("*/evaluation.json")) for row in _rows(path.parent)]
+    columns = (
+        *(
+            "recipe",
+            "views",
+            "scales",
+            "top-1 error % (95 % interval)",
+            "top-1 reduction from ten crops (points)",
+        ),
+        *("multiply-adds per photo, millions", "milliseconds per photo", "device"),
+    )
+    notes = (
+        "`dense+multi-crop` is the mean of both. Reductions have 95 % intervals, paired over the same "
+        "photos. Milliseconds are of a whole evaluation, reading included.",
+    )
+    numeric = frozenset(columns[5:7])
+    return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 7], notes=notes, numeric=numeric)
+
+
+def _rows(folder: Path) -> Iterator[list[str]]:
+    found = by_views(folder)
+    if set(found) <= USUAL or REFERENCE not in found:
+        return
+    for name, result in sorted(found.items(), key=lambda each: each[1].multiply_adds):
+        yield [
+            f"[`{result.runs[0].recipe}`](results/{folder.name})",
+            result.views.name,
+            ", ".join(map(str, result.scales)) or ABSENT,
+            rate(result.top1),
+            difference((folder, REFERENCE), (folder, name)),
+            *_costs(result),
+            result.device or ABSENT,
+        ]
+
+
+def _costs(result: EvalResult) -> tuple[str, str]:
+    """Multiply-adds in millions and milliseconds of one photo, as far as they were kept."""
+    return (
+        f"{result.multiply_adds / 1e6:,.0f}" if result.multiply_adds else ABSENT,
+        f"{1e3 * result.seconds / result.images:,.1f}" if result.seconds else ABSENT,
+    )
+
+
+def views_gain(results: Path) -> Table:
+    """The reduction of the top-1 error by ten crops instead of the center crop, for each row of table 2."""
+    rows: list[list[str]] = []
+    for name, recorded in MODELS.values():
+        reduction = difference((results / recorded, "center"), (results / recorded, "ten"))
+        rows += [[name, reduction]] if reduction != ABSENT else []
+    return Table(("model", "top-1 reduction by ten crops (points, 95 % interval)"), rows)
