@@ -195,7 +195,7 @@ def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_
     assert main(["compare", str(tmp_path / "both"), str(runs[1].path)]) == 0
     shown = capsys.readouterr().out
     assert "2 x alexnet-2012" in shown
-    assert "What each further net of both buys on store val, views ten" in shown
+    assert "Gain per additional model in both on store val, views ten" in shown
 
 
 def test_senseless_commands_are_refused_before_a_model_is_loaded(

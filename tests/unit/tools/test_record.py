@@ -25,6 +25,7 @@ from alexnet.experiments.ensembles import ENSEMBLES, is_pretraining
 from alexnet.models.config import OverFeatArchitecture
 from alexnet.report.sections.subjects import OpenModel
 from alexnet.runs import predictions
+from alexnet.runs.environment import Environment
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ClassErrors, EvalResult, EvaluatedRun, ViewSet
 from alexnet.runs.run_dir import RunDir
@@ -218,6 +219,11 @@ def test_a_star_is_trained_after_what_it_is_initialized_from_and_stops_when_time
         assert config["recipe"] == "alexnet-2012-star-pretrain"
         return SimpleNamespace(errors={"top1_error": 0.5}, best_top1_error=0.5)
 
+    def create(config, store: Store, run: RunDir, *rest: object) -> None:
+        """Without the check that the few images fill a batch."""
+        RunDir.create(run.path, config)
+
+    monkeypatch.setattr(runner, "create_run", create)
     monkeypatch.setattr(runner, "train_run", training)
     with pytest.raises(Stopped, match=f"{STAR.name}: checkpoint saved"):
         deadline = time.monotonic() + 150
@@ -277,17 +283,20 @@ def trained(work: Path, name: str, seed: int) -> None:
     (folder / "checkpoints" / "last").mkdir(parents=True)
     (folder / "checkpoints" / "last" / "weights.safetensors").write_text(name)
     (folder / "config.json").write_text(json.dumps(to_dict(run.config())))
-    environment = {
-        **dict.fromkeys(record.ENVIRONMENT, ""),
-        "device": "cpu (2 threads)",
-        "uncommitted_changes": "",
-    }
-    (folder / "environment.json").write_text(json.dumps(environment))
+    RunDir(folder).write_environment(Environment(device="cpu (2 threads)"))
     entries = []
     for views in recorded_run.VIEWS:
         rows = np.random.default_rng(seed).dirichlet(np.ones(3), IMAGES).astype(np.float32)
         labels, names = np.arange(IMAGES) % 3, np.array(["a", "b", "c"])
-        made = Predictions("val", views, rows, labels, np.array(list("1234")), names, names)
+        made = Predictions(
+            split="val",
+            views=ViewSet(views),
+            probabilities=rows,
+            labels=labels,
+            keys=np.array(list("1234")),
+            classes=names,
+            names=names,
+        )
         predictions.save(made, predictions.path_of(folder, "val", views))
         errors = int((rows.argmax(1) != labels).sum())
         entries.append(evaluation(name, views, errors))
