@@ -211,7 +211,7 @@ def test_a_model_that_does_not_fit_leaves_nothing_half_written(
     assert train("alexnet-2012-star", "star", wide, "--init-from", str(tmp_path / "pre")) == 3
     assert "conv6.weight is 8x8x3x3 in these weights, 16x8x3x3 in this model" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide) == 2
-    assert "fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
+    assert "fine-tunes a trained model: type --init-from RUN" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide, "--init-layers", "conv1") == 2
     assert "goes with --init-from" in capsys.readouterr().err
     assert not (tmp_path / "star").exists()

@@ -79,7 +79,7 @@ def test_deeper_nets_begin_with_layers_of_a_and_learn_from_there(
 ) -> None:
     a, d = tmp_path / "a", tmp_path / "d"
     assert train("vgg-d", store, d) == 2
-    assert "vgg-d fine-tunes a trained net: type --init-from RUN" in capsys.readouterr().err
+    assert "vgg-d fine-tunes a trained model: type --init-from RUN" in capsys.readouterr().err
     assert not d.exists()
     assert train("vgg-a", store, a) == 0
     begin = ("--init-from", str(a), "--init-layers", ",".join(FROM_A))

@@ -285,7 +285,7 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
         folded = [Folded("Uncommitted changes of the program", Commands(changes))] if changes else []
         yield Section("Environment", [facts, *folded])
     if subject.weights:
-        yield Section("Provenance and terms", [run_details.terms(subject.weights["terms"], subject.origin)])
+        yield Section("Provenance and terms", [run_details.terms(subject.weights.terms, subject.origin)])
     if subject.kind == "run" and imported is None:
         manifest = None if model.store is None else model.store.manifest
         lines = run_details.commands(
