@@ -13,7 +13,7 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Diverged, Stopped
@@ -111,7 +111,9 @@ def test_a_run_is_stale_when_its_configuration_store_or_initialization_has_chang
 
     photos = tiny.photos(tmp_path / "photos")
     (photos / "train" / "class0" / "0.png").unlink()
-    other = prepare(open_source(photos), tmp_path / "other", Settings(side=72, encoding="raw"), workers=1)
+    other = prepare(
+        open_source(photos), tmp_path / "other", PrepareSettings(side=72, encoding="raw"), workers=1
+    )
     status = runner.status(replace(first, store=other.path))
     assert status.changes == (f"store: {store.digest[:12]} -> {other.digest[:12]}",)
 
