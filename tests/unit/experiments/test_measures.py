@@ -18,7 +18,6 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
-from alexnet.evaluation.inference import predict
 from alexnet.evaluation.metrics import evaluate
 from alexnet.experiments import cost, measures
 from alexnet.experiments.arms import Arm, ArmRun, common, config_of
@@ -33,6 +32,7 @@ from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, compare
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build
 from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 
@@ -137,11 +137,11 @@ def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store
     found = with_training_error(config, store)(model)
     assert model.training
     bundle = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
-    slow = {name: evaluate(predict(bundle, store, name, "center")).to_dict() for name in ("val", "train")}
-    assert found["top1_error"] == slow["val"]["top1_error"] and found["images"] == 21
+    tested = evaluate(tiny.predict(bundle, store, "val", "center")).to_dict()
+    assert found["top1_error"] == tested["top1_error"] and found["images"] == 21
     sample = training_sample(config, store)
     assert len(sample) == 12  # no more than it is trained on
-    made = predict(bundle, store, "train", "center")
+    made = tiny.predict(bundle, store, "train", "center")
     rows = [store.split("train").keys().index(key) for key in sample.keys()]  # noqa: SIM118
     wrong = made.probabilities[rows].argmax(1) != made.labels[rows]
     assert found["training_error"] == wrong.mean()
@@ -156,7 +156,15 @@ def arm_run(seed: int, store: Store, folder: Path) -> ArmRun:
 def predicted(seed: int) -> Predictions:
     rows = np.random.default_rng(seed).dirichlet(np.ones(3), 30).astype(np.float32)
     names = np.array(["a", "b", "c"])
-    return Predictions("val", "ten", rows, np.arange(30) % 3, np.arange(30).astype(str), names, names)
+    return Predictions(
+        split="val",
+        views=ViewSet("ten"),
+        probabilities=rows,
+        labels=np.arange(30) % 3,
+        keys=np.arange(30).astype(str),
+        classes=names,
+        names=names,
+    )
 
 
 def test_averaged_models_are_compared_photo_by_photo(
