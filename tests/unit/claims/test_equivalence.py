@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +13,16 @@ from scipy import optimize
 from alexnet.errors import WorkError
 from alexnet.experiments.measures import answers_apart, inverted, minimum_under_dropout, ridge, weights_apart
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS
 
-NET = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming-with-biases"
+NET = replace(
+    ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming-with-biases"
+)
 
 
-def net(dropout: float, form: str = "mask") -> AlexNet:
+def net(dropout: float, form: Literal["mask", "inverted"] = "mask") -> AlexNet:
     torch.manual_seed(0)
-    return AlexNet(f"{NET} dropout_form={form}", 5, 64, dropout).eval()
+    return AlexNet(replace(NET, dropout_form=form), 5, 64, dropout).eval()
 
 
 def images(count: int) -> torch.Tensor:

@@ -45,7 +45,7 @@ def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -
     preprocessing = Preprocessing.from_store(config.data, store)
     bundle.save(weights, bundle.ModelBundle(net.eval(), config, store.classes, preprocessing))
     page = report([run.path], store)
-    assert "this net was built for" not in page and ">No " not in page
+    assert "this model was built for" not in page and ">No " not in page
     assert page.count("finds answers window by window, of photos that show several objects") == 1
     assert [title for title in LEFT_OUT if title in page] == []
     assert "First-layer filters" in page and "Objects found" in page

@@ -34,7 +34,7 @@ def test_the_last_layer_has_the_stores_classes(tiny_store: Store) -> None:
 
 def test_another_nets_checkpoint_is_one_line(tiny_store: Store) -> None:
     narrow = build(tiny_store, "model.variant=one-weird-trick", "model.architecture.widths=[8,8,8,8,8,16,16]")
-    with pytest.raises(CommandError, match=r"fc6\.weight is 16x288 in these weights, 32x288 in this net"):
+    with pytest.raises(CommandError, match=r"fc6\.weight is 16x288 in these weights, 32x288 in this model"):
         load_weights(build(tiny_store).model, weights(narrow))
     towers = {name: tensor for name, tensor in weights(narrow).items() if name != "fc8.bias"}
     with pytest.raises(CommandError, match=r"fc8\.bias is missing in these weights"):
