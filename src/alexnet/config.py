@@ -47,26 +47,20 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
 
     A key is a dotted name, such as `schedule.epochs`, or any ending of it that belongs to one field only,
     such as `epochs`. Lists are JSON (`data.resized_area=[0.3,1]`). `model.variant` sets all of
-    `model.architecture`, so settings of single constants come after it.
+    `model.architecture`; settings of single constants then change it, also those before the first variant.
 
     ConfigError on unknown, ambiguous and old keys, on values of a wrong type or range, and on settings that a
     classic pipeline does not have; it names what to type.
     """
-    values, constants_set, variant_set = to_dict(config), "", False
+    values = to_dict(config)
     for setting in resolve(config, settings):
         key, _, text = setting.partition("=")
         if key == "model.name":
             _set_name(values["model"], text)
         elif key == "model.variant":
-            if constants_set and not variant_set:
-                raise ConfigError(
-                    f"{key}={text} sets all of model.architecture: type it before {constants_set}"
-                )
             _set_variant(values["model"], text)
-            variant_set = True
         else:
             _set(values, key, text)
-            constants_set = key if key.startswith("model.architecture.") else constants_set
     try:
         changed = validate(from_dict(RunConfig, values))
     except UnknownKeyError as error:  # within a list, such as classic.channels
@@ -79,7 +73,10 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
 
 
 def resolve(config: RunConfig, settings: Iterable[str]) -> list[str]:
-    """The settings with their keys in full, `model.name` first; ConfigError as `override`."""
+    """The settings with their keys in full, in the order in which they apply; ConfigError as `override`.
+
+    `model.name` comes first, then the first `model.variant`.
+    """
     pairs, values = [_key_and_text(setting) for setting in settings], to_dict(config)
     resolved: list[str] = []
     # The model's family decides which keys there are.
@@ -88,6 +85,11 @@ def resolve(config: RunConfig, settings: Iterable[str]) -> list[str]:
         resolved.append(f"{key}={text}")
         if key == "model.name":
             _set_name(values["model"], text)
+    first_variant = next((each for each in resolved if each.startswith("model.variant=")), None)
+    if first_variant is not None:
+        resolved.remove(first_variant)
+        names = sum(each.startswith("model.name=") for each in resolved)
+        resolved.insert(names, first_variant)
     return resolved
 
 

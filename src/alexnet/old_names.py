@@ -110,7 +110,6 @@ def new_config(values: Mapping[str, Any]) -> dict[str, Any]:
 def new_settings(settings: Iterable[str]) -> list[str]:
     """Settings `key=value`, from those that any version wrote into its files."""
     made: list[str] = []
-    last: list[str] = []  # of constants, which come after the variant
     for setting in settings:
         key, _, text = setting.partition("=")
         if key == "model.variant":
@@ -122,9 +121,8 @@ def new_settings(settings: Iterable[str]) -> list[str]:
             text = json.dumps(_new_channels(json.loads(text)))
         elif key in _RENAMED_VALUES:
             text = _VALUES.get(text, text)
-        is_constant = key.partition(".")[2] in _ALEXNETS_OWN
-        (last if is_constant else made).append(f"{KEYS.get(key, key)}={text}")
-    return made + last
+        made.append(f"{KEYS.get(key, key)}={text}")
+    return made
 
 
 def new_data(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from alexnet.cli.main import main
 from alexnet.data.synthetic import synthesize
 
 ROOT = Path(__file__).parents[2]
-QUICK = {"schedule.epochs=30": "schedule.epochs=1"}
+QUICK = {"epochs=30": "epochs=1"}
 """What is made smaller so that the lines take seconds."""
 
 

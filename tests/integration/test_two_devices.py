@@ -65,7 +65,7 @@ def test_a_stopped_run_goes_on_with_its_towers_elsewhere(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([ON_TWO, "model.variant=caffe"], "needs a net of two towers"),
+        ([ON_TWO, "model.variant=caffe"], "needs a model of two towers"),
         (["model.tower_devices=cuda:0,cpu"], "two devices of one kind"),
         (["model.tower_devices=cuda:998,cuda:999"], "needs cuda:999"),
         (

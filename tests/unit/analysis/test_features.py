@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.interop.export import export
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import OnnxModel
+from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.lenet import LeNet5, LeNet1989
 
 
@@ -148,7 +150,10 @@ def test_nan_features_leave_no_file(make_run, store, monkeypatch) -> None:
 
 
 def test_the_last_hidden_layer() -> None:
-    assert last_hidden_layer(AlexNet("2012 widths=[8,8,8,8,8,16,16]", crop=64)) == "fc7"
+    assert (
+        last_hidden_layer(AlexNet(replace(ALEXNET_VARIANTS["2012"], widths=(8, 8, 8, 8, 8, 16, 16)), crop=64))
+        == "fc7"
+    )
     assert last_hidden_layer(LeNet5()) == "F6"
     assert last_hidden_layer(LeNet1989()) == "H3"
     config = recipes.get("sift-fv").classic

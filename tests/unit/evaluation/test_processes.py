@@ -17,6 +17,7 @@ import torch
 
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.config import ModelConfig
 from alexnet.models.registry import build
 from alexnet.runs import predictions
 from alexnet.runs.run_dir import RunDir
@@ -27,7 +28,7 @@ from .conftest import CLASSES, CROP, VAL_PER_CLASS, config, write_checkpoint
 @pytest.fixture
 def run(store, tmp_path: Path) -> Iterator[RunDir]:
     torch.manual_seed(0)
-    settings = config(name="alexnet")
+    settings = config(model=ModelConfig())
     model = build(settings.model, CLASSES, CROP)
     made = RunDir.create(tmp_path / "run", settings)
     preprocessing = Preprocessing.from_store(settings.data, store)

@@ -86,7 +86,7 @@ def test_it_has_all_of_a_localizer_and_the_background() -> None:
 def test_a_window_larger_than_the_crop_is_refused() -> None:
     with pytest.raises(CommandError, match="a window of 64 pixels does not fit into crops of 63"):
         OverFeatDetector(VARIANT, CLASSES, 63)
-    assert OverFeatDetector("fast widths=[4,6,8,8,8,12,10]", CLASSES, 231).crop == 231
+    assert OverFeatDetector(replace(VARIANT, window=0), CLASSES, 231).crop == 231
 
 
 def test_windows_of_a_photo_as_wide_as_the_window(net: OverFeatDetector) -> None:

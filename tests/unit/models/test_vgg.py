@@ -128,7 +128,7 @@ def test_a_class_map_is_the_classifier_at_each_window_of_the_last_maps(height: i
 
 def test_first_weights_are_those_of_section_3_1() -> None:
     torch.manual_seed(0)
-    model = VGG("B widths=[16,16,32,32,32,256,256]", 100, 64)
+    model = VGG(changed("B", widths=(16, 16, 32, 32, 32, 256, 256)), 100, 64)
     for name in model.layers:
         weight, bias = model.get_parameter(f"{name}.weight"), model.get_parameter(f"{name}.bias")
         assert weight.std().item() == pytest.approx(0.01, rel=0.12)

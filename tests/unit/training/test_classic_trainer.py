@@ -246,7 +246,7 @@ def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
     tmp_path: Path, store: Store, setting: str, capsys: Any
 ) -> None:
     """In the second channel too: not after the first has taken its hours."""
-    channels = f"classic.channels={json.dumps([CHANNELS[0], {**CHANNELS[1], 'words': 60}])}"
+    channels = f"classic.channels={json.dumps([CHANNELS[0], {**CHANNELS[1], 'codebook_size': 60}])}"
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a")]
     assert main([*command, *SETTINGS, channels, setting]) == 2
     said = capsys.readouterr().err

@@ -105,14 +105,19 @@ def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
     checked_transfer(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
 
 
+<<<<<<< HEAD:tests/unit/training/test_transfer.py
 def test_only_layers_that_fit_with_all_they_have_are_suggested() -> None:
     wider = net("2012 widths=[8,16,8,8,8,16,16]", TEN, seed=0)
+=======
+def test_only_layers_that_fit_with_all_they_have_are_advised() -> None:
+    wider = net(replace(PLAIN, widths=(8, 16, 8, 8, 8, 16, 16)), TEN, seed=0)
+>>>>>>> config:tests/unit/training/test_inherit.py
     with pytest.raises(DataError) as refused:
         checked_transfer(net(STAR, TEN, seed=1), TEN, wider, TEN)
     advised = str(refused.value).rpartition("--init-layers ")[2].split(",")
     assert checked_transfer(net(STAR, TEN, seed=1), TEN, wider, TEN, advised).copied
     assert advised == ["conv1", "conv4", "conv5", "fc6", "fc7"]
-    without_biases = net("modern widths=[8,8,8,8,8,16,16]", TEN, seed=0)
+    without_biases = net(replace(ALEXNET_VARIANTS["modern"], widths=PLAIN.widths), TEN, seed=0)
     with pytest.raises(DataError, match="no layer fits"):
         checked_transfer(net(STAR, TEN, seed=1), TEN, without_biases, TEN)
 
@@ -125,9 +130,15 @@ def test_layers_must_be_there() -> None:
         transfer(model, TEN, given(other, TEN), ["conv6"])
 
 
+<<<<<<< HEAD:tests/unit/training/test_transfer.py
 def test_batch_normalization_is_copied_with_its_layer() -> None:
     narrow = "modern widths=[8,8,8,8,8,16,16]"
     found = checked_transfer(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
+=======
+def test_batch_normalization_goes_with_its_layer() -> None:
+    narrow = replace(ALEXNET_VARIANTS["modern"], widths=PLAIN.widths)
+    found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
+>>>>>>> config:tests/unit/training/test_inherit.py
     assert "after.conv1.batchnorm.running_mean" in found.copied
     assert all(".conv1." in f".{name}" for name in found.copied)
 

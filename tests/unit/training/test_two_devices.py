@@ -62,7 +62,7 @@ def test_first_weights_are_those_on_one_device(tiny_store: Store) -> None:
     "settings",
     [
         [],
-        ["optimizer.gradient_clip=0.5", "training.grad_accum_steps=2", "model.bottleneck=6"],
+        ["optimizer.gradient_clip=0.5", "training.grad_accum_steps=2", "model.architecture.bottleneck=6"],
         ["optimizer.name=sgd", "optimizer.bias_weight_decay=true"],
         ["optimizer.name=adamw", "optimizer.lr=0.0001"],
     ],
@@ -140,7 +140,7 @@ def test_it_is_initialized_from_another_model(tiny_store: Store) -> None:
 def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Store) -> None:
     fitting = check(tiny.config(tiny.TOWERS, ON_TWO), tiny_store)
     assert {parameter.device.type for parameter in fitting.parameters()} == {"meta"}
-    with pytest.raises(CommandError, match="needs a net of two towers"):
+    with pytest.raises(CommandError, match="needs a model of two towers"):
         check(tiny.config(ON_TWO), tiny_store)
     with pytest.raises(CommandError, match="two devices of one kind"):
         check(tiny.config(tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
