@@ -21,23 +21,14 @@ from alexnet.experiments.measures import (
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS
 
-<<<<<<< HEAD:tests/unit/experiments/test_dropout_equivalence.py
-VARIANT = "2012 widths=[8,16,24,24,16,32,32] initialization=kaiming-with-biases"
-
-
-def model(dropout: float, form: str = "mask") -> AlexNet:
-    torch.manual_seed(0)
-    return AlexNet(f"{VARIANT} dropout_form={form}", 5, 64, dropout).eval()
-=======
-NET = replace(
+MODEL = replace(
     ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming-with-biases"
 )
 
 
-def net(dropout: float, form: Literal["mask", "inverted"] = "mask") -> AlexNet:
+def model(dropout: float, form: Literal["mask", "inverted"] = "mask") -> AlexNet:
     torch.manual_seed(0)
-    return AlexNet(replace(NET, dropout_form=form), 5, 64, dropout).eval()
->>>>>>> config:tests/unit/claims/test_equivalence.py
+    return AlexNet(replace(MODEL, dropout_form=form), 5, 64, dropout).eval()
 
 
 def images(count: int) -> torch.Tensor:

@@ -32,15 +32,9 @@ def test_the_last_layer_has_the_stores_classes(tiny_store: Store) -> None:
     assert weights(build(tiny_store))["fc8.weight"].shape[0] == tiny.CLASSES
 
 
-<<<<<<< HEAD:tests/unit/training/test_train_state.py
 def test_a_checkpoint_of_another_model_is_refused_in_one_line(tiny_store: Store) -> None:
-    narrow = build(tiny_store, "model.variant=one-weird-trick widths=[8,8,8,8,8,16,16]")
-    with pytest.raises(CommandError, match=r"fc6\.weight is 16x288 in these weights, 32x288 in this net"):
-=======
-def test_another_nets_checkpoint_is_one_line(tiny_store: Store) -> None:
     narrow = build(tiny_store, "model.variant=one-weird-trick", "model.architecture.widths=[8,8,8,8,8,16,16]")
     with pytest.raises(CommandError, match=r"fc6\.weight is 16x288 in these weights, 32x288 in this model"):
->>>>>>> config:tests/unit/training/test_learner.py
         load_weights(build(tiny_store).model, weights(narrow))
     towers = {name: tensor for name, tensor in weights(narrow).items() if name != "fc8.bias"}
     with pytest.raises(CommandError, match=r"fc8\.bias is missing in these weights"):

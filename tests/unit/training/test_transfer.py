@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,18 +13,25 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.models.alexnet import AlexNet, variant_named
+from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.training.transfer import TransferReport, transfer
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
-PLAIN = "2012 widths=[8,8,8,8,8,16,16]"
-STAR = "2012-star widths=[8,8,8,8,8,8,16,16]"
+PLAIN = replace(ALEXNET_VARIANTS["2012"], widths=(8, 8, 8, 8, 8, 16, 16))
+STAR = replace(ALEXNET_VARIANTS["2012-star"], widths=(8, 8, 8, 8, 8, 8, 16, 16))
 
 
-def net(variant: str, classes: Sequence[Class], seed: int, crop: int = 64, bottleneck: int = 0) -> AlexNet:
+def net(
+    architecture: AlexNetArchitecture,
+    classes: Sequence[Class],
+    seed: int,
+    crop: int = 64,
+    bottleneck: int = 0,
+) -> AlexNet:
     torch.manual_seed(seed)
-    return AlexNet(variant_named(variant), len(classes), crop, bottleneck=bottleneck)
+    return AlexNet(replace(architecture, bottleneck=bottleneck), len(classes), crop)
 
 
 def given(model: nn.Module, classes: Sequence[Class]) -> ModelBundle:
@@ -105,13 +113,8 @@ def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
     checked_transfer(model, TEN, other, TEN, ["conv1", "conv5", "fc7", "fc8"])
 
 
-<<<<<<< HEAD:tests/unit/training/test_transfer.py
 def test_only_layers_that_fit_with_all_they_have_are_suggested() -> None:
-    wider = net("2012 widths=[8,16,8,8,8,16,16]", TEN, seed=0)
-=======
-def test_only_layers_that_fit_with_all_they_have_are_advised() -> None:
     wider = net(replace(PLAIN, widths=(8, 16, 8, 8, 8, 16, 16)), TEN, seed=0)
->>>>>>> config:tests/unit/training/test_inherit.py
     with pytest.raises(DataError) as refused:
         checked_transfer(net(STAR, TEN, seed=1), TEN, wider, TEN)
     advised = str(refused.value).rpartition("--init-layers ")[2].split(",")
@@ -130,15 +133,9 @@ def test_layers_must_be_there() -> None:
         transfer(model, TEN, given(other, TEN), ["conv6"])
 
 
-<<<<<<< HEAD:tests/unit/training/test_transfer.py
 def test_batch_normalization_is_copied_with_its_layer() -> None:
-    narrow = "modern widths=[8,8,8,8,8,16,16]"
-    found = checked_transfer(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
-=======
-def test_batch_normalization_goes_with_its_layer() -> None:
     narrow = replace(ALEXNET_VARIANTS["modern"], widths=PLAIN.widths)
-    found = begin(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
->>>>>>> config:tests/unit/training/test_inherit.py
+    found = checked_transfer(net(narrow, TEN, seed=1), TEN, net(narrow, TEN, seed=0), TEN, ["conv1"])
     assert "after.conv1.batchnorm.running_mean" in found.copied
     assert all(".conv1." in f".{name}" for name in found.copied)
 
