@@ -20,7 +20,7 @@ import alexnet
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Example
 from alexnet.data.sources.base import Box
 from alexnet.data.store import Store
@@ -57,7 +57,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int, int]
         train = [example(label, number, side) for label in range(classes) for number in range(2)]
         val = [example(label, 2, side) for label in range(classes)]
         folder = tmp_path_factory.mktemp("store") / "store"
-        settings = Settings(side=side, channels=channels, encoding="raw")
+        settings = PrepareSettings(side=side, channels=channels, encoding="raw")
         return prepare(source(train=train, val=val), folder, settings, workers=1)
 
     return make

@@ -10,7 +10,7 @@ import tiny
 import torch
 from PIL import Image
 
-from alexnet.data.prepare import Settings, prepare
+from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import Diverged
@@ -29,7 +29,7 @@ def whole_photos(tmp_path: Path) -> Store:
             photo = Image.fromarray(generator.integers(0, 256, (90, 72, 3), dtype=np.uint8))
             (tmp_path / "photos" / split / f"class{number % 2}").mkdir(parents=True, exist_ok=True)
             photo.save(tmp_path / "photos" / split / f"class{number % 2}" / f"{number}.png")
-    settings = Settings(side=72, shape="whole")
+    settings = PrepareSettings(side=72, shape="whole")
     return prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
 
 
