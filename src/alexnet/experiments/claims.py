@@ -110,7 +110,7 @@ moves units of one kind to where they learn and units of another to where they d
 
 
 def _activation(name: str, rate: float) -> Arm:
-    settings = (*_UNREGULARIZED, f"model.activation={name}", f"optimizer.lr={rate:g}")
+    settings = (*_UNREGULARIZED, f"model.architecture.activation={name}", f"optimizer.lr={rate:g}")
     return Arm(f"{name}-rate-{rate:g}", settings, change=_FOUR_LAYERS, longer=_LONGER)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from alexnet.experiments.arms import SAME_COST, Arm, arm_config, common, multipl
 from alexnet.experiments.claim_results import read_claim
 from alexnet.experiments.claims import CLAIMS, MIN_SEEDS, Claim, find
 from alexnet.experiments.spec import RunSpec, overrides_of
-from alexnet.models.alexnet import VARIANTS, AlexNet, Variant, variant_named
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.registry import build_run
 from alexnet.models.summary import summarize_model
 from alexnet.report.claims import readme
@@ -24,16 +26,22 @@ RESULTS = Path(__file__).parents[3] / "results" / "claims"
 IDS = tuple(claim.id for claim in CLAIMS)
 ARMS = list(dict.fromkeys(arm for claim in CLAIMS for arm in claim.arms))
 
+POOLED = ("conv2", "conv5")
+"""Layers left out whose pooling moves to the layer before them."""
 CHANGES: dict[Arm, set[str]] = {
-    claims.NO_LRN: {"model.variant"},
-    claims.NOT_OVERLAPPING: {"model.variant"},
-    claims.AVERAGED: {"model.variant"},
+    claims.NO_LRN: {"model.architecture.stages"},
+    claims.NOT_OVERLAPPING: {"model.architecture.pool_size", "model.architecture.ceil_mode"},
+    claims.AVERAGED: {
+        "model.architecture.pooling",
+        "model.architecture.pool_size",
+        "model.architecture.ceil_mode",
+    },
     claims.DROPOUT: {"optimizer.lr"},
     claims.NO_DROPOUT: {"optimizer.lr", "model.dropout"},
     claims.WEIGHT_DECAY: {"optimizer.lr", "model.dropout", "optimizer.weight_decay"},
-    claims.BIAS_0: {"model.variant"},
-    claims.KAIMING_0: {"model.variant", "data.normalization"},
-    claims.KAIMING_1: {"model.variant", "data.normalization"},
+    claims.BIAS_0: {"model.architecture.biases"},
+    claims.KAIMING_0: {"model.architecture.initialization", "data.normalization"},
+    claims.KAIMING_1: {"model.architecture.initialization", "data.normalization"},
     claims.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
     claims.CONSTANT: {"schedule.name"},
     claims.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.pca_lighting"},
@@ -41,13 +49,17 @@ CHANGES: dict[Arm, set[str]] = {
     claims.NOISE_OF_THE_TEXT: {"data.pca_lighting"},
     **{arm: set[str]() for arm in (*claims.SHARES, claims.OTHER, *claims.SCRATCH.values())},
     **{
-        arm: {"model.variant"}
-        for arm in (
-            claims.NARROW,
-            claims.WIDE,
-            claims.ONE_TOWER,
-            *claims.WITHOUT.values(),
-        )
+        arm: {"model.architecture.widths", "model.architecture.init_std"}
+        for arm in (claims.NARROW, claims.WIDE)
+    },
+    claims.ONE_TOWER: {
+        "model.architecture.widths",
+        "model.architecture.towers",
+        "model.architecture.init_std",
+    },
+    **{
+        arm: {"model.architecture.without", *(["model.architecture.stages"] if layer in POOLED else [])}
+        for layer, arm in claims.WITHOUT.items()
     },
 }
 """What each arm changes of the common model and training, besides its number of photos and updates."""
@@ -56,8 +68,10 @@ CHANGES: dict[Arm, set[str]] = {
 DIGITS = ("data.image_size=32", "data.input_size=28", "data.channels=1")
 
 
-def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> Variant:
-    return variant_named(arm_config(arm, settings).model.variant)
+def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> AlexNetArchitecture:
+    architecture = arm_config(arm, settings).model.architecture
+    assert isinstance(architecture, AlexNetArchitecture)
+    return architecture
 
 
 def test_there_are_eleven_claims_with_ids_of_their_own_and_so_have_their_comparisons() -> None:
@@ -115,7 +129,7 @@ def test_activations_differ_in_themselves_and_their_rate() -> None:
         assert {arm_config(arm, ()).optimizer.lr for arm in others} == rates
         for relu, arm in zip(claims.RELU, others, strict=True):
             changed = differences(arm_config(relu, ()), arm_config(arm, ()))
-            assert [line.partition(":")[0] for line in changed] == ["model.activation"]
+            assert [line.partition(":")[0] for line in changed] == ["model.architecture.activation"]
     config = arm_config(claims.RELU[0], ())
     assert not config.model.dropout and not config.optimizer.weight_decay and not config.data.mirror
     assert config.data.cropping == "center" and config.schedule.name == "constant"
@@ -124,8 +138,8 @@ def test_activations_differ_in_themselves_and_their_rate() -> None:
 def test_fields_of_models() -> None:
     common = variant_of(claims.COMMON)
     assert common.widths == (48, 128, 192, 192, 128, 2048, 2048)
-    assert variant_of(claims.WIDE) == VARIANTS["2012"]
-    assert not {"lrn", "spatial"} & {*"+".join(variant_of(claims.NO_LRN).stages).split("+")}
+    assert variant_of(claims.WIDE) == ALEXNET_VARIANTS["2012"]
+    assert not {"lrn", "spatial"} & {*itertools.chain(*variant_of(claims.NO_LRN).stages)}
     assert not any(variant_of(claims.BIAS_0).biases) and any(common.biases)
     assert variant_of(claims.WITHOUT["conv5"]).layers == (
         "conv1",
