@@ -124,8 +124,8 @@ each seed: in the paper each model's rate was the one that was fastest for it.""
 NO_LRN = Arm("without-normalisers", change=without_steps("lrn", "spatial"))
 """Without both normalization layers of the 2012 model, as in net 148 of its source release."""
 
-NOT_OVERLAPPING = Arm("pooling-2-by-2", change=fields(pool_size=2, pool_rounds_up=False))
-AVERAGED = Arm("average-pooling", change=fields(pooling="average", pool_size=2, pool_rounds_up=False))
+NOT_OVERLAPPING = Arm("pooling-2-by-2", change=fields(pool_size=2, ceil_mode=False))
+AVERAGED = Arm("average-pooling", change=fields(pooling="average", pool_size=2, ceil_mode=False))
 """Rounded down, so that maps are as large as with overlapping windows; the last, odd pixels are dropped."""
 
 _SLOWER, _LONG = "optimizer.lr=0.003", 3
