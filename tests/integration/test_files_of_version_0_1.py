@@ -87,7 +87,7 @@ def test_stores_hold_what_they_held(old: Path, name: str) -> None:
         boxes = [[list(map(float, box)) for box in split.boxes(number)] for number in range(3)]
         assert boxes == told["boxes"]
         if "first_decoded_sha256" in told:
-            batch = next(iter(Loader(split, 3, order="sequential").batches()))
+            batch = next(iter(Loader(split, batch_size=3, order="sequential").batches()))
             digests = [hashlib.sha256(np.ascontiguousarray(each)).hexdigest() for each in batch.images]
             assert digests == told["first_decoded_sha256"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
-from dataclasses import asdict
 from typing import Annotated, Any, cast
 
 import typer
@@ -59,10 +58,10 @@ def as_json(name: str) -> dict[str, object]:
 
     CommandError names the nearest recipe where there is neither.
     """
-    from alexnet.experiments.ensembles import ENSEMBLES
+    from alexnet.experiments import ensembles
 
-    if name in ENSEMBLES:
-        return {"name": name, "members": [asdict(member) for member in ENSEMBLES[name]]}
+    if name in ensembles.ENSEMBLES:
+        return {"name": name, "members": ensembles.described(ensembles.ENSEMBLES[name])}
     config = recipes.get(name)
     from alexnet.models.summary import summarize  # needs torch, unlike the list
 

@@ -177,7 +177,7 @@ def _other_crop(model: nn.Module, source: ModelBundle) -> str:
     here, there = getattr(model, "crop", 0), getattr(source.model, "crop", 0)
     if here == there or not here or not there:
         return ""
-    setting = "window of model.variant" if isinstance(model, OverFeatDetector) else "data.input_size"
+    setting = "model.architecture.window" if isinstance(model, OverFeatDetector) else "data.input_size"
     return f"its inputs are {there} pixels, those of this one {here}: give {setting}={there}"
 
 

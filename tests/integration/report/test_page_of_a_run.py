@@ -98,7 +98,7 @@ def test_hostile_names_stay_text(report, tmp_path: Path) -> None:
     store = prepare(
         open_source(photos), tmp_path / "st<ore>", PrepareSettings(side=72, encoding="raw"), workers=1
     )
-    run = tiny.run(tmp_path / '<b onclick="x">&amp;', store, tiny.TOWERS).path
+    run = tiny.run(tmp_path / '<b onclick="x">&amp;', store, *tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center", "--json"]) == 0
     seen = report(run, "--store", store.path)
     assert not {"script", "b"} & {tag for tag, _ in seen.tags}
@@ -122,7 +122,7 @@ def test_a_thousand_classes_of_photos_that_nothing_can_compress_are_a_small_page
             Image.fromarray(noise).save(folder / "0.png", compress_level=0)
     source = open_source(tmp_path / "photos")
     store = prepare(source, tmp_path / "store", PrepareSettings(side=72, encoding="raw"), workers=1)
-    run = tiny.run(tmp_path / "run", store, tiny.TOWERS).path
+    run = tiny.run(tmp_path / "run", store, *tiny.TOWERS).path
     assert main(["evaluate", str(run), "--store", str(store.path), "--views", "center"]) == 0
     assert main(["report", str(run), "--store", str(store.path), "--out", str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size < 10e6

@@ -178,7 +178,7 @@ def test_an_onnx_file_predicts_as_its_run_does(make_run, store, tmp_path, capsys
         errors.append([found["top1_error"], found["nll"]])
     np.testing.assert_allclose(*errors, rtol=1e-4)
     assert main(["export", str(file), str(tmp_path / "again.safetensors")]) == 3
-    assert "is for running only" in capsys.readouterr().err
+    assert "can only be run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("contents", [b"garbage", b""])

@@ -140,7 +140,7 @@ def learner(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), 16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
@@ -210,7 +210,9 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.architecture.window=0").model
-    with pytest.raises(DataError, match=r"64 pixels at once, this one 96: give model.architecture.window=64"):
+    with pytest.raises(
+        DataError, match=r"64 pixels, those of this one 96: give model.architecture.window=64"
+    ):
         match(model, store.classes, given)
 
 
@@ -224,4 +226,4 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         learner(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
-        Loader(bare.split("train"), 1, boxes=True)
+        Loader(bare.split("train"), batch_size=1, boxes=True)

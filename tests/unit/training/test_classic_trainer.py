@@ -77,7 +77,7 @@ def test_a_classic_run_is_a_run_like_any_other(tmp_path: Path, store: Store, cap
     assert main(["evaluate", run, *given, "--views", "ten"]) == 0
     onnx, exported = str(tmp_path / "it.onnx"), str(tmp_path / "it.safetensors")
     assert main(["export", run, onnx]) == 2
-    assert "sift-fv is no net" in capsys.readouterr().err
+    assert "sift-fv is not a network" in capsys.readouterr().err
     assert main(["export", run, exported]) == 0
     assert main(["compare", run]) == 0
     assert "sift-fv" in capsys.readouterr().out

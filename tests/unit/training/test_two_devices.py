@@ -26,7 +26,7 @@ ON_TWO = "model.tower_devices=cpu,cpu"
 
 def build(store: Store, *settings: str) -> TrainState:
     return build_train_state(
-        tiny.config(tiny.TOWERS, "model.dropout=0", *settings), store, CPU, steps_per_epoch=6
+        tiny.config(*tiny.TOWERS, "model.dropout=0", *settings), store, CPU, steps_per_epoch=6
     )
 
 
@@ -138,14 +138,14 @@ def test_it_is_initialized_from_another_model(tiny_store: Store) -> None:
 
 
 def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Store) -> None:
-    fitting = check(tiny.config(tiny.TOWERS, ON_TWO), tiny_store)
+    fitting = check(tiny.config(*tiny.TOWERS, ON_TWO), tiny_store)
     assert {parameter.device.type for parameter in fitting.parameters()} == {"meta"}
     with pytest.raises(CommandError, match="needs a model of two towers"):
         check(tiny.config(ON_TWO), tiny_store)
     with pytest.raises(CommandError, match="two devices of one kind"):
-        check(tiny.config(tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
+        check(tiny.config(*tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
     with pytest.raises(CommandError, match="starts on cpu, not on meta"):
-        build_train_state(tiny.config(tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
+        build_train_state(tiny.config(*tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
 
 
 def test_diagnostics_measure_both_towers(tiny_store: Store) -> None:
