@@ -211,7 +211,7 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.architecture.window=0").model
     with pytest.raises(
-        DataError, match=r"64 pixels, those of this one 96: give model.architecture.window=64"
+        DataError, match=r"those of this one 96: give model.architecture.window=64"
     ):
         match(model, store.classes, given)
 
