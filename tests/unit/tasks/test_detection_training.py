@@ -210,9 +210,7 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.architecture.window=0").model
-    with pytest.raises(
-        DataError, match=r"those of this one 96: give model.architecture.window=64"
-    ):
+    with pytest.raises(DataError, match=r"those of this one 96: give model.architecture.window=64"):
         match(model, store.classes, given)
 
 
