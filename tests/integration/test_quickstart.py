@@ -44,7 +44,7 @@ def test_the_whole_chain(
     assert "What to type next" in said
     (out / "nets" / "evaluation.json").unlink()
     assert main(["quickstart", "--out", str(out)]) == 0  # finished steps are skipped
-    assert capsys.readouterr().out.count("done before") == 2
+    assert capsys.readouterr().out.count("already trained") == 2
     assert json.loads((out / "nets" / "evaluation.json").read_text()) == [ensemble]
 
 
