@@ -63,6 +63,15 @@ def command(
         bool | None,
         typer.Option(help="Rotate photos by their EXIF orientation. By default yours, not ImageNet's."),
     ] = None,
+    image_column: Annotated[
+        str, typer.Option(metavar="NAME", help="The photos' column of parquet or Arrow files.")
+    ] = "",
+    label_column: Annotated[
+        str, typer.Option(metavar="NAME", help="The labels' column of parquet or Arrow files.")
+    ] = "",
+    configuration: Annotated[
+        str, typer.Option(metavar="NAME", help="Which of several configurations of parquet files.")
+    ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on unreadable photos.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
@@ -71,9 +80,10 @@ def command(
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.manifest import MANIFEST_FILE
-    from alexnet.data.sources import filter_classes, open_source
+    from alexnet.data.sources import SourceOptions, filter_classes, open_source
 
-    photos = open_source(source, val_fraction)
+    options = SourceOptions(image_column, label_column, configuration)
+    photos = open_source(source, val_fraction, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
     total = sum(len(split) for split in photos.splits.values())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from alexnet.data.prepare import prepare
-from alexnet.data.sources import Source, filter_classes, open_source
+from alexnet.data.sources import Source, SourceOptions, filter_classes, open_source
 from alexnet.data.store import Store
 
 
@@ -24,6 +24,9 @@ def prepare_source(
     val_fraction: float = 0.1,
     classes: str | None = None,
     exif: bool | None = None,
+    image_column: str = "",
+    label_column: str = "",
+    configuration: str = "",
     strict: bool = False,
     workers: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
@@ -34,14 +37,16 @@ def prepare_source(
     it is never changed. `side` is the length in pixels of the (shorter) side. Settings that are None are the
     source's own: 256 pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without
     a validation split, `val_fraction` of each class is held out. `classes` keeps the first so many classes
-    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. With `strict` an
+    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. Of parquet and
+    Arrow files, `image_column`, `label_column` and `configuration` choose where several fit. With `strict` an
     unreadable photo is an error. `workers` are processes, by default one per core; `progress` is called with
     numbers of photos.
 
     CommandError for settings that do not exist or another store at `store`; DataError where nothing is
     recognized or photos are unreadable; WorkError where the disk is full.
     """
-    photos = source if isinstance(source, Source) else open_source(Path(source), val_fraction)
+    options = SourceOptions(image_column, label_column, configuration)
+    photos = source if isinstance(source, Source) else open_source(Path(source), val_fraction, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
     settings = photos.settings.with_choices(

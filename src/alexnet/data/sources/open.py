@@ -17,20 +17,25 @@ from alexnet.data.sources import (
     wnid_names,
 )
 from alexnet.data.sources.base import Source, Subset
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import is_clutter, photos_in
 from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import Tree, join, open_folder, open_tar, refuse_compressed
 from alexnet.data.subset import stratified_split
 from alexnet.errors import CommandError, DataError
 
-_TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx, parquet)
+_TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx)
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, train/ and val/ folders, a folder of class folders, "
     "a tar of these, Tiny ImageNet, Hugging Face parquet, IDX files, photos named <wnid>_*.JPEG"
 )
 
 
-def open_source(path: Path, val_fraction: float = 0.1) -> Source:
+def open_source(
+    path: Path,
+    val_fraction: float = 0.1,
+    options: SourceOptions = SourceOptions(),  # noqa: B008 - frozen
+) -> Source:
     """The labeled photos in a folder, tar or parquet file, which are never changed.
 
     If they have no validation split, `val_fraction` of each class is held out (see `stratified_split`); 0
@@ -40,7 +45,7 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
         raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
     if not path.exists():
         raise CommandError(f"no such file or folder: {path}")
-    source = _recognize(path)
+    source = _recognize(path, options)
     if "val" in source.splits or not val_fraction:
         return source
     photos = source.splits["train"]
@@ -50,27 +55,30 @@ def open_source(path: Path, val_fraction: float = 0.1) -> Source:
     return dataclasses.replace(source, splits={**source.splits, **splits}, val_fraction=val_fraction)
 
 
-def _recognize(path: Path) -> Source:
+def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
-        return ilsvrc.read(path) or _from_tree(open_folder(path))
+        return ilsvrc.read(path) or _from_tree(open_folder(path), options)
     if path.suffix == ".parquet":
-        return parquet.read_files(path.parent, [path.name])
+        return parquet.read_files(path.parent, [path.name], options)
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is not a folder, tar or parquet file; supported are {_SUPPORTED}")
     source = ilsvrc.read_train(path)
     if source:
         return source
-    source = _from_tree(open_tar(path))
+    source = _from_tree(open_tar(path), options)
     return dataclasses.replace(source, form=f"{source.form} in a tar")
 
 
-def _from_tree(tree: Tree) -> Source:
+def _from_tree(tree: Tree, options: SourceOptions) -> Source:
     base = _base(tree)
     for form in _TREE_FORMS:
         source = form.read(tree, base)
         if source:
             return source
+    source = parquet.read(tree, base, options)
+    if source:
+        return source
     raise DataError(f"{tree.path}: {_found(tree, base)}; supported are {_SUPPORTED}")
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, imagenet_classes
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
 from alexnet.data.sources.devkit import official_name
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import FolderTree, PackedNames, Tree
 from alexnet.errors import DataError
@@ -27,19 +28,19 @@ _LABEL_NAMES = ("label", "labels", "class", "fine_label", "category")
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.]|$)")
 
 
-def read(tree: Tree, base: str) -> Source | None:
+def read(tree: Tree, base: str, options: SourceOptions) -> Source | None:
     """The source of all parquet files below `base`; None if there are none (a tar cannot hold them)."""
     listing = tree.listing
     paths = [listing.path(file) for file in listing.below(base) if listing.name(file).endswith(".parquet")]
-    return read_files(tree.path, paths) if paths and isinstance(tree, FolderTree) else None
+    return read_files(tree.path, paths, options) if paths and isinstance(tree, FolderTree) else None
 
 
-def read_files(folder: Path, paths: Sequence[str]) -> Source:
+def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> Source:
     """The source of parquet files given relative to their folder; all must have the same columns."""
     by_split: dict[str, list[Path]] = {}
     for path in sorted(paths):
         by_split.setdefault(_split_of(path), []).append(folder / path)
-    columns = _find_columns(next(iter(by_split.values()))[0])
+    columns = _find_columns(next(iter(by_split.values()))[0], options)
     tables = {split: _read_labels(files, columns) for split, files in by_split.items()}
     labeled = [split for split, (values, _) in tables.items() if not _is_unlabeled(values)]
     if not labeled:
@@ -147,7 +148,7 @@ def _split_of(path: str) -> str:
     return next((_SPLIT_OF_WORD[part] for part in reversed(parts) if part in _SPLIT_OF_WORD), "train")
 
 
-def _find_columns(file: Path) -> Columns:
+def _find_columns(file: Path, options: SourceOptions) -> Columns:
     """The columns of one file; DataError if it has no photos or no labels."""
     try:
         schema = pq.read_schema(file)
@@ -155,9 +156,11 @@ def _find_columns(file: Path) -> Columns:
         raise DataError(f"{file} is not a complete parquet file ({error}): download it again") from error
     metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features: dict[str, Any] = metadata.get("info", {}).get("features", {})
-    photo = next((field for field in schema if _holds_photos(field.type)), None)
+    chosen = options.image_column
+    photo = next((f for f in schema if _holds_photos(f.type) and chosen in (f.name, "")), None)
     typed = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    label = next((name for name in (*typed, *_LABEL_NAMES) if name in schema.names), None)
+    wanted = [options.label_column] if options.label_column else [*typed, *_LABEL_NAMES]
+    label = next((name for name in wanted if name in schema.names), None)
     if photo is None or label is None:
         raise DataError(
             f"{file}: columns {', '.join(schema.names)}; expected an image (bytes, path) and a label"
