@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 setup: $(STAMP) ## create .venv with everything
 
-quickstart: $(STAMP) ## made-up photos to a tested AlexNet, a table and a report, in about two minutes
+quickstart: $(STAMP) ## synthetic photos to an evaluated AlexNet, a table and a report, in about two minutes
 	$(BIN)/alexnet quickstart
 
 test: $(STAMP) ## the whole test suite
@@ -35,10 +35,10 @@ bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
 
 DATA ?= data
 WORK ?= .
-results: $(STAMP) ## make recorded runs that are missing or stale: DATA=folder [WORK=folder] [MINUTES=N] [DRY=1]
+results: $(STAMP) ## make the recorded runs that are missing or stale: DATA=folder [WORK=folder] [MINUTES=N] [DRY=1]
 	$(BIN)/python -m tools.results --data $(DATA) --work $(WORK) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DRY),--dry)
 
-docs: $(STAMP) ## fail when a table in README or docs is not the one results/ gives
+docs: $(STAMP) ## fail if a table in README or docs differs from results/
 	$(BIN)/python -m tools.documents --check
 
 clean: ## remove the environment and caches

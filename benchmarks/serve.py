@@ -31,7 +31,7 @@ from benchmarks.timing import Measurement, median_seconds
 RECIPE, CLASSES = "alexnet-2012", 1000
 BATCH, CLIENTS, PHOTOS = 16, 32, 128
 TARGET = ">= 0.8"
-BARE = "the net alone, batch 16"
+BARE = "the model alone, batch 16"
 
 
 def measure(source: Source, device: torch.device) -> list[Measurement]:

@@ -19,7 +19,7 @@ from benchmarks.timing import Measurement, median_seconds
 from tools.cost import Job, run_hours
 
 CROP, BATCH, GPU_BATCH, MATRIX = 224, 128, 1024, 4096
-STOCK = "torchvision's net with torch.optim.SGD"
+STOCK = "torchvision's AlexNet with torch.optim.SGD"
 MATRIX_PRODUCT = "matrix product"
 TRAINING_PASSES, TESTING_PASSES = 3, 1
 """Forward pass; for training also the two gradients, each of the cost of a forward pass."""
