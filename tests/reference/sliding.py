@@ -24,7 +24,7 @@ def last_maps(model: AlexNet, images: Tensor) -> Tensor:
     for layer in [name for name in model.layers if name.startswith("conv")]:
         hidden = model.get_submodule(layer)(hidden)
         for word, step in model.after[layer].named_children():
-            if word not in ("to6x6", "dropout", "flatten"):
+            if word not in ("to6x6", "average", "dropout", "flatten"):
                 hidden = step(hidden)
     return hidden
 
@@ -33,14 +33,19 @@ def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
     """All after the last pooling, of maps as large as a crop's."""
 
     def answer(maps: Tensor) -> Tensor:
-        hidden = torch.nn.functional.adaptive_avg_pool2d(maps, 6) if _averages(model) else maps
+        side = _averaged_to(model)
+        hidden = torch.nn.functional.adaptive_avg_pool2d(maps, side) if side else maps
         hidden = hidden.flatten(1)
-        for layer in model.layers[model.layers.index("fc6") : -1]:
+        for layer in [name for name in model.layers if not name.startswith("conv")][:-1]:
             hidden = model.after[layer](model.get_submodule(layer)(hidden))
         return model.fc8(hidden)
 
     return answer
 
 
-def _averages(model: AlexNet) -> bool:
-    return any("to6x6" in words for words in model.architecture.stages)
+def _averaged_to(model: AlexNet) -> int:
+    """The side to which the last maps are averaged; 0 where they are not."""
+    steps = {
+        step for layer in model.architecture.layers[:-1] for step in model.architecture.steps_after(layer)
+    }
+    return 6 if "to6x6" in steps else 1 if "average" in steps else 0

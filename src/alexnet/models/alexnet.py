@@ -30,6 +30,8 @@ from alexnet.models.layers.pooling import filters_of_averages
 READS_BOTH_TOWERS = ("conv1", "conv3", "conv6")
 """Convolutions that read the maps of both towers; in the others each tower reads its own. Source: section
 3.5; net 146."""
+POOLINGS = ("pool", "average")
+"""Steps whose output is `poolN` among the activations."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # In place, because nothing before them needs its output for its gradient.
     "relu": lambda: nn.ReLU(inplace=True),
@@ -80,7 +82,8 @@ class AlexNet(nn.Module):
         """The names of what `activations` returns, in order."""
         names: list[str] = []
         for layer in self.layers[:-1]:
-            names += [layer, f"pool{layer[-1]}"] if "pool" in self._steps(layer) else [layer]
+            pooled = any(step in POOLINGS for step in self._steps(layer))
+            names += [layer, f"pool{layer[-1]}"] if pooled else [layer]
         return (*names, "logits")
 
     @property
@@ -113,7 +116,7 @@ class AlexNet(nn.Module):
                 if layer not in taps and name != "batchnorm":
                     taps[layer] = self.activate(hidden.clone())  # a copy: later steps work in place
                 hidden = step(hidden)
-                pooled = pooled or name == "pool"
+                pooled = pooled or name in POOLINGS
                 if pooled and name not in ("dropout", "flatten"):
                     taps[f"pool{layer[-1]}"] = hidden
         return {**taps, "logits": self.fc8(hidden)}
@@ -128,18 +131,20 @@ class AlexNet(nn.Module):
         only in what convolutions and poolings read around it: neighboring pixels instead of a border.
         Source: Sermanet et al. 2013, section 3.5. CommandError where the images are smaller than the crop.
         """
-        hidden, sixth = self._at_least_a_crop(images), self.layers.index("fc6")
-        *convolutions, last = self.layers[:sixth]
-        for layer in convolutions:
+        hidden, last = self._at_least_a_crop(images), self.architecture.last_convolution
+        first = self.layers.index(last) + 1  # the first fully connected layer
+        for layer in self.layers[: first - 1]:
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
         height, width = ((length - self.crop) // self.map_step_pixels for length in images.shape[2:])
         side, maps = self._final_side(averaged=False), self._last_maps(last, hidden)
         maps = maps[:, :, : height + side, : width + side]  # beyond, windows hang over the image's border
-        places = self._fc6_at_each_place(maps, side).permute(0, 2, 3, 1)
-        hidden = self.after["fc6"](places.flatten(0, 2))
-        for layer in self.layers[sixth + 1 : -1]:
-            hidden = self.after[layer](self.get_submodule(layer)(hidden))
-        return self.fc8(hidden).unflatten(0, places.shape[:3]).permute(0, 3, 1, 2)
+        places = self._at_each_place(self.layers[first], maps, side).permute(0, 2, 3, 1)
+        hidden = places.flatten(0, 2)
+        for layer in self.layers[first:-1]:
+            hidden = hidden if layer == self.layers[first] else self.get_submodule(layer)(hidden)
+            hidden = self.after[layer](hidden)
+        logits = hidden if self.layers[first] == "fc8" else self.fc8(hidden)
+        return logits.unflatten(0, places.shape[:3]).permute(0, 3, 1, 2)
 
     def initialize(self) -> None:
         """Initializes every layer as the variant's source does."""
@@ -216,6 +221,8 @@ class AlexNet(nn.Module):
                 return pool(architecture.pool_size, stride=2, ceil_mode=architecture.ceil_mode)
             case "to6x6":
                 return nn.AdaptiveAvgPool2d(6)
+            case "average":
+                return nn.AdaptiveAvgPool2d(1)
             case "batchnorm":
                 width = architecture.width(layer)
                 return nn.BatchNorm2d(width) if layer.startswith("conv") else nn.BatchNorm1d(width)
@@ -227,19 +234,23 @@ class AlexNet(nn.Module):
         """The last convolution's output as maps, before they are averaged and flattened for fc6."""
         hidden = self.get_submodule(layer)(hidden)
         for name, step in self.after[layer].named_children():
-            hidden = hidden if name in ("to6x6", "flatten") else step(hidden)
+            hidden = hidden if name in ("to6x6", "average", "flatten") else step(hidden)
         return hidden
 
-    def _fc6_at_each_place(self, maps: torch.Tensor, side: int) -> torch.Tensor:
-        """(N, C, H, W) -> (N, units, h, w); where maps are averaged to 6 x 6, so is each part of them."""
-        sixth, read = cast(FullyConnected, self.fc6), self._final_side()
+    def _at_each_place(self, layer: str, maps: torch.Tensor, side: int) -> torch.Tensor:
+        """(N, C, H, W) -> (N, units, h, w): a fully connected layer applied to each part of `side` x `side`.
+
+        Where maps are averaged to 6 x 6 or 1 x 1 before it, so is each part of them.
+        """
+        linear, read = cast(FullyConnected, self.get_submodule(layer)), self._final_side()
         if side == read:
-            return slide(sixth, maps, side)
-        weight = sixth.weight.unflatten(1, (-1, read, read))
-        return conv2d(maps, filters_of_averages(weight, side), sixth.bias)
+            return slide(linear, maps, side)
+        weight = linear.weight.unflatten(1, (-1, read, read))
+        return conv2d(maps, filters_of_averages(weight, side), linear.bias)
 
     def _final_side(self, averaged: bool = True) -> int:
-        """Side of the maps that fc6 reads; without `averaged` that before they are averaged to 6 x 6."""
+        """Side of the maps that the first fully connected layer reads; without `averaged` that before they
+        are averaged to 6 x 6 or to 1 x 1."""
         around, stride = self.architecture.conv1_border == "around", self.architecture.conv1_stride
         beyond = self.crop - self.architecture.conv1_size
         side = 1 + ((beyond + 4) // stride if around else math.ceil(beyond / stride))
@@ -249,6 +260,8 @@ class AlexNet(nn.Module):
                 side = 1 + rounded((side - self.architecture.pool_size) / 2)
             if averaged and "to6x6" in self._steps(layer):
                 side = 6
+            if averaged and "average" in self._steps(layer):
+                side = 1
         return side
 
     def _refuse_small(self) -> None:

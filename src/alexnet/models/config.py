@@ -15,9 +15,10 @@ from alexnet.serialization import ConfigError
 
 Family = TypeVar("Family")
 
-Step = Literal["relu", "lrn", "spatial", "pool", "batchnorm", "dropout", "to6x6"]
+Step = Literal["relu", "lrn", "spatial", "pool", "batchnorm", "dropout", "to6x6", "average"]
 """What may follow a layer of an AlexNet: the activation function, response normalization across maps or
-within a map, pooling, batch normalization, dropout, and torchvision's adaptive average pooling to 6 x 6."""
+within a map, pooling, batch normalization, dropout, torchvision's adaptive average pooling to 6 x 6, and
+global average pooling (the last convolution's; Lin, Chen, Yan 2013)."""
 
 _HIDDEN: tuple[tuple[Step, ...], ...] = (("relu", "dropout"), ("relu", "dropout"))
 """What follows fc6 and fc7."""
@@ -78,8 +79,8 @@ class AlexNetArchitecture:
     dropout_form: Literal["mask", "inverted"] = "mask"
     """Dropout scales outputs at test time (`mask`, the paper's), or in training (`inverted`, torch's)."""
     without: tuple[str, ...] = ()
-    """Layers to leave out, with what follows them: any convolution but the first, or fc7. The lists above
-    keep their length."""
+    """Layers to leave out, with what follows them: any convolution but the first, fc6 and fc7. The lists
+    above keep their length."""
 
     def __post_init__(self) -> None:
         """ConfigError where the lists do not have one entry per layer, or a value is out of range."""
@@ -97,12 +98,15 @@ class AlexNetArchitecture:
         unknown = {step for stage in self.stages for step in stage} - {*get_args(Step)}
         if unknown:
             raise ConfigError(f"stages: {min(unknown)!r} must be one of {', '.join(get_args(Step))}")
-        optional = {*self.places[1 : layers - 2], "fc7"}
+        optional = {*self.places[1 : layers - 2], "fc6", "fc7"}
         needed = [layer for layer in self.without if layer not in optional]
         if needed:
             raise ConfigError(
                 f"an AlexNet needs {needed[0]!r}: `without` may hold {', '.join(sorted(optional))}"
             )
+        last = self.last_convolution
+        if any("average" in self.steps_after(layer) for layer in self.layers[:-1] if layer != last):
+            raise ConfigError(f"stages: 'average' may follow {last} only, the last convolution")
         _refuse_below_one("widths", *self.widths)
         _refuse_below_one("towers", self.towers)
         _refuse_below_one("pool_size", self.pool_size)
@@ -132,8 +136,8 @@ class AlexNetArchitecture:
 
     @property
     def last_convolution(self) -> str:
-        """The convolution whose maps fc6 reads."""
-        return self.layers[self.layers.index("fc6") - 1]
+        """The convolution whose maps the first fully connected layer reads."""
+        return [layer for layer in self.layers if layer.startswith("conv")][-1]
 
     def width(self, layer: str) -> int:
         """Maps or units of a layer other than fc8."""
@@ -225,6 +229,23 @@ ALEXNET_VARIANTS: Mapping[str, AlexNetArchitecture] = {
         towers=1,
         initialization="kaiming",
         dropout_form="inverted",
+    ),
+    # The five convolutions with their two towers, for small images and few of them: batch normalization, and
+    # the average of each of conv5's maps in place of fc6 and fc7.
+    "small": AlexNetArchitecture(
+        stages=(
+            ("batchnorm", "relu", "pool"),
+            ("batchnorm", "relu", "pool"),
+            ("batchnorm", "relu"),
+            ("batchnorm", "relu"),
+            ("batchnorm", "relu", "average", "dropout"),
+            *_HIDDEN,
+        ),
+        conv1_size=7,
+        conv1_stride=2,
+        initialization="kaiming",
+        dropout_form="inverted",
+        without=("fc6", "fc7"),
     ),
 }
 """`alexnet`, by `model.variant`."""

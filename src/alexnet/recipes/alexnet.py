@@ -201,6 +201,33 @@ def alexnet_modern() -> RunConfig:
     )
 
 
+def alexnet_small() -> RunConfig:
+    """AlexNet's five convolutions for few or small photos: batch normalization, no fc6 and fc7.
+
+    2.3 million weights instead of 61 million. conv1 has filters of 7 pixels and a stride of 2 instead of 11
+    and 4; the average of each of conv5's maps is what fc8 reads, so that the weights fit images of any size
+    from 32 pixels on.
+
+    Source: ours; global average pooling as in Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2.
+    Expected: not run on ImageNet.
+    """
+    return RunConfig(
+        recipe="alexnet-small",
+        data=DataConfig(
+            image_size=64,
+            input_size=56,
+            cropping="random-resized",
+            resized_area=(0.35, 1.0),
+            color_jitter=0.3,
+            normalization="mean-and-std",
+        ),
+        model=ModelConfig(variant="small", dropout=0.1),
+        optimizer=OptimizerConfig(name="adamw", lr=0.002, weight_decay=0.05, bias_lr_multiplier=1.0),
+        schedule=ScheduleConfig(name="cosine", epochs=90, warmup_epochs=2),
+        training=TrainingConfig(batch_size=64, label_smoothing=0.1),
+    )
+
+
 RECIPES = (
     alexnet_2012,
     alexnet_2012_star_pretrain,
@@ -211,4 +238,5 @@ RECIPES = (
     alexnet_one_weird_trick,
     alexnet_torchvision,
     alexnet_modern,
+    alexnet_small,
 )

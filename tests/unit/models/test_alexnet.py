@@ -48,6 +48,23 @@ def test_one_weird_trick_is_torchvisions() -> None:
     assert widths == [64, 192, 384, 256, 256]
 
 
+def test_small_has_alexnets_convolutions_and_the_mean_of_each_map() -> None:
+    summary = summarize_model(on_meta("small", 56, 10), 56)
+    assert [layer.name for layer in summary.layers] == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc8"]
+    assert [layer.output_shape[0] for layer in summary.layers] == [96, 256, 384, 384, 256, 10]
+    by_hand = 96 * 3 * 49 + 256 * 48 * 25 + 384 * 256 * 9 + 384 * 192 * 9 + 256 * 192 * 9
+    normalizers = 2 * (96 + 256 + 384 + 384 + 256)
+    assert summary.parameters == by_hand + normalizers + 257 * 10
+
+
+def test_the_weights_of_small_fit_other_input_sizes() -> None:
+    torch.manual_seed(7)
+    small, large = AlexNet("small", 5, 32).eval(), AlexNet("small", 5, 112).eval()
+    large.load_state_dict(small.state_dict())
+    with torch.no_grad():
+        assert large(torch.randn(2, 3, 112, 112)).shape == (2, 5)
+
+
 def changed(variant: str, **fields: Any) -> AlexNetArchitecture:
     return replace(ALEXNET_VARIANTS[variant], **fields)
 
@@ -191,9 +208,13 @@ def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant:
         taps, logits = model.activations(images), model(images)
     assert tuple(taps) == model.layer_names
     torch.testing.assert_close(taps["logits"], logits, rtol=1e-4, atol=1e-5)
-    assert taps["fc7"].shape == (2, 4096)
     for name in ("conv1", "conv3", "conv5", "fc6", "fc7"):
-        assert taps[name].min() >= 0, name
+        if name not in model.architecture.without:
+            assert taps[name].min() >= 0, name
+    if variant == "small":
+        torch.testing.assert_close(taps["pool5"].flatten(1), taps["conv5"].mean((2, 3)))
+        return
+    assert taps["fc7"].shape == (2, 4096)
     pooled = nn.functional.max_pool2d(taps["conv5"], 3, 2, ceil_mode=model.architecture.ceil_mode)
     if variant != "one-weird-trick":  # which pools to 6 x 6 after that
         torch.testing.assert_close(taps["pool5"].flatten(1), pooled.flatten(1))
@@ -259,6 +280,7 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
         (lambda: AlexNet(changed("paper", pool_size=6), crop=64), "leaves nothing"),
         (lambda: changed("paper", towers=3), "split into towers=3"),
         (lambda: changed("paper", stages=7 * (("rely",),)), "'rely' must be one of relu"),
+        (lambda: changed("small", stages=7 * (("average",),)), "'average' may follow conv5 only"),
         (lambda: AlexNet("1998"), "2012"),
         (lambda: AlexNet(changed("2012", activation="rely")), "relu"),
         (lambda: on_meta("2012", 64, 5)(torch.empty(3, 64, 64)), "batch dimension"),

@@ -50,7 +50,9 @@ def test_the_classifier_slides_over_the_last_maps(variant: str, height: int, wid
     maps, crops = (sliding.last_maps(model, each) for each in (images, images[..., :112, :112]))
     wanted = sliding.windows(sliding.classifier(model), maps, crops.shape[-1])
     found = model.class_map(images)
-    rows, columns = (1 + (length - 112) // 32 for length in (height, width))  # crops that fit
+    step = model.map_step_pixels
+    assert step == (8 if variant == "small" else 32)
+    rows, columns = (1 + (length - 112) // step for length in (height, width))  # crops that fit
     assert found.shape == (2, 5, rows, columns)
     torch.testing.assert_close(found, wanted[..., :rows, :columns])
 
