@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever, Hinton 2012), completely and for real.
+"""AlexNet (Krizhevsky, Sutskever, Hinton 2012): prepare, train, evaluate, predict.
 
 From Python::
 

@@ -1,4 +1,4 @@
-"""`alexnet claims [ID...]`: the lecture's claims, and what the runs that test them find."""
+"""`alexnet claims [ID...]`: tests the lecture's claims by training models."""
 
 from __future__ import annotations
 
@@ -24,32 +24,39 @@ FOLDER = Path("claims")
 def command(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...] [key=value...]", help="Claims, `all`, and settings for all runs."),
+        typer.Argument(metavar="[ID...] [key=value...]", help="Claims, or `all`; settings of all runs."),
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="What `alexnet prepare` made.")] = None,
-    run: Annotated[Path, typer.Option(metavar="DIR", help="A folder for runs and verdicts.")] = FOLDER,
+    store: Annotated[Path | None, typer.Option(help="The store made by `alexnet prepare`.")] = None,
+    run: Annotated[Path, typer.Option(metavar="DIR", help="The folder for runs and verdicts.")] = FOLDER,
     other_store: Annotated[
-        Path | None, typer.Option(metavar="STORE", help="Other classes, for features-travel.")
+        Path | None, typer.Option(metavar="STORE", help="A store with other classes, for features-travel.")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="key=value", help="The same as key=value.")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="Instead of each claim's own.")] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Show what would be trained, and how long.")] = False,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Seeds to use instead of each claim's own.")
+    ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Only show what would be trained, and how long it would take.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
     only: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Train this run alone, and judge nothing.")
+        str | None, typer.Option(metavar="RUN", help="Train only this run, without a verdict.")
     ] = None,
     print_commands: Annotated[
-        bool, typer.Option("--print-commands", help="Print a command for each untrained run and stop.")
+        bool, typer.Option("--print-commands", help="Print one command per untrained run and exit.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the lecture's claims, or test some: train what they compare, several seeds each, and judge.
+    """List the claims of a lecture about AlexNet, or test some of them.
 
-    Run the same command again to resume; nothing is trained twice. Run in several terminals, it shares the
-    runs between them. Each claim gets a folder DIR/ID with its verdict, numbers and figure.
+    A test trains the models that the claim compares, with several seeds each, and gives a verdict. Run the
+    same command again to resume; nothing is trained twice. If it runs in several terminals, they share the
+    runs. Each claim gets a folder DIR/ID with its verdict, numbers and figure.
     """
     from tempfile import TemporaryDirectory
 
@@ -62,12 +69,12 @@ def command(
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
     if not given:
         if changes or seeds is not None or dry or print_commands or only is not None:
-            raise CommandError("name the claims to test, or `all`: `alexnet claims` lists them")
+            raise CommandError("type the claims to test, or `all`: `alexnet claims` lists them")
         _list(CLAIMS, run, as_json)
         return
     claims, chosen = find(given), _seeds(seeds)
     if store is None:
-        raise CommandError("name the store to test claims on: --store STORE (`alexnet prepare` makes one)")
+        raise CommandError("type the store to test claims on: --store STORE (`alexnet prepare` makes one)")
     experiment = ExperimentDir.open(run, store, other_store, changes, choose_device(device))
     with TemporaryDirectory() as scratch:
         if dry or print_commands:
@@ -91,7 +98,7 @@ def command(
 
 @dataclass(frozen=True)
 class _Session:
-    """What one command tests."""
+    """The claims that one command tests."""
 
     experiment: ExperimentDir
     claims: Sequence[Claim]
@@ -100,23 +107,23 @@ class _Session:
     as_json: bool
 
     def runs(self) -> list[ArmRun]:
-        """All that the claims need, each once."""
+        """The runs that the claims need, each once."""
         return self.experiment.arm_runs(self.claims, self.seeds)
 
     def log(self, line: str) -> None:
-        """On standard output, or on standard error where the former is for JSON."""
+        """Prints a line on standard output, or on standard error if the former is for JSON."""
         typer.echo(line, err=self.as_json)
 
     def print_commands(self, command: Sequence[str]) -> None:
-        """A line for each run that is not finished, in place of `--only`."""
+        """Prints one command line per unfinished run."""
         for line in self.experiment.runner(self.runs()).command_lines(command):
             typer.echo(line)
 
     def work(self, end: float | None, only: str | None) -> None:
         """Trains what is missing, claim by claim, and judges each as soon as its runs are finished.
 
-        Runs of other processes are waited for at the end. Stopped, after saving, where the clock has reached
-        `end`. With `only` that run is trained and nothing is judged.
+        At the end, waits for runs of other processes. Raises Stopped, after saving, when the clock reaches
+        `end`. With `only`, that run is trained and nothing is judged.
         """
         runs = self.runs()
         if only is not None:
@@ -146,7 +153,9 @@ class _Session:
         self._train(chosen, end, wait=True, label="")
 
     def _trained(self, claim: Claim, end: float | None, wait: bool) -> bool:
-        """Trains a claim's runs that no other process trains, with `wait` all; whether all are finished."""
+        """Trains a claim's runs that no other process trains, with `wait` all of them; returns whether all
+        are finished.
+        """
         runs = self.experiment.arm_runs([claim], self.seeds)
         left = [run for run in runs if not run.finished]
         return not left or self._train(left, end, wait, f"{claim.id}, ")
@@ -164,7 +173,7 @@ class _Session:
         return runner.train(deadline=end, wait=wait, label=label)
 
     def _judged(self, claim: Claim, began: float) -> ClaimResult:
-        """What is recorded of a claim; where another process has judged it meanwhile, what that found."""
+        """The verdict on a claim; if another process has judged it in the meantime, that one."""
         from alexnet.experiments.verdict import judge_claim
         from alexnet.io import exclusive_lock
         from alexnet.report.claims import keep
@@ -182,7 +191,7 @@ class _Session:
         return result
 
     def announce(self, dry: bool) -> None:
-        """Prints what will be trained and, after timing a little of it, how long that will take."""
+        """Prints what will be trained and, after timing a few updates, how long it will take."""
         from alexnet.cli.progress import progress_bar
         from alexnet.experiments.cost import costs
         from alexnet.experiments.verdict import without_verdict
@@ -201,7 +210,7 @@ class _Session:
         for line in _plan_lines(found):
             self.log(line)
         total = sum(each.minutes for each in found)
-        left = f", about {_time(total)} on {where}, as timed just now" if found else ""
+        left = f", about {_time(total)} on {where}, as just measured" if found else ""
         ids = ", ".join(claim.id for claim in self.claims)
         self.log(f"{len(runs)} runs for {ids}: {done} finished, {len(runs) - done} to train{left}")
 
@@ -216,7 +225,9 @@ class _Session:
 
 
 def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], to_stderr: bool) -> list[Claim]:
-    """The claims that the store is enough for; prints why not of the others. CommandError where none is."""
+    """The claims that can be tested on the store; prints the reasons for the others. CommandError if there
+    are none.
+    """
     from alexnet.errors import CommandError
 
     fit, why = experiment.fitting(claims)
@@ -244,12 +255,12 @@ def _plan_lines(costs: Sequence[Cost]) -> list[str]:
         )
         for each in costs
     ]
-    heads = ("arm", "seeds to train", "epochs each", "updates in all", "minutes in all")
+    heads = ("arm", "seeds to train", "epochs each", "total updates", "total minutes")
     return Table(heads, rows, numeric=frozenset(heads[2:])).text().splitlines()
 
 
 def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
-    """Every claim with what it costs, and its verdict where there is one in the folder."""
+    """Prints every claim with its cost, and its verdict if there is one in the folder."""
     rows = [_listed(claim, folder) for claim in claims]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -257,12 +268,12 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     for row in rows:
         typer.echo(f"{row['id']}: {row['statement']}")
         typer.echo(f"    Source: {row['source']}")
-        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in all")
+        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in total")
         if row["verdict"]:
             typer.echo(f"    In {folder}: {_verdict_line(row['id'], row['verdict'], row['reason'])}")
     typer.echo(
-        "\nRuns that claims share are trained once. Test one: alexnet claims ID --store STORE "
-        "(--dry: how long it takes)"
+        "\nRuns that several claims share are trained once. To test a claim, type: "
+        "alexnet claims ID --store STORE (with --dry: only show how long it takes)"
     )
 
 
@@ -290,14 +301,14 @@ def _verdict_line(id_: str, verdict: str, reason: str) -> str:
 
 
 def _seeds(text: str | None) -> list[int] | None:
-    """The seeds of `0,1,2`; None where none are typed. CommandError for anything else."""
+    """The seeds in `0,1,2`; None if there are none. CommandError for anything else."""
     from alexnet.errors import CommandError
 
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts) or len({*parts}) < len(parts):
-        raise CommandError(f"--seeds {text!r} are not different whole numbers, such as 0,1,2")
+        raise CommandError(f"--seeds {text!r} must be different whole numbers, such as 0,1,2")
     return list(map(int, parts))
 
 

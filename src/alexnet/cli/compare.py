@@ -1,4 +1,4 @@
-"""`alexnet compare [RUN...]`: the table of errors, beside published results."""
+"""`alexnet compare [RUN...]`: a table of errors, next to published results."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def command(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="Folders of runs or ensembles, or files of `evaluate --out`; without, published results.",
+            help="Runs, ensembles, or files written by `evaluate --out`; if none, published results only.",
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, errors in [0, 1].")
+        bool, typer.Option("--json", help="Print one JSON document; errors are fractions in [0, 1].")
     ] = False,
 ) -> None:
-    """Print the errors of runs, as `alexnet evaluate` measured them, beside published ones.
+    """Print the errors of runs, as measured by `alexnet evaluate`, next to published ones.
 
-    Localizers and detectors have tables of their own, and ensembles one of the gain per additional model.
-    Without a run: all published results, the tables of the AlexNet paper first.
+    Localizers and detectors have separate tables, and ensembles a table of the gain per additional model.
+    Without a run, all published results are printed, starting with the tables of the AlexNet paper.
     """
     from alexnet.report import comparison
     from alexnet.report.evaluation_tables import growth_table

@@ -11,14 +11,16 @@ import typer
 
 def command(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A prepared store with boxes.")],
-    scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="A new store.")],
-    train: Annotated[int, typer.Option(min=1, help="Scenes for training.")] = 2000,
-    val: Annotated[int, typer.Option(min=1, help="Scenes for testing.")] = 400,
-    side: Annotated[int, typer.Option(min=32, help="Side of a scene in pixels.")] = 144,
+    scenes: Annotated[Path, typer.Argument(metavar="SCENES", help="The store to create.")],
+    train: Annotated[int, typer.Option(min=1, help="Number of training scenes.")] = 2000,
+    val: Annotated[int, typer.Option(min=1, help="Number of validation scenes.")] = 400,
+    side: Annotated[int, typer.Option(min=32, help="Size of a scene in pixels.")] = 144,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes; by default one per core.")
+    ] = None,
 ) -> None:
-    """Make scenes with up to four objects and their boxes from a store's photos, to train detection."""
+    """Make scenes with up to four objects and their boxes from the photos of a store, to train a detector."""
     from alexnet.cli.progress import progress_bar
     from alexnet.cli.signals import stopping
     from alexnet.data.compositing import compose

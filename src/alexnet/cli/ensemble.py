@@ -24,40 +24,42 @@ def command(
         str,
         typer.Argument(
             metavar="NAME",
-            help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or any recipe's name.",
+            help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or a recipe.",
             autocompletion=recipe_and_ensemble_names,
         ),
     ],
-    store: Annotated[Path, typer.Option(help="Training and validation images.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the run folders.")],
+    store: Annotated[Path, typer.Option(help="The store with training and validation images.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the run directories.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[key=value]...",
-            help="For all models; RECIPE:key=value for those of a recipe.",
+            help="Settings of all models; RECIPE:key=value for models of one recipe.",
             autocompletion=setting_keys,
         ),
     ] = None,
     pretrain_store: Annotated[
-        Path | None, typer.Option(metavar="STORE", help="Other, more classes, for the pre-trained models.")
+        Path | None, typer.Option(metavar="STORE", help="A store with other, more classes, for pre-training.")
     ] = None,
     nets: Annotated[
-        int | None, typer.Option(min=1, help="How many models, where NAME is a recipe.", show_default="5")
+        int | None, typer.Option(min=1, help="How many models, if NAME is a recipe.", show_default="5")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
     only: Annotated[
         str | None,
-        typer.Option(metavar="MEMBER", help="Train this one, and what it is initialized from."),
+        typer.Option(metavar="MEMBER", help="Train only this model, and the one it is initialized from."),
     ] = None,
     print_commands: Annotated[
-        bool, typer.Option("--print-commands", help="Print a command for each untrained model and stop.")
+        bool, typer.Option("--print-commands", help="Print one command per untrained model and exit.")
     ] = False,
 ) -> None:
-    """Train several models that differ in their seed only, or all models of a row of the paper's table 2.
+    """Train several models that differ only in their seed, or all models of a row of the paper's table 2.
 
-    Run the same command again to resume; run in several terminals, it shares the models between them.
-    `alexnet evaluate DIR` then averages their probabilities.
+    Run the same command again to resume. If it runs in several terminals, they share the models. `alexnet
+    evaluate DIR` then averages the models' probabilities.
     """
     from alexnet import distributed
     from alexnet.cli.progress import progress_bar
@@ -101,7 +103,7 @@ def command(
 
 
 def _device(members: Sequence[RunSpec], device: str) -> torch.device:
-    """The device of all members; CommandError where they would be on different ones."""
+    """The device of all members; CommandError if they would be on different ones."""
     from alexnet.errors import CommandError
     from alexnet.hardware import choose_device
 
@@ -115,7 +117,7 @@ def _device(members: Sequence[RunSpec], device: str) -> torch.device:
 
 
 def _check(members: Sequence[RunSpec]) -> None:
-    """CommandError or DataError, before the first model is trained, where one does not fit its store."""
+    """CommandError or DataError, before the first model is trained, if one does not fit its store."""
     from alexnet.data.store import Store, training_images
     from alexnet.tasks.validation import VALIDATION
     from alexnet.training.plan import make_plan

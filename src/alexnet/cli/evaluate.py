@@ -1,4 +1,4 @@
-"""`alexnet evaluate RUN... --store STORE`: errors of runs, and of all of them averaged."""
+"""`alexnet evaluate RUN... --store STORE`: errors of runs, and of their ensemble."""
 
 from __future__ import annotations
 
@@ -22,33 +22,40 @@ def command(
         list[Path],
         typer.Argument(
             metavar="RUN|FILE...",
-            help="Several, or an ensemble's folder, are averaged too; FILE is exported.",
+            help="Runs, ensembles or exported files; several are also averaged.",
         ),
     ],
-    store: Annotated[Path, typer.Option(help="Where the images are.")],
-    split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "val",
+    store: Annotated[Path, typer.Option(help="The store with the images.")],
+    split: Annotated[str, typer.Option(help="The split of the store to test.")] = "val",
     views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP)] = "",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the result there too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Also write the result to this file.")
+    ] = None,
     checkpoint: Annotated[
-        str, typer.Option(metavar="last|best", help="Best on the validation images flatters a little.")
+        str,
+        typer.Option(
+            metavar="last|best", help="Which checkpoint; `best` is slightly optimistic on validation images."
+        ),
     ] = "last",
     mean: Annotated[
-        str, typer.Option(metavar="probabilities|logits", help="What is averaged over the runs.")
+        str, typer.Option(metavar="probabilities|logits", help="What is averaged over several runs.")
     ] = "probabilities",
     weights: Annotated[str, typer.Option(metavar="W,W,...", help="A weight for each run.")] = "",
     search_weights: Annotated[
-        str, typer.Option(metavar="SPLIT", help="Search the weights on that split, such as train.")
+        str, typer.Option(metavar="SPLIT", help="Search for the weights on this split, such as train.")
     ] = "",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Crops (images x views) at once.")] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, errors in [0, 1].")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; errors are fractions in [0, 1].")
+    ] = False,
 ) -> None:
-    """Test runs: top-1 and top-5 errors with 95 % intervals, by class, and the most frequent confusions.
+    """Measure top-1 and top-5 errors with 95 % intervals, errors by class, and the most frequent confusions.
 
-    Probabilities are averaged over the views, and over the runs where there are several; they are kept in
-    RUN/predictions and reused while they are fresh. Each run's errors go into RUN/evaluation.json, those of
-    an ensemble's folder into its own. Nothing is kept for exported files.
+    Probabilities are averaged over the views and, if there are several runs, over the runs. They are saved in
+    RUN/predictions and reused as long as the run is unchanged. Errors are saved in RUN/evaluation.json, and
+    those of an ensemble in its own directory. Nothing is saved for exported files.
     """
     import alexnet
     from alexnet import distributed
@@ -84,13 +91,13 @@ def command(
 
 
 def _refuse_unwritable(out: Path) -> None:
-    """CommandError, before anything is tested, where the result could not be kept there."""
+    """CommandError, before anything is tested, if the result cannot be written there."""
     from alexnet.errors import CommandError
     from alexnet.io import refuse_unwritable
 
     refuse_unwritable(out)
     if out.is_dir():
-        raise CommandError(f"{out} is a folder: give --out another place")
+        raise CommandError(f"{out} is a folder: choose a file with --out FILE.json")
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -107,7 +114,7 @@ def _note(line: str) -> None:
 
 
 def _to_json(results: Sequence[EvalResult]) -> dict[str, Any]:
-    """The only result, or that of the mean beside its `members`."""
+    """The only result, or that of the ensemble with its `members`."""
     *members, last = [result.to_dict() for result in results]
     return {**last, "members": members} if members else last
 

@@ -12,16 +12,20 @@ import typer
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run directory or an exported file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors or .onnx file.")],
-    checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Which checkpoint.")] = "last",
-    license: Annotated[str, typer.Option(metavar="TEXT", help="Of the weights.")] = "",
+    checkpoint: Annotated[
+        str, typer.Option(metavar="last|best", help="Which checkpoint to export.")
+    ] = "last",
+    license: Annotated[str, typer.Option(metavar="TEXT", help="License of the weights.")] = "",
     licence: Annotated[str, typer.Option(hidden=True)] = "",
     data_terms: Annotated[str, typer.Option(metavar="TEXT", help="Terms of the training photos.")] = "",
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="Export an unfinished run.")] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Allow a run that is not finished.")
+    ] = False,
 ) -> None:
-    """Write a model with its preprocessing, classes, configuration, errors and licenses into one file.
+    """Write a model to one file, with its preprocessing, classes, configuration, errors and licenses.
 
-    .safetensors is for this program (predict, evaluate, train --init-from) and any reader of safetensors;
-    .onnx is for other programs, and is written only if ONNX Runtime reproduces the model's output.
+    Use .safetensors for this program (predict, evaluate, train --init-from) and other readers of safetensors.
+    Use .onnx for other programs; it is only written if ONNX Runtime reproduces the model's output.
     """
     from alexnet.cli.licenses import license_text
     from alexnet.interop.export import export

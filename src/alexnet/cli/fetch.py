@@ -20,15 +20,21 @@ def command(
             "Weights: torchvision-alexnet, bvlc-alexnet, caffenet.",
         ),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; created if missing.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder for the download; created if missing.")
+    ],
     location: Annotated[
         str | None,
-        typer.Option("--from", metavar="URL-or-DIR", help="Download from here instead of the publisher."),
+        typer.Option(
+            "--from",
+            metavar="URL-or-DIR",
+            help="Use this mirror or local folder instead of the publisher's site.",
+        ),
     ] = None,
 ) -> None:
-    """Download a public data set or published weights: partial downloads resume, every file is verified.
+    """Download a public data set or published weights.
 
-    Weights become the run directory DIR/NAME, ready to use.
+    Interrupted downloads are resumed, and every file is verified. Weights become the run directory DIR/NAME.
     """
     from alexnet.data.download import DATA_SETS
     from alexnet.errors import CommandError
@@ -36,7 +42,7 @@ def command(
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
     if name not in names:
-        raise CommandError(f"unknown data set or weights {name!r}: choose from {', '.join(names)}")
+        raise CommandError(f"unknown data set or weights {name!r}; it must be one of {', '.join(names)}")
     (_weights if name in PUBLISHED_WEIGHTS else _photos)(name, folder, location)
 
 

@@ -1,4 +1,5 @@
-"""`alexnet import FILE RUN --as torchvision|caffe`: another framework's weights become a run directory."""
+"""`alexnet import FILE RUN --as torchvision|caffe`: makes a run directory from weights of another
+framework."""
 
 from __future__ import annotations
 
@@ -21,20 +22,20 @@ def command(
     source_format: Annotated[_Format, typer.Option("--as", help="The framework that wrote FILE.")],
     mean: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; default: its mean color."),
+        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; by default its mean color."),
     ] = None,
     variant: Annotated[
-        str, typer.Option(metavar="caffe|caffenet", help="For a caffemodel that does not identify it.")
+        str, typer.Option(metavar="caffe|caffenet", help="For a .caffemodel that does not name its model.")
     ] = "",
     classes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="wnid or wnid<TAB>name per line, if not ImageNet's 1,000."),
+        typer.Option(metavar="FILE", help="A line wnid or wnid<TAB>name per class, if not ImageNet's 1,000."),
     ] = None,
 ) -> None:
-    """Make a run directory of weights from torchvision (AlexNet, VGG) or Caffe (AlexNet).
+    """Make a run directory from weights of torchvision (AlexNet, VGG) or Caffe (AlexNet).
 
-    Every command that accepts a run accepts it: predict, evaluate, export, train --init-from. Reading FILE
-    never executes code in it.
+    It works with every command that accepts a run: predict, evaluate, export, train --init-from. Code in FILE
+    is never executed.
     """
     from alexnet.cli.licenses import license_text
     from alexnet.errors import CommandError

@@ -1,4 +1,4 @@
-"""`alexnet VERB ...`: imports the file of that verb only; errors become one line and an exit code."""
+"""`alexnet VERB ...`: imports the file of that verb only; an error becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from alexnet.hardware import keep_freed_memory
 
 GROUPS = {
     "Start": {
-        "quickstart": "Everything once on synthetic photos, in about two minutes.",
+        "quickstart": "Run everything once on synthetic photos, in about two minutes.",
     },
     "Data": {
         "fetch": "Download a public data set or published weights, verified and resumable.",
         "synthesize": "Make synthetic photos in ILSVRC's layout or in class folders.",
         "compose": "Make scenes of several objects from a store of photos with boxes.",
-        "inspect": "Count a source's classes and photos; list every odd or unreadable file.",
-        "prepare": "Turn a source of photos into a store.",
+        "inspect": "Check a source of photos: counts, unusual and unreadable files.",
+        "prepare": "Decode and resize photos and write them to a store.",
     },
     "Training": {
         "recipes": "List the recipes, or print one of them as JSON.",
         "train": "Train a recipe on a store.",
         "ensemble": "Train several models, or all of a row of the paper's table.",
-        "claims": "List the lecture's claims, or test them.",
+        "claims": "Test a lecture's claims about AlexNet by training models.",
     },
     "Use": {
-        "predict": "Predict what is in photos, and where if the model predicts boxes.",
-        "similar": "List the training images most similar to a photo.",
-        "serve": "A page on this computer that classifies photos.",
+        "predict": "Predict the classes of photos, and boxes if the model has them.",
+        "similar": "Find the training images most similar to a photo.",
+        "serve": "Start a web demo and a JSON API on this computer.",
         "export": "Write a model with its metadata to one file: .safetensors or .onnx.",
-        "import": "Make a run directory of weights from torchvision or Caffe.",
+        "import": "Make a run directory from weights of torchvision or Caffe.",
     },
     "Results": {
         "evaluate": "Evaluate one run, or several as an ensemble.",
-        "compare": "The table of errors, beside the published ones.",
-        "report": "One page about runs, with its figures inside.",
+        "compare": "Print the errors of runs next to published ones.",
+        "report": "Write one HTML page about runs, with figures.",
         "submit": "Write predictions for a test set in ILSVRC's format.",
     },
 }
@@ -57,7 +57,7 @@ COMPLETION_VARIABLE = "_ALEXNET_COMPLETE"
 INTERRUPTED = 130
 """Exit code after Ctrl-C where nothing was saved to resume from (that is `Stopped`, 75)."""
 
-# Since 0.16 typer vendors click: this is the base class of usage errors in either.
+# typer contains its own copy of click since 0.16: this is the base class of usage errors in either.
 _UsageError: Any = typer.BadParameter.__base__
 
 
@@ -135,7 +135,7 @@ def _application(chosen: str) -> typer.Typer:
         cls=_GroupedHelp,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="AlexNet (2012), completely and for real: prepare, train, evaluate, compare.",
+        help="AlexNet (2012): prepare photos, train, evaluate, predict, compare.",
     )
     application.callback()(_global_options)
     for verb, line in VERBS.items():
@@ -158,9 +158,12 @@ def _print_version(requested: bool) -> None:
 
 def _global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; accepted anywhere.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; accepted anywhere on the line.")
+    ] = False,
 ) -> None:
     """Declared for `--help`; `main` removes `--debug` from the words before they are parsed."""
 

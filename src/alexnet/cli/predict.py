@@ -22,40 +22,45 @@ STANDARD_INPUT = "-"
 
 
 def command(
-    images: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files, folders, or - for stdin.")],
-    model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run folder or a model file.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
+    ],
+    model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run directory or an exported file.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes on the photos, there.")
+        Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes and save the drawings here.")
     ] = None,
     views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP)] = "",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="How many classes or objects a photo. [default: 5; all for a detector]"),
+        typer.Option(min=1, help="Number of classes or objects per photo. [default: 5; all for a detector]"),
     ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Of a detector: least probability of an object at a window whose box is used. "
+            help="For a detector: minimum probability of an object at a window whose box is used. "
             f"[default: {DEFAULT_MIN_SCORE:g}]",
         ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     terms: Annotated[
-        bool, typer.Option("--terms", help="Print first whose weights these are, on standard error.")
+        bool,
+        typer.Option(
+            "--terms", help="First print the licenses and the origin of the weights, on standard error."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
-    """Predict what is in photos, as the model was trained to.
+    """Predict the classes of photos, and boxes if the model was trained to predict them.
 
-    A classifier predicts classes with probabilities; a localizer a box for each class, a detector all objects
-    with their boxes, in pixels of the photo. The score of a box is the sum of the class's probabilities at
-    all windows whose boxes were merged into it.
+    A classifier predicts classes with probabilities, a localizer also a box for each class, and a detector
+    all objects with their boxes, in pixels of the photo. The score of a box is the sum of the class's
+    probabilities at all windows whose boxes were merged.
 
-    Folders are searched for photos; - reads one photo from standard input. A file without a readable photo is
-    reported and the rest is done; the exit code is then 3.
+    Folders are searched for photos; - reads one photo from standard input. Unreadable files are reported and
+    the others processed; the exit code is then 3.
     """
     import alexnet
     from alexnet.cli.licenses import license_text
@@ -94,7 +99,9 @@ def command(
 
 
 def photo_names(images: Sequence[str]) -> Iterator[str]:
-    """Each photo's path, folders searched; CommandError for what does not exist or holds no photo."""
+    """The path of each photo, also of those in folders; CommandError for missing files and folders without
+    photos.
+    """
     from alexnet.errors import CommandError
     from alexnet.evaluation.predictor import photos_in
 
@@ -111,7 +118,7 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
 
 
 def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
-    """DataError that lists the photos of `{image, error}` among the results, if there are any."""
+    """DataError that lists the unreadable photos, if any."""
     from alexnet.errors import DataError
 
     unreadable = [result["image"] for result in results if "error" in result]
@@ -164,7 +171,7 @@ def _text(result: dict[str, Any]) -> str:
     if "error" in result:
         lines.append(f"  unreadable: {result['error']}")
     if not result.get("objects", ["something"]):
-        lines.append("  nothing found; a smaller --min-score shows less certain objects")
+        lines.append("  nothing found; a lower --min-score shows less certain objects")
     if "drawn" in result:
         lines.append(f"  drawn: {result['drawn']}")
     return "".join(f"{line}\n" for line in lines)

@@ -100,7 +100,9 @@ def _lines(
 
 
 class _Pace:
-    """Units per second after the first ones, which an earlier process did, or which include the start-up."""
+    """Units per second, not counting the first call, which may include work of an earlier process or the
+    start-up.
+    """
 
     def __init__(self, clock: Callable[[], float]):
         self.counted, self._first, self._begun, self._clock = 0, 0, 0.0, clock

@@ -18,11 +18,12 @@ PHOTOS, LAST_FILE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for everything.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for all files.")] = Path(
         "quickstart"
     ),
 ) -> None:
-    """Synthetic photos in ImageNet's layout, a store, two small AlexNets, ten crops, a table and a report.
+    """Run everything once: make synthetic photos, prepare a store, train two small AlexNets, evaluate,
+    report.
 
     Run the same command again to resume.
     """
@@ -53,7 +54,7 @@ def command(
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
-    """Title and command line of each step, in order; each can be typed by itself."""
+    """Title and command line of each step, in order; each command also works by itself."""
     photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
     small = f"data.image_size={IMAGE_SIZE} data.input_size={INPUT_SIZE} schedule.epochs={EPOCHS}".split()
     small.append(f"model.architecture.widths={WIDTHS}")
@@ -61,12 +62,18 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
     report = ["report", nets, "--store", store, "--out", str(out)]
     return [
         ("Make 2,000 + 500 synthetic photos in the layout of ILSVRC-2012", ["synthesize", photos]),
-        ("Inspect them, as one would inspect ImageNet", ["inspect", photos]),
-        ("Decode, resize, store", ["prepare", photos, store, "--side", str(IMAGE_SIZE)]),
-        ("Train two AlexNets at a small size that differ in their seed", ensemble),
-        ("Evaluate as in the paper: ten crops, then the average", ["evaluate", nets, "--store", store]),
+        ("Inspect them, as you would inspect ImageNet", ["inspect", photos]),
+        (
+            "Decode and resize the photos and write the store",
+            ["prepare", photos, store, "--side", str(IMAGE_SIZE)],
+        ),
+        ("Train two small AlexNets with different seeds", ensemble),
+        (
+            "Evaluate them as in the paper: ten crops, then the average of the models",
+            ["evaluate", nets, "--store", store],
+        ),
         ("Compare the errors with the published ones", ["compare", *_runs(out), nets]),
-        ("Report everything on one page", [*report, "--detailed", "1"]),
+        ("Write a report about everything", [*report, "--detailed", "1"]),
     ]
 
 
@@ -81,7 +88,7 @@ def _next(out: Path) -> str:
         f"\nFirst, once per terminal, to put `alexnet` on the path:\n    . {script}\n" if hidden else ""
     )
     return f"""
-Done: {out} has the photos, the store and two run directories. What to type next:
+Done: {out} has the photos, the store and two run directories. What you can type next:
 
   your own photos, one folder per class:
     alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
@@ -93,7 +100,7 @@ Done: {out} has the photos, the store and two run directories. What to type next
     alexnet prepare ILSVRC stores/ilsvrc2012
     alexnet train alexnet-2012 --store stores/ilsvrc2012 --run runs/alexnet-2012
 
-  more with what was just made:
+  with what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
     alexnet predict more-photos/val --model {out}/nets/seed-0
     alexnet serve {out}/nets/seed-0 --store {out}/store

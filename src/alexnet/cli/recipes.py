@@ -19,16 +19,16 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            help="A recipe or ensemble, to print it as one JSON object.",
+            help="Print this recipe or ensemble as one JSON object.",
             autocompletion=recipe_and_ensemble_names,
         ),
     ] = "",
 ) -> None:
-    """List the recipes by family, with source and expected error; with NAME, print that one as JSON.
+    """List all recipes with their sources and expected errors, or print one recipe as JSON.
 
-    The JSON object is the whole configuration: every field is a `key=value` that `alexnet train` takes.
-    `parameters` and `multiply_adds` are those of the model at the recipe's own crop, with as many classes as
-    in its paper: 1,000, or ten digits.
+    The JSON object is the whole configuration. Every field can be changed by a setting `key=value` of
+    `alexnet train`. `parameters` and `multiply_adds` are those of the model for the recipe's input size and
+    for the number of classes in its paper (1,000, or ten digits).
     """
     typer.echo(_laid_out(as_json(name)) if name else overview())
 

@@ -17,26 +17,31 @@ PAGE, FIGURES = "report.html", "figures"
 def command(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN|FILE...", help="Folders of runs or ensembles, or exported files."),
+        typer.Argument(metavar="RUN|FILE...", help="Runs, ensembles or exported files."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help=f"The folder that gets {PAGE}.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help=f"The folder for {PAGE}.")],
     store: Annotated[
         Path | None,
-        typer.Option(help="Their photos; by default the store they were trained on, if it is still there."),
+        typer.Option(
+            help="The store with the photos; by default the one used in training, if it still exists."
+        ),
     ] = None,
     detailed: Annotated[
         int,
-        typer.Option(min=0, help="Runs with activations, saliency and nearest images, which take longest."),
+        typer.Option(
+            min=0,
+            help="Number of runs with the slowest figures: activations, saliency, nearest images.",
+        ),
     ] = 3,
     figures: Annotated[
-        bool, typer.Option("--figures", help=f"Also keep each figure as PNG and SVG in DIR/{FIGURES}.")
+        bool, typer.Option("--figures", help=f"Also write each figure as PNG and SVG to DIR/{FIGURES}.")
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
-    """Write one page about runs: errors, curves, filters, predictions, neighbors, and how to reproduce them.
+    """Write one HTML page about runs: errors, curves, filters, predictions, neighbors, how to reproduce them.
 
-    The page is one file with its figures inside. Predictions and features are read from the runs, or computed
-    and kept there. Runs on different data are refused.
+    The page is one file that contains its figures. Predictions and features are read from the run
+    directories, or computed and saved there. Runs trained on different data are refused.
     """
     from alexnet.hardware import choose_device
 
@@ -52,7 +57,9 @@ def write_report(
     detailed: int,
     figures: bool = False,
 ) -> Path:
-    """The page's path; an older page is replaced by a complete one only. Errors as `build_report`."""
+    """Writes the page and returns its path; an older page is only replaced by a complete one. Errors as
+    `build_report`.
+    """
     from functools import partial
     from typing import cast
 
@@ -65,7 +72,7 @@ def write_report(
     from alexnet.report.sections.model import ProgressBar
 
     if out.is_file():
-        raise CommandError(f"{out} is a file: give --out a folder")
+        raise CommandError(f"{out} is a file: choose a folder with --out DIR")
     refuse_unwritable(out / PAGE)
     opened = None if store is None else Store.open(store)
     bars = cast(ProgressBar, partial(progress_bar, unit="images"))

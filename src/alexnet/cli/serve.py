@@ -1,4 +1,4 @@
-"""`alexnet serve RUN... [--store STORE] [--port 8000]`: a page on this computer that classifies photos."""
+"""`alexnet serve RUN... [--store STORE] [--port 8000]`: a web demo and a JSON API on this computer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ def command(
         typer.Argument(metavar="RUN...", help="Run directories, ensembles or exported files."),
     ],
     store: Annotated[
-        Path | None, typer.Option(metavar="STORE", help="Photos to try, and to find similar ones in.")
+        Path | None,
+        typer.Option(metavar="STORE", help="A store with photos to try and to find similar ones in."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 8000,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
-    """Show in a browser what models predict for photos that are dropped, pasted, chosen or taken.
+    """Start a web demo that classifies photos, and a JSON API.
 
-    Serves this computer only (127.0.0.1), other programs too: see /api/openapi.json. With several runs the
-    page offers a choice. Photos are never written to a disk. Ctrl-C stops it.
+    Open the printed address in a browser, and drop, paste, choose or take a photo. Only this computer is
+    served (127.0.0.1). Programs can use the JSON API, described at /api/openapi.json. With several runs, the
+    page offers a choice. Photos are never written to a disk. Ctrl-C stops the server.
     """
     from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store

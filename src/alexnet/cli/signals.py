@@ -12,7 +12,7 @@ from alexnet.errors import Stopped
 
 @contextmanager
 def stopping(advice: str) -> Generator[None, None, None]:
-    """Within the context SIGTERM and Ctrl-C raise `Stopped`; `advice` is how to resume."""
+    """A context in which SIGTERM and Ctrl-C raise `Stopped`; `advice` is how to resume."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}; finished work is kept, {advice}")

@@ -25,22 +25,26 @@ def command(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, or - for stdin.")],
     model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run directory or an exported file.")],
     store: Annotated[Path, typer.Option(help="The store to search.")],
-    split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "train",
-    layer: Annotated[str, typer.Option(help="[default: the last hidden one]")] = "",
+    split: Annotated[str, typer.Option(help="The split of the store to search.")] = "train",
+    layer: Annotated[str, typer.Option(help="The layer to compare. [default: the last hidden one]")] = "",
     top: Annotated[int, typer.Option(min=1, help="Number of images.")] = 6,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also draw them.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|svg|pdf", help="Also draw the images.")
+    ] = None,
     approximate: Annotated[
         bool,
-        typer.Option("--approximate", help="By a graph, kept in RUN/features: faster, may miss some."),
+        typer.Option(
+            "--approximate", help="Search a graph, kept in RUN/features: faster, but it may miss some images."
+        ),
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """List the images of a store that are most similar to a photo, according to a model.
 
-    Similar means near by Euclidean distance in the last hidden layer, as in the paper's figure 4. The
-    features of the store's images are kept in RUN/features; nothing is kept for an exported file. An
-    unreadable file is reported and the others are processed; the exit code is then 3.
+    Similar images are near in Euclidean distance in the last hidden layer, as in the paper's figure 4. The
+    features of the store's images are saved in RUN/features; nothing is saved for an exported file.
+    Unreadable files are reported and the others processed; the exit code is then 3.
     """
     from alexnet.analysis.neighbors import SearchSpec, open_similar_images
     from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
@@ -80,11 +84,13 @@ def command(
 
 
 def refuse_other_suffix(out: Path) -> None:
-    """CommandError where the file's suffix is that of no figure format."""
+    """CommandError if the suffix is not that of a figure format."""
     from alexnet.errors import CommandError
 
     if out.suffix not in FIGURE_SUFFIXES:
-        raise CommandError(f"{out} is not the name of a figure: end it in {' or '.join(FIGURE_SUFFIXES)}")
+        raise CommandError(
+            f"{out} is not the name of a figure: it must end in {' or '.join(FIGURE_SUFFIXES)}"
+        )
 
 
 def _draw(

@@ -22,25 +22,33 @@ if TYPE_CHECKING:
 
 
 def command(
-    devkit: Annotated[Path, typer.Option(metavar="KIT", help="ILSVRC2012_devkit_t12: packed, or a folder.")],
+    devkit: Annotated[
+        Path, typer.Option(metavar="KIT", help="ILSVRC2012_devkit_t12, as an archive or a folder.")
+    ],
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUN...", help="Several, or an ensemble's folder, are averaged."),
+        typer.Argument(metavar="RUN...", help="Runs or ensembles; several are averaged."),
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Where the images are.")] = None,
+    store: Annotated[Path | None, typer.Option(help="The store with the images.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The file to write.")] = None,
-    split: Annotated[str, typer.Option(help="Which of the store's splits.")] = "test",
-    views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help="Which views of each photo.")] = "ten",
+    split: Annotated[str, typer.Option(help="The split of the store.")] = "test",
+    views: Annotated[
+        str, typer.Option(metavar=VIEWS_METAVAR, help="Which views of each photo are averaged.")
+    ] = "ten",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
-    checkpoint: Annotated[str, typer.Option(metavar="last|best", help="Of each run.")] = "last",
+    checkpoint: Annotated[
+        str, typer.Option(metavar="last|best", help="Which checkpoint of each run.")
+    ] = "last",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Crops (images x views) at once.")] = 256,
-    check: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="Only check that file.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
+    check: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="Only check this file.")] = None,
 ) -> None:
-    """Write five ILSVRC ids a line, the most probable first, a line a photo in the order of official names.
+    """Write predictions for a test set in the format of the ILSVRC evaluation server.
 
-    All is checked before it is written. Where the kit has the labels (--split val), it prints a top-5 error.
-    `alexnet submit --check FILE.txt --devkit KIT` checks an existing file of any origin.
+    The file has one line per photo, in the order of the official names, with five ILSVRC ids, the most
+    probable first. Everything is checked before it is written. If the devkit has the labels (--split val),
+    the top-5 error is printed. `alexnet submit --check FILE.txt --devkit KIT` checks an existing file from
+    any program.
     """
     from alexnet import distributed
     from alexnet.data.sources.devkit import read_any_devkit, read_devkit
@@ -53,7 +61,7 @@ def command(
         sys.stdout.write(_checked(check, read_any_devkit(devkit), split))
         return
     if not runs or store is None or out is None:
-        raise CommandError("give RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
+        raise CommandError("type RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
     opened, chosen = Store.open(store), choose_device(device)
     photos = submission.photos_of(opened.split(split))
     kit = read_devkit(devkit, photos.year)
@@ -67,7 +75,7 @@ def command(
     sys.stdout.write(_report(out, rows, kit, photos))
     unnamed = len(kit.wnids) - len(opened.classes)
     if unnamed:
-        sys.stderr.write(f"the kit has {unnamed:,} classes that the model does not know\n")
+        sys.stderr.write(f"the devkit has {unnamed:,} classes that the model was not trained on\n")
 
 
 @dataclass(frozen=True)
@@ -124,11 +132,12 @@ def _checked(path: Path, kit: Devkit, split: str) -> str:
 
 
 def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
-    """The top-5 error, where the kit has the labels."""
+    """The top-5 error, if the devkit has the labels."""
     from alexnet.evaluation import submission
 
     truth = {"val": kit.val_wnids, "test": kit.test_wnids}.get(split)
     if not truth or len(rows) != len(truth):
         return ""
     wrong = submission.count_errors(rows, truth, kit, str(path))
-    return f"top-5 error by the kit's labels: {100 * wrong / len(rows):.2f} % ({wrong:,} of {len(rows):,})\n"
+    counts = f"({wrong:,} of {len(rows):,})"
+    return f"top-5 error according to the devkit's labels: {100 * wrong / len(rows):.2f} % {counts}\n"

@@ -17,17 +17,21 @@ class _Layout(StrEnum):
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
-    classes: Annotated[int, typer.Option(help="2 to 100; each is a shape with a texture.")] = 10,
+    classes: Annotated[
+        int, typer.Option(help="Number of classes, 2 to 100; each is a shape with a texture.")
+    ] = 10,
     train_per_class: Annotated[int, typer.Option(help="Training photos per class.")] = 200,
     val_per_class: Annotated[int, typer.Option(help="Validation photos per class.")] = 50,
-    test: Annotated[int, typer.Option(min=0, help="Unlabeled test photos in total (ilsvrc).")] = 0,
-    layout: Annotated[_Layout, typer.Option(help="ILSVRC-2012's tars, or class folders.")] = _Layout.ilsvrc,
+    test: Annotated[int, typer.Option(min=0, help="Number of unlabeled test photos (layout ilsvrc).")] = 0,
+    layout: Annotated[
+        _Layout, typer.Option(help="Archives like ILSVRC-2012's, or class folders.")
+    ] = _Layout.ilsvrc,
     odd: Annotated[
-        bool, typer.Option("--odd", help="Add the odd files that ImageNet is known to contain.")
+        bool, typer.Option("--odd", help="Add unusual files of the kinds that ImageNet contains.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same photos.")] = 0,
 ) -> None:
-    """Make synthetic photos: a real learning problem in real JPEG files of ILSVRC-like sizes."""
+    """Make synthetic photos: a learning problem in real JPEG files, with sizes like those of ILSVRC."""
     from alexnet.cli.progress import progress_bar
     from alexnet.data.synthetic import synthesize
 

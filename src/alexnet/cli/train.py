@@ -1,4 +1,4 @@
-"""`alexnet train RECIPE --store STORE --run RUN`: a recipe and a store become a run folder."""
+"""`alexnet train RECIPE --store STORE --run RUN`: trains a recipe on a store and writes a run directory."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ if TYPE_CHECKING:
 def command(
     recipe: Annotated[
         str,
-        typer.Argument(metavar="RECIPE", help="`alexnet recipes` lists them.", autocompletion=recipe_names),
+        typer.Argument(metavar="RECIPE", help="One of `alexnet recipes`.", autocompletion=recipe_names),
     ],
-    store: Annotated[Path, typer.Option(help="What `alexnet prepare` made.")],
-    run: Annotated[Path, typer.Option(help="A new folder for the run.")],
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    run: Annotated[Path, typer.Option(help="The run directory to create.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[key=value]...", help="Such as schedule.epochs=30.", autocompletion=setting_keys
+            metavar="[key=value]...",
+            help="Settings to change, such as epochs=30; `alexnet recipes RECIPE` prints all.",
+            autocompletion=setting_keys,
         ),
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of that model.")
+        Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
     ] = None,
     init_layers: Annotated[
-        str, typer.Option(metavar="LAYER,...", help="Take only these layers from it: conv1,conv2.")
+        str, typer.Option(metavar="LAYER,...", help="Copy only these layers from it, such as conv1,conv2.")
     ] = "",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run, if it was begun.")] = False,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Then save and exit with code 75.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run if it exists.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
 ) -> None:
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume continues.
 
-    On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all must see STORE and RUN).
+    On several GPUs: torchrun --nproc-per-node 4 -m -- alexnet train RECIPE ... (all processes must be able to
+    read STORE and write RUN).
 
-    Two towers on two GPUs: model.tower_devices=cuda:0,cuda:1; with torchrun each process takes two.
+    With one tower on each of two GPUs: model.tower_devices=cuda:0,cuda:1; with torchrun, each process uses
+    two GPUs.
     """
     import alexnet
     from alexnet import distributed
@@ -66,13 +72,13 @@ def command(
 
 
 def training_progress(total: int, done: int) -> AbstractContextManager[Advance]:
-    """A progress bar over images."""
+    """A progress bar that counts images."""
     from alexnet.cli.progress import progress_bar
 
     return progress_bar("training", total, done=done, unit="images")
 
 
 def print_line(line: str) -> None:
-    """Shows a line at once, also in a pipe."""
+    """Prints a line at once, also into a pipe."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`--views` and `--scales` on the command line: which views of photos a model is given."""
+"""`--views` and `--scales` on the command line: which views of each photo a model receives."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ if TYPE_CHECKING:
 
 VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
 VIEWS_HELP = (
-    "The last three take the whole photo, of a store of squares the square. "
-    "[default: ten, or center if never mirrored; dense for boxes]"
+    "Which views of each photo are averaged. The last three use the whole photo (in a store of squares, the "
+    "square). [default: ten; center for models trained without mirroring; dense for boxes]"
 )
-SCALES_HELP = "Shorter sides of the photo in pixels, averaged. [default: the model's own]"
+SCALES_HELP = (
+    "Sizes of the shorter side in pixels; predictions are averaged over them. [default: those of the recipe]"
+)
 
 
 def view_set(views: str, scales: str) -> ViewSet:
-    """The views of that name, which may be empty, at the scales in `256,384,512`, each once, smallest first.
+    """The views of that name, which may be empty, at scales such as `256,384,512`, each once, smallest first.
 
-    CommandError where the scales are no such list.
+    CommandError if `scales` is not a list of numbers.
     """
     from alexnet.errors import CommandError
     from alexnet.runs.results import ViewSet

@@ -208,7 +208,7 @@ def test_senseless_commands_are_refused_before_a_model_is_loaded(
         ([run], "run is named twice"),
         (["--search-weights", "train"], "is for several runs"),
         (["--out", "/proc/no/result.json"], "cannot write /proc/no/result.json ("),
-        (["--out", tmp_path], "give --out another place"),
+        (["--out", tmp_path], "choose a file with --out"),
     ]:
         code, _, err = evaluate(capsys, store, run, *words)
         assert (code, err.count("\n")) == (2, 1)

@@ -132,7 +132,7 @@ def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_tells(
     assert main(["evaluate", str(run), "--store", str(store.path), "--device", "cpu", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["top5_errors"], told["top1_errors"]) == (wrong, first_wrong)
-    assert f"top-5 error by the kit's labels: {100 * told['top5_error']:.2f} %" in out
+    assert f"top-5 error according to the devkit's labels: {100 * told['top5_error']:.2f} %" in out
     assert f"{VAL_PHOTOS} lines of five ids, NOT the 50,000 of ILSVRC-2012's val set" in out
 
 
@@ -225,7 +225,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     shown = capsys.readouterr().out
     assert f"{VAL_PHOTOS} lines of five different ids of 1 to {CLASSES}, NOT the 100,000 of" in shown
     assert main([*check, "--split", "val"]) == 0
-    assert "top-5 error by the kit's labels" in capsys.readouterr().out
+    assert "top-5 error according to the devkit's labels" in capsys.readouterr().out
     whole = (tmp_path / "out.txt").read_text()
     (tmp_path / "out.txt").write_text("".join(whole.splitlines(keepends=True)[1:]))
     assert main([*check, "--split", "val"]) == 0

@@ -425,6 +425,6 @@ def test_too_few_seeds_for_a_verdict_are_reported_before_anything_is_trained(
 
 def test_without_ids_nothing_may_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "schedule.epochs=3"]) == 2
-    assert "name the claims" in capsys.readouterr().err
+    assert "type the claims" in capsys.readouterr().err
     assert main(["claims", "relu"]) == 2
     assert "--store" in capsys.readouterr().err
