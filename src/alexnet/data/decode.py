@@ -138,6 +138,15 @@ def image_size(data: bytes) -> tuple[int, int]:
         return image.size
 
 
+def is_photo(data: bytes) -> bool:
+    """Whether the header is that of a supported photo."""
+    try:
+        image_size(data)
+    except UnreadableImage:
+        return False
+    return True
+
+
 def oddities(data: bytes, name: str = "") -> list[str]:
     """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
 

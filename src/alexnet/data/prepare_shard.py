@@ -125,15 +125,16 @@ def _records(
 ) -> Iterator[Record]:
     """The shard's records; adds to `note` what is unusual or unreadable, to `statistics` the pixels."""
     for index in range(task.start, task.stop):
-        example = split[index]
+        key = split.key(index)
         try:
+            example = split[index]
             odd = _odd(example, task.settings)
             record = _record(example, task.settings, statistics)
         except UnreadableImage as error:
-            note.unreadable[example.key] = str(error)
+            note.unreadable[key] = str(error)
         else:
             if odd:
-                note.odd[example.key] = odd
+                note.odd[key] = odd
             note.labels.append(example.label)
             note.longest_side = max(note.longest_side, record.width, record.height)
             yield record

@@ -245,10 +245,10 @@ def test_broken_idx(tmp_path: Path) -> None:
 
 def test_broken_parquet(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
-    make.write_parquet(path, {"a": make.photo(), "b": make.photo()}, [0, -1], ("cat", "dog"))
-    _refused(tmp_path, "1 photos have a label outside its 2 classes")
+    make.write_parquet(path, {"a": make.photo(), "b": make.photo()}, [0, 2], ("cat", "dog"))
+    _refused(tmp_path, "1 photos have a label outside the 2 classes", "column 'label' holds 2")
     make.write_parquet(path, {"a": make.photo()}, [-1], ("cat", "dog"))
-    _refused(tmp_path, "no photo in the parquet files has a label")
+    _refused(tmp_path, "no photo in the tables has a label")
     make.write_parquet(path, {"a": make.photo()}, [0], ("cat", "dog"))
     path.write_bytes(path.read_bytes()[:-10])
     _refused(tmp_path, "train.parquet", "download it again")

@@ -280,6 +280,8 @@ def test_exif_is_applied_to_custom_photos_and_not_to_imagenet(tmp_path: Path) ->
     assert open_source(make.write(tmp_path / "own", own)).settings.exif
     assert open_source(make.write(tmp_path / "split", _in_folder("train", own))).settings.exif
     assert not open_source(make.write(tmp_path / "imagenet", make.train_photos())).settings.exif
+    mixed = own | {"n01440764/a.jpg": make.photo(3)}
+    assert open_source(make.write(tmp_path / "mixed", mixed)).settings.exif
 
 
 def test_a_link_to_a_folder_is_followed_but_cycles_are_not(tmp_path: Path) -> None:

@@ -40,8 +40,11 @@ def holds_classes(tree: Tree, folder: str) -> bool:
 
 
 def are_custom(classes: Sequence[Class]) -> bool:
-    """Whether the classes are not ImageNet's; their photos may need their EXIF orientation applied."""
-    return not any(is_wnid(each.wnid) for each in classes)
+    """Whether the classes are not ImageNet's; their photos may need their EXIF orientation applied.
+
+    Folders are ImageNet's if all of them are named by WNIDs; one such folder among others decides nothing.
+    """
+    return not all(is_wnid(each.wnid) for each in classes)
 
 
 def class_names(tree: Tree, folder: str) -> list[str]:

@@ -58,7 +58,7 @@ def open_source(
 def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
         return ilsvrc.read(path) or _from_tree(open_folder(path), options)
-    if path.suffix == ".parquet":
+    if parquet.is_table(path.name):
         return parquet.read_files(path.parent, [path.name], options)
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
@@ -71,14 +71,18 @@ def _recognize(path: Path, options: SourceOptions) -> Source:
 
 
 def _from_tree(tree: Tree, options: SourceOptions) -> Source:
+    tables = parquet.find_tables(tree)
+    if parquet.hold_photos(tree, tables):
+        return parquet.read(tree, tables, options)
+    if not tables:
+        options.refuse_for_tables(tree.path)
     base = _base(tree)
     for form in _TREE_FORMS:
         source = form.read(tree, base)
         if source:
             return source
-    source = parquet.read(tree, base, options)
-    if source:
-        return source
+    if tables:
+        return parquet.read(tree, tables, options)
     raise DataError(f"{tree.path}: {_found(tree, base)}; supported are {_SUPPORTED}")
 
 

@@ -1,98 +1,141 @@
-"""Hugging Face parquet: `train-*.parquet`, `validation-*.parquet` with columns of images and labels."""
+"""Parquet and Arrow files: `train-*.parquet`, `validation-*.parquet` with columns of photos and labels.
+
+Whatever wrote them (Hugging Face, pandas, Polars, DuckDB), the columns are found by their meaning. Labels of
+several files are matched by the classes' names where the files have them.
+"""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, imagenet_classes
+from alexnet.data.decode import UnreadableImage
+from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
+from alexnet.data.sources.class_folders import are_custom
 from alexnet.data.sources.devkit import official_name
 from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.table_columns import Columns, find_columns, holds_photos, unwrap
+from alexnet.data.sources.table_file import SUFFIXES, TableFile, plain
+from alexnet.data.sources.table_labels import RawLabels, class_order, read_labels, to_labels, without_unused
+from alexnet.data.sources.table_places import place_of, split_of_word
 from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import FolderTree, PackedNames, Tree
 from alexnet.errors import DataError
 
-_SPLIT_OF_WORD = {word: split for split, words in SPLIT_FOLDERS.items() for word in words}
-_LABEL_NAMES = ("label", "labels", "class", "fine_label", "category")
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.]|$)")
+_MAX_NAMED = 5
+_DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""What Hugging Face writes beside tables."""
+Int64s = npt.NDArray[np.int64]
 
 
-def read(tree: Tree, base: str, options: SourceOptions) -> Source | None:
-    """The source of all parquet files below `base`; None if there are none (a tar cannot hold them)."""
+def find_tables(tree: Tree) -> list[int]:
+    """The tables in a folder and below it, in the tree's order; none in a tar and in a store.
+
+    A store consists of tables too, but is none of photos as they come.
+    """
     listing = tree.listing
-    paths = [listing.path(file) for file in listing.below(base) if listing.name(file).endswith(".parquet")]
-    return read_files(tree.path, paths, options) if paths and isinstance(tree, FolderTree) else None
+    if not isinstance(tree, FolderTree) or listing.find("", MANIFEST_FILE) is not None:
+        return []
+    return [file for file in range(len(listing)) if is_table(listing.name(file))]
+
+
+def hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
+    """Whether the first table that can be read has a column that may hold photos."""
+    for table in tables:
+        try:
+            schema = TableFile(tree.path / tree.listing.path(table)).schema()
+        except DataError:
+            continue
+        return any(holds_photos(field.type) for field in schema)
+    return False
+
+
+def read(tree: Tree, tables: Sequence[int], options: SourceOptions) -> Source:
+    """The source of these tables of a folder, with all its other files as strays; errors as `read_files`."""
+    source = read_files(tree.path, [tree.listing.path(table) for table in tables], options)
+    described = [file for file in range(len(tree.listing)) if tree.listing.name(file) in _DESCRIPTIONS]
+    strays = [*source.strays, *find_strays(tree, [], [*tables, *described])]
+    return dataclasses.replace(source, strays=strays)
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of this name is a table."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "_"))
 
 
 def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> Source:
-    """The source of parquet files given relative to their folder; all must have the same columns."""
-    by_split: dict[str, list[Path]] = {}
-    for path in sorted(paths):
-        by_split.setdefault(_split_of(path), []).append(folder / path)
-    columns = _find_columns(next(iter(by_split.values()))[0], options)
-    tables = {split: _read_labels(files, columns) for split, files in by_split.items()}
-    labeled = [split for split, (values, _) in tables.items() if not _is_unlabeled(values)]
-    if not labeled:
-        raise DataError(f"{folder}: no photo in the parquet files has a label")
-    classes = _classes(columns, *tables["train" if "train" in labeled else labeled[0]])
+    """The source of tables given relative to their folder.
+
+    DataError where columns are ambiguous or labels are no labels, and for several configurations of which
+    `options` choose none.
+    """
+    chosen, strays = _choose(folder, sorted(paths), options.configuration)
+    tables = _read_tables(folder, chosen, options)
+    parts = _parts(tables, strays)
+    used = [part for part in parts.values() if part.name in SPLIT_FOLDERS]
+    labels = [table.labels for part in used for table in part.tables]
+    order, from_metadata = class_order(labels)
+    by_split = {part.name: part.to_labels(order, labels) for part in used}
+    names = {part.name: part.file_names() for part in used}
+    labeled_splits = [name for name, found in by_split.items() if (found >= 0).any()]
+    if not labeled_splits:
+        raise DataError(f"{folder}: no photo in the tables has a label (columns {_columns(tables)})")
+    first = labeled_splits[0]
+    classes, by_split = _classes(order, from_metadata, by_split, names[first], first, strays)
     splits: dict[str, SourceSplit] = {}
-    strays: list[str] = []
-    for split in (split for split in SPLIT_FOLDERS if split in tables):
-        values, names = tables[split]
-        if split in labeled:
-            labels = _to_labels(values, classes, f"{folder}: {split}")
-        elif split == "test" and names and official_name(names[0]):
-            labels = values.astype(np.int32)
+    for part in used:
+        values, own_names = by_split[part.name], names[part.name]
+        labeled = values >= 0
+        if labeled.any():
+            if not labeled.all():
+                missing = int((~labeled).sum())
+                strays.append(f"{part.name}: {missing:,} of {len(values):,} photos, without a label")
+        elif part.name == "test" and own_names and official_name(own_names[0]):
+            labeled = ~labeled
         else:
-            strays.append(f"{split}: {len(values):,} photos without labels")
+            strays.append(f"{part.name}: {len(values):,} photos without labels")
             continue
-        splits[split] = ParquetSplit(split, by_split[split], columns, labels, names, classes)
-    if "val" not in splits and "test" in labeled:
+        splits[part.name] = part.split(labeled, values, own_names, classes)
+    if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).all():
         splits["val"] = splits.pop("test")
-    return Source("Hugging Face parquet", folder, classes, splits, strays)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Column paths as parquet writes them: `image.bytes` is a field of the column `image`."""
-
-    photo: str
-    name: str | None
-    label: str
-    class_names: tuple[str, ...] | None
-    """In label order, from the metadata."""
+    form = "parquet files" if all(table.file.path.suffix == ".parquet" for table in tables) else "Arrow files"
+    settings = PrepareSettings(exif=are_custom(classes))
+    return Source(form, folder, classes, splits, strays, settings)
 
 
 class ParquetSplit:
-    """The rows of some parquet files; each thread keeps the last row group it read."""
+    """Rows of some tables; each thread keeps the last part of a table that it read."""
 
     def __init__(
         self,
-        split: str,
-        files: Sequence[Path],
-        columns: Columns,
+        name: str,
+        tables: Sequence[_Table],
+        rows: Int64s,
         labels: Labels,
         names: PackedNames | None,
         classes: Sequence[Class],
     ) -> None:
+        """`rows` (N,) are counted over all tables; `names` are of the same rows as `labels` (N,)."""
         self.labels = labels
-        self._split, self._files, self._columns, self._names = split, list(files), columns, names
+        self._split, self._rows, self._names = name, rows, names
+        self._files = [(table.file, table.columns.photo) for table in tables]
         self._wnids = [each.wnid for each in classes]
         groups = [
-            (number, group, metadata.row_group(group).num_rows)
-            for number, metadata in enumerate(pq.read_metadata(file) for file in files)
-            for group in range(metadata.num_row_groups)
+            (number, group, count)
+            for number, table in enumerate(tables)
+            for group, count in enumerate(table.group_rows)
         ]
         self._groups = np.array(groups, dtype=np.int64).reshape(-1, 3)
         self._ends = np.cumsum(self._groups[:, 2])
@@ -112,122 +155,210 @@ class ParquetSplit:
 
         The file name alone for unlabeled photos.
         """
+        row = int(self._rows[index])
         if self._names is None:
-            return f"{self._split}/{index:08d}"
+            return f"{self._split}/{row:08d}"
         label = int(self.labels[index])
-        return self._names[index] if label == NO_LABEL else f"{self._wnids[label]}/{self._names[index]}"
+        return self._names[row] if label == NO_LABEL else f"{self._wnids[label]}/{self._names[row]}"
 
     def __getitem__(self, index: int) -> Example:
-        group = int(np.searchsorted(self._ends, index, side="right"))
-        row = index - int(self._ends[group] - self._groups[group, 2])
-        image = self._images(group)[row].as_py()
+        """As for `SourceSplit`; UnreadableImage for a row without a photo, or with several."""
+        place = int(self._rows[index])
+        group = int(np.searchsorted(self._ends, place, side="right"))
+        row = place - int(self._ends[group] - self._groups[group, 2])
+        file, column = self._files[int(self._groups[group, 0])]
+        try:
+            image, path = unwrap(self._images(file, column, group)[row].as_py())
+        except ValueError as error:
+            raise UnreadableImage(str(error)) from error
         if image is None:
-            raise DataError(
-                f"{self._file(group)}: the photo of row {row} of its group is not embedded: no bytes"
-            )
+            image = _beside(file.path, path)
         return Example(image, int(self.labels[index]), self.key(index))
 
-    def _file(self, group: int) -> Path:
-        return self._files[int(self._groups[group, 0])]
-
-    def _images(self, group: int) -> Any:
-        """The encoded photos of one row group."""
+    def _images(self, file: TableFile, column: str, group: int) -> Any:
+        """The encoded photos of one part of a table."""
         if getattr(self._cached, "group", None) != group:
-            try:
-                with pq.ParquetFile(self._file(group)) as file:
-                    table = file.read_row_group(int(self._groups[group, 1]), columns=[self._columns.photo])
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{self._file(group)} is damaged ({error}): download it again") from error
-            self._cached.group, self._cached.images = group, _column(table, self._columns.photo)
+            self._cached.group = None
+            self._cached.images = file.group(int(self._groups[group, 1]), column)
+            self._cached.group = group
         return self._cached.images
 
 
-def _split_of(path: str) -> str:
-    """The split named by the last part of the path that names one; else `train`."""
-    parts = re.split(r"[^a-z]+", path.lower())
-    return next((_SPLIT_OF_WORD[part] for part in reversed(parts) if part in _SPLIT_OF_WORD), "train")
+@dataclass(frozen=True)
+class _Table:
+    """One file and what is known of it without its photos."""
+
+    file: TableFile
+    split: str
+    columns: Columns
+    labels: RawLabels
+    group_rows: list[int]
+    rows_by_split: Mapping[str, npt.NDArray[np.bool_]]
+    """For each split, which rows (N,) belong to it; empty where all belong to `split`."""
 
 
-def _find_columns(file: Path, options: SourceOptions) -> Columns:
-    """The columns of one file; DataError if it has no photos or no labels."""
-    try:
-        schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} is not a complete parquet file ({error}): download it again") from error
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features: dict[str, Any] = metadata.get("info", {}).get("features", {})
-    chosen = options.image_column
-    photo = next((f for f in schema if _holds_photos(f.type) and chosen in (f.name, "")), None)
-    typed = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
-    wanted = [options.label_column] if options.label_column else [*typed, *_LABEL_NAMES]
-    label = next((name for name in wanted if name in schema.names), None)
-    if photo is None or label is None:
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one split."""
+
+    name: str
+    tables: list[_Table]
+
+    def to_labels(self, order: Sequence[str], all_labels: Sequence[RawLabels]) -> Labels:
+        """(N,) of the split's rows."""
+        found = [to_labels(table.labels, order, all_labels) for table in self.tables]
+        return np.concatenate(found)[self._inside()]
+
+    def file_names(self) -> PackedNames | None:
+        """The photos' names by row of all tables; None unless each photo of the split has its own."""
+        if not all(table.columns.path_field for table in self.tables):
+            return None
+        columns = (plain(t.file.column(t.columns.photo, t.columns.path_field)) for t in self.tables)
+        names = [name for column in columns for name in column.to_pylist()]
+        inside = [names[row] for row in self._rows().tolist()]
+        if not all(inside) or len(set(inside)) < len(inside):
+            return None
+        return PackedNames(name or "" for name in names)
+
+    def split(
+        self, kept: npt.NDArray[np.bool_], labels: Labels, names: PackedNames | None, classes: list[Class]
+    ) -> ParquetSplit:
+        """The rows that are `kept` (N,)."""
+        return ParquetSplit(self.name, self.tables, self._rows()[kept], labels[kept], names, classes)
+
+    def _rows(self) -> Int64s:
+        return np.flatnonzero(self._inside())
+
+    def _inside(self) -> npt.NDArray[np.bool_]:
+        whole = (np.ones(sum(table.group_rows), bool) for table in self.tables)
+        parts = [
+            table.rows_by_split[self.name] if table.rows_by_split else all_rows
+            for table, all_rows in zip(self.tables, whole, strict=True)
+        ]
+        return np.concatenate(parts)
+
+
+def _choose(folder: Path, paths: Sequence[str], wanted: str) -> tuple[dict[str, str], list[str]]:
+    """The split of each file of the chosen configuration, by path; and strays.
+
+    DataError, naming them, for several configurations of which none is chosen, or no such one.
+    """
+    places = {path: place_of(path) for path in paths}
+    configurations = sorted({place.configuration for place in places.values()})
+    listed = ", ".join(configurations)
+    if wanted and wanted.lower() not in configurations:
+        raise DataError(f"{folder}: no configuration {wanted!r}; there are {listed}")
+    if not wanted and len(configurations) > 1:
         raise DataError(
-            f"{file}: columns {', '.join(schema.names)}; expected an image (bytes, path) and a label"
+            f"{folder}: the tables belong to several configurations ({listed}): choose one with "
+            "--configuration NAME"
         )
-    class_names = features.get(label, {}).get("names")
-    if not pa.types.is_struct(photo.type):
-        return Columns(photo.name, None, label, tuple(class_names) if class_names else None)
-    has_name = photo.type.get_field_index("path") >= 0
-    name = f"{photo.name}.path" if has_name else None
-    return Columns(f"{photo.name}.bytes", name, label, tuple(class_names) if class_names else None)
+    chosen = wanted.lower() or configurations[0]
+    splits = {path: place.split for path, place in places.items() if place.configuration == chosen}
+    strays = [
+        f"configuration {each}: {sum(place.configuration == each for place in places.values()):,} files"
+        for each in configurations
+        if each != chosen
+    ]
+    unnamed = [path for path, split in splits.items() if not split]
+    # Beside `train`, a file that names no split is not one more part of it.
+    taken = "train" in splits.values()
+    for path in unnamed:
+        splits[path] = Path(path).stem if taken else "train"
+    return splits, strays
 
 
-def _holds_photos(kind: Any) -> bool:
-    if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def _read_labels(files: Sequence[Path], columns: Columns) -> tuple[npt.NDArray[Any], PackedNames | None]:
-    """The labels as stored (-1 where missing), and the photos' names if they are unique."""
-    wanted = [columns.label, *([columns.name] if columns.name else [])]
-    try:
-        table = pa.concat_tables([_read(file, wanted) for file in files])
-    except (pa.ArrowException, OSError) as error:
+def _read_tables(folder: Path, splits: Mapping[str, str], options: SourceOptions) -> list[_Table]:
+    known: Columns | None = None
+    tables: list[_Table] = []
+    for path, split in sorted(splits.items(), key=lambda item: (_rank(item[1]), item[0])):
+        file = TableFile(folder / path)
+        columns = find_columns(file, options, known)
+        if known and known.label and columns.label and columns.label != known.label:
+            raise DataError(
+                f"{file.path}: labels are in column {columns.label!r}, in the files before in "
+                f"{known.label!r}: rename one of them"
+            )
+        known = columns if known is None or not known.label else known
+        group_rows = file.group_rows()
+        labels = read_labels(file, columns, sum(group_rows))
+        tables.append(_Table(file, split, columns, labels, group_rows, _rows_by_split(file, columns)))
+    if options.label_column and not any(table.columns.label for table in tables):
         raise DataError(
-            f"{files[0].parent}: parquet files are damaged or differ in columns: {error}"
-        ) from error
-    labels = _column(table, columns.label)
-    values = labels.fill_null(-1 if pa.types.is_integer(labels.type) else "").to_numpy()
-    names = _column(table, columns.name) if columns.name else None
-    if names is None or names.null_count or len(names.unique()) < len(names):
-        return values, None
-    return values, PackedNames(name.as_py() for name in names)
+            f"{folder}: no column {options.label_column!r}; there are "
+            f"{', '.join(tables[0].file.schema().names)}"
+        )
+    if not any(table.columns.label for table in tables):
+        raise DataError(
+            f"{tables[0].file.path}: columns {', '.join(tables[0].file.schema().names)}; expected an image "
+            "(bytes, path) and a label: choose its column with --label-column NAME"
+        )
+    return tables
 
 
-def _read(file: Path, wanted: list[str]) -> Any:
-    with pq.ParquetFile(file) as opened:
-        # Metadata may differ between files (it holds sizes); columns may not.
-        return opened.read(columns=wanted).replace_schema_metadata(None)
+def _rank(split: str) -> int:
+    names = list(SPLIT_FOLDERS)
+    return names.index(split) if split in names else len(names)
 
 
-def _column(table: Any, path: str) -> Any:
-    """One column, or one field of a column, of a pyarrow table: a chunked array."""
-    return table.flatten().column(path)
+def _rows_by_split(file: TableFile, columns: Columns) -> dict[str, npt.NDArray[np.bool_]]:
+    """Rows by the split that a column names; empty if there is none whose values are words for splits."""
+    if not columns.split:
+        return {}
+    words = np.array([str(word).strip() for word in plain(file.column(columns.split)).to_pylist()])
+    meant = {word: split_of_word(word) or word.lower() for word in np.unique(words).tolist()}
+    if not any(split_of_word(word) for word in meant):
+        return {}
+    splits = np.array([meant[word] for word in words.tolist()])
+    return {split: splits == split for split in np.unique(splits).tolist()}
 
 
-def _is_unlabeled(values: npt.NDArray[Any]) -> bool:
-    """Whether these are the labels of an unlabeled split, for which Hugging Face writes -1."""
-    return len(values) == 0 or (values.dtype.kind == "i" and bool((values == NO_LABEL).all()))
+def _parts(tables: Sequence[_Table], strays: list[str]) -> dict[str, _Part]:
+    """The splits, `train` first; those that are not used are added to `strays`."""
+    names = dict.fromkeys(name for table in tables for name in (table.rows_by_split or [table.split]))
+    parts = {
+        name: _Part(name, [t for t in tables if name in (t.rows_by_split or [t.split])])
+        for name in sorted(names, key=lambda name: (_rank(name), name))
+    }
+    for name, part in parts.items():
+        if name not in SPLIT_FOLDERS:
+            count = sum(
+                int(table.rows_by_split[name].sum()) if table.rows_by_split else sum(table.group_rows)
+                for table in part.tables
+            )
+            strays.append(f"split {name!r}: {count:,} photos")
+    return parts
 
 
-def _classes(columns: Columns, values: npt.NDArray[Any], names: PackedNames | None) -> list[Class]:
-    """The classes in label order; WNIDs are searched for in the photos' names, then in the classes' names."""
-    if values.dtype.kind not in "iu":
-        return classes_from_wnids(sorted({str(value) for value in values}))
-    count = len(columns.class_names or ()) or int(values.max()) + 1
-    wnids = _wnids_in(names, values, count) if names else None
+def _classes(
+    order: list[str],
+    from_metadata: bool,
+    labels: Mapping[str, Labels],
+    names: PackedNames | None,
+    first: str,
+    strays: list[str],
+) -> tuple[list[Class], dict[str, Labels]]:
+    """The classes and the labels; WNIDs are searched for in the photos' names, then in the classes' names.
+
+    Names of the metadata that no photo has are left out, unless they are ILSVRC-2012's.
+    """
+    wnids = _wnids_in(names, labels[first], len(order)) if names else None
     if wnids:
-        return classes_from_wnids(wnids)
-    class_names = columns.class_names or tuple(str(label) for label in range(count))
-    return imagenet_classes() if _is_imagenet(class_names) else classes_from_wnids(class_names)
+        return classes_from_wnids(wnids), dict(labels)
+    if from_metadata and _is_imagenet(order):
+        return imagenet_classes(), dict(labels)
+    kept, new = without_unused(order, labels)
+    unused = [name for name in order if name not in set(kept)]
+    if unused:
+        more = " ..." if len(unused) > _MAX_NAMED else ""
+        strays.append(f"{len(unused):,} class names without a photo: {', '.join(unused[:_MAX_NAMED])}{more}")
+    return classes_from_wnids(kept), {name: new[values] for name, values in labels.items()}
 
 
-def _wnids_in(names: PackedNames, values: npt.NDArray[Any], count: int) -> list[str] | None:
+def _wnids_in(names: PackedNames, labels: Labels, count: int) -> list[str] | None:
     """Each label's WNID, if the names of all its photos have it; None unless the mapping is one to one."""
     wnids: dict[int, str] = {}
-    for index, label in enumerate(values.tolist()):
+    for index, label in enumerate(labels.tolist()):
         match = _WNID.search(names[index])
         if match is None or wnids.setdefault(label, match.group(1)) != match.group(1):
             return None
@@ -246,14 +377,13 @@ def _is_imagenet(class_names: Sequence[str]) -> bool:
     return same >= 0.95 * len(known)
 
 
-def _to_labels(values: npt.NDArray[Any], classes: Sequence[Class], where: str) -> Labels:
-    """(N,) int32 labels; DataError if some photos have none, or one outside the classes."""
-    if values.dtype.kind not in "iu":
-        label_of = {each.wnid: label for label, each in enumerate(classes)}
-        values = np.array([label_of.get(str(value), -1) for value in values], dtype=np.int64)
-    outside = (values < 0) | (values >= len(classes))
-    if outside.any():
-        raise DataError(
-            f"{where}: {int(outside.sum()):,} photos have a label outside its {len(classes):,} classes"
-        )
-    return values.astype(np.int32)
+def _beside(table: Path, path: str) -> bytes:
+    """The photo that a row names instead of holding it; UnreadableImage if it is not below the table."""
+    photo = (table.parent / path).resolve() if path else None
+    if photo is None or not photo.is_relative_to(table.parent.resolve()) or not photo.is_file():
+        raise UnreadableImage(f"no photo in the table{f', only its path {path}' if path else ''}")
+    return photo.read_bytes()
+
+
+def _columns(tables: Sequence[_Table]) -> str:
+    return ", ".join(dict.fromkeys(name for table in tables for name in table.file.schema().names))

@@ -1,0 +1,83 @@
+"""The inputs of ../shared/data/odd-inputs, each as its owner means it: read so, or refused in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from alexnet.data.inspect import describe, inspect
+from alexnet.data.sources import SourceOptions, open_source
+from alexnet.errors import AlexNetError
+
+pytestmark = pytest.mark.data
+
+
+@dataclass(frozen=True)
+class Read:
+    """What an input holds."""
+
+    classes: str
+    splits: dict[str, list[int]]
+    """Photos of each class by split."""
+    printed: tuple[str, ...] = ()
+    """Parts of what `inspect` prints."""
+    options: SourceOptions = field(default_factory=SourceOptions)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An input that cannot be understood."""
+
+    words: tuple[str, ...]
+    """Parts of the one line that is printed."""
+
+
+EIGHT = {"train": [8, 8, 8]}
+WITH_VAL = {"train": [8, 8, 8], "val": [8, 8, 8]}
+
+INPUTS: dict[str, Read | Refused] = {
+    **{
+        f"parquet/{name}": Read("0 1 2", EIGHT)
+        for name in ("duck_utiny", "duck_huge", "polars_f32", "polars_u8")
+    },
+    "parquet/pa_binview": Read("0 1 2", EIGHT),
+    "parquet/pandas_labelfirst1": Read("1 2 3", EIGHT),
+    "parquet/pandas_bool": Read("False True", {"train": [16, 8]}),
+    "parquet/pandas_date": Refused(("column 'label'", "timestamp", "--label-column")),
+    "parquet/pandas_multilabel": Refused(("column 'label'", "lists of 1 to 2 values")),
+    "parquet/pandas_struct_nanlabel": Read(
+        "0 1 2", {"train": [7, 8, 8]}, ("1 of 24 photos, without a label",)
+    ),
+    "parquet/pandas_strnull": Read("cat dog eel", {"train": [7, 8, 8]}, ("1 of 24 photos, without a label",)),
+    "parquet/hf_order_differs": Read("cat dog eel", {"train": [16, 16, 16]}),
+    "parquet/hf_val_order_differs": Read("cat dog eel", WITH_VAL),
+    "parquet/hf_two_labels": Read("cat dog eel", EIGHT),
+    "parquet/hf_mask_first": Read("cat dog eel", EIGHT),
+    "parquet/hf_nullimage": Read("cat dog eel", EIGHT, ("unreadable: 1: train/00000005",)),
+    "parquet/hf_configs": Refused(("cropped, full", "--configuration")),
+    "parquet/hf_extra": Read("cat dog eel", WITH_VAL, ("split 'extra': 24 photos",)),
+    "parquet/hf_unsup": Read("cat dog eel", WITH_VAL, ("split 'unlabeled': 24 photos",)),
+    "parquet/mixcols_val": Read("0 1 2", WITH_VAL),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_odd_input(name: str, shared_data: Path) -> None:
+    expected = INPUTS[name]
+    if isinstance(expected, Refused):
+        with pytest.raises(AlexNetError) as caught:
+            open_source(shared_data / "odd-inputs" / name, 0)
+        assert [words for words in expected.words if words not in str(caught.value)] == []
+        assert "\n" not in str(caught.value)
+        return
+    source = open_source(shared_data / "odd-inputs" / name, 0, expected.options)
+    assert " ".join(each.name for each in source.classes) == expected.classes
+    counts = {
+        split: [int((photos.labels == label).sum()) for label in range(len(source.classes))]
+        for split, photos in source.splits.items()
+    }
+    assert counts == expected.splits
+    lines = "\n".join(describe(inspect(source, workers=1)))
+    assert [words for words in expected.printed if words not in lines] == []
