@@ -37,7 +37,7 @@ RECIPES = ("sift-fv", "sparse-coding")
 
 
 def measure() -> list[Measurement]:
-    """Rates on one core, and what a whole run needs. CommandError where a peer is missing."""
+    """Rates on one core, and what a whole run needs. CommandError if a peer is missing."""
     cv2, skimage = _peer("cv2", "opencv-python-headless"), _peer("skimage.feature", "scikit-image")
     limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
     with limits, one_thread(), torch.no_grad():

@@ -67,7 +67,7 @@ def classifier_of_random_weights(device: torch.device) -> Predictor:
 def send_many(url: str, photos: Sequence[bytes], count: int = PHOTOS, clients: int = CLIENTS) -> int:
     """Sends `count` photos with `clients` at the same time, each over one connection; returns their number.
 
-    WorkError where one is refused.
+    WorkError if one is refused.
     """
     place = urlsplit(url)
     target = f"{place.path}?{place.query}"

@@ -189,7 +189,7 @@ class Bounds:
 def bounds(job: Job, device: Device) -> Bounds:
     """The least time of an update on as many of the device as the job asks for.
 
-    CommandError where the device lacks the job's precision.
+    CommandError if the device lacks the job's precision.
     """
     rate = device.float32_flops if job.precision == "float32" else device.bfloat16_flops
     if rate is None:

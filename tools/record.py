@@ -98,7 +98,7 @@ class Recorder:
         """The folder `results/<name>` with the evidence.
 
         Stores and run folders are kept, so that a stopped recording resumes, and nothing is trained twice.
-        Several processes share the work. WorkError when a command fails, CommandError where a run was trained
+        Several processes share the work. WorkError when a command fails, CommandError if a run was trained
         otherwise, Stopped when time is up.
         """
         members = members_of(recorded)

@@ -23,7 +23,7 @@ CHANNEL_SECONDS = 0.03
 
 
 def why_to_make(recorded: Recorded, results: Path) -> str:
-    """Why the result must be made: "missing", or what has changed since; empty where it is up to date."""
+    """Why the result must be made: "missing", or what has changed since; empty if it is up to date."""
     folder = results / recorded.name
     found = read_results(folder) if folder.is_dir() else []
     if not found or not (folder / "wrong.json").is_file():
@@ -58,7 +58,7 @@ def _why_ensemble(ensemble: RecordedEnsemble, found: Sequence[EvalResult], resul
 def expected_minutes(
     recorded: Recorded, results: Path, work: Path, device: Literal["cpu", "cuda"]
 ) -> float | None:
-    """Minutes of training, from what the recorded runs took on such devices; None where that is unknown.
+    """Minutes of training, from what the recorded runs took on such devices; None if that is unknown.
 
     0 for a run that has been trained under `work`.
     """

@@ -108,7 +108,7 @@ def changes(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
 
 
 def validate(config: RunConfig) -> RunConfig:
-    """`config` itself, or ConfigError where values are out of range or do not fit together."""
+    """`config` itself, or ConfigError if values are out of range or do not fit together."""
     data, model, training = config.data, config.model, config.training
     _refuse_not_finite(config)
     checks = [
@@ -156,7 +156,7 @@ def _refuse_not_finite(config: RunConfig) -> None:
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
-    """ConfigError where a setting of networks is given to a classic pipeline."""
+    """ConfigError if a setting of networks is given to a classic pipeline."""
     for key in changes(before, after):
         if not _has_effect(key):
             raise ConfigError(

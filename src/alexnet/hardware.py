@@ -29,7 +29,7 @@ def cpu_count() -> int:
 def multiplies_bfloat16() -> bool:
     """Whether the CPU has bfloat16 instructions; without them it is many times slower than float32.
 
-    True where the flags are unknown.
+    True if the flags are unknown.
     """
     try:
         words = set(Path("/proc/cpuinfo").read_text().split())
@@ -57,7 +57,7 @@ def choose_device(name: str = "auto", tower_devices: str = "") -> torch.device:
     """The device with that name; `auto` is the GPU of this process if there is one, else the CPU.
 
     Under `torchrun`, `auto` and `cuda` are the GPU of the process's local rank. With `model.tower_devices` it
-    is the first of the process's two. CommandError where there is no such device.
+    is the first of the process's two. CommandError if there is no such device.
     """
     import torch
 

@@ -26,7 +26,7 @@ class CannotWrite(WorkError):  # noqa: N818 - it names the problem
 def atomic_write(path: Path) -> Generator[Path]:
     """Yields a temporary path beside `path`; at the end its file is synced and replaces `path`.
 
-    Creates the parent directory. CannotWrite where the disk refuses.
+    Creates the parent directory. CannotWrite if the disk refuses.
     """
     unfinished = unfinished_path(path)
     try:
@@ -53,7 +53,7 @@ def writing(path: Path) -> Generator[None]:
 def atomic_dir(folder: Path) -> Generator[Path]:
     """Yields a temporary path beside `folder`; the directory created there is renamed to `folder` at the end.
 
-    `folder` must not exist or be empty. CannotWrite where the disk refuses; then nothing remains.
+    `folder` must not exist or be empty. CannotWrite if the disk refuses; then nothing remains.
     """
     unfinished = unfinished_path(folder)
     try:
@@ -90,8 +90,8 @@ def unfinished_path(path: Path) -> Path:
 def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
     """Holds the lock of a directory, which one process at a time can have.
 
-    Busy where another process holds it; with `wait` it waits instead. The lock of a killed process is
-    released. Does nothing where the file system does not support locks.
+    Busy if another process holds it; with `wait` it waits instead. The lock of a killed process is
+    released. Does nothing if the file system does not support locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -108,7 +108,7 @@ def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
 
 
 def refuse_unwritable(out: Path) -> None:
-    """CommandError where no file can be created at `out`; called before long work, leaves nothing there."""
+    """CommandError if no file can be created at `out`; called before long work, leaves nothing there."""
     folder = next(each for each in out.absolute().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):

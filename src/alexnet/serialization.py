@@ -57,7 +57,7 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> K
 
 
 def _nearest(key: str, names: Sequence[str]) -> str:
-    """The existing key most like `key`, by its whole name or else by its last part; empty where none is."""
+    """The existing key most like `key`, by its whole name or else by its last part; empty if none is."""
     by_last = {name.rsplit(".", 1)[-1]: name for name in names}
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     near = near or [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]

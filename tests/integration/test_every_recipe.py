@@ -140,7 +140,7 @@ def test_a_recipe_goes_all_the_way_or_is_refused_in_one_line(
 
 
 def cannot(config: RunConfig, channels: int) -> str:
-    """Part of the message that refuses a model for such images; empty where it can have them."""
+    """Part of the message that refuses a model for such images; empty if it can have them."""
     if channels == 1 and config.classic is not None:
         return "channels"
     return "--channels 3" if channels == 1 and config.model.name in COLOR_ONLY else ""

@@ -28,7 +28,7 @@ def test_the_whole_chain(
     out = tmp_path / "quick start"  # a path with a space
     assert main(["quickstart", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    (ensemble,) = json.loads((out / "nets" / "evaluation.json").read_text())
+    (ensemble,) = json.loads((out / "models" / "evaluation.json").read_text())
     assert ensemble["images"] == 100
     assert [run["seed"] for run in ensemble["runs"]] == [0, 1]
     assert ensemble["views"] == "ten"
@@ -37,15 +37,15 @@ def test_the_whole_chain(
         "curves.png",
         "predictions.png",
         "store/header.json",
-        "nets/seed-1/evaluation.json",
+        "models/seed-1/evaluation.json",
     ):
         assert (out / name).is_file(), name
     assert "paper, table 2" in said
     assert "What to type next" in said
-    (out / "nets" / "evaluation.json").unlink()
+    (out / "models" / "evaluation.json").unlink()
     assert main(["quickstart", "--out", str(out)]) == 0  # finished steps are skipped
     assert capsys.readouterr().out.count("already trained") == 2
-    assert json.loads((out / "nets" / "evaluation.json").read_text()) == [ensemble]
+    assert json.loads((out / "models" / "evaluation.json").read_text()) == [ensemble]
 
 
 def test_a_folder_with_other_files_is_unchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

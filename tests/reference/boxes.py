@@ -28,7 +28,7 @@ def painted(height: int, width: int, box: Sequence[int]) -> np.ndarray:
 
 
 def bounds(picture: np.ndarray, level: int = 127) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 of what is brighter than `level` in a picture (H, W, C); None where nothing is."""
+    """x0, y0, x1, y1 of what is brighter than `level` in a picture (H, W, C); None if nothing is."""
     rows, columns = np.nonzero(picture.max(axis=-1) > level)
     if not len(rows):
         return None

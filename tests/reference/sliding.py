@@ -44,7 +44,7 @@ def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
 
 
 def _averaged_to(model: AlexNet) -> int:
-    """The side to which the last maps are averaged; 0 where they are not."""
+    """The side to which the last maps are averaged; 0 if they are not."""
     steps = {
         step for layer in model.architecture.layers[:-1] for step in model.architecture.steps_after(layer)
     }

@@ -49,7 +49,7 @@ class Origin:
 def last_hidden_layer(model: nn.Module) -> str:
     """The layer before the logits: `fc7` of AlexNet, `F6` of LeNet-5.
 
-    CommandError where there is none: a classic pipeline, or an exported file without named layers.
+    CommandError if there is none: a classic pipeline, or an exported file without named layers.
     Source: section 6 ("the last, 4096-dimensional hidden layer").
     """
     names = layers_of(model)
@@ -66,7 +66,7 @@ def layers_of(model: nn.Module) -> tuple[str, ...]:
 
 
 def refuse_unknown(layer: str, model: nn.Module) -> None:
-    """CommandError with the existing names where a model has no layer of that name."""
+    """CommandError with the existing names if a model has no layer of that name."""
     if layer not in layers_of(model):
         raise CommandError(f"no layer {layer!r}; there are {', '.join(layers_of(model))}")
 
@@ -86,7 +86,7 @@ def features_of(
     Reads the run's file if it was computed with the same weights on the same store. Otherwise computes it, or
     resumes an interrupted computation, with one batch in memory. Nothing is cached for an exported file. An
     empty `layer` is `last_hidden_layer`. `progress` is called with numbers of images. CommandError for a
-    layer or split that does not exist; DataError where the store was prepared differently from the model's
+    layer or split that does not exist; DataError if the store was prepared differently from the model's
     training images.
     """
     weights = find_weights(run.path, checkpoint).resolve()  # training may move the link meanwhile
@@ -147,7 +147,7 @@ def _extract(
 ) -> Vectors:
     """The array (N, D) that `allocate` returned, filled with a layer's activations for the central crops.
 
-    CommandError for an unknown layer or an empty split; WorkError where an activation is NaN or Inf.
+    CommandError for an unknown layer or an empty split; WorkError if an activation is NaN or Inf.
     """
     refuse_unknown(layer, net.model)
     vectors: Vectors | None = None
@@ -198,7 +198,7 @@ def _origin_path(path: Path) -> Path:
 
 
 def _num_done(unfinished: Path, origin: Origin, images: int) -> int:
-    """The number of finished rows of an unfinished file; 0 where it has another origin or is truncated."""
+    """The number of finished rows of an unfinished file; 0 if it has another origin or is truncated."""
     try:
         note = json.loads(_origin_path(unfinished).read_text(encoding="utf-8"))
         done, rows = int(note.pop("done")), len(np.load(unfinished, mmap_mode="r", allow_pickle=False))
@@ -208,7 +208,7 @@ def _num_done(unfinished: Path, origin: Origin, images: int) -> int:
 
 
 def _origin_of(path: Path) -> Origin | None:
-    """The origin of a file of features; None where the file is missing or truncated."""
+    """The origin of a file of features; None if the file is missing or truncated."""
     try:
         origin = Origin(**json.loads(_origin_path(path).read_text(encoding="utf-8")))
         np.load(path, mmap_mode="r", allow_pickle=False)

@@ -50,7 +50,7 @@ class Index(Protocol):
     def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
         """The `count` nearest vectors of each of `queries` (Q, D), fewer where there are fewer vectors.
 
-        CommandError where `queries` have another D.
+        CommandError if `queries` have another D.
         """
         ...
 
@@ -119,7 +119,7 @@ class _Best:
 
 
 def check_queries(queries: npt.NDArray[np.float32], dimension: int) -> None:
-    """CommandError where `queries` are not (Q, dimension)."""
+    """CommandError if `queries` are not (Q, dimension)."""
     if queries.ndim != 2 or queries.shape[1] != dimension:
         raise CommandError(f"queries are {queries.shape}, expected (Q, {dimension}) as the vectors have")
 
@@ -175,7 +175,7 @@ def open_graph(
     """The index in the file at `path`, which is built if it is missing; the file is memory-mapped.
 
     It must belong to exactly these vectors: code that recomputes them removes it. `progress` is called with
-    numbers of vectors. CommandError where usearch is not installed.
+    numbers of vectors. CommandError if usearch is not installed.
     """
     graph = _empty(vectors.shape[1])
     if not path.is_file():
@@ -190,7 +190,7 @@ def open_graph(
 
 
 def refuse_without_usearch() -> None:
-    """CommandError with the command to type where usearch is not installed."""
+    """CommandError with the command to type if usearch is not installed."""
     if importlib.util.find_spec("usearch") is None:
         raise CommandError("approximate search needs usearch: type pip install 'alexnet[neighbors]'")
 

@@ -18,7 +18,7 @@ def principal_components(
 ) -> npt.NDArray[np.float32]:
     """(N, count) from (N, D): the centered vectors along the directions of largest variance.
 
-    Source: scikit-learn's PCA. CommandError where N or D is below `count`.
+    Source: scikit-learn's PCA. CommandError if N or D is below `count`.
     """
     from sklearn.decomposition import PCA
 

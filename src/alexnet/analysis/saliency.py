@@ -40,10 +40,10 @@ def central_views(preprocessing: Preprocessing, squares: Squares) -> Squares:
 def grad_cam(classifier: Predictor, squares: Squares, labels: Sequence[int], layer: str = "") -> Maps:
     """(N, crop, crop) in [0, 1]: how much each position supports the class in `labels`, 1 the most.
 
-    All 0 where nothing supports it. The feature maps of `layer` are weighted by the mean gradient of the
+    All 0 if nothing supports it. The feature maps of `layer` are weighted by the mean gradient of the
     logit with respect to them (before the activation function) and summed; negative sums become 0, and the
     result is interpolated bilinearly to the crop's size. An empty `layer` is `last_maps`.
-    CommandError where the model has no such maps.
+    CommandError if the model has no such maps.
     Source: Selvaraju et al. 2017, "Grad-CAM", section 3.
     """
     model, crop = classifier.model, classifier.preprocessing.crop

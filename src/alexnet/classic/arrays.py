@@ -12,7 +12,7 @@ from torch import Tensor
 def as_matrix(values: Any) -> Tensor:
     """(N, D) tensor of a tensor or anything numpy converts: float64 if it is already, else float32.
 
-    ValueError where it has another shape or holds NaN or infinity.
+    ValueError if it has another shape or holds NaN or infinity.
     """
     tensor = values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
     if tensor.ndim != 2:

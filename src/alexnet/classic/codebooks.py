@@ -38,7 +38,7 @@ class KMeans(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits rows (N, D); ValueError where they are fewer than the clusters."""
+        """Fits rows (N, D); ValueError if they are fewer than the clusters."""
         vectors = as_matrix(X)
         if len(vectors) < self.n_clusters:
             raise ValueError(f"{len(vectors)} descriptors are fewer than the {self.n_clusters} means")
@@ -99,7 +99,7 @@ class DiagonalMixture(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits a sample (N, D); ValueError where N is less than the number of components."""
+        """Fits a sample (N, D); ValueError if N is less than the number of components."""
         rows = as_matrix(X)
         if len(rows) < self.n_components:
             raise ValueError(f"{len(rows)} descriptors are fewer than the {self.n_components} components")
@@ -190,7 +190,7 @@ class OnlineDictionary(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits descriptors (N, D) in random order; ValueError where they are fewer than the atoms."""
+        """Fits descriptors (N, D) in random order; ValueError if they are fewer than the atoms."""
         vectors = as_matrix(X)
         self._begin(vectors)
         for _ in range(self.max_iter):

@@ -31,7 +31,7 @@ class Pca(TransformerMixin, BaseEstimator):
         self.whiten = whiten
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits rows (N, D); ValueError where there is no row, or D is less than the number of components."""
+        """Fits rows (N, D); ValueError if there is no row, or D is less than the number of components."""
         rows = as_matrix(X).double()
         if len(rows) == 0:
             raise ValueError("there are no rows")
@@ -80,7 +80,7 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits rows (N, F); ValueError where `bits` is not 1 to 8, or there are no rows."""
+        """Fits rows (N, F); ValueError if `bits` is not 1 to 8, or there are no rows."""
         rows = as_matrix(X)
         if not 1 <= self.bits <= 8 or len(rows) == 0:
             raise ValueError(f"bits={self.bits} must be 1..8, and {len(rows)} rows at least one")
@@ -200,7 +200,7 @@ class FeatureFile:
         self.device = torch.device(device)
 
     def create(self) -> None:
-        """Creates the file; CannotWrite where the disk refuses."""
+        """Creates the file; CannotWrite if the disk refuses."""
         shape = self.count, self.codec.width(self.size)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ class FeatureFile:
             raise self._cannot_write(error) from error
 
     def write(self, first: int, vectors: Tensor) -> None:
-        """Writes vectors (n, F) to the rows from `first` on; syncs. CannotWrite where the disk is full."""
+        """Writes vectors (n, F) to the rows from `first` on; syncs. CannotWrite if the disk is full."""
         stored = self.codec.encode(vectors).cpu().numpy()
         try:
             with self.path.open("r+b") as file:  # writing to a mapping on a full disk would kill the process

@@ -64,7 +64,7 @@ class ClassicConfig:
 
 
 def classic_hint(key: str, recipe: str, is_classic: bool) -> str:
-    """Why a recipe has no setting `classic.KEY`; empty where the reason is not known."""
+    """Why a recipe has no setting `classic.KEY`; empty if the reason is not known."""
     if not is_classic:
         return f"classic.* is for pipelines such as sift-fv, which {recipe} is not"
     if key in {each.name for each in fields(Channel)}:

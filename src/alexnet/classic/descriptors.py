@@ -389,7 +389,7 @@ DESCRIPTORS: dict[str, Callable[[Channel], Descriptor]] = {
 
 
 def places(side: int, patch: int, step: int) -> Tensor:
-    """(n,) pixels along `side` at which patches are centered; empty where none fits.
+    """(n,) pixels along `side` at which patches are centered; empty if none fits.
 
     A patch reaches `patch` / 2 pixels to both sides of its pixel. The grid is centered on the side.
     """

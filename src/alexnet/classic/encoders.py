@@ -28,7 +28,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Learns the codebook from descriptors (M, D); ValueError where they are fewer than K."""
+        """Learns the codebook from descriptors (M, D); ValueError if they are fewer than K."""
 
     @abstractmethod
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class FisherEncoder(Encoder):
         self.register_buffer("variances", torch.ones(components, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Fits the mixture to descriptors (M, D); ValueError where they are fewer than the components."""
+        """Fits the mixture to descriptors (M, D); ValueError if they are fewer than the components."""
         spread = float(sample.var(0).mean()) if len(sample) > 1 else 1.0
         reg_covar = LEAST_VARIANCE * max(spread, 1e-12)
         mixture = DiagonalMixture(len(self.weights), reg_covar=reg_covar, random_state=seed).fit(sample)
@@ -197,7 +197,7 @@ class SuperVectorEncoder(Encoder):
         self.register_buffer("words", torch.zeros(codebook_size, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError where they are fewer than K."""
+        """k-means of descriptors (M, D); ValueError if they are fewer than K."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
@@ -269,7 +269,7 @@ class LlcEncoder(SparseEncoder):
     """Locality-constrained linear codes over a codebook of k-means centers."""
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError where they are fewer than K."""
+        """k-means of descriptors (M, D); ValueError if they are fewer than K."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
@@ -291,7 +291,7 @@ class LassoEncoder(SparseEncoder):
     """
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """An online dictionary of descriptors (M, D); ValueError where they are fewer than K."""
+        """An online dictionary of descriptors (M, D); ValueError if they are fewer than K."""
         dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=TOLERANCE, random_state=seed)
         self.words.copy_(dictionary.fit(unit(sample)).components_)
 

@@ -55,11 +55,21 @@ def command(
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """Title and command line of each step, in order; each command also works by itself."""
-    photos, store, nets = (str(out / name) for name in (PHOTOS, "store", "nets"))
+    photos, store, models = (str(out / name) for name in (PHOTOS, "store", "models"))
     small = f"data.image_size={IMAGE_SIZE} data.input_size={INPUT_SIZE} schedule.epochs={EPOCHS}".split()
     small.append(f"model.architecture.widths={WIDTHS}")
-    ensemble = ["ensemble", "alexnet-modern", "--nets", str(MODELS), "--store", store, "--out", nets, *small]
-    report = ["report", nets, "--store", store, "--out", str(out)]
+    ensemble = [
+        "ensemble",
+        "alexnet-modern",
+        "--nets",
+        str(MODELS),
+        "--store",
+        store,
+        "--out",
+        models,
+        *small,
+    ]
+    report = ["report", models, "--store", store, "--out", str(out)]
     return [
         ("Make 2,000 + 500 synthetic photos in the layout of ILSVRC-2012", ["synthesize", photos]),
         ("Inspect them, as you would inspect ImageNet", ["inspect", photos]),
@@ -70,15 +80,15 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
         ("Train two small AlexNets with different seeds", ensemble),
         (
             "Evaluate them as in the paper: ten crops, then the average of the models",
-            ["evaluate", nets, "--store", store],
+            ["evaluate", models, "--store", store],
         ),
-        ("Compare the errors with the published ones", ["compare", *_runs(out), nets]),
+        ("Compare the errors with the published ones", ["compare", *_runs(out), models]),
         ("Write a report about everything", [*report, "--detailed", "1"]),
     ]
 
 
 def _runs(out: Path) -> list[str]:
-    return [str(out / "nets" / f"seed-{seed}") for seed in range(MODELS)]
+    return [str(out / "models" / f"seed-{seed}") for seed in range(MODELS)]
 
 
 def _next(out: Path) -> str:
@@ -102,7 +112,7 @@ Done: {out} has the photos, the store and two run directories. What you can type
 
   with what was just made:
     alexnet synthesize more-photos --layout folder --seed 1
-    alexnet predict more-photos/val --model {out}/nets/seed-0
-    alexnet serve {out}/nets/seed-0 --store {out}/store
+    alexnet predict more-photos/val --model {out}/models/seed-0
+    alexnet serve {out}/models/seed-0 --store {out}/store
     pip install tensorboard && tensorboard --logdir {out}
 {activate}"""

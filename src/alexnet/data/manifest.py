@@ -103,7 +103,7 @@ class SourceEntry:
     sha256: str = ""
     """Of its classes, labels and keys."""
     class_filter: str = ""
-    """The `prepare --classes` that was applied; empty where all classes were kept."""
+    """The `prepare --classes` that was applied; empty if all classes were kept."""
     unfiltered_classes: int = 0
     """Number of classes before the filter; 0 without one."""
     val_fraction: float = 0.0
@@ -143,9 +143,9 @@ class Manifest:
     encoding: str
     """`jpeg`, or `raw` for uint8 (height, width, channels) in C order."""
     quality: int
-    """JPEG quality; 0 where raw."""
+    """JPEG quality; 0 if raw."""
     subsampling: str
-    """JPEG chroma subsampling, `4:4:4`; empty where raw."""
+    """JPEG chroma subsampling, `4:4:4`; empty if raw."""
     resampling: str
     """The filter images were resized with, a key of `resize.FILTERS`."""
     exif: bool

@@ -40,8 +40,8 @@ def mean(
 ) -> Predictions:
     """The members' probabilities averaged, with `weights` or all alike; one member is returned as it is.
 
-    Weights count by their ratios. CommandError where they are not one for each member, or negative, or all 0.
-    DataError where the members' images, their order, classes or views differ.
+    Weights count by their ratios. CommandError if they are not one for each member, or negative, or all 0.
+    DataError if the members' images, their order, classes or views differ.
     """
     first, *others = members
     shares = check_averaging(len(members), weights, of)

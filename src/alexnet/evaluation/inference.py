@@ -147,10 +147,10 @@ def infer_images(
 ) -> list[AnyRow]:
     """The task's rows for all images of a split, in its order; each image is inferred exactly once.
 
-    Runs where `bundle.model` is. Under several processes each takes every n-th batch and all return the same
+    Runs if `bundle.model` is. Under several processes each takes every n-th batch and all return the same
     rows, to the last digit those of one process. `batch_size` (images x views) bounds the memory; another
     value changes rounding only, by less than 1e-5 (but codes of the lasso, in `sparse-coding`, within their
-    own tolerance). `progress` is called with numbers of images. WorkError where an image was not inferred,
+    own tolerance). `progress` is called with numbers of images. WorkError if an image was not inferred,
     or twice.
     """
     rows: list[tuple[int, AnyRow]] = []
@@ -174,9 +174,9 @@ def columns_of(bundle: ModelBundle, store: Store) -> npt.NDArray[np.int64]:
 def check_pixels(
     preprocessing: Preprocessing, store: Store, views: ViewSet | None = None, largest: int = 0
 ) -> None:
-    """DataError where the model was trained on images of another size or form; a warning for another filter.
+    """DataError if the model was trained on images of another size or form; a warning for another filter.
 
-    With scales in `views` the stored size does not matter. A warning where it is less than `largest`, the
+    With scales in `views` the stored size does not matter. A warning if it is less than `largest`, the
     largest scale that is tested.
     """
     # The shape does not matter: the center of a whole photo is the square that would have been stored.

@@ -30,7 +30,7 @@ _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 def evaluate(predictions: Predictions) -> EvalResult:
     """Counts the errors; which runs made the predictions, and the store's name, are left empty.
 
-    WorkError where there is nothing to count or a probability is not finite; CommandError where the images
+    WorkError if there is nothing to count or a probability is not finite; CommandError if the images
     have no labels.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
@@ -60,7 +60,7 @@ def evaluate(predictions: Predictions) -> EvalResult:
 
 
 def refuse_unlabeled(split: str, labels: npt.NDArray[Any]) -> None:
-    """CommandError where some image's class is unknown: there is nothing to compare a prediction with."""
+    """CommandError if some image's class is unknown: there is nothing to compare a prediction with."""
     unlabeled = int((labels == NO_LABEL).sum())
     if unlabeled:
         raise CommandError(
@@ -70,7 +70,7 @@ def refuse_unlabeled(split: str, labels: npt.NDArray[Any]) -> None:
 
 
 def refuse_broken(probabilities: npt.NDArray[Any]) -> None:
-    """WorkError where a probability is NaN or Inf."""
+    """WorkError if a probability is NaN or Inf."""
     if not np.isfinite(probabilities).all():
         raise WorkError("some probabilities are not finite: the weights are broken; try --checkpoint best")
 
@@ -87,7 +87,7 @@ def count_errors(ranks: npt.NDArray[np.int64], k: int) -> int:
 
 
 def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """95 % interval of error rate before less error rate after, of the same images: (N,) True where wrong.
+    """95 % interval of error rate before less error rate after, of the same images: (N,) True if wrong.
 
     Only images on which the two differ count. Source: Agresti and Min 2005, "Simple improved confidence
     intervals for comparing matched proportions": Wald's interval after half an image is added to each cell.

@@ -35,11 +35,11 @@ def predict_split(
 ) -> Saved:
     """The task's predictions for all images of a split, in the store's order of images and of classes.
 
-    Of a store of squares the square is the photo. Runs where `model.model` is, whatever `options.device`;
+    Of a store of squares the square is the photo. Runs if `model.model` is, whatever `options.device`;
     several processes as for `infer_images`. With `count_cost` they also hold the multiply-adds.
 
-    DataError where the store's classes are not the model's or its images were resized otherwise; WorkError
-    where an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
+    DataError if the store's classes are not the model's or its images were resized otherwise; WorkError
+    if an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
     with another filter, or one smaller than a scale, is a logged warning.
     """
     began = time.perf_counter()

@@ -160,7 +160,7 @@ class Predictor:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Which run it was and what errors it has; empty where it is not from an exported file."""
+        """Which run it was and what errors it has; empty if it is not from an exported file."""
         return self._bundle.provenance
 
     @cached_property
@@ -309,7 +309,7 @@ def load(path: str | Path, device: str | torch.device = "auto", batch_size: int 
     """The predictor of a run folder (its last checkpoint) or of an exported file.
 
     `device` is `auto` (a GPU where there is one), or anything torch takes. `batch_size` is the number of
-    crops in one pass. CommandError where there is nothing to load; DataError where the file is broken, newer
+    crops in one pass. CommandError if there is nothing to load; DataError if the file is broken, newer
     than this program, or not a model file.
     """
     chosen = choose_device("auto") if device == "auto" else device

@@ -80,8 +80,8 @@ def evaluate(
     `batch_size` is the number of crops in one pass. `log` receives notes, such as that a run is unfinished.
     Under `torchrun` the processes share the images, and all return the same.
 
-    CommandError where runs cannot be tested or averaged so, or images have no labels; DataError where the
-    store's classes or form are not the models'; WorkError where a probability is NaN or Inf.
+    CommandError if runs cannot be tested or averaged so, or images have no labels; DataError if the
+    store's classes or form are not the models'; WorkError if a probability is NaN or Inf.
     """
     listed = [Path(runs)] if isinstance(runs, str | Path) else list(map(Path, runs))
     chosen = choose_device(device) if isinstance(device, str) else device
@@ -250,14 +250,14 @@ def _refuse_senseless(
 
 
 def _note_unfinished(folder: RunDir, log: Callable[[str], None]) -> None:
-    """Logs where a run has not been trained to its end."""
+    """Logs if a run has not been trained to its end."""
     reached = "" if folder.is_exported else training_progress(folder)
     if reached and distributed.is_main():
         log(f"note: {folder.path.name} is unfinished, at {reached}")
 
 
 def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -> None:
-    """Logs where views are mirrored that the model was not trained with."""
+    """Logs if views are mirrored that the model was not trained with."""
     if folder.is_exported or views.name == "center" or not distributed.is_main():
         return
     if not folder.config().data.mirror:

@@ -99,7 +99,7 @@ def _order(names: Sequence[OfficialName]) -> Ids:
 def ids_of(wnids: Sequence[str], kit: Devkit) -> Ids:
     """(K,) the ILSVRC id of each class.
 
-    DataError where the kit lacks one, where a class stands twice, and for fewer than five classes.
+    DataError if the kit lacks one, where a class stands twice, and for fewer than five classes.
     """
     if len(wnids) < GUESSES:
         raise DataError(f"{len(wnids)} classes are too few for the {GUESSES} different guesses of a line")
@@ -110,7 +110,7 @@ def ids_of(wnids: Sequence[str], kit: Devkit) -> Ids:
 def guesses(predictions: Predictions, kit: Devkit) -> Ids:
     """(N, 5) ILSVRC ids of the most probable classes, the best first; equals in the order of their ids.
 
-    So no order of classes but the kit's can show. WorkError where a probability is NaN or Inf.
+    So no order of classes but the kit's can show. WorkError if a probability is NaN or Inf.
     """
     refuse_broken(predictions.probabilities)
     ids = ids_of(predictions.classes.tolist(), kit)
@@ -124,7 +124,7 @@ def guesses(predictions: Predictions, kit: Devkit) -> Ids:
 
 
 def write(path: Path, rows: Ids, kit: Devkit) -> None:
-    """Writes a line a row, whole or not at all; DataError where `parse` finds anything wrong with it."""
+    """Writes a line a row, whole or not at all; DataError if `parse` finds anything wrong with it."""
     text = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist())
     parse(text, kit, str(path))
     write_whole(path, text.encode())
@@ -150,7 +150,7 @@ def parse(text: str, kit: Devkit, where: str) -> Ids:
 
 
 def count_errors(rows: Ids, truth: Sequence[str], kit: Devkit, where: str) -> int:
-    """Lines whose five do not hold the true class, given as WNIDs; DataError where their counts differ."""
+    """Lines whose five do not hold the true class, given as WNIDs; DataError if their counts differ."""
     if len(rows) != len(truth):
         raise DataError(f"{where} has {len(rows):,} lines for {len(truth):,} photos whose labels are known")
     numbers = {wnid: number for number, wnid in enumerate(kit.wnids, start=1)}

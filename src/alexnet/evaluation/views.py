@@ -32,7 +32,7 @@ class View(Protocol):
         ...
 
     def check(self, bundle: ModelBundle) -> None:
-        """CommandError where the model cannot be tested so."""
+        """CommandError if the model cannot be tested so."""
         ...
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -92,7 +92,7 @@ class Dense:
     part: Literal["whole"] = "whole"
 
     def check(self, bundle: ModelBundle) -> None:
-        """CommandError where the model has no class map."""
+        """CommandError if the model has no class map."""
         if not hasattr(bundle.model, "class_map"):
             raise CommandError(
                 f"{bundle.config.recipe} does not slide over photos: --views dense is not for it, "
@@ -167,7 +167,7 @@ def scaled_views_of(data: DataConfig, views: ViewSet, window: int = 0) -> tuple[
     """Each of the views at each of the scales, or at the model's own scales where none are given.
 
     `data` is the model's; `window` are the pixels that it needs where it slides, by default a crop.
-    CommandError where there are no such views, or a scale is smaller than what the model takes.
+    CommandError if there are no such views, or a scale is smaller than what the model takes.
     """
     chosen = views_named(views.name)
     needed = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)
@@ -199,7 +199,7 @@ def views_named(name: str) -> tuple[View, ...]:
 
 
 def parse_views(views: str | ViewSet) -> ViewSet:
-    """The views of a text such as `dense@256,288`; CommandError where it is none. The name may be empty."""
+    """The views of a text such as `dense@256,288`; CommandError if it is none. The name may be empty."""
     try:
         chosen = ViewSet.parse(views) if isinstance(views, str) else views
     except ValueError as error:

@@ -131,7 +131,7 @@ class ArmRun:
 def common(settings: Sequence[str]) -> RunConfig:
     """The model and training that all arms change, with the user's `key=value` settings.
 
-    CommandError where these set what the arms differ in, or do not fit together.
+    CommandError if these set what the arms differ in, or do not fit together.
     """
     settings = resolve(recipes.get(RECIPE), settings)
     if any(setting.startswith("training.seed=") for setting in settings):
@@ -163,7 +163,7 @@ def _common_architecture(data: DataConfig) -> AlexNetArchitecture:
 def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
     """What an arm is trained with on `store`, with seed 0; `whole` is the store of the common model.
 
-    CommandError where the store is too small for it.
+    CommandError if the store is too small for it.
     """
     base, made = common(settings), arm_config(arm, settings)
     photos = _photos(base, store)
@@ -179,7 +179,7 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
 
 
 def _photos(config: RunConfig, store: Store) -> int:
-    """Those that the model is trained on; CommandError where the store has fewer."""
+    """Those that the model is trained on; CommandError if the store has fewer."""
     there = len(store.split("train"))
     if config.data.max_images > there:
         raise CommandError(
@@ -190,7 +190,7 @@ def _photos(config: RunConfig, store: Store) -> int:
 
 
 def _few(arm: Arm, store: Store) -> int:
-    """Training photos where there are as many of each class; CommandError where a class has fewer."""
+    """Training photos where there are as many of each class; CommandError if a class has fewer."""
     least = int(np.bincount(store.split("train").labels, minlength=len(store.classes)).min())
     if least < arm.per_class:
         raise CommandError(
@@ -246,7 +246,7 @@ def _common_updates(made: RunConfig, base: RunConfig, arm: Arm) -> float:
 def fitting(store: Store, settings: Sequence[str]) -> list[str]:
     """The settings, with the store's side and channels where they leave them open.
 
-    CommandError where its photos are too small.
+    CommandError if its photos are too small.
     """
     settings = resolve(recipes.get(RECIPE), settings)
     named = {setting.partition("=")[0] for setting in settings}
@@ -281,7 +281,7 @@ def wider(factor: float) -> Change:
 def one_tower(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """One tower instead of two, with fewer maps, so that multiply-adds are the same within `SAME_COST`.
 
-    The fully connected layers stay as they are. CommandError where no such numbers of maps are found.
+    The fully connected layers stay as they are. CommandError if no such numbers of maps are found.
     """
     convolutions = len(variant.widths) - 2
     cost = multiply_adds(variant, data)

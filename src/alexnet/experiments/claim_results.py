@@ -82,7 +82,7 @@ class ArmValues:
     measure: str
     """The measure's id."""
     values: tuple[Value | None, ...]
-    """Seed by seed; None where the run has no such number."""
+    """Seed by seed; None if the run has no such number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +108,14 @@ class ComparisonResult:
     numbers: tuple[float, ...] = ()
     """One for each seed; those of images are not kept."""
     count: int = 0
-    """How many numbers the interval is over; 0 where something is missing."""
+    """How many numbers the interval is over; 0 if something is missing."""
     over: Literal["seeds", "photos"] = "seeds"
     at_least: bool = False
     """Some numbers are lower bounds: the value was not reached in the whole run."""
     interval: Interval | None = None
     verdict: Verdict = "untested"
     reason: str = ""
-    """Why there is no verdict; empty where the interval settles it."""
+    """Why there is no verdict; empty if the interval settles it."""
 
     @property
     def title(self) -> str:
@@ -124,7 +124,7 @@ class ComparisonResult:
 
     @property
     def found(self) -> str:
-        """The mean with its interval, for people; empty where there is none."""
+        """The mean with its interval, for people; empty if there is none."""
         return "" if self.interval is None else self.interval.words(self.unit, self.at_least)
 
 
@@ -221,7 +221,7 @@ class ClaimResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClaimResult:
-        """From JSON of any version; ValueError, KeyError, TypeError or ConfigError where it is none."""
+        """From JSON of any version; ValueError, KeyError, TypeError or ConfigError if it is none."""
         made = old_names.new_claim(values)
         version = made.pop("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -237,7 +237,7 @@ def write_claim(folder: Path, result: ClaimResult) -> None:
 
 
 def read_claim(folder: Path) -> ClaimResult | None:
-    """What the folder's `claim.json` holds; None where there is none, DataError where it is damaged."""
+    """What the folder's `claim.json` holds; None if there is none, DataError if it is damaged."""
     file = folder / NAME
     if not file.is_file():
         return None

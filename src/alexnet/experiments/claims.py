@@ -53,7 +53,7 @@ class Comparison:
     """Of several the lowest value counts, for each seed: each kind of model at its best."""
     band: Band
     second: tuple[Arm, ...] = ()
-    """Empty where the measure of the first is the number itself."""
+    """Empty if the measure of the first is the number itself."""
     other_measure: Measure | None = None
     """Of the second, where it differs."""
     ratio: bool = False
@@ -63,7 +63,7 @@ class Comparison:
     paper: str = ""
     """What the source reports."""
     left_out: str = ""
-    """Why it cannot be tested on this store; empty where it can."""
+    """Why it cannot be tested on this store; empty if it can."""
 
     @property
     def unit(self) -> str:

@@ -16,7 +16,7 @@ PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2
 
 
 def plain(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
-    """`models` runs of a recipe that differ in their seed only; CommandError where the recipe is unknown."""
+    """`models` runs of a recipe that differ in their seed only; CommandError if the recipe is unknown."""
     recipes.function(recipe)
     if models < 1:
         raise CommandError(f"an ensemble of {models} models: it must have at least 1")

@@ -44,7 +44,7 @@ MIN_CLASSES = 4
 def halves(store: Store, folder: Path) -> tuple[Store, Store]:
     """Stores of the first and of the second half of a store's classes, made in `folder` or found there.
 
-    They hold the very same pixels, raw. CommandError where there are fewer than four classes.
+    They hold the very same pixels, raw. CommandError if there are fewer than four classes.
     """
     count = len(store.classes)
     if count < MIN_CLASSES:
@@ -134,7 +134,7 @@ class ExperimentDir:
     ) -> ExperimentDir:
         """The folder, new or as it was left; nothing is written yet.
 
-        CommandError where it was made with another store or other settings, DataError where it is damaged.
+        CommandError if it was made with another store or other settings, DataError if it is damaged.
         """
         common(settings)  # or an error that names the setting, before it is compared with others
         opened, others = Store.open(store), None if other is None else Store.open(other)
@@ -183,7 +183,7 @@ class ExperimentDir:
     def arm_run(self, arm: Arm, seed: int) -> ArmRun:
         """The run of an arm with a seed, trained or not.
 
-        CommandError where the arm does not fit the store, or its folder was trained otherwise.
+        CommandError if the arm does not fit the store, or its folder was trained otherwise.
         """
         store, config = self.store_of(arm), self._config(arm)
         spec = RunSpec(
@@ -218,7 +218,7 @@ class ExperimentDir:
         return fit, why
 
     def _why_not(self, comparison: Comparison) -> str:
-        """Why a comparison cannot be made on this store; empty where it can."""
+        """Why a comparison cannot be made on this store; empty if it can."""
         try:
             first, second = (
                 [self._config(arm) for arm in arms] for arms in (comparison.first, comparison.second)
@@ -269,7 +269,7 @@ class ExperimentDir:
         return CommandError(f"{arm.name}: {error.what}")
 
     def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> None:
-        """CommandError where a claim was judged here by seeds not among these: their numbers would be lost.
+        """CommandError if a claim was judged here by seeds not among these: their numbers would be lost.
 
         `seeds` are instead of the claims' own.
         """

@@ -63,7 +63,7 @@ class Measure(Protocol):
         ...
 
     def of(self, run: ArmRun) -> Value | None:
-        """The number; None where there is none, because the run diverged."""
+        """The number; None if there is none, because the run diverged."""
         ...
 
 
@@ -140,7 +140,7 @@ class EpochsTo:
         return f"epochs to a training error of {100 * self.error:g} %"
 
     def of(self, run: ArmRun) -> Value:
-        """Censored where the threshold was not reached, or the run diverged: more than it was trained for."""
+        """Censored if the threshold was not reached, or the run diverged: more than it was trained for."""
         lines = [] if run.diverged else run.tests
         return epochs_to(lines, self.error, run.epochs)
 
@@ -259,7 +259,7 @@ def probabilities_apart(model: AlexNet, images: torch.Tensor) -> float:
 
     `images` are preprocessed.
 
-    WorkError where the model has no layer that halves.
+    WorkError if the model has no layer that halves.
     """
     twin = inverted(model).eval()
     with torch.no_grad():
@@ -360,7 +360,7 @@ class FeaturesError:
         return f"error of a linear classifier on features, {self.per_class} photos per class"
 
     def of(self, run: ArmRun) -> Value | None:
-        """A fraction; None where the run diverged or there are no target classes."""
+        """A fraction; None if the run diverged or there are no target classes."""
         if run.diverged or run.target is None:
             return None
         target = run.target

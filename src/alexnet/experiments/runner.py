@@ -62,7 +62,7 @@ def diverged(run: RunDir) -> bool:
 
 
 def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sha256: str = "") -> list[str]:
-    """What differs between a run (or what is recorded of one) and its spec; empty where nothing does.
+    """What differs between a run (or what is recorded of one) and its spec; empty if nothing does.
 
     `store_digest` is that of the spec's store and `weights_sha256` that of the weights it would be
     initialized from; empty leaves them out.
@@ -79,7 +79,7 @@ def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sh
 
 
 def refuse_changed(run: RunDir, changes: Sequence[str]) -> None:
-    """CommandError where there are changes since a run was trained."""
+    """CommandError if there are changes since a run was trained."""
     if changes:
         raise CommandError(
             f"{run.path} was trained otherwise ({'; '.join(changes)}): move it away or choose another folder"
@@ -122,7 +122,7 @@ class Runner:
         return Status("finished" if has_finished(run.metrics_file) else "unfinished")
 
     def pending(self, specs: Sequence[RunSpec] | None = None) -> list[RunSpec]:
-        """What is left to train of `specs` (all); CommandError where one is stale."""
+        """What is left to train of `specs` (all); CommandError if one is stale."""
         wanted = self.specs if specs is None else specs
         return [spec for spec in wanted if self._checked(spec).pending]
 
@@ -146,7 +146,7 @@ class Runner:
         """Trains what is left of `specs` (all) to the end; whether all of them are finished.
 
         Runs that other processes train are skipped, or with `wait` waited for. Stopped, after saving, at a
-        signal or where `time.monotonic()` has reached `deadline`. CommandError where a run is stale. Titles
+        signal or where `time.monotonic()` has reached `deadline`. CommandError if a run is stale. Titles
         begin with `label`.
         """
         wanted = self.specs if specs is None else specs
@@ -231,7 +231,7 @@ class Runner:
         return True
 
     def _checked(self, spec: RunSpec) -> Status:
-        """As `status`, in all processes alike; CommandError where the run is stale."""
+        """As `status`, in all processes alike; CommandError if the run is stale."""
         status = distributed.broadcast_result(lambda: self.status(spec))
         refuse_changed(self.run(spec), status.changes)
         return status
@@ -242,7 +242,7 @@ class Runner:
         return self._stores[spec.store]
 
     def _initial_weights(self, spec: RunSpec) -> Path | None:
-        """The weights a run is initialized from; None where there are none, or none yet."""
+        """The weights a run is initialized from; None if there are none, or none yet."""
         before = RunDir(self.folder / spec.init_from)
         if not spec.init_from or not has_finished(before.metrics_file):
             return None

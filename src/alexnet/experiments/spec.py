@@ -29,7 +29,7 @@ class RunSpec:
     """What the run shows, for people."""
 
     def config(self) -> RunConfig:
-        """The whole configuration; CommandError where overrides do not fit the recipe."""
+        """The whole configuration; CommandError if overrides do not fit the recipe."""
         return override(recipes.get(self.recipe), [*self.overrides, f"training.seed={self.seed}"])
 
 

@@ -57,7 +57,7 @@ def training_sample(config: RunConfig, store: Store) -> Split:
 def errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
 
-    Diverged where a prediction is NaN or Inf.
+    Diverged if a prediction is NaN or Inf.
     """
     task, labels = Classification(bundle.config, len(bundle.classes)), split.labels.astype(np.int64)
     probabilities = np.stack(infer_images(task, bundle, split, scaled_views(bundle, ViewSet(VIEWS))))

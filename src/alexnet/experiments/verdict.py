@@ -48,7 +48,7 @@ def t_interval(numbers: Sequence[float]) -> Interval:
 
 
 def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdict, str]:
-    """The verdict and its reason; the reason is empty where the interval settles it.
+    """The verdict and its reason; the reason is empty if the interval settles it.
 
     `at_least`: the numbers are lower bounds, so that the true ones may be anywhere above.
     """
@@ -171,7 +171,7 @@ def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[i
 
 
 def too_few(comparison: Comparison, seeds: Sequence[int]) -> str:
-    """Why these seeds are not enough for a verdict, whatever is measured; empty where they are."""
+    """Why these seeds are not enough for a verdict, whatever is measured; empty if they are."""
     if len(seeds) < MIN_SEEDS:
         return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, a verdict takes {MIN_SEEDS} or more"
     measure = comparison.measure
@@ -196,7 +196,7 @@ def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> lis
 
 
 def least(values: Sequence[Value | None]) -> Value | None:
-    """The lowest number; one that was not reached counts only where none was. None where there is none."""
+    """The lowest number; one that was not reached counts only where none was. None if there is none."""
     numbers = [value for value in values if value is not None]
     reached = [value for value in numbers if not value.at_least]
     return min(reached or numbers, key=lambda value: value.number, default=None)
@@ -263,7 +263,7 @@ def _has_learned(run: ArmRun) -> bool:
 
 
 def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
-    """Why there are no numbers; empty where there are."""
+    """Why there are no numbers; empty if there are."""
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
             return "a model has no such number: it diverged, was trained for less, or is built otherwise"

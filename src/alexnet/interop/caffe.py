@@ -68,7 +68,7 @@ class CaffeModel:
 
 
 def read_caffemodel(path: Path) -> CaffeModel:
-    """A `.caffemodel`. CommandError where there is no file; DataError where it is not a complete one."""
+    """A `.caffemodel`. CommandError if there is no file; DataError if it is not a complete one."""
     message = _parse(path, "NetParameter")
     nested = [each.layer if each.HasField("layer") else each for each in message.layers]
     layers = tuple(
@@ -150,8 +150,8 @@ def read(
     """The model in a `.caffemodel`, with ImageNet's classes by default and Caffe's preprocessing.
 
     `mean` is a `.binaryproto` with the mean image; without it, Caffe's mean color is subtracted. `variant`,
-    `caffe` or `caffenet`, is for files that do not identify it. CommandError where there is no file, or where
-    `variant` or `classes` are needed; DataError where the file contains another model.
+    `caffe` or `caffenet`, is for files that do not identify it. CommandError if there is no file, or if
+    `variant` or `classes` are needed; DataError if the file contains another model.
     """
     if variant and variant not in RECIPES:
         raise CommandError(f"no variant {variant!r} of Caffe; it must be {' or '.join(RECIPES)}")

@@ -31,9 +31,9 @@ def export(
     """Writes the model of a run directory, or of an exported file, to `target`; returns what was written.
 
     `license` (of the weights) and `data_terms` replace those of `source`. `target` is replaced atomically.
-    CommandError where its suffix is not in `WRITERS`, where there is nothing to export or ONNX cannot
-    represent it; DataError where the run is unfinished, unless `unfinished` is set; WorkError where the disk
-    refuses, or where ONNX Runtime does not reproduce the model's output.
+    CommandError if its suffix is not in `WRITERS`, where there is nothing to export or ONNX cannot
+    represent it; DataError if the run is unfinished, unless `unfinished` is set; WorkError if the disk
+    refuses, or if ONNX Runtime does not reproduce the model's output.
     """
     if target.suffix not in WRITERS:
         raise CommandError(f"{target} has an unknown suffix: end its name in {' or '.join(WRITERS)}")

@@ -86,7 +86,7 @@ def fetch_weights(
     """The run directory `folder / name` of published weights; fetches, verifies and imports them if missing.
 
     `location` replaces the publisher, as for `fetch`. `command` is the command line, for the run's
-    environment. Errors as of `fetch`; CommandError where `folder / name` is something else.
+    environment. Errors as of `fetch`; CommandError if `folder / name` is something else.
     """
     from alexnet.interop.importers import refuse_taken, write_run
 

@@ -38,7 +38,7 @@ def make_bundle(
 ) -> ModelBundle:
     """The model with `weights` from the file `path` and with `classes`, or ImageNet's if empty.
 
-    CommandError where the number of classes is not that of the outputs; DataError where the weights do not
+    CommandError if the number of classes is not that of the outputs; DataError if the weights do not
     fit.
     """
     with prefixed_errors(path):
@@ -53,7 +53,7 @@ def make_bundle(
 def read_classes(path: Path) -> list[Class]:
     """Classes in label order from a text file with one `wnid` or `wnid<TAB>name` per line.
 
-    CommandError where there is no such file; DataError where it is not text or has a class twice.
+    CommandError if there is no such file; DataError if it is not text or has a class twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -98,7 +98,7 @@ _INITIAL_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest"
 
 
 def refuse_taken(run: Path) -> None:
-    """CommandError where `run` is a file or a non-empty directory."""
+    """CommandError if `run` is a file or a non-empty directory."""
     if run.is_file() or (run.is_dir() and any(run.iterdir())):
         raise CommandError(f"{run} exists: give another directory for the imported model")
 
@@ -107,7 +107,7 @@ def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command
     """Writes the run directory of `net`, read from the file `source` of `framework`, atomically.
 
     `command` is the command line, for `environment.json`, which also has the file's name and SHA-256.
-    CommandError where `run` exists; WorkError where the disk refuses.
+    CommandError if `run` exists; WorkError if the disk refuses.
     """
     refuse_taken(run)
     imported = Imported(source.name, file_sha256(source), framework)

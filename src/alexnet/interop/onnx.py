@@ -32,7 +32,7 @@ def write(path: Path, net: ModelBundle) -> None:
     Its input `images` are central crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
     graph subtracts the mean, divides by the standard deviations and reorders the channels. Its output
     `logits` is (N, K). `metadata_props` has all texts of a model file, and `preprocessing_in_words`.
-    CommandError where packages are missing; WorkError where the outputs differ or the disk refuses.
+    CommandError if packages are missing; WorkError if the outputs differ or the disk refuses.
     """
     refuse_without_packages(PACKAGES)
     crop, channels = net.config.data.input_size, net.config.data.channels

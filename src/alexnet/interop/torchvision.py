@@ -27,7 +27,7 @@ ADVICE = "give a state_dict, saved by torch.save(model.state_dict(), FILE)"
 def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     """The model in a file of torchvision, with ImageNet's classes by default and torchvision's preprocessing.
 
-    CommandError where there is no file, or where `classes` are needed; DataError where the file is anything
+    CommandError if there is no file, or if `classes` are needed; DataError if the file is anything
     but such a state_dict.
     """
     with prefixed_errors(path):

@@ -50,7 +50,7 @@ class AlexNet(nn.Module):
     more, which is 64 for all named variants. `dropout` is the probability that a unit is dropped. `channels`
     is 3, or 1 for gray images. Weights and maps are channels-last, the fastest layout on CPUs and GPUs.
 
-    CommandError where there is no such variant, or the crop is too small for it.
+    CommandError if there is no such variant, or the crop is too small for it.
     """
 
     map_reduction = "mean"
@@ -89,7 +89,8 @@ class AlexNet(nn.Module):
     @property
     def map_step_pixels(self) -> int:
         """Pixels between neighboring places of a class map: 32, from conv1's stride of 4 and three
-        poolings."""
+        poolings.
+        """
         poolings = sum("pool" in self._steps(layer) for layer in self.architecture.layers[:-1])
         return self.architecture.conv1_stride * 2**poolings
 
@@ -129,7 +130,7 @@ class AlexNet(nn.Module):
         are the crops in the image, `map_step_pixels` apart, from the upper left corner on; an image of the
         crop's size has one, which is `forward` up to rounding. A place differs from `forward` of its crop
         only in what convolutions and poolings read around it: neighboring pixels instead of a border.
-        Source: Sermanet et al. 2013, section 3.5. CommandError where the images are smaller than the crop.
+        Source: Sermanet et al. 2013, section 3.5. CommandError if the images are smaller than the crop.
         """
         hidden, last = self._at_least_a_crop(images), self.architecture.last_convolution
         first = self.layers.index(last) + 1  # the first fully connected layer
@@ -250,7 +251,8 @@ class AlexNet(nn.Module):
 
     def _final_side(self, averaged: bool = True) -> int:
         """Side of the maps that the first fully connected layer reads; without `averaged` that before they
-        are averaged to 6 x 6 or to 1 x 1."""
+        are averaged to 6 x 6 or to 1 x 1.
+        """
         around, stride = self.architecture.conv1_border == "around", self.architecture.conv1_stride
         beyond = self.crop - self.architecture.conv1_size
         side = 1 + ((beyond + 4) // stride if around else math.ceil(beyond / stride))
@@ -265,7 +267,7 @@ class AlexNet(nn.Module):
         return side
 
     def _refuse_small(self) -> None:
-        """CommandError where a crop would leave nothing for fc6 to read."""
+        """CommandError if a crop would leave nothing for fc6 to read."""
         if self.crop < self.architecture.min_crop:
             raise CommandError(
                 f"crop {self.crop} is too small for AlexNet: use {self.architecture.min_crop} pixels "
@@ -278,7 +280,7 @@ class AlexNet(nn.Module):
             )
 
     def _checked(self, images: torch.Tensor) -> torch.Tensor:
-        """`images`, channels-last; CommandError where they are not a batch of this model's crop."""
+        """`images`, channels-last; CommandError if they are not a batch of this model's crop."""
         wanted = (self.channels, self.crop, self.crop)
         if images.ndim == 3 and images.shape == wanted:
             raise CommandError(f"one image {wanted} without a batch dimension: pass images[None]")
@@ -291,7 +293,7 @@ class AlexNet(nn.Module):
         return images.contiguous(memory_format=torch.channels_last)
 
     def _at_least_a_crop(self, images: torch.Tensor) -> torch.Tensor:
-        """`images`, channels-last; CommandError where they are smaller than this model's crop."""
+        """`images`, channels-last; CommandError if they are smaller than this model's crop."""
         if images.ndim != 4 or images.shape[1] != self.channels or min(images.shape[2:]) < self.crop:
             raise CommandError(
                 f"images are {tuple(images.shape)}, a class map needs (N, {self.channels}, H, W) with "

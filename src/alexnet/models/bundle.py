@@ -71,7 +71,7 @@ class Metadata:
 def save(path: Path, bundle: ModelBundle) -> None:
     """Writes a safetensors file under a temporary name, syncs it and renames it.
 
-    A file that existed at `path` stays whole until then. WorkError where the disk is full or not writable.
+    A file that existed at `path` stays whole until then. WorkError if the disk is full or not writable.
     """
     tensors = {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
     tensors |= {f"preprocessing.{name}": tensor for name, tensor in bundle.preprocessing.state()[1].items()}
@@ -91,8 +91,8 @@ def save(path: Path, bundle: ModelBundle) -> None:
 def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = False) -> ModelBundle:
     """The model in evaluation mode, and everything that travels with it.
 
-    A safetensors file's model is on `device`, an ONNX file's on the CPU. CommandError where there is no such
-    file, or ONNX Runtime is not installed; DataError where it is not a model file, is of a newer version,
+    A safetensors file's model is on `device`, an ONNX file's on the CPU. CommandError if there is no such
+    file, or ONNX Runtime is not installed; DataError if it is not a model file, is of a newer version,
     does not fit its own configuration, or, with `needs_weights`, is an ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
@@ -133,12 +133,12 @@ def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
 
 
 def first_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """The first difference of two state_dicts in name or shape, as `mismatch`; empty where there is none."""
+    """The first difference of two state_dicts in name or shape, as `mismatch`; empty if there is none."""
     return next(filter(None, (mismatch(name, weights, expected) for name in [*expected, *weights])), "")
 
 
 def mismatch(name: str, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """`conv1.weight is 64x3x11x11 in these weights, missing in this model`; empty where both are alike."""
+    """`conv1.weight is 64x3x11x11 in these weights, missing in this model`; empty if both are alike."""
     found, wanted = _shape(weights, name), _shape(expected, name)
     return "" if found == wanted else f"{name} is {found} in these weights, {wanted} in this model"
 
@@ -187,8 +187,9 @@ def _bundle(model: nn.Module, metadata: Metadata, preprocessing: Preprocessing) 
 
 
 def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
-    """Parses `metadata_texts` of this or an earlier version; DataError where one is missing, or of a newer
-    one."""
+    """Parses `metadata_texts` of this or an earlier version; DataError if one is missing, or of a newer
+    one.
+    """
     missing = [name for name in _REQUIRED if name not in texts]
     if missing:
         raise DataError(

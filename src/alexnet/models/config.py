@@ -83,7 +83,7 @@ class AlexNetArchitecture:
     above keep their length."""
 
     def __post_init__(self) -> None:
-        """ConfigError where the lists do not have one entry per layer, or a value is out of range."""
+        """ConfigError if the lists do not have one entry per layer, or a value is out of range."""
         layers, entries = len(self.widths), (len(self.stages), len(self.init_std), len(self.biases))
         if layers < 3 or entries != (layers, layers + 1, layers + 1):
             raise ConfigError(
@@ -126,7 +126,8 @@ class AlexNetArchitecture:
     @property
     def places(self) -> tuple[str, ...]:
         """`conv1` ... `conv5` (or `conv6`), `fc6`, `fc7`, `fc8`: the layers that the lists' entries belong
-        to."""
+        to.
+        """
         return (*(f"conv{i}" for i in range(1, len(self.widths) - 1)), "fc6", "fc7", "fc8")
 
     @property
@@ -290,7 +291,7 @@ class LeNetArchitecture:
     """Units of each hidden fully connected layer."""
 
     def __post_init__(self) -> None:
-        """ConfigError where `reads` does not fit `maps`, or a value is below 1."""
+        """ConfigError if `reads` does not fit `maps`, or a value is below 1."""
         _refuse_below_one("maps", *self.maps)
         _refuse_below_one("units", *self.units)
         first, second = self.maps
@@ -335,7 +336,7 @@ class VGGArchitecture:
     connected layers, as in torchvision."""
 
     def __post_init__(self) -> None:
-        """ConfigError where `widths` does not fit `blocks`, or a value is below 1."""
+        """ConfigError if `widths` does not fit `blocks`, or a value is below 1."""
         if len(self.widths) != len(self.blocks) + 2:
             raise ConfigError(
                 f"a VGG of {len(self.blocks)} blocks needs {len(self.blocks) + 2} widths: one for each "
@@ -377,7 +378,8 @@ VGG_VARIANTS: Mapping[str, VGGArchitecture] = {
 @dataclass(frozen=True)
 class OverFeatArchitecture:
     """One OverFeat: convolutions, two fully connected layers, and a last layer, as wide as there are
-    classes."""
+    classes.
+    """
 
     widths: tuple[int, ...] = (96, 256, 512, 1024, 1024, 3072, 4096)
     """Maps of each convolution, then the units of both fully connected layers."""
@@ -400,7 +402,7 @@ class OverFeatArchitecture:
     """`overfeat-detector`: pixels of the window that slides over training crops; 0 is the whole crop."""
 
     def __post_init__(self) -> None:
-        """ConfigError where the lists do not fit each other, or a value is out of range."""
+        """ConfigError if the lists do not fit each other, or a value is out of range."""
         convolutions = len(self.filters)
         if len(self.pools) != convolutions or len(self.widths) != convolutions + 2:
             raise ConfigError(
@@ -462,7 +464,7 @@ class ModelConfig:
     one."""
 
     def __post_init__(self) -> None:
-        """ConfigError where there is no such variant, or the architecture is of another family."""
+        """ConfigError if there is no such variant, or the architecture is of another family."""
         named = architecture(self.name, self.variant)
         if cast("Architecture | None", self.architecture) is None:
             object.__setattr__(self, "architecture", named)
@@ -485,14 +487,14 @@ def family_of(name: str) -> type[Architecture]:
 
 
 def architecture(name: str, variant: str) -> Architecture:
-    """The constants of a variant; ConfigError where there is no such model or variant."""
+    """The constants of a variant; ConfigError if there is no such model or variant."""
     if name not in VARIANTS:
         raise ConfigError(f"unknown model {name!r}; it must be one of {', '.join(VARIANTS)}")
     return chosen(VARIANTS[name], variant, name)
 
 
 def chosen(variants: Mapping[str, Family], variant: str | Family, name: str) -> Family:
-    """`variant` itself, or the constants of the variant of that name; ConfigError where there is none."""
+    """`variant` itself, or the constants of the variant of that name; ConfigError if there is none."""
     if not isinstance(variant, str):
         return variant
     if variant not in variants:

@@ -70,7 +70,7 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state_dict of torchvision's AlexNet, or of one of its VGGs (see `model_of`), under our names.
 
     Both order fc6's inputs by maps, rows and columns, so no weight has to move. Batch normalization in old
-    files has no batch counter: it gets a 0. DataError where a name does not belong to that model.
+    files has no batch counter: it gets a 0. DataError if a name does not belong to that model.
     """
     model = model_of(state)
     names = TORCHVISION[model]
@@ -90,7 +90,7 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
     """The weights and biases of a Caffe model, by its layers' names, under ours; other layers are left out.
 
     In files from before 2014 all blobs have four dimensions, the first of them 1: those are removed. Rows,
-    columns and maps are in our order. DataError where a layer is missing or has no bias.
+    columns and maps are in our order. DataError if a layer is missing or has no bias.
     """
     ours: dict[str, Tensor] = {}
     for layer in ALEXNET_VARIANTS["caffe"].layers:

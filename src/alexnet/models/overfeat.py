@@ -39,7 +39,7 @@ class OverFeat(nn.Module):
     `accurate` or an `OverFeatArchitecture`. `crop` is in pixels, 64 or more. `dropout` is the probability
     that a unit of the two fully connected layers is dropped.
 
-    CommandError where there is no such variant, or the crop is too small.
+    CommandError if there is no such variant, or the crop is too small.
     """
 
     map_reduction: ClassVar[Literal["mean", "max"]] = "max"
@@ -215,7 +215,7 @@ class OverFeat(nn.Module):
         return hidden
 
     def _checked(self, images: Tensor) -> Tensor:
-        """`images`, channels-last; CommandError where they are not a batch of this model's crop."""
+        """`images`, channels-last; CommandError if they are not a batch of this model's crop."""
         if images.ndim != 4 or images.shape[1:] != (3, self.crop, self.crop):
             raise CommandError(
                 f"images are {tuple(images.shape)}, this model was built for (N, 3, {self.crop}, {self.crop}"

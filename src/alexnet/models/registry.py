@@ -33,7 +33,7 @@ def build(model: ModelConfig, num_classes: int, crop: int, channels: int = 3) ->
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`. It is on one device,
     whatever `tower_devices` says: a model trained on two devices is used on one.
-    CommandError where it cannot have that crop or those channels, or a setting does not belong to it.
+    CommandError if it cannot have that crop or those channels, or a setting does not belong to it.
     """
     architecture = model.architecture
     if model.tower_devices and model.name != "alexnet":

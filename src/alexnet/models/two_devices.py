@@ -24,7 +24,7 @@ def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
     """The devices of this process's first and second tower, for `cpu,cpu` or `cuda:0,cuda:1`.
 
     Under `torchrun` each process of a machine has GPUs of its own: with `cuda:0,cuda:1` process r has cuda:2r
-    and cuda:2r+1, in general those 2r after the named ones. CommandError where the text does not name two
+    and cuda:2r+1, in general those 2r after the named ones. CommandError if the text does not name two
     devices of one kind, or names a GPU that does not exist.
     """
     found = re.fullmatch(r"cpu,cpu|cuda:(\d+),cuda:(\d+)", tower_devices)
@@ -56,7 +56,7 @@ class AlexNetOnTwoDevices(nn.Module):
     """
 
     def __init__(self, model: nn.Module, devices: Sequence[torch.device]):
-        """A copy of `model`, its towers on the two `devices`. CommandError where it cannot be split."""
+        """A copy of `model`, its towers on the two `devices`. CommandError if it cannot be split."""
         super().__init__()
         whole = _of_two_towers(model)
         self.layer_names, self.num_classes, self.crop = whole.layer_names, whole.num_classes, whole.crop
@@ -170,7 +170,7 @@ def _layers(model: AlexNet) -> dict[str, Weighted]:
 
 
 def _of_two_towers(model: nn.Module) -> AlexNet:
-    """`model` itself; CommandError where it does not have two towers, or they cannot be separated."""
+    """`model` itself; CommandError if it does not have two towers, or they cannot be separated."""
     steps = list(model.modules())
     across = [step.params.groups for step in steps if isinstance(step, LocalResponseNorm)]
     if (

@@ -38,7 +38,7 @@ class VGG(nn.Module):
     `replace(VGG_VARIANTS["D"], batchnorm=True)`. `crop` is in pixels, 32 or more. `dropout` is the
     probability that a unit of fc6 or fc7 is dropped in training. Weights and maps are channels-last.
 
-    CommandError where there is no such variant, or the crop is too small.
+    CommandError if there is no such variant, or the crop is too small.
     """
 
     map_reduction = "mean"
@@ -92,7 +92,7 @@ class VGG(nn.Module):
 
         The fully connected layers are applied as convolutions. Places are the crops in the image,
         `map_step_pixels` apart, from the upper left corner on; for an image of the crop's size the result is
-        `forward`, as (N, num_classes, 1, 1). CommandError where the images are smaller.
+        `forward`, as (N, num_classes, 1, 1). CommandError if the images are smaller.
         Source: section 3.2.
         """
         maps = self._maps(self._checked(images, larger=True))
@@ -167,7 +167,7 @@ class VGG(nn.Module):
         return maps
 
     def _checked(self, images: Tensor, larger: bool = False) -> Tensor:
-        """`images`, channels-last; CommandError where they are not of this model's crop, or `larger` ones."""
+        """`images`, channels-last; CommandError if they are not of this model's crop, or `larger` ones."""
         sides = images.shape[2:]
         fits = all(side >= self.crop if larger else side == self.crop for side in sides)
         if images.ndim != 4 or images.shape[1] != 3 or not fits:

@@ -20,7 +20,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     """The groups of the trained parameters for a `torch.optim.Optimizer`, in the order of the layers.
 
     Beside torch's own keys a group has `layer`; `kind`; `factor`, the multiplier of the schedule's rate;
-    `follows_schedule`, False where the first rate is kept. CommandError where `lr_multipliers` names
+    `follows_schedule`, False if the first rate is kept. CommandError if `lr_multipliers` names
     a layer that the model does not have.
     """
     groups: dict[tuple[str, Kind], dict[str, Any]] = {}

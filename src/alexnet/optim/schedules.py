@@ -34,7 +34,7 @@ class Schedule:
         return self._after_warmup(step - self.warmup_steps, self.total_steps - self.warmup_steps)
 
     def phase(self, step: int) -> int:
-        """Drops of the rate before update `step`; always 0 where the rate does not fall in steps."""
+        """Drops of the rate before update `step`; always 0 if the rate does not fall in steps."""
         return 0
 
     def observe(self, error: float) -> None:

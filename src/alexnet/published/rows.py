@@ -15,7 +15,7 @@ class Row:
     views: str
     """As in evaluations: `ten`, `dense@256,384,512`; empty if unknown."""
     top1: float | None
-    """Error; None where none was published."""
+    """Error; None if none was published."""
     top5: float | None
     source: str
     recipe: str = ""

@@ -46,8 +46,8 @@ def build_report(
     """One HTML page about runs, exported files and ensembles, with photos from `store`.
 
     For the first `detailed` models it also shows what they compute; `keep` receives each figure. Without a
-    store, that of each run is used if it is still where it was. CommandError where a path is no run or given
-    twice; DataError where they were trained on different data, or `store` has other classes.
+    store, that of each run is used if it is still where it was. CommandError if a path is no run or given
+    twice; DataError if they were trained on different data, or `store` has other classes.
     """
     options = Options(device, progress_bar, keep)
     with TemporaryDirectory() as copies:

@@ -85,7 +85,7 @@ classes, of {data.side} pixels{_kind(result)}. Made by
 
 
 def _used(result: ClaimResult) -> str:
-    """How many of the training photos the arms are trained on; empty where all are trained on all."""
+    """How many of the training photos the arms are trained on; empty if all are trained on all."""
     counts = sorted({arm.data.max_images for arm in result.arms.values()})
     if not any(counts):
         return ""

@@ -54,7 +54,7 @@ class PredictionErrors:
 def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None:
     """The errors behind a result in the `evaluation.json` of a run's or an ensemble's folder.
 
-    None where the predictions no longer exist, or are not those that were evaluated.
+    None if the predictions no longer exist, or are not those that were evaluated.
     """
     if not path.is_dir():
         return None
@@ -75,7 +75,7 @@ def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the comparison; errors are fractions, None where a value is unknown."""
+    """One row of the comparison; errors are fractions, None if a value is unknown."""
 
     system: str
     data: str
@@ -102,7 +102,7 @@ class Row:
     """The evaluation of our rows."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; `localization` and `detection` as in `evaluation.json`, None where there are none."""
+        """For JSON; `localization` and `detection` as in `evaluation.json`, None if there are none."""
         values = asdict(replace(self, result=None))
         del values["result"]
         found = self.result.to_dict() if self.result else {}
@@ -161,7 +161,7 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
     """The evaluations in run folders and ensembles' folders, and in files that `evaluate --out` wrote.
 
     Each is compared with the first one on the same images that used the same views or is of the same run, as
-    long as the predictions of both still exist. CommandError where there are no evaluations; DataError where
+    long as the predictions of both still exist. CommandError if there are no evaluations; DataError if
     a file is broken.
     """
     rows: list[Row] = []

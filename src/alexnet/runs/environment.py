@@ -38,7 +38,7 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Versions, commit, device, store and command line of a run; empty where a field is unknown."""
+    """Versions, commit, device, store and command line of a run; empty if a field is unknown."""
 
     started: str = ""
     """UTC, ISO 8601."""
@@ -97,7 +97,7 @@ class Environment:
 
     @classmethod
     def read(cls, file: Path) -> Environment:
-        """From a file of any version; all unknown where there is none, DataError where it is broken.
+        """From a file of any version; all unknown if there is none, DataError if it is broken.
 
         Fields that this version does not know are ignored.
         """

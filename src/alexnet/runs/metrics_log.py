@@ -35,7 +35,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._path = file
 
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
-        """One line; numbers also go to TensorBoard as `event/name`. WorkError where the disk is full."""
+        """One line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
         try:
             self._stream.write(json.dumps({"event": event, "step": step, "epoch": epoch, **values}) + "\n")
             self._stream.flush()

@@ -51,7 +51,7 @@ class Predictions(SplitPredictions):
     seconds: float = 0.0
     """Duration of the test, reading included; 0 in files from before it was kept."""
     multiply_adds: float = 0.0
-    """Of one photo on average; 0 where they were not counted."""
+    """Of one photo on average; 0 if they were not counted."""
     device: str = ""
     """Name of the GPU or processor."""
 
@@ -92,14 +92,14 @@ def path_of(run: Path, split: str, views: ViewSet | str, checkpoint: str = "last
 
 
 def save(predictions: SplitPredictions, path: Path) -> None:
-    """Writes the file whole or not at all; WorkError where the disk refuses."""
+    """Writes the file whole or not at all; WorkError if the disk refuses."""
     values = vars(predictions) | {"views": str(predictions.views)}
     with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **{name: np.asarray(value) for name, value in values.items()})
 
 
 def load(path: Path) -> Predictions:
-    """The class probabilities that `save` wrote; DataError where the file is missing, broken or no such."""
+    """The class probabilities that `save` wrote; DataError if the file is missing, broken or no such."""
     return _load(path, Predictions)
 
 

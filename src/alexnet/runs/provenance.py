@@ -18,7 +18,7 @@ def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
     `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
     and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them),
     `began_with` (path and SHA-256 of the weights it was initialized from, or None). For imported weights only
-    `imported` (file, SHA-256 and program) is known of their training. DataError where `evaluation.json` is
+    `imported` (file, SHA-256 and program) is known of their training. DataError if `evaluation.json` is
     broken.
     """
     config, environment = run.config(), run.environment()
@@ -46,7 +46,7 @@ def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Position:
-    """How far training had got at a checkpoint; None where that is unknown."""
+    """How far training had got at a checkpoint; None if that is unknown."""
 
     epoch: int | None = None
     step: int | None = None
@@ -54,7 +54,7 @@ class Position:
 
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
-    """That of a run's checkpoint; CommandError where there is none."""
+    """That of a run's checkpoint; CommandError if there is none."""
     meta = find_weights(run.path, checkpoint).with_name("meta.json")
     values = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
     return Position(values.get("epoch"), values.get("step"))

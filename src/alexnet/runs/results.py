@@ -33,7 +33,7 @@ class ViewSet:
 
     @classmethod
     def parse(cls, text: str) -> ViewSet:
-        """From what `str` gives: `dense`, `dense@256,384`. ValueError where a scale is not a number."""
+        """From what `str` gives: `dense`, `dense@256,384`. ValueError if a scale is not a number."""
         name, _, scales = text.partition("@")
         return cls(name, tuple(map(int, scales.split(","))) if scales else ())
 
@@ -59,7 +59,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """One run that an evaluation tested; None where it is unknown, as for imported weights."""
+    """One run that an evaluation tested; None if it is unknown, as for imported weights."""
 
     run: str
     recipe: str
@@ -106,7 +106,7 @@ class ClassPrecision:
     found: int
     """Objects that some detection matches, whatever its score."""
     average_precision: float | None
-    """0 to 1; None where there is no object of the class."""
+    """0 to 1; None if there is no object of the class."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class GrowthStep:
     gain_interval: tuple[float, float] | None
     """Paired over the same images: much narrower than the errors' own intervals."""
     choices_top1_error: float | None
-    """Mean top-1 error over all subsets of this size; None where there are too many."""
+    """Mean top-1 error over all subsets of this size; None if there are too many."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,9 @@ class EvalResult:
     scales: tuple[int, ...] = ()
     """Shorter sides that photos were resized to, in pixels; none in files from before they were kept."""
     seconds: float = 0.0
-    """That the test took; 0 where it was not kept."""
+    """That the test took; 0 if it was not kept."""
     multiply_adds: float = 0.0
-    """Of one photo on average; 0 where it was not counted."""
+    """Of one photo on average; 0 if it was not counted."""
     device: str = ""
     photos: Literal["square", "whole"] = "square"
     """`whole` where more than the central square was tested."""
@@ -236,7 +236,7 @@ class EvalResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EvalResult:
-        """From JSON of any version; ValueError or ConfigError where it is no such result."""
+        """From JSON of any version; ValueError or ConfigError if it is no such result."""
         made = dict(old_names.new_evaluation(values))
         version = made.pop("format_version", 0)
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -285,7 +285,7 @@ def wilson_interval(errors: int, images: int) -> tuple[float, float]:
 def read_results(path: Path) -> list[EvalResult]:
     """The results in a folder's `evaluation.json`, or in a file, which may hold one without a list.
 
-    Empty where there is none; DataError, naming the file, where it holds something else.
+    Empty if there is none; DataError, naming the file, where it holds something else.
     """
     try:
         return [EvalResult.from_dict(entry) for entry in _entries(path)]

@@ -40,7 +40,7 @@ class RunDir:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunDir:
-        """A new run at `path`; errors as `refuse_taken`, WorkError where it cannot be made."""
+        """A new run at `path`; errors as `refuse_taken`, WorkError if it cannot be made."""
         cls.refuse_taken(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ class RunDir:
 
     @classmethod
     def refuse_taken(cls, path: Path) -> None:
-        """CommandError where no new run can begin at `path`: it must not exist, or be empty."""
+        """CommandError if no new run can begin at `path`: it must not exist, or be empty."""
         if path.is_file():
             raise CommandError(f"{path} is a file: give another --run folder")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
@@ -63,7 +63,7 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunDir:
-        """The run at `path`; CommandError where there is none.
+        """The run at `path`; CommandError if there is none.
 
         With `or_file` an exported file may stand for a run: it has weights, but none of a folder's places.
         """
@@ -103,7 +103,7 @@ class RunDir:
         return self.path / "checkpoints"
 
     def config(self) -> RunConfig:
-        """The run's configuration; DataError where the file is not one."""
+        """The run's configuration; DataError if the file is not one."""
         try:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
             return from_dict(RunConfig, old_names.new_config(values))
@@ -111,7 +111,7 @@ class RunDir:
             raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
 
     def environment(self) -> Environment:
-        """Where and with what the run was made; all unknown without a file, DataError where it is broken."""
+        """Where and with what the run was made; all unknown without a file, DataError if it is broken."""
         return Environment.read(self.environment_file)
 
     def write_config(self, config: RunConfig) -> None:
@@ -138,7 +138,7 @@ class EnsembleDir:
     def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleDir:
         """The folder for the ensemble described, new, or begun before with all or fewer of its members.
 
-        CommandError where it is another's, which says how they differ.
+        CommandError if it is another's, which says how they differ.
         """
         if path.is_file():
             raise CommandError(f"{path} holds something else: give another --out folder")
@@ -161,7 +161,7 @@ class EnsembleDir:
         return folder
 
     def voting(self) -> list[Path]:
-        """The run folders whose probabilities are averaged; DataError where one is not trained to its end."""
+        """The run folders whose probabilities are averaged; DataError if one is not trained to its end."""
         names = [member["name"] for member in self.description()["members"] if not member["pretraining"]]
         absent = [name for name in names if not has_finished(self.path / name / "metrics.jsonl")]
         if absent:
@@ -172,7 +172,7 @@ class EnsembleDir:
         return [self.path / name for name in names]
 
     def description(self) -> dict[str, Any]:
-        """What `ensemble.json` holds; DataError where it does not describe an ensemble."""
+        """What `ensemble.json` holds; DataError if it does not describe an ensemble."""
         description: dict[str, Any] = {}
         try:
             description = json.loads(self.members_file.read_text(encoding="utf-8"))
@@ -185,7 +185,7 @@ class EnsembleDir:
 
 
 def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> str:
-    """How the members begun differ from those wanted; empty where those are the same and maybe more."""
+    """How the members begun differ from those wanted; empty if those are the same and maybe more."""
     if len(wanted) < len(begun):
         return f"{len(begun)} members, not {len(wanted)}"
     for old, new in zip(begun, wanted, strict=False):
@@ -229,7 +229,7 @@ CHECKPOINTS = ("last", "best")
 def find_weights(path: Path, checkpoint: str = "last") -> Path:
     """The weights of a run folder, of the checkpoint named.
 
-    A file is returned as it is. CommandError where there is nothing.
+    A file is returned as it is. CommandError if there is nothing.
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")

@@ -19,7 +19,7 @@ def snapshot(path: Path, folder: Path) -> Path:
     """The run's own folder if nothing will change in it, else that of a copy as it is now, in `folder`.
 
     The copy keeps the names of the run's folder and of its parent, and lacks what only training needs.
-    WorkError where checkpoints are replaced faster than they can be copied.
+    WorkError if checkpoints are replaced faster than they can be copied.
     """
     if not (path / "checkpoints" / "last").exists() or not training_progress(RunDir(path)):
         return path

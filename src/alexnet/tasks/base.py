@@ -124,7 +124,7 @@ class TestedSplit:
     seconds: float
     """Duration of the test, reading included."""
     multiply_adds: float = 0.0
-    """Of one image on average; 0 where they were not counted."""
+    """Of one image on average; 0 if they were not counted."""
 
     def common(self) -> dict[str, Any]:
         """The fields that all `SplitPredictions` have."""
@@ -229,7 +229,7 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
         return self.info.default_views or default_views(mirror)
 
     def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
-        """CommandError where photos cannot be predicted with this model and these views."""
+        """CommandError if photos cannot be predicted with this model and these views."""
 
     def for_photos(self, top: int | None, min_score: float | None) -> Task[Row, Saved, Metrics]:
         """This task, set to predict at most `top` classes or objects, of at least `min_score`."""

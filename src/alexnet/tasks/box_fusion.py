@@ -21,7 +21,7 @@ Ours, found on training photos of Tiny ImageNet: the paper has a threshold and d
 
 
 def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
-    """(N, M) how badly boxes match: 0 where they are equal, 1 or more where they share nothing.
+    """(N, M) how badly boxes match: 0 if they are equal, 1 or more where they share nothing.
 
     The distance of their centers, in mean diagonals of the two, plus the share of their union that is not
     common. The paper adds "the distance between centers" and "the intersection area" and merges where the

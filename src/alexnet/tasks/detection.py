@@ -78,7 +78,7 @@ def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _mean_of(values: Tensor, among: Tensor) -> Tensor:
-    """(N,) the mean of each row's values among those; 0 where there are none."""
+    """(N,) the mean of each row's values among those; 0 if there are none."""
     return (values * among).sum(dim=1) / among.sum(dim=1).clamp(min=1)
 
 
@@ -324,7 +324,7 @@ def evaluate(
 
     With `sizes` (N, 2), widths and heights of the photos in pixels, small objects need less overlap, as in
     ILSVRC (see `least_overlaps`). Of equal scores the first detection counts first.
-    WorkError where a score or a corner is not finite, or there is no object at all.
+    WorkError if a score or a corner is not finite, or there is no object at all.
     """
     if not (np.isfinite(detections.scores).all() and np.isfinite(detections.corners).all()):
         raise WorkError("some detections are not finite: the weights are broken; try --checkpoint best")
@@ -395,7 +395,7 @@ def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet
     """Mean average precision of the windows themselves, were each labeled with the object that it shows.
 
     Those that show an object are its box, merged as usual: the best that a model without boxes can reach.
-    CommandError where the split has no boxes.
+    CommandError if the split has no boxes.
     """
     with torch.device("meta"):
         model = cast(OverFeatDetector, build_run(config, len(store.classes)))

@@ -85,7 +85,7 @@ class LocatedClasses(NamedTuple):
 class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationResult]):
     """The box of each image's class, within the window that the model is given.
 
-    Targets are (N, 6): the label; 1, or 0 where the window is left out; x0, y0, x1, y1 of the image's largest
+    Targets are (N, 6): the label; 1, or 0 if the window is left out; x0, y0, x1, y1 of the image's largest
     box of its class, in shares of the window.
     """
 
@@ -123,7 +123,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         return ((overlaps < ILSVRC_BOX_OVERLAP) & (targets[:, 1] > 0)).sum()
 
     def check(self, model: nn.Module, store: Store) -> None:
-        """CommandError where a split that is used has no boxes."""
+        """CommandError if a split that is used has no boxes."""
         require_boxes(store)
 
     def infer(
@@ -156,7 +156,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
     def metrics(self, saved: LocalizationPredictions, store: Store) -> LocalizationResult:
         """Localization errors and, for the same classes, those of the baselines.
 
-        CommandError where the split, or the training split that the baselines are fitted to, has no boxes.
+        CommandError if the split, or the training split that the baselines are fitted to, has no boxes.
         """
         whole = store.manifest.shape == "whole" and is_whole(saved.views)
         table = BoxTable.of_pictures if whole else BoxTable.of
@@ -223,13 +223,13 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
 
 
 def require_boxes(store: Store) -> None:
-    """CommandError where the training or the validation split has no boxes."""
+    """CommandError if the training or the validation split has no boxes."""
     for split in sorted({"train", "val"} & {*store.splits}):
         BoxTable.of(store.split(split))
 
 
 def require_cropped(bundle: ModelBundle) -> None:
-    """CommandError where the model's training photos were warped or padded: boxes would not fit photos."""
+    """CommandError if the model's training photos were warped or padded: boxes would not fit photos."""
     if bundle.preprocessing.resized["resize"] != "crop":
         raise CommandError("this model's photos were warped or padded: boxes of others would be askew")
 
@@ -275,7 +275,7 @@ def count_errors(
 ) -> BoxErrors:
     """Errors among the N images with `labels` (N,) and true boxes; there are `classes` classes.
 
-    Images without a box of their own class are not scored. WorkError where predictions are missing or not
+    Images without a box of their own class are not scored. WorkError if predictions are missing or not
     finite, or no image can be scored.
     """
     if found.labels.shape[:1] != labels.shape or not np.isfinite(found.corners).all():

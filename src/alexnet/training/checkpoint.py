@@ -38,7 +38,7 @@ class Checkpoint:
         return self.path / WEIGHTS
 
     def state(self) -> dict[str, Any]:
-        """The state that was written, on the CPU. DataError where the file holds other things."""
+        """The state that was written, on the CPU. DataError if the file holds other things."""
         try:
             return torch.load(self.path / STATE, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -58,7 +58,7 @@ def write(
 ) -> None:
     """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, removes those no longer kept.
 
-    `write_weights(path)` writes the model file. WorkError where the disk refuses; older ones stay.
+    `write_weights(path)` writes the model file. WorkError if the disk refuses; older ones stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_TEMPORARY}{os.getpid()}"
@@ -81,9 +81,9 @@ def write(
 
 
 def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
-    """The newest undamaged checkpoint, or None where there is none at all; damaged ones are logged.
+    """The newest undamaged checkpoint, or None if there is none at all; damaged ones are logged.
 
-    DataError where all are damaged.
+    DataError if all are damaged.
     """
     paths = _checkpoints(folder)
     for path in paths:

@@ -78,8 +78,8 @@ def fit(
 
     Of the result, `step` counts encoded photos over all channels and `epochs` passes of the classifiers.
     `resume` continues after the last shard of photos, or after the last saved pass. Raises Stopped after
-    saving, at a signal or after `minutes`; CommandError where configuration and store do not fit together;
-    WorkError where the disk is full.
+    saving, at a signal or after `minutes`; CommandError if configuration and store do not fit together;
+    WorkError if the disk is full.
     """
     classic = check(config, store)
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ def sample_size(wanted: int, photos: int, patches: int) -> int:
 
 
 def _finished(run: RunDir, log: Log) -> TrainResult | None:
-    """How the run ended, if it has; DataError where its checkpoint is damaged."""
+    """How the run ended, if it has; DataError if its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, log)
     return None if found is None else TrainResult(found.meta["step"], **found.meta["result"])
 
@@ -432,7 +432,7 @@ class FeatureCache:
     def open(cls, run: RunDir, store_digest: str, resume: bool) -> FeatureCache:
         """A new one, or with `resume` the existing one.
 
-        CommandError where that is of another store, DataError where a file of it is damaged or missing.
+        CommandError if that is of another store, DataError if a file of it is damaged or missing.
         """
         folder = run.path / "features"
         file = folder / "state.json"
@@ -495,7 +495,7 @@ class FeatureCache:
             )
 
     def read_tensors(self, what: TensorFile = "", channel: int | None = None) -> dict[str, Tensor]:
-        """What `write_tensors` wrote, on the CPU; empty if nothing was. DataError where it is damaged."""
+        """What `write_tensors` wrote, on the CPU; empty if nothing was. DataError if it is damaged."""
         path = self._tensor_file(what, channel)
         try:
             return load_file(path) if path.is_file() else {}

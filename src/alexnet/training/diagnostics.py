@@ -32,7 +32,7 @@ class Signals:
     input_deviation: float
     """Standard deviation of the inputs: about 60 for photos in gray levels, about 1 for normalized ones."""
     logits_deviation: float
-    """Standard deviation between images, averaged over classes: 0 where all images get the same logits."""
+    """Standard deviation between images, averaged over classes: 0 if all images get the same logits."""
     activations: dict[str, float]
     """Root mean square of the output, by layer."""
     gradients: dict[str, float]
@@ -64,7 +64,7 @@ def entropy(labels: ArrayLike) -> float:
 def is_ordered(first_labels: ArrayLike, all_labels: ArrayLike) -> bool:
     """Whether the first batches hold far fewer classes than a shuffled split would give them.
 
-    False where they hold fewer than two images for each class: that is too few to tell.
+    False if they hold fewer than two images for each class: that is too few to tell.
     """
     first, everything = np.asarray(first_labels), np.asarray(all_labels)
     enough = len(first) >= 2 * len(np.unique(everything))

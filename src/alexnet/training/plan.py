@@ -33,7 +33,7 @@ class Plan:
 
 
 def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
-    """The plan for a training split of `images` images; CommandError where they do not fill one batch.
+    """The plan for a training split of `images` images; CommandError if they do not fill one batch.
 
     Images that do not fill a last batch are left out of the epoch.
     """

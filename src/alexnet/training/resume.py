@@ -25,7 +25,7 @@ FIXED = (
 def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
     """The run's configuration with `settings` applied, and a line `key: old -> new` for each change.
 
-    CommandError where the run is of another recipe, or where a change would make it another model.
+    CommandError if the run is of another recipe, or if a change would make it another model.
     """
     before = run.config()
     if recipe != before.recipe:

@@ -86,7 +86,7 @@ def build_train_state(
 ) -> TrainState:
     """The state before the first update; the first weights are a function of the seed.
 
-    CommandError where the configuration does not fit the store, the model or `device`.
+    CommandError if the configuration does not fit the store, the model or `device`.
     """
     check(config, store)
     torch.manual_seed(config.training.seed)

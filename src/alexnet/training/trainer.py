@@ -85,7 +85,7 @@ def train(
 
     `resume` continues at the newest checkpoint, if there is one. `init_from` names a trained model whose
     weights the run is initialized from. Raises Stopped after saving, at a signal or after `minutes`; Diverged
-    where the loss or a weight is not finite; WorkError where the disk is full. The last checkpoint is kept.
+    if the loss or a weight is not finite; WorkError if the disk is full. The last checkpoint is kept.
     """
     trainer = Trainer(config, store, run, device, log)
     if not (resume and trainer.resume()):
@@ -277,7 +277,7 @@ class Trainer:
             self.event("init-from", **self.init_from)
 
     def log_means(self, batch: Batch, epoch: int) -> str:
-        """Logs the means since the last time, and returns them in words; Diverged where a loss is not finite.
+        """Logs the means since the last time, and returns them in words; Diverged if a loss is not finite.
 
         `batch`, of `epoch`, is that of the last update.
         """
@@ -330,7 +330,7 @@ class Trainer:
         distributed.barrier()
 
     def _refuse_broken_weights(self) -> None:
-        """Diverged where a weight is not finite: such a model is neither tested nor saved."""
+        """Diverged if a weight is not finite: such a model is neither tested nor saved."""
         for name, weight in self.state.ema.model.state_dict().items():
             if not weight.isfinite().all():
                 raise Diverged(f"{name} is not finite after update {self.step - 1}")
@@ -349,9 +349,9 @@ class Trainer:
         }
 
     def resume(self) -> bool:
-        """Restores the newest undamaged checkpoint; False where there is none yet.
+        """Restores the newest undamaged checkpoint; False if there is none yet.
 
-        CommandError where it is of another model or another store; DataError where all are damaged.
+        CommandError if it is of another model or another store; DataError if all are damaged.
         """
         found = checkpoint.newest(self.run.checkpoints, self.log)
         if found is None:

@@ -53,7 +53,7 @@ class TransferReport:
 
 
 def refuse_without_net(config: RunConfig) -> None:
-    """CommandError where the configuration fine-tunes: that makes no sense from first weights."""
+    """CommandError if the configuration fine-tunes: that makes no sense from first weights."""
     if config.training.fine_tuning:
         needed = task_info(config.training.loss).needs_init_from
         other = "" if needed else ", or training.fine_tuning=no"
@@ -84,8 +84,8 @@ def match(
 ) -> TransferReport:
     """Which tensors of `source`, all or those of `layers`, fit `model`, which may be on the meta device.
 
-    The last layer is copied only where both have the same classes in the same order. CommandError where
-    `layers` names a layer that is not there; DataError where a tensor does not fit, or a frozen one is
+    The last layer is copied only where both have the same classes in the same order. CommandError if
+    `layers` names a layer that is not there; DataError if a tensor does not fit, or a frozen one is
     missing.
     """
     known = layers_of(model)
@@ -131,7 +131,7 @@ def _frozen(model: nn.Module) -> list[str]:
 def _normalized_as(
     weights: dict[str, Tensor], there: Preprocessing, here: Preprocessing
 ) -> dict[str, Tensor]:
-    """Unchanged where both normalize alike, or where one subtracts a mean image: no weight can undo that."""
+    """Unchanged if both normalize alike, or where one subtracts a mean image: no weight can undo that."""
     same = here.mean.equal(there.mean) and here.divisor.equal(there.divisor)
     if same or here.mean.ndim != 1 or there.mean.ndim != 1:
         return weights
@@ -141,7 +141,7 @@ def _normalized_as(
 def _check_frozen(
     model: nn.Module, source: ModelBundle, new: Mapping[str, str], known: Sequence[str]
 ) -> None:
-    """Raises where frozen layers would not compute what they computed in the source."""
+    """Raises if frozen layers would not compute what they computed in the source."""
     frozen = _frozen(model)
     unknown = next((name for name in frozen if name in new), None)
     if unknown:
@@ -156,7 +156,7 @@ def _check_frozen(
 
 
 def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
-    """Why the last layer of the source has no meaning here; empty where it has one."""
+    """Why the last layer of the source has no meaning here; empty if it has one."""
     mine, theirs = [each.wnid for each in here], [each.wnid for each in there]
     if mine == theirs:
         return ""
@@ -173,7 +173,7 @@ def _advice(model: nn.Module, source: ModelBundle, there: Mapping[str, Tensor]) 
 
 
 def _other_crop(model: nn.Module, source: ModelBundle) -> str:
-    """What to type where the source has another input size; empty where it has not."""
+    """What to type where the source has another input size; empty if it has not."""
     here, there = getattr(model, "crop", 0), getattr(source.model, "crop", 0)
     if here == there or not here or not there:
         return ""

@@ -44,7 +44,7 @@ class StorePhotos:
         return StoredPhoto(photo=f"/api/photos/{split}/{index}", wnid=each.wnid, name=each.name)
 
     def jpeg(self, split: str, index: int) -> bytes | None:
-        """The stored image as a JPEG file; None where there is no such image."""
+        """The stored image as a JPEG file; None if there is no such image."""
         if split not in self._store.splits or not 0 <= index < len(self._store.split(split)):
             return None
         part = self._store.split(split)

@@ -25,7 +25,7 @@ class Error(Document):
 
 
 class NamedClass(Document):
-    """A class; both texts are empty where it is unknown."""
+    """A class; both texts are empty if it is unknown."""
 
     wnid: str
     name: str

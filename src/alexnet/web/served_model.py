@@ -76,7 +76,7 @@ class ModelInput:
 
 @dataclass(eq=False)
 class Analyses:
-    """What a model predicts besides classes, each None where it cannot."""
+    """What a model predicts besides classes, each None if it cannot."""
 
     saliency: Callable[[ModelInput], Saliency] | None = None
     similar: Callable[[ModelInput], NearestImages] | None = None
@@ -90,7 +90,7 @@ class Analyses:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known about a model, for people; empty where it is unknown."""
+    """What is known about a model, for people; empty if it is unknown."""
 
     trained: str = ""
     tested: str = ""
@@ -184,7 +184,7 @@ class ServedModel:
 def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[ServedModel]:
     """A model for each run directory, exported file and member of an ensemble, in order.
 
-    CommandError where there is nothing to load or two have one name; DataError where a file is broken.
+    CommandError if there is nothing to load or two have one name; DataError if a file is broken.
     """
     found = members_of(paths)
     return [open_model(path, name, device) for path, name in zip(found, unique_names(found), strict=True)]
@@ -211,7 +211,7 @@ def add_similar(
 ) -> None:
     """Lets `model`, opened from `path`, find similar training images of `store`.
 
-    Does nothing where the model has no last hidden layer or the store no training split.
+    Does nothing if the model has no last hidden layer or the store no training split.
     """
     if SIMILAR_SPLIT not in store.splits:
         return
@@ -313,7 +313,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def check_classes(models: Sequence[ServedModel], store: Store) -> None:
-    """DataError where the store's classes differ from those of a model; their order does not matter."""
+    """DataError if the store's classes differ from those of a model; their order does not matter."""
     for model in models:
         what = f"the classes of {model.name} and those of {store.path}"
         if {each.wnid for each in model.classifier.classes} != {each.wnid for each in store.classes}:

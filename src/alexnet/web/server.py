@@ -47,7 +47,7 @@ def serving(app: Starlette, port: int = 0) -> Generator[str]:
 
 @contextmanager
 def listening(port: int) -> Generator[socket.socket]:
-    """A socket that accepts connections from this computer only; CommandError where the port is taken."""
+    """A socket that accepts connections from this computer only; CommandError if the port is taken."""
     try:
         listener = socket.create_server((ADDRESS, port), backlog=256)
     except OSError as error:

@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 
 
 def _built(source: Path) -> Path:
-    """The path of the library, compiled if it is not cached; OSError or SubprocessError where that fails."""
+    """The path of the library, compiled if it is not cached; OSError or SubprocessError if that fails."""
     compiler = shutil.which("g++")
     if compiler is None:
         raise FileNotFoundError("no C++ compiler (g++) on the PATH")

@@ -49,7 +49,7 @@ def _fuse(steps: list[nn.Module]) -> list[tuple[list[nn.Module], FusedSteps | No
 
 
 def _longest_fused(steps: list[nn.Module]) -> tuple[int, FusedSteps | None]:
-    """How many of the first steps the kernel computes at once, and which; 1 and None where it cannot.
+    """How many of the first steps the kernel computes at once, and which; 1 and None if it cannot.
 
     Its order is fixed: ReLU, normalization across maps, within maps, max pooling, ReLU. Only the pooling must
     be there.

@@ -47,7 +47,7 @@ def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:
 
     `maps` are (N, C, H, W); the layer has C x side x side inputs, in the order of `torch.nn.Flatten`. Its
     weights become the filters of one convolution, so that work on overlapping parts is shared. At
-    H = W = side this is the layer itself, up to rounding. CommandError where the maps are smaller than that,
+    H = W = side this is the layer itself, up to rounding. CommandError if the maps are smaller than that,
     or have other channels.
     Source: Sermanet et al. 2013, section 3.5; Simonyan and Zisserman 2014, section 3.2.
     """

@@ -178,7 +178,7 @@ def free_place(wanted: Area, taken: Sequence[Area], inside: Area) -> Area | None
     """An area of the same size within `inside` that overlaps none of `taken`, near the one that is wanted.
 
     It moves into the picture, then up or down until it is free, and sideways only where that does not help.
-    None where there is no room.
+    None if there is no room.
     """
     width, height = wanted.x1 - wanted.x0, wanted.y1 - wanted.y0
     x = max(inside.x0, min(wanted.x0, inside.x1 - width))

@@ -39,7 +39,7 @@ _BEHIND_TEXT = ("#56b4e9", "#e69f00")
 def save(figure: Figure, path: Path) -> Path:
     """Writes PNG, SVG or PDF by the suffix of `path`, and returns it; a figure always gives the same PNG.
 
-    WorkError where it cannot be written.
+    WorkError if it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

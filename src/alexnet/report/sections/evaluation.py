@@ -62,7 +62,7 @@ def curves(runs: Sequence[Path]) -> Drawn:
 def filters(name: str, classifier: Predictor, data: str, images: int | None) -> Drawn:
     """The kernels of a model's first layer, one panel per tower; `images` is the number it was trained on.
 
-    CommandError where it has no kernels that are applied to pixels, as classic pipelines.
+    CommandError if it has no kernels that are applied to pixels, as classic pipelines.
     """
     model = classifier.model
     layer, weights = _first_kernels(model)

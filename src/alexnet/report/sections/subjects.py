@@ -207,7 +207,7 @@ class Subject:
 def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
     """The subjects at `paths`, each ensemble followed by its members; unfinished runs are copied to `copies`.
 
-    CommandError where one is given twice or is no run, file or ensemble.
+    CommandError if one is given twice or is no run, file or ensemble.
     """
     subjects: list[Subject] = []
     for path in paths:
