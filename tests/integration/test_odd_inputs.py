@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from reference.oriented_photos import find_rectangle, iou
 
+from alexnet.data.decode import decode
 from alexnet.data.inspect import describe, inspect
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import SourceOptions, open_source
 from alexnet.errors import AlexNetError
 
@@ -62,6 +66,15 @@ INPUTS: dict[str, Read | Refused] = {
     "parquet/mixcols_val": Read("0 1 2", WITH_VAL),
 }
 
+SIX = {"train": [3, 3]}
+WITH_BOXES = Read("cat dog", SIX, ("train: 6 photos, 6 boxes",))
+INPUTS |= {
+    **{f"voc/{name}": WITH_BOXES for name in ("float_size", "size_none", "space_name", "newline_name")},
+    "voc/normalized": Read("cat dog", SIX, ("6 boxes", "all are with boxes in fractions")),
+    "voc/vocexif": Read("cat dog", {"train": [6, 6]}, ("12 boxes", "EXIF orientation 6: 6")),
+    "images/wnidmix": Read("mycat tench", {"train": [4, 4]}, ("all are EXIF orientation 6",)),
+}
+
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_odd_input(name: str, shared_data: Path) -> None:
@@ -81,3 +94,19 @@ def test_odd_input(name: str, shared_data: Path) -> None:
     assert counts == expected.splits
     lines = "\n".join(describe(inspect(source, workers=1)))
     assert [words for words in expected.printed if words not in lines] == []
+
+
+@pytest.mark.parametrize("exif", [True, False])
+def test_boxes_and_photos_turn_together(exif: bool, shared_data: Path, tmp_path: Path) -> None:
+    """The box around the bright rectangle stays there, whichever of the two sizes the annotation has."""
+    source = open_source(shared_data / "odd-inputs/voc/vocexif", 0)
+    settings = PrepareSettings(side=120, shape="whole", exif=exif)
+    train = prepare(source, tmp_path / "store", settings, workers=1).split("train")
+    for index in range(len(train)):
+        record = train[index]
+        (box,) = record.boxes
+        assert iou(box[1:], find_rectangle(decode(bytes(record.image)))) > 0.9
+
+
+def test_one_folder_named_like_a_wnid_does_not_turn_exif_off(shared_data: Path) -> None:
+    assert open_source(shared_data / "odd-inputs/images/wnidmix").settings.exif

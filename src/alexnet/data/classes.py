@@ -46,6 +46,15 @@ def is_wnid(name: str) -> bool:
     return re.fullmatch(r"n\d{8}", name) is not None
 
 
+def are_custom(classes: Sequence[Class]) -> bool:
+    """Whether the classes are a person's own and not ImageNet's, whose WNIDs are all of this form.
+
+    EXIF orientation is applied to people's photos, and their boxes are drawn on upright ones. One class named
+    like a WNID among others decides nothing.
+    """
+    return not all(is_wnid(each.wnid) for each in classes)
+
+
 def class_name(wnid: str) -> str:
     """The readable name of an ILSVRC-2012 WNID; any other WNID unchanged."""
     return _imagenet_names().get(wnid, wnid)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageOps
 
+from alexnet.data.orientation import TAG as ORIENTATION_TAG
 from alexnet.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -59,7 +60,6 @@ _MODE_NAMES = {
     "PA": "palette",
 }
 _SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
-_ORIENTATION = 0x0112
 
 # What Pillow's decoders raise on damaged files.
 _DAMAGE = (
@@ -90,7 +90,7 @@ class TooManyPixels(UnreadableImage):
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
     """(H, W, 3) uint8 RGB; with `exif`, EXIF orientation is applied. UnreadableImage if it is not a photo."""
-    if not exif or _orientation(data) == 1:
+    if not exif or size_and_orientation(data)[1] == 1:
         pixels = _decode_plain_jpeg(data)
         if pixels is not None:
             return pixels
@@ -138,6 +138,12 @@ def image_size(data: bytes) -> tuple[int, int]:
         return image.size
 
 
+def size_and_orientation(data: bytes) -> tuple[tuple[int, int], int]:
+    """(width, height) as stored, and the EXIF orientation, 1 to 8; errors as for `image_size`."""
+    with _reading(data) as image:
+        return image.size, _orientation_of(image)
+
+
 def is_photo(data: bytes) -> bool:
     """Whether the header is that of a supported photo."""
     try:
@@ -162,8 +168,8 @@ def oddities(data: bytes, name: str = "") -> list[str]:
             found.append("alpha")
         if image.format in _SEVERAL and getattr(image, "is_animated", False):
             found.append(_SEVERAL[image.format])
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        if orientation in range(2, 9):
+        orientation = _orientation_of(image)
+        if orientation > 1:
             found.append(f"EXIF orientation {orientation}")
         suffix = PurePosixPath(name).suffix
         if suffix and suffix.lower() not in _SUFFIXES_BY_FORMAT[image.format or "JPEG"]:
@@ -217,6 +223,7 @@ def _reading(data: bytes) -> Generator[Any]:
         raise UnreadableImage(f"broken image: {error}") from error
 
 
-def _orientation(data: bytes) -> int:
-    with _reading(data) as image:
-        return image.getexif().get(_ORIENTATION, 1)
+def _orientation_of(image: Any) -> int:
+    """1 to 8; 1 where it is missing or meaningless."""
+    orientation = image.getexif().get(ORIENTATION_TAG, 1)
+    return orientation if orientation in range(2, 9) else 1

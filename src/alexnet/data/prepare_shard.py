@@ -11,8 +11,9 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.boxes import area, central_window, clip, to_window
-from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities
+from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities, size_and_orientation
 from alexnet.data.manifest import PrepareSettings
+from alexnet.data.orientation import turn_box
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.sources import Box, Example, SourceSplit
 from alexnet.data.statistics import PixelStatistics
@@ -105,7 +106,7 @@ def encode(stored: Pixels, settings: PrepareSettings) -> bytes:
 def move_box(box: Box, height: int, width: int, settings: PrepareSettings) -> Box | None:
     """The box in fractions of the stored image, clipped to it; None if nothing of it is left.
 
-    `height` and `width` are those of the original photo.
+    `height` and `width` are those of the original photo, turned as the box is.
     """
     if settings.resize == "warp" or settings.shape == "whole":
         return box
@@ -148,8 +149,17 @@ def _record(example: Example, settings: PrepareSettings, statistics: PixelStatis
     stored = resize(photo, settings)
     statistics.add(_central_square(stored, settings.side))
     height, width = photo.shape[:2]
-    boxes = tuple(moved for box in example.boxes if (moved := move_box(box, height, width, settings)))
+    found = _turned(example) if settings.exif else example.boxes
+    boxes = tuple(moved for box in found if (moved := move_box(box, height, width, settings)))
     return Record(encode(stored, settings), example.label, example.key, width, height, boxes)
+
+
+def _turned(example: Example) -> tuple[Box, ...]:
+    """The boxes on the upright photo."""
+    if not example.boxes:
+        return ()
+    _, orientation = size_and_orientation(example.image)
+    return tuple(Box(box.label, *turn_box(box[1:], orientation)) for box in example.boxes)
 
 
 def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,16 @@ class Box(NamedTuple):
     y1: float
 
     @classmethod
-    def from_pixels(cls, label: int, corners: Sequence[float], size: tuple[int, int]) -> Box:
-        """From (x0, y0, x1, y1) in pixels, last pixels included as ImageNet counts, and (width, height)."""
+    def from_corners(
+        cls, label: int, corners: Sequence[float], size: tuple[float, float], last: int = 1
+    ) -> Box:
+        """From (x0, y0, x1, y1) and (width, height) in the same unit.
+
+        `last` is 1 for pixels of which the last ones are included, as ImageNet counts, and 0 for edges.
+        """
         x0, y0, x1, y1 = corners
         width, height = size
-        fractions = (x0 / width, y0 / height, (x1 + 1) / width, (y1 + 1) / height)
+        fractions = (x0 / width, y0 / height, (x1 + last) / width, (y1 + last) / height)
         return cls(label, *(min(max(fraction, 0.0), 1.0) for fraction in fractions))
 
 
@@ -51,6 +56,7 @@ class Example:
     """Unique within its split: `<wnid>/<file name>` wherever photos are files, whatever the layout; the file
     name alone for unlabeled photos."""
     boxes: tuple[Box, ...] = ()
+    """On the photo as it is stored, before any EXIF orientation."""
     odd: tuple[str, ...] = ()
     """What is unusual about the photo's boxes; see `CheckedBoxes.odd`."""
 
@@ -135,31 +141,43 @@ _MARGIN_PIXELS = 1
 """A box may exceed its photo by this without being reported: some annotations count pixels from 1, not 0."""
 
 
-def check_boxes(found: Sequence[tuple[int, Sequence[float]]], size: tuple[int, int]) -> CheckedBoxes:
-    """The usable boxes among (label, corners), and what is wrong with others.
+Found = tuple[int, Sequence[float]]
+"""The label of an object and its x0, y0, x1, y1."""
+Unit = Literal["pixels", "edges", "fractions"]
+"""Of corners: pixels with the last ones included, pixels as edges, or fractions of width and height."""
 
-    Corners are (x0, y0, x1, y1) in pixels, last pixels included; `size` is (width, height) of the photo.
-    Boxes that are reversed, empty (an edge of length 0) or outside the photo are dropped.
+
+def check_boxes(found: Sequence[Found], size: tuple[int, int], unit: Unit = "pixels") -> CheckedBoxes:
+    """The usable boxes among the objects found, and what is wrong with others.
+
+    `size` is (width, height) of the photo in pixels. Boxes that are reversed, empty (an edge of length 0) or
+    outside the photo are dropped.
     """
     if not found:
         return CheckedBoxes((), (NO_BOX,))
-    problems = [_problem(corners, size) for _, corners in found]
+    last = 1 if unit == "pixels" else 0
+    if unit == "fractions":
+        width, height = size
+        found = [
+            (label, (x0 * width, y0 * height, x1 * width, y1 * height)) for label, (x0, y0, x1, y1) in found
+        ]
+    problems = [_problem(corners, size, last) for _, corners in found]
     boxes = [
-        Box.from_pixels(label, corners, size)
+        Box.from_corners(label, corners, size, last)
         for (label, corners), problem in zip(found, problems, strict=True)
         if problem in ("", BEYOND)
     ]
     return CheckedBoxes(tuple(boxes), tuple(dict.fromkeys(filter(None, problems))))
 
 
-def _problem(corners: Sequence[float], size: tuple[int, int]) -> str:
+def _problem(corners: Sequence[float], size: tuple[int, int], last: int) -> str:
     x0, y0, x1, y1 = corners
     width, height = size
     if x1 < x0 or y1 < y0:
         return REVERSED
     if x1 == x0 or y1 == y0:
         return EMPTY
-    if x0 >= width or y0 >= height or x1 < 0 or y1 < 0:
+    if x0 >= width or y0 >= height or x1 + last <= 0 or y1 + last <= 0:
         return OUTSIDE
-    lowest, farthest = min(x0, y0), max(x1 - width, y1 - height) + 1
+    lowest, farthest = min(x0, y0), max(x1 - width, y1 - height) + last
     return BEYOND if max(-lowest, farthest) > _MARGIN_PIXELS else ""

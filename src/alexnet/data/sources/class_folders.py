@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alexnet.data.classes import Class, classes_from_wnids, in_label_order, is_wnid
+from alexnet.data.classes import Class, are_custom, classes_from_wnids, in_label_order, is_wnid
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.photo_split import (
@@ -37,14 +37,6 @@ def read(tree: Tree, base: str) -> Source | None:
 def holds_classes(tree: Tree, folder: str) -> bool:
     """Whether any class folder in `folder` holds a photo."""
     return any(photos_below(tree, join(folder, name)) for name in class_names(tree, folder))
-
-
-def are_custom(classes: Sequence[Class]) -> bool:
-    """Whether the classes are not ImageNet's; their photos may need their EXIF orientation applied.
-
-    Folders are ImageNet's if all of them are named by WNIDs; one such folder among others decides nothing.
-    """
-    return not all(is_wnid(each.wnid) for each in classes)
 
 
 def class_names(tree: Tree, folder: str) -> list[str]:

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, imagenet_classes
+from alexnet.data.classes import NO_LABEL, Class, are_custom, classes_from_wnids, imagenet_classes
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.class_folders import are_custom
 from alexnet.data.sources.devkit import official_name
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alexnet.data.classes import NO_LABEL, Class, check_same_classes
+from alexnet.data.classes import NO_LABEL, Class, are_custom, check_same_classes
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources import label_file
 from alexnet.data.sources.base import Source
-from alexnet.data.sources.class_folders import are_custom, class_split, holds_classes, read_classes
+from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
 from alexnet.data.sources.devkit import Devkit, find_devkit, official_name
 from alexnet.data.sources.photo_split import (
     PhotoSplit,

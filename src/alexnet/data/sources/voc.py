@@ -9,7 +9,7 @@ from __future__ import annotations
 import tarfile
 import zlib
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -19,20 +19,22 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.decode import UnreadableImage, image_size
-from alexnet.data.sources.base import CheckedBoxes, check_boxes
+from alexnet.data.classes import NO_LABEL, Class, are_custom
+from alexnet.data.sources.annotation import OTHER_CLASSES, Annotation, place_boxes
+from alexnet.data.sources.base import CheckedBoxes, Unit, check_boxes
 from alexnet.data.sources.photo_split import MAX_STRAYS_NAMED, PhotoSplit
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
 
 SUFFIX = ".xml"
+_MISSING_WORDS = ("", "none", "null", "nan")
+"""What programs write for a size they do not know."""
 
 _ARCHIVES = {"train": "ILSVRC{year}_bbox_train*", "val": "ILSVRC{year}_bbox_val*"}
 """Name patterns of the archives of boxes; ILSVRC-2012's end in a version."""
 
 
-class Annotation(NamedTuple):
+class XmlAnnotation(NamedTuple):
     """The content of one XML file."""
 
     size: tuple[int, int]
@@ -40,18 +42,29 @@ class Annotation(NamedTuple):
     objects: list[tuple[str, list[float]]]
     """Name of the class, and x0, y0, x1, y1 in pixels, last pixels included."""
 
+    def labeled(self, labels: Mapping[str, int]) -> Annotation:
+        """The objects whose classes are known."""
+        found = [(label_of(name, labels), corners) for name, corners in self.objects]
+        known = [(label, corners) for label, corners in found if label is not None]
+        return Annotation(known, self.size, odd=(OTHER_CLASSES,) if len(known) < len(found) else ())
 
-def parse(xml: bytes) -> Annotation:
+
+def parse(xml: bytes) -> XmlAnnotation:
     """The annotation; ValueError describes what is broken."""
     try:
         root = ElementTree.fromstring(xml)
-        width, height = (int(root.findtext(f"size/{side}", "0")) for side in ("width", "height"))
-        objects = [(each.findtext("name", ""), _corners(each)) for each in root.iter("object")]
-    except (ElementTree.ParseError, TypeError) as error:
+    except ElementTree.ParseError as error:
         raise ValueError(str(error)) from error
+    width, height = (_side(root.findtext(f"size/{side}")) for side in ("width", "height"))
+    objects = [(_name(each), _corners(each)) for each in root.iter("object")]
     if not np.isfinite([corners for _, corners in objects]).all():
         raise ValueError("a corner is not a finite number")
-    return Annotation((width, height), objects)
+    return XmlAnnotation((width, height), objects)
+
+
+def label_of(name: str, labels: Mapping[str, int]) -> int | None:
+    """The label of a class's WNID or name, in any case if there is none in its own; None if there is none."""
+    return labels.get(name, labels.get(name.casefold()))
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class XmlBoxes:
     annotations: Int64s
     """(N,) the file of the tree that annotates each photo of the split; -1 where there is none."""
     labels: Mapping[str, int]
+    upright: bool
+    """Where an annotation does not decide: whether it was drawn on the upright photo; see `place_boxes`."""
 
     def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
         """The boxes of the photo's known classes; DataError if its XML is broken."""
@@ -69,11 +84,7 @@ class XmlBoxes:
         if file < 0:
             return check_boxes([], (1, 1))
         try:
-            annotation = parse(self.tree.read(file))
-            boxes = [(self.labels[name], box) for name, box in annotation.objects if name in self.labels]
-            return check_boxes(boxes, annotation.size if all(annotation.size) else image_size(image))
-        except UnreadableImage:
-            return CheckedBoxes()  # the photo itself is reported
+            return place_boxes(parse(self.tree.read(file)).labeled(self.labels), image, self.upright)
         except ValueError as error:
             raise DataError(
                 f"{self.tree.path}: broken boxes in {self.tree.listing.path(file)}: {error}"
@@ -98,7 +109,7 @@ def add_boxes(
     with_boxes: dict[str, PhotoSplit] = {}
     for name, split in splits.items():
         own = np.where((found[name] >= 0) & (claims[found[name]] == 1), found[name], -1)
-        boxes = XmlBoxes(tree, own, labels) if (own >= 0).any() else split.boxes
+        boxes = XmlBoxes(tree, own, labels, are_custom(classes)) if (own >= 0).any() else split.boxes
         with_boxes[name] = replace(split, boxes=boxes)
     orphans = [file for file in annotations if file >= len(claims) or claims[file] != 1]
     return with_boxes, annotations, orphan_annotations([tree.listing.path(file) for file in orphans])
@@ -123,16 +134,16 @@ class PackedBoxes:
     """(B, 4) x0, y0, x1, y1 in pixels, last pixels included."""
     sizes: npt.NDArray[np.int32]
     """(B, 2) width and height of the annotated photo; zeros where unknown."""
+    unit: Unit = "pixels"
+    upright: bool = False
+    """As in `place_boxes`."""
 
     def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
         """The boxes of the photo's known classes."""
         rows = range(int(self.starts[index]), int(self.starts[index + 1]))
         found = [(int(self.labels[row]), self.corners[row].tolist()) for row in rows]
-        try:
-            sizes = [(int(width), int(height)) for width, height in self.sizes[rows.start : rows.stop]]
-            return check_boxes(found, sizes[0] if sizes and all(sizes[0]) else image_size(image))
-        except UnreadableImage:
-            return CheckedBoxes()
+        width, height = self.sizes[rows.start].tolist() if found else (0, 0)
+        return place_boxes(Annotation(found, (width, height), self.unit), image, self.upright)
 
 
 def find_archive(folder: Path, split: str, year: int) -> Path | None:
@@ -150,7 +161,7 @@ def add_boxes_from_archive(
     DataError if the archive or a file in it is broken.
     """
     photo_of = {_stem(split.tree.listing.name(int(file))): index for index, file in enumerate(split.files)}
-    label_of = _labels_by_name(classes)
+    known = _labels_by_name(classes)
     photos, labels = array("q"), array("i")
     corners, sizes = array("f"), array("i")
     orphans: list[str] = []
@@ -159,20 +170,21 @@ def add_boxes_from_archive(
         if photo is None:
             orphans.append(f"{archive.name}: {name}")
             continue
-        annotation = _parse_member(archive, name, xml)
-        for wnid, box in annotation.objects:
-            if wnid in label_of:
-                photos.append(photo)
-                labels.append(label_of[wnid])
-                corners.extend(box)
-                sizes.extend(annotation.size)
+        annotation = _parse_member(archive, name, xml).labeled(known)
+        for label, box in annotation.found:
+            photos.append(photo)
+            labels.append(label)
+            corners.extend(box)
+            sizes.extend(annotation.size)
     packed = _packed(len(split), np.array(photos, np.int64), labels, corners, sizes)
     return replace(split, boxes=packed), orphan_annotations(orphans)
 
 
 def _corners(element: ElementTree.Element) -> list[float]:
     """x0, y0, x1, y1 in pixels; ValueError names what is not a number."""
-    found = {corner: element.findtext(f"bndbox/{corner}", "") for corner in ("xmin", "ymin", "xmax", "ymax")}
+    found = {
+        corner: element.findtext(f"bndbox/{corner}") or "" for corner in ("xmin", "ymin", "xmax", "ymax")
+    }
     try:
         return [float(text) for text in found.values()]
     except ValueError as error:
@@ -180,9 +192,27 @@ def _corners(element: ElementTree.Element) -> list[float]:
 
 
 def _labels_by_name(classes: Sequence[Class]) -> dict[str, int]:
-    """The label of each class by its WNID, and by its name where that is not another class's WNID."""
+    """The label of each class by its WNID, and by its name where that is not another class's WNID.
+
+    And by both in lower case, where no other class has them so.
+    """
     by_name = {each.name: label for label, each in enumerate(classes)}
-    return by_name | {each.wnid: label for label, each in enumerate(classes)}
+    by_name |= {each.wnid: label for label, each in enumerate(classes)}
+    folded = Counter(name.casefold() for each in classes for name in {each.name, each.wnid})
+    lower = {name.casefold(): label for name, label in by_name.items() if folded[name.casefold()] == 1}
+    return lower | by_name
+
+
+def _side(text: str | None) -> int:
+    """A side in pixels, `200.0` too; 0 where it is missing. ValueError for any other text."""
+    words = (text or "").strip().lower()
+    side = 0.0 if words in _MISSING_WORDS else float(words)
+    return round(side) if np.isfinite(side) and side > 0 else 0
+
+
+def _name(element: ElementTree.Element) -> str:
+    """The name of an object's class, without blanks and newlines around it."""
+    return " ".join((element.findtext("name") or "").split())
 
 
 def _by_stem(
@@ -235,7 +265,7 @@ def _xml_files(archive: Path) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"{archive} is not a complete archive ({error}): download it again") from error
 
 
-def _parse_member(archive: Path, name: str, xml: bytes) -> Annotation:
+def _parse_member(archive: Path, name: str, xml: bytes) -> XmlAnnotation:
     try:
         return parse(xml)
     except ValueError as error:
