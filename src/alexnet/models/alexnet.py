@@ -96,10 +96,18 @@ class AlexNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes) of preprocessed images (N, channels, crop, crop)."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, D): what fc8 reads, for preprocessed images (N, channels, crop, crop)."""
         hidden = self._checked(images)
         for layer, stage in self.after.items():
             hidden = stage(self.get_submodule(layer)(hidden))
-        return self.fc8(hidden)
+        return hidden
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits (N, num_classes) of `forward_features`."""
+        return self.fc8(features)
 
     def activations(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """The output of each layer of `layer_names` for preprocessed images (N, channels, crop, crop).

@@ -96,20 +96,33 @@ class LeNet(nn.Module, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of preprocessed images (N, channels, crop, crop)."""
-        return self.activations(images)["logits"]
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """(N, D): the last hidden layer, for preprocessed images (N, channels, crop, crop)."""
+        return self._hidden(self._checked(images))[self.layer_names[-2]]
+
+    @abstractmethod
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of `forward_features`."""
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """The output of each layer of `layer_names`, after its squashing function, before any dropout."""
+        hidden = self._hidden(self._checked(images))
+        return {**hidden, "logits": self.forward_head(hidden[self.layer_names[-2]])}
+
+    def _checked(self, images: Tensor) -> Tensor:
         wanted = f"(N, {self.channels}, {self.crop}, {self.crop})"
         if images.ndim != 4 or images.shape[1:] != (self.channels, self.crop, self.crop):
             raise CommandError(
                 f"images are {tuple(images.shape)}, this model was built for {wanted}: "
                 "crop them, or build it with another crop or number of channels"
             )
-        return self._states(images)
+        return images
 
     @abstractmethod
-    def _states(self, images: Tensor) -> dict[str, Tensor]: ...
+    def _hidden(self, images: Tensor) -> dict[str, Tensor]:
+        """The output of each layer but the last."""
 
 
 class LeNet1989(LeNet):
@@ -141,11 +154,15 @@ class LeNet1989(LeNet):
         self.output = nn.Linear(h3, num_classes)
         _initialize_by_fan_in(self.H3, self.output)
 
-    def _states(self, images: Tensor) -> dict[str, Tensor]:
+    def _hidden(self, images: Tensor) -> dict[str, Tensor]:
         h1 = self.squash(self.H1(_with_border(images)))
         h2 = self.squash(self.H2(_with_border(h1)))
         h3 = self.squash(self.H3(h2.flatten(1)))
-        return {"H1": h1, "H2": h2, "H3": h3, "logits": self.squash(self.output(h3))}
+        return {"H1": h1, "H2": h2, "H3": h3}
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of H3."""
+        return self.squash(self.output(features))
 
 
 class LeNet5(LeNet):
@@ -184,14 +201,18 @@ class LeNet5(LeNet):
         self.output = RadialBasis(class_codes(num_classes))
         _initialize_by_fan_in(self.C1, self.C5, self.F6)
 
-    def _states(self, images: Tensor) -> dict[str, Tensor]:
+    def _hidden(self, images: Tensor) -> dict[str, Tensor]:
         c1 = self.squash(self.C1(images))
         s2 = self.squash(self.S2(c1))
         c3 = self.squash(self.C3(s2))
         s4 = self.squash(self.S4(c3))
         c5 = self.squash(self.C5(s4)).flatten(1)
         f6 = self.squash(self.F6(c5))
-        return {"C1": c1, "S2": s2, "C3": c3, "S4": s4, "C5": c5, "F6": f6, "logits": self.output(f6)}
+        return {"C1": c1, "S2": s2, "C3": c3, "S4": s4, "C5": c5, "F6": f6}
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of F6: minus its squared distances from the codes."""
+        return self.output(features)
 
 
 class ModernLeNet(LeNet):
@@ -228,15 +249,18 @@ class ModernLeNet(LeNet):
         for layer in (self.C1, self.C3, self.C5, self.F6, self.output):
             init.kaiming(layer)
 
-    def _states(self, images: Tensor) -> dict[str, Tensor]:
+    def _hidden(self, images: Tensor) -> dict[str, Tensor]:
         c1 = self.C1(images).relu()
         s2 = functional.max_pool2d(c1, 2)
         c3 = self.C3(s2).relu()
         s4 = functional.max_pool2d(c3, 2)
         c5 = self.C5(s4).flatten(1).relu()
         f6 = self.F6(self.dropout(c5)).relu()
-        logits = self.output(self.dropout(f6))
-        return {"C1": c1, "S2": s2, "C3": c3, "S4": s4, "C5": c5, "F6": f6, "logits": logits}
+        return {"C1": c1, "S2": s2, "C3": c3, "S4": s4, "C5": c5, "F6": f6}
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of F6, after dropout."""
+        return self.output(self.dropout(features))
 
 
 def _reads(architecture: LeNetArchitecture) -> Table:

@@ -81,10 +81,18 @@ class OverFeat(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """(N, D): what the last layer reads, for preprocessed images (N, 3, crop, crop)."""
         hidden = self.features(self._checked(images)).flatten(1)
         for layer in self.classifier[:-1]:
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
-        return self.get_submodule(self.classifier[-1])(hidden)
+        return hidden
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of `forward_features`."""
+        return self.get_submodule(self.classifier[-1])(features)
 
     def features(self, images: Tensor) -> Tensor:
         """(N, C, h, w) maps after the last pooling, of images (N, 3, H, W)."""

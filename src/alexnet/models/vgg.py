@@ -82,10 +82,18 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """(N, D): what fc8 reads, for preprocessed images (N, 3, crop, crop)."""
         hidden = self._maps(self._checked(images)).flatten(1)
         for layer in ("fc6", "fc7"):
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
-        return self.fc8(hidden)
+        return hidden
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (N, num_classes) of `forward_features`."""
+        return self.fc8(features)
 
     def class_map(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes, h, w) at every place of images (N, 3, H, W) that are the crop or larger.
