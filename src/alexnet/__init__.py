@@ -12,8 +12,8 @@ From Python::
     print(predictor.predict("photo.jpg")[0])
 
 `alexnet.Store.open(path)` opens a prepared data set; `alexnet.create_model(name, num_classes)` builds an
-untrained `torch.nn.Module`, `alexnet.list_models()` lists the names. Nothing heavy is imported before it is
-used.
+untrained `torch.nn.Module`, `alexnet.list_models()` lists the names. Heavy packages such as torch are
+imported when they are first needed.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     such as `epochs`. Lists are JSON (`data.resized_area=[0.3,1]`). `model.variant` sets all of
     `model.architecture`; settings of single constants then change it, also those before the first variant.
 
-    ConfigError on unknown, ambiguous and old keys, on values of a wrong type or range, and on settings that a
-    classic pipeline does not have; it names what to type.
+    ConfigError for unknown, ambiguous and old keys, for values of a wrong type or range, and for settings
+    that a classic pipeline does not have. The message includes what to type.
     """
     values = to_dict(config)
     for setting in resolve(config, settings):
@@ -156,12 +156,12 @@ def _refuse_not_finite(config: RunConfig) -> None:
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
-    """ConfigError if a setting of networks is given to a classic pipeline."""
+    """ConfigError if a classic pipeline gets a setting of networks."""
     for key in changes(before, after):
         if not _has_effect(key):
             raise ConfigError(
-                f"{key} is a setting of networks, which {after.recipe} is not: beside classic.* it takes "
-                + ", ".join(SHARED)
+                f"{key} is a setting of networks, which {after.recipe} is not: "
+                f"in addition to classic.* it takes {', '.join(SHARED)}"
             )
 
 
@@ -206,7 +206,7 @@ def _set(values: dict[str, Any], key: str, text: str) -> None:
 
 
 def _set_name(model: dict[str, Any], name: str) -> None:
-    """Sets the family, and its constants where it is another one than before."""
+    """Sets the model's family, and its constants if the family changes."""
     if name in VARIANTS and family_of(name) is not family_of(model["name"]):
         variants = VARIANTS[name]
         model["architecture"] = to_dict(variants.get(model["variant"], next(iter(variants.values()))))
@@ -218,7 +218,7 @@ def _set_variant(model: dict[str, Any], variant: str) -> None:
     if old := old_names.new_settings([f"model.variant={variant}"])[1:]:
         first = variant.split()[0]
         raise ConfigError(
-            f"{variant!r} is no variant: constants are settings of their own, type "
+            f"{variant!r} is not a variant: constants are separate settings, type "
             + shlex.join([f"model.variant={first}", *old])
         )
     named = VARIANTS.get(model["name"], {})

@@ -47,7 +47,7 @@ def rank() -> int:
 
 
 def launched_as_main() -> bool:
-    """As `is_main`, but also before and after `running`."""
+    """As `is_main`, but also valid before and after `running`."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -123,7 +123,9 @@ def wrap_ddp(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def without_sync(model: nn.Module, enabled: bool) -> AbstractContextManager[None]:
-    """With `enabled`, gradients accumulate locally: for all micro-batches but the last."""
+    """If `enabled`, gradients accumulate locally, without synchronization; for all micro-batches but the
+    last.
+    """
     if enabled and isinstance(model, DistributedDataParallel):
         return cast("AbstractContextManager[None]", model.no_sync())
     return nullcontext()

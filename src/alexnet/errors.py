@@ -1,4 +1,4 @@
-"""Exceptions by exit code. A message is one line: what was found, what was expected, what to type."""
+"""Exceptions, one per exit code. A message is one line: what was found, what was expected, what to type."""
 
 
 class AlexNetError(Exception):
@@ -7,13 +7,15 @@ class AlexNetError(Exception):
     exit_code = 1
 
     def __init__(self, what: str = "", hint: str = ""):
-        """`what` was found and expected; `hint`, if any, is what to type next. Both are in the message."""
+        """`what` describes what was found and expected; `hint`, if any, is what to type next. The message has
+        both.
+        """
         super().__init__(f"{what}: {hint}" if hint else what)
         self.what, self.hint = what, hint
 
 
 class WorkError(AlexNetError):
-    """The work failed: full disk, non-finite loss, ..."""
+    """The work failed: a full disk, a non-finite loss, ..."""
 
     exit_code = 1
 
@@ -21,7 +23,7 @@ class WorkError(AlexNetError):
 class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
     """Training produced NaN or Inf; the last checkpoint is from before it.
 
-    The message given is what was found; what to type next is added to it.
+    The argument describes what was found; what to type next is added to the message.
     """
 
     def __str__(self) -> str:
@@ -48,6 +50,6 @@ class DataError(AlexNetError):
 
 
 class Stopped(AlexNetError):  # noqa: N818 - not an error: the work was saved
-    """Stopped by a signal or a time limit after saving; `--resume` resumes."""
+    """Stopped by a signal or a time limit, after saving; `--resume` continues."""
 
     exit_code = 75

@@ -41,7 +41,7 @@ def test_the_whole_chain(
     ):
         assert (out / name).is_file(), name
     assert "paper, table 2" in said
-    assert "What to type next" in said
+    assert "What you can type next" in said
     (out / "models" / "evaluation.json").unlink()
     assert main(["quickstart", "--out", str(out)]) == 0  # finished steps are skipped
     assert capsys.readouterr().out.count("already trained") == 2

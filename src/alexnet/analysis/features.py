@@ -35,7 +35,7 @@ LOGITS = "logits"
 IMAGES_PER_CHUNK = 2048
 """The file can be resumed after each chunk."""
 DIGEST_LENGTH = 8
-"""Digits of the store's digest in a file's name."""
+"""Number of digits of the store's digest in a file name."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,11 @@ def last_hidden_layer(model: nn.Module) -> str:
     if LOGITS in names[1:]:
         return names[names.index(LOGITS) - 1]
     others = [name for name in names if name != LOGITS]
-    wanted = f"name one with --layer: {', '.join(others)}" if others else "give its run or .safetensors file"
+    wanted = (
+        f"choose one with --layer: {', '.join(others)}"
+        if others
+        else "use its run directory or .safetensors file"
+    )
     raise CommandError(f"this model has no last hidden layer: {wanted}")
 
 
@@ -89,7 +93,7 @@ def features_of(
     layer or split that does not exist; DataError if the store was prepared differently from the model's
     training images.
     """
-    weights = find_weights(run.path, checkpoint).resolve()  # training may move the link meanwhile
+    weights = find_weights(run.path, checkpoint).resolve()  # training may move the link in the meantime
     net = bundle.load(weights, device)
     layer, part = layer or last_hidden_layer(net.model), store.split(split)
     check_pixels(net.preprocessing, store)
@@ -132,7 +136,7 @@ def features_path(run: Path, store: Store, split: str, layer: str, checkpoint: s
 
 
 def graph_path(path: Path) -> Path:
-    """The file of the search graph of a file of features; it is removed when the features are."""
+    """The file of the search graph for a file of features; it is removed together with the features."""
     return path.with_suffix(".usearch")
 
 
@@ -157,7 +161,7 @@ def _extract(
         vectors[rows] = values
         progress(len(values))
     if vectors is None:
-        raise CommandError(f"split {split.name!r} has no images: name another one")
+        raise CommandError(f"split {split.name!r} has no images: choose another one")
     if isinstance(vectors, np.memmap):
         vectors.flush()
     return vectors

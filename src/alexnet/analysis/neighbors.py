@@ -121,7 +121,7 @@ class _Best:
 def check_queries(queries: npt.NDArray[np.float32], dimension: int) -> None:
     """CommandError if `queries` are not (Q, dimension)."""
     if queries.ndim != 2 or queries.shape[1] != dimension:
-        raise CommandError(f"queries are {queries.shape}, expected (Q, {dimension}) as the vectors have")
+        raise CommandError(f"queries are {queries.shape}, expected (Q, {dimension}) as for the vectors")
 
 
 def _candidates(
@@ -149,7 +149,7 @@ EXPANSION = 256
 
 
 class ApproximateIndex:
-    """Searches the vectors that a graph leads to: it may miss some, but the distances are exact."""
+    """Searches vectors by a graph: it may miss some neighbors, but the distances are exact."""
 
     def __init__(self, vectors: npt.NDArray[np.float32], graph: Any) -> None:
         """`graph` is usearch's index of `vectors` (N, D), with their indices as keys."""
@@ -282,14 +282,14 @@ def no_progress(description: str, total: int) -> AbstractContextManager[Callable
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """In which images to search, by which layer, and how."""
+    """Which images to search, by which layer, and how."""
 
     store: Store
     split: str = "train"
     layer: str = ""
     """Empty is `last_hidden_layer`."""
     approximate: bool = False
-    """By a graph, which is kept beside the run's features."""
+    """Whether to search a graph, which is kept next to the run's features."""
 
 
 def open_similar_images(
@@ -323,5 +323,5 @@ def _refuse_no_graph(run: RunDir) -> None:
     refuse_without_usearch()
     if run.is_exported:
         raise CommandError(
-            f"{run.path} is a single file and keeps no graph: omit --approximate, or give the run directory"
+            f"{run.path} is a single file and keeps no graph: omit --approximate, or use the run directory"
         )

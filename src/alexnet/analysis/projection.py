@@ -30,7 +30,7 @@ def principal_components(
 
 
 def t_sne(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.float32]:
-    """(N, 2) from (N, D): neighbors in D dimensions stay neighbors; large distances mean little.
+    """(N, 2) from (N, D): neighbors in D dimensions remain neighbors; large distances mean little.
 
     Initialized with the principal components, so the same vectors give the same map on the same machine.
     Source: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008; scikit-learn's Barnes-Hut

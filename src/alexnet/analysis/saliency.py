@@ -1,7 +1,8 @@
 """Saliency maps of the central crop: Grad-CAM, and occlusion (the effect of covering a part).
 
-Not captum's: its hooks need modules, and what follows a convolution here is one fused kernel, or works in
-place; and its occlusion averages windows per pixel, where the paper's map has one value per position.
+captum is not used: its hooks need modules, but the operations after a convolution are fused into one kernel
+here, or work in place. Its occlusion averages windows per pixel, whereas the paper's map has one value per
+position.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _inputs(
 
 
 def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> Tensor:
-    """Of the labels' logits, with respect to the output of the module `layer`."""
+    """Gradients of the labels' logits with respect to the output of the module `layer`."""
     kept: list[Tensor] = []
 
     def keep(module: nn.Module, given: object, maps: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> 
     try:
         handle = model.get_submodule(layer).register_forward_hook(keep)
     except AttributeError as error:
-        raise CommandError(f"layer {layer!r} is not a module: name a convolution") from error
+        raise CommandError(f"layer {layer!r} is not a module: choose a convolution") from error
     try:
         with torch.enable_grad():
             logits = cast(Tensor, model(inputs))
@@ -140,7 +141,7 @@ def _gradients(model: nn.Module, inputs: Tensor, labels: Tensor, layer: str) -> 
         handle.remove()
     (gradients,) = torch.autograd.grad(of_labels, kept)
     if gradients.ndim != 4:
-        raise CommandError(f"layer {layer!r} has no feature maps: name a convolution")
+        raise CommandError(f"layer {layer!r} has no feature maps: choose a convolution")
     return gradients
 
 

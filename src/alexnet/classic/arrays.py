@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def as_matrix(values: Any) -> Tensor:
-    """(N, D) tensor of a tensor or anything numpy converts: float64 if it is already, else float32.
+    """(N, D) tensor of a tensor or anything numpy converts: float64 if the input is float64, else float32.
 
     ValueError if it has another shape or holds NaN or infinity.
     """
@@ -24,7 +24,7 @@ def as_matrix(values: Any) -> Tensor:
 
 
 def in_kind(result: Tensor, given: Any) -> Any:
-    """`result` as a tensor where `given` is one, else as a numpy array."""
+    """`result` as a tensor if `given` is one, else as a numpy array."""
     return result if isinstance(given, Tensor) else result.cpu().numpy()
 
 

@@ -24,9 +24,9 @@ CHUNK = 8192
 class KMeans(BaseEstimator):
     """Lloyd's k-means from `n_clusters` random rows, at most `max_iter` rounds, on the device of the rows.
 
-    It stops when the mean squared distance falls by a share of less than `tol`. An empty cluster is moved to
-    a random row. Learned: `cluster_centers_` (K, D), a tensor, and `inertia_`, the mean squared distance to
-    the nearest center before the last round. `sklearn.cluster.KMeans` runs on a CPU only.
+    It stops when the relative decrease of the mean squared distance is below `tol`. An empty cluster is moved
+    to a random row. Learned: `cluster_centers_` (K, D), a tensor, and `inertia_`, the mean squared distance
+    to the nearest center before the last round. `sklearn.cluster.KMeans` runs on a CPU only.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class DiagonalMixture(BaseEstimator):
     """`sklearn.mixture.GaussianMixture(covariance_type="diag")` on the device of the rows, with its names.
 
     Expectation maximization from random rows (or from `means_init`, (K, D)), each with the variances of all
-    rows. `reg_covar` is added to variances; it stops when the mean log-likelihood gains less than `tol`. The
-    memory it needs beside the sample does not depend on its size. Learned: `weights_` (K,), `means_` (K, D),
-    `covariances_` (K, D), `lower_bound_`, `n_iter_`, `converged_`.
+    rows. `reg_covar` is added to variances; it stops when the mean log-likelihood improves by less than
+    `tol`. The memory that it needs in addition to the sample does not depend on the size of the sample.
+    Learned: `weights_` (K,), `means_` (K, D), `covariances_` (K, D), `lower_bound_`, `n_iter_`, `converged_`.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def linear_form(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tens
 
 
 _UNUSED = 1e-6
-"""An atom that is used less than this share of the mean use is replaced."""
+"""An atom whose use is below this fraction of the mean use is replaced."""
 
 
 class OnlineDictionary(BaseEstimator):
@@ -168,8 +168,9 @@ class OnlineDictionary(BaseEstimator):
 
     Online dictionary learning in mini-batches, with the names of
     `sklearn.decomposition.MiniBatchDictionaryLearning`, on the device of the rows. `tol` is the duality gap
-    at which a code is done, as a share of |x|^2. Learned: `components_` (K, D), a tensor, and `batches_`, the
-    number of mini-batches. Source: Mairal, Bach, Ponce, Sapiro, ICML 2009, algorithms 1 and 2.
+    at which a code is finished, as a fraction of |x|^2. Learned: `components_` (K, D), a tensor, and
+    `batches_`, the number of mini-batches. Source: Mairal, Bach, Ponce, Sapiro, ICML 2009, algorithms 1 and
+    2.
     """
 
     def __init__(
@@ -218,7 +219,9 @@ class OnlineDictionary(BaseEstimator):
             self._update_atoms(batch)
 
     def _faded(self, count: int) -> float:
-        """The weight of past batches, coded by a poorer dictionary (Mairal et al., section 3.4)."""
+        """The weight of past batches, which were coded with an earlier dictionary (Mairal et al., section
+        3.4).
+        """
         size, batches = count, self.batches_
         past = batches * size if batches < size else size**2 + batches - size
         return (past + 1 - size) / (past + 1)
@@ -244,7 +247,7 @@ def draw(vectors: Tensor, count: int, randomness: torch.Generator) -> Tensor:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Rows at length one; rows of zeros stay zero."""
+    """Rows normalized to length one; rows of zeros are unchanged."""
     lengths = vectors.norm(dim=-1, keepdim=True)
     return vectors / torch.where(lengths > 0, lengths, 1)
 

@@ -16,7 +16,7 @@ from alexnet.classic.arrays import as_matrix, generator, in_kind
 from alexnet.io import CannotWrite
 
 SMALLEST = 1e-7
-"""Share of the largest variance below which a direction is rounding error, which whitening sets to 0."""
+"""Fraction of the largest variance below which a direction is rounding error; whitening sets it to 0."""
 
 
 class Pca(TransformerMixin, BaseEstimator):
@@ -36,7 +36,9 @@ class Pca(TransformerMixin, BaseEstimator):
         if len(rows) == 0:
             raise ValueError("there are no rows")
         if self.n_components > rows.shape[1]:
-            raise ValueError(f"{self.n_components} components of descriptors with {rows.shape[1]} numbers")
+            raise ValueError(
+                f"{self.n_components} components are too many for descriptors with {rows.shape[1]} numbers"
+            )
         self.mean_ = rows.mean(0)
         scatter = (rows - self.mean_).T @ (rows - self.mean_)
         variances, vectors = torch.linalg.eigh(scatter / max(1, len(rows) - 1))
@@ -66,7 +68,7 @@ GROUPS_AT_ONCE = 256
 
 
 class ProductQuantizer(TransformerMixin, BaseEstimator):
-    """Replaces each `group` of numbers by the number of its nearest center, `bits` bits.
+    """Replaces each `group` of numbers by the index of its nearest center, which has `bits` bits.
 
     Learned: `centers_` (F / group, 2 ** bits, group), by k-means in each group separately. Where there are
     fewer rows than centers every row is a center. The last group is padded with zeros.
@@ -118,7 +120,7 @@ def _nearest(parts: Tensor, centers: Tensor) -> Tensor:
 
 
 def _k_means(parts: Tensor, centers: Tensor, rounds: int) -> Tensor:
-    """Lloyd's rounds in all groups at once; the center of an empty cluster stays."""
+    """Lloyd's rounds in all groups at once; the center of an empty cluster is unchanged."""
     for _ in range(rounds):
         numbers = _nearest(parts, centers)[:, :, None]
         sums = torch.zeros_like(centers).scatter_add_(1, numbers.expand_as(parts), parts)
@@ -134,7 +136,7 @@ class Codec(Protocol):
 
     @property
     def dtype(self) -> npt.DTypeLike:
-        """Of the numbers in the file."""
+        """Type of the numbers in the file."""
         ...
 
     def width(self, size: int) -> int:
@@ -156,15 +158,15 @@ class Float16Codec:
     dtype: npt.DTypeLike = np.float16
 
     def width(self, size: int) -> int:
-        """The same."""
+        """The same as `size`."""
         return size
 
     def encode(self, vectors: Tensor) -> Tensor:
-        """Rounds."""
+        """The vectors, rounded to float16."""
         return vectors.half()
 
     def decode(self, stored: Tensor) -> Tensor:
-        """Widens."""
+        """The vectors as float32."""
         return stored.float()
 
 
@@ -181,7 +183,7 @@ class PqCodec:
         return -(-size // self.quantizer.group)
 
     def encode(self, vectors: Tensor) -> Tensor:
-        """Numbers of the nearest centers."""
+        """Indices of the nearest centers."""
         return self.quantizer.transform(vectors)
 
     def decode(self, stored: Tensor) -> Tensor:

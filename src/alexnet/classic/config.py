@@ -1,7 +1,8 @@
 """The classic section of a configuration: pipelines of local descriptors, codes and linear classifiers.
 
 A pipeline is one or more channels whose probabilities are averaged: local descriptors on a dense grid, a
-learned code for each image, linear classifiers on it. Settings that it shares with networks are `SHARED`.
+learned code for each image, linear classifiers on it. `SHARED` lists the settings that it shares with
+networks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SHARED = (
     "training.log_every_steps",
     "training.checkpoint_every_minutes",
 )
-"""Settings of networks that a pipeline has too. Learning rate, weight decay, epochs, patience and batch size
+"""Settings of networks that a pipeline also has. Learning rate, weight decay, epochs, patience and batch size
 are those of its classifiers; a step is a shard of images."""
 
 
@@ -53,11 +54,11 @@ class ClassicConfig:
     """A classic pipeline; what it learns of descriptors is fitted on a sample of bounded size."""
 
     channels: tuple[Channel, ...] = (Channel(),)
-    """Each has classifiers of its own; their calibrated probabilities are averaged."""
+    """Each channel has its own classifiers; their calibrated probabilities are averaged."""
     sample_descriptors: int = 250_000
     """Descriptors on which a channel's reduction and codebook are fitted, at least 1."""
     held_out: float = 0.1
-    """Share of each class's training images kept for early stopping and calibration, in [0, 1)."""
+    """Fraction of each class's training images held out for early stopping and calibration, in [0, 1)."""
     codes: Literal["float16", "pq"] = "float16"
     """How the images' vectors are stored for the classifier: float16, or product-quantized (a byte for 8
     numbers)."""
@@ -76,9 +77,9 @@ def classic_hint(key: str, recipe: str, is_classic: bool) -> str:
 
 
 def classic_checks(config: ClassicConfig) -> list[tuple[bool, str]]:
-    """(whether it holds, the message where it does not), for `config.validate`."""
+    """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (len(config.channels) >= 1, "classic.channels must name at least one channel"),
+        (len(config.channels) >= 1, "classic.channels must have at least one channel"),
         (config.sample_descriptors >= 1, "classic.sample_descriptors must be at least 1"),
         (0 <= config.held_out < 1, "classic.held_out must be in [0, 1)"),
         *(check for channel in config.channels for check in _channel_checks(channel)),

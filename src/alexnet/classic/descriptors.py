@@ -17,9 +17,8 @@ from alexnet.data.decode import LUMA_WEIGHTS
 
 
 class Descriptor(Protocol):
-    """Describes square patches of photos, of several sizes on a dense grid; a pure function on batches.
-
-    A frozen dataclass: equal settings make equal descriptors.
+    """Describes square patches of photos, of several sizes on a dense grid. It is a frozen dataclass and a
+    pure function on batches: equal settings give equal descriptors.
     """
 
     @property
@@ -39,11 +38,14 @@ class Descriptor(Protocol):
 ORIENTATIONS, CELLS = 8, 4
 """Orientation bins; cells along a side. 4 x 4 x 8 = 128 numbers (Lowe 2004, section 6.2)."""
 WINDOW = CELLS / 2
-"""Deviation of the Gaussian in cells: "one half the width of the descriptor window" (section 6.1)."""
+"""Standard deviation of the Gaussian, in cells: "one half the width of the descriptor window" (section
+6.1)."""
 CLIP = 0.2
-"""Largest number of a descriptor of length one, which is then brought to length one again (section 6.1)."""
+"""Larger entries of a descriptor of length one are clipped to this; then it is normalized again (section
+6.1)."""
 BLUR = 1 / 6
-"""Deviation in cells of the Gaussian that smooths the photo first: VLFeat's `vl_phow`, Magnif = 6."""
+"""Standard deviation, in cells, of the Gaussian that smooths the photo first: VLFeat's `vl_phow`, Magnif =
+6."""
 FLAT = 1e-3
 """Mean gradient in gray levels below which a patch is flat: rounding errors are smaller, half a level of one
 color is larger."""
@@ -55,8 +57,8 @@ class DenseSift:
 
     Ordered by cell, row by row, and in a cell by orientation, counter-clockwise from the right. With `root`
     they are the square roots of descriptors that sum to one (RootSIFT: Arandjelovic, Zisserman, CVPR 2012). A
-    flat patch has zeros; outside the photo everything is flat. Only sizes smaller than the photo are used.
-    Source: Lowe 2004, section 6.
+    flat patch gives zeros; outside the photo, gradients are zero. Only patch sizes smaller than the photo are
+    used. Source: Lowe 2004, section 6.
     """
 
     step: int = 4
@@ -74,7 +76,9 @@ class DenseSift:
         return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
-        """Photos (N, 3, H, W) on the scale 0..255, shifted at will -> (N, P, 128), of length one or zero."""
+        """Photos (N, 3, H, W) on the scale 0..255, or shifted by a constant -> (N, P, 128), of length one or
+        zero.
+        """
         gray = luma(images)
         sizes = [self._at_size(gray, patch) for patch in self.patches if min(gray.shape[1:]) > patch]
         return torch.cat([gray.new_zeros(len(gray), 0, self.dimension), *sizes], 1)
@@ -92,7 +96,9 @@ class DenseSift:
 
 
 def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
-    """Rows of (..., 128) at length one, clipped, again at length one; zeros where shorter than `flat`."""
+    """Rows of (..., 128) normalized to length one, clipped, and normalized again; zeros if shorter than
+    `flat`.
+    """
     length = histograms.norm(dim=-1, keepdim=True)
     clipped = torch.minimum(histograms, CLIP * length)
     if root:
@@ -103,8 +109,8 @@ def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
 
 def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
     """Gray photos (N, H, W) -> (N, 8, H, W): magnitudes of gradients, each divided between two orientations.
-
-    The photo is smoothed by a Gaussian of deviation `blur` before. Its outermost pixels have no gradient.
+    The photo is first smoothed by a Gaussian with standard deviation `blur`. Its outermost pixels have no
+    gradient.
     """
     smooth, slope = zip(*(_blurs(size, blur) for size in gray.shape[1:]), strict=True)
     (down, across), (rise, run) = (
@@ -122,7 +128,7 @@ def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _blurs(side: int, blur: float) -> tuple[Tensor, Tensor]:
-    """(side, side) twice: a matrix that smooths a line of pixels, and one that smooths and differentiates.
+    """Two matrices (side, side): one that smooths a line of pixels, and one that smooths and differentiates.
 
     Both give zeros at the ends. The line is padded by reflection, without repeating the end.
     """
@@ -150,16 +156,16 @@ def _cell_weights(side: int, patch: int, step: int) -> Tensor:
 
 
 COLOR_CELLS = 4
-"""Along a side of the patch."""
+"""Number of cells along a side of the patch."""
 
 
 @dataclass(frozen=True)
 class ColorMoments:
     """Means and standard deviations of the colors in 4 x 4 cells of patches, `step` pixels apart.
 
-    Ordered by color: 16 means, row by row, then 16 deviations. The deviations of a flat patch are rounding
-    errors of less than 0.2 gray levels. Only sizes smaller than the photo are used.
-    Source: Perronnin, Sanchez, Mensink, ECCV 2010 (local color statistics).
+    Ordered by color: 16 means, row by row, then 16 standard deviations. Those of a flat patch are rounding
+    errors of less than 0.2 gray levels. Only sizes smaller than the photo are used. Source: Perronnin,
+    Sanchez, Mensink, ECCV 2010 (local color statistics).
     """
 
     step: int = 4
@@ -198,7 +204,7 @@ class ColorMoments:
 
 @lru_cache(maxsize=64)
 def _cell_means(side: int, patch: int, step: int) -> Tensor:
-    """(4 * n, side) share of each pixel in each cell of each patch along a line, cell by cell."""
+    """(4 * n, side) weight of each pixel in the mean of each cell of each patch along a line, by cell."""
     cell = patch // COLOR_CELLS
     away = torch.arange(side) - places(side, patch, step)[:, None] + patch // 2
     inside = away // cell == torch.arange(COLOR_CELLS)[:, None, None]
@@ -206,12 +212,12 @@ def _cell_means(side: int, patch: int, step: int) -> Tensor:
 
 
 HOG_ORIENTATIONS = 18
-"""Signed; two opposite ones make one of the 9 unsigned."""
+"""Signed orientations; two opposite ones form one of the 9 unsigned ones."""
 HOG_CLIP = 0.2
 TEXTURE_WEIGHT = 0.2357
-"""1 / sqrt(18), as the authors' release (voc-release, features.cc) writes it."""
+"""1 / sqrt(18), as in the authors' release (voc-release, features.cc)."""
 EPSILON = 1e-4
-"""Added to the energy of a block, on values of 0..255, as there: flat patches stay zero."""
+"""Added to the energy of a block, for values in 0..255, as there: flat patches give zeros."""
 NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
 
 
@@ -219,9 +225,9 @@ NUMBERS_PER_CELL = HOG_ORIENTATIONS + HOG_ORIENTATIONS // 2 + 4
 class Hog:
     """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
-    A patch has 4 x 4 cells: the inner 2 x 2 are described, the ring around them normalizes. Patches of one
-    color have zeros. Only sizes smaller than the photo are used.
-    Source: Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010 (31 numbers per cell).
+    A patch has 4 x 4 cells: the inner 2 x 2 are described, and the cells around them are used for
+    normalization. Patches of one color give zeros. Only patch sizes smaller than the photo are used. Source:
+    Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010 (31 numbers per cell).
     """
 
     step: int = 8
@@ -237,7 +243,7 @@ class Hog:
         return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) on the scale 0..255, shifted at will -> descriptors (N, P, 124)."""
+        """Images (N, 3, H, W) on the scale 0..255, or shifted by a constant -> descriptors (N, P, 124)."""
         bins, magnitudes = orientations(images)
         return torch.cat([self._at_size(bins, magnitudes, patch) for patch in self.patches], 1)
 
@@ -261,9 +267,8 @@ class Hog:
 
 
 def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Orientation 0..17 (of 20 degrees each, from 0) and magnitude of each pixel's gradient, both (N, H, W).
-
-    Of the color channel with the largest gradient. Central differences, zero at the border.
+    """Orientation 0..17 (bins of 20 degrees, from 0) and magnitude of each pixel's gradient, both (N, H, W).
+    The gradient is that of the color channel where it is largest: central differences, zero at the border.
     """
     down, right = torch.zeros_like(images), torch.zeros_like(images)
     down[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
@@ -275,7 +280,7 @@ def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normalized(histograms: Tensor) -> Tensor:
-    """(N, 4, 4, 18, P) of a patch's cells -> (N, 2, 2, 31, P) of its inner ones."""
+    """Histograms (N, 4, 4, 18, P) of a patch's cells -> normalized (N, 2, 2, 31, P) of its inner cells."""
     unsigned = histograms[:, :, :, : HOG_ORIENTATIONS // 2] + histograms[:, :, :, HOG_ORIENTATIONS // 2 :]
     energy = (unsigned * unsigned).sum(3)
     pairs = energy[:, 1:] + energy[:, :-1]
@@ -304,7 +309,7 @@ _AROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 class LocalBinaryPatterns:
     """Descriptors of patches of several sides (pixels), `step` pixels apart.
 
-    Only sizes smaller than the photo are used. Patches of one color have one pattern everywhere.
+    Only sizes smaller than the photo are used. Patches of one color have the same pattern everywhere.
     Source: Ojala, Pietikainen, Maenpaa, TPAMI 2002 (uniform patterns).
     """
 
@@ -321,7 +326,8 @@ class LocalBinaryPatterns:
         return centers(side, self.patches, self.step)
 
     def describe(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the share of each pattern.
+        """Images (N, 3, H, W) -> descriptors (N, P, 59): square roots of the relative frequency of each
+        pattern.
 
         The squares of a descriptor sum to 1: distances between descriptors are Hellinger distances.
         """
@@ -420,8 +426,7 @@ def luma(images: Tensor) -> Tensor:
 
 def cell_histograms(bins: Tensor, weights: Tensor, count: int, cell: int) -> Tensor:
     """Sums of `weights` (N, H, W) by `bins` (N, H, W; int64 below `count`) over cells of `cell` pixels.
-
-    Returns (N, count, H // cell, W // cell); pixels behind the last whole cell are left out.
+    Returns (N, count, H // cell, W // cell); pixels beyond the last whole cell are left out.
     """
     images, rows, columns = len(bins), bins.shape[1] // cell, bins.shape[2] // cell
     bins, weights = (each[:, : rows * cell, : columns * cell] for each in (bins, weights))

@@ -16,9 +16,8 @@ from alexnet.classic.sparse_coding import CHUNK, SparseCodes, lasso
 
 
 class Encoder(nn.Module, ABC):
-    """Makes one vector from a photo's descriptors; its codebook, learned from a sample, is in its buffers.
-
-    Constructed from the size of the codebook, K, and the length of a descriptor, D.
+    """Makes one vector from a photo's descriptors, with a codebook that is learned from a sample and kept in
+    buffers. It is constructed from the codebook size K and the descriptor length D.
     """
 
     size: int
@@ -28,32 +27,33 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def learn(self, sample: Tensor, seed: int) -> None:
-        """Learns the codebook from descriptors (M, D); ValueError if they are fewer than K."""
+        """Learns the codebook from descriptors (M, D); ValueError if there are fewer than K."""
 
     @abstractmethod
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
         """Descriptors (N, P, D) and which of them lie in which cell (C, P; bool) -> codes (N, C * E), finite.
 
         A photo's code does not depend on the other photos, up to rounding and an encoder's own tolerance. A
-        cell without descriptors has zeros.
+        cell without descriptors gives zeros.
         """
 
     @abstractmethod
     def multiply_adds(self, descriptors: int) -> int:
-        """Multiply-adds with learned numbers for a photo with so many descriptors."""
+        """Multiply-adds with learned numbers for a photo with this number of descriptors."""
 
 
 LEAST_VARIANCE = 1e-2
 """Added to the variances of whitened descriptors, so that no component shrinks to a point."""
 SMALLEST_WEIGHT = 1e-9
-"""Smaller weights of components are replaced by this, so that no gradient divides by zero."""
+"""Smaller mixture weights are replaced by this, to avoid divisions by zero."""
 
 
 class FisherEncoder(Encoder):
     """Improved Fisher vectors of a mixture of `components` diagonal Gaussians; E = K * (2 * D + 1).
 
-    Gradients on weights, means and deviations; signed square roots, then length one, per cell.
-    Source: Perronnin, Sanchez, Mensink, ECCV 2010; Sanchez and Perronnin, CVPR 2011.
+    Gradients with respect to weights, means and standard deviations; for each cell, signed square roots are
+    taken and the vector is normalized to length one. Source: Perronnin, Sanchez, Mensink, ECCV 2010; Sanchez
+    and Perronnin, CVPR 2011.
     """
 
     whitened = True
@@ -76,7 +76,7 @@ class FisherEncoder(Encoder):
         self.hold(mixture)
 
     def hold(self, mixture: DiagonalMixture) -> None:
-        """Copies a fitted mixture."""
+        """Copies the parameters of a fitted mixture."""
         for mine, given in (
             (self.weights, mixture.weights_),
             (self.means, mixture.means_),
@@ -85,7 +85,7 @@ class FisherEncoder(Encoder):
             mine.copy_(given)
 
     def multiply_adds(self, descriptors: int) -> int:
-        """Those of the posteriors: a mean and a precision for each dimension of each component."""
+        """Multiply-adds of the posteriors: a mean and a precision for each dimension of each component."""
         return descriptors * 2 * self.means.numel()
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
@@ -109,7 +109,9 @@ class FisherEncoder(Encoder):
         linear: Tensor,
         constants: Tensor,
     ) -> Tensor:
-        """(C, E) of one photo's descriptors (P, D), sorted by part; `member` (C, parts): parts of a cell."""
+        """(C, E) code of one photo's descriptors (P, D), sorted by part; `member` (C, parts) holds the parts
+        of each cell.
+        """
         sums = [descriptors.new_zeros(0, len(self.weights), 2 * descriptors.shape[1] + 1)]
         for start, end in bounds:
             part = descriptors[start:end]
@@ -121,8 +123,8 @@ class FisherEncoder(Encoder):
     def gradients(self, sums: Tensor) -> Tensor:
         """(C, K, 2 * D + 1) sums over a cell of posterior times [x, x^2, 1] -> (C, E) Fisher vectors.
 
-        K on the weights, then K * D on the means, then K * D on the deviations. Zeros where a cell has no
-        descriptors.
+        First K for the weights, then K * D for the means, then K * D for the standard deviations. Zeros where
+        a cell has no descriptors.
         """
         size = self.means.shape[1]
         first, second, counts = sums[..., :size], sums[..., size:-1], sums[..., -1:]
@@ -149,20 +151,20 @@ def parts(cells: Tensor) -> Tensor:
 
 
 def improved(vectors: Tensor) -> Tensor:
-    """Signed square roots of rows, then length one (Perronnin et al. 2010); zeros stay."""
+    """Signed square roots of rows, normalized to length one (Perronnin et al. 2010); zeros are unchanged."""
     roots = vectors.abs().sqrt_().copysign_(vectors)
     return roots / roots.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 CONSTANT = 0.1
-"""What a descriptor adds for its word beside its offset; s in the paper, which gives no value."""
+"""The constant that is added for a word in addition to the offset; s in the paper, which gives no value."""
 
 
 def super_vectors(descriptors: Tensor, cells: Tensor, words: Tensor, constant: float = CONSTANT) -> Tensor:
     """(N, P, D), `cells` (C, P; bool), `words` (K, D) -> (N, C, K x (D + 1)).
 
     For each word: the sum of (`constant`, descriptor - word) over those of the cell's n descriptors that are
-    nearest to it, divided by n and by the square root of their share of the n. Words that are nearest to no
+    nearest to it, divided by n and by the square root of their fraction of n. Words that are nearest to no
     descriptor, and cells without descriptors, have zeros.
     Source: Zhou, Yu, Zhang, Huang, ECCV 2010.
     """
@@ -197,7 +199,7 @@ class SuperVectorEncoder(Encoder):
         self.register_buffer("words", torch.zeros(codebook_size, dimension))
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError if they are fewer than K."""
+        """Runs k-means on descriptors (M, D); ValueError if there are fewer than K."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
@@ -205,12 +207,13 @@ class SuperVectorEncoder(Encoder):
         return super_vectors(unit(descriptors), cells, self.words).flatten(1)
 
     def multiply_adds(self, descriptors: int) -> int:
-        """Those of the distances to all words."""
+        """Multiply-adds of the distances to all words."""
         return descriptors * self.words.numel()
 
 
 class SparseEncoder(Encoder):
-    """A sparse code of each descriptor over K words; of each word the largest value in a cell is kept. E = K.
+    """A sparse code of each descriptor over K words; for each word, the largest value in a cell is kept. E =
+    K.
 
     Descriptors are scaled to length one before they are encoded.
     """
@@ -232,21 +235,23 @@ class SparseEncoder(Encoder):
         return max_pool(codes, cells, self.size, len(descriptors)).flatten(1)
 
     def multiply_adds(self, descriptors: int) -> int:
-        """Those of one product of each descriptor with each word; the search for the code is not counted."""
+        """Multiply-adds of one product of each descriptor with each word; the search for the code is not
+        counted.
+        """
         return descriptors * self.words.numel()
 
 
 NEIGHBORS = 5
 """Words that code a descriptor: the usual value of programs; the authors' own is not known."""
 REGULARIZATION = 1e-4
-"""Share of the covariance's trace that is added to its diagonal (`beta` in such programs)."""
+"""Fraction of the covariance's trace that is added to its diagonal (`beta` in such programs)."""
 
 
 def locality_constrained_codes(descriptors: Tensor, words: Tensor, neighbors: int = NEIGHBORS) -> SparseCodes:
     """(M, D) and `words` (K, D) -> codes on the `neighbors` nearest words, which sum to 1.
 
-    Each minimizes |descriptor - code x words|^2, lightly regularized. All words are used where they are
-    fewer than `neighbors`. Source: Wang et al., CVPR 2010.
+    Each minimizes |descriptor - code x words|^2, lightly regularized. All words are used if there are fewer
+    than `neighbors`. Source: Wang et al., CVPR 2010.
     """
     neighbors = min(neighbors, len(words))
     parts = [_coded(chunk, words, neighbors) for chunk in descriptors.split(CHUNK)]
@@ -269,7 +274,7 @@ class LlcEncoder(SparseEncoder):
     """Locality-constrained linear codes over a codebook of k-means centers."""
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """k-means of descriptors (M, D); ValueError if they are fewer than K."""
+        """Runs k-means on descriptors (M, D); ValueError if there are fewer than K."""
         self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
@@ -278,20 +283,22 @@ class LlcEncoder(SparseEncoder):
 
 
 PENALTY = 0.15
-"""Of the lasso on descriptors of length one: `gamma` in programs that follow Yang, Yu, Gong, Huang, CVPR
-2009; the authors' own value is not known."""
+"""Penalty of the lasso on descriptors of length one: `gamma` in programs that follow Yang, Yu, Gong, Huang,
+CVPR 2009; the authors' own value is not known."""
 TOLERANCE = 1e-2
-"""Duality gap of the codes that are pooled: their largest values change by less than a hundredth."""
+"""Duality gap at which codes are finished: the largest values, which are pooled, then change by less than a
+hundredth."""
 
 
 class LassoEncoder(SparseEncoder):
     """Lasso codes over a dictionary: they minimize |descriptor - code x words|^2 / 2 + PENALTY x |code|_1.
 
-    To TOLERANCE: which photos are encoded together changes a vector by about a hundredth of its length.
+    They are exact up to TOLERANCE: encoding other photos in the same batch changes a vector by about a
+    hundredth of its length.
     """
 
     def learn(self, sample: Tensor, seed: int) -> None:
-        """An online dictionary of descriptors (M, D); ValueError if they are fewer than K."""
+        """Learns an online dictionary from descriptors (M, D); ValueError if there are fewer than K."""
         dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=TOLERANCE, random_state=seed)
         self.words.copy_(dictionary.fit(unit(sample)).components_)
 

@@ -35,7 +35,7 @@ class Pipeline(nn.Module):
                 patch = f"{channel.channel.descriptor} patch of {min(channel.channel.patches)}"
                 raise CommandError(
                     f"photos of {side} pixels are no larger than a {patch}: "
-                    "prepare a store of a larger --side, or give smaller patches in classic.channels"
+                    "prepare a store of a larger --side, or use smaller patches in classic.channels"
                 )
 
     def __iter__(self) -> Iterator[ChannelModel]:
@@ -69,7 +69,7 @@ class ChannelModel(nn.Module):
         given = self.descriptor.dimension
         if channel.pca > given:
             raise CommandError(
-                f"pca={channel.pca} is more than the {given} numbers of {channel.descriptor}: give less"
+                f"pca={channel.pca} is more than the {given} numbers of {channel.descriptor}: type less"
             )
         self.register_buffer("mean", torch.zeros(given if channel.pca else 0))
         self.register_buffer("components", torch.zeros(channel.pca, given if channel.pca else 0))
@@ -83,18 +83,18 @@ class ChannelModel(nn.Module):
         return self.reduce(self.descriptor.describe(images))
 
     def reduce(self, descriptors: Tensor) -> Tensor:
-        """The PCA: (..., D) of raw descriptors (..., raw D)."""
+        """(..., D) from raw descriptors (..., raw D), by the PCA."""
         return (descriptors - self.mean) @ self.components.T if self.channel.pca else descriptors
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, F) feature vectors of photos (N, 3, S, S): of length one, or zero where all descriptors are."""
+        """(N, F) feature vectors of photos (N, 3, S, S): of length one, or zero if all descriptors are."""
         cells = _cells(self.descriptor, self.channel.pyramid, images.shape[-1]).to(images.device)
         rows = [self.encoder(self.describe(few), cells) for few in images.split(PHOTOS_AT_ONCE)]
         codes = torch.cat(rows) if rows else images.new_zeros(0, self.size)
         return nn.functional.normalize(codes, dim=1)
 
     def scores(self, features: Tensor) -> Tensor:
-        """(N, K) logits: their softmax is the calibrated probabilities."""
+        """(N, K) logits: their softmax gives the calibrated probabilities."""
         return self.scale * cast(Tensor, self.classifier(features))
 
     def multiply_adds(self, side: int) -> int:
@@ -110,7 +110,7 @@ def _cells(descriptor: Descriptor, levels: tuple[str, ...], side: int) -> Tensor
 
 
 def count(pyramid: Sequence[str]) -> int:
-    """Cells of all levels together; a level is "rows x columns", such as "3x1"."""
+    """Number of cells in all levels together; a level is "rows x columns", such as "3x1"."""
     return sum(rows * columns for rows, columns in map(_size, pyramid))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CHUNK = 2048
-"""Descriptors that are coded together: their small Gram matrices fit in the cache."""
+"""Number of descriptors that are coded together: their small Gram matrices fit in the cache."""
 FIRST_WIDTH = 24
 """Atoms in the first working set of a descriptor."""
 SWEEPS = 16
@@ -52,10 +52,10 @@ class SparseCodes:
 def lasso(descriptors: Tensor, dictionary: Tensor, penalty: float, tolerance: float = 1e-4) -> SparseCodes:
     """The code of each descriptor that minimizes |descriptor - code x dictionary|^2 / 2 + penalty x |code|_1.
 
-    `descriptors` (M, D), `dictionary` (K, D); `penalty` above 0. A code is done when its duality gap is at
-    most `tolerance` x |descriptor|^2, or after MAX_ROUNDS rounds. Coordinate descent runs on a working set,
-    the atoms most correlated with the residual, which is chosen again until no atom outside is missing.
-    Which descriptors are coded together changes a code within the tolerance only.
+    `descriptors` (M, D), `dictionary` (K, D); `penalty` above 0. A code is finished when its duality gap is
+    at most `tolerance` x |descriptor|^2, or after MAX_ROUNDS rounds. Coordinate descent runs on a working
+    set, the atoms most correlated with the residual, which is chosen again until no atom outside is missing.
+    Coding other descriptors in the same batch changes a code within the tolerance only.
     """
     if penalty <= 0:
         raise ValueError(f"the penalty must be above 0, got {penalty}")
@@ -69,7 +69,7 @@ def lasso(descriptors: Tensor, dictionary: Tensor, penalty: float, tolerance: fl
 def _lasso(
     descriptors: Tensor, dictionary: Tensor, gram: Tensor, penalty: float, tolerance: float
 ) -> SparseCodes:
-    """One chunk; descriptors that are done are left out of the next round."""
+    """The codes of one chunk; descriptors that are finished are left out of the next round."""
     limit = tolerance * descriptors.square().sum(1)
     projections = descriptors @ dictionary.T
     left, correlations = torch.arange(len(limit), device=limit.device), projections
@@ -142,10 +142,9 @@ def _descend(
 
 
 def _polished(products: Tensor, targets: Tensor, values: Tensor, penalty: float) -> Tensor:
-    """A step to the best values with the present signs, or to where the first value becomes zero.
-
-    It ends the long tail of coordinate descent. (m, M), descriptors last -> (M, m), descriptors first.
-    Source: feature-sign search, Lee, Battle, Raina, Ng, NIPS 2006.
+    """A step towards the best values with the current signs, up to the point where the first value becomes
+    zero. It shortens the slow convergence of coordinate descent. (m, M), descriptors last -> (M, m),
+    descriptors first. Source: feature-sign search, Lee, Battle, Raina, Ng, NIPS 2006.
     """
     used, system = values != 0, products.permute(2, 0, 1).contiguous()
     sides = (targets - penalty * values.sign()).T[:, :, None]
@@ -154,7 +153,7 @@ def _polished(products: Tensor, targets: Tensor, values: Tensor, penalty: float)
     values = values.T[:, :, None]
     aims = torch.linalg.solve_ex(among, torch.where(values != 0, sides, 0))[0]
     direction = torch.where(aims.isfinite().all(1, keepdim=True), aims - values, 0)
-    # Where atoms are linearly dependent the aim is far away, and only its direction is useful.
+    # If atoms are linearly dependent, the target is far away, and only its direction is useful.
     bends = system @ direction
     falls = ((sides - system @ values) * direction).sum(1, keepdim=True)
     best = falls.clamp_min(0) / (bends * direction).sum(1, keepdim=True).clamp_min(1e-30)
@@ -168,7 +167,7 @@ def _rows(codes: SparseCodes, rows: Tensor) -> SparseCodes:
 
 
 def _gathered(parts: list[tuple[Tensor, SparseCodes]], like: Tensor) -> SparseCodes:
-    """Codes in their rows; those narrower than the widest are padded with atom 0 at value 0."""
+    """The codes in their original rows; narrower ones are padded with atom 0 and value 0."""
     width = max((part.atoms.shape[1] for _, part in parts), default=0)
     atoms = torch.zeros(len(like), width, dtype=torch.int64, device=like.device)
     values = like.new_zeros(len(like), width)

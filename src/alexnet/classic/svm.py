@@ -16,11 +16,12 @@ from alexnet.classic.arrays import as_matrix, generator
 from alexnet.data.subset import rank_in_class
 
 Read = Callable[[Tensor], Tensor]
-"""Reads the feature vectors (B, F) of photos with numbers (B,)."""
+"""Reads the feature vectors (B, F) of photos with indices (B,)."""
 AVERAGED_PER_PASS = 20
-"""Steps per pass whose weights are averaged: to average all would take longer than training."""
+"""Number of steps per pass whose weights are averaged: averaging all would take longer than training."""
 SMALLEST_SCALE = 1e-4
-"""Weights are stored as scale times direction, so that decay is cheap; below this they are multiplied."""
+"""Weights are stored as scale times direction, so that weight decay is cheap; below this scale they are
+multiplied out."""
 
 
 class HingeSgd:
@@ -45,7 +46,7 @@ class HingeSgd:
         return self._scale * self._direction
 
     def to(self, device: torch.device | str) -> HingeSgd:
-        """Moves it to `device`."""
+        """Moves the classifiers to `device`."""
         for name in ("_direction", "biases", "average", "average_biases"):
             setattr(self, name, getattr(self, name).to(device))
         return self
@@ -66,11 +67,11 @@ class HingeSgd:
         return total / max(1, len(order))
 
     def classifiers(self) -> tuple[Tensor, Tensor]:
-        """(K, F) and (K,): the averages, or the last weights where nothing is averaged yet."""
+        """(K, F) and (K,): the averages, or the last weights if nothing has been averaged yet."""
         return (self.average, self.average_biases) if self.averaged else (self.weights, self.biases)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that changes, as tensors."""
+        """Everything that changes in training, as tensors."""
         numbers = torch.tensor([self.step, self.passes, self.averaged, self._scale], dtype=torch.float64)
         return {
             "direction": self._direction,
@@ -119,14 +120,13 @@ class Pass:
     loss: float
     """Mean hinge loss during the pass, summed over classes."""
     error: float
-    """Top-1 error on the photos held out, a fraction; on the training photos if none are."""
+    """Top-1 error on the held-out photos, a fraction; on the training photos if none are held out."""
 
 
 class EarlyStopping:
-    """Passes of SGD until the error on the photos held out has not fallen for `patience` passes.
-
-    `train` and `held` are numbers of photos. `best` are the classifiers, (K, F) and (K,), of the
-    pass with the lowest error, number `best_pass`.
+    """Passes of SGD until the error on the held-out photos has not fallen for `patience` passes. `train` and
+    `held` are indices of photos. `best` are the classifiers, (K, F) and (K,), of the pass with the lowest
+    error, number `best_pass`.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class EarlyStopping:
         return self.sgd.passes >= self.max_passes or self.sgd.passes - self.best_pass >= self.patience
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that changes, as tensors."""
+        """Everything that changes in training, as tensors."""
         numbers = torch.tensor([self.best_error, self.best_pass], dtype=torch.float64)
         best = {"best": self.best[0], "best_biases": self.best[1], "best_numbers": numbers}
         return {**self.sgd.state(), **best}
@@ -169,23 +169,22 @@ class EarlyStopping:
 
 
 def scores(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor) -> Tensor:
-    """(M, K) of the photos with these numbers (M,), read a few at a time."""
+    """(M, K) scores of the photos with these indices (M,), read a few at a time."""
     weights, biases = classifiers
     rows = [torch.addmm(biases, read(few), weights.T) for few in photos.split(READ_AT_ONCE)]
     return torch.cat([biases.new_zeros(0, len(biases)), *rows])
 
 
 def error_of(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor, labels: Tensor) -> float:
-    """Share of the photos whose highest score is of a wrong class."""
+    """Fraction of the photos whose highest score is of a wrong class."""
     wrong = scores(classifiers, read, photos).argmax(1).cpu() != labels[photos]
     return float(wrong.double().mean())
 
 
 def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Numbers of the photos to train on and of those held out, both rising; a function of the seed.
-
-    `share` of each class is held out, rounded down, but at least one photo if `share` is above 0; one photo
-    of each class is always trained on.
+    """Indices of the training photos and of the held-out ones, both ascending; a function of the seed. The
+    fraction `share` of each class is held out, rounded down, but at least one photo if `share` is above 0. At
+    least one photo of each class is used for training.
     """
     order = torch.randperm(len(labels), generator=generator(seed))
     place = torch.empty_like(order)
@@ -198,7 +197,7 @@ def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, T
 
 
 LARGEST = 1e3
-"""Largest scale: scores that are always right would need an infinite one."""
+"""Largest scale: if all scores were right, the best scale would be infinite."""
 
 
 class SoftmaxCalibration(BaseEstimator):
@@ -216,7 +215,7 @@ class SoftmaxCalibration(BaseEstimator):
 
 
 def _best_scale(scores: Tensor, labels: Tensor) -> float:
-    """By bisection: the loss is convex in the scale."""
+    """The scale with the lowest loss, by bisection: the loss is convex in the scale."""
     low, high = -math.log(LARGEST), math.log(LARGEST)
     right = scores.gather(1, labels[:, None])[:, 0]
     for _ in range(50):

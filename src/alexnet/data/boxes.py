@@ -30,9 +30,10 @@ IGNORED = -1
 """The target label of a window that is neither an object nor background: no loss is computed for it."""
 
 _MIN_OBJECT_COVERAGE = 0.75
-"""Least fraction of an object's box inside a window that shows it."""
+"""Minimum fraction of an object's box inside a window that shows it."""
 _MIN_OBJECT_SIDE = 0.6
-"""Least longer side of its box, in sides of the window; smaller objects are for larger scales."""
+"""Minimum longer side of its box relative to the side of the window; smaller objects are left to larger
+scales."""
 _MAX_BACKGROUND_COVERAGE = 0.5
 """A window is background if it covers less than this of every box, and every box less than this of it."""
 
@@ -179,7 +180,7 @@ class BoxTable:
     labels: NDArray[np.int64]
     """(B,)"""
     corners: NDArray[np.float32]
-    """(B, 4) x0, y0, x1, y1 in fractions of the square that a loader reads of the image, or of the image."""
+    """(B, 4) x0, y0, x1, y1 in fractions of the image, or of the central square that a loader reads."""
 
     @classmethod
     def of(cls, split: Split) -> BoxTable:
@@ -237,7 +238,7 @@ class BoxTable:
 
 
 def _central(split: Split, index: int) -> Corners:
-    """The window that a loader reads of a whole stored photo, in fractions of it."""
+    """The window of a whole stored photo that a loader reads, in fractions of the photo."""
     width, height = split.size(index)
     side = split.manifest.side
     return central_window(*resized_size(height, width, side), side)

@@ -32,9 +32,10 @@ MAX_OBJECTS = 4
 SIZES = (0.25, 0.5)
 """Smallest and largest longer side of an object's box, as a fraction of the canvas's side."""
 MARGIN = 0.15
-"""Surroundings copied with an object, fading out: on each side, a fraction of its box's width or height."""
+"""Width of the surroundings that are copied with an object and fade out, as a fraction of its box's width or
+height."""
 MIN_BOX_PIXELS = 12
-"""Least shorter side of the stored boxes that are used: smaller objects cannot be recognized."""
+"""Minimum shorter side of the stored boxes that are used: smaller objects cannot be recognized."""
 _BACKGROUND_PIXELS = 5
 """Side to which a photo is shrunk before it becomes a background."""
 _TRIES = 50
@@ -160,7 +161,7 @@ class Objects:
 
     @property
     def classes(self) -> tuple[Class, ...]:
-        """Of the store, in label order."""
+        """The store's classes, in label order."""
         return self._split.manifest.classes
 
     def check(self) -> None:
@@ -209,7 +210,7 @@ def _objects(store: Path, split: str) -> Objects:
 
 
 def _fading(wide: int, high: int, inside: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(high, wide) 1 inside the box, falling to 0 at the cutout's edges where it has a margin."""
+    """(high, wide) 1 inside the box, falling to 0 at those edges of the cutout where it has a margin."""
     x0, y0, x1, y1 = inside
     across, down = _ramp(wide, x0, x1), _ramp(high, y0, y1)
     return np.minimum(across[None], down[:, None])

@@ -11,11 +11,11 @@ class DataConfig:
     """How stored images become the model's input; sizes in pixels."""
 
     image_size: int = 256
-    """Side of the stored square, or shorter side of the stored image; that of the store."""
+    """Side of the stored square, or shorter side of the stored image; must be that of the store."""
     input_size: int = 224
     """Side of the square that the model receives; at most `image_size`."""
     channels: int = 3
-    """3 for color, 1 for gray; that of the store."""
+    """3 for color, 1 for gray; must be that of the store."""
     max_images: int = 0
     """Number of training images to use, the same number of each class; 0 is all. Statistics, such as the mean
     image, are those of all images. See `data.subset`."""
@@ -53,10 +53,10 @@ class DataConfig:
     """`range`: the values of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
     about 0 (and a variance of about 1, according to the paper; on MNIST's 28 x 28 pixels it is 0.15)."""
     mean_position: Literal["center", "crop"] = "center"
-    """Part of the mean image that is subtracted: always its center (2012 source) or the crop's place
-    (Caffe)."""
+    """Part of the mean image that is subtracted: always its center (2012 source) or the part at the position
+    of the crop (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
-    """Shuffle anew for each epoch, or once for all epochs, as the 2012 source did."""
+    """Whether to shuffle in each epoch, or once for all epochs, as the 2012 source did."""
 
     @property
     def test_scale(self) -> int:
@@ -70,7 +70,7 @@ class DataConfig:
 def default_input_size(side: int, model: str = "alexnet") -> int:
     """The crop for stored squares of `side` pixels, in the proportion of 224 to 256.
 
-    OverFeat reads whole steps of 32 pixels, 231 of 256, and up to 3 pixels more that it may do without.
+    OverFeat reads 7 pixels and whole steps of 32 more (231 of 256), and ignores up to 3 pixels beyond these.
     """
     if model.startswith("overfeat"):
         read = 32 * ((side - 7) // 32) + 7
@@ -79,7 +79,7 @@ def default_input_size(side: int, model: str = "alexnet") -> int:
 
 
 def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
-    """(whether it holds, the message where it does not), for `config.validate`."""
+    """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (data.input_size >= 1, f"data.input_size={data.input_size} must be at least 1"),
         (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
@@ -93,14 +93,17 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
             max(data.test_scales, default=0) <= 2 * data.image_size,
             f"data.test_scales={list(data.test_scales)} are more than twice "
             f"data.image_size={data.image_size}: "
-            f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for their own side",
+            f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for that size",
         ),
-        (data.range[0] < data.range[1], "data.range must rise: black first, then white"),
+        (data.range[0] < data.range[1], "data.range must be ascending: black first, then white"),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
-        (0 < data.resized_area[0] <= data.resized_area[1] <= 1, "data.resized_area must rise within (0, 1]"),
+        (
+            0 < data.resized_area[0] <= data.resized_area[1] <= 1,
+            "data.resized_area must be ascending and in (0, 1]",
+        ),
         (
             0 < data.resized_aspect[0] <= data.resized_aspect[1],
-            "data.resized_aspect must rise and be above 0",
+            "data.resized_aspect must be ascending and above 0",
         ),
         (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
         (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
@@ -117,9 +120,10 @@ def _scale_checks(data: DataConfig) -> list[tuple[bool, str]]:
             f"data.scales=[{data.image_size},{data.image_size}] for a store of whole photos, "
             "[0,0] for one of squares",
         ),
-        (data.cropping == "random", "data.scales goes with data.cropping=random only"),
+        (data.cropping == "random", "data.scales needs data.cropping=random"),
         (
             data.normalization != "mean-image",
-            "data.scales has no mean image at every scale: type data.normalization=channel-mean",
+            "data.scales cannot use the mean image, which has one scale: "
+            "type data.normalization=channel-mean",
         ),
     ]

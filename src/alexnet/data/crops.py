@@ -15,7 +15,7 @@ Positions = NDArray[np.int64]
 
 
 def center(side: int, crop: int) -> Positions:
-    """(1, 3): the central crop; half a pixel up and left if it must be."""
+    """(1, 3): the central crop; half a pixel up and left if it cannot be centered exactly."""
     middle = (side - crop) // 2
     return np.array([[middle, middle, 0]])
 
@@ -31,8 +31,8 @@ def ten(side: int, crop: int) -> Positions:
 def grid(height: int, width: int, crop: int, rows: int = 5) -> Positions:
     """(2 * rows**2, 3): a regular grid of rows x rows crops from border to border, then the same mirrored.
 
-    Offsets are rounded. Source: Simonyan and Zisserman 2014, section 3.2 (5 x 5 and two
-    flips: 50 crops a scale).
+    Offsets are rounded. Source: Simonyan and Zisserman 2014, section 3.2 (5 x 5 and two flips: 50 crops per
+    scale).
     """
     y, x = (np.round(np.linspace(0, length - crop, rows)).astype(np.int64) for length in (height, width))
     plain = np.stack([*np.meshgrid(y, x, indexing="ij"), np.zeros((rows, rows), np.int64)], axis=-1)

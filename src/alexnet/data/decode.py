@@ -32,7 +32,7 @@ MAX_PIXELS = 178_956_970
 """Larger images are refused as decompression bombs; the limit is Pillow's own."""
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""Of R, G and B (ITU-R BT.601)."""
+"""Weights of R, G and B (ITU-R BT.601)."""
 
 _SUFFIXES_BY_FORMAT = {
     "JPEG": (".jpeg", ".jpg", ".jpe", ".jfif"),
@@ -49,7 +49,7 @@ _SUFFIXES_BY_FORMAT = {
 _FORMATS = tuple(name for name in _SUFFIXES_BY_FORMAT if name != "MPO")
 
 PHOTO_SUFFIXES = tuple(sorted({suffix for each in _SUFFIXES_BY_FORMAT.values() for suffix in each}))
-"""Every file name that ends in one of these, in either case, is taken for a photo."""
+"""A file whose name ends in one of these, in upper or lower case, is a photo."""
 
 _MODE_NAMES = {
     "1": "black and white",
@@ -81,7 +81,7 @@ class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
 
 
 class NotAPhoto(UnreadableImage):
-    """No image format that is supported."""
+    """Not in a supported image format."""
 
 
 class TooManyPixels(UnreadableImage):

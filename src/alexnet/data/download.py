@@ -40,7 +40,7 @@ class RemoteFile:
     """SHA-256 of the file, or SHA-1 (40 digits) if the publisher gives no other. For a `.gz` file it is of
     its contents, so that a recompressed copy is valid too."""
     folder_urls: tuple[str, ...]
-    """URLs of the folders that hold it, in the order they are tried."""
+    """URLs of the folders that contain it, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ DATA_SETS: dict[str, DataSet] = {
         inner="101_ObjectCategories.tar.gz",
     ),
 }
-"""By the name for `fetch`. The publishers give no SHA-256: these are of the copies in common use."""
+"""The data sets by their names for `fetch`. The publishers give no SHA-256; these are those of the copies in
+common use."""
 
 
 def size_bytes(name: str) -> int:
@@ -158,7 +159,7 @@ def fetch_files(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{folder} cannot be created ({error.strerror}): name another folder") from error
+        raise CommandError(f"{folder} cannot be created ({error.strerror}): choose another folder") from error
     _check_space(files, folder, copies)
     for file in files:
         _get(file, folder, location, progress)
@@ -171,7 +172,7 @@ def download(
     progress: Progress,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Downloads `target` from the first of `urls` whose bytes are valid; it never holds any others.
+    """Downloads `target` from the first of `urls` that gives valid bytes; it never contains any others.
 
     Until then they are in `target.part`, which a later call continues. Each URL is tried a few times.
     WorkError if no URL can be reached, DataError if the last one gave invalid bytes.
@@ -186,7 +187,7 @@ def download(
             part.replace(target)
             return
         failures.append(f"{url}: {failure}")
-    advice = "name another location with --from URL-or-DIR"
+    advice = "use another location with --from URL-or-DIR"
     if invalid:
         raise DataError(f"{failures[-1]}; nothing was kept: try again, or {advice}")
     raise WorkError(
@@ -251,7 +252,7 @@ def _append(response: Any, part: Path, progress: Progress) -> None:
     try:
         file = part.open("ab")
     except OSError as error:
-        raise WorkError(f"{part} cannot be written ({error.strerror}): name another folder") from error
+        raise WorkError(f"{part} cannot be written ({error.strerror}): choose another folder") from error
     with file:
         while block := response.read(_BLOCK_BYTES):
             try:
@@ -315,7 +316,7 @@ def _check_inside(name: str) -> None:
 
 def _data_set(name: str) -> DataSet:
     if name not in DATA_SETS:
-        raise CommandError(f"no data set is called {name!r}: choose from {', '.join(DATA_SETS)}")
+        raise CommandError(f"unknown data set {name!r}; it must be one of {', '.join(DATA_SETS)}")
     return DATA_SETS[name]
 
 
@@ -327,7 +328,7 @@ def _check_space(files: Sequence[RemoteFile], folder: Path, copies: int) -> None
     free, wanted = shutil.disk_usage(folder).free, size * copies - present
     if free < wanted:
         found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
-        raise WorkError(f"{found}: free some space or name another folder")
+        raise WorkError(f"{found}: free some space or choose another folder")
 
 
 def _get(file: RemoteFile, folder: Path, location: str | None, progress: Progress) -> None:
@@ -351,7 +352,7 @@ def _url(location: str, name: str) -> str:
         return f"{location.rstrip('/')}/{name}"
     path = Path(location).resolve() / name
     if not path.is_file():
-        raise CommandError(f"{path} does not exist: name with --from the folder or URL that holds {name}")
+        raise CommandError(f"{path} does not exist: type --from with the folder or URL that contains {name}")
     return path.as_uri()
 
 

@@ -29,7 +29,7 @@ class ImageReader(Protocol):
 
     @property
     def side(self) -> int:
-        """Of the images it fills in, in pixels."""
+        """Side of the images that it reads, in pixels."""
         ...
 
     def __call__(
@@ -55,7 +55,7 @@ class StoredSquares:
 
     @property
     def side(self) -> int:
-        """Of the stored square, in pixels."""
+        """Side of the stored square, in pixels."""
         return self._split.manifest.side
 
     def __call__(
@@ -77,7 +77,7 @@ class ScaledCrops:
 
     @property
     def side(self) -> int:
-        """Of a crop, in pixels."""
+        """Side of a crop, in pixels."""
         return self._data.input_size
 
     def __call__(
@@ -109,7 +109,7 @@ def scaled_crop(photo: Pixels, scale: int, place: Sequence[float], crop: int) ->
     columns, x0, x1 = _reached(left, crop, width / wide, width)
     part = photo[rows, columns]
     picture = Image.fromarray(part[..., 0] if part.shape[2] == 1 else part)
-    # Rows first, as in `resize`: each pass rounds, so the other order would give other pixels.
+    # Rows first, as in `resize`: each pass rounds, so the other order would give different pixels.
     across = picture.resize((crop, picture.height), _FILTER, (x0, 0, x1, picture.height))
     return np.asarray(across.resize((crop, crop), _FILTER, (0, y0, crop, y1))).reshape(crop, crop, -1)
 
@@ -177,9 +177,8 @@ def _central(image: Pixels, side: int) -> Pixels:
 
 
 def _reached(start: int, crop: int, step: float, length: int) -> tuple[slice, float, float]:
-    """The pixels (of `length`) that the filter reads for `crop` resized pixels, each `step` wide.
-
-    And where these begin and end among the pixels read.
+    """The range of pixels (of `length`) that the filter reads for `crop` resized pixels, each `step` wide,
+    and the range of the crop among them.
     """
     first, reach = start * step, _REACH * max(step, 1.0) + 1
     last = first + crop * step

@@ -28,7 +28,8 @@ from alexnet.hardware import cpu_count
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2
-"""Of each batch: few, since submitting one costs more than copying an image; two, since images differ."""
+"""Tasks per worker and batch: few, since submitting one costs more than copying an image; two, since images
+differ in cost."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Loader:
     """Reads one split, batch by batch.
 
     `batch_size` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
-    `order` is `each-epoch` (shuffled anew every epoch), `once` (the same shuffle in all epochs) or
+    `order` is `each-epoch` (shuffled in every epoch), `once` (the same shuffle in all epochs) or
     `sequential`. `workers` is the number of threads, by default that of this process's cores. With
     `drop_last` an incomplete last batch is dropped; without it every image comes exactly once, and shares may
     be uneven or even missing. `reader` fills the images, by default as they are stored. With `boxes` batches
@@ -163,7 +164,7 @@ class Loader:
         return pending.batch if self._copies is None else self._copied(pending.batch, self._copies)
 
     def _copied(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:
-        """Copies concurrently with the computation under way; later work on the device waits for the copy."""
+        """Copies concurrently with the running computation; later work on the device waits for the copy."""
         current = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(copies):
             images = batch.images.to(self.device, non_blocking=True)

@@ -17,7 +17,7 @@ from alexnet.io import write_json
 
 MANIFEST_FILE = "header.json"
 VERSION = 1
-"""Of the store's format; a store of a newer version is refused."""
+"""Version of the store's format; a store of a newer version is refused."""
 
 Channels = tuple[float, ...]
 """A number for each channel: R, G, B, or gray alone."""
@@ -28,12 +28,12 @@ class PrepareSettings:
     """How photos are stored; sides in pixels. CommandError for settings that do not fit together."""
 
     side: int = 256
-    """Of the stored square, or the shorter side where `shape` is `whole`."""
+    """Side of the stored square, or the shorter side if `shape` is `whole`."""
     shape: Literal["square", "whole"] = "square"
     resize: Literal["crop", "warp", "pad"] = "crop"
     encoding: Literal["jpeg", "raw"] = "jpeg"
     quality: int = 95
-    """Of JPEG, 1 to 100."""
+    """JPEG quality, 1 to 100."""
     subsampling: Literal["4:4:4", "4:2:0"] = "4:4:4"
     exif: bool = False
     """Whether EXIF orientation is applied."""
@@ -97,11 +97,11 @@ class SourceEntry:
     """The photos that a store was prepared from."""
 
     form: str
-    """The raw form in words: "Kaggle tree"."""
+    """The raw form, in words, such as "Kaggle tree"."""
     photos: dict[str, int] = field(default_factory=dict[str, int])
     """Photos in each split of the source, unreadable ones included."""
     sha256: str = ""
-    """Of its classes, labels and keys."""
+    """SHA-256 of its classes, labels and keys."""
     class_filter: str = ""
     """The `prepare --classes` that was applied; empty if all classes were kept."""
     unfiltered_classes: int = 0
@@ -134,9 +134,9 @@ class Manifest:
 
     version: int
     side: int
-    """Pixels of the square's side, or of the shorter side where the shape is `whole`."""
+    """Side of the square in pixels, or the shorter side if the shape is `whole`."""
     shape: str
-    """`square`, or `whole` if the aspect of the photo was kept."""
+    """`square`, or `whole` if the aspect ratio of the photo was kept."""
     resize: str
     """How squares were made: `crop` (shorter side to `side`, central square), `warp` (aspect changed) or
     `pad` (not resized, centered on black)."""
@@ -157,11 +157,11 @@ class Manifest:
     statistics_split: str
     """The split that mean and covariance are computed from: `train` if there is one."""
     channel_mean: Channels
-    """In gray levels 0..255, like every statistic, and of the pixels before JPEG encoding."""
+    """Mean of each channel in gray levels 0..255, before JPEG encoding, like every statistic."""
     mean_image: str
     """File of the mean image: npy, float32 (side, side, channels)."""
     color_covariance: tuple[Channels, ...]
-    """Of the channels over all pixels, in gray levels squared."""
+    """Covariance of the channels over all pixels, in gray levels squared."""
     color_eigenvalues: Channels
     """Descending."""
     color_eigenvectors: tuple[Channels, ...]
@@ -174,16 +174,16 @@ class Manifest:
     channels: int = 3
     """3 for RGB, 1 for gray; older stores without the field are RGB."""
     picture: int = 0
-    """Where padded: pixels of the longest side of any photo. Else 0."""
+    """If padded, the longest side of any photo in pixels; else 0."""
 
     @property
     def resized(self) -> dict[str, str]:
-        """How images were resized: what must agree between training and testing."""
+        """How images were resized; training and testing must agree in this."""
         how = {"shape": self.shape, "resize": self.resize, "resampling": self.resampling}
         return how | ({"picture": str(self.picture)} if self.resize == "pad" else {})
 
     def digest(self) -> str:
-        """SHA-256 over the shards' hashes: equal for stores with the same contents."""
+        """SHA-256 over the shards' hashes; equal for stores with the same contents."""
         hashes = [
             f"{shard.file} {shard.sha256}\n" for split in self.splits.values() for shard in split.shards
         ]

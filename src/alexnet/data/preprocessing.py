@@ -33,7 +33,7 @@ from alexnet.errors import CommandError
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """From uint8 images (N, S, S, C), RGB or gray, to float32 (N, C, crop, crop), channels last in memory.
+    """Turns uint8 images (N, S, S, C), RGB or gray, into float32 (N, C, crop, crop), channels last in memory.
 
     S is the stored square's side; where photos are resized at random (`data.scales`), S is the crop in
     training and the test scale in testing. C is 3 or 1. Colors are in gray levels 0..255 and in the model's
@@ -46,9 +46,9 @@ class Preprocessing:
     std: Tensor
     """(C,); used only if `data.normalization` is `mean-and-std`."""
     eigenvalues: Tensor
-    """(C,) of the covariance of colors, largest first."""
+    """(C,) eigenvalues of the covariance of colors, largest first."""
     eigenvectors: Tensor
-    """(C, C), one per row."""
+    """(C, C) eigenvectors, one per row."""
     resized: Mapping[str, str]
     """How the training photos were resized: `Manifest.resized`."""
     channels: Literal["RGB", "BGR", "L"] = "RGB"
@@ -63,7 +63,7 @@ class Preprocessing:
         CommandError, with sizes that suit the `net`, if the configuration and the store do not fit together.
         """
         manifest = store.manifest
-        # A configuration that uses the whole square keeps doing so.
+        # A configuration that uses the whole square should still do so.
         crop = store.side if data.input_size == data.image_size else default_input_size(store.side, net)
         size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
         if data.channels != manifest.channels:
@@ -270,7 +270,9 @@ class Preprocessing:
 
 
 def _other_channels(data: DataConfig, size: str) -> str:
-    """Message for a store with other channels than `data` needs; `size` is what to type for another side."""
+    """The message for a store whose channels are not those that `data` needs; `size` is what to type for
+    another side.
+    """
     side, extra = (f" --side {data.image_size}", f" {size}") if size else ("", "")
     if data.channels == 3:
         return (

@@ -22,7 +22,7 @@ FILTERS = {
     "bilinear, antialiased": ("bilinear", True),
     "bilinear": ("bilinear", False),
 }
-"""By the name in stores and model files: torch's mode, and whether it is antialiased."""
+"""torch's mode, and whether it is antialiased, by the name in stores and model files."""
 
 
 def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -50,12 +50,13 @@ def to_square(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
 
 
 def warp(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, C) with the aspect changed, as Caffe resized ImageNet. DataError as for `to_whole`."""
+    """(side, side, C) with another aspect ratio, as Caffe resized ImageNet. DataError as for `to_whole`."""
     return _resize(photo, side, side, resampling)
 
 
 def pad(photo: Pixels, side: int) -> Pixels:
-    """(side, side, C): the photo, not resized, centered on black; half a pixel down and right if it must be.
+    """(side, side, C): the photo, not resized, centered on black; half a pixel down and right if it cannot be
+    centered exactly.
 
     The photo must not be larger than the square.
     """

@@ -57,14 +57,16 @@ class Record:
     key: str
     """Unique in its split, and the same in every store of the same source."""
     width: int
-    """Of the original photo, in pixels."""
+    """Width of the original photo, in pixels."""
     height: int
     boxes: tuple[Box, ...] = ()
-    """In fractions of the stored image."""
+    """Boxes, in fractions of the stored image."""
 
 
 class Store:
-    """A prepared data set. `store[i]` and `len(store)` are of its training split, or else of its first."""
+    """A prepared data set. `store[i]` and `len(store)` refer to its training split, or to its first split if
+    there is none.
+    """
 
     def __init__(self, path: Path, manifest: Manifest, mapped: bool) -> None:
         self.path = path
@@ -135,8 +137,8 @@ class Store:
         """One split; CommandError, naming the existing ones, if there is no such split."""
         if name not in self._splits:
             raise CommandError(
-                f"{self.path} has no split {name!r}, only {', '.join(self._splits)}: name another, or "
-                "prepare a store that has it (prepare's --val-fraction holds out some photos as `val`)"
+                f"{self.path} has no split {name!r}, only {', '.join(self._splits)}: choose another, "
+                "or prepare a store that has it (prepare's --val-fraction holds out some photos as `val`)"
             )
         return self._splits[name]
 
@@ -165,7 +167,7 @@ class Split:
         self.name = name
         self._folder, self._chosen = folder, chosen
         self.manifest = manifest
-        """Of the whole store."""
+        """The manifest of the whole store."""
         entry = manifest.splits[name]
         self.mapped = mapped
         """Whether `buffer` returns views of the mapped file or bytes read from it."""
@@ -247,7 +249,7 @@ class Split:
         return self._shard(number), row
 
     def _place(self, index: int) -> tuple[int, int]:
-        """The number of the image's shard, and its row there."""
+        """The index of the image's shard, and its row there."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)} in split {self.name!r}")
         index %= len(self)

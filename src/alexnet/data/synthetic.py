@@ -84,7 +84,7 @@ def synthesize(
     """Fills `folder`, which must be new or empty, with synthetic photos; returns the unusual ones.
 
     Layout `ilsvrc`: the tar of tars, the flat validation tar and the devkit, as ILSVRC-2012 publishes them,
-    and a flat tar of `test` unlabeled photos in all. Layout `folder`: `train/<class name>/*.jpg` and
+    and a flat tar of `test` unlabeled photos. Layout `folder`: `train/<class name>/*.jpg` and
     `val/<class name>/*.jpg`. `odd` makes some training photos unusual (`UNUSUAL_KINDS`). `progress` is called
     with 1 for every photo. The same seed gives the same bytes for any number of workers (threads; default:
     one per core). CommandError if the folder is not empty, WorkError if it cannot be written. A killed run
@@ -112,7 +112,7 @@ def synthesize(
         part.rmdir()
     except OSError as error:
         raise WorkError(
-            f"{folder} cannot be written ({error.strerror}): free some space or name another folder"
+            f"{folder} cannot be written ({error.strerror}): free some space or choose another folder"
         ) from error
     return [UnusualPhoto(photo.odd, f"{photo.folder}/{photo.file}") for photo in train if photo.odd]
 
@@ -173,10 +173,10 @@ def _claim(folder: Path) -> Path:
     """Makes the folder, which may hold only what a killed run left; returns the subfolder to write to."""
     part = folder / _UNFINISHED
     if folder.exists() and not folder.is_dir():
-        raise CommandError(f"{folder} is a file: name a new or empty folder")
+        raise CommandError(f"{folder} is a file: choose a new or empty folder")
     shutil.rmtree(part, ignore_errors=True)
     if folder.exists() and any(folder.iterdir()):
-        raise CommandError(f"{folder} is not empty: name a new or empty folder")
+        raise CommandError(f"{folder} is not empty: choose a new or empty folder")
     part.mkdir(parents=True)
     return part
 

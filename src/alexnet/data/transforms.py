@@ -24,7 +24,7 @@ SOURCE_LIGHTING_DIVISOR = 1.1
 """The 2012 source divides the whole input by this while PCA lighting is on."""
 
 _TRIES = 10
-"""Random areas and aspects that are tried for a resized crop."""
+"""Number of random areas and aspect ratios that are tried for a resized crop."""
 
 
 def random_positions(side: int, crop: int, randomness: ImageRandomness, mirror: bool) -> Positions:
@@ -47,7 +47,8 @@ def random_resized_crop(
     aspect: tuple[float, float],
     mirror: bool,
 ) -> Tensor:
-    """(N, crop, crop, C) uint8: a box of random area and aspect of each uint8 image (N, S, S, C), resized.
+    """(N, crop, crop, C) uint8: a box of random area and aspect ratio of each uint8 image (N, S, S, C),
+    resized.
 
     The resize is bilinear with antialiasing. Source: Szegedy 2014, section 6.
     """
@@ -63,7 +64,7 @@ def random_boxes(
     """(N, 4) boxes (y, x, height, width) in pixels inside a square of `side`, for `random_resized_crop`.
 
     The area is uniform in `area` x side^2, the logarithm of width / height uniform in that of `aspect`. The
-    first of ten draws that fits is used; if none fits, the largest central box of an allowed aspect.
+    first of ten draws that fits is used; if none fits, the largest central box of an allowed aspect ratio.
     """
     draws = randomness.uniform("resized crop", 2 * _TRIES).reshape(-1, _TRIES, 2)
     areas = side**2 * (area[0] + (area[1] - area[0]) * draws[..., 0])
@@ -91,9 +92,9 @@ def pca_lighting(
 
     `eigenvalues` (3,) and `eigenvectors` (3, 3; one per row) are those of the covariance of colors in 0..255.
     `source`: a draw from N(0, 1) x strength on each axis times its standard deviation, as in the 2012 source;
-    about 7 gray levels per channel. `paper`: times its eigenvalue, as section 4.1 says. Taken literally that
-    would be some 850 gray levels, so the eigenvalues are those of pixels in 0..1, the only scale on which the
-    sentence leaves recognizable images; about 3 gray levels.
+    about 7 gray levels per channel. `paper`: times its eigenvalue, as in section 4.1. Taken literally that
+    would be some 850 gray levels, so the eigenvalues are those of pixels in 0..1, the only scale on which
+    this leaves recognizable images; about 3 gray levels.
     """
     spread = np.sqrt(eigenvalues) if reading == "source" else 255 * (eigenvalues / 255**2)
     draws = randomness.normal("color noise", 3) * strength * spread
@@ -122,9 +123,8 @@ def color_jitter(images: Any, factors: Any) -> None:
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
-    """Sets a random rectangle of an image (N, H, W, C) to 0, the mean, with this probability, in place.
-
-    Its area is 2 to 40 % of the image, its aspect 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
+    """Sets a random rectangle of each image (N, H, W, C) to 0, the mean, with this probability, in place. Its
+    area is 2 to 40 % of the image, its aspect ratio 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
     height, width = images.shape[1:3]
     chance, area, aspect, top, left = randomness.uniform("erasing", 5).T

@@ -1,1 +1,1 @@
-"""From a run or a model file to probabilities, errors and predictions."""
+"""Evaluation: probabilities, errors and predictions of a run or a model file."""

@@ -1,4 +1,4 @@
-"""What a test costs on paper: multiplications with a weight, counted without computing anything."""
+"""The computed cost of a test: multiplications with a weight, counted without running the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from alexnet.models.summary import class_map_multiply_adds, summarize
 
 
 def multiply_adds_per_photo(config: RunConfig, scaled: Sequence[ScaledView], photos: Split) -> float:
-    """Mean over the photos, for all views of one together, of the model with that configuration."""
+    """Multiply-adds per photo, for all views together: the mean over the photos, for the model of this
+    configuration.
+    """
     num_classes, crop = len(photos.manifest.classes), config.data.input_size
     of_crop = summarize(config, num_classes).multiply_adds
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Several runs as one: the mean of their saved probabilities, and the gain per additional model.
+"""Ensembles: the mean of the saved probabilities of several runs, and the gain per additional model.
 
 Source: Krizhevsky, Sutskever, Hinton 2012, section 6 ("averaging the predictions of five similar CNNs").
 """
@@ -26,11 +26,12 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import GrowthStep, wilson_interval
 
 Of = Literal["probabilities", "logits"]
-"""What is averaged; `logits` is the mean of logarithms of probabilities, made to sum to 1 again."""
+"""What is averaged; `logits` averages the logarithms of probabilities, and the result is normalized to sum to
+1."""
 ALL_CHOICES = 8
-"""Up to this many members all subsets are tested, 255 in all."""
+"""Up to this number of members, all subsets are tested (255 for 8)."""
 _BLOCK = 1024
-"""Images at a time: their probabilities stay in the processor's cache."""
+"""Number of images at a time: their probabilities fit into the processor's cache."""
 _GRID = np.linspace(0.0, 1.0, 21)
 _FIRST, _PASSES = 0.5, 5
 
@@ -38,10 +39,9 @@ _FIRST, _PASSES = 0.5, 5
 def mean(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
 ) -> Predictions:
-    """The members' probabilities averaged, with `weights` or all alike; one member is returned as it is.
-
-    Weights count by their ratios. CommandError if they are not one for each member, or negative, or all 0.
-    DataError if the members' images, their order, classes or views differ.
+    """The mean of the members' probabilities, with `weights` or equal weights; a single member is returned
+    unchanged. Only the ratios of weights matter. CommandError if there is not one weight for each member, or
+    if weights are negative or all 0. DataError if the members' images, their order, classes or views differ.
     """
     first, *others = members
     shares = check_averaging(len(members), weights, of)
@@ -62,28 +62,27 @@ def mean(
 def check_averaging(
     count: int, weights: Sequence[float] | None = None, of: str = "probabilities"
 ) -> npt.NDArray[np.float64]:
-    """(count,) the weights of as many members, 1 each where none are given; errors as `mean`."""
+    """(count,) the weights of `count` members, 1 each by default; errors as `mean`."""
     if of not in get_args(Of):
         raise CommandError(f"no mean of {of!r}; it must be of {' or '.join(get_args(Of))}")
     shares = np.ones(count) if weights is None else np.array(weights, np.float64)
     if len(shares) != count:
-        raise CommandError(f"{len(shares)} weights for {count} runs: give one for each")
+        raise CommandError(f"{len(shares)} weights for {count} runs: type one for each")
     if not np.isfinite(shares).all() or shares.min() < 0 or not shares.any():
         raise CommandError("weights must be numbers of at least 0, and not all 0")
     return shares
 
 
 def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> tuple[float, ...]:
-    """Weights, one for each member, with which the mean has the lowest NLL on these images.
-
-    The images must not be those that are reported. One weight after the other is tried at 0, 0.05 ... 1,
-    from 0.5 on, in at most five passes.
-    Source: the 2012 source's avg-valid.py, which lowered the top-5 error of the images it reported.
+    """The weights, one per member, with which the mean has the lowest NLL on these images, which must not be
+    those that are reported. Weights start at 0.5. One after the other is tried at 0, 0.05 ... 1, in at most
+    five passes. Source: the 2012 source's avg-valid.py, which minimized the top-5 error of the reported
+    images.
     """
     _refuse_different(members)
     refuse_unlabeled(members[0].split, members[0].labels)
     rows, labels = [each.probabilities for each in members], members[0].labels
-    if of == "probabilities":  # the mean at the true class is all that its loss needs
+    if of == "probabilities":  # the loss only needs the mean at the true class
         rows = [np.take_along_axis(row, labels[:, None], axis=1) for row in rows]
         labels = np.zeros_like(labels)
     best = np.full(len(members), _FIRST)
@@ -104,9 +103,8 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
 def growth(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
 ) -> list[GrowthStep]:
-    """The errors of 1, 2, ... all members, added in the order given.
-
-    Left out are the first ones as long as all weights are 0.
+    """The errors of the first 1, 2, ... members, in the given order. Leading steps in which all weights are 0
+    are left out.
     """
     shares = check_averaging(len(members), weights, of)
     _refuse_different(members)
@@ -147,7 +145,7 @@ def _of_all_choices(
 def _ranks(
     members: Sequence[Predictions], chosen: Sequence[int], shares: npt.NDArray[np.float64], of: Of
 ) -> npt.NDArray[np.int64]:
-    """(N,) the true class's place in the mean of the chosen members, counted from 0."""
+    """(N,) the rank of the true class in the mean of the chosen members, counted from 0."""
     labels, weights = members[0].labels, shares[list(chosen)]
     ranks: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(labels), _BLOCK):
@@ -160,9 +158,9 @@ def _ranks(
 def _mean(
     rows: Sequence[npt.NDArray[np.float32]], shares: npt.NDArray[np.float64], of: Of
 ) -> npt.NDArray[np.float32]:
-    """(N, K), summed in float64 so that the members' order does not show; rows sum to 1."""
+    """(N, K), summed in float64 so that the members' order has no effect; rows sum to 1."""
     total = np.zeros(rows[0].shape)
-    smallest = np.finfo(np.float32).tiny  # for a probability that underflowed
+    smallest = np.finfo(np.float32).tiny  # for probabilities that underflowed
     for row, share in zip(rows, shares, strict=True):
         terms = row if of == "probabilities" else np.log(np.maximum(row, smallest).astype(np.float64))
         total += share * terms

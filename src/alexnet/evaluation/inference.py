@@ -39,12 +39,12 @@ class InferenceOptions:
     """How a model is run over the images of a split."""
 
     checkpoint: str = "last"
-    """Of a run: `last` or `best`."""
+    """Checkpoint of a run: `last` or `best`."""
     device: torch.device | str = "cpu"
     batch_size: int = BATCH_SIZE
     """Crops (images x views) in one pass."""
     progress: Callable[[int], None] = lambda count: None
-    """Called with numbers of images that are done."""
+    """Called with the number of images that were finished since the last call."""
 
 
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ AnyRow = TypeVar("AnyRow")
 
 
 class Infers(Protocol[Row]):
-    """What the loop over a split needs of a task."""
+    """The part of a task that the loop over a split needs."""
 
     def infer(
         self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
@@ -75,7 +75,7 @@ def group_by_size(
 
 
 def images_per_pass(scaled: Sequence[ScaledView], sizes: Sizes, crop: int, batch_size: int) -> int:
-    """How many images of those sizes make a pass of at most `batch_size` crops; at least one."""
+    """Number of images with views of these sizes in a pass of at most `batch_size` crops; at least one."""
     most = max(each.view.crops(*size, crop) for each, size in zip(scaled, sizes, strict=True))
     return max(1, batch_size // most)
 
@@ -111,7 +111,7 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
     was_training = model.training
     model.eval()
     try:
-        # Not inference_mode: buffers that preprocessing keeps are used again by training.
+        # Not inference_mode: training uses the buffers of preprocessing again.
         with (
             torch.no_grad(),
             torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
@@ -122,19 +122,19 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the model is."""
+    """The device of the model."""
     return next(chain(model.parameters(), model.buffers())).device
 
 
 def device_name(model: nn.Module) -> str:
-    """Name of the GPU or processor where the model is."""
+    """Name of the GPU or processor of the model."""
     device = device_of(model)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 Pixels = npt.NDArray[np.uint8]
 Filling = tuple[list[int], list[Pixels], Iterator[None]]
-"""Numbers of a batch's images, the pixels of each view, and the jobs that fill these in."""
+"""Indices of a batch's images, the pixels of each view, and the jobs that fill these in."""
 
 
 def infer_images(
@@ -159,12 +159,14 @@ def infer_images(
         progress(len(numbers))
     gathered = sorted(chain.from_iterable(distributed.gather_objects(rows)), key=lambda each: each[0])
     if [number for number, _ in gathered] != list(range(len(split))):
-        raise WorkError(f"not every one of {len(split)} images was scored exactly once; no error is given")
+        raise WorkError(
+            f"not every one of {len(split)} images was scored exactly once, so no error can be reported"
+        )
     return [row for _, row in gathered]
 
 
 def columns_of(bundle: ModelBundle, store: Store) -> npt.NDArray[np.int64]:
-    """(K,) position of each of the store's classes among the model's: WNIDs count, not the order."""
+    """(K,) position of each of the store's classes among the model's; classes are matched by WNID."""
     what = f"the model's classes and those of {store.path}"
     if {each.wnid for each in bundle.classes} != {each.wnid for each in store.classes}:
         check_same_classes(bundle.classes, store.classes, what)
@@ -187,7 +189,7 @@ def check_pixels(
     apart = [f"{name} {found[name]} for {wanted[name]}" for name in found if found[name] != wanted[name]]
     if apart:
         raise DataError(
-            f"{store.path} was prepared otherwise than the model's training images ({'; '.join(apart)}): "
+            f"{store.path} was prepared differently from the model's training images ({'; '.join(apart)}): "
             f"prepare a store with " + " ".join(f"--{name} {value}" for name, value in wanted.items())
         )
     filters = store.manifest.resampling, preprocessing.resized["resampling"]
@@ -209,7 +211,7 @@ def view_batches(
 ) -> Iterator[tuple[list[int], list[Pixels]]]:
     """This process's batches: numbers of images, and for each view their pixels, uint8 (n, H, W, C).
 
-    What a batch holds does not depend on the number of processes, so neither does any digit.
+    The contents of a batch do not depend on the number of processes, so the results do not either.
     """
     sizes = (rendered_sizes(scaled, stored_size(split, number)) for number in range(len(split)))
     numbered = zip(sizes, range(len(split)), strict=True)
@@ -218,7 +220,7 @@ def view_batches(
     with ThreadPoolExecutor(cpu_count()) as readers:
         fill = partial(_start_filling, split, scaled, bundle.preprocessing.resized["resampling"], readers)
         for numbers, images, jobs in _one_ahead(map(fill, mine)):
-            deque(jobs, maxlen=0)  # waits for all, and raises what went wrong in any
+            deque(jobs, maxlen=0)  # waits for all, and raises the first exception
             yield numbers, images
 
 
@@ -241,7 +243,9 @@ def _start_filling(
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each after the next was requested: the next batch is decoded while the model runs."""
+    """The same items, each yielded after the next was requested: the next batch is decoded while the model
+    runs.
+    """
     held = list(islice(items, 1))
     for item in items:
         yield held.pop()

@@ -1,9 +1,9 @@
-"""From probabilities to errors: exact integer counts, 95 % intervals, errors by class, confusions.
+"""Errors of probabilities: exact integer counts, 95 % intervals, errors by class, confusions.
 
 Ties count against the model: an image is right among the top k only if fewer than k other classes are at
 least as probable as the true one. So a model at chance level (all classes equal) is always wrong, whatever
-the class order. The 2012 source gave fractional credit instead; the two differ only where probabilities are
-equal to the last bit.
+the class order. The 2012 source gave fractional credit instead; the two differ only if probabilities are
+exactly equal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ClassErrors, Confusion, EvalResult
 
 TOP = 5
-"""The k of the second error; with no more classes than this it would always be 0 and is reported as null."""
+"""The k of the top-k error; with no more classes than this it would always be 0, and it is reported as
+null."""
 SHOWN_CONFUSIONS = 20
 """How many of the most frequent confusions an evaluation keeps."""
 
@@ -28,14 +29,14 @@ _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 def evaluate(predictions: Predictions) -> EvalResult:
-    """Counts the errors; which runs made the predictions, and the store's name, are left empty.
+    """Counts the errors; the fields for the runs and the store's name are left empty.
 
     WorkError if there is nothing to count or a probability is not finite; CommandError if the images
     have no labels.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
     if not len(labels):
-        raise WorkError(f"split {predictions.split!r} holds no images to score")
+        raise WorkError(f"split {predictions.split!r} has no images to score")
     refuse_unlabeled(predictions.split, labels)
     refuse_broken(probabilities)
     ranks = true_ranks(probabilities, labels)
@@ -100,10 +101,10 @@ def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_])
 
 
 def mean_nll(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
-    """Mean of -ln(probability of the true class); 0 counts as float32's smallest normal number."""
+    """Mean of -ln(probability of the true class); 0 counts as the smallest normal float32."""
     of_true = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0].astype(np.float64)
     floor = float(np.finfo(np.float32).tiny)
-    # fsum is exact, so the order of the images cannot change a digit.
+    # fsum is exact, so the result does not depend on the order of the images.
     return math.fsum(-np.log(np.maximum(of_true, floor))) / len(labels)
 
 
@@ -121,7 +122,7 @@ def _confusions(predictions: Predictions, ranks: npt.NDArray[np.int64]) -> tuple
     others = predictions.probabilities[ranks > 0]
     np.put_along_axis(others, labels[:, None], -1.0, axis=1)
     pairs, counts = np.unique(np.stack([labels, others.argmax(axis=1)], axis=1), axis=0, return_counts=True)
-    # Sorted by count; equal counts stay in label order.
+    # Sorted by count; equal counts remain in label order.
     first = np.argsort(-counts, kind="stable")[:SHOWN_CONFUSIONS]
     wnids = predictions.classes
     return tuple(Confusion(str(wnids[pairs[i, 0]]), str(wnids[pairs[i, 1]]), int(counts[i])) for i in first)

@@ -1,4 +1,5 @@
-"""Predictions for a split: inferred by a task, kept in the run's folder, and reused while they are fresh."""
+"""Predictions for a split: inferred by a task, saved in the run directory, and reused as long as they are
+fresh."""
 
 from __future__ import annotations
 
@@ -35,8 +36,9 @@ def predict_split(
 ) -> Saved:
     """The task's predictions for all images of a split, in the store's order of images and of classes.
 
-    Of a store of squares the square is the photo. Runs if `model.model` is, whatever `options.device`;
-    several processes as for `infer_images`. With `count_cost` they also hold the multiply-adds.
+    In a store of squares, the square counts as the photo. Runs if `model.model` is, whatever
+    `options.device`; several processes as for `infer_images`. With `count_cost` they also hold the
+    multiply-adds.
 
     DataError if the store's classes are not the model's or its images were resized otherwise; WorkError
     if an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
@@ -66,7 +68,7 @@ def cached_predictions(
     """
     weights = find_weights(
         run.path, options.checkpoint
-    ).resolve()  # stays while training points the link elsewhere
+    ).resolve()  # the folder itself, since training may move the link
 
     def infer() -> Saved:
         model = bundle.load(weights, options.device)

@@ -31,20 +31,20 @@ from alexnet.tasks.base import Prediction, Task, task_of
 from alexnet.tasks.classification import Classification
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
-"""A file's path, or its contents; or pixels."""
+"""The path of a file, its contents, or pixels."""
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """All photos below a folder by their names, sorted; hidden files and folders are left out."""
+    """All photos below a folder, recognized by their names, sorted; hidden files and folders are left out."""
     files = (file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
     return sorted(file for file in files if not _hidden(file.relative_to(folder)))
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, C): resized as the model's training photos were, gray where they were.
+    """(side, side, C): resized in the same way as the model's training photos, and gray if they were.
 
-    A square of that side is not resized. Where training photos were padded, one larger than any of them is
-    shrunk to their size first.
+    A square of that side is not resized. If training photos were padded, a photo larger than any of them is
+    first shrunk to their size.
     """
     resized, side = preprocessing.resized, preprocessing.side
     pixels = in_channels(pixels, preprocessing.data.channels)
@@ -56,7 +56,7 @@ def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
 
 
 def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
-    """How many times `to_stored_square` enlarges the shorter side; never where photos are padded."""
+    """The factor by which `to_stored_square` enlarges the shorter side; 1 if photos are padded."""
     padded = preprocessing.resized["resize"] == "pad"
     return 1 if padded else preprocessing.side / min(pixels.shape[:2])
 
@@ -64,8 +64,8 @@ def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
 def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[ScaledView]) -> list[Pixels]:
     """The pixels (H, W, C) of each view of a photo, at its scale.
 
-    Where the model's training photos were not cropped to squares but warped or padded, the photo is made
-    such a square first.
+    If the model's training photos were warped or padded instead of cropped, the photo is first made such a
+    square.
     """
     resized = preprocessing.resized
     cropped = resized["resize"] == "crop"
@@ -117,20 +117,19 @@ Row = TypeVar("Row")
 class Predictor:
     """A trained model with all it needs to predict for photos: preprocessing, class names and its task.
 
-    Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or
-    (3, H, W), in RGB, or gray with one channel for three or as (H, W), and of any size; each is resized as
-    the model's training photos were. A prediction does not depend on the other photos of a call but for
-    rounding.
+    Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H,
+    W), in RGB, or gray with one channel for three or as (H, W), and of any size; each is resized as the
+    model's training photos were. Up to rounding, a prediction does not depend on the other photos of a call.
     """
 
     def __init__(self, bundle: ModelBundle, batch_size: int = BATCH_SIZE) -> None:
-        """`batch_size`: most crops (photos x views) in one pass; it bounds the memory."""
+        """`batch_size`: largest number of crops (photos x views) in one pass; it bounds the memory."""
         self._bundle = bundle
         self._batch_size = batch_size
 
     @property
     def bundle(self) -> ModelBundle:
-        """All that was loaded."""
+        """Everything that was loaded."""
         return self._bundle
 
     @property
@@ -140,27 +139,27 @@ class Predictor:
 
     @property
     def classes(self) -> list[Class]:
-        """In label order."""
+        """The model's classes, in label order."""
         return self._bundle.classes
 
     @property
     def config(self) -> RunConfig:
-        """Of the run that trained it."""
+        """The configuration of the run that trained it."""
         return self._bundle.config
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """From stored squares to the model's input."""
+        """How stored squares become the model's input."""
         return self._bundle.preprocessing
 
     @property
     def terms(self) -> dict[str, str]:
-        """Licenses of code and weights, and the terms of the data: what may be done with it."""
+        """Licenses of code and weights, and the terms of the data."""
         return self._bundle.terms
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Which run it was and what errors it has; empty if it is not from an exported file."""
+        """The run that trained it, and its measured errors; empty if it is not from an exported file."""
         return self._bundle.provenance
 
     @cached_property
@@ -180,12 +179,13 @@ class Predictor:
         top: int | None = None,
         min_score: float | None = None,
     ) -> list[list[Prediction]]:
-        """For each photo its predictions, the best first (equals in label order).
+        """The predictions for each photo, the best first (ties in label order).
 
         A classifier predicts classes with probabilities, a localizer classes with a box each, a detector all
-        objects with their boxes, in pixels of the photo. `views` as for `probabilities`; without any the
-        task's own are used. `top` is the most predictions of a photo, by default five, for a detector all;
-        `min_score`, for detectors only, the least probability of an object at a window whose box is used.
+        objects with their boxes, in pixels of the photo. `views` as for `probabilities`; by default those of
+        the task. `top` is the largest number of predictions per photo, by default five, or all for a
+        detector. `min_score`, for detectors only, is the minimum probability of an object at a window whose
+        box is used.
 
         UnreadableImage for a file without a photo; CommandError for views that do not exist or do not suit
         the model.
@@ -252,9 +252,8 @@ class Predictor:
     def _rows(
         self, task: Task[Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
     ) -> Iterator[tuple[Row, tuple[int, int]] | AlexNetError]:
-        """A row and the size (height, width) of each photo, or why it could not be read.
-
-        As many are held at once as make a pass.
+        """A row and the size (height, width) of each photo, or why it could not be read. Only the photos of
+        one pass are in memory at a time.
         """
         side, crop = self.preprocessing.side, self.preprocessing.crop
         count = images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)

@@ -1,4 +1,4 @@
-"""`alexnet.evaluate`: the errors of runs on a split, and of all of them averaged."""
+"""`alexnet.evaluate`: the errors of runs on a split, and those of their ensemble."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""`with progress(title, images) as advance:`; `advance` is called with numbers of images."""
+"""`with progress(title, images) as advance:`; `advance(count)` is called when `count` more images are
+finished."""
 
 
 def no_progress(title: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -68,17 +69,17 @@ def evaluate(
     progress: Progress = no_progress,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[EvalResult]:
-    """The result of each run; of several runs, or an ensemble's folder, last that of their mean.
+    """The result of each run; for several runs, or an ensemble, the last one is the result of their mean.
 
     `runs` are run folders, ensembles' folders or exported files. `views` are a `ViewSet` or its text, such as
     `ten` or `dense@256,288`; without any those that suit the models are used. `checkpoint` is `last` or
     `best`. Predictions are averaged over the views, and over the runs with `weights` (one for each), or with
     those of the lowest loss on the split `search_weights`; `mean` is `probabilities` or `logits`.
 
-    Predictions are kept in `RUN/predictions` and reused while they are fresh. Each run's result goes into
-    `RUN/evaluation.json`, that of an ensemble's folder into its own. Nothing is kept for exported files.
-    `batch_size` is the number of crops in one pass. `log` receives notes, such as that a run is unfinished.
-    Under `torchrun` the processes share the images, and all return the same.
+    Predictions are saved in `RUN/predictions` and reused as long as the run is unchanged. Each run's result
+    is saved in `RUN/evaluation.json`, that of an ensemble in its own directory. Nothing is saved for exported
+    files. `batch_size` is the number of crops in one pass. `log` receives notes, such as that a run is
+    unfinished. Under `torchrun` the processes share the images, and all return the same.
 
     CommandError if runs cannot be tested or averaged so, or images have no labels; DataError if the
     store's classes or form are not the models'; WorkError if a probability is NaN or Inf.
@@ -132,7 +133,7 @@ def class_predictions(
 
 
 def config_of(run: RunDir, checkpoint: str = "last") -> RunConfig:
-    """The configuration that the run's weights hold."""
+    """The configuration that is saved with the run's weights."""
     return bundle.load_metadata(find_weights(run.path, checkpoint)).config
 
 
@@ -145,7 +146,7 @@ def check_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last"
 
 
 def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
-    """The views that suit all of the models: their task's, if all have the same, else crops."""
+    """The default views of all the models: those of their task if they all have the same, else crops."""
     found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
     names = {task_info(each.config.training.loss).default_views for each in found}
     if len(names) == 1 and (name := names.pop()):
@@ -177,10 +178,8 @@ def described(
 
 
 def record(folder: Path, result: EvalResult) -> None:
-    """Puts a result into the folder's `evaluation.json`, in place of one for the same data and views.
-
-    Another checkpoint, or another way to average, has an entry of its own. Nothing is recorded for an
-    exported file.
+    """Adds a result to the folder's `evaluation.json`; it replaces one for the same data and views. Another
+    checkpoint, or another way of averaging, has a separate entry. Nothing is recorded for an exported file.
     """
     if folder.is_file():
         return
@@ -196,7 +195,7 @@ def _identity(result: EvalResult) -> tuple[object, ...]:
 
 
 def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalResult:
-    """The errors of the class probabilities, and what the run's task adds; recorded in its folder."""
+    """The errors of the class probabilities with the metrics of the run's task; recorded in its folder."""
     result = described(metrics.evaluate(predictions), test.store, [run], test.checkpoint)
     task = task_of(config_of(run, test.checkpoint), len(test.store.classes))
     views, split = task.own_views(test.views), predictions.split
@@ -226,26 +225,26 @@ def _bar(title: str, test: _Test, split: str) -> AbstractContextManager[Callable
 
 def _refuse_search(split: str, search_weights: str, weights: Sequence[float]) -> None:
     if search_weights and weights:
-        raise CommandError("--weights and --search-weights exclude each other: give one of them")
+        raise CommandError("--weights and --search-weights exclude each other: use one of them")
     if search_weights == split:
         raise CommandError(
-            f"weights searched on {split} would flatter its own errors: "
-            "search on another split, such as --search-weights train"
+            f"errors on {split} would be optimistic with weights searched there: search on another split, "
+            "such as --search-weights train"
         )
 
 
 def _refuse_senseless(
     folders: Sequence[RunDir], mean: str, weights: Sequence[float], search_weights: str
 ) -> None:
-    """CommandError, before a model is loaded, where the runs can't be tested or averaged so."""
+    """CommandError, before a model is loaded, if the runs cannot be tested or averaged in this way."""
     places = [folder.path.resolve() for folder in folders]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice:
         raise CommandError(
-            f"{twice.name} is named twice: give each run once, with --weights to let it count more"
+            f"{twice.name} occurs twice: type each run once, and use --weights to let it count more"
         )
     if search_weights and len(folders) == 1:
-        raise CommandError("--search-weights is for several runs: there is one")
+        raise CommandError("--search-weights is for several runs, but there is only one")
     ensemble.check_averaging(len(folders), weights or None, mean)
 
 
@@ -262,17 +261,17 @@ def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -
         return
     if not folder.config().data.mirror:
         log(
-            f"note: {folder.path.name} was trained without mirroring, and the views {views.name} mirror: "
-            "--views center does not"
+            f"note: {folder.path.name} was trained without mirroring, but half of the views {views.name} are "
+            "mirrored; --views center has none"
         )
 
 
 def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
     if run.is_exported:
         return _describe_exported(run)
-    config, imported = run.config(), run.environment().imported is not None  # of those neither is known
+    config, imported = run.config(), run.environment().imported is not None  # neither is known for these
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
-    # Those done: a run may have been stopped, or ended by its schedule.
+    # The epochs that are done: a run may have been stopped, or ended by its schedule.
     epochs = log[-1]["epoch"] if log else config.schedule.epochs
     return EvaluatedRun(
         run=run.path.resolve().name,

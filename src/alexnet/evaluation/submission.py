@@ -1,7 +1,6 @@
-"""The challenge's own form of predictions: a line a photo, five ILSVRC ids a line, the most probable first.
-
-Lines stand in the order of the photos' official names, so a missing one would shift all that follow. Ids are
-the development kit's, from 1, in an order of its own: classes are matched by WNID only.
+"""Predictions in the format of the challenge: one line per photo with five ILSVRC ids, the most probable
+first. The lines are in the order of the photos' official names, so a missing one would shift all that follow.
+The ids are those of the development kit, from 1, in their own order: classes are matched by WNID only.
 Source: development kit of ILSVRC-2012, readme.
 """
 
@@ -29,7 +28,8 @@ from alexnet.runs.predictions import Predictions
 
 GUESSES = 5
 _ROWS_AT_ONCE = 1024
-"""Sorted together: of 100,000 rows at once the order alone would take a gigabyte."""
+"""Number of rows that are sorted together: for 100,000 rows at once the indices alone would take a
+gigabyte."""
 _OFFICIAL = {
     (2012, "test"): IMAGENET_TEST_IMAGES,
     (2010, "test"): IMAGENET_2010_TEST_IMAGES,
@@ -41,7 +41,7 @@ Ids = npt.NDArray[np.int64]
 
 
 def official_count(year: int, split: str) -> int:
-    """How many photos the whole of that year's `val` or `test` has; 0 for another split."""
+    """Number of photos in that year's whole `val` or `test` split; 0 for another split."""
     return _OFFICIAL.get((year, split), 0)
 
 
@@ -52,7 +52,7 @@ class Photos(NamedTuple):
     split: str
     """`val` or `test`, from the names of the photos."""
     order: Ids
-    """(N,) where photo 1, 2, ... N stands in the store."""
+    """(N,) the position of photo 1, 2, ... N in the store."""
 
     @property
     def official_count(self) -> int:
@@ -65,16 +65,16 @@ def photos_of(split: Split) -> Photos:
     for left_out in split.manifest.unreadable:
         if left_out.split == split.name:
             raise DataError(
-                f"{left_out.key} is not in the store, as it could not be read ({left_out.reason}), and each "
-                "photo must have its line: get the archive again, and prepare another store"
+                f"{left_out.key} is not in the store, as it could not be read ({left_out.reason}), but each "
+                "photo must have a line: download the archive again, and prepare another store"
             )
     keys = split.keys()
     names = [name for name in map(official_name, keys) if name]
     if len(names) < len(keys) or not names:
         strange = next((key for key in keys if not official_name(key)), "nothing")
         raise DataError(
-            f"split {split.name!r} holds {strange}, wanted are ILSVRC's own photos by their official names, "
-            f"such as {OfficialName(2012, 'test', 1)}: name another --split"
+            f"split {split.name!r} contains {strange}, but only ILSVRC's photos with their official names "
+            f"can be submitted, such as {OfficialName(2012, 'test', 1)}: name another --split"
         )
     return Photos(names[0].year, names[0].split, _order(names))
 
@@ -82,7 +82,7 @@ def photos_of(split: Split) -> Photos:
 def _order(names: Sequence[OfficialName]) -> Ids:
     other = next((name for name in names if name[:2] != names[0][:2]), None)
     if other:
-        raise DataError(f"{names[0]} and {other} are of two sets: each has a file of its own")
+        raise DataError(f"{names[0]} and {other} are of two sets, which need separate files")
     numbers = np.array([name.number for name in names])
     order = np.argsort(numbers, kind="stable")
     wrong = np.flatnonzero(numbers[order] != np.arange(1, len(names) + 1))
@@ -92,7 +92,7 @@ def _order(names: Sequence[OfficialName]) -> Ids:
         what = (
             f"{wanted} is missing" if found > expected else f"{wanted._replace(number=found)} is one too many"
         )
-        raise DataError(f"{what}: each photo must have its line; prepare the whole archive, and nothing else")
+        raise DataError(f"{what}: each photo must have a line; prepare the whole archive, and nothing else")
     return order
 
 
@@ -108,9 +108,8 @@ def ids_of(wnids: Sequence[str], kit: Devkit) -> Ids:
 
 
 def guesses(predictions: Predictions, kit: Devkit) -> Ids:
-    """(N, 5) ILSVRC ids of the most probable classes, the best first; equals in the order of their ids.
-
-    So no order of classes but the kit's can show. WorkError if a probability is NaN or Inf.
+    """(N, 5) ILSVRC ids of the most probable classes, the best first; ties in the order of their ids, so that
+    the result does not depend on the order of the model's classes. WorkError if a probability is NaN or Inf.
     """
     refuse_broken(predictions.probabilities)
     ids = ids_of(predictions.classes.tolist(), kit)
@@ -124,7 +123,7 @@ def guesses(predictions: Predictions, kit: Devkit) -> Ids:
 
 
 def write(path: Path, rows: Ids, kit: Devkit) -> None:
-    """Writes a line a row, whole or not at all; DataError if `parse` finds anything wrong with it."""
+    """Writes one line per row, atomically; DataError if `parse` finds an error in it."""
     text = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist())
     parse(text, kit, str(path))
     write_whole(path, text.encode())
@@ -138,7 +137,7 @@ def parse(text: str, kit: Devkit, where: str) -> Ids:
         ids = [int(word) for word in words if word.isascii() and word.isdigit()]
         if len(ids) < len(words) or len(set(ids)) != GUESSES or len(ids) != GUESSES:
             raise DataError(
-                f"{where}, line {number}: {line!r} is not {GUESSES} different ids with spaces between"
+                f"{where}, line {number}: {line!r} is not {GUESSES} different ids separated by spaces"
             )
         outside = [each for each in ids if not 1 <= each <= len(kit.wnids)]
         if outside:
@@ -150,7 +149,7 @@ def parse(text: str, kit: Devkit, where: str) -> Ids:
 
 
 def count_errors(rows: Ids, truth: Sequence[str], kit: Devkit, where: str) -> int:
-    """Lines whose five do not hold the true class, given as WNIDs; DataError if their counts differ."""
+    """Number of lines without the true class (a WNID); DataError if the counts differ."""
     if len(rows) != len(truth):
         raise DataError(f"{where} has {len(rows):,} lines for {len(truth):,} photos whose labels are known")
     numbers = {wnid: number for number, wnid in enumerate(kit.wnids, start=1)}

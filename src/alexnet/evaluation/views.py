@@ -1,6 +1,5 @@
-"""Views: what a test feeds a model of each photo, and how its outputs become one prediction.
-
-A test uses one or more scaled views of each photo: each one of the views at one scale. All count alike.
+"""Views: which inputs a test makes of each photo, and how the model's outputs become one prediction. A test
+uses one or more scaled views of each photo: one of the views at one scale. All have the same weight.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from alexnet.runs.results import ViewSet
 
 
 class View(Protocol):
-    """What of a photo is tested, at any scale."""
+    """Which part of a photo is tested, at any scale."""
 
     @property
     def part(self) -> Literal["square", "whole"]:
@@ -32,17 +31,19 @@ class View(Protocol):
         ...
 
     def check(self, bundle: ModelBundle) -> None:
-        """CommandError if the model cannot be tested so."""
+        """CommandError if the model cannot be tested with these views."""
         ...
 
     def crops(self, height: int, width: int, crop: int) -> int:
-        """As how many crops a photo of that size counts where memory is shared out."""
+        """The number of crops to which a photo of that size is equivalent in memory."""
         ...
 
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """Of a photo of that size; the model takes `of_crop` for a crop and `of_map` for a class map."""
+        """Multiply-adds for a photo of that size, given those of a crop (`of_crop`) and of a class map
+        (`of_map`).
+        """
         ...
 
     def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Crops:
-    """Squares as large as the model's input: the mean of their softmaxes.
+    """Squares as large as the model's input: the mean of their softmax outputs.
 
     Source: paper, section 4.1 ("averaging the predictions made by the network's softmax layer on the ten
     patches").
@@ -83,10 +84,10 @@ class Crops:
 
 @dataclass(frozen=True)
 class Dense:
-    """The model slid over the uncropped photo, and over its mirror image: the mean of two softmaxes.
-
-    Each is of one score a class for the whole class map: the mean of its places (Simonyan and Zisserman 2014,
-    section 3.2), or the largest (Sermanet et al. 2013, section 3.3), as the model's `map_reduction` names.
+    """The model slides over the uncropped photo and over its mirror image: the mean of two softmax outputs.
+    Before the softmax, the class map is reduced to one score per class: the mean over its positions (Simonyan
+    and Zisserman 2014, section 3.2) or the maximum (Sermanet et al. 2013, section 3.3), according to the
+    model's `map_reduction`.
     """
 
     part: Literal["whole"] = "whole"
@@ -95,8 +96,8 @@ class Dense:
         """CommandError if the model has no class map."""
         if not hasattr(bundle.model, "class_map"):
             raise CommandError(
-                f"{bundle.config.recipe} does not slide over photos: --views dense is not for it, "
-                "type --views multi-crop"
+                f"{bundle.config.recipe} cannot slide over photos as --views dense does: type --views "
+                "multi-crop"
             )
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -131,9 +132,9 @@ VIEWS: dict[str, tuple[View, ...]] = {
     "dense": (Dense(),),
     "dense+multi-crop": (Dense(), _GRID),
 }
-"""By the name in a `ViewSet`; the test with several is their mean."""
+"""The views by the name in a `ViewSet`; if there are several, their predictions are averaged."""
 OF_A_SQUARE = ("center", "ten")
-"""Those that are crops of a photo's central square."""
+"""The views that are crops of a photo's central square."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class ScaledView:
     """Shorter side of the photo, in pixels."""
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of what `render` makes of a photo of that size."""
+        """(height, width) of the result of `render` for a photo of that size."""
         square = self.view.part == "square"
         return (self.scale, self.scale) if square else resized_size(height, width, self.scale)
 
@@ -155,27 +156,26 @@ class ScaledView:
 
 
 Sizes = tuple[tuple[int, int], ...]
-"""(height, width) of what each scaled view makes of a photo."""
+"""(height, width) of each scaled view of a photo."""
 
 
 def rendered_sizes(scaled: Sequence[ScaledView], size: tuple[int, int]) -> Sizes:
-    """Of a photo of size (height, width)."""
+    """Sizes of the scaled views of a photo of size (height, width)."""
     return tuple(each.size(*size) for each in scaled)
 
 
 def scaled_views_of(data: DataConfig, views: ViewSet, window: int = 0) -> tuple[ScaledView, ...]:
-    """Each of the views at each of the scales, or at the model's own scales where none are given.
-
-    `data` is the model's; `window` are the pixels that it needs where it slides, by default a crop.
-    CommandError if there are no such views, or a scale is smaller than what the model takes.
+    """Each of the views at each of the scales, by default at those of the model. `data` is the model's
+    configuration; `window` is the size in pixels that it needs for sliding, by default that of a crop.
+    CommandError if there are no such views, or a scale is smaller than the model's input.
     """
     chosen = views_named(views.name)
     needed = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)
     small = [scale for scale in views.scales if scale < needed]
     if small:
         raise CommandError(
-            f"scale {small[0]} is smaller than the {needed} pixels that the model needs: "
-            f"give --scales of {needed} or more"
+            f"scale {small[0]} is smaller than the {needed} pixels that the model needs: type --scales of "
+            f"{needed} or more"
         )
     return tuple(
         ScaledView(view, scale) for view in chosen for scale in views.scales or _default_scales(view, data)
@@ -199,11 +199,13 @@ def views_named(name: str) -> tuple[View, ...]:
 
 
 def parse_views(views: str | ViewSet) -> ViewSet:
-    """The views of a text such as `dense@256,288`; CommandError if it is none. The name may be empty."""
+    """Parses views such as `dense@256,288`; CommandError if the text is not of this form. The name may be
+    empty.
+    """
     try:
         chosen = ViewSet.parse(views) if isinstance(views, str) else views
     except ValueError as error:
-        raise CommandError(f"{views!r} are no views: write them as dense@256,288") from error
+        raise CommandError(f"{views!r} are not views such as dense@256,288") from error
     if chosen.name:
         views_named(chosen.name)
     return chosen
@@ -212,7 +214,7 @@ def parse_views(views: str | ViewSet) -> ViewSet:
 def positions_of(name: str, preprocessing: Preprocessing) -> Positions:
     """(V, 3) positions of the crops of one of `OF_A_SQUARE` in the stored square; CommandError for others."""
     if name not in OF_A_SQUARE:
-        raise CommandError(f"{name!r} are no crops of a square; those are {' and '.join(OF_A_SQUARE)}")
+        raise CommandError(f"{name!r} are not crops of a square, unlike {' and '.join(OF_A_SQUARE)}")
     (view,), side = VIEWS[name], preprocessing.side
     return cast(Crops, view).positions(side, side, preprocessing.crop)
 

@@ -1,8 +1,7 @@
-"""Ways to train that claims compare: what each changes of the common model and training.
-
-The common model is the size at which claims are tested by default, chosen so that a run takes minutes on two
-cores: small photos, half of the 2012 model's maps and units, a dozen epochs of ten thousand photos.
-`key=value` on the command line changes it for all arms alike.
+"""Arms: the ways to train that claims compare, each a change of the common model and training. The common
+model has the size at which claims are tested by default, chosen so that a run takes minutes on two cores:
+small photos, half of the 2012 model's maps and units, a dozen epochs of ten thousand photos. `key=value` on
+the command line changes it for all arms.
 """
 
 from __future__ import annotations
@@ -33,21 +32,22 @@ from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
 
 RECIPE, BASE_VARIANT = "alexnet-paper", "2012"
-"""The training of the paper's text, which draws a crop for each photo; the model as it was run."""
+"""The training as in the paper's text, which draws a crop for each photo; the model as it was run in 2012."""
 SIDE, CROP, WIDTH, EPOCHS = 72, 64, 0.5, 12
-"""Pixels of stored photos and of crops; maps and units as a share of the 2012 model's; epochs."""
+"""Pixels of stored photos and of crops; maps and units as a fraction of the 2012 model's; epochs."""
 SMALL_WIDTH, MIN_SIDE = 0.25, 20
-"""Width of the model of smaller crops, whose maps are larger; smallest photos that can be used."""
+"""Width of the model for smaller crops, whose maps are larger; smallest photos that can be used."""
 FEW_BATCH = 32
-"""Largest batch where there are few photos of each class: 128 are more than some arms have."""
+"""Largest batch size for arms with few photos per class: some have fewer than 128 photos."""
 SAME_COST = 0.03
-"""Relative difference up to which multiply-adds count as the same."""
+"""Relative difference up to which multiply-adds count as equal."""
 SMALL_KERNEL = 5
-"""Pixels across, of photos too small for conv1's 11 at a stride of 4."""
+"""Size of conv1's filters for photos too small for filters of 11 pixels at a stride of 4."""
 
 Change = Callable[[AlexNetArchitecture, DataConfig], AlexNetArchitecture]
 Photos = Literal["all", "other", "target"]
-"""What an arm is trained on: the store; other classes than those it is tested on; those classes alone."""
+"""What an arm is trained on: the whole store; other classes than those it is tested on; only the classes it
+is tested on."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Arm:
     """One way to train; trained once for all claims that compare it."""
 
     name: str
-    """Of its run folders, `<name>-seed-0`, and in tables and figures."""
+    """Name of its run directories, `<name>-seed-0`, and in tables and figures."""
     settings: tuple[str, ...] = ()
     """`key=value`, as `alexnet train` takes them."""
     change: Change | None = None
@@ -63,9 +63,9 @@ class Arm:
     recipe: str = ""
     """Another recipe instead of the common model's; it keeps its own update rule."""
     longer: float = 1.0
-    """Updates as a multiple of the common number."""
+    """Number of updates as a multiple of the common one."""
     share: float = 1.0
-    """Of the training photos, balanced over classes. The number of updates is the same."""
+    """Fraction of the training photos, balanced over classes. The number of updates is the same."""
     per_class: int = 0
     """Training photos of each class; 0 is all. The number of updates is the same."""
     photos: Photos = "all"
@@ -79,29 +79,29 @@ class ArmRun:
     spec: RunSpec
     run: RunDir
     store: Store
-    """What it is trained on."""
+    """The store that it is trained on."""
     target: Store | None
     """The classes that a model of other classes is tested on."""
     device: torch.device
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its run directory."""
         return self.spec.name
 
     @property
     def seed(self) -> int:
-        """What the runs of an arm differ in."""
+        """The seed, in which the runs of an arm differ."""
         return self.spec.seed
 
     @cached_property
     def config(self) -> RunConfig:
-        """What it is trained with."""
+        """The configuration of the run."""
         return self.spec.config()
 
     @property
     def diverged(self) -> bool:
-        """Whether training produced NaN or Inf: such a run has no errors."""
+        """Whether training produced NaN or Inf; such a run has no errors."""
         return diverged(self.run)
 
     @property
@@ -111,16 +111,16 @@ class ArmRun:
 
     @cached_property
     def tests(self) -> list[dict[str, Any]]:
-        """The log's line of each validation, the oldest first."""
+        """The log lines of all validations, oldest first."""
         return [line for line in read_metrics(self.run.metrics_file) if line["event"] == "validation"]
 
     @property
     def epochs(self) -> float:
-        """That it is trained for."""
+        """Number of epochs that it is trained for."""
         return float(self.config.schedule.epochs)
 
     def result(self) -> ArmResult:
-        """What is recorded of it."""
+        """The recorded result of the run."""
         fields = ValidationResult.__dataclass_fields__
         lines = [] if self.diverged else self.tests
         tests = tuple(ValidationResult(**{name: line[name] for name in fields}) for line in lines)
@@ -131,14 +131,14 @@ class ArmRun:
 def common(settings: Sequence[str]) -> RunConfig:
     """The model and training that all arms change, with the user's `key=value` settings.
 
-    CommandError if these set what the arms differ in, or do not fit together.
+    CommandError if these set something in which the arms differ, or do not fit together.
     """
     settings = resolve(recipes.get(RECIPE), settings)
     if any(setting.startswith("training.seed=") for setting in settings):
         raise CommandError("a claim's runs differ in training.seed: type --seeds 0,1,2")
     ours = (
         *(f"data.image_size={SIDE}", f"data.input_size={CROP}"),
-        # The rate falls to 0 within the few epochs; a plateau rule would not finish in them.
+        # Cosine: a plateau schedule would not finish in so few epochs.
         *("schedule.name=cosine", f"schedule.epochs={EPOCHS}"),
     )
     base = override(recipes.get(RECIPE), ours)
@@ -153,7 +153,7 @@ def common(settings: Sequence[str]) -> RunConfig:
 
 
 def _common_architecture(data: DataConfig) -> AlexNetArchitecture:
-    """The 2012 model, as wide as suits the size of its input."""
+    """The 2012 model with a width that suits the size of its input."""
     architecture = ALEXNET_VARIANTS[BASE_VARIANT]
     if data.input_size < CROP:
         return wider(SMALL_WIDTH)(for_small_photos(architecture, data), data)
@@ -161,7 +161,7 @@ def _common_architecture(data: DataConfig) -> AlexNetArchitecture:
 
 
 def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
-    """What an arm is trained with on `store`, with seed 0; `whole` is the store of the common model.
+    """The configuration of an arm on `store`, with seed 0; `whole` is the store of the common model.
 
     CommandError if the store is too small for it.
     """
@@ -179,7 +179,7 @@ def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> 
 
 
 def _photos(config: RunConfig, store: Store) -> int:
-    """Those that the model is trained on; CommandError if the store has fewer."""
+    """Number of training photos; CommandError if the store has fewer."""
     there = len(store.split("train"))
     if config.data.max_images > there:
         raise CommandError(
@@ -190,7 +190,7 @@ def _photos(config: RunConfig, store: Store) -> int:
 
 
 def _few(arm: Arm, store: Store) -> int:
-    """Training photos where there are as many of each class; CommandError if a class has fewer."""
+    """Number of training photos with the same number of each class; CommandError if a class has fewer."""
     least = int(np.bincount(store.split("train").labels, minlength=len(store.classes)).min())
     if least < arm.per_class:
         raise CommandError(
@@ -201,7 +201,7 @@ def _few(arm: Arm, store: Store) -> int:
 
 
 def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:
-    """What the arm changes of the common model and training; seed and durations are those of `common`."""
+    """The configuration of the arm; seed and durations are those of `common`."""
     base = common(settings)
     made = override(_base_of(arm, base, settings), arm.settings)
     if arm.change is None:
@@ -210,7 +210,9 @@ def arm_config(arm: Arm, settings: Sequence[str]) -> RunConfig:
 
 
 def _base_of(arm: Arm, base: RunConfig, settings: Sequence[str]) -> RunConfig:
-    """The common training, or another recipe of that size with the settings of data and training."""
+    """The common configuration, or another recipe with the same image sizes and settings of data and
+    training.
+    """
     if not arm.recipe:
         return base
     data, mirror = base.data, "yes" if base.data.mirror else "no"
@@ -233,18 +235,20 @@ def _changed(change: Change, made: RunConfig, data: DataConfig) -> AlexNetArchit
     after = change(before, data)
     if after == before:
         raise CommandError(
-            f"model.variant={made.model.variant} has nothing that this would change: choose another model"
+            f"model.variant={made.model.variant} has nothing that this arm would change: choose another model"
         )
     return after
 
 
 def _common_updates(made: RunConfig, base: RunConfig, arm: Arm) -> float:
-    """How many of the common model's updates one update stands for: of another recipe, by the batch size."""
+    """Number of the common model's updates that correspond to one update: for another recipe, by the batch
+    size.
+    """
     return made.training.batch_size / base.training.batch_size if arm.recipe else 1.0
 
 
 def fitting(store: Store, settings: Sequence[str]) -> list[str]:
-    """The settings, with the store's side and channels where they leave them open.
+    """The settings, with the store's size and channels unless they are set.
 
     CommandError if its photos are too small.
     """
@@ -277,7 +281,7 @@ def wider(factor: float) -> Change:
     return change
 
 
-@functools.cache  # it counts some dozens of models
+@functools.cache  # it counts dozens of models
 def one_tower(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
     """One tower instead of two, with fewer maps, so that multiply-adds are the same within `SAME_COST`.
 
@@ -292,7 +296,7 @@ def one_tower(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitec
         tried[abs(multiply_adds(one, data) / cost - 1)] = one
     nearest = min(tried)
     if nearest > SAME_COST:
-        raise CommandError("no single tower costs as much as the two: choose a model with more maps")
+        raise CommandError("no single tower has the same cost as two: choose a model with more maps")
     return tried[nearest]
 
 
@@ -307,7 +311,7 @@ def without_steps(*steps: str) -> Change:
 
 
 def without_layer(layer: str) -> Change:
-    """The layer is left out; where it is pooled, the layer before it is pooled instead."""
+    """The model without this layer; if it is followed by pooling, the layer before it is pooled instead."""
 
     def change(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetArchitecture:
         place, stages = variant.places.index(layer), list(variant.stages)

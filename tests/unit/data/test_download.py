@@ -166,7 +166,7 @@ def test_from_takes_another_host_or_a_folder(one_file: Server, tmp_path: Path) -
     fetch("toy", tmp_path / "b", location=str(tmp_path / "a"))
     assert (tmp_path / "b" / "toy.bin").read_bytes() == DATA
     assert (tmp_path / "a" / "toy.bin").exists()
-    with pytest.raises(CommandError, match="does not exist: name with --from"):
+    with pytest.raises(CommandError, match="does not exist: type --from"):
         fetch("toy", tmp_path / "c", location=str(tmp_path / "nowhere"))
 
 

@@ -192,7 +192,7 @@ def test_gray_images_have_no_colors_to_change(setting: str) -> None:
     ("setting", "message"),
     [
         ("data.channels=2", "must be 3"),
-        ("data.range=[1,0]", "must rise"),
+        ("data.range=[1,0]", "must be ascending"),
         ("data.max_images=-1", "at least 0"),
     ],
 )

@@ -180,7 +180,7 @@ def test_a_store_of_squares_is_refused(store: Store, tmp_path: Path) -> None:
         ),
         (["data.scales=[256,240]"], "must rise"),
         (["data.scales=[256,0]"], "must rise"),
-        (["data.cropping=center"], "data.cropping=random only"),
+        (["data.cropping=center"], "needs data.cropping=random"),
         (["data.normalization=mean-image"], "data.normalization=channel-mean"),
     ],
 )

@@ -285,7 +285,7 @@ def test_edges_separate_the_classes(thumbnails: tuple[np.ndarray, np.ndarray]) -
 
 def test_a_folder_that_is_not_empty_is_refused_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(CommandError, match="is not empty: name a new or empty folder"):
+    with pytest.raises(CommandError, match="is not empty: choose a new or empty folder"):
         synthesize(tmp_path, classes=2, train_per_class=1, val_per_class=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

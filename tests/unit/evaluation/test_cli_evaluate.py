@@ -205,7 +205,7 @@ def test_senseless_commands_are_refused_before_a_model_is_loaded(
     monkeypatch.setattr(run_evaluation, "class_predictions", None)
     for words, named in [
         (["--views", "tenn"], "there are center, ten"),
-        ([run], "run is named twice"),
+        ([run], "run occurs twice"),
         (["--search-weights", "train"], "is for several runs"),
         (["--out", "/proc/no/result.json"], "cannot write /proc/no/result.json ("),
         (["--out", tmp_path], "choose a file with --out"),

@@ -136,4 +136,4 @@ def test_whole_photos_at_scales_are_what_the_predictor_returns(make_run, folder,
     assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(answer[0][2])
     code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
     assert code == 2
-    assert "does not slide over photos" in err
+    assert "cannot slide over photos" in err

@@ -214,8 +214,8 @@ def test_models_of_warped_or_padded_photos_take_those_squares_only(store) -> Non
 def test_wrong_combinations_are_one_line(store, whole) -> None:
     net = sliding(store)
     wrong = [
-        (make_net(store), "dense", "does not slide over photos"),
-        (make_net(store), "dense+multi-crop", "does not slide over photos"),
+        (make_net(store), "dense", "cannot slide over photos"),
+        (make_net(store), "dense+multi-crop", "cannot slide over photos"),
         (
             net,
             "dense@62,80",

@@ -324,7 +324,7 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "data.image_size=64"), "the run needs 64"),
         (("LNR",), "'lrn'"),
         (("features-travel", "more-data", "training.batch_size=49"), "none of these claims"),
-        (("lrn", "model.variant=one-weird-trick"), "nothing that this would change"),
+        (("lrn", "model.variant=one-weird-trick"), "nothing that this arm would change"),
         (("more-data", "training.batch_size=48", "data.max_images=32"), "training.batch_size=48"),
         (("features-travel",), "has 3 classes"),
         (("features-travel", "--other-store", "nowhere"), "nowhere"),
