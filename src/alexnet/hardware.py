@@ -22,7 +22,7 @@ _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
 def cpu_count() -> int:
-    """Cores that this process may use; all cores where the affinity is unknown."""
+    """Number of cores that this process may use; all cores if the affinity is unknown."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -77,7 +77,7 @@ def choose_device(name: str = "auto", tower_devices: str = "") -> torch.device:
 
 
 def describe_device(device: torch.device, tower_devices: str = "") -> str:
-    """For people: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both devices if the towers are on two."""
+    """The device as text: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both if the towers are on two."""
     import torch
 
     if tower_devices:

@@ -19,7 +19,7 @@ _UNFINISHED = ".part"
 
 
 class CannotWrite(WorkError):  # noqa: N818 - it names the problem
-    """The disk is full or refuses; an earlier file at the path is unchanged."""
+    """The disk is full or not writable; an earlier file at the path is unchanged."""
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
     """Holds the lock of a directory, which one process at a time can have.
 
     Busy if another process holds it; with `wait` it waits instead. The lock of a killed process is
-    released. Does nothing if the file system does not support locks.
+    released. It does nothing if the file system does not support locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -108,13 +108,15 @@ def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
 
 
 def refuse_unwritable(out: Path) -> None:
-    """CommandError if no file can be created at `out`; called before long work, leaves nothing there."""
+    """CommandError if no file can be created at `out`; to be called before long work, leaves no file."""
     folder = next(each for each in out.absolute().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise CommandError(f"cannot write {out} ({error.strerror}): give --out another path") from error
+        raise CommandError(
+            f"cannot write {out} ({error.strerror}): choose another path with --out"
+        ) from error
 
 
 def write_whole(path: Path, contents: bytes) -> None:
@@ -135,5 +137,5 @@ def file_sha256(path: Path) -> str:
 
 
 def is_left_over(path: Path) -> bool:
-    """Whether it is a temporary path, as a killed process leaves it."""
+    """Whether it is a temporary path that a killed process left."""
     return path.name.startswith(".") and path.name.endswith(_UNFINISHED)

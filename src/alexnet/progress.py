@@ -1,4 +1,4 @@
-"""How long work reports its progress: the command line shows a bar, a notebook may show nothing."""
+"""How long-running work reports its progress: the command line shows a bar, a notebook may show nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Called as work is done."""
+    """Function that is called as work progresses."""
 
     def __call__(self, count: int = 1, note: str = "") -> None:
-        """`count` more units are done; `note` is shown after the rate until the next one."""
+        """Reports that `count` more units are done; `note` is shown after the rate until the next one."""
         ...
 
 

@@ -17,8 +17,9 @@ from alexnet.data.decode import LUMA_WEIGHTS
 
 
 class Descriptor(Protocol):
-    """Describes square patches of photos, of several sizes on a dense grid. It is a frozen dataclass and a
-    pure function on batches: equal settings give equal descriptors.
+    """Describes square patches of photos, of several sizes on a dense grid.
+
+    It is a frozen dataclass and a pure function on batches: equal settings give equal descriptors.
     """
 
     @property
@@ -58,7 +59,8 @@ class DenseSift:
     Ordered by cell, row by row, and in a cell by orientation, counter-clockwise from the right. With `root`
     they are the square roots of descriptors that sum to one (RootSIFT: Arandjelovic, Zisserman, CVPR 2012). A
     flat patch gives zeros; outside the photo, gradients are zero. Only patch sizes smaller than the photo are
-    used. Source: Lowe 2004, section 6.
+    used.
+    Source: Lowe 2004, section 6.
     """
 
     step: int = 4
@@ -109,6 +111,7 @@ def normalized(histograms: Tensor, flat: float, root: bool) -> Tensor:
 
 def oriented_gradients(gray: Tensor, blur: float) -> Tensor:
     """Gray photos (N, H, W) -> (N, 8, H, W): magnitudes of gradients, each divided between two orientations.
+
     The photo is first smoothed by a Gaussian with standard deviation `blur`. Its outermost pixels have no
     gradient.
     """
@@ -164,8 +167,8 @@ class ColorMoments:
     """Means and standard deviations of the colors in 4 x 4 cells of patches, `step` pixels apart.
 
     Ordered by color: 16 means, row by row, then 16 standard deviations. Those of a flat patch are rounding
-    errors of less than 0.2 gray levels. Only sizes smaller than the photo are used. Source: Perronnin,
-    Sanchez, Mensink, ECCV 2010 (local color statistics).
+    errors of less than 0.2 gray levels. Only sizes smaller than the photo are used.
+    Source: Perronnin, Sanchez, Mensink, ECCV 2010 (local color statistics).
     """
 
     step: int = 4
@@ -226,8 +229,8 @@ class Hog:
     """Descriptors of patches of several sides (pixels; multiples of 4), `step` pixels apart.
 
     A patch has 4 x 4 cells: the inner 2 x 2 are described, and the cells around them are used for
-    normalization. Patches of one color give zeros. Only patch sizes smaller than the photo are used. Source:
-    Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010 (31 numbers per cell).
+    normalization. Patches of one color give zeros. Only patch sizes smaller than the photo are used.
+    Source: Dalal and Triggs, CVPR 2005; Felzenszwalb et al., TPAMI 2010 (31 numbers per cell).
     """
 
     step: int = 8
@@ -268,6 +271,7 @@ class Hog:
 
 def orientations(images: Tensor) -> tuple[Tensor, Tensor]:
     """Orientation 0..17 (bins of 20 degrees, from 0) and magnitude of each pixel's gradient, both (N, H, W).
+
     The gradient is that of the color channel where it is largest: central differences, zero at the border.
     """
     down, right = torch.zeros_like(images), torch.zeros_like(images)
@@ -426,6 +430,7 @@ def luma(images: Tensor) -> Tensor:
 
 def cell_histograms(bins: Tensor, weights: Tensor, count: int, cell: int) -> Tensor:
     """Sums of `weights` (N, H, W) by `bins` (N, H, W; int64 below `count`) over cells of `cell` pixels.
+
     Returns (N, count, H // cell, W // cell); pixels beyond the last whole cell are left out.
     """
     images, rows, columns = len(bins), bins.shape[1] // cell, bins.shape[2] // cell

@@ -17,7 +17,9 @@ from alexnet.classic.sparse_coding import CHUNK, SparseCodes, lasso
 
 class Encoder(nn.Module, ABC):
     """Makes one vector from a photo's descriptors, with a codebook that is learned from a sample and kept in
-    buffers. It is constructed from the codebook size K and the descriptor length D.
+    buffers.
+
+    It is constructed from the codebook size K and the descriptor length D.
     """
 
     size: int
@@ -52,8 +54,8 @@ class FisherEncoder(Encoder):
     """Improved Fisher vectors of a mixture of `components` diagonal Gaussians; E = K * (2 * D + 1).
 
     Gradients with respect to weights, means and standard deviations; for each cell, signed square roots are
-    taken and the vector is normalized to length one. Source: Perronnin, Sanchez, Mensink, ECCV 2010; Sanchez
-    and Perronnin, CVPR 2011.
+    taken and the vector is normalized to length one.
+    Source: Perronnin, Sanchez, Mensink, ECCV 2010; Sanchez and Perronnin, CVPR 2011.
     """
 
     whitened = True

@@ -143,8 +143,11 @@ def _descend(
 
 def _polished(products: Tensor, targets: Tensor, values: Tensor, penalty: float) -> Tensor:
     """A step towards the best values with the current signs, up to the point where the first value becomes
-    zero. It shortens the slow convergence of coordinate descent. (m, M), descriptors last -> (M, m),
-    descriptors first. Source: feature-sign search, Lee, Battle, Raina, Ng, NIPS 2006.
+    zero.
+
+    It shortens the slow convergence of coordinate descent. (m, M), descriptors last -> (M, m), descriptors
+    first.
+    Source: feature-sign search, Lee, Battle, Raina, Ng, NIPS 2006.
     """
     used, system = values != 0, products.permute(2, 0, 1).contiguous()
     sides = (targets - penalty * values.sign()).T[:, :, None]

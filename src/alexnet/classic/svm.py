@@ -124,9 +124,10 @@ class Pass:
 
 
 class EarlyStopping:
-    """Passes of SGD until the error on the held-out photos has not fallen for `patience` passes. `train` and
-    `held` are indices of photos. `best` are the classifiers, (K, F) and (K,), of the pass with the lowest
-    error, number `best_pass`.
+    """Passes of SGD until the error on the held-out photos has not fallen for `patience` passes.
+
+    `train` and `held` are indices of photos. `best` are the classifiers, (K, F) and (K,), of the pass with
+    the lowest error, number `best_pass`.
     """
 
     def __init__(
@@ -182,9 +183,10 @@ def error_of(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor, lab
 
 
 def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training photos and of the held-out ones, both ascending; a function of the seed. The
-    fraction `share` of each class is held out, rounded down, but at least one photo if `share` is above 0. At
-    least one photo of each class is used for training.
+    """Indices of the training photos and of the held-out ones, both ascending; a function of the seed.
+
+    The fraction `share` of each class is held out, rounded down, but at least one photo if `share` is above
+    0. At least one photo of each class is used for training.
     """
     order = torch.randperm(len(labels), generator=generator(seed))
     place = torch.empty_like(order)

@@ -123,8 +123,9 @@ def color_jitter(images: Any, factors: Any) -> None:
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
-    """Sets a random rectangle of each image (N, H, W, C) to 0, the mean, with this probability, in place. Its
-    area is 2 to 40 % of the image, its aspect ratio 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
+    """Sets a random rectangle of each image (N, H, W, C) to 0, the mean, with this probability, in place.
+
+    Its area is 2 to 40 % of the image, its aspect ratio 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
     height, width = images.shape[1:3]
     chance, area, aspect, top, left = randomness.uniform("erasing", 5).T

@@ -40,8 +40,10 @@ def mean(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
 ) -> Predictions:
     """The mean of the members' probabilities, with `weights` or equal weights; a single member is returned
-    unchanged. Only the ratios of weights matter. CommandError if there is not one weight for each member, or
-    if weights are negative or all 0. DataError if the members' images, their order, classes or views differ.
+    unchanged.
+
+    Only the ratios of weights matter. CommandError if there is not one weight for each member, or if weights
+    are negative or all 0. DataError if the members' images, their order, classes or views differ.
     """
     first, *others = members
     shares = check_averaging(len(members), weights, of)
@@ -75,9 +77,10 @@ def check_averaging(
 
 def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> tuple[float, ...]:
     """The weights, one per member, with which the mean has the lowest NLL on these images, which must not be
-    those that are reported. Weights start at 0.5. One after the other is tried at 0, 0.05 ... 1, in at most
-    five passes. Source: the 2012 source's avg-valid.py, which minimized the top-5 error of the reported
-    images.
+    those that are reported.
+
+    Weights start at 0.5. One after the other is tried at 0, 0.05 ... 1, in at most five passes.
+    Source: the 2012 source's avg-valid.py, which minimized the top-5 error of the reported images.
     """
     _refuse_different(members)
     refuse_unlabeled(members[0].split, members[0].labels)
@@ -103,8 +106,9 @@ def search_weights(members: Sequence[Predictions], of: Of = "probabilities") -> 
 def growth(
     members: Sequence[Predictions], weights: Sequence[float] | None = None, of: Of = "probabilities"
 ) -> list[GrowthStep]:
-    """The errors of the first 1, 2, ... members, in the given order. Leading steps in which all weights are 0
-    are left out.
+    """The errors of the first 1, 2, ... members, in the given order.
+
+    Leading steps in which all weights are 0 are left out.
     """
     shares = check_averaging(len(members), weights, of)
     _refuse_different(members)

@@ -252,8 +252,9 @@ class Predictor:
     def _rows(
         self, task: Task[Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
     ) -> Iterator[tuple[Row, tuple[int, int]] | AlexNetError]:
-        """A row and the size (height, width) of each photo, or why it could not be read. Only the photos of
-        one pass are in memory at a time.
+        """A row and the size (height, width) of each photo, or why it could not be read.
+
+        Only the photos of one pass are in memory at a time.
         """
         side, crop = self.preprocessing.side, self.preprocessing.crop
         count = images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)

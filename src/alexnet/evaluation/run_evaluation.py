@@ -178,8 +178,10 @@ def described(
 
 
 def record(folder: Path, result: EvalResult) -> None:
-    """Adds a result to the folder's `evaluation.json`; it replaces one for the same data and views. Another
-    checkpoint, or another way of averaging, has a separate entry. Nothing is recorded for an exported file.
+    """Adds a result to the folder's `evaluation.json`; it replaces one for the same data and views.
+
+    Another checkpoint, or another way of averaging, has a separate entry. Nothing is recorded for an exported
+    file.
     """
     if folder.is_file():
         return

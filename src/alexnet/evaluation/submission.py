@@ -1,6 +1,8 @@
 """Predictions in the format of the challenge: one line per photo with five ILSVRC ids, the most probable
-first. The lines are in the order of the photos' official names, so a missing one would shift all that follow.
-The ids are those of the development kit, from 1, in their own order: classes are matched by WNID only.
+first.
+
+The lines are in the order of the photos' official names, so a missing one would shift all that follow. The
+ids are those of the development kit, from 1, in their own order: classes are matched by WNID only.
 Source: development kit of ILSVRC-2012, readme.
 """
 
@@ -74,7 +76,7 @@ def photos_of(split: Split) -> Photos:
         strange = next((key for key in keys if not official_name(key)), "nothing")
         raise DataError(
             f"split {split.name!r} contains {strange}, but only ILSVRC's photos with their official names "
-            f"can be submitted, such as {OfficialName(2012, 'test', 1)}: name another --split"
+            f"can be submitted, such as {OfficialName(2012, 'test', 1)}: choose another --split"
         )
     return Photos(names[0].year, names[0].split, _order(names))
 
@@ -109,7 +111,9 @@ def ids_of(wnids: Sequence[str], kit: Devkit) -> Ids:
 
 def guesses(predictions: Predictions, kit: Devkit) -> Ids:
     """(N, 5) ILSVRC ids of the most probable classes, the best first; ties in the order of their ids, so that
-    the result does not depend on the order of the model's classes. WorkError if a probability is NaN or Inf.
+    the result does not depend on the order of the model's classes.
+
+    WorkError if a probability is NaN or Inf.
     """
     refuse_broken(predictions.probabilities)
     ids = ids_of(predictions.classes.tolist(), kit)

@@ -1,5 +1,6 @@
-"""Views: which inputs a test makes of each photo, and how the model's outputs become one prediction. A test
-uses one or more scaled views of each photo: one of the views at one scale. All have the same weight.
+"""Views: which inputs a test makes of each photo, and how the model's outputs become one prediction.
+
+A test uses one or more scaled views of each photo: one of the views at one scale. All have the same weight.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Crops:
 @dataclass(frozen=True)
 class Dense:
     """The model slides over the uncropped photo and over its mirror image: the mean of two softmax outputs.
+
     Before the softmax, the class map is reduced to one score per class: the mean over its positions (Simonyan
     and Zisserman 2014, section 3.2) or the maximum (Sermanet et al. 2013, section 3.3), according to the
     model's `map_reduction`.
@@ -165,9 +167,10 @@ def rendered_sizes(scaled: Sequence[ScaledView], size: tuple[int, int]) -> Sizes
 
 
 def scaled_views_of(data: DataConfig, views: ViewSet, window: int = 0) -> tuple[ScaledView, ...]:
-    """Each of the views at each of the scales, by default at those of the model. `data` is the model's
-    configuration; `window` is the size in pixels that it needs for sliding, by default that of a crop.
-    CommandError if there are no such views, or a scale is smaller than the model's input.
+    """Each of the views at each of the scales, by default at those of the model.
+
+    `data` is the model's configuration; `window` is the size in pixels that it needs for sliding, by default
+    that of a crop. CommandError if there are no such views, or a scale is smaller than the model's input.
     """
     chosen = views_named(views.name)
     needed = max(window if window and isinstance(view, Dense) else data.input_size for view in chosen)

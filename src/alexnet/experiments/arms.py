@@ -1,7 +1,8 @@
-"""Arms: the ways to train that claims compare, each a change of the common model and training. The common
-model has the size at which claims are tested by default, chosen so that a run takes minutes on two cores:
-small photos, half of the 2012 model's maps and units, a dozen epochs of ten thousand photos. `key=value` on
-the command line changes it for all arms.
+"""Arms: the ways to train that claims compare, each a change of the common model and training.
+
+The common model has the size at which claims are tested by default, chosen so that a run takes minutes on two
+cores: small photos, half of the 2012 model's maps and units, a dozen epochs of ten thousand photos.
+`key=value` on the command line changes it for all arms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is recorded of a tested claim: `claim.json` as a versioned, typed value, parsed when read."""
+"""The recorded result of a claim: `claim.json` as a versioned, typed value, parsed when read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from alexnet.serialization import ConfigError, from_dict, to_dict
 
 NAME = "claim.json"
 FORMAT_VERSION = 1
-"""Of a `ClaimResult` in a file. Files without a number are of version 0, which had sentences as keys."""
+"""Version of a `ClaimResult` in a file. Files without a number have version 0, which had sentences as
+keys."""
 
 Verdict = Literal["held", "failed", "untested"]
 
@@ -28,7 +29,7 @@ class Value:
 
     number: float
     at_least: bool = False
-    """Censored: the value was not reached; the number is how long the run lasted."""
+    """Censored: the value was not reached; the number is the length of the run."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Interval:
     high: float
 
     def words(self, unit: str, at_least: bool = False) -> str:
-        """For people: `+1.2 (+0.4 to +2.0) points`; errors are fractions, shown in points."""
+        """The interval as text: `+1.2 (+0.4 to +2.0) points`; errors are fractions, shown in points."""
         mean, low, high = (_number(value, unit) for value in (self.mean, self.low, self.high))
         return f"{'at least ' * at_least}{mean} ({low} to {high}){f' {unit}' if unit else ''}"
 
@@ -61,7 +62,7 @@ class Band:
     high: float = math.inf
 
     def words(self, unit: str = "") -> str:
-        """For people: `above 0 points`, `1 to 4 points`."""
+        """The band as text: `above 0 points`, `1 to 4 points`."""
         scale = 100 if unit == "points" else 1
         low, high = (f"{scale * end:g}" for end in (self.low, self.high))
         unit = f" {unit}" if unit else ""
@@ -70,34 +71,34 @@ class Band:
         return f"below {high}{unit}" if math.isinf(self.low) else f"{low} to {high}{unit}"
 
     def to_dict(self) -> dict[str, float | None]:
-        """For JSON, which has no infinity: null is no limit."""
+        """Plain values for JSON, which has no infinity: null is no limit."""
         return {name: end if math.isfinite(end) else None for name, end in vars(self).items()}
 
 
 @dataclass(frozen=True)
 class ArmValues:
-    """What was measured of one arm."""
+    """The measured values of one arm."""
 
     arm: str
     measure: str
     """The measure's id."""
     values: tuple[Value | None, ...]
-    """Seed by seed; None if the run has no such number."""
+    """One value per seed; None if the run has no such number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonResult:
-    """What one comparison of a claim found."""
+    """The result of one comparison of a claim."""
 
     id: str
     words: str
-    """The number that is compared with the band, for people."""
+    """A description of the number that is compared with the band."""
     measure: str
     """The measure's id."""
     first: tuple[str, ...]
-    """Arms; of several the lowest value counts, for each seed."""
+    """Arms; if there are several, the lowest value counts, for each seed."""
     second: tuple[str, ...]
-    """Arms whose value is subtracted, or divided by."""
+    """Arms whose value is subtracted, or is the divisor."""
     unit: str
     band: Band
     paper: str = ""
@@ -106,12 +107,12 @@ class ComparisonResult:
     """Whether the claim's verdict depends on it."""
     values: tuple[ArmValues, ...] = ()
     numbers: tuple[float, ...] = ()
-    """One for each seed; those of images are not kept."""
+    """One number per seed; numbers per image are not kept."""
     count: int = 0
-    """How many numbers the interval is over; 0 if something is missing."""
+    """The number of values that the interval is computed from; 0 if something is missing."""
     over: Literal["seeds", "photos"] = "seeds"
     at_least: bool = False
-    """Some numbers are lower bounds: the value was not reached in the whole run."""
+    """Whether some numbers are lower bounds, because the value was not reached in the run."""
     interval: Interval | None = None
     verdict: Verdict = "untested"
     reason: str = ""
@@ -119,12 +120,12 @@ class ComparisonResult:
 
     @property
     def title(self) -> str:
-        """What is compared, marked where the verdict does not depend on it."""
+        """What is compared; marked if the verdict does not depend on it."""
         return self.words if self.decides else f"{self.words} (secondary)"
 
     @property
     def found(self) -> str:
-        """The mean with its interval, for people; empty if there is none."""
+        """The mean with its interval, as text; empty if there is none."""
         return "" if self.interval is None else self.interval.words(self.unit, self.at_least)
 
 
@@ -152,7 +153,7 @@ class ArmResult:
     diverged: bool
     seconds: float
     tests: tuple[ValidationResult, ...]
-    """Every validation, the oldest first; none where it diverged."""
+    """All validations, oldest first; empty if the run diverged."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class ClaimData:
 
 @dataclass(frozen=True)
 class ClaimEnvironment:
-    """What the runs were made with; several values where they differ."""
+    """The environment of the runs; several values where they differ."""
 
     device: tuple[str, ...] = ()
     processor: tuple[str, ...] = ()
@@ -188,7 +189,7 @@ class ClaimEnvironment:
     commit: tuple[str, ...] = ()
     uncommitted_changes: bool = False
     measured_on: str = ""
-    """The processor that measured what is not in the runs' logs."""
+    """The processor on which values that are not in the runs' logs were measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +212,7 @@ class ClaimResult:
     commands: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain values for JSON."""
         values = to_dict(self)
         for result, found in zip(values["comparisons"], self.comparisons, strict=True):
             result["band"] = found.band.to_dict()
@@ -221,7 +222,9 @@ class ClaimResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClaimResult:
-        """From JSON of any version; ValueError, KeyError, TypeError or ConfigError if it is none."""
+        """Parses JSON of any version; ValueError, KeyError, TypeError or ConfigError if it is not a claim's
+        result.
+        """
         made = old_names.new_claim(values)
         version = made.pop("format_version")
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -232,12 +235,12 @@ class ClaimResult:
 
 
 def write_claim(folder: Path, result: ClaimResult) -> None:
-    """Puts `claim.json` into the folder."""
+    """Writes `claim.json` to the folder."""
     write_json(folder / NAME, result.to_dict())
 
 
 def read_claim(folder: Path) -> ClaimResult | None:
-    """What the folder's `claim.json` holds; None if there is none, DataError if it is damaged."""
+    """The contents of the folder's `claim.json`; None if there is none, DataError if it is damaged."""
     file = folder / NAME
     if not file.is_file():
         return None

@@ -37,7 +37,7 @@ from alexnet.published.rows import Row
 
 SEEDS = (0, 1, 2)
 MIN_SEEDS = 3
-"""With fewer there is no verdict."""
+"""Minimum number of seeds for a verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +45,21 @@ class Comparison:
     """A number for each seed: `measure` of the first arm minus, or divided by, that of the second."""
 
     id: str
-    """Among the comparisons of its claim; in files."""
+    """Id of the comparison within its claim, used in files."""
     words: str
-    """What the number is, for people: "error without dropout minus error with it"."""
+    """A description of the number: "error without dropout minus error with it"."""
     measure: Measure
     first: tuple[Arm, ...]
-    """Of several the lowest value counts, for each seed: each kind of model at its best."""
+    """If there are several arms, the lowest value counts, for each seed: each kind of model at its best."""
     band: Band
     second: tuple[Arm, ...] = ()
-    """Empty if the measure of the first is the number itself."""
+    """Empty if the number is the measure of the first arm itself."""
     other_measure: Measure | None = None
-    """Of the second, where it differs."""
+    """The measure of the second arm, if it is another one."""
     ratio: bool = False
-    """First divided by second instead of their difference."""
+    """Whether the number is the first divided by the second instead of their difference."""
     decides: bool = True
-    """Whether the claim's verdict depends on it; else it is measured beside it."""
+    """Whether the claim's verdict depends on it; otherwise it is only reported."""
     paper: str = ""
     """What the source reports."""
     left_out: str = ""
@@ -67,32 +67,32 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """Of the number and of its band."""
+        """Unit of the number and of its band."""
         return "times" if self.ratio else self.measure.unit
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """All that must be trained for it: none where it is left out."""
+        """All arms that must be trained for it: none where it is left out."""
         return () if self.left_out else (*self.first, *self.second)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement of the lecture, and how it is tested."""
+    """A statement made in the lecture, and how it is tested."""
 
     id: str
     statement: str
     source: str
     comparisons: tuple[Comparison, ...]
     curve: Literal["top1_error", "training_error"] = "top1_error"
-    """What its figure shows over the epochs, for all arms."""
+    """The error that its figure shows over the epochs, for all arms."""
     seeds: tuple[int, ...] = SEEDS
     remarks: tuple[str, ...] = ()
-    """What has to be known to read the verdict."""
+    """Remarks that are needed to interpret the verdict."""
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """All that must be trained for it, in order, each once."""
+        """All arms that must be trained for it, in order, each once."""
         return tuple(dict.fromkeys(arm for each in self.comparisons for arm in each.arms))
 
 
@@ -105,8 +105,8 @@ _UNREGULARIZED = (
 )
 _LONGER = 1.5
 _FOUR_LAYERS = fields(without=("conv3", "conv4", "conv5", "fc7"), biases=(0.0,) * 8)
-"""As in the paper's figure 1, and as small: conv1, conv2, fc6, fc8. Biases are initialized to 0, so that none
-moves units of one kind to where they learn and units of another to where they do not."""
+"""Four layers as in the paper's figure 1: conv1, conv2, fc6, fc8. Biases are initialized to 0, since another
+value could help units of one kind to learn and hinder those of another."""
 
 
 def _activation(name: str, rate: float) -> Arm:
@@ -118,18 +118,19 @@ RATES = (0.01, 0.03)
 RELU, TANH, SIGMOID = (
     tuple(_activation(name, rate) for rate in RATES) for name in ("relu", "tanh", "sigmoid")
 )
-"""Without any regularization (paper, figure 1). Each at two learning rates, of which the better counts for
-each seed: in the paper each model's rate was the one that was fastest for it."""
+"""Models without any regularization (paper, figure 1), each at two learning rates, of which the better counts
+for each seed: in the paper each model had the learning rate that was fastest for it."""
 
 NO_LRN = Arm("without-normalisers", change=without_steps("lrn", "spatial"))
 """Without both normalization layers of the 2012 model, as in net 148 of its source release."""
 
 NOT_OVERLAPPING = Arm("pooling-2-by-2", change=fields(pool_size=2, ceil_mode=False))
 AVERAGED = Arm("average-pooling", change=fields(pooling="average", pool_size=2, ceil_mode=False))
-"""Rounded down, so that maps are as large as with overlapping windows; the last, odd pixels are dropped."""
+"""Sizes are rounded down, so that maps are as large as with overlapping windows; odd last pixels are
+dropped."""
 
 _SLOWER, _LONG = "optimizer.lr=0.003", 3
-"""Without dropout twice as many units drive the next layer: 0.01 makes the first updates diverge."""
+"""Without dropout, twice as many units drive the next layer, and the first updates diverge at 0.01."""
 DROPOUT = Arm("dropout", (_SLOWER,), longer=_LONG)
 NO_DROPOUT = Arm("without-dropout", (_SLOWER, "model.dropout=0"), longer=_LONG)
 WEIGHT_DECAY = Arm("weight-decay", (_SLOWER, "model.dropout=0", "optimizer.weight_decay=0.005"), longer=_LONG)
@@ -139,14 +140,14 @@ BIAS_0 = Arm("bias-0", change=fields(biases=(0.0,) * 8))
 _MODERN = ("data.normalization=mean-and-std",)
 KAIMING_0 = Arm("kaiming-bias-0", _MODERN, change=fields(initialization="kaiming"))
 KAIMING_1 = Arm("kaiming-bias-1", _MODERN, change=fields(initialization="kaiming-with-biases"))
-"""Kaiming's initialization keeps a signal's size, and expects inputs of a size of about 1."""
+"""Kaiming initialization preserves the scale of a signal, and expects inputs of scale 1."""
 
 PLATEAU = Arm(
     "plateau",
     ("schedule.name=plateau", "schedule.patience_epochs=1", "schedule.max_drops=100"),
 )
-"""Divided by 10 after each epoch without a better validation error: a patience of 1 in a dozen epochs is what
-5 is in 90. It never ends the run, so that all runs are equally long."""
+"""Divided by 10 after each epoch without a better validation error: a patience of 1 in a dozen epochs
+corresponds to 5 in 90. It never ends the run, so that all runs are equally long."""
 CONSTANT = Arm("constant-rate", ("schedule.name=constant",))
 
 NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"))
@@ -173,11 +174,11 @@ SCRATCH = {
 
 ABOVE_0, ABOVE_1 = Band(low=0.0), Band(low=1.0)
 SMALL, NONE = Band(-0.02, 0.02), Band(-0.01, 0.01)
-"""What "no difference" means at this size: two points of error either way; for VGG's authors, one."""
+"""The meaning of "no difference" at this size: at most two points of error; for VGG's authors, one."""
 A_LAYER = Band(0.01, 0.04)
-"""About two points."""
+"""Band of about two points."""
 ROUNDING, EXACT = Band(-1e-5, 1e-5), Band(-1e-9, 1e-9)
-"""Of float32 through a model, and of float64 through one equation."""
+"""Rounding errors of float32 in a model, and of float64 in one equation."""
 TO_THRESHOLD = EpochsTo(RELU_TRAINING_ERROR)
 ERROR = Last()
 
@@ -190,7 +191,7 @@ def _gain(ingredient: str) -> str:
 
 
 def _points(rows: Sequence[Row], worse: str, its_views: str, better: str, views: str) -> str:
-    """By how many points of top-1 error one published row is better than another."""
+    """The difference in top-1 error between two published rows, in points."""
     errors = {(row.system, row.views): row.top1 or 0.0 for row in reversed(rows)}
     return f"{100 * (errors[worse, its_views] - errors[better, views]):.2g} points"
 
@@ -612,12 +613,12 @@ CLAIMS = (
     *(RELU_CLAIM, LRN, OVERLAP, DROPOUT_CLAIM, BIAS_ONE, SCHEDULES, AUGMENTATION, AVERAGING, MORE_DATA),
     *(TOWERS_AND_DEPTH, FEATURES_TRAVEL),
 )
-"""In the lecture's order."""
+"""All claims, in the lecture's order."""
 ALL = "all"
 
 
 def find(words: Sequence[str]) -> list[Claim]:
-    """The claims of those ids in the lecture's order, all for `all`; CommandError names the nearest."""
+    """The claims with these ids in the lecture's order, all for `all`; CommandError names the nearest id."""
     ids = [claim.id for claim in CLAIMS]
     for word in words:
         if word not in (*ids, ALL):

@@ -30,11 +30,11 @@ from alexnet.training.train_state import build_train_state
 from alexnet.training.trainer import training_loader
 
 WARM_UP, TIMED = 2, 7
-"""Updates before and while an update is measured."""
+"""Number of updates for warming up, and of timed updates."""
 PLAN_WARM_UP, PLAN_TIMED = 1, 3
-"""The same of each arm, where it is only to be known how long its runs will take."""
+"""The same for each arm, if only the duration of its runs is estimated."""
 TESTED = 128
-"""Images that a validation is timed with."""
+"""Number of images with which a validation is timed."""
 
 
 def update_seconds(
@@ -51,13 +51,12 @@ def update_seconds(
 
 
 def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:
-    """Peak memory of one update: on a CPU, bytes of the values kept for the backward pass, each once.
-
-    On a GPU the most that torch has allocated, parameters included.
+    """Peak memory of one update: on a CPU, the bytes of the values kept for the backward pass, each counted
+    once; on a GPU, the peak that torch has allocated, including parameters.
     """
     for number, do in enumerate(_updates(config, store, device, 2)):
         if number == 0:
-            do()  # makes the optimizer's state
+            do()  # creates the optimizer's state
         elif device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             do()
@@ -71,7 +70,9 @@ def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:
 
 @contextmanager
 def kept_for_gradients() -> Generator[dict[int, int]]:
-    """Collects the bytes of each memory block that is kept for a backward pass meanwhile, by its address."""
+    """Collects the bytes of each memory block that is kept for a backward pass within the context, by its
+    address.
+    """
     kept: dict[int, int] = {}
     held: list[Tensor] = []  # so that no address is used twice
 
@@ -89,7 +90,7 @@ def kept_for_gradients() -> Generator[dict[int, int]]:
 def _updates(
     config: RunConfig, store: Store, device: torch.device, count: int
 ) -> Iterator[Callable[[], object]]:
-    """The first updates of a run, each done when it is called; its batch is read between them."""
+    """The first updates of a run, each made when it is called; its batch is read in between."""
     images = training_images(store, config.data)
     state = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
     loader = training_loader(config, store, device)
@@ -112,32 +113,32 @@ def _finish(device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What is left to do of an arm's runs."""
+    """The remaining work of an arm's runs."""
 
     arm: Arm
     seeds: tuple[int, ...]
-    """Of the runs that are not finished."""
+    """Seeds of the runs that are not finished."""
     epochs: int
-    """Of each run."""
+    """Epochs of each run."""
     updates: int
-    """Left in all of them."""
+    """Remaining updates in all of them."""
     tests: int
-    """Validations left in all of them."""
+    """Remaining validations in all of them."""
     seconds: float
 
     @property
     def minutes(self) -> float:
-        """Of training and validation."""
+        """Minutes of training and validation."""
         return self.seconds / 60
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Plain values for JSON."""
         kept = ("seeds", "epochs", "updates", "minutes")
         return {"arm": self.arm.name, **{name: getattr(self, name) for name in kept}}
 
 
 def costs(runs: Sequence[ArmRun], progress: Callable[[int], None] = lambda count: None) -> list[Cost]:
-    """Of each arm with unfinished runs, timed now on its own model and images; `progress` counts arms."""
+    """The cost of each arm with unfinished runs, timed on its model and images; `progress` counts arms."""
     left: dict[Arm, list[ArmRun]] = {}
     for run in runs:
         if not run.finished:
@@ -161,7 +162,7 @@ def _cost(arm: Arm, runs: Sequence[ArmRun]) -> Cost:
 
 
 def plan_of(run: ArmRun) -> Plan:
-    """When what happens in a run."""
+    """The plan of a run."""
     return make_plan(run.config, len(training_images(run.store, run.config.data)))
 
 
@@ -172,7 +173,7 @@ def steps_done(run: RunDir) -> int:
 
 
 def _test_seconds(run: ArmRun) -> float:
-    """Of one validation on all validation images and as many training images, from a few of them."""
+    """Seconds of one validation on all validation and as many training images, estimated from a few."""
     validation = run.store.split(VALIDATION)
     images = len(validation) + len(training_sample(run.config, run.store))
     model = build_run(run.config, len(run.store.classes)).to(run.device)

@@ -1,4 +1,4 @@
-"""The CNN rows of the paper's table 2 as lists of runs: what is trained, on what, initialized from which."""
+"""The CNN rows of the paper's table 2 as lists of runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2
 
 
 def plain(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
-    """`models` runs of a recipe that differ in their seed only; CommandError if the recipe is unknown."""
+    """`models` runs of a recipe that differ only in their seed; CommandError if the recipe is unknown."""
     recipes.function(recipe)
     if models < 1:
-        raise CommandError(f"an ensemble of {models} models: it must have at least 1")
+        raise CommandError(f"an ensemble of {models} models is not possible: it must have at least 1")
     return tuple(
         RunSpec(f"seed-{seed}", recipe, seed=seed) for seed in range(first_seed, first_seed + models)
     )
@@ -40,19 +40,19 @@ ENSEMBLES: dict[str, tuple[RunSpec, ...]] = {
     "1-cnn-star": star(1),
     "7-cnns-star": plain(PLAIN, 5) + star(2),
 }
-"""The CNN rows of table 2 in its order: "7 CNNs*" are five plain models and two that were pre-trained."""
+"""The CNN rows of table 2, in its order: "7 CNNs*" are five plain models and two pre-trained ones."""
 
 DEFAULT_MODELS = 5
 
 
 def members_of(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
-    """The members of an ensemble of `ENSEMBLES`, or `models` (5) runs of a recipe of that name.
+    """The members of an ensemble of `ENSEMBLES`, or `models` (default: 5) runs of the recipe of that name.
 
     CommandError names the nearest where there is neither, and where `models` has no meaning.
     """
     if name in ENSEMBLES:
         if models is not None:
-            raise CommandError(f"--nets goes with a recipe's name: {name} has its own models")
+            raise CommandError(f"--nets is for a recipe's name: {name} has its own models")
         return ENSEMBLES[name]
     if name in recipes.names():
         if recipes.get(name).training.fine_tuning:
@@ -71,20 +71,20 @@ def is_pretraining(member: RunSpec, members: Sequence[RunSpec]) -> bool:
 def placed(
     members: Sequence[RunSpec], store: Path, pretrain_store: Path | None, settings: Sequence[str]
 ) -> tuple[RunSpec, ...]:
-    """The members with their stores, and with the settings that are for each of them.
+    """The members with their stores, and with the settings for each of them.
 
     `key=value` is set for all, `RECIPE:key=value` for members of that recipe. CommandError for a recipe that
     no member is of, and where a store is missing or not needed.
     """
     if pretrain_store is not None and not any(is_pretraining(each, members) for each in members):
-        raise CommandError("--pretrain-store goes with pre-trained models: these have none")
+        raise CommandError("--pretrain-store is for pre-trained models: there are none here")
     made: list[RunSpec] = []
     for member in members:
         own = store
         if is_pretraining(member, members):
             if pretrain_store is None:
                 raise CommandError(
-                    f"{member.name} is pre-trained on other classes: name their store, --pretrain-store"
+                    f"{member.name} is pre-trained on other classes: type their store, --pretrain-store"
                 )
             own = pretrain_store
         made.append(replace(member, store=own, overrides=_settings_of(member, settings, members)))
@@ -99,7 +99,7 @@ def _settings_of(member: RunSpec, settings: Sequence[str], members: Sequence[Run
             chosen.append(setting)
         elif recipe not in {each.recipe for each in members}:
             there = ", ".join(dict.fromkeys(each.recipe for each in members))
-            raise CommandError(f"{setting}: no member is of recipe {recipe!r}; there are {there}")
+            raise CommandError(f"{setting}: no member has the recipe {recipe!r}; there are {there}")
         elif recipe == member.recipe:
             chosen.append(rest)
     if any(setting.startswith("training.seed=") for setting in chosen):

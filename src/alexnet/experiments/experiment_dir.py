@@ -1,4 +1,4 @@
-"""A folder in which claims are tested: its store, its runs, its verdicts."""
+"""A directory in which claims are tested, with its store, runs and verdicts."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from alexnet.training.train_state import check
 
 SPLITS = ("train", "val")
 MIN_CLASSES = 4
-"""Two to learn features from, two to test them on."""
+"""Minimum number of classes: two to learn features from, two to test them on."""
 
 
 def halves(store: Store, folder: Path) -> tuple[Store, Store]:
     """Stores of the first and of the second half of a store's classes, made in `folder` or found there.
 
-    They hold the very same pixels, raw. CommandError if there are fewer than four classes.
+    They have exactly the same pixels, stored raw. CommandError if there are fewer than four classes.
     """
     count = len(store.classes)
     if count < MIN_CLASSES:
         raise CommandError(
-            f"{store.path} has {count} classes, and features are learned from some and tested on others: "
-            f"it takes {MIN_CLASSES} at least, or a store of other classes, --other-store"
+            f"{store.path} has {count} classes, but features are learned from some and tested on others: use "
+            f"a store with at least {MIN_CLASSES}, or a store with other classes, --other-store"
         )
     middle = count // 2
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _prepared(store: Store, labels: range, path: Path) -> Store:
 
 @dataclass(frozen=True)
 class _Part:
-    """The photos of consecutive labels, as lossless files."""
+    """The photos with consecutive labels, as lossless files."""
 
     store: Path
     name: str
@@ -105,7 +105,7 @@ class _Part:
 
 @functools.cache
 def _split(store: Path, name: str) -> Split:
-    """Opened once in each process."""
+    """A split of the store, opened once in each process."""
     return Store.open(store).split(name)
 
 
@@ -114,29 +114,29 @@ ABOUT, RUNS, STORES = "claims.json", "runs", "stores"
 
 @dataclass(frozen=True, eq=False)
 class ExperimentDir:
-    """A folder of claims: `path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
+    """A directory of claims: `path/runs/<arm>-seed-<n>` are its runs, `path/<id>/claim.json` its verdicts."""
 
     path: Path
     store: Store
     other: Store | None
-    """Of other classes, to learn features from; None is half of the store's own."""
+    """A store with other classes to learn features from; None for half of the store's own classes."""
     settings: tuple[str, ...]
     """`key=value` for all arms."""
     device: torch.device
     stores: Path
-    """Where halves of the store are made, if they are needed."""
+    """The folder in which halves of the store are made, if they are needed."""
     _configs: dict[Arm, RunConfig] = field(default_factory=dict[Arm, RunConfig])
-    """Of the arms that were used."""
+    """Configurations of the arms that were used."""
 
     @classmethod
     def open(
         cls, path: Path, store: Path, other: Path | None, settings: Sequence[str], device: torch.device
     ) -> ExperimentDir:
-        """The folder, new or as it was left; nothing is written yet.
+        """The directory, new or existing; nothing is written yet.
 
         CommandError if it was made with another store or other settings, DataError if it is damaged.
         """
-        common(settings)  # or an error that names the setting, before it is compared with others
+        common(settings)  # raises an error that names a wrong setting, before settings are compared
         opened, others = Store.open(store), None if other is None else Store.open(other)
         for name in SPLITS:
             opened.split(name)
@@ -155,11 +155,11 @@ class ExperimentDir:
         }
 
     def trying_out(self, scratch: Path) -> ExperimentDir:
-        """The same, but nothing is written to its folder: halves of the store are made in `scratch`."""
+        """The same, but nothing is written to its directory: halves of the store are made in `scratch`."""
         return replace(self, stores=self.stores if self.stores.is_dir() else scratch)
 
     def begin(self) -> None:
-        """Makes the folder and records what it is for."""
+        """Makes the directory and records its store and settings."""
         write_json(self.path / ABOUT, self.about())
 
     def runner(
@@ -168,7 +168,7 @@ class ExperimentDir:
         progress: Callable[[str], ProgressFactory] = lambda name: no_progress,
         log: Callable[[str], None] = lambda line: None,
     ) -> Runner:
-        """What trains these runs."""
+        """The runner that trains these runs."""
         return Runner(
             self.path / RUNS,
             tuple(run.spec for run in runs),
@@ -183,7 +183,7 @@ class ExperimentDir:
     def arm_run(self, arm: Arm, seed: int) -> ArmRun:
         """The run of an arm with a seed, trained or not.
 
-        CommandError if the arm does not fit the store, or its folder was trained otherwise.
+        CommandError if the arm does not fit the store, or its run directory was trained with other settings.
         """
         store, config = self.store_of(arm), self._config(arm)
         spec = RunSpec(
@@ -196,14 +196,15 @@ class ExperimentDir:
         return ArmRun(arm, spec, run, store, target, self.device)
 
     def arm_runs(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[ArmRun]:
-        """All runs that claims need, each once; with `seeds` instead of the claims' own."""
+        """All runs that the claims need, each once; `seeds` replaces the claims' own."""
         wanted = [(arm, seed) for claim in claims for arm in claim.arms for seed in seeds or claim.seeds]
         return [self.arm_run(arm, seed) for arm, seed in dict.fromkeys(wanted)]
 
     def fitting(self, claims: Sequence[Claim]) -> tuple[list[Claim], list[str]]:
-        """The claims of which something can be tested on this store, and a line for each thing that cannot.
+        """The claims that can be tested on this store at least in part, and a line for each comparison that
+        cannot be.
 
-        Comparisons that cannot stay in their claim, `left_out`.
+        Such comparisons remain in their claim, as `left_out`.
         """
         fit: list[Claim] = []
         why: list[str] = []
@@ -234,18 +235,18 @@ class ExperimentDir:
         return ""
 
     def store_of(self, arm: Arm) -> Store:
-        """What the arm is trained on; halves of the store are made when they are first needed."""
+        """The store that the arm is trained on; halves of the store are made when they are first needed."""
         return self.store if arm.photos == "all" else self.halves[0 if arm.photos == "other" else 1]
 
     @cached_property
     def halves(self) -> tuple[Store, Store]:
-        """Other classes, and those that a model of them is tested on."""
+        """The store with other classes, and the store that a model trained on them is tested on."""
         if self.other is not None:
             return self.other, self.store
         return halves(self.store, self.stores)
 
     def _config(self, arm: Arm) -> RunConfig:
-        """An arm's configuration, made and checked against its store once."""
+        """An arm's configuration, computed and checked against its store only once."""
         if arm not in self._configs:
             store = self.store_of(arm)
             try:
@@ -257,9 +258,10 @@ class ExperimentDir:
         return self._configs[arm]
 
     def _misfit(self, arm: Arm, error: CommandError) -> CommandError:
-        """Why an arm does not fit; with what to type only where the common model does not fit either.
+        """Why an arm does not fit.
 
-        No setting changes what an arm sets itself.
+        The advice what to type is only included if the common model does not fit either, since no setting
+        changes what an arm sets itself.
         """
         try:
             check(config_of(COMMON, self.settings, self.store, self.store), self.store)
@@ -269,20 +271,21 @@ class ExperimentDir:
         return CommandError(f"{arm.name}: {error.what}")
 
     def refuse_fewer_seeds(self, claims: Sequence[Claim], seeds: Sequence[int] | None) -> None:
-        """CommandError if a claim was judged here by seeds not among these: their numbers would be lost.
+        """CommandError if a claim was judged here with seeds that are not among these: their results would be
+        lost.
 
-        `seeds` are instead of the claims' own.
+        `seeds` replaces the claims' own.
         """
         for claim in claims:
             before = read_claim(self.path / claim.id)
             if before is not None and not {*before.seeds} <= {*(seeds or claim.seeds)}:
                 known = ",".join(map(str, before.seeds))
                 raise CommandError(
-                    f"{claim.id} was judged in {self.path} by seeds {known}: type --seeds {known}, or more"
+                    f"{claim.id} was judged in {self.path} with seeds {known}: type --seeds {known}, or more"
                 )
 
     def judged_since(self, claim: Claim, seeds: Sequence[int] | None, began: float) -> ClaimResult | None:
-        """The result that was written at `began`, in seconds of the clock, or later, with those seeds."""
+        """The result with these seeds that was written at the time `began` (seconds) or later."""
         folder = self.path / claim.id
         result = read_claim(folder)
         if result is None or (folder / NAME).stat().st_mtime < began:
@@ -290,14 +293,14 @@ class ExperimentDir:
         return result if result.seeds == tuple(seeds or claim.seeds) else None
 
     def _holds_more_than_stores(self) -> bool:
-        """Whether there is anything but what a claim that did not fit has left."""
+        """Whether the directory has anything else than what a claim that did not fit has left there."""
         return any(each.name != STORES for each in self.path.iterdir())
 
     def _refuse_other(self) -> None:
         file = self.path / ABOUT
         if not file.is_file():
             if self.path.exists() and (not self.path.is_dir() or self._holds_more_than_stores()):
-                raise CommandError(f"{self.path} holds something else: name a new folder with --run")
+                raise CommandError(f"{self.path} contains something else: choose a new folder with --run")
             return
         found, wanted = _read(file), self.about()
         apart = [
@@ -308,7 +311,7 @@ class ExperimentDir:
         apart += differences(common(old_names.new_settings(found.get("settings", []))), common(self.settings))
         if apart:
             raise CommandError(
-                f"{self.path} was made for other runs ({'; '.join(apart)}): give another --run"
+                f"{self.path} was made for other runs ({'; '.join(apart)}): choose another --run"
             )
 
 

@@ -1,4 +1,4 @@
-"""What claims measure of a trained model: numbers in the run's log, mostly.
+"""Measures of trained models that claims use, mostly numbers in the run's log.
 
 Errors are fractions of images; the unit `points` says that a difference of them is shown in points.
 """
@@ -49,12 +49,12 @@ class Measure(Protocol):
 
     @property
     def id(self) -> str:
-        """Of the number, in files."""
+        """Id of the number in files."""
         ...
 
     @property
     def words(self) -> str:
-        """What the number is, for people."""
+        """A description of the number."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Measure(Protocol):
         ...
 
     def of(self, run: ArmRun) -> Value | None:
-        """The number; None if there is none, because the run diverged."""
+        """The number; None if the run diverged."""
         ...
 
 
@@ -82,7 +82,7 @@ class Last:
 
 @dataclass(frozen=True)
 class Gap:
-    """How much larger the error is on images that the model was not trained on: overfitting."""
+    """Overfitting: how much larger the error is on images that the model was not trained on."""
 
     id: str = "overfitting"
     words: str = "validation error minus training error"
@@ -101,7 +101,7 @@ class After:
     """The training error early in training."""
 
     epochs: float
-    """Of the common model."""
+    """Number of epochs of the common model."""
     unit: str = "points"
 
     @property
@@ -115,7 +115,7 @@ class After:
         return f"training error after epoch {self.epochs:g}"
 
     def of(self, run: ArmRun) -> Value | None:
-        """A fraction, of the last validation no later than that, or of the first; None of a shorter run."""
+        """A fraction, from the last validation up to that epoch, or the first one; None for a shorter run."""
         if run.diverged or run.epochs < self.epochs:
             return None
         early = [line for line in run.tests if line["epoch"] <= self.epochs]
@@ -140,13 +140,14 @@ class EpochsTo:
         return f"epochs to a training error of {100 * self.error:g} %"
 
     def of(self, run: ArmRun) -> Value:
-        """Censored if the threshold was not reached, or the run diverged: more than it was trained for."""
+        """Censored if the threshold was not reached or the run diverged: more than the epochs of the run."""
         lines = [] if run.diverged else run.tests
         return epochs_to(lines, self.error, run.epochs)
 
 
 def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -> Value:
-    """When the `training_error` of `lines`, by rising `epoch`, fell to `error`; else more than `epochs`.
+    """The epoch at which the `training_error` of `lines`, sorted by `epoch`, fell to `error`; else more than
+    `epochs`.
 
     Before training the error counts as 1 (no prediction correct) at epoch 0.
     """
@@ -160,7 +161,7 @@ def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -
 
 
 def predictions(run: ArmRun, views: str) -> Predictions:
-    """The trained model's predictions for the validation images, kept in the run folder."""
+    """The trained model's predictions for the validation images, saved in the run directory."""
     return class_predictions(
         run.run, run.store, VALIDATION, ViewSet(views), InferenceOptions(device=run.device)
     )
@@ -190,7 +191,7 @@ class ErrorOf:
 
 @dataclass(frozen=True)
 class EnsembleGain:
-    """By how much the error of one model exceeds that of `models` of them averaged, image by image.
+    """The error of one model minus the error of `models` averaged models, image by image.
 
     With the default views: ten crops, or the center crop of models trained without mirroring.
     """
@@ -209,11 +210,13 @@ class EnsembleGain:
         return f"error of one model minus that of {self.models} averaged"
 
     def of(self, run: ArmRun) -> Value | None:
-        """None: it takes several models."""
+        """None: several models are needed."""
         return None
 
     def of_photos(self, runs: Sequence[ArmRun]) -> list[float] | None:
-        """For each image the share of models that are wrong, minus that of subsets; None for too few."""
+        """For each image, the fraction of wrong models minus the fraction of wrong subsets; None for too few
+        models.
+        """
         made = [predictions(run, default_views(run.config.data.mirror)) for run in runs if not run.diverged]
         if len(made) < self.models:
             return None
@@ -228,19 +231,21 @@ def _wrong(made: Predictions) -> npt.NDArray[np.bool_]:
 
 IMAGES = 64
 INPUTS, EXAMPLES = 8, 40
-"""Of the linear model: few enough inputs that all of dropout's masks can be enumerated."""
+"""Size of the linear model: so few inputs that all dropout masks can be enumerated."""
 
 
 @dataclass(frozen=True)
 class InvertedDropout:
-    """How far predictions with units halved at test time are from those of inverted dropout."""
+    """The difference between predictions with units halved at test time and those of inverted dropout."""
 
     id: str = "inverted-dropout"
     words: str = "difference of probabilities"
     unit: str = ""
 
     def of(self, run: ArmRun) -> Value | None:
-        """The largest difference over random images in the model's range; None of a model without dropout."""
+        """The largest difference over random images in the model's input range; None for a model without
+        dropout.
+        """
         if run.diverged:
             return None
         loaded = bundle.load(find_weights(run.run.path), needs_weights=True)
@@ -255,11 +260,11 @@ class InvertedDropout:
 
 
 def probabilities_apart(model: AlexNet, images: torch.Tensor) -> float:
-    """The largest difference of probabilities between a model and its `inverted` twin.
+    """The largest difference of probabilities between a model and its `inverted` version.
 
     `images` are preprocessed.
 
-    WorkError if the model has no layer that halves.
+    WorkError if the model has no dropout layer that halves units.
     """
     twin = inverted(model).eval()
     with torch.no_grad():
@@ -292,14 +297,18 @@ def inverted(model: AlexNet) -> AlexNet:
 
 @dataclass(frozen=True)
 class LinearDropout:
-    """How far the weights of a linear model with dropout of its inputs are from those of ridge regression."""
+    """The difference between the weights of a linear model with dropout of its inputs and those of ridge
+    regression.
+    """
 
     id: str = "linear-dropout"
     words: str = "relative difference of weights"
     unit: str = ""
 
     def of(self, run: ArmRun) -> Value:
-        """On synthetic inputs and targets of the run's seed; the trained model is not used."""
+        """The difference for synthetic inputs and targets drawn with the run's seed; the trained model is not
+        used.
+        """
         random = np.random.default_rng(run.seed)
         inputs = random.normal(size=(EXAMPLES, INPUTS)) * random.uniform(0.5, 2.0, INPUTS)
         targets = random.normal(size=EXAMPLES)
@@ -307,15 +316,18 @@ class LinearDropout:
 
 
 def weights_apart(inputs: Array, targets: Array, kept: float) -> float:
-    """Of `minimum_under_dropout` and `ridge`, the length of the difference over that of the weights."""
+    """The relative difference of `minimum_under_dropout` and `ridge`: its norm divided by that of the
+    weights.
+    """
     slow, closed = minimum_under_dropout(inputs, targets, kept), ridge(inputs, targets, kept)
     return float(np.linalg.norm(slow - closed) / np.linalg.norm(closed))
 
 
 def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
-    """(D,) weights of least expected squared error where each input of (N, D) is `kept` with a probability.
+    """(D,) weights with the least expected squared error if each input of (N, D) is kept with probability
+    `kept`.
 
-    The expectation is a sum over all 2^D masks; its minimum the solution of the normal equations.
+    The expectation is a sum over all 2^D masks; the minimum is the solution of the normal equations.
     """
     count = inputs.shape[1]
     curvature, slope = np.zeros((count, count)), np.zeros(count)
@@ -329,7 +341,7 @@ def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
 
 
 def ridge(inputs: Array, targets: Array, kept: float) -> Array:
-    """(D,) the same in closed form: L2 regularization, each weight by its input's size.
+    """(D,) the same in closed form: L2 regularization of each weight, scaled by its input's size.
 
     The expected squared error is |y - p X w|^2 + p (1 - p) |diag(X^T X)^(1/2) w|^2.
     Source: Srivastava et al. 2014, section 9.1.
@@ -344,7 +356,9 @@ ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class FeaturesError:
-    """The validation error of a linear classifier on the last hidden layer of a model of other classes."""
+    """The validation error of a linear classifier on the last hidden layer of a model trained on other
+    classes.
+    """
 
     per_class: int
     unit: str = "points"
@@ -377,7 +391,7 @@ def linear_error(
     testing: npt.NDArray[np.float32],
     true_labels: Labels,
 ) -> float:
-    """The share of (M, D) vectors that logistic regression on (N, D) labeled ones gets wrong."""
+    """The error on (M, D) vectors of logistic regression fitted to (N, D) labeled ones, a fraction."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -392,14 +406,14 @@ def linear_error(
 
 @dataclass(frozen=True)
 class UpdateSeconds:
-    """The median duration of a few updates, reading the images included."""
+    """The median duration of a few updates, including reading the images."""
 
     id: str = "update-seconds"
     words: str = "seconds of an update"
     unit: str = "seconds"
 
     def of(self, run: ArmRun) -> Value:
-        """In seconds, now and on this machine."""
+        """Seconds, measured now on this machine."""
         return Value(update_seconds(run.config, run.store, run.device))
 
 
@@ -412,5 +426,5 @@ class UpdateMegabytes:
     unit: str = "megabytes"
 
     def of(self, run: ArmRun) -> Value:
-        """In millions of bytes."""
+        """Megabytes (millions of bytes)."""
         return Value(update_bytes(run.config, run.store, run.device) / 1e6)

@@ -1,8 +1,9 @@
-"""Trains lists of runs: what is missing or unfinished, resumable, in slices of minutes, by many processes.
+"""Trains lists of runs: those that are missing or unfinished, resumable, with a time limit, in one process or
+many.
 
-Ensembles, claims and recorded results are such lists. How they are spread over machines is left to what
-people already have: `command_lines` gives one command for each run, which a SLURM array, GNU parallel or Ray
-may start in any order.
+Ensembles, claims and recorded results are such lists. Distributing them over machines is left to existing
+tools: `command_lines` gives one command for each run, which a SLURM array, GNU parallel or Ray may start in
+any order.
 """
 
 from __future__ import annotations
@@ -37,18 +38,18 @@ from alexnet.training.transfer import InitFrom
 
 State = Literal["missing", "unfinished", "stale", "diverged", "finished"]
 DIVERGED = "diverged.txt"
-"""In a run folder, with the reason, where training produced NaN or Inf and that counts as a result."""
+"""File in a run directory with the reason, if training produced NaN or Inf and that counts as a result."""
 LOCKS = "locks"
-"""Folder beside the run folders; a process that trains a run holds the lock of that name."""
+"""Folder next to the run directories; a process that trains a run holds the lock with its name."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is."""
+    """The state of a run."""
 
     state: State
     changes: tuple[str, ...] = ()
-    """What differs between the run and its spec, where it is stale: `key: old -> new`."""
+    """If it is stale, the differences between the run and its spec: `key: old -> new`."""
 
     @property
     def pending(self) -> bool:
@@ -62,10 +63,10 @@ def diverged(run: RunDir) -> bool:
 
 
 def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sha256: str = "") -> list[str]:
-    """What differs between a run (or what is recorded of one) and its spec; empty if nothing does.
+    """The differences between a run (or a recorded one) and its spec; empty if there are none.
 
-    `store_digest` is that of the spec's store and `weights_sha256` that of the weights it would be
-    initialized from; empty leaves them out.
+    `store_digest` is the digest of the spec's store and `weights_sha256` that of the weights it would be
+    initialized from; if empty, they are not compared.
     """
     found = differences(run.config(), spec.config())
     old = run.environment().store_digest
@@ -82,34 +83,36 @@ def refuse_changed(run: RunDir, changes: Sequence[str]) -> None:
     """CommandError if there are changes since a run was trained."""
     if changes:
         raise CommandError(
-            f"{run.path} was trained otherwise ({'; '.join(changes)}): move it away or choose another folder"
+            f"{run.path} was trained with other settings ({'; '.join(changes)}): move it away or choose "
+            "another folder"
         )
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Trains runs into `folder`, each in a folder of its own."""
+    """Trains runs, each in a run directory in `folder`."""
 
     folder: Path
     specs: tuple[RunSpec, ...]
-    """All that may be trained, and what they are initialized from."""
+    """All runs that may be trained, including those that others are initialized from."""
     device: torch.device
     validation: Callable[[RunConfig, Store], Evaluate] = evaluation
     """Makes the function that validates a run during training."""
     for_comparison: bool = False
-    """A run that diverges is a result instead of an error, and only weights are kept of finished runs."""
+    """Whether a run that diverges is a result instead of an error, and only the weights of finished runs are
+    kept."""
     progress: Callable[[str], ProgressFactory] = lambda name: no_progress
     log: Callable[[str], None] = lambda line: None
     locks: Path | None = None
-    """Where processes lock runs; None is `folder`/locks."""
+    """The folder with the locks of runs; None for `folder`/locks."""
     _stores: dict[Path, Store] = field(default_factory=dict[Path, Store])
 
     def run(self, spec: RunSpec) -> RunDir:
-        """The run's folder, trained or not."""
+        """The run directory, trained or not."""
         return RunDir(self.folder / spec.name)
 
     def status(self, spec: RunSpec) -> Status:
-        """How far the run is; `stale` where it was trained with another configuration, store or weights."""
+        """The state of the run; `stale` if it was trained with another configuration, store or weights."""
         run = self.run(spec)
         if not run.config_file.is_file():
             return Status("missing")
@@ -122,14 +125,14 @@ class Runner:
         return Status("finished" if has_finished(run.metrics_file) else "unfinished")
 
     def pending(self, specs: Sequence[RunSpec] | None = None) -> list[RunSpec]:
-        """What is left to train of `specs` (all); CommandError if one is stale."""
+        """The runs of `specs` (default: all) that are not finished; CommandError if one is stale."""
         wanted = self.specs if specs is None else specs
         return [spec for spec in wanted if self._checked(spec).pending]
 
     def command_lines(self, command: Sequence[str], specs: Sequence[RunSpec] | None = None) -> list[str]:
         """A line `COMMAND --only NAME` for each pending run, independent and resumable.
 
-        A run that another is initialized from has no line of its own: it is trained with that other run.
+        A run that another is initialized from has no line: the command of that other run trains it first.
         """
         return [
             shlex.join([*command, "--only", spec.name]) for spec in without_dependents(self.pending(specs))
@@ -143,14 +146,14 @@ class Runner:
         wait: bool = True,
         label: str = "",
     ) -> bool:
-        """Trains what is left of `specs` (all) to the end; whether all of them are finished.
+        """Trains the unfinished runs of `specs` (default: all); returns whether all of them are finished.
 
-        Runs that other processes train are skipped, or with `wait` waited for. Stopped, after saving, at a
+        Runs that other processes train are skipped, or waited for with `wait`. Stopped, after saving, at a
         signal or where `time.monotonic()` has reached `deadline`. CommandError if a run is stale. Titles
         begin with `label`.
         """
         wanted = self.specs if specs is None else specs
-        self.pending(wanted)  # or an error, before any of them is trained
+        self.pending(wanted)  # raises errors before any of them is trained
         for number, spec in enumerate(wanted, start=1):
             title = f"\n# {label}{number} of {len(wanted)}: {spec.name} ({spec.recipe}, seed {spec.seed})"
             if not self._checked(spec).pending:
@@ -161,11 +164,11 @@ class Runner:
                 if not self._train_unless_locked(each, own, deadline, wait):
                     break
         finished = not self.pending(wanted)
-        distributed.barrier()  # so that no process leaves while another still receives
+        distributed.barrier()  # so that no process exits while another still receives
         return finished
 
     def _train_unless_locked(self, spec: RunSpec, title: str, deadline: float | None, wait: bool) -> bool:
-        """Whether the run is finished now."""
+        """Trains the run unless another process does; returns whether it is finished."""
         if not self._checked(spec).pending:
             return True
         with self.claimed(spec, wait) as ours:
@@ -209,7 +212,7 @@ class Runner:
 
     @contextmanager
     def claimed(self, spec: RunSpec, wait: bool) -> Generator[bool]:
-        """Whether no other process trains the run meanwhile; with `wait` not before that is so.
+        """Locks the run; yields whether this process has the lock. With `wait` it waits for other processes.
 
         CommandError instead of waiting where several processes train together (`torchrun`).
         """
@@ -231,7 +234,7 @@ class Runner:
         return True
 
     def _checked(self, spec: RunSpec) -> Status:
-        """As `status`, in all processes alike; CommandError if the run is stale."""
+        """As `status`, the same in all processes; CommandError if the run is stale."""
         status = distributed.broadcast_result(lambda: self.status(spec))
         refuse_changed(self.run(spec), status.changes)
         return status
@@ -252,7 +255,7 @@ class Runner:
 def _begin(
     config: RunConfig, store: Store, run: RunDir, device: torch.device, init_from: InitFrom | None
 ) -> bool:
-    """Whether the run directory was there; it is made where it was not."""
+    """Makes the run directory if it is missing; returns whether it existed."""
     resume = run.config_file.is_file()
     if resume:
         write_environment(config, store, run, device)
@@ -262,7 +265,7 @@ def _begin(
 
 
 def _keep_weights_only(run: RunDir) -> None:
-    """Removes what only resuming needs: it is several times as large as the weights."""
+    """Removes what is only needed to resume: it is several times as large as the weights."""
     last = (run.checkpoints / "last").resolve()
     for path in run.checkpoints.glob("step-*"):
         if path.resolve() != last:

@@ -1,4 +1,4 @@
-"""Runs as data: what is trained, on which store, with which seed. Experiments are lists of these."""
+"""Specifications of runs: recipe, settings, store, seed. Experiments are lists of these."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class RunSpec:
     """One run to train."""
 
     name: str
-    """Of its run folder; unique in a list of specs."""
+    """Name of its run directory; unique in a list of specs."""
     recipe: str
     store: Path = Path()
-    """What it is trained and validated on."""
+    """The store for training and validation."""
     overrides: tuple[str, ...] = ()
     """`key=value` changes of the recipe, as `alexnet train` takes them; without the seed."""
     seed: int = 0
     init_from: str = ""
     """Name of the spec whose trained weights it is initialized from; empty is a random initialization."""
     shows: str = ""
-    """What the run shows, for people."""
+    """A description of what the run shows."""
 
     def config(self) -> RunConfig:
         """The whole configuration; CommandError if overrides do not fit the recipe."""
@@ -34,7 +34,7 @@ class RunSpec:
 
 
 def overrides_of(config: RunConfig) -> tuple[str, ...]:
-    """The `key=value` changes that make `config` of its recipe; the seed is left out."""
+    """The `key=value` changes from the recipe to `config`, without the seed."""
     before, after = flatten(recipes.get(config.recipe)), flatten(config)
     return tuple(
         f"{key}={value if isinstance(value, str) else json.dumps(value)}"
@@ -44,7 +44,7 @@ def overrides_of(config: RunConfig) -> tuple[str, ...]:
 
 
 def chain(specs: Sequence[RunSpec], name: str) -> list[RunSpec]:
-    """The spec of that name, after all that it is initialized from, the first one first."""
+    """The spec of that name, preceded by all specs that it is initialized from, in the order of training."""
     by_name = {spec.name: spec for spec in specs}
     found = [by_name[name]]
     while found[0].init_from:
@@ -53,7 +53,7 @@ def chain(specs: Sequence[RunSpec], name: str) -> list[RunSpec]:
 
 
 def without_dependents(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The specs that no other of them is initialized from: each with its `chain` can be trained alone."""
+    """The specs that no other one is initialized from: each can be trained alone, with its `chain`."""
     given = list(specs)
     needed = {spec.init_from for spec in given}
     return [spec for spec in given if spec.name not in needed]

@@ -1,4 +1,4 @@
-"""How runs that are compared are validated during training: on validation images and on training images."""
+"""Validation during training for runs that are compared: on validation images and on training images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRAINING_ERROR, ERROR = "training_error", "top1_error"
 
 
 def with_training_error(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
-    """Validates a model on the validation images and on as many training images, both alike.
+    """Validates a model on the validation images and on as many training images, in the same way.
 
     One center crop, without augmentation and dropout. Adds `training_error` and `training_nll` to what
     `alexnet train` logs.

@@ -1,4 +1,4 @@
-"""From one number per seed to an interval, and from an interval and a band to a verdict."""
+"""Verdicts: an interval from one number per seed, and a verdict from an interval and a band."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COVERS_BOTH = "the interval covers values inside and outside the band"
 NO_SPREAD = "every seed gives the same number: these models have learned too little to differ"
 NOTHING_LEARNED = "no model is better than chance: train longer, or on more photos"
 LEARNED = 0.95
-"""Share of the error at chance level above which a model has learned nothing."""
+"""Fraction of the error at chance level above which a model has learned nothing."""
 
 
 def t_interval(numbers: Sequence[float]) -> Interval:
@@ -63,7 +63,7 @@ def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdi
 def combine(results: Sequence[ComparisonResult]) -> tuple[Verdict, str]:
     """The verdict of a claim and its reason, from the comparisons that decide it.
 
-    Failed if any failed, held if all are held. A reason that several comparisons have is given once.
+    Failed if any failed, held if all are held. A reason that several comparisons share is listed once.
     """
     deciding = [result for result in results if result.decides]
     for wanted in ("failed", "untested"):
@@ -78,7 +78,7 @@ def combine(results: Sequence[ComparisonResult]) -> tuple[Verdict, str]:
 
 
 def judge_claim(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int] | None = None) -> ClaimResult:
-    """What a claim's comparisons found, its verdict, and what it was made with; `seeds` replace its own."""
+    """The results of a claim's comparisons, its verdict, and the environment; `seeds` replaces its own."""
     used = tuple(seeds or claim.seeds)
     comparisons = tuple(compare(comparison, experiment, used) for comparison in claim.comparisons)
     runs = [run for run in experiment.arm_runs([claim], used) if run.run.config_file.is_file()]
@@ -101,7 +101,7 @@ def judge_claim(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int] | 
 
 
 def command(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int]) -> str:
-    """What a reader types to repeat it, with all stores in a folder `stores`."""
+    """The command that repeats it, with all stores in a folder `stores`."""
     words = ["alexnet", "claims", claim.id, "--store", _typed(experiment.store)]
     words += ["--run", experiment.path.resolve().name]
     if experiment.other is not None and any(arm.photos != "all" for arm in claim.arms):
@@ -124,7 +124,7 @@ def _data(experiment: ExperimentDir) -> ClaimData:
 
 
 def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
-    """What the runs were made with; nothing that is true of one machine's folders only."""
+    """The environment of the runs, without paths of one machine."""
     found = [run.run.environment() for run in runs if run.run.environment_file.is_file()]
 
     def distinct(name: str) -> tuple[Any, ...]:
@@ -144,7 +144,7 @@ def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
 
 
 def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[int]) -> ComparisonResult:
-    """Measures and judges; `untested`, with the reason, where seeds or numbers are missing."""
+    """The measured numbers and the verdict; `untested`, with the reason, if seeds or numbers are missing."""
     blank = ComparisonResult(
         id=comparison.id,
         words=comparison.words,
@@ -171,19 +171,19 @@ def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[i
 
 
 def too_few(comparison: Comparison, seeds: Sequence[int]) -> str:
-    """Why these seeds are not enough for a verdict, whatever is measured; empty if they are."""
+    """Why these seeds are too few for a verdict; empty if they are enough."""
     if len(seeds) < MIN_SEEDS:
-        return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, a verdict takes {MIN_SEEDS} or more"
+        return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, but a verdict needs {MIN_SEEDS} or more"
     measure = comparison.measure
     if isinstance(measure, EnsembleGain) and len(seeds) < measure.models:
-        return f"it takes {measure.models} models: type --seeds 0,1,2,3,4"
+        return f"{measure.models} models are needed: type --seeds 0,1,2,3,4"
     return ""
 
 
 def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> list[str]:
-    """A line for each comparison that the seeds are too few for, or one where that is a whole claim.
+    """A line for each comparison with too few seeds, or one line if this concerns a whole claim.
 
-    `seeds` instead of each claim's own.
+    `seeds` replaces each claim's own.
     """
     lines: list[str] = []
     for claim in claims:
@@ -196,7 +196,7 @@ def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> lis
 
 
 def least(values: Sequence[Value | None]) -> Value | None:
-    """The lowest number; one that was not reached counts only where none was. None if there is none."""
+    """The lowest number; censored ones count only if all are censored. None if there is none."""
     numbers = [value for value in values if value is not None]
     reached = [value for value in numbers if not value.at_least]
     return min(reached or numbers, key=lambda value: value.number, default=None)
@@ -208,13 +208,13 @@ class _Compared:
 
     comparison: Comparison
     blank: ComparisonResult
-    """Without anything measured."""
+    """The result without measured numbers."""
     runs: dict[Arm, list[ArmRun]]
-    """Of each arm, in the order of the seeds."""
+    """The runs of each arm, in the order of the seeds."""
     seeds: tuple[int, ...]
 
     def over_seeds(self) -> ComparisonResult:
-        # Seed by seed, so that timings drift alike for all arms.
+        # Seed by seed, so that timings drift in the same way for all arms.
         comparison = self.comparison
         other = comparison.other_measure or comparison.measure
         values: dict[tuple[str, str], list[Value | None]] = {}
@@ -242,11 +242,11 @@ class _Compared:
         runs = [run for arm in self.comparison.first for run in self.runs[arm]]
         numbers = measure.of_photos(runs)
         if numbers is None:
-            return replace(self.blank, reason=f"it takes {measure.models} models that did not diverge")
+            return replace(self.blank, reason=f"{measure.models} models that did not diverge are needed")
         return self._judged(replace(self.blank, count=len(numbers)), t_interval(numbers))
 
     def _judged(self, made: ComparisonResult, interval: Interval) -> ComparisonResult:
-        """As `judge`, but not for errors of models that have all learned nothing: those are always alike."""
+        """As `judge`, but without a verdict if no model has learned anything: their errors do not differ."""
         runs = [run for each in self.runs.values() for run in each]
         if self.comparison.unit == "points" and not any(map(_has_learned, runs)):
             return replace(made, interval=interval, reason=NOTHING_LEARNED)

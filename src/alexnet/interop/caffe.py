@@ -1,6 +1,6 @@
 """Caffe's binary files: the layers of a `.caffemodel`, and the mean image of a `.binaryproto`.
 
-Both are protocol buffers. Of their schema (BVLC/caffe, src/caffe/proto/caffe.proto) only the needed fields
+Both are protocol buffers. Only the needed fields of their schema (BVLC/caffe, src/caffe/proto/caffe.proto)
 are defined; others are skipped. Files of 2013, of 2014 and of later years nest their layers differently.
 """
 
@@ -30,7 +30,7 @@ from alexnet.models.convert import from_caffe
 Array = npt.NDArray[np.float32]
 
 _MAX_BYTES = 2**31 - 1
-"""Of a protocol buffer; far above any supported model."""
+"""Largest size of a protocol buffer, far above any supported model."""
 _SCHEMA = {
     "BlobShape": "repeated int64 dim 1",
     "BlobProto": (
@@ -64,11 +64,11 @@ class CaffeModel:
 
     name: str
     layers: tuple[CaffeLayer, ...]
-    """In the file's order, which is that of the forward pass."""
+    """The layers in the file's order, which is that of the forward pass."""
 
 
 def read_caffemodel(path: Path) -> CaffeModel:
-    """A `.caffemodel`. CommandError if there is no file; DataError if it is not a complete one."""
+    """Reads a `.caffemodel`. CommandError if there is no file; DataError if it is not complete."""
     message = _parse(path, "NetParameter")
     nested = [each.layer if each.HasField("layer") else each for each in message.layers]
     layers = tuple(
@@ -76,7 +76,7 @@ def read_caffemodel(path: Path) -> CaffeModel:
         for each in [*nested, *message.layer]
     )
     if not layers:
-        raise DataError(f"{path} has no layers: give a .caffemodel")
+        raise DataError(f"{path} has no layers: use a .caffemodel")
     return CaffeModel(_text(message.name), layers)
 
 
@@ -89,7 +89,7 @@ def _parse(path: Path, kind: str) -> Any:
     if not path.is_file():
         raise CommandError(f"no file at {path}")
     if path.stat().st_size > _MAX_BYTES:
-        raise DataError(f"{path} is too large for a file of Caffe: give another")
+        raise DataError(f"{path} is too large for a file of Caffe: use another")
     message = _messages()[kind]()
     try:
         message.ParseFromString(path.read_bytes())
@@ -141,7 +141,7 @@ def _add_field(message: Any, label: str, kind: str, name: str, number: int) -> N
 
 
 RECIPES = {"caffe": "alexnet-caffe", "caffenet": "caffenet"}
-"""By variant."""
+"""Recipes by variant."""
 
 
 def read(
@@ -175,7 +175,7 @@ def read(
 
 
 def _variant(path: Path, net: CaffeModel) -> str:
-    """By the order of layers, or else by the model's name: CaffeNet pools before it normalizes."""
+    """The variant, from the order of layers or else the model's name: CaffeNet pools before it normalizes."""
     order = [layer.name for layer in net.layers if layer.name in ("norm1", "pool1")]
     if sorted(order) == ["norm1", "pool1"]:
         return "caffe" if order[0] == "norm1" else "caffenet"
@@ -190,6 +190,6 @@ def _mean_image(path: Path, side: int) -> Tensor:
     found = torch.from_numpy(read_blob(path))
     if found.shape[-3:] != (3, side, side) or found.numel() != 3 * side * side:
         raise DataError(
-            f"{path} is {tuple(found.shape)}: the mean image of this model is (1, 3, {side}, {side})"
+            f"{path} has shape {tuple(found.shape)}; the mean image of this model has (1, 3, {side}, {side})"
         )
     return found.reshape(3, side, side).permute(1, 2, 0).contiguous()

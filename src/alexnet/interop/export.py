@@ -17,7 +17,7 @@ WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
     ".safetensors": bundle.save,
     ".onnx": onnx.write,
 }
-"""By the suffix of the file."""
+"""Functions that write a model, by the suffix of the file."""
 
 
 def export(
@@ -36,14 +36,14 @@ def export(
     refuses, or if ONNX Runtime does not reproduce the model's output.
     """
     if target.suffix not in WRITERS:
-        raise CommandError(f"{target} has an unknown suffix: end its name in {' or '.join(WRITERS)}")
+        raise CommandError(f"{target} has an unknown suffix: its name must end in {' or '.join(WRITERS)}")
     if target.suffix == ".onnx":
         refuse_without_packages(onnx.PACKAGES)
     weights = find_weights(source, checkpoint)
     net = bundle.load(weights, needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:
         raise CommandError(
-            f"{net.config.recipe} is not a network, so ONNX cannot represent it: end the name in .safetensors"
+            f"{net.config.recipe} is not a network, so ONNX cannot represent it: export to .safetensors"
         )
     if source.is_dir():
         net = replace(net, provenance=_provenance(RunDir.open(source), checkpoint, unfinished))

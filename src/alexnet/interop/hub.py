@@ -26,9 +26,9 @@ class PublishedWeights:
     framework: str
     """`torchvision` or `caffe`."""
     terms: dict[str, str]
-    """Its publishers' licenses, with the keys of model files."""
+    """The publisher's licenses, with the keys of model files."""
     variant: str = ""
-    """Which of Caffe's two models."""
+    """The variant, for Caffe's two models."""
 
 
 PUBLISHED_WEIGHTS = {
@@ -77,7 +77,7 @@ PUBLISHED_WEIGHTS = {
         "caffenet",
     ),
 }
-"""By their names for `alexnet fetch`."""
+"""Published weights by their names for `alexnet fetch`."""
 
 
 def fetch_weights(

@@ -26,7 +26,7 @@ from alexnet.training import checkpoint
 
 IMPORTED_TERMS = {**TERMS, "weights_license": "unknown: the file does not contain it; see its publisher"}
 NO_COLOR_STATISTICS: Mapping[str, Any] = {"eigenvalues": torch.zeros(3), "eigenvectors": torch.eye(3)}
-"""Needed only for training, which computes them from its own photos."""
+"""Placeholders: only training needs them, and computes them from its own photos."""
 
 
 def make_bundle(
@@ -60,14 +60,16 @@ def read_classes(path: Path) -> list[Class]:
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text file: give one wnid or wnid<TAB>name per line") from error
+        raise DataError(
+            f"{path} is not a text file: it must have one wnid or wnid<TAB>name per line"
+        ) from error
     parts = [line.strip().partition("\t") for line in lines if line.strip()]
     wnids = [wnid.strip() for wnid, _, _ in parts]
     if not wnids:
-        raise DataError(f"{path} has no classes: give one wnid or wnid<TAB>name per line")
+        raise DataError(f"{path} has no classes: it must have one wnid or wnid<TAB>name per line")
     twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
     if twice:
-        raise DataError(f"{path} has {twice} twice: give each class one line")
+        raise DataError(f"{path} has {twice} twice: each class must have one line")
     known = classes_from_wnids(wnids)
     names = [name.strip() for _, _, name in parts]
     return [Class(each.wnid, name or each.name) for each, name in zip(known, names, strict=True)]
@@ -89,8 +91,8 @@ def _classes(path: Path, count: int, given: Sequence[Class]) -> list[Class]:
     if given:
         raise CommandError(f"{len(given)} classes were given, but {path} has {count} outputs")
     raise CommandError(
-        f"{path} has {count} outputs, not ImageNet's 1000 classes: give --classes FILE, "
-        "one wnid or wnid<TAB>name per line, in the order of the outputs"
+        f"{path} has {count} outputs, not ImageNet's 1000 classes: type --classes FILE, with one wnid or "
+        "wnid<TAB>name per line, in the order of the outputs"
     )
 
 
@@ -100,7 +102,7 @@ _INITIAL_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest"
 def refuse_taken(run: Path) -> None:
     """CommandError if `run` is a file or a non-empty directory."""
     if run.is_file() or (run.is_dir() and any(run.iterdir())):
-        raise CommandError(f"{run} exists: give another directory for the imported model")
+        raise CommandError(f"{run} exists: choose another directory for the imported model")
 
 
 def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command: Sequence[str]) -> RunDir:

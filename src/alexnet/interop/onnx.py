@@ -27,7 +27,7 @@ _TRIAL_BATCHES = (1, 3)
 
 
 def write(path: Path, net: ModelBundle) -> None:
-    """Writes the file, but only if ONNX Runtime reproduces the model's output with it.
+    """Writes the file, but only if it gives the model's output in ONNX Runtime.
 
     Its input `images` are central crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
     graph subtracts the mean, divides by the standard deviations and reorders the channels. Its output
@@ -62,7 +62,7 @@ def metadata_props(net: ModelBundle) -> dict[str, str]:
 
 
 def describe_preprocessing(preprocessing: Preprocessing) -> str:
-    """How to make the graph's input of a photo, in sentences for people."""
+    """How to compute the graph's input from a photo, as text."""
     side, crop, how = preprocessing.side, preprocessing.crop, preprocessing.resized
     resizing = {
         "warp": f"Resize it to {side} x {side} pixels, ignoring its aspect ratio",

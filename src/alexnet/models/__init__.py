@@ -1,4 +1,4 @@
-"""The models, one paper a file. `alexnet.models.AlexNet(...)` and the others are plain `torch.nn.Module`s.
+"""The models, one file per paper. `alexnet.models.AlexNet(...)` and the others are plain `torch.nn.Module`s.
 
 Each is imported when it is first used, so that a configuration can be read without loading torch.
 """

@@ -1,4 +1,4 @@
-"""AlexNet: as it was run in 2012, as the paper describes it, and as others built it.
+"""AlexNet as it was run in 2012, as the paper describes it, and as others built it.
 
 The variants are sets of constants, `ALEXNET_VARIANTS` of `alexnet.models.config`.
 
@@ -33,7 +33,7 @@ READS_BOTH_TOWERS = ("conv1", "conv3", "conv6")
 POOLINGS = ("pool", "average")
 """Steps whose output is `poolN` among the activations."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    # In place, because nothing before them needs its output for its gradient.
+    # In place, because no operation before them needs its output for its gradient.
     "relu": lambda: nn.ReLU(inplace=True),
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
@@ -88,7 +88,7 @@ class AlexNet(nn.Module):
 
     @property
     def map_step_pixels(self) -> int:
-        """Pixels between neighboring places of a class map: 32, from conv1's stride of 4 and three
+        """Pixels between neighboring positions of a class map: 32, from conv1's stride of 4 and three
         poolings.
         """
         poolings = sum("pool" in self._steps(layer) for layer in self.architecture.layers[:-1])
@@ -131,13 +131,14 @@ class AlexNet(nn.Module):
         return {**taps, "logits": self.fc8(hidden)}
 
     def class_map(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (N, num_classes, h, w) at each place of preprocessed images (N, channels, H, W).
+        """Logits (N, num_classes, h, w) at each position of preprocessed images (N, channels, H, W).
 
-        H and W are the crop or larger. The fully connected layers are applied as convolutions: fc6 to each
-        part of the last maps that is as large as those of a crop, the layers after it to each place. Places
-        are the crops in the image, `map_step_pixels` apart, from the upper left corner on; an image of the
-        crop's size has one, which is `forward` up to rounding. A place differs from `forward` of its crop
-        only in what convolutions and poolings read around it: neighboring pixels instead of a border.
+        H and W are the size of a crop or larger. The fully connected layers are applied as convolutions: fc6
+        to each part of the last maps that is as large as those of a crop, the layers after it to each
+        position. A position corresponds to a crop of the image; positions are `map_step_pixels` apart,
+        starting at the upper left corner. An image of the crop's size has one position, with the logits of
+        `forward` up to rounding. A position differs from `forward` of its crop only in what convolutions and
+        poolings read around it: neighboring pixels instead of a border.
         Source: Sermanet et al. 2013, section 3.5. CommandError if the images are smaller than the crop.
         """
         hidden, last = self._at_least_a_crop(images), self.architecture.last_convolution
@@ -146,7 +147,9 @@ class AlexNet(nn.Module):
             hidden = self.after[layer](self.get_submodule(layer)(hidden))
         height, width = ((length - self.crop) // self.map_step_pixels for length in images.shape[2:])
         side, maps = self._final_side(averaged=False), self._last_maps(last, hidden)
-        maps = maps[:, :, : height + side, : width + side]  # beyond, windows hang over the image's border
+        maps = maps[
+            :, :, : height + side, : width + side
+        ]  # further windows would extend beyond the image's border
         places = self._at_each_place(self.layers[first], maps, side).permute(0, 2, 3, 1)
         hidden = places.flatten(0, 2)
         for layer in self.layers[first:-1]:
@@ -196,16 +199,16 @@ class AlexNet(nn.Module):
                 return nn.Conv2d(inputs, width, size, stride=stride, padding=2, bias=bias)
             return AsymmetricPadConv2d(inputs, width, size, stride=stride, bias=bias)
         size = 5 if layer == "conv2" else 3
-        # Paper, section 3.5: elsewhere each tower reads its own maps only.
+        # Paper, section 3.5: in the other layers each tower reads only its own maps.
         groups = 1 if layer in READS_BOTH_TOWERS else self.architecture.towers
         return nn.Conv2d(inputs, width, size, padding=size // 2, groups=groups, bias=bias)
 
     def _steps(self, layer: str) -> tuple[Step, ...]:
-        """What follows `layer`; nothing follows the bottleneck."""
+        """The steps after `layer`; none after the bottleneck."""
         return () if layer == "bottleneck" else self.architecture.steps_after(layer)
 
     def _stage(self, layer: str) -> FusedBlock:
-        """What follows `layer` as modules."""
+        """The steps after `layer` as modules."""
         steps: OrderedDict[str, nn.Module] = OrderedDict()
         for step in self._steps(layer):
             steps[step] = self._module(step, layer)
@@ -249,7 +252,7 @@ class AlexNet(nn.Module):
     def _at_each_place(self, layer: str, maps: torch.Tensor, side: int) -> torch.Tensor:
         """(N, C, H, W) -> (N, units, h, w): a fully connected layer applied to each part of `side` x `side`.
 
-        Where maps are averaged to 6 x 6 or 1 x 1 before it, so is each part of them.
+        If maps are averaged to 6 x 6 or 1 x 1 before it, so is each part.
         """
         linear, read = cast(FullyConnected, self.get_submodule(layer)), self._final_side()
         if side == read:
@@ -258,8 +261,8 @@ class AlexNet(nn.Module):
         return conv2d(maps, filters_of_averages(weight, side), linear.bias)
 
     def _final_side(self, averaged: bool = True) -> int:
-        """Side of the maps that the first fully connected layer reads; without `averaged` that before they
-        are averaged to 6 x 6 or to 1 x 1.
+        """Side of the maps that the first fully connected layer reads; without `averaged`, their side before
+        they are averaged to 6 x 6 or 1 x 1.
         """
         around, stride = self.architecture.conv1_border == "around", self.architecture.conv1_stride
         beyond = self.crop - self.architecture.conv1_size

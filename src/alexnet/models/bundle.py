@@ -1,4 +1,4 @@
-"""Model files: weights and everything that must travel with them, as safetensors or ONNX.
+"""Model files: weights and everything that is needed to use them, as safetensors or ONNX.
 
 A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
 format version, configuration, classes, preprocessing, license terms and provenance. An ONNX file holds a
@@ -36,7 +36,7 @@ TERMS: Mapping[str, str] = {
     "weights_license": "its maker's choice; none is given here",
     "data_terms": "the photos it was trained on keep their own terms (ImageNet: research and teaching only)",
 }
-"""License terms of a model whose maker gave none."""
+"""License terms of a model for which none were specified."""
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
 
 
@@ -52,18 +52,18 @@ class ModelBundle:
     terms: dict[str, str] = field(default_factory=lambda: dict(TERMS))
     """`code_license`, `weights_license` and `data_terms`."""
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
-    """How it was trained, as `alexnet.runs.provenance` describes a run; empty in checkpoints."""
+    """How it was trained, as described by `alexnet.runs.provenance`; empty in checkpoints."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a model file holds besides tensors."""
+    """The contents of a model file besides tensors."""
 
     config: RunConfig
     classes: list[Class]
     """In label order."""
     preprocessing: Mapping[str, Any]
-    """As `Preprocessing.state` describes it."""
+    """The description that `Preprocessing.state` returns."""
     terms: dict[str, str]
     provenance: dict[str, Any]
 
@@ -71,7 +71,7 @@ class Metadata:
 def save(path: Path, bundle: ModelBundle) -> None:
     """Writes a safetensors file under a temporary name, syncs it and renames it.
 
-    A file that existed at `path` stays whole until then. WorkError if the disk is full or not writable.
+    An existing file at `path` remains intact until then. WorkError if the disk is full or not writable.
     """
     tensors = {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
     tensors |= {f"preprocessing.{name}": tensor for name, tensor in bundle.preprocessing.state()[1].items()}
@@ -81,7 +81,7 @@ def save(path: Path, bundle: ModelBundle) -> None:
             unfinished.touch()
             mode = unfinished.stat().st_mode
             save_file(tensors, unfinished, metadata_texts(bundle))
-            unfinished.chmod(mode)  # safetensors makes it unreadable for others
+            unfinished.chmod(mode)  # safetensors makes it unreadable for other users
     except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
             f"cannot write {path} ({error}): free some space, or choose another path"
@@ -89,7 +89,7 @@ def save(path: Path, bundle: ModelBundle) -> None:
 
 
 def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = False) -> ModelBundle:
-    """The model in evaluation mode, and everything that travels with it.
+    """The model in evaluation mode, with everything that is saved with it.
 
     A safetensors file's model is on `device`, an ONNX file's on the CPU. CommandError if there is no such
     file, or ONNX Runtime is not installed; DataError if it is not a model file, is of a newer version,
@@ -105,14 +105,14 @@ def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = F
     weights = _under("model.", tensors)
     found = first_mismatch(weights, model.state_dict())
     if found:
-        raise DataError(f"{path} is of another architecture than its configuration: {found}")
+        raise DataError(f"{path} has another architecture than its configuration: {found}")
     model.to_empty(device=device).load_state_dict(weights)
     preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 
 
 def load_metadata(path: Path) -> Metadata:
-    """What a model file holds besides tensors, which are not read; errors as `load`."""
+    """The contents of a model file besides its tensors, which are not read; errors as `load`."""
     if _is_onnx(path):
         return _onnx_metadata(path)
     with _opened(path) as opened:
@@ -120,7 +120,7 @@ def load_metadata(path: Path) -> Metadata:
 
 
 def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
-    """What travels with the tensors, as JSON texts by their names in the file."""
+    """The metadata that is saved with the tensors, as JSON texts by their names in the file."""
     values = {
         "format_version": FORMAT_VERSION,
         "config": to_dict(bundle.config),
@@ -133,7 +133,7 @@ def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
 
 
 def first_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """The first difference of two state_dicts in name or shape, as `mismatch`; empty if there is none."""
+    """First difference between two state_dicts in name or shape, as `mismatch`; empty if there is none."""
     return next(filter(None, (mismatch(name, weights, expected) for name in [*expected, *weights])), "")
 
 
@@ -144,7 +144,7 @@ def mismatch(name: str, weights: Mapping[str, Tensor], expected: Mapping[str, Te
 
 
 def refuse_without_packages(names: Iterable[str]) -> None:
-    """CommandError that says what to install, where packages for ONNX files are missing."""
+    """CommandError with what to install, if packages for ONNX files are missing."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise CommandError(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
@@ -192,9 +192,7 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
     """
     missing = [name for name in _REQUIRED if name not in texts]
     if missing:
-        raise DataError(
-            f"{path} holds weights but no {', '.join(missing)}: give a file that this program wrote"
-        )
+        raise DataError(f"{path} has weights but no {', '.join(missing)}: use a file that this program wrote")
     version = json.loads(texts["format_version"])
     if version > FORMAT_VERSION:
         raise DataError(
@@ -214,10 +212,10 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
 def _opened(path: Path) -> Generator[Any]:
     """The open safetensors file; errors while it is read become one line."""
     if not path.is_file():
-        raise CommandError(f"no model file at {path}: give a run folder or a .safetensors file")
+        raise CommandError(f"no model file at {path}: use a run directory or a .safetensors file")
     if _is_onnx(path):
         raise DataError(
-            f"{path} can only be run, its weights cannot be used: give the run, or the .safetensors file "
+            f"{path} can only be run, its weights cannot be used: use the run, or the .safetensors file "
             "exported from it"
         )
     with path.open("rb") as opened:
@@ -231,7 +229,7 @@ def _opened(path: Path) -> Generator[Any]:
             yield opened
     except (SafetensorError, ValueError) as error:
         raise DataError(
-            f"{path} is not a whole safetensors file ({error}): give one that this program wrote"
+            f"{path} is not a complete safetensors file ({error}): use one that this program wrote"
         ) from error
 
 
@@ -243,19 +241,21 @@ def _load_onnx(path: Path) -> ModelBundle:
 def _onnx_metadata(path: Path) -> Metadata:
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
-        raise CommandError(f"no model file at {path}: give a run folder or an exported file")
+        raise CommandError(f"no model file at {path}: use a run directory or an exported file")
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(path)
     except DecodeError as error:
-        raise DataError(f"{path} is not a whole ONNX file ({error}): copy it again") from error
+        raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
     return _parsed(path, {each.key: each.value for each in model.metadata_props})
 
 
 def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing that an ONNX graph does not include: mean, deviations and BGR order are in it."""
+    """The preprocessing that an ONNX graph does not include: mean, standard deviations and BGR order are in
+    the graph.
+    """
     data: dict[str, Any] = {**values["data"], "normalization": "channel-mean", "mean_position": "center"}
     channels = "RGB" if values["channels"] == "BGR" else values["channels"]
     count = data.get("channels", 3)

@@ -31,7 +31,7 @@ def _refuse_below_one(key: str, *values: int) -> None:
 
 @dataclass(frozen=True)
 class AlexNetArchitecture:
-    """One AlexNet: convolutions, then fc6 and fc7, then fc8, whose width is the number of classes."""
+    """An AlexNet: convolutions, then fc6 and fc7, then fc8, whose width is the number of classes."""
 
     stages: tuple[tuple[Step, ...], ...] = (
         ("relu", "lrn", "pool"),
@@ -54,7 +54,7 @@ class AlexNetArchitecture:
     """Padding of conv1: zeros at the right and bottom until the last window fits (3 pixels at 224, none at
     227), or 2 on all sides (torchvision)."""
     pooling: Literal["max", "average"] = "max"
-    """What `pool` takes of a window; the average is LeNet's sub-sampling without its weights."""
+    """What `pool` computes in a window; the average is LeNet's sub-sampling without its weights."""
     pool_size: int = 3
     """Side of the pooling windows; the stride is 2."""
     ceil_mode: bool = True
@@ -113,14 +113,14 @@ class AlexNetArchitecture:
         if any(width % self.towers for width in self.widths[:-2]):
             raise ConfigError(
                 f"widths={list(self.widths)} cannot be split into towers={self.towers}: "
-                "give each convolution a multiple of it"
+                "each convolution needs a multiple of it"
             )
         if self.bottleneck < 0:
             raise ConfigError(f"bottleneck={self.bottleneck} must be at least 0, which is none")
 
     @property
     def min_crop(self) -> int:
-        """Pixels that a crop needs, so that three poolings leave something: 64 with a stride of 4."""
+        """Smallest crop in pixels for which maps remain after three poolings: 64 with a stride of 4."""
         return 16 * self.conv1_stride
 
     @property
@@ -163,9 +163,10 @@ _NET_145 = AlexNetArchitecture(
 _CAFFE_STD = (0.01,) * 5 + (0.005, 0.005, 0.01)
 
 ALEXNET_VARIANTS: Mapping[str, AlexNetArchitecture] = {
-    # Net 145 of the released source: as it was run. Two normalizers in layer 2; layer 1 rectifies last.
+    # Net 145 of the released source, as it was run: two normalizations in layer 2; in layer 1, ReLU comes
+    # last.
     "2012": _NET_145,
-    # Net 146, the "1 CNN*" of table 2: a sixth convolution over the last pooling layer.
+    # Net 146, the "1 CNN*" of table 2: a sixth convolution after the last pooling layer.
     "2012-star": replace(
         _NET_145,
         stages=(*_NET_145.stages[:5], ("relu",), *_HIDDEN),
@@ -173,7 +174,7 @@ ALEXNET_VARIANTS: Mapping[str, AlexNetArchitecture] = {
         init_std=(0.01, 0.01, 0.03, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01),
         biases=(0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
     ),
-    # The paper's text: every formula and constant of sections 3 to 5 to the letter.
+    # The paper's text: every formula and constant exactly as in sections 3 to 5.
     "paper": AlexNetArchitecture(lrn_alpha_convention="sum"),
     # BVLC/caffe models/bvlc_alexnet.
     "caffe": AlexNetArchitecture(
@@ -198,7 +199,7 @@ ALEXNET_VARIANTS: Mapping[str, AlexNetArchitecture] = {
         init_std=_CAFFE_STD,
         dropout_form="inverted",
     ),
-    # Krizhevsky 2014 (arXiv:1404.5997) as torchvision has it: one tower, no normalizers.
+    # Krizhevsky 2014 (arXiv:1404.5997) as in torchvision: one tower, no normalization.
     "one-weird-trick": AlexNetArchitecture(
         stages=(
             ("relu", "pool"),
@@ -249,14 +250,14 @@ ALEXNET_VARIANTS: Mapping[str, AlexNetArchitecture] = {
         without=("fc6", "fc7"),
     ),
 }
-"""`alexnet`, by `model.variant`."""
+"""The variants of `alexnet`, by `model.variant`."""
 
 H2_READS = tuple(
     tuple(map_ for map_ in range(12) if map_ // 4 != left_out) for left_out in (2, 0, 1) for _ in range(4)
 )
 """Maps of H1 that each map of H2 reads: 8 of 12, by a scheme that the paper does not describe (1989, section
-3.3). The scheme here: the maps of H1 and of H2 are three groups of four, and each group of H2 leaves out
-another group of H1, so that all maps are read equally often."""
+3.3). Here the maps of H1 and of H2 form three groups of four, and each group of H2 leaves out a different
+group of H1, so that all maps are read equally often."""
 
 C3_READS = (
     (0, 1, 2),
@@ -281,12 +282,13 @@ C3_READS = (
 
 @dataclass(frozen=True)
 class LeNetArchitecture:
-    """One LeNet: two convolutions with sub-sampling, then fully connected layers."""
+    """A LeNet: two convolutions with sub-sampling, then fully connected layers."""
 
     maps: tuple[int, int] = (6, 16)
     """Maps of the first and of the second convolution."""
     reads: tuple[tuple[int, ...], ...] = C3_READS
-    """For each map of the second convolution the maps before it that it reads, from 0; empty: all of them."""
+    """For each map of the second convolution, the maps of the layer before that it reads, counted from 0;
+    empty: all of them."""
     units: tuple[int, ...] = (120, 84)
     """Units of each hidden fully connected layer."""
 
@@ -297,7 +299,7 @@ class LeNetArchitecture:
         first, second = self.maps
         if self.reads and len(self.reads) != second:
             raise ConfigError(
-                f"reads has {len(self.reads)} entries for {second} maps: give one for each, or [] for all"
+                f"reads has {len(self.reads)} entries for {second} maps: type one for each, or [] for all"
             )
         if any(not row or not set(row) <= set(range(first)) for row in self.reads):
             raise ConfigError(
@@ -313,15 +315,15 @@ LENET_VARIANTS: Mapping[str, LeNetArchitecture] = {
     # LeNet-5's sizes; every map of C3 reads all of S2.
     "modern": LeNetArchitecture(reads=()),
 }
-"""`lenet`, by `model.variant`."""
+"""The variants of `lenet`, by `model.variant`."""
 
 
 @dataclass(frozen=True)
 class VGGArchitecture:
-    """One VGG: blocks of convolutions with a pooling after each, then fc6, fc7, fc8."""
+    """A VGG: blocks of convolutions with a pooling after each, then fc6, fc7, fc8."""
 
     blocks: tuple[tuple[int, ...], ...] = ((3,), (3,), (3, 3), (3, 3), (3, 3))
-    """For each convolution of each block the side of its filters: 3 or 1 pixels."""
+    """The side of the filters of each convolution of each block: 3 or 1 pixels."""
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 4096, 4096)
     """Maps of each block, then the units of fc6 and fc7."""
     lrn: bool = False
@@ -330,10 +332,10 @@ class VGGArchitecture:
     """Batch normalization after every convolution, which keeps its bias: torchvision's `vgg11_bn` ..., not
     the paper's."""
     initialization: Literal["gaussian", "glorot", "kaiming", "kaiming-convolutions"] = "gaussian"
-    """`gaussian`: the paper's. `glorot`: what the authors found later to need no pre-trained layers (section
-    3.1). `kaiming`: He's for all layers, with which the outputs of the fully connected layers are so large
-    that the first updates may diverge. `kaiming-convolutions`: He's for convolutions, the paper's for fully
-    connected layers, as in torchvision."""
+    """`gaussian`: the paper's. `glorot`: as the authors found later, needs no pre-trained layers (section
+    3.1). `kaiming`: He initialization for all layers; the outputs of the fully connected layers are then so
+    large that the first updates may diverge. `kaiming-convolutions`: He initialization for convolutions and
+    the paper's for fully connected layers, as in torchvision."""
 
     def __post_init__(self) -> None:
         """ConfigError if `widths` does not fit `blocks`, or a value is below 1."""
@@ -372,14 +374,12 @@ VGG_VARIANTS: Mapping[str, VGGArchitecture] = {
     "D": VGGArchitecture(blocks=2 * ((3, 3),) + 3 * ((3, 3, 3),)),
     "E": VGGArchitecture(blocks=2 * ((3, 3),) + 3 * ((3, 3, 3, 3),)),
 }
-"""`vgg`, by `model.variant`. Source: Simonyan and Zisserman 2014, table 1."""
+"""The variants of `vgg`, by `model.variant`. Source: Simonyan and Zisserman 2014, table 1."""
 
 
 @dataclass(frozen=True)
 class OverFeatArchitecture:
-    """One OverFeat: convolutions, two fully connected layers, and a last layer, as wide as there are
-    classes.
-    """
+    """An OverFeat: convolutions, two fully connected layers, and a last layer with one output per class."""
 
     widths: tuple[int, ...] = (96, 256, 512, 1024, 1024, 3072, 4096)
     """Maps of each convolution, then the units of both fully connected layers."""
@@ -390,8 +390,8 @@ class OverFeatArchitecture:
     pools: tuple[int, ...] = (2, 2, 0, 0, 2)
     """Side and stride of the max pooling after each convolution; 0 is none."""
     initialization: Literal["gaussian", "kaiming"] = "gaussian"
-    """Normal weights of standard deviation 0.01, as in the paper; or He's, for narrower models and smaller
-    crops."""
+    """Normal weights with standard deviation 0.01, as in the paper; or He initialization, for narrower models
+    and smaller crops."""
     regression: tuple[int, ...] = (4096, 1024)
     """`overfeat-localizer`, `overfeat-detector`: units of the hidden layers between pooled maps and boxes
     (section 4.2)."""
@@ -444,7 +444,7 @@ VARIANTS: Mapping[str, Mapping[str, Architecture]] = {
     "overfeat-detector": OVERFEAT_VARIANTS,
     "vgg": VGG_VARIANTS,
 }
-"""For each model name its variants."""
+"""The variants of each model, by their names."""
 
 
 @dataclass(frozen=True)
@@ -456,12 +456,12 @@ class ModelConfig:
     variant: str = "2012"
     """A named member of the family. On the command line it sets all of `model.architecture`."""
     architecture: Architecture = cast(Architecture, None)  # noqa: RUF009
-    """The family's constants; where left out, those of the variant."""
+    """The family's constants; by default those of the variant."""
     dropout: float = 0.5
     """Probability that a unit of the last two hidden layers is dropped, in [0, 1); 0 is off."""
     tower_devices: str = ""
-    """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train each tower of an AlexNet on its own; empty: both on
-    one."""
+    """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train each tower of an AlexNet on its own device; empty:
+    both on one device."""
 
     def __post_init__(self) -> None:
         """ConfigError if there is no such variant, or the architecture is of another family."""
@@ -503,7 +503,7 @@ def chosen(variants: Mapping[str, Family], variant: str | Family, name: str) -> 
 
 
 def described(model: ModelConfig) -> str:
-    """`alexnet 2012`, and after it each constant that differs from the variant's, such as `towers=1`."""
+    """`alexnet 2012`, followed by each constant that differs from the variant's, such as `towers=1`."""
     named = asdict(architecture(model.name, model.variant))
     own = asdict(model.architecture)
     apart = (f"{key}={json.dumps(own[key], separators=(',', ':'))}" for key in own if own[key] != named[key])

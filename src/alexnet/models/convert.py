@@ -1,4 +1,4 @@
-"""Weights of torchvision's and Caffe's models: their names and forms as ours."""
+"""Conversion of the weights of torchvision's and Caffe's models to our names and shapes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TORCHVISION = {
     **{name: _vgg(VGG_VARIANTS[variant], batchnorm=False) for name, variant in _VGGS.items()},
     **{f"{name}_BN": _vgg(VGG_VARIANTS[variant], batchnorm=True) for name, variant in _VGGS.items()},
 }
-"""Our names of layers by torchvision's, for each of its models."""
+"""Our names of layers by torchvision's names, for each of its models."""
 RECIPES = {
     "AlexNet": "alexnet-torchvision",
     **{name: f"vgg-{variant.lower()}" for name, variant in _VGGS.items()},
@@ -69,8 +69,8 @@ def model_of(names: Iterable[str]) -> str:
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state_dict of torchvision's AlexNet, or of one of its VGGs (see `model_of`), under our names.
 
-    Both order fc6's inputs by maps, rows and columns, so no weight has to move. Batch normalization in old
-    files has no batch counter: it gets a 0. DataError if a name does not belong to that model.
+    Both order fc6's inputs by maps, rows and columns, so no weights have to be reordered. Batch normalization
+    in old files has no batch counter; it is set to 0. DataError if a name does not belong to that model.
     """
     model = model_of(state)
     names = TORCHVISION[model]
@@ -89,8 +89,8 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
     """The weights and biases of a Caffe model, by its layers' names, under ours; other layers are left out.
 
-    In files from before 2014 all blobs have four dimensions, the first of them 1: those are removed. Rows,
-    columns and maps are in our order. DataError if a layer is missing or has no bias.
+    In files from before 2014 all blobs have four dimensions, the first of them 1: these are removed. Rows,
+    columns and maps are in the same order as here. DataError if a layer is missing or has no bias.
     """
     ours: dict[str, Tensor] = {}
     for layer in ALEXNET_VARIANTS["caffe"].layers:
@@ -102,13 +102,15 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Loads `weights` into `model`, in its types; DataError names the first tensor that does not fit."""
+    """Loads `weights` into `model`, converted to its types; DataError names the first tensor that does not
+    fit.
+    """
     found = first_mismatch(weights, model.state_dict())
     if found:
         raise DataError(found)
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
-            raise DataError(f"{name} holds values that are not finite numbers")
+            raise DataError(f"{name} has values that are not finite")
     own = model.state_dict()
     typed = {name: weight.to(own[name].dtype) for name, weight in weights.items()}
     model.to_empty(device="cpu").load_state_dict(typed)

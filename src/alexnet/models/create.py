@@ -10,7 +10,7 @@ from alexnet.models.registry import build_run
 
 
 def list_models() -> list[str]:
-    """The names that `create_model` and `alexnet.train` take: those of all recipes."""
+    """The names that `create_model` and `alexnet.train` accept: those of all recipes."""
     return recipes.names()
 
 
@@ -18,7 +18,7 @@ def create_model(name: str = "alexnet-2012", num_classes: int = 1000, *settings:
     """The untrained model of a recipe: `forward(images (N, C, crop, crop)) -> logits (N, num_classes)`.
 
     `settings` such as `"data.input_size=64"` or `"model.dropout=0"` change fields of the recipe's
-    configuration. First weights come from torch's generator: `torch.manual_seed` makes them repeatable.
+    configuration. Initial weights come from torch's generator: `torch.manual_seed` makes them repeatable.
     CommandError for a recipe or setting that does not exist.
     """
     return build_run(override(recipes.get(name), settings), num_classes)

@@ -1,4 +1,4 @@
-"""The LeNets: of 1989, LeNet-5 of 1998, and a modern one of LeNet-5's sizes.
+"""The LeNet of 1989, LeNet-5 of 1998, and a modern one with LeNet-5's sizes.
 
 Sources: LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition", 1989 (cited as 1989),
 and LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998 (cited as
@@ -40,14 +40,15 @@ DIGITS = """
 """LeNet-5's targets for its 84 units F6, one drawing per digit, 0 to 9 side by side: ink is +1, paper -1.
 
 1998, section II.B and figure 3: a "stylized image of the corresponding character class" on a 7 x 12 bitmap.
-The paper prints no numbers; these digits are drawn after its figure."""
+The paper prints no numbers; these digits are drawn like those in its figure."""
 
 
 def class_codes(num_classes: int) -> torch.Tensor:
     """(num_classes, 84) float32 of +1 and -1, row by row of each drawing.
 
-    Ten classes have the digits, in the order of their labels, whatever they are. For other numbers of classes
-    nothing is published: they have random codes, always the same, of which two differ in about 42 units.
+    Ten classes, whatever they are, have the codes of the digits, in the order of their labels. For other
+    numbers of classes nothing is published: their codes are random, but always the same; two of them differ
+    in about 42 units.
     """
     if num_classes == 10:
         return _drawn(DIGITS)
@@ -68,11 +69,12 @@ BACKGROUND = -1.0
 
 
 class LeNet(nn.Module, ABC):
-    """What the three share: (N, channels, crop, crop) images -> (N, num_classes) logits, layers by name.
+    """Base class of the three LeNets: (N, channels, crop, crop) images -> (N, num_classes) logits, layers by
+    name.
 
     `crop` is in pixels: a multiple of 4, `smallest_crop` or more; else CommandError. The papers have one
-    channel, ten classes and 16 or 32 pixels; other numbers change the first layer, the last one, and the
-    first one that reads all maps. `architecture` has the numbers of maps and units.
+    channel, ten classes and 16 or 32 pixels; other values change the first layer, the last one, and the first
+    one that reads all maps. `architecture` has the numbers of maps and units.
     """
 
     layer_names: ClassVar[tuple[str, ...]]
@@ -89,8 +91,8 @@ class LeNet(nn.Module, ABC):
             )
         if len(architecture.units) != self.hidden_layers:
             raise CommandError(
-                f"this LeNet has {self.hidden_layers} hidden layers, not {len(architecture.units)}: "
-                "give model.architecture.units one number for each"
+                f"this LeNet has {self.hidden_layers} hidden layers, not {len(architecture.units)}: type "
+                "model.architecture.units with one number for each"
             )
         self.num_classes, self.crop, self.channels = num_classes, crop, channels
 
@@ -128,7 +130,7 @@ class LeNet(nn.Module, ABC):
 class LeNet1989(LeNet):
     """Two convolutions with a stride of 2, 30 hidden units, ten outputs.
 
-    Every unit of H1 and H2 has a bias of its own. A logit is the value of an output unit, within 1.7159: the
+    Every unit of H1 and H2 has its own bias. A logit is the value of an output unit, within 1.7159: the
     target of class k is 1 for unit k and -1 for the others, and the loss is the squared error. The softmax of
     such logits ranks the classes, but is never confident.
     Source: 1989, section 3: 1,256 units, 64,660 connections, 9,760 parameters.
@@ -216,10 +218,10 @@ class LeNet5(LeNet):
 
 
 class ModernLeNet(LeNet):
-    """Layers of LeNet-5's sizes, built in the modern way.
+    """Layers with LeNet-5's sizes, built in the modern way: ReLU, max pooling, every map of C3 reads all of
+    S2, a linear last layer, dropout before it and before F6, He initialization.
 
-    ReLU, max pooling, every map of C3 reads all of S2, a linear last layer, dropout before it and before F6,
-    He's initialization. C1 pads its input with 2 zeros on all sides, so that 28 pixels give LeNet-5's maps.
+    C1 pads its input with 2 zeros on all sides, so that 28 pixels give LeNet-5's maps.
     """
 
     layer_names = LeNet5.layer_names
@@ -237,7 +239,7 @@ class ModernLeNet(LeNet):
         super().__init__(num_classes, crop, channels, architecture)
         if architecture.reads:
             raise CommandError(
-                "every map of the modern LeNet reads all before it: type model.architecture.reads=[]"
+                "every map of the modern LeNet reads all maps before it: type model.architecture.reads=[]"
             )
         (c1, c3), (c5, f6) = architecture.maps, architecture.units
         self.C1 = nn.Conv2d(channels, c1, 5, padding=2)
@@ -268,8 +270,9 @@ def _reads(architecture: LeNetArchitecture) -> Table:
 
 
 def _with_border(maps: Tensor) -> Tensor:
-    """Pads maps so that 5 x 5 windows with a stride of 2 begin 2 before the map and the last ends 1 after
-    it."""
+    """Pads maps so that 5 x 5 windows with a stride of 2 start 2 pixels before the map, and the last ends 1
+    after it.
+    """
     return functional.pad(maps, (2, 1, 2, 1), value=BACKGROUND)
 
 

@@ -1,4 +1,4 @@
-"""OverFeat: the fast and the accurate model, and their predictions at every place of a larger image.
+"""OverFeat: the fast and the accurate model, and their predictions at every position of a larger image.
 
 Source: Sermanet, Eigen, Zhang, Mathieu, Fergus, LeCun, "OverFeat: Integrated Recognition, Localization and
 Detection using Convolutional Networks", ICLR 2014 (arXiv:1312.6229), tables 1 and 3, sections 3.2 and 3.3.
@@ -76,7 +76,7 @@ class OverFeat(nn.Module):
 
     @property
     def map_step_pixels(self) -> int:
-        """Pixels between neighboring places of a class map: 16 (fast) or 12 (accurate)."""
+        """Pixels between neighboring positions of a class map: 16 (fast) or 12 (accurate)."""
         return self.architecture.conv1_stride * math.prod(pool or 1 for pool in self.architecture.pools[:-1])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -104,9 +104,9 @@ class OverFeat(nn.Module):
     def class_map(self, images: Tensor) -> Tensor:
         """(N, num_classes, h, w) logits of windows of `crop` pixels, `map_step_pixels` apart.
 
-        `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. The window at place (i,
-        j) begins i and j steps below and right of the image's corner. Its logits are those of `forward` for
-        the window, up to what convolutions that pad their maps read around it: the image here, zeros in a
+        `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. The window at position
+        (i, j) starts i steps below and j steps right of the image's corner. Its logits are those of `forward`
+        for the window, up to what convolutions that pad their maps read around it: the image here, zeros in a
         crop. At H = W = crop it is (N, num_classes, 1, 1) and `forward` itself. Source: section 3.3.
         """
         return self._slid(self._unpooled(images), self._classify, self.places(*images.shape[2:]))
@@ -128,8 +128,8 @@ class OverFeat(nn.Module):
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """The output of each layer of `layer_names` for preprocessed images (N, 3, crop, crop).
 
-        `convN` and `fcN`: rectified, before anything else, in particular before the test's dropout scaling.
-        `poolN`: the maps the next layer reads.
+        `convN` and `fcN`: after ReLU, before any other step, in particular before the dropout scaling in
+        tests. `poolN`: the maps that the next layer reads.
         """
         hidden, taps = self._checked(images), dict[str, Tensor]()
         for layer, stage in self.after.items():
@@ -174,7 +174,7 @@ class OverFeat(nn.Module):
         return size // 2 if padded else 0
 
     def _stage(self, layer: str) -> FusedBlock:
-        """What follows `layer` as modules."""
+        """The steps after `layer` as modules."""
         steps: OrderedDict[str, nn.Module] = OrderedDict(relu=nn.ReLU(inplace=True))
         if layer in self.classifier:
             steps["dropout"] = MaskDropout(self.dropout)
@@ -197,7 +197,7 @@ class OverFeat(nn.Module):
         return self._unpooled_side(self.crop) // (self.architecture.pools[-1] or 1)
 
     def _unpooled(self, images: Tensor) -> Tensor:
-        """The last convolution's maps, rectified, of images of at least the crop."""
+        """The last convolution's maps after ReLU, for images of at least the crop's size."""
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < self.crop:
             raise CommandError(
                 f"images are {tuple(images.shape)}, a class map needs (N, 3, H, W) with "
@@ -210,7 +210,7 @@ class OverFeat(nn.Module):
         return self.get_submodule(last)(hidden).relu()
 
     def _slid(self, maps: Tensor, head: Callable[[Tensor], Tensor], places: tuple[int, int]) -> Tensor:
-        """`head`, a function of pooled maps, at each place of the unpooled `maps`."""
+        """`head`, a function of pooled maps, at each position of the unpooled `maps`."""
         return at_every_offset(head, maps, self.architecture.pools[-1] or 1, self._read_side(), places)
 
     def _classify(self, pooled: Tensor) -> Tensor:
@@ -236,8 +236,8 @@ class OverFeatLocalizer(OverFeat):
     """An OverFeat whose layers are frozen, and a trained regression from its last pooled maps to boxes.
 
     `forward` returns the classifier's logits, so it can be tested like any classifier. A box is x0, y0, x1,
-    y1 as fractions of the window, below 0 and above 1 outside of it. Hidden layers are rectified, without
-    dropout; the initial prediction is the whole window.
+    y1 as fractions of the window, below 0 and above 1 outside of it. Hidden layers have ReLU and no dropout;
+    the initial prediction is the whole window.
     """
 
     def forward_boxes(self, images: Tensor) -> Tensor:
@@ -249,7 +249,7 @@ class OverFeatLocalizer(OverFeat):
         return self._per_class(self.get_submodule(self.regression[-1])(hidden))
 
     def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """`class_map` and (N, num_classes, 4, h, w) the boxes, as fractions of the window at their place.
+        """`class_map` and (N, num_classes, 4, h, w) the boxes, as fractions of the window at their position.
 
         `images` are preprocessed, (N, 3, H, W) with H and W of `crop` pixels or more. Source: section 4.1.
         """
@@ -275,7 +275,9 @@ class OverFeatLocalizer(OverFeat):
             parameter.requires_grad_(name.partition(".")[0] in self.regression)
 
     def _add_layers(self) -> None:
-        """The regression precedes the classifier: the last layer of any model outputs its logits."""
+        """The regression is added before the classifier, because the last layer of any model outputs its
+        logits.
+        """
         super()._add_layers()
         classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
         inputs = cast(FullyConnected, classifier[self.classifier[0]]).in_features
@@ -325,11 +327,11 @@ class OverFeatDetector(OverFeatLocalizer):
         super().__init__(architecture, num_classes, architecture.window or crop, dropout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, num_classes) logits of images (N, 3, H, W): for each class the maximum over all places."""
+        """(N, num_classes) logits of images (N, 3, H, W): for each class the maximum over all positions."""
         return self.class_map(images).amax(dim=(2, 3))
 
     def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes and boxes of the windows of images (N, 3, H, W), at the places of `class_map`.
+        """Classes and boxes of the windows of images (N, 3, H, W), at the positions of `class_map`.
 
         (N, num_classes + 1, h, w) logits, the last of background, and (N, num_classes, 4, h, w) boxes, as
         fractions of the window there.
@@ -347,13 +349,15 @@ class OverFeatDetector(OverFeatLocalizer):
     def _checked(self, images: Tensor) -> Tensor:
         if images.shape[2:] != (self.crop, self.crop):
             raise CommandError(
-                f"this model reads windows of {self.crop} pixels and has no features of a whole photo: "
-                "give the localization run that it was initialized from"
+                f"this model reads windows of {self.crop} pixels and has no features of a whole photo: use "
+                "the localization run that it was initialized from"
             )
         return super()._checked(images)
 
     def _add_layers(self) -> None:
-        """The background precedes the classifier: the last layer of any model outputs its logits."""
+        """The background is added before the classifier, because the last layer of any model outputs its
+        logits.
+        """
         super()._add_layers()
         classifier = {layer: self._modules.pop(layer) for layer in self.classifier}
         self.background = FullyConnected(self.architecture.widths[-1], 1)

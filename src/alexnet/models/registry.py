@@ -1,4 +1,4 @@
-"""Models by name: from a configuration to a module."""
+"""Builds a model from its configuration."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def build(model: ModelConfig, num_classes: int, crop: int, channels: int = 3) ->
     """A freshly initialized model for `num_classes` classes and images of `channels` x `crop` x `crop`.
 
     It has `forward(images) -> logits`, `activations(images) -> dict` and `layer_names`. It is on one device,
-    whatever `tower_devices` says: a model trained on two devices is used on one.
-    CommandError if it cannot have that crop or those channels, or a setting does not belong to it.
+    whatever `tower_devices` is: a model trained on two devices is used on one. CommandError if it cannot have
+    that crop or those channels, or does not have a setting.
     """
     architecture = model.architecture
     if model.tower_devices and model.name != "alexnet":
-        raise CommandError(f"model.tower_devices is for AlexNet, {model.name} has no towers: type it empty")
+        raise CommandError(
+            f"model.tower_devices is for AlexNet, but {model.name} has no towers: type model.tower_devices="
+        )
     match architecture:
         case AlexNetArchitecture():
             return AlexNet(architecture, num_classes, crop, model.dropout, channels)

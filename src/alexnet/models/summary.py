@@ -29,9 +29,10 @@ class LayerSummary:
     biases: int
     """Trained biases."""
     multiply_adds: int
-    """Multiplications by a weight for one image, at all places; of a distance, subtractions of a weight."""
+    """Multiplications by a weight for one image, at all positions; for distances, subtractions of a
+    weight."""
     connections: int
-    """As the LeNet papers count them: between units, and from each unit to its bias."""
+    """Connections as counted in the LeNet papers: between units, and from each unit to its bias."""
     activations: int
     """Number of outputs for one image."""
     output_shape: tuple[int, ...]
@@ -40,7 +41,7 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole model; `parameters` also counts those of normalization layers."""
+    """Summary of a whole model; `parameters` also counts those of normalization layers."""
 
     layers: tuple[LayerSummary, ...]
     parameters: int
@@ -62,7 +63,7 @@ class Summary:
 
 
 def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
-    """The model of a recipe at its own crop; without `num_classes` it has as many classes as in its paper."""
+    """Summary of a recipe's model at its own crop; by default with as many classes as in its paper."""
     crop, channels = config.data.input_size, config.data.channels
     num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
     with torch.device("meta"):
@@ -75,7 +76,7 @@ def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
 def summarize_model(model: nn.Module, crop: int, channels: int = 3) -> Summary:
     """`model`, whose weights are on the meta device, from one forward pass.
 
-    Layers that `forward` does not call, those of OverFeat's boxes and windows, are counted once per place.
+    Layers that `forward` does not call (those of OverFeat's boxes and windows) are counted once per position.
     """
     layers: list[LayerSummary] = []
 
@@ -114,7 +115,7 @@ def _multiplications(model: nn.Module, shape: tuple[int, ...]) -> int:
 
 
 def _summarize_classic(pipeline: Any) -> Summary:
-    """A layer for each channel: all numbers that it learns, and multiplications by one of them."""
+    """One entry per channel: all numbers that it learns, and multiplications by one of them."""
     layers = [
         LayerSummary(
             name=name,

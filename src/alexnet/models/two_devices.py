@@ -24,7 +24,7 @@ def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
     """The devices of this process's first and second tower, for `cpu,cpu` or `cuda:0,cuda:1`.
 
     Under `torchrun` each process of a machine has GPUs of its own: with `cuda:0,cuda:1` process r has cuda:2r
-    and cuda:2r+1, in general those 2r after the named ones. CommandError if the text does not name two
+    and cuda:2r+1, in general the devices 2r after the named ones. CommandError if the text does not name two
     devices of one kind, or names a GPU that does not exist.
     """
     found = re.fullmatch(r"cpu,cpu|cuda:(\d+),cuda:(\d+)", tower_devices)
@@ -51,8 +51,8 @@ class AlexNetOnTwoDevices(nn.Module):
 
     Takes images on any device and returns logits on the first. Its parameters are those of each tower, such
     as `towers.0.conv1.weight` and `towers.1.conv1.weight`; but `state_dict` returns, and `load_state_dict`
-    takes, whole tensors (copies) under AlexNet's names, so that weights fit both kinds of model. Dropout is
-    drawn for each tower separately.
+    accepts, whole tensors (copies) under AlexNet's names, so that weights fit both kinds of models. Dropout
+    is drawn for each tower separately.
     """
 
     def __init__(self, model: nn.Module, devices: Sequence[torch.device]):
@@ -139,12 +139,12 @@ class AlexNetOnTwoDevices(nn.Module):
 
 
 def whole_name(name: str) -> str:
-    """AlexNet's name of the tensor that `name`, such as `towers.1.conv1.weight`, is a part of."""
+    """AlexNet's name of the tensor of which `name`, such as `towers.1.conv1.weight`, is a part."""
     return name.split(".", 2)[2]
 
 
 class _Tower(nn.Module):
-    """Half of every layer and of what follows it, under AlexNet's names, on the meta device."""
+    """Half of every layer and of the steps after it, under AlexNet's names, on the meta device."""
 
     def __init__(self, model: AlexNet, is_first: bool):
         super().__init__()
@@ -159,7 +159,7 @@ class _Tower(nn.Module):
         self.to(dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, layer: str, hidden: Tensor) -> Tensor:
-        """The output of `layer` and what follows it for the maps or units it reads."""
+        """The output of `layer` and the steps after it, for the maps or units that it reads."""
         output = self.get_submodule(layer)(hidden)
         return self.after[layer](output) if layer in self.after else output
 

@@ -22,10 +22,10 @@ from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
 INIT_STD = 0.01
-"""Standard deviation of the initial weights; `docs/deviations.md` says how the paper's "10^-2 variance" is
-read."""
+"""Standard deviation of the initial weights; `docs/deviations.md` explains how the paper's "10^-2 variance"
+is interpreted."""
 SMALLEST_CROP_PIXELS = 32
-"""Five poolings reduce it to one pixel."""
+"""Smallest crop: five poolings reduce it to one pixel."""
 FROM_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """Layers of A from which deeper models are initialized: its first four convolutions and its last three layers
 (section 3.1)."""
@@ -42,7 +42,7 @@ class VGG(nn.Module):
     """
 
     map_reduction = "mean"
-    """How `class_map` is reduced to one prediction: the softmax of the mean of its logits (section 3.2)."""
+    """How `class_map` is reduced to one prediction: softmax of the mean of its logits (section 3.2)."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class VGG(nn.Module):
 
     @property
     def map_step_pixels(self) -> int:
-        """Pixels between neighboring places of `class_map`: 32, as each block halves its maps."""
+        """Pixels between neighboring positions of `class_map`: 32, as each block halves its maps."""
         return 2 ** len(self.architecture.blocks)
 
     @property
@@ -96,17 +96,21 @@ class VGG(nn.Module):
         return self.fc8(features)
 
     def class_map(self, images: Tensor) -> Tensor:
-        """Logits (N, num_classes, h, w) at every place of images (N, 3, H, W) that are the crop or larger.
+        """Logits (N, num_classes, h, w) at every position of images (N, 3, H, W) of the crop's size or
+        larger.
 
-        The fully connected layers are applied as convolutions. Places are the crops in the image,
-        `map_step_pixels` apart, from the upper left corner on; for an image of the crop's size the result is
-        `forward`, as (N, num_classes, 1, 1). CommandError if the images are smaller.
+        The fully connected layers are applied as convolutions. A position corresponds to a crop of the image;
+        positions are `map_step_pixels` apart, starting at the upper left corner. For an image of the crop's
+        size the result is that of `forward`, as (N, num_classes, 1, 1). CommandError if the images are
+        smaller.
         Source: section 3.2.
         """
         maps = self._maps(self._checked(images, larger=True))
         height, width = ((length - self.crop) // self.map_step_pixels for length in images.shape[2:])
         side = self.final_side
-        maps = maps[:, :, : height + side, : width + side]  # beyond, windows hang over the image's border
+        maps = maps[
+            :, :, : height + side, : width + side
+        ]  # further windows would extend beyond the image's border
         for layer, window in (("fc6", side), ("fc7", 1)):
             maps = self.after[layer](slide(cast(nn.Linear, self.get_submodule(layer)), maps, window))
         return slide(self.fc8, maps, 1)
@@ -114,7 +118,7 @@ class VGG(nn.Module):
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """The output of each layer of `layer_names` for preprocessed images (N, 3, crop, crop).
 
-        `convN_M`, `fcN`: after ReLU, before anything else; `poolN`: the maps the next block reads.
+        `convN_M`, `fcN`: after ReLU, before any other step; `poolN`: the maps that the next block reads.
         """
         hidden, taps = self._checked(images), dict[str, Tensor]()
         for layer, stage in self.after.items():
@@ -152,7 +156,7 @@ class VGG(nn.Module):
         self.fc8 = FullyConnected(widths[-1], self.num_classes)
 
     def _stage(self, layer: str) -> FusedBlock:
-        """What follows `layer`."""
+        """The steps after `layer`."""
         return FusedBlock(OrderedDict(self._steps(layer)))
 
     def _steps(self, layer: str) -> Iterator[tuple[str, nn.Module]]:

@@ -1,4 +1,4 @@
-"""The update rule and the learning rate over time: two sections of a configuration."""
+"""Two sections of a configuration: the update rule, and the learning rate over time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OptimizerConfig:
     bias_weight_decay: bool = False
     """Whether biases (and normalization gains) decay as well."""
     bias_follows_schedule: bool = True
-    """False: biases keep their initial rate when that of the weights changes, also through a layer's
+    """If False, biases keep their initial rate when that of the weights changes, also by a layer's
     multiplier, as in 2012."""
     lr_multipliers: tuple[tuple[str, float], ...] = ()
     """`(layer, factor)` pairs: learning-rate multipliers of single layers; 0 freezes a layer with its
@@ -36,14 +36,14 @@ class OptimizerConfig:
 
 
 def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
-    """(whether it holds, the message where it does not), for `config.validate`."""
+    """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (optimizer.lr > 0, "optimizer.lr must be above 0"),
         (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
         (optimizer.weight_decay >= 0, "optimizer.weight_decay must be at least 0"),
         (
             not optimizer.nesterov or optimizer.name == "sgd",
-            "optimizer.nesterov goes with optimizer.name=sgd only",
+            "optimizer.nesterov needs optimizer.name=sgd",
         ),
     ]
 
@@ -54,7 +54,7 @@ class ScheduleConfig:
 
     name: Literal["constant", "step", "milestones", "plateau", "cosine", "four-phase"] = "plateau"
     """How the rate falls: not at all, every `step_epochs`, after each of `milestones`, when the validation
-    error stops falling, along a cosine, or in four phases as in 2014."""
+    error stops falling, as a cosine, or in four phases as in 2014."""
     epochs: int = 90
     """Passes through the training images, at least 1."""
     warmup_epochs: float = 0.0
@@ -62,7 +62,7 @@ class ScheduleConfig:
     step_epochs: float = 30.0
     """`step`: epochs between drops."""
     milestones: tuple[float, ...] = ()
-    """`milestones`: epochs after which the rate drops, rising from above 0."""
+    """`milestones`: epochs after which the rate drops, ascending and above 0."""
     factor: float = 0.1
     """`step`, `milestones` and `plateau`: what a drop multiplies the rate by, in (0, 1]."""
     patience_epochs: int = 5
@@ -76,18 +76,18 @@ class ScheduleConfig:
 
 
 def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
-    """(whether it holds, the message where it does not), for `config.validate`."""
+    """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
         (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
         (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
         (
             bool(schedule.milestones) == (schedule.name == "milestones"),
-            "schedule.milestones and schedule.name=milestones go together: give both or neither",
+            "schedule.milestones and schedule.name=milestones need each other: type both or neither",
         ),
         (
             all(a < b for a, b in pairwise((0.0, *schedule.milestones))),
-            "schedule.milestones must rise, from above 0",
+            "schedule.milestones must be ascending and above 0",
         ),
         (0 < schedule.factor <= 1, "schedule.factor must be in (0, 1]"),
         (schedule.patience_epochs >= 1, "schedule.patience_epochs must be at least 1"),

@@ -15,10 +15,10 @@ class KrizhevskySGD(torch.optim.Optimizer):
     """v <- momentum * v - weight_decay * lr * w - lr * gradient; w <- w + v.
 
     `torch.optim.SGD` multiplies its momentum buffer by the current learning rate instead. Both are the same
-    while the rate is constant. When the rate drops, past gradients keep their old rate here and fade out, but
-    get the new rate at once there.
-    A group with lr == 0 is not updated at all: no weight decay, and its velocity stays.
-    The state of a parameter is its `velocity`. A step may leave the gradients scaled: set them to None.
+    while the rate is constant. After a drop of the rate, past gradients keep their old rate here and fade
+    out; in `torch.optim.SGD` they get the new rate at once. A group with lr == 0 is not updated at all: there
+    is no weight decay, and its velocity does not change. The state of a parameter is its `velocity`. A step
+    may leave the gradients scaled: set them to None afterwards.
     Source: paper, section 5; 2012 source release, weights.cu (eps == 0 skips the update).
     """
 
@@ -46,7 +46,7 @@ class KrizhevskySGD(torch.optim.Optimizer):
         if group["lr"] == 0:
             return
         ready: list[Tensor] = [weight for weight in group["params"] if weight.grad is not None]
-        # The fused kernel takes the weights of one device at a time.
+        # The fused kernel accepts the weights of one device at a time.
         for device in dict.fromkeys(weight.device for weight in ready):
             weights = [weight for weight in ready if weight.device == device]
             gradients = [cast(Tensor, weight.grad) for weight in weights]
@@ -92,7 +92,7 @@ def _in_one_pass(
     _fused(
         weights,
         gradients,
-        # Without momentum the kernel takes no buffers.
+        # Without momentum the kernel accepts no buffers.
         velocities if momentum else [],
         weight_decay=-weight_decay * learning_rate,
         momentum=momentum,

@@ -19,7 +19,7 @@ Kind = Literal["weight", "bias", "norm"]
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
     """The groups of the trained parameters for a `torch.optim.Optimizer`, in the order of the layers.
 
-    Beside torch's own keys a group has `layer`; `kind`; `factor`, the multiplier of the schedule's rate;
+    In addition to torch's keys, a group has `layer`; `kind`; `factor`, the multiplier of the schedule's rate;
     `follows_schedule`, False if the first rate is kept. CommandError if `lr_multipliers` names
     a layer that the model does not have.
     """
@@ -81,7 +81,7 @@ def check_layers(wanted: Iterable[str], present: list[str]) -> None:
 
 
 def _reaching(layer_factor: float, follows_schedule: bool) -> float:
-    """The layer's factor as it applies to a group: of those that keep the first rate it can only freeze."""
+    """The layer's factor as it applies to a group: groups that keep the initial rate can only be frozen."""
     return layer_factor if follows_schedule or layer_factor == 0 else 1.0
 
 

@@ -16,29 +16,29 @@ FOUR_PHASES_FACTOR = 250.0
 
 @dataclass
 class Schedule:
-    """A constant rate, and the base class of all others: a linear warm-up from 0, then `_after_warmup`.
+    """A constant rate, and the base class of all schedules: a linear warm-up from 0, then `_after_warmup`.
 
-    `learning_rate` is a pure function of the step, except where `observe` has an effect (`Plateau`).
+    `learning_rate` is a pure function of the step, except in `Plateau`, where `observe` has an effect.
     """
 
     first_rate: float
     """The rate after the warm-up, before any drop."""
     total_steps: int
-    """Of the whole run."""
+    """Number of updates of the whole run."""
     warmup_steps: int = 0
 
     def learning_rate(self, step: int) -> float:
-        """The rate of update number `step`, which counts from 0."""
+        """The rate of update number `step`, counted from 0."""
         if step < self.warmup_steps:
             return self.first_rate * ((step + 1) / self.warmup_steps)
         return self._after_warmup(step - self.warmup_steps, self.total_steps - self.warmup_steps)
 
     def phase(self, step: int) -> int:
-        """Drops of the rate before update `step`; always 0 if the rate does not fall in steps."""
+        """Drops of the rate before update `step`; always 0 for rates that do not fall in steps."""
         return 0
 
     def observe(self, error: float) -> None:
-        """Receives each validation error, a fraction; only `Plateau` uses it."""
+        """To be called with each validation error, a fraction; only `Plateau` uses it."""
 
     @property
     def finished(self) -> bool:
@@ -46,20 +46,20 @@ class Schedule:
         return False
 
     def state(self) -> dict[str, Any]:
-        """What `load_state` restores, as plain values."""
+        """The state for `load_state`, as plain values."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores what `state` returned."""
 
     def _after_warmup(self, step: int, steps: int) -> float:
-        """The rate `step` steps after the warm-up, of `steps` steps after it in all."""
+        """The rate `step` steps after the warm-up, which is followed by `steps` steps in total."""
         return self.first_rate
 
 
 @dataclass
 class Step(Schedule):
-    """Multiplied by `factor` every `drop_steps` steps."""
+    """The rate is multiplied by `factor` every `drop_steps` steps."""
 
     drop_steps: int = 1
     factor: float = 0.1
@@ -74,7 +74,7 @@ class Step(Schedule):
 
 @dataclass
 class Milestones(Schedule):
-    """Multiplied by `factor` at each of `drops`: increasing numbers of steps after the warm-up."""
+    """The rate is multiplied by `factor` at each of `drops`, ascending numbers of steps after the warm-up."""
 
     drops: tuple[int, ...] = ()
     factor: float = 0.1
@@ -89,7 +89,7 @@ class Milestones(Schedule):
 
 @dataclass
 class Cosine(Schedule):
-    """Half a cosine from the first rate to `min_lr_ratio` of it."""
+    """Half a cosine from the first rate to `min_lr_ratio` times that rate."""
 
     min_lr_ratio: float = 0.0
 
@@ -112,10 +112,11 @@ class FourPhase(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Multiplied by `factor` when the validation error stops falling; the only schedule with a state.
+    """The rate is multiplied by `factor` when the validation error stops falling; the only schedule with a
+    state.
 
     An error is an improvement if it is at least `min_improvement` below the best; `patience` errors in a row
-    without one make a plateau. `max_drops` plateaus drop the rate, one more ends the run.
+    without an improvement are a plateau. The rate drops at up to `max_drops` plateaus; one more ends the run.
     Source: paper, section 5: divided by 10 "when the validation error rate stopped improving", three times.
     """
 
@@ -146,7 +147,7 @@ class Plateau(Schedule):
             self.plateaus, self.waited = self.plateaus + 1, 0
 
     def state(self) -> dict[str, Any]:
-        """Best error (None before the first), errors waited, plateaus."""
+        """Best error (None before the first), number of errors since then, number of plateaus."""
         best = None if math.isinf(self.best) else self.best
         return {"best": best, "waited": self.waited, "plateaus": self.plateaus}
 

@@ -19,12 +19,12 @@ RESULTS: dict[str, tuple[Row, ...]] = {
     "OverFeat": overfeat.ROWS,
     "VGG": vgg.ROWS,
 }
-"""All published errors, by what they are."""
+"""All published errors, by the title of their table."""
 ROWS = tuple(row for rows in RESULTS.values() for row in rows)
 
 
 def rows_of(recipe: str) -> tuple[Row, ...]:
-    """The published results of the system that `recipe` rebuilds; empty if there are none.
+    """The published results of the system that `recipe` reproduces; empty if there are none.
 
     A localizer or detector has those of the classifier that it is initialized from.
     """

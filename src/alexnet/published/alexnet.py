@@ -63,7 +63,8 @@ GAINS = (
 )
 
 RELU_TRAINING_ERROR, RELU_TIMES_FASTER = 0.25, 6
-"""Paper, figure 1: the training error on CIFAR-10 that ReLUs reach so many times sooner than tanh units."""
+"""Paper, figure 1: the training error on CIFAR-10, and how many times faster ReLUs reach it than tanh
+units."""
 DROPOUT_TIMES_LONGER = 2
 """Paper, section 4.2: roughly, "the number of iterations required to converge"."""
 
@@ -79,7 +80,8 @@ class Layer:
     biases: int
     multiply_adds: int
     deviation: float
-    """Of the first weights, as run (source, layers-145.cfg); the paper's text has 0.01 everywhere."""
+    """Standard deviation of the initial weights, as run (source, layers-145.cfg); the paper's text has 0.01
+    everywhere."""
     first_bias: float
 
 
@@ -93,10 +95,11 @@ ALEXNET_LAYERS = (
     Layer("fc7", (4096,), 16_777_216, 4_096, 16_777_216, 0.01, 1),
     Layer("fc8", (1000,), 4_096_000, 1_000, 4_096_000, 0.01, 0),
 )
-"""Paper, section 3.5 and figure 2, corrected where the figure misprints conv1 (253,440 units for 290,400)."""
+"""Paper, section 3.5 and figure 2, corrected for conv1, which the figure misprints (253,440 units instead of
+290,400)."""
 
 CROSSING_INPUTS = {"conv3": 256 * 13 * 13, "fc6": 256 * 6 * 6, "fc7": 4_096, "fc8": 4_096}
-"""Values of an image that the layers read which read both towers (paper, section 3.5 and figure 2)."""
+"""Number of input values per image of the layers that read both towers (paper, section 3.5 and figure 2)."""
 
 ALEXNET_PARAMETERS = 60_965_224
 """The paper's "60 million" (abstract), counted."""
@@ -104,7 +107,7 @@ ALEXNET_MULTIPLY_ADDS = 724_406_816
 ALEXNET_UNITS = 659_272
 """The paper's "650,000 neurons" (abstract), counted."""
 STAR_PARAMETERS = 61_555_304
-"""The "1 CNN*" of table 2, counted: a sixth convolution over the last pooling layer (source, net 146)."""
+"""The "1 CNN*" of table 2, counted: a sixth convolution after the last pooling layer (source, net 146)."""
 STAR_CONV6_PARAMETERS = 590_080
 STAR_CONV6_MULTIPLY_ADDS = 21_233_664
 FALL_2009_CLASSES = 10_184
@@ -122,7 +125,7 @@ CHANNEL_MEANS = (127.3, 119.7, 104.9)
 
 TORCHVISION_CHANNEL_MEANS = (0.485, 0.456, 0.406)
 TORCHVISION_CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
-"""R, G, B on 0..1, of what torchvision's AlexNet sees (torchvision, transforms/_presets.py)."""
+"""R, G, B on 0..1, for the input of torchvision's AlexNet (torchvision, transforms/_presets.py)."""
 CAFFE_CHANNEL_MEANS = (104.00698793, 116.66876762, 122.67891434)
 """B, G, R on 0..255: ilsvrc_2012_mean.npy, averaged over its pixels (BVLC/caffe, python/caffe/imagenet)."""
 

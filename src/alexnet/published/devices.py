@@ -1,4 +1,4 @@
-"""Peak rates of devices, by their makers, and the machines of some years."""
+"""Peak rates of devices according to their manufacturers, and machines of some years."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """The peak rates and sizes of a device, by its maker."""
+    """The peak rates and sizes of a device, according to its manufacturer."""
 
     name: str
     float32_flops: float
-    """Multiplications and additions a second."""
+    """Multiplications and additions per second."""
     bfloat16_flops: float | None
     """The same in products of dense bfloat16 matrices; None if it has none."""
     memory_bytes_per_second: float
     memory_bytes: float
     link_bytes_per_second: float
-    """To another device, in each direction."""
+    """Rate of the link to another device, in each direction."""
     source: str
 
 
@@ -54,4 +54,4 @@ MACHINES = (
     Machine(2012, "two GTX 580", 2 * GTX_580.float32_flops, GTX_580.source),
     Machine(2024, "one H200", H200.float32_flops, H200.source),
 )
-"""The best of their year that the networks' authors wrote of, and a modern one."""
+"""The best machines of their years that the networks' authors mention, and a modern one."""

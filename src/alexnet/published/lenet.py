@@ -37,7 +37,7 @@ LENET_5_LAYERS = {
 LENET_5_CONNECTIONS, LENET_5_PARAMETERS = 340_908, 60_000
 """LeCun et al. 1998, section II.B; the connections with the 840 of the output layer, which is not trained."""
 LENET_5_UNITS = 8_094
-"""Without the input's, counted from the maps of LeCun et al. 1998, section II.B."""
+"""Units without those of the input, counted from the maps of LeCun et al. 1998, section II.B."""
 LENET_5_EPOCHS = 20
 """LeCun et al. 1998, section III.B."""
 MNIST_TRAINING_IMAGES, MNIST_TEST_IMAGES = 60_000, 10_000

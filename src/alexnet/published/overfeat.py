@@ -8,7 +8,7 @@ PARAMETERS = {"fast": 145_920_872, "accurate": 144_656_488}
 MULTIPLY_ADDS = {"fast": 2_801_403_904, "accurate": 5_355_446_784}
 """Counted, for the models of tables 1 and 3, at 231 and 221 pixels and 1,000 classes."""
 TABLE_4 = {"fast": (145e6, 2_810e6), "accurate": (144e6, 5_369e6)}
-"""Parameters and connections as they are printed."""
+"""Table 4: parameters and connections as printed."""
 SCALES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (461, 569))
 """Table 5: height and width of the images of the six scales."""
 MAPS = (

@@ -11,9 +11,9 @@ class Row:
 
     system: str
     data: str
-    """Data set and part: `ILSVRC-2012 val`."""
+    """Data set and split: `ILSVRC-2012 val`."""
     views: str
-    """As in evaluations: `ten`, `dense@256,384,512`; empty if unknown."""
+    """Views as in evaluations: `ten`, `dense@256,384,512`; empty if unknown."""
     top1: float | None
     """Error; None if none was published."""
     top5: float | None

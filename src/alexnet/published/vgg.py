@@ -16,7 +16,7 @@ PARAMETERS = {
 }
 """Table 2, counted from table 1; A, B, D and E are as torchvision counts them."""
 BATCHNORM_PARAMETERS = {"A": 132_868_840, "B": 133_053_736, "D": 138_365_992, "E": 143_678_248}
-"""With batch normalization: torchvision, VGG11_BN_Weights ... VGG19_BN_Weights."""
+"""Parameters with batch normalization: torchvision, VGG11_BN_Weights ... VGG19_BN_Weights."""
 MULTIPLY_ADDS = {
     "A": 7_609_090_048,
     "A-LRN": 7_609_090_048,
@@ -25,8 +25,8 @@ MULTIPLY_ADDS = {
     "D": 15_470_264_320,
     "E": 19_632_062_464,
 }
-"""At 224 pixels and 1,000 classes, counted from table 1; torchvision gives 7.609, 11.308, 15.470 and 19.632
-billion for A, B, D and E."""
+"""Multiply-adds at 224 pixels and 1,000 classes, counted from table 1; torchvision gives 7.609, 11.308,
+15.470 and 19.632 billion for A, B, D and E."""
 WEIGHT_LAYERS = {"A": 11, "A-LRN": 11, "B": 13, "C": 16, "D": 16, "E": 19}
 """Table 1."""
 BATCH, EPOCHS, UPDATES = 256, 74, 370_000
@@ -60,7 +60,7 @@ TABLE_3 = (
     _row("E", "384", "dense", 0.269, 0.087, 3),
     _row("E", _JITTERED, "dense", 0.255, 0.080, 3),
 )
-"""One test scale."""
+"""Table 3: one test scale."""
 
 TABLE_4 = tuple(
     _row(net, trained, f"dense@{_MANY[trained]}", top1, top5, 4)
@@ -77,7 +77,7 @@ TABLE_4 = tuple(
         ("E", _JITTERED, 0.248, 0.075),
     )
 )
-"""Three test scales; D and E with jittered S stand in table 5 again."""
+"""Table 4: three test scales; D and E with jittered S are also in table 5."""
 
 TABLE_5 = tuple(
     _row(net, _JITTERED, f"{views}@{_THREE}", top1, top5, 5)
@@ -124,7 +124,8 @@ TABLE_7 = (
     *(Row(name, VAL, "", top1, top5, _TABLE_7) for name, top1, top5, _ in _OTHERS if top5 is not None),
     *(Row(name, TEST, "", None, test, _TABLE_7) for name, _, _, test in _OTHERS if test is not None),
 )
-"""What tables 5 and 6 do not say: the best model on the test set, and the models of others."""
+"""The part of table 7 that is not in tables 5 and 6: the best model on the test set, and the models of
+others."""
 
 TORCHVISION = tuple(
     Row(

@@ -24,7 +24,7 @@ _RECIPES = {recipe().recipe: recipe for family in _FAMILIES.values() for recipe 
 
 
 def names() -> list[str]:
-    """Every recipe's name, in the order in which they are listed."""
+    """The names of all recipes, in the order in which they are listed."""
     return list(_RECIPES)
 
 

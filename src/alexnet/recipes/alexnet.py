@@ -1,4 +1,4 @@
-"""AlexNet: as it was run in 2012, as the paper describes it, as others rebuilt it, and a modern one."""
+"""AlexNet as it was run in 2012, as the paper describes it, as others rebuilt it, and a modern one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from alexnet.training.config import Event, TrainingConfig
 def alexnet_2012() -> RunConfig:
     """Model and training as they were run in 2012 (net 145 of the released source).
 
-    Two towers, a second, spatial normalizer, standard deviation 0.03 in conv3-5, one crop draw per 32
-    images, images shuffled once, color noise divided by 1.1 and switched off late, conv1 slowed and
-    then frozen, biases at twice the learning rate and never slowed.
+    Two towers; a second, spatial response normalization; standard deviation 0.03 in conv3-5; one crop draw
+    per 32 images; images shuffled once; color noise divided by 1.1 and switched off late; conv1 with a lower
+    learning rate late and then frozen; biases at twice the learning rate throughout.
 
     Source: CHM release of cuda-convnet, layers-145.cfg, layer-params-145.cfg, convdata_jpeg.py.
     Expected: ILSVRC-2012 validation, ten crops, 40.7 / 18.2 % (paper, table 2) after about 90 epochs.
@@ -37,10 +37,10 @@ def alexnet_2012() -> RunConfig:
 def alexnet_2012_star_pretrain() -> RunConfig:
     """The first half of 1 CNN*: a sixth convolution (net 146), trained on a set of more classes.
 
-    Randomly initialized, as the paper says. In 2012 the convolutions came from models trained before: that is
-    `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for each in
-    `lr_multipliers`. For very many classes add `bottleneck=2048`. The learning rate falls after three
-    quarters of the run: set `step_epochs` with `epochs`.
+    Randomly initialized, as in the paper. In 2012 the convolutions came from models trained before; for that,
+    use `--init-from RUN --init-layers conv1,conv2,conv3,conv4,conv5`, with a factor of 0.1 for each of these
+    layers in `lr_multipliers`. For very many classes add `bottleneck=2048`. The learning rate falls after
+    three quarters of the run: set `step_epochs` with `epochs`.
 
     Source: CHM release, layers-146-2012-2011.cfg and the layer-params of its pre-training; paper, section 6.
     Expected: 67.4 / 40.9 % on half of the Fall 2009 release, 10,184 classes (paper, section 6).
@@ -58,8 +58,8 @@ def alexnet_2012_star_pretrain() -> RunConfig:
 def alexnet_2012_star() -> RunConfig:
     """The second half of 1 CNN*: a model of `alexnet-2012-star-pretrain`, fine-tuned on the target classes.
 
-    A tenth of the usual learning rate, the new fc8 at ten times that from update 300 to epoch 9, conv1 slowed
-    and frozen early, color noise off late. Needs `--init-from` a pre-trained run.
+    A tenth of the usual learning rate; ten times that for the new fc8 from update 300 to epoch 9; conv1 with
+    a lower learning rate and frozen early; color noise off late. Needs `--init-from` with a pre-trained run.
 
     Source: CHM release, layer-params-146-2012-2011.cfg.
     Expected: ILSVRC-2012 validation, ten crops, 39.0 / 16.6 % (paper, table 2).
@@ -88,13 +88,13 @@ def alexnet_2012_star() -> RunConfig:
 
 
 def alexnet_paper() -> RunConfig:
-    """Model and training as the paper describes them, where it differs from what was run.
+    """Model and training as the paper describes them, which differs from what was run.
 
-    ReLU before every normalizer, alpha not divided by the window, standard deviation 0.01 everywhere,
-    eigenvalues in the color noise, a crop of its own for each image.
+    ReLU before every normalization, alpha not divided by the window size, standard deviation 0.01 everywhere,
+    eigenvalues in the color noise, one crop draw per image.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, sections 3 to 5.
-    Expected: unknown; no run of the text to the letter has been published.
+    Expected: unknown; no run exactly as in the text has been published.
     """
     return RunConfig(
         recipe="alexnet-paper",
@@ -107,8 +107,8 @@ def alexnet_paper() -> RunConfig:
 def alexnet_caffe() -> RunConfig:
     """BVLC's AlexNet: 227 crops, biases 0.1, fc standard deviation 0.005, batch 256, no color noise.
 
-    Prepare its store with `--resize warp`. One epoch is 5,000 updates there; the learning rate falls every
-    100,000.
+    Prepare its store with `--resize warp`. In Caffe, one epoch is 5,000 updates, and the learning rate falls
+    every 100,000.
 
     Source: BVLC/caffe models/bvlc_alexnet (train_val.prototxt, solver.prototxt).
     Expected: ILSVRC-2012 validation, center crop, 42.9 / 19.8 % (its readme) after 360,000 updates.
@@ -140,7 +140,7 @@ def caffenet() -> RunConfig:
 def alexnet_one_weird_trick() -> RunConfig:
     """The single-tower model of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
 
-    No normalizers, torch's own initialization, the 2012 data and update rule.
+    No normalization, torch's own initialization, the 2012 data and update rule.
 
     Source: Krizhevsky 2014, arXiv:1404.5997; learning rate in four phases as its released successor net 170.
     Expected: ILSVRC-2012 validation, center crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU model, which
@@ -155,7 +155,7 @@ def alexnet_one_weird_trick() -> RunConfig:
 
 
 def alexnet_torchvision() -> RunConfig:
-    """What a torchvision user trains: the stock recipe, as a baseline for the others.
+    """torchvision's AlexNet with the training of torchvision's examples, as a baseline for the others.
 
     Random-resized crops, SGD 0.01 / 0.9 / 1e-4 on weights and biases alike, the learning rate divided by
     10 every 30 of 90 epochs (a third of the run: set `step_epochs` with `epochs`), batch 256.
@@ -179,9 +179,9 @@ def alexnet_modern() -> RunConfig:
     """The same five convolutions and three fully connected layers, built and trained in the modern way.
 
     One tower, batch normalization instead of response normalization, Kaiming initialization, AdamW with a
-    warm-up and a cosine, random-resized crops, color jitter, label smoothing. On a GPU, or a processor that
-    supports it, add `precision=bfloat16`.
-    `docs/experiments.md` has what was tried and what each part is worth.
+    warm-up and a cosine schedule, random-resized crops, color jitter, label smoothing. On a GPU, or a
+    processor that supports it, add `precision=bfloat16`. `docs/experiments.md` lists what was tried and the
+    effect of each part.
 
     Source: ours, by measurement on photos held out of Imagenette's training set.
     Expected: `docs/experiments.md` has the error on Imagenette; not run on ImageNet.

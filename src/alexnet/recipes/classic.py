@@ -15,8 +15,8 @@ def sift_fv() -> RunConfig:
 
     Dense SIFT (square roots) and local color statistics, each reduced to 64 dimensions, as improved Fisher
     vectors over a pyramid of 1x1 + 3x1 cells; each has linear classifiers, whose probabilities are averaged.
-    For ILSVRC the paper has 1,024 components and product-quantized vectors: `classic.codes=pq`. Deviations
-    are in docs/deviations.md.
+    For ILSVRC the paper has 1,024 components and product-quantized vectors: `classic.codes=pq`.
+    docs/deviations.md lists deviations from the papers.
 
     Source: Sanchez and Perronnin, CVPR 2011; Perronnin, Sanchez and Mensink, ECCV 2010 (Fisher vectors,
     colors). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
@@ -37,7 +37,8 @@ def sparse_coding() -> RunConfig:
     """Six models averaged, each with one descriptor and one code: the best systems of 2010 and 2011.
 
     HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso over
-    pyramids of cells; linear support vector machines by averaged SGD. Deviations are in docs/deviations.md.
+    pyramids of cells; linear support vector machines by averaged SGD. docs/deviations.md lists deviations
+    from the papers.
 
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011, the winners of ILSVRC-2010.
     Expected: ILSVRC-2010 test, 47.1 / 28.2 % (AlexNet paper, table 1), with six models of whole photos.
@@ -62,7 +63,7 @@ def sparse_coding() -> RunConfig:
 
 
 def _recipe(name: str, classic: ClassicConfig) -> RunConfig:
-    """Squares of 224 pixels, and how linear classifiers are fitted to their vectors."""
+    """A recipe for squares of 224 pixels, with the common settings of the linear classifiers."""
     return RunConfig(
         recipe=name,
         data=DataConfig(

@@ -1,4 +1,4 @@
-"""The LeNets: of 1989, LeNet-5 of 1998, and a modern LeNet-5."""
+"""The LeNet of 1989, LeNet-5 of 1998, and a modern LeNet-5."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from alexnet.training.config import TrainingConfig
 
 
 def lenet_1989() -> RunConfig:
-    """The first convolutional network for real digits, trained on as many of MNIST's as the paper had.
+    """The first convolutional network for real digits, trained on as many MNIST digits as the paper had.
 
     16 x 16 pixels from -1 to 1, tanh units, the squared error. Prepare the digits with `--side 16`;
-    `max_images=0` takes all of them. The paper's own (9,298 from US mail) are not part of MNIST.
+    `max_images=0` takes all of them. The paper's own digits (9,298 from US mail) are not part of MNIST.
 
     Source: LeCun et al. 1989, "Backpropagation Applied to Handwritten Zip Code Recognition", sections 3, 4.
     Expected: 5.0 % on the paper's 2,007 test digits after 23 passes through 7,291 (section 5).
@@ -63,10 +63,11 @@ def lenet_5() -> RunConfig:
 
 
 def lenet_modern() -> RunConfig:
-    """Layers of LeNet-5's sizes with ReLU, max pooling, full connections, dropout and modern training.
+    """Layers with LeNet-5's sizes, ReLU, max pooling, full connections, dropout and modern training.
 
-    The same store as `lenet-5`; tests use the central 28 x 28 of its 32 x 32 pixels, training resized crops
-    of 60 to 100 % of the area. AdamW with a cosine schedule and a moving average of the weights.
+    The store is the same as for `lenet-5`. Tests use the central 28 x 28 of its 32 x 32 pixels; training uses
+    resized crops of 60 to 100 % of the area. AdamW with a cosine schedule and a moving average of the
+    weights.
 
     Source: ours, by measurement on digits held out of MNIST's training set.
     Expected: about half a percent on MNIST's 10,000 test digits; `results/` has the error of each seed.

@@ -14,11 +14,11 @@ _TEST_SCALES = tuple(min(size) for size in SCALES)
 
 
 def overfeat_fast() -> RunConfig:
-    """OverFeat's fast model: five convolutions, wider than AlexNet's, no normalizers, pooling without
+    """OverFeat's fast model: five convolutions, wider than AlexNet's, no normalization, pooling without
     overlap.
 
-    For runs shorter than 90 epochs, set `milestones` with `epochs`. For small stores, where the paper's
-    initial weights learn slowly: `initialization=kaiming`; for a small crop set `test_scales` too.
+    For runs shorter than 90 epochs, set `milestones` with `epochs`. For small stores, on which the paper's
+    initial weights learn slowly, set `initialization=kaiming`; for a small crop, set `test_scales`, too.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.2 and table 1.
     Expected: ILSVRC-2012 validation, six scales, 38.1 / 16.3 % (table 2).
@@ -41,7 +41,7 @@ def overfeat_fast_localization() -> RunConfig:
     """Localization: boxes on top of a trained `overfeat-fast`, from which the run is initialized.
 
     The convolutions and the classifier are frozen; a box for each class is learned from windows that contain
-    half of an object or more. The store must have boxes. `predict` and `evaluate` take the run.
+    half of an object or more. The store must have boxes. `predict` and `evaluate` accept the run.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; learning rate and epochs are ours
     (docs/deviations.md).
@@ -66,13 +66,14 @@ def overfeat_fast_localization() -> RunConfig:
 
 
 def overfeat_fast_detection() -> RunConfig:
-    """Detection of all objects of an image: a background class in addition, on top of a trained localization.
+    """Detection of all objects of an image, with an additional background class, on top of a trained
+    localization.
 
     The run is initialized from one of `overfeat-fast-localization`. All layers are trained on windows at all
-    places of an image, a few with an object, some without, and of these the worst; boxes on those with an
-    object. The store must have boxes; `compose` makes scenes from one with an object per photo. `predict` and
-    `evaluate` take the run. Where the localization was trained on smaller crops, give their size as the
-    window, such as `window=72`, and a larger `input_size`.
+    positions of an image: a few with an object, some without, and the worst of those without. Boxes are
+    trained on windows with an object. The store must have boxes; `compose` makes scenes from a store with one
+    object per photo. `predict` and `evaluate` accept the run. If the localization was trained on smaller
+    crops, set their size as the window, such as `window=72`, and a larger `input_size`.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, learning rate and epochs are
     ours (docs/deviations.md).

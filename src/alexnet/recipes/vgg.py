@@ -2,8 +2,8 @@
 
 S, the shorter side to which a training image is resized, is `data.scales`; tests with the center or ten views
 resize to its middle. `alexnet prepare SOURCE STORE --shape whole --side 512` makes a store for all of them;
-`--side 256` is enough where S is 256, and any store of squares for `data.scales=[0,0]`. Training a model took
-the authors two to three weeks on four Titan Blacks (section 3.3).
+`--side 256` is enough if S is 256, and any store of squares works with `data.scales=[0,0]`. Training a model
+took the authors two to three weeks on four Titan Blacks (section 3.3).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def vgg_b() -> RunConfig:
     """Thirteen layers: two convolutions in every block. S is 256.
 
     Initialized from A: `--init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8` (without fc8
-    where A was trained on other classes); or without A: `initialization=glorot fine_tuning=no`.
+    if A was trained on other classes); or without A: `initialization=glorot fine_tuning=no`.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
     Expected: ILSVRC-2012 validation, dense at Q = 256, 28.7 / 9.9 % (table 3).
@@ -64,11 +64,11 @@ def vgg_c() -> RunConfig:
 def vgg_d() -> RunConfig:
     """Sixteen layers of 3 x 3, known as VGG-16. S is in [256; 512].
 
-    The paper's way, each run on the same store of whole photos of side 512: first `data.scales=[256,256]
-    --init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8`; then `data.scales=[384,384]
-    optimizer.lr=0.001 --init-from` that run; then `--init-from` that one with the recipe's scales
-    (the paper does not say at which rate). Each can be the last. Without A: `initialization=glorot
-    fine_tuning=no`.
+    The paper's procedure, with each run on the same store of whole photos of side 512: first
+    `data.scales=[256,256] --init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8`; then
+    `data.scales=[384,384] optimizer.lr=0.001 --init-from` that run; then `--init-from` that one with the
+    recipe's scales (the paper does not give the learning rate). Each of these steps can be the last. Without
+    A: `initialization=glorot fine_tuning=no`.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1, 3, 4 and 5, section 3.1.
     Expected: ILSVRC-2012 validation, dense at Q = 256, 384, 512, 24.8 / 7.5 % (table 4).

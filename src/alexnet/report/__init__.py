@@ -1,1 +1,1 @@
-"""Tables from run folders. No torch in here."""
+"""Reports and tables about runs. Importing this package does not load torch."""

@@ -1,4 +1,4 @@
-"""A whole report: what the runs have in common, then a section for each of them."""
+"""A whole report: the common part, then a section for each run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.config import task_info
 
 DETAILED = 3
-"""Models for which the figures that take longest are made: the first ones."""
+"""Default number of models (the first ones) for which the slowest figures are made."""
 
 
 @contextmanager
@@ -46,8 +46,8 @@ def build_report(
     """One HTML page about runs, exported files and ensembles, with photos from `store`.
 
     For the first `detailed` models it also shows what they compute; `keep` receives each figure. Without a
-    store, that of each run is used if it is still where it was. CommandError if a path is no run or given
-    twice; DataError if they were trained on different data, or `store` has other classes.
+    store, that of each run is used if it still exists. CommandError if a path is not a run or occurs twice;
+    DataError if they were trained on different data, or `store` has other classes.
     """
     options = Options(device, progress_bar, keep)
     with TemporaryDirectory() as copies:
@@ -75,7 +75,7 @@ def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, opti
 
 
 def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:
-    """The given store, or that which a run was trained on if another or none was given."""
+    """The given store, or the store that a run was trained on if another or none was given."""
     if subject.kind == "ensemble":
         members = [each for each in subjects if each.original in subject.members]
         return given or next(filter(None, (each.found_store() for each in members)), None)
@@ -131,7 +131,9 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
 
 
 def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[Row], keep: Keep) -> list[Part]:
-    """The rows as bars, without models of boxes, which were not trained for errors of classes alone."""
+    """The rows as bars, without models that predict boxes: they were not trained for the errors of classes
+    alone.
+    """
     box_models = [each for each in evaluated if _predicts_boxes(each.subject)]
     classifiers = [each for each in evaluated if each not in box_models]
     bars = rows_of(each.subject.path for each in classifiers) if box_models else rows
@@ -140,8 +142,8 @@ def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[Row], keep: Keep) ->
         names = ", ".join(each.label for each in box_models)
         parts.append(
             Missing(
-                f"The errors of {names} above are of classes alone. Their localization or detection errors "
-                "have tables of their own, and no bars."
+                f"The errors of {names} above are those of classes alone. Their localization or detection "
+                "errors are in separate tables, without bars."
             )
         )
     return [
@@ -163,8 +165,8 @@ def _training(models: Sequence[ModelFigures], keep: Keep) -> list[Section]:
     parts: list[Part] = []
     if with_curves:
         caption = (
-            "Errors during training are of one central view, those of detectors of whole photos; the table "
-            "of errors may be of more views."
+            "Errors during training are measured with one central view, those of detectors on whole photos; "
+            "the table of errors may use more views."
         )
         parts.append(drawn(lambda: evaluation.curves(with_curves), "curves", keep, caption))
     without = [each for each in runs if not _has_curves(each.subject)]
@@ -181,7 +183,7 @@ def _has_curves(subject: Subject) -> bool:
 
 def _why_no_curves(subject: Subject) -> str:
     if subject.config is not None and subject.config.classic is not None:
-        return "a classic pipeline is fitted stage by stage, not epoch by epoch"
+        return "a classic pipeline is fitted in stages, not in epochs"
     if subject.environment.imported is not None:
         return "its weights were imported"
     return "nothing has been logged yet" if not subject.log else "its log has no losses"
@@ -203,19 +205,19 @@ def _curves(model: ModelFigures) -> Section:
 
 
 def _stale(model: ModelFigures) -> list[Part]:
-    """A sentence if the run was trained on since it was evaluated."""
+    """A sentence if the run was trained further after it was evaluated."""
     if model.result is None or model.subject.kind != "run":
         return []
     note = stale_note(model.subject.run, model.result)
     return (
-        [Missing(f"{note}: evaluate it again for the errors of the model that is shown here.")]
+        [Missing(f"{note}: evaluate it again to get the errors of the model that is shown here.")]
         if note
         else []
     )
 
 
 def _state(model: ModelFigures) -> str:
-    """What it is and how far it was trained."""
+    """A description of the model and of how far it was trained."""
     subject = model.subject
     if subject.kind == "ensemble":
         names = ", ".join(path.name for path in subject.members) or "none yet"
@@ -230,8 +232,8 @@ def _state(model: ModelFigures) -> str:
     if reached:
         return (
             f"Recipe {recipe}, still in training or stopped; shown as of {reached}. "
-            f"{_part_of_the_photos(subject)}If it was stopped, resume it by the command that trained it with "
-            "--resume added."
+            f"{_part_of_the_photos(subject)}If it was stopped, resume it with the command that trained it "
+            "and --resume."
         )
     seconds = training_seconds(subject.run.metrics_file)
     device = subject.environment.device
@@ -297,6 +299,10 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
             image_size=None if config is None else config.data.image_size,
         )
         form = "" if manifest is None else f" The photos were read as {manifest.source.form}."
-        note = [f"SOURCE is where the photos were.{form}"] if any("SOURCE" in line for line in lines) else []
+        note = (
+            [f"SOURCE stands for the location of the photos.{form}"]
+            if any("SOURCE" in line for line in lines)
+            else []
+        )
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not reached the end."]
         yield Section("Commands to reproduce it", [*note, Commands(lines), *again])

@@ -1,4 +1,4 @@
-"""Results of claims for people: the README and figure of each, and tables of the recorded ones."""
+"""Presentation of claims: the README and figure of each, and tables of the recorded ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILES = {
 
 
 def keep(folder: Path, claim: Claim, result: ClaimResult) -> None:
-    """Writes the folder of a claim: figures, README and, last, `claim.json`."""
+    """Writes the directory of a claim: figures, README and, last, `claim.json`."""
     for name in FIGURES:
         save(figure(claim, result), folder / name)
     write_whole(folder / "README.md", readme(result).encode())
@@ -48,7 +48,7 @@ def figure(claim: Claim, result: ClaimResult) -> Figure:
 
 
 def readme(result: ClaimResult) -> str:
-    """Markdown of what `claim.json` holds."""
+    """The contents of `claim.json` as Markdown."""
     rows = "\n".join(
         f"| {each.title} | {each.band.words(each.unit)} | {each.paper or '-'} | {each.found or '-'} | "
         f"{each.count} {each.over} | {each.verdict} | {each.reason or '-'} |"
@@ -85,7 +85,7 @@ classes, of {data.side} pixels{_kind(result)}. Made by
 
 
 def _used(result: ClaimResult) -> str:
-    """How many of the training photos the arms are trained on; empty if all are trained on all."""
+    """The number of training photos that the arms use; empty if all arms use all photos."""
     counts = sorted({arm.data.max_images for arm in result.arms.values()})
     if not any(counts):
         return ""
@@ -94,7 +94,7 @@ def _used(result: ClaimResult) -> str:
 
 
 def _kind(result: ClaimResult) -> str:
-    """What kind of images all arms have, where they are not color photos that are mirrored; else empty."""
+    """The kind of images of all arms; empty for color photos that are mirrored."""
     kinds = [arm.data for arm in result.arms.values()]
     gray = ["gray"] if kinds and all(data.channels == 1 for data in kinds) else []
     plain = ["never mirrored"] if kinds and not any(data.mirror for data in kinds) else []
@@ -102,7 +102,7 @@ def _kind(result: ClaimResult) -> str:
 
 
 def claims(results: Path) -> Table:
-    """A row for each comparison of each recorded claim: band, what was found, verdict."""
+    """A row for each comparison of each recorded claim: band, result, verdict."""
     found = recorded(results)
     rows = [
         (
@@ -144,7 +144,7 @@ def claims_in_short(results: Path) -> Table:
 
 
 def recorded(results: Path) -> list[tuple[str, ClaimResult]]:
-    """The recorded claims in the lecture's order, each with the name of its folder."""
+    """The recorded claims in the lecture's order, each with the name of its directory."""
     order = {claim.id: place for place, claim in enumerate(CLAIMS)}
     folders = sorted(file.parent for file in (results / FOLDER).glob(f"*/{NAME}"))
     found = [(folder.name, result) for folder in folders if (result := read_claim(folder)) is not None]
@@ -156,7 +156,7 @@ def _link(folder: str, words: str) -> str:
 
 
 def _without_result(found: Sequence[tuple[str, ClaimResult]]) -> list[str]:
-    """A note that names the claims without a recorded result; none where all have one."""
+    """A note with the claims without a recorded result; empty if there are none."""
     there = {result.id for _, result in found}
     missing = [f"`{claim.id}`" for claim in CLAIMS if claim.id not in there]
     return [f"No result is recorded yet for {', '.join(missing)}."] if missing else []

@@ -1,4 +1,4 @@
-"""Runs beside each other and beside published results: errors, localization, detection."""
+"""Comparison of runs with each other and with published results: errors, localization, detection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, why_no_run
 
 @dataclass(frozen=True, eq=False)
 class PredictionErrors:
-    """Which images of a split an evaluation got wrong: what two of them are compared by."""
+    """The images of a split that an evaluation got wrong; two evaluations are compared by these."""
 
     store_digest: str
     split: str
@@ -97,12 +97,14 @@ class Row:
     left_out: int = 0
     """Photos of the split that could not be read, and so were not evaluated."""
     stale: str = ""
-    """That the run has been trained on since; empty otherwise."""
+    """A note if the run has been trained further since; else empty."""
     result: EvalResult | None = None
-    """The evaluation of our rows."""
+    """The evaluation, for our rows."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; `localization` and `detection` as in `evaluation.json`, None if there are none."""
+        """Plain values for JSON; `localization` and `detection` as in `evaluation.json`, None if there are
+        none.
+        """
         values = asdict(replace(self, result=None))
         del values["result"]
         found = self.result.to_dict() if self.result else {}
@@ -110,9 +112,8 @@ class Row:
 
 
 def published_rows(named: Sequence[str]) -> list[Row]:
-    """The paper's two tables, and other published results of the systems that the recipes `named` rebuild.
-
-    Without the paper's tables where all of these are for digits.
+    """The paper's two tables, and other published results of the systems that the recipes `named` reproduce;
+    without the paper's tables if all of these are for digits.
     """
     wanted = [] if _for_digits(named) else [*TABLE_1, *TABLE_2]
     for recipe in named:
@@ -121,7 +122,7 @@ def published_rows(named: Sequence[str]) -> list[Row]:
 
 
 def published_tables() -> list[Table]:
-    """All published results, those that no recipe rebuilds too: the paper's tables first."""
+    """All published results, also those that no recipe reproduces; the paper's tables first."""
     columns = ("system", "data", "views", "top-1", "top-5", "our recipe", "source")
     errors = [
         Table(
@@ -158,11 +159,10 @@ def published_tables() -> list[Table]:
 
 
 def rows_of(paths: Iterable[Path]) -> list[Row]:
-    """The evaluations in run folders and ensembles' folders, and in files that `evaluate --out` wrote.
+    """The evaluations in the directories of runs and ensembles, and in files that `evaluate --out` wrote.
 
-    Each is compared with the first one on the same images that used the same views or is of the same run, as
-    long as the predictions of both still exist. CommandError if there are no evaluations; DataError if
-    a file is broken.
+    Each is compared with the first one on the same images that has the same views or run, as long as the
+    predictions of both still exist. CommandError if there are no evaluations; DataError if a file is broken.
     """
     rows: list[Row] = []
     before: list[tuple[Path, str, PredictionErrors]] = []
@@ -184,19 +184,19 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
 
 
 def results_of(path: Path) -> list[EvalResult]:
-    """The results in a folder's `evaluation.json`, or in a file; errors as `rows_of`."""
+    """The results in the `evaluation.json` of a folder, or in a file; errors as `rows_of`."""
     if not path.exists():
-        raise CommandError(f"there is no {path}: name the folder of a run or of an ensemble")
+        raise CommandError(f"there is no {path}: type the directory of a run or of an ensemble")
     results = read_results(path)
     if not results and path.is_dir() and not (path / "config.json").is_file() and not is_ensemble(path):
         raise CommandError(why_no_run(path))
     if not results:
-        raise CommandError(f"{path} holds no evaluation.json; type alexnet evaluate {path} --store STORE")
+        raise CommandError(f"{path} has no evaluation.json; type alexnet evaluate {path} --store STORE")
     return results
 
 
 def recipes_of(rows: Iterable[Row]) -> list[str]:
-    """The recipes of our rows, each once."""
+    """The distinct recipes of our rows."""
     return list(dict.fromkeys(row.system for row in rows if not row.published))
 
 
@@ -297,7 +297,7 @@ def detection_cells(result: EvalResult) -> list[str]:
 def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
-    Without rows of ours all published results; else those that `comparison` and `box_tables` show.
+    Without our own rows, all published results; otherwise the rows that `comparison` and `box_tables` show.
     """
     theirs = published_rows(recipes_of(ours)) if ours else list(map(_published, published.ROWS))
     results = [row.result for row in ours if row.result]
@@ -312,7 +312,7 @@ def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _for_digits(named: Sequence[str]) -> bool:
-    """Whether there are recipes, and all of them are for gray images."""
+    """Whether there are recipes and all of them are for gray images."""
     known = [recipes.get(name) for name in named if name in recipes.names()]
     return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
 

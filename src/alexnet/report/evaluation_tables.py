@@ -1,4 +1,4 @@
-"""Tables of one evaluation: its errors, the classes they are in, and what is confused with what."""
+"""Tables of one evaluation: its errors, errors by class, and confusions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BASELINES = {
     "center_box_of_mean_size": "center box of mean size",
     "class_mean_box": "class-mean box",
 }
-"""What tables call the `baselines` of a localization."""
+"""Names in tables of the `baselines` of a localization."""
 
 
 def localization_table(result: EvalResult) -> Table:
@@ -118,8 +118,8 @@ def growth_table(result: EvalResult, name: str = "") -> Table:
         *("top-1 reduction (points)", "top-1 error %, mean over all subsets of this size"),
     )
     notes = (
-        "95 % intervals in parentheses; those of reductions are paired: of the same images with and without "
-        "the last model.",
+        "95 % intervals in parentheses; those of reductions are paired: over the same images, with and "
+        "without the last model.",
     )
     of = f" in {name}" if name else ""
     title = f"Gain per additional model{of} on {data_of(result)}, views {result.views}"
@@ -137,7 +137,7 @@ def classes_table(result: EvalResult) -> Table:
 
 
 def confusions_table(result: EvalResult) -> Table:
-    """The pairs that are confused most often."""
+    """The most frequent confusions."""
     names = class_names(result)
     rows = [
         (names[each.true], names[each.predicted], f"{each.images:,}")
@@ -148,7 +148,9 @@ def confusions_table(result: EvalResult) -> Table:
 
 
 def averaged(result: EvalResult) -> str:
-    """What the result of several runs is: `mean of 3 runs`, with weights and kind unless usual."""
+    """Description of the result of several runs: `mean of 3 runs`, with weights and kind of mean unless
+    default.
+    """
     kind = "logit mean" if result.mean == "logits" else "mean"
     weights = result.weights
     return f"{kind} of {len(result.runs)} runs" + (
@@ -176,7 +178,7 @@ def class_names(result: EvalResult) -> dict[str, str]:
 
 
 def _of_all(result: EvalResult) -> str:
-    """For the title of a table of several runs together."""
+    """Addition to the title of a table of several runs together."""
     return f", {_name(result)}" if len(result.runs) > 1 else ""
 
 

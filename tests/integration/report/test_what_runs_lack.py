@@ -176,7 +176,7 @@ def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tm
         (["{run}", "{run}"], 2, "named twice"),
         (["{tmp}/nowhere"], 2, "there is no"),
         (["{run}", "--store", "{tmp}/nowhere"], 3, "nowhere"),
-        (["{tmp}/text.safetensors"], 3, "not a whole safetensors file"),
+        (["{tmp}/text.safetensors"], 3, "not a complete safetensors file"),
     ],
 )
 def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, said) -> None:

@@ -93,7 +93,7 @@ def test_standard_input_and_another_split_and_layer(make_run, store, photos, cap
     ("words", "named"),
     [
         (["--layer", "fc9"], "no layer 'fc9'"),
-        (["--out", "near.txt"], "end it in"),
+        (["--out", "near.txt"], "must end in"),
         (["--split", "test"], "no split 'test'"),
         (["--top", "0"], "top"),
     ],

@@ -250,7 +250,7 @@ def test_weights_given_and_searched_are_written_down(make_run, store, capsys) ->
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--search-weights", "val"], "flatter"),
+        (["--search-weights", "val"], "would be optimistic"),
         (["--search-weights", "tset"], "no split 'tset'"),
         (["--weights", "1,,2"], "list of numbers"),
         (["--search-weights", "train", "--weights", "1,1"], "exclude"),
@@ -344,7 +344,7 @@ def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--views", "dense"], "alexnet-2012 does not slide over photos"),
+        (["--views", "dense"], "alexnet-2012 cannot slide over photos"),
         (["--views", "multi-crop", "--scales", "60,72"], "scale 60 is smaller than the 64 pixels"),
         (["--scales", "72,x"], "--scales 72,x is not a list of pixels, such as 256,384,512"),
         (["--scales", "72,,80"], "is not a list of pixels"),

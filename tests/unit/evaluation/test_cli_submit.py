@@ -239,8 +239,8 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
 def test_errors_are_reported_before_a_model_is_opened(ilsvrc, stores, submit, tmp_path, capsys) -> None:
     assert submit(stores["wnids"], tmp_path / "no-run", "--split", "train")[::2] == (
         3,
-        "alexnet: split 'train' holds n90000000/n90000000_1.JPEG, wanted are ILSVRC's own photos by their "
-        "official names, such as ILSVRC2012_test_00000001.JPEG: name another --split\n",
+        "alexnet: split 'train' contains n90000000/n90000000_1.JPEG, but only ILSVRC's photos with their "
+        "official names can be submitted, such as ILSVRC2012_test_00000001.JPEG: choose another --split\n",
     )
     assert submit(stores["wnids"], tmp_path / "no-run")[0] == 2
     assert main(["submit", "--devkit", str(ilsvrc)]) == 2

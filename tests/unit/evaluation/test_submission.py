@@ -82,8 +82,8 @@ def test_lines_come_in_the_order_of_official_names(numbers: list[int]) -> None:
         (numbered(1, 2, 2, 3), "00000002.JPEG is one too many"),
         (numbered(0, 1, 2), "00000000.JPEG is one too many"),
         (split(TEST.format(1), "ILSVRC2012_val_00000002.JPEG"), "are of two sets"),
-        (split(TEST.format(1), "holiday.jpg"), "holds holiday.jpg.*official names.*--split"),
-        (split(), "holds nothing"),
+        (split(TEST.format(1), "holiday.jpg"), "contains holiday.jpg.*official names.*--split"),
+        (split(), "contains nothing"),
         (
             split(TEST.format(1), unreadable=(UnreadableFile("test", TEST.format(2), "cut short"),)),
             "00000002.JPEG is not in the store.*cut short",

@@ -109,5 +109,5 @@ def test_an_existing_folder_is_refused_and_unchanged(tmp_path: Path, capsys) -> 
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps({}))
     assert import_caffe(tmp_path / "net.caffemodel", tmp_path / "run") == 2
-    assert "exists: give another directory" in capsys.readouterr().err
+    assert "exists: choose another directory" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]

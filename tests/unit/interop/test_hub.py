@@ -82,7 +82,7 @@ def test_something_else_with_that_name_is_unchanged(torchvisions, tmp_path, caps
     (tmp_path / "torchvision-alexnet" / "mine").touch()
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
     assert code == 2
-    assert "exists: give another directory" in error
+    assert "exists: choose another directory" in error
     assert torchvisions.requests == []
 
 
@@ -92,7 +92,7 @@ def test_another_run_with_that_name_is_not_taken_for_the_published_weights(
     RunDir.create(tmp_path / "torchvision-alexnet", recipes.get("alexnet-torchvision"))
     code, _, error = fetch(capsys, "torchvision-alexnet", tmp_path)
     assert code == 2
-    assert "exists: give another directory" in error
+    assert "exists: choose another directory" in error
 
 
 def test_an_unknown_name_lists_data_sets_and_weights(tmp_path, capsys) -> None:

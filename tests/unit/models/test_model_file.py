@@ -83,7 +83,7 @@ def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
 
 def test_a_file_cut_short_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-100])
-    with pytest.raises(DataError, match="not a whole safetensors file"):
+    with pytest.raises(DataError, match="not a complete safetensors file"):
         bundle.load(saved)
 
 

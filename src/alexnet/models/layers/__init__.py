@@ -1,3 +1,3 @@
-"""The paper's layers that no library has as the paper means them."""
+"""Layers of the papers that no library has in exactly this form."""
 
 from __future__ import annotations

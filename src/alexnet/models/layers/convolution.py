@@ -8,15 +8,15 @@ from torch.nn import functional
 
 
 def asymmetric_padding(side: int, size: int, stride: int) -> int:
-    """Zeros behind the last pixel of a row: 3 for the paper's 224, 11 and 4; none for 227."""
+    """Number of zeros after the last pixel of a row: 3 for the paper's 224, 11 and 4; none for 227."""
     return -(side - size) % stride
 
 
 class AsymmetricPadConv2d(nn.Conv2d):
-    """A convolution with 1 + ceil((side - size) / stride) windows a row, from the left upper corner on.
+    """A convolution with 1 + ceil((side - size) / stride) windows per row, starting at the upper left corner.
 
-    Pixels to the right of the image and below it count as zero. For the gradient the image itself is kept;
-    the larger, padded copy is made again.
+    Pixels to the right of the image and below it count as zero. For the gradient, the image itself is kept
+    and the larger, padded copy is computed again.
     Source: 2012 source release, layer.py (sizes round up); the kernel skips pixels outside.
     """
 

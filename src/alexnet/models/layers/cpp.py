@@ -1,4 +1,4 @@
-"""Compiles a C++ source of this package on first use, keeps the library in the user's cache and opens it."""
+"""Compiles a C++ source of this package on first use, caches the library for the user and opens it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _COMPILE_SECONDS = 120
 
 @functools.cache
 def library(name: str) -> ctypes.CDLL | None:
-    """The library of `name`.cpp beside this file; None, and one logged warning, where compiling fails."""
+    """The library of `name`.cpp next to this file; None, with one logged warning, if compiling fails."""
     try:
         return ctypes.CDLL(str(_built(Path(__file__).with_name(f"{name}.cpp"))))
     except (OSError, subprocess.SubprocessError, RuntimeError) as error:  # RuntimeError: no home folder
         detail = getattr(error, "stderr", None) or str(error)
         logging.getLogger(__name__).warning(
-            "%s runs on torch alone, several times slower: %s", name, detail.strip().splitlines()[-1]
+            "%s runs in plain torch, several times slower: %s", name, detail.strip().splitlines()[-1]
         )
         return None
 
 
 def cache_folder() -> Path:
-    """Where compiled libraries are kept."""
+    """The folder with compiled libraries."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "alexnet"
 
@@ -56,7 +56,9 @@ def _built(source: Path) -> Path:
 
 
 def _compile(compiler: str, source: Path, target: Path, runtime: str | None) -> None:
-    """Compiles beside `target` and renames, so that no other process opens half a library."""
+    """Compiles to a temporary file and renames it to `target`, so that no other process opens an incomplete
+    library.
+    """
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         compiled, linked = Path(folder) / "layer.o", Path(folder) / "layer.so"

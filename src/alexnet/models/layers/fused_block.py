@@ -17,8 +17,8 @@ from alexnet.models.layers.local_response_norm import LocalResponseNorm, Spatial
 class FusedBlock(nn.Sequential):
     """Named steps, one after the other.
 
-    On a CPU with a C++ compiler the steps around a max pooling run as one kernel, with the same result up to
-    rounding; forward hooks of these steps are not called then.
+    On a CPU with a C++ compiler, the steps around a max pooling run as one kernel, with the same result up to
+    rounding; forward hooks of these steps are then not called.
     """
 
     def __init__(self, steps: OrderedDict[str, nn.Module]):
@@ -38,7 +38,7 @@ class FusedBlock(nn.Sequential):
 
 
 def _fuse(steps: list[nn.Module]) -> list[tuple[list[nn.Module], FusedSteps | None]]:
-    """The steps in parts: each is a single step, or several that the kernel can compute at once."""
+    """The steps in groups: a single step each, or several that the kernel can compute at once."""
     parts: list[tuple[list[nn.Module], FusedSteps | None]] = []
     start = 0
     while start < len(steps):
@@ -51,8 +51,8 @@ def _fuse(steps: list[nn.Module]) -> list[tuple[list[nn.Module], FusedSteps | No
 def _longest_fused(steps: list[nn.Module]) -> tuple[int, FusedSteps | None]:
     """How many of the first steps the kernel computes at once, and which; 1 and None if it cannot.
 
-    Its order is fixed: ReLU, normalization across maps, within maps, max pooling, ReLU. Only the pooling must
-    be there.
+    Its order is fixed: ReLU, normalization across maps, within maps, max pooling, ReLU. Only the pooling is
+    required.
     """
     rest = list(steps)
 

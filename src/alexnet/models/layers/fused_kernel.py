@@ -13,7 +13,7 @@ import torch
 from alexnet.models.layers.cpp import library
 
 _SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-"""Of the kernel's functions."""
+"""Suffixes of the kernel's functions."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class LrnParams:
     """Response normalization: b = a * (k + alpha * sum of squares over a window) ** -beta."""
 
     size: int
-    """Of the window: maps, from `size // 2` before; or pixels on a side, centered."""
+    """Size of the window: maps, starting `size // 2` before; or pixels on a side, centered."""
     alpha: float
-    """Factor of each square; already divided by the window's size where the convention says so."""
+    """Factor of the sum of squares; already divided by the window's size if the convention requires it."""
     beta: float
     k: float
     groups: int = 1
@@ -33,12 +33,12 @@ class LrnParams:
 
     @property
     def before(self) -> int:
-        """Maps of the window before its own; in an even window one more than after it."""
+        """Maps of the window before the current one; in an even window one more than after it."""
         return self.size // 2
 
     @property
     def after(self) -> int:
-        """Maps of the window after its own."""
+        """Maps of the window after the current one."""
         return self.size - 1 - self.size // 2
 
 
@@ -128,7 +128,7 @@ def _call(direction: str, maps: torch.Tensor, steps: FusedSteps, *tensors: torch
 
 
 def _arguments(steps: FusedSteps, images: int, channels: int, height: int, width: int) -> _Arguments:
-    """The steps for maps of one size. Where no step needs whole images, each row of pixels is an image."""
+    """The steps for maps of one size; if no step needs whole images, each pixel row is an image."""
     if not (steps.pool or steps.spatial_lrn):
         images, height = images * height, 1
     lrn, spatial, pool = steps.lrn, steps.spatial_lrn, steps.pool

@@ -15,7 +15,7 @@ def gaussian(layer: Weighted, deviation: float, bias: float) -> None:
 
 
 def kaiming(layer: Weighted, bias: float = 0.0) -> None:
-    """Normal weights with standard deviation sqrt(2 / fan-in), which keeps the variance behind a ReLU.
+    """Normal weights with standard deviation sqrt(2 / fan-in), which preserves the variance after a ReLU.
 
     Source: He et al. 2015, equation 10.
     """

@@ -11,7 +11,7 @@ from torch.nn import functional
 from alexnet.models.layers.init import uniform_by_fan_in
 
 AMPLITUDE, SLOPE = 1.7159, 2 / 3
-"""Of the scaled tanh. Source: LeCun et al. 1998, section II.B and appendix A."""
+"""Constants of the scaled tanh. Source: LeCun et al. 1998, section II.B and appendix A."""
 SIDE = 2
 """Pixels on a side of a subsampling window."""
 Table = Sequence[Sequence[int]]
@@ -56,8 +56,8 @@ class Subsampling(nn.Module):
 class PartialConv2d(nn.Module):
     """A convolution without padding in which each output map reads only the input maps of its table row.
 
-    `weight` is (pairs in the table, size, size), one output map after the other. `bias` is (outputs,), or,
-    where `unit_biases` is the side of an output map, (outputs, side, side): one bias per unit.
+    `weight` is (pairs in the table, size, size), one output map after the other. `bias` is (outputs,), or, if
+    `unit_biases` is the side of an output map, (outputs, side, side): one bias per unit.
     Source: LeCun et al. 1989 (H1, H2); LeCun et al. 1998, section II.B, table I (C3).
     """
 

@@ -1,4 +1,5 @@
-"""Fully connected layers: faster on some processors, and applied as a convolution to larger maps."""
+"""Fully connected layers that are faster on some processors and can be applied as a convolution to larger
+maps."""
 
 from __future__ import annotations
 
@@ -14,18 +15,19 @@ from torch.nn.functional import conv2d
 from alexnet.errors import CommandError
 
 _IMAGES = 16
-"""Images that the rows are divided into: oneDNN runs images in parallel."""
+"""Number of images into which the rows are divided: oneDNN runs images in parallel."""
 _FEWEST_ROWS = 16
-"""With fewer inputs the product is bound by memory, and MKL is as fast."""
+"""With fewer rows the product is bound by memory, and MKL is as fast."""
 
 
 class FullyConnected(nn.Linear):
     """`torch.nn.Linear` with the same parameters and, up to rounding, the same result.
 
-    On AVX-512 processors not made by Intel it is faster: there MKL, which torch uses for matrix products,
-    uses half their vector width or less, but oneDNN, which torch uses for convolutions, all of it. So the
-    product is computed as a 1 x 1 convolution: the rows of the large matrix are the pixels of channels-last
-    images, without a copy, the rows of the small matrix the filters. Elsewhere it is `torch.nn.Linear`.
+    It is faster on AVX-512 processors not made by Intel. There MKL, which torch uses for matrix products,
+    uses at most half of the vector width, while oneDNN, which torch uses for convolutions, uses all of it. So
+    the product is computed as a 1 x 1 convolution: the rows of the large matrix are the pixels of
+    channels-last images, without a copy, the rows of the small matrix the filters. Elsewhere it is
+    `torch.nn.Linear`.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -35,7 +37,7 @@ class FullyConnected(nn.Linear):
         return cast(torch.Tensor, _Product.apply(input, self.weight, self.bias))
 
     def _convolves(self, inputs: torch.Tensor) -> bool:
-        if torch.compiler.is_compiling():  # before the number of rows is read, which would make it a constant
+        if torch.compiler.is_compiling():  # before the number of rows is read, which would become a constant
             return False
         exact = inputs.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and self.out_features % _IMAGES == 0
@@ -53,7 +55,9 @@ def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:
     """
     channels, height, width = maps.shape[1:]
     if min(height, width) < side:
-        raise CommandError(f"maps of {height} x {width} are smaller than the {side} x {side} a layer reads")
+        raise CommandError(
+            f"maps of {height} x {width} are smaller than the {side} x {side} that a layer reads"
+        )
     if channels * side**2 != layer.in_features:
         raise CommandError(
             f"maps of {channels} channels: a layer of {layer.in_features} inputs reads "

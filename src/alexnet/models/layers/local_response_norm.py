@@ -1,9 +1,9 @@
-"""Response normalization: the layers of the paper, and which implementation computes them.
+"""Response normalization: the layers of the paper, and the choice of their implementation.
 
 There are three: a C++ kernel on a CPU (`fused_kernel`), Triton kernels on a GPU
-(`local_response_norm_triton`), and `closed_form` in plain torch, where neither can be used and for compilers
-and exporters. Forward and backward on one core, at the size of conv1, the C++ kernel is 10 times as fast as
-`closed_form` and 25 times as fast as `torch.nn.LocalResponseNorm` (`python -m benchmarks layers`).
+(`local_response_norm_triton`), and `closed_form` in plain torch, for compilers and exporters, and if neither
+of the others can be used. Forward and backward on one core, at the size of conv1, the C++ kernel is 10 times
+as fast as `closed_form` and 25 times as fast as `torch.nn.LocalResponseNorm` (`python -m benchmarks layers`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LocalResponseNorm(nn.Module):
 class SpatialResponseNorm(nn.Module):
     """Response normalization within each map, over `size` x `size` pixels (odd).
 
-    The window is cut off at the borders; alpha is divided by the whole area there too.
+    The window is cut off at the borders; there, too, alpha is divided by the whole area.
     Source: 2012 source release, layer `cnorm2` of net 145; the paper does not mention it.
     """
 
@@ -75,8 +75,8 @@ class SpatialResponseNorm(nn.Module):
 def response_norm(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
     """`maps` (N, C, H, W) divided by (k + alpha * sum of squares over the window) ** beta.
 
-    Shape, type and memory layout stay; channels-last is the fast one. float16 and bfloat16 are computed in
-    float32, so squares of values above 255 do not overflow.
+    Shape, type and memory layout are preserved; channels-last is fastest. float16 and bfloat16 are computed
+    in float32, so squares of values above 255 do not overflow.
     """
     if torch.compiler.is_compiling():
         return closed_form(maps, params)
@@ -104,7 +104,7 @@ def closed_form(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
 
 
 class _ResponseNorm(torch.autograd.Function):
-    """By one of the kernels; keeps nothing but its input for the gradient."""
+    """Response normalization by one of the kernels; for the gradient, it only keeps its input."""
 
     @staticmethod
     def forward(ctx: Any, maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
@@ -139,7 +139,7 @@ def _runs_on_triton(maps: torch.Tensor) -> bool:
 
 
 def _triton() -> Any:
-    """The module of kernels; to import it needs Triton."""
+    """The module with the kernels; importing it requires Triton."""
     return importlib.import_module("alexnet.models.layers.local_response_norm_triton")
 
 

@@ -2,8 +2,8 @@
 
 Imported only where Triton is installed.
 
-d = k + alpha * (sum of squares over the window); result a * d^-beta; gradient
-g * d^-beta - 2 * alpha * beta * a * (sum of g * a * d^(-beta-1) over all whose window holds a).
+d = k + alpha * (sum of squares over the window); result a * d^-beta; gradient g * d^-beta - 2 * alpha * beta
+* a * (sum of g * a * d^(-beta-1) over all values whose window contains a).
 """
 
 # Triton is optional and untyped, and wants constants in capitals.
@@ -21,7 +21,7 @@ import triton.language as tl
 from alexnet.models.layers.fused_kernel import LrnParams
 
 _BLOCK = 1024
-"""Values per program."""
+"""Number of values per program."""
 
 
 def forward(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:

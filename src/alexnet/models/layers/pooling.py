@@ -1,4 +1,4 @@
-"""Pooling for dense evaluation: a classifier at every place of a photo and not one every few pixels."""
+"""Pooling for dense evaluation: a classifier at every position of a photo instead of every few pixels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch.nn.functional import max_pool2d
 def at_every_offset(
     classify: Callable[[Tensor], Tensor], maps: Tensor, size: int, side: int, places: tuple[int, int]
 ) -> Tensor:
-    """(N, K, *places) outputs of `classify` for the window of `maps` (N, C, H, W) that starts at each place.
+    """(N, K, *positions) outputs of `classify` for the window of `maps` (N, C, H, W) that starts at each
+    position.
 
     `maps` are max-pooled without overlap, `size` x `size`, from each offset (dy, dx) of 0 ... size - 1.
     `classify` takes pooled maps (N, C, h, w) to (N, K, h - side + 1, w - side + 1). Its outputs, `size`
-    places apart, are interleaved. A window has size x side rows and columns: the last place must leave room.
+    positions apart, are interleaved. A window has size x side rows and columns and must lie within the maps.
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 3.3 and figure 3.
     """
     rows, columns = places
@@ -35,9 +36,10 @@ def at_every_offset(
 
 
 def filters_of_averages(filters: Tensor, side: int) -> Tensor:
-    """(O, C, side, side) filters of maps that replace `filters` (O, C, n, n) of their adaptive averages.
+    """(O, C, side, side) filters for maps that are equivalent to `filters` (O, C, n, n) for their adaptive
+    averages.
 
-    A convolution with them gives for each side x side part of a map what one with `filters` gives for
+    For each side x side part of a map, a convolution with them gives the same as one with `filters` after
     `torch.nn.AdaptiveAvgPool2d(n)` of that part, since averaging is linear.
     """
     pixels = torch.eye(side**2, dtype=filters.dtype, device=filters.device).view(-1, 1, side, side)
