@@ -1,6 +1,7 @@
-"""Frozen dataclasses to plain values for JSON and back, strictly: an unknown key or a wrong type is an error.
+"""Converts frozen dataclasses to plain values for JSON and back, strictly: an unknown key or a wrong type is
+an error.
 
-Text is accepted for numbers and lists, so that `key=value` of a command line is parsed in the same way.
+Text is accepted for numbers and lists, so that `key=value` on a command line is parsed in the same way.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class ConfigError(CommandError):
 
 
 class UnknownKeyError(ConfigError):
-    """A key that does not exist; the message names the nearest that does."""
+    """A key that does not exist; the message has the nearest existing key."""
 
     def __init__(self, key: str, names: Sequence[str]):
         near = _nearest(key, names)
@@ -57,7 +58,9 @@ def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> K
 
 
 def _nearest(key: str, names: Sequence[str]) -> str:
-    """The existing key most like `key`, by its whole name or else by its last part; empty if none is."""
+    """The existing key most similar to `key`, by its whole name or else by its last part; empty if there is
+    none.
+    """
     by_last = {name.rsplit(".", 1)[-1]: name for name in names}
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     near = near or [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
@@ -99,7 +102,7 @@ def _tuple(parts: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
             value = json.loads(value)
         except json.JSONDecodeError as error:
             raise ConfigError(
-                f"{where}={value!r} is no JSON ({error}): type a list, such as {example}"
+                f"{where}={value!r} is not JSON ({error}): type a list, such as {example}"
             ) from error
     if not isinstance(value, list):
         raise ConfigError(f"{where} must be a JSON list, such as {example}")

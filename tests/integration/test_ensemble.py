@@ -213,7 +213,7 @@ def test_a_model_that_does_not_fit_leaves_nothing_half_written(
     assert train("alexnet-2012-star", "star", wide) == 2
     assert "fine-tunes a trained model: type --init-from RUN" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", wide, "--init-layers", "conv1") == 2
-    assert "goes with --init-from" in capsys.readouterr().err
+    assert "needs --init-from" in capsys.readouterr().err
     assert not (tmp_path / "star").exists()
 
 
@@ -231,7 +231,7 @@ def test_a_star_killed_before_its_first_checkpoint_does_not_resume_from_nothing(
     shutil.rmtree(tmp_path / "star" / "checkpoints")
     capsys.readouterr()
     assert train("alexnet-2012-star", "star", narrow, "--resume") == 2
-    assert "give its --init-from again" in capsys.readouterr().err
+    assert "type the same --init-from again" in capsys.readouterr().err
     assert train("alexnet-2012-star", "star", narrow, "--resume", *pre) == 0
 
 
@@ -247,7 +247,7 @@ def test_an_ensemble_with_an_untrained_model_is_not_tested(
         next((tiny_store.path.parent / "photos").rglob("*.png")).read_bytes()
     )
     assert main(["predict", str(tmp_path / "photo.png"), "--model", str(out)]) == 2
-    assert f"is an ensemble: name one of its nets, such as {out / 'seed-0'}" in capsys.readouterr().err
+    assert f"is an ensemble: choose one of its models, such as {out / 'seed-0'}" in capsys.readouterr().err
 
 
 def test_models_that_would_be_on_other_devices_are_refused(

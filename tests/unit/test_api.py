@@ -96,7 +96,7 @@ def test_a_run_is_initialized_from_anothers_weights(store: alexnet.Store, tmp_pa
         log=lines.append,
     )
     assert any("copied: conv1.weight, conv1.bias" in line for line in lines)
-    with pytest.raises(CommandError, match="--init-layers goes with --init-from"):
+    with pytest.raises(CommandError, match="--init-layers needs --init-from"):
         alexnet.train(tiny.RECIPE, store, tmp_path / "other", init_layers=["conv1"])
     assert not (tmp_path / "other").exists()
 

@@ -27,7 +27,7 @@ from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS
         ),
         ("classic.code=pq", "the nearest is 'classic.codes'"),
         ('classic.channels={"descriptor": "sift"}', """such as [{"descriptor": ...}]"""),
-        ('classic.channels=[{"descriptor": "sift"}', "is no JSON"),
+        ('classic.channels=[{"descriptor": "sift"}', "is not JSON"),
         ("schedule.name=cosine", "is a setting of networks, which sift-fv is not"),
     ],
 )
@@ -88,7 +88,7 @@ def test_events_can_be_given_as_json() -> None:
         ("data.input_size=300", "data.image_size=256"),
         ("data.resized_area=[0.3]", "2 entries"),
         ("data.resized_area=0.3", "JSON list"),
-        ("data.resized_area=[0.3", "no JSON"),
+        ("data.resized_area=[0.3", "not JSON"),
         ("data=3", "unknown key"),
         ("classic.codes=pq", "such as sift-fv, which alexnet-2012 is not"),
     ],

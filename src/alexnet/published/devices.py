@@ -13,7 +13,7 @@ class Device:
     float32_flops: float
     """Multiplications and additions per second."""
     bfloat16_flops: float | None
-    """The same in products of dense bfloat16 matrices; None if it has none."""
+    """The same for products of dense bfloat16 matrices; None if it has none."""
     memory_bytes_per_second: float
     memory_bytes: float
     link_bytes_per_second: float

@@ -1,4 +1,4 @@
-"""The HTML page of a report: what it can consist of, and its rendering by Jinja2."""
+"""The HTML page of a report: its parts, and its rendering by Jinja2."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Picture:
     source: str
     """A `data:` address."""
     width_pixels: int
-    """Its full width; on a narrow screen it scrolls instead of shrinking below what can be read."""
+    """Its full width; on a narrow screen it scrolls instead of becoming too small to read."""
     height_pixels: int
     alt: str
-    """A description, for those who cannot see it."""
+    """A description for readers who cannot see the image."""
     caption: str = ""
 
     @property
@@ -41,21 +41,21 @@ class Commands:
 
 @dataclass(frozen=True)
 class Missing:
-    """A sentence that says what is missing, why, and what to type for it."""
+    """A sentence on what is missing, why, and what to type to get it."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Folded:
-    """What is hidden until its summary is opened, and shown in print."""
+    """Parts that are hidden until their summary is opened; they are shown in print."""
 
     summary: str
     content: Table | Commands
 
 
 Part = str | Picture | Table | Commands | Missing | Folded
-"""Of a section; text is a paragraph of its own."""
+"""A part of a section; text is a paragraph."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _kind_of(part: Part) -> str:
 
 
 def _groups(table: Table) -> list[list[Sequence[str]]]:
-    """Its rows, split at the empty ones."""
+    """Groups of the table's rows, split at the empty ones."""
     groups: list[list[Sequence[str]]] = [[]]
     for row in table.rows:
         if row:

@@ -16,11 +16,11 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.results import EvalResult
 
 CHARACTERS_SHOWN = 4_000
-"""Of a run's uncommitted changes."""
+"""Number of characters shown of a run's uncommitted changes."""
 
 
 def settings_of(config: RunConfig) -> dict[str, Any]:
-    """Every field by its dotted name, as it is typed: `schedule.epochs`."""
+    """Every field by its dotted name, as typed on the command line: `schedule.epochs`."""
     return dict(_flat(to_dict(config)))
 
 
@@ -90,13 +90,13 @@ def environment(made: Environment) -> Table:
 
 
 def uncommitted_changes(made: Environment) -> list[str]:
-    """The lines of the diff of the program that a run was made with; a long one is cut."""
+    """The diff of the program's uncommitted changes when the run was made; a long one is truncated."""
     text = made.uncommitted_changes
     return (text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]} ...").splitlines()
 
 
 def terms(of_weights: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
-    """Licenses and terms of the weights, and where these come from."""
+    """Licenses and terms of the weights, and their origin."""
     rows = [(_TERMS.get(key, key), text) for key, text in of_weights.items()]
     for key, words in _ORIGIN.items():
         value = origin.get(key)

@@ -1,4 +1,4 @@
-"""A table: as text for a terminal, as Markdown for a document; and how numbers are written in its cells."""
+"""A table, as text for a terminal or as Markdown, and the format of numbers in its cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ABSENT = "-"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under named columns; an empty row is a rule between groups of rows."""
+    """Rows of text under named columns; an empty row is a line between groups of rows."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -85,5 +85,5 @@ def rate(of: Rate | None) -> str:
 
 
 def _decimals(fraction: float) -> int:
-    """Of a percentage: one, and two below 1 %."""
+    """Number of decimals of a percentage: one, and two below 1 %."""
     return 2 if 0 < fraction < 0.01 else 1

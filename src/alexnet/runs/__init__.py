@@ -1,1 +1,2 @@
-"""The run folder: what training leaves for everything after it. No torch in here."""
+"""Run directories, which training writes and everything else reads. Importing this package does not load
+torch."""

@@ -1,4 +1,4 @@
-"""`RUN/environment.json`: where and with what a run was made."""
+"""`RUN/environment.json`: the environment in which a run was made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Imported:
     file: str
     sha256: str
     program: str
-    """Whose form the file has, such as `torchvision`."""
+    """The program whose format the file has, such as `torchvision`."""
 
     def to_dict(self) -> dict[str, str]:
         """For JSON."""
@@ -51,7 +51,7 @@ class Environment:
     store: str = ""
     """Name of the store's folder."""
     store_path: str = ""
-    """Where the store's folder was."""
+    """Path of the store's folder."""
     store_digest: str = ""
     python: str = ""
     platform: str = ""
@@ -59,9 +59,9 @@ class Environment:
     commit: str = ""
     """Empty unless the program runs from a checkout; so are the changes."""
     uncommitted_changes: str = ""
-    """A diff."""
+    """The uncommitted changes, as a diff."""
     imported: Imported | None = None
-    """Set where the weights are another program's."""
+    """Set if the weights are those of another program."""
 
     @classmethod
     def of_this_process(
@@ -110,11 +110,11 @@ class Environment:
         try:
             return cls.from_dict(values)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{file} describes no environment ({error}): restore it") from error
+            raise DataError(f"{file} is not an environment ({error}): restore it") from error
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Environment:
-        """From what `to_dict` of any version gave."""
+        """Parses the result of `to_dict` of any version."""
         known = {each.name for each in fields(cls)}
         made = {key: value for key, value in old_names.new_environment(values).items() if key in known}
         if made.get("imported"):
@@ -129,12 +129,12 @@ class Environment:
         return values | ({"imported": self.imported.to_dict()} if self.imported else {})
 
     def write(self, file: Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Writes the file atomically."""
         write_json(file, self.to_dict())
 
 
 def processor() -> str:
-    """The processor's name as its maker gives it, or its kind."""
+    """The processor's name according to its manufacturer, or its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

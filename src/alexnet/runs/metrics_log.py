@@ -1,9 +1,9 @@
-"""The log of a run: JSON lines that survive a kill, and TensorBoard's event files beside them.
+"""The log of a run: JSON lines that survive a kill, and TensorBoard event files.
 
 Each line is one object with `event`, `step` and `epoch`. Events: `train` (mean `loss` and `error` since the
 last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `seconds`, `eta_seconds`),
 `validation` (`top1_error`, ...), `start`, `resume`, `stopped`, `learning-rate`, `checkpoint`, `warning`, and
-the names of scheduled events; the last line of a finished run is `result`. `seconds` count the training so
+the names of scheduled events; the last line of a finished run is `result`. `seconds` is the training time so
 far, over all resumes.
 """
 
@@ -35,7 +35,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._path = file
 
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
-        """One line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
+        """Writes one line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
         try:
             self._stream.write(json.dumps({"event": event, "step": step, "epoch": epoch, **values}) + "\n")
             self._stream.flush()
@@ -93,4 +93,4 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except json.JSONDecodeError as error:
             if line.endswith("\n"):
-                raise DataError(f"{path} holds a line that is not JSON ({error}): remove it") from error
+                raise DataError(f"{path} has a line that is not JSON ({error}): remove it") from error

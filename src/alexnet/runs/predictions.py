@@ -1,4 +1,5 @@
-"""`RUN/predictions/<split>-<views>.npz`: what a model predicts for a split, so that it need not run again."""
+"""`RUN/predictions/<split>-<views>.npz`: the predictions of a model for a split, so that it need not run
+again."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from alexnet.runs.results import ViewSet
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SplitPredictions:
-    """What one model predicts for the N images of a split, in the store's order."""
+    """The predictions of one model for the N images of a split, in the store's order."""
 
     split: str
     views: ViewSet
@@ -45,13 +46,14 @@ class Predictions(SplitPredictions):
     labels: npt.NDArray[np.int64]
     """(N,) the true class of each image, an index into `classes`; -1 where it is unknown."""
     names: npt.NDArray[np.str_]
-    """(K,) names of the classes for people."""
+    """(K,) readable names of the classes."""
     scales: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    """Shorter sides of the photos in the test, in pixels; none in files from before they were kept."""
+    """Shorter sides of the photos in the test, in pixels; empty in files of versions that did not save
+    them."""
     seconds: float = 0.0
-    """Duration of the test, reading included; 0 in files from before it was kept."""
+    """Duration of the test, including reading; 0 in files of versions that did not save it."""
     multiply_adds: float = 0.0
-    """Of one photo on average; 0 if they were not counted."""
+    """Multiply-adds per photo, on average; 0 if they were not counted."""
     device: str = ""
     """Name of the GPU or processor."""
 
@@ -63,43 +65,45 @@ class LocalizationPredictions(SplitPredictions):
     labels: npt.NDArray[np.int64]
     """(N, k) the best class first, an index into `classes`; -1 where there are fewer than k."""
     corners: npt.NDArray[np.float32]
-    """(N, k, 4) x0, y0, x1, y1 in shares of what was tested: the photo, or its central square."""
+    """(N, k, 4) x0, y0, x1, y1 as fractions of what was tested: the photo, or its central square."""
     scores: npt.NDArray[np.float32]
     """(N, k) sums of the class's probabilities at the windows whose boxes were merged."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DetectionPredictions(SplitPredictions):
-    """All D objects that one model detects in the images of a split, an image's best first."""
+    """All D objects that one model detects in the images of a split, the best first for each image."""
 
     images: npt.NDArray[np.int64]
-    """(D,) position of each one's image among `keys`."""
+    """(D,) position of the object's image among `keys`."""
     labels: npt.NDArray[np.int64]
     """(D,) an index into `classes`."""
     scores: npt.NDArray[np.float32]
     """(D,) sums of the class's probabilities at the windows whose boxes were merged."""
     corners: npt.NDArray[np.float32]
-    """(D, 4) x0, y0, x1, y1 in shares of the photo."""
+    """(D, 4) x0, y0, x1, y1 as fractions of the photo."""
 
 
 Saved = TypeVar("Saved", bound=SplitPredictions)
 
 
 def path_of(run: Path, split: str, views: ViewSet | str, checkpoint: str = "last", suffix: str = "") -> Path:
-    """The file of a run's predictions; `suffix` is the task's. Of checkpoints only `best` is named."""
+    """The file of a run's predictions; `suffix` is that of the task. Only the checkpoint `best` is part of
+    the name.
+    """
     other = "" if checkpoint == "last" else f"-{checkpoint}"
     return run / "predictions" / f"{split}-{views}{suffix}{other}.npz"
 
 
 def save(predictions: SplitPredictions, path: Path) -> None:
-    """Writes the file whole or not at all; WorkError if the disk refuses."""
+    """Writes the file atomically; WorkError if this fails."""
     values = vars(predictions) | {"views": str(predictions.views)}
     with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **{name: np.asarray(value) for name, value in values.items()})
 
 
 def load(path: Path) -> Predictions:
-    """The class probabilities that `save` wrote; DataError if the file is missing, broken or no such."""
+    """The class probabilities that `save` wrote; DataError if it is missing, broken or of another kind."""
     return _load(path, Predictions)
 
 
@@ -122,4 +126,4 @@ def _load(path: Path, kind: type[Saved]) -> Saved:
         values["views"] = ViewSet.parse(old_names.new_views(values["views"]))
         return kind(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} holds no predictions ({error}); delete it and evaluate again") from error
+        raise DataError(f"{path} has no valid predictions ({error}); delete it and evaluate again") from error

@@ -1,4 +1,4 @@
-"""Where weights come from: the run that trained them, how far it got, and the errors it reached."""
+"""Origin of weights: the run that trained them, its progress, and its errors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from alexnet.runs.run_dir import RunDir, find_weights
 
 
 def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
-    """What is known of a checkpoint's weights, as it is kept in exported files, ready for JSON.
+    """What is known about a checkpoint's weights, as saved in exported files, ready for JSON.
 
     `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
-    and `updates` done, `store` and `store_digest`, `errors` (fractions, as `evaluate` found them),
+    and `updates` done, `store` and `store_digest`, `errors` (fractions, as measured by `evaluate`),
     `began_with` (path and SHA-256 of the weights it was initialized from, or None). For imported weights only
     `imported` (file, SHA-256 and program) is known of their training. DataError if `evaluation.json` is
     broken.
@@ -46,15 +46,15 @@ def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Position:
-    """How far training had got at a checkpoint; None if that is unknown."""
+    """The progress of training at a checkpoint; None if unknown."""
 
     epoch: int | None = None
     step: int | None = None
-    """Updates done."""
+    """Number of updates."""
 
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
-    """That of a run's checkpoint; CommandError if there is none."""
+    """The position of a run's checkpoint; CommandError if there is none."""
     meta = find_weights(run.path, checkpoint).with_name("meta.json")
     values = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
     return Position(values.get("epoch"), values.get("step"))
@@ -74,9 +74,9 @@ def stale_note(run: RunDir, tested: EvalResult) -> str:
 
 
 def training_progress(run: RunDir) -> str:
-    """How far an unfinished run got, such as `epoch 3 of 40, update 1,200`; empty if it is finished.
+    """The progress of an unfinished run, such as `epoch 3 of 40, update 1,200`; empty if it is finished.
 
-    That of its last checkpoint, or of its log if it has none. Imported weights are finished.
+    It is that of its last checkpoint, or of its log if there is none. Imported weights are finished.
     """
     if run.environment().imported is not None or has_finished(run.metrics_file):
         return ""
@@ -96,7 +96,7 @@ def _initialized_from(run: RunDir) -> dict[str, str] | None:
 
 
 def _errors(run: RunDir, checkpoint: str) -> list[dict[str, Any]]:
-    """What `RUN/evaluation.json` holds for these weights, without the errors of each class."""
+    """The contents of `RUN/evaluation.json` for these weights, without the errors of each class."""
     results, updates = read_results(run.path), position(run, checkpoint).step
     of_these = [
         each for each in results if (each.runs[0].checkpoint, each.runs[0].updates) == (checkpoint, updates)

@@ -1,4 +1,4 @@
-"""What `evaluate` writes: `evaluation.json` of a run, an ensemble or a recorded result, or `--out`."""
+"""The results of `evaluate`: `evaluation.json` of a run, an ensemble or a recorded result, or `--out`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ NAME = "evaluation.json"
 
 
 FORMAT_VERSION = 1
-"""Of an `EvalResult` in a file; files without one are of version 0, which lacks nothing but the number."""
+"""Version of an `EvalResult` in a file; files without a number have version 0, which is otherwise the
+same."""
 
 
 @dataclass(frozen=True)
 class ViewSet:
-    """Which views of each image a test used: a name such as `ten`, and the scales where they were chosen."""
+    """Which views of each image a test used: a name such as `ten`, and the scales if they were chosen."""
 
     name: str
     scales: tuple[int, ...] = ()
-    """Shorter sides in pixels; empty for the model's own."""
+    """Shorter sides in pixels; empty for the model's default scales."""
 
     def __str__(self) -> str:
         return f"{self.name}@{','.join(map(str, self.scales))}" if self.scales else self.name
@@ -91,27 +92,27 @@ class BoxErrors:
 
 @dataclass(frozen=True)
 class LocalizationResult(BoxErrors):
-    """Errors of predicted boxes, and those of boxes that know nothing of the image."""
+    """Errors of predicted boxes, and those of baseline boxes that do not depend on the image."""
 
     baselines: dict[str, BoxErrors] = field(default_factory=dict[str, BoxErrors])
 
 
 @dataclass(frozen=True)
 class ClassPrecision:
-    """How well the objects of one class were found."""
+    """Detection of the objects of one class."""
 
     wnid: str
     objects: int
     detections: int
     found: int
-    """Objects that some detection matches, whatever its score."""
+    """Number of objects that some detection matches, whatever its score."""
     average_precision: float | None
     """0 to 1; None if there is no object of the class."""
 
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """How well all objects were found."""
+    """Detection of all objects."""
 
     images: int
     objects: int
@@ -120,7 +121,8 @@ class DetectionResult:
     per_class: tuple[ClassPrecision, ...]
     """In label order."""
     precision_of_windows: float | None = None
-    """Mean average precision of the windows themselves, were each labeled with the object it shows."""
+    """Mean average precision of the windows themselves, if each were labeled with the object that it
+    shows."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,13 @@ class Rate:
 
     @classmethod
     def of(cls, errors: int, images: int) -> Rate:
-        """Of so many errors among so many images."""
+        """The rate for this number of errors among this number of images."""
         return cls(errors / images, wilson_interval(errors, images))
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """One entry of `evaluation.json`: how often a model, or the mean of several, is wrong on a split.
+    """One entry of `evaluation.json`: the errors of a model, or of the mean of several, on a split.
 
     ValueError unless every image was scored exactly once.
     """
@@ -177,14 +179,15 @@ class EvalResult:
     store_digest: str
     runs: tuple[EvaluatedRun, ...]
     scales: tuple[int, ...] = ()
-    """Shorter sides that photos were resized to, in pixels; none in files from before they were kept."""
+    """Shorter sides to which photos were resized, in pixels; empty in files of versions that did not save
+    them."""
     seconds: float = 0.0
-    """That the test took; 0 if it was not kept."""
+    """Duration of the test; 0 if it was not saved."""
     multiply_adds: float = 0.0
-    """Of one photo on average; 0 if it was not counted."""
+    """Multiply-adds per photo, on average; 0 if they were not counted."""
     device: str = ""
     photos: Literal["square", "whole"] = "square"
-    """`whole` where more than the central square was tested."""
+    """`whole` if more than the central square was tested."""
     left_out: tuple[str, ...] = ()
     """Photos of the split that `prepare` could not read."""
     localization: LocalizationResult | None = None
@@ -197,14 +200,14 @@ class EvalResult:
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Top-1 errors of each member, in a recorded ensemble."""
     measures: dict[str, float] = field(default_factory=dict[str, float])
-    """Further numbers by name, of a task that has no field here."""
+    """Additional numbers by name, for a task without a field here."""
 
     def __post_init__(self) -> None:
         scored = sum(each.images for each in self.per_class)
         wrong = sum(each.top1_errors for each in self.per_class)
         if (scored, wrong) != (self.images, self.top1_errors):
             raise ValueError(
-                f"the classes have {scored} images and {wrong} errors, the split {self.images} and "
+                f"the classes have {scored} images and {wrong} errors, but the split has {self.images} and "
                 f"{self.top1_errors}"
             )
 
@@ -219,7 +222,8 @@ class EvalResult:
         return None if self.top5_errors is None else Rate.of(self.top5_errors, self.images)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the fields, and beside the counts errors as fractions with their 95 % intervals.
+        """Plain values for JSON: the fields, and in addition to the counts, errors as fractions with their 95
+        % intervals.
 
         Fields that only ensembles, localizers or detectors have are left out of others.
         """
@@ -242,7 +246,7 @@ class EvalResult:
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
         views = ViewSet.parse(made.pop("views"))
-        if isinstance(members := made.get("members"), list):  # in what `evaluate --json` prints
+        if isinstance(members := made.get("members"), list):  # in the output of `evaluate --json`
             made["members"] = {each["runs"][0]["run"]: each["top1_errors"] for each in members}
         located = made.get("localization")
         for part in (made, *([located, *located.get("baselines", {}).values()] if located else [])):
@@ -269,28 +273,29 @@ _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 def wilson_interval(errors: int, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of an error rate, as fractions; sound at 0 errors and for few images too.
+    """Wilson's 95 % interval of an error rate, as fractions; valid also at 0 errors and for few images.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     rate, z2 = errors / images, _Z * _Z
     middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
     half = _Z * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
-    # At the ends the formula gives exactly 0 and 1 but for rounding.
+    # At the ends the formula gives exactly 0 and 1, up to rounding.
     low = 0.0 if errors == 0 else middle - half
     high = 1.0 if errors == images else middle + half
     return low, high
 
 
 def read_results(path: Path) -> list[EvalResult]:
-    """The results in a folder's `evaluation.json`, or in a file, which may hold one without a list.
+    """The results in a folder's `evaluation.json`, or in a file, which may have a single result without a
+    list.
 
-    Empty if there is none; DataError, naming the file, where it holds something else.
+    Empty if there is none; DataError, naming the file, if it has other contents.
     """
     try:
         return [EvalResult.from_dict(entry) for entry in _entries(path)]
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(f"{path} holds no evaluation ({error}): remove it and evaluate again") from error
+        raise DataError(f"{path} has no valid evaluation ({error}): remove it and evaluate again") from error
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
@@ -309,5 +314,5 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:
     if file == asked_for:
-        return f"{file} {found}: give a run, an ensemble's folder, or a file that `evaluate --out` wrote"
+        return f"{file} {found}: use a run, an ensemble, or a file that `evaluate --out` wrote"
     return f"{file} {found}: remove it and evaluate again"

@@ -1,4 +1,4 @@
-"""A run folder: what lies where, and its configuration. Everything after training reads run folders."""
+"""A run directory: its files and its configuration. Everything after training reads run directories."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished
 
 RUNS_NAMED = 3
-"""Of a folder of runs, in an error."""
+"""Number of runs in a folder that an error lists."""
 
 
 def why_no_run(path: Path) -> str:
-    """What is at `path` instead of a run, and what to type."""
+    """A description of what is at `path` instead of a run, and what to type."""
     if not path.exists():
-        return f"there is no {path}: name a run, which `alexnet train` makes"
+        return f"there is no {path}: type the path of a run (`alexnet train` makes one)"
     if (path / "header.json").is_file():
-        return f"{path} is a store of photos: name a run, which `alexnet train` makes"
+        return f"{path} is a store of photos: type the path of a run (`alexnet train` makes one)"
     within = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.json"))
     if within:
         more = " ..." if len(within) > RUNS_NAMED else ""
-        return f"{path} is a folder of runs: name those, {' '.join(map(str, within[:RUNS_NAMED]))}{more}"
+        return (
+            f"{path} is a folder of runs: type their paths, {' '.join(map(str, within[:RUNS_NAMED]))}{more}"
+        )
     return f"no run at {path}: it has no config.json; train one there first"
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """The places in one run folder."""
+    """The files in a run directory."""
 
     path: Path
 
@@ -45,27 +47,27 @@ class RunDir:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkError(f"cannot make {path} ({error.strerror}): give another --run folder") from error
+            raise WorkError(f"cannot make {path} ({error.strerror}): choose another --run folder") from error
         run = cls(path)
         run.write_config(config)
         return run
 
     @classmethod
     def refuse_taken(cls, path: Path) -> None:
-        """CommandError if no new run can begin at `path`: it must not exist, or be empty."""
+        """CommandError if no new run can start at `path`: it must not exist, or be empty."""
         if path.is_file():
-            raise CommandError(f"{path} is a file: give another --run folder")
+            raise CommandError(f"{path} is a file: choose another --run folder")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
             begun = cls(path).config_file.is_file()
-            go_on = "type --resume to go on with that run, or " if begun else ""
-            what = "exists" if begun else "holds something, but no run to go on with"
-            raise CommandError(f"{path} {what}: {go_on}give another --run folder")
+            go_on = "type --resume to continue that run, or " if begun else ""
+            what = "exists" if begun else "is not empty, but has no run that could be continued"
+            raise CommandError(f"{path} {what}: {go_on}choose another --run folder")
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunDir:
         """The run at `path`; CommandError if there is none.
 
-        With `or_file` an exported file may stand for a run: it has weights, but none of a folder's places.
+        With `or_file`, an exported file is accepted, too: it has weights, but none of the other files.
         """
         run = cls(path)
         if not run.config_file.is_file() and not (or_file and run.is_exported):
@@ -108,24 +110,26 @@ class RunDir:
             values = json.loads(self.config_file.read_text(encoding="utf-8"))
             return from_dict(RunConfig, old_names.new_config(values))
         except (json.JSONDecodeError, ConfigError) as error:
-            raise DataError(f"{self.config_file} is no configuration ({error}): restore it") from error
+            raise DataError(f"{self.config_file} is not a configuration ({error}): restore it") from error
 
     def environment(self) -> Environment:
-        """Where and with what the run was made; all unknown without a file, DataError if it is broken."""
+        """The environment in which the run was made; all fields are unknown without a file. DataError if it
+        is broken.
+        """
         return Environment.read(self.environment_file)
 
     def write_config(self, config: RunConfig) -> None:
-        """Writes the configuration, whole or not at all."""
+        """Writes the configuration atomically."""
         write_json(self.config_file, to_dict(config))
 
     def write_environment(self, environment: Environment) -> None:
-        """Writes it, whole or not at all."""
+        """Writes the environment atomically."""
         environment.write(self.environment_file)
 
 
 @dataclass(frozen=True)
 class EnsembleDir:
-    """The places in one ensemble's folder."""
+    """The files in the directory of an ensemble."""
 
     path: Path
 
@@ -136,16 +140,16 @@ class EnsembleDir:
 
     @classmethod
     def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleDir:
-        """The folder for the ensemble described, new, or begun before with all or fewer of its members.
+        """The directory for this ensemble: a new one, or an existing one with all or some of its members.
 
-        CommandError if it is another's, which says how they differ.
+        CommandError, with the difference, if it is that of another ensemble.
         """
         if path.is_file():
-            raise CommandError(f"{path} holds something else: give another --out folder")
+            raise CommandError(f"{path} contains something else: choose another --out folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkError(f"cannot make {path} ({error.strerror}): give another --out folder") from error
+            raise WorkError(f"cannot make {path} ({error.strerror}): choose another --out folder") from error
         folder = cls(path)
         with exclusive_lock(path, wait=True):  # several processes may share the members
             if is_ensemble(path):
@@ -153,26 +157,29 @@ class EnsembleDir:
                 other = _difference(folder.description()["members"], wanted["members"])
                 if other:
                     raise CommandError(
-                        f"{path} was begun with {other}: give the same again, or another --out folder"
+                        f"{path} was started with {other}: type the same settings again, or choose another "
+                        "--out folder"
                     )
             elif not all(map(is_left_over, path.iterdir())):
-                raise CommandError(f"{path} holds something else: give another --out folder")
+                raise CommandError(f"{path} contains something else: choose another --out folder")
             write_json(folder.members_file, description)  # there may be more members now
         return folder
 
     def voting(self) -> list[Path]:
-        """The run folders whose probabilities are averaged; DataError if one is not trained to its end."""
+        """The run directories whose probabilities are averaged; DataError if the training of one is not
+        finished.
+        """
         names = [member["name"] for member in self.description()["members"] if not member["pretraining"]]
         absent = [name for name in names if not has_finished(self.path / name / "metrics.jsonl")]
         if absent:
             raise DataError(
                 f"in {self.path} {', '.join(absent)} must be trained to the end: "
-                "type the `alexnet ensemble` command again to go on"
+                "type the `alexnet ensemble` command again to resume"
             )
         return [self.path / name for name in names]
 
     def description(self) -> dict[str, Any]:
-        """What `ensemble.json` holds; DataError if it does not describe an ensemble."""
+        """The contents of `ensemble.json`; DataError if it does not describe an ensemble."""
         description: dict[str, Any] = {}
         try:
             description = json.loads(self.members_file.read_text(encoding="utf-8"))
@@ -189,7 +196,7 @@ def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str
     if len(wanted) < len(begun):
         return f"{len(begun)} members, not {len(wanted)}"
     for old, new in zip(begun, wanted, strict=False):
-        # What is set last counts: in which order other things were set does not matter.
+        # The last setting of a key counts; the order of different keys does not matter.
         settings = [
             {
                 key: value
@@ -211,34 +218,34 @@ def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str
 
 
 def is_ensemble(path: Path) -> bool:
-    """Whether `alexnet ensemble` made this folder."""
+    """Whether `alexnet ensemble` made this directory."""
     return EnsembleDir(path).members_file.is_file()
 
 
 def members_of(paths: Sequence[Path]) -> list[Path]:
-    """Run folders and model files as they are; an ensemble's folder as its voting members."""
+    """Run directories and model files unchanged; an ensemble is replaced by its voting members."""
     return [
         member for path in paths for member in (EnsembleDir(path).voting() if is_ensemble(path) else [path])
     ]
 
 
 CHECKPOINTS = ("last", "best")
-"""`best` was chosen by its error on the validation images, so testing it on them flatters it a little."""
+"""`best` was chosen by its error on the validation images, so its error there is slightly optimistic."""
 
 
 def find_weights(path: Path, checkpoint: str = "last") -> Path:
-    """The weights of a run folder, of the checkpoint named.
+    """The weights of a run directory's checkpoint.
 
-    A file is returned as it is. CommandError if there is nothing.
+    A file is returned unchanged. CommandError if there is nothing.
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
     if path.is_file():
         return path
     if is_ensemble(path):
-        raise CommandError(f"{path} is an ensemble: name one of its nets, such as {_a_net(path)}")
+        raise CommandError(f"{path} is an ensemble: choose one of its models, such as {_a_net(path)}")
     if not path.is_dir():
-        raise CommandError(f"no run folder or model file at {path}")
+        raise CommandError(f"no run directory or model file at {path}")
     file = path / "checkpoints" / checkpoint / "weights.safetensors"
     if not (path / "config.json").is_file() and not file.is_file():
         raise CommandError(why_no_run(path))

@@ -10,15 +10,15 @@ from alexnet.runs.provenance import training_progress
 from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 
 SHARED = ("features", "predictions")
-"""Caches that stay in the run itself: their files name the weights they belong to."""
+"""Caches that remain in the run itself: their files identify the weights to which they belong."""
 _TRIES = 5
 """A checkpoint may be replaced while it is copied, rarely twice."""
 
 
 def snapshot(path: Path, folder: Path) -> Path:
-    """The run's own folder if nothing will change in it, else that of a copy as it is now, in `folder`.
+    """The run directory itself if it will not change, else a copy of its present state in `folder`.
 
-    The copy keeps the names of the run's folder and of its parent, and lacks what only training needs.
+    The copy keeps the names of the run directory and of its parent, and lacks what only training needs.
     WorkError if checkpoints are replaced faster than they can be copied.
     """
     if not (path / "checkpoints" / "last").exists() or not training_progress(RunDir(path)):
@@ -30,7 +30,9 @@ def snapshot(path: Path, folder: Path) -> Path:
         except (FileNotFoundError, shutil.Error):
             continue
         return copy
-    raise WorkError(f"{path} writes its checkpoints faster than they can be read: wait until it is trained")
+    raise WorkError(
+        f"{path} writes its checkpoints faster than they can be read: wait until its training is finished"
+    )
 
 
 def _copy(path: Path, copy: Path) -> None:

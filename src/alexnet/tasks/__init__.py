@@ -1,1 +1,1 @@
-"""What a model is trained to do: classify, localize or detect; one file each. `base` has the contract."""
+"""Tasks that a model can be trained for: classification, localization, detection. `base` has the contract."""

@@ -1,13 +1,14 @@
 """The contract of a task: everything that depends on what a model is trained to predict, in one object.
 
 The trainer, the loop over a split, the prediction cache, `alexnet evaluate` and `alexnet predict` call these
-methods and never ask which task they have.
+methods and do not depend on which task they have.
 
 How to add a task
 -----------------
 1. Write one module, such as `alexnet/tasks/brightness.py`, with a frozen dataclass that extends `Task`, or an
-   existing task of which it overrides what differs. `self.config` is the run's configuration and
-   `self.num_classes` the number of classes. A task that only trains a classifier in another way::
+   existing task, whose methods it overrides where they differ. `self.config` is the run's configuration and
+   `self.num_classes` the number of classes. For instance, a task that only trains a classifier with another
+   loss::
 
        @dataclass(frozen=True)
        class Hinge(Classification):
@@ -28,18 +29,21 @@ so `evaluate`, `predict`, `serve` and `report` need nothing else.
 
 What a task that extends `Task` itself implements
 -------------------------------------------------
-- Training: `loss`, `targets` and `num_errors`. Outputs and targets have a row for each image, in float32, as
-  batches are split into micro-batches. `trained_module` if not the model's `forward` is trained, `check` for
-  what a model or store must have; a `TaskInfo` with `predicts_boxes` gets batches with boxes.
-- Testing: `infer` makes a row (anything that can be pickled) of each image of a batch, `collect` makes of all
-  rows of a split one value, a frozen, keyword-only dataclass that extends `SplitPredictions` with arrays. It
-  is named by `saved_type` and kept as `RUN/predictions/<split>-<views><suffix>.npz`. `metrics` scores it;
-  `watch` returns what training logs at each validation, with `top1_error` as the watched metric.
-- `alexnet evaluate` reports the errors of class probabilities for every model. For more, `own_views` returns
-  the views with which the task's own rows are inferred, and `add_metrics` puts its numbers into the
-  `EvalResult`: into `measures`, by name, if there is no field for them.
-- Predicting for photos: `predictions` makes of a row what `alexnet predict` prints, `ClassPrediction`s or,
-  with `predicts_boxes`, `BoxPrediction`s. `check_photos` and `for_photos` refuse or apply options.
+- Training: `loss`, `targets` and `num_errors`. Outputs and targets have a row for each image, in float32,
+  because batches are split into micro-batches. Override `trained_module` if not the model's `forward` is
+  trained, and `check` for requirements on model or store. With `predicts_boxes` in its `TaskInfo`, a task
+  gets batches with boxes.
+- Testing: `infer` returns a row (anything that can be pickled) for each image of a batch. `collect` turns all
+  rows of a split into one value of type `saved_type`, a frozen, keyword-only dataclass that extends
+  `SplitPredictions` with arrays. It is saved as `RUN/predictions/<split>-<views><suffix>.npz`. `metrics`
+  evaluates it; `watch` returns the values that training logs at each validation, with `top1_error` as the
+  watched metric.
+- `alexnet evaluate` reports the errors of class probabilities for every model. For other metrics, `own_views`
+  returns the views for which the task's own rows are inferred, and `add_metrics` adds its numbers to the
+  `EvalResult`: to `measures`, by name, if there is no field for them.
+- Predicting for photos: `predictions` turns a row into the predictions that `alexnet predict` prints:
+  `ClassPrediction`s or, with `predicts_boxes`, `BoxPrediction`s. `check_photos` and `for_photos` refuse or
+  apply options.
 """
 
 from __future__ import annotations
@@ -80,8 +84,8 @@ class Loss:
     forward: Callable[[Tensor, Tensor], Tensor]
     """() from outputs and targets: the sum over the images."""
     at_chance: Callable[[int], float]
-    """Mean over the images, by the number of classes, of the best output that is the same for all images, or
-    less, where all classes are equally frequent; infinite where it is unknown."""
+    """The loss at chance level by the number of classes: the mean over the images for the best output that is
+    the same for all images, or a lower value, if all classes are equally frequent. Infinite if unknown."""
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(), the mean over the images."""
@@ -89,7 +93,7 @@ class Loss:
 
 
 class ClassPrediction(NamedTuple):
-    """A class of a photo."""
+    """A predicted class of a photo."""
 
     wnid: str
     name: str
@@ -97,7 +101,7 @@ class ClassPrediction(NamedTuple):
 
 
 class BoxPrediction(NamedTuple):
-    """An object of a photo."""
+    """A predicted object of a photo."""
 
     wnid: str
     name: str
@@ -112,7 +116,7 @@ Prediction: TypeAlias = ClassPrediction | BoxPrediction
 
 @dataclass(frozen=True, eq=False)
 class TestedSplit:
-    """The images of a split and how they were tested: what `collect` needs beside the rows."""
+    """The images of a split and how they were tested; `collect` needs this in addition to the rows."""
 
     bundle: ModelBundle
     store: Store
@@ -124,7 +128,7 @@ class TestedSplit:
     seconds: float
     """Duration of the test, reading included."""
     multiply_adds: float = 0.0
-    """Of one image on average; 0 if they were not counted."""
+    """Multiply-adds per image, on average; 0 if they were not counted."""
 
     def common(self) -> dict[str, Any]:
         """The fields that all `SplitPredictions` have."""
@@ -139,15 +143,15 @@ class TestedSplit:
 
 @dataclass(frozen=True)
 class Task(ABC, Generic[Row, Saved, Metrics]):
-    """What a model with this configuration and this many classes is trained to predict."""
+    """The task of a model with this configuration and number of classes: what it is trained to predict."""
 
     config: RunConfig
     num_classes: int
 
     suffix = ""
-    """Of the names of files of saved predictions; empty is taken by class probabilities."""
+    """Suffix in the names of files with saved predictions; the empty one is that of class probabilities."""
     batches_photos = True
-    """Whether photos that become inputs of one size are predicted in one pass; the digits depend on it."""
+    """Whether photos that become inputs of one size are predicted in one pass; this affects rounding."""
 
     @property
     def info(self) -> TaskInfo:
@@ -184,7 +188,9 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
         """(), the number of images with a wrong output."""
 
     def check(self, model: nn.Module, store: Store) -> None:
-        """CommandError, before training, where model (on meta) or store do not suit the task."""
+        """CommandError, before training, if the model (on the meta device) or the store does not suit the
+        task.
+        """
 
     # Testing
 
@@ -208,14 +214,18 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
 
     @abstractmethod
     def metrics(self, saved: Saved, store: Store) -> Metrics:
-        """How good the predictions for a split are; errors where there is no ground truth to compare with."""
+        """The metrics of the predictions for a split; raises an error if there is no ground truth."""
 
     @abstractmethod
     def watch(self, saved: Saved, store: Store) -> Mapping[str, Any]:
-        """What training logs at each validation; `top1_error` is watched: the lower the better."""
+        """The values that training logs at each validation; `top1_error` is the watched metric: lower is
+        better.
+        """
 
     def own_views(self, views: ViewSet) -> ViewSet | None:
-        """With which views `evaluate` infers the task's rows beside class probabilities; None: not at all."""
+        """The views for which `evaluate` infers the task's rows in addition to class probabilities; None for
+        no rows.
+        """
         return None
 
     def add_metrics(self, result: EvalResult, saved: Saved, store: Store) -> EvalResult:
@@ -234,14 +244,16 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
     def for_photos(self, top: int | None, min_score: float | None) -> Task[Row, Saved, Metrics]:
         """This task, set to predict at most `top` classes or objects, of at least `min_score`."""
         if min_score is not None:
-            raise CommandError(f"{self.config.recipe} detects no objects: a least score is for detectors")
+            raise CommandError(
+                f"{self.config.recipe} detects no objects: a minimum score is for detectors only"
+            )
         return self
 
     @abstractmethod
     def predictions(
         self, row: Row, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
     ) -> list[Prediction]:
-        """What a row of `infer` means for a photo of `size` (height, width): the best prediction first."""
+        """The predictions in a row of `infer`, for a photo of `size` (height, width); the best one first."""
 
 
 def task_of(config: RunConfig, num_classes: int) -> Task[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""Box fusion: of many boxes of one class the closest two are merged, again and again.
+"""Box fusion: the closest two of many boxes of one class are merged, repeatedly.
 
 Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4.3.
 """
@@ -16,16 +16,17 @@ Corners = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float64]
 
 FARTHEST_MATCH = 0.7
-"""Match score above which two boxes stay apart: that of squares of one size, three tenths of a side apart.
-Ours, found on training photos of Tiny ImageNet: the paper has a threshold and does not give it."""
+"""Match score above which two boxes are not merged: that of equal squares whose distance is three tenths of a
+side. Ours, found on training photos of Tiny ImageNet: the paper has a threshold but does not give its
+value."""
 
 
 def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
-    """(N, M) how badly boxes match: 0 if they are equal, 1 or more where they share nothing.
+    """(N, M) how badly boxes match: 0 if they are equal, 1 or more if they do not overlap.
 
-    The distance of their centers, in mean diagonals of the two, plus the share of their union that is not
-    common. The paper adds "the distance between centers" and "the intersection area" and merges where the
-    sum is smallest: to the letter, boxes that share much would be kept apart.
+    It is the distance of their centers, in units of their mean diagonal, plus the fraction of their union
+    that is not common. The paper adds "the distance between centers" and "the intersection area" and merges
+    the pair with the smallest sum: taken literally, boxes that overlap much would not be merged.
     """
     first, second = np.asarray(some, np.float64)[:, None], np.asarray(others, np.float64)[None]
     apart = np.linalg.norm(_centers(first) - _centers(second), axis=-1)
@@ -37,9 +38,10 @@ def match_scores(some: npt.ArrayLike, others: npt.ArrayLike) -> Corners:
 def merge(corners: npt.NDArray[Any], scores: npt.NDArray[Any]) -> tuple[Corners, Scores]:
     """(M, 4) merged boxes and (M,) scores of boxes `corners` (B, 4) with `scores` (B,), the best first.
 
-    Two boxes become their mean, weighted by their scores, with the sum of these, as long as the best match
-    is within `FARTHEST_MATCH`; of equal matches the first pair. So a merged box is the weighted mean of all
-    boxes in it. The paper "computes the average": were it that of each pair, the last box would count half.
+    As long as the best match is within `FARTHEST_MATCH`, two boxes are replaced by their mean, weighted by
+    their scores, with the sum of the scores; among equal matches, the first pair is taken. So a merged box is
+    the weighted mean of all its boxes. The paper "computes the average": as the average of each pair, the
+    last box would count half.
     """
     boxes, sums = np.array(corners, np.float64), np.array(scores, np.float64)
     alive = np.ones(len(boxes), np.bool_)
@@ -47,7 +49,7 @@ def merge(corners: npt.NDArray[Any], scores: npt.NDArray[Any]) -> tuple[Corners,
     while len(boxes) and matches.nearest.min() <= FARTHEST_MATCH:
         first = int(matches.nearest.argmin())
         second = int(matches.partner[first])
-        # Where both scores are 0, they count alike.
+        # If both scores are 0, they have the same weight.
         share = sums[second] / total if (total := sums[first] + sums[second]) > 0 else 0.5
         boxes[first] += share * (boxes[second] - boxes[first])
         sums[first] += sums[second]
@@ -67,7 +69,7 @@ class _Matches:
         self.partner = self._scores.argmin(axis=1) if len(boxes) else np.empty(0, np.int64)
 
     def merged(self, first: int, second: int, fresh: Scores) -> None:
-        """Box `first` now matches the others with the scores `fresh` (B,); box `second` is gone."""
+        """Updates the matches: box `first` now has the match scores `fresh` (B,); box `second` is removed."""
         stale = np.flatnonzero((self.partner == first) | (self.partner == second))
         self._scores[second], self._scores[:, second] = np.inf, np.inf
         self._scores[first, first + 1 :], self._scores[:first, first] = fresh[first + 1 :], fresh[:first]

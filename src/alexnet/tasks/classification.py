@@ -2,7 +2,7 @@
 
 Targets are (N, K) probabilities; each row sums to 1. Mixing is a function of (seed, epoch, position of the
 batch), like all randomness. A process mixes within its own share of a batch. The losses are linear in the
-targets, so smoothed and mixed ones have a meaning with each.
+targets, so they are defined for smoothed and mixed targets, too.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from alexnet.tasks.base import ClassPrediction, Loss, Prediction, Task, TestedSp
 from alexnet.training.config import TrainingConfig
 
 REJECTION_DISTANCE = 1.0
-"""Equation 9's j: the distance of a class of rubbish that every image is compared with. The paper says only
-that it is positive."""
+"""Equation 9's j: the distance of a "rubbish" class with which every image is compared. The paper only
+requires it to be positive."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -55,15 +55,15 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 def rbf(logits: Tensor, targets: Tensor) -> Tensor:
     """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)); y_i = -logits are distances.
 
-    That is the cross-entropy with one more class, of rubbish, which is never the right one and always at
-    distance j: classes that are farther than that are not pushed away further.
+    This is the cross-entropy with an additional "rubbish" class that is never the right one and always at
+    distance j: classes farther away than that are hardly pushed away any more.
     """
     rubbish = logits.new_full((len(logits), 1), -REJECTION_DISTANCE)
     return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
 
 
 def _rbf_at_chance(classes: int) -> float:
-    """Where F6 outputs the mean of all codes for every image, the best output that is the same for all."""
+    """The loss if F6 outputs the mean of all codes for each image, the best constant output."""
     codes = class_codes(classes)
     distances = (codes - codes.mean(dim=0)).square().sum(dim=1)
     return float(rbf(-distances.expand(classes, -1), torch.eye(classes)) / classes)
@@ -74,7 +74,7 @@ LOSSES = {
     "squared-error": Loss(squared_error, lambda classes: 4.0 * (1.0 - 1.0 / classes) / classes),
     "rbf": Loss(rbf, _rbf_at_chance),
 }
-"""By the value of `training.loss`."""
+"""Losses by the value of `training.loss`."""
 
 
 def soft_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
@@ -89,9 +89,10 @@ def soft_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
 def mixed(
     images: Tensor, targets: Tensor, config: TrainingConfig, epoch: int, position: int
 ) -> tuple[Tensor, Tensor]:
-    """The batch as `config` wants it: unchanged, by mixup, by CutMix, or by one of them drawn for the batch.
+    """The batch, mixed according to `config`: unchanged, by mixup, by CutMix, or by one of them drawn for the
+    batch.
 
-    `position` is the place in the epoch of the batch's first image.
+    `position` is the position of the batch's first image in the epoch.
     """
     if not config.mixup and not config.cutmix:
         return images, targets
@@ -104,7 +105,9 @@ def mixed(
 
 
 def mixup(images: Tensor, targets: Tensor, partners: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """`share` of each image and its targets, the rest of its partner's. Source: Zhang et al. 2017, mixup."""
+    """The fraction `share` of each image and its targets, plus the rest of its partner and its targets.
+    Source: Zhang et al. 2017, mixup.
+    """
     partners = partners.to(images.device)
     return images.lerp(images[partners], 1.0 - share), targets.lerp(targets[partners], 1.0 - share)
 
@@ -114,8 +117,8 @@ def cutmix(
 ) -> tuple[Tensor, Tensor]:
     """Each image with a rectangle of its partner's; targets in proportion to the pixels that are left.
 
-    The rectangle has the image's aspect, 1 - `share` of its area before it is clipped, and its middle at
-    `center` (row, column as shares of the side). Source: Yun et al. 2019, CutMix, section 3.1.
+    The rectangle has the image's aspect ratio, 1 - `share` of its area before it is clipped, and its center
+    at `center` (row, column as fractions of the side). Source: Yun et al. 2019, CutMix, section 3.1.
     """
     partners = partners.to(images.device)
     height, width = images.shape[-2:]
@@ -128,7 +131,7 @@ def cutmix(
 
 
 def _span(middle: float, length: int, share: float) -> tuple[int, int]:
-    """First pixel and the one after the last, of a side of the rectangle."""
+    """The first pixel of a side of the rectangle, and the one after the last."""
     half = int(length * math.sqrt(1.0 - share)) // 2
     at = int(middle * length)
     return max(at - half, 0), min(at + half, length)
@@ -145,14 +148,14 @@ def _beta(parameter: float, uniform: float) -> float:
 class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
     """The class of each image. Rows are probabilities (K,) in the model's order of classes.
 
-    Every model can be tested so, whatever else it was trained to predict.
+    Every model can be tested in this way, whatever else it was trained to predict.
     """
 
     top: int = TOP
 
     @property
     def loss(self) -> Loss:
-        """Of logits (N, K) and targets (N, K)."""
+        """The loss of logits (N, K) and targets (N, K)."""
         return LOSSES[self.config.training.loss]
 
     def targets(
@@ -164,7 +167,9 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         return mixed(inputs, targets, self.config.training, randomness.epoch, int(batch.positions[0]))
 
     def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Images whose largest logit is not at their own label; that of a mixed image is its own."""
+        """Number of images whose largest logit is not that of their label; a mixed image counts with its own
+        label.
+        """
         return (outputs.argmax(1) != labels).sum()
 
     def infer(
@@ -193,7 +198,7 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         return Predictions
 
     def metrics(self, saved: Predictions, store: Store) -> EvalResult:
-        """Top-1 and top-5 errors, by class, and what is confused; errors as `evaluation.metrics.evaluate`."""
+        """Top-1 and top-5 errors, errors by class, confusions; raises as `evaluation.metrics.evaluate`."""
         return evaluate(saved)
 
     def watch(self, saved: Predictions, store: Store) -> Mapping[str, Any]:
@@ -211,7 +216,7 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         return default_views(mirror)
 
     def for_photos(self, top: int | None, min_score: float | None) -> Classification:
-        """At most `top` classes, by default five."""
+        """This task for at most `top` classes, by default five."""
         super().for_photos(top, min_score)
         return self if top is None else replace(self, top=top)
 
@@ -222,6 +227,6 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         scaled: Sequence[ScaledView],
         size: tuple[int, int],
     ) -> list[Prediction]:
-        """The most probable classes, equals in label order."""
+        """The most probable classes, ties in label order."""
         best = np.argsort(-row, kind="stable")[: self.top]
         return [ClassPrediction(classes[i].wnid, classes[i].name, float(row[i])) for i in best]

@@ -1,4 +1,4 @@
-"""Which tasks there are, and what a configuration decides about them. Loads no torch.
+"""The list of tasks, and what a configuration decides about them. It does not load torch.
 
 `training.loss` names the loss and thereby the task. This table is the only place that maps one to the other.
 """
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 DEFAULT_MIN_SCORE = 0.5
-"""Least probability of an object at a window whose box `predict` uses."""
+"""Minimum probability of an object at a window whose box `predict` uses."""
 
 
 class LoggedErrors(NamedTuple):
-    """What the errors in a run's log measure, in words."""
+    """Descriptions of the errors in a run's log."""
 
     validation: str
     """`top1_error` of `validation` lines, the watched metric: lower is better."""
     views: str
-    """Which views of each validation image are tested."""
+    """The views of each validation image that are tested."""
     training: str
     """`error` of `train` lines, over the augmented training images."""
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """One task, as far as a configuration is concerned."""
+    """The properties of a task on which a configuration depends."""
 
     implementation: str
     """Module and class of the `alexnet.tasks.base.Task`, as `module:Class`."""
@@ -34,7 +34,7 @@ class TaskInfo:
     """Values of `training.loss` that choose it."""
     logged: LoggedErrors
     model: str = ""
-    """The one `model.name` that it trains; empty for all that no other task claims."""
+    """The only `model.name` that it trains; empty for all models that no other task has."""
     default_views: str = ""
     """Empty: ten crops, or the central one for a model trained without mirroring."""
     predicts_boxes: bool = False
@@ -44,7 +44,8 @@ class TaskInfo:
     needs_init_from: bool = False
     """Whether a run makes no sense without another model's weights."""
     slides_window: bool = False
-    """Whether the model predicts at windows smaller than its training crops, and so takes smaller images."""
+    """Whether the model predicts at windows smaller than its training crops, and therefore accepts smaller
+    images."""
 
 
 _CLASS_LOSSES = ("cross-entropy", "squared-error", "rbf")
@@ -77,7 +78,7 @@ TASKS = (
         slides_window=True,
     ),
 )
-"""All tasks, the one of class labels first. A new task is one entry here and the module that it names."""
+"""All tasks, classification first. A new task is one entry here and the module that it names."""
 
 
 def task_info(loss: str) -> TaskInfo:
@@ -91,7 +92,7 @@ def slides_window(model: str) -> bool:
 
 
 def task_checks(loss: str, model: str, scales: tuple[int, int]) -> Iterator[tuple[bool, str]]:
-    """Whether loss, model and `data.scales` fit together, each with the message for where they do not."""
+    """Conditions on loss, model and `data.scales`, each with the message if it does not hold."""
     known = [each for task in TASKS for each in task.losses]
     yield loss in known, f"training.loss={loss!r} must be one of {', '.join(known)}"
     claimed = [task for task in TASKS if task.model]
@@ -99,7 +100,7 @@ def task_checks(loss: str, model: str, scales: tuple[int, int]) -> Iterator[tupl
     wanted = model if model in {task.model for task in claimed} else ""
     yield (
         task_info(loss).model == wanted,
-        f"training.loss={loss} and model.name={model} do not go together: give {' or '.join(pairs)}",
+        f"training.loss={loss} and model.name={model} do not fit together: type {' or '.join(pairs)}",
     )
     yield (
         not task_info(loss).predicts_boxes or not any(scales),

@@ -1,4 +1,4 @@
-"""Detection: all objects of an image, at all its places at once, told apart from background.
+"""Detection: all objects of an image, distinguished from background, at all positions at once.
 
 Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5: "we perform negative training on the fly, by
 selecting a few interesting negative examples per image such as random ones or most offending ones".
@@ -43,11 +43,13 @@ from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.tasks.localization import WindowOutputs, require_boxes, require_cropped, window_outputs
 
 OBJECTS, OFFENDING = 4, 4
-"""Windows of an image that enter the loss: with an object, as many without, and the worst of the latter."""
+"""Number of windows per image in the loss: with an object, as many without, and those of the latter with the
+largest loss."""
 LEAST_PROBABILITY = 0.1
-"""Of a class at a window whose box counts in a test."""
+"""Minimum probability of a class at a window whose box is used in a test."""
 MOST_BOXES = 200
-"""Of a class that are merged, the most probable ones: merging takes time with the square of their number."""
+"""Largest number of boxes of a class that are merged, the most probable ones: the time of merging grows with
+the square of their number."""
 VIEWS = "dense"
 """A detector always takes the whole photo."""
 
@@ -55,12 +57,13 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """What a few windows of each image show, and where; `outputs` are (N, 5 K + 1, h, w).
+    """The loss of class and box over a few windows of each image; `outputs` are (N, 5 K + 1, h, w).
 
-    `targets` (N, 6, h, w), as `Detection.targets` makes them, hold for each window its label (K is
-    background), a random number and a box. Chosen are `OBJECTS` windows that show one, the first by their
-    numbers, as many of background, and the `OFFENDING` of background that are worst. The loss of an image is
-    the mean cross-entropy of these, and of those with an object the mean squared distance of the label's box.
+    `targets` (N, 6, h, w), as `Detection.targets` makes them, have for each window its label (K is
+    background), a random number and a box. The loss uses `OBJECTS` windows that show an object, the first by
+    their random numbers; as many of background; and the `OFFENDING` windows of background with the largest
+    loss. The loss of an image is the mean cross-entropy of these, and of those with an object the mean
+    squared distance of the label's box.
     Source: Sermanet et al. 2013, section 5; the numbers are ours, as the paper gives none.
     """
     labels, draws = targets[:, :2].flatten(2).unbind(1)
@@ -78,67 +81,67 @@ def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _mean_of(values: Tensor, among: Tensor) -> Tensor:
-    """(N,) the mean of each row's values among those; 0 if there are none."""
+    """(N,) the mean of each row's chosen values; 0 if there are none."""
     return (values * among).sum(dim=1) / among.sum(dim=1).clamp(min=1)
 
 
 def _most(values: Tensor, among: Tensor, count: int) -> Tensor:
-    """(N, P) the `count` largest values of each row among those; all, where there are fewer."""
+    """(N, P) which of each row's allowed values are the `count` largest; all if there are fewer."""
     best = values.masked_fill(~among, -1.0).topk(min(count, values.shape[1]), dim=1).indices
     return torch.zeros_like(among).scatter(1, best, True) & among
 
 
 class ObjectsInWindows(nn.Module):
-    """A detector as the module that is trained: images (N, C, crop, crop) -> (N, 5 K + 1, h, w)."""
+    """The module that is trained, around a detector: images (N, C, crop, crop) -> (N, 5 K + 1, h, w)."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """For each window K + 1 logits, the last of background, and then the boxes of K classes."""
+        """K + 1 logits for each window, the last one of background, followed by the boxes of K classes."""
         logits, boxes = cast(OverFeatDetector, self.model).object_and_box_maps(images)
         return torch.cat([logits, boxes.flatten(1, 2)], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """What was found in one photo: n objects, the best first."""
+    """The detections in one photo: n objects, the best first."""
 
     labels: npt.NDArray[np.int64]
     """(n,)"""
     corners: Corners
-    """(n, 4) in shares of the photo, within it."""
+    """(n, 4) as fractions of the photo, within it."""
     scores: npt.NDArray[np.float64]
     """(n,) the sum of the probabilities of the windows whose boxes were merged."""
 
 
 @dataclass(frozen=True)
 class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
-    """For each window the class and the box of the object that it shows, or background.
+    """The class and the box of the object that each window shows, or background.
 
-    Targets are (N, 6, h, w): the label of each window, `IGNORED` where it shows a part of an object; a
-    random number in [0, 1), by which some of the windows are chosen (see `detection_loss`); and x0, y0, x1,
-    y1 of the object's box, in shares of the window.
+    Targets are (N, 6, h, w): the label of each window, `IGNORED` where it shows a part of an object; a random
+    number in [0, 1), by which some of the windows are chosen (see `detection_loss`); and x0, y0, x1, y1 of
+    the object's box, as fractions of the window.
     """
 
     min_score: float = LEAST_PROBABILITY
-    """Windows where a class is less probable are left out."""
+    """Windows at which a class is less probable are left out."""
     top: int | None = None
-    """Most objects of a photo; None for all."""
+    """Largest number of objects of a photo; None for all."""
 
     suffix = "-objects"
     batches_photos = False
 
     @cached_property
     def _detector(self) -> OverFeatDetector:
-        """A model without weights: it knows where the windows are."""
+        """A model without weights, for the positions of windows."""
         with torch.device("meta"):
             return cast(OverFeatDetector, build_run(self.config, self.num_classes))
 
     @property
     def loss(self) -> Loss:
-        """Of the outputs of `ObjectsInWindows` and targets (N, 6, h, w)."""
+        """The loss of the outputs of `ObjectsInWindows` and targets (N, 6, h, w)."""
         return Loss(detection_loss, at_chance=lambda num_classes: math.inf)
 
     def trained_module(self, model: nn.Module) -> nn.Module:
@@ -166,7 +169,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         return inputs, stacked.unflatten(2, (rows, columns)).to(inputs.device, non_blocking=True)
 
     def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Images with a wrong prediction at the window where an object is most probable.
+        """Number of images with a wrong prediction at the window at which an object is most probable.
 
         Windows that show a part of an object are left out.
         """
@@ -187,14 +190,14 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
     def infer(
         self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
     ) -> list[Objects]:
-        """The objects of each image, of which the views show all; CommandError for another model."""
+        """The objects of each image, from views of the whole image; CommandError for another model."""
         model = detector_of(bundle)
         outputs: list[list[WindowOutputs]] = []
         with testing(model) as device:
             for pixels in images:
                 inputs = bundle.preprocessing.whole_input(pixels.to(device))
                 logits, boxes = model.object_and_box_maps(inputs)
-                # Background has no box; whatever stands in its place is not used.
+                # Background has no box; the values in its place are not used.
                 boxes = torch.cat([boxes, boxes[:, :1]], dim=1)
                 outputs.append(window_outputs(logits, boxes, model.windows(*inputs.shape[2:])))
         return [
@@ -227,7 +230,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         return evaluate(found, BoxTable.of_pictures(part), wnids, sizes)
 
     def watch(self, saved: DetectionPredictions, store: Store) -> Mapping[str, Any]:
-        """Mean average precision, and as `top1_error` what is missing from 1."""
+        """Mean average precision, and 1 - mean average precision as `top1_error`."""
         found = self.metrics(saved, store)
         return {
             "images": found.images,
@@ -242,7 +245,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         return ViewSet(VIEWS, views.scales)
 
     def add_metrics(self, result: EvalResult, saved: DetectionPredictions, store: Store) -> EvalResult:
-        """With `detection`."""
+        """`result` with `detection`."""
         windows = window_precision(self.config, store, saved.split, saved.views)
         found = replace(self.metrics(saved, store), precision_of_windows=windows)
         return replace(result, detection=found)
@@ -252,10 +255,12 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         detector_of(bundle)
         require_cropped(bundle)
         if views.name != VIEWS:
-            raise CommandError(f"no objects with --views {views.name}: a detector takes {VIEWS} only")
+            raise CommandError(f"no objects with --views {views.name}: a detector needs {VIEWS}")
 
     def for_photos(self, top: int | None, min_score: float | None) -> Detection:
-        """At most `top` objects, by default all, of windows with `min_score` or more, by default half."""
+        """This task for at most `top` objects (by default all), of windows with a probability of `min_score`
+        or more (by default 0.5).
+        """
         return replace(self, top=top, min_score=DEFAULT_MIN_SCORE if min_score is None else min_score)
 
     def predictions(
@@ -275,8 +280,8 @@ def detector_of(bundle: ModelBundle) -> OverFeatDetector:
     """The model, if it has a class for background; else CommandError."""
     if not isinstance(bundle.model, OverFeatDetector):
         raise CommandError(
-            f"{bundle.config.recipe} has no class for background, so it cannot detect objects: "
-            "give a run of overfeat-fast-detection"
+            f"{bundle.config.recipe} has no class for background, so it cannot detect objects: use a run of "
+            "overfeat-fast-detection"
         )
     return bundle.model
 
@@ -302,7 +307,7 @@ def objects_in_photo(scales: Sequence[WindowOutputs], min_score: float = LEAST_P
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What was found in the images of a split: D boxes, in any order."""
+    """The detections in the images of a split: D boxes, in any order."""
 
     images: npt.NDArray[np.int64]
     """(D,) the position of the image in the split."""
@@ -311,7 +316,7 @@ class Detections:
     scores: Floats
     """(D,) higher is better; they are compared within a class only."""
     corners: Floats
-    """(D, 4) x0, y0, x1, y1 in the same shares as the true boxes."""
+    """(D, 4) x0, y0, x1, y1 in the same units as the true boxes."""
 
 
 def evaluate(
@@ -323,13 +328,13 @@ def evaluate(
     """The mean average precision over classes `wnids`, in label order.
 
     With `sizes` (N, 2), widths and heights of the photos in pixels, small objects need less overlap, as in
-    ILSVRC (see `least_overlaps`). Of equal scores the first detection counts first.
+    ILSVRC (see `least_overlaps`). Among equal scores, the first detection comes first.
     WorkError if a score or a corner is not finite, or there is no object at all.
     """
     if not (np.isfinite(detections.scores).all() and np.isfinite(detections.corners).all()):
         raise WorkError("some detections are not finite: the weights are broken; try --checkpoint best")
     if not len(truth.labels):
-        raise WorkError("there is no true box: nothing can be found")
+        raise WorkError("there is no true box, so no object can be detected")
     images = np.repeat(np.arange(len(truth.starts) - 1), np.diff(truth.starts))
     least = np.full(len(truth.labels), ILSVRC_BOX_OVERLAP)
     if sizes is not None:
@@ -340,9 +345,10 @@ def evaluate(
 
 
 def least_overlaps(corners: Floats, sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """(B,) least overlap with which each true box (B, 4) of a photo of `sizes` (B, 2) pixels counts as found.
+    """(B,) minimum overlap with which each true box (B, 4) of a photo of `sizes` (B, 2) pixels counts as
+    found.
 
-    A box five pixels larger on each side is always good enough. Source: Russakovsky et al. 2015, section 4.3.
+    A box that is five pixels larger on each side always counts. Source: Russakovsky et al. 2015, section 4.3.
     """
     pixels = (corners[:, 2:] - corners[:, :2]) * sizes
     larger = pixels + ILSVRC_BOX_MARGIN_PIXELS
@@ -350,11 +356,13 @@ def least_overlaps(corners: Floats, sizes: npt.NDArray[Any]) -> npt.NDArray[np.f
 
 
 def average_precision(right: npt.NDArray[np.bool_], objects: int) -> float:
-    """The area under precision by recall, of detections (D,) by falling score: which of them are right."""
+    """The area under the precision-recall curve; `right` (D,) is whether each detection is correct, by
+    descending score.
+    """
     found = np.cumsum(right)
     precision = found / np.arange(1, len(right) + 1)
     best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-    # Recall rises by one object wherever a detection is right.
+    # Recall increases by one object at each correct detection.
     return float(best_from_here[right].sum() / objects)
 
 
@@ -380,7 +388,7 @@ def _of_class(
 
 
 def _matched(overlaps: Floats, least: Floats) -> npt.NDArray[np.bool_]:
-    """(n,) which of an image's detections, by falling score, find a box; `overlaps` are (n, boxes)."""
+    """(n,) which of an image's detections, by descending score, find a box; `overlaps` are (n, boxes)."""
     free = np.ones(len(least), np.bool_)
     right = np.zeros(len(overlaps), np.bool_)
     for place, row in enumerate(overlaps):
@@ -392,10 +400,10 @@ def _matched(overlaps: Floats, least: Floats) -> npt.NDArray[np.bool_]:
 
 
 def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet) -> float:
-    """Mean average precision of the windows themselves, were each labeled with the object that it shows.
+    """Mean average precision of the windows themselves, if each were labeled with the object that it shows.
 
-    Those that show an object are its box, merged as usual: the best that a model without boxes can reach.
-    CommandError if the split has no boxes.
+    The windows that show an object are used as its boxes and merged as usual: an upper bound for a model
+    without box regression. CommandError if the split has no boxes.
     """
     with torch.device("meta"):
         model = cast(OverFeatDetector, build_run(config, len(store.classes)))

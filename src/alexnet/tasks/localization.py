@@ -39,18 +39,18 @@ from alexnet.tasks.base import BoxPrediction, Loss, Prediction, Task, TestedSpli
 from alexnet.tasks.box_fusion import merge
 
 SMALLEST_SHARE_SEEN = 0.5
-"""Of an object's box; windows that show less of it are left out (section 4.2)."""
+"""Minimum fraction of an object's box in a window; windows that show less are left out (section 4.2)."""
 VIEWS = ("center", "dense")
-"""Views that boxes can be predicted with: one window in the middle, or windows at all places."""
+"""Views for which boxes can be predicted: one window in the center, or windows at all positions."""
 MOST_MERGED = 4_096
-"""Boxes of a class, the ones with the largest probabilities: memory grows with their square. The paper has
-1,575 at six scales."""
+"""Largest number of boxes of a class that are merged, the most probable ones: memory grows with the square of
+their number. The paper has 1,575 at six scales."""
 
 
 def box_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Squared distance of the four edges; of `outputs` (N, K, 4) each image's own class counts.
+    """Squared distance of the four edges; in `outputs` (N, K, 4), only each image's own class is used.
 
-    `targets` are (N, 6), as `Localization.targets` makes them; images that it leaves out count nothing.
+    `targets` are (N, 6), as made by `Localization.targets`; images that it leaves out have a loss of 0.
     Source: Sermanet et al. 2013, section 4.2 (l2 loss).
     """
     labels, weights, wanted = targets[:, 0].long(), targets[:, 1], targets[:, 2:]
@@ -66,17 +66,17 @@ class BoxesAtCrop(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Boxes in shares of each image."""
+        """Boxes, as fractions of each image."""
         return cast(OverFeatLocalizer, self.model).forward_boxes(images)
 
 
 class LocatedClasses(NamedTuple):
-    """The k best classes of one image, the best first; `NO_LABEL` (-1) where there are fewer."""
+    """The k best classes of one image, the best first; filled with `NO_LABEL` (-1) if there are fewer."""
 
     labels: npt.NDArray[np.int64]
     """(k,)"""
     corners: Corners
-    """(k, 4) a box each, in shares of what the views show."""
+    """(k, 4) the box of each, as fractions of what the views show."""
     scores: npt.NDArray[np.float64]
     """(k,)"""
 
@@ -96,7 +96,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
 
     @property
     def loss(self) -> Loss:
-        """Of boxes (N, K, 4) and targets (N, 6)."""
+        """The loss of boxes (N, K, 4) and targets (N, 6)."""
         return Loss(box_loss, at_chance=lambda num_classes: math.inf)
 
     def trained_module(self, model: nn.Module) -> nn.Module:
@@ -117,7 +117,9 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         return inputs, targets.to(inputs.device, non_blocking=True)
 
     def num_errors(self, outputs: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
-        """Boxes that overlap their object's by less than half; windows that are left out count as right."""
+        """Number of boxes whose IoU with the object's is below one half; windows that are left out count as
+        right.
+        """
         chosen = outputs[torch.arange(len(outputs), device=outputs.device), labels]
         overlaps = _iou(chosen, targets[:, 2:])
         return ((overlaps < ILSVRC_BOX_OVERLAP) & (targets[:, 1] > 0)).sum()
@@ -139,7 +141,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
 
     def collect(self, rows: Sequence[LocatedClasses], tested: TestedSplit) -> LocalizationPredictions:
         """Labels in the store's order of classes."""
-        # From the model's labels to the store's; the last is that of no class.
+        # From the model's labels to the store's; the last entry stands for no class.
         labels = np.append(np.argsort(tested.columns), NO_LABEL)
         return LocalizationPredictions(
             **tested.common(),
@@ -168,7 +170,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         return LocalizationResult(**vars(found), baselines=baselines)
 
     def watch(self, saved: LocalizationPredictions, store: Store) -> Mapping[str, Any]:
-        """Localization errors, and those of the classes alone beside them."""
+        """Localization errors, and the errors of the classes alone."""
         found = self.metrics(saved, store)
 
         def rate(errors: int | None) -> float | None:
@@ -183,11 +185,11 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         }
 
     def own_views(self, views: ViewSet) -> ViewSet | None:
-        """The same views, where boxes can be predicted with them."""
+        """The same views if boxes can be predicted for them."""
         return views if views.name in VIEWS else None
 
     def add_metrics(self, result: EvalResult, saved: LocalizationPredictions, store: Store) -> EvalResult:
-        """With `localization`."""
+        """`result` with `localization`."""
         return replace(result, localization=self.metrics(saved, store))
 
     def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
@@ -198,7 +200,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
             raise CommandError(f"no boxes with --views {views.name}; there are {', '.join(VIEWS)}")
 
     def for_photos(self, top: int | None, min_score: float | None) -> Localization:
-        """At most `top` classes, by default five."""
+        """This task for at most `top` classes, by default five."""
         super().for_photos(top, min_score)
         return self if top is None else replace(self, top=top)
 
@@ -231,15 +233,17 @@ def require_boxes(store: Store) -> None:
 def require_cropped(bundle: ModelBundle) -> None:
     """CommandError if the model's training photos were warped or padded: boxes would not fit photos."""
     if bundle.preprocessing.resized["resize"] != "crop":
-        raise CommandError("this model's photos were warped or padded: boxes of others would be askew")
+        raise CommandError(
+            "this model's training photos were warped or padded, so boxes would not fit other photos"
+        )
 
 
 def localizer_of(bundle: ModelBundle) -> OverFeatLocalizer:
     """The model, if it predicts boxes; else CommandError."""
     if not isinstance(bundle.model, OverFeatLocalizer):
         raise CommandError(
-            f"{bundle.config.recipe} is a classifier; it predicts no boxes: "
-            "give a run of overfeat-fast-localization"
+            f"{bundle.config.recipe} is a classifier; it predicts no boxes: use a run of "
+            "overfeat-fast-localization"
         )
     return bundle.model
 
@@ -261,9 +265,9 @@ class RankedBoxes:
     """The k best classes of N images with their boxes, in the store's order."""
 
     labels: npt.NDArray[np.int64]
-    """(N, k) the best class first; `NO_LABEL` where there are fewer than k."""
+    """(N, k) the best class first; filled with `NO_LABEL` if there are fewer than k."""
     corners: npt.NDArray[np.floating[Any]]
-    """(N, k, 4) x0, y0, x1, y1 of each, in the same shares as the true boxes."""
+    """(N, k, 4) x0, y0, x1, y1 of each, in the same units as the true boxes."""
 
 
 def count_errors(
@@ -279,7 +283,9 @@ def count_errors(
     finite, or no image can be scored.
     """
     if found.labels.shape[:1] != labels.shape or not np.isfinite(found.corners).all():
-        raise WorkError("there is not one finite prediction for every image; no error is given")
+        raise WorkError(
+            "there is not exactly one finite prediction for every image, so no error can be reported"
+        )
     scored = np.flatnonzero([labels[image] in truth.of_image(image)[0] for image in range(len(labels))])
     if not len(scored):
         raise WorkError("no image of the split has a box of its own class: there is nothing to score")
@@ -308,9 +314,9 @@ def right_boxes(
 
 
 def top_classes(probabilities: npt.NDArray[Any], k: int = TOP) -> npt.NDArray[np.int64]:
-    """(N, k) the most probable classes, the most probable first (equals in label order).
+    """(N, k) the most probable classes, the most probable first (ties in label order).
 
-    `NO_LABEL` behind the last where there are fewer than k.
+    Filled with `NO_LABEL` if there are fewer than k.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=NO_LABEL)
@@ -323,14 +329,14 @@ class WindowOutputs:
     probabilities: npt.NDArray[np.float32]
     """(P, K)"""
     boxes: Corners
-    """(P, K, 4) in shares of the photo, or of the part of it that the view shows."""
+    """(P, K, 4) as fractions of the photo, or of the part of it that the view shows."""
 
 
 def best_boxes(scales: Sequence[WindowOutputs], top: int = TOP) -> LocatedClasses:
     """The `top` best classes of one photo, from the outputs at each scale.
 
-    A class that is among the first `top` at a scale, by its largest probability there, has a box of each of
-    the scale's windows. Those of a class are merged, and the best of the merged ones is its box.
+    A class that is among the best `top` at a scale, by its largest probability there, gets the boxes of all
+    windows of that scale. The boxes of a class are merged, and the best of the merged ones is its box.
     Source: section 4.3, (a) to (g).
     """
     chosen: dict[int, list[tuple[Corners, npt.NDArray[np.float32]]]] = {}
@@ -365,7 +371,7 @@ def _windows(bundle: ModelBundle, scaled: ScaledView, images: Tensor) -> list[Wi
 
 
 def window_outputs(logits: Tensor, boxes: Tensor, windows: Corners) -> list[WindowOutputs]:
-    """For N photos, of logits (N, K, h, w) and boxes (N, K, 4, h, w) within the windows (P, 4)."""
+    """The outputs for N photos from logits (N, K, h, w) and boxes (N, K, 4, h, w) in the windows (P, 4)."""
     probabilities = logits.float().softmax(dim=1).flatten(2).permute(0, 2, 1).cpu().numpy()
     shares = boxes.float().flatten(3).permute(0, 3, 1, 2).cpu().numpy()
     placed = box_geometry.ordered(box_geometry.from_window(shares, windows[:, None]))
@@ -378,14 +384,14 @@ def whole_image(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
 
 
 def center_of_mean_size(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
-    """(N, k, 4): in the middle, with the mean width and height of the training boxes."""
+    """(N, k, 4): a box in the center, with the mean width and height of the training boxes."""
     size = (train.corners[:, 2:] - train.corners[:, :2]).mean(axis=0, dtype=np.float64)
     box = np.concatenate([0.5 - size / 2, 0.5 + size / 2])
     return np.broadcast_to(box, (*labels.shape, 4)).copy()
 
 
 def class_mean(labels: npt.NDArray[np.int64], train: BoxTable) -> Corners:
-    """(N, k, 4): the mean of the training boxes of the predicted class; of all, where it has none."""
+    """(N, k, 4): the mean of the training boxes of the predicted class, or of all boxes if it has none."""
     everywhere = train.corners.mean(axis=0, dtype=np.float64)
     count = int(max(train.labels.max(), labels.max())) + 1
     sums = np.zeros((count, 4))
@@ -400,7 +406,7 @@ BASELINES: dict[str, Callable[[npt.NDArray[Any], BoxTable], Corners]] = {
     "center_box_of_mean_size": center_of_mean_size,
     "class_mean_box": class_mean,
 }
-"""By the key that an evaluation has for each."""
+"""Baselines by their keys in an evaluation."""
 
 
 def baseline_boxes(labels: npt.NDArray[np.int64], train: BoxTable) -> dict[str, RankedBoxes]:

@@ -17,13 +17,14 @@ from alexnet.runs.results import ViewSet
 from alexnet.tasks.base import task_of
 
 VALIDATION = ("val", ViewSet("center"))
-"""Split and views that are tested while training; a detector takes all of each image."""
+"""Split and views of validation during training; a detector uses the whole image."""
 
 
 def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
-    """What tests a model while it is trained: it returns `top1_error`, which is watched, and more.
+    """The function that tests a model during training: it returns `top1_error`, which is watched, and other
+    values.
 
-    Diverged from it where the model's outputs are not finite.
+    It raises Diverged if the model's outputs are not finite.
     """
     preprocessing = Preprocessing.from_store(config.data, store)
     task = task_of(config, len(store.classes))

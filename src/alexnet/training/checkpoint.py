@@ -1,8 +1,9 @@
-"""Checkpoints on disk: directories that appear whole or not at all, and links to the last and the best.
+"""Checkpoints on disk: directories that are created atomically, and links to the last and the best.
 
 `RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the validated model, as a model file),
 `state.pt` (the rest: tensors and plain values, no code) and `meta.json` (position, errors, SHA-256 of the
-other two). `last` and `best` are relative links. The last, the one before it and the best are kept.
+other two). `last` and `best` are relative links. The last checkpoint, the one before it and the best are
+kept.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class Checkpoint:
         return self.path / WEIGHTS
 
     def state(self) -> dict[str, Any]:
-        """The state that was written, on the CPU. DataError if the file holds other things."""
+        """The saved state, on the CPU. DataError if the file has other contents."""
         try:
             return torch.load(self.path / STATE, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise DataError(
-                f"{self.path / STATE} is refused: it holds more than tensors and plain values, "
-                "and loading it could run code; delete that checkpoint"
+                f"{self.path / STATE} is refused: it contains more than tensors and plain values, and "
+                "loading it could execute code; delete that checkpoint"
             ) from error
 
 
@@ -56,9 +57,10 @@ def write(
     meta: dict[str, Any],
     best: bool,
 ) -> None:
-    """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, removes those no longer kept.
+    """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes those no longer
+    kept.
 
-    `write_weights(path)` writes the model file. WorkError if the disk refuses; older ones stay.
+    `write_weights(path)` writes the model file. WorkError if this fails; older checkpoints are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_TEMPORARY}{os.getpid()}"
@@ -105,7 +107,7 @@ def _publish(temporary: Path, final: Path, best: bool) -> None:
     """Syncs the finished directory, renames it to its final name, then moves the links."""
     for file in [*temporary.iterdir(), temporary]:
         _sync(file)
-    if final.exists():  # left by a run that was killed after this step
+    if final.exists():  # left over from a run that was killed after this step
         _discard(final)
     temporary.rename(final)
     _sync(final.parent)
@@ -118,7 +120,7 @@ def _publish(temporary: Path, final: Path, best: bool) -> None:
 
 
 def _prune(folder: Path, step: int) -> None:
-    """Removes all but `step`, the one before it and the best; later ones will be made again."""
+    """Removes all checkpoints but `step`, the one before it and the best; later ones will be made again."""
     best = (folder / "best").resolve()
     paths = _checkpoints(folder)
     here = paths.index(folder / _name(step))
@@ -134,12 +136,12 @@ def _name(step: int) -> str:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Newest first."""
+    """All checkpoints, newest first."""
     return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
 
 
 def _discard(path: Path) -> None:
-    """Renames a directory before it is removed, so that a kill leaves no half of it under its name."""
+    """Renames a directory before it is removed, so that a kill leaves no incomplete one under its name."""
     if path.is_symlink() or not path.exists():
         path.unlink(missing_ok=True)
         return

@@ -55,11 +55,12 @@ from alexnet.training.preemption import Interruption
 from alexnet.training.trainer import Evaluate, Log, TrainResult
 
 SHARD = 64
-"""Photos that are encoded and saved together."""
+"""Number of photos that are encoded and saved together."""
 DESCRIPTORS_PER_PHOTO = 150
-"""Sampled from a photo, at least, where photos have so many: fewer photos have to be read then."""
+"""Minimum number of descriptors sampled from a photo, if it has as many; fewer photos then have to be
+read."""
 QUANTIZER_PHOTOS = 1024
-"""Photos whose feature vectors the product quantizer is fitted to."""
+"""Number of photos to whose feature vectors the product quantizer is fitted."""
 
 
 def fit(
@@ -76,10 +77,10 @@ def fit(
 ) -> TrainResult:
     """Trains all channels, validates the pipeline and returns how the run ended.
 
-    Of the result, `step` counts encoded photos over all channels and `epochs` passes of the classifiers.
-    `resume` continues after the last shard of photos, or after the last saved pass. Raises Stopped after
-    saving, at a signal or after `minutes`; CommandError if configuration and store do not fit together;
-    WorkError if the disk is full.
+    In the result, `step` is the number of encoded photos over all channels, and `epochs` that of passes of
+    the classifiers. `resume` continues after the last shard of photos, or after the last saved pass. Raises
+    Stopped after saving, at a signal or after `minutes`; CommandError if configuration and store do not fit
+    together; WorkError if the disk is full.
     """
     classic = check(config, store)
     with ExitStack() as stack:
@@ -114,16 +115,16 @@ def fit(
 
 
 def check(config: RunConfig, store: Store) -> ClassicConfig:
-    """What is to be trained, if configuration and store fit together; else CommandError. Computes nothing."""
+    """A summary of the training if configuration and store fit together, else CommandError."""
     if config.classic is None:
-        raise CommandError(f"{config.recipe} is no classic pipeline: it has no `classic`")
+        raise CommandError(f"{config.recipe} is not a classic pipeline: it has no `classic` section")
     if distributed.world_size() > 1:
-        raise CommandError("a classic pipeline is trained by one process: type it without torchrun")
+        raise CommandError("a classic pipeline is trained in one process: type the command without torchrun")
     if len(store.classes) < 2:
-        raise CommandError(f"{store.path} holds one class: training needs two or more")
+        raise CommandError(f"{store.path} has one class: training needs two or more")
     photos = len(training_images(store, config.data))
     if photos < 2:
-        raise CommandError(f"{store.path} holds fewer than two training photos: prepare more")
+        raise CommandError(f"{store.path} has fewer than two training photos: prepare more")
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)
@@ -133,18 +134,20 @@ def check(config: RunConfig, store: Store) -> ClassicConfig:
         if found < words:
             raise CommandError(
                 f"{name} ({channel.channel.descriptor}) would learn {words:,} words from {found:,} "
-                "descriptors: give more photos, a larger classic.sample_descriptors, or fewer words"
+                "descriptors: use more photos, a larger classic.sample_descriptors, or fewer words"
             )
     return config.classic
 
 
 def sample_size(wanted: int, photos: int, patches: int) -> int:
-    """Descriptors in the sample: `wanted`, or all of so many photos that have `patches` descriptors each."""
+    """Number of descriptors in the sample: `wanted`, or all if the photos, with `patches` descriptors each,
+    have fewer.
+    """
     return min(wanted, photos * patches)
 
 
 def _finished(run: RunDir, log: Log) -> TrainResult | None:
-    """How the run ended, if it has; DataError if its checkpoint is damaged."""
+    """The result of the run if it has finished; DataError if its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, log)
     return None if found is None else TrainResult(found.meta["step"], **found.meta["result"])
 
@@ -174,7 +177,7 @@ class ClassicTrainer:
 
     @property
     def position(self) -> Position:
-        """How far the training is."""
+        """The position of the training."""
         return self.cache.position
 
     @property
@@ -193,7 +196,7 @@ class ClassicTrainer:
         return self.position.channel * len(self.labels) + self.position.images
 
     def next_stage(self) -> None:
-        """One stage of the channel in training."""
+        """Runs the next stage of the channel in training."""
         started, name = time.monotonic(), self.cache.channel_name
         stage, descriptor = self.position.stage, self.channel.channel.descriptor
         match stage:
@@ -216,7 +219,7 @@ class ClassicTrainer:
     # Stage 1.
 
     def _learn(self) -> dict[str, float]:
-        """PCA and codebook, from a sample of descriptors."""
+        """Learns PCA and codebook from a sample of descriptors."""
         channel = self.channel
         sample = self.sample_descriptors()
         if channel.channel.pca:
@@ -258,7 +261,7 @@ class ClassicTrainer:
     # Stage 2.
 
     def _encode(self) -> dict[str, float]:
-        """The channel's feature vector of each training photo, to the feature file, shard after shard."""
+        """Writes the channel's feature vector of each training photo to the feature file, shard by shard."""
         started, position, total = time.monotonic(), self.position, len(self.labels)
         file = self._feature_file()
         if position.images == 0:
@@ -282,7 +285,7 @@ class ClassicTrainer:
         )
 
     def _codec(self) -> Codec:
-        """As in `classic.codes`; a product quantizer is fitted once and then read back."""
+        """The codec of `classic.codes`; a product quantizer is fitted once and then read back."""
         if self.classic.codes == "float16":
             return Float16Codec()
         quantizer = ProductQuantizer(random_state=self.config.training.seed)
@@ -300,7 +303,9 @@ class ClassicTrainer:
     # Stage 3.
 
     def _classify(self) -> dict[str, float]:
-        """Linear classifiers on the feature vectors, with early stopping, and the scale of their scores."""
+        """Trains linear classifiers on the feature vectors, with early stopping, and fits the scale of their
+        scores.
+        """
         labels, channel, position = self.labels, self.channel, self.position
         file = self._feature_file()
         train, held = stratified_split(labels, self.classic.held_out, self.config.training.seed)
@@ -330,7 +335,7 @@ class ClassicTrainer:
         }
 
     def _early_stopping(self, train: Tensor, held: Tensor) -> EarlyStopping:
-        """At the first pass, or after the last saved one."""
+        """The early stopping at the first pass, or after the last saved one."""
         config = self.config
         sgd = HingeSgd(
             len(self.store.classes),
@@ -383,7 +388,7 @@ class ClassicTrainer:
         self.metrics.write(event, self.step, self.position.passes, **values)
 
     def _stop_if_requested(self, save: Callable[[], None] = lambda: None) -> None:
-        """Stopped, after `save` and saving the position, where a signal or the time limit requests it."""
+        """If a signal or the time limit requests it, calls `save`, saves the position and raises Stopped."""
         if not self.interruption.wanted(0):
             return
         save()
@@ -402,23 +407,23 @@ class ClassicTrainer:
 
 Stage = Literal["learn", "encode", "classify"]
 TensorFile = Literal["", "-sgd", "-centers"]
-"""What a channel has learned, its classifiers in training, its product quantizer."""
+"""Files of a channel: what it has learned, its classifiers in training, its product quantizer."""
 
 
 @dataclass
 class Position:
-    """How far a training is; `state.json` holds it."""
+    """The position of a training, saved in `state.json`."""
 
     store_digest: str
     channel: int = 0
-    """The one in training, from 0; the number of channels when all are trained."""
+    """The channel in training, counted from 0; the number of channels when all are trained."""
     stage: Stage = "learn"
     images: int = 0
-    """Photos encoded by this channel."""
+    """Number of photos encoded by this channel."""
     passes: int = 0
-    """Of the classifiers over the photos, the most of any channel."""
+    """Passes of the classifiers over the photos, the maximum over the channels."""
     seconds: float = 0.0
-    """Of training, over all resumes."""
+    """Seconds of training, over all resumes."""
 
 
 class FeatureCache:
@@ -430,9 +435,9 @@ class FeatureCache:
 
     @classmethod
     def open(cls, run: RunDir, store_digest: str, resume: bool) -> FeatureCache:
-        """A new one, or with `resume` the existing one.
+        """A new cache, or with `resume` the existing one.
 
-        CommandError if that is of another store, DataError if a file of it is damaged or missing.
+        CommandError if that is for another store, DataError if one of its files is damaged or missing.
         """
         folder = run.path / "features"
         file = folder / "state.json"
@@ -446,7 +451,7 @@ class FeatureCache:
             raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
         if position.store_digest != store_digest:
             raise CommandError(
-                f"{run.path} was trained on another store: give that one, or another --run folder"
+                f"{run.path} was trained on another store: use that one, or another --run folder"
             )
         cache = cls(folder, position)
         for path in cache._required():
@@ -456,7 +461,7 @@ class FeatureCache:
 
     @property
     def channel_name(self) -> str:
-        """Of the channel in training, from `channel1` on."""
+        """Name of the channel in training, starting with `channel1`."""
         return f"channel{self.position.channel + 1}"
 
     @property
@@ -472,30 +477,34 @@ class FeatureCache:
         write_json(self.folder / "state.json", asdict(self.position))
 
     def begin_stage(self, stage: Stage) -> None:
-        """The channel enters that stage."""
+        """Starts this stage of the channel."""
         self.position.stage = stage
         if stage == "encode":
             self.position.images = 0
         self.save_position()
 
     def begin_channel(self) -> None:
-        """The next channel starts; the feature vectors of this one are removed, what it has learned stays."""
+        """Starts the next channel; the feature vectors of the current one are removed, what it has learned is
+        kept.
+        """
         done = [self.feature_file, self._tensor_file("-sgd"), self._tensor_file("-centers")]
         self.position.channel += 1
         self.position.stage, self.position.images = "learn", 0
         self.save_position()
-        for path in done:  # a kill before this leaves them to be overwritten
+        for path in done:  # after a kill before this, they will be overwritten
             path.unlink(missing_ok=True)
 
     def write_tensors(self, tensors: dict[str, Tensor], what: TensorFile = "") -> None:
-        """Writes tensors of the channel in training, in place of earlier ones."""
+        """Writes tensors of the channel in training, replacing earlier ones."""
         with atomic_write(self._tensor_file(what)) as unfinished:
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
             )
 
     def read_tensors(self, what: TensorFile = "", channel: int | None = None) -> dict[str, Tensor]:
-        """What `write_tensors` wrote, on the CPU; empty if nothing was. DataError if it is damaged."""
+        """The tensors that `write_tensors` wrote, on the CPU; empty if there are none. DataError if the file
+        is damaged.
+        """
         path = self._tensor_file(what, channel)
         try:
             return load_file(path) if path.is_file() else {}
@@ -514,7 +523,9 @@ class FeatureCache:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _required(self) -> list[Path]:
-        """The files that must exist at this position: what channels have learned, and the feature vectors."""
+        """The files that must exist at this position: what the channels have learned, and the feature
+        vectors.
+        """
         learned = self.position.channel + (self.position.stage != "learn")
         files = [self._tensor_file("", number) for number in range(learned)]
         if self.position.images > 0 or self.position.stage == "classify":

@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """A change that happens once, after a share of the schedule's epochs."""
+    """A change that happens once, after a fraction of the schedule's epochs."""
 
     at: float
-    """Share of the schedule, in [0, 1]."""
+    """Fraction of the schedule, in [0, 1]."""
     action: Literal["layer-factor", "color-noise-off"]
     """Change a layer's learning rate, or switch `data.pca_lighting` off."""
     layer: str = ""
@@ -25,28 +25,29 @@ class TrainingConfig:
     """Batches, precision, loss and regularization of a training run, and how often it is tested and saved."""
 
     seed: int = 0
-    """Of initial weights, order and augmentation."""
+    """Seed of initial weights, order and augmentation."""
     batch_size: int = 128
     """Images per update, over all processes and micro-batches."""
     grad_accum_steps: int = 1
     """Micro-batches into which a process splits its share of a batch; the update is the same up to
     rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of matrix products and convolutions (autocast); weights, normalizers and loss stay float32."""
+    """Precision of matrix products and convolutions (autocast); weights, normalization and loss remain
+    float32."""
     loss: str = "cross-entropy"
     """The training loss, which also chooses the task (`tasks.config.TASKS`); `rbf` needs the distances that
     LeNet-5 outputs."""
     fine_tuning: bool = False
     """Whether the run must be initialized from a trained model (`--init-from`)."""
     label_smoothing: float = 0.0
-    """Share of the target spread evenly over all classes, in [0, 1)."""
+    """Fraction of the target that is spread evenly over all classes, in [0, 1)."""
     mixup: float = 0.0
     """Parameter of mixup's Beta distribution (Zhang 2017); 0 is off."""
     cutmix: float = 0.0
-    """Parameter of CutMix's Beta distribution (Yun 2019); 0 is off. With mixup on too, each batch draws
-    one."""
+    """Parameter of CutMix's Beta distribution (Yun 2019); 0 is off. If mixup is on, too, one of them is drawn
+    for each batch."""
     ema_decay: float = 0.0
-    """Decay per update of a moving average of the weights, which is then what is tested, in [0, 1); 0 is
+    """Decay per update of a moving average of the weights, which is then tested and saved, in [0, 1); 0 is
     off."""
     evaluate_every_epochs: int = 1
     """Epochs between evaluations on the validation split, at least 1."""
@@ -57,7 +58,7 @@ class TrainingConfig:
 
 
 def training_checks(training: TrainingConfig) -> list[tuple[bool, str]]:
-    """(whether it holds, the message where it does not), for `config.validate`."""
+    """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
         (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 STUCK_SHARE = 0.01
-"""A loss within this share of the loss at chance level, or above it, has learned nothing."""
+"""A loss within this fraction of the loss at chance level, or above it, means that nothing was learned."""
 STARVING_SHARE = 0.1
-"""A model that waits for images for more than this share of the time is starving."""
+"""A model that waits for images for more than this fraction of the time is starving."""
 ORDERED_SHARE = 0.8
-"""Labels whose entropy is below this share of what is expected are not shuffled."""
+"""Labels whose entropy is below this fraction of the expected one are not shuffled."""
 FLAT_SIGNAL = 1e-4
 """Logits that deviate less than this between images carry no signal."""
 NORMALIZED_DEVIATION = 5.0
@@ -27,7 +27,7 @@ NORMALIZED_DEVIATION = 5.0
 
 @dataclass(frozen=True)
 class Signals:
-    """What one batch does in the model, in evaluation mode."""
+    """Statistics of one batch in the model, in evaluation mode."""
 
     input_deviation: float
     """Standard deviation of the inputs: about 60 for photos in gray levels, about 1 for normalized ones."""
@@ -40,7 +40,9 @@ class Signals:
 
 
 def patience_steps(steps_per_epoch: int) -> int:
-    """Updates within which the loss should have left ln(classes): two epochs, but 200 to 2,000."""
+    """Number of updates within which the loss should have fallen below ln(classes): two epochs, but 200 to
+    2,000.
+    """
     return min(max(2 * steps_per_epoch, 200), 2000)
 
 
@@ -55,16 +57,16 @@ def is_starving(data_wait_share: float) -> bool:
 
 
 def entropy(labels: ArrayLike) -> float:
-    """Entropy in nats of the distribution of labels; ln(classes) where all occur equally often."""
+    """Entropy in nats of the distribution of labels; ln(classes) if all occur equally often."""
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     shares = counts / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 
 
 def is_ordered(first_labels: ArrayLike, all_labels: ArrayLike) -> bool:
-    """Whether the first batches hold far fewer classes than a shuffled split would give them.
+    """Whether the first batches have far fewer classes than in a shuffled split.
 
-    False if they hold fewer than two images for each class: that is too few to tell.
+    False if they have fewer than two images per class, which are too few to decide.
     """
     first, everything = np.asarray(first_labels), np.asarray(all_labels)
     enough = len(first) >= 2 * len(np.unique(everything))
@@ -77,7 +79,7 @@ def measure(
     targets: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
 ) -> Signals:
-    """The signals of one batch; weights, statistics, gradients and mode stay as they were.
+    """The signals of one batch; weights, statistics, gradients and mode are unchanged.
 
     `loss` takes logits and targets and returns the batch's mean loss.
     """
@@ -107,17 +109,17 @@ def measure(
 
 @dataclass(frozen=True)
 class StuckRun:
-    """A run whose loss has not left the chance level, and what was measured of it."""
+    """A run whose loss has not fallen below chance level, with measurements."""
 
     step: int
-    """Updates done."""
+    """Number of updates."""
     loss: float
     chance: float
     """The loss at chance level."""
     num_classes: int
     learning_rate: float
     label_entropy: float
-    """Of the images since the last reading, in nats."""
+    """Entropy of the labels since the last reading, in nats."""
     signals: Signals
 
     def diagnosis(self) -> str:
@@ -147,7 +149,7 @@ class StuckRun:
             ),
             (
                 flat and not normalized,
-                "weak signal: the first weights are too small for this depth, or units have died",
+                "weak signal: the initial weights are too small for this depth, or units have died",
             ),
             (
                 self.label_entropy < ORDERED_SHARE * math.log(self.num_classes),

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is validated and saved in place of the trained weights."""
+"""Exponential moving average of the weights, which is validated and saved instead of the trained weights."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ExponentialMovingAverage:
     def update(self, model: nn.Module, step: int) -> None:
         """Moves the average towards `model` after update number `step` (from 0).
 
-        The decay of the first updates is lower, so that the average soon forgets the first weights.
-        Statistics of normalization layers are averaged as weights are; integer buffers are copied.
+        The decay of the first updates is lower, so that the average soon forgets the initial weights.
+        Statistics of normalization layers are averaged like weights; integer buffers are copied.
         """
         if not self.decay:
             return
@@ -38,5 +38,5 @@ class ExponentialMovingAverage:
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:
-    # Not those of state_dict, which are copies where the model is on two devices.
+    # Not those of state_dict, which are copies if the model is on two devices.
     return [*model.parameters(), *model.buffers()]

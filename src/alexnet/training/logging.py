@@ -1,4 +1,4 @@
-"""What is logged of the updates: means since the last line, and warnings where they look bad."""
+"""Logging of updates: means since the last line, and warnings if they look bad."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from alexnet.training.step import Reading
 from alexnet.training.train_state import TrainState
 
 STARVING_READINGS = 3
-"""Readings in a row that find the model waiting for images before this is a warning."""
+"""Number of readings in a row in which the model waits for images before a warning is given."""
 
 
 class TrainingLog:
     """Logs one reading of the meter after the other.
 
     `labels` are those of all training images; `event(name, **values)` writes a line of the metrics, `log` a
-    line for people.
+    readable line.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TrainingLog:
     def record(
         self, reading: Reading, step: int, seconds: float, last_batch: Callable[[], tuple[Tensor, Tensor]]
     ) -> None:
-        """Writes the means after `step` updates and `seconds` of training, and warns where they look bad.
+        """Writes the means after `step` updates and `seconds` of training, and warns if they look bad.
 
         `last_batch()` returns the inputs and targets of the last update.
         """
@@ -65,19 +65,19 @@ class TrainingLog:
         if self._starving_readings == STARVING_READINGS:
             self._warn(
                 f"the model waits for images {100 * reading.data_wait_share:.0f} % of the time: "
-                "prepare a raw store (--encoding raw), or give this process more cores"
+                "prepare a raw store (--encoding raw), or use more cores for this process"
             )
 
     def _check_order(self, reading: Reading, step: int) -> None:
-        """Once, at the first reading of a run: classes should come mixed."""
+        """Checks once, at the first reading of a run, that classes are mixed."""
         is_first = step <= self._plan.log_every_steps
         if is_first and diagnostics.is_ordered(self._labels[reading.indices.numpy()], self._labels):
-            self._warn("the first batches hold few of the classes: the images are not shuffled")
+            self._warn("the first batches have few of the classes: the images are not shuffled")
 
     def _check_loss(
         self, reading: Reading, step: int, last_batch: Callable[[], tuple[Tensor, Tensor]]
     ) -> None:
-        """Once the loss should have fallen, and again each time the run is twice as long."""
+        """Checks the loss when it should have fallen, and again each time the run is twice as long."""
         if step < self._next_loss_check:
             return
         self._next_loss_check = 2 * step
@@ -98,7 +98,7 @@ class TrainingLog:
         self._warn(stuck.diagnosis())
 
     def _learning_rate(self, step: int) -> float:
-        """Of the last of `step` updates."""
+        """Learning rate of the last of `step` updates."""
         return self._state.schedule.learning_rate(step - 1)
 
     def _warn(self, text: str) -> None:
@@ -107,7 +107,7 @@ class TrainingLog:
 
 
 def describe(reading: Reading, errors: dict[str, Any]) -> str:
-    """A reading, and the errors of the last validation, as the progress bar shows them."""
+    """A reading and the errors of the last validation, as text for the progress bar."""
     parts = [
         f"{reading.images_per_second:,.0f}/s without validation",
         f"waiting for images {100 * reading.data_wait_share:.0f} %",

@@ -1,4 +1,4 @@
-"""When what happens in a run: epochs and events converted to steps once."""
+"""The plan of a run: epochs and events converted to steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alexnet.training.config import Event
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a run. `step` counts the updates that are done."""
+    """The steps of a run. `step` is the number of updates so far."""
 
     steps_per_epoch: int
     total_steps: int
@@ -35,12 +35,12 @@ class Plan:
 def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
     """The plan for a training split of `images` images; CommandError if they do not fill one batch.
 
-    Images that do not fill a last batch are left out of the epoch.
+    Images that do not fill a last batch are left out in each epoch.
     """
     batch, pieces = config.training.batch_size, config.training.grad_accum_steps * processes
     if images < batch:
         raise CommandError(
-            f"training.batch_size={batch} is more than the {images} training images",
+            f"training.batch_size={batch} is larger than the number of training images, {images}",
             hint=f"type training.batch_size={images}",
         )
     if batch < pieces:

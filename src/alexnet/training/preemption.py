@@ -1,4 +1,4 @@
-"""Stopping early: at a signal or a time limit, in one process or in any of many."""
+"""Stopping early, at a signal or a time limit, in one or several processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """While it is open, Ctrl-C, SIGTERM and SIGUSR1 only request a stop; a second Ctrl-C stops at once.
+    """While the context is open, Ctrl-C, SIGTERM and SIGUSR1 only request a stop; a second Ctrl-C stops at
+    once.
 
     `reason` is why to stop, such as "by SIGTERM"; empty while no stop is requested.
     """
 
     def __init__(self, minutes: float | None = None, agree_every_steps: int = 1):
-        """`minutes` from now a stop is requested too; processes agree every `agree_every_steps` steps."""
+        """A stop is also requested after `minutes`; processes agree on it every `agree_every_steps` steps."""
         self.reason = ""
         self._minutes = minutes
         self._agree_every_steps = agree_every_steps

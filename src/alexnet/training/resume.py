@@ -1,4 +1,4 @@
-"""Resuming a run: its own configuration, with changes where changes are possible."""
+"""Resuming a run with its own configuration, and with changes where they are possible."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FIXED = (
     "training.seed",
     "training.precision",
 )
-"""Settings that a run keeps, besides its model: after a change its position or its state would be invalid."""
+"""Settings that cannot change in a run, besides its model: its position or its state would become invalid."""
 
 
 def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
     """The run's configuration with `settings` applied, and a line `key: old -> new` for each change.
 
-    CommandError if the run is of another recipe, or if a change would make it another model.
+    CommandError if the run has another recipe, or if a change would make it another model.
     """
     before = run.config()
     if recipe != before.recipe:
@@ -46,7 +46,7 @@ def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[R
 
 
 def _is_fixed(key: str) -> bool:
-    # Towers may move: weights and optimizer state are saved as on one device.
+    # Towers may move to other devices: weights and optimizer state are saved as for one device.
     return (
         key in FIXED
         or key.startswith("classic.")

@@ -1,4 +1,4 @@
-"""`alexnet.train`: a recipe and a store become a run folder, or a stopped run is resumed."""
+"""`alexnet.train`: trains a recipe on a store and writes a run directory, or resumes a stopped run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from alexnet.training.trainer import TrainResult
 from alexnet.training.transfer import InitFrom, match, refuse_without_net
 
 LOWEST_FRACTION = 0.9e-3
-"""Three drops by 10 are what recipes have; below, the drops were meant for fewer epochs."""
+"""Recipes have three drops by 10; a lower fraction means that the drops were intended for fewer epochs."""
 
 Log = Callable[[str], None]
 
@@ -50,23 +50,24 @@ def train(
     progress: ProgressFactory = no_progress,
     log: Log = lambda line: None,
 ) -> TrainResult:
-    """Trains one run to its end and returns how it ended; everything else is in the folder `run`.
+    """Trains one run to its end and returns its result; everything else is in the run directory `run`.
 
-    `recipe` is a recipe's name (`alexnet.list_models()`) or a configuration, of which `settings` such as
-    `"schedule.epochs=30"` change single fields. `run` must not exist, or be empty; with `resume` a run that
-    was begun there is continued with its own configuration and `settings`, on a CPU bit for bit as if it had
-    never been stopped. `init_from` is a run folder or model file whose weights the run is initialized from,
-    all or those of `init_layers`. `log` receives a line at a time, `progress(total, done)` makes the progress
-    bar. Under `torchrun` the processes share each batch.
+    `recipe` is a recipe's name (`alexnet.list_models()`) or a configuration; `settings` such as
+    `"schedule.epochs=30"` change single fields of it. `run` must not exist, or be empty; with `resume`, an
+    existing run is continued with its own configuration and `settings`. On a CPU the result is bit for bit
+    that of a run that was never stopped. `init_from` is a run directory or model file from whose weights the
+    run is initialized: all, or those of `init_layers`. `log` receives one line at a time, `progress(total,
+    done)` makes the progress bar. Under `torchrun` the processes share each batch.
 
-    `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, where
-    recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or where
+    `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, if
+    recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or if
     the disk is full: the last checkpoint stays.
     """
     place = RunDir(Path(run))
     if init_layers and init_from is None:
-        raise CommandError("--init-layers goes with --init-from RUN: whose layers should be taken?")
-    # All processes read the configuration before the first of them writes, which is after all have joined.
+        raise CommandError("--init-layers needs --init-from RUN, the model whose layers are copied")
+    # All processes read the configuration before the first of them writes, which happens after all have
+    # joined.
     request = _Request(recipe, place, settings, resume)
     towers = request.configuration()[0].model.tower_devices
     chosen = choose_device(device, towers) if isinstance(device, str) else device
@@ -136,15 +137,15 @@ def create_run(
     init_from: InitFrom | None = None,
     log: Log = lambda line: None,
 ) -> None:
-    """Makes a new run directory and logs what is about to be trained there.
+    """Makes a new run directory and logs what will be trained there.
 
-    CommandError, before anything is written, where the directory is taken, or configuration, store, weights
+    CommandError, before anything is written, if the directory is taken, or configuration, store, weights
     and device do not fit together.
     """
     where, kind = describe_device(device, config.model.tower_devices), _kind_of(config)
     if init_from is not None and not kind.takes_weights:
         raise CommandError(
-            f"{config.recipe} is no network: it cannot be initialized from weights; leave --init-from out"
+            f"{config.recipe} is not a network and cannot be initialized from weights: omit --init-from"
         )
     RunDir.refuse_taken(run.path)
     if init_from is None:
@@ -158,7 +159,7 @@ def create_run(
 
 
 def write_environment(config: RunConfig, store: Store, run: RunDir, device: torch.device) -> None:
-    """Records what the run is trained with, unless that was done before a kill."""
+    """Records the environment of the run, unless that was done before a kill."""
     if not run.environment_file.is_file():
         where = describe_device(device, config.model.tower_devices)
         processes = distributed.world_size()
@@ -167,13 +168,13 @@ def write_environment(config: RunConfig, store: Store, run: RunDir, device: torc
 
 
 class _Kind(NamedTuple):
-    """How networks, or classic pipelines, are trained."""
+    """The training of networks, or of classic pipelines."""
 
     train: Callable[..., TrainResult]
     introduce: Callable[[RunConfig, Store, str, Log], None]
-    """Logs what is about to be trained; CommandError, before anything is written, where it does not fit."""
+    """Logs what will be trained; CommandError, before anything is written, if it does not fit."""
     work: str
-    """What `TrainResult.step` counts."""
+    """Description of `TrainResult.step`."""
     takes_weights: bool
 
 
@@ -187,7 +188,7 @@ def _kind_of(config: RunConfig) -> _Kind:
 
 @dataclass(frozen=True)
 class _Request:
-    """Which run is to be trained or resumed."""
+    """The run that is to be trained or resumed."""
 
     recipe: str | RunConfig
     run: RunDir
@@ -195,7 +196,7 @@ class _Request:
     resume: bool
 
     def configuration(self) -> tuple[RunConfig, list[str] | None]:
-        """The run's configuration, and what changes in a run that is resumed; None for a new one."""
+        """The run's configuration, and the changes to a run that is resumed; None for a new one."""
         if self.resume and self.run.config_file.is_file():
             name = self.recipe if isinstance(self.recipe, str) else self.recipe.recipe
             return resumed_config(self.run, name, self.settings)
@@ -206,7 +207,7 @@ class _Request:
 def _begin(
     request: _Request, store: Store, device: torch.device, init_from: InitFrom | None, log: Log
 ) -> RunConfig:
-    """Makes the run directory, or finds it again, and logs what is about to be trained."""
+    """Makes the run directory, or opens the existing one, and logs what will be trained."""
     (config, changes), run = request.configuration(), request.run
     if changes is None:
         create_run(config, store, run, device, init_from, log)
@@ -238,11 +239,14 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
     log(f"learning rate {optimizer.lr:g} ({optimizer.name}, {schedule.name})")
     log(f"on {device}, {training.precision}")
     if training.precision == "bfloat16" and device.startswith("cpu") and not multiplies_bfloat16():
-        log("warning: this processor has no bfloat16: training.precision=float32 is many times faster here")
+        log(
+            "warning: this processor has no bfloat16 instructions: training.precision=float32 is many times "
+            "faster here"
+        )
     drops = make_schedule(schedule, optimizer.lr, plan.steps_per_epoch).phase(plan.total_steps - 1)
     if schedule.name == "step" and schedule.factor**drops < LOWEST_FRACTION:
         log(
-            f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the first: "
+            f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the initial rate: "
             "set schedule.step_epochs with schedule.epochs"
         )
     late = [f"{epoch:g}" for epoch in schedule.milestones if epoch >= schedule.epochs]
@@ -262,7 +266,7 @@ def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -
         patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
         log(
             f"{layer.name}: {each.descriptor} of {patches} pixels, a step of {each.step}; {each.encoding}, "
-            f"{each.codebook_size:,} words, {cells}: {layer.activations:,} numbers a photo"
+            f"{each.codebook_size:,} words, {cells}: {layer.activations:,} numbers per photo"
         )
     images = len(training_images(store, config.data))
     log(f"{images:,} images of {len(store.classes)} classes, on {device}")

@@ -1,4 +1,4 @@
-"""One update: a batch of images in, new weights out; and the meter that adds up what updates measure."""
+"""One update, from a batch of images to new weights, and the meter that sums the measurements of updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Outcome:
     loss: Tensor
     """(), the sum of the images' losses."""
     errors: Tensor
-    """(), how many predictions were wrong, as the task counts."""
+    """(), the number of wrong predictions, as counted by the task."""
     images: int
 
 
@@ -61,7 +61,7 @@ def _accumulate_gradients(state: TrainState, images: Tensor, targets: Tensor, la
     pieces = list(
         zip(*(t.tensor_split(training.grad_accum_steps) for t in (images, targets, labels)), strict=True)
     )
-    # Processes' gradients are averaged, not summed: hence their number.
+    # Gradients of processes are averaged, not summed, hence the factor.
     scale = distributed.world_size() / training.batch_size
     state.parallel.train()
     losses: list[Tensor] = []
@@ -93,7 +93,9 @@ def _autocast(state: TrainState) -> torch.autocast:
 
 
 def _seed_dropout(state: TrainState, step: int) -> None:
-    """Each device of a model on two has a seed of its own, or both towers would drop the same units."""
+    """Seeds dropout. Each device of a model on two devices has its own seed; otherwise both towers would drop
+    the same units.
+    """
     text = f"dropout/{state.config.training.seed}/{step}/{distributed.rank()}"
     torch.manual_seed(_seed(text))
     _, *others = dict.fromkeys(parameter.device for parameter in state.model.parameters())
@@ -115,16 +117,16 @@ class Reading:
     """Training error, a fraction."""
     images_per_second: float
     data_wait_share: float
-    """Share of the time that this process waited for images."""
+    """Fraction of the time that this process waited for images."""
     indices: Tensor
-    """Of the images that this process used."""
+    """Indices of the images that this process used."""
 
 
 class Meter:
-    """Adds up outcomes; only `read` waits for a GPU."""
+    """Sums outcomes; only `read` waits for a GPU."""
 
     def __init__(self, seconds: float = 0.0):
-        """`seconds` of training were done before, by an earlier process."""
+        """`seconds` is the training time of earlier processes."""
         self.seconds = seconds
         self._clear()
 

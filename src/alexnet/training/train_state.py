@@ -1,4 +1,4 @@
-"""What training changes: model, optimizer, schedule and moving average, built, saved and loaded together."""
+"""The state of training: model, optimizer, schedule and moving average, built, saved and loaded together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TrainState:
     classes: list[Class]
     preprocessing: Preprocessing
     device: torch.device
-    """Of inputs and losses: that of `model`, or of its first tower."""
+    """Device of inputs and losses: that of `model`, or of its first tower."""
     model: nn.Module
     parallel: nn.Module
     """The part of `model` that is trained; averages gradients across processes where there are several."""
@@ -45,7 +45,7 @@ class TrainState:
     """Keeps small float16 gradients from becoming zero; does nothing at other precisions."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the weights of `ema.model`: tensors and plain values only."""
+        """The contents of a checkpoint besides the weights of `ema.model`: tensors and plain values only."""
         state: dict[str, Any] = {
             "optimizer": whole_state(self.model, self.optimizer),
             "schedule": self.schedule.state(),
@@ -68,7 +68,7 @@ class TrainState:
 def check(config: RunConfig, store: Store) -> nn.Module:
     """The model on the meta device, if configuration and store fit together; else CommandError."""
     if len(store.classes) < 2:
-        raise CommandError(f"{store.path} holds one class: training needs two or more")
+        raise CommandError(f"{store.path} has one class: training needs two or more")
     Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
@@ -84,7 +84,7 @@ def check(config: RunConfig, store: Store) -> nn.Module:
 def build_train_state(
     config: RunConfig, store: Store, device: torch.device, steps_per_epoch: int
 ) -> TrainState:
-    """The state before the first update; the first weights are a function of the seed.
+    """The state before the first update; the initial weights are a function of the seed.
 
     CommandError if the configuration does not fit the store, the model or `device`.
     """
@@ -113,7 +113,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Loads all tensors of `model`; CommandError names the first one that does not fit."""
     found = first_mismatch(weights, model.state_dict())
     if found:
-        raise CommandError(f"the checkpoint is of another model: {found}; train in a new folder")
+        raise CommandError(f"the checkpoint is that of another model: {found}; train in a new folder")
     model.load_state_dict(weights)
 
 
@@ -124,7 +124,8 @@ def _placed(model: nn.Module, tower_devices: str, device: torch.device) -> nn.Mo
     devices = devices_of_towers(tower_devices)
     if device != devices[0]:
         raise CommandError(
-            f"model.tower_devices={tower_devices} starts on {devices[0]}, not on {device}: give that one"
+            f"model.tower_devices={tower_devices} starts on {devices[0]}, not on {device}: type --device "
+            f"{devices[0]}"
         )
     return AlexNetOnTwoDevices(model, devices)
 
@@ -162,7 +163,7 @@ def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
 
 
 def _wholes(names: Sequence[str]) -> list[str]:
-    """The names on one device, in the same order: a group holds the parts of one layer in both towers."""
+    """The names on one device, in the same order: a group has the parts of one layer in both towers."""
     return list(dict.fromkeys(whole_name(name) for name in names))
 
 

@@ -7,8 +7,8 @@ one update after another until the schedule ends. Around each update:
 2. the update itself: augmented images, loss, gradients, new weights (`step.py`);
 3. every few updates the mean loss, error and speed are logged, with warnings (`logging.py`);
 4. at the end of an epoch the model is tested on the validation images;
-5. a checkpoint is saved where the validation error is the lowest so far, every few minutes, at the end, and
-   where a signal or a time limit stops the run (`checkpoint.py`, `preemption.py`).
+5. a checkpoint is saved if the validation error is the lowest so far, every few minutes, at the end, and when
+   a signal or a time limit stops the run (`checkpoint.py`, `preemption.py`).
 
 Everything an update depends on is in the checkpoint, or is a function of seed, epoch and step. A resumed run
 therefore makes the updates that it would have made without the stop: on a CPU, bit for bit.
@@ -50,22 +50,22 @@ from alexnet.training.train_state import build_train_state
 from alexnet.training.transfer import InitFrom, refuse_without_net, transfer
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
-"""Tests a model on the validation images: `top1_error`, and whatever else is to be logged."""
+"""Tests a model on the validation images; returns `top1_error` and other values to log."""
 Log = Callable[[str], None]
-"""Receives lines for people, one at a time."""
+"""Receives readable lines, one at a time."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended; errors are fractions in [0, 1]."""
+    """The result of a run; errors are fractions in [0, 1]."""
 
     step: int
     epochs: int
     errors: dict[str, Any]
-    """Of the last validation."""
+    """Errors of the last validation."""
     best_top1_error: float
     seconds: float
-    """Of training, over all resumes, without validation and checkpoints."""
+    """Seconds of training, over all resumes, without validation and checkpoints."""
 
 
 def train(
@@ -81,11 +81,11 @@ def train(
     progress: ProgressFactory = no_progress,
     log: Log = lambda line: None,
 ) -> TrainResult:
-    """Trains to the end of the schedule and returns how it ended; everything else is in the run directory.
+    """Trains to the end of the schedule and returns the result; everything else is in the run directory.
 
-    `resume` continues at the newest checkpoint, if there is one. `init_from` names a trained model whose
-    weights the run is initialized from. Raises Stopped after saving, at a signal or after `minutes`; Diverged
-    if the loss or a weight is not finite; WorkError if the disk is full. The last checkpoint is kept.
+    `resume` continues at the newest checkpoint, if there is one. `init_from` is a trained model from whose
+    weights the run is initialized. Raises Stopped after saving, at a signal or after `minutes`; Diverged if
+    the loss or a weight is not finite; WorkError if the disk is full. The last checkpoint is kept.
     """
     trainer = Trainer(config, store, run, device, log)
     if not (resume and trainer.resume()):
@@ -94,7 +94,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(trainer.open_metrics())
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
-        # Processes agree on stopping; on a GPU not at every update, since that waits for the GPU.
+        # Processes agree on stopping, on a GPU not at every update, since this waits for the GPU.
         agree_every_steps = 20 if device.type == "cuda" else 1
         interruption = stack.enter_context(Interruption(minutes, agree_every_steps))
         advance = stack.enter_context(progress(plan.total_steps * batch_size, trainer.step * batch_size))
@@ -148,10 +148,10 @@ def training_loader(config: RunConfig, store: Store, device: torch.device, boxes
 
 
 class Trainer:
-    """One process's part of a run; only the main process writes files and lines for people."""
+    """One process's part of a run; only the main process writes files and prints lines."""
 
     def __init__(self, config: RunConfig, store: Store, run: RunDir, device: torch.device, log: Log):
-        """At the first update, with first weights that are a function of the seed."""
+        """The trainer before the first update; the initial weights are a function of the seed."""
         split = training_images(store, config.data)
         self.config, self.run, self.store_digest = config, run, store.digest
         self.plan = make_plan(config, len(split), distributed.world_size())
@@ -162,16 +162,16 @@ class Trainer:
         self.terms: Mapping[str, str] = bundle.TERMS
         """The license terms of the weights, which are saved with them."""
         self.init_from: dict[str, Any] | None = None
-        """Which weights the run was initialized from, and which tensors were copied."""
+        """The weights from which the run was initialized, and the tensors that were copied."""
         self.meter = Meter()
         self.step = 0
-        """Updates done."""
+        """Number of updates."""
         self.phase = 0
-        """Of the schedule, at the last update."""
+        """Phase of the schedule at the last update."""
         self.color_noise = False
         """Whether the last update's images had color noise."""
         self.errors: dict[str, Any] = {}
-        """Of the last validation."""
+        """Errors of the last validation."""
         self.best_error = math.inf
         """Lowest top-1 validation error, a fraction."""
         self.validated_step = 0
@@ -182,7 +182,7 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """Whole epochs done."""
+        """Number of complete epochs."""
         return self.plan.epoch_of(self.step)
 
     @property
@@ -190,16 +190,16 @@ class Trainer:
         """Whether the schedule has ended."""
         return self.step >= self.plan.total_steps or self.state.schedule.finished
 
-    # First weights.
+    # Initial weights.
 
     def initialize(self, init_from: InitFrom | None) -> None:
-        """Keeps the first weights, or copies those of another model; errors as `transfer.match`."""
+        """Keeps the initial weights, or copies those of another model; errors as `transfer.match`."""
         if init_from is not None:
             self._transfer(init_from)
         elif was_initialized(self.run.metrics_file):
             raise CommandError(
                 f"{self.run.path} was initialized from another model and stopped before its first "
-                "checkpoint: give its --init-from again"
+                "checkpoint: type the same --init-from again"
             )
         else:
             refuse_without_net(self.config)
@@ -208,7 +208,7 @@ class Trainer:
         state, source = self.state, bundle.load(init_from.path, "cpu", needs_weights=True)
         copied = transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
         transfer(state.ema.model, state.classes, source, init_from.layers, state.preprocessing)
-        self.terms = source.terms  # the terms of the weights hold for what is made from them
+        self.terms = source.terms  # the terms of the weights also apply to weights derived from them
         self.init_from = {
             "path": str(init_from.path),
             "weights_sha256": file_sha256(init_from.path),
@@ -254,7 +254,7 @@ class Trainer:
 
     @contextmanager
     def open_metrics(self) -> Generator[None]:
-        """While it is open, `event` writes to the run directory, and no other process may train there."""
+        """Opens the log for `event`; while it is open, no other process can train in the run directory."""
         if not distributed.is_main():
             yield
             return
@@ -277,7 +277,7 @@ class Trainer:
             self.event("init-from", **self.init_from)
 
     def log_means(self, batch: Batch, epoch: int) -> str:
-        """Logs the means since the last time, and returns them in words; Diverged if a loss is not finite.
+        """Logs the means since the last time, and returns them as text; Diverged if a loss is not finite.
 
         `batch`, of `epoch`, is that of the last update.
         """
@@ -302,7 +302,7 @@ class Trainer:
         self.event("validation", **self.errors)
 
     def result(self) -> TrainResult:
-        """How the run ended."""
+        """The result of the run."""
         return TrainResult(self.step, self.epoch, self.errors, self.best_error, self.meter.seconds)
 
     # Saving and resuming.
@@ -330,13 +330,13 @@ class Trainer:
         distributed.barrier()
 
     def _refuse_broken_weights(self) -> None:
-        """Diverged if a weight is not finite: such a model is neither tested nor saved."""
+        """Raises Diverged if a weight is not finite: such a model is neither tested nor saved."""
         for name, weight in self.state.ema.model.state_dict().items():
             if not weight.isfinite().all():
                 raise Diverged(f"{name} is not finite after update {self.step - 1}")
 
     def _meta(self) -> dict[str, Any]:
-        """What `resume` reads back."""
+        """The values that `resume` reads back."""
         return {
             "epoch": self.epoch,
             "batch": self.step % self.plan.steps_per_epoch,
@@ -351,7 +351,7 @@ class Trainer:
     def resume(self) -> bool:
         """Restores the newest undamaged checkpoint; False if there is none yet.
 
-        CommandError if it is of another model or another store; DataError if all are damaged.
+        CommandError if it is for another model or store; DataError if all are damaged.
         """
         found = checkpoint.newest(self.run.checkpoints, self.log)
         if found is None:
@@ -360,7 +360,7 @@ class Trainer:
         meta = found.meta
         if meta["store_digest"] != self.store_digest:
             raise CommandError(
-                f"{self.run.path} was trained on another store: give that one, or train in a new folder with "
+                f"{self.run.path} was trained on another store: use that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
         saved = bundle.load(found.weights, "cpu", needs_weights=True)

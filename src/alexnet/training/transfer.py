@@ -1,4 +1,4 @@
-"""Initialization from another model: which tensors are copied, which keep their first weights, and why."""
+"""Initialization from another model: which tensors are copied, which keep their initial weights, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alexnet.optim.param_groups import check_layers, layers_of, owner
 from alexnet.tasks.config import task_info
 
 FIRST = "conv1.weight"
-"""The first layer of the models that have frozen layers."""
+"""The name of the first layer's weights in models that have frozen layers."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class InitFrom:
 
     path: Path
     layers: tuple[str, ...] = ()
-    """Copy only these; all where empty."""
+    """Copy only these layers; all if empty."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class TransferReport:
 
     copied: tuple[str, ...]
     new: dict[str, str]
-    """Tensors that keep their first weights, and the reason."""
+    """Tensors that keep their initial weights, and the reason."""
     unused: tuple[str, ...]
     """Tensors of the source that this model does not have."""
 
     def lines(self) -> list[str]:
-        """One line each for what was copied, what is new (by reason) and what was not used."""
+        """One line each for the tensors that were copied, are new (by reason) and were not used."""
         reasons = dict.fromkeys(self.new.values())
         new = [
             f"new: {', '.join(name for name in self.new if self.new[name] == reason)} ({reason})"
@@ -53,7 +53,7 @@ class TransferReport:
 
 
 def refuse_without_net(config: RunConfig) -> None:
-    """CommandError if the configuration fine-tunes: that makes no sense from first weights."""
+    """CommandError if the configuration fine-tunes: this is not possible from random weights."""
     if config.training.fine_tuning:
         needed = task_info(config.training.loss).needs_init_from
         other = "" if needed else ", or training.fine_tuning=no"
@@ -67,10 +67,10 @@ def transfer(
     layers: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
 ) -> TransferReport:
-    """Copies the tensors of `source` that `match` finds into `model`; where it raises, nothing is changed.
+    """Copies the tensors of `source` that `match` finds into `model`; if it raises, nothing is changed.
 
-    Where the first layer is frozen and images are normalized in another way here (`preprocessing`), its
-    weights are changed so that its output stays the same.
+    If the first layer is frozen and images are normalized in another way here (`preprocessing`), its weights
+    are changed so that its output is the same.
     """
     found, there = match(model, classes, source, layers), _weights_of(source)
     if preprocessing is not None and FIRST in found.copied and FIRST in _frozen(model):
@@ -84,9 +84,8 @@ def match(
 ) -> TransferReport:
     """Which tensors of `source`, all or those of `layers`, fit `model`, which may be on the meta device.
 
-    The last layer is copied only where both have the same classes in the same order. CommandError if
-    `layers` names a layer that is not there; DataError if a tensor does not fit, or a frozen one is
-    missing.
+    The last layer is copied only if both have the same classes in the same order. CommandError if `layers`
+    names a layer that does not exist; DataError if a tensor does not fit, or a frozen one is missing.
     """
     known = layers_of(model)
     there = _weights_of(source)
@@ -119,7 +118,7 @@ def match(
 
 
 def _weights_of(source: ModelBundle) -> dict[str, Tensor]:
-    """Reordered for RGB inputs, which every model trained here has."""
+    """The weights, reordered for RGB inputs, which every model trained here has."""
     return in_rgb(source.model.state_dict(), source.preprocessing.channels)
 
 
@@ -141,13 +140,13 @@ def _normalized_as(
 def _check_frozen(
     model: nn.Module, source: ModelBundle, new: Mapping[str, str], known: Sequence[str]
 ) -> None:
-    """Raises if frozen layers would not compute what they computed in the source."""
+    """Raises an error if frozen layers would give other outputs than in the source."""
     frozen = _frozen(model)
     unknown = next((name for name in frozen if name in new), None)
     if unknown:
         raise DataError(
-            f"{owner(unknown, known)} is frozen here and cannot keep its first weights ({new[unknown]}): "
-            "give a model of the same kind for the same classes"
+            f"{owner(unknown, known)} is frozen here and cannot keep its initial weights ({new[unknown]}): "
+            "use a model of the same kind for the same classes"
         )
     # It scales activations down in evaluation.
     dropout = source.config.model.dropout
@@ -156,7 +155,7 @@ def _check_frozen(
 
 
 def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
-    """Why the last layer of the source has no meaning here; empty if it has one."""
+    """Why the last layer of the source cannot be used here; empty if it can."""
     mine, theirs = [each.wnid for each in here], [each.wnid for each in there]
     if mine == theirs:
         return ""
@@ -166,9 +165,9 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
 
 
 def _advice(model: nn.Module, source: ModelBundle, there: Mapping[str, Tensor]) -> str:
-    """What to type instead, where the tensors of the source, `there`, do not fit the model."""
+    """What to type instead if the tensors of the source, `there`, do not fit the model."""
     if _frozen(model):
-        return _other_crop(model, source) or "give a model of the same kind and widths (model.variant)"
+        return _other_crop(model, source) or "use a model of the same kind and widths (model.variant)"
     return ", or ".join(filter(None, (_other_crop(model, source), _layers_that_fit(model, there))))
 
 
@@ -178,11 +177,11 @@ def _other_crop(model: nn.Module, source: ModelBundle) -> str:
     if here == there or not here or not there:
         return ""
     setting = "model.architecture.window" if isinstance(model, OverFeatDetector) else "data.input_size"
-    return f"its inputs are {there} pixels, those of this one {here}: give {setting}={there}"
+    return f"its inputs have {there} pixels, those of this model {here}: type {setting}={there}"
 
 
 def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
-    """Which layers other than the last could be copied: those that fit with all their tensors."""
+    """Layers other than the last that could be copied: those of which all tensors fit."""
     own, known = model.state_dict(), layers_of(model)
     unfit = {owner(name, known) for name in own if mismatch(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]

@@ -52,9 +52,10 @@ PAGE = {
 }
 """The page's files and their types. They are read once; no other file is served."""
 MAX_UPLOADS = 16
-"""Photos that are received or decoded at the same time; later ones wait. Bounds the memory."""
+"""Largest number of photos that are received or decoded at the same time; later ones wait. It bounds the
+memory."""
 _CURL_CONTENT_TYPE = "application/x-www-form-urlencoded"
-"""What curl sends for any body, with `-d` and with `--data-binary`."""
+"""The type that curl sends for any body, with `-d` and with `--data-binary`."""
 
 Result = TypeVar("Result")
 
@@ -62,7 +63,7 @@ Result = TypeVar("Result")
 def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -> FastAPI:
     """The application; the first of `models` is the default. With `photos` the page offers samples.
 
-    Runs for one server at a time.
+    It can run in one server at a time.
     """
     api = Api(models, photos)
 
@@ -81,7 +82,7 @@ def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -
             "it is never written to a disk."
         ),
         openapi_url="/api/openapi.json",
-        docs_url=None,  # these pages would load scripts from other sites
+        docs_url=None,  # FastAPI's documentation pages would load scripts from other sites
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
@@ -179,7 +180,7 @@ class Api:
     async def _analyze(
         self, request: Request, model: ServedModel, name: str, analysis: Callable[[ModelInput], Any] | None
     ) -> dict[str, Any]:
-        """The fields of the response but for the model's name."""
+        """The fields of the response without the model's name."""
         if analysis is None:
             offered = ", ".join(["classify", *model.analyses.names])
             raise Refused(404, f"{model.name} does not support {name}; it supports {offered}")
@@ -301,7 +302,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _disconnected(_: Request, __: Exception) -> Response:
-    """The client went away while it sent: no one reads this."""
+    """The client disconnected while it was sending: no one reads this."""
     return Response(status_code=400)
 
 
@@ -310,7 +311,7 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
-    """Threads that each start with so many torch threads: while decoding photos these would only wait."""
+    """A pool of threads, each with this number of torch threads: while decoding photos, more would only wait."""
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(torch_threads,))
 
 

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items while `work` is busy and then processes them in one batch, first come first served.
+    """Collects items while `work` is busy and then processes them in one batch, in order of arrival.
 
     It never waits for a batch to fill: an idle `work` starts with one item. Belongs to one event loop.
     """

@@ -19,9 +19,9 @@ class Document(BaseModel):
 
 
 class Error(Document):
-    """Why a request was refused."""
+    """The reason for refusing a request."""
 
-    error: Annotated[str, Field(description="One sentence for people.")]
+    error: Annotated[str, Field(description="One readable sentence.")]
 
 
 class NamedClass(Document):
@@ -42,7 +42,7 @@ class PhotoInfo(Document):
 
     width: Annotated[int, Field(ge=1, description="Pixels, upright.")]
     height: Annotated[int, Field(ge=1, description="Pixels, upright.")]
-    notes: Annotated[list[str], Field(description="What is unusual about the file.")]
+    notes: Annotated[list[str], Field(description="Unusual properties of the file.")]
 
 
 class Square(Document):
@@ -63,7 +63,7 @@ class Crop(Document):
 
 
 class Classification(Document):
-    """The most probable classes; `square` and `crops` only where the request has `crops=1`."""
+    """The most probable classes; `square` and `crops` only if the request has `crops=1`."""
 
     views: ViewsName
     classes: Annotated[list[ClassProbability], Field(description="The most probable first.")]
@@ -99,7 +99,7 @@ class NearestImages(Document):
 
 
 class PredictedBox(NamedClass):
-    """A class and where it is, in fractions of the upright photo's width and height."""
+    """A class and its box, in fractions of the upright photo's width and height."""
 
     score: Annotated[
         float,
@@ -118,14 +118,14 @@ class PredictedBoxes(Document):
 
 
 class OfPhoto(Document):
-    """What every prediction names: the model and the photo."""
+    """The model and the photo of a prediction."""
 
     model: str
     photo: PhotoInfo
 
 
 class ClassifyResponse(Classification, OfPhoto):
-    """The most probable classes of a photo; `square` and `crops` only where the request has `crops=1`."""
+    """The most probable classes of a photo; `square` and `crops` only if the request has `crops=1`."""
 
 
 class SaliencyResponse(Saliency, OfPhoto):
@@ -150,8 +150,8 @@ class ModelInfo(Document):
     crop: Annotated[int, Field(ge=1, description="Side of the model's input, pixels.")]
     views: Annotated[ViewsName, Field(description="Its default views.")]
     answers: Annotated[list[str], Field(description="The endpoints below /api/ that accept this model.")]
-    trained: Annotated[str, Field(description="On what data and how long, for people; may be empty.")]
-    tested: Annotated[str, Field(description="Its error, for people; may be empty.")]
+    trained: Annotated[str, Field(description="Training data and duration, as text; may be empty.")]
+    tested: Annotated[str, Field(description="Its error, as text; may be empty.")]
 
 
 class Models(Document):
@@ -200,5 +200,5 @@ class ClassifyQuery(PhotoQuery):
     ] = None
     top: Annotated[int, Field(ge=1, lt=10**9, description="Number of classes.")] = 5
     crops: Annotated[
-        Literal["0", "1"], Field(description="1: also the square, and the classes of each crop.")
+        Literal["0", "1"], Field(description="1: include the square and the classes of each crop.")
     ] = "0"

@@ -19,14 +19,15 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-"""The page loads nothing from other sites, and pages of other sites can neither embed nor read it."""
+"""Headers by which the page loads nothing from other sites, and pages of other sites can neither embed nor
+read it."""
 
 
 class SecurityMiddleware:
     """Adds `HEADERS`, and refuses requests that another site's page sends from the user's browser.
 
-    Requests for other host names than `HOSTS` are refused too: another site may have made its own name point
-    to this computer (DNS rebinding).
+    Requests for other host names than `HOSTS` are refused too: another site may have a name that resolves to
+    this computer (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -54,11 +54,12 @@ from alexnet.web.responses import (
 from alexnet.web.upload import UploadedPhoto, size_notes
 
 BATCH_SIZE = 16
-"""Most photos in one forward pass: larger batches are hardly faster, and every client waits for all of it."""
+"""Largest number of photos in one forward pass: larger batches are hardly faster, and every client waits for
+the whole batch."""
 GRID = 32
 """Largest side of a saliency map that is sent: the maps are coarser before they are interpolated."""
 NEIGHBORS = 6
-"""As in the paper's figure 4."""
+"""Number of neighbors, as in the paper's figure 4."""
 SIMILAR_SPLIT = "train"
 _CLASSES_OF_A_CROP = 3
 
@@ -84,13 +85,13 @@ class Analyses:
 
     @property
     def names(self) -> list[str]:
-        """Those there are, by the last word of their address."""
+        """The supported analyses, by the last part of their address."""
         return [name for name, function in vars(self).items() if function is not None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known about a model, for people; empty if it is unknown."""
+    """What is known about a model, as text; empty if unknown."""
 
     trained: str = ""
     tested: str = ""
@@ -211,7 +212,7 @@ def add_similar(
 ) -> None:
     """Lets `model`, opened from `path`, find similar training images of `store`.
 
-    Does nothing if the model has no last hidden layer or the store no training split.
+    It does nothing if the model has no last hidden layer or the store no training split.
     """
     if SIMILAR_SPLIT not in store.splits:
         return
@@ -300,7 +301,9 @@ def similar_of(images: SimilarImages, photos: StorePhotos) -> Callable[[ModelInp
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """The paths' own names, with the parent directory's where two are equal; CommandError if all is equal."""
+    """The names of the paths, with that of the parent directory if two are equal; CommandError if these are
+    equal, too.
+    """
     short = [path.resolve().name for path in paths]
     names = [
         name if short.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
@@ -308,7 +311,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise CommandError(f"two models are named {twice[0]}: rename one of them, or leave it out")
+        raise CommandError(f"two models have the name {twice[0]}: rename one of them, or omit it")
     return names
 
 

@@ -25,11 +25,12 @@ RECEIVING_SECONDS = 60
 
 FORMATS = "JPEG, PNG, GIF, BMP, WebP, TIFF and PPM"
 _DRAINED_BYTES = 10 * MAX_BYTES
-"""This much of an oversized body is still read and discarded: a client that is cut off never sees why."""
+"""How much of an oversized body is still read and discarded: a client that is cut off would not see the
+reason."""
 
 _NOTES = {
     "gray": "a gray photo",
-    "black and white": "a black and white picture",
+    "black and white": "a black and white image",
     "CMYK": "made for print (CMYK): its colors were converted",
     "palette": "colors from a palette",
     "16-bit": "16 bits per color: rounded to 8",
@@ -50,14 +51,14 @@ class Refused(Exception):  # noqa: N818 - a response, not a failure
 
 @dataclass(frozen=True, eq=False)
 class UploadedPhoto:
-    """An upright photo: `pixels` (H, W, 3) uint8 RGB, and sentences on what is unusual about the file."""
+    """An upright photo: `pixels` (H, W, 3) uint8 RGB, and sentences on unusual properties of the file."""
 
     pixels: Pixels
     notes: list[str]
 
 
 async def receive(chunks: AsyncIterable[bytes], max_bytes: int = MAX_BYTES) -> bytes:
-    """The whole body of a request; Refused (413) where it is longer, (408) where it takes too long."""
+    """The whole body of a request; Refused if it is longer (413) or takes too long (408)."""
     body, length = bytearray(), 0
     try:
         async with asyncio.timeout(RECEIVING_SECONDS):
@@ -109,7 +110,7 @@ def size_notes(enlargement: float) -> list[str]:
 
 
 def megabytes(count: int) -> str:
-    """Such as `20 MB`."""
+    """Text such as `20 MB`."""
     return f"{count / 2**20:.0f} MB"
 
 

@@ -102,7 +102,7 @@ def test_exported_files_ensembles_and_several_runs(
     assert "Errors before the export" in seen.text
     assert "An ensemble of the models seed-0, seed-1." in seen.text
     assert "Gain per additional model in nets" in seen.text
-    assert "Figures of what this model computes take longest and are left out" in seen.text
+    assert "The slowest figures are left out for this model" in seen.text
     titles = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", "".join(pictures(seen))))
     assert "5 runs" in titles and "4 runs" in titles  # of the ensemble there are errors, but no curves
 
@@ -152,7 +152,7 @@ def test_runs_on_different_data_are_refused(
         out = tmp_path / f"page-{name}"
         assert main(["report", str(run), str(other), "--out", str(out)]) == 3
         error = capsys.readouterr().err.splitlines()[-1]
-        assert said in error and "a report is of runs on the same data" in error
+        assert said in error and "a report is about runs on the same data" in error
         assert not out.exists()
         if name == "else":
             assert main(["report", str(run), "--store", str(store.path), "--out", str(out)]) == 3
@@ -173,7 +173,7 @@ def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tm
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["{run}", "{run}"], 2, "named twice"),
+        (["{run}", "{run}"], 2, "occurs twice"),
         (["{tmp}/nowhere"], 2, "there is no"),
         (["{run}", "--store", "{tmp}/nowhere"], 3, "nowhere"),
         (["{tmp}/text.safetensors"], 3, "not a complete safetensors file"),

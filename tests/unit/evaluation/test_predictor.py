@@ -136,7 +136,7 @@ def test_load_takes_the_last_weights_not_those_chosen_on_the_validation_images(m
 
 
 def test_nothing_to_load_is_one_plain_line(make_run, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="no run folder or model file at"):
+    with pytest.raises(CommandError, match="no run directory or model file at"):
         alexnet.load(tmp_path / "absent")
     (tmp_path / "untrained").mkdir()
     with pytest.raises(CommandError, match="train one there first"):

@@ -228,7 +228,7 @@ def test_wrong_combinations_are_one_line(store, whole) -> None:
             predict(which, whole, "val", views)
         with pytest.raises(CommandError, match=message):
             Predictor(which).predict([], views)
-    with pytest.raises(CommandError, match="'dense@66,x' are no views: write them as dense@256,288"):
+    with pytest.raises(CommandError, match="'dense@66,x' are not views such as dense@256,288"):
         Predictor(net).predict([], "dense@66,x")
     with pytest.raises(CommandError, match=r"data\.test_scales must be data\.input_size=63 or more"):
         override(net.config, ["data.test_scales=[62,80]"])

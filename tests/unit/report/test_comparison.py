@@ -206,7 +206,7 @@ def test_a_run_without_evaluations_says_what_to_type(tmp_path: Path, capsys) -> 
     assert main(["compare", str(run)]) == 2
     assert f"alexnet evaluate {run}" in capsys.readouterr().err
     assert main(["compare", str(tmp_path)]) == 2
-    assert f"is a folder of runs: name those, {run}" in capsys.readouterr().err
+    assert f"is a folder of runs: type their paths, {run}" in capsys.readouterr().err
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path, capsys) -> None:
@@ -231,7 +231,7 @@ def test_errors_that_do_not_exist_are_dashes(run: Path, capsys) -> None:
 
 def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"give a run, an ensemble's folder, or a file") as refused:
+    with pytest.raises(DataError, match=r"use a run, an ensemble, or a file") as refused:
         rows_of([tmp_path / "net.safetensors"])
     assert "remove" not in str(refused.value)
 

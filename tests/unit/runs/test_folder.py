@@ -62,7 +62,7 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
     for refused in (lambda: RunDir.open(tmp_path), lambda: find_weights(tmp_path)):
         with pytest.raises(CommandError, match="is a folder of runs") as said:
             refused()
-        assert str(said.value).endswith(f"name those, {named} ...")
+        assert str(said.value).endswith(f"type their paths, {named} ...")
 
 
 @pytest.mark.parametrize("text", ["{", '{"data": {}}'])

@@ -91,7 +91,7 @@ def test_missing_and_broken_predictions_give_no_error_rate() -> None:
         RankedBoxes(np.zeros((1, 1), np.int64), np.zeros((1, 1, 4))),
         RankedBoxes(np.zeros((2, 1), np.int64), np.full((2, 1, 4), np.nan)),
     ):
-        with pytest.raises(WorkError, match="not one finite prediction for every image"):
+        with pytest.raises(WorkError, match="not exactly one finite prediction for every image"):
             count_errors(said, np.zeros(2, np.int64), truth, 3)
 
 

@@ -80,7 +80,7 @@ def test_equal_logits_have_no_deviation() -> None:
     ("deviation", "flat", "entropy", "rate", "reason"),
     [
         (1.0, True, 2.3, 0.01, "gray levels of 0..255"),
-        (60.0, True, 2.3, 0.01, "first weights are too small"),
+        (60.0, True, 2.3, 0.01, "initial weights are too small"),
         (60.0, False, 0.2, 0.01, "are the images shuffled"),
         (60.0, False, 2.3, 0.1, "rate is high"),
         (60.0, False, 2.3, 1e-5, "rate is low"),

@@ -21,7 +21,7 @@ def draw_activations(
 ) -> Figure:
     """The photo, then a row for each layer: the strongest of its maps (C, H, W), or all its units (D,).
 
-    Each layer has its own color scale, from its smallest to its largest activation, which are printed beside
+    Each layer has its own color scale, from its smallest to its largest activation, which are printed next to
     it. The strongest maps are those with the largest mean, in descending order.
     """
     figure = Figure(figsize=(12, 1.1 * len(activations) + 2.1), layout="constrained")

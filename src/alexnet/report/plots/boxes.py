@@ -36,9 +36,9 @@ class DrawnBox(NamedTuple):
     corners: Sequence[float]
     """x0, y0, x1, y1 as fractions of the photo; clipped to it."""
     caption: str = ""
-    """Left out if there is no room for it."""
+    """Label; left out if there is no room for it."""
     kind: Literal["true", "predicted", "right", "wrong"] = "predicted"
-    """Boxes that are `predicted`, not known to be right or wrong, have one of six colors each."""
+    """`predicted` boxes, which are not known to be right or wrong, have one of six colors each."""
 
 
 def draw_boxes(photo: npt.NDArray[np.uint8], boxes: Sequence[DrawnBox]) -> Figure:
@@ -77,7 +77,7 @@ def draw_box_photos(
         axes.set_title(name, fontsize=8)
     figure.supxlabel(note, fontsize=8)
     figure.suptitle(title, fontsize=11, wrap=True)
-    figure.draw_without_rendering()  # does the layout: labels are placed in pixels
+    figure.draw_without_rendering()  # computes the layout: labels are placed in pixels
     for axes, drawn in zip(grid.flat, boxes, strict=False):
         _label(axes, drawn, size=6.5)
     return figure
@@ -177,7 +177,7 @@ class Area(NamedTuple):
 def free_place(wanted: Area, taken: Sequence[Area], inside: Area) -> Area | None:
     """An area of the same size within `inside` that overlaps none of `taken`, near the one that is wanted.
 
-    It moves into the picture, then up or down until it is free, and sideways only where that does not help.
+    It is moved into the picture, then up or down until it is free, and sideways only if that does not help.
     None if there is no room.
     """
     width, height = wanted.x1 - wanted.x0, wanted.y1 - wanted.y0

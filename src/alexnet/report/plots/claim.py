@@ -1,4 +1,4 @@
-"""A claim in one figure: every arm's error during training, and each comparison beside its band."""
+"""A claim in one figure: every arm's error during training, and each comparison with its band."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Curve:
 
     arm: str
     shares: Sequence[float]
-    """Of the run, at each validation."""
+    """Completed fraction of the run, at each validation."""
     errors: Sequence[float]
-    """Fractions."""
+    """Errors, as fractions."""
 
 
 def draw_claim(
     comparisons: Sequence[ComparisonResult], curves: Sequence[Curve], error: str, title: str
 ) -> Figure:
-    """Left the curves, a line for each run and a color for each arm; right a row for each comparison.
+    """On the left, the curves: a line for each run and a color for each arm.
 
-    In a row the band is shaded, dots are seeds, the bar is the 95 % interval. `error` names what the curves
-    show.
+    On the right, a row for each comparison: the band is shaded, dots are seeds, and the bar is the 95 %
+    interval. `error` names what the curves show.
     """
     rows = max(len(comparisons), 3)
     figure = Figure(figsize=(12, 1.6 + 1.15 * rows), layout="constrained")
@@ -61,7 +61,7 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
             color=COLORS[place % len(COLORS)],
             linestyle=_STYLES[dashes],
             linewidth=1.3,
-            zorder=2 + dashes / len(_STYLES),  # the fuller line below
+            zorder=2 + dashes / len(_STYLES),  # the longer line is below
             marker=".",
             markersize=4,
             alpha=0.8,
@@ -117,7 +117,7 @@ def _draw_row(axes: Axes, found: ComparisonResult) -> None:
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """A little more than all values span."""
+    """Limits of the axis: a little more than the range of all values."""
     if not values:
         return -1.0, 1.0
     low, high = min(values), max(values)

@@ -22,8 +22,8 @@ def draw_confusions(
 ) -> Figure:
     """A bar for each pair (true class, predicted class, number of images), in the order given.
 
-    `images` is the number of tested images; `examples` are photos of each pair, drawn beside its bar. Without
-    any pair a text says so. `title` is the figure's.
+    `images` is the number of tested images; `examples` are photos of each pair, drawn next to its bar. If
+    there is no pair, a text states this. `title` is the figure's.
     """
     shown = max(map(len, examples), default=0)
     row_inches = 0.75 if shown else 0.27

@@ -72,5 +72,5 @@ def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Picture) ->
 
 
 def _inset(start: int, last: int) -> float:
-    """Where along a frame its number is, as a fraction of its side: near the edge of the photo."""
+    """Position of a frame's number along its side, as a fraction: near the edge of the photo."""
     return 0.06 if start < last / 3 else 0.94 if start > 2 * last / 3 else 0.5

@@ -27,7 +27,7 @@ def draw_curves(
 ) -> Figure:
     """Training loss (left) and validation error (right) of runs by name, over epochs.
 
-    `names` says what the errors of each run are, by default classification errors; runs that log another
+    `names` describes the errors of each run, by default classification errors; runs that log another
     kind of error are drawn in a row of their own. Faint lines on the right are errors on the augmented
     training images. Dotted vertical lines in a run's color are changes of its learning rate (drops and ends
     of warm-up); they are left out for more than `FEW` runs. `title` is the figure's.
@@ -75,7 +75,7 @@ def _draw_run(left: Axes, right: Axes, records: Records, look: Mapping[str, Any]
 
 
 def _names(panels: Sequence[Axes], runs: Mapping[str, Records]) -> tuple[list[Any], list[str]]:
-    """Lines and names of the runs in all panels, in the order of the runs."""
+    """Legend entries: lines and names of the runs in all panels, in the order of the runs."""
     lines: dict[str, Any] = {}
     for axes in panels:
         handles, names = axes.get_legend_handles_labels()
@@ -90,7 +90,9 @@ def _curve(records: Records, event: str, value: str, steps: float) -> tuple[list
 
 
 def _training(records: Records, value: str, steps: float) -> tuple[list[float], list[float]]:
-    """Epochs and means of a value, each over at least a quarter of an epoch: a line may cover few updates."""
+    """Epochs and means of a value, each over at least a quarter of an epoch: a log line may cover few
+    updates.
+    """
     epochs: list[float] = []
     means: list[float] = []
     before = updates = 0

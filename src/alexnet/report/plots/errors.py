@@ -1,4 +1,4 @@
-"""Errors with their intervals, beside published ones."""
+"""Errors with their intervals, next to published ones."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ def draw_neighbors(
     title: str = "",
     true_names: Sequence[str] = (),
 ) -> Figure:
-    """A row for each query (picture, caption): itself, then its neighbors (picture, name, distance) in order.
+    """A row for each query (picture, caption): the query, then its neighbors (picture, name, distance) in
+    order.
 
     With `true_names`, one for each query, a neighbor of the same class has a solid blue frame, one of another
     class a dashed orange frame. `title` is the figure's. Source: figure 4, right.

@@ -1,4 +1,4 @@
-"""Where a figure goes: into a file, or as SVG text inside a page, for light and dark, its photos as WebP."""
+"""Output of figures: to a file, or as SVG inside a page, in light and dark mode, with photos as WebP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from alexnet.errors import WorkError
 from alexnet.report.plots.style import DOTS_PER_INCH
 
 FORMS = (".png", ".svg")
-"""Of a figure that is kept, for pages and for slides."""
+"""File formats of saved figures, for pages and for slides."""
 WEBP_QUALITY = 82
 PIXELS_PER_INCH = 96
 _FONTS = "'DejaVu Sans', Verdana, 'Segoe UI', Arial, sans-serif"
-"""First the font that widths were measured with, then similar and narrower ones, so nothing is cut off."""
+"""First the font with which widths were measured, then similar and narrower ones, so that nothing is cut
+off."""
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _DARK = {
     "#000000": "#e9e7e2",
@@ -33,7 +34,7 @@ _DARK = {
 }
 """Colors on a dark page. Backgrounds of text become darker, because the text becomes light."""
 _BEHIND_TEXT = ("#56b4e9", "#e69f00")
-"""They stay light where they are marks in a chart."""
+"""Colors that remain light if they are marks in a chart."""
 
 
 def save(figure: Figure, path: Path) -> Path:

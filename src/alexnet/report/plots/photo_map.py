@@ -13,7 +13,7 @@ from alexnet.report.plots.style import COLORS, short
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 MOST_NAMED = 40
-"""With more classes than this none is named, because names would cover each other."""
+"""Largest number of classes that are named: with more, names would cover each other."""
 
 
 def draw_map(

@@ -14,9 +14,9 @@ from alexnet.report.plots.style import COLORS, Picture, short, show
 
 PHOTOS_PER_ROW = 4
 MISTAKES_SHOWN = 200
-"""Of more mistakes as many are drawn, evenly spread."""
+"""Largest number of mistakes that are drawn; of more, an even selection."""
 CELL_INCHES = 0.62
-"""Width of an image; with the names below it a cell is a little higher."""
+"""Width of an image; with the names below it, a cell is a little higher."""
 TOP = 5
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
 
@@ -52,10 +52,10 @@ def draw_predictions(
 def choose(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], each: int = PHOTOS_PER_ROW
 ) -> npt.NDArray[np.int64]:
-    """Indices of images to draw: `each` that are right, as many that are close, and as many that are wrong.
+    """Indices of images to draw: `each` correct ones, as many close ones, and as many wrong ones.
 
-    Close: the true class is among the five most probable but not first. Images of each kind are spread evenly
-    through the split; if there are too few of one kind, more of the next kinds are taken.
+    Close means that the true class is among the five most probable but not first. Images of each kind are
+    spread evenly through the split; if there are too few of one kind, more of the next kinds are taken.
     """
     true = np.take_along_axis(probabilities, labels[:, None].astype(np.int64), axis=1)
     ranks = (probabilities >= true).sum(axis=1) - 1
@@ -69,7 +69,7 @@ def choose(
 
 
 def verdict(true_name: str, top: Sequence[str]) -> str:
-    """In words: whether the true class comes first, later, or not at all."""
+    """Description of whether the true class is first, later, or not among the predictions."""
     if true_name not in top:
         return f"not in top {len(top)}"
     place = list(top).index(true_name) + 1
@@ -97,8 +97,8 @@ def draw_mistakes(
 ) -> Figure:
     """Each misclassified image (H, W, C) above "true class -> predicted class", in reading order.
 
-    Of more than `MISTAKES_SHOWN` as many, evenly spread; `title` is the figure's. Source: LeCun et al. 1998,
-    figure 8.
+    Of more than `MISTAKES_SHOWN` images, an even selection is drawn; `title` is the figure's. Source: LeCun
+    et al. 1998, figure 8.
     """
     shown = np.linspace(0, len(images) - 1, min(len(images), MISTAKES_SHOWN)).astype(int).tolist()
     columns = max(1, min(20, math.ceil(1.2 * math.sqrt(len(shown)))))

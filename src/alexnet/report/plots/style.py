@@ -1,4 +1,4 @@
-"""What all figures share: colors, titles, names, and how a photo is shown."""
+"""Common style of all figures: colors, titles, names, and how a photo is shown."""
 
 from __future__ import annotations
 

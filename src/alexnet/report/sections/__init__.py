@@ -1,1 +1,1 @@
-"""What a report consists of: each section opens models and stores, and hands arrays to `report.plots`."""
+"""The sections of a report: each opens models and stores, and passes arrays to `report.plots`."""

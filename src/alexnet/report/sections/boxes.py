@@ -1,4 +1,4 @@
-"""Figures of predicted boxes beside the true ones, on photos that are correct and on photos that are not."""
+"""Figures of predicted boxes with the true ones, on correctly and on wrongly predicted photos."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.tasks.localization import RankedBoxes, right_boxes
 
 HITS, WRONG_BOX, WRONG_CLASS = 6, 3, 3
-"""Photos of each kind in a figure of localization, as far as there are any."""
+"""Largest number of photos of each kind in a figure of localization."""
 SCENES = 8
-"""Photos in a figure of detection."""
+"""Number of photos in a figure of detection."""
 MOST_OBJECTS = 5
-"""Detections drawn on a photo: those of the highest scores."""
+"""Number of detections drawn on a photo: those with the highest scores."""
 _WHICH = (
     f"detections with a score of at least {DEFAULT_MIN_SCORE:g}, on each photo at most "
     f"the best {MOST_OBJECTS}"
@@ -106,7 +106,7 @@ def detected(
 
 
 def _drawn(place: BoxPrediction, photo: npt.NDArray[np.uint8], true: npt.NDArray[np.floating]) -> DrawnBox:
-    """One detection beside the true boxes (n, 4) of its class, as fractions of the photo."""
+    """One detection with the true boxes (n, 4) of its class, as fractions of the photo."""
     height, width = photo.shape[:2]
     corners = np.array(place.box) / (width, height, width, height)
     how = "right" if _hits(corners, true) else "wrong"
@@ -114,7 +114,7 @@ def _drawn(place: BoxPrediction, photo: npt.NDArray[np.uint8], true: npt.NDArray
 
 
 def _right(found: DetectionPredictions, truth: BoxTable) -> npt.NDArray[np.bool_]:
-    """(D,) whether each overlaps an object of its class enough; an object found twice counts twice."""
+    """(D,) whether each detection overlaps an object of its class enough; duplicates count, too."""
     right = np.zeros(len(found.labels), np.bool_)
     for number, (image, label) in enumerate(zip(found.images, found.labels, strict=True)):
         labels, corners = truth.of_image(int(image))
@@ -128,7 +128,7 @@ def _hits(box: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> bool
 
 
 def _evenly(which: npt.NDArray[np.bool_], count: int) -> list[int]:
-    """At most `count` of those images, from the first to the last."""
+    """At most `count` of these images, evenly from the first to the last."""
     there = np.flatnonzero(which)
     places = np.linspace(0, len(there) - 1, min(count, len(there))).round().astype(int)
     return there[places].tolist()

@@ -30,9 +30,9 @@ from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.config import task_info
 
 IMAGES = 8
-"""In a figure of predictions for a few photos."""
+"""Number of photos in a figure of predictions."""
 CONFUSIONS = 10
-"""In a figure of confusions."""
+"""Number of pairs in a figure of confusions."""
 
 
 def curves(runs: Sequence[Path]) -> Drawn:
@@ -62,7 +62,7 @@ def curves(runs: Sequence[Path]) -> Drawn:
 def filters(name: str, classifier: Predictor, data: str, images: int | None) -> Drawn:
     """The kernels of a model's first layer, one panel per tower; `images` is the number it was trained on.
 
-    CommandError if it has no kernels that are applied to pixels, as classic pipelines.
+    CommandError if it has no kernels that are applied to pixels, such as classic pipelines.
     """
     model = classifier.model
     layer, weights = _first_kernels(model)
@@ -113,7 +113,7 @@ def errors(ours: Sequence[Row]) -> Drawn:
 
 
 def _evaluation(row: Row) -> str:
-    """What was evaluated, on what and with which views."""
+    """Description of an evaluation: system, data and views."""
     return f"{row.system}, {row.data}, {row.views or 'views unknown'}"
 
 
@@ -133,7 +133,7 @@ def some_predictions(on: OpenModel) -> Drawn:
 
 
 def examples(on: OpenModel, made: Predictions) -> Drawn:
-    """Validation images classified correctly, almost, and wrongly, with their most probable classes."""
+    """Validation images with correct, close and wrong predictions, with their most probable classes."""
     chosen = choose(made.probabilities, made.labels)
     top = [_most_probable(made.probabilities[number], made.names) for number in chosen]
     names: list[str] = made.names[made.labels[chosen]].tolist()
@@ -164,7 +164,7 @@ def mistakes(on: OpenModel, made: Predictions) -> Drawn:
 def confusions(
     name: str, result: EvalResult, on: OpenModel | None = None, made: Predictions | None = None
 ) -> Drawn:
-    """The pairs that an evaluation found confused most often, with photos if there are predictions."""
+    """The most frequent confusions of an evaluation, with photos if there are predictions."""
     names, shown = class_names(result), result.confusions[:CONFUSIONS]
     pairs = [(names[each.true], names[each.predicted], each.images) for each in shown]
     photos: list[list[npt.NDArray[np.uint8]]] = []
@@ -194,7 +194,7 @@ def in_words(true_names: Iterable[str], top: Iterable[Sequence[tuple[str, float]
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the folders, with the name of the parent folder where two are alike."""
+    """The names of the folders, with the name of the parent folder if two are equal."""
     names = [path.resolve().name for path in paths]
     return [
         name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"

@@ -1,4 +1,4 @@
-"""Figures of what a model computes: features and their neighbors, crops, activations, saliency maps."""
+"""Figures about the inside of a model: features and their neighbors, crops, activations, saliency maps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel
 
 IMAGES = 5
-"""Photos in a figure of several."""
+"""Number of photos in a figure of several."""
 MAPPED = 2000
 """Largest number of images in a map."""
 
@@ -115,8 +115,8 @@ def saliency(on: OpenModel) -> Drawn:
         true_names=names,
     )
     alt_text = (
-        f"{len(numbers)} photos, each with its Grad-CAM map and a map of the drop of the probability where a "
-        f"square covers it. {in_words(names, [[each] for each in predicted])}."
+        f"{len(numbers)} photos, each with its Grad-CAM map and a map of the drop of the probability when a "
+        f"square covers that position. {in_words(names, [[each] for each in predicted])}."
     )
     return Drawn(figure, alt_text)
 

@@ -30,15 +30,16 @@ from alexnet.tasks.base import BoxPrediction, task_of
 from alexnet.tasks.config import task_info
 
 ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""From a title and a number of images: a context whose value is called as images are done."""
+"""Makes a context from a title and a number of images; its value is called as images are finished."""
 Keep = Callable[[str, Figure], None]
-"""Receives each figure beside the page, with a name that fits a file: `first-nearest-images`."""
+"""Receives each figure for separate files, with a name for the file: `first-nearest-images`."""
 MOST_SEARCHED = 200_000
-"""Training images whose features a report computes; of more, features must have been kept before."""
+"""Largest number of training images for which a report computes features; for more, they must exist
+already."""
 
 
 def drawn(make: Callable[[], Drawn], what: str, keep: Keep, caption: str = "", of: str = "") -> Part:
-    """The picture, or a sentence that says why there is none; `of` is the only run that it shows."""
+    """The picture, or a sentence that explains why there is none; `of` is the only run that it shows."""
     try:
         figure, alt_text = make()
     except AlexNetError as error:
@@ -79,7 +80,7 @@ class ModelFigures:
         return [*made, *(self._internals(self.store) if self.detailed and self._is_network else [])]
 
     def missing(self) -> list[Part]:
-        """A sentence on what the page lacks for this subject, why, and what to type for it."""
+        """A sentence on what the page lacks for this subject, why, and what to type to get it."""
         subject = self.subject
         if not self._has_model:
             lacks = "not all of its models" if subject.kind == "ensemble" else "no checkpoint"
@@ -89,8 +90,8 @@ class ModelFigures:
             where = f" (it was trained on {name})" if name else ""
             return [
                 Missing(
-                    f"No photos: type alexnet report {subject.original} --store STORE --out DIR{where} for "
-                    "predictions, nearest images, crops, activations, saliency maps and boxes."
+                    f"No photos: type alexnet report {subject.original} --store STORE --out DIR{where} to "
+                    "get predictions, nearest images, crops, activations, saliency maps and boxes."
                 )
             ]
         if subject.kind != "ensemble" and not self._is_network:
@@ -110,8 +111,8 @@ class ModelFigures:
         if subject.kind != "ensemble" and not self.detailed:
             return [
                 Missing(
-                    "Figures of what this model computes take longest and are left out: type alexnet report "
-                    f"{subject.original} --out DIR for its nearest images, crops, activations and maps."
+                    "The slowest figures are left out for this model: type alexnet report "
+                    f"{subject.original} --out DIR to get its nearest images, crops, activations and maps."
                 )
             ]
         return []
@@ -169,7 +170,7 @@ class ModelFigures:
 
     @cached_property
     def _made(self) -> Predictions:
-        """Its predictions for the validation photos: as saved, or made now."""
+        """Its predictions for the validation photos: saved ones, or computed now."""
         assert self.store is not None
         members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
         made = [self._predictions_of(RunDir(member), self.store) for member in members]
@@ -187,7 +188,7 @@ class ModelFigures:
             return run_evaluation.class_predictions(run, store, SPLIT, views, options)
 
     def _predictions(self, store: Store) -> Section:
-        caption = f"Views: {self._views}. Photos that are correct, close and wrong, each evenly spread."
+        caption = f"Views: {self._views}. Photos with correct, close and wrong predictions, evenly chosen."
         parts = [self._drawn(lambda: evaluation.examples(self._on, self._made), "predictions", caption)]
         if store.channels == 1:
             parts.append(
@@ -196,7 +197,9 @@ class ModelFigures:
         return Section("Predictions", parts)
 
     def _confusions(self) -> list[Section]:
-        """With photos if there is a model and a store, else from the evaluation alone."""
+        """The figure of confusions: with photos if there is a model and a store, else from the evaluation
+        alone.
+        """
         result = self.result
         if result is None:
             return []
@@ -260,8 +263,10 @@ class ModelFigures:
         layer = last_hidden_layer(on.classifier.model)
         if images > MOST_SEARCHED and not features_path(on.path, on.store, "train", layer).is_file():
             raise AlexNetError(
-                f"features of {images:,} training images take long; type alexnet similar PHOTO --model "
-                f"{self.subject.original} --store {on.store.path} once, which keeps them, then this again"
+                f"computing features of {images:,} training images takes long: type alexnet similar PHOTO "
+                "--model "
+                f"{self.subject.original} --store {on.store.path} once, which saves them, then this command "
+                "again"
             )
         with self.options.progress_bar(f"{layer} of {images:,} training images", images) as advance:
             return internals.neighbors(on, advance)

@@ -1,4 +1,4 @@
-"""What a report is about: runs, exported files and ensembles, and their models beside photos of a store."""
+"""The subjects of a report: runs, exported files and ensembles, and their models with photos of a store."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from alexnet.runs.snapshot import snapshot
 SPLIT = "val"
 """The split whose photos are shown."""
 DIGITS_SHOWN = 12
-"""Of a store's digest in an error."""
+"""Number of digits of a store's digest in an error."""
 
 
 class Drawn(NamedTuple):
-    """A figure with its description in words."""
+    """A figure with a description."""
 
     figure: Figure
     alt_text: str
@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OpenModel:
-    """The model of a run folder or exported file, beside a store with photos for it."""
+    """The model of a run directory or exported file, with a store of photos for it."""
 
     path: Path
     store: Store
@@ -62,7 +62,7 @@ class OpenModel:
 
     @property
     def run(self) -> RunDir:
-        """The run folder, or the file in its place."""
+        """The run directory, or the exported file."""
         return RunDir(self.path)
 
     @property
@@ -81,7 +81,7 @@ class OpenModel:
         return len(training_images(self.store, self.classifier.config.data))
 
     def some(self, count: int) -> list[int]:
-        """Indices of `count` photos, evenly through the classes: nothing is hand-picked."""
+        """Indices of `count` photos, evenly through the classes, without manual selection."""
         order = np.argsort(self.photos.labels, kind="stable")
         return order[np.linspace(0, len(order) - 1, count + 2)[1:-1].astype(int)].tolist()
 
@@ -106,17 +106,17 @@ class OpenModel:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One run folder, exported file, or ensemble's folder."""
+    """A run directory, an exported file, or the directory of an ensemble."""
 
     path: Path
-    """Of an unfinished run a copy, which does not change."""
+    """The path; for an unfinished run, that of a copy, which does not change."""
     original: Path
     """The path that the caller gave."""
     kind: Literal["run", "file", "ensemble"]
     results: Sequence[EvalResult] = ()
     """Its evaluations."""
     members: Sequence[Path] = ()
-    """Of an ensemble: those of its run folders that exist."""
+    """For an ensemble, the existing run directories of its members."""
     environment: Environment = field(default_factory=Environment)
 
     @property
@@ -126,12 +126,12 @@ class Subject:
 
     @property
     def run(self) -> RunDir:
-        """The run folder, or the file in its place."""
+        """The run directory, or the exported file."""
         return RunDir(self.path)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all models of an ensemble exist and are trained to the end."""
+        """Whether all models of an ensemble exist and their training is finished."""
         try:
             return bool(EnsembleDir(self.path).voting())
         except AlexNetError:
@@ -149,7 +149,7 @@ class Subject:
 
     @cached_property
     def config(self) -> RunConfig | None:
-        """Of the run, or that in an exported file; None for an ensemble."""
+        """The configuration of the run, or in the exported file; None for an ensemble."""
         if self.kind == "ensemble":
             return None
         if self.kind == "file":
@@ -195,7 +195,7 @@ class Subject:
         return ["alexnet", *words[1:]] if known else []
 
     def found_store(self) -> Store | None:
-        """The store it was trained on, if that is still where it was."""
+        """The store it was trained on, if it still exists."""
         place = self.environment.store_path
         try:
             store = Store.open(Path(place)) if place else None
@@ -207,7 +207,7 @@ class Subject:
 def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
     """The subjects at `paths`, each ensemble followed by its members; unfinished runs are copied to `copies`.
 
-    CommandError if one is given twice or is no run, file or ensemble.
+    CommandError if one occurs twice or is not a run, file or ensemble.
     """
     subjects: list[Subject] = []
     for path in paths:
@@ -216,12 +216,12 @@ def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
     places = [subject.original.resolve() for subject in subjects]
     twice = next((place for place in places if places.count(place) > 1), None)
     if twice:
-        raise CommandError(f"{twice.name} is named twice: give each run once")
+        raise CommandError(f"{twice.name} occurs twice: type each run once")
     return subjects
 
 
 def _members(path: Path) -> list[Path]:
-    """The run folders of an ensemble that exist; none for anything else."""
+    """The existing run directories of an ensemble's members; none for anything else."""
     if not is_ensemble(path):
         return []
     members = EnsembleDir(path).description()["members"]
@@ -234,7 +234,7 @@ def _subject(path: Path, copy: Path) -> Subject:
         return Subject(path, path, "ensemble", read_results(path), _members(path))
     run = RunDir.open(path, or_file=True)
     if run.is_exported:
-        bundle.load_metadata(path)  # raises an error that says what the file is
+        bundle.load_metadata(path)  # raises an error that describes the file
         return Subject(path, path, "file")
     place = snapshot(path, copy)
     return Subject(place, path, "run", read_results(place), environment=RunDir(place).environment())
@@ -243,13 +243,15 @@ def _subject(path: Path, copy: Path) -> Subject:
 def refuse_different_data(subjects: Sequence[Subject]) -> None:
     """DataError, naming the difference, where two subjects were trained on different photos.
 
-    The same photos stored at another size are the same data, as far as stores or predictions show it.
+    The same photos stored at another size are the same data, if stores or predictions show this.
     """
     known = [each for each in subjects if each.kind != "ensemble"]
     for other in known[1:]:
         difference = _difference(known[0], other)
         if difference:
-            raise DataError(f"{difference}: a report is of runs on the same data, write one for each")
+            raise DataError(
+                f"{difference}: a report is about runs on the same data: write one report for each"
+            )
 
 
 def _difference(one: Subject, other: Subject) -> str:
@@ -286,7 +288,7 @@ def _same_photos(one: Subject, other: Subject) -> bool:
 
 
 def _predicted_photos(subject: Subject) -> list[npt.NDArray[np.str_]]:
-    """(2, N) keys and WNIDs for each file of predictions."""
+    """(2, N) keys and WNIDs of each file of predictions."""
     found: list[npt.NDArray[np.str_]] = []
     for file in sorted((subject.path / "predictions").glob("*.npz")):
         try:
