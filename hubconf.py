@@ -1,6 +1,6 @@
 """Untrained models for `torch.hub.load(<this repository>, "alexnet_2012", num_classes=10, crop=112)`.
 
-No trained weights are published; `alexnet.load(run)` loads those you have trained.
+No trained weights are published; `alexnet.load(run)` loads weights that you have trained.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ dependencies = ["torch", "numpy", "safetensors", "pyarrow", "simplejpeg"]
 
 
 def alexnet_2012(num_classes: int = 1000, crop: int = 224) -> AlexNet:
-    """AlexNet as it was run in 2012; its input is gray levels minus the mean."""
+    """AlexNet as it was run in 2012; its input is gray levels (0 to 255) minus the mean."""
     return AlexNet("2012", num_classes, crop)
 
 
@@ -50,8 +50,9 @@ def alexnet_modern(num_classes: int = 1000, crop: int = 224) -> AlexNet:
 
 
 def vgg(variant: str = "D", num_classes: int = 1000, crop: int = 224, batchnorm: bool = False) -> VGG:
-    """VGG A, A-LRN, B, C, D or E, perhaps with batch normalization; its input is gray levels minus the
-    mean."""
+    """VGG A, A-LRN, B, C, D or E, optionally with batch normalization; its input is gray levels minus the
+    mean.
+    """
     return VGG(replace(chosen(VGG_VARIANTS, variant, "vgg"), batchnorm=batchnorm), num_classes, crop)
 
 

@@ -1,4 +1,4 @@
-"""Classic pipelines on one core beside peers: SIFT, Fisher vectors, sparse codes; memory and hours."""
+"""Classic pipelines on one core compared with peers: SIFT, Fisher vectors, sparse codes; memory and hours."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from benchmarks.timing import Measurement, median_seconds
 
 SIDE, PHOTOS = 224, 4
 CODED = 32
-"""Photos whose descriptors are encoded sparsely."""
+"""Number of photos whose descriptors are encoded sparsely."""
 DESCRIPTORS = 2000
-"""Descriptors of the photo whose Fisher vector is computed."""
+"""Number of descriptors of the photo whose Fisher vector is computed."""
 IMAGES = 256
-"""Photos that a pipeline is fitted to for the memory benchmark; also 4 and 16 times as many."""
+"""Number of photos to which a pipeline is fitted for the memory benchmark; also 4 and 16 times as many."""
 RECIPES = ("sift-fv", "sparse-coding")
 
 
 def measure() -> list[Measurement]:
-    """Rates on one core, and what a whole run needs. CommandError if a peer is missing."""
+    """Rates on one core, and the cost of a whole run. CommandError if a peer is missing."""
     cv2, skimage = _peer("cv2", "opencv-python-headless"), _peer("skimage.feature", "scikit-image")
-    limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # of numpy's products
+    limits = _peer("threadpoolctl", "threadpoolctl").threadpool_limits(1)  # threads of numpy's products
     with limits, one_thread(), torch.no_grad():
         cv2.setNumThreads(1)
         whole = [row for recipe in RECIPES for row in (*_whole_run(recipe), *sizes(recipe))]
@@ -59,7 +59,7 @@ def _peer(module: str, package: str) -> ModuleType:
 
 
 def _sift(cv2: Any) -> list[Measurement]:
-    """Descriptors on the recipe's grid: ours for a batch of photos, OpenCV's photo by photo."""
+    """Descriptors on the recipe's grid: ours for a batch of photos, OpenCV's one photo at a time."""
     descriptor = DenseSift()
     photos = _photos(PHOTOS)
     gray = photos.mean(1).round().byte().numpy()
@@ -74,7 +74,7 @@ def _sift(cv2: Any) -> list[Measurement]:
 
 
 def _key_points(cv2: Any, descriptor: DenseSift) -> list[Any]:
-    """The same positions and sizes: a cell is 1.5 times OpenCV's size of a key point."""
+    """OpenCV's key points for the same patches: a cell is 1.5 times OpenCV's size of a key point."""
     points: list[Any] = []
     for patch in descriptor.patches:
         centers = DenseSift(descriptor.step, (patch,)).centers(SIDE) * SIDE - 0.5

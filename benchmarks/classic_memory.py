@@ -29,12 +29,14 @@ SETTINGS = (
     ),
     'classic.channels=[{"step": 8, "patches": [16, 24], "codebook_size": 16}]',
 )
-"""Vectors of 8,256 numbers: those of 4,096 photos would take 135 MB."""
+"""Settings that give vectors of 8,256 numbers: those of 4,096 photos would take 135 MB."""
 SAMPLING_SECONDS = 0.005
 
 
 def main(folder: Path, images: int) -> float:
-    """Peak of this process's own memory, in MB, while it is fitted to so many synthetic photos."""
+    """Peak of this process's own memory, in MB, while a pipeline is fitted to this number of synthetic
+    photos.
+    """
     generator = np.random.default_rng(0)
     for split, count in (("train", images // CLASSES), ("val", 1)):
         for label in range(CLASSES):
@@ -53,8 +55,8 @@ def main(folder: Path, images: int) -> float:
 def peak_megabytes(work: Callable[[], object]) -> float:
     """Peak of this process's own memory, in MB, during `work`, by sampling.
 
-    Not getrusage's `ru_maxrss`, which a process inherits from its parent. Not the peak that Linux records,
-    which includes cached pages of the store's files.
+    getrusage's `ru_maxrss` cannot be used, since a process inherits it from its parent; nor can the peak that
+    Linux records, since it includes cached pages of the store's files.
     """
     most, done = [own_megabytes()], threading.Event()
 

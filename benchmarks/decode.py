@@ -1,4 +1,4 @@
-"""Decoding speed beside Pillow's, on one core and with equal pixels."""
+"""Decoding speed compared with Pillow's, on one core and with equal pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local response normalization beside torch's, forward and backward, at the size of conv1."""
+"""Local response normalization compared with torch's, forward and backward, at the size of conv1."""
 
 from __future__ import annotations
 

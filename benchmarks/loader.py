@@ -1,4 +1,5 @@
-"""Speed of the loader beside plain decoding (JPEG store) and plain copying (raw store) on the same cores."""
+"""Speed of the loader compared with plain decoding (JPEG store) and plain copying (raw store) on the same
+cores."""
 
 from __future__ import annotations
 
@@ -32,19 +33,19 @@ def measure(source: Source, side: int = 256) -> list[Measurement]:
 
 
 def measure_jpeg(split: Split) -> list[Measurement]:
-    """A JPEG split beside a loop that only decodes the same files, with the same number of threads."""
+    """A JPEG split compared with a loop that only decodes the same files, with the same number of threads."""
     return _compare("jpeg store", split, _decoder, "bare decode loop", ">= 0.85")
 
 
 def measure_raw(split: Split) -> list[Measurement]:
-    """A raw split beside a memcpy of as many bytes, with the same number of threads."""
+    """A raw split compared with a memcpy of as many bytes, with the same number of threads."""
     return _compare("raw store", split, _copier, "memcpy", ">= 0.5")
 
 
 def _compare(
     name: str, split: Split, bare: Callable[[Split, int], Work], peer: str, target: str
 ) -> list[Measurement]:
-    """Both read the split several times, for about 2,000 images per round."""
+    """Times both; each reads the split several times, for about 2,000 images per round."""
     loader = Loader(split, batch_size=BATCH)
     work = bare(split, loader.workers)
     repeats = max(1, _ROUND_IMAGES // len(split))

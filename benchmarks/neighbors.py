@@ -12,13 +12,15 @@ from alexnet.analysis.neighbors import ExactIndex, Found, open_graph
 from benchmarks.timing import Measurement, median_seconds
 
 IMAGES, QUERIES, WANTED = 10_000, 50, 6
-"""About the training images of Imagenette, and the neighbors of the paper's figure 4."""
+"""About the number of training images of Imagenette, and that of neighbors in the paper's figure 4."""
 UNITS, DIRECTIONS = 4096, 64
-"""Synthetic features of fc7: rectified, with a rank far below their dimension."""
+"""Dimension and rank of synthetic features of fc7, which are rectified."""
 
 
 def measure(images: int = IMAGES) -> list[Measurement]:
-    """Queries per second (exact beside scikit-learn, graph beside exact), and the recall of the graph."""
+    """Queries per second (exact compared with scikit-learn, graph compared with exact), and the recall of the
+    graph.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     vectors, queries = synthetic_features(images, 0), synthetic_features(QUERIES, 1)
@@ -60,7 +62,7 @@ def recall(found: Found, wanted: Found) -> float:
 
 
 def synthetic_features(count: int, seed: int) -> npt.NDArray[np.float32]:
-    """(count, UNITS) like features of a last hidden layer; another seed stands for other images."""
+    """(count, UNITS) like features of a last hidden layer; another seed gives other images."""
     mixing = np.random.default_rng(0).normal(0, 1, (DIRECTIONS, UNITS)).astype(np.float32)
     images = np.random.default_rng((1, seed)).normal(0, 1, (count, DIRECTIONS)).astype(np.float32)
     return np.maximum(images @ mixing, 0)

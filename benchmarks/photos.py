@@ -15,7 +15,7 @@ SYNTHETIC_PER_CLASS = 60
 
 @contextmanager
 def photos_or_synthetic(path: Path | None) -> Generator[Source, None, None]:
-    """The source at `path`, or some hundred synthetic photos that are removed afterwards."""
+    """The source at `path`, or a few hundred synthetic photos that are removed afterwards."""
     if path is not None:
         yield open_source(path, val_fraction=0)
         return

@@ -1,4 +1,4 @@
-"""Speed of `prepare`: beside a Pillow loop that does the same on one core, and with two workers."""
+"""Speed of `prepare`, compared with a Pillow loop that does the same on one core, and with two workers."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds
 
 SHARDS = 2
-"""Shards of photos for one and two workers; divides evenly."""
+"""Number of shards for one and two workers; it divides evenly."""
 
 
 def measure(source: Source, side: int = 256) -> list[Measurement]:
-    """Images per second, each beside its peer in the same run."""
+    """Images per second, each compared with its peer in the same run."""
     settings = PrepareSettings(side=side)
     return [*_one_core(source, settings), *_two_workers(source, settings)]
 
 
 def _one_core(source: Source, settings: PrepareSettings) -> list[Measurement]:
-    """Decode, resize, crop and encode; then all of `prepare` beside a loop that also sums the colors."""
+    """Decoding, resizing, cropping and encoding; then all of `prepare`, compared with a loop that also sums
+    the colors.
+    """
     photos = first_photos(source)
     shard = _photos(source, RECORDS_PER_SHARD)
 
@@ -93,7 +95,7 @@ def _row(name: str, rate: float, peer: str, peer_rate: float, target: str) -> Me
 
 
 def _photos(source: Source, count: int) -> Source:
-    """A source of so many photos of the first split, repeated if there are fewer."""
+    """A source with this number of photos of the first split, repeated if there are fewer."""
     split = next(iter(source.splits.values()))
     some = Subset(split, np.arange(count) % len(split))
     labels = np.unique(some.labels)
@@ -120,7 +122,7 @@ def _pillow_jpeg(square: Image.Image, quality: int) -> bytes:
 
 
 def _pillow_store(source: Source, folder: Path, settings: PrepareSettings) -> None:
-    """One file of JPEGs, and sums for mean image and covariance, written plainly."""
+    """Writes one file of JPEGs, and sums for mean image and covariance, in a simple way."""
     split = source.splits["train"]
     total, products = np.zeros((settings.side, settings.side, 3)), np.zeros((3, 3))
     folder.mkdir()

@@ -1,4 +1,5 @@
-"""Photos per second through `alexnet serve`, beside the model alone at batch size 16 on the same cores."""
+"""Photos per second through `alexnet serve`, compared with the model alone at batch size 16 on the same
+cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speed of sparse coding beside scikit-learn's `sparse_encode`, at equal error.
+"""Speed of sparse coding compared with scikit-learn's `sparse_encode`, at equal error.
 
 Both get the same dictionary and the same descriptors: SIFT, as in the recipe `sparse-coding`.
 """
@@ -21,15 +21,15 @@ from benchmarks.timing import Measurement, median_seconds
 
 ATOMS, SIZE = 1024, 64
 DESCRIPTORS, OF_THEIRS = 4096, 256
-"""Encoded by ours, and by scikit-learn, which takes some milliseconds for each."""
+"""Number of descriptors encoded by ours, and by scikit-learn, which takes some milliseconds for each."""
 TOLERANCE = 1e-4
 """Duality gap of our lasso, as a fraction of a descriptor's squared length."""
 
 
 def measure(photos: Tensor) -> list[Measurement]:
-    """Descriptors of photos (N, 3, S, S) that the lasso codes in a second, and the error of the codes.
+    """Descriptors of photos (N, 3, S, S) that the lasso encodes per second, and the error of the codes.
 
-    Both beside scikit-learn's; the error is the mean squared error of the reconstruction.
+    Both are compared with scikit-learn's; the error is the mean squared error of the reconstruction.
     """
     found = DenseSift(step=12, patches=(16, 32)).describe(photos).flatten(0, 1)
     sample = unit(Pca(SIZE).fit(found).transform(found))
@@ -43,7 +43,7 @@ def measure(photos: Tensor) -> list[Measurement]:
     def theirs() -> Any:
         from sklearn.decomposition import sparse_encode
 
-        # In float64: in float32 its lasso runs to the last iteration, as its tolerance is out of reach.
+        # In float64: in float32 its lasso runs to the last iteration, as its tolerance cannot be reached.
         given = few.double().numpy(), atoms.double().numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some descriptors do not converge there either

@@ -1,4 +1,5 @@
-"""Training and inference of `alexnet-2012` at 224 pixels beside torchvision's model and a matrix product."""
+"""Training and inference of `alexnet-2012` at 224 pixels, compared with torchvision's model and a matrix
+product."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ CROP, BATCH, GPU_BATCH, MATRIX = 224, 128, 1024, 4096
 STOCK = "torchvision's AlexNet with torch.optim.SGD"
 MATRIX_PRODUCT = "matrix product"
 TRAINING_PASSES, TESTING_PASSES = 3, 1
-"""Forward pass; for training also the two gradients, each of the cost of a forward pass."""
+"""Number of passes with the cost of a forward pass: training also has two gradients."""
 
 
 def stock_model(num_classes: int = 1000) -> nn.Module:

@@ -1,3 +1,3 @@
-"""The runs behind `results/`: which they are, and one command that makes each of them anew."""
+"""The recorded runs under `results/`: their list, and a command that repeats each of them."""
 
 from __future__ import annotations

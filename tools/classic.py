@@ -13,7 +13,7 @@ from tools.results_io import NOT_RECORDED, by_views, read_csv
 
 RECIPES = ("sift-fv", "sparse-coding")
 RUNS = "imagenette-{recipe}"
-"""Recorded results of which each channel's stages are shown."""
+"""Recorded results for which the stages of each channel are shown."""
 
 
 def channels(results: Path) -> Table:

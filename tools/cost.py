@@ -1,8 +1,8 @@
 """The computed cost of training: arithmetic, bytes moved, held and sent, and the time that each takes.
 
-All are lower bounds. Counted are the layers with weights; what stands between them (activation
-functions, normalizers, pooling, dropout) is taken as free, and no limit waits for another. How near a
-program comes is measured by `python -m benchmarks step`.
+All are lower bounds. Only layers with weights are counted; operations between them (activation functions,
+normalization, pooling, dropout) are assumed to be free, and the limits to overlap perfectly. `python -m
+benchmarks step` measures how near a program comes.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ Sharing = Literal["batch", "towers"]
 IMAGE_VALUES = 3 * 224 * 224
 _VALUE_BYTES = {"float32": 4, "bfloat16": 2}
 _WEIGHT_BYTES = 4
-"""Weights, gradients and velocities are float32 whatever the products are computed in."""
+"""Bytes of a number: weights, gradients and velocities are float32, whatever the precision of products."""
 _UPDATE_PASSES = 6
-"""Over the weights, in float32: the gradient written and read, weight and velocity read and written."""
+"""Passes of an update over the weights, in float32: the gradient is written and read, weight and velocity are
+read and written."""
 _PRODUCT_PASSES = 2
-"""Over the weights, as numbers of a product: in the forward pass, and for the gradients of the inputs."""
+"""Passes of products over the weights: in the forward pass, and for the gradients of the inputs."""
 _OUTPUT_PASSES = 6
-"""Over the layers' outputs: written, read forward, read backward; the same of their gradients."""
+"""Passes over the layers' outputs: written, read in the forward pass, read in the backward pass; the same for
+their gradients."""
 _IMAGE_PASSES = 2
-"""Over the photos: by conv1's products forward, and for the gradient of its weights."""
+"""Passes over the photos: conv1's products in the forward pass, and the gradient of its weights."""
 
 
 class Layer(Protocol):
-    """A layer with weights in numbers, for one image: those of `published` and of `models.summary`."""
+    """The numbers of a layer with weights, for one image: protocol for layers of `published` and of
+    `models.summary`.
+    """
 
     @property
     def name(self) -> str:
-        """As `conv1`."""
+        """Name of the layer, such as `conv1`."""
         ...
 
     @property
@@ -68,22 +72,22 @@ class Job:
     """One update of a model, on one device or on several equal ones."""
 
     layers: Sequence[Layer]
-    """From the photo on."""
+    """The layers, starting at the photo."""
     batch: int
-    """Images over all devices."""
+    """Number of images over all devices."""
     devices: int = 1
     precision: Precision = "float32"
     sharing: Sharing = "batch"
-    """`batch`: each device has all weights and a share of the images. `towers`: two devices, each has half of
-    every layer's units and sees all images, as in 2012."""
+    """`batch`: each device has all weights and a share of the images. `towers`: each of two devices has half
+    of every layer's units and gets all images, as in 2012."""
 
     def __post_init__(self) -> None:
         if self.sharing == "towers" and self.devices != 2:
-            raise CommandError(f"{self.devices} devices for two towers: it takes 2")
+            raise CommandError(f"{self.devices} devices for two towers: there must be 2")
 
     @property
     def parameters(self) -> int:
-        """Of the whole model."""
+        """Parameters of the whole model."""
         return sum(layer.weights + layer.biases for layer in self.layers)
 
     @property
@@ -93,9 +97,10 @@ class Job:
 
     @property
     def multiply_adds(self) -> int:
-        """For one image: forward, the gradients of all weights, and those of all inputs but the photo's.
+        """Multiply-adds for one image: forward, the gradients of all weights, and those of all inputs but the
+        photo's.
 
-        Multiplications with the zeros of a padding count too; additions of biases do not.
+        Multiplications with padded zeros count; additions of biases do not.
         """
         return 3 * sum(layer.multiply_adds for layer in self.layers) - self.layers[0].multiply_adds
 
@@ -106,38 +111,38 @@ class Job:
 
     @property
     def moved_bytes(self) -> float:
-        """To and from the memory of one device."""
+        """Bytes moved to and from the memory of one device."""
         weights = self._own_parameters * (self._value * _PRODUCT_PASSES + _WEIGHT_BYTES * _UPDATE_PASSES)
         outputs = self._own_outputs * self._value * _OUTPUT_PASSES
         return weights + outputs + self._own_images * IMAGE_VALUES * self._value * _IMAGE_PASSES
 
     @property
     def weight_bytes(self) -> float:
-        """That one device holds as weights, gradients and velocities."""
+        """Bytes of weights, gradients and velocities on one device."""
         return 3 * _WEIGHT_BYTES * self._own_parameters
 
     @property
     def kept_bytes(self) -> float:
-        """Of layers' outputs, its own and those it is sent, that one device keeps for the backward pass."""
+        """Bytes of layers' outputs, own and received ones, that one device keeps for the backward pass."""
         crossing = self._crossing_values if self.sharing == "towers" else 0
         return self._value * (self._own_outputs + crossing)
 
     @property
     def image_bytes(self) -> float:
-        """Of the photos that one device sees."""
+        """Bytes of the photos that one device gets."""
         return self._value * self._own_images * IMAGE_VALUES
 
     @property
     def held_bytes(self) -> float:
-        """In the memory of one device."""
+        """Bytes in the memory of one device."""
         return self.weight_bytes + self.kept_bytes + self.image_bytes
 
     @property
     def sent_bytes(self) -> float:
-        """From each device to the others, and as many the other way.
+        """Bytes sent from each device to the others, and as many received.
 
-        Towers send each other their half of what conv3, fc6, fc7 and fc8 read, and then the gradients of the
-        other's half. Shares of a batch sum up all gradients in a ring: 2 (n - 1) / n times their bytes.
+        Towers send each other their half of the inputs of conv3, fc6, fc7 and fc8, and then the gradients of
+        the other's half. Shares of a batch sum all gradients in a ring: 2 (n - 1) / n times their bytes.
         """
         if self.sharing == "towers":
             return 2 * self._value * self._crossing_values
@@ -157,19 +162,21 @@ class Job:
 
     @property
     def _own_outputs(self) -> float:
-        """Either way: all images and half of the units, or a share of the images and all units."""
+        """Outputs on one device: for all images and half of the units, or a share of the images and all
+        units.
+        """
         return self.outputs * self.batch / self.devices
 
     @property
     def _crossing_values(self) -> float:
-        """Outputs of the other tower that one tower reads."""
+        """Number of outputs of the other tower that one tower reads."""
         inputs = sum(CROSSING_INPUTS.get(layer.name, 0) for layer in self.layers)
         return self.batch * inputs / 2
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Least seconds of an update by each limit."""
+    """Minimum seconds of an update by each limit."""
 
     arithmetic: float
     memory: float
@@ -177,23 +184,23 @@ class Bounds:
 
     @property
     def seconds(self) -> float:
-        """By all of them, if nothing waits for anything: the largest."""
+        """Minimum seconds if the limits overlap perfectly: the largest of them."""
         return max(self.arithmetic, self.memory, self.link)
 
     @property
     def binding(self) -> str:
-        """Which is the largest."""
+        """Name of the largest limit."""
         return max(("arithmetic", "memory", "link"), key=lambda name: getattr(self, name))
 
 
 def bounds(job: Job, device: Device) -> Bounds:
-    """The least time of an update on as many of the device as the job asks for.
+    """The minimum time of an update on the number of devices in the job.
 
     CommandError if the device lacks the job's precision.
     """
     rate = device.float32_flops if job.precision == "float32" else device.bfloat16_flops
     if rate is None:
-        raise CommandError(f"{device.name} has no {job.precision}: take float32")
+        raise CommandError(f"{device.name} has no {job.precision}: use float32")
     return Bounds(
         job.flops / (rate * job.devices),
         job.moved_bytes / device.memory_bytes_per_second,
@@ -204,5 +211,5 @@ def bounds(job: Job, device: Device) -> Bounds:
 def run_hours(
     images_per_second: float, images: int = IMAGENET_TRAINING_IMAGES, epochs: float = PAPER_EPOCHS
 ) -> float:
-    """Of the paper's 90 epochs of ILSVRC-2012 by default."""
+    """Hours of a run, by default of the paper's 90 epochs of ILSVRC-2012."""
     return epochs * images / images_per_second / 3600

@@ -1,8 +1,8 @@
 """Tables and figures of README and docs, made from `results/`: `python -m tools.documents [--check]`.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand. A figure
-stands between `<!-- picture: NAME -->` and `<!-- end -->`; its PNG and SVG are in `docs/images`, and are
-written again if its description changes.
+A table is placed between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand. A
+figure is placed between `<!-- picture: NAME -->` and `<!-- end -->`; its PNG and SVG are in `docs/images`,
+and are written again if its description changes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {"why-so-long": why_
 
 
 def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
-    """A document's text with its tables from `results`, and those of its figures that must be written."""
+    """A document's text with its tables from `results`, and the figures that must be written."""
     drawn: dict[str, Figure] = {}
     before, where = path.read_text(), os.path.relpath(root / _IMAGES, path.parent)
     results = os.path.relpath(root / "results", path.parent)
@@ -98,7 +98,7 @@ def refresh(root: Path) -> list[Path]:
 
 
 def stale(root: Path) -> list[Path]:
-    """The documents whose tables or figures are not those that `results` gives."""
+    """The documents whose tables or figures differ from `results`."""
     made = {path: refreshed(path, root) for path in documents(root)}
     return [path for path, (after, drawn) in made.items() if drawn or after != path.read_text()]
 
@@ -120,7 +120,7 @@ def main() -> int:
         return 0
     old = stale(arguments.root)
     for path in old:
-        print(f"{path}: its tables are not those of results/; run python -m tools.documents")
+        print(f"{path}: its tables differ from results/; run python -m tools.documents")
     return int(bool(old))
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables 1 and 2 beside recorded results of the same systems."""
+"""The paper's tables 1 and 2 with recorded results of the same systems."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _published(system: str) -> list[str]:
 
 
 def _ours(results: Path, recipe: str) -> list[str]:
-    """Error on Imagenette, and its difference to AlexNet's."""
+    """Error on Imagenette, and its difference from AlexNet's."""
     folder, alexnet = (results / f"{TEN_CLASSES}-{name}" for name in (recipe, SYSTEMS["AlexNet"]))
     return [_top1(folder), difference((folder, _views(folder)), (alexnet, _views(alexnet)))]
 
@@ -96,7 +96,7 @@ def _views(folder: Path) -> str:
 
 
 def _input_size(folder: Path) -> str:
-    """Of the stored squares of Imagenette, which are its publisher's 224 pixels or smaller."""
+    """Input and stored size on Imagenette, whose squares have 224 pixels or fewer."""
     config = config_of(folder)
     return f"{config.data.input_size} of {config.data.image_size}" if config else ABSENT
 

@@ -1,6 +1,6 @@
-"""Makes one recorded result: prepares the stores, trains the runs, tests them, and keeps the evidence.
+"""Makes one recorded result: prepares the stores, trains and tests the runs, and keeps their files.
 
-Runs are trained by the runner of all experiments; every other step is the command a reader would type. The
+Runs are trained by the runner of all experiments; every other step is a command that a reader can type. The
 result's README shows all commands.
 """
 
@@ -43,11 +43,11 @@ ENVIRONMENT = (
     "commit",
     "store_digest",
 )
-"""What is kept of a run's environment: nothing that is true of one machine's folders only."""
+"""Fields of a run's environment that are recorded: nothing that depends on the folders of one machine."""
 
 
 def preparing_commands(run: RecordedRun, data: Path, work: Path) -> list[list[str]]:
-    """The commands that make the run's store, of photos and then of scenes."""
+    """The commands that make the run's store: of photos, then of scenes."""
     photos, store = (str(work / "stores" / name) for name in (run.photos, run.store))
     prepare = ["alexnet", "prepare", str(data / run.source.file), photos]
     scenes = ["--train", str(run.source.training_photos), "--side", str(run.source.scenes)]
@@ -56,7 +56,7 @@ def preparing_commands(run: RecordedRun, data: Path, work: Path) -> list[list[st
 
 
 def training_command(run: RecordedRun, work: Path) -> list[str]:
-    """The command that trains the run as the runner does."""
+    """The command that trains the run in the same way as the runner."""
     spec, folder = run.spec(work), work / "runs" / run.name
     init = ["--init-from", str(work / "runs" / run.init_from)] if run.init_from else []
     seed = f"training.seed={run.seed}"
@@ -84,22 +84,22 @@ def _typed(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Recorder:
-    """Where results are made and kept."""
+    """Makes and records results."""
 
     data: Path
-    """Folder that holds the data sets."""
+    """Folder with the data sets."""
     work: Path
-    """Where `stores/` and `runs/` are made."""
+    """Folder in which `stores/` and `runs/` are made."""
     results: Path
     deadline: float | None = None
     """Training stops, after saving, when `time.monotonic()` reaches it."""
 
     def record(self, recorded: Recorded) -> Path:
-        """The folder `results/<name>` with the evidence.
+        """Makes the result and returns its folder `results/<name>`.
 
-        Stores and run folders are kept, so that a stopped recording resumes, and nothing is trained twice.
-        Several processes share the work. WorkError when a command fails, CommandError if a run was trained
-        otherwise, Stopped when time is up.
+        Stores and run directories are kept, so that a stopped recording can be resumed, and nothing is
+        trained twice. Several processes share the work. WorkError when a command fails, CommandError if a run
+        was trained with other settings, Stopped when the time is up.
         """
         members = members_of(recorded)
         for run in members:
@@ -114,7 +114,9 @@ class Recorder:
             return keep(recorded, self.work, self.results)
 
     def _train(self, run: RecordedRun) -> None:
-        """Prepares its store and trains the run, unless that was done, after what it is initialized from."""
+        """Prepares the store and trains the run unless that was done, after the run that it is initialized
+        from.
+        """
         self._prepare(run)
         runner, spec = self._runner(run), run.spec(self.work)
         if not runner.pending([spec]):
@@ -151,11 +153,11 @@ def _do(command: Sequence[str]) -> None:
 
 
 def keep(run: RecordedRun, work: Path, results: Path) -> Path:
-    """Copies a finished run's evidence from its folder, with pictures of the first seed and a README."""
+    """Copies the files of a finished run, and adds pictures of the first seed and a README."""
     folder, result = work / "runs" / run.name, results / run.name
     environment = json.loads((folder / "environment.json").read_text())
     if environment["uncommitted_changes"]:
-        raise WorkError("the run was made with uncommitted changes: commit them and record it anew")
+        raise WorkError("the run was made with uncommitted changes: commit them and repeat the recording")
     _begin_keeping(result)
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
         text = (folder / name).read_text()
@@ -174,7 +176,7 @@ def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Pat
     result = results / recorded.name
     entries = [json.loads(_out(recorded, views, work).read_text()) for views in recorded.views]
     for entry in entries:
-        # The members' own evaluations are kept with them: their errors identify them.
+        # The members' own evaluations are recorded with them: their errors identify them.
         found: list[dict[str, Any]] = entry["members"]
         entry["members"] = {member["runs"][0]["run"]: member["top1_errors"] for member in found}
     _begin_keeping(result)
@@ -195,13 +197,13 @@ def readme_of(recorded: Recorded, commit: str) -> str:
 
 
 def _begin_keeping(result: Path) -> None:
-    """Makes the folder; without its `wrong.json`, which comes last, it counts as not recorded."""
+    """Makes the folder; it counts as not recorded until `wrong.json` is written at the end."""
     result.mkdir(parents=True, exist_ok=True)
     (result / "wrong.json").unlink(missing_ok=True)
 
 
 def _keep_wrong(recorded: Recorded, work: Path, result: Path) -> None:
-    """`wrong.json`: by views, the numbers of the validation images whose most probable class was wrong."""
+    """`wrong.json`: for each set of views, the indices of the misclassified validation images."""
     wrong: dict[str, list[int]] = {}
     for views in recorded.views:
         paths = [predictions.path_of(work / "runs" / run.name, "val", views) for run in members_of(recorded)]

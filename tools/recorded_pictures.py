@@ -1,7 +1,7 @@
-"""The pictures that are kept with a recorded run, by the names of their files.
+"""The pictures of a recorded run, by the names of their files.
 
-None shows a photo: those of data sets have terms of their own, and `alexnet report --figures` draws them
-where the data is. Digits are shown.
+None shows photos, since those of data sets have their own terms; `alexnet report --figures` draws them if the
+data is available. Digits are shown.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import read_results
 
 TESTED = (SPLIT, "center")
-"""What pictures of mistakes are of."""
+"""Split and views of pictures of mistakes."""
 
 
 def draw(run: Path, store: Path, picture: Path) -> Path:
-    """The picture that the file's name says, one of `PICTURES`; returns the path it was given."""
+    """Draws the picture for this file name, one of `PICTURES`; returns the path."""
     return save(PICTURES[picture.name](OpenModel(run, Store.open(store))).figure, picture)
 
 
@@ -48,4 +48,4 @@ PICTURES: dict[str, Callable[[OpenModel], Drawn]] = {
     "misread.png": lambda on: evaluation.mistakes(on, _made(on)),
     "confusions.png": _confusions,
 }
-"""How a picture of a run and its store is drawn, by the name of its file."""
+"""Functions that draw pictures of a run with its store, by the names of their files."""

@@ -10,7 +10,7 @@ from tools.recorded_runs import members_of, with_all_before
 
 _FILES = {
     "evaluation.json": "the errors, as fractions, with 95 % intervals",
-    "wrong.json": "the validation images whose most probable class was wrong, by number",
+    "wrong.json": "indices of the misclassified validation images",
     "metrics.jsonl": "every logged step and event",
     "config.json": "the whole configuration",
     "environment.json": "versions, device, commit, digest of the store",
@@ -19,14 +19,14 @@ _PICTURES = {
     "curves.png": "training loss and validation error",
     "filters.png": "the first layer",
     "misread.png": "misclassified images, 200 at most",
-    "confusions.png": "the classes it confuses most",
+    "confusions.png": "the most frequent confusions",
 }
 
 
 def readme(recorded: Recorded, commands: Sequence[Sequence[str]], commit: str) -> str:
-    """What the result is, the commands that make it, and its files."""
+    """A description of the result, the commands that make it, and its files."""
     if isinstance(recorded, RecordedEnsemble):
-        made_of = "Its members, each recorded beside it:\n\n"
+        made_of = "Its members, each recorded in a separate directory:\n\n"
         made_of += "".join(f"- `{name}`\n" for name in recorded.members)
         number = "One run each."
         files = {name: _FILES[name] for name in list(_FILES)[:2]}
@@ -49,7 +49,7 @@ def readme(recorded: Recorded, commands: Sequence[Sequence[str]], commit: str) -
 python -m tools.results {recorded.name} --data DATA
 ```
 
-where `DATA` is the folder that holds {needed}; that is
+where `DATA` is the folder with {needed}. These are the single commands:
 
 ```
 {lines}

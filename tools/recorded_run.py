@@ -1,4 +1,4 @@
-"""What a recorded result is: a run on a data set, or an ensemble of runs, and what is kept of it."""
+"""Recorded results: a run on a data set, or an ensemble of runs, and the files that are kept."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from alexnet.config import RunConfig
 from alexnet.experiments.spec import RunSpec
 
 VIEWS = ("center", "ten")
-"""What photos are tested with."""
+"""Default views of tests."""
 CENTER = VIEWS[:1]
-"""For digits, which have no mirror images, and for systems that take whole squares."""
+"""Views for digits, which must not be mirrored, and for systems whose input is the whole square."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Source:
     """A data set that recorded runs are trained on, or some of its classes."""
 
     name: str
-    """What the names of its runs begin with."""
+    """Prefix of the names of its runs."""
     file: str
-    """File or folder inside the data folder the command is given."""
+    """File or folder in the data folder of the command."""
     training_photos: int
     classes: int = 0
-    """How many are kept, the first ones; 0 is all."""
+    """Number of classes (the first ones) that are kept; 0 is all."""
     scenes: int = 0
     """Side in pixels of scenes composed of the photos, `training_photos` of them; 0 is none."""
     encoding: str = ""
-    """How the squares are stored, if not as `prepare` does by default."""
+    """Encoding of the squares, if not the default of `prepare`."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -53,13 +53,13 @@ MNIST = Source("mnist", "mnist", 60_000)
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """One run whose evidence is kept under `results/<name>/`."""
+    """One run whose results are kept under `results/<name>/`."""
 
     name: str
     recipe: str
     source: Source
     side: int
-    """Of the stored photos."""
+    """Size of the stored photos."""
     overrides: tuple[str, ...] = ()
     """`key=value` changes of the recipe, without the seed."""
     seed: int = 0
@@ -67,7 +67,7 @@ class RecordedRun:
     init_from: str = ""
     """The recorded run it is initialized from; empty is a random initialization."""
     views: tuple[str, ...] = VIEWS
-    """What it is tested with: names of views, such as `dense@112,128`, with the scales after an @."""
+    """Views of its tests, such as `dense@112,128`, with the scales after an @."""
 
     def spec(self, work: Path = Path()) -> RunSpec:
         """The run to train, with its store under `work`."""
@@ -91,12 +91,12 @@ class RecordedRun:
 
     @property
     def training_images(self) -> int:
-        """How many images it is trained on."""
+        """Number of training images."""
         return self.config().data.max_images or self.source.training_photos
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """The files of the pictures that are kept with it: of the first seed, and those that fit it."""
+        """File names of its pictures; only the first seed of a recipe has pictures."""
         config = self.config()
         if self.seed:
             return ()
@@ -110,12 +110,12 @@ _PICTURES = {
     **dict.fromkeys(("alexnet", "overfeat"), ("curves.png", "filters.png")),
     **dict.fromkeys(("lenet", "vgg", "overfeat-localizer", "overfeat-detector"), ("curves.png",)),
 }
-"""By the model; first filters of 5 x 5 gray pixels or of 3 x 3 show nothing."""
+"""Pictures by model; first-layer filters of 5 x 5 gray pixels or of 3 x 3 show nothing."""
 
 
 @dataclass(frozen=True)
 class RecordedEnsemble:
-    """Recorded runs whose probabilities are averaged; its evidence is kept in the same way."""
+    """Recorded runs whose probabilities are averaged; its results are kept in the same way."""
 
     name: str
     members: tuple[str, ...]

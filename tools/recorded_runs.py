@@ -23,11 +23,13 @@ from tools.recorded_run import (
 
 EPOCHS, SEEDS, STAR_SEEDS, DIGIT_SEEDS = 40, range(5), range(2), range(3)
 SIDE, SMALL_SIDE, TINY_SIDE = 128, 72, 64
-"""Of stored photos: to compare recipes, numbers of images and classes; of Tiny ImageNet's own."""
+"""Sizes of stored photos: for comparing recipes; for comparing numbers of images and classes; of Tiny
+ImageNet."""
 IMAGES = (1_184, 2_368, 4_736, 9_469)
-"""Of Imagenette's training photos: an eighth, a quarter, half, all."""
+"""Numbers of Imagenette's training photos: an eighth, a quarter, half, all."""
 PASSES = 15
-"""Epochs of all training photos; more for fewer images, so that all models get as many updates."""
+"""Epochs with all training photos; more with fewer images, so that all models get the same number of
+updates."""
 
 
 def _named(source: Source, recipe: str, seed: int = 0) -> str:
@@ -41,7 +43,7 @@ def _run(
         f"data.image_size={SIDE}",
         "data.input_size=112",
         f"schedule.epochs={EPOCHS}",
-        "training.precision=bfloat16",  # for all alike: some processors multiply it much faster
+        "training.precision=bfloat16",  # for all runs: some processors multiply it much faster
     )
     return RecordedRun(
         name=_named(source, recipe, seed),
@@ -56,7 +58,7 @@ def _run(
 
 
 def _digits(recipe: str, shows: str) -> tuple[RecordedRun, ...]:
-    """The recipe as it is, on MNIST, with each seed."""
+    """The unchanged recipe on MNIST, with each seed."""
     return tuple(
         RecordedRun(
             name=_named(MNIST, recipe, seed),
@@ -72,9 +74,9 @@ def _digits(recipe: str, shows: str) -> tuple[RecordedRun, ...]:
 
 
 def _whole(source: Source, recipe: str, shows: str, *overrides: str, side: int = 0) -> RecordedRun:
-    """The recipe as it is, on whole squares of its own size, but of at most twice the photos' own.
+    """The unchanged recipe on whole squares of its own size, but at most twice the size of the photos.
 
-    With `side` on squares of that size, which is then part of the name.
+    With `side`, on squares of that size, which is then part of the name.
     """
     own, some = recipes.get(recipe).data.image_size, f"side-{side}-" if side else ""
     side = side or (min(own, 2 * TINY_SIDE) if source in TINY_CLASSES else own)
@@ -123,7 +125,8 @@ _SINGLE = (
     _run(
         IMAGENETTE,
         "alexnet-torchvision",
-        "The stock recipe of a torchvision user, the baseline; its rate falls after each third of the run.",
+        "The baseline: torchvision's model and training; the learning rate falls after each third of the "
+        "run.",
         f"schedule.step_epochs={EPOCHS / 3:.4f}",
     ),
     _run(
@@ -139,8 +142,8 @@ _PRETRAINED = tuple(
     _run(
         TINY_IMAGENET,
         "alexnet-2012-star-pretrain",
-        "The six-convolution model on 30 other classes (64-pixel photos, enlarged), its rate divided by 10 "
-        "for the last quarter as in 2012: what 1 CNN* is initialized from.",
+        "The six-convolution model on 30 other classes (64-pixel photos, enlarged), with the learning rate "
+        "divided by 10 for the last quarter as in 2012; 1 CNN* is initialized from it.",
         f"schedule.step_epochs={3 * EPOCHS / 4:g}",
         seed=seed,
     )
@@ -159,30 +162,30 @@ _STAR = tuple(
 _DIGITS = (
     *_digits("lenet-5", "LeNet-5 of 1998 on all of MNIST."),
     *_digits("lenet-modern", "LeNet-5 with modern layers and training, on all of MNIST."),
-    *_digits("lenet-1989", "The network of 1989 on as many digits as it had then, of MNIST."),
+    *_digits("lenet-1989", "The network of 1989 on as many MNIST digits as it was trained on then."),
 )
 _SIZES = (
     *(_sized(IMAGENETTE, f"AlexNet on {images:,} photos of ten classes.", images) for images in IMAGES),
     *(_sized(source, f"AlexNet on {source.classes} classes of 500 photos each.") for source in TINY_CLASSES),
 )
 AFTER_SIDE, AFTER_EPOCHS, SMALL_EPOCHS = 256, 30, 8
-"""Of later models: the papers' own size of photo, epochs of them, and epochs of small photos."""
+"""Later models: size of photos as in the papers, epochs on these, and epochs on small photos."""
 WINDOW = 72
-"""Crop of the small photos that have boxes: the smallest that OverFeat reads all of (of 64 pixels it reads
-the first 48)."""
+"""Crop of the small photos that have boxes: the smallest that OverFeat reads completely (of 64 pixels it
+reads the first 48)."""
 INITIALIZED = "model.architecture.initialization=kaiming"
 OVERFEAT = (INITIALIZED, "schedule.milestones=[]", "data.test_scales=[]")
-"""For training OverFeat on few photos, as its recipe says."""
+"""Settings for training OverFeat on few photos, as described in its recipe."""
 HALF = (
     INITIALIZED,
     "model.architecture.widths=[48,128,256,512,512,1536,2048]",
     "model.architecture.regression=[2048,512]",
 )
-"""Of OverFeat's maps and units, on the photos that have boxes: for two cores."""
+"""Half of OverFeat's maps and units, for photos with boxes, on two cores."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
-"""For models that slide, at scales where a step of 32 pixels reaches the border."""
+"""Views for models that slide, at scales for which steps of 32 pixels reach the border."""
 BOX_VIEWS = ("center", "dense@72", "dense@72,104")
-"""The views of localization, at such scales too."""
+"""Views for localization, at such scales, too."""
 
 
 def _after(
@@ -195,7 +198,7 @@ def _after(
     init_from: str = "",
     views: tuple[str, ...] = MANY_VIEWS,
 ) -> RecordedRun:
-    """All models with the same schedule, from the recipe's first learning rate to 0."""
+    """A run of a later model; all have the same schedule, from the recipe's initial learning rate to 0."""
     return RecordedRun(
         name=f"{source.name}-side-{side}-{recipe}",
         recipe=recipe,
@@ -214,13 +217,13 @@ def _after(
 
 
 def _full_size(recipe: str, shows: str, *overrides: str) -> RecordedRun:
-    """On Imagenette's photos, as large as the papers', cropped as in the recipe; for a GPU."""
+    """A run on Imagenette's photos, as large as those of the papers, cropped as in the recipe; for a GPU."""
     overrides = ("training.precision=bfloat16", *overrides)
     return _after(RAW_IMAGENETTE, AFTER_SIDE, recipe, shows, *overrides, epochs=AFTER_EPOCHS)
 
 
 def _small_size(recipe: str, shows: str, *overrides: str) -> RecordedRun:
-    """On small photos, for two cores."""
+    """A run on small photos, for two cores."""
     overrides = ("data.input_size=64", *overrides)
     return _after(IMAGENETTE, SMALL_SIDE, recipe, shows, *overrides, epochs=SMALL_EPOCHS, views=VIEWS)
 
@@ -230,7 +233,7 @@ _FAST = _after(
         TINY_IMAGENET,
         SMALL_SIDE,
         "overfeat-fast",
-        "What the localization is initialized from.",
+        "The classifier from which the localization is initialized.",
         *HALF,
         *OVERFEAT[1:],
     ),
@@ -258,13 +261,13 @@ _OBJECTS = RecordedRun(
         *("optimizer.lr=0.01", "optimizer.momentum=0.9"),
         *("training.batch_size=16", "training.evaluate_every_epochs=5"),
     ),
-    shows="All objects of composed scenes: background beside the classes, on top of the localization.",
+    shows="Detection of all objects in composed scenes: classes and background, on top of the localization.",
     init_from=_PLACES.name,
     views=CENTER,
 )
 _BOXES = (_FAST, _PLACES, _OBJECTS)
 _AFTER = (
-    _full_size("alexnet-2012", "AlexNet beside later models."),
+    _full_size("alexnet-2012", "AlexNet for comparison with later models."),
     _full_size(
         *("overfeat-fast", "Later models: OverFeat's fast model, wider.", *OVERFEAT),
         "optimizer.lr=0.01",
@@ -274,7 +277,7 @@ _AFTER = (
         "Later models: VGG's shallowest, with batch normalization.",
         *("data.scales=[0,0]", "training.batch_size=128"),
     ),
-    _small_size("alexnet-2012", "AlexNet beside later models, on small photos."),
+    _small_size("alexnet-2012", "AlexNet for comparison with later models, on small photos."),
     _small_size(
         "vgg-a-batchnorm",
         "Later models, on small photos: VGG's shallowest, with batch normalization.",
@@ -283,7 +286,7 @@ _AFTER = (
     *_BOXES,
 )
 COLOR = ("data.channels=3", "data.mirror=yes")
-"""What a LeNet needs for photos."""
+"""Settings that a LeNet needs for photos."""
 _BEFORE = tuple(
     _whole(source, recipe, f"Earlier systems, on the same photos: {recipe}.", *overrides)
     for source in (IMAGENETTE, *TINY_CLASSES)
@@ -293,21 +296,21 @@ _AS_SMALL = tuple(
     _whole(IMAGENETTE, recipe, f"{recipe} on photos as small as AlexNet's: of {SIDE} pixels.", side=SIDE)
     for recipe in ("sift-fv", "sparse-coding")
 )
-"""Systems that take more of a photo than AlexNet, on stored squares of the same size."""
+"""Systems with a larger input than AlexNet's, on stored squares of the same size."""
 RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER)
 
 _FIVE = (_SINGLE[0].name, *(run.name for run in _PLAIN))
 ENSEMBLES = (
-    RecordedEnsemble("imagenette-5-cnns", _FIVE, "5 CNNs: models that differ in their seed only, averaged."),
+    RecordedEnsemble("imagenette-5-cnns", _FIVE, "5 CNNs: models that differ only in their seed, averaged."),
     RecordedEnsemble(
         "imagenette-7-cnns-star",
         (*_FIVE, *(run.name for run in _STAR)),
-        "7 CNNs*: the five and two that were pre-trained, averaged.",
+        "7 CNNs*: the five models and two pre-trained ones, averaged.",
     ),
 )
 ALL: tuple[Recorded, ...] = (*RUNS, *ENSEMBLES)
-"""In the order in which they can be made: what a run is initialized from, and an ensemble's members, come
-first."""
+"""All recorded results, in the order in which they can be made: runs that others are initialized from, and
+members of ensembles, come first."""
 
 
 def names() -> list[str]:
@@ -325,12 +328,12 @@ def find(name: str) -> Recorded:
 
 
 def run_named(name: str) -> RecordedRun:
-    """The recorded run of that name, which must be one."""
+    """The recorded run of that name, which must not be an ensemble."""
     return next(run for run in RUNS if run.name == name)
 
 
 def with_all_before(run: RecordedRun) -> list[RecordedRun]:
-    """The run, after the one that it is initialized from, after what that is initialized from."""
+    """The run, preceded by all runs that it is directly or indirectly initialized from."""
     return [*(with_all_before(run_named(run.init_from)) if run.init_from else ()), run]
 
 

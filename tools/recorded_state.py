@@ -17,9 +17,9 @@ from tools.recorded_run import Recorded, RecordedEnsemble, RecordedRun
 from tools.recorded_runs import ALL, RUNS, run_named
 
 UPDATE_SECONDS = 0.002
-"""That an update takes however small the model is; for what has not been recorded yet."""
+"""Minimum seconds of an update, however small the model; for runs that have not been recorded yet."""
 CHANNEL_SECONDS = 0.03
-"""That a channel of a classic pipeline takes for a photo of 224 pixels, likewise."""
+"""Seconds of a channel of a classic pipeline for a photo of 224 pixels; likewise."""
 
 
 def why_to_make(recorded: Recorded, results: Path) -> str:
@@ -40,7 +40,7 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
 
 
 def _weights_sha256(folder: Path) -> str:
-    """That of the weights of a recorded run, which `record` adds to its environment."""
+    """SHA-256 of the weights of a recorded run, which `record` adds to its environment."""
     return json.loads((folder / "environment.json").read_text(encoding="utf-8"))["weights_sha256"]
 
 
@@ -51,14 +51,14 @@ def _why_ensemble(ensemble: RecordedEnsemble, found: Sequence[EvalResult], resul
     for result in found:
         present = {name: _errors(results / name, result.views) for name in ensemble.members}
         if result.members != present:
-            return f"stale: its members were others, or made other errors, with {result.views} views"
+            return f"stale: its members were others, or had other errors, with {result.views} views"
     return ""
 
 
 def expected_minutes(
     recorded: Recorded, results: Path, work: Path, device: Literal["cpu", "cuda"]
 ) -> float | None:
-    """Minutes of training, from what the recorded runs took on such devices; None if that is unknown.
+    """Expected minutes of training, from the times of recorded runs on such devices; None if unknown.
 
     0 for a run that has been trained under `work`.
     """
@@ -87,7 +87,7 @@ def expected_minutes(
 
 
 def to_make(results: Path) -> list[tuple[Recorded, str]]:
-    """What is not up to date, in the order to make it, each with the reason."""
+    """The results that are not up to date, in the order in which to make them, each with the reason."""
     return [(recorded, why) for recorded in ALL if (why := why_to_make(recorded, results))]
 
 

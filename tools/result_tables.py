@@ -1,4 +1,4 @@
-"""Tables of recorded runs, benchmarks and experiments, each row as it lies under `results/`."""
+"""Tables of recorded runs, benchmarks and experiments, from the files under `results/`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from alexnet.runs.run_dir import RunDir
 from tools.results_io import NOT_RECORDED, by_views, read_csv
 
 IMAGE_SIZE = 128
-"""Of the photos on which recipes are compared."""
+"""Size of the photos on which recipes are compared."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class _Run:
 
     @property
     def minutes(self) -> float:
-        """Of training."""
+        """Minutes of training."""
         return training_seconds(self.folder / "metrics.jsonl") / 60
 
     @property
     def machine(self) -> str:
-        """What it was trained on."""
+        """The machine on which it was trained."""
         made = RunDir(self.folder).environment()
         return f"{made.device} of an {made.processor}"
 
@@ -98,7 +98,7 @@ def growth(results: Path) -> Table:
 
 
 def digits(results: Path) -> Table:
-    """The recorded runs on MNIST, all seeds of a recipe in a row, beside published errors."""
+    """The recorded runs on MNIST, all seeds of a recipe in one row, with published errors."""
     recipes: dict[str, list[_Run]] = {}
     for run in _runs(results, "mnist-*"):
         recipes.setdefault(run.config.recipe, []).append(run)
@@ -123,7 +123,7 @@ def digits(results: Path) -> Table:
 
 
 def _digits_error(error: float | None) -> str:
-    """With the two decimals that 10,000 digits give."""
+    """The error in percent, with two decimals, as for 10,000 digits."""
     return ABSENT if error is None else f"{100 * error:.2f}"
 
 
@@ -174,7 +174,7 @@ def detection_steps(results: Path) -> Table:
 
 
 def experiments(name: str, views: str, results: Path) -> Table:
-    """What was tried on images held out of the training set, from the CSV of that name."""
+    """Experiments on images held out of the training set, from the CSV of that name."""
     rows = [
         [
             f"`{row['settings']}`",

@@ -1,4 +1,4 @@
-"""`python -m tools.results [NAME...] --data DATA`: makes what is missing or stale under `results/`."""
+"""`python -m tools.results [NAME...] --data DATA`: makes missing and stale results under `results/`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,25 @@ from tools.recorded_state import expected_minutes, to_make
 
 
 def main() -> int:
-    """Exit code 0 when all that is wanted is recorded, 75 when time was up."""
+    """Exit code 0 if all wanted results are recorded, 75 if the time was up."""
     parser = argparse.ArgumentParser(prog="python -m tools.results", description=__doc__)
-    parser.add_argument("name", nargs="*", help="results to make anew; without any, those not up to date")
-    parser.add_argument("--list", action="store_true", help="print all names and do nothing")
-    parser.add_argument("--dry", action="store_true", help="print what would be made, and do nothing")
-    parser.add_argument("--print-commands", action="store_true", help="print a command for each, do nothing")
-    parser.add_argument("--minutes", type=float, help="then save, exit with 75; run it again to resume")
+    parser.add_argument(
+        "name", nargs="*", help="results to make again; by default those that are not up to date"
+    )
+    parser.add_argument("--list", action="store_true", help="print all names and exit")
+    parser.add_argument("--dry", action="store_true", help="print what would be made and exit")
+    parser.add_argument(
+        "--print-commands", action="store_true", help="print a command for each result and exit"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="save and exit with code 75 after this many minutes; run it again to resume",
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the data sets")
-    parser.add_argument("--work", type=Path, default=Path(), help="where stores/ and runs/ are made")
+    parser.add_argument(
+        "--work", type=Path, default=Path(), help="folder in which stores/ and runs/ are made"
+    )
     parser.add_argument("--root", type=Path, default=Path(), help="the project's folder")
     arguments = parser.parse_args()
     try:
@@ -60,13 +70,13 @@ def _announce(wanted: list[tuple[Recorded, str]], results: Path, work: Path) -> 
         return
     print(
         f"{len(wanted)} to make, about {sum(each or 0 for each in minutes):.0f} minutes of training on "
-        f"{device}, at the rate of the machines that made the others there"
+        f"{device}, at the rates of the recorded runs"
     )
 
 
 def _make(wanted: list[tuple[Recorded, str]], arguments: argparse.Namespace, results: Path) -> None:
     if wanted and not arguments.data.is_dir():
-        raise CommandError(f"no folder {arguments.data}: give the one that holds the data sets with --data")
+        raise CommandError(f"no folder {arguments.data}: type --data with the folder of the data sets")
     deadline = None if arguments.minutes is None else time.monotonic() + 60 * arguments.minutes
     recorder = Recorder(arguments.data, arguments.work, results, deadline)
     for recorded, _ in wanted:
@@ -76,7 +86,7 @@ def _make(wanted: list[tuple[Recorded, str]], arguments: argparse.Namespace, res
 
 
 def _again(arguments: argparse.Namespace) -> list[str]:
-    """The command without names; each result that it is given is made independently of the others."""
+    """The command without names, to which the name of a result is added; results are made independently."""
     places = {"--data": arguments.data, "--work": arguments.work, "--root": arguments.root}
     options = [word for option, place in places.items() for word in (option, str(place))]
     return ["python", "-m", "tools.results", *options]

@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md: computed costs of 90 epochs of ILSVRC-2012, beside measured ones."""
+"""The tables of docs/scaling.md: computed and measured costs of 90 epochs of ILSVRC-2012."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.results_io import config_of, read_csv
 MATRIX_PRODUCT = "matrix product"
 """The peer of a row of results/benchmarks/step.csv: the machine's own rate of arithmetic."""
 BENCHMARK_CORES = 2
-"""Of the machine that results/benchmarks was measured on (its README)."""
+"""Cores of the machine on which results/benchmarks was measured (see its README)."""
 STORED_SIDE = 256
 _TRAINING = "alexnet-2012 training, 224 pixels"
 _MEMORY = "alexnet-2012 training, peak memory"
@@ -35,7 +35,7 @@ _SETUPS: tuple[tuple[Device, Job], ...] = (
     (H200, Job(ALEXNET_LAYERS, 8 * PAPER_BATCH, 8, "bfloat16")),
     (H200, Job(ALEXNET_LAYERS, 64 * PAPER_BATCH, 8, "bfloat16")),
 )
-"""The paper's; the same two cards with data parallelism; one and eight modern GPUs."""
+"""The paper's setup; the same two GPUs with data parallelism; one and eight modern GPUs."""
 _ON_GPU, _GPU = "imagenette-side-256-alexnet-2012", 3
 """The recorded run of the 2012 model at full size, and the index of its setup."""
 
@@ -67,7 +67,7 @@ def counts(results: Path) -> Table:
 
 
 def limits(results: Path) -> Table:
-    """The least time of an update by each limit, and of the whole run by the largest one."""
+    """The minimum time of an update by each limit, and of the whole run by the largest one."""
     rows: list[list[str]] = []
     for device, job in _SETUPS:
         least = bounds(job, device)
@@ -98,7 +98,9 @@ def limits(results: Path) -> Table:
 
 
 def reached(results: Path) -> Table:
-    """The reached share of the arithmetic limit: in 2012, from the days it took, and here, measured."""
+    """The percentage of the arithmetic limit that was reached: in 2012, from the days it took, and here,
+    measured.
+    """
     device, job = _SETUPS[0]
     limit = job.batch / bounds(job, device).arithmetic
     rows: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The recorded 1 CNN* beside 1 CNN during training: what pre-training gains, and where it is lost."""
+"""The recorded 1 CNN* and 1 CNN during training: what pre-training gains, and where the gain is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each set of views gains and costs: recorded runs that were evaluated in several ways."""
+"""The gain and the cost of each set of views: recorded runs that were evaluated in several ways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.paper_tables import MODELS
 from tools.results_io import NOT_RECORDED, by_views, difference
 
 USUAL = {"center", "ten"}
-"""Every model is evaluated with these."""
+"""Views with which every model is evaluated."""
 REFERENCE = "ten"
 
 
@@ -30,7 +30,7 @@ def views_cost(results: Path) -> Table:
     )
     notes = (
         "`dense+multi-crop` is the mean of both. Reductions have 95 % intervals, paired over the same "
-        "photos. Milliseconds are of a whole evaluation, reading included.",
+        "photos. Milliseconds are those of a whole evaluation, including reading.",
     )
     numeric = frozenset(columns[5:7])
     return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 7], notes=notes, numeric=numeric)
@@ -53,7 +53,7 @@ def _rows(folder: Path) -> Iterator[list[str]]:
 
 
 def _costs(result: EvalResult) -> tuple[str, str]:
-    """Multiply-adds in millions and milliseconds of one photo, as far as they were kept."""
+    """Multiply-adds in millions and milliseconds per photo, if they were recorded."""
     return (
         f"{result.multiply_adds / 1e6:,.0f}" if result.multiply_adds else ABSENT,
         f"{1e3 * result.seconds / result.images:,.1f}" if result.seconds else ABSENT,

@@ -1,4 +1,4 @@
-"""Later networks on the same photos and for as many epochs as AlexNet: errors and costs."""
+"""Errors and costs of later networks, on the same photos and for as many epochs as AlexNet."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def what_came_after(results: Path) -> Table:
         if (row := _row(results, data, name, recipe))
     ]
     notes = (
-        "Ten crops. Differences are to AlexNet on photos of the same size, intervals paired over the same "
-        "photos. Training error: of the last updates, on augmented photos with dropout. One run each.",
+        "Ten crops. Differences are from AlexNet on photos of the same size, with intervals paired over "
+        "the same photos. Training errors are those of the last updates, on augmented photos with dropout. "
+        "One run each.",
     )
     numeric = frozenset((*columns[4:7], columns[8]))
     return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 9], notes=notes, numeric=numeric)

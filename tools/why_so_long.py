@@ -20,7 +20,7 @@ from alexnet.runs.results import EvalResult
 from tools.results_io import NOT_RECORDED, by_views
 
 TRAINING_PASSES, OPERATIONS = 3, 2
-"""Forward, and backward twice; a multiplication and an addition each."""
+"""Passes: forward, and backward twice; operations of a connection: a multiplication and an addition."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Net:
     connections: int
     """Multiply-adds for one image, including those with biases, as counted in the papers on LeNet."""
     units: int
-    """Without those of the input."""
+    """Number of units, without those of the input."""
     classes: int
     images: int
     image_bytes: int
-    """Of a training image, with a byte per value."""
+    """Bytes of a training image, with a byte per value."""
     epochs: int
 
     @property
     def data_bytes(self) -> int:
-        """Of the training set."""
+        """Bytes of the training set."""
         return self.images * self.image_bytes
 
     @property
@@ -84,7 +84,7 @@ NETS = (
 )
 IMAGES_OF = "imagenette-*-images-alexnet-2012"
 CLASSES_OF = "tiny-imagenet-*-classes-alexnet-2012"
-"""Recorded results by the number of training images, and of classes."""
+"""Recorded results by the number of training images, and by that of classes."""
 
 
 def nets(results: Path) -> Table:
@@ -179,13 +179,13 @@ class _Size:
 
     @property
     def measured(self) -> Measured:
-        """Its error with the center crop."""
+        """Its errors with the center crop."""
         top1 = self.results["center"].top1
         return Measured(self.number, top1.error, top1.interval, self.training_error)
 
     @property
     def training_error(self) -> float | None:
-        """Of the last updates, on augmented images with dropout."""
+        """Training error of the last updates, on augmented images with dropout."""
         return last_training_error(self.folder / "metrics.jsonl")
 
 
@@ -219,7 +219,7 @@ _UNITS = (("years", 365.25 * 86_400), ("days", 86_400), ("hours", 3_600), ("minu
 
 
 def _duration(seconds: float) -> str:
-    """In the largest unit of which there is at least one."""
+    """A duration in the largest unit of which there is at least one."""
     name, size = next((each for each in _UNITS if seconds >= each[1]), ("seconds", 1))
     value = seconds / size
     return f"{value:,.0f} {name}" if value >= 100 else f"{value:.2g} {name}"
@@ -242,7 +242,7 @@ class Measured:
     """The errors of one model, as fractions."""
 
     number: int
-    """Of training images, or of classes."""
+    """Number of training images, or of classes."""
     error: float
     interval: tuple[float, float]
     """95 %."""
@@ -256,7 +256,8 @@ def draw_growth(
     error: str,
     title: str = "",
 ) -> Figure:
-    """Left: a row for each quantity with a mark for each network, on one logarithmic scale; right: errors.
+    """Draws, on the left, a row for each quantity with a mark for each network, on one logarithmic scale; on
+    the right, errors.
 
     `measured` are panels, each with the label of its horizontal axis; `error` names the errors, `title` is
     the figure's.
@@ -303,7 +304,7 @@ def _draw_quantities(axes: Axes, nets: Sequence[str], quantities: Sequence[Quant
 
 
 def short(value: float) -> str:
-    """Two digits and the letter of a thousand, million and so on: `60k`, `1.3M`, `500P`."""
+    """Two digits and the letter for thousand, million and so on: `60k`, `1.3M`, `500P`."""
     return _LETTERS(float(f"{value:.2g}"))
 
 

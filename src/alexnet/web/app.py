@@ -311,7 +311,7 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
-    """A pool of threads, each with this number of torch threads: while decoding photos, more would only wait."""
+    """A thread pool, each with this number of torch threads: while decoding photos, more would only wait."""
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(torch_threads,))
 
 

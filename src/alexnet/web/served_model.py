@@ -77,7 +77,7 @@ class ModelInput:
 
 @dataclass(eq=False)
 class Analyses:
-    """What a model predicts besides classes, each None if it cannot."""
+    """Analyses of a model besides classes; None for those that it does not support."""
 
     saliency: Callable[[ModelInput], Saliency] | None = None
     similar: Callable[[ModelInput], NearestImages] | None = None

@@ -103,7 +103,7 @@ def test_wrong_commands_are_one_line(runs, store, tmp_path, capsys) -> None:
     assert (code, error.count("\n")) == (2, 1)
     code, error = code_and_error(capsys, runs[0], runs[0], "--port", 0)
     assert code == 2
-    assert "two models are named" in error
+    assert "two models have the name" in error
     with listening(0) as listener:
         port = listener.getsockname()[1]
         code, error = code_and_error(capsys, runs[0], "--port", port)
