@@ -42,7 +42,9 @@ def config(codes: str) -> RunConfig:
 
 
 @pytest.mark.parametrize("codes", ["float16", "pq"])
-def test_a_pipeline_fitted_on_a_gpu_tells_classes_apart_and_travels(tmp_path: Path, codes: str) -> None:
+def test_a_pipeline_fitted_on_a_gpu_separates_classes_and_also_runs_on_a_cpu(
+    tmp_path: Path, codes: str
+) -> None:
     store, fitted = tiny.store(tmp_path), list[nn.Module]()
 
     def keep(model: nn.Module) -> dict[str, float]:

@@ -52,7 +52,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "checkpoints" / "last" / "weights.safetensors")
 
 
-def test_seven_cnns_star_knows_its_members(
+def test_seven_cnns_star_has_its_members(
     tiny_store: Store, pretrain_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "seven"
@@ -217,7 +217,7 @@ def test_a_model_that_does_not_fit_leaves_nothing_half_written(
     assert not (tmp_path / "star").exists()
 
 
-def test_a_star_killed_before_its_first_checkpoint_does_not_resume_from_nothing(
+def test_a_star_killed_before_its_first_checkpoint_does_not_resume_from_random_weights(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(recipe: str, run: str, *words: str) -> int:

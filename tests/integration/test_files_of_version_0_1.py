@@ -130,7 +130,7 @@ def test_a_stopped_run_resumes_and_ends_as_if_nothing_had_stopped_it(old: Path, 
             np.testing.assert_allclose(found[tensor], wanted[tensor], rtol=1e-4, atol=1e-6)
 
 
-def test_a_folder_of_claims_is_recognized_by_settings_in_todays_words(
+def test_a_folder_of_claims_is_recognized_by_settings_with_current_keys(
     old: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = json.loads((old / "workshop" / "lrn" / "claim.json").read_text())
@@ -154,7 +154,7 @@ def test_a_folder_of_claims_is_recognized_by_settings_in_todays_words(
     assert re.search(r"made for other runs.*model\.dropout", capsys.readouterr().err)
 
 
-def test_ensembles_are_recognized_by_settings_in_todays_words(old: Path) -> None:
+def test_ensembles_are_recognized_by_settings_with_current_keys(old: Path) -> None:
     described = json.loads((old / "ensembles" / "two" / "ensemble.json").read_text())
     typed = new_settings(described["members"][0]["settings"])
     settings = [each for each in typed if not each.startswith("training.seed=")]

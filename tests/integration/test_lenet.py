@@ -50,7 +50,7 @@ def idx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", SIDES)
-def test_digits_in_answers_out(recipe: str, idx: Path, tmp_path: Path) -> None:
+def test_digits_in_predictions_out(recipe: str, idx: Path, tmp_path: Path) -> None:
     store, run = tmp_path / "store", tmp_path / "run"
     side = SIDES[recipe]
     assert main(["prepare", str(idx), str(store), *(["--side", "16"] if side == 16 else [])]) == 0

@@ -171,7 +171,7 @@ def test_a_dropped_photo_is_classified(open_page, models) -> None:
 
 
 @pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
-def test_anything_but_a_photo_is_refused_and_the_last_prediction_stays(open_page, models, make) -> None:
+def test_anything_but_a_photo_is_refused_and_the_last_prediction_remains(open_page, models, make) -> None:
     page = open_page()
     drop(page, odd_uploads.plain())
     answered(page)

@@ -153,7 +153,7 @@ def test_a_signal_stops_all_processes_with_one_line(
 
 
 @pytest.mark.slow
-def test_a_disk_that_takes_no_more_is_one_line_and_the_same_command_goes_on(
+def test_a_full_disk_is_one_line_and_the_same_command_resumes(
     photos: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """A limit on the size of files stands for the full disk."""

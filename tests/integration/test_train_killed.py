@@ -184,7 +184,7 @@ def test_an_existing_run_is_left_alone(
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 
-def test_resume_lists_what_changes_and_refuses_another_net(
+def test_resume_lists_changes_and_refuses_another_model(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = words(tiny_store, tmp_path / "run", "schedule.epochs=1")

@@ -218,7 +218,7 @@ def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: P
     assert not logged["new"]
 
 
-def test_the_terms_of_weights_hold_for_what_is_made_from_them(tiny_store: Store, tmp_path: Path) -> None:
+def test_the_terms_of_weights_apply_to_derived_weights(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config("schedule.epochs=1")
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"

@@ -52,7 +52,7 @@ def test_a_run_is_that_of_one_device_and_is_used_on_one(
 
 
 @pytest.mark.parametrize(("before", "after"), [(ON_TWO, ""), ("", ON_TWO)], ids=["to one", "to two"])
-def test_a_stopped_run_goes_on_with_its_towers_elsewhere(
+def test_a_stopped_run_resumes_with_its_towers_on_other_devices(
     tiny_store: Store, tmp_path: Path, before: str, after: str
 ) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"

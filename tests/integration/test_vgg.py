@@ -62,7 +62,7 @@ def losses(run: Path) -> list[float]:
 
 
 @pytest.mark.parametrize("setting", ["model.architecture.lrn=yes", BATCHNORM])
-def test_stopped_and_resumed_at_random_scales_it_ends_bit_for_bit_alike(
+def test_stopped_and_resumed_at_random_scales_it_ends_bit_for_bit_equal(
     store: Store, tmp_path: Path, setting: str
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -74,7 +74,7 @@ def test_stopped_and_resumed_at_random_scales_it_ends_bit_for_bit_alike(
     assert all(torch.equal(wanted[name], tensor) for name, tensor in weights(stopped).items())
 
 
-def test_deeper_nets_begin_with_layers_of_a_and_learn_from_there(
+def test_deeper_models_are_initialized_from_layers_of_a_and_train(
     store: Store, tmp_path: Path, capsys
 ) -> None:
     a, d = tmp_path / "a", tmp_path / "d"
@@ -91,7 +91,7 @@ def test_deeper_nets_begin_with_layers_of_a_and_learn_from_there(
         torch.testing.assert_close(weights(d)[name], weights(a)[name], rtol=0, atol=1e-9)
 
 
-def test_it_is_tested_at_the_middle_of_its_scales_and_stands_in_the_table(
+def test_it_is_tested_at_the_middle_of_its_scales_and_is_in_the_table(
     store: Store, tmp_path: Path, capsys
 ) -> None:
     run = tmp_path / "run"

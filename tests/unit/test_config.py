@@ -101,7 +101,7 @@ def test_a_wrong_setting_is_one_line_that_helps(setting: str, says: str) -> None
 
 
 @given(st.sampled_from(sorted(flatten(recipes.get("alexnet-2012")))))
-def test_every_key_takes_back_its_own_value(key: str) -> None:
+def test_every_key_accepts_its_own_value(key: str) -> None:
     config = recipes.get("alexnet-2012")
     value = flatten(config)[key]
     text = value if isinstance(value, str) else json.dumps(value)

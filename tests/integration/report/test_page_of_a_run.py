@@ -90,7 +90,7 @@ def test_predictions_and_features_are_reused(report, page: Path, run: Path) -> N
     assert {path: path.stat().st_mtime_ns for path in kept} == before
 
 
-def test_hostile_names_stay_text(report, tmp_path: Path) -> None:
+def test_names_with_markup_are_shown_as_text(report, tmp_path: Path) -> None:
     photos = tiny.photos(tmp_path / "photos")
     for split in ("train", "val"):
         for label, name in enumerate(HOSTILE):

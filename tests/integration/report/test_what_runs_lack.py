@@ -27,7 +27,7 @@ INSIDE = (
 )
 
 
-def test_without_its_store_the_page_says_what_to_type(report, run: Path, tmp_path: Path) -> None:
+def test_without_its_store_the_page_shows_what_to_type(report, run: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(run, tmp_path / "moved")
     environment = json.loads((moved / "environment.json").read_text())
     environment["store_path"] = "/no" + environment["store_path"]
@@ -38,7 +38,7 @@ def test_without_its_store_the_page_says_what_to_type(report, run: Path, tmp_pat
     assert not any(title in seen.text.partition("Commands")[0] for title in INSIDE[1:])
 
 
-def test_a_run_that_still_trains_says_so(report, run: Path, tiny_store: Store, tmp_path: Path) -> None:
+def test_a_run_in_training_is_marked(report, run: Path, tiny_store: Store, tmp_path: Path) -> None:
     young = shutil.copytree(run, tmp_path / "young")
     lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
     (young / "metrics.jsonl").write_text("".join(lines[:4]) + '{"event": "train", "st')
@@ -107,9 +107,7 @@ def test_exported_files_ensembles_and_several_runs(
     assert "5 runs" in titles and "4 runs" in titles  # of the ensemble there are errors, but no curves
 
 
-def test_an_ensemble_that_is_not_whole_is_no_reason_to_stop(
-    report, tiny_store: Store, tmp_path: Path
-) -> None:
+def test_an_incomplete_ensemble_is_no_error(report, tiny_store: Store, tmp_path: Path) -> None:
     from alexnet.runs.run_dir import EnsembleDir
 
     members = [{"name": name, "pretraining": False, "settings": []} for name in ("seed-0", "seed-1")]
@@ -186,7 +184,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, s
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_an_old_page_stays_until_a_new_one_is_whole(run: Path, tmp_path: Path, monkeypatch) -> None:
+def test_an_old_page_remains_until_a_new_one_is_complete(run: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "page"
     out.mkdir()
     (out / "report.html").write_text("old")

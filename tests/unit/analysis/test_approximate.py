@@ -73,7 +73,7 @@ def test_the_command_finds_the_same_with_the_graph(make_run, store, tmp_path, ca
     assert "keeps no graph" in capsys.readouterr().err
 
 
-def test_without_usearch_it_says_what_to_install(tmp_path, monkeypatch) -> None:
+def test_without_usearch_the_message_has_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match=r"pip install 'alexnet\[neighbors\]'"):
         open_graph(vectors(1, 5), tmp_path / "graph.usearch")

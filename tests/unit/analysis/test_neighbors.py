@@ -24,7 +24,7 @@ def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
     count=st.integers(1, 9),
     rows=st.integers(1, 70),
 )
-def test_the_twin_finds_the_same_for_any_chunk_size(seed, stored, asked, count, rows) -> None:
+def test_the_reference_finds_the_same_for_any_chunk_size(seed, stored, asked, count, rows) -> None:
     held, queries = vectors(seed, stored), vectors(seed + 1, asked)
     found = ExactIndex(held, chunk_bytes=rows * (4 * 12 + 28 * asked)).search(queries, count)
     numbers, distances = reference.neighbors.nearest(queries, held, count)

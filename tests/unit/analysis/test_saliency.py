@@ -43,7 +43,7 @@ def small(variant: str) -> AlexNet:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_twin_by_finite_differences_finds_the_same_map(store, make_run, squares, variant) -> None:
+def test_a_reference_by_finite_differences_gives_the_same_map(store, make_run, squares, variant) -> None:
     model = small(variant)
     classifier = classifier_of(store, make_run, model)
     heat = grad_cam(classifier, squares, [2, 0, 1])
@@ -86,7 +86,7 @@ def test_a_model_that_uses_one_position_has_its_map_there(store, make_run, squar
     assert (np.abs(drops[:2, 0, -1]) > 1e-3).all()
 
 
-def test_the_twin_that_covers_each_position_finds_the_same_drops(store, make_run, squares) -> None:
+def test_a_reference_that_covers_each_position_gives_the_same_drops(store, make_run, squares) -> None:
     classifier = classifier_of(store, make_run, small("2012"))
     drops = occlusion(classifier, squares, [0, 1, 2], covered=20, step=15)
     views = central_views(classifier.preprocessing, squares)

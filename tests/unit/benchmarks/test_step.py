@@ -8,7 +8,7 @@ import torch
 from benchmarks import step
 
 
-def test_hours_of_the_whole_run_beside_those_of_the_arithmetic() -> None:
+def test_hours_of_the_whole_run_compared_with_those_of_the_arithmetic() -> None:
     row = step.whole_run("training", rate=100.0, product_flops=4 * 2 * 2_067_805_248 * 100.0)
     assert row.unit == "hours"
     assert row.value == pytest.approx(90 * 1_281_167 / 100 / 3600)

@@ -116,7 +116,7 @@ def test_fewer_descriptors_than_words_is_one_clear_line(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [OnlineDictionary, KMeans])
-def test_flat_photos_teach_nothing_but_harm_nothing(kind: type) -> None:
+def test_flat_photos_have_no_effect_on_training(kind: type) -> None:
     signals = torch.cat([torch.zeros(300, 16), sparse_signals(100)])
     for given in (signals, torch.zeros(30, 16)):
         fitted = kind(20).fit(given)

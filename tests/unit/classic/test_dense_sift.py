@@ -76,7 +76,7 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([16, 20]), st.integers(3, 9))
-def test_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
+def test_as_the_reference(seed: int, patch: int, step: int) -> None:
     image = noise(27, seed).double()
     descriptor = DenseSift(step, (patch,))
     gray = np.einsum("chw,c->hw", image[0].numpy(), LUMA_WEIGHTS)
@@ -134,7 +134,7 @@ def test_small_photos(descriptor: DenseSift | ColorMoments, side: int) -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([16, 24]), st.integers(3, 9))
-def test_colors_as_the_slow_twin(seed: int, patch: int, step: int) -> None:
+def test_colors_as_the_reference(seed: int, patch: int, step: int) -> None:
     image = noise(40, seed).double()
     descriptor = ColorMoments(step, (patch,))
     places = (descriptor.centers(40).double() * 40 - 0.5).round().int().tolist()

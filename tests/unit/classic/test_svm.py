@@ -79,7 +79,7 @@ def test_weights_are_scale_times_direction_at_any_rate_of_decay() -> None:
         assert torch.allclose(sgd.biases, biases, atol=1e-4)
 
 
-def test_it_stops_when_nothing_gets_better() -> None:
+def test_it_stops_when_no_error_improves() -> None:
     rows, labels = photos(300)
     assert 3 < trained(rows, labels, 1e-3, passes=500, patience=3, share=0.1).sgd.passes < 100
 

@@ -58,7 +58,7 @@ def test_a_pipeline_is_printed_with_what_it_takes(name: str, capsys) -> None:
     assert {"image_size", "input_size"} <= {*printed["data"]} and "model" not in printed
 
 
-def test_a_net_for_digits_is_counted_for_ten_of_them(capsys) -> None:
+def test_a_model_for_digits_is_counted_with_ten_classes(capsys) -> None:
     assert main(["recipes", "lenet-5"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["parameters"], printed["multiply_adds"]) == (60_000, 328_096)

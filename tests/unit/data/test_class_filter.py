@@ -43,7 +43,7 @@ def test_the_first_few_keep_their_photos_and_labels(photos: Source) -> None:
     ]
 
 
-def test_classes_are_named_by_wnid_or_name_and_stay_in_label_order(photos: Source) -> None:
+def test_classes_are_chosen_by_wnid_or_name_and_remain_in_label_order(photos: Source) -> None:
     kept = filter_classes(photos, "Cock, n00000002")
     assert [each.name for each in kept.classes] == ["white shark", "cock"]
     train = kept.splits["train"]

@@ -39,7 +39,7 @@ def test_duplicate_names_of_imagenet_are_disambiguated() -> None:
     assert "crane" in class_name("n03126707")
 
 
-def test_an_unknown_class_is_its_own_name() -> None:
+def test_an_unknown_class_has_its_wnid_as_name() -> None:
     assert class_name("holiday snaps") == "holiday snaps"
 
 

@@ -44,7 +44,7 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def test_numbers_equal_a_plain_integer_twin_and_never_change() -> None:
+def test_numbers_equal_a_reference_with_plain_integers_and_never_change() -> None:
     golden = 0x9E3779B97F4A7C15
     key = int.from_bytes(hashlib.blake2b(b"image/crop/1/2", digest_size=8).digest(), "little")
     start = _mix(_mix((key + golden * (1_281_166 + 1)) % 2**64))

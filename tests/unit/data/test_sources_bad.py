@@ -62,7 +62,7 @@ def test_strays_are_named_and_change_nothing(tmp_path: Path, tar: bool) -> None:
     )
 
 
-def test_strays_beside_and_in_the_official_tars(tmp_path: Path) -> None:
+def test_strays_next_to_and_in_the_official_tars(tmp_path: Path) -> None:
     test = {"ILSVRC2012_img_test.tar": b"x", "ILSVRC2012_img_test_v10102019.tar": _test_tar()}
     files = {**test, "val.txt": make.label_lines(" "), "notes.pdf": b"x"}
     make.write(make.ilsvrc_tars(tmp_path), files)

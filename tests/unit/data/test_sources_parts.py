@@ -124,7 +124,7 @@ def test_nothing_is_held_out_if_every_class_has_one_photo(tmp_path: Path) -> Non
 
 
 @given(st.tuples(*[st.integers(-5, 300)] * 4), st.integers(1, 250), st.integers(1, 250))
-def test_boxes_stay_inside_the_image(corners: tuple[int, ...], width: int, height: int) -> None:
+def test_boxes_are_clipped_to_the_image(corners: tuple[int, ...], width: int, height: int) -> None:
     box = Box.from_corners(3, corners, (width, height))
     assert all(0 <= side <= 1 for side in box[1:])
     assert Box.from_corners(3, (0, 0, width - 1, height - 1), (width, height)) == (3, 0, 0, 1, 1)

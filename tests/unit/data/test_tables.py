@@ -197,7 +197,7 @@ def test_null_photos_are_unreadable_and_counted(tmp_path: Path) -> None:
         assert len(store.split("train")) == 6 - count
 
 
-def test_a_photo_that_only_a_path_names_is_read_beside_the_table(tmp_path: Path) -> None:
+def test_a_photo_that_only_a_path_names_is_read_next_to_the_table(tmp_path: Path) -> None:
     make.write(tmp_path / "set", {"photos/a.jpg": PHOTOS[0]})
     make.write(tmp_path, {"outside.jpg": PHOTOS[1]})
     rows = [{"bytes": None, "path": path} for path in ("photos/a.jpg", "../outside.jpg")]
@@ -227,7 +227,7 @@ def test_names_of_the_metadata_are_matched_by_name_in_every_file(tmp_path: Path)
     assert [name for name, _ in labeled(source, "test")] == WORDS
 
 
-def test_numbers_without_names_beside_names_in_two_orders_are_refused(tmp_path: Path) -> None:
+def test_numbers_without_names_next_to_names_in_two_orders_are_refused(tmp_path: Path) -> None:
     labels = pa.array([0, 1] * 3)
     columns = {"image": structs(), "label": labels}
     write(tmp_path / "train-0.parquet", columns, features(label=["cat", "dog"]))
@@ -247,7 +247,7 @@ def test_class_names_that_no_photo_has_are_no_classes(tmp_path: Path) -> None:
     assert source.strays == ["1 class names without a photo: N/A"]
 
 
-def test_two_classes_of_one_name_stay_two(tmp_path: Path) -> None:
+def test_two_classes_with_one_name_remain_two(tmp_path: Path) -> None:
     columns = {"image": structs(), "label": pa.array([0, 1, 2] * 2)}
     write(tmp_path / "train.parquet", columns, features(label=["crane", "bird", "crane"]))
     assert names(opened(tmp_path)) == ["crane", "bird", "crane (2)"]

@@ -49,7 +49,7 @@ FORMS: dict[str, Maker] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_ilsvrcs_own_test_photos_are_a_split_without_labels(form: str, tmp_path: Path) -> None:
+def test_ilsvrcs_test_photos_are_a_split_without_labels(form: str, tmp_path: Path) -> None:
     source = open_source(FORMS[form](tmp_path))
     assert list(source.splits) == ["train", "val", "test"]
     assert source.splits["test"].labels.dtype == np.int32

@@ -81,7 +81,7 @@ def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) 
     ]
 
 
-def test_what_was_found_on_another_store_stays(make_run, store, capsys) -> None:
+def test_results_of_another_store_are_kept(make_run, store, capsys) -> None:
     run = make_run("run")
     evaluate(capsys, store, run.path)
     (entry,) = json.loads((run.path / "evaluation.json").read_text())
@@ -179,7 +179,7 @@ def test_a_broken_record_of_earlier_evaluations_is_one_line(make_run, store, cap
     assert "evaluation.json is not JSON" in err
 
 
-def test_an_ensembles_folder_stands_for_its_voting_members(make_run, store, tmp_path, capsys) -> None:
+def test_an_ensembles_folder_is_replaced_by_its_voting_members(make_run, store, tmp_path, capsys) -> None:
     runs = [make_run(f"both/net-{seed}", seed) for seed in range(3)]
     for run in runs[1:]:
         run.metrics_file.write_text('{"event": "result", "step": 9, "epoch": 3}\n')
@@ -284,7 +284,7 @@ def test_a_run_for_other_classes_is_refused_before_anything_is_tested(
     assert not (first.path / "evaluation.json").exists()
 
 
-def test_members_whose_classes_stand_in_another_order_are_averaged_by_wnid(make_run, store, capsys) -> None:
+def test_members_with_another_order_of_classes_are_averaged_by_wnid(make_run, store, capsys) -> None:
     first, second = make_run("first"), make_run("second")
     _, straight, _ = evaluate(capsys, store, first.path, second.path, "--json")
     write_checkpoint(second, shuffled(make_net(store), [3, 1, 0, 6, 5, 4, 2]), "last")

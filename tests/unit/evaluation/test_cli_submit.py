@@ -118,7 +118,7 @@ def ground_truth(kit: Path) -> list[str]:
 
 @pytest.mark.parametrize("net_order", ORDERS)
 @pytest.mark.parametrize("store_order", ORDERS)
-def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_tells(
+def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_reports(
     ilsvrc, stores, runs, submit, tmp_path, capsys, net_order, store_order
 ) -> None:
     store, run = stores[store_order], runs[net_order]

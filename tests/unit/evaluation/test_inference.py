@@ -19,7 +19,7 @@ from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 
 
-def test_ten_views_equal_the_slow_twin(net, store) -> None:
+def test_ten_views_equal_the_reference(net, store) -> None:
     found = predict(net, store, "val", "ten").probabilities
     split = store.split("val")
     squares = [decode(bytes(split.buffer(i))) for i in range(len(split))]

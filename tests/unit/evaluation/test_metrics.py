@@ -42,7 +42,7 @@ def scored(draw: st.DrawFn) -> Predictions:
 
 
 @given(scored())
-def test_counts_equal_the_slow_twin(shown: Predictions) -> None:
+def test_counts_equal_the_reference(shown: Predictions) -> None:
     rows, labels = shown.probabilities.tolist(), shown.labels.tolist()
     found = metrics.evaluate(shown)
     assert found.top1_errors == twin.errors(rows, labels, 1)
@@ -56,7 +56,7 @@ def test_counts_equal_the_slow_twin(shown: Predictions) -> None:
 
 
 @given(scored())
-def test_confusions_equal_the_slow_twin_most_frequent_first(shown: Predictions) -> None:
+def test_confusions_equal_the_reference_most_frequent_first(shown: Predictions) -> None:
     found = metrics.evaluate(shown).confusions
     wanted = twin.confusions(shown.probabilities.tolist(), shown.labels.tolist())
     by_wnid = {(f"n{a:08}", f"n{b:08}"): count for (a, b), count in wanted.items()}
@@ -90,7 +90,7 @@ def test_interval_is_wilsons(errors: int, images: int) -> None:
 
 
 @given(st.integers(1, 100_000), st.floats(0, 1))
-def test_interval_holds_the_rate_and_stays_in_0_to_1(images: int, share: float) -> None:
+def test_interval_contains_the_rate_and_lies_in_0_to_1(images: int, share: float) -> None:
     errors = round(share * images)
     low, high = wilson_interval(errors, images)
     assert 0 <= low <= errors / images <= high <= 1
@@ -124,7 +124,7 @@ def test_nothing_to_score_is_an_error() -> None:
         metrics.evaluate(predictions(np.empty((0, 6)), np.empty(0, np.int64)))
 
 
-def test_paired_interval_covers_the_true_difference_as_often_as_it_says() -> None:
+def test_paired_interval_has_its_nominal_coverage() -> None:
     generator = np.random.default_rng(0)
     held = 0
     for _ in range(2000):

@@ -100,7 +100,7 @@ def test_no_photos_give_no_rows(classifier) -> None:
     assert classifier.predict([]) == []
 
 
-def test_what_is_no_photo_is_refused(classifier, tmp_path: Path) -> None:
+def test_files_that_are_not_photos_are_refused(classifier, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
     with pytest.raises(UnreadableImage):
         classifier.predict(tmp_path / "text.jpg")

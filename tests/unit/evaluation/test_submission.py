@@ -116,7 +116,7 @@ def test_classes_that_are_not_the_kits_are_refused(wnids: list[str], message: st
 
 
 @given(st.lists(st.permutations(range(1, 9)).map(lambda ids: ids[:5]), min_size=1, max_size=9))
-def test_what_is_written_is_read_again(
+def test_written_values_are_read_again(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
 ) -> None:
     path = tmp_path_factory.mktemp("written") / "new" / "test.txt"

@@ -87,7 +87,7 @@ def color_of(net: ModelBundle) -> np.ndarray:
 @pytest.mark.parametrize(("map_reduction", "reduced"), [("mean", np.mean), ("max", np.max)])
 @pytest.mark.parametrize("normalization", ["channel-mean", "mean-image"])
 @pytest.mark.parametrize("shape", ["whole", "square"])
-def test_dense_equals_every_window_shown_alone(
+def test_dense_equals_the_mean_over_every_window_alone(
     store, whole, shape, normalization, map_reduction, reduced
 ) -> None:
     photos = whole if shape == "whole" else store
@@ -103,7 +103,7 @@ def test_dense_equals_every_window_shown_alone(
 
 
 @pytest.mark.parametrize("shape", ["whole", "square"])
-def test_multi_crop_and_both_equal_the_slow_twin(store, whole, shape) -> None:
+def test_multi_crop_and_both_equal_the_reference(store, whole, shape) -> None:
     photos = whole if shape == "whole" else store
     net = sliding(store, normalization="channel-mean")
     crops, both = (
@@ -234,7 +234,7 @@ def test_wrong_combinations_are_one_line(store, whole) -> None:
         override(net.config, ["data.test_scales=[62,80]"])
 
 
-def test_three_of_the_views_take_the_whole_photo() -> None:
+def test_three_of_the_views_use_the_whole_photo() -> None:
     assert [name for name in VIEWS if is_whole(ViewSet(name, (256,)))] == [*VIEWS][2:]
 
 

@@ -54,7 +54,7 @@ def test_a_file_without_ids_is_read_with_every_number() -> None:
     assert run.tests[0].top1_error == values["runs"][0]["tests"][0]["top1_error"]
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_written_values_are_read_unchanged(tmp_path: Path) -> None:
     result = read(OLD)
     write_claim(tmp_path, result)
     assert read(tmp_path) == result
@@ -86,14 +86,14 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     assert read_claim(tmp_path / "nowhere") is None
 
 
-def test_bands_in_words() -> None:
+def test_bands_as_text() -> None:
     assert Band(low=0.0).words("points") == "above 0 points"
     assert Band(0.01, 0.04).words("points") == "1 to 4 points"
     assert Band(high=3).words() == "below 3" and Band(high=3).to_dict() == {"low": None, "high": 3}
     assert math.isinf(Band(high=3).low)
 
 
-def test_intervals_in_words() -> None:
+def test_intervals_as_text() -> None:
     interval = Interval(0.012, 0.004, 0.02)
     assert interval.words("points") == "+1.2 (+0.4 to +2.0) points"
     assert interval.words("times", at_least=True) == "at least 0.01 (0.00 to 0.02) times"

@@ -74,14 +74,14 @@ def variant_of(arm: Arm, settings: tuple[str, ...] = ()) -> AlexNetArchitecture:
     return architecture
 
 
-def test_there_are_eleven_claims_with_ids_of_their_own_and_so_have_their_comparisons() -> None:
+def test_there_are_eleven_claims_and_ids_of_claims_and_comparisons_are_distinct() -> None:
     assert len({*IDS}) == len(CLAIMS) == 11
     for claim in CLAIMS:
         assert len({each.id for each in claim.comparisons}) == len(claim.comparisons)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
-def test_a_claim_is_complete_and_its_bands_say_something(claim: Claim) -> None:
+def test_a_claim_is_complete_and_its_bands_exclude_some_values(claim: Claim) -> None:
     assert claim.statement.endswith(".") and claim.source
     assert len({*claim.seeds}) == len(claim.seeds) >= MIN_SEEDS
     assert any(comparison.decides for comparison in claim.comparisons)
@@ -92,7 +92,7 @@ def test_a_claim_is_complete_and_its_bands_say_something(claim: Claim) -> None:
         assert comparison.ratio <= bool(comparison.second)
 
 
-def test_arms_have_names_of_their_own_and_models_that_can_be_built() -> None:
+def test_arms_have_distinct_names_and_models_that_can_be_built() -> None:
     assert len({arm.name for arm in ARMS}) == len(ARMS)
     with torch.device("meta"):
         for arm in ARMS:
@@ -108,7 +108,7 @@ def test_an_arm_is_a_recipe_with_overrides(arm: Arm) -> None:
 
 
 @pytest.mark.parametrize("arm", CHANGES, ids=lambda arm: arm.name)
-def test_an_arm_changes_what_its_name_says_and_nothing_else(arm: Arm) -> None:
+def test_an_arm_changes_only_what_its_name_states(arm: Arm) -> None:
     changed = differences(arm_config(claims.COMMON, ()), arm_config(arm, ()))
     assert {line.partition(":")[0] for line in changed} == CHANGES[arm]
 

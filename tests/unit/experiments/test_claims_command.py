@@ -105,7 +105,7 @@ def test_relu_with_one_seed_is_untested(
 @pytest.mark.parametrize(
     "wrong", [["schedule.epochs=0"], ["schedule.epoch=1"], ["--seeds", ""], ["training.batch_size=1000"]]
 )
-def test_what_is_refused_leaves_no_folder_that_refuses_what_is_right(
+def test_a_refused_command_leaves_no_folder_that_blocks_the_right_one(
     store: Path, tmp_path: Path, trained: list[str], wrong: list[str]
 ) -> None:
     run = tmp_path / "claims"
@@ -136,7 +136,7 @@ def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_what_was_stopped_resumes_and_nothing_is_trained_twice(
+def test_stopped_runs_resume_and_no_run_is_trained_twice(
     store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "claims"

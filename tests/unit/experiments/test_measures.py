@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return tiny.store(tmp_path_factory.mktemp("measured"))
 
 
-def test_what_is_kept_for_gradients_is_counted_once() -> None:
+def test_memory_kept_for_gradients_is_counted_once() -> None:
     inputs = torch.randn(10, 20)
     weights = torch.randn(20, 30, requires_grad=True)
     with kept_for_gradients() as kept:
@@ -127,7 +127,7 @@ def test_an_error_after_more_epochs_than_there_were_is_none(store: Store, tmp_pa
     assert After(5).of(made.arm_run(Arm("a"), 0)) is None
 
 
-def test_a_net_is_tested_on_training_photos_as_on_validation_photos(store: Store) -> None:
+def test_a_model_is_tested_in_the_same_way_on_training_and_validation_photos(store: Store) -> None:
     config = config_of(Arm("few", per_class=4), SMALL, store, store)
     torch.manual_seed(1)
     model = build(config.model, 3, 64).train()
@@ -203,7 +203,7 @@ def test_halves_take_four_classes(store: Store, tmp_path: Path) -> None:
         halves(store, tmp_path)
 
 
-def test_a_linear_classifier_learns_what_is_linear() -> None:
+def test_a_linear_classifier_learns_linear_classes() -> None:
     random = np.random.default_rng(0)
     vectors = random.normal(size=(200, 6)).astype(np.float32)
     labels = (vectors[:, 0] + vectors[:, 1] > 0).astype(np.int32)
@@ -231,7 +231,7 @@ def compared(measure: measures.Measure, first: Arm, second: Arm, band: Band = AB
     return Comparison(id="it", words=words, measure=measure, first=(first,), second=(second,), band=band)
 
 
-def test_models_that_have_learned_nothing_are_no_evidence(store: Store, tmp_path: Path) -> None:
+def test_models_that_have_learned_nothing_give_no_verdict(store: Store, tmp_path: Path) -> None:
     guessing, learned = [0.66, 0.67, 0.65], [0.6, 0.6, 0.59]  # of three classes
     made = experiment(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned})
     a, b, c = (Arm(name) for name in "abc")

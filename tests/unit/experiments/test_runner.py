@@ -62,7 +62,7 @@ def test_overrides_of_any_recipe_make_it_again(recipe: str) -> None:
     assert overrides_of(spec.config()) == ("data.max_images=7",)
 
 
-def test_a_chain_begins_with_what_the_last_is_initialized_from(first: RunSpec, second: RunSpec) -> None:
+def test_a_chain_starts_with_what_the_last_is_initialized_from(first: RunSpec, second: RunSpec) -> None:
     third = replace(second, name="third", init_from="second")
     specs = [third, first, second]
     assert chain(specs, "third") == [first, second, third] and chain(specs, "first") == [first]

@@ -81,7 +81,7 @@ def test_caffenet_of_later_years_is_recognized_and_predicts_as_caffe_does(large:
     ],
     ids=["jpeg", "cut", "empty", "no weights", "one class", "either", "variant", "classes"],
 )
-def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(
+def test_files_that_cannot_be_imported_are_refused_in_one_line_without_a_trace(
     tmp_path: Path, monkeypatch, capsys, contents: bytes, words: list[str], code: int, named: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -172,7 +172,7 @@ def test_first_weights_of_other_gaussian_variants(
         ({"conv1_size": 7, "conv1_stride": 2}, 33, 3),
     ],
 )
-def test_2012_equals_its_slow_twin(fields: dict[str, int], crop: int, channels: int) -> None:
+def test_2012_equals_its_reference(fields: dict[str, int], crop: int, channels: int) -> None:
     torch.manual_seed(1)
     model = AlexNet(changed("2012", **fields), num_classes=7, crop=crop, channels=channels).double().eval()
     for parameter in model.parameters():  # larger than at birth, so that every part matters
@@ -200,7 +200,7 @@ def test_every_weight_of_every_variant_has_a_gradient_at_small_crops(variant: st
 
 
 @pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
-def test_activations_have_the_papers_names_and_do_not_change_the_answer(variant: str) -> None:
+def test_activations_have_the_papers_names_and_do_not_change_the_output(variant: str) -> None:
     torch.manual_seed(3)
     model = AlexNet(variant, num_classes=5, crop=64).eval()
     images = 60 * torch.randn(2, 3, 64, 64)
@@ -233,7 +233,7 @@ def test_layer_1_of_2012_rectifies_after_it_normalizes() -> None:
         assert model.activations(images)["pool1"].sum() < 0.99 * other.activations(images)["pool1"].sum()
 
 
-def test_torchvisions_weights_give_torchvisions_answers() -> None:
+def test_torchvisions_weights_give_torchvisions_predictions() -> None:
     torch.manual_seed(5)
     names = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}
     model = AlexNet("one-weird-trick", num_classes=10, crop=224).eval()

@@ -33,7 +33,7 @@ def made(variant: str, crop: int, bottleneck: int = 0) -> AlexNet:
 @torch.no_grad()
 @pytest.mark.parametrize("variant", ALEXNET_VARIANTS)
 @pytest.mark.parametrize("crop", [64, 112])
-def test_at_the_crop_it_is_the_net_itself(variant: str, crop: int) -> None:
+def test_at_the_crop_size_it_is_the_model_itself(variant: str, crop: int) -> None:
     model = made(variant, crop)
     images = 60 * torch.randn(2, 3, crop, crop, dtype=torch.float64)
     found = model.class_map(images)
@@ -58,7 +58,7 @@ def test_the_classifier_slides_over_the_last_maps(variant: str, height: int, wid
 
 
 @torch.no_grad()
-def test_without_padding_each_place_is_the_nets_answer_to_its_own_crop(monkeypatch) -> None:
+def test_without_padding_each_position_is_the_models_output_for_its_crop(monkeypatch) -> None:
     model = made("caffe", 195)
     for layer in ("conv2", "conv3", "conv4", "conv5"):
         model.get_submodule(layer).padding = (0, 0)

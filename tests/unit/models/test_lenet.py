@@ -52,7 +52,7 @@ def test_modern_has_layers_of_the_same_sizes() -> None:
     assert summary.parameters == 61_706 == 60_000 - 44 + 900 + 850
 
 
-def test_1989_equals_its_slow_twin() -> None:
+def test_1989_equals_its_reference() -> None:
     torch.manual_seed(0)
     model, images = LeNet1989().double(), torch.randn(2, 1, 16, 16, dtype=torch.float64)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
@@ -69,7 +69,7 @@ def test_every_map_is_read_equally_often(table: tuple[tuple[int, ...], ...], out
     assert all(list(columns) == sorted(set(columns)) for columns in table)
 
 
-def test_lenet_5_answers_with_distances_of_f6_from_the_codes() -> None:
+def test_lenet_5_outputs_distances_of_f6_from_the_codes() -> None:
     torch.manual_seed(1)
     model = LeNet5()
     taps = model.activations(torch.randn(3, 1, 32, 32))

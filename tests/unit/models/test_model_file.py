@@ -42,7 +42,7 @@ def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch
     save_file(load_file(path) | tensors, path, texts | (metadata or {}))
 
 
-def test_everything_travels(saved: Path, store: Store) -> None:
+def test_everything_is_saved_with_the_weights(saved: Path, store: Store) -> None:
     loaded = bundle.load(saved)
     config = tiny.config()
     assert loaded.config == config
@@ -55,7 +55,7 @@ def test_everything_travels(saved: Path, store: Store) -> None:
     assert torch.equal(loaded.model(images), again(images))
 
 
-def test_weights_stand_under_model_for_any_reader_of_safetensors(saved: Path) -> None:
+def test_weights_are_under_model_for_any_reader_of_safetensors(saved: Path) -> None:
     names = load_file(saved).keys()
     assert "model.conv1.weight" in names
     assert "preprocessing.mean" in names
@@ -73,7 +73,7 @@ def test_another_architecture_is_named_by_its_first_tensor(saved: Path) -> None:
         bundle.load(saved)
 
 
-def test_a_recipe_of_another_net_does_not_take_the_weights(saved: Path) -> None:
+def test_a_recipe_of_another_model_refuses_the_weights(saved: Path) -> None:
     config = override(tiny.config(), ["model.variant=one-weird-trick"])
     values = json.dumps(bundle.to_dict(config))
     rewrite(saved, {"config": values})
@@ -105,7 +105,7 @@ def test_a_pickle_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert not (tmp_path / "exploded").exists()
 
 
-def test_weights_of_others_are_told_from_ours(tmp_path: Path) -> None:
+def test_weights_of_others_are_distinguished_from_ours(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "theirs.safetensors")
     with pytest.raises(DataError, match="weights but no format_version, config, classes, preprocessing"):
         bundle.load(tmp_path / "theirs.safetensors")

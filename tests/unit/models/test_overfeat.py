@@ -77,7 +77,7 @@ def test_the_maps_of_table_5(size: tuple[int, int], maps: tuple[int, int, int, i
 
 
 @pytest.mark.parametrize(("variant", "crop"), [("fast", 64), ("fast", 231), ("accurate", 90)])
-def test_a_map_of_one_crop_is_the_nets_answer(variant: str, crop: int) -> None:
+def test_a_map_of_one_crop_is_the_models_output(variant: str, crop: int) -> None:
     net, images = narrow(variant, crop), torch.randn(2, 3, crop, crop)
     with torch.no_grad():
         answers, class_map = net(images), net.class_map(images)
@@ -148,7 +148,7 @@ def test_first_weights_have_the_papers_deviation() -> None:
         assert not net.get_submodule(layer).get_parameter("bias").any()
 
 
-def test_what_is_refused() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(CommandError, match="crop 48 is too small"):
         OverFeat("fast", 5, 48)
     with pytest.raises(CommandError, match="it must be one of fast, accurate"):
@@ -162,7 +162,7 @@ def test_what_is_refused() -> None:
         net(torch.zeros(1, 3, 72, 72))
 
 
-def test_the_registry_refuses_what_is_alexnets() -> None:
+def test_the_registry_refuses_settings_of_alexnet() -> None:
     with pytest.raises(CommandError, match="overfeat has no towers"):
         build(ModelConfig("overfeat", "fast", tower_devices="cpu,cpu"), 5, 64)
     with pytest.raises(CommandError, match="color"):
@@ -173,7 +173,7 @@ def test_the_registry_refuses_what_is_alexnets() -> None:
     ("variant", "crop", "pixels_off"),
     [("fast", 231, 0), ("accurate", 221, 0), ("fast", 72, 1), ("fast", 64, 12)],
 )
-def test_the_part_of_a_crop_that_is_read_lies_in_its_middle_or_is_said_not_to(
+def test_the_part_of_a_crop_that_is_read_is_centered_or_documented(
     variant: str, crop: int, pixels_off: int
 ) -> None:
     """Of small crops 72 pixels fit the fast net and 64 do not (docs/models.md)."""

@@ -96,7 +96,7 @@ def test_windows_of_a_photo_as_wide_as_the_window(net: OverFeatDetector) -> None
 
 @pytest.mark.parametrize("kind", [OverFeatDetector, OverFeatLocalizer])
 @pytest.mark.parametrize("crop", [WINDOW, CROP])
-def test_layers_that_slide_and_say_boxes_are_counted(kind: type[OverFeatLocalizer], crop: int) -> None:
+def test_layers_that_slide_and_predict_boxes_are_counted(kind: type[OverFeatLocalizer], crop: int) -> None:
     """Beside torch's own count of what the two maps multiply."""
     with torch.device("meta"):
         net = kind(VARIANT, CLASSES, crop).eval()
@@ -109,7 +109,7 @@ def test_layers_that_slide_and_say_boxes_are_counted(kind: type[OverFeatLocalize
     assert summarize_model(net, crop).multiply_adds == (two.get_total_flops() - one.get_total_flops()) // 2
 
 
-def test_of_a_whole_photo_it_has_no_features_and_says_so(net: OverFeatDetector) -> None:
+def test_features_of_a_whole_photo_are_refused(net: OverFeatDetector) -> None:
     assert net.activations(torch.zeros(1, 3, WINDOW, WINDOW))
     with pytest.raises(CommandError, match="windows of 64 pixels and has no features of a whole photo"):
         net.activations(torch.zeros(1, 3, CROP, CROP))

@@ -39,7 +39,7 @@ def test_the_regression_is_4096_1024_and_four_for_each_class() -> None:
     assert summarize_model(model, 231).parameters == summarize_model(plain, 231).parameters + added
 
 
-def test_the_accurate_nets_regression_reads_its_five_by_five_maps() -> None:
+def test_the_accurate_models_regression_reads_its_five_by_five_maps() -> None:
     with torch.device("meta"):
         model = OverFeatLocalizer(replace(OVERFEAT_VARIANTS["accurate"], boxes="single"), 1000, 221)
     assert model.get_parameter("box1.weight").shape == (4096, 1024 * 5 * 5)
@@ -47,7 +47,7 @@ def test_the_accurate_nets_regression_reads_its_five_by_five_maps() -> None:
 
 
 @pytest.mark.parametrize("kind", ["per-class", "single"])
-def test_maps_of_one_crop_are_the_nets_answers(kind: Literal["per-class", "single"]) -> None:
+def test_maps_of_one_crop_are_the_models_outputs(kind: Literal["per-class", "single"]) -> None:
     model, images = narrow(kind), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         logits, boxes = model.class_and_box_maps(images)
@@ -65,7 +65,7 @@ def test_maps_of_larger_images_have_a_box_at_each_place() -> None:
     assert logits.shape[2:] == boxes.shape[3:] == model.places(96, 84) == (3, 2)
 
 
-def test_it_classifies_as_the_net_it_begins_with() -> None:
+def test_it_classifies_as_the_model_it_is_initialized_from() -> None:
     torch.manual_seed(1)
     plain, model = OverFeat(NARROW, 5, 64).eval(), narrow()
     model.load_state_dict(plain.state_dict(), strict=False)
@@ -84,7 +84,7 @@ def test_the_regression_alone_learns_and_the_last_layer_is_that_of_classes() -> 
     assert learning == {f"{layer}.{kind}" for layer in model.regression for kind in ("weight", "bias")}
 
 
-def test_the_first_answer_is_the_whole_window() -> None:
+def test_the_initial_prediction_is_the_whole_window() -> None:
     model = OverFeatLocalizer(NARROW, 5, 64)
     boxes = model.forward_boxes(torch.randn(2, 3, 64, 64))
     assert (boxes == torch.tensor([0.0, 0.0, 1.0, 1.0])).all()

@@ -67,7 +67,7 @@ def test_logits_and_all_gradients_are_those_of_one_device(
 
 
 @pytest.mark.parametrize("variant", CUT.values(), ids=CUT)
-def test_weights_go_back_and_forth_whole_and_unchanged(variant: AlexNetArchitecture) -> None:
+def test_weights_are_saved_and_loaded_unchanged(variant: AlexNetArchitecture) -> None:
     net, cut = whole_and_cut(variant)
     wanted, found = net.state_dict(), cut.state_dict()
     assert list(found) == list(wanted)
@@ -93,7 +93,7 @@ def test_each_tower_has_half_of_every_layer() -> None:
     assert "towers.1.fc8.bias" not in shapes
 
 
-def test_it_shares_nothing_with_the_net_it_came_from_nor_with_its_copies() -> None:
+def test_it_shares_no_memory_with_the_original_model_nor_with_its_copies() -> None:
     net, cut = whole_and_cut(NARROW["2012"])
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     twin, given, one = copy.deepcopy(cut), cut.state_dict(), cut.on_one_device()
@@ -111,7 +111,7 @@ def test_a_part_of_the_weights_is_refused_and_named() -> None:
         cut.load_state_dict(weights)
 
 
-def test_it_is_used_as_the_net_on_one_device() -> None:
+def test_it_is_used_as_the_model_on_one_device() -> None:
     net, cut = whole_and_cut(NARROW["2012"], dropout=0.5)
     assert (cut.crop, cut.num_classes, cut.layer_names) == (net.crop, net.num_classes, net.layer_names)
     with torch.no_grad():

@@ -165,7 +165,7 @@ def test_glorots_first_weights_are_uniform_within_his_bound() -> None:
     assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
 
 
-def test_what_deeper_nets_begin_with_fits_them_all() -> None:
+def test_the_layers_of_a_fit_all_deeper_models() -> None:
     a = on_meta("A").state_dict()
     first_four, last_three = on_meta("A").layers[:4], on_meta("A").layers[-3:]
     assert (*first_four, *last_three) == FROM_A

@@ -33,7 +33,7 @@ def follow(
 
 @settings(deadline=None, max_examples=40)
 @given(RATES, st.sampled_from([0.0, 0.5, 0.9]), st.sampled_from([0.0, 5e-4, 0.1]))
-def test_double_precision_is_the_twin_to_the_last_digits(
+def test_double_precision_equals_the_reference_up_to_rounding(
     rates: list[float], momentum: float, decay: float
 ) -> None:
     ours, twin = follow(rates, momentum, decay, torch.float64)
@@ -70,7 +70,7 @@ def test_the_same_as_torch_while_the_rate_is_constant() -> None:
     assert ours == pytest.approx(theirs, rel=1e-12)
 
 
-def test_steps_under_way_fade_out_where_torch_cuts_them() -> None:
+def test_past_gradients_fade_out_where_torch_rescales_them() -> None:
     ours, theirs = side_by_side([0.1] * 10 + [0.01])
     assert ours[-1] == pytest.approx(0.9 * ours[-2] - 0.01, rel=1e-12)
     assert theirs[-1] == pytest.approx(0.1 * 0.9 * theirs[-2] - 0.01, rel=1e-12)

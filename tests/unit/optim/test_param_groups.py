@@ -26,7 +26,7 @@ def by_name(config: OptimizerConfig) -> dict[tuple[str, str], dict[str, Any]]:
     return {(group["layer"], group["kind"]): group for group in parameter_groups(Net(), config)}
 
 
-def test_each_parameter_is_in_one_group_that_knows_its_layer() -> None:
+def test_each_parameter_is_in_one_group_with_its_layer() -> None:
     groups = by_name(OptimizerConfig())
     assert set(groups) == {
         ("conv1", "weight"),

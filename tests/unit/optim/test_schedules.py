@@ -81,9 +81,7 @@ def test_plateau_resumes_from_its_state(before: list[float], after: list[float])
 
 
 @given(st.sampled_from(["constant", "step", "cosine", "four-phase"]), STEPS, WARMUPS)
-def test_asking_changes_nothing_and_rates_never_rise_after_the_warmup(
-    name: str, steps: int, warmup: int
-) -> None:
+def test_rates_are_pure_and_never_rise_after_the_warmup(name: str, steps: int, warmup: int) -> None:
     config = ScheduleConfig(name=name, epochs=steps + warmup, warmup_epochs=warmup, step_epochs=3)  # type: ignore[arg-type]
     schedule = make_schedule(config, 0.1, 1)
     first = table(schedule)

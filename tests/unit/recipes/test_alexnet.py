@@ -34,7 +34,7 @@ def test_paper_follows_the_text() -> None:
 
 
 @pytest.mark.parametrize(("name", "updates"), [("alexnet-caffe", 360_000), ("caffenet", 310_000)])
-def test_caffe_trains_as_long_as_its_solver_says(name: str, updates: int) -> None:
+def test_caffe_trains_as_long_as_in_its_solver(name: str, updates: int) -> None:
     config = recipes.get(name)
     epoch = 1_281_167 // config.training.batch_size
     assert config.schedule.epochs * epoch == pytest.approx(updates, rel=0.01)

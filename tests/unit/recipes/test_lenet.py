@@ -7,7 +7,7 @@ import pytest
 from alexnet import published, recipes
 
 
-def test_1989_sees_16_pixels_from_minus_1_to_1_and_as_many_digits_as_often() -> None:
+def test_1989_receives_16_pixels_from_minus_1_to_1_and_as_many_digits_as_often() -> None:
     config = recipes.get("lenet-1989")
     assert (config.data.image_size, config.data.input_size, config.data.channels) == (16, 16, 1)
     assert (config.data.normalization, config.data.range) == ("range", (-1, 1))
@@ -16,7 +16,7 @@ def test_1989_sees_16_pixels_from_minus_1_to_1_and_as_many_digits_as_often() -> 
     assert config.training.loss == "squared-error"
 
 
-def test_lenet_5_sees_32_pixels_with_paper_at_minus_0_1_and_ink_at_1_175() -> None:
+def test_lenet_5_receives_32_pixels_with_paper_at_minus_0_1_and_ink_at_1_175() -> None:
     config = recipes.get("lenet-5")
     assert (config.data.image_size, config.data.input_size, config.data.channels) == (32, 32, 1)
     assert (config.data.normalization, config.data.range) == ("range", (-0.1, 1.175))

@@ -10,7 +10,7 @@ from alexnet.optim.schedules import make_schedule
 
 
 @pytest.mark.parametrize(("name", "crop"), [("overfeat-fast", 231), ("overfeat-accurate", 221)])
-def test_trained_as_section_3_2_says(name: str, crop: int) -> None:
+def test_trained_as_in_section_3_2(name: str, crop: int) -> None:
     config = recipes.get(name)
     assert (config.data.image_size, config.data.input_size, config.training.batch_size) == (256, crop, 128)
     optimizer = config.optimizer

@@ -40,7 +40,7 @@ def test_scales_and_first_weights_are_those_of_table_3(net: str) -> None:
 
 
 @pytest.mark.parametrize("net", ["a", "b", "d", "e"])
-def test_batch_normalization_changes_the_net_and_where_it_begins_only(net: str) -> None:
+def test_batch_normalization_changes_only_the_model_and_its_initialization(net: str) -> None:
     plain, normalized = recipes.get(f"vgg-{net}"), recipes.get(f"vgg-{net}-batchnorm")
     changed = config_changes(plain, normalized)
     assert {key: new for key, (_, new) in changed.items() if key.startswith("model.")} == {
@@ -52,7 +52,7 @@ def test_batch_normalization_changes_the_net_and_where_it_begins_only(net: str) 
     assert not normalized.training.fine_tuning
 
 
-def test_the_papers_best_single_net_has_its_rows() -> None:
+def test_the_papers_best_single_model_has_its_rows() -> None:
     rows = {row.views: row for row in published.rows_of("vgg-d") if row.system.endswith("[256; 512]")}
     assert {views: (row.top1, row.top5) for views, row in rows.items()} == {
         "dense": (0.256, 0.081),
@@ -62,7 +62,7 @@ def test_the_papers_best_single_net_has_its_rows() -> None:
     }
 
 
-def test_every_table_is_whole_and_falls_as_the_paper_says() -> None:
+def test_every_table_is_complete_and_decreases_as_in_the_paper() -> None:
     vgg = published.vgg
     assert [len(table) for table in (vgg.TABLE_3, vgg.TABLE_4, vgg.TABLE_5, vgg.TABLE_6)] == [12, 10, 4, 7]
     best = {net: min(row.top5 or 1 for row in vgg.ROWS if row.recipe == f"vgg-{net}") for net in NETS}

@@ -32,7 +32,7 @@ def lines(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(start)]
 
 
-def test_our_rows_stand_below_the_papers_tables(run: Path, capsys) -> None:
+def test_our_rows_are_below_the_papers_tables(run: Path, capsys) -> None:
     assert main(["compare", str(run)]) == 0
     shown = capsys.readouterr().out
     above, below = shown.split("\n---")[1:]
@@ -51,7 +51,7 @@ def test_a_recipes_own_published_numbers_join_the_table(run: Path, capsys) -> No
     assert lines(capsys.readouterr().out, "CaffeNet  ")
 
 
-def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Path, capsys) -> None:
+def test_a_vgg_is_listed_with_the_published_rows_of_its_own_configuration(run: Path, capsys) -> None:
     write(run, nette(593, "dense", recipe="vgg-d"))
     assert main(["compare", str(run)]) == 0
     above, below = capsys.readouterr().out.split("\n---")[1:]
@@ -71,7 +71,7 @@ def test_a_vgg_stands_beside_the_published_rows_of_its_own_configuration(run: Pa
 
 
 @pytest.mark.parametrize("recipe", ["overfeat-fast-localization", "overfeat-fast-detection"])
-def test_models_of_boxes_stand_beside_the_published_rows_of_their_classifier(
+def test_models_of_boxes_are_listed_with_the_published_rows_of_their_classifier(
     run: Path, capsys, recipe: str
 ) -> None:
     write(run, nette(recipe=recipe))
@@ -116,7 +116,7 @@ def test_boxes_are_compared_below_the_errors(run: Path, capsys) -> None:
     assert shown["runs"][1]["detection"] == results[1].to_dict()["detection"]
 
 
-def test_digits_stand_beside_digits_alone(run: Path, capsys) -> None:
+def test_digits_are_compared_with_digits_only(run: Path, capsys) -> None:
     write(run, nette(recipe="lenet-5"))
     assert main(["compare", str(run), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["published"]
@@ -165,7 +165,7 @@ def test_a_run_that_was_trained_on_since_its_evaluation_is_named(run: Path, caps
     assert main(["compare", str(run)]) == 0
 
 
-def test_json_has_fractions_and_says_which_rows_are_published(run: Path, capsys) -> None:
+def test_json_has_fractions_and_marks_published_rows(run: Path, capsys) -> None:
     assert main(["compare", str(run), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [row["top1_error"] for row in shown["runs"]] == [298 / 1975, 395 / 1975]
@@ -186,7 +186,7 @@ def test_an_ensemble_is_a_row_of_its_own(run: Path, tmp_path: Path, capsys) -> N
     assert "mean of 2 runs" in row
 
 
-def test_a_runs_own_file_stands_for_the_run(run: Path, capsys) -> None:
+def test_a_runs_weights_file_is_accepted_instead_of_the_run(run: Path, capsys) -> None:
     main(["compare", str(run), "--json"])
     of_folder = json.loads(capsys.readouterr().out)["runs"]
     assert main(["compare", str(run / "evaluation.json"), "--json"]) == 0
@@ -201,7 +201,7 @@ def test_unknown_fields_of_an_imported_model_are_null(run: Path, capsys) -> None
     assert (row["epochs"], row["seeds"]) == (None, [])
 
 
-def test_a_run_without_evaluations_says_what_to_type(tmp_path: Path, capsys) -> None:
+def test_a_run_without_evaluations_is_refused_with_what_to_type(tmp_path: Path, capsys) -> None:
     run = RunDir.create(tmp_path / "run", recipes.get("alexnet-2012")).path
     assert main(["compare", str(run)]) == 2
     assert f"alexnet evaluate {run}" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from alexnet.runs.environment import Environment
         ["--val-fraction", "0.5", "--classes", "3", "--channels", "1", "--encoding", "raw"],
     ],
 )
-def test_the_store_is_made_again_by_what_the_report_says(tmp_path: Path, words: list[str]) -> None:
+def test_the_reports_commands_make_the_store_again(tmp_path: Path, words: list[str]) -> None:
     synthesize(tmp_path / "made-up", classes=4, train_per_class=4, val_per_class=1, layout="folder")
     photos = tmp_path / "made-up" / "train"
     assert (
@@ -48,7 +48,7 @@ def test_the_class_filter_of_a_store_of_version_0_1_is_found() -> None:
 
 
 @pytest.mark.parametrize(("command", "lines"), [(["alexnet", "quickstart"], 1), ([], 2)])
-def test_a_command_that_did_everything_stands_alone(command: list[str], lines: int) -> None:
+def test_a_command_that_did_everything_is_the_only_one(command: list[str], lines: int) -> None:
     found = run_details.commands(command, "runs/one", "", [evaluation(views="dense@72,96")], None, 72)
     assert len(found) == lines
     if not command:

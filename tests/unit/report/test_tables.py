@@ -23,7 +23,7 @@ def test_text_is_aligned_numbers_to_the_right_with_rules_between_groups() -> Non
     )
 
 
-def test_markdown_escapes_bars_and_says_which_columns_are_numbers() -> None:
+def test_markdown_escapes_bars_and_marks_columns_of_numbers() -> None:
     assert TABLE.markdown() == (
         "**Errors in %**\n\n"
         "| system | top-1 |\n"

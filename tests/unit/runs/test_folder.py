@@ -26,7 +26,7 @@ def test_an_empty_folder_may_be_there(tmp_path: Path) -> None:
     assert RunDir.create(tmp_path, CONFIG).config() == CONFIG
 
 
-def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_path: Path) -> None:
+def test_an_existing_run_is_unchanged_and_the_message_has_what_to_type(tmp_path: Path) -> None:
     RunDir.create(tmp_path, CONFIG)
     (tmp_path / "weights").write_text("precious")
     with pytest.raises(CommandError, match="--resume"):
@@ -34,7 +34,7 @@ def test_an_existing_run_is_left_alone_and_the_message_says_what_to_type(tmp_pat
     assert names(tmp_path) == ["config.json", "weights"]
 
 
-def test_a_folder_of_something_else_is_left_alone_and_nothing_is_said_to_go_on(tmp_path: Path) -> None:
+def test_another_folder_is_unchanged_and_the_message_does_not_suggest_to_resume(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(CommandError, match="no run to go on with: give another --run folder"):
         RunDir.create(tmp_path, CONFIG)
@@ -72,7 +72,7 @@ def test_a_broken_configuration(tmp_path: Path, text: str) -> None:
         RunDir.open(tmp_path).config()
 
 
-def test_nothing_temporary_stays(tmp_path: Path) -> None:
+def test_no_temporary_file_remains(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, CONFIG)
     run.write_environment(Environment(device="cpu"))
     assert names(tmp_path) == ["config.json", "environment.json"]

@@ -17,7 +17,7 @@ def log(folder: Path, steps: range, first_step: int = 0) -> Path:
     return file
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_values_are_read(tmp_path: Path) -> None:
     lines = read_metrics(log(tmp_path, range(1, 4)))
     assert lines[1] == {"event": "train", "step": 2, "epoch": 0, "loss": 0.5, "note": "words"}
     assert len(lines) == 3

@@ -29,7 +29,7 @@ def made() -> Predictions:
     )
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_values_are_loaded(tmp_path: Path) -> None:
     path = predictions.path_of(tmp_path, "val", ViewSet("ten"))
     assert path == tmp_path / "predictions" / "val-ten.npz"
     predictions.save(made(), path)

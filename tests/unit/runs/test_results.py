@@ -49,7 +49,7 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_results(in_file(tmp_path, RESULT.to_dict())) == [RESULT]
 
 
-def test_rates_stand_beside_the_counts() -> None:
+def test_rates_are_listed_with_the_counts() -> None:
     values = RESULT.to_dict()
     assert values["top1_error"] == 0.3
     assert values["top1_interval"] == list(RESULT.top1.interval)
@@ -80,7 +80,9 @@ def test_a_file_of_version_0_is_read(tmp_path: Path) -> None:
         ({"surprise": 1}, "unknown key 'surprise'"),
     ],
 )
-def test_what_is_no_result_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_values_that_are_not_results_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
         read_results(in_file(tmp_path, RESULT.to_dict() | changes))
 

@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
     return made.path
 
 
-def test_a_copy_stays_as_it_was_and_what_it_keeps_is_kept_in_the_run(run: Path, tmp_path: Path) -> None:
+def test_a_copy_does_not_change_and_its_caches_remain_in_the_run(run: Path, tmp_path: Path) -> None:
     copy = snapshot(run, tmp_path / "copies")
     assert copy != run and copy.name == "young" and copy.parent.name == "runs"
     shutil.rmtree(run / "checkpoints")

@@ -24,7 +24,7 @@ def boxes(seed: int, count: int) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 24))
-def test_merging_is_its_twins(seed: int, count: int) -> None:
+def test_merging_equals_the_reference(seed: int, count: int) -> None:
     corners, scores = boxes(seed, count), np.random.default_rng(seed).uniform(0.1, 1, count)
     found, sums = merge(corners, scores)
     wanted = twin.merge([tuple(box) for box in corners], list(scores), FARTHEST_MATCH)  # type: ignore[misc]
@@ -33,7 +33,7 @@ def test_merging_is_its_twins(seed: int, count: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 20))
-def test_nothing_is_lost_and_what_is_left_stays_apart(seed: int, count: int) -> None:
+def test_merging_loses_no_box_and_the_rest_is_far_apart(seed: int, count: int) -> None:
     corners = boxes(seed, count)
     found, sums = merge(corners, np.ones(count))
     assert sums.sum() == pytest.approx(count)

@@ -42,14 +42,14 @@ WINDOW = np.array([[0.0, 0.0, 0.4, 0.4]])
         ([0.0, 0.0, 1.0, 1.0], IGNORED),  # the window is all within it
     ],
 )
-def test_what_a_window_shows(box: list[float], label: int) -> None:
+def test_windows_show_an_object_background_or_neither(box: list[float], label: int) -> None:
     labels, places = assign_targets(np.array([box]), np.array([2]), WINDOW, BACKGROUND)
     assert labels.tolist() == [label]
     wanted = np.array(box) / 0.4 if label == 2 else np.zeros(4)
     assert places[0] == pytest.approx(wanted)
 
 
-def test_of_several_objects_a_window_shows_the_one_it_overlaps_most() -> None:
+def test_among_several_objects_a_window_shows_the_one_it_overlaps_most() -> None:
     boxes = np.array([[0.0, 0.0, 0.21, 0.1], [0.0, 0.1, 0.4, 0.4], [0.9, 0.9, 1.0, 1.0]])
     windows = np.concatenate([WINDOW, WINDOW + 0.45])
     labels, places = assign_targets(boxes, np.array([0, 1, 2]), windows, BACKGROUND)

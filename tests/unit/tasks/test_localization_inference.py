@@ -185,7 +185,7 @@ def test_a_split_is_located_in_the_stores_order_whatever_the_batch(store: Store)
     assert (found.labels == np.where(whole.labels < 0, -1, 1 - whole.labels)).all()
 
 
-def test_errors_stand_beside_the_baselines(store: Store) -> None:
+def test_errors_are_listed_with_those_of_the_baselines(store: Store) -> None:
     net = loaded(store)
     task = Localization(net.config, 2)
     found = task.metrics(predict_split(task, net, store, "val", ViewSet("center")), store)

@@ -41,7 +41,7 @@ def random_task(seed: int) -> tuple[RankedBoxes, np.ndarray, list[list[tuple[int
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_errors_are_those_of_the_slow_twin(seed: int) -> None:
+def test_errors_are_those_of_the_reference(seed: int) -> None:
     answers, labels, truth = random_task(seed)
     found = count_errors(answers, labels, table(truth), CLASSES)
     pairs = [

@@ -121,7 +121,7 @@ def given(store: Store, *settings: str, classes: slice = slice(None)) -> ModelBu
     return ModelBundle(model, begun, chosen, Preprocessing.from_store(begun.data, store), {})
 
 
-def test_it_is_initialized_from_a_whole_classifier(store: Store) -> None:
+def test_it_is_initialized_from_a_complete_classifier(store: Store) -> None:
     model, net = learner(store).model, given(store)
     found = transfer(model, store.classes, net)
     assert set(found.copied) == set(net.model.state_dict())

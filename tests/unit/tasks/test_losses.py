@@ -40,7 +40,7 @@ def test_distances_that_are_large_are_not_pushed_up() -> None:
     assert gradient[0, 0] < 0
 
 
-def test_squared_error_wants_1_and_minus_1() -> None:
+def test_targets_of_squared_error_are_1_and_minus_1() -> None:
     outputs = torch.tensor([[1.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
     targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     assert squared_error(outputs[:1], targets[:1]).item() == 0
@@ -58,7 +58,7 @@ def test_gradients_and_the_mean(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_mixed_images_loss_is_the_mean_of_the_two_up_to_what_does_not_depend_on_the_net(name: str) -> None:
+def test_a_mixed_images_loss_is_the_mean_of_the_two_up_to_a_constant(name: str) -> None:
     """So that smoothing and mixup mean the same with every loss."""
     loss = LOSSES[name].forward
     one, other = torch.eye(4, dtype=torch.float64)[:2]

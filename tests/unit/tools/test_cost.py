@@ -40,7 +40,7 @@ def test_an_image_takes_three_passes_less_the_gradient_of_the_photo() -> None:
     assert PAPERS.flops == 2 * 128 * 2_067_805_248
 
 
-def test_the_nets_own_summary_gives_the_same_costs_as_the_published_layers() -> None:
+def test_the_models_summary_gives_the_same_costs_as_the_published_layers() -> None:
     job = Job(summarize(recipes.get("alexnet-2012")).layers, 128)
     published = Job(ALEXNET_LAYERS, 128)
     assert (job.parameters, job.outputs) == (ALEXNET_PARAMETERS, ALEXNET_UNITS)
@@ -48,7 +48,7 @@ def test_the_nets_own_summary_gives_the_same_costs_as_the_published_layers() -> 
         assert getattr(job, name) == getattr(published, name)
 
 
-def test_what_crosses_between_towers_is_what_the_net_reads() -> None:
+def test_values_that_cross_between_towers_are_those_the_model_reads() -> None:
     import torch
 
     with torch.device("meta"):
@@ -93,7 +93,7 @@ def test_time_is_work_over_rate() -> None:
     assert run_hours(100, images=1000, epochs=3.6) == 0.01
 
 
-def test_what_docs_scaling_says_binds_does() -> None:
+def test_the_binding_limits_are_those_in_docs_scaling() -> None:
     assert bounds(PAPERS, GTX_580).binding == bounds(SHARED, GTX_580).binding == "arithmetic"
     assert PAPERS.sent_bytes < SHARED.sent_bytes / 5
     assert SHARED.held_bytes < Job(ALEXNET_LAYERS, 128).held_bytes < GTX_580.memory_bytes

@@ -61,7 +61,7 @@ def test_the_table_is_written_best_first_and_then_found_fresh(
     assert run(monkeypatch, str(tmp_path), "--check") == 1
 
 
-def test_a_picture_is_drawn_where_its_words_change_or_it_is_missing(
+def test_a_picture_is_drawn_if_its_description_changes_or_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document, image = tmp_path / "docs" / "page.md", tmp_path / "docs" / "images" / "why-so-long.png"

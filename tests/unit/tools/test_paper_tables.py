@@ -25,7 +25,7 @@ def systems(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_published_errors_of_systems_stand_beside_ours(systems: Path) -> None:
+def test_published_errors_of_systems_are_listed_with_ours(systems: Path) -> None:
     rows = {row[0]: row for row in table_1(systems).rows}
     assert [*rows] == [*SYSTEMS]
     assert rows["sparse coding"][1:3] == ["47.1", "28.2"]
@@ -58,7 +58,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_published_errors_of_models_stand_beside_ours(models: Path) -> None:
+def test_published_errors_of_models_are_listed_with_ours(models: Path) -> None:
     rows = {row[0]: row for row in table_2(models).rows}
     assert [*rows] == ["1 CNN", "5 CNNs", "1 CNN*", "7 CNNs*"]
     assert rows["1 CNN"][1:4] == ["40.7", "18.2", "-"]

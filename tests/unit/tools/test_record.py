@@ -108,7 +108,7 @@ def test_scenes_are_composed_of_the_store_of_the_run_that_theirs_is_initialized_
     assert text.count("alexnet prepare") == 1  # all three use the same store of photos
 
 
-def test_digits_are_tested_with_one_view_and_shown_with_their_mistakes() -> None:
+def test_digits_are_tested_with_one_view_and_have_pictures_of_mistakes() -> None:
     digits = [run for run in recorded_runs.RUNS if run.source is recorded_run.MNIST]
     assert len(digits) == 9 and {run.views for run in digits} == {("center",)}
     assert {run.training_images for run in digits if run.recipe == "lenet-1989"} == {7_291}
@@ -339,7 +339,7 @@ def test_evidence_names_no_folder_of_this_machine(made, tmp_path: Path) -> None:
     assert not [file.name for file in folder.iterdir() if str(tmp_path) in file.read_text()]
 
 
-def test_what_is_recorded_is_up_to_date_until_its_recipe_changes(made, tmp_path: Path) -> None:
+def test_recorded_results_are_up_to_date_until_their_recipe_changes(made, tmp_path: Path) -> None:
     results = tmp_path / "results"
     assert recorded_state.why_to_make(PLAIN, results) == "missing"
     folder = made(PLAIN)

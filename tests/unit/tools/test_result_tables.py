@@ -17,7 +17,7 @@ def boxes(errors: int, **more: Any) -> dict[str, Any]:
     return {"images": 1000, "without_box": 0, **counts, "top1_errors": 300, "top5_errors": 200, **more}
 
 
-def test_a_localizer_stands_beside_its_baselines(tmp_path: Path) -> None:
+def test_a_localizer_is_listed_with_its_baselines(tmp_path: Path) -> None:
     baselines = {name: BoxErrors(**boxes(600 + 10 * place)) for place, name in enumerate(BASELINES)}
     found = LocalizationResult(**boxes(400, baselines=baselines))
     other = evaluation(recipe="here")
@@ -28,7 +28,7 @@ def test_a_localizer_stands_beside_its_baselines(tmp_path: Path) -> None:
     assert row[6:] == ["20.0", "70.0", "1,000"]
 
 
-def test_a_detector_stands_beside_its_windows(tmp_path: Path) -> None:
+def test_a_detector_is_listed_with_its_windows(tmp_path: Path) -> None:
     found = DetectionResult(400, 1318, 0.5, (), precision_of_windows=0.35)
     write(tmp_path / "two", evaluation(recipe="all", store="scenes", detection=found))
     assert result_tables.detection(tmp_path).rows == [
@@ -36,7 +36,7 @@ def test_a_detector_stands_beside_its_windows(tmp_path: Path) -> None:
     ]
 
 
-def test_without_recorded_results_the_tables_say_so(tmp_path: Path) -> None:
+def test_without_recorded_results_the_tables_have_a_note(tmp_path: Path) -> None:
     for table in (result_tables.localization(tmp_path), result_tables.detection(tmp_path)):
         assert table.rows[0][0] == "not recorded yet"
         assert len(table.rows[0]) == len(table.columns)

@@ -30,13 +30,13 @@ def test_the_matrix_product_is_the_peer_that_the_benchmark_names() -> None:
     assert scaling.MATRIX_PRODUCT == MATRIX_PRODUCT
 
 
-def test_counts_stand_for_an_image_and_an_update(results: Path) -> None:
+def test_counts_are_given_per_image_and_per_update(results: Path) -> None:
     text = scaling.counts(results).markdown()
     assert "| multiply-adds: total | 2,067,805,248 | 264,679,071,744 |" in text
     assert "measured peak of the process on a CPU, MB | - | 1,500 |" in text
 
 
-def test_the_papers_days_say_which_share_of_the_limit_was_reached(results: Path) -> None:
+def test_the_papers_days_give_the_share_of_the_limit_that_was_reached(results: Path) -> None:
     rows = {row[0]: row for row in scaling.reached(results).rows}
     for days in (5, 6):
         rate = 90 * 1.2e6 / (days * 86400)
@@ -51,7 +51,7 @@ def test_the_measured_share_is_counted_without_the_photos_gradient(results: Path
     assert here[4] == f"{100 * 0.5 * 2_067_805_248 / (3 * 724_406_816):.1f}"
 
 
-def test_a_recorded_run_on_a_gpu_stands_beside_it(results: Path) -> None:
+def test_a_recorded_run_on_a_gpu_is_listed_too(results: Path) -> None:
     run = results / "imagenette-side-256-alexnet-2012"
     run.mkdir()
     (run / "config.json").write_text('{"recipe": "alexnet-2012", "training": {"batch_size": 128}}')

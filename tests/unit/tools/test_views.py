@@ -27,7 +27,7 @@ def record_with_costs(results: Path, name: str, wrong: dict[str, range], **costs
     (folder / "wrong.json").write_text(str(lists).replace("'", '"'))
 
 
-def test_the_cheapest_comes_first_and_all_stand_beside_ten_crops(tmp_path: Path) -> None:
+def test_the_cheapest_comes_first_and_all_are_compared_with_ten_crops(tmp_path: Path) -> None:
     wrong = {"multi-crop": range(190), "ten": range(200), "dense@112,128": range(210), "center": range(220)}
     record_with_costs(tmp_path, "run", wrong, multi_crop=50e6, ten=10e6, dense=4.4e6, center=1e6)
     rows = views_cost(tmp_path).rows

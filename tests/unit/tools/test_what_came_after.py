@@ -23,7 +23,7 @@ def trained(
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
-def test_networks_stand_beside_alexnet_with_their_costs(tmp_path: Path) -> None:
+def test_networks_are_compared_with_alexnet_with_their_costs(tmp_path: Path) -> None:
     trained(tmp_path, "alexnet-2012", range(300), 500e6, 120.0)
     trained(tmp_path, "vgg-a-batchnorm", range(250), 6e9, 7200.0)
     alexnet, vgg = what_came_after(tmp_path).rows
@@ -32,14 +32,14 @@ def test_networks_stand_beside_alexnet_with_their_costs(tmp_path: Path) -> None:
     assert vgg[5:7] == ["600", "120.0"]
 
 
-def test_a_network_is_compared_with_the_alexnet_of_photos_of_the_same_size(tmp_path: Path) -> None:
+def test_a_network_is_compared_with_alexnet_on_photos_of_the_same_size(tmp_path: Path) -> None:
     trained(tmp_path, "alexnet-2012", range(300), 500e6, 120.0)
     trained(tmp_path, "alexnet-2012", range(400), 500e6, 120.0, data=DATA[1])
     trained(tmp_path, "vgg-a-batchnorm", range(350), 6e9, 7200.0, data=DATA[1])
     assert [row[3].partition(" ")[0] for row in what_came_after(tmp_path).rows] == ["-", "-", "-5.0"]
 
 
-def test_without_recorded_results_the_table_says_so(tmp_path: Path) -> None:
+def test_without_recorded_results_the_table_has_a_note(tmp_path: Path) -> None:
     assert what_came_after(tmp_path).rows[0][0] == "not recorded yet"
 
 

@@ -17,7 +17,7 @@ OURS = dict(zip(("lenet-1989", "lenet-5", "alexnet-2012"), NETS, strict=True))
 
 
 @pytest.mark.parametrize("recipe", OURS)
-def test_the_nets_are_ours_by_every_count(recipe: str) -> None:
+def test_all_counts_equal_those_of_our_models(recipe: str) -> None:
     ours, net = summarize(recipes.get(recipe)), OURS[recipe]
     assert (ours.parameters, ours.connections) == (net.parameters, net.connections)
     assert ours.activations == net.units
@@ -31,7 +31,7 @@ def test_training_is_counted_in_operations() -> None:
     assert [net.data_bytes for net in NETS] == [7_291 * 256, 60_000 * 784, 1_281_167 * 196_608]
 
 
-def test_the_table_says_how_many_times_more(tmp_path: Path) -> None:
+def test_the_table_has_the_growth_factors(tmp_path: Path) -> None:
     rows = {row[0]: row for row in why_so_long.nets(tmp_path).rows}
     assert rows["parameters"] == ["parameters", "9,760", "60,000", "60,965,224", "6,246"]
     assert rows["training images"][1:4] == ["7,291", "60,000", "1,281,167"]
@@ -59,7 +59,7 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
     assert classes == "20"
 
 
-def test_the_picture_says_and_shows_the_same_numbers(tmp_path: Path) -> None:
+def test_the_picture_and_its_description_have_the_same_numbers(tmp_path: Path) -> None:
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
         record(tmp_path, name, {"center": range(500), "ten": range(450)})

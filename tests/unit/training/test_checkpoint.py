@@ -32,7 +32,7 @@ def no_news(line: str) -> None:
     raise AssertionError(line)
 
 
-def test_what_is_written_comes_back(tmp_path: Path) -> None:
+def test_written_values_are_read_back(tmp_path: Path) -> None:
     write(tmp_path, 12)
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
@@ -63,7 +63,7 @@ def test_nothing_yet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "state.pt", "meta.json"])
-def test_a_damaged_one_falls_back_with_a_word(tmp_path: Path, file: str) -> None:
+def test_a_damaged_checkpoint_is_logged_and_the_one_before_is_used(tmp_path: Path, file: str) -> None:
     write(tmp_path, 1)
     write(tmp_path, 2)
     damaged = tmp_path / "step-00000002" / file

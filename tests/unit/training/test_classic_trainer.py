@@ -140,7 +140,7 @@ def stopped(folder: Path, store: Store, asked: StopRequests, at: int) -> str:
     return str(caught.value)
 
 
-def test_the_message_names_where_it_was_stopped(
+def test_the_message_has_the_stage_at_which_it_was_stopped(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = StopRequests(monkeypatch)
@@ -151,7 +151,7 @@ def test_the_message_names_where_it_was_stopped(
 
 
 @pytest.mark.parametrize("name", ["channel1.safetensors", "channel1.npy"])
-def test_what_is_missing_on_resume_is_named(
+def test_files_missing_at_resume_are_named(
     tmp_path: Path, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
@@ -161,7 +161,7 @@ def test_what_is_missing_on_resume_is_named(
         fitted(tmp_path / "a", store, resume=True)
 
 
-def test_what_is_damaged_on_resume_is_named(
+def test_files_damaged_at_resume_are_named(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)

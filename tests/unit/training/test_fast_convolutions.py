@@ -15,7 +15,7 @@ from alexnet.runs.run_dir import RunDir
 from alexnet.training.trainer import train
 
 
-def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny_store: Store) -> None:
+def test_while_training_with_a_search_for_the_fastest_kernels(tmp_path: Path, tiny_store: Store) -> None:
     seen: list[tuple[bool, bool]] = []
 
     def evaluate(model: nn.Module) -> dict[str, float]:
@@ -28,7 +28,7 @@ def test_while_training_with_the_fastest_kernels_looked_for(tmp_path: Path, tiny
     assert {*seen} == {(True, True)}
 
 
-def test_while_testing_with_kernels_that_always_say_the_same() -> None:
+def test_while_testing_with_deterministic_kernels() -> None:
     cudnn = torch.backends.cudnn
     with inference.testing(build_run(tiny.config(), 3)):
         assert cudnn.enabled

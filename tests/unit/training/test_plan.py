@@ -16,7 +16,7 @@ def config(**training: int) -> RunConfig:
     return RunConfig("test", schedule=ScheduleConfig(epochs=5), training=TrainingConfig(**training))  # type: ignore[arg-type]
 
 
-def test_imagenet_has_10_009_updates_an_epoch() -> None:
+def test_imagenet_has_10_009_updates_per_epoch() -> None:
     assert make_plan(config(), 1_281_167).steps_per_epoch == 10_009
 
 
@@ -25,7 +25,7 @@ def test_validates_at_the_ends_of_epochs_and_of_the_run() -> None:
     assert [step for step in range(plan.total_steps + 1) if plan.validates(step)] == [6, 12, 15]
 
 
-def test_logs_also_where_it_validates() -> None:
+def test_logs_also_at_validations() -> None:
     plan = make_plan(config(batch_size=10, log_every_steps=4), 35)
     assert [step for step in range(1, 13) if plan.logs(step)] == [3, 4, 6, 8, 9, 12]
 

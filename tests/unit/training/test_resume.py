@@ -41,7 +41,7 @@ def test_what_would_make_it_another_run_is_refused(run: RunDir, setting: str) ->
         resumed_config(run, tiny.RECIPE, [setting])
 
 
-def test_a_key_that_begins_like_a_fixed_one_is_not_fixed(run: RunDir) -> None:
+def test_a_key_that_starts_like_a_fixed_one_is_not_fixed(run: RunDir) -> None:
     config, _ = resumed_config(run, tiny.RECIPE, ["data.cropping=center"])
     assert config.data.cropping == "center"
 

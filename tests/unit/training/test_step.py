@@ -83,7 +83,7 @@ def test_clipping_bounds_the_step(tiny_store: Store) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_lower_precision_stays_near(tiny_store: Store, precision: str) -> None:
+def test_lower_precision_gives_similar_results(tiny_store: Store, precision: str) -> None:
     exact = after(tiny_store, NO_DROPOUT)
     rounded = after(tiny_store, NO_DROPOUT, f"training.precision={precision}")
     assert 0 < largest_difference(exact, rounded) < 2e-3

@@ -33,7 +33,7 @@ def whole_photos(tmp_path: Path) -> Store:
     return prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
 
 
-def test_the_loader_crops_at_random_scales_where_the_configuration_says_so(whole_photos: Store) -> None:
+def test_the_loader_crops_at_random_scales_as_configured(whole_photos: Store) -> None:
     config = tiny.config("data.scales=[64,72]")
     (batch,) = training_loader(config, whole_photos, CPU).batches(0)
     assert batch.images.shape == (8, 64, 64, 3)
@@ -42,7 +42,7 @@ def test_the_loader_crops_at_random_scales_where_the_configuration_says_so(whole
 
 
 @pytest.mark.parametrize(("order", "same"), [("once", True), ("each-epoch", False)])
-def test_the_loader_shuffles_as_the_configuration_says(tiny_store: Store, order: str, same: bool) -> None:
+def test_the_loader_shuffles_as_configured(tiny_store: Store, order: str, same: bool) -> None:
     loader = training_loader(tiny.config(f"data.order={order}"), tiny_store, CPU)
     first, second = (torch.cat([batch.indices for batch in loader.batches(epoch)]) for epoch in (0, 1))
     assert torch.equal(first, second) == same

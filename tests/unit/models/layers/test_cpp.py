@@ -72,7 +72,7 @@ def test_without_a_compiler_torch_computes_and_one_warning_is_logged(monkeypatch
     ]
 
 
-def test_a_failing_compiler_is_no_error_and_leaves_nothing_behind(monkeypatch, tmp_path, caplog):
+def test_a_failing_compiler_is_no_error_and_leaves_no_files(monkeypatch, tmp_path, caplog):
     fake_compiler(
         tmp_path / "bin", 'case "$1" in --version) echo fake;; *) echo "out of order" >&2; exit 1;; esac'
     )

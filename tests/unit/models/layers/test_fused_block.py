@@ -51,7 +51,7 @@ def test_one_kernel_equals_the_steps(name: str, height: int, width: int) -> None
     torch.testing.assert_close(fused.grad, plain.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_equals_float32_to_its_own_precision() -> None:
+def test_bfloat16_equals_float32_up_to_its_precision() -> None:
     torch.manual_seed(1)
     block = FusedBlock(OrderedDict((str(i), step) for i, step in enumerate(BLOCKS["2012, layer 2"])))
     maps = 5 * torch.randn(2, 32, 13, 13)

@@ -143,13 +143,13 @@ def test_nothing_but_the_input_is_kept_for_the_gradient() -> None:
     assert [tensor.data_ptr() for tensor in kept] == [maps.data_ptr()]
 
 
-def test_a_nan_stays_a_nan() -> None:
+def test_a_nan_remains_a_nan() -> None:
     maps = torch.randn(1, 8, 4, 4)
     maps[0, 3, 1, 1] = float("nan")
     assert LocalResponseNorm()(maps)[0, 3, 1, 1].isnan()
 
 
-def test_a_nan_spreads_over_its_window_and_no_further() -> None:
+def test_a_nan_spreads_over_its_window_only() -> None:
     maps = torch.randn(1, 12, 3, 3)
     maps[0, 5, 1, 1] = float("nan")
     assert LocalResponseNorm()(maps)[0, :, 1, 1].isnan().nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
@@ -157,7 +157,7 @@ def test_a_nan_spreads_over_its_window_and_no_further() -> None:
 
 
 @pytest.mark.parametrize("norm", [LocalResponseNorm(), SpatialResponseNorm(), LocalResponseNorm(beta=0.6)])
-def test_an_empty_batch_stays_empty(norm: nn.Module) -> None:
+def test_an_empty_batch_gives_an_empty_one(norm: nn.Module) -> None:
     maps = torch.empty(0, 8, 3, 3, requires_grad=True)
     norm(maps).sum().backward()
     assert maps.grad is not None

@@ -71,12 +71,12 @@ def test_no_label_is_over_another_and_all_are_inside(wanted: list[Area]) -> None
             taken.append(place)
 
 
-def test_a_label_stays_where_it_is_wanted_if_that_is_free() -> None:
+def test_a_label_is_at_the_wanted_place_if_that_is_free() -> None:
     assert free_place(Area(3, 4, 9, 8), [Area(9, 4, 12, 8)], PICTURE) == Area(3, 4, 9, 8)
     assert free_place(Area(38, 4, 44, 8), [], PICTURE) == Area(34, 4, 40, 8)
 
 
-def test_a_label_moves_up_or_down_then_sideways_and_else_has_no_place() -> None:
+def test_a_label_moves_up_or_down_then_sideways_or_is_left_out() -> None:
     assert free_place(Area(3, 4, 9, 8), [Area(0, 2, 9, 5)], PICTURE) == Area(3, 6, 9, 10)
     assert free_place(Area(3, 20, 9, 26), [Area(0, 24, 9, 29)], PICTURE) == Area(3, 17, 9, 23)
     assert free_place(Area(3, 4, 9, 8), [Area(2, 0, 10, 30)], PICTURE) == Area(11, 4, 17, 8)

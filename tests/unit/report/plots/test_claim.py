@@ -41,7 +41,7 @@ def test_each_arm_has_a_name_once_and_each_comparison_a_row_with_its_band(tmp_pa
         assert save(figure, tmp_path / f"claim.{suffix}").stat().st_size > 1000
 
 
-def test_a_comparison_without_numbers_says_why() -> None:
+def test_a_comparison_without_numbers_shows_the_reason() -> None:
     why = "relu-rate-0.003, relu-rate-0.01 did not get there in 2 epochs"
     nothing = compared("a minus b", "epochs", reason=why)
     few = compared("a minus b", "points", numbers=(0.01,), reason="1 seed")

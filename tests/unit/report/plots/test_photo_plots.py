@@ -51,7 +51,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_says_what_it_is_of_and_is_written_in_both_forms(name, tmp_path: Path) -> None:
+def test_every_figure_has_a_title_and_is_written_in_both_formats(name, tmp_path: Path) -> None:
     figure = FIGURES[name]()
     assert figure.get_suptitle() == "run \N{EN DASH} nette val, 1,975 images"
     assert save(figure, tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
@@ -62,7 +62,7 @@ def test_one_image_is_one_image() -> None:
     assert figure_title("run", "nette val", 1).endswith("1 image")
 
 
-def test_neighbors_stand_beside_their_photo_in_order() -> None:
+def test_neighbors_are_drawn_next_to_their_photo_in_order() -> None:
     photos = pictures(7, channels=1)
     near = [[(photos[2], "hen", 1.0), (photos[3], "cock", 2.0)], [(photos[4], "cock", 0.5)]]
     figure = draw_neighbors([(photos[0], "hen"), (photos[1], "cock")], near, true_names=["hen", "cock"])
@@ -114,7 +114,7 @@ def test_ties_count_against_the_model_as_in_the_errors() -> None:
     assert verdict("c", ["a", "b"]) == "not in top 2"
 
 
-def test_confused_photos_stand_beside_the_bar_of_their_pair() -> None:
+def test_confused_photos_are_drawn_next_to_the_bar_of_their_pair() -> None:
     photos = pictures(5)
     figure = draw_confusions([("4", "9", 12), ("9", "4", 10)], 1000, examples=[photos[:2], photos[2:]])
     for drawn, wanted in zip(shown(figure), photos, strict=True):

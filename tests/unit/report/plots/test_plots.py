@@ -53,7 +53,7 @@ def test_a_kernel_of_zeros_is_gray_and_one_tower_is_one_picture() -> None:
     assert "64 kernels" in axes.get_title(loc="left")
 
 
-def test_each_photo_stands_over_its_true_class_and_its_most_probable_ones() -> None:
+def test_each_photo_is_above_its_true_class_and_its_most_probable_ones() -> None:
     photos = [np.full((20 + i, 30, 3), 10 * i, np.uint8) for i in range(5)]
     top = [[("tench, Tinca tinca", 0.5), ("hen", 0.25)]] * 5
     figure = draw_predictions(photos, ["hen", "tench, Tinca tinca", "a", "b", "c"], top)
@@ -97,7 +97,7 @@ def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
     assert error.yaxis.get_major_formatter()(0.25, 0).startswith("25")
 
 
-def test_runs_of_other_errors_stand_in_rows_of_their_own_and_axes_say_what_they_show() -> None:
+def test_runs_with_other_errors_have_separate_rows_and_axes_name_the_error() -> None:
     logs = {name: records(20, 2.0) for name in ("net", "finder", "placer", "other-net")}
     losses = {"finder": "objects", "placer": "boxes", "net": "squared-error"}
     kinds = {name: task_info(loss).logged for name, loss in losses.items()}
@@ -175,7 +175,7 @@ def test_every_mistake_is_shown_with_its_true_and_predicted_class() -> None:
     assert not [axes for axes in draw_mistakes([], [], []).axes if axes.images]
 
 
-def test_of_very_many_mistakes_some_are_shown() -> None:
+def test_some_of_very_many_mistakes_are_shown() -> None:
     numbers = [str(number) for number in range(1000)]
     figure = draw_mistakes([np.zeros((4, 4, 1), np.uint8)] * 1000, numbers, numbers)
     assert "200 of 1,000 misclassified" in figure.get_supxlabel()

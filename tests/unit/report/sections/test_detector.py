@@ -34,7 +34,9 @@ LEFT_OUT = (
 )
 
 
-def test_what_is_inside_a_detector_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+def test_figures_about_one_class_per_photo_are_left_out_for_a_detector_with_a_sentence(
+    tmp_path: Path,
+) -> None:
     rows = [row(n, SIDE, boxes=(Box(n % 3, 0.1, 0.1, 0.5, 0.5),)) for n in range(4)]
     store = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows}, SIDE))
     config = override(recipes.get("overfeat-fast-detection"), SETTINGS)

@@ -90,7 +90,7 @@ def test_all_layers_of_the_model_have_a_row(on) -> None:
     assert all(layer in alt_text for layer in on.classifier.model.layer_names)
 
 
-def test_errors_stand_below_the_published_ones(run) -> None:
+def test_errors_are_listed_below_the_published_ones(run) -> None:
     figure, alt_text = evaluation.errors(rows_of([run]))
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[-1] == f"{tiny.RECIPE}, store val, center"
@@ -98,7 +98,7 @@ def test_errors_stand_below_the_published_ones(run) -> None:
 
 
 @pytest.mark.parametrize("loss", ["boxes", "objects"])
-def test_models_of_boxes_have_no_bars_beside_errors_of_classes(run, tmp_path, loss) -> None:
+def test_models_of_boxes_have_no_bars_next_to_errors_of_classes(run, tmp_path, loss) -> None:
     placing = RunDir(shutil.copytree(run, tmp_path / "placing"))
     config = placing.config()
     placing.write_config(replace(config, training=replace(config.training, loss=loss)))
