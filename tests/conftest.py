@@ -1,4 +1,4 @@
-"""Shared fixtures: where the reference twins live, and the real images where they are present."""
+"""Shared fixtures: the path of the reference implementations, and real images if they are present."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REAL_IMAGES = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real images beside the checkout; the test is skipped where it is absent."""
+    """The folder of real images beside the checkout; the test is skipped if it is absent."""
     if not _REAL_IMAGES.is_dir():
         pytest.skip("the real images (../shared/data) are not here")
     return _REAL_IMAGES
@@ -27,7 +27,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A web server on this machine, asked again at once where it fails."""
+    """A web server on this machine; failed downloads are retried without delay."""
     from local_server import Server
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""Evaluations made up for tests, as they are in `evaluation.json`."""
+"""Synthetic evaluations for tests, in the form of `evaluation.json`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def evaluation(
     epochs: int | None = 20,
     **changes: Any,
 ) -> EvalResult:
-    """Of one run for each of the seeds; errors are in the first classes, as many as it takes."""
+    """An evaluation with one run per seed; the errors are in the first classes."""
     each = [images // CLASSES] * (CLASSES - 1)
     each.append(images - sum(each))
     wrong = [min(count, max(0, top1_errors - sum(each[:place]))) for place, count in enumerate(each)]
@@ -46,13 +46,13 @@ def evaluation(
 
 
 def write(folder: Path, *results: EvalResult) -> None:
-    """The `evaluation.json` of a folder, which is made."""
+    """Writes the `evaluation.json` of a folder, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps([each.to_dict() for each in results]))
 
 
 def record(results: Path, name: str, wrong: Mapping[str, range], **changes: Any) -> Path:
-    """A recorded result whose images of those numbers are misclassified, by views."""
+    """Writes a recorded result in which the images with these indices are misclassified, by views."""
     folder = results / name
     write(folder, *(evaluation(len(images), views, **changes) for views, images in wrong.items()))
     (folder / "wrong.json").write_text(json.dumps({views: list(images) for views, images in wrong.items()}))

@@ -1,4 +1,4 @@
-"""A web server on this machine that can send parts, break off, lie, and lack files."""
+"""A web server on this machine that can send parts, lose connections, send wrong bytes, and lack files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server:
-    """Serves `files` by path; each number in `dies_after` breaks one answer off after that many bytes."""
+    """Serves `files` by path; each number in `dies_after` cuts one response off after that many bytes."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -1,4 +1,4 @@
-"""A data set and a net so small that training takes seconds."""
+"""A data set and a model so small that training takes seconds."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def config(*settings: str) -> RunConfig:
 
 
 def run(folder: Path, store: Store, *settings: str, seed: int = 5) -> RunDir:
-    """A run as training leaves it, but for its weights, which are random, and its log, which says nothing."""
+    """A run directory as made by training, but with random weights and an empty log."""
     return _run(folder, store, config(*settings), seed)
 
 
 def box_run(folder: Path, store: Store, recipe: str = "overfeat-fast-localization", seed: int = 5) -> RunDir:
-    """The same of an OverFeat with boxes, which are random too."""
+    """The same for an OverFeat with boxes, which are also random."""
     return _run(folder, store, override(recipes.get(recipe), box_settings(recipe)), seed=5)
 
 

@@ -183,5 +183,5 @@ def _rows(results: Path, benchmark: str) -> list[dict[str, str]]:
 
 
 def _row(results: Path, benchmark: str, name: str) -> dict[str, str]:
-    """The first row whose name begins with `name`."""
+    """The first row whose name starts with `name`."""
     return next(row for row in _rows(results, benchmark) if row["name"].startswith(name))

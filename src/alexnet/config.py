@@ -101,7 +101,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
 def changes(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
     """The settings in which two configurations differ, by dotted name: (before, after).
 
-    None stands for the value of a setting that one of them does not have, as with another family of models.
+    The value is None for a setting that one of them does not have, as with another family of models.
     """
     old, new = flatten(before), flatten(after)
     return {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}

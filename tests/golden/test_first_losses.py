@@ -1,6 +1,5 @@
-"""The first losses of tiny runs, as they were: whatever changes them should be meant to.
-
-To write a file anew, delete it and run this test; it then fails once.
+"""The first losses of tiny runs, as recorded: they must only change on purpose. To record a file again,
+delete it and run this test; it then fails once.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ FOLDER = Path(__file__).parent
 
 
 def alexnet() -> RunConfig:
-    """Augmented and with dropout: the losses depend on every random draw and on the update rule."""
+    """An AlexNet with augmentation and dropout: the losses depend on every random draw and on the update
+    rule.
+    """
     return tiny.config(
         "schedule.epochs=1",
         "data.pca_lighting=source",
@@ -33,7 +34,7 @@ def alexnet() -> RunConfig:
 
 
 def lenet(name: str) -> RunConfig:
-    """For the same photos."""
+    """A LeNet for the same photos."""
     settings = [setting for setting in tiny.SETTINGS if not setting.startswith("model.")]
     settings += ["data.channels=3", "data.max_images=0", "schedule.epochs=1"]
     return override(recipes.get(name), settings)
@@ -48,7 +49,7 @@ CONFIGS = {
 
 
 def losses(config: RunConfig, folder: Path) -> list[float]:
-    """Of all updates."""
+    """The losses of all updates."""
     run = RunDir.create(folder / "run", config)
     store, device = tiny.store(folder), torch.device("cpu")
     train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device)

@@ -1,4 +1,4 @@
-"""The lines a newcomer copies out of README and docs do what they say."""
+"""The commands and code that a newcomer copies from README and docs work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alexnet.data.synthetic import synthesize
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"epochs=30": "epochs=1"}
-"""What is made smaller so that the lines take seconds."""
+"""Settings that are made smaller so that the commands take seconds."""
 
 
 def code_blocks(document: str, language: str) -> list[str]:
@@ -32,7 +32,7 @@ def own_photos_lines() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which the README's lines for one's own photos have been typed."""
+    """A folder in which the README's commands for own photos have been run."""
     folder = tmp_path_factory.mktemp("newcomer")
     synthesize(folder / "made-up", classes=3, train_per_class=40, val_per_class=2, layout="folder")
     (folder / "made-up" / "train").rename(folder / "my-photos")

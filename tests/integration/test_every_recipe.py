@@ -1,7 +1,7 @@
-"""Every recipe, made tiny: built, counted, trained, evaluated, exported and used for a prediction.
+"""Every recipe at a tiny size is built, counted, trained, evaluated, exported and used for a prediction.
 
-With several numbers of classes and with color and gray images; what a model cannot have is refused in one
-line, before anything is written.
+With several numbers of classes and with color and gray images; combinations that a model does not support are
+refused in one line, before anything is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from alexnet.models.summary import summarize
 CLASSES, CHANNELS = (2, 4, 10, 37), (1, 3)
 SMALL_SIDE, OVERFEAT_SIDE = 32, 72
 COLOR_ONLY = ("vgg", "overfeat", "overfeat-localizer", "overfeat-detector")
-"""Models whose papers have no gray images."""
+"""Models for color images only."""
 WIDTHS = {
     "alexnet": {"": [4, 8, 8, 8, 4, 8, 8], "2012-star": [4, 8, 8, 8, 4, 4, 8, 8]},
     "vgg": {"": [2, 2, 4, 4, 4, 8, 8]},
@@ -64,7 +64,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int, int]
 
 
 def settings_of(recipe: str, classes: int, channels: int) -> list[str]:
-    """What makes the recipe tiny: one update on tiny images."""
+    """Settings that make the recipe tiny: one update on tiny images."""
     config = recipes.get(recipe)
     side = OVERFEAT_SIDE if config.model.name.startswith("overfeat") else SMALL_SIDE
     settings = [f"image_size={side}", f"epochs={1}", f"batch_size={2 * classes}", "log_every_steps=1"]

@@ -1,4 +1,4 @@
-"""What version 0.1 left on disk is read as it was, and predicts what it predicted."""
+"""Files of version 0.1 are read and give the same predictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alexnet.old_names import new_settings
 FOLDER = Path(__file__).parents[1] / "data" / "made-by-0.1"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 TOLERANCE = 1e-6
-"""Of a number; on the processor that made them they are the same to the last bit."""
+"""Tolerance of a number; on the processor that made them they are bit for bit the same."""
 VIEWS = {"usual": "", "centre": "center"}
 COMMANDS = [each for each in EXPECTED["commands"] if each["command"][0] in ("evaluate", "similar")]
 EVALUATED = {command["command"][1] for command in COMMANDS if command["command"][0] == "evaluate"}
@@ -61,7 +61,7 @@ BASELINES = {
 
 
 def same(found: Any, wanted: Any, where: str = "") -> list[str]:
-    """Where `found` lacks what `wanted` has, or has other values; numbers within `TOLERANCE`."""
+    """Asserts that `found` has all that `wanted` has, with the same values; numbers within `TOLERANCE`."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         keys = {key: BASELINES.get(key, key) for key in wanted}
         return [line for key in keys for line in same(found.get(keys[key]), wanted[key], f"{where}.{key}")]
@@ -149,7 +149,7 @@ def test_a_folder_of_claims_is_recognized_by_settings_with_current_keys(
     assert main(["claims", "lrn", "--store", "prepared/digits", "--run", "workshop", *settings]) == 0
     after = json.loads((old / "workshop" / "lrn" / "claim.json").read_text())
     numbers = [[each["numbers"] for each in document["comparisons"]] for document in (after, before)]
-    assert not same(numbers[0][:2], numbers[1][:2])  # the others are measured anew: memory and time
+    assert not same(numbers[0][:2], numbers[1][:2])  # the others are measured again: memory and time
     assert main(["claims", "lrn", "--store", "prepared/digits", "--run", "workshop", *settings[:-1]]) == 2
     assert re.search(r"made for other runs.*model\.dropout", capsys.readouterr().err)
 

@@ -128,7 +128,7 @@ def wanted(models: list[ServedModel], data: bytes) -> tuple[str, str]:
 
 
 def answered(page: Page, count: int = 1) -> None:
-    """Waits until so many photos are in the history and all predictions have arrived."""
+    """Waits until this number of photos is in the history and all predictions have arrived."""
     expect(page.locator("#history-list li")).to_have_count(count)
     expect(page.locator("#progress")).to_be_empty()
     expect(page.locator("#frame.busy")).to_have_count(0)
@@ -151,7 +151,7 @@ def hold(page: Page) -> None:
 
 
 def let_go(page: Page, count: int = 1) -> str:
-    """Sends so many of them, one after the other; returns the last one's address."""
+    """Sends this number of them, one after the other; returns the address of the last one."""
     return [page.evaluate(LET_GO) for _ in range(count)][-1]
 
 

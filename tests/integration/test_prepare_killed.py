@@ -1,4 +1,4 @@
-"""The real command, killed at any moment: nothing done is lost, and the store comes out the same."""
+"""The real command, killed at any moment: no finished work is lost, and the store is the same."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_signal_stops_all_processes_with_one_line(
 def test_a_full_disk_is_one_line_and_the_same_command_resumes(
     photos: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """A limit on the size of files stands for the full disk."""
+    """A limit on the size of files simulates the full disk."""
     store = tmp_path / "store"
     words = [sys.executable, "-c", RESOURCE_LIMIT + MAIN, "prepare", str(photos), str(store), "--side", "32"]
     limited = subprocess.run([*words, "--workers", "2"], capture_output=True, text=True, check=False)

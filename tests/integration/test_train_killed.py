@@ -1,4 +1,4 @@
-"""The command itself, really started, really killed; what it says and leaves."""
+"""The real command, started and killed: its output and its files."""
 
 from __future__ import annotations
 

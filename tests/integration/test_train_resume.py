@@ -52,7 +52,7 @@ RECIPES = {
 def start(
     config: RunConfig, store: Store, folder: Path, stop_after: int = 10**9, **options: Any
 ) -> TrainResult:
-    """Trains, and is asked to stop by a signal during update number `stop_after`."""
+    """Trains; a signal during update number `stop_after` requests a stop."""
     run = RunDir.create(folder, config) if not options.get("resume") else RunDir.open(folder)
 
     @contextmanager
@@ -73,7 +73,7 @@ def start(
 
 
 def lines(folder: Path, event: str) -> list[dict[str, Any]]:
-    """Of the log, without what depends on the clock."""
+    """The lines of the log, without values that depend on the clock."""
     clock = {"images_per_second", "data_wait_share", "seconds", "eta_seconds"}
     found = [line for line in read_metrics(folder / "metrics.jsonl") if line["event"] == event]
     return [{name: value for name, value in line.items() if name not in clock} for line in found]
@@ -88,7 +88,7 @@ def final_state(folder: Path) -> dict[str, Any]:
 
 
 def assert_same(one: Any, other: Any) -> None:
-    """Equal to the last bit, however deep."""
+    """Asserts bit-for-bit equality of nested values."""
     assert type(one) is type(other)
     if isinstance(one, dict):
         assert list(one) == list(other)

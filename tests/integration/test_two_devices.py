@@ -1,4 +1,5 @@
-"""A run with the towers on two devices is that of one device, but for rounding, and as useful."""
+"""A run with the towers on two devices equals that on one device up to rounding, and its files are used in
+the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under torchrun two processes do what one does, but for rounding; each may be on two devices."""
+"""Under torchrun, two processes give the same as one, up to rounding; each may be on two devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 
-# 9 images are shared out unevenly: 4 and 5.
+# 9 images are divided unevenly: 4 and 5.
 SETTINGS = ("schedule.epochs=2", "training.batch_size=9", "model.dropout=0", "training.grad_accum_steps=2")
 
 

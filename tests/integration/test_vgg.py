@@ -1,4 +1,5 @@
-"""A VGG from photos to errors: whole photos at random scales, stopped and resumed, begun with A's layers."""
+"""A VGG from photos to errors: whole photos at random scales, stopped and resumed, initialized from A's
+layers."""
 
 from __future__ import annotations
 

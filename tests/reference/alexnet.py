@@ -1,4 +1,4 @@
-"""Net 145 of 2012 in explicit towers and plain functions, as slow and as plain as can be."""
+"""Net 145 of 2012 with explicit towers and plain functions: slow and simple."""
 
 from __future__ import annotations
 

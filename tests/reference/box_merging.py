@@ -1,4 +1,4 @@
-"""Greedy merging as section 4.3 of Sermanet et al. tells it: every pair is compared anew after each merge."""
+"""Greedy merging as in section 4.3 of Sermanet et al.: every pair is compared again after each merge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def match_score(one: Box, other: Box) -> float:
 
 
 def merge(boxes: list[Box], scores: list[float], farthest: float) -> list[tuple[float, Box]]:
-    """(score, box), the surest first."""
+    """(score, box), the highest score first."""
     left = list(zip(scores, boxes, strict=True))
     while len(left) > 1:
         pairs = [

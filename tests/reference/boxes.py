@@ -1,4 +1,4 @@
-"""Boxes one at a time, by counting and by hand: the slow twins of `alexnet.data.box_geometry`."""
+"""Boxes one at a time, by counting pixels: reference implementation of `alexnet.data.boxes`."""
 
 from __future__ import annotations
 

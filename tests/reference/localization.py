@@ -1,4 +1,5 @@
-"""The localization error, image by image and answer by answer: the slow twin of `evaluation.localization`."""
+"""The localization error, by loops over images and predictions: reference implementation of
+`alexnet.tasks.localization`."""
 
 from __future__ import annotations
 

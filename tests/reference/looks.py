@@ -1,4 +1,4 @@
-"""Whole photos looked at window by window: the slow twin of dense and multi-crop tests."""
+"""Whole photos, window by window: reference implementation of dense and multi-crop tests."""
 
 from __future__ import annotations
 

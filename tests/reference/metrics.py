@@ -1,4 +1,4 @@
-"""Errors of predictions by plain loops: the slow twin of alexnet.evaluation.metrics."""
+"""Errors of predictions by plain loops: reference implementation of alexnet.evaluation.metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow, obvious twin of the neighbor search."""
+"""Slow, obvious reference implementation of the neighbor search."""
 
 from __future__ import annotations
 

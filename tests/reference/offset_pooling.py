@@ -1,4 +1,5 @@
-"""Offset pooling as the paper tells it: a window cut out of the maps for each place, pooled, and asked."""
+"""Offset pooling as the paper describes it: for each position, a window is cut out of the maps, pooled and
+classified."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Pillow's own resize and crop: the definition that `alexnet.data.resize` is compared with.
 
-Rows are resized before columns. Pillow up to 12 always does so; from 13 on it takes the cheaper order, and
-as each pass rounds and clips to 0..255, noise then differs by some gray levels. So the order is spelled out
-here, and `as_pillow_likes` leaves it to Pillow.
+Rows are resized before columns. Pillow up to 12 always does so; from 13 on it takes the cheaper order, and as
+each pass rounds and clips to 0..255, noise then differs by some gray levels. So the order is explicit here,
+and `as_pillow_likes` leaves it to Pillow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Both response normalizers by loops over maps and pixels, differentiable."""
+"""Both response normalizations by loops over maps and pixels, differentiable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the saliency maps."""
+"""Slow, obvious reference implementations of the saliency maps."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def four_phases(steps: int) -> list[float]:
 
 
 def plateau_drops(errors: list[float], patience: int, min_improvement: float) -> list[int]:
-    """Plateaus seen after each error: looked for anew in the whole list each time."""
+    """Number of plateaus after each error, searched for in the whole list each time."""
     counts = []
     for length in range(1, len(errors) + 1):
         best, since, count = math.inf, 0, 0

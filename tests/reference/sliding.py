@@ -1,4 +1,5 @@
-"""A net shown every part of an image or of its maps one by one: the slow twin of class maps."""
+"""A model applied to every part of an image or of its maps, one by one: reference implementation of class
+maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten views of one photo at a time, by slicing: the slow twin of prediction."""
+"""Ten views of one photo at a time, by slicing: reference implementation of prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def central_part(image: np.ndarray, crop: int) -> np.ndarray:
 
 
 def probabilities(model, square: np.ndarray, mean_image: np.ndarray, crop: int) -> np.ndarray:
-    """(K,) mean of the softmax over ten views, each shown alone, less the mean image's center."""
+    """(K,) mean of the softmax over ten views, each passed alone, minus the mean image's center."""
     answers = []
     for view in ten_views(square, crop):
         values = view.astype(np.float32) - central_part(mean_image, crop)

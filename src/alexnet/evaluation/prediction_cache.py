@@ -64,7 +64,7 @@ def cached_predictions(
     """The run's saved predictions if these weights made them for this store, else new ones, now saved.
 
     Nothing is saved for an exported file. Under several processes all return the same. `options.progress` is
-    called with all images at once where none had to be inferred.
+    called with all images at once if none had to be inferred.
     """
     weights = find_weights(
         run.path, options.checkpoint

@@ -306,7 +306,7 @@ class Predictor:
 
 
 def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
-    """The predictor of a run folder (its last checkpoint) or of an exported file.
+    """The predictor of a run directory (its last checkpoint) or of an exported file.
 
     `device` is `auto` (a GPU where there is one), or anything torch takes. `batch_size` is the number of
     crops in one pass. CommandError if there is nothing to load; DataError if the file is broken, newer

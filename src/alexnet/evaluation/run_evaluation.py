@@ -71,10 +71,11 @@ def evaluate(
 ) -> list[EvalResult]:
     """The result of each run; for several runs, or an ensemble, the last one is the result of their mean.
 
-    `runs` are run folders, ensembles' folders or exported files. `views` are a `ViewSet` or its text, such as
-    `ten` or `dense@256,288`; without any those that suit the models are used. `checkpoint` is `last` or
-    `best`. Predictions are averaged over the views, and over the runs with `weights` (one for each), or with
-    those of the lowest loss on the split `search_weights`; `mean` is `probabilities` or `logits`.
+    `runs` are run directories, directories of ensembles, or exported files. `views` are a `ViewSet` or its
+    text, such as `ten` or `dense@256,288`; without any those that suit the models are used. `checkpoint` is
+    `last` or `best`. Predictions are averaged over the views, and over the runs with `weights` (one for
+    each), or with those of the lowest loss on the split `search_weights`; `mean` is `probabilities` or
+    `logits`.
 
     Predictions are saved in `RUN/predictions` and reused as long as the run is unchanged. Each run's result
     is saved in `RUN/evaluation.json`, that of an ensemble in its own directory. Nothing is saved for exported

@@ -73,7 +73,7 @@ def owner(name: str, layers: Sequence[str]) -> str:
 
 
 def check_layers(wanted: Iterable[str], present: list[str]) -> None:
-    """CommandError, with the nearest name, where a wanted layer is not present."""
+    """CommandError, with the nearest name, if a wanted layer does not exist."""
     for layer in wanted:
         if layer not in present:
             near = difflib.get_close_matches(layer, present, n=1, cutoff=0.0)

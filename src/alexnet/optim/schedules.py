@@ -100,7 +100,7 @@ class Cosine(Schedule):
 
 @dataclass
 class FourPhase(Schedule):
-    """Four phases of equal length; the rate falls by the same factor each time, by 250 in all."""
+    """Four phases of equal length; the rate falls by the same factor each time, by 250 in total."""
 
     def phase(self, step: int) -> int:
         """0 to 3."""

@@ -108,7 +108,7 @@ def _lead(models: Sequence[ModelFigures]) -> list[str]:
 
 
 def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
-    """Errors beside published ones, as tables and bars, and which models have not been evaluated."""
+    """Errors with published ones, as tables and bars, and which models have not been evaluated."""
     evaluated = [each for each in models if each.subject.results]
     parts: list[Part] = []
     if evaluated:
@@ -252,7 +252,7 @@ def _part_of_the_photos(subject: Subject) -> str:
     """A sentence, with a space after it, if only a part of the training images was used; else empty."""
     used = subject.config.data.max_images if subject.config is not None else 0
     return (
-        f"It was trained on {used:,} of the training images; nearest images are searched in all. "
+        f"It was trained on {used:,} of the training images; nearest images are searched among all of them. "
         if used
         else ""
     )

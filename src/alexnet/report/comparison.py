@@ -360,5 +360,5 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _published_box(row: BoxRow, columns: int) -> tuple[str, ...]:
-    """The value in the first of so many columns."""
+    """Cells with the value in the first of this number of columns."""
     return (row.system, row.data, ABSENT, percent(row.value), *(ABSENT,) * (columns - 1), row.source)

@@ -47,7 +47,9 @@ class RunDir:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkError(f"cannot make {path} ({error.strerror}): choose another --run folder") from error
+            raise WorkError(
+                f"cannot make {path} ({error.strerror}): choose another directory with --run"
+            ) from error
         run = cls(path)
         run.write_config(config)
         return run
@@ -56,12 +58,12 @@ class RunDir:
     def refuse_taken(cls, path: Path) -> None:
         """CommandError if no new run can start at `path`: it must not exist, or be empty."""
         if path.is_file():
-            raise CommandError(f"{path} is a file: choose another --run folder")
+            raise CommandError(f"{path} is a file: choose another directory with --run")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
             begun = cls(path).config_file.is_file()
             go_on = "type --resume to continue that run, or " if begun else ""
             what = "exists" if begun else "is not empty, but has no run that could be continued"
-            raise CommandError(f"{path} {what}: {go_on}choose another --run folder")
+            raise CommandError(f"{path} {what}: {go_on}choose another directory with --run")
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunDir:

@@ -86,7 +86,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
     """The box of each image's class, within the window that the model is given.
 
     Targets are (N, 6): the label; 1, or 0 if the window is left out; x0, y0, x1, y1 of the image's largest
-    box of its class, in shares of the window.
+    box of its class, as fractions of the window.
     """
 
     top: int = TOP

@@ -451,7 +451,7 @@ class FeatureCache:
             raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
         if position.store_digest != store_digest:
             raise CommandError(
-                f"{run.path} was trained on another store: use that one, or another --run folder"
+                f"{run.path} was trained on another store: use that one, or another directory with --run"
             )
         cache = cls(folder, position)
         for path in cache._required():

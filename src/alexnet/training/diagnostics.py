@@ -153,7 +153,7 @@ class StuckRun:
             ),
             (
                 self.label_entropy < ORDERED_SHARE * math.log(self.num_classes),
-                "the labels of a batch are too much alike: are the images shuffled?",
+                "the labels of a batch are too similar: are the images shuffled?",
             ),
             (self.learning_rate > 0.02, "the learning rate is high for a model without normalization layers"),
             (self.learning_rate < 1e-4, "the learning rate is low"),

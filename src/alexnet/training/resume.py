@@ -30,7 +30,7 @@ def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[R
     before = run.config()
     if recipe != before.recipe:
         raise CommandError(
-            f"{run.path} is a run of {before.recipe}: type that recipe, or another --run folder"
+            f"{run.path} is a run of {before.recipe}: type that recipe, or another directory with --run"
         )
     after = override(before, settings)
     fixed = {key: values for key, values in changes(before, after).items() if _is_fixed(key)}

@@ -130,7 +130,9 @@ def _frozen(model: nn.Module) -> list[str]:
 def _normalized_as(
     weights: dict[str, Tensor], there: Preprocessing, here: Preprocessing
 ) -> dict[str, Tensor]:
-    """Unchanged if both normalize alike, or where one subtracts a mean image: no weight can undo that."""
+    """The weights for another normalization; unchanged if both are the same, or if one subtracts a mean
+    image, for which weights cannot compensate.
+    """
     same = here.mean.equal(there.mean) and here.divisor.equal(there.divisor)
     if same or here.mean.ndim != 1 or there.mean.ndim != 1:
         return weights

@@ -25,7 +25,7 @@ def run(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its report, with figures; the store is found where it was when the run was trained."""
+    """Its report, with figures; the store is found at the path that the run recorded."""
     folder = tmp_path_factory.mktemp("page")
     assert main(["report", str(run), "--out", str(folder), "--figures"]) == 0
     return folder / "report.html"
@@ -38,7 +38,7 @@ def seen(page: Path) -> Seen:
 
 @pytest.fixture
 def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Seen]:
-    """Writes a report, to be quick without what models compute, and reads it."""
+    """Writes a report, without the slowest figures, and reads it."""
 
     def written(*words: object) -> Seen:
         assert main(["report", "--detailed", "0", *map(str, words), "--out", str(tmp_path / "page")]) == 0, (

@@ -1,4 +1,4 @@
-"""`alexnet report`: one page that needs nothing else, for everybody."""
+"""`alexnet report`: one self-contained page, accessible to everybody."""
 
 from __future__ import annotations
 

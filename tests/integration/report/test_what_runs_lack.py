@@ -1,4 +1,4 @@
-"""`alexnet report` of runs that lack something, of several at once, and of what does not go together."""
+"""`alexnet report` for runs that lack something, for several runs, and for runs that do not fit together."""
 
 from __future__ import annotations
 

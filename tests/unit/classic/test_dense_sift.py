@@ -1,4 +1,4 @@
-"""Dense SIFT against OpenCV's and a slow twin; colors against theirs; what is flat or small."""
+"""Dense SIFT compared with OpenCV's and a reference; colors with a reference; flat and small photos."""
 
 from __future__ import annotations
 

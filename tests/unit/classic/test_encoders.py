@@ -1,4 +1,4 @@
-"""Encoders against slow twins: codes, pooling, what they promise the pipeline, bad input."""
+"""Encoders compared with reference implementations: codes, pooling, their contract, bad input."""
 
 from __future__ import annotations
 

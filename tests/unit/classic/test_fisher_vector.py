@@ -21,7 +21,7 @@ from alexnet.classic.pipeline import count, pyramid_cells
 
 
 def rows(number: int, size: int = 6, seed: int = 0) -> np.ndarray:
-    """Four heaps."""
+    """Rows in four clusters."""
     generator = np.random.default_rng(seed)
     heaps = generator.normal(0, 3, (4, size))
     return heaps[generator.integers(0, 4, number)] + generator.normal(0, 1, (number, size))

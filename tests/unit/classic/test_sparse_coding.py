@@ -1,4 +1,5 @@
-"""Sparse codes against slow twins and scikit-learn's `sparse_encode` on the same dictionary."""
+"""Sparse codes compared with reference implementations and scikit-learn's `sparse_encode` on the same
+dictionary."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def objective(weights: np.ndarray, biases: np.ndarray, alpha: float) -> float:
 def trained(
     rows: np.ndarray, labels: np.ndarray, alpha: float, passes: int, patience: int, share: float
 ) -> EarlyStopping:
-    """Trained to the end on float32 rows."""
+    """Classifiers trained to the end on float32 rows."""
     numbers = torch.from_numpy(labels)
     train, held = stratified_split(numbers, share, seed=0)
     sgd = HingeSgd(4, 40, learning_rate=4.0, weight_decay=alpha, batch_size=32)
@@ -41,7 +41,7 @@ def trained(
 
 
 def test_as_liblinear() -> None:
-    """The regularized hinge loss is within 2 % of liblinear's, and so are the answers to new photos."""
+    """The regularized hinge loss is within 2 % of liblinear's, and so is the error on new photos."""
     rows, labels = photos(600)
     new, right = photos(2000, seed=1)
     alpha = 1e-3

@@ -1,4 +1,4 @@
-"""A small store of odd-shaped photos, a tiny net, and run folders that hold it."""
+"""A small store of odd-shaped photos, a tiny model, and run directories with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES, VAL_PER_CLASS, SIDE, CROP = 7, 3, 72, 64
 
 
 class Tiny(nn.Module):
-    """A net whose answers differ between photos, places and colors."""
+    """A model whose outputs differ between photos, positions and colors."""
 
     layer_names = ("conv1", "fc2")
 
@@ -55,7 +55,7 @@ def jpeg(seed: int, size: tuple[int, int] = (90, 80)) -> bytes:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`train/` and `val/` of class folders: VAL_PER_CLASS photos a class, one more in class 0."""
+    """`train/` and `val/` with class folders: VAL_PER_CLASS photos per class, one more in class 0."""
     root = tmp_path_factory.mktemp("photos")
     for seed in range(CLASSES):
         for split, count in (("train", 2), ("val", VAL_PER_CLASS + (seed == 0))):
@@ -86,7 +86,7 @@ def store(prepared) -> Store:
 
 
 TINY = ModelConfig(dropout=0.125)
-"""Stands for `Tiny`, where `make_run` is in use."""
+"""Configuration that stands for `Tiny` in `make_run`."""
 
 
 def config(seed: int = 0, model: ModelConfig = TINY) -> RunConfig:
@@ -113,7 +113,7 @@ def net(store: Store) -> ModelBundle:
 
 @pytest.fixture
 def make_run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunDir]:
-    """Makes run folders as training leaves them, with the tiny net in them."""
+    """Makes run directories as made by training, with the tiny model."""
     build = registry.build
 
     def build_tiny(model: ModelConfig, num_classes: int, crop: int, channels: int = 3) -> nn.Module:
@@ -141,7 +141,7 @@ def write_checkpoint(run: RunDir, net: ModelBundle, name: str) -> Path:
 
 
 def shuffled(net: ModelBundle, order: list[int]) -> ModelBundle:
-    """The same net with its labels in another order."""
+    """The same model with its labels in another order."""
     model = Tiny(len(order)).eval()
     model.load_state_dict(net.model.state_dict())
     with torch.no_grad():

@@ -1,4 +1,5 @@
-"""The whole ritual on made-up photos: the file for ILSVRC's server, scored by the kit as the server would."""
+"""The whole procedure on synthetic photos: the file for ILSVRC's server, scored with the devkit as the server
+would."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def _pairs(source: Source, permuted: Source) -> list[tuple[str, Source]]:
 
 @pytest.fixture
 def runs(make_run, stores, kit_order) -> dict[str, Path]:
-    """The same net with classes in both orders, each as if trained on the store of that order."""
+    """The same model with classes in both orders, each as if trained on the store of that order."""
     net = make_net(stores["wnids"], seed=3)
     assert [each.wnid for each in shuffled(net, kit_order).classes] == [
         each.wnid for each in stores["kit"].classes
@@ -108,7 +109,7 @@ def submit(ilsvrc: Path, tmp_path: Path, capsys) -> Callable[..., tuple[int, str
 
 
 def ground_truth(kit: Path) -> list[str]:
-    """The kit's column of ids, read by nothing of ours."""
+    """The devkit's column of ids, read without code of the package."""
     with tarfile.open(kit) as archive:
         name = next(each for each in archive.getnames() if each.endswith("validation_ground_truth.txt"))
         file = archive.extractfile(name)

@@ -57,7 +57,7 @@ def test_processes_share_the_images_and_change_no_digit(net, store, monkeypatch,
     alone = predict(net, store, "val", "center", batch_size=2)
     parts: list[list] = []
     monkeypatch.setattr(distributed, "world_size", lambda: world_size)
-    # Each process is shown what those before it scored; the last one has all.
+    # Each process gets the rows of those before it; the last one has all.
     monkeypatch.setattr(distributed, "gather_objects", lambda part: parts.append(part) or list(parts))
     for rank in range(world_size):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)

@@ -1,4 +1,4 @@
-"""The file for ILSVRC's server says what the net says, whatever order classes and photos are in."""
+"""The file for ILSVRC's server has the model's predictions, for any order of classes and photos."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def numbered(*numbers: int) -> SimpleNamespace:
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=7, max_size=7), max_size=5), st.permutations(range(7)))
 def test_the_five_most_probable_in_any_order_of_classes(values: list[list[int]], order: list[int]) -> None:
-    """Few different values, so that many are equal; the kit has a class more than the net."""
+    """Few different values, so that many are equal; the kit has one class more than the model."""
     rows = np.array(values, np.float32).reshape(-1, 7) / 10
     wnids = WNIDS[:7]
     wanted = [

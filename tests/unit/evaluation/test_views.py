@@ -1,4 +1,4 @@
-"""Views of whole photos, at scales: beside every window shown alone, in stores and for single photos."""
+"""Views of whole photos at scales: compared with every window alone, in stores and for single photos."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ from alexnet.runs.results import ViewSet
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net
 
 CROP, STRIDE, MAP = 63, 4, 15
-"""Of the net here: a place every 4 pixels, and no pixel of a crop unread, so that windows are exact."""
+"""Sizes of the model here: a position every 4 pixels, and every pixel of a crop is read, so that windows are
+exact."""
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 SCALES = (66, 80)
 AT = "@66,80"
 
 
 class Sliding(nn.Module):
-    """A net without padding."""
+    """A model without padding."""
 
     def __init__(self, map_reduction: str) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ def sliding(store: Store, map_reduction: str = "mean", **data) -> ModelBundle:
     preprocessing = Preprocessing.from_store(settings.data, store)
     model = Sliding(map_reduction).eval()
     with torch.no_grad():
-        model.fc2.weight.mul_(4)  # so that places differ
+        model.fc2.weight.mul_(4)  # so that positions differ
     return ModelBundle(model, settings, store.classes, preprocessing, {})
 
 
@@ -270,7 +271,7 @@ def test_multiply_adds_are_those_of_crops_and_of_class_maps(variant) -> None:
     assert cost("center", [(72, 72)]) == of_crop
     assert cost("ten", [(90, 72)]) == 10 * of_crop
     assert cost("multi-crop", [(90, 72)], 64, 72) == 100 * of_crop
-    # Sliding, the one-tower net multiplies the maps themselves in place of their averages of 6 x 6.
+    # When sliding, the one-tower model multiplies the maps themselves instead of their averages of 6 x 6.
     read = {"caffe": 0, "one-weird-trick": 8 * 32 * (6 * 6 - 1)}[variant]
     assert cost("dense", [(64, 64)], 64) == 2 * (of_crop - read)
     assert cost("dense", [(64, 64), (64, 96)], 64) > cost("dense", [(64, 64)], 64)

@@ -1,4 +1,4 @@
-"""The claims as data: all eleven, each with bands that say something and arms that differ in one thing."""
+"""The claims as data: all eleven, each with meaningful bands and arms that differ in one thing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of trained models: cost of an update, averaging, features of other classes, plans."""
+"""Measures of trained models: cost of an update, averaging, features of other classes, plans."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_memory_kept_for_gradients_is_counted_once() -> None:
         product = inputs @ weights
         product = product + inputs @ weights
         product.tanh()
-    # The inputs twice, but of one memory; of tanh its result.
+    # The inputs are used twice, but share memory; tanh keeps its result.
     assert sum(kept.values()) == 4 * (10 * 20 + 10 * 30)
 
 
@@ -212,7 +212,7 @@ def test_a_linear_classifier_learns_linear_classes() -> None:
 
 
 def experiment(store: Store, folder: Path, numbers: dict[str, list[float]]) -> ExperimentDir:
-    """A folder whose runs have finished, with those errors."""
+    """An experiment whose runs have finished, with these errors."""
     made = ExperimentDir.open(folder / "claims", store.path, None, SMALL, CPU)
     for name, errors in numbers.items():
         for seed, error in enumerate(errors):

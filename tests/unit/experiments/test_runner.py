@@ -1,4 +1,4 @@
-"""The runner of all experiments: what is left, what is stale, resuming, sharing, and commands to print."""
+"""The runner of all experiments: unfinished and stale runs, resuming, sharing, and printed commands."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_errors_of_other_weights_are_not_exported(make_run, store, tmp_path, cap
     assert main(["evaluate", str(run.path), "--store", str(store.path), "--device", "cpu"]) == 0
     assert export(capsys, run.path, tmp_path / "best.safetensors", "--checkpoint", "best")[0] == 0
     assert metadata(tmp_path / "best.safetensors")["provenance"]["errors"] == []
-    # A run that has gone on since, though not to the next epoch.
+    # A run that was trained further since, though not to the next epoch.
     (run.checkpoints / "last" / "meta.json").write_text('{"step": 19, "epoch": 3}')
     assert export(capsys, run.path, tmp_path / "later.safetensors")[0] == 0
     assert metadata(tmp_path / "later.safetensors")["provenance"]["errors"] == []

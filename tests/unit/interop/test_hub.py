@@ -59,7 +59,7 @@ def test_two_commands_classify_a_photo_with_published_weights(torchvisions, larg
     asked = len(torchvisions.requests)
     assert fetch(capsys, "torchvision-alexnet", large / "nets")[0] == 0
     assert len(torchvisions.requests) == asked
-    # What was fetched counts as finished, and says where it comes from.
+    # Fetched weights count as finished, and have their origin.
     assert main(["export", str(run), str(large / "net.safetensors")]) == 0
     assert "origin: alexnet-owt-7be5be79.pth of torchvision, sha256" in capsys.readouterr().out
 
@@ -67,7 +67,7 @@ def test_two_commands_classify_a_photo_with_published_weights(torchvisions, larg
 def test_a_sha1_is_enough_and_wrong_bytes_leave_nothing(server, monkeypatch, tmp_path, capsys) -> None:
     publish(server, monkeypatch, "caffenet", b"no net", "sha1")
     code, _, error = fetch(capsys, "caffenet", tmp_path / "good")
-    assert code == 3  # the checksum is right: that it holds no net comes out when it is read
+    assert code == 3  # the checksum is right: that it contains no model is only found when it is read
     assert "not a complete file of Caffe" in error
     assert [path.name for path in (tmp_path / "good").iterdir()] == ["bvlc_reference_caffenet.caffemodel"]
     server.files["/bvlc_reference_caffenet.caffemodel"] = b"other bytes"

@@ -1,4 +1,4 @@
-"""AlexNet in all variants: the published counts and shapes, the slow twin, what is refused."""
+"""AlexNet in all variants: published counts and shapes, comparison with a reference, refused arguments."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_first_weights_of_other_gaussian_variants(
 def test_2012_equals_its_reference(fields: dict[str, int], crop: int, channels: int) -> None:
     torch.manual_seed(1)
     model = AlexNet(changed("2012", **fields), num_classes=7, crop=crop, channels=channels).double().eval()
-    for parameter in model.parameters():  # larger than at birth, so that every part matters
+    for parameter in model.parameters():  # larger than at initialization, so that every part matters
         parameter.data.normal_(std=0.05)
     images = 60 * torch.randn(2, channels, crop, crop, dtype=torch.float64)
     wanted = net_145(dict(model.state_dict()), images, model.architecture.conv1_stride)

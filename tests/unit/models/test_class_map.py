@@ -1,4 +1,4 @@
-"""AlexNet sliding over larger images: beside itself on a crop, and beside every window shown alone."""
+"""AlexNet sliding over larger images: compared with itself on a crop, and with every window alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.layers.linear import FullyConnected
 
 SMALL = (16, 16, 24, 24, 16, 32, 48)
-"""Of two towers too; the net of six convolutions has one more."""
+"""Widths, also for two towers; the model with six convolutions has one more."""
 
 
 def made(variant: str, crop: int, bottleneck: int = 0) -> AlexNet:
-    """A net whose every layer matters, batch normalization's statistics included."""
+    """A model in which every layer matters, including batch normalization's statistics."""
     torch.manual_seed(0)
     widths = (*SMALL[:5], 16, *SMALL[5:]) if variant == "2012-star" else SMALL
     named = ALEXNET_VARIANTS[variant]

@@ -1,4 +1,4 @@
-"""The LeNets: every published count, the slow twin, names, codes, what is refused."""
+"""The LeNets: every published count, comparison with a reference, names, codes, refused arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files: everything travels, nothing foreign is taken, nothing half is left."""
+"""Model files: everything is saved, foreign files are refused, no incomplete file is left."""
 
 from __future__ import annotations
 

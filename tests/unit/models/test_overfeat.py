@@ -1,4 +1,4 @@
-"""OverFeat: the published counts and sizes, maps of classes against windows, what is refused."""
+"""OverFeat: published counts and sizes, class maps compared with windows, refused arguments."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_the_registry_refuses_settings_of_alexnet() -> None:
 def test_the_part_of_a_crop_that_is_read_is_centered_or_documented(
     variant: str, crop: int, pixels_off: int
 ) -> None:
-    """Of small crops 72 pixels fit the fast net and 64 do not (docs/models.md)."""
+    """Among small crops, 72 pixels fit the fast model and 64 do not (docs/models.md)."""
     chosen = replace(OVERFEAT_VARIANTS[variant], widths=(2,) * len(OVERFEAT_VARIANTS[variant].widths))
     with torch.device("meta"):
         net = OverFeat(chosen, 2, crop)

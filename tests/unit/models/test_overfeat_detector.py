@@ -58,7 +58,7 @@ def test_objects_are_classes_and_background_at_each_place(net: OverFeatDetector)
     assert boxes.shape == (2, CLASSES, 4, rows, columns)
     torch.testing.assert_close(objects[:, :CLASSES], net.class_map(images))
     torch.testing.assert_close(net(images), net.class_map(images).amax(dim=(2, 3)))
-    # In one window alone nothing lies around it, and so padding is seen: only there the two are the same.
+    # A single window is surrounded by padding: only there the two are the same.
     crop = images[..., :WINDOW, :WINDOW]
     hidden = net.features(crop).flatten(1)
     for layer in net.classifier[:-1]:
@@ -97,7 +97,7 @@ def test_windows_of_a_photo_as_wide_as_the_window(net: OverFeatDetector) -> None
 @pytest.mark.parametrize("kind", [OverFeatDetector, OverFeatLocalizer])
 @pytest.mark.parametrize("crop", [WINDOW, CROP])
 def test_layers_that_slide_and_predict_boxes_are_counted(kind: type[OverFeatLocalizer], crop: int) -> None:
-    """Beside torch's own count of what the two maps multiply."""
+    """Compared with torch's own count of the multiplications of the two maps."""
     with torch.device("meta"):
         net = kind(VARIANT, CLASSES, crop).eval()
         images = torch.empty(1, 3, crop, crop)

@@ -1,4 +1,4 @@
-"""OverFeat with boxes: sizes of section 4.2, maps of boxes against crops, what learns and what does not."""
+"""OverFeat with boxes: sizes of section 4.2, maps of boxes compared with crops, trained and frozen layers."""
 
 from __future__ import annotations
 

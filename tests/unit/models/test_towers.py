@@ -1,4 +1,4 @@
-"""Two towers on two devices: the same net as on one, whole to the outside."""
+"""Two towers on two devices: the same model as on one device, with the same interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NARROW = {
     for name, variant in ALEXNET_VARIANTS.items()
     if variant.towers == 2 and variant.lrn_per_tower
 }
-# Normalizers with weights and statistics, no biases before them, widths that all differ.
+# Normalization with weights and statistics, no biases before it, widths that all differ.
 WIDTHS = (8, 16, 12, 20, 24, 32, 36)
 MODERN = replace(ALEXNET_VARIANTS["modern"], towers=2, widths=WIDTHS)
 CUT = {**NARROW, "modern": MODERN}
@@ -32,7 +32,7 @@ def whole_and_cut(
 ) -> tuple[AlexNet, AlexNetOnTwoDevices]:
     torch.manual_seed(1)
     net = AlexNet(replace(variant, bottleneck=bottleneck), num_classes=7, crop=64, dropout=dropout).double()
-    for parameter in net.parameters():  # larger than at birth, so that every part matters
+    for parameter in net.parameters():  # larger than at initialization, so that every part matters
         parameter.data.normal_(std=0.05)
     return net, AlexNetOnTwoDevices(net, CPUS)
 

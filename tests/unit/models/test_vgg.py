@@ -1,4 +1,5 @@
-"""VGG: the published counts, table 1 walked by a slow twin, class maps, first weights, what is refused."""
+"""VGG: published counts, comparison with a reference from table 1, class maps, initial weights, refused
+arguments."""
 
 from __future__ import annotations
 
@@ -147,7 +148,7 @@ def test_first_weights_with_batch_normalization_are_hes_and_the_papers() -> None
 def test_a_variance_of_a_hundredth_to_the_letter_would_explode(
     deviation: float, least: float, most: float
 ) -> None:
-    """Why the paper's "10^-2 variance" is read as a deviation."""
+    """The reason why the paper's "10^-2 variance" is interpreted as a standard deviation."""
     torch.manual_seed(0)
     model = VGG("A", 10, 32).eval()
     with torch.no_grad():
@@ -184,7 +185,7 @@ def test_half_of_the_units_of_fc6_and_fc7_are_silent_in_training() -> None:
 
 
 def stock(net: str, batchnorm: bool) -> tuple[nn.Module, dict[str, Tensor]]:
-    """A narrow net laid out as torchvision lays out its own, and its state_dict."""
+    """A narrow model with torchvision's layout, and its state_dict."""
     steps: list[nn.Module] = []
     inputs = 3
     for word in twin.TABLE_1[net].split():
@@ -202,7 +203,7 @@ def stock(net: str, batchnorm: bool) -> tuple[nn.Module, dict[str, Tensor]]:
         classifier=nn.Sequential(fc6, nn.ReLU(), nn.Dropout(), fc7, nn.ReLU(), nn.Dropout(), fc8),
     )
     model = nn.Sequential(parts)
-    model.train()(torch.randn(8, 3, 64, 64))  # normalizers get means and deviations
+    model.train()(torch.randn(8, 3, 64, 64))  # normalization layers get means and deviations
     return model.eval(), model.state_dict()
 
 

@@ -16,7 +16,7 @@ RATES = st.lists(st.sampled_from([0.0, 1e-4, 1e-3, 0.01, 0.3]), min_size=1, max_
 def follow(
     rates: list[float], momentum: float, decay: float, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights of ours and of the twin after updates at `rates` with the same gradients."""
+    """Weights of ours and of the reference after updates at `rates` with the same gradients."""
     generator = torch.Generator().manual_seed(3)
     first = torch.randn(37, generator=generator).to(dtype)
     weight = torch.nn.Parameter(first.clone())

@@ -13,7 +13,7 @@ from alexnet.optim.param_groups import make_optimizer, parameter_groups, set_lea
 
 
 class Net(nn.Module):
-    """Two layers; the first one's normalization stands elsewhere, under its name."""
+    """Two layers; the first one's normalization is elsewhere, under its name."""
 
     def __init__(self) -> None:
         super().__init__()

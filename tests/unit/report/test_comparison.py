@@ -105,7 +105,7 @@ def test_boxes_are_compared_below_the_errors(run: Path, capsys) -> None:
     (ours,) = lines(localization, "overfeat-fast-localization")
     assert ours.count("42.0 (35.4-48.9)") == 4 and " 73.0 " in ours and " center " in ours
     assert len(lines(detection, "OverFeat, ")) == 2 and " 19.4 " in detection
-    objects = lines(detection, "overfeat-fast-detection")  # all of a photo was seen, whatever the views
+    objects = lines(detection, "overfeat-fast-detection")  # the whole photo was used, whatever the views
     assert [" dense " in line for line in objects] == [True, False]
     assert all(" 6.9 " in line and " 50.1 " in line for line in objects)
     assert main(["compare", str(run), "--json"]) == 0
@@ -143,7 +143,9 @@ def test_differences_are_of_the_same_views_or_the_same_run(
     assert [row.views for row in rows] == ["ten", "center", "ten", "dense"]
     differences = [row.difference for row in rows]
     assert differences[0] is None
-    assert differences[1:] == pytest.approx([-0.1, -0.1, -0.05])  # dense: beside ten crops of its own run
+    assert differences[1:] == pytest.approx(
+        [-0.1, -0.1, -0.05]
+    )  # dense: compared with ten crops of its own run
 
 
 def test_a_run_that_was_trained_on_since_its_evaluation_is_named(run: Path, capsys) -> None:

@@ -36,7 +36,7 @@ def test_an_existing_run_is_unchanged_and_the_message_has_what_to_type(tmp_path:
 
 def test_another_folder_is_unchanged_and_the_message_does_not_suggest_to_resume(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(CommandError, match="no run to go on with: give another --run folder"):
+    with pytest.raises(CommandError, match="no run that could be continued: choose another"):
         RunDir.create(tmp_path, CONFIG)
 
 

@@ -73,8 +73,8 @@ def test_a_file_of_version_0_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": 31}, "the classes have 30 images and 9 errors, the split 31 and 9"),
-        ({"top1_errors": 8}, "the classes have 30 images and 9 errors, the split 30 and 8"),
+        ({"images": 31}, "the classes have 30 images and 9 errors, but the split has 31 and 9"),
+        ({"top1_errors": 8}, "the classes have 30 images and 9 errors, but the split has 30 and 8"),
         ({"format_version": 2}, "format version 2, this program reads 1: update alexnet"),
         ({"images": "many"}, "images must be a whole number"),
         ({"surprise": 1}, "unknown key 'surprise'"),

@@ -1,4 +1,4 @@
-"""A run that is looked at while it is trained."""
+"""Snapshots of a run during training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task as a stranger would add it: how bright an image is, predicted by the first logit."""
+"""A task that is added in one file: the brightness of an image, predicted by the first logit."""
 
 from __future__ import annotations
 

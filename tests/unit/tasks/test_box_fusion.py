@@ -1,4 +1,4 @@
-"""Merging of boxes against its slow twin, and what must hold of it."""
+"""Merging of boxes compared with a reference, and its properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector's windows say together, of a photo, of a split, and at the command line."""
+"""Predictions of a detector for windows, a photo, a split, and on the command line."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ TASK = Detection(config(), 3)
 
 
 class Known(OverFeatDetector):
-    """Says that class 2 fills the middle of windows with a bright middle; all others are background."""
+    """Predicts class 2 in the middle of windows with a bright middle; all others are background."""
 
     def object_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = self.places(*images.shape[2:])

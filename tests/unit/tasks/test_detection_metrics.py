@@ -37,7 +37,7 @@ def random_task(seed: int) -> tuple[Detections, BoxTable]:
 
 
 def coco_precisions(detections: Detections, truth: BoxTable) -> list[float]:
-    """Each class's average precision by COCO's own program.
+    """Each class's average precision by COCO's program.
 
     It takes the mean of the interpolated precisions at given recalls: at all k / objects it is the area.
     """

@@ -1,4 +1,4 @@
-"""Windows of a localizer, the places of their boxes, and what is said of a photo and of a split."""
+"""Windows of a localizer, their boxes, and predictions for a photo and a split."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def config() -> RunConfig:
 
 
 class Known(OverFeatLocalizer):
-    """Says that class 1 is in windows whose middle is bright, and that all boxes are their windows' middles.
+    """Predicts class 1 in windows whose middle is bright, and their middles as all boxes.
 
     Boxes of neighboring windows are too far apart to be merged.
     """
@@ -63,7 +63,7 @@ class Known(OverFeatLocalizer):
 
 
 class Reversed(Known):
-    """Names the right and lower edges first."""
+    """Predicts the right and lower edges first."""
 
     def class_and_box_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         logits, boxes = super().class_and_box_maps(images)
@@ -219,7 +219,9 @@ def test_evaluate_keeps_and_reuses_boxes(
 def test_predict_prints_and_draws_boxes_and_continues_after_an_unreadable_file(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100 * 80 - 1)  # Pillow remarks on more: nobody hears it
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 100 * 80 - 1
+    )  # Pillow warns about more: the warning is suppressed
     run = run_of(store, tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")

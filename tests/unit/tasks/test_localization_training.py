@@ -1,4 +1,4 @@
-"""Learning where: which windows count, what the targets are, and that boxes learn while the rest stays."""
+"""Training of localization: used windows, targets, and that only boxes are trained."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_store_without_boxes_is_one_clear_line(tmp_path: Path) -> None:
     bare = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows[:4]}, side=72))
     run = RunDir.create(tmp_path / "run", config("training.fine_tuning=no"))
     with pytest.raises(CommandError, match="'train' of the store has no boxes"):
-        check(run.config(), bare)  # which is asked before a run has a folder
+        check(run.config(), bare)  # this is checked before a run directory exists
     with pytest.raises(CommandError, match="has no boxes"):
         train(run.config(), bare, run, evaluate=lambda model: {}, device=torch.device("cpu"))
 

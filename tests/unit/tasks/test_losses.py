@@ -83,7 +83,7 @@ def test_no_constant_output_is_better_than_chance(classes: int) -> None:
     for name, answer in best.items():
         found = LOSSES[name].mean(answer.expand(classes, -1), targets).item()
         assert found == pytest.approx(LOSSES[name].at_chance(classes), rel=1e-4)
-    # LeNet-5: no answer of F6, the same for all images, has a lower loss than the mean of the codes.
+    # LeNet-5: no constant output of F6 has a lower loss than the mean of the codes.
     f6 = torch.randn(84).mul(0.1).requires_grad_()
     optimizer = torch.optim.SGD([f6], 0.1)
     for _ in range(300):

@@ -68,7 +68,7 @@ def test_with_both_each_batch_draws_one() -> None:
     config = TrainingConfig(mixup=5.0, cutmix=1.0)
     images, targets = batch()
     corners = [mixed(images, targets, config, 0, position)[0][0, :, 0, 0] for position in range(60)]
-    # A pixel is someone's own after CutMix, and nobody's after mixup.
+    # After CutMix a pixel belongs to one image, after mixup to none.
     cut = [bool((corner == images[:, :, 0, 0]).all(dim=1).any()) for corner in corners]
     assert 15 < sum(cut) < 45
 

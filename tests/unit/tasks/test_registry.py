@@ -1,4 +1,4 @@
-"""Which task a configuration has; a task that is added in one file goes all the way."""
+"""The task of a configuration; a task that is added in one file works everywhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_loss_chooses_the_task(recipe: str, task: type, boxes: bool, views: 
     assert type(made) is task
     assert made.reads_boxes is made.info.predicts_boxes is boxes
     assert made.default_views(config.data.mirror) == views
-    # Class probabilities of a model of boxes are tested as those of any other.
+    # Class probabilities of a model of boxes are tested like those of any other.
     assert Classification(config, 10).default_views(mirror=True) == "ten"
 
 

@@ -1,4 +1,4 @@
-"""Costs on paper equal hand arithmetic, and never fall where there is more to do."""
+"""Computed costs equal hand arithmetic, and never fall if there is more to do."""
 
 from __future__ import annotations
 

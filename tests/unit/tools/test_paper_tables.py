@@ -1,4 +1,4 @@
-"""The paper's tables 1 and 2 beside recorded results: numbers come from what is recorded alone."""
+"""The paper's tables 1 and 2 with recorded results: numbers only come from recorded files."""
 
 from __future__ import annotations
 

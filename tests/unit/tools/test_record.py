@@ -1,4 +1,5 @@
-"""Recorded results: each fits its recipe, is made by what its README shows, and is noticed when stale."""
+"""Recorded results: each fits its recipe, is made by the commands in its README, and is detected when
+stale."""
 
 from __future__ import annotations
 
@@ -272,7 +273,7 @@ def evaluation(name: str, views: str, errors: int) -> dict:
 
 
 def trained(work: Path, name: str, seed: int) -> None:
-    """A finished and tested run as its commands leave it, with random predictions."""
+    """A finished and tested run as made by its commands, with random predictions."""
     folder, run = work / "runs" / name, recorded_runs.run_named(name)
     folder.mkdir(parents=True, exist_ok=True)
     begun = {"event": "init-from", "step": 0, "epoch": 0, "weights_sha256": sha256(run.init_from)}

@@ -1,4 +1,4 @@
-"""Later networks: recorded ones only, each beside AlexNet on the same photos, with its cost."""
+"""Later networks: only recorded ones, each compared with AlexNet on the same photos, with its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three nets in numbers, and AlexNet's error by images and by classes, from evidence alone."""
+"""Three networks in numbers, and AlexNet's error by images and by classes, from recorded files only."""
 
 from __future__ import annotations
 

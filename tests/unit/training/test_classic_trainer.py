@@ -1,4 +1,4 @@
-"""A classic pipeline fitted on made-up photos: a run like any other, and its bad input."""
+"""A classic pipeline fitted to synthetic photos: a run like any other, and bad input."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_one_line(
 def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
     tmp_path: Path, store: Store, setting: str, capsys: Any
 ) -> None:
-    """In the second channel too: not after the first has taken its hours."""
+    """Also in the second channel: not only after hours for the first."""
     channels = f"classic.channels={json.dumps([CHANNELS[0], {**CHANNELS[1], 'codebook_size': 60}])}"
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a")]
     assert main([*command, *SETTINGS, channels, setting]) == 2

@@ -1,4 +1,4 @@
-"""cuDNN stays switched on: torch's context for its other flags switches it off unless it is told not to."""
+"""cuDNN remains enabled: torch's context for its other flags disables it unless it is set explicitly."""
 
 from __future__ import annotations
 

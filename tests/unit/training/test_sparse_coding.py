@@ -1,4 +1,4 @@
-"""The recipe `sparse-coding` on made-up textures: all its descriptors and codes, from photos to a table."""
+"""The recipe `sparse-coding` on synthetic textures: all its descriptors and codes, from photos to a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of the trainer that whole runs do not show: its loader, and weights that are not finite."""
+"""Parts of the trainer that tests of whole runs do not cover: its loader, and weights that are not finite."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ d = k + alpha * (sum of squares over the window); result a * d^-beta; gradient g
 * a * (sum of g * a * d^(-beta-1) over all values whose window contains a).
 """
 
-# Triton is optional and untyped, and wants constants in capitals.
+# Triton is optional and untyped, and by its convention constants are in capitals.
 # pyright: basic, reportMissingImports=false
 # ruff: noqa: N803
 

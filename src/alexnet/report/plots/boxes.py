@@ -175,7 +175,7 @@ class Area(NamedTuple):
 
 
 def free_place(wanted: Area, taken: Sequence[Area], inside: Area) -> Area | None:
-    """An area of the same size within `inside` that overlaps none of `taken`, near the one that is wanted.
+    """An area of the same size within `inside` that overlaps none of `taken`, near the wanted one.
 
     It is moved into the picture, then up or down until it is free, and sideways only if that does not help.
     None if there is no room.

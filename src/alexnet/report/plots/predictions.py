@@ -29,7 +29,7 @@ def draw_predictions(
 ) -> Figure:
     """Each photo above its true class and bars of its most probable classes (name, probability).
 
-    The bar of the true class is orange and its name bold, if it is among them; the title of the photo says
+    The bar of the true class is orange and its name bold, if it is among them; the title of the photo states
     whether it is. `title` is the figure's. Source: figure 4, left.
     """
     columns = max(1, min(PHOTOS_PER_ROW, len(images)))

@@ -1,4 +1,4 @@
-"""The layers of the LeNets: slow twins, gradients, first weights."""
+"""The layers of the LeNets: comparison with references, gradients, initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos with boxes: where boxes are drawn, in which colors, and where their labels are."""
+"""Photos with boxes: positions and colors of boxes, and positions of their labels."""
 
 from __future__ import annotations
 
@@ -130,6 +130,6 @@ def test_a_label_wider_than_the_picture_is_whole_and_smaller() -> None:
 def test_each_box_has_a_color_and_its_label_the_same() -> None:
     axes: Any = draw_boxes(np.zeros((300, 300, 3), np.uint8), PREDICTED[:6]).axes[0]
     edges = [patch.get_edgecolor() for patch in axes.patches[1::2]]
-    assert edges == [to_rgba(color) for color in reversed(COLORS[:6])]  # the surest is the last
+    assert edges == [to_rgba(color) for color in reversed(COLORS[:6])]  # the highest score is the last
     labels = {text.get_text(): text.get_bbox_patch().get_facecolor() for text in axes.texts}
     assert [labels[box.caption] for box in PREDICTED[:6]] == edges

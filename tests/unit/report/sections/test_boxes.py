@@ -88,7 +88,7 @@ def test_true_boxes_are_black_and_predicted_ones_green_or_red(on) -> None:
 
 
 def all_of(on: OpenModel) -> DetectionPredictions:
-    """Of each photo its object, as its class and as another one, and again with a low score."""
+    """For each photo its object, as its class and as another one, and again with a low score."""
     keys, names = np.array(on.photos.keys()), np.array([each.wnid for each in on.store.classes])
     images = np.repeat(np.arange(1, 20), 3)
     labels = (images + np.tile([0, 1, 0], 19)) % 3
@@ -106,7 +106,7 @@ def all_of(on: OpenModel) -> DetectionPredictions:
 
 
 def places(on: OpenModel, count: int) -> list[BoxPrediction]:
-    """By turns the box as one of the three classes, the surest first."""
+    """The box as one of the three classes in turn, the highest score first."""
     box = tuple(72 * np.array(BOX[1:]))
     classes = [on.store.classes[number % 3] for number in range(count)]
     return [BoxPrediction(each.wnid, each.name, 1.0 / (n + 1), box) for n, each in enumerate(classes)]

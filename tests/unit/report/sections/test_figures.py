@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def run(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a tiny net, tested."""
+    """A run of a tiny model, tested."""
     made = tiny.run(tmp_path_factory.mktemp("runs") / "small", store, *tiny.TOWERS).path
     assert main(["evaluate", str(made), "--store", str(store.path), "--views", "center", "--json"]) == 0
     return made
