@@ -104,9 +104,9 @@ def test_a_stopped_ensemble_resumes_to_the_same_models(
     assert not torch.equal(*seeds)
     capsys.readouterr()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "schedule.epochs=9") == 2
-    assert "begun with schedule.epochs=3 for seed-0: give the same again" in capsys.readouterr().err
+    assert "started with schedule.epochs=3 for seed-0: type the same settings again" in capsys.readouterr().err
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *tiny.SETTINGS, "--nets", "1") == 2
-    assert "begun with 2 members, not 1" in capsys.readouterr().err
+    assert "started with 2 members, not 1" in capsys.readouterr().err
 
 
 def test_the_same_settings_in_another_order_resume_and_so_do_more_models(
@@ -165,7 +165,7 @@ def test_a_model_trained_otherwise_is_refused(
     config["optimizer"]["lr"] = 0.5
     file.write_text(json.dumps(config))
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *words) == 2
-    assert "was trained otherwise (optimizer.lr: 0.5 -> " in capsys.readouterr().err
+    assert "was trained with other settings (optimizer.lr: 0.5 -> " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_model_trained_otherwise_is_refused(
         (
             "5-cnns",
             ["caffenet:data.image_size=72"],
-            "no member is of recipe 'caffenet'; there are alexnet-2012",
+            "no member has the recipe 'caffenet'; there are alexnet-2012",
         ),
         ("5-cnns", ["data.image_siez=72"], "the nearest is 'data.image_size'"),
         ("5-cnns", ["--nets", "3"], "has its own models"),

@@ -309,7 +309,7 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         and "batch" not in message
     )
     assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path), "--dry"]) == 2
-    assert "holds something else" in capsys.readouterr().err
+    assert "contains something else" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_too_few_seeds_for_a_verdict_are_reported_before_anything_is_trained(
     claims = ("lrn", "averaging", "--seeds", "0,1", "--dry")
     assert type_claims(*claims, store=store, run=tmp_path / "run") == 0
     out = capsys.readouterr().out
-    assert "lrn: all of it will be untested: 2 seeds, a verdict takes 3 or more" in out
+    assert "lrn: all of it will be untested: 2 seeds, but a verdict needs 3 or more" in out
     assert out.count("will be untested") == 2
 
 

@@ -277,5 +277,5 @@ def test_an_error_that_was_not_reached_is_named(store: Store, tmp_path: Path) ->
 
 def test_a_run_that_was_trained_otherwise_is_refused(store: Store, tmp_path: Path) -> None:
     made = experiment(store, tmp_path, {"a": [0.5]})
-    with pytest.raises(CommandError, match=r"trained otherwise \(model.dropout: 0.5 -> 0.0\)"):
+    with pytest.raises(CommandError, match=r"trained with other settings \(model.dropout: 0.5 -> 0.0\)"):
         made.arm_run(Arm("a", ("model.dropout=0",)), 0)

@@ -129,7 +129,7 @@ def test_an_exported_file_can_be_exported_again_and_keeps_its_metadata(make_run,
 def test_another_suffix_is_a_command_error(make_run, tmp_path, capsys, name) -> None:
     code, _, error = export(capsys, make_run().path, tmp_path / name)
     assert code == 2
-    assert "end its name in .safetensors or .onnx" in error
+    assert "its name must end in .safetensors or .onnx" in error
     assert not (tmp_path / name).exists()
 
 

@@ -58,7 +58,7 @@ def test_torchvisions_weights_predict_as_torchvision_does(stock, large: Path, ca
         ({"features.0.weight": None}, "conv1.weight is missing"),
         ({"features.1.weight": torch.zeros(1)}, "features.1.weight is not in torchvision's AlexNet"),
         ({"features.3.weight": torch.zeros(2, 3)}, "conv2.weight is 2x3 in these weights, 192x64x5x5"),
-        ({"features.0.bias": torch.full((64,), torch.nan)}, "conv1.bias holds values that are not finite"),
+        ({"features.0.bias": torch.full((64,), torch.nan)}, "conv1.bias has values that are not finite"),
         ({"epoch": 90}, "contains other things than named tensors"),
     ],
     ids=["missing", "unexpected", "shape", "nan", "checkpoint"],

@@ -44,7 +44,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(CommandError, match="is a file"):
         RunDir.create(tmp_path / "run", CONFIG)
-    with pytest.raises(WorkError, match="another --run"):
+    with pytest.raises(WorkError, match="another directory with --run"):
         RunDir.create(tmp_path / "run" / "deeper", CONFIG)
 
 
@@ -68,7 +68,7 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", '{"data": {}}'])
 def test_a_broken_configuration(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(DataError, match="no configuration"):
+    with pytest.raises(DataError, match="is not a configuration"):
         RunDir.open(tmp_path).config()
 
 

@@ -82,6 +82,6 @@ def test_a_file_cut_short_is_one_line_and_never_fresh(tmp_path: Path) -> None:
     predictions.save(made(), path)
     for size in (0, 10, path.stat().st_size // 2):
         path.write_bytes(path.read_bytes()[:size])
-        with pytest.raises(DataError, match=r"p\.npz holds no predictions"):
+        with pytest.raises(DataError, match=r"p\.npz has no valid predictions"):
             predictions.load(path)
         assert predictions.load_fresh(path, predictions.Predictions, "weights", "store") is None

@@ -209,5 +209,5 @@ def test_a_model_without_background_is_refused(store: Store) -> None:
     other = ModelBundle(nn.Identity(), net.config, net.classes, net.preprocessing, {})
     with pytest.raises(CommandError, match="has no class for background"):
         TASK.infer(other, (), [])
-    with pytest.raises(CommandError, match="no objects with --views center: a detector takes dense only"):
+    with pytest.raises(CommandError, match="no objects with --views center: a detector needs dense"):
         Predictor(net).predict([], "center")

@@ -210,12 +210,12 @@ def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) 
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
     given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
     model = learner(store, "model.architecture.window=0").model
-    with pytest.raises(DataError, match=r"those of this one 96: give model.architecture.window=64"):
+    with pytest.raises(DataError, match=r"those of this model 96: type model.architecture.window=64"):
         match(model, store.classes, given)
 
 
 def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model\.name=overfeat-detector do not go together"):
+    with pytest.raises(ConfigError, match=r"model\.name=overfeat-detector do not fit together"):
         config("training.loss=cross-entropy")
     with pytest.raises(ConfigError, match="boxes are known for stored squares"):
         config("data.scales=[112,112]", "data.cropping=random")

@@ -154,7 +154,7 @@ def test_frozen_layers_output_the_same_where_images_are_normalized_otherwise(
 
 
 def test_a_classifier_of_other_classes_is_refused(store: Store) -> None:
-    with pytest.raises(DataError, match="fc8 is frozen here and cannot keep its first weights"):
+    with pytest.raises(DataError, match="fc8 is frozen here and cannot keep its initial weights"):
         match(learner(store).model, store.classes, given(store, classes=slice(None, None, -1)))
 
 

@@ -128,7 +128,7 @@ def test_more_devices_send_more_but_never_twice_the_gradients(batch: int, device
 
 
 def test_what_a_device_cannot_do_is_refused() -> None:
-    with pytest.raises(CommandError, match="GTX 580, 3 GB has no bfloat16: take float32"):
+    with pytest.raises(CommandError, match="GTX 580, 3 GB has no bfloat16: use float32"):
         bounds(replace(SHARED, precision="bfloat16"), GTX_580)
     with pytest.raises(CommandError, match="3 devices for two towers"):
         replace(PAPERS, devices=3)

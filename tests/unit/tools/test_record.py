@@ -362,7 +362,7 @@ def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: 
     config = json.loads(file.read_text())
     config["optimizer"]["lr"] = 0.02
     file.write_text(json.dumps(config))
-    with pytest.raises(CommandError, match=r"trained otherwise \(optimizer.lr: 0.02 -> 0.01\)"):
+    with pytest.raises(CommandError, match=r"trained with other settings \(optimizer.lr: 0.02 -> 0.01\)"):
         made(PLAIN)
 
 
@@ -393,7 +393,7 @@ def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) ->
     entries = json.loads(member.read_text())
     entries[1] = evaluation(five.members[2], "ten", entries[1]["top1_errors"] + 1)
     member.write_text(json.dumps(entries))
-    assert "made other errors, with ten views" in recorded_state.why_to_make(five, results)
+    assert "had other errors, with ten views" in recorded_state.why_to_make(five, results)
     member.unlink()
     assert recorded_state.why_to_make(five, results) == f"stale: its member {five.members[2]} is"
 

@@ -305,7 +305,7 @@ def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a"), *SETTINGS]
     fitted(tmp_path / "trained", store)
     assert main([*command, "--init-from", str(tmp_path / "trained")]) == 2
-    assert "sift-fv is no network: it cannot be initialized from weights" in capsys.readouterr().err
+    assert "sift-fv is not a network and cannot be initialized from weights" in capsys.readouterr().err
 
 
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:

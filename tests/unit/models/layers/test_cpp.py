@@ -68,7 +68,7 @@ def test_without_a_compiler_torch_computes_and_one_warning_is_logged(monkeypatch
         results = [LocalResponseNorm()(maps) for _ in range(3)]
     torch.testing.assert_close(results[-1], torch.nn.LocalResponseNorm(5, k=2.0)(maps))
     assert [record.message for record in caplog.records] == [
-        "fused_block runs on torch alone, several times slower: no C++ compiler (g++) on the PATH"
+        "fused_block runs in plain torch, several times slower: no C++ compiler (g++) on the PATH"
     ]
 
 
