@@ -83,9 +83,9 @@ def palette() -> bytes:
     return encoded(picture().quantize(16), "PNG")
 
 
-def heic() -> bytes:
+def film() -> bytes:
     """The first bytes of one, which is all that is examined."""
-    return struct.pack(">I", 24) + b"ftypheic" + bytes(500)
+    return struct.pack(">I", 24) + b"ftypisom" + bytes(500)
 
 
 def svg() -> bytes:
@@ -120,7 +120,7 @@ REFUSED: dict[Callable[[], bytes], tuple[int, str]] = {
     empty: (400, "nothing was sent"),
     text: (415, "not a photo"),
     svg: (415, "not a photo"),
-    heic: (415, "HEIC"),
+    film: (415, "not a photo"),
     truncated: (422, "damaged or incomplete"),
     truncated_png: (422, "damaged or incomplete"),
     too_many_pixels: (413, "more than 50 million pixels"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from reference.oriented_photos import find_rectangle, iou
 
@@ -14,6 +15,7 @@ from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import SourceOptions, open_source
 from alexnet.errors import AlexNetError
+from alexnet.interop.importers import read_classes
 
 pytestmark = pytest.mark.data
 
@@ -72,6 +74,10 @@ INPUTS |= {
     **{f"voc/{name}": WITH_BOXES for name in ("float_size", "size_none", "space_name", "newline_name")},
     "voc/normalized": Read("cat dog", SIX, ("6 boxes", "all are with boxes in fractions")),
     "voc/vocexif": Read("cat dog", {"train": [6, 6]}, ("12 boxes", "EXIF orientation 6: 6")),
+    "images/imgs16": Read("bz wz wz8", {"train": [4, 4, 4]}, ("16-bit: 8",)),
+    "images/allblack": Read("a b", {"train": [8, 8]}, ("all are of one color",)),
+    "idx/zero": Refused(("the images file of 'train-' holds 0 images",)),
+    "idx/valtrain": Read("0 1 2 3 4 5 6 7 8 9", {"train": [6] * 10, "val": [2] * 10, "test": [2] * 10}),
     "images/wnidmix": Read("mycat tench", {"train": [4, 4]}, ("all are EXIF orientation 6",)),
 }
 
@@ -106,6 +112,25 @@ def test_boxes_and_photos_turn_together(exif: bool, shared_data: Path, tmp_path:
         record = train[index]
         (box,) = record.boxes
         assert iou(box[1:], find_rectangle(decode(bytes(record.image)))) > 0.9
+
+
+def test_photos_with_white_as_zero_are_no_negatives(shared_data: Path) -> None:
+    photos = open_source(shared_data / "odd-inputs/images/imgs16", 0).splits["train"]
+    shown = {photos.key(index): decode(photos[index].image).astype(int) for index in range(len(photos))}
+    for number in range(4):
+        for other in ("wz/w", "wz8/w"):
+            assert np.abs(shown[f"bz/b{number}.tif"] - shown[f"{other}{number}.tif"]).max() <= 1
+
+
+def test_photos_that_are_all_alike_are_refused(shared_data: Path, tmp_path: Path) -> None:
+    source = open_source(shared_data / "odd-inputs/images/allblack", 0)
+    with pytest.raises(AlexNetError, match="all training photos are alike"):
+        prepare(source, tmp_path / "store", PrepareSettings(32), workers=1)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_class(shared_data: Path) -> None:
+    classes = read_classes(shared_data / "odd-inputs/names_bom.txt")
+    assert [each.wnid for each in classes] == ["ant", "bee", "cat", "dog", "eel"]
 
 
 def test_one_folder_named_like_a_wnid_does_not_turn_exif_off(shared_data: Path) -> None:

@@ -2,27 +2,34 @@
 
 Pillow is the reference. simplejpeg gives the same pixels faster, and what it rejects is decoded by Pillow.
 The result has three channels: gray is repeated, CMYK (Adobe's inverted CMYK too) and palettes are converted,
-16 bits are rescaled to 8, and transparent pixels are composited on white.
+more than 8 bits are rescaled (see `gray_levels`), and transparent pixels are composited on white.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import io
 import logging
 import struct
+import sys
 import warnings
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, TiffImagePlugin, features
 
+from alexnet.data.gray_levels import NoLevels, gray_8_bit, level_range
+from alexnet.data.netpbm import BrokenNetpbm, decode_netpbm
 from alexnet.data.orientation import TAG as ORIENTATION_TAG
+from alexnet.data.orientation import turn_pixels
+from alexnet.data.slow_forms import slowness
 from alexnet.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,10 +50,20 @@ _SUFFIXES_BY_FORMAT = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
 }
 # MPO, several JPEGs in one file, is opened as JPEG. Other formats of Pillow are no photos: EPS, for example,
 # would start Ghostscript.
-_FORMATS = tuple(name for name in _SUFFIXES_BY_FORMAT if name != "MPO")
+_FORMATS = tuple(name for name in _SUFFIXES_BY_FORMAT if name not in ("MPO", "HEIF", "AVIF"))
+HEIC_SUFFIXES = _SUFFIXES_BY_FORMAT["HEIF"]
+"""What telephones call photos that only the extra `heic` reads."""
+INSTALL_HEIC = "install pillow-heif (pip install 'alexnet[heic]') or convert them to JPEG"
+_BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIF": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"),
+}
+"""In the first box of an ISO media file."""
 
 PHOTO_SUFFIXES = tuple(sorted({suffix for each in _SUFFIXES_BY_FORMAT.values() for suffix in each}))
 """A file whose name ends in one of these, in upper or lower case, is a photo."""
@@ -59,7 +76,38 @@ _MODE_NAMES = {
     "P": "palette",
     "PA": "palette",
 }
+_MAX_BRANDS = 256
+"""Bytes in which the brands of an ISO media file are searched."""
+_BITS_PER_SAMPLE = 258
+_NEARLY_BLACK = 16
+"""Of 255: the brightest that 12 bits in 16 can be."""
 _SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
+
+# Gray TIFFs that Pillow can decode but does not list: white is zero, 12 bits, 64-bit floating point.
+# Byte order, sample format and bits per sample; Pillow's mode and raw mode.
+_MORE_TIFFS = (
+    (b"II", 1, 12, "I;16", "I;12"),
+    (b"II", 1, 16, "I;16", "I;16"),
+    (b"II", 2, 16, "I", "I;16S"),
+    (b"II", 1, 32, "I", "I;32N"),
+    (b"II", 2, 32, "I", "I;32S"),
+    (b"II", 3, 64, "F", "F;64F"),
+    (b"MM", 1, 12, "I;16", "I;12"),
+    (b"MM", 1, 16, "I;16B", "I;16B"),
+    (b"MM", 2, 16, "I", "I;16BS"),
+    (b"MM", 1, 32, "I", "I;32B"),
+    (b"MM", 2, 32, "I", "I;32BS"),
+    (b"MM", 3, 64, "F", "F;64BF"),
+)
+for _order, _form, _bits_each, _mode, _raw in _MORE_TIFFS:
+    for _white in (0, 1):
+        TiffImagePlugin.OPEN_INFO.setdefault((_order, _white, (_form,), 1, (_bits_each,), ()), (_mode, _raw))
+_NATIVE_RAW_MODES = (
+    {"I;16BS": "I;16S", "I;32B": "I;32N", "I;32BS": "I;32S", "F;32BF": "F;32F", "F;64BF": "F;64F"}
+    if sys.byteorder == "little"
+    else {}
+)
+"""libtiff returns numbers in the machine's byte order, which Pillow does not consider for these."""
 
 # What Pillow's decoders raise on damaged files.
 _DAMAGE = (
@@ -84,32 +132,50 @@ class NotAPhoto(UnreadableImage):
     """Not in a supported image format."""
 
 
+class NoDecoder(UnreadableImage):
+    """A HEIC or AVIF photo, which needs a library that is not installed."""
+
+
 class TooManyPixels(UnreadableImage):
     """More than `MAX_PIXELS`, according to its header."""
 
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
     """(H, W, 3) uint8 RGB; with `exif`, EXIF orientation is applied. UnreadableImage if it is not a photo."""
-    if not exif or size_and_orientation(data)[1] == 1:
-        pixels = _decode_plain_jpeg(data)
-        if pixels is not None:
-            return pixels
-    with _reading(data) as image:
-        return rgb(ImageOps.exif_transpose(image) if exif else image)
+    orientation = read_header(data).orientation if exif else 1
+    pixels = _decode_plain_jpeg(data)
+    if pixels is None and not slowness(data):
+        pixels = _decode_netpbm(data)
+    if pixels is None:
+        with _reading(data) as image:
+            pixels = rgb(image)
+    return turn_pixels(pixels, orientation) if orientation > 1 else pixels
 
 
 def rgb(image: Any) -> Pixels:
-    """(H, W, 3) uint8 of any Pillow mode."""
-    if image.mode == "F":
-        raise UnreadableImage("32-bit floating-point image: its white level is unknown")
-    if image.mode.startswith("I"):
-        gray = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    """(H, W, 3) uint8 of any Pillow mode, as stored."""
+    if image.mode[0] in "IF":
+        try:
+            gray = gray_8_bit(_levels(image), _tiff_tags(image))
+        except NoLevels as error:
+            raise UnreadableImage(str(error)) from error
+        return np.repeat(gray[:, :, None], 3, axis=2)
     if "A" in image.getbands() or "transparency" in image.info:
         photo = image.convert("RGBA")
         white = Image.new("RGBA", photo.size, "white")
         return np.array(Image.alpha_composite(white, photo).convert("RGB"))
     return np.array(image.convert("RGB"))
+
+
+ONE_COLOR = "of one color"
+
+
+def is_one_color(pixels: Pixels) -> bool:
+    """Whether all pixels (H, W, C) are equal."""
+    height, width, _ = pixels.shape
+    return np.array_equal(pixels[0, 0], pixels[height // 2, width // 2]) and bool(
+        (pixels == pixels[0, 0]).all()
+    )
 
 
 def in_channels(pixels: Pixels, channels: int) -> Pixels:
@@ -132,16 +198,32 @@ def luma(pixels: Any) -> Any:
     return pixels @ np.asarray(LUMA_WEIGHTS, pixels.dtype)
 
 
+class PhotoHeader(NamedTuple):
+    """The size and orientation of a photo."""
+
+    size: tuple[int, int]
+    """(width, height) in pixels of what `decode` returns without `exif`."""
+    orientation: int
+    """The EXIF orientation, 1 to 8, that `decode` applies with `exif`."""
+    applied: int
+    """The orientation that is always applied: that of TIFF is part of the format."""
+
+
+def read_header(data: bytes) -> PhotoHeader:
+    """Size and orientation. UnreadableImage as for `decode`.
+
+    From the header alone, except for PNG, whose EXIF may come last.
+    """
+    with _reading(data) as image:
+        orientation = orientation_of(image)
+        always = image.format == "TIFF"
+        return PhotoHeader(image.size, 1 if always else orientation, orientation if always else 1)
+
+
 def image_size(data: bytes) -> tuple[int, int]:
-    """(width, height) in pixels as stored, from the header alone. UnreadableImage as for `decode`."""
+    """(width, height) in pixels of what `decode` returns without `exif`; errors as for `read_header`."""
     with _reading(data) as image:
         return image.size
-
-
-def size_and_orientation(data: bytes) -> tuple[tuple[int, int], int]:
-    """(width, height) as stored, and the EXIF orientation, 1 to 8; errors as for `image_size`."""
-    with _reading(data) as image:
-        return image.size, _orientation_of(image)
 
 
 def is_photo(data: bytes) -> bool:
@@ -154,21 +236,23 @@ def is_photo(data: bytes) -> bool:
 
 
 def oddities(data: bytes, name: str = "") -> list[str]:
-    """What is unusual about a photo, from its header alone; empty for an upright 8-bit RGB image.
+    """What is unusual about a photo; empty for an upright 8-bit RGB image.
 
     For example "gray", "CMYK", "palette", "16-bit", "alpha", "animated", "several pages", "EXIF orientation
-    6", and "PNG named .JPEG" if the suffix of `name` is of another format. UnreadableImage if not even the
-    header can be read.
+    6", and "PNG named .JPEG" if the suffix of `name` is of another format. From its header alone, but for
+    photos of more than 8 bits: how their range was found may depend on their pixels. UnreadableImage if it
+    cannot be read.
     """
     with _reading(data) as image:
         found = [_MODE_NAMES[image.mode]] if image.mode in _MODE_NAMES else []
-        if image.mode[0] in "IF" or (image.format == "PNG" and data[24] == 16):
-            found.append("32-bit" if image.mode == "F" else "16-bit")
+        bits = _bits(image, data)
+        if bits > 8:
+            found += [f"{bits}-bit", *_range_notes(image)]
         if "A" in image.getbands() or "transparency" in image.info:
             found.append("alpha")
         if image.format in _SEVERAL and getattr(image, "is_animated", False):
             found.append(_SEVERAL[image.format])
-        orientation = _orientation_of(image)
+        orientation = orientation_of(image)
         if orientation > 1:
             found.append(f"EXIF orientation {orientation}")
         suffix = PurePosixPath(name).suffix
@@ -210,8 +294,12 @@ def _reading(data: bytes) -> Generator[Any]:
     """The lazily opened Pillow image; every decoding error inside becomes UnreadableImage."""
     if not data:
         raise UnreadableImage("empty file")
+    slow = slowness(data)
+    if slow:
+        raise UnreadableImage(slow)
+    formats = _media_formats(data) if data[4:8] == b"ftyp" else _FORMATS
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
@@ -223,7 +311,79 @@ def _reading(data: bytes) -> Generator[Any]:
         raise UnreadableImage(f"broken image: {error}") from error
 
 
-def _orientation_of(image: Any) -> int:
-    """1 to 8; 1 where it is missing or meaningless."""
+def _media_formats(data: bytes) -> tuple[str, ...]:
+    """The formats to open an ISO media file with; NoDecoder if its decoder is missing."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), _MAX_BRANDS)]
+    form = next((form for form, own in _BRANDS.items() if any(brand in brands for brand in own)), None)
+    if form == "AVIF" and not features.check("avif"):
+        raise NoDecoder("an AVIF photo: install Pillow 11.3 or later, or convert it to JPEG")
+    if form == "HEIF" and not heic_is_readable():
+        raise NoDecoder(f"a HEIC photo: {INSTALL_HEIC}")
+    return (form,) if form else _FORMATS
+
+
+@functools.cache
+def heic_is_readable() -> bool:
+    """Whether the extra `heic` is installed."""
+    try:
+        heif = importlib.import_module("pillow_heif")
+    except ImportError:
+        return False
+    heif.register_heif_opener()
+    return True
+
+
+def _decode_netpbm(data: bytes) -> Pixels | None:
+    """(H, W, 3) of the forms that Pillow decodes slowly; None for all others."""
+    try:
+        levels = decode_netpbm(data, MAX_PIXELS)
+    except BrokenNetpbm as error:
+        raise UnreadableImage(f"broken image: {error}") from error
+    return None if levels is None else np.broadcast_to(levels, (*levels.shape[:2], 3)).copy()
+
+
+def _levels(image: Any) -> npt.NDArray[Any]:
+    """(H, W) the values of a gray image of more than 8 bits."""
+    tiles: list[Any] = getattr(image, "tile", [])
+    for number, tile in enumerate(tiles):
+        if tile.codec_name == "libtiff":
+            raw_mode, *others = tile.args
+            tiles[number] = tile._replace(args=(_NATIVE_RAW_MODES.get(raw_mode, raw_mode), *others))
+    return np.asarray(image)
+
+
+def _tiff_tags(image: Any) -> Mapping[int, Any]:
+    """A TIFF's tags; of other forms those of their full range, as their standards say."""
+    if image.format == "PPM" and image.mode == "I":
+        return {280: 0, 281: 65535}  # Pillow rescales to 16 bits
+    return getattr(image, "tag_v2", {})
+
+
+def _bits(image: Any, data: bytes) -> int:
+    """Bits per channel."""
+    if image.format == "PNG":
+        return data[24] if len(data) > 24 else 8
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, 8)
+        return int(max(bits) if isinstance(bits, tuple) else bits)
+    return {"I": 16, "F": 32}.get(image.mode[0], 8)
+
+
+def _range_notes(image: Any) -> list[str]:
+    """How the range of an image of more than 8 bits was found, unless its bits or its form decide."""
+    if image.mode[0] not in "IF":
+        # Pillow keeps the upper 8 of 16 bits in color.
+        brightest = max(high for _, high in np.atleast_2d(image.getextrema()))
+        return ["nearly black in 16 bits"] if 0 < brightest < _NEARLY_BLACK else []
+    if image.format == "PPM":
+        return []
+    found = level_range(_levels(image), _tiff_tags(image))
+    if found.found == "bits":
+        return []
+    return [f"with range by its {found.found}{f' ({found.bits} bits)' if found.bits else ''}"]
+
+
+def orientation_of(image: Any) -> int:
+    """The EXIF orientation of a Pillow image, 1 to 8; 1 where it is missing or meaningless."""
     orientation = image.getexif().get(ORIENTATION_TAG, 1)
     return orientation if orientation in range(2, 9) else 1

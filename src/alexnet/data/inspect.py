@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class, imagenet_classes
-from alexnet.data.decode import decode, oddities, quiet
+from alexnet.data.decode import ONE_COLOR, decode, is_one_color, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
 from alexnet.hardware import cpu_count
@@ -176,8 +176,10 @@ def _photo(split: SourceSplit, index: int) -> _Photo:
     key = split.key(index)
     try:
         example = split[index]
-        height, width, _ = decode(example.image).shape
-        odd = (*oddities(example.image, key), *example.odd)
+        pixels = decode(example.image)
+        height, width, _ = pixels.shape
+        one_color = (ONE_COLOR,) if is_one_color(pixels) else ()
+        odd = (*oddities(example.image, key), *one_color, *example.odd)
     except DataError as error:
         return _Photo(key, reason=str(error))
     return _Photo(key, min(width, height), max(width, height), len(example.boxes), odd)

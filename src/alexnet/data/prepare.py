@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alexnet.data.decode import HEIC_SUFFIXES, INSTALL_HEIC, NoDecoder, heic_is_readable, image_size
 from alexnet.data.manifest import (
     MANIFEST_FILE,
     VERSION,
@@ -139,6 +140,7 @@ def _check_fingerprint(job: _Job, found: Fingerprint) -> None:
 
 
 def _make(job: _Job, workers: int, strict: bool, progress: Callable[[int], None]) -> None:
+    _refuse_without_decoder(job.source)
     tasks = _tasks(job)
     _claim(job)
     with exclusive_lock(job.path):
@@ -156,6 +158,29 @@ def _make(job: _Job, workers: int, strict: bool, progress: Callable[[int], None]
                 _clear(job.path)
             raise
         _finish(job, {task: read_note(task.note_path) for task in tasks}, strict)
+
+
+def _refuse_without_decoder(source: Source) -> None:
+    """DataError, with their number, if there are HEIC photos and no library to read them.
+
+    A whole class may be such photos, and training without them is not what anyone means.
+    """
+    if heic_is_readable():
+        return
+    found = [
+        (split, index)
+        for split in source.splits.values()
+        for index in range(len(split))
+        if split.key(index).lower().endswith(HEIC_SUFFIXES)
+    ]
+    for split, index in found:
+        try:
+            image_size(split[index].image)
+        except NoDecoder as error:
+            first = split.key(index)
+            raise DataError(f"{len(found):,} HEIC photos such as {first}: {INSTALL_HEIC}") from error
+        except DataError:
+            continue
 
 
 def _tasks(job: _Job) -> list[ShardTask]:
@@ -208,6 +233,10 @@ def _finish(job: _Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> No
     for task in notes:
         if task.split == job.statistics_split:
             statistics.merge(PixelStatistics.load(task.statistics_path))
+    if not np.any(statistics.covariance):
+        raise DataError(
+            "all training photos are alike, of one color: nothing can be learned from them, look at them"
+        )
     manifest = _manifest(job, notes, statistics)
     if strict:
         _refuse_unreadable(manifest)

@@ -11,7 +11,16 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.boxes import area, central_window, clip, to_window
-from alexnet.data.decode import Pixels, UnreadableImage, decode, in_channels, oddities, size_and_orientation
+from alexnet.data.decode import (
+    ONE_COLOR,
+    Pixels,
+    UnreadableImage,
+    decode,
+    in_channels,
+    is_one_color,
+    oddities,
+    read_header,
+)
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.orientation import turn_box
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
@@ -129,8 +138,9 @@ def _records(
         key = split.key(index)
         try:
             example = split[index]
-            odd = _odd(example, task.settings)
-            record = _record(example, task.settings, statistics)
+            photo = in_channels(decode(example.image, task.settings.exif), task.settings.channels)
+            odd = _odd(example, photo, task.settings)
+            record = _record(example, photo, task.settings, statistics)
         except UnreadableImage as error:
             note.unreadable[key] = str(error)
         else:
@@ -142,8 +152,9 @@ def _records(
         count()
 
 
-def _record(example: Example, settings: PrepareSettings, statistics: PixelStatistics) -> Record:
-    photo = in_channels(decode(example.image, settings.exif), settings.channels)
+def _record(
+    example: Example, photo: Pixels, settings: PrepareSettings, statistics: PixelStatistics
+) -> Record:
     if settings.resize == "pad":
         _refuse_too_large(example.key, photo, settings.side)
     stored = resize(photo, settings)
@@ -158,7 +169,7 @@ def _turned(example: Example) -> tuple[Box, ...]:
     """The boxes on the upright photo."""
     if not example.boxes:
         return ()
-    _, orientation = size_and_orientation(example.image)
+    orientation = read_header(example.image).orientation
     return tuple(Box(box.label, *turn_box(box[1:], orientation)) for box in example.boxes)
 
 
@@ -171,10 +182,11 @@ def _refuse_too_large(key: str, photo: Pixels, side: int) -> None:
         )
 
 
-def _odd(example: Example, settings: PrepareSettings) -> list[str]:
+def _odd(example: Example, photo: Pixels, settings: PrepareSettings) -> list[str]:
     """What is unusual about a photo and its boxes; gray is usual in a gray store."""
     usual = {"gray"} if settings.channels == 1 else set[str]()
-    return [kind for kind in oddities(example.image, example.key) if kind not in usual] + list(example.odd)
+    found = [kind for kind in oddities(example.image, example.key) if kind not in usual]
+    return [*found, *((ONE_COLOR,) if is_one_color(photo) else ()), *example.odd]
 
 
 def _central_square(stored: Pixels, side: int) -> Pixels:

@@ -10,13 +10,14 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.crops import center
-from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, rgb
+from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb
+from alexnet.data.orientation import turn_pixels
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError
@@ -82,7 +83,7 @@ def pixels_of(photo: Photo) -> Pixels:
     if isinstance(photo, str | Path | bytes):
         return decode(photo if isinstance(photo, bytes) else _read(Path(photo)), exif=True)
     if isinstance(photo, Image.Image):
-        return rgb(ImageOps.exif_transpose(photo))
+        return turn_pixels(rgb(photo), orientation_of(photo))
     return _checked(photo)
 
 

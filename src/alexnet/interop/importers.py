@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,13 +51,19 @@ def make_bundle(
     return ModelBundle(model.eval(), config, names, preprocessing, dict(IMPORTED_TERMS))
 
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 def read_classes(path: Path) -> list[Class]:
     """Classes in label order from a text file with one `wnid` or `wnid<TAB>name` per line.
+
+    UTF-8, or UTF-16 with a byte order mark, which is no part of the first class.
 
     CommandError if there is no such file; DataError if it is not text or has a class twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        data = path.read_bytes()
+        lines = data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig").splitlines()
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

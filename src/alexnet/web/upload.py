@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 from alexnet.data.decode import (
+    NoDecoder,
     NotAPhoto,
     Pixels,
     TooManyPixels,
@@ -18,12 +19,16 @@ from alexnet.data.decode import (
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
+MAX_RLE_BYTES = 4 * 2**20
+"""Of a BMP with run-length encoding, which Pillow decodes run by run: half a second a megabyte."""
 NOTED_ENLARGEMENT = 4
 """A photo whose shorter side is enlarged more than this many times gets a note."""
 RECEIVING_SECONDS = 60
 """How long a client may take to send one photo."""
 
-FORMATS = "JPEG, PNG, GIF, BMP, WebP, TIFF and PPM"
+FORMATS = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF and HEIC"
+_RLE = (b"\1\0\0\0", b"\2\0\0\0")
+"""In a BMP's header: runs of 8 or 4 bits per pixel."""
 _DRAINED_BYTES = 10 * MAX_BYTES
 """How much of an oversized body is still read and discarded: a client that is cut off would not see the
 reason."""
@@ -33,7 +38,10 @@ _NOTES = {
     "black and white": "a black and white image",
     "CMYK": "made for print (CMYK): its colors were converted",
     "palette": "colors from a palette",
+    "12-bit": "12 bits per pixel: rounded to 8",
     "16-bit": "16 bits per color: rounded to 8",
+    "32-bit": "32 bits per pixel: rounded to 8",
+    "64-bit": "64 bits per pixel: rounded to 8",
     "alpha": "partly transparent: composited on white",
     "animated": "an animation: only the first frame is used",
     "several pages": "several pages: only the first is used",
@@ -83,6 +91,9 @@ def read_photo(data: bytes) -> UploadedPhoto:
     """
     if not data:
         raise Refused(400, "nothing was sent: send the photo itself as the body of the request")
+    if data[:2] == b"BM" and data[30:34] in _RLE and len(data) > MAX_RLE_BYTES:
+        most = megabytes(MAX_RLE_BYTES)
+        raise Refused(413, f"a BMP of run-length encoding of more than {most}: send it as PNG or JPEG")
     try:
         width, height = image_size(data)
         if width * height > MAX_PIXELS:
@@ -91,8 +102,10 @@ def read_photo(data: bytes) -> UploadedPhoto:
     except TooManyPixels:
         most = f"{MAX_PIXELS / 1e6:.0f} million"
         raise Refused(413, f"the photo has more than {most} pixels: send a smaller one") from None
+    except NoDecoder:
+        raise Refused(415, "this server reads no HEIC and AVIF photos: send it as JPEG") from None
     except NotAPhoto:
-        raise Refused(415, _unsupported(data)) from None
+        raise Refused(415, f"this is not a photo: only {FORMATS} are supported") from None
     except UnreadableImage as error:
         raise Refused(422, f"the photo is damaged or incomplete ({error}): send another copy") from None
 
@@ -112,9 +125,3 @@ def size_notes(enlargement: float) -> list[str]:
 def megabytes(count: int) -> str:
     """Text such as `20 MB`."""
     return f"{count / 2**20:.0f} MB"
-
-
-def _unsupported(data: bytes) -> str:
-    if data[4:8] == b"ftyp":
-        return f"a HEIC or AVIF photo or a film: only {FORMATS} are supported; send it as JPEG"
-    return f"this is not a photo: only {FORMATS} are supported"

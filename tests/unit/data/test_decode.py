@@ -76,12 +76,6 @@ def test_sixteen_bits_are_rescaled(kind: str) -> None:
     assert decode(data)[0, :, 1].tolist() == [0, 0, 1, 1, 128, 255]
 
 
-def test_floating_point_is_refused() -> None:
-    data = _encoded(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), "TIFF")
-    with pytest.raises(UnreadableImage, match="floating-point"):
-        decode(data)
-
-
 def test_transparency_is_composited_on_white() -> None:
     image = Image.new("RGBA", (2, 1), (*RED, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))

@@ -203,7 +203,7 @@ def test_settings_out_of_range_are_refused(setting: str, message: str) -> None:
 
 def test_an_image_too_large_to_be_padded_is_an_error_and_leaves_the_folder_free(tmp_path: Path) -> None:
     opened = open_source(make.idx(tmp_path / "digits", compress=False))
-    big = make.idx_bytes(np.zeros((9, 20, 18), np.uint8))
+    big = make.idx_bytes(np.arange(9 * 20 * 18).reshape(9, 20, 18).astype(np.uint8))
     (tmp_path / "digits" / "train-images-idx3-ubyte").write_bytes(big)
     opened = open_source(tmp_path / "digits")
     small, large = (opened.settings.with_choices(side=side, resize="pad") for side in (16, 20))

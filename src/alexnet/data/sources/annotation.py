@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from alexnet.data.decode import UnreadableImage, size_and_orientation
-from alexnet.data.orientation import swaps_sides, turn_box_back
+from alexnet.data.decode import UnreadableImage, read_header
+from alexnet.data.orientation import swaps_sides, turn_box, turn_box_back
 from alexnet.data.sources.base import Box, CheckedBoxes, Found, Unit, check_boxes
 
 OTHER_SIZE = "with boxes for another size"
@@ -54,13 +54,15 @@ def place_boxes(annotation: Annotation, image: bytes, upright: bool) -> CheckedB
     None for a photo that cannot be read. `upright` is the frame where the annotation does not decide.
     """
     try:
-        stored, orientation = size_and_orientation(image)
+        header = read_header(image)
     except UnreadableImage:
         return CheckedBoxes()  # the photo itself is reported
     odd = list(annotation.odd)
     known = all(side > 0 for side in annotation.size)
-    width, height = stored
-    turned = (height, width) if swaps_sides(orientation) else stored
+    orientation = max(header.orientation, header.applied)
+    width, height = header.size
+    other = (height, width) if swaps_sides(orientation) else header.size
+    stored, turned = (header.size, other) if header.applied == 1 else (other, header.size)
     if known and annotation.found and annotation.size not in (stored, turned):
         odd.append(OTHER_SIZE)
     frame = _frame(annotation.size if known else (0, 0), stored, orientation)
@@ -74,8 +76,10 @@ def place_boxes(annotation: Annotation, image: bytes, upright: bool) -> CheckedB
         unit = "fractions"
         odd.append(FRACTIONS)
     boxes, problems = check_boxes(annotation.found, size, unit)
-    if frame == "upright":
+    if frame == "upright" and header.applied == 1:
         boxes = tuple(Box(box.label, *turn_box_back(box[1:], orientation)) for box in boxes)
+    elif frame == "stored" and header.applied > 1:
+        boxes = tuple(Box(box.label, *turn_box(box[1:], orientation)) for box in boxes)
     return CheckedBoxes(boxes, tuple(dict.fromkeys((*problems, *odd))))
 
 

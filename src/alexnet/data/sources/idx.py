@@ -10,6 +10,7 @@ import gzip
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from alexnet.data.classes import classes_from_wnids, in_label_order
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
 from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 
@@ -52,34 +54,57 @@ class IdxSplit:
 
 
 def read(tree: Tree, base: str) -> Source | None:
-    """The source, its classes named by label values, with `t10k` or test files as `val`; else None."""
+    """The source, its classes named by label values; None if there are no such files.
+
+    `t10k` or test files are `val` if there is no other.
+    """
     parts = _parts(tree, base)
     if not parts:
         return None
-    arrays = {part: _arrays(tree, part, files) for part, files in parts.items()}
+    part_of = _splits(tree, parts)
+    arrays = {split: _arrays(tree, part, parts[part]) for split, part in part_of.items()}
     first = next(iter(arrays))
     values = np.unique(arrays[first][1])
     splits: dict[str, SourceSplit] = {}
-    for part, (pixels, labels) in arrays.items():
-        name = "train" if part == first else "val"
-        if name in splits or not np.isin(labels, values).all():
+    for split, (pixels, labels) in arrays.items():
+        other = np.setdiff1d(labels, values)
+        if len(other):
             raise DataError(
-                f"{tree.path}: {part} does not belong to the training files: keep one data set in a folder"
+                f"{tree.path}: {part_of[split]!r} has labels that {part_of[first]!r} lacks "
+                f"({', '.join(map(str, other[:3]))}): keep one data set in a folder"
             )
-        splits[name] = IdxSplit(pixels, np.searchsorted(values, labels).astype(np.int32), name)
+        splits[split] = IdxSplit(pixels, np.searchsorted(values, labels).astype(np.int32), split)
     classes = classes_from_wnids(in_label_order(str(value) for value in values))
     known = [file for files in parts.values() for file in files.values()]
     return Source("IDX files", tree.path, classes, splits, find_strays(tree, [], known), SETTINGS)
 
 
+def _splits(tree: Tree, parts: Mapping[str, object]) -> dict[str, str]:
+    """The part of each split, `train` first; DataError, naming them, if several parts may be one split."""
+    meant: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for part in parts:
+        words = re.split(r"[^a-z0-9]+", part.lower())
+        named = [split for split, own in SPLIT_FOLDERS.items() if any(word in own for word in words)]
+        meant["test" if "t10k" in words else named[0] if named else "train"].append(part)
+    if not meant["val"]:
+        meant["val"], meant["test"] = meant["test"], []
+    if not meant["train"]:
+        meant["train"], meant["val"] = meant["val"] or meant["test"], []
+    for split, found in meant.items():
+        if len(found) > 1:
+            listed = ", ".join(map(repr, found))
+            raise DataError(f"{tree.path}: {listed} may all be {split}: keep one data set in a folder")
+    return {split: found[0] for split, found in meant.items() if found}
+
+
 def _parts(tree: Tree, base: str) -> dict[str, dict[str, int]]:
-    """For each prefix (`train-`, `t10k-`, ...), training first: its files of `images` and `labels`."""
+    """For each prefix (`train-`, `t10k-`, ...): its files of `images` and `labels`."""
     parts: dict[str, dict[str, int]] = {}
     for file in tree.listing.files(base):
         match = _NAME.fullmatch(tree.listing.name(file))
         if match:
             parts.setdefault(match["part"], {}).setdefault(match["kind"].lower(), file)
-    return dict(sorted(parts.items(), key=lambda item: "train" not in item[0].lower()))
+    return parts
 
 
 def _arrays(
@@ -90,6 +115,8 @@ def _arrays(
         if kind not in files:
             raise DataError(f"{tree.path}: the {kind} file of {part!r} is missing; put both files there")
     pixels, labels = _array(tree, files["images"], 3), _array(tree, files["labels"], 1)
+    if not len(pixels):
+        raise DataError(f"{tree.path}: the images file of {part!r} holds 0 images: download it again")
     if len(pixels) != len(labels):
         raise DataError(f"{tree.path}: {part!r} has {len(pixels):,} images but {len(labels):,} labels")
     return pixels, labels

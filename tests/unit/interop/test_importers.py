@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import pytest
+
+from alexnet.interop.importers import read_classes
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_first_class(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes("ant\nbée\tBee\n".encode(encoding))
+    assert path.read_bytes().startswith((codecs.BOM_UTF8, codecs.BOM_UTF16)) == (encoding != "utf-8")
+    assert [(each.wnid, each.name) for each in read_classes(path)] == [("ant", "ant"), ("bée", "Bee")]
