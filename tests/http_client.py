@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response."""
 
     status: int
@@ -23,7 +23,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(url: str, body: bytes | None = None, **headers: str) -> Answer:
+def send(url: str, body: bytes | None = None, **headers: str) -> Response:
     """GET, or POST if there is a body; underscores in header names become hyphens."""
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.netloc, timeout=120)
@@ -32,6 +32,6 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET" if body is None else "POST", target, body, named)
         response = connection.getresponse()
-        return Answer(response.status, dict(response.getheaders()), response.read())
+        return Response(response.status, dict(response.getheaders()), response.read())
     finally:
         connection.close()

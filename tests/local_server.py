@@ -21,7 +21,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.requests.append((self.path, self.headers["Range"]))
-                server.answer(self)
+                server.respond(self)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -30,7 +30,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
         if self.errors or handler.path not in self.files:
             handler.send_error(self.errors.pop(0) if self.errors else 404)
             return

@@ -13,7 +13,7 @@ from alexnet.cli.main import main
 
 
 class Seen(HTMLParser):
-    """What a browser would make of the page, as far as the tests ask."""
+    """What a browser would make of the page, as far as the tests need it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

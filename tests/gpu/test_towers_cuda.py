@@ -45,7 +45,7 @@ def test_logits_gradients_and_an_update_are_the_cpus(second: int) -> None:
 def test_each_tower_loses_other_units(tmp_path_factory: pytest.TempPathFactory) -> None:
     store: Store = tiny.store(tmp_path_factory.mktemp("tiny"))
     config = tiny.config(*tiny.TOWERS, "model.tower_devices=cuda:0,cuda:1")
-    learner = build_train_state(config, store, torch.device("cuda", 0), steps_per_epoch=6)
-    _seed_dropout(learner, 0)
-    drawn = [torch.rand(1000, device=device).cpu() for device in learner.model.devices]
+    state = build_train_state(config, store, torch.device("cuda", 0), steps_per_epoch=6)
+    _seed_dropout(state, 0)
+    drawn = [torch.rand(1000, device=device).cpu() for device in state.model.devices]
     assert not torch.equal(*drawn)

@@ -104,7 +104,9 @@ def test_a_stopped_ensemble_resumes_to_the_same_models(
     assert not torch.equal(*seeds)
     capsys.readouterr()
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *words, "schedule.epochs=9") == 2
-    assert "started with schedule.epochs=3 for seed-0: type the same settings again" in capsys.readouterr().err
+    assert (
+        "started with schedule.epochs=3 for seed-0: type the same settings again" in capsys.readouterr().err
+    )
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path / "cut", *tiny.SETTINGS, "--nets", "1") == 2
     assert "started with 2 members, not 1" in capsys.readouterr().err
 

@@ -80,16 +80,16 @@ def test_stores_hold_what_they_held(old: Path, name: str) -> None:
     store, wanted = Store.open(name), EXPECTED["stores"][name]
     assert store.digest == wanted["digest"]
     assert [[each.wnid, each.name] for each in store.classes] == wanted["classes"]
-    for split_name, told in wanted["splits"].items():
+    for split_name, recorded in wanted["splits"].items():
         split = store.split(split_name)
-        assert (split.labels.tolist(), split.keys()) == (told["labels"], told["keys"])
-        assert hashlib.sha256(split[0].image).hexdigest() == told["first_stored_sha256"]
+        assert (split.labels.tolist(), split.keys()) == (recorded["labels"], recorded["keys"])
+        assert hashlib.sha256(split[0].image).hexdigest() == recorded["first_stored_sha256"]
         boxes = [[list(map(float, box)) for box in split.boxes(number)] for number in range(3)]
-        assert boxes == told["boxes"]
-        if "first_decoded_sha256" in told:
+        assert boxes == recorded["boxes"]
+        if "first_decoded_sha256" in recorded:
             batch = next(iter(Loader(split, batch_size=3, order="sequential").batches()))
             digests = [hashlib.sha256(np.ascontiguousarray(each)).hexdigest() for each in batch.images]
-            assert digests == told["first_decoded_sha256"]
+            assert digests == recorded["first_decoded_sha256"]
 
 
 @pytest.mark.parametrize("path", EXPECTED["models"])

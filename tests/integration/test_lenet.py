@@ -68,6 +68,6 @@ def test_digits_in_predictions_out(recipe: str, idx: Path, tmp_path: Path) -> No
     assert main(["export", str(run), str(exported)]) == 0
     images, labels = digits(20, 5)
     photos = [Image.fromarray(image) for image in images]
-    answers = alexnet.load(str(exported), device="cpu").predict(photos, top=1)
-    right = [answer[0][1] == str(label) for answer, label in zip(answers, labels, strict=True)]
+    predictions = alexnet.load(str(exported), device="cpu").predict(photos, top=1)
+    right = [prediction[0][1] == str(label) for prediction, label in zip(predictions, labels, strict=True)]
     assert sum(right) >= 16

@@ -178,11 +178,11 @@ def test_anything_but_a_photo_is_refused_and_the_last_prediction_remains(open_pa
     drop(page, make(), "strange.bin", "application/octet-stream")
     alert = page.get_by_role("alert")
     expect(alert).not_to_be_empty()
-    said = alert.inner_text()
-    assert said[0].isupper()
-    assert said.endswith(".")
+    text = alert.inner_text()
+    assert text[0].isupper()
+    assert text.endswith(".")
     reason = "file is empty" if make is odd_uploads.empty else odd_uploads.REFUSED[make][1]
-    assert reason.lower() in said.lower()
+    assert reason.lower() in text.lower()
     assert label(page) == wanted(models, odd_uploads.plain())[0]
     drop(page, odd_uploads.cmyk())
     answered(page, 2)

@@ -48,9 +48,9 @@ def start(photos: Path, store: Path, *more: str) -> subprocess.Popen[str]:
 
 def finish(photos: Path, store: Path) -> str:
     command = start(photos, store, "--workers", "2")
-    told, errors = command.communicate()
+    output, errors = command.communicate()
     assert command.returncode == 0, errors
-    return told
+    return output
 
 
 @pytest.fixture(scope="module")

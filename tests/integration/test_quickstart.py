@@ -27,7 +27,7 @@ def test_the_whole_chain(
     monkeypatch.setattr(quickstart, "steps", partial(quicker, quickstart.steps))
     out = tmp_path / "quick start"  # a path with a space
     assert main(["quickstart", "--out", str(out)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     (ensemble,) = json.loads((out / "models" / "evaluation.json").read_text())
     assert ensemble["images"] == 100
     assert [run["seed"] for run in ensemble["runs"]] == [0, 1]
@@ -40,8 +40,8 @@ def test_the_whole_chain(
         "models/seed-1/evaluation.json",
     ):
         assert (out / name).is_file(), name
-    assert "paper, table 2" in said
-    assert "What you can type next" in said
+    assert "paper, table 2" in output
+    assert "What you can type next" in output
     (out / "models" / "evaluation.json").unlink()
     assert main(["quickstart", "--out", str(out)]) == 0  # finished steps are skipped
     assert capsys.readouterr().out.count("already trained") == 2

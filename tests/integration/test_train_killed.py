@@ -95,9 +95,9 @@ def test_minutes_then_resume(tiny_store: Store, tmp_path: Path, capsys: pytest.C
     assert main([*command, "--minutes", "0"]) == 75
     assert "after 0 minutes after update 1 of 6" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0
-    said = capsys.readouterr().out
-    assert "resumed after update 1, in epoch 0, learning rate 0.01" in said
-    assert "done after 6 updates: top-1 error" in said
+    output = capsys.readouterr().out
+    assert "resumed after update 1, in epoch 0, learning rate 0.01" in output
+    assert "done after 6 updates: top-1 error" in output
     events = [line["event"] for line in read_metrics(run / "metrics.jsonl")]
     assert (events[0], events.count("resume"), events[-1]) == ("start", 1, "result")
 
@@ -112,7 +112,7 @@ def test_prints_the_plan_and_records_it(
     command = words(tiny_store, run, "schedule.epochs=2", "training.grad_accum_steps=2")
     monkeypatch.setattr(sys, "argv", ["alexnet", *command])
     assert main(command) == 0
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     for part in (
         "alexnet-one-weird-trick: alexnet one-weird-trick widths=",
         "parameters, seed 0",
@@ -121,7 +121,7 @@ def test_prints_the_plan_and_records_it(
         "learning rate 0.01 (krizhevsky-sgd, four-phase)",
         "on cpu (",
     ):
-        assert part in said.out
+        assert part in output.out
     for part in (
         "training: 96/96 images",
         "/s without validation",
@@ -129,7 +129,7 @@ def test_prints_the_plan_and_records_it(
         "error",
         "validation",
     ):
-        assert part in said.err
+        assert part in output.err
     environment = json.loads((run / "environment.json").read_text())
     assert environment["store_digest"] == tiny_store.digest
     assert environment["command"] == shlex.join(["alexnet", *command])
@@ -192,6 +192,6 @@ def test_resume_lists_changes_and_refuses_another_model(
     assert main([*command, "--resume", "model.dropout=0.1"]) == 2
     assert "model.dropout: 0.5 -> 0.1" in capsys.readouterr().err
     assert main([*command, "--resume", "optimizer.lr=0.02", "--minutes", "0"]) == 75
-    said = capsys.readouterr().out
-    assert "changed: optimizer.lr: 0.01 -> 0.02" in said
-    assert "learning rate 0.02" in said
+    output = capsys.readouterr().out
+    assert "changed: optimizer.lr: 0.01 -> 0.02" in output
+    assert "learning rate 0.02" in output

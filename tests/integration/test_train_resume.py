@@ -130,9 +130,9 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(tiny_store: Store, 
     start(config, tiny_store, folder)
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     (newest / "state.pt").write_bytes(b"damaged")
-    said: list[str] = []
-    start(config, tiny_store, folder, resume=True, log=said.append)
-    assert any("damaged" in line for line in said)
+    messages: list[str] = []
+    start(config, tiny_store, folder, resume=True, log=messages.append)
+    assert any("damaged" in line for line in messages)
     assert [line["step"] for line in lines(folder, "train")] == list(range(1, 19))
 
 
@@ -203,13 +203,13 @@ def test_another_store_is_refused(tiny_store: Store, tmp_path: Path, monkeypatch
 def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: Path) -> None:
     start(tiny.config("schedule.epochs=1"), tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
-    said: list[str] = []
+    messages: list[str] = []
     frozen = tiny.config("schedule.epochs=1", 'optimizer.lr_multipliers=[["conv1", 0]]', "training.seed=4")
-    start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), log=said.append)
+    start(frozen, tiny_store, tmp_path / "new", init_from=InitFrom(weights), log=messages.append)
     old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
     assert torch.equal(old["conv1.weight"], new["conv1.weight"])
     assert not torch.equal(old["fc8.weight"], new["fc8.weight"])
-    assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in said)
+    assert any(line.startswith("  copied: conv1.weight") and line.endswith("fc8.bias") for line in messages)
     (logged,) = lines(tmp_path / "new", "init-from")
     assert logged["weights_sha256"] == file_sha256(weights)
     known = provenance(RunDir(tmp_path / "new"))

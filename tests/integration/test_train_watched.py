@@ -26,11 +26,11 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     """Warnings of a run's log, and its weights."""
     config = tiny.config("schedule.epochs=2", *settings)
     run = RunDir.create(folder, config)
-    said: list[str] = []
+    messages: list[str] = []
     device = torch.device("cpu")
-    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, log=said.append)
+    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, log=messages.append)
     warnings = [line["text"] for line in read_metrics(run.metrics_file) if line["event"] == "warning"]
-    assert said == [f"warning: {text}" for text in warnings]
+    assert messages == [f"warning: {text}" for text in warnings]
     return warnings, bundle.load(run.checkpoints / "last" / "weights.safetensors").model.state_dict()
 
 

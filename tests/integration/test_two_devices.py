@@ -64,7 +64,7 @@ def test_a_stopped_run_resumes_with_its_towers_on_other_devices(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         ([ON_TWO, "model.variant=caffe"], "needs a model of two towers"),
         (["model.tower_devices=cuda:0,cpu"], "two devices of one kind"),
@@ -76,10 +76,10 @@ def test_a_stopped_run_resumes_with_its_towers_on_other_devices(
     ],
 )
 def test_what_does_not_fit_is_one_line_and_leaves_no_folder(
-    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert train(tiny_store, tmp_path / "run", *words) == 2
     error = capsys.readouterr().err
-    assert says in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()

@@ -18,20 +18,22 @@ def overlap(first: Box, second: Box) -> float:
 
 
 def errors(
-    answers: Sequence[Sequence[tuple[int, Box]]],
+    predictions: Sequence[Sequence[tuple[int, Box]]],
     labels: Sequence[int],
     truth: Sequence[Sequence[tuple[int, Box]]],
     k: int,
 ) -> dict[str, Any]:
     """Images scored and wrong, by class and box and by class alone."""
     scored = placed = named = 0
-    for said, label, boxes in zip(answers, labels, truth, strict=True):
+    for predicted, label, boxes in zip(predictions, labels, truth, strict=True):
         own = [box for its_label, box in boxes if its_label == label]
         if not own:
             continue
         scored += 1
-        named += any(its_label == label for its_label, _ in said[:k])
+        named += any(its_label == label for its_label, _ in predicted[:k])
         placed += any(
-            its_label == label and overlap(box, true) >= 0.5 for its_label, box in said[:k] for true in own
+            its_label == label and overlap(box, true) >= 0.5
+            for its_label, box in predicted[:k]
+            for true in own
         )
     return {"images": scored, "localization": scored - placed, "classification": scored - named}

@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def at_every_offset(
-    answer: Callable[[Tensor], Tensor], maps: Tensor, size: int, side: int, places: tuple[int, int]
+    forward: Callable[[Tensor], Tensor], maps: Tensor, size: int, side: int, places: tuple[int, int]
 ) -> Tensor:
-    """`answer` to the `side` x `side` pooled maps whose first value is at each place, one at a time."""
+    """`forward` to the `side` x `side` pooled maps whose first value is at each place, one at a time."""
     return torch.stack(
         [
-            torch.stack([answer(_pooled(maps, y, x, size, side))[:, :, 0, 0] for x in range(places[1])], 2)
+            torch.stack([forward(_pooled(maps, y, x, size, side))[:, :, 0, 0] for x in range(places[1])], 2)
             for y in range(places[0])
         ],
         dim=2,

@@ -24,14 +24,14 @@ def grad_cam(model: nn.Module, view: Tensor, label: int, layer: str, step: float
             return float(model(view)[0, label])
 
         heat = torch.zeros(maps.shape[1:], dtype=maps.dtype)
-        for number, answers in enumerate(maps):
+        for number, plane in enumerate(maps):
             total = 0.0
-            for place in range(answers.numel()):
+            for place in range(plane.numel()):
                 change = torch.zeros(1, *maps.shape, dtype=maps.dtype)
                 change[0, number].view(-1)[place] = step
                 total += (logit(change) - logit(-change)) / (2 * step)
             moved[0] = torch.zeros(())
-            heat += total / answers.numel() * answers
+            heat += total / plane.numel() * plane
     handle.remove()
     return heat.clamp(min=0).numpy()
 

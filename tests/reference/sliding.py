@@ -11,12 +11,12 @@ from torch import Tensor
 from alexnet.models.alexnet import AlexNet
 
 
-def windows(answer: Callable[[Tensor], Tensor], maps: Tensor, side: int, stride: int = 1) -> Tensor:
-    """(N, K, h, w): `answer` ((N, C, side, side) -> (N, K)) of each part of `maps`, `stride` apart."""
+def windows(forward: Callable[[Tensor], Tensor], maps: Tensor, side: int, stride: int = 1) -> Tensor:
+    """(N, K, h, w): `forward` ((N, C, side, side) -> (N, K)) of each part of `maps`, `stride` apart."""
     rows = range(0, maps.shape[2] - side + 1, stride)
     columns = range(0, maps.shape[3] - side + 1, stride)
-    answers = [[answer(maps[:, :, y : y + side, x : x + side]) for x in columns] for y in rows]
-    return torch.stack([torch.stack(row, dim=-1) for row in answers], dim=-2)
+    outputs = [[forward(maps[:, :, y : y + side, x : x + side]) for x in columns] for y in rows]
+    return torch.stack([torch.stack(row, dim=-1) for row in outputs], dim=-2)
 
 
 def last_maps(model: AlexNet, images: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def last_maps(model: AlexNet, images: Tensor) -> Tensor:
 def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
     """All after the last pooling, of maps as large as a crop's."""
 
-    def answer(maps: Tensor) -> Tensor:
+    def forward(maps: Tensor) -> Tensor:
         side = _averaged_to(model)
         hidden = torch.nn.functional.adaptive_avg_pool2d(maps, side) if side else maps
         hidden = hidden.flatten(1)
@@ -41,7 +41,7 @@ def classifier(model: AlexNet) -> Callable[[Tensor], Tensor]:
             hidden = model.after[layer](model.get_submodule(layer)(hidden))
         return model.fc8(hidden)
 
-    return answer
+    return forward
 
 
 def _averaged_to(model: AlexNet) -> int:

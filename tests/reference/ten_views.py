@@ -21,7 +21,7 @@ def central_part(image: np.ndarray, crop: int) -> np.ndarray:
 
 def probabilities(model, square: np.ndarray, mean_image: np.ndarray, crop: int) -> np.ndarray:
     """(K,) mean of the softmax over ten views, each passed alone, minus the mean image's center."""
-    answers = []
+    predictions = []
     for view in ten_views(square, crop):
         values = view.astype(np.float32) - central_part(mean_image, crop)
         with torch.no_grad():
@@ -31,5 +31,5 @@ def probabilities(model, square: np.ndarray, mean_image: np.ndarray, crop: int) 
                 .numpy()
             )
         odds = np.exp(logits - logits.max())
-        answers.append(odds / odds.sum())
-    return np.mean(answers, axis=0)
+        predictions.append(odds / odds.sum())
+    return np.mean(predictions, axis=0)

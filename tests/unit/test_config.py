@@ -17,7 +17,7 @@ from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [
         ("classic.step=64", "classic.channels whole"),
         ("classic.words=64", "the nearest is"),
@@ -31,10 +31,10 @@ from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS
         ("schedule.name=cosine", "is a setting of networks, which sift-fv is not"),
     ],
 )
-def test_a_wrong_setting_of_a_pipeline_is_one_line_that_helps(setting: str, says: str) -> None:
+def test_a_wrong_setting_of_a_pipeline_is_one_line_that_helps(setting: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         override(recipes.get("sift-fv"), [setting])
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -61,7 +61,7 @@ def test_events_can_be_given_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [
         ("schedule.epoch=3", "schedule.epochs"),
         ("epoch=3", "schedule.epochs"),
@@ -93,10 +93,10 @@ def test_events_can_be_given_as_json() -> None:
         ("classic.codes=pq", "such as sift-fv, which alexnet-2012 is not"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_helps(setting: str, says: str) -> None:
+def test_a_wrong_setting_is_one_line_that_helps(setting: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         override(recipes.get("alexnet-2012"), [setting])
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

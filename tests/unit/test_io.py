@@ -51,12 +51,12 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         "import pathlib, sys, alexnet.io; alexnet.io.exclusive_lock(pathlib.Path(sys.argv[1])).__enter__()"
     )
 
-    def ask() -> subprocess.CompletedProcess[str]:
+    def attempt() -> subprocess.CompletedProcess[str]:
         return subprocess.run((sys.executable, "-c", words, str(tmp_path)), capture_output=True, text=True)
 
     with exclusive_lock(tmp_path):
-        assert f"Busy: another process is using {tmp_path}" in ask().stderr
-    assert ask().returncode == 0
+        assert f"Busy: another process is using {tmp_path}" in attempt().stderr
+    assert attempt().returncode == 0
 
 
 def test_leftovers_of_killed_processes_are_removed_but_not_of_running_ones(tmp_path: Path) -> None:

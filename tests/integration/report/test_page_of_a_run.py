@@ -131,17 +131,17 @@ def test_a_thousand_classes_of_photos_that_nothing_can_compress_are_a_small_page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (360, 740)], ids=["wide", "phone"])
 def test_the_page_is_accessible_and_fits_the_screen(page: Path, chromium: Browser, size, scheme) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
     context = chromium.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
     )
     shown = context.new_page()
-    shown.on("request", lambda request: asked.append(request.url))
+    shown.on("request", lambda request: requested.append(request.url))
     shown.goto(page.as_uri())
     assert_accessible(shown)
     assert shown.evaluate("document.documentElement.scrollWidth") == size[0], "it scrolls sideways"
     assert shown.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
-    assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
+    assert [address for address in requested if not address.startswith(("file:", "data:"))] == []
     context.close()
 
 

@@ -140,7 +140,7 @@ def test_runs_on_different_data_are_refused(
         (photos / split / "class2" / "0.png").unlink()
         shutil.copytree(photos / split, tmp_path / "more" / split)
         (tmp_path / "more" / split / "class2").rename(tmp_path / "more" / split / "other")
-    for source, name, said in (
+    for source, name, message in (
         ("photos", "few", "first on store (digest"),
         ("more", "else", "class2 is in"),
     ):
@@ -150,7 +150,7 @@ def test_runs_on_different_data_are_refused(
         out = tmp_path / f"page-{name}"
         assert main(["report", str(run), str(other), "--out", str(out)]) == 3
         error = capsys.readouterr().err.splitlines()[-1]
-        assert said in error and "a report is about runs on the same data" in error
+        assert message in error and "a report is about runs on the same data" in error
         assert not out.exists()
         if name == "else":
             assert main(["report", str(run), "--store", str(store.path), "--out", str(out)]) == 3
@@ -169,7 +169,7 @@ def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["{run}", "{run}"], 2, "occurs twice"),
         (["{tmp}/nowhere"], 2, "there is no"),
@@ -177,11 +177,11 @@ def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tm
         (["{tmp}/text.safetensors"], 3, "not a complete safetensors file"),
     ],
 )
-def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, said) -> None:
+def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, message) -> None:
     (tmp_path / "text.safetensors").write_text("no net")
     typed = [word.format(run=run, tmp=tmp_path) for word in words]
     assert main(["report", *typed, "--out", str(tmp_path / "page")]) == code
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_an_old_page_remains_until_a_new_one_is_complete(run: Path, tmp_path: Path, monkeypatch) -> None:
@@ -200,5 +200,5 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["report", str(run), "--out", "/proc/no"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("alexnet: cannot write /proc/no/report.html (") and said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("alexnet: cannot write /proc/no/report.html (") and message.count("\n") == 1

@@ -28,12 +28,12 @@ def squares(store, split: str) -> np.ndarray:
 
 def count_passes(monkeypatch) -> list[int]:
     """Collects the number of images of each forward pass."""
-    seen, answers = [], features._activations
+    seen, original = [], features._activations
 
     def counting(*arguments):
-        for rows, answer in answers(*arguments):
+        for rows, values in original(*arguments):
             seen.append(len(rows))
-            yield rows, answer
+            yield rows, values
 
     monkeypatch.setattr(features, "_activations", counting)
     return seen
@@ -78,17 +78,17 @@ def test_an_interrupted_computation_resumes(make_run, store, monkeypatch) -> Non
     run, images, advanced = make_run(), len(store.split("train")), []
     wanted = np.array(features_of(make_run("whole"), store))
     monkeypatch.setattr(features, "IMAGES_PER_CHUNK", 16)
-    answers = features._activations
+    original = features._activations
 
     def stopped(*arguments):
         if arguments[1].name == "train" and len(list((run.path / "features").glob("*.part.npy"))):
             raise KeyboardInterrupt
-        yield from answers(*arguments)
+        yield from original(*arguments)
 
     monkeypatch.setattr(features, "_activations", stopped)
     with pytest.raises(KeyboardInterrupt):
         features_of(run, store)
-    monkeypatch.setattr(features, "_activations", answers)
+    monkeypatch.setattr(features, "_activations", original)
     seen = count_passes(monkeypatch)
     np.testing.assert_allclose(
         features_of(run, store, progress=advanced.append), wanted, rtol=1e-4, atol=1e-5

@@ -20,13 +20,13 @@ def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
 @given(
     seed=st.integers(0, 10_000),
     stored=st.integers(1, 60),
-    asked=st.integers(1, 5),
+    queried=st.integers(1, 5),
     count=st.integers(1, 9),
     rows=st.integers(1, 70),
 )
-def test_the_reference_finds_the_same_for_any_chunk_size(seed, stored, asked, count, rows) -> None:
-    held, queries = vectors(seed, stored), vectors(seed + 1, asked)
-    found = ExactIndex(held, chunk_bytes=rows * (4 * 12 + 28 * asked)).search(queries, count)
+def test_the_reference_finds_the_same_for_any_chunk_size(seed, stored, queried, count, rows) -> None:
+    held, queries = vectors(seed, stored), vectors(seed + 1, queried)
+    found = ExactIndex(held, chunk_bytes=rows * (4 * 12 + 28 * queried)).search(queries, count)
     numbers, distances = reference.neighbors.nearest(queries, held, count)
     np.testing.assert_array_equal(found.indices, numbers)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12)

@@ -54,8 +54,8 @@ def test_as_liblinear() -> None:
     for _ in range(200):
         sgd.train_epoch(lambda few: torch.from_numpy(rows)[few], order, torch.from_numpy(labels))
     assert objective(*(each.numpy() for each in sgd.classifiers()), alpha) < 1.02 * best
-    answers = scores(mine, torch.from_numpy(new).__getitem__, torch.arange(2000)).argmax(1).numpy()
-    assert (answers == right).mean() > (theirs.predict(new) == right).mean() - 0.01
+    predicted = scores(mine, torch.from_numpy(new).__getitem__, torch.arange(2000)).argmax(1).numpy()
+    assert (predicted == right).mean() > (theirs.predict(new) == right).mean() - 0.01
 
 
 def test_weights_are_scale_times_direction_at_any_rate_of_decay() -> None:

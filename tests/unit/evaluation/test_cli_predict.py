@@ -38,8 +38,8 @@ def test_json_is_what_the_predictor_returns(make_run, folder, capsys) -> None:
         capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 2, "--views", "center"
     )
     assert code == 0
-    (answer,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="center", top=2)
-    classes = [{"wnid": wnid, "name": name, "probability": pytest.approx(p)} for wnid, name, p in answer]
+    (prediction,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="center", top=2)
+    classes = [{"wnid": wnid, "name": name, "probability": pytest.approx(p)} for wnid, name, p in prediction]
     assert json.loads(out) == [{"image": str(folder / "a.jpg"), "classes": classes}]
 
 
@@ -108,9 +108,9 @@ def test_many_photos_in_many_batches_keep_their_predictions(make_run, tmp_path, 
         if number % 7 == 3:
             assert "error" in result
         else:
-            (answer,) = loaded.predict(result["image"], views="center", top=1)
-            assert result["classes"][0]["wnid"] == answer[0][0]
-            np.testing.assert_allclose(result["classes"][0]["probability"], answer[0][2], atol=1e-5)
+            (prediction,) = loaded.predict(result["image"], views="center", top=1)
+            assert result["classes"][0]["wnid"] == prediction[0][0]
+            np.testing.assert_allclose(result["classes"][0]["probability"], prediction[0][2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_whole_photos_at_scales_are_what_the_predictor_returns(make_run, folder,
     run = make_run("run")
     shown = ["--views", "multi-crop", "--scales", "80,72"]
     code, out, _ = predict(capsys, folder / "a.jpg", "--model", run.path, "--json", "--top", 1, *shown)
-    (answer,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="multi-crop@72,80", top=1)
+    (prediction,) = alexnet.load(run.path).predict([folder / "a.jpg"], views="multi-crop@72,80", top=1)
     assert code == 0
-    assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(answer[0][2])
+    assert json.loads(out)[0]["classes"][0]["probability"] == pytest.approx(prediction[0][2])
     code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
     assert code == 2
     assert "cannot slide over photos" in err

@@ -131,9 +131,9 @@ def test_the_file_scored_by_the_kits_ids_has_the_error_that_evaluate_reports(
     first_wrong = sum(right != line[0] for right, line in zip(truth, lines, strict=True))
     assert 0 < wrong < VAL_PHOTOS
     assert main(["evaluate", str(run), "--store", str(store.path), "--device", "cpu", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["top5_errors"], told["top1_errors"]) == (wrong, first_wrong)
-    assert f"top-5 error according to the devkit's labels: {100 * told['top5_error']:.2f} %" in out
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["top5_errors"], printed["top1_errors"]) == (wrong, first_wrong)
+    assert f"top-5 error according to the devkit's labels: {100 * printed['top5_error']:.2f} %" in out
     assert f"{VAL_PHOTOS} lines of five ids, NOT the 50,000 of ILSVRC-2012's val set" in out
 
 
@@ -207,9 +207,9 @@ def test_several_runs_are_averaged(stores, make_run, submit, tmp_path, ilsvrc) -
     rows = [predictions.load(predictions.path_of(folder, "test", "ten")).probabilities for folder in folders]
     first = np.mean(rows, axis=0, dtype=np.float64).argmax(axis=1)
     wnids = devkit.read_devkit(ilsvrc / KIT).wnids
-    told = [wnids[int(line.split()[0]) - 1] for line in (tmp_path / "out.txt").read_text().splitlines()]
+    printed = [wnids[int(line.split()[0]) - 1] for line in (tmp_path / "out.txt").read_text().splitlines()]
     keys = store.split("test").keys()
-    assert told == [store.classes[first[keys.index(key)]].wnid for key in sorted(keys)]
+    assert printed == [store.classes[first[keys.index(key)]].wnid for key in sorted(keys)]
     text = (tmp_path / "out.txt").read_text()
     members = [{"name": folder.name, "pretraining": False} for folder in folders]
     (tmp_path / "ensemble.json").write_text(json.dumps({"name": "x", "members": members}))

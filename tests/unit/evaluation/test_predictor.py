@@ -52,14 +52,15 @@ def test_every_kind_of_photo_gives_the_same_prediction(classifier, tmp_path: Pat
 def test_predictions_have_names_and_are_sorted(classifier, photos) -> None:
     files = val_photos(photos)[:3]
     rows = classifier.probabilities(files, views="center")
-    answers = classifier.predict(files, views="center", top=4)
-    assert [len(each) for each in answers] == [4, 4, 4]
-    for row, answer in zip(rows, answers, strict=True):
-        assert [probability for _, _, probability in answer] == sorted(row.tolist(), reverse=True)[:4]
-        labels = [[each.wnid for each in classifier.classes].index(wnid) for wnid, _, _ in answer]
-        assert [row[label] for label in labels] == [probability for _, _, probability in answer]
+    predictions = classifier.predict(files, views="center", top=4)
+    assert [len(each) for each in predictions] == [4, 4, 4]
+    for row, prediction in zip(rows, predictions, strict=True):
+        assert [probability for _, _, probability in prediction] == sorted(row.tolist(), reverse=True)[:4]
+        labels = [[each.wnid for each in classifier.classes].index(wnid) for wnid, _, _ in prediction]
+        assert [row[label] for label in labels] == [probability for _, _, probability in prediction]
         assert all(
-            name == classifier.classes[label].name for label, (_, name, _) in zip(labels, answer, strict=True)
+            name == classifier.classes[label].name
+            for label, (_, name, _) in zip(labels, prediction, strict=True)
         )
     assert len(classifier.predict(files[0], top=100)[0]) == CLASSES
 

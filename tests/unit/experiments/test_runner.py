@@ -106,7 +106,9 @@ def test_a_run_is_stale_when_its_configuration_store_or_initialization_has_chang
     changed = replace(first, overrides=(*first.overrides, "optimizer.lr=0.5"))
     status = runner.status(changed)
     assert status.state == "stale" and [line.partition(":")[0] for line in status.changes] == ["optimizer.lr"]
-    with pytest.raises(CommandError, match=r"first was trained with other settings \(optimizer\.lr: .* -> 0\.5\)"):
+    with pytest.raises(
+        CommandError, match=r"first was trained with other settings \(optimizer\.lr: .* -> 0\.5\)"
+    ):
         Runner(folder, (changed,), CPU).train()
 
     photos = tiny.photos(tmp_path / "photos")

@@ -52,13 +52,13 @@ def test_two_commands_classify_a_photo_with_published_weights(torchvisions, larg
     assert "research and teaching" in out
     photo = next((store.path.parent / "photos").rglob("*.png"))
     assert main(["predict", str(photo), "--model", str(run), "--json", "--device", "cpu"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
-    assert len(answer["classes"]) == 5
+    (prediction,) = json.loads(capsys.readouterr().out)
+    assert len(prediction["classes"]) == 5
     terms = PUBLISHED_WEIGHTS["torchvision-alexnet"].terms
     assert alexnet.load(run, "cpu").terms == terms
-    asked = len(torchvisions.requests)
+    before = len(torchvisions.requests)
     assert fetch(capsys, "torchvision-alexnet", large / "nets")[0] == 0
-    assert len(torchvisions.requests) == asked
+    assert len(torchvisions.requests) == before
     # Fetched weights count as finished, and have their origin.
     assert main(["export", str(run), str(large / "net.safetensors")]) == 0
     assert "origin: alexnet-owt-7be5be79.pth of torchvision, sha256" in capsys.readouterr().out

@@ -56,7 +56,7 @@ def random_net(variant: str, channels: str = "RGB", crop: int = CROP, **data: st
     return ModelBundle(model, config, classes, preprocessing, {"weights_license": "CC0-1.0"})
 
 
-def answers(path: Path, crops: np.ndarray) -> np.ndarray:
+def outputs(path: Path, crops: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     images = np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32)
     (logits,) = session.run(["logits"], {"images": images})
@@ -84,7 +84,7 @@ def test_every_variant_predicts_as_torch_does_at_any_batch_size(variant: str, tm
     wanted = wanted_of(net, SQUARES)
     assert wanted.std(axis=0).max() > 1e-3
     for count in (1, 2, 5):
-        found = answers(tmp_path / "net.onnx", central(SQUARES[:count]))
+        found = outputs(tmp_path / "net.onnx", central(SQUARES[:count]))
         np.testing.assert_allclose(found, wanted[:count], atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
@@ -104,8 +104,8 @@ def test_the_graph_accepts_rgb_and_includes_the_preprocessing(
     net = random_net("caffe", channels, **data)
     interop_onnx.write(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
-    np.testing.assert_allclose(answers(tmp_path / "net.onnx", central(SQUARES)), wanted, atol=1e-4)
-    turned = answers(tmp_path / "net.onnx", central(SQUARES)[..., ::-1])
+    np.testing.assert_allclose(outputs(tmp_path / "net.onnx", central(SQUARES)), wanted, atol=1e-4)
+    turned = outputs(tmp_path / "net.onnx", central(SQUARES)[..., ::-1])
     assert np.abs(turned - wanted).max() > 1e-3
 
 
@@ -115,7 +115,7 @@ def test_torchvisions_adaptive_pooling_is_exported_where_it_is_not_the_identity(
 ) -> None:
     net = random_net("one-weird-trick", crop=crop)
     interop_onnx.write(tmp_path / "net.onnx", net)
-    found = answers(tmp_path / "net.onnx", central(SQUARES, crop))
+    found = outputs(tmp_path / "net.onnx", central(SQUARES, crop))
     np.testing.assert_allclose(found, wanted_of(net, SQUARES), atol=1e-4)
 
 

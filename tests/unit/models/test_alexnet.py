@@ -270,7 +270,7 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (lambda: AlexNet(crop=63), "64 pixels or more"),
         (lambda: AlexNet(changed("2012", conv1_size=5, conv1_stride=1), crop=15), "16 pixels"),
@@ -288,8 +288,8 @@ def test_dropout_of_2012_masks_in_training_and_halves_in_testing() -> None:
         (lambda: ModelConfig(name=cast(Any, "vgg-z")), "alexnet"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:
+def test_invalid_arguments_are_refused_in_one_line(make, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         make()
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -134,7 +134,7 @@ def test_dropout_is_modern_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (lambda: LeNet5(crop=30), "multiple of 4"),
         (lambda: LeNet5(crop=12), "16 pixels"),
@@ -155,8 +155,8 @@ def test_dropout_is_modern_only() -> None:
         (lambda: override(recipes.get("alexnet-2012"), ["training.loss=rbf"]), "cross-entropy"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:
+def test_invalid_arguments_are_refused_in_one_line(make, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         make()
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -80,9 +80,9 @@ def test_the_maps_of_table_5(size: tuple[int, int], maps: tuple[int, int, int, i
 def test_a_map_of_one_crop_is_the_models_output(variant: str, crop: int) -> None:
     net, images = narrow(variant, crop), torch.randn(2, 3, crop, crop)
     with torch.no_grad():
-        answers, class_map = net(images), net.class_map(images)
+        scores, class_map = net(images), net.class_map(images)
     assert class_map.shape == (2, 5, 1, 1)
-    assert class_map[:, :, 0, 0] == pytest.approx(answers, abs=1e-5)
+    assert class_map[:, :, 0, 0] == pytest.approx(scores, abs=1e-5)
 
 
 @pytest.mark.parametrize(("variant", "crop"), [("fast", 128), ("accurate", 113), ("accurate", 124)])
@@ -112,11 +112,11 @@ def test_pooling_at_every_offset(size: int, side: int, rows: int, columns: int, 
     maps = torch.randn(2, 3, size * side + rows - 1 + more, size * side + columns - 1, generator=generator)
     filters = torch.randn(4, 3, side, side, generator=generator)
 
-    def answer(pooled: Tensor) -> Tensor:
+    def classify(pooled: Tensor) -> Tensor:
         return conv2d(pooled, filters)
 
-    found = at_every_offset(answer, maps, size, side, (rows, columns))
-    assert found == pytest.approx(twin.at_every_offset(answer, maps, size, side, (rows, columns)), abs=1e-5)
+    found = at_every_offset(classify, maps, size, side, (rows, columns))
+    assert found == pytest.approx(twin.at_every_offset(classify, maps, size, side, (rows, columns)), abs=1e-5)
 
 
 @pytest.mark.parametrize("variant", CROPS)

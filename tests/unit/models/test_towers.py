@@ -37,7 +37,7 @@ def whole_and_cut(
     return net, AlexNetOnTwoDevices(net, CPUS)
 
 
-def answers_and_gradients(net: nn.Module) -> dict[str, Tensor]:
+def outputs_and_gradients(net: nn.Module) -> dict[str, Tensor]:
     images = IMAGES.clone().requires_grad_()
     logits = net(images)
     nn.functional.cross_entropy(logits, torch.arange(4)).backward()
@@ -57,7 +57,7 @@ def test_logits_and_all_gradients_are_those_of_one_device(
     variant: AlexNetArchitecture, training: bool, dropout: float, bottleneck: int
 ) -> None:
     nets = whole_and_cut(variant, dropout, bottleneck)
-    wanted, found = (answers_and_gradients(net.train(training)) for net in nets)
+    wanted, found = (outputs_and_gradients(net.train(training)) for net in nets)
     assert list(found) == list(wanted)
     for name, tensor in wanted.items():
         assert tensor.abs().sum() > 0, name

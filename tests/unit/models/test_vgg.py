@@ -224,7 +224,7 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batc
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (lambda: VGG("A", 5, 31), "32 pixels"),
         (lambda: VGG("F"), "A, A-LRN, B, C, D, E"),
@@ -240,8 +240,8 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batc
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(make, says: str) -> None:
+def test_invalid_arguments_are_refused_in_one_line(make, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         make()
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

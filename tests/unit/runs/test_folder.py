@@ -60,9 +60,9 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
         RunDir.create(tmp_path / name, CONFIG)
     named = " ".join(str(tmp_path / name) for name in ("a", "b", "d"))
     for refused in (lambda: RunDir.open(tmp_path), lambda: find_weights(tmp_path)):
-        with pytest.raises(CommandError, match="is a folder of runs") as said:
+        with pytest.raises(CommandError, match="is a folder of runs") as caught:
             refused()
-        assert str(said.value).endswith(f"type their paths, {named} ...")
+        assert str(caught.value).endswith(f"type their paths, {named} ...")
 
 
 @pytest.mark.parametrize("text", ["{", '{"data": {}}'])

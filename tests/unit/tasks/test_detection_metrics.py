@@ -29,11 +29,13 @@ def random_task(seed: int) -> tuple[Detections, BoxTable]:
     truth = BoxTable(np.cumsum([0, *counts]), labels, corners)
     images = np.repeat(np.arange(IMAGES), counts)
     chosen = generator.integers(0, len(labels), 150)
-    said = corners[chosen] + generator.normal(0, 0.04, (150, 4))
-    said = np.concatenate([np.minimum(said[:, :2], said[:, 2:] - 0.01), said[:, 2:]], axis=1)
+    predicted = corners[chosen] + generator.normal(0, 0.04, (150, 4))
+    predicted = np.concatenate(
+        [np.minimum(predicted[:, :2], predicted[:, 2:] - 0.01), predicted[:, 2:]], axis=1
+    )
     named = np.where(generator.random(150) < 0.8, labels[chosen], generator.integers(0, CLASSES, 150))
     scores = generator.permutation(150) / 150
-    return Detections(images[chosen], named, scores, said), truth
+    return Detections(images[chosen], named, scores, predicted), truth
 
 
 def coco_precisions(detections: Detections, truth: BoxTable) -> list[float]:
@@ -57,14 +59,14 @@ def coco_precisions(detections: Detections, truth: BoxTable) -> list[float]:
                 ],
             }
             known.createIndex()
-            said = known.loadRes(
+            predicted = known.loadRes(
                 [
                     {"image_id": int(detections.images[row]), "score": detections.scores[row]}
                     | _box(label, detections.corners[row])
                     for row in np.flatnonzero(detections.labels == label)
                 ]
             )
-            test = COCOeval(known, said, "bbox")
+            test = COCOeval(known, predicted, "bbox")
             test.params.iouThrs = np.array([0.5])
             test.params.recThrs = np.arange(1, objects + 1) / objects - 1e-9
             test.params.maxDets = [1000]
@@ -112,10 +114,10 @@ def test_average_precision_is_the_mean_of_the_best_precision_at_each_recall(
     assert average_precision(np.array(right, bool), objects) == pytest.approx(total / objects)
 
 
-def task(boxes: list[list[float]], said: list[list[float]], scores: list[float]) -> Any:
+def task(boxes: list[list[float]], predicted: list[list[float]], scores: list[float]) -> Any:
     truth = BoxTable(np.array([0, len(boxes)]), np.zeros(len(boxes), np.int64), np.array(boxes, np.float32))
-    zeros = np.zeros(len(said), np.int64)
-    return Detections(zeros, zeros, np.array(scores), np.array(said, float).reshape(-1, 4)), truth
+    zeros = np.zeros(len(predicted), np.int64)
+    return Detections(zeros, zeros, np.array(scores), np.array(predicted, float).reshape(-1, 4)), truth
 
 
 def test_a_second_detection_of_one_object_is_wrong() -> None:

@@ -24,7 +24,7 @@ from alexnet.training.train_state import TrainState, build_train_state
 from alexnet.training.transfer import match
 
 BACKGROUND = 3
-ANSWERS = 5 * BACKGROUND + 1
+CHANNELS_OUT = 5 * BACKGROUND + 1
 WINDOW = np.array([[0.0, 0.0, 0.4, 0.4]])
 
 
@@ -60,12 +60,12 @@ def test_among_several_objects_a_window_shows_the_one_it_overlaps_most() -> None
     assert places.shape == (2, 4)
 
 
-def naive(answers: torch.Tensor, targets: torch.Tensor) -> float:
+def naive(outputs: torch.Tensor, targets: torch.Tensor) -> float:
     """The loss, image by image, with sorted lists."""
     total = 0.0
-    for said, wanted in zip(answers.flatten(2), targets.flatten(2), strict=True):
+    for output, wanted in zip(outputs.flatten(2), targets.flatten(2), strict=True):
         labels, draws = wanted[0].long().tolist(), wanted[1].tolist()
-        logits, corners = said[: BACKGROUND + 1], said[BACKGROUND + 1 :].view(BACKGROUND, 4, -1)
+        logits, corners = output[: BACKGROUND + 1], output[BACKGROUND + 1 :].view(BACKGROUND, 4, -1)
         each = [
             float(functional.cross_entropy(logits[:, p], torch.tensor(label))) if label != IGNORED else 0.0
             for p, label in enumerate(labels)
@@ -89,18 +89,18 @@ def random_targets(labels: torch.Tensor, generator: torch.Generator) -> torch.Te
 @pytest.mark.parametrize("places", [1, 3, 6])
 def test_the_loss_takes_objects_random_background_and_the_worst_of_it(places: int) -> None:
     generator = torch.Generator().manual_seed(places)
-    answers = 3 * torch.randn(7, ANSWERS, places, places, generator=generator)
+    outputs = 3 * torch.randn(7, CHANNELS_OUT, places, places, generator=generator)
     labels = torch.randint(IGNORED, BACKGROUND + 1, (7, places, places), generator=generator).float()
     labels[0], labels[1], labels[2] = IGNORED, BACKGROUND, 1
     targets = random_targets(labels, generator)
-    assert float(detection_loss(answers, targets)) == pytest.approx(naive(answers, targets), rel=1e-5)
+    assert float(detection_loss(outputs, targets)) == pytest.approx(naive(outputs, targets), rel=1e-5)
 
 
 def test_windows_that_are_left_out_have_no_gradient_and_background_has_no_box() -> None:
-    answers = torch.zeros(1, ANSWERS, 1, 3, requires_grad=True)
+    outputs = torch.zeros(1, CHANNELS_OUT, 1, 3, requires_grad=True)
     targets = random_targets(torch.tensor([[[IGNORED, BACKGROUND, 1.0]]]), torch.Generator().manual_seed(0))
-    detection_loss(answers, targets).backward()
-    logits, boxes = answers.grad.split([BACKGROUND + 1, 4 * BACKGROUND], dim=1)
+    detection_loss(outputs, targets).backward()
+    logits, boxes = outputs.grad.split([BACKGROUND + 1, 4 * BACKGROUND], dim=1)
     assert not logits[..., 0].any()
     assert logits[..., 1:].all()
     moved = boxes.unflatten(1, (BACKGROUND, 4)).any(dim=2)[0, :, 0]
@@ -135,7 +135,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(make_store(folder / "store", {"train": rows, "val": rows[:4]}, side=SIDE))
 
 
-def learner(store: Store, *settings: str) -> TrainState:
+def new_state(store: Store, *settings: str) -> TrainState:
     return build_train_state(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
 
 
@@ -145,7 +145,7 @@ def batch(store: Store) -> Batch:
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
 def test_targets_name_each_window_of_the_crop(store: Store, cropping: str) -> None:
-    made, seen = learner(store, f"data.cropping={cropping}"), batch(store)
+    made, seen = new_state(store, f"data.cropping={cropping}"), batch(store)
     inputs, targets = training_batch(made, seen, epoch=1, color_noise=False)
     windows = made.model.windows(96, 96)
     assert inputs.shape == (16, 3, 96, 96)
@@ -165,7 +165,7 @@ def test_targets_name_each_window_of_the_crop(store: Store, cropping: str) -> No
 
 
 def test_an_update_moves_all_layers_and_lowers_the_loss(store: Store) -> None:
-    trained, seen = learner(store, "optimizer.lr=0.05", "model.dropout=0"), batch(store)
+    trained, seen = new_state(store, "optimizer.lr=0.05", "model.dropout=0"), batch(store)
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     losses = [update(trained, seen, 0, step, color_noise=False).loss.item() for step in range(12)]
     moved = {
@@ -178,18 +178,18 @@ def test_an_update_moves_all_layers_and_lowers_the_loss(store: Store) -> None:
 
 
 def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
-    answers = torch.zeros(4, ANSWERS, 1, 2)
-    answers[:, BACKGROUND] = 3
-    answers[:, BACKGROUND + 1 :] = 99  # boxes: they name nothing
-    answers[0, 1, 0, 1] = 9  # right
-    answers[1, 2, 0, 1] = 9  # another class
-    answers[2, 0, 0, 0] = 9  # not asked there
+    outputs = torch.zeros(4, CHANNELS_OUT, 1, 2)
+    outputs[:, BACKGROUND] = 3
+    outputs[:, BACKGROUND + 1 :] = 99  # boxes: they name nothing
+    outputs[0, 1, 0, 1] = 9  # right
+    outputs[1, 2, 0, 1] = 9  # another class
+    outputs[2, 0, 0, 0] = 9  # not asked there
     targets = torch.zeros(4, 6, 1, 2)
     targets[:, 0] = BACKGROUND
     targets[:2, 0, 0, 1] = 1
     targets[2, 0, 0, 0] = IGNORED
     targets[3, 0] = IGNORED
-    assert learner(store).task.num_errors(answers, targets, torch.zeros(4)).item() == 1
+    assert new_state(store).task.num_errors(outputs, targets, torch.zeros(4)).item() == 1
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,15 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
 )
 def test_it_is_initialized_from_a_localizer_or_a_classifier(store: Store, recipe: str, new: set[str]) -> None:
     begun = config("data.input_size=64", recipe=recipe)
-    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
-    found = match(learner(store).model, store.classes, given)
+    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, new_state(store).preprocessing, {})
+    found = match(new_state(store).model, store.classes, given)
     assert {name.partition(".")[0] for name in found.new} == new
 
 
 def test_a_window_of_another_size_than_the_localizations_is_named(store: Store) -> None:
     begun = config("data.input_size=64", recipe="overfeat-fast-localization")
-    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, learner(store).preprocessing, {})
-    model = learner(store, "model.architecture.window=0").model
+    given = ModelBundle(build(begun.model, 3, 64), begun, store.classes, new_state(store).preprocessing, {})
+    model = new_state(store, "model.architecture.window=0").model
     with pytest.raises(DataError, match=r"those of this model 96: type model.architecture.window=64"):
         match(model, store.classes, given)
 
@@ -221,7 +221,7 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         config("data.scales=[112,112]", "data.cropping=random")
     assert config("data.test_scales=[64]").data.input_size == 96  # a window is smaller
     with pytest.raises(CommandError, match="must be 64 or more, the pixels of the window"):
-        learner(store, "data.test_scales=[63,112]")
+        new_state(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
         Loader(bare.split("train"), batch_size=1, boxes=True)

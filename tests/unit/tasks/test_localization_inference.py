@@ -158,10 +158,10 @@ def test_scores_add_up_over_windows_and_scales_and_classes_come_from_each_scales
 def test_of_more_boxes_than_memory_has_room_for_the_surest_are_merged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = window([[0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.6, 0.2, 0.2]], 3 * [[0, 0, 1, 1]])
-    assert best_boxes([said], top=1)[2] == pytest.approx([1.7])
+    predicted = window([[0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.6, 0.2, 0.2]], 3 * [[0, 0, 1, 1]])
+    assert best_boxes([predicted], top=1)[2] == pytest.approx([1.7])
     monkeypatch.setattr(localization, "MOST_MERGED", 2)
-    assert best_boxes([said], top=1)[2] == pytest.approx([1.5])
+    assert best_boxes([predicted], top=1)[2] == pytest.approx([1.5])
 
 
 def test_missing_classes_are_padded() -> None:

@@ -29,7 +29,7 @@ def table(truth: list[list[tuple[int, list[float]]]]) -> BoxTable:
 def random_task(seed: int) -> tuple[RankedBoxes, np.ndarray, list[list[tuple[int, list[float]]]]]:
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, CLASSES, IMAGES)
-    said = np.argsort(generator.random((IMAGES, CLASSES)), axis=1)[:, :K]
+    predicted = np.argsort(generator.random((IMAGES, CLASSES)), axis=1)[:, :K]
     truth = [
         [
             (int(label if generator.random() < 0.8 else generator.integers(CLASSES)), box.tolist())
@@ -37,16 +37,16 @@ def random_task(seed: int) -> tuple[RankedBoxes, np.ndarray, list[list[tuple[int
         ]
         for label in labels
     ]
-    return RankedBoxes(said, random_boxes(generator, IMAGES, K)), labels, truth
+    return RankedBoxes(predicted, random_boxes(generator, IMAGES, K)), labels, truth
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_errors_are_those_of_the_reference(seed: int) -> None:
-    answers, labels, truth = random_task(seed)
-    found = count_errors(answers, labels, table(truth), CLASSES)
+    ranked, labels, truth = random_task(seed)
+    found = count_errors(ranked, labels, table(truth), CLASSES)
     pairs = [
         list(zip(some.tolist(), boxes.tolist(), strict=True))
-        for some, boxes in zip(answers.labels, answers.corners, strict=True)
+        for some, boxes in zip(ranked.labels, ranked.corners, strict=True)
     ]
     for k in (1, 5):
         wanted = twin.errors(pairs, labels.tolist(), truth, k)
@@ -59,8 +59,8 @@ def test_errors_are_those_of_the_reference(seed: int) -> None:
 
 def test_a_box_that_overlaps_by_exactly_half_is_right_and_by_less_is_wrong() -> None:
     truth = table([[(0, [0, 0, 1, 1])]] * 2)
-    said = RankedBoxes(np.zeros((2, 1), np.int64), np.array([[[0, 0, 1, 0.5]], [[0, 0, 1, 0.499]]]))
-    found = count_errors(said, np.zeros(2, np.int64), truth, CLASSES)
+    predicted = RankedBoxes(np.zeros((2, 1), np.int64), np.array([[[0, 0, 1, 0.5]], [[0, 0, 1, 0.499]]]))
+    found = count_errors(predicted, np.zeros(2, np.int64), truth, CLASSES)
     assert (found.top1_localization_errors, found.top1_errors) == (1, 0)
     rate = found.rate(found.top1_localization_errors)
     assert rate is not None and rate.error == 0.5
@@ -69,30 +69,30 @@ def test_a_box_that_overlaps_by_exactly_half_is_right_and_by_less_is_wrong() -> 
 
 def test_any_of_several_boxes_of_the_class_will_do_but_none_of_another_class() -> None:
     boxes = [(1, [0, 0, 0.5, 0.5]), (1, [0.5, 0.5, 1, 1]), (2, [0, 0.5, 0.5, 1])]
-    said = RankedBoxes(np.array([[1], [1]]), np.array([[[0.5, 0.5, 1, 1]], [[0, 0.5, 0.5, 1]]]))
-    found = count_errors(said, np.array([1, 1]), table([boxes, boxes]), CLASSES)
+    predicted = RankedBoxes(np.array([[1], [1]]), np.array([[[0.5, 0.5, 1, 1]], [[0, 0.5, 0.5, 1]]]))
+    found = count_errors(predicted, np.array([1, 1]), table([boxes, boxes]), CLASSES)
     assert found.top1_localization_errors == 1
 
 
 def test_images_without_a_box_of_their_class_are_not_scored() -> None:
     truth = table([[], [(2, [0, 0, 1, 1])], [(1, [0, 0, 1, 1])]])
-    said = RankedBoxes(np.ones((3, 1), np.int64), np.tile([0.0, 0, 1, 1], (3, 1, 1)))
-    found = count_errors(said, np.array([1, 1, 1]), truth, 3)
+    predicted = RankedBoxes(np.ones((3, 1), np.int64), np.tile([0.0, 0, 1, 1], (3, 1, 1)))
+    found = count_errors(predicted, np.array([1, 1, 1]), truth, 3)
     assert (found.images, found.without_box, found.top1_localization_errors) == (1, 2, 0)
     assert found.top5_errors is None
     assert found.rate(found.top5_errors) is None
     with pytest.raises(WorkError, match="no image of the split has a box of its own class"):
-        count_errors(said, np.array([0, 0, 0]), truth, 3)
+        count_errors(predicted, np.array([0, 0, 0]), truth, 3)
 
 
 def test_missing_and_broken_predictions_give_no_error_rate() -> None:
     truth = table([[(0, [0, 0, 1, 1])]] * 2)
-    for said in (
+    for predicted in (
         RankedBoxes(np.zeros((1, 1), np.int64), np.zeros((1, 1, 4))),
         RankedBoxes(np.zeros((2, 1), np.int64), np.full((2, 1, 4), np.nan)),
     ):
         with pytest.raises(WorkError, match="not exactly one finite prediction for every image"):
-            count_errors(said, np.zeros(2, np.int64), truth, 3)
+            count_errors(predicted, np.zeros(2, np.int64), truth, 3)
 
 
 def test_top_classes_are_sorted_and_padded() -> None:
@@ -103,7 +103,7 @@ def test_top_classes_are_sorted_and_padded() -> None:
 def test_baselines_know_the_training_boxes_only() -> None:
     train = table([[(0, [0, 0, 0.5, 1])], [(0, [0, 0, 0.5, 0.5]), (2, [0.5, 0.5, 1, 1])]])
     labels = np.array([[0, 2], [1, NO_LABEL]])
-    corners = {name: said.corners for name, said in baseline_boxes(labels, train).items()}
+    corners = {name: predicted.corners for name, predicted in baseline_boxes(labels, train).items()}
     assert list(corners) == list(BASELINES)
     assert corners["whole_image"].reshape(-1, 4).tolist() == [[0, 0, 1, 1]] * 4
     center = [0.25, 0.5 - 1 / 3, 0.75, 0.5 + 1 / 3]

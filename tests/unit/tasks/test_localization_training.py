@@ -61,7 +61,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(make_store(folder / "store", {"train": rows, "val": rows[:4]}, side=72))
 
 
-def learner(store: Store, *settings: str) -> TrainState:
+def new_state(store: Store, *settings: str) -> TrainState:
     return build_train_state(config(*settings), store, torch.device("cpu"), steps_per_epoch=2)
 
 
@@ -88,24 +88,24 @@ def test_targets_are_boxes_in_windows_and_windows_that_show_too_little_do_not_co
 
 
 def test_the_loss_is_the_squared_distance_of_the_classs_own_box() -> None:
-    answers = torch.zeros(3, 2, 4)
-    answers[0, 1] = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    answers[1, 0] = 1.0
+    outputs = torch.zeros(3, 2, 4)
+    outputs[0, 1] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    outputs[1, 0] = 1.0
     targets = torch.tensor([[1, 1, 0.0, 0.0, 0.3, 0.6], [0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0.5]])
-    assert box_loss(answers, targets).item() == pytest.approx(0.01 + 0.04 + 0.04 + 0.25)
+    assert box_loss(outputs, targets).item() == pytest.approx(0.01 + 0.04 + 0.04 + 0.25)
 
 
 def test_wrong_are_the_boxes_that_overlap_by_less_than_half(store: Store) -> None:
-    task = learner(store).task
-    answers = torch.tensor([[0, 0, 1, 1], [0, 0, 0.49, 1], [0, 0, 0.51, 1], [5, 5, 4, 4], [0, 0, 0, 0]])
+    task = new_state(store).task
+    outputs = torch.tensor([[0, 0, 1, 1], [0, 0, 0.49, 1], [0, 0, 0.51, 1], [5, 5, 4, 4], [0, 0, 0, 0]])
     weights = torch.tensor([1, 1, 1, 1, 0])
     targets = torch.cat([torch.zeros(5, 1), weights[:, None], torch.tensor([0, 0, 1, 1.0]).expand(5, 4)], 1)
     labels = torch.zeros(5, dtype=torch.int64)
-    assert task.num_errors(answers[:, None].expand(5, 3, 4), targets, labels).item() == 2
+    assert task.num_errors(outputs[:, None].expand(5, 3, 4), targets, labels).item() == 2
 
 
 def test_an_update_moves_the_boxes_alone_and_lowers_the_loss(store: Store) -> None:
-    trained, seen = learner(store, "optimizer.lr=0.05"), batch(store)
+    trained, seen = new_state(store, "optimizer.lr=0.05"), batch(store)
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     losses = [update(trained, seen, 0, step, color_noise=False).loss.item() for step in range(12)]
     moved = {name for name, value in trained.model.state_dict().items() if not value.equal(before[name])}
@@ -122,7 +122,7 @@ def given(store: Store, *settings: str, classes: slice = slice(None)) -> ModelBu
 
 
 def test_it_is_initialized_from_a_complete_classifier(store: Store) -> None:
-    model, net = learner(store).model, given(store)
+    model, net = new_state(store).model, given(store)
     found = transfer(model, store.classes, net)
     assert set(found.copied) == set(net.model.state_dict())
     assert {name.partition(".")[0] for name in found.new} == {"box1", "box2", "boxes"}
@@ -135,7 +135,7 @@ def test_frozen_layers_output_the_same_where_images_are_normalized_otherwise(
     store: Store,
 ) -> None:
     """The classifier was trained on another store, of other colors and contrast."""
-    made, begun = learner(store), given(store)
+    made, begun = new_state(store), given(store)
     other = made.preprocessing
     begun = replace(
         begun,
@@ -155,12 +155,12 @@ def test_frozen_layers_output_the_same_where_images_are_normalized_otherwise(
 
 def test_a_classifier_of_other_classes_is_refused(store: Store) -> None:
     with pytest.raises(DataError, match="fc8 is frozen here and cannot keep its initial weights"):
-        match(learner(store).model, store.classes, given(store, classes=slice(None, None, -1)))
+        match(new_state(store).model, store.classes, given(store, classes=slice(None, None, -1)))
 
 
 def test_a_classifier_of_another_dropout_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match=r"type model\.dropout=0\.5"):
-        match(learner(store, "model.dropout=0.2").model, store.classes, given(store))
+        match(new_state(store, "model.dropout=0.2").model, store.classes, given(store))
 
 
 def test_the_loop_trains_boxes(store: Store, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_no_constant_output_is_better_than_chance(classes: int) -> None:
         "cross-entropy": torch.zeros(classes),
         "squared-error": torch.full((classes,), 2.0 / classes - 1.0),
     }
-    for name, answer in best.items():
-        found = LOSSES[name].mean(answer.expand(classes, -1), targets).item()
+    for name, scores in best.items():
+        found = LOSSES[name].mean(scores.expand(classes, -1), targets).item()
         assert found == pytest.approx(LOSSES[name].at_chance(classes), rel=1e-4)
     # LeNet-5: no constant output of F6 has a lower loss than the mean of the codes.
     f6 = torch.randn(84).mul(0.1).requires_grad_()

@@ -68,12 +68,12 @@ def test_a_damaged_checkpoint_is_logged_and_the_one_before_is_used(tmp_path: Pat
     write(tmp_path, 2)
     damaged = tmp_path / "step-00000002" / file
     damaged.write_bytes(damaged.read_bytes()[:-3])
-    said: list[str] = []
-    found = checkpoint.newest(tmp_path, said.append)
+    messages: list[str] = []
+    found = checkpoint.newest(tmp_path, messages.append)
     assert found is not None
     assert found.meta["step"] == 1
-    assert len(said) == 1
-    assert "step-00000002 is damaged" in said[0]
+    assert len(messages) == 1
+    assert "step-00000002 is damaged" in messages[0]
 
 
 def test_all_damaged(tmp_path: Path) -> None:

@@ -82,10 +82,10 @@ def test_a_classic_run_is_a_run_like_any_other(tmp_path: Path, store: Store, cap
     assert main(["compare", run]) == 0
     assert "sift-fv" in capsys.readouterr().out
     assert main(["predict", photo, "--model", run, "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    (prediction,) = json.loads(capsys.readouterr().out)
     assert main(["predict", photo, "--model", exported, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["classes"] == answer["classes"]
-    assert sum(each["probability"] for each in answer["classes"]) == pytest.approx(1, abs=1e-4)
+    assert json.loads(capsys.readouterr().out)[0]["classes"] == prediction["classes"]
+    assert sum(each["probability"] for each in prediction["classes"]) == pytest.approx(1, abs=1e-4)
     log = read_metrics(Path(run) / "metrics.jsonl")
     assert [log[0]["event"], log[-1]["event"]] == ["start", "result"]
     assert {"top1_error", "top5_error", "images", "best_top1_error", "seconds"} <= log[-1].keys()
@@ -118,10 +118,10 @@ def test_stopped_again_and_again_it_ends_the_same(
 ) -> None:
     monkeypatch.setattr("alexnet.training.classic_trainer.SHARD", 16)
     whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
-    asked = StopRequests(monkeypatch)
+    stop = StopRequests(monkeypatch)
     stops = 0
     while True:
-        asked.times, asked.at = 0, 6
+        stop.times, stop.at = 0, 6
         try:
             found = fitted(tmp_path / "stopped", store, f"classic.codes={codes}", resume=stops > 0)
             break
@@ -131,23 +131,23 @@ def test_stopped_again_and_again_it_ends_the_same(
     assert same(whole, found)
 
 
-def stopped(folder: Path, store: Store, asked: StopRequests, at: int) -> str:
+def stopped(folder: Path, store: Store, stop: StopRequests, at: int) -> str:
     """The message of a new run that is stopped at the `at`-th check."""
-    asked.times, asked.at = 0, at
+    stop.times, stop.at = 0, at
     with pytest.raises(Stopped) as caught:
         fitted(folder, store)
-    asked.at = 0
+    stop.at = 0
     return str(caught.value)
 
 
 def test_the_message_has_the_stage_at_which_it_was_stopped(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = StopRequests(monkeypatch)
-    assert "in stage 'encode' of channel1" in stopped(tmp_path / "a", store, asked, 2)
-    asked.times = 0
+    stop = StopRequests(monkeypatch)
+    assert "in stage 'encode' of channel1" in stopped(tmp_path / "a", store, stop, 2)
+    stop.times = 0
     fitted(tmp_path / "whole", store)
-    assert "before the validation;" in stopped(tmp_path / "b", store, asked, asked.times)
+    assert "before the validation;" in stopped(tmp_path / "b", store, stop, stop.times)
 
 
 @pytest.mark.parametrize("name", ["channel1.safetensors", "channel1.npy"])
@@ -249,9 +249,9 @@ def test_a_sample_smaller_than_the_words_is_refused_before_anything_is_written(
     channels = f"classic.channels={json.dumps([CHANNELS[0], {**CHANNELS[1], 'codebook_size': 60}])}"
     command = ["train", "sift-fv", "--store", str(store.path), "--run", str(tmp_path / "a")]
     assert main([*command, *SETTINGS, channels, setting]) == 2
-    said = capsys.readouterr().err
-    assert "channel2 (color) would learn 60 words from" in said
-    assert "larger classic.sample_descriptors" in said
+    error = capsys.readouterr().err
+    assert "channel2 (color) would learn 60 words from" in error
+    assert "larger classic.sample_descriptors" in error
     assert not (tmp_path / "a").exists()
 
 

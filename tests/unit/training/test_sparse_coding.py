@@ -96,8 +96,8 @@ def test_from_photos_to_a_table(tmp_path: Path, store: Store, capsys: Any) -> No
 def test_what_does_not_fit_is_one_line(
     tmp_path: Path, store: Store, channel: dict[str, Any], message: str, encoding: str
 ) -> None:
-    asked = [{**CHANNELS[0], **channel, "encoding": encoding}]
-    wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(asked)}"])
+    chosen = [{**CHANNELS[0], **channel, "encoding": encoding}]
+    wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(chosen)}"])
     run = RunDir.create(tmp_path / "a", wanted)
     with pytest.raises(CommandError, match=message) as caught:
         classic_trainer.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import odd_uploads
 import pytest
-from http_client import ask
+from http_client import send
 from PIL import Image
 
 from alexnet.analysis.neighbors import SimilarImages
@@ -22,14 +22,14 @@ from alexnet.web.upload import read_photo
 
 
 def same(found, wanted) -> None:
-    assert [(each["wnid"], each["name"]) for each in found] == [answer[:2] for answer in wanted]
+    assert [(each["wnid"], each["name"]) for each in found] == [prediction[:2] for prediction in wanted]
     np.testing.assert_allclose([each["probability"] for each in found], [p for *_, p in wanted], atol=1e-5)
 
 
 @pytest.mark.parametrize("views", ["center", "ten"])
 @pytest.mark.parametrize("make", odd_uploads.ODD, ids=lambda make: make.__name__)
 def test_predictions_equal_those_of_the_command_line(url, classifier, make, views) -> None:
-    found = ask(f"{url}/api/classify?views={views}&top=2", make())
+    found = send(f"{url}/api/classify?views={views}&top=2", make())
     assert found.status == 200
     pixels = read_photo(make()).pixels
     same(found.json["classes"], classifier.predict(pixels, views=views, top=2)[0])
@@ -40,14 +40,14 @@ def test_predictions_equal_those_of_the_command_line(url, classifier, make, view
 @pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
 def test_refusals_reach_the_client(url, make) -> None:
     status, reason = odd_uploads.REFUSED[make]
-    found = ask(f"{url}/api/classify", make())
+    found = send(f"{url}/api/classify", make())
     assert found.status == status
     assert reason in found.json["error"]
-    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+    assert send(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
 def test_an_oversized_photo_is_refused_with_a_reason(url) -> None:
-    found = ask(f"{url}/api/classify", bytes(21 * 2**20))
+    found = send(f"{url}/api/classify", bytes(21 * 2**20))
     assert (found.status, found.json) == (
         413,
         {"error": "the photo is larger than 20 MB: send a smaller one"},
@@ -57,19 +57,19 @@ def test_an_oversized_photo_is_refused_with_a_reason(url) -> None:
 @pytest.mark.parametrize(("size", "times"), [((1, 1), 72), ((300, 2), 36), ((17, 40), 4), ((18, 18), 0)])
 def test_a_photo_of_few_pixels_gets_a_note(url, size, times) -> None:
     data = odd_uploads.encoded(odd_uploads.picture(size=size), "PNG")
-    notes = ask(f"{url}/api/classify", data).json["photo"]["notes"]
+    notes = send(f"{url}/api/classify", data).json["photo"]["notes"]
     assert notes == ([f"its shorter side was enlarged {times} times for the model"] if times else [])
 
 
 def test_the_model_can_be_chosen(url, models) -> None:
     for model in models:
-        found = ask(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
+        found = send(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
         assert found["model"] == model.name
         same(found["classes"], model.classifier.predict(read_photo(odd_uploads.plain()).pixels)[0])
 
 
 def test_the_result_is_the_mean_over_the_crops(url, classifier) -> None:
-    found = ask(f"{url}/api/classify?crops=1&top=9", odd_uploads.plain()).json
+    found = send(f"{url}/api/classify?crops=1&top=9", odd_uploads.plain()).json
     positions = [[crop["y"], crop["x"], crop["mirrored"]] for crop in found["crops"]]
     np.testing.assert_array_equal(positions, ten(72, 64))
     means = dict.fromkeys((each["wnid"] for each in found["classes"]), 0.0)
@@ -90,7 +90,7 @@ def test_the_result_is_the_mean_over_the_crops(url, classifier) -> None:
 
 
 def test_models_are_described(url) -> None:
-    found = ask(f"{url}/api/models").json
+    found = send(f"{url}/api/models").json
     assert [each["name"] for each in found["models"]] == ["one", "two"]
     first = found["models"][0]
     assert first["trained"] == "3 epochs on store, seed 0"
@@ -99,10 +99,10 @@ def test_models_are_described(url) -> None:
 
 
 def test_samples_are_validation_photos_of_every_class(url, store) -> None:
-    found = ask(f"{url}/api/samples").json["samples"]
+    found = send(f"{url}/api/samples").json["samples"]
     assert [each["name"] for each in found] == [each.name for each in store.classes]
     for each in found:
-        photo = ask(url + each["photo"])
+        photo = send(url + each["photo"])
         assert (photo.status, photo.headers["content-type"]) == (200, "image/jpeg")
         assert read_photo(photo.body).pixels.shape == (72, 72, 3)
         assert "/val/" in each["photo"]
@@ -110,7 +110,7 @@ def test_samples_are_validation_photos_of_every_class(url, store) -> None:
 
 @pytest.mark.parametrize("place", ["val/21", "val/-1", "test/0", "val/one", "val/0/0", "..%2f..%2fetc/0"])
 def test_other_photos_are_404(url, place) -> None:
-    assert ask(f"{url}/api/photos/{place}").status == 404
+    assert send(f"{url}/api/photos/{place}").status == 404
 
 
 @pytest.mark.parametrize(
@@ -125,48 +125,48 @@ def test_other_photos_are_404(url, place) -> None:
     ],
 )
 def test_invalid_parameters_are_refused_with_the_valid_values(url, query, status, named) -> None:
-    found = ask(f"{url}/api/classify?{query}", odd_uploads.plain())
+    found = send(f"{url}/api/classify?{query}", odd_uploads.plain())
     assert found.status == status
     assert named in found.json["error"]
 
 
 def test_unknown_parameters_are_refused_with_the_nearest_name(url) -> None:
-    found = ask(f"{url}/api/classify?tpo=2", odd_uploads.plain())
+    found = send(f"{url}/api/classify?tpo=2", odd_uploads.plain())
     assert (found.status, found.json) == (
         400,
         {"error": "unknown key 'tpo'; the nearest is 'top'; there is model, views, top, crops"},
     )
-    found = ask(f"{url}/api/saliency?top=2", odd_uploads.plain())  # a parameter of another endpoint
+    found = send(f"{url}/api/saliency?top=2", odd_uploads.plain())  # a parameter of another endpoint
     assert (found.status, found.json) == (400, {"error": "unknown key 'top'; there is model"})
 
 
 def test_top_is_limited_to_the_number_of_classes(url) -> None:
-    assert len(ask(f"{url}/api/classify?top=1000", odd_uploads.plain()).json["classes"]) == 3
+    assert len(send(f"{url}/api/classify?top=1000", odd_uploads.plain()).json["classes"]) == 3
 
 
 def test_a_multipart_form_is_refused(url) -> None:
-    found = ask(f"{url}/api/classify", b"--x--", content_type="multipart/form-data; boundary=x")
+    found = send(f"{url}/api/classify", b"--x--", content_type="multipart/form-data; boundary=x")
     assert found.status == 415
     assert "--data-binary" in found.json["error"]
 
 
 def test_a_photo_damaged_by_curl_d_gets_a_hint(url) -> None:
     cut = odd_uploads.plain().replace(b"\n", b"").replace(b"\r", b"")[:-9]
-    found = ask(f"{url}/api/classify", cut, content_type="application/x-www-form-urlencoded")
+    found = send(f"{url}/api/classify", cut, content_type="application/x-www-form-urlencoded")
     assert found.status == 422 and found.json["error"].endswith("use --data-binary, as -d drops bytes")
-    assert "curl" not in ask(f"{url}/api/classify", cut).json["error"]
+    assert "curl" not in send(f"{url}/api/classify", cut).json["error"]
 
 
 def test_health(url) -> None:
-    found = ask(f"{url}/health").json
+    found = send(f"{url}/health").json
     assert (found["status"], found["models"], found["waiting"]) == ("ok", ["one", "two"], 0)
 
 
 def test_saliency_is_grad_cam_of_the_predicted_class(url, classifier) -> None:
     data = odd_uploads.plain()
-    found = ask(f"{url}/api/saliency", data).json
+    found = send(f"{url}/api/saliency", data).json
     square = to_stored_square(read_photo(data).pixels, classifier.preprocessing)
-    answered = ask(f"{url}/api/classify", data).json["classes"][0]
+    answered = send(f"{url}/api/classify", data).json["classes"][0]
     wnid = answered["wnid"]
     assert (found["wnid"], found["name"]) == (wnid, answered["name"])
     label = [each.wnid for each in classifier.classes].index(wnid)
@@ -190,7 +190,7 @@ def test_similar_images_have_their_addresses_in_the_store(serve_model, store, cl
     photos = StorePhotos(store)
     images = SimilarImages(classifier, store.split("train"), "fc7", Fixed())
     model = ServedModel("model", classifier, analyses=Analyses(similar=similar_of(images, photos)))
-    found = ask(serve_model(model) + "/api/similar", odd_uploads.plain()).json
+    found = send(serve_model(model) + "/api/similar", odd_uploads.plain()).json
     labels = store.split("train").labels
     assert [(each["photo"], each["name"], each["distance"]) for each in found["neighbors"]] == [
         ("/api/photos/train/5", store.classes[labels[5]].name, 0.5),
@@ -200,15 +200,15 @@ def test_similar_images_have_their_addresses_in_the_store(serve_model, store, cl
 
 def test_an_unsupported_endpoint_is_refused(url) -> None:
     for what, named in (("similar", "classify, saliency"), ("localize", "classify"), ("nothing", "address")):
-        found = ask(f"{url}/api/{what}", odd_uploads.plain())
+        found = send(f"{url}/api/{what}", odd_uploads.plain())
         assert found.status == 404
         assert named in found.json["error"]
 
 
 def test_without_a_store_there_are_no_samples(serve_model, classifier) -> None:
     url = serve_model(ServedModel("model", classifier))
-    assert ask(f"{url}/api/samples").json == {"samples": []}
-    assert ask(f"{url}/api/photos/val/0").status == 404
+    assert send(f"{url}/api/samples").json == {"samples": []}
+    assert send(f"{url}/api/photos/val/0").status == 404
 
 
 def test_an_internal_error_is_500_and_the_server_continues(
@@ -218,9 +218,9 @@ def test_an_internal_error_is_500_and_the_server_continues(
         raise RuntimeError("secret")
 
     url = serve_model(ServedModel("model", classifier, analyses=Analyses(saliency=broken)))
-    found = ask(f"{url}/api/saliency", odd_uploads.plain())
+    found = send(f"{url}/api/saliency", odd_uploads.plain())
     assert (found.status, found.json) == (500, {"error": "the server failed on this photo (RuntimeError)"})
-    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+    assert send(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/models", "/api/samples", "/api/photos/val/0"])

@@ -16,7 +16,7 @@ import numpy as np
 import odd_uploads
 import pytest
 import tiny
-from http_client import ask
+from http_client import send
 from PIL import Image
 
 from alexnet.cli.main import main
@@ -35,27 +35,27 @@ def served(*words, **environment) -> Iterator[tuple[subprocess.Popen[str], str, 
         env={**os.environ, **environment},
     ) as process:
         try:
-            said = ""
-            while "http" not in said:
+            output = ""
+            while "http" not in output:
                 line = process.stdout.readline()
                 assert line, process.stderr.read()
-                said += line
-            yield process, said, re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+                output += line
+            yield process, output, re.search(r"http://127\.0\.0\.1:\d+", output)[0]
         finally:
             if process.poll() is None:
                 process.kill()
 
 
 def test_it_prints_its_address_and_stops_with_ctrl_c(runs, store) -> None:
-    with served(*runs, "--store", store.path) as (process, said, url):
-        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C stops it\)\n", said)
-        models = ask(f"{url}/api/models").json["models"]
+    with served(*runs, "--store", store.path) as (process, output, url):
+        assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C stops it\)\n", output)
+        models = send(f"{url}/api/models").json["models"]
         assert [each["answers"] for each in models] == [["classify", "saliency", "similar"]] * 2
-        found = ask(f"{url}/api/similar?model=two", odd_uploads.plain()).json
+        found = send(f"{url}/api/similar?model=two", odd_uploads.plain()).json
         assert (len(found["neighbors"]), found["split"], found["layer"]) == (6, "train", "fc7")
         distances = [each["distance"] for each in found["neighbors"]]
         assert distances == sorted(distances)
-        assert ask(url + found["neighbors"][0]["photo"]).status == 200
+        assert send(url + found["neighbors"][0]["photo"]).status == 200
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -70,14 +70,16 @@ def test_no_upload_is_written_to_a_disk(runs, store, tmp_path) -> None:
     large = odd_uploads.encoded(Image.fromarray(noise), "PNG")
     assert len(large) > 10 * 2**20  # above the size at which libraries spool uploads to a disk
     with served(runs[0], "--store", store.path, TMPDIR=str(tmp_path)) as (process, _, url):
-        assert ask(f"{url}/api/classify?crops=1", odd_uploads.plain()).status == 200
+        assert send(f"{url}/api/classify?crops=1", odd_uploads.plain()).status == 200
         before = set(tmp_path.iterdir())
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on writing a byte kills it
         photos = [large, large[:-1000], *(make() for make in (*odd_uploads.ODD, *odd_uploads.REFUSED))]
         with ThreadPoolExecutor(8) as clients:
             for what in ("classify", "saliency", "similar"):
-                answers = clients.map(lambda photo, what=what: ask(f"{url}/api/{what}", photo).status, photos)
-                assert [status == 200 for status in answers] == [True, False, *[True] * 10, *[False] * 8]
+                statuses = clients.map(
+                    lambda photo, what=what: send(f"{url}/api/{what}", photo).status, photos
+                )
+                assert [status == 200 for status in statuses] == [True, False, *[True] * 10, *[False] * 8]
         assert process.poll() is None
         assert set(tmp_path.iterdir()) == before
 
@@ -87,9 +89,9 @@ def test_a_model_that_only_classifies_is_served_too(runs, tmp_path) -> None:
     exported = tmp_path / "net.onnx"
     assert main(["export", str(runs[0]), str(exported)]) == 0
     with served(exported) as (_, _, url):
-        (model,) = ask(f"{url}/api/models").json["models"]
+        (model,) = send(f"{url}/api/models").json["models"]
         assert (model["name"], model["answers"]) == ("net.onnx", ["classify"])
-        wanted = ask(f"{url}/api/classify", odd_uploads.plain())
+        wanted = send(f"{url}/api/classify", odd_uploads.plain())
         assert wanted.status == 200
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import odd_uploads
 import pytest
-from http_client import ask
+from http_client import send
 
 from alexnet.web.served_model import BATCH_SIZE, ServedModel
 
@@ -37,32 +37,32 @@ def test_concurrent_photos_share_batches_and_get_their_own_predictions(serve_mod
     url = serve_model(model)
     photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as clients:
-        asked = [clients.submit(ask, f"{url}/api/classify?views=center", photo) for photo in photos]
-        while ask(f"{url}/health").json["waiting"] < AT_ONCE - BATCH_SIZE:
+        pending = [clients.submit(send, f"{url}/api/classify?views=center", photo) for photo in photos]
+        while send(f"{url}/health").json["waiting"] < AT_ONCE - BATCH_SIZE:
             pass
         model.go.set()
-        answers = [each.result() for each in asked]
+        responses = [each.result() for each in pending]
     assert sum(model.batches) == AT_ONCE
     assert len(model.batches) < AT_ONCE
     assert max(model.batches) <= BATCH_SIZE
     wanted = classifier.predict([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
-    for answer, classes in zip(answers, wanted, strict=True):
-        assert [each["wnid"] for each in answer.json["classes"]] == [wnid for wnid, *_ in classes]
+    for response, classes in zip(responses, wanted, strict=True):
+        assert [each["wnid"] for each in response.json["classes"]] == [wnid for wnid, *_ in classes]
         np.testing.assert_allclose(
-            [each["probability"] for each in answer.json["classes"]], [p for *_, p in classes], atol=1e-5
+            [each["probability"] for each in response.json["classes"]], [p for *_, p in classes], atol=1e-5
         )
-    assert ask(f"{url}/health").json["waiting"] == 0
+    assert send(f"{url}/health").json["waiting"] == 0
 
 
 def test_concurrent_bad_photos_get_their_own_reasons(url) -> None:
     makers = [*odd_uploads.REFUSED] * 3
     with ThreadPoolExecutor(AT_ONCE) as clients:
-        answers = list(clients.map(lambda make: ask(f"{url}/api/classify", make()), makers[:AT_ONCE]))
-    for make, answer in zip(makers, answers, strict=False):
+        responses = list(clients.map(lambda make: send(f"{url}/api/classify", make()), makers[:AT_ONCE]))
+    for make, response in zip(makers, responses, strict=False):
         status, reason = odd_uploads.REFUSED[make]
-        assert answer.status == status
-        assert reason in answer.json["error"]
-    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
+        assert response.status == status
+        assert reason in response.json["error"]
+    assert send(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
 def test_disconnected_clients_leave_nothing_behind(url) -> None:
@@ -72,8 +72,8 @@ def test_disconnected_clients_leave_nothing_behind(url) -> None:
             half.sendall(
                 b"POST /api/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nhalf of it"
             )
-    assert ask(f"{url}/api/classify", odd_uploads.plain()).status == 200
-    assert ask(f"{url}/health").json["waiting"] == 0
+    assert send(f"{url}/api/classify", odd_uploads.plain()).status == 200
+    assert send(f"{url}/health").json["waiting"] == 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux reports the memory in use")
@@ -87,7 +87,7 @@ def test_photos_are_freed(url) -> None:
 
     def round_of_twenty() -> int:
         with ThreadPoolExecutor(AT_ONCE) as clients:
-            list(clients.map(lambda n: ask(f"{url}/api/classify", (photo, broken)[n % 2]), range(AT_ONCE)))
+            list(clients.map(lambda n: send(f"{url}/api/classify", (photo, broken)[n % 2]), range(AT_ONCE)))
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
     before = max(round_of_twenty() for _ in range(3))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import odd_uploads
 import pytest
-from http_client import ask
+from http_client import send
 from reference.json_form import misfits
 
 from alexnet.analysis.neighbors import SimilarImages
@@ -40,7 +40,7 @@ def whole(models, store):
 @pytest.fixture
 def described(whole):
     """The OpenAPI document, as a client receives it."""
-    return ask(f"{whole}/api/openapi.json").json
+    return send(f"{whole}/api/openapi.json").json
 
 
 def test_it_describes_what_is_served_and_nothing_else(models, described) -> None:
@@ -59,13 +59,13 @@ def test_every_response_matches_its_schema(whole, described) -> None:
         if "{" in path:
             continue
         query = "?crops=1" if path.endswith("classify") else ""
-        answer = ask(whole + path + query, odd_uploads.plain() if method == "post" else None)
-        assert answer.status == 200
+        response = send(whole + path + query, odd_uploads.plain() if method == "post" else None)
+        assert response.status == 200
         form = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        assert misfits(answer.json, form, described["components"]["schemas"]) == []
-        assert not query or {"square", "crops"} <= set(answer.json)
+        assert misfits(response.json, form, described["components"]["schemas"]) == []
+        assert not query or {"square", "crops"} <= set(response.json)
         if method == "post":
-            refusal = ask(whole + path, b"no photo")
+            refusal = send(whole + path, b"no photo")
             assert str(refusal.status) in operation["responses"]
             assert (
                 misfits(

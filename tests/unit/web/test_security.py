@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import odd_uploads
 import pytest
-from http_client import ask
+from http_client import send
 
 from alexnet.errors import CommandError
 from alexnet.web.app import PAGE
@@ -16,7 +16,7 @@ from alexnet.web.server import ADDRESS, listening
 @pytest.mark.parametrize("name", PAGE)
 def test_the_page_is_served_from_memory_with_its_type(url, name) -> None:
     path = "" if name == "index.html" else name
-    found = ask(f"{url}/{path}")
+    found = send(f"{url}/{path}")
     assert found.body == (files("alexnet.web") / "page" / name).read_bytes()
     assert found.headers["content-type"].split(";")[0] == PAGE[name]
 
@@ -45,14 +45,14 @@ def test_the_page_loads_nothing_from_other_sites(name) -> None:
     ],
 )
 def test_no_other_file_is_served(url, path) -> None:
-    found = ask(url + path)
+    found = send(url + path)
     assert found.status == 404
     assert set(found.json) == {"error"}
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/models", "/nothing"])
 def test_the_security_headers_are_sent(url, path) -> None:
-    headers = ask(url + path).headers
+    headers = send(url + path).headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
@@ -61,28 +61,28 @@ def test_the_security_headers_are_sent(url, path) -> None:
 
 
 def test_predictions_are_not_cached(url) -> None:
-    assert ask(f"{url}/api/classify", odd_uploads.plain()).headers["cache-control"] == "no-store"
+    assert send(f"{url}/api/classify", odd_uploads.plain()).headers["cache-control"] == "no-store"
 
 
 def test_cross_origin_requests_are_refused(url) -> None:
     photo = odd_uploads.plain()
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
-        assert ask(f"{url}/api/classify", photo, origin=origin).status == 403
-    assert ask(f"{url}/api/classify", photo, origin=url).status == 200
+        assert send(f"{url}/api/classify", photo, origin=origin).status == 403
+    assert send(f"{url}/api/classify", photo, origin=url).status == 200
 
 
 def test_other_host_names_are_refused(url) -> None:
     for path in ("/api/models", "/"):
-        found = ask(url + path, host="evil.example")
+        found = send(url + path, host="evil.example")
         assert (found.status, set(found.json)) == (400, {"error"})
         assert "127.0.0.1 or localhost" in found.json["error"]
     for name in ("localhost:1234", "127.0.0.1"):  # as through a tunnel
-        assert ask(f"{url}/api/models", host=name).status == 200
+        assert send(f"{url}/api/models", host=name).status == 200
 
 
 def test_a_wrong_method_is_405(url) -> None:
-    assert ask(f"{url}/api/classify").status == 405
-    assert ask(f"{url}/api/models", b"x").status == 405
+    assert send(f"{url}/api/classify").status == 405
+    assert send(f"{url}/api/models", b"x").status == 405
 
 
 def test_it_listens_on_the_loopback_address_only() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from http_client import ask
+from http_client import send
 from odd_uploads import plain
 
 import alexnet
@@ -27,12 +27,12 @@ def test_the_boxes_equal_those_of_the_command(
     run = tiny.box_run(tmp_path / "run", store, recipe).path
     model = open_model(run, "boxes")
     assert "localize" in model.info().answers
-    answer = ask(f"{serve_model(model)}/api/localize", plain())
-    assert answer.status == 200
+    response = send(f"{serve_model(model)}/api/localize", plain())
+    assert response.status == 200
     pixels = read_photo(plain()).pixels
     height, width = pixels.shape[:2]
     (wanted,) = alexnet.load(run).predict(pixels, top=TOP[recipe])
-    found = answer.json["boxes"]
+    found = response.json["boxes"]
     assert [(box["wnid"], box["score"]) for box in found] == [
         (place.wnid, pytest.approx(place.score)) for place in wanted
     ]

@@ -24,14 +24,14 @@ def test_odd_photos_are_read_and_get_notes(make: Callable[[], bytes], remark: st
 
 
 @pytest.mark.parametrize(
-    ("make", "answer"), odd_uploads.REFUSED.items(), ids=lambda each: getattr(each, "__name__", "")
+    ("make", "refusal"), odd_uploads.REFUSED.items(), ids=lambda each: getattr(each, "__name__", "")
 )
 def test_anything_but_a_photo_is_refused_with_a_reason(
-    make: Callable[[], bytes], answer: tuple[int, str]
+    make: Callable[[], bytes], refusal: tuple[int, str]
 ) -> None:
-    with pytest.raises(Refused, match=answer[1]) as refused:
+    with pytest.raises(Refused, match=refusal[1]) as refused:
         read_photo(make())
-    assert refused.value.status == answer[0]
+    assert refused.value.status == refusal[0]
     assert len(str(refused.value)) < 200
 
 

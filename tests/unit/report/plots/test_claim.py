@@ -46,8 +46,8 @@ def test_a_comparison_without_numbers_shows_the_reason() -> None:
     nothing = compared("a minus b", "epochs", reason=why)
     few = compared("a minus b", "points", numbers=(0.01,), reason="1 seed")
     _, first, second = draw_claim([nothing, few], CURVES, "training error", "a claim").axes
-    (said,) = first.texts
-    assert said.get_text().replace("\n", " ") == f"no value: {why}"
+    (caption,) = first.texts
+    assert caption.get_text().replace("\n", " ") == f"no value: {why}"
     assert not second.texts  # its number is drawn
 
 

@@ -149,8 +149,8 @@ def test_texts_of_bars_are_inside_the_figure_and_no_tick_is_above_all(error: flo
 
 def test_every_crop_is_the_part_of_the_photo_in_its_frame() -> None:
     (photo,) = pictures(1)
-    answers = [(f"class {number}", number / 10) for number in range(10)]
-    figure = draw_crops(photo, ten(12, 8), 8, answers, ("class 3", 0.4), "class 1")
+    ranked = [(f"class {number}", number / 10) for number in range(10)]
+    figure = draw_crops(photo, ten(12, 8), 8, ranked, ("class 3", 0.4), "class 1")
     whole, *views = shown(figure)
     np.testing.assert_array_equal(whole, photo)
     for view, (y, x, mirrored) in zip(views, ten(12, 8).tolist(), strict=True):

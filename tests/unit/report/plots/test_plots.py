@@ -170,7 +170,8 @@ def test_every_mistake_is_shown_with_its_true_and_predicted_class() -> None:
     for axes, image in zip(drawn, images, strict=True):
         np.testing.assert_array_equal(shown(axes).reshape(32, 32), image[:, :, 0])
     assert [text for text in texts(figure) if text] == [
-        f"{true}\N{RIGHTWARDS ARROW}{said}" for true, said in zip(names, names[1:] + names[:1], strict=True)
+        f"{true}\N{RIGHTWARDS ARROW}{predicted}"
+        for true, predicted in zip(names, names[1:] + names[:1], strict=True)
     ]
     assert not [axes for axes in draw_mistakes([], [], []).axes if axes.images]
 

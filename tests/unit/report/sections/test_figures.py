@@ -44,13 +44,13 @@ def on(run, store) -> OpenModel:
     return OpenModel(run, store)
 
 
-def asked(on: OpenModel) -> Predictions:
+def predictions_of(on: OpenModel) -> Predictions:
     return predictions.load(predictions.path_of(on.path, "val", "center"))
 
 
 def confusions(on: OpenModel) -> Drawn:
     (result,) = read_results(on.path)
-    return evaluation.confusions(on.name, result, on, asked(on))
+    return evaluation.confusions(on.name, result, on, predictions_of(on))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def confusions(on: OpenModel) -> Drawn:
         (internals.activations, 1),
         (internals.saliency, 5),
         (internals.photo_map, 21),
-        (lambda on: evaluation.examples(on, asked(on)), 21),
+        (lambda on: evaluation.examples(on, predictions_of(on)), 21),
         (confusions, 21),
         (evaluation.some_predictions, 21),
         (lambda on: evaluation.filters("small", on.classifier, "store train", on.training_images), 48),
@@ -106,7 +106,7 @@ def test_models_of_boxes_have_no_bars_next_to_errors_of_classes(run, tmp_path, l
     page = build_report([run, placing.path], detailed=0, keep=kept.__setitem__)
     ours = [bar for bar in kept["bars-of-errors"].axes[0].patches if not bar.get_hatch()]
     assert len(ours) == 1
-    assert "The errors of placing above are of classes alone" in page
+    assert "The errors of placing above are those of classes alone" in page
     kept.clear()
     assert "errors of placing above" in build_report([placing.path], detailed=0, keep=kept.__setitem__)
     assert "bars-of-errors" not in kept
