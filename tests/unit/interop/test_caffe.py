@@ -101,7 +101,7 @@ def test_a_wrong_shape_of_a_weight_or_of_the_mean_is_named(tmp_path: Path, capsy
     assert "conv1.weight is 2 in these weights, 96x3x11x11 in this model" in capsys.readouterr().err
     (tmp_path / "mean").write_bytes(caffe_files.old_blob(np.zeros((1, 3, 4, 4), np.float32)))
     assert import_caffe(net, tmp_path / "run", "--mean", tmp_path / "mean") == 3
-    assert "the mean image of this model is (1, 3, 256, 256)" in capsys.readouterr().err
+    assert "the mean image of this model has (1, 3, 256, 256)" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
