@@ -262,6 +262,7 @@ def _check_classes(job: _Job, notes: Mapping[ShardTask, ShardNote]) -> None:
     for task, note in notes.items():
         if task.split == job.statistics_split:
             counts += np.bincount(note.labels, minlength=len(counts))
+            counts[note.box_labels] += 1  # a small object need not be the label of any photo
     empty = [classes[label].wnid for label in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(f"no readable training photo of {', '.join(empty)}: add some, or remove the class")

@@ -71,6 +71,8 @@ class ShardNote:
     """What is unusual, by key."""
     unreadable: dict[str, str] = field(default_factory=dict[str, str])
     """Why a photo could not be read, by key."""
+    box_labels: list[int] = field(default_factory=list[int])
+    """The labels of its boxes, each once."""
     longest_side: int = 0
     """In pixels, of any original photo."""
 
@@ -147,6 +149,7 @@ def _records(
             if odd:
                 note.odd[key] = odd
             note.labels.append(example.label)
+            note.box_labels = sorted({*note.box_labels, *(box.label for box in record.boxes)})
             note.longest_side = max(note.longest_side, record.width, record.height)
             yield record
         count()

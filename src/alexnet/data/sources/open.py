@@ -8,13 +8,16 @@ from pathlib import Path
 
 from alexnet.data.sources import (
     class_folders,
+    coco,
     idx,
     ilsvrc,
     kaggle,
     parquet,
     tiny_imagenet,
     train_val,
+    voc_photos,
     wnid_names,
+    yolo,
 )
 from alexnet.data.sources.base import Source, Subset
 from alexnet.data.sources.options import SourceOptions
@@ -27,7 +30,8 @@ from alexnet.errors import CommandError, DataError
 _TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx)
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, train/ and val/ folders, a folder of class folders, "
-    "a tar of these, Tiny ImageNet, Hugging Face parquet, IDX files, photos named <wnid>_*.JPEG"
+    "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, "
+    "photos named <wnid>_*.JPEG"
 )
 
 
@@ -76,6 +80,9 @@ def _from_tree(tree: Tree, options: SourceOptions) -> Source:
         return parquet.read(tree, tables, options)
     if not tables:
         options.refuse_for_tables(tree.path)
+    boxed = coco.read(tree) or yolo.read(tree) or voc_photos.read(tree)
+    if boxed:
+        return boxed
     base = _base(tree)
     for form in _TREE_FORMS:
         source = form.read(tree, base)

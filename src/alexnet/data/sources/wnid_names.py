@@ -15,11 +15,16 @@ from alexnet.data.sources.voc import add_boxes
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.])")
 
 
+def wnid_in(name: str) -> str:
+    """The WNID in a photo's name; empty if it has none."""
+    match = _WNID.search(name)
+    return match.group(1) if match else ""
+
+
 def read(tree: Tree, base: str) -> Source | None:
     """The source, with one split `train`; None if `base` has no photos, or one without a WNID in its name."""
     photos = photos_in(tree, base)
-    found = [_WNID.search(tree.listing.name(photo)) for photo in photos]
-    wnids = [match.group(1) for match in found if match]
+    wnids = [wnid for photo in photos if (wnid := wnid_in(tree.listing.name(photo)))]
     if not photos or len(wnids) < len(photos):
         return None
     classes = classes_from_wnids(sorted(set(wnids)))

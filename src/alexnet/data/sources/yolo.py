@@ -1,0 +1,201 @@
+"""Boxes in YOLO's text files: `images/train/1.jpg` and `labels/train/1.txt`, or both in one folder.
+
+Each line is an object: the number of its class, then center, width and height in fractions of the photo, or a
+polygon. Names of classes are in `data.yaml`, `classes.txt` or `obj.names`; without them classes are numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.boxed_photos import (
+    BoxedForm,
+    BoxedPhoto,
+    boxed_source,
+    photos_by_path,
+    split_of_path,
+)
+from alexnet.data.sources.tree import Tree
+from alexnet.data.sources.voc import orphan_annotations
+from alexnet.errors import DataError
+
+FORM = "YOLO boxes"
+_CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "classes.names", "labels.names")
+_YAML = (".yaml", ".yml")
+_MARGIN = 0.5
+"""Farther outside 0..1 than this, numbers are no fractions."""
+_TRIED = 20
+
+
+def read(tree: Tree) -> Source | None:
+    """The source of all photos; None if no photo has a text file of numbers where this form has it."""
+    listing = tree.listing
+    names, class_file = _class_names(tree)
+    if not names and not any("labels" in folder.split("/") for folder in listing.folders):
+        return None
+    texts = {
+        listing.path(file): file
+        for file in range(len(listing))
+        if listing.name(file).lower().endswith(".txt")
+    }
+    if not texts:
+        return None
+    photos = photos_by_path(tree)
+    pairs = {path: label for path in photos if (label := _label_path(path, texts)) is not None}
+    beside = any(path.rpartition("/")[0] != label.rpartition("/")[0] for path, label in pairs.items())
+    if not pairs or not (beside or names) or not _are_boxes(tree, [texts[each] for each in pairs.values()]):
+        return None
+    boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
+    for path, file in photos.items():
+        label = pairs.get(path)
+        objects = [] if label is None else _objects(tree, texts[label], names)
+        named, corners = [name for name, _ in objects], [box for _, box in objects]
+        boxed[split_of_path(path)].append(BoxedPhoto(file, named, corners))
+    known = [*(texts[label] for label in pairs.values()), *([] if class_file is None else [class_file])]
+    orphans = [path for path in texts if path not in set(pairs.values()) and "labels" in path.split("/")[:-1]]
+    known += [texts[path] for path in orphans]
+    order = names or [str(number) for number in range(_most(boxed) + 1)]
+    return boxed_source(tree, BoxedForm(FORM, "fractions", order), boxed, known, orphan_annotations(orphans))
+
+
+def parse_names(text: str) -> list[str]:
+    """The class names in `names:` of a YAML file, a list or numbers with names; empty if there are none.
+
+    ValueError for numbers that are not 0, 1, 2, ...
+    """
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    start = next((number for number, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
+    if start is None:
+        return []
+    inline = _uncommented(lines[start].partition(":")[2])
+    block = [inline]
+    for line in lines[start + 1 :]:
+        if not (line[0].isspace() or line.startswith("-") or (block[0][:1] in "[{" and _is_open(block))):
+            break
+        block.append(_uncommented(line))
+    if inline:
+        entries = _items(" ".join(block).strip()[1:-1])
+    else:
+        entries = [line.removeprefix("-").strip() for line in block[1:]]
+    if entries and all(re.match(r"\d+\s*:", entry) for entry in entries):
+        numbered = {int(entry.partition(":")[0]): entry.partition(":")[2] for entry in entries}
+        if sorted(numbered) != list(range(len(numbered))):
+            raise ValueError(f"classes are numbered {', '.join(map(str, sorted(numbered)))}, not from 0")
+        entries = [numbered[number] for number in range(len(numbered))]
+    return [_unquoted(entry) for entry in entries if entry]
+
+
+def _uncommented(text: str) -> str:
+    return re.sub(r"\s#.*", "", text).strip()
+
+
+def _is_open(block: Sequence[str]) -> bool:
+    text = " ".join(block)
+    return text.count("[") + text.count("{") > text.count("]") + text.count("}")
+
+
+def _items(text: str) -> list[str]:
+    """The items of `a, 'b, c', d`."""
+    found = re.findall(r"""(?:"[^"]*"|'[^']*'|[^,"'])+""", text)
+    return [item.strip() for item in found if item.strip()]
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _class_names(tree: Tree) -> tuple[list[str], int | None]:
+    """The names in label order, and the file with them; DataError if two files have different ones."""
+    found: dict[int, list[str]] = {}
+    for file in range(len(tree.listing)):
+        name = tree.listing.name(file).lower()
+        try:
+            if name.endswith(_YAML):
+                names = parse_names(tree.text(file))
+            elif name in _CLASS_FILES:
+                names = [line.strip() for line in tree.text(file).splitlines() if line.strip()]
+            else:
+                continue
+        except ValueError as error:
+            raise DataError(f"{tree.path}: {tree.listing.path(file)}: {error}") from error
+        if names:
+            found[file] = names
+    lists = list(dict.fromkeys(map(tuple, found.values())))
+    if len(lists) > 1:
+        listed = ", ".join(map(tree.listing.path, found))
+        raise DataError(f"{tree.path}: {listed} name different classes: keep only one of them")
+    return (list(lists[0]), next(iter(found))) if lists else ([], None)
+
+
+def _label_path(photo: str, texts: dict[str, int]) -> str | None:
+    """Where this form has the boxes of a photo: below `labels` instead of `images`, or beside it."""
+    folder, _, name = photo.rpartition("/")
+    stem = name.rpartition(".")[0] + ".txt"
+    parts = folder.split("/") if folder else []
+    places = [[*parts, stem]]
+    if "images" in parts:
+        last = len(parts) - 1 - parts[::-1].index("images")
+        places.insert(0, [*parts[:last], "labels", *parts[last + 1 :], stem])
+    return next((path for place in places if (path := "/".join(place)) in texts), None)
+
+
+def _are_boxes(tree: Tree, files: Sequence[int]) -> bool:
+    """Whether the first files with any text hold a number of a class and fractions in each line."""
+    tried = 0
+    for file in files:
+        try:
+            lines = [line.split() for line in tree.text(file).splitlines() if line.strip()]
+            if any(len(line) < 5 or not line[0].isdigit() for line in lines):
+                return False
+            if lines and max(abs(float(number)) for line in lines for number in line[1:]) > 1 + _MARGIN:
+                return False
+        except (ValueError, DataError):
+            return False
+        tried += bool(lines)
+        if tried == _TRIED:
+            break
+    return tried > 0
+
+
+def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tuple[float, ...]]]:
+    """Name and x0, y0, x1, y1 in fractions of each object; DataError names the line that is broken."""
+    found: list[tuple[str, tuple[float, ...]]] = []
+    for number, line in enumerate(tree.text(file).splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{tree.path}: {tree.listing.path(file)}, line {number}"
+        try:
+            label, *numbers = line.split()
+            values = [float(each) for each in numbers]
+            if names and int(label) >= len(names):
+                raise DataError(f"{where}: class {label}, but there are names for {len(names)}")
+            corners = _corners(values)
+            if not (np.isfinite(corners).all() and max(map(abs, corners)) <= 1 + _MARGIN):
+                raise ValueError
+        except ValueError:
+            raise DataError(
+                f"{where} is not the number of a class and four fractions, or a polygon: {line.strip()!r}"
+            ) from None
+        found.append((names[int(label)] if names else str(int(label)), corners))
+    return found
+
+
+def _corners(values: Sequence[float]) -> tuple[float, ...]:
+    """Of center, width and height, a confidence after them or not, or of a polygon's points."""
+    if len(values) in (4, 5):
+        x, y, width, height = values[:4]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError
+    across, down = values[::2], values[1::2]
+    return min(across), min(down), max(across), max(down)
+
+
+def _most(boxed: dict[str, list[BoxedPhoto]]) -> int:
+    return max((int(n) for photos in boxed.values() for photo in photos for n in photo.names), default=0)
