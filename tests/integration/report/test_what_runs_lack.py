@@ -178,7 +178,7 @@ def test_the_same_photos_at_another_size_are_the_same_data(report, run: Path, tm
     ],
 )
 def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys, words, code, message) -> None:
-    (tmp_path / "text.safetensors").write_text("no net")
+    (tmp_path / "text.safetensors").write_text("no model")
     typed = [word.format(run=run, tmp=tmp_path) for word in words]
     assert main(["report", *typed, "--out", str(tmp_path / "page")]) == code
     assert message in capsys.readouterr().err.splitlines()[-1]

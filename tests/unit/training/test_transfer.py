@@ -105,7 +105,7 @@ def test_shapes_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
     model, other = net(PLAIN, TEN, seed=1, crop=112), net(PLAIN, TEN, seed=0)
     before = copies(model)
     advice = (
-        r"fc6\.weight is 16x8 in .*, 16x72 in .*give data\.input_size=64, or .*-layers conv1,.*,conv5,fc7$"
+        r"fc6\.weight is 16x8 in .*, 16x72 in .*type data\.input_size=64, or .*-layers conv1,.*,conv5,fc7$"
     )
     with pytest.raises(DataError, match=advice):
         transfer(model, TEN, given(other, TEN))
