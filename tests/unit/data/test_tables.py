@@ -124,6 +124,36 @@ def test_labels_of_every_type(kind: str, form: str, tmp_path: Path) -> None:
         assert (one, two) == tuple(expected)
 
 
+def test_numbers_of_an_unknown_type_are_no_labels(tmp_path: Path) -> None:
+    """Such as the periods of pandas, where pandas is not imported."""
+    kind = pa.field("label", pa.int64(), metadata={"ARROW:extension:name": "pandas.period"})
+    table = pa.table([structs(), pa.array(INTEGERS)], schema=pa.schema([pa.field("image", STRUCT), kind]))
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"column 'label' holds pandas\.period"):
+        open_source(tmp_path)
+
+
+def test_a_dictionary_of_views_as_polars_writes_it(tmp_path: Path) -> None:
+    words = pa.array(["cat", "dog"]).cast(pa.string_view())
+    codes = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 1, 0, 1], pa.uint32()), words)
+    write(tmp_path / "train.arrow", {"image": structs(), "label": codes})
+    assert [name for name, _ in labeled(opened(tmp_path))] == ["cat", "dog", "dog", "cat", "dog"]
+
+
+def test_labels_in_the_names_of_folders(tmp_path: Path) -> None:
+    for number, value in enumerate(("cat", "big%20dog")):
+        columns = {"image": structs(PHOTOS[3 * number : 3 * number + 3])}
+        write(tmp_path / f"split=train/label={value}/0.parquet", columns)
+    write(tmp_path / "split=test/label=cat/0.parquet", {"image": structs(PHOTOS[:1])})
+    write(tmp_path / "split=train/label=__HIVE_DEFAULT_PARTITION__/0.parquet", {"image": structs(PHOTOS[:1])})
+    source = opened(tmp_path)
+    assert sorted(labeled(source)) == sorted(
+        [("cat", photo) for photo in PHOTOS[:3]] + [("big dog", photo) for photo in PHOTOS[3:]]
+    )
+    assert labeled(source, "val") == [("cat", PHOTOS[0])]
+    assert source.strays == ["train: 1 of 7 photos, without a label"]
+
+
 def test_runs_are_decoded(tmp_path: Path) -> None:
     runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 6], pa.int32()), pa.array(["cat", "dog"]))
     write(tmp_path / "train.arrow", {"image": structs(), "label": runs})
@@ -140,6 +170,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "empty lists": (pa.array([[0], []] * 3, pa.list_(pa.int64())), "lists of 0 to 1 values"),
     "struct": (pa.array([{"a": 1}] * 6), "struct"),
     "bytes": (pa.array([b"cat", b"dog"] * 3), "binary"),
+    "identifiers": (pa.array([bytes([each] * 16) for each in INTEGERS], pa.uuid()), "uuid"),
 }
 
 

@@ -27,7 +27,7 @@ from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.table_columns import Columns, find_columns, holds_photos, unwrap
 from alexnet.data.sources.table_file import SUFFIXES, TableFile, plain
 from alexnet.data.sources.table_labels import RawLabels, class_order, read_labels, to_labels, without_unused
-from alexnet.data.sources.table_places import place_of, split_of_word
+from alexnet.data.sources.table_places import partition_of, place_of, split_of_word
 from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import FolderTree, PackedNames, Tree
 from alexnet.errors import DataError
@@ -271,7 +271,7 @@ def _read_tables(folder: Path, splits: Mapping[str, str], options: SourceOptions
     known: Columns | None = None
     tables: list[_Table] = []
     for path, split in sorted(splits.items(), key=lambda item: (_rank(item[1]), item[0])):
-        file = TableFile(folder / path)
+        file = TableFile(folder / path, partition_of(path))
         columns = find_columns(file, options, known)
         if known and known.label and columns.label and columns.label != known.label:
             raise DataError(

@@ -144,7 +144,8 @@ def _label_column(
     known: Columns | None,
 ) -> tuple[str, bool]:
     """The column, or an empty string; and whether it was taken because no other was left."""
-    others = [name for name in schema.names if name != photo]
+    kinds = {key: pa.string() for key, _ in file.partition} | {field.name: field.type for field in schema}
+    others = [name for name in kinds if name != photo]
     if chosen:
         return (chosen if chosen in others else ""), False
     if known and known.label in others:
@@ -153,7 +154,7 @@ def _label_column(
     fitting += [name for name in others if name.lower() in _LABEL_NAMES and name not in fitting]
     if fitting:
         return _the_one(file, fitting, PREFERRED_LABEL, "labels", "--label-column"), False
-    left = [name for name in others if _may_be_label(name, schema.field(name).type)]
+    left = [name for name in others if _may_be_label(name, kinds[name])]
     return (left[0], True) if len(left) == 1 else ("", False)
 
 

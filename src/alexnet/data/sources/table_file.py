@@ -27,6 +27,8 @@ class TableFile:
     """One file; nothing of it is kept open. DataError wherever it is damaged."""
 
     path: Path
+    partition: tuple[tuple[str, str], ...] = ()
+    """Columns whose one value is in the path: `label` and `cat` of `label=cat/0.parquet`."""
 
     def schema(self) -> Any:
         """The columns' names and types, with the metadata."""
@@ -94,6 +96,8 @@ class TableFile:
     def _damaged(self, error: Exception) -> DataError:
         kind = "parquet" if self._is_parquet else "Arrow"
         reason = str(error).partition("\n")[0]
+        if isinstance(error, pa.ArrowNotImplementedError):
+            return DataError(f"{self.path}: pyarrow cannot read its columns ({reason}): store other types")
         return DataError(f"{self.path} is not a complete {kind} file ({reason}): download it again")
 
 
@@ -124,7 +128,7 @@ def plain(array: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         return plain(_each_chunk(array, [chunk.storage for chunk in array.chunks], kind.storage_type))
     if pa.types.is_dictionary(kind):
-        return plain(array.cast(kind.value_type))
+        return plain(_each_chunk(array, list(map(_decoded, array.chunks)), kind.value_type))
     if pa.types.is_run_end_encoded(kind):
         return plain(_each_chunk(array, list(map(_compute.run_end_decode, array.chunks)), kind.value_type))
     if is_list(kind):
@@ -137,6 +141,12 @@ def plain(array: Any) -> Any:
     if pa.types.is_string_view(kind):
         return array.cast(pa.large_string())
     return array
+
+
+def _decoded(array: Any) -> Any:
+    """The values of one array with a dictionary."""
+    values = plain(pa.chunked_array([array.dictionary])).combine_chunks()
+    return values.take(array.indices)
 
 
 def _each_chunk(array: Any, chunks: Sequence[Any], kind: Any) -> Any:

@@ -21,6 +21,8 @@ from alexnet.errors import DataError
 Value = int | str | None
 """A label as stored; None where there is none."""
 
+_LABEL_EXTENSIONS = ("arrow.bool8", "arrow.json")
+"""Extension types whose stored values are labels; those of others (dates, identifiers) are not."""
 _MISSING_WORDS = ("", "nan", "<na>")
 """What writers leave of a missing value in a column of strings, in lower case."""
 
@@ -51,9 +53,13 @@ def read_labels(file: TableFile, columns: Columns, rows: int) -> RawLabels:
     """
     if not columns.label:
         return RawLabels(file, "", [], np.full(rows, NO_LABEL, np.int64), ())
+    schema = file.schema()
+    if columns.label not in schema.names:
+        value = _value(dict(file.partition)[columns.label])
+        return RawLabels(file, columns.label, [value], np.full(rows, 0 if value else -1, np.int64), ())
     array = file.column(columns.label)
     try:
-        _check_type(array.type)
+        _check_type(array.type, schema.field(columns.label).metadata or {})
         encoded = plain(array).combine_chunks().dictionary_encode()
         encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
         values = [_value(each) for each in encoded.dictionary.to_pylist()]
@@ -136,9 +142,13 @@ def _labeled(values: Iterable[Value]) -> list[Value]:
     return found if set(found) == {-1, 1} else [value for value in found if value != NO_LABEL]
 
 
-def _check_type(kind: Any) -> None:
-    """ValueError for a type whose values are no labels."""
+def _check_type(kind: Any, metadata: Mapping[bytes, bytes]) -> None:
+    """ValueError for a type whose values are no labels.
+
+    Of an extension type that is not registered, only the metadata have the name.
+    """
     element = element_type(kind)
+    name = getattr(kind, "extension_name", metadata.get(b"ARROW:extension:name", b"").decode())
     tests = (
         pa.types.is_integer,
         pa.types.is_floating,
@@ -149,8 +159,8 @@ def _check_type(kind: Any) -> None:
         pa.types.is_string_view,
         pa.types.is_null,
     )
-    if not any(test(element) for test in tests):
-        raise ValueError(str(kind))
+    if (name and name not in _LABEL_EXTENSIONS) or not any(test(element) for test in tests):
+        raise ValueError(name or str(kind))
 
 
 def _value(value: Any) -> Value:

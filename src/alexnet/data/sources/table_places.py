@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from alexnet.data.sources.train_val import SPLIT_FOLDERS
 
@@ -17,6 +18,7 @@ _GENERIC = frozenset((*_PARTS, *_WRITERS))
 _SHARD = re.compile(r"-\d+-of-\d+(-[0-9a-f]{6,})?$")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH = re.compile(r"(?=.*\d)[0-9a-f]{8,}|c\d{3}|\d+")
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 DEFAULT = "default"
 """The configuration of files that name none."""
 
@@ -27,6 +29,13 @@ class Place(NamedTuple):
     split: str
     """`train`, `val`, `test`, another split's own name, or an empty string if the path names none."""
     configuration: str
+
+
+def partition_of(path: str) -> tuple[tuple[str, str], ...]:
+    """Names and values of columns in the folders of a path, `label=cat`; nulls are empty."""
+    parts = (folder.partition("=") for folder in path.split("/")[:-1])
+    found = [(key, unquote(value)) for key, equals, value in parts if equals and key]
+    return tuple((key, "" if value == _NULL_PARTITION else value) for key, value in found)
 
 
 def split_of_word(word: str) -> str:
@@ -50,6 +59,10 @@ def place_of(path: str) -> Place:
         split, rest = "-".join(rest), []
     named = [rest] if split else []
     for folder in reversed(folders):
+        _, is_partition, value = folder.partition("=")
+        if is_partition:
+            split = split or split_of_word(value)
+            continue
         words = _words(folder)
         found, others = ("", words) if split else _take_split(words)
         split = split or found
