@@ -6,6 +6,7 @@ import datetime
 import decimal
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from unit.data import source_makers as make
 from alexnet.data.inspect import inspect
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import Source, SourceOptions, open_source
+from alexnet.data.sources.table_file import TableFile
 from alexnet.errors import CommandError, DataError
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -446,6 +448,26 @@ def test_exif_is_on_for_peoples_tables_and_off_for_imagenets(tmp_path: Path) -> 
     assert open_source(tmp_path / "own").settings.exif
     make.parquet(tmp_path / "imagenet")
     assert not open_source(tmp_path / "imagenet").settings.exif
+
+
+def test_threads_share_the_parts_that_they_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "train.parquet", {"image": structs(), "label": pa.array(WORDS)})
+    train = opened(tmp_path).splits["train"]
+    read: list[int] = []
+    group = TableFile.group
+
+    def counted(file: TableFile, number: int, column: str) -> Any:
+        read.append(number)
+        return group(file, number, column)
+
+    monkeypatch.setattr(TableFile, "group", counted)
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(lambda index: train[index].image, [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 4, 5]))
+    assert images == [PHOTOS[index] for index in [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 4, 5]]
+    assert len(read) < len(images)
+    read.clear()
+    assert [train[index].image for index in range(6)] == PHOTOS
+    assert len(read) <= 3
 
 
 def test_a_store_is_no_table_of_photos(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from alexnet.errors import DataError
 
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.]|$)")
 _MAX_NAMED = 5
+_PARTS_KEPT = 2
+"""Parts of tables in memory: some writers make parts of a gigabyte, and all threads read the same ones."""
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """What Hugging Face writes beside tables."""
 Int64s = npt.NDArray[np.int64]
@@ -115,7 +117,7 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
 
 
 class ParquetSplit:
-    """Rows of some tables; each thread keeps the last part of a table that it read."""
+    """Rows of some tables; the parts of tables that were read last are kept, for all threads together."""
 
     def __init__(
         self,
@@ -138,13 +140,14 @@ class ParquetSplit:
         ]
         self._groups = np.array(groups, dtype=np.int64).reshape(-1, 3)
         self._ends = np.cumsum(self._groups[:, 2])
-        self._cached = threading.local()
+        self._parts: dict[int, Any] = {}
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_cached"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_parts", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _cached=threading.local())
+        self.__dict__.update(state, _parts={}, _lock=threading.Lock())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -175,12 +178,13 @@ class ParquetSplit:
         return Example(image, int(self.labels[index]), self.key(index))
 
     def _images(self, file: TableFile, column: str, group: int) -> Any:
-        """The encoded photos of one part of a table."""
-        if getattr(self._cached, "group", None) != group:
-            self._cached.group = None
-            self._cached.images = file.group(int(self._groups[group, 1]), column)
-            self._cached.group = group
-        return self._cached.images
+        """The encoded photos of one part of a table; others wait while it is read."""
+        with self._lock:
+            if group not in self._parts:
+                while len(self._parts) >= _PARTS_KEPT:
+                    del self._parts[next(iter(self._parts))]
+                self._parts[group] = file.group(int(self._groups[group, 1]), column)
+            return self._parts[group]
 
 
 @dataclass(frozen=True)
