@@ -17,7 +17,8 @@ from alexnet.config import override
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.classic_trainer import fit
+from alexnet.training.classic_trainer import train_pipeline
+from alexnet.training.trainer import TrainOptions
 
 SIDE, CLASSES = 64, 2
 SETTINGS = (
@@ -48,8 +49,9 @@ def main(folder: Path, images: int) -> float:
     store = prepare(open_source(folder / "photos"), folder / "store", settings, workers=1)
     config = override(recipes.get("sift-fv"), SETTINGS)
     run = RunDir.create(folder / "run", config)
-    fit_only = partial(fit, evaluate=lambda model: {"top1_error": 0.0}, device=torch.device("cpu"))
-    return peak_megabytes(partial(fit_only, config, store, run))
+    options = TrainOptions(torch.device("cpu"))
+    train = partial(train_pipeline, config, store, run, lambda model: {"top1_error": 0.0}, options)
+    return peak_megabytes(train)
 
 
 def peak_megabytes(work: Callable[[], object]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.analysis.neighbors import ExactIndex, Found, open_graph
+from alexnet.analysis.neighbors import ExactIndex, NearestVectors, open_graph
 from benchmarks.timing import Measurement, median_seconds
 
 IMAGES, QUERIES, WANTED = 10_000, 50, 6
@@ -55,7 +55,7 @@ def measure(images: int = IMAGES) -> list[Measurement]:
     ]
 
 
-def recall(found: Found, wanted: Found) -> float:
+def recall(found: NearestVectors, wanted: NearestVectors) -> float:
     """The fraction in [0, 1] of the nearest vectors that were found."""
     rows = zip(found.indices.tolist(), wanted.indices.tolist(), strict=True)
     return float(np.mean([len({*row} & {*right}) / len(right) for row, right in rows]))

@@ -18,7 +18,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from alexnet.report.claims import claims, claims_in_short
-from alexnet.report.plots.output import FORMS, save
+from alexnet.report.plots.output import KEPT_SUFFIXES, save
 from alexnet.report.tables import Table
 from tools import classic, paper_tables, result_tables, scaling, views, why_so_long
 from tools.star_course import star_course
@@ -76,7 +76,9 @@ def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
             return begin + table.replace("](results/", f"]({results}/") + end
         figure, alt_text = PICTURES[name](root / "results")
         whole = f"{begin}![{alt_text}]({where}/{name}.png)\n{end}"
-        if whole != found[0] or not all((root / _IMAGES / f"{name}{form}").is_file() for form in FORMS):
+        if whole != found[0] or not all(
+            (root / _IMAGES / f"{name}{form}").is_file() for form in KEPT_SUFFIXES
+        ):
             drawn[name] = figure
         return whole
 
@@ -89,7 +91,7 @@ def refresh(root: Path) -> list[Path]:
     for path in documents(root):
         after, drawn = refreshed(path, root)
         for name, figure in drawn.items():
-            for form in FORMS:
+            for form in KEPT_SUFFIXES:
                 save(figure, root / _IMAGES / f"{name}{form}")
         if after != path.read_text():
             path.write_text(after)

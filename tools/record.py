@@ -26,6 +26,7 @@ from alexnet.experiments.runner import LOCKS, Runner
 from alexnet.hardware import choose_device
 from alexnet.io import exclusive_lock, file_sha256, write_json, write_whole
 from alexnet.runs import predictions
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
 from tools.recorded_pictures import draw
 from tools.recorded_readme import readme
@@ -78,8 +79,8 @@ def testing_commands(recorded: Recorded, work: Path) -> list[list[str]]:
 
 def _typed(name: str) -> list[str]:
     """The options for views of that name: `dense`, or `dense@256,384` with its scales."""
-    views, _, scales = name.partition("@")
-    return [views, "--scales", scales] if scales else [views]
+    views = ViewSet.parse(name)
+    return [views.name, "--scales", ",".join(map(str, views.scales))] if views.scales else [views.name]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
-    from alexnet.models.create import create_model, list_models
+    from alexnet.models.registry import create_model, list_models
     from alexnet.training.run import train
 
 __version__ = "0.1.0"
@@ -45,9 +45,9 @@ __all__ = [
 
 _LAZY = {
     "Store": ("alexnet.data.store", "Store"),
-    "create_model": ("alexnet.models.create", "create_model"),
+    "create_model": ("alexnet.models.registry", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
-    "list_models": ("alexnet.models.create", "list_models"),
+    "list_models": ("alexnet.models.registry", "list_models"),
     "load": ("alexnet.evaluation.predictor", "load"),
     "prepare": ("alexnet.data.prepare_source", "prepare_source"),
     "train": ("alexnet.training.run", "train"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alexnet import old_names
-from alexnet.classic.config import SHARED, ClassicConfig, classic_checks, classic_hint
+from alexnet.classic.config import SHARED_KEYS, ClassicConfig, classic_checks, classic_hint
 from alexnet.data.config import DataConfig, data_checks, default_input_size
 from alexnet.models.config import VARIANTS, ModelConfig, family_of
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
@@ -53,8 +53,7 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     that a classic pipeline does not have. The message includes what to type.
     """
     values = to_dict(config)
-    for setting in resolve(config, settings):
-        key, _, text = setting.partition("=")
+    for key, text in resolve(config, settings):
         if key == "model.name":
             _set_name(values["model"], text)
         elif key == "model.variant":
@@ -72,23 +71,23 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     return changed
 
 
-def resolve(config: RunConfig, settings: Iterable[str]) -> list[str]:
-    """The settings with their keys in full, in the order in which they apply; ConfigError as `override`.
+def resolve(config: RunConfig, settings: Iterable[str]) -> list[tuple[str, str]]:
+    """The keys of the settings, in full, and their texts, in the order in which they apply.
 
-    `model.name` comes first, then the first `model.variant`.
+    `model.name` comes first, then the first `model.variant`. ConfigError as `override`.
     """
-    pairs, values = [_key_and_text(setting) for setting in settings], to_dict(config)
-    resolved: list[str] = []
+    pairs, values = list(map(split_setting, settings)), to_dict(config)
+    resolved: list[tuple[str, str]] = []
     # The model's family decides which keys there are.
     for name, text in sorted(pairs, key=lambda pair: pair[0] != "model.name"):
         key = _full_key(name, text, values)
-        resolved.append(f"{key}={text}")
+        resolved.append((key, text))
         if key == "model.name":
             _set_name(values["model"], text)
-    first_variant = next((each for each in resolved if each.startswith("model.variant=")), None)
+    first_variant = next((each for each in resolved if each[0] == "model.variant"), None)
     if first_variant is not None:
         resolved.remove(first_variant)
-        names = sum(each.startswith("model.name=") for each in resolved)
+        names = sum(key == "model.name" for key, _ in resolved)
         resolved.insert(names, first_variant)
     return resolved
 
@@ -161,16 +160,17 @@ def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
         if not _has_effect(key):
             raise ConfigError(
                 f"{key} is a setting of networks, which {after.recipe} is not: "
-                f"in addition to classic.* it takes {', '.join(SHARED)}"
+                f"in addition to classic.* it takes {', '.join(SHARED_KEYS)}"
             )
 
 
 def _has_effect(key: str) -> bool:
     """Whether a classic pipeline has that setting."""
-    return key.startswith("classic.") or key in SHARED
+    return key.startswith("classic.") or key in SHARED_KEYS
 
 
-def _key_and_text(setting: str) -> tuple[str, str]:
+def split_setting(setting: str) -> tuple[str, str]:
+    """Key and text of `key=value`; ConfigError if it is none."""
     name, equals, text = setting.partition("=")
     if not equals:
         raise ConfigError(f"{setting!r} is not key=value, such as schedule.epochs=30")

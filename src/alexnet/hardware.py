@@ -53,16 +53,19 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
-def choose_device(name: str = "auto", tower_devices: str = "") -> torch.device:
+def choose_device(name: str | torch.device = "auto", tower_devices: str = "") -> torch.device:
     """The device with that name; `auto` is the GPU of this process if there is one, else the CPU.
 
-    Under `torchrun`, `auto` and `cuda` are the GPU of the process's local rank. With `model.tower_devices` it
-    is the first of the process's two. CommandError if there is no such device.
+    A device is returned as it is. Under `torchrun`, `auto` and `cuda` are the GPU of the process's local
+    rank. With `model.tower_devices` it is the first of the process's two. CommandError if there is no such
+    device.
     """
     import torch
 
     from alexnet import distributed
 
+    if isinstance(name, torch.device):
+        return name
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise CommandError(f"unknown device {name!r}; it must be auto, cpu, cuda or cuda:INDEX")
     if tower_devices:

@@ -91,7 +91,7 @@ _MEASURES: Mapping[str, str] = {
 
 
 def new_key(name: str) -> str:
-    """Today's name of an old key, given whole or by an ending of it; empty where it is not an old one."""
+    """Today's name of an old key, given whole or by an ending of it; empty if it is not an old one."""
     found = {new for old, new in KEYS.items() if old == name or old.endswith(f".{name}")}
     return found.pop() if len(found) == 1 else ""
 
@@ -99,7 +99,7 @@ def new_key(name: str) -> str:
 def new_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """A `RunConfig` as plain values, from those of any version; unknown keys are left for its parser.
 
-    ConfigError where the text of an old variant sets what does not exist.
+    ConfigError if the text of an old variant sets what does not exist.
     """
     return {
         section: _new_section(section, part) if isinstance(part, dict) else part

@@ -15,13 +15,22 @@ class Advance(Protocol):
         ...
 
 
-ProgressFactory = Callable[[int, int], AbstractContextManager[Advance]]
+Progress = Callable[[int, int], AbstractContextManager[Advance]]
 """`with progress(total, done) as advance:` where `done` of `total` units were done by an earlier process."""
+
+
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""`with progress_bar(title, total) as advance:` where `advance` is called with numbers of finished units."""
 
 
 def no_progress(total: int, done: int) -> AbstractContextManager[Advance]:
     """Shows nothing."""
     return nullcontext(_ignore)
+
+
+def no_progress_bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows nothing."""
+    return nullcontext(lambda count: None)
 
 
 def _ignore(count: int = 1, note: str = "") -> None:

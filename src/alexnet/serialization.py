@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from alexnet.errors import CommandError
 
-Kind = TypeVar("Kind")
+_Kind = TypeVar("_Kind")
 
 
 class ConfigError(CommandError):
@@ -37,7 +37,7 @@ def to_dict(config: object) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(typing.cast(Any, config))))
 
 
-def from_dict(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
+def from_dict(kind: type[_Kind], values: Mapping[str, Any], where: str = "") -> _Kind:
     """The dataclass `kind` from what `to_dict` returned; ConfigError on unknown keys and wrong types.
 
     A class whose field types depend on other values has a class method `types_for(values)` that returns them.

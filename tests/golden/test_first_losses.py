@@ -15,7 +15,7 @@ from alexnet import recipes
 from alexnet.config import RunConfig, override
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.trainer import train
+from alexnet.training.trainer import TrainOptions, train_network
 
 FOLDER = Path(__file__).parent
 
@@ -52,7 +52,9 @@ def losses(config: RunConfig, folder: Path) -> list[float]:
     """The losses of all updates."""
     run = RunDir.create(folder / "run", config)
     store, device = tiny.store(folder), torch.device("cpu")
-    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device)
+    train_network(
+        config, store, run, evaluate=lambda model: {"top1_error": 0.5}, options=TrainOptions(device=device)
+    )
     return [line["loss"] for line in read_metrics(run.metrics_file) if line["event"] == "train"]
 
 

@@ -15,6 +15,7 @@ from alexnet.classic.svm import HingeSgd, scores
 from alexnet.config import RunConfig, override
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import classic_trainer
+from alexnet.training.trainer import TrainOptions
 
 pytestmark = [
     pytest.mark.gpu,
@@ -52,7 +53,9 @@ def test_a_pipeline_fitted_on_a_gpu_separates_classes_and_also_runs_on_a_cpu(
         return {"top1_error": 0.0}
 
     run, device = RunDir.create(tmp_path / "run", config(codes)), torch.device("cuda")
-    classic_trainer.fit(config(codes), store, run, evaluate=keep, device=device)
+    classic_trainer.train_pipeline(
+        config(codes), store, run, evaluate=keep, options=TrainOptions(device=device)
+    )
     photos = 100 * torch.rand(4, 3, 72, 72) - 50
     on_gpu = fitted[0](photos.to(device)).exp().cpu()
     torch.testing.assert_close(fitted[0].cpu()(photos).exp(), on_gpu, atol=0.02, rtol=0)

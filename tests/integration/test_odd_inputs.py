@@ -15,7 +15,7 @@ from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import SourceOptions, open_source
 from alexnet.errors import AlexNetError
-from alexnet.interop.importers import read_classes
+from alexnet.interop.importers import read_class_list
 
 pytestmark = pytest.mark.data
 
@@ -129,7 +129,7 @@ def test_photos_that_are_all_alike_are_refused(shared_data: Path, tmp_path: Path
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_class(shared_data: Path) -> None:
-    classes = read_classes(shared_data / "odd-inputs/names_bom.txt")
+    classes = read_class_list(shared_data / "odd-inputs/names_bom.txt")
     assert [each.wnid for each in classes] == ["ant", "bee", "cat", "dog", "eel"]
 
 

@@ -20,7 +20,7 @@ from alexnet.web.app import make_app
 from alexnet.web.photos import StorePhotos
 from alexnet.web.served_model import ServedModel, boxes_of, open_models, similar_of
 from alexnet.web.server import serving
-from alexnet.web.upload import read_photo
+from alexnet.web.upload import read_upload
 
 WIDE, PHONE = (1280, 900), (360, 740)
 DROP = """([text, name, type]) => {
@@ -123,7 +123,7 @@ def label(page: Page) -> str:
 
 def wanted(models: list[ServedModel], data: bytes) -> tuple[str, str]:
     """The class that the first model predicts, and its probability as shown on the page."""
-    ((_, name, probability),) = models[0].classifier.predict(read_photo(data).pixels, top=1)[0]
+    ((_, name, probability),) = models[0].classifier.predict(read_upload(data).pixels, top=1)[0]
     return name, f"{100 * probability:.1f} %"
 
 
@@ -374,7 +374,7 @@ def test_another_model_predicts_the_same_photo(open_page, models) -> None:
     answered(page)
     page.locator("#model").select_option("two")
     answered(page, 2)
-    ((*_, probability),) = models[1].classifier.predict(read_photo(data).pixels, top=1)[0]
+    ((*_, probability),) = models[1].classifier.predict(read_upload(data).pixels, top=1)[0]
     expect(page.locator("#bars li .percent").first).to_have_text(f"{100 * probability:.1f} %")
     expect(page.locator("#similar")).to_be_hidden()  # this model does not support it
 

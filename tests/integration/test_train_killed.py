@@ -26,7 +26,7 @@ def words(store: Store, run: Path, *more: str) -> list[str]:
 
 
 def weights(run: Path) -> dict[str, Any]:
-    return bundle.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    return bundle.load(run / "checkpoints" / "last" / "weights.safetensors", "cpu").model.state_dict()
 
 
 def kill_after(command: list[str], log: Path, lines: int, pause_seconds: float) -> int:

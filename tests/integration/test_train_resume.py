@@ -23,11 +23,11 @@ from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.progress import Advance
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.provenance import provenance
+from alexnet.runs.provenance import InitialWeights, provenance
 from alexnet.runs.run_dir import RunDir
-from alexnet.tasks.validation import evaluation
 from alexnet.training import checkpoint
-from alexnet.training.trainer import TrainResult, train
+from alexnet.training.run import evaluation
+from alexnet.training.trainer import TrainOptions, TrainResult, train_network
 from alexnet.training.transfer import InitFrom
 
 CPU = torch.device("cpu")
@@ -68,8 +68,9 @@ def start(
         yield advance
 
     typed: Any = progress
-    usual = {"evaluate": evaluation(config, store), "device": CPU, "progress": typed}
-    return train(config, store, run, **{**usual, **options})
+    evaluate = options.pop("evaluate", None) or evaluation(config, store)
+    given = TrainOptions(**{"device": CPU, "progress": typed, **options})
+    return train_network(config, store, run, evaluate, given)
 
 
 def lines(folder: Path, event: str) -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ def lines(folder: Path, event: str) -> list[dict[str, Any]]:
 def final_state(folder: Path) -> dict[str, Any]:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
-    weights = bundle.load(found.weights).model.state_dict()
+    weights = bundle.load(found.weights, "cpu").model.state_dict()
     meta = {name: found.meta[name] for name in ("step", "errors", "best_error", "phase", "validated_step")}
     return {"weights": weights, "state": found.state(), "meta": meta}
 
@@ -158,12 +159,12 @@ def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> N
         "schedule.name=plateau", "schedule.patience_epochs=1", "schedule.epochs=50", "training.batch_size=24"
     )
     never_better = {"top1_error": 0.5}
-    result = train(
+    result = train_network(
         config,
         tiny_store,
         RunDir.create(tmp_path / "run", config),
         evaluate=lambda model: never_better,
-        device=CPU,
+        options=TrainOptions(device=CPU),
     )
     # The first error is the best; four that are not better make four plateaus.
     assert result.epochs == 5
@@ -175,7 +176,13 @@ def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> N
 def test_best_is_the_lowest_error_and_last_is_the_last(tiny_store: Store, tmp_path: Path) -> None:
     config, errors = tiny.config(), iter([0.5, 0.2, 0.4])
     run = RunDir.create(tmp_path / "run", config)
-    result = train(config, tiny_store, run, evaluate=lambda model: {"top1_error": next(errors)}, device=CPU)
+    result = train_network(
+        config,
+        tiny_store,
+        run,
+        evaluate=lambda model: {"top1_error": next(errors)},
+        options=TrainOptions(device=CPU),
+    )
     assert (run.checkpoints / "best").readlink() == Path("step-00000012")
     assert (run.checkpoints / "last").readlink() == Path("step-00000018")
     assert (result.errors["top1_error"], result.best_top1_error) == (0.4, 0.2)
@@ -213,7 +220,7 @@ def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: P
     (logged,) = lines(tmp_path / "new", "init-from")
     assert logged["weights_sha256"] == file_sha256(weights)
     known = provenance(RunDir(tmp_path / "new"))
-    assert known["began_with"] == {"path": str(weights), "weights_sha256": file_sha256(weights)}
+    assert known.init_from == InitialWeights(str(weights), file_sha256(weights))
     assert len(logged["copied"]) == 16
     assert not logged["new"]
 
@@ -222,13 +229,13 @@ def test_the_terms_of_weights_apply_to_derived_weights(tiny_store: Store, tmp_pa
     config = tiny.config("schedule.epochs=1")
     start(config, tiny_store, tmp_path / "old")
     weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
-    net = bundle.load(weights)
+    net = bundle.load(weights, "cpu")
     bundle.save(tmp_path / "theirs.safetensors", replace(net, terms={"weights_license": "theirs"}))
     theirs = InitFrom(tmp_path / "theirs.safetensors")
     with pytest.raises(Stopped):
         start(config, tiny_store, tmp_path / "new", init_from=theirs, minutes=0)
     start(config, tiny_store, tmp_path / "new", resume=True)
-    made = bundle.load(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors")
+    made = bundle.load(tmp_path / "new" / "checkpoints" / "last" / "weights.safetensors", "cpu")
     assert made.terms == {"weights_license": "theirs"}
 
 
@@ -249,7 +256,7 @@ def test_color_noise_and_frozen_layers_follow_the_events(tiny_store: Store, tmp_
 def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start(tiny.config("schedule.epochs=1", "schedule.name=constant"), tiny_store, folder)
-    before = bundle.load(folder / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    before = bundle.load(folder / "checkpoints" / "last" / "weights.safetensors", "cpu").model.state_dict()
     frozen = [[f"conv{number}", 0] for number in range(1, 6)]
     settings = (f"optimizer.lr_multipliers={json.dumps(frozen)}", "optimizer.momentum=0.5")
     changed = tiny.config("schedule.epochs=2", "schedule.name=constant", *settings)
@@ -257,7 +264,7 @@ def test_what_a_resumed_run_changes_is_what_it_does(tiny_store: Store, tmp_path:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
     assert {group["momentum"] for group in found.state()["optimizer"]["param_groups"]} == {0.5}
-    after = bundle.load(found.weights).model.state_dict()
+    after = bundle.load(found.weights, "cpu").model.state_dict()
     same = {name.partition(".")[0] for name in before if torch.equal(before[name], after[name])}
     assert same == {"conv1", "conv2", "conv3", "conv4", "conv5"}
     assert RunDir.open(folder).config() == changed

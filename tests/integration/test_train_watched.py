@@ -13,7 +13,7 @@ from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import diagnostics
-from alexnet.training.trainer import train
+from alexnet.training.trainer import TrainOptions, train_network
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +28,16 @@ def trained(store: Store, folder: Path, *settings: str) -> tuple[list[str], dict
     run = RunDir.create(folder, config)
     messages: list[str] = []
     device = torch.device("cpu")
-    train(config, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=device, log=messages.append)
+    train_network(
+        config,
+        store,
+        run,
+        evaluate=lambda model: {"top1_error": 0.5},
+        options=TrainOptions(device=device, log=messages.append),
+    )
     warnings = [line["text"] for line in read_metrics(run.metrics_file) if line["event"] == "warning"]
     assert messages == [f"warning: {text}" for text in warnings]
-    return warnings, bundle.load(run.checkpoints / "last" / "weights.safetensors").model.state_dict()
+    return warnings, bundle.load(run.checkpoints / "last" / "weights.safetensors", "cpu").model.state_dict()
 
 
 def test_a_stuck_run_is_diagnosed_twice_and_not_changed(

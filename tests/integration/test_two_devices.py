@@ -43,7 +43,7 @@ def test_a_run_is_that_of_one_device_and_is_used_on_one(
     assert train(tiny_store, two, ON_TWO) == 0
     assert "threads) and cpu (" in capsys.readouterr().out
     assert_same_course(two, one)
-    net = bundle.load(two / "checkpoints" / "last" / "weights.safetensors").model
+    net = bundle.load(two / "checkpoints" / "last" / "weights.safetensors", "cpu").model
     assert isinstance(net, AlexNet)
     Image.new("RGB", (80, 80)).save(tmp_path / "photo.png")
     assert main(["evaluate", str(two), "--store", str(tiny_store.path), "--views", "ten"]) == 0

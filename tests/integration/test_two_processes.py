@@ -56,7 +56,7 @@ def test_two_processes_train_as_one(
         assert of_two["images"] == of_one["images"] == tiny.CLASSES * tiny.VAL_PER_CLASS
         assert of_two["top1_error"] == of_one["top1_error"]
     nets = [
-        bundle.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+        bundle.load(run / "checkpoints" / "last" / "weights.safetensors", "cpu").model.state_dict()
         for run in (one, two)
     ]
     assert max(float((nets[0][name] - nets[1][name]).abs().max()) for name in nets[0]) < 1e-5

@@ -55,7 +55,7 @@ def train(recipe: str, store: Store, run: Path, *more: str) -> int:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return bundle.load(run / "checkpoints" / "last" / "weights.safetensors").model.state_dict()
+    return bundle.load(run / "checkpoints" / "last" / "weights.safetensors", "cpu").model.state_dict()
 
 
 def losses(run: Path) -> list[float]:

@@ -13,7 +13,7 @@ import torch
 
 import alexnet
 from alexnet.errors import CommandError, Stopped
-from alexnet.evaluation.run_evaluation import no_progress
+from alexnet.progress import no_progress_bar
 from alexnet.runs.results import read_results
 from alexnet.tasks.base import ClassPrediction
 
@@ -71,7 +71,7 @@ def test_several_runs_are_averaged_and_come_before_their_mean(store: alexnet.Sto
 
     def progress(title: str, images: int):
         titles.append(title)
-        return no_progress(title, images)
+        return no_progress_bar(title, images)
 
     first, second, together = alexnet.evaluate(
         runs, store, views="center", weights=[1, 3], device="cpu", progress=progress

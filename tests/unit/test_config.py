@@ -118,7 +118,10 @@ def test_any_ending_that_one_key_has_will_do() -> None:
         "model.architecture.towers=1",
     ]
     assert short == override(config, whole) != config
-    assert resolve(config, ["epochs=3", "architecture.towers=1"]) == [whole[0], whole[3]]
+    assert resolve(config, ["epochs=3", "architecture.towers=1"]) == [
+        ("schedule.epochs", "3"),
+        ("model.architecture.towers", "1"),
+    ]
 
 
 def test_an_ending_that_a_pipeline_and_networks_have_is_the_pipelines() -> None:

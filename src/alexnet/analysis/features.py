@@ -21,7 +21,7 @@ from torch import nn
 
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
-from alexnet.evaluation.inference import BATCH_SIZE, check_pixels, testing, view_batches
+from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, testing, view_batches
 from alexnet.evaluation.views import positions_of, scaled_views
 from alexnet.io import exclusive_lock, file_sha256, write_json, writing
 from alexnet.models import bundle
@@ -52,7 +52,7 @@ def last_hidden_layer(model: nn.Module) -> str:
     CommandError if there is none: a classic pipeline, or an exported file without named layers.
     Source: section 6 ("the last, 4096-dimensional hidden layer").
     """
-    names = layers_of(model)
+    names = activation_names(model)
     if LOGITS in names[1:]:
         return names[names.index(LOGITS) - 1]
     others = [name for name in names if name != LOGITS]
@@ -64,15 +64,15 @@ def last_hidden_layer(model: nn.Module) -> str:
     raise CommandError(f"this model has no last hidden layer: {wanted}")
 
 
-def layers_of(model: nn.Module) -> tuple[str, ...]:
+def activation_names(model: nn.Module) -> tuple[str, ...]:
     """The names of the activations that a model returns, in order."""
     return tuple(cast("tuple[str, ...]", model.layer_names))
 
 
 def refuse_unknown(layer: str, model: nn.Module) -> None:
-    """CommandError with the existing names if a model has no layer of that name."""
-    if layer not in layers_of(model):
-        raise CommandError(f"no layer {layer!r}; there are {', '.join(layers_of(model))}")
+    """CommandError with the existing names where a model has no layer of that name."""
+    if layer not in activation_names(model):
+        raise CommandError(f"no layer {layer!r}; there are {', '.join(activation_names(model))}")
 
 
 def features_of(
@@ -80,35 +80,31 @@ def features_of(
     store: Store,
     split: str = "train",
     layer: str = "",
-    checkpoint: str = "last",
-    device: torch.device | str = "cpu",
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int], None] = lambda count: None,
+    options: InferenceOptions = DEFAULTS,
 ) -> Vectors:
     """(N, D) float32: the activations of `layer` for the central crop of every image, in the store's order.
 
     Reads the run's file if it was computed with the same weights on the same store. Otherwise computes it, or
     resumes an interrupted computation, with one batch in memory. Nothing is cached for an exported file. An
-    empty `layer` is `last_hidden_layer`. `progress` is called with numbers of images. CommandError for a
-    layer or split that does not exist; DataError if the store was prepared differently from the model's
-    training images.
+    empty `layer` is `last_hidden_layer`. CommandError for a layer or split that does not exist; DataError
+    where the store was prepared differently from the model's training images.
     """
-    weights = find_weights(run.path, checkpoint).resolve()  # training may move the link in the meantime
-    net = bundle.load(weights, device)
+    weights = find_weights(run.path, options.checkpoint).resolve()  # training may move the link meanwhile
+    net = bundle.load(weights, options.device)
     layer, part = layer or last_hidden_layer(net.model), store.split(split)
     check_pixels(net.preprocessing, store)
-    work = partial(_extract, net, layer=layer, batch_size=batch_size, progress=progress)
+    work = partial(_extract, net, layer=layer, batch_size=options.batch_size, progress=options.progress)
     if run.is_exported:
         return work(part, allocate=_temporary_array)
-    path = features_path(run.path, store, split, layer, checkpoint)
+    path = features_path(run.path, store, split, layer, options.checkpoint)
     origin = Origin(file_sha256(weights), store.digest)
     with writing(path), exclusive_lock(path.parent, wait=True):
         if _origin_of(path) == origin:
-            progress(len(part))
+            options.progress(len(part))
         else:
             for stale in (_origin_path(path), graph_path(path)):
                 stale.unlink(missing_ok=True)
-            _compute_in_chunks(path, origin, part, work, progress)
+            _compute_in_chunks(path, origin, part, work, options.progress)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

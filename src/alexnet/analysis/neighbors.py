@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,9 +24,11 @@ from alexnet.data.decode import Pixels
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split, Store
 from alexnet.errors import AlexNetError, CommandError
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.predictor import Photo, Predictor, pixels_of, to_stored_square
-from alexnet.hardware import describe_device
+from alexnet.hardware import choose_device, describe_device
 from alexnet.io import atomic_write
+from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.run_dir import RunDir
 
 CHUNK_BYTES = 128 * 2**20
@@ -35,7 +36,7 @@ CHUNK_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class NearestVectors:
     """The nearest vectors of each query, the nearest first; ties by index."""
 
     indices: npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ class Found:
 class Index(Protocol):
     """Finds the vectors that are nearest to a query."""
 
-    def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
+    def search(self, queries: npt.NDArray[np.float32], count: int) -> NearestVectors:
         """The `count` nearest vectors of each of `queries` (Q, D), fewer where there are fewer vectors.
 
         CommandError if `queries` have another D.
@@ -72,7 +73,7 @@ class ExactIndex:
         """`vectors` are (N, D); `device` is where they are compared."""
         self._vectors, self._device, self._chunk_bytes = vectors, torch.device(device), chunk_bytes
 
-    def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
+    def search(self, queries: npt.NDArray[np.float32], count: int) -> NearestVectors:
         """As in `Index`."""
         check_queries(queries, self._vectors.shape[1])
         wanted = torch.from_numpy(np.array(queries)).to(self._device)
@@ -85,7 +86,9 @@ class ExactIndex:
         shape = (len(queries), min(count, len(self._vectors)))
         indices = [each.indices.cpu().numpy() for each in best]
         squares = [each.squares.cpu().numpy() for each in best]
-        return Found(np.array(indices, np.int64).reshape(shape), np.sqrt(np.array(squares)).reshape(shape))
+        return NearestVectors(
+            np.array(indices, np.int64).reshape(shape), np.sqrt(np.array(squares)).reshape(shape)
+        )
 
     def _chunks(self, queries: int) -> Iterator[tuple[int, Tensor]]:
         """The index of each chunk's first vector, and (n, D) its vectors on the device."""
@@ -155,18 +158,18 @@ class ApproximateIndex:
         """`graph` is usearch's index of `vectors` (N, D), with their indices as keys."""
         self._vectors, self._graph = vectors, graph
 
-    def search(self, queries: npt.NDArray[np.float32], count: int) -> Found:
+    def search(self, queries: npt.NDArray[np.float32], count: int) -> NearestVectors:
         """As in `Index`."""
         check_queries(queries, self._vectors.shape[1])
         wanted = min(CANDIDATES * count, len(self._vectors))
-        found: list[Found] = []
+        found: list[NearestVectors] = []
         for query in queries:
             near = np.sort(np.asarray(self._graph.search(query, wanted).keys, np.int64))
             best = ExactIndex(self._vectors[near]).search(query[None], count)
-            found.append(Found(near[best.indices], best.distances))
+            found.append(NearestVectors(near[best.indices], best.distances))
         shape = (len(queries), min(count, len(self._vectors)))
         indices, distances = ([getattr(each, name)[0] for each in found] for name in ("indices", "distances"))
-        return Found(np.array(indices, np.int64).reshape(shape), np.array(distances).reshape(shape))
+        return NearestVectors(np.array(indices, np.int64).reshape(shape), np.array(distances).reshape(shape))
 
 
 def open_graph(
@@ -267,19 +270,6 @@ class SimilarImages:
         return Neighbor(number, self.split.key(number), wnid, name, distance)
 
 
-class ProgressBar(Protocol):
-    """Opens a progress bar, such as `alexnet.cli.progress.progress_bar`."""
-
-    def __call__(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Within the context the yielded function is called with numbers of finished units."""
-        ...
-
-
-def no_progress(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Shows nothing."""
-    return nullcontext(lambda count: None)
-
-
 @dataclass(frozen=True)
 class SearchSpec:
     """Which images to search, by which layer, and how."""
@@ -296,26 +286,28 @@ def open_similar_images(
     path: Path,
     classifier: Predictor,
     spec: SearchSpec,
-    device: torch.device | str = "cpu",
-    progress_bar: ProgressBar = no_progress,
+    device: torch.device | str = "auto",
+    progress_bar: ProgressBar = no_progress_bar,
 ) -> SimilarImages:
     """The search over the images of a split; computes the features, and the graph, that the run lacks.
 
     `path` is the run directory or the exported file that `classifier` was loaded from. Errors as of
     `features_of`; CommandError for an approximate search with an exported file, which keeps no graph.
     """
-    run, part, device = RunDir.open(path, or_file=True), spec.store.split(spec.split), torch.device(device)
+    run, part, device = RunDir.open(path, or_file=True), spec.store.split(spec.split), choose_device(device)
     if spec.approximate:
         _refuse_no_graph(run)
     layer = spec.layer or last_hidden_layer(classifier.model)
     refuse_unknown(layer, classifier.model)
     title = f"{layer} of {path.name}: {spec.store.path.name} {spec.split} on {describe_device(device)}"
     with progress_bar(title, len(part)) as advance:
-        vectors = features_of(run, spec.store, spec.split, layer, device=device, progress=advance)
+        vectors = features_of(
+            run, spec.store, spec.split, layer, InferenceOptions(device=device, progress=advance)
+        )
     if not spec.approximate:
         return SimilarImages(classifier, part, layer, ExactIndex(vectors, device))
     file = graph_path(features_path(run.path, spec.store, spec.split, layer))
-    with (no_progress if file.is_file() else progress_bar)(f"graph of {layer}", len(part)) as advance:
+    with (no_progress_bar if file.is_file() else progress_bar)(f"graph of {layer}", len(part)) as advance:
         return SimilarImages(classifier, part, layer, open_graph(vectors, file, advance))
 
 

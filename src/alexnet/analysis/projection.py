@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
 from alexnet.errors import CommandError
 
@@ -20,7 +22,6 @@ def principal_components(
 
     Source: scikit-learn's PCA. CommandError if N or D is below `count`.
     """
-    from sklearn.decomposition import PCA
 
     if min(vectors.shape) < count:
         raise CommandError(
@@ -36,7 +37,6 @@ def t_sne(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.flo
     Source: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008; scikit-learn's Barnes-Hut
     form. CommandError for fewer than four vectors.
     """
-    from sklearn.manifold import TSNE
 
     if len(vectors) < 4:
         raise CommandError(f"a map needs at least four images, not {len(vectors)}")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.analysis.features import layers_of, refuse_unknown
+from alexnet.analysis.features import activation_names, refuse_unknown
 from alexnet.data.crops import cut
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError
@@ -102,7 +102,7 @@ def map_sizes(classifier: Predictor) -> dict[str, tuple[int, int]]:
     ((inputs, _),) = _inputs(classifier, blank, [0], 1)
     with testing(model):
         activations = _activations(model, inputs)
-    shapes = {name: activations[name].shape for name in layers_of(model)}
+    shapes = {name: activations[name].shape for name in activation_names(model)}
     return {name: (shape[2], shape[3]) for name, shape in shapes.items() if len(shape) == 4}
 
 

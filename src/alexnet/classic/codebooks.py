@@ -17,7 +17,7 @@ from torch import Tensor
 from alexnet.classic.arrays import as_matrix, generator, in_kind
 from alexnet.classic.sparse_coding import lasso
 
-CHUNK = 8192
+VECTORS_AT_ONCE = 8192
 """Rows whose distances or posteriors are in memory at once."""
 
 
@@ -58,7 +58,7 @@ class KMeans(BaseEstimator):
 
     def _assigned(self, vectors: Tensor) -> Tensor:
         centers = self.cluster_centers_.to(vectors)
-        parts = [nearest(chunk, centers, 1)[:, 0] for chunk in vectors.split(CHUNK)]
+        parts = [nearest(chunk, centers, 1)[:, 0] for chunk in vectors.split(VECTORS_AT_ONCE)]
         return torch.cat(parts) if parts else vectors.new_zeros(0, dtype=torch.int64)
 
     def _round(self, vectors: Tensor, randomness: torch.Generator) -> None:
@@ -134,7 +134,7 @@ class DiagonalMixture(BaseEstimator):
         """One expectation and maximization; returns the mean log-likelihood before it."""
         size, total, likelihood = rows.shape[1], len(rows), 0.0
         sums = rows.new_zeros(self.n_components, 2 * size + 1, dtype=torch.float64)
-        for chunk in rows.split(CHUNK):
+        for chunk in rows.split(VECTORS_AT_ONCE):
             log_joint = self._log_joint(chunk)
             evidence = log_joint.logsumexp(1, keepdim=True)
             likelihood += float(evidence.double().sum())

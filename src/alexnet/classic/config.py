@@ -1,8 +1,8 @@
 """The classic section of a configuration: pipelines of local descriptors, codes and linear classifiers.
 
 A pipeline is one or more channels whose probabilities are averaged: local descriptors on a dense grid, a
-learned code for each image, linear classifiers on it. `SHARED` lists the settings that it shares with
-networks.
+learned code for each image, linear classifiers on it. `SHARED_KEYS` lists the settings that are also
+settings of networks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
-SHARED = (
+SHARED_KEYS = (
     "data.image_size",
     "data.input_size",
     "data.max_images",

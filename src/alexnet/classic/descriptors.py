@@ -81,7 +81,7 @@ class DenseSift:
         """Photos (N, 3, H, W) on the scale 0..255, or shifted by a constant -> (N, P, 128), of length one or
         zero.
         """
-        gray = luma(images)
+        gray = gray_planes(images)
         sizes = [self._at_size(gray, patch) for patch in self.patches if min(gray.shape[1:]) > patch]
         return torch.cat([gray.new_zeros(len(gray), 0, self.dimension), *sizes], 1)
 
@@ -335,7 +335,7 @@ class LocalBinaryPatterns:
 
         The squares of a descriptor sum to 1: distances between descriptors are Hellinger distances.
         """
-        codes = patterns(luma(images))
+        codes = patterns(gray_planes(images))
         # Border pixels lack neighbors: they have no pattern and are not counted.
         known = functional.pad(torch.ones_like(codes, dtype=images.dtype), (1, 1, 1, 1))
         codes = functional.pad(codes, (1, 1, 1, 1))
@@ -419,7 +419,7 @@ def centers(side: int, patches: tuple[int, ...], step: int) -> Tensor:
     return torch.cat(grids)
 
 
-def luma(images: Tensor) -> Tensor:
+def gray_planes(images: Tensor) -> Tensor:
     """(N, 3, H, W) -> (N, H, W) in the same unit.
 
     In this order of operations, which `data.decode.luma` does not promise: recorded results depend on it.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.classic.codebooks import DiagonalMixture, KMeans, OnlineDictionary, linear_form, nearest, unit
-from alexnet.classic.sparse_coding import CHUNK, SparseCodes, lasso
+from alexnet.classic.sparse_coding import CODES_AT_ONCE, SparseCodes, lasso
 
 
 class Encoder(nn.Module, ABC):
@@ -158,11 +158,13 @@ def improved(vectors: Tensor) -> Tensor:
     return roots / roots.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
-CONSTANT = 0.1
+WORD_CONSTANT = 0.1
 """The constant that is added for a word in addition to the offset; s in the paper, which gives no value."""
 
 
-def super_vectors(descriptors: Tensor, cells: Tensor, words: Tensor, constant: float = CONSTANT) -> Tensor:
+def super_vectors(
+    descriptors: Tensor, cells: Tensor, words: Tensor, constant: float = WORD_CONSTANT
+) -> Tensor:
     """(N, P, D), `cells` (C, P; bool), `words` (K, D) -> (N, C, K x (D + 1)).
 
     For each word: the sum of (`constant`, descriptor - word) over those of the cell's n descriptors that are
@@ -243,20 +245,22 @@ class SparseEncoder(Encoder):
         return descriptors * self.words.numel()
 
 
-NEIGHBORS = 5
+CODE_NEIGHBORS = 5
 """Words that code a descriptor: the usual value of programs; the authors' own is not known."""
 REGULARIZATION = 1e-4
 """Fraction of the covariance's trace that is added to its diagonal (`beta` in such programs)."""
 
 
-def locality_constrained_codes(descriptors: Tensor, words: Tensor, neighbors: int = NEIGHBORS) -> SparseCodes:
+def locality_constrained_codes(
+    descriptors: Tensor, words: Tensor, neighbors: int = CODE_NEIGHBORS
+) -> SparseCodes:
     """(M, D) and `words` (K, D) -> codes on the `neighbors` nearest words, which sum to 1.
 
     Each minimizes |descriptor - code x words|^2, lightly regularized. All words are used if there are fewer
     than `neighbors`. Source: Wang et al., CVPR 2010.
     """
     neighbors = min(neighbors, len(words))
-    parts = [_coded(chunk, words, neighbors) for chunk in descriptors.split(CHUNK)]
+    parts = [_coded(chunk, words, neighbors) for chunk in descriptors.split(CODES_AT_ONCE)]
     return SparseCodes(torch.cat([p.atoms for p in parts]), torch.cat([p.values for p in parts]))
 
 
@@ -287,7 +291,7 @@ class LlcEncoder(SparseEncoder):
 PENALTY = 0.15
 """Penalty of the lasso on descriptors of length one: `gamma` in programs that follow Yang, Yu, Gong, Huang,
 CVPR 2009; the authors' own value is not known."""
-TOLERANCE = 1e-2
+LASSO_TOLERANCE = 1e-2
 """Duality gap at which codes are finished: the largest values, which are pooled, then change by less than a
 hundredth."""
 
@@ -301,12 +305,12 @@ class LassoEncoder(SparseEncoder):
 
     def learn(self, sample: Tensor, seed: int) -> None:
         """Learns an online dictionary from descriptors (M, D); ValueError if there are fewer than K."""
-        dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=TOLERANCE, random_state=seed)
+        dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=LASSO_TOLERANCE, random_state=seed)
         self.words.copy_(dictionary.fit(unit(sample)).components_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
         """Absolute values of the codes, as Yang et al. 2009 pool them."""
-        codes = lasso(descriptors, self.words, PENALTY, TOLERANCE)
+        codes = lasso(descriptors, self.words, PENALTY, LASSO_TOLERANCE)
         return SparseCodes(codes.atoms, codes.values.abs())
 
 

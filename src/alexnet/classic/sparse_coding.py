@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CHUNK = 2048
+CODES_AT_ONCE = 2048
 """Number of descriptors that are coded together: their small Gram matrices fit in the cache."""
 FIRST_WIDTH = 24
 """Atoms in the first working set of a descriptor."""
@@ -61,8 +61,10 @@ def lasso(descriptors: Tensor, dictionary: Tensor, penalty: float, tolerance: fl
         raise ValueError(f"the penalty must be above 0, got {penalty}")
     gram = dictionary @ dictionary.T
     tolerance = max(tolerance, _ROUNDING * torch.finfo(descriptors.dtype).eps)
-    parts = [_lasso(chunk, dictionary, gram, penalty, tolerance) for chunk in descriptors.split(CHUNK)]
-    rows = torch.arange(len(descriptors), device=descriptors.device).split(CHUNK)
+    parts = [
+        _lasso(chunk, dictionary, gram, penalty, tolerance) for chunk in descriptors.split(CODES_AT_ONCE)
+    ]
+    rows = torch.arange(len(descriptors), device=descriptors.device).split(CODES_AT_ONCE)
     return _gathered(list(zip(rows, parts, strict=True)), descriptors)
 
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, generator
-from alexnet.data.subset import rank_in_class
+from alexnet.data.subset import hold_out
 
 Read = Callable[[Tensor], Tensor]
 """Reads the feature vectors (B, F) of photos with indices (B,)."""
@@ -182,7 +182,7 @@ def error_of(classifiers: tuple[Tensor, Tensor], read: Read, photos: Tensor, lab
     return float(wrong.double().mean())
 
 
-def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def random_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Indices of the training photos and of the held-out ones, both ascending; a function of the seed.
 
     The fraction `share` of each class is held out, rounded down, but at least one photo if `share` is above
@@ -191,11 +191,9 @@ def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, T
     order = torch.randperm(len(labels), generator=generator(seed))
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
-    sizes = np.bincount(labels.numpy())
-    counts = np.maximum(int(share > 0), (share * sizes).astype(np.int64))
-    counts = np.minimum(counts, np.maximum(sizes - 1, 0))
-    held = torch.from_numpy(rank_in_class(place.numpy(), labels.numpy()) < counts[labels.numpy()])
-    return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+    counts = np.maximum(int(share > 0), (share * np.bincount(labels.numpy())).astype(np.int64))
+    train, held = hold_out(place.numpy(), labels.numpy(), counts)
+    return torch.from_numpy(train), torch.from_numpy(held)
 
 
 LARGEST = 1e3

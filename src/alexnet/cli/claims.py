@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
+from alexnet.hardware import choose_device, describe_device
+from alexnet.io import exclusive_lock
+
 if TYPE_CHECKING:
     from alexnet.experiments.arms import ArmRun
     from alexnet.experiments.claim_results import ClaimResult
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from alexnet.experiments.cost import Cost
     from alexnet.experiments.experiment_dir import ExperimentDir
 
-FOLDER = Path("claims")
+DEFAULT_FOLDER = Path("claims")
 
 
 def command(
@@ -27,7 +32,9 @@ def command(
         typer.Argument(metavar="[ID...] [key=value...]", help="Claims, or `all`; settings of all runs."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="The store made by `alexnet prepare`.")] = None,
-    run: Annotated[Path, typer.Option(metavar="DIR", help="The folder for runs and verdicts.")] = FOLDER,
+    run: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder for runs and verdicts.")
+    ] = DEFAULT_FOLDER,
     other_store: Annotated[
         Path | None, typer.Option(metavar="STORE", help="A store with other classes, for features-travel.")
     ] = None,
@@ -60,10 +67,8 @@ def command(
     """
     from tempfile import TemporaryDirectory
 
-    from alexnet.errors import CommandError
     from alexnet.experiments.claims import CLAIMS, find
     from alexnet.experiments.experiment_dir import ExperimentDir
-    from alexnet.hardware import choose_device
 
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
@@ -144,7 +149,6 @@ class _Session:
             typer.echo(json.dumps(documents, indent=2))
 
     def _train_only(self, name: str, runs: Sequence[ArmRun], end: float | None) -> None:
-        from alexnet.errors import CommandError
 
         chosen = [run for run in runs if run.name == name]
         if not chosen:
@@ -161,7 +165,6 @@ class _Session:
         return not left or self._train(left, end, wait, f"{claim.id}, ")
 
     def _train(self, runs: Sequence[ArmRun], end: float | None, wait: bool, label: str) -> bool:
-        from alexnet.cli.progress import progress_bar
 
         runner = self.experiment.runner(
             runs,
@@ -175,7 +178,6 @@ class _Session:
     def _judged(self, claim: Claim, began: float) -> ClaimResult:
         """The verdict on a claim; if another process has judged it in the meantime, that one."""
         from alexnet.experiments.verdict import judge_claim
-        from alexnet.io import exclusive_lock
         from alexnet.report.claims import keep
 
         with exclusive_lock(self.experiment.path, wait=True):
@@ -192,10 +194,8 @@ class _Session:
 
     def announce(self, dry: bool) -> None:
         """Prints what will be trained and, after timing a few updates, how long it will take."""
-        from alexnet.cli.progress import progress_bar
         from alexnet.experiments.cost import costs
         from alexnet.experiments.verdict import without_verdict
-        from alexnet.hardware import describe_device
 
         for line in without_verdict(self.claims, self.seeds):
             self.log(line)
@@ -228,7 +228,6 @@ def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], to_stderr: bool
     """The claims that can be tested on the store; prints the reasons for the others. CommandError if there
     are none.
     """
-    from alexnet.errors import CommandError
 
     fit, why = experiment.fitting(claims)
     if not fit and len(claims) == 1:
@@ -302,7 +301,6 @@ def _verdict_line(id_: str, verdict: str, reason: str) -> str:
 
 def _seeds(text: str | None) -> list[int] | None:
     """The seeds in `0,1,2`; None if there are none. CommandError for anything else."""
-    from alexnet.errors import CommandError
 
     if text is None:
         return None

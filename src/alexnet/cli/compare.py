@@ -29,7 +29,7 @@ def command(
     from alexnet.report import comparison
     from alexnet.report.evaluation_tables import growth_table
 
-    rows = comparison.rows_of(runs or [])
+    rows = comparison.comparison_rows(runs or [])
     ensembles = [
         (run.stem if run.is_file() else run.name, result)
         for run in runs or []
@@ -39,7 +39,7 @@ def command(
     if as_json:
         results = [result.to_dict() for _, result in ensembles]
         grown = [{"runs": each["runs"], "growth": each.get("growth", [])} for each in results]
-        typer.echo(json.dumps({**comparison.as_json(rows), "ensembles": grown}, indent=2))
+        typer.echo(json.dumps({**comparison.comparison_json(rows), "ensembles": grown}, indent=2))
         return
     if not runs:
         tables = comparison.published_tables()

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+
 
 def command(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A prepared store with boxes.")],
@@ -21,11 +23,10 @@ def command(
     ] = None,
 ) -> None:
     """Make scenes with up to four objects and their boxes from the photos of a store, to train a detector."""
-    from alexnet.cli.progress import progress_bar
-    from alexnet.cli.signals import stopping
     from alexnet.data.compositing import compose
     from alexnet.data.prepare import prepare
     from alexnet.data.store import Store
+    from alexnet.training.preemption import stopping
 
     source = compose(Store.open(store), {"train": train, "val": val}, side, seed)
     with (

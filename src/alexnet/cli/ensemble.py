@@ -6,17 +6,23 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.completion import recipe_and_ensemble_names, setting_keys
+from alexnet.cli.options import recipe_and_ensemble_names, setting_keys
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
+from alexnet.hardware import choose_device
+from alexnet.runs.run_dir import EnsembleDir
 
 if TYPE_CHECKING:
     import torch
 
     from alexnet.experiments.spec import RunSpec
+    from alexnet.runs.run_dir import EnsembleMember
 
 
 def command(
@@ -62,13 +68,10 @@ def command(
     evaluate DIR` then averages the models' probabilities.
     """
     from alexnet import distributed
-    from alexnet.cli.progress import progress_bar
-    from alexnet.errors import CommandError
     from alexnet.experiments import ensembles
     from alexnet.experiments.runner import Runner
-    from alexnet.runs.run_dir import EnsembleDir
 
-    members = ensembles.placed(ensembles.members_of(name, nets), store, pretrain_store, settings or [])
+    members = ensembles.placed(ensembles.ensemble_specs(name, nets), store, pretrain_store, settings or [])
     if only is not None and only not in {member.name for member in members}:
         raise CommandError(f"no member {only!r}; there are {', '.join(member.name for member in members)}")
     chosen = _device(members, device)
@@ -93,7 +96,7 @@ def command(
             typer.echo(line)
         return
     with distributed.running(chosen):
-        distributed.broadcast_result(lambda: EnsembleDir.begin(out, _description(name, members)).path)
+        distributed.broadcast_result(lambda: EnsembleDir.begin(out, name, _described(members)).path)
         wanted = members if only is None else [each for each in members if each.name == only]
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         if not runner.train(wanted, deadline=deadline, wait=False):
@@ -104,8 +107,6 @@ def command(
 
 def _device(members: Sequence[RunSpec], device: str) -> torch.device:
     """The device of all members; CommandError if they would be on different ones."""
-    from alexnet.errors import CommandError
-    from alexnet.hardware import choose_device
 
     configs = [member.config() for member in members]
     chosen, *others = dict.fromkeys(choose_device(device, config.model.tower_devices) for config in configs)
@@ -119,34 +120,31 @@ def _device(members: Sequence[RunSpec], device: str) -> torch.device:
 def _check(members: Sequence[RunSpec]) -> None:
     """CommandError or DataError, before the first model is trained, if one does not fit its store."""
     from alexnet.data.store import Store, training_images
-    from alexnet.tasks.validation import VALIDATION
     from alexnet.training.plan import make_plan
-    from alexnet.training.train_state import check
+    from alexnet.training.run import VALIDATION
+    from alexnet.training.train_state import check_network
 
     for member in members:
         config, opened = member.config(), Store.open(member.store)
         opened.split(VALIDATION[0])
-        check(config, opened)
+        check_network(config, opened)
         make_plan(config, len(training_images(opened, config.data)), 1)
 
 
-def _description(name: str, members: Sequence[RunSpec]) -> dict[str, Any]:
+def _described(members: Sequence[RunSpec]) -> list[EnsembleMember]:
     """What `ensemble.json` holds."""
     from alexnet.data.store import Store
     from alexnet.experiments import ensembles
 
     digests = {store: Store.open(store).digest for store in {member.store for member in members}}
-    return {
-        "name": name,
-        "members": [
-            {
-                **facts,
-                "settings": [*member.overrides, f"training.seed={member.seed}"],
-                "store_digest": digests[member.store],
-            }
-            for facts, member in zip(ensembles.described(members), members, strict=True)
-        ],
-    }
+    return [
+        replace(
+            each,
+            settings=(*member.overrides, f"training.seed={member.seed}"),
+            store_digest=digests[member.store],
+        )
+        for each, member in zip(ensembles.described_members(members), members, strict=True)
+    ]
 
 
 def _log(line: str) -> None:

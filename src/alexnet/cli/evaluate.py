@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+import alexnet
+from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
+from alexnet.io import refuse_unwritable, write_json
 
 if TYPE_CHECKING:
     from alexnet.runs.results import EvalResult
@@ -57,10 +61,7 @@ def command(
     RUN/predictions and reused as long as the run is unchanged. Errors are saved in RUN/evaluation.json, and
     those of an ensemble in its own directory. Nothing is saved for exported files.
     """
-    import alexnet
     from alexnet import distributed
-    from alexnet.cli.progress import progress_bar
-    from alexnet.io import write_json
 
     if out is not None:
         _refuse_unwritable(out)
@@ -92,8 +93,6 @@ def command(
 
 def _refuse_unwritable(out: Path) -> None:
     """CommandError, before anything is tested, if the result cannot be written there."""
-    from alexnet.errors import CommandError
-    from alexnet.io import refuse_unwritable
 
     refuse_unwritable(out)
     if out.is_dir():
@@ -101,7 +100,6 @@ def _refuse_unwritable(out: Path) -> None:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    from alexnet.errors import CommandError
 
     try:
         return tuple(float(number) for number in text.split(",")) if text else ()

@@ -27,8 +27,8 @@ def command(
     Use .safetensors for this program (predict, evaluate, train --init-from) and other readers of safetensors.
     Use .onnx for other programs; it is only written if ONNX Runtime reproduces the model's output.
     """
-    from alexnet.cli.licenses import license_text
     from alexnet.interop.export import export
+    from alexnet.runs.provenance import license_text
 
     bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished)
     sys.stdout.write(f"{out}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")

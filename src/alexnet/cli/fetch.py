@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.completion import names_to_fetch
+from alexnet.cli.options import names_to_fetch
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
 
 
 def command(
@@ -37,7 +39,6 @@ def command(
     Interrupted downloads are resumed, and every file is verified. Weights become the run directory DIR/NAME.
     """
     from alexnet.data.download import DATA_SETS
-    from alexnet.errors import CommandError
     from alexnet.interop.hub import PUBLISHED_WEIGHTS
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
@@ -47,7 +48,6 @@ def command(
 
 
 def _photos(name: str, folder: Path, location: str | None) -> None:
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.download import fetch, size_bytes
 
     with progress_bar(f"fetching {name}", size_bytes(name), unit="bytes") as advance:
@@ -56,10 +56,8 @@ def _photos(name: str, folder: Path, location: str | None) -> None:
 
 
 def _weights(name: str, folder: Path, location: str | None) -> None:
-    from alexnet.cli.licenses import license_text
-    from alexnet.cli.progress import progress_bar
     from alexnet.interop.hub import PUBLISHED_WEIGHTS, fetch_weights
-    from alexnet.runs.provenance import provenance
+    from alexnet.runs.provenance import license_text, provenance
 
     published = PUBLISHED_WEIGHTS[name]
     with progress_bar(f"fetching {name}", published.file.size_bytes, unit="bytes") as advance:

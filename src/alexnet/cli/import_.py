@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from alexnet.errors import CommandError
+
 
 class _Format(StrEnum):
     torchvision = "torchvision"
@@ -37,20 +39,18 @@ def command(
     It works with every command that accepts a run: predict, evaluate, export, train --init-from. Code in FILE
     is never executed.
     """
-    from alexnet.cli.licenses import license_text
-    from alexnet.errors import CommandError
     from alexnet.interop import caffe, torchvision
-    from alexnet.interop.importers import read_classes, refuse_taken, write_run
-    from alexnet.runs.provenance import provenance
+    from alexnet.interop.importers import read_class_list, refuse_taken, write_run
+    from alexnet.runs.provenance import license_text, provenance
 
     refuse_taken(run)
     if source_format == _Format.torchvision and (mean or variant):
         raise CommandError("--mean and --variant are for --as caffe: omit them")
-    names = read_classes(classes) if classes else []
+    names = read_class_list(classes) if classes else []
     bundle = (
-        caffe.read(file, mean, variant, names)
+        caffe.read_caffe(file, mean, variant, names)
         if source_format == _Format.caffe
-        else torchvision.read(file, names)
+        else torchvision.read_torchvision(file, names)
     )
     made = write_run(run, bundle, file, source_format.value, sys.argv)
     sys.stdout.write(f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+
 
 def command(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Photos in any known form.")],
@@ -24,7 +26,6 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
 ) -> None:
     """Count classes and photos and list every odd or unreadable file; decodes all, changes nothing."""
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.inspect import describe, inspect
     from alexnet.data.sources import SourceOptions, open_source
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from alexnet.cli.views import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+import alexnet
+from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError, DataError
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 
 if TYPE_CHECKING:
     from alexnet.errors import AlexNetError
     from alexnet.tasks.base import BoxPrediction, Prediction
 
-PHOTOS_AT_ONCE = 25
+PHOTOS_PER_CALL = 25
 STANDARD_INPUT = "-"
 
 
@@ -62,11 +65,8 @@ def command(
     Folders are searched for photos; - reads one photo from standard input. Unreadable files are reported and
     the others processed; the exit code is then 3.
     """
-    import alexnet
-    from alexnet.cli.licenses import license_text
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.decode import quiet
-    from alexnet.errors import CommandError
+    from alexnet.runs.provenance import license_text
 
     names = list(photo_names(images))
     predictor = alexnet.load(model, device)
@@ -79,8 +79,8 @@ def command(
     chosen = view_set(views, scales)
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
-        for start in range(0, len(names), PHOTOS_AT_ONCE):
-            part = names[start : start + PHOTOS_AT_ONCE]
+        for start in range(0, len(names), PHOTOS_PER_CALL):
+            part = names[start : start + PHOTOS_PER_CALL]
             photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in part]
             with quiet():
                 predicted = predictor.attempt(photos, chosen, top, min_score)
@@ -102,8 +102,7 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
     """The path of each photo, also of those in folders; CommandError for missing files and folders without
     photos.
     """
-    from alexnet.errors import CommandError
-    from alexnet.evaluation.predictor import photos_in
+    from alexnet.evaluation.predictor import find_photos
 
     for image in images:
         if image != STANDARD_INPUT and not Path(image).exists():
@@ -111,7 +110,7 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
         if not Path(image).is_dir():
             yield image
             continue
-        found = photos_in(Path(image))
+        found = find_photos(Path(image))
         if not found:
             raise CommandError(f"no photos in the folder {image}")
         yield from map(str, found)
@@ -119,7 +118,6 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
 
 def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
     """DataError that lists the unreadable photos, if any."""
-    from alexnet.errors import DataError
 
     unreadable = [result["image"] for result in results if "error" in result]
     if unreadable:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import alexnet
+from alexnet.cli.progress import progress_bar
+
 if TYPE_CHECKING:
     from alexnet.data.sources import Source
     from alexnet.data.store import Store
@@ -76,11 +79,9 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
-    import alexnet
-    from alexnet.cli.progress import progress_bar
-    from alexnet.cli.signals import stopping
     from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.sources import SourceOptions, filter_classes, open_source
+    from alexnet.training.preemption import stopping
 
     options = SourceOptions(image_column, label_column, configuration)
     photos = open_source(source, val_fraction, options)

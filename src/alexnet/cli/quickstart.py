@@ -10,6 +10,10 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.main import main
+from alexnet.cli.report import PAGE
+from alexnet.errors import CommandError
+
 IMAGE_SIZE, INPUT_SIZE, EPOCHS, MODELS = 72, 64, 10, 2
 WIDTHS = "[32,96,192,128,128,1024,1024]"
 """Half the maps and a quarter of the units: enough for synthetic photos, in a quarter of the time."""
@@ -27,10 +31,7 @@ def command(
 
     Run the same command again to resume.
     """
-    from alexnet.cli.main import main
-    from alexnet.cli.report import PAGE
     from alexnet.data.store import Store
-    from alexnet.errors import CommandError
     from alexnet.report.plots.output import save
     from alexnet.report.sections import evaluation
     from alexnet.report.sections.subjects import OpenModel

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
+from dataclasses import asdict
 from typing import Annotated, Any, cast
 
 import typer
 
 from alexnet import recipes
-from alexnet.classic.config import SHARED
-from alexnet.cli.completion import recipe_and_ensemble_names
+from alexnet.classic.config import SHARED_KEYS
+from alexnet.cli.options import recipe_and_ensemble_names
 from alexnet.config import to_dict
+from alexnet.experiments.ensembles import ENSEMBLES
 
 
 def command(
@@ -30,15 +32,14 @@ def command(
     `alexnet train`. `parameters` and `multiply_adds` are those of the model for the recipe's input size and
     for the number of classes in its paper (1,000, or ten digits).
     """
-    typer.echo(_laid_out(as_json(name)) if name else overview())
+    typer.echo(_laid_out(recipe_json(name)) if name else overview())
 
 
 def overview() -> str:
     """All recipes by family, and all ensembles."""
-    from alexnet.experiments.ensembles import ENSEMBLES
 
     families = (
-        f"{title}\n\n" + "\n\n".join(textwrap.indent(described(name), "  ") for name in names)
+        f"{title}\n\n" + "\n\n".join(textwrap.indent(recipe_text(name), "  ") for name in names)
         for title, names in recipes.families().items()
     )
     ensembles = "\n".join(
@@ -53,7 +54,7 @@ def overview() -> str:
     return "\n\n".join([*families, f"Members of `alexnet ensemble NAME`\n\n{ensembles}"])
 
 
-def as_json(name: str) -> dict[str, object]:
+def recipe_json(name: str) -> dict[str, object]:
     """A recipe's configuration and the size of its model, or an ensemble's members.
 
     CommandError names the nearest recipe where there is neither.
@@ -61,7 +62,10 @@ def as_json(name: str) -> dict[str, object]:
     from alexnet.experiments import ensembles
 
     if name in ensembles.ENSEMBLES:
-        return {"name": name, "members": ensembles.described(ensembles.ENSEMBLES[name])}
+        members = ensembles.described_members(ensembles.ENSEMBLES[name])
+        unknown = ("settings", "store_digest")  # until they are trained
+        listed = [{key: asdict(each)[key] for key in asdict(each) if key not in unknown} for each in members]
+        return {"name": name, "members": listed}
     config = recipes.get(name)
     from alexnet.models.summary import summarize  # needs torch, unlike the list
 
@@ -88,13 +92,13 @@ def _laid_out(value: Any, indent: str = "") -> str:
 def _shared(values: dict[str, Any]) -> dict[str, Any]:
     """A classic pipeline's configuration without the fields that only networks have."""
     kept: dict[str, Any] = {"recipe": values["recipe"]}
-    for key in SHARED:
+    for key in SHARED_KEYS:
         section, _, field = key.partition(".")
         kept.setdefault(section, {})[field] = values[section][field]
     return {**kept, "classic": values["classic"]}
 
 
-def described(name: str) -> str:
+def recipe_text(name: str) -> str:
     """A recipe's name, the first line of its docstring, and its `Source:` and `Expected:` lines."""
     lines = inspect.cleandoc(recipes.function(name).__doc__ or "").splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith(("Source:", "Expected:"))]

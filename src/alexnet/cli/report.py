@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
+from alexnet.hardware import choose_device
+from alexnet.io import refuse_unwritable, write_whole
+from alexnet.progress import ProgressBar
+
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
@@ -43,7 +49,6 @@ def command(
     The page is one file that contains its figures. Predictions and features are read from the run
     directories, or computed and saved there. Runs trained on different data are refused.
     """
-    from alexnet.hardware import choose_device
 
     page = write_report(runs, out, store, choose_device(device), detailed, figures)
     typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
@@ -63,13 +68,9 @@ def write_report(
     from functools import partial
     from typing import cast
 
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
-    from alexnet.errors import CommandError
-    from alexnet.io import refuse_unwritable, write_whole
     from alexnet.report.build import build_report
-    from alexnet.report.plots.output import FORMS, save
-    from alexnet.report.sections.model import ProgressBar
+    from alexnet.report.plots.output import KEPT_SUFFIXES, save
 
     if out.is_file():
         raise CommandError(f"{out} is a file: choose a folder with --out DIR")
@@ -78,7 +79,7 @@ def write_report(
     bars = cast(ProgressBar, partial(progress_bar, unit="images"))
 
     def keep(name: str, figure: Figure) -> None:
-        for form in FORMS if figures else ():
+        for form in KEPT_SUFFIXES if figures else ():
             save(figure, out / FIGURES / f"{name}{form}")
 
     text = build_report(runs, opened, device, bars, detailed, keep)

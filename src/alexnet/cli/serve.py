@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+from alexnet.hardware import choose_device, describe_device
+from alexnet.runs.run_dir import members_of
+
 
 def command(
     runs: Annotated[
@@ -28,13 +32,10 @@ def command(
     served (127.0.0.1). Programs can use the JSON API, described at /api/openapi.json. With several runs, the
     page offers a choice. Photos are never written to a disk. Ctrl-C stops the server.
     """
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.store import Store
-    from alexnet.hardware import choose_device, describe_device
-    from alexnet.runs.run_dir import members_of
     from alexnet.web.app import make_app
     from alexnet.web.photos import StorePhotos
-    from alexnet.web.served_model import add_similar, check_classes, open_models
+    from alexnet.web.served_model import add_similar, check_model_classes, open_models
     from alexnet.web.server import listening, serve
 
     with listening(port) as listener:  # first: a port that is taken is reported at once
@@ -43,7 +44,7 @@ def command(
         members = members_of(runs)
         models = open_models(members, chosen)
         if opened:
-            check_classes(models, opened)
+            check_model_classes(models, opened)
             for path, model in zip(members, models, strict=True):
                 add_similar(model, path, opened, chosen, partial(progress_bar, unit="images"))
         names = ", ".join(model.name for model in models)

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import AlexNetError, CommandError
+from alexnet.hardware import choose_device
+
 if TYPE_CHECKING:
     from alexnet.analysis.neighbors import Neighbor, SimilarImages
     from alexnet.data.decode import Pixels
     from alexnet.errors import AlexNetError
 
-BATCH_SIZE = 100
+QUERIES_AT_ONCE = 100
 PHOTOS_DRAWN = 8
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -47,12 +52,9 @@ def command(
     Unreadable files are reported and the others processed; the exit code is then 3.
     """
     from alexnet.analysis.neighbors import SearchSpec, open_similar_images
-    from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.decode import quiet
     from alexnet.data.store import Store
     from alexnet.evaluation.predictor import load
-    from alexnet.hardware import choose_device
 
     if out is not None:
         refuse_other_suffix(out)
@@ -61,8 +63,8 @@ def command(
     bars = partial(progress_bar, unit="images", silent=as_json)
     similar = open_similar_images(model, classifier, spec, chosen, bars)
     found: list[tuple[str, list[Neighbor] | AlexNetError]] = []
-    for start in range(0, len(names), BATCH_SIZE):
-        part = names[start : start + BATCH_SIZE]
+    for start in range(0, len(names), QUERIES_AT_ONCE):
+        part = names[start : start + QUERIES_AT_ONCE]
         photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in part]
         with quiet():
             batch = list(zip(part, similar.attempt(photos, top), strict=True))
@@ -85,7 +87,6 @@ def command(
 
 def refuse_other_suffix(out: Path) -> None:
     """CommandError if the suffix is not that of a figure format."""
-    from alexnet.errors import CommandError
 
     if out.suffix not in FIGURE_SUFFIXES:
         raise CommandError(
@@ -97,9 +98,7 @@ def _draw(
     similar: SimilarImages, found: list[tuple[str, list[Neighbor] | AlexNetError]], about: str, out: Path
 ) -> None:
     """Draws the first few readable photos with their neighbors; standard input cannot be read again."""
-    from alexnet.cli.predict import STANDARD_INPUT
     from alexnet.data.decode import quiet
-    from alexnet.errors import AlexNetError
     from alexnet.report.plots.neighbors import draw_neighbors
     from alexnet.report.plots.output import save
 

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.views import SCALES_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.options import SCALES_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.progress import progress_bar
+from alexnet.errors import CommandError
+from alexnet.hardware import choose_device, describe_device
+from alexnet.runs.run_dir import RunDir, members_of
 
 if TYPE_CHECKING:
     import torch
 
     from alexnet.data.sources.devkit import Devkit
     from alexnet.data.store import Store
-    from alexnet.evaluation.submission import Ids, Photos
+    from alexnet.evaluation.submission import Ids, OfficialPhotos
     from alexnet.runs.predictions import Predictions
     from alexnet.runs.results import ViewSet
 
@@ -53,9 +57,7 @@ def command(
     from alexnet import distributed
     from alexnet.data.sources.devkit import read_any_devkit, read_devkit
     from alexnet.data.store import Store
-    from alexnet.errors import CommandError
     from alexnet.evaluation import submission
-    from alexnet.hardware import choose_device
 
     if check is not None:
         sys.stdout.write(_checked(check, read_any_devkit(devkit), split))
@@ -71,7 +73,7 @@ def command(
         rows = _rows(runs, kit, photos, test)
         if not distributed.is_main():
             return
-    submission.write(out, rows, kit)
+    submission.write_submission(out, rows, kit)
     sys.stdout.write(_report(out, rows, kit, photos))
     unnamed = len(kit.wnids) - len(opened.classes)
     if unnamed:
@@ -88,16 +90,13 @@ class _Test:
     batch_size: int
 
 
-def _rows(runs: list[Path], kit: Devkit, photos: Photos, test: _Test) -> Ids:
+def _rows(runs: list[Path], kit: Devkit, photos: OfficialPhotos, test: _Test) -> Ids:
     from alexnet import distributed
-    from alexnet.cli.progress import progress_bar
     from alexnet.evaluation import ensemble, run_evaluation, submission
     from alexnet.evaluation.inference import InferenceOptions
-    from alexnet.hardware import describe_device
-    from alexnet.runs.run_dir import RunDir, members_of
 
     folders = [RunDir.open(run, or_file=True) for run in members_of(runs)]
-    run_evaluation.check_classes(folders, test.store, test.checkpoint)
+    run_evaluation.check_run_classes(folders, test.store, test.checkpoint)
     images = len(photos.order) // distributed.world_size()
     members: list[Predictions] = []
     for folder in folders:
@@ -109,7 +108,7 @@ def _rows(runs: list[Path], kit: Devkit, photos: Photos, test: _Test) -> Ids:
     return submission.guesses(ensemble.mean(members), kit)[photos.order]
 
 
-def _report(out: Path, rows: Ids, kit: Devkit, photos: Photos) -> str:
+def _report(out: Path, rows: Ids, kit: Devkit, photos: OfficialPhotos) -> str:
     name = f"ILSVRC-{photos.year}'s {photos.split} set"
     whole = len(rows) == photos.official_count
     what = f"the whole of {name}" if whole else f"NOT the {photos.official_count:,} of {name}"
@@ -118,12 +117,11 @@ def _report(out: Path, rows: Ids, kit: Devkit, photos: Photos) -> str:
 
 
 def _checked(path: Path, kit: Devkit, split: str) -> str:
-    from alexnet.errors import CommandError
     from alexnet.evaluation import submission
 
     if not path.is_file():
         raise CommandError(f"no such file: {path}")
-    rows = submission.parse(path.read_text(encoding="utf-8", errors="replace"), kit, str(path))
+    rows = submission.parse_submission(path.read_text(encoding="utf-8", errors="replace"), kit, str(path))
     line = f"{path}: {len(rows):,} lines of five different ids of 1 to {len(kit.wnids):,}"
     official = submission.official_count(kit.year, split)
     if official and len(rows) != official:
@@ -138,6 +136,6 @@ def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
     truth = {"val": kit.val_wnids, "test": kit.test_wnids}.get(split)
     if not truth or len(rows) != len(truth):
         return ""
-    wrong = submission.count_errors(rows, truth, kit, str(path))
+    wrong = submission.count_missed(rows, truth, kit, str(path))
     counts = f"({wrong:,} of {len(rows):,})"
     return f"top-5 error according to the devkit's labels: {100 * wrong / len(rows):.2f} % {counts}\n"

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.progress import progress_bar
+
 
 class _Layout(StrEnum):
     ilsvrc = "ilsvrc"
@@ -32,7 +34,6 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same photos.")] = 0,
 ) -> None:
     """Make synthetic photos: a learning problem in real JPEG files, with sizes like those of ILSVRC."""
-    from alexnet.cli.progress import progress_bar
     from alexnet.data.synthetic import synthesize
 
     photos = classes * (train_per_class + val_per_class) + test

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.completion import recipe_names, setting_keys
+import alexnet
+from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -51,7 +53,6 @@ def command(
     With one tower on each of two GPUs: model.tower_devices=cuda:0,cuda:1; with torchrun, each process uses
     two GPUs.
     """
-    import alexnet
     from alexnet import distributed
 
     alexnet.train(
@@ -64,16 +65,15 @@ def command(
         resume=resume,
         minutes=minutes,
         device=device,
-        progress=training_progress,
+        progress=training_bar,
         log=print_line,
     )
     if distributed.launched_as_main():
         print_line(f"next: alexnet evaluate {run} --store {store}")
 
 
-def training_progress(total: int, done: int) -> AbstractContextManager[Advance]:
+def training_bar(total: int, done: int) -> AbstractContextManager[Advance]:
     """A progress bar that counts images."""
-    from alexnet.cli.progress import progress_bar
 
     return progress_bar("training", total, done=done, unit="images")
 

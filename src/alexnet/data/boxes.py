@@ -66,10 +66,16 @@ def iou(some: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     0 if both are empty. Boxes are edges: ILSVRC and PASCAL VOC annotate first and last pixels instead, so 1
     must be added to their last ones.
     """
-    first, second = np.asarray(some, np.float64)[:, None], np.asarray(others, np.float64)[None]
-    common = area(clip(first, second))
-    union = area(first) + area(second) - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    first, second = (torch.tensor(np.asarray(each, np.float64)) for each in (some, others))
+    return paired_iou(first[:, None], second[None]).numpy()
+
+
+def paired_iou(some: Tensor, others: Tensor) -> Tensor:
+    """(...,) intersection over union, 0 to 1, of boxes (..., 4) pair by pair, on their device; see `iou`."""
+    first, last = torch.maximum(some[..., :2], others[..., :2]), torch.minimum(some[..., 2:], others[..., 2:])
+    common = (last - first).clamp(min=0).prod(dim=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1) for boxes in (some, others)]
+    return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(some.dtype).tiny)
 
 
 def covered(boxes: ArrayLike, windows: ArrayLike) -> NDArray[np.float64]:

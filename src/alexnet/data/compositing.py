@@ -96,7 +96,7 @@ class SceneSplit:
         return Example(scene.png(), label, self.key(index), tuple(scene.boxes))
 
     @property
-    def _objects(self) -> Objects:
+    def _objects(self) -> ObjectCutouts:
         return _objects(self.store, self.name)
 
 
@@ -148,7 +148,7 @@ class Scene:
         return file.getvalue()
 
 
-class Objects:
+class ObjectCutouts:
     """The objects in a split whose boxes are large enough."""
 
     def __init__(self, split: Split) -> None:
@@ -204,9 +204,9 @@ class Objects:
 
 
 @functools.cache
-def _objects(store: Path, split: str) -> Objects:
+def _objects(store: Path, split: str) -> ObjectCutouts:
     """The objects of a split, opened once in each process."""
-    return Objects(Store.open(store).split(split))
+    return ObjectCutouts(Store.open(store).split(split))
 
 
 def _fading(wide: int, high: int, inside: NDArray[np.float64]) -> NDArray[np.float64]:

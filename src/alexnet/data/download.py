@@ -20,7 +20,7 @@ from typing import Any
 from alexnet import __version__
 from alexnet.errors import CommandError, DataError, WorkError
 
-Progress = Callable[[int], None]
+BytesReceived = Callable[[int], None]
 """Called with the number of bytes received; with a negative number if received bytes are discarded."""
 
 _BLOCK_BYTES = 1 << 18
@@ -133,7 +133,9 @@ def size_bytes(name: str) -> int:
     return sum(file.size_bytes for file in _data_set(name).files)
 
 
-def fetch(name: str, folder: Path, location: str | None = None, progress: Progress | None = None) -> Path:
+def fetch(
+    name: str, folder: Path, location: str | None = None, progress: BytesReceived | None = None
+) -> Path:
     """Downloads a data set of `DATA_SETS` into `folder`; returns the path to give to `prepare`.
 
     `location`, a folder or its URL, replaces the publisher; it must hold files of the same names. Valid files
@@ -153,7 +155,7 @@ def fetch(name: str, folder: Path, location: str | None = None, progress: Progre
 
 
 def fetch_files(
-    files: Sequence[RemoteFile], folder: Path, location: str | None, progress: Progress, copies: int = 1
+    files: Sequence[RemoteFile], folder: Path, location: str | None, progress: BytesReceived, copies: int = 1
 ) -> None:
     """Downloads `files` into `folder`, with disk space for `copies` of them; errors as for `fetch`."""
     try:
@@ -169,7 +171,7 @@ def download(
     urls: Sequence[str],
     target: Path,
     is_valid: Callable[[Path], bool],
-    progress: Progress,
+    progress: BytesReceived,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
     """Downloads `target` from the first of `urls` that gives valid bytes; it never contains any others.
@@ -196,7 +198,11 @@ def download(
 
 
 def _download_from(
-    url: str, part: Path, is_valid: Callable[[Path], bool], progress: Progress, pause: Callable[[float], None]
+    url: str,
+    part: Path,
+    is_valid: Callable[[Path], bool],
+    progress: BytesReceived,
+    pause: Callable[[float], None],
 ) -> tuple[str, bool]:
     """Why the download failed ("" if it did not), and whether because of invalid bytes."""
     failure = ""
@@ -222,7 +228,7 @@ def _download_from(
     return failure, False
 
 
-def _continue(url: str, part: Path, progress: Progress) -> None:
+def _continue(url: str, part: Path, progress: BytesReceived) -> None:
     """Appends to `part` what it lacks; starts from scratch if the server cannot send a part of a file."""
     have_bytes = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": f"alexnet/{__version__}"}
@@ -248,7 +254,7 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
         raise ConnectionError(f"the connection was lost after {part.stat().st_size:,} bytes")
 
 
-def _append(response: Any, part: Path, progress: Progress) -> None:
+def _append(response: Any, part: Path, progress: BytesReceived) -> None:
     try:
         file = part.open("ab")
     except OSError as error:
@@ -265,7 +271,7 @@ def _append(response: Any, part: Path, progress: Progress) -> None:
             progress(len(block))
 
 
-def _discard(part: Path, progress: Progress) -> None:
+def _discard(part: Path, progress: BytesReceived) -> None:
     progress(-part.stat().st_size)
     part.unlink()
 
@@ -331,7 +337,7 @@ def _check_space(files: Sequence[RemoteFile], folder: Path, copies: int) -> None
         raise WorkError(f"{found}: free some space or choose another folder")
 
 
-def _get(file: RemoteFile, folder: Path, location: str | None, progress: Progress) -> None:
+def _get(file: RemoteFile, folder: Path, location: str | None, progress: BytesReceived) -> None:
     target = folder / file.name
     if not target.exists():
         urls = (

@@ -42,8 +42,8 @@ def prepare_source(
     unreadable photo is an error. `workers` are processes, by default one per core; `progress` is called with
     numbers of photos.
 
-    CommandError for settings that do not exist or another store at `store`; DataError where nothing is
-    recognized or photos are unreadable; WorkError where the disk is full.
+    CommandError for settings that do not exist or another store at `store`; DataError if nothing is
+    recognized or photos are unreadable; WorkError if the disk is full.
     """
     options = SourceOptions(image_column, label_column, configuration)
     photos = source if isinstance(source, Source) else open_source(Path(source), val_fraction, options)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 _ROWS, _PIXELS = 256, 8
 """Shape of the matrices that `channel_products` multiplies."""
@@ -52,17 +52,17 @@ class PixelStatistics:
         return (self.image / max(self.count, 1)).astype(np.float32)
 
     @property
-    def channel_mean(self) -> Floats:
+    def channel_mean(self) -> _Floats:
         """(C,) mean of each channel, in 0..255."""
         return self.image.sum((0, 1), dtype=np.int64) / self._pixels
 
     @property
-    def covariance(self) -> Floats:
+    def covariance(self) -> _Floats:
         """(C, C) covariance over all pixels of all images, in gray levels squared."""
         mean = self.channel_mean
         return self.products / self._pixels - np.outer(mean, mean)
 
-    def axes(self) -> tuple[Floats, Floats]:
+    def axes(self) -> tuple[_Floats, _Floats]:
         """Eigenvalues (C,) of the covariance, largest first, and unit eigenvectors (C, C), one per row.
 
         The sign of each is chosen so that its sum is positive.

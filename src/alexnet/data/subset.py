@@ -32,8 +32,18 @@ def stratified_split(
     one for training. `labels` are (N,), all of them 0 or more.
     """
     counts = np.bincount(labels)
-    num_held_out = np.minimum(np.floor(counts * fraction + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
-    held_out = rank_in_class(_hashes(keys), labels) < num_held_out[labels]
+    return hold_out(_hashes(keys), labels, np.floor(counts * fraction + 0.5))
+
+
+def hold_out(
+    values: NDArray[Any], labels: NDArray[np.integer], wanted: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(kept, held out) indices, each ascending: of each class the `wanted` (K,) least of `values` (N,).
+
+    One image of each class is always kept.
+    """
+    most = np.maximum(np.bincount(labels) - 1, 0)
+    held_out = rank_in_class(values, labels) < np.minimum(wanted, most)[labels]
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from alexnet.data.classes import Class
 from alexnet.data.ilsvrc_writer import write_devkit, write_flat_tar, write_train_tar
-from alexnet.data.synthetic_images import SHAPES, TEXTURES, UNUSUAL_KINDS, draw_photo, encode
+from alexnet.data.synthetic_images import SHAPES, TEXTURES, UNUSUAL_KINDS, draw_photo, encode_photo
 from alexnet.errors import CommandError, WorkError
 from alexnet.hardware import cpu_count
 
@@ -56,7 +56,7 @@ class _Photo:
         """The encoded file."""
         random = np.random.default_rng(self.seed)
         photo = draw_photo(self.shape, self.texture, random)
-        return encode(photo, int(random.integers(75, 96)), self.odd)
+        return encode_photo(photo, int(random.integers(75, 96)), self.odd)
 
 
 _Draw = Callable[[Iterable[_Photo]], Iterator[bytes]]

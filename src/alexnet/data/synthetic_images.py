@@ -201,7 +201,7 @@ def draw_photo(shape: str, texture: str, random: np.random.Generator) -> Image.I
     return _camera(scene, random)
 
 
-def encode(photo: Image.Image, quality: int, kind: str = "") -> bytes:
+def encode_photo(photo: Image.Image, quality: int, kind: str = "") -> bytes:
     """The photo as a JPEG file of this quality (1..95), or as an unusual file of a `kind` in `UNUSUAL_KINDS`.
 
     `EXIF-rotated` is stored on its side with an EXIF orientation; `truncated` lacks its second half.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from alexnet import distributed
 from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.crops import Positions
+from alexnet.data.decode import Pixels
 from alexnet.data.image_reader import read_photo, stored_size
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
@@ -40,33 +41,37 @@ class InferenceOptions:
 
     checkpoint: str = "last"
     """Checkpoint of a run: `last` or `best`."""
-    device: torch.device | str = "cpu"
+    device: torch.device | str = "auto"
     batch_size: int = BATCH_SIZE
     """Crops (images x views) in one pass."""
     progress: Callable[[int], None] = lambda count: None
     """Called with the number of images that were finished since the last call."""
+    count_cost: bool = False
+    """Whether to count the multiply-adds too."""
 
 
-Item = TypeVar("Item")
-Row = TypeVar("Row", covariant=True)
-AnyRow = TypeVar("AnyRow")
+DEFAULTS = InferenceOptions()
+
+_Item = TypeVar("_Item")
+_Row = TypeVar("_Row", covariant=True)
+_AnyRow = TypeVar("_AnyRow")
 
 
-class Infers(Protocol[Row]):
+class Infers(Protocol[_Row]):
     """The part of a task that the loop over a split needs."""
 
     def infer(
         self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
-    ) -> Sequence[Row]:
+    ) -> Sequence[_Row]:
         """A row for each image."""
         ...
 
 
 def group_by_size(
-    items: Iterable[tuple[Sizes, Item]], scaled: Sequence[ScaledView], crop: int, batch_size: int
-) -> Iterator[list[Item]]:
+    items: Iterable[tuple[Sizes, _Item]], scaled: Sequence[ScaledView], crop: int, batch_size: int
+) -> Iterator[list[_Item]]:
     """The items in groups of equal sizes, in order, none of more than `batch_size` crops in any view."""
-    by_sizes = dict[Sizes, list[Item]]()
+    by_sizes = dict[Sizes, list[_Item]]()
     for sizes, item in items:
         by_sizes.setdefault(sizes, []).append(item)
     for sizes, alike in by_sizes.items():
@@ -132,19 +137,18 @@ def device_name(model: nn.Module) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
-Pixels = npt.NDArray[np.uint8]
 Filling = tuple[list[int], list[Pixels], Iterator[None]]
 """Indices of a batch's images, the pixels of each view, and the jobs that fill these in."""
 
 
 def infer_images(
-    task: Infers[AnyRow],
+    task: Infers[_AnyRow],
     bundle: ModelBundle,
     split: Split,
     scaled: Sequence[ScaledView],
     batch_size: int = BATCH_SIZE,
     progress: Callable[[int], None] = lambda count: None,
-) -> list[AnyRow]:
+) -> list[_AnyRow]:
     """The task's rows for all images of a split, in its order; each image is inferred exactly once.
 
     Runs if `bundle.model` is. Under several processes each takes every n-th batch and all return the same
@@ -153,7 +157,7 @@ def infer_images(
     own tolerance). `progress` is called with numbers of images. WorkError if an image was not inferred,
     or twice.
     """
-    rows: list[tuple[int, AnyRow]] = []
+    rows: list[tuple[int, _AnyRow]] = []
     for numbers, images in view_batches(bundle, split, scaled, batch_size):
         rows += zip(numbers, task.infer(bundle, scaled, list(map(torch.from_numpy, images))), strict=True)
         progress(len(numbers))
@@ -242,7 +246,7 @@ def _start_filling(
     return numbers, images, readers.map(fill, range(len(numbers)))
 
 
-def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+def _one_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
     """The same items, each yielded after the next was requested: the next batch is decoded while the model
     runs.
     """

@@ -28,7 +28,7 @@ SHOWN_CONFUSIONS = 20
 _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
-def evaluate(predictions: Predictions) -> EvalResult:
+def evaluate_predictions(predictions: Predictions) -> EvalResult:
     """Counts the errors; the fields for the runs and the store's name are left empty.
 
     WorkError if there is nothing to count or a probability is not finite; CommandError if the images

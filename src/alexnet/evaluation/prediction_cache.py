@@ -4,41 +4,48 @@ fresh."""
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
+import torch
+
 from alexnet import distributed
-from alexnet.data.store import Store
-from alexnet.evaluation.cost import multiply_adds_per_photo
-from alexnet.evaluation.inference import InferenceOptions, check_pixels, columns_of, infer_images
-from alexnet.evaluation.views import scaled_views
+from alexnet.config import RunConfig
+from alexnet.data.image_reader import stored_size
+from alexnet.data.store import Split, Store
+from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, columns_of, infer_images
+from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views
 from alexnet.io import file_sha256
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.registry import build_run
+from alexnet.models.summary import class_map_multiply_adds, summarize
 from alexnet.runs import predictions
 from alexnet.runs.predictions import SplitPredictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.base import Task, TestedSplit
 
-Saved = TypeVar("Saved", bound=SplitPredictions)
-CENTER, DEFAULTS = ViewSet("center"), InferenceOptions()
+_Saved = TypeVar("_Saved", bound=SplitPredictions)
+CENTER = ViewSet("center")
 
 
 def predict_split(
-    task: Task[Any, Saved, Any],
+    task: Task[Any, _Saved, Any],
     model: ModelBundle,
     store: Store,
     split: str = "val",
     views: ViewSet = CENTER,
     options: InferenceOptions = DEFAULTS,
-    count_cost: bool = False,
-) -> Saved:
+) -> _Saved:
     """The task's predictions for all images of a split, in the store's order of images and of classes.
 
-    In a store of squares, the square counts as the photo. Runs if `model.model` is, whatever
-    `options.device`; several processes as for `infer_images`. With `count_cost` they also hold the
-    multiply-adds.
+    In a store of squares, the square counts as the photo. Runs where `model.model` is, whatever
+    `options.device`; several processes as for `infer_images`.
+
 
     DataError if the store's classes are not the model's or its images were resized otherwise; WorkError
     if an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
@@ -49,18 +56,18 @@ def predict_split(
     check_pixels(model.preprocessing, store, views, max(each.scale for each in scaled))
     rows = infer_images(task, model, part, scaled, options.batch_size, options.progress)
     seconds = time.perf_counter() - began
-    cost = multiply_adds_per_photo(model.config, scaled, part) if count_cost else 0.0
+    cost = multiply_adds_per_photo(model.config, scaled, part) if options.count_cost else 0.0
     return task.collect(rows, TestedSplit(model, store, part, views, scaled, columns, seconds, cost))
 
 
 def cached_predictions(
-    task: Task[Any, Saved, Any],
+    task: Task[Any, _Saved, Any],
     run: RunDir,
     store: Store,
     split: str,
     views: ViewSet,
     options: InferenceOptions = DEFAULTS,
-) -> Saved:
+) -> _Saved:
     """The run's saved predictions if these weights made them for this store, else new ones, now saved.
 
     Nothing is saved for an exported file. Under several processes all return the same. `options.progress` is
@@ -70,9 +77,9 @@ def cached_predictions(
         run.path, options.checkpoint
     ).resolve()  # the folder itself, since training may move the link
 
-    def infer() -> Saved:
+    def infer() -> _Saved:
         model = bundle.load(weights, options.device)
-        return predict_split(task, model, store, split, views, options, count_cost=True)
+        return predict_split(task, model, store, split, views, replace(options, count_cost=True))
 
     if run.is_exported:
         return infer()
@@ -90,3 +97,25 @@ def cached_predictions(
         made = replace(made, weights_digest=digest)
         predictions.save(made, path)
     return made
+
+
+def multiply_adds_per_photo(config: RunConfig, scaled: Sequence[ScaledView], photos: Split) -> float:
+    """Multiply-adds per photo, for all views together: the mean over the photos, for the model of this
+    configuration.
+    """
+    num_classes, crop = len(photos.manifest.classes), config.data.input_size
+    of_crop = summarize(config, num_classes).multiply_adds
+    with torch.device("meta"):
+        model = build_run(config, num_classes).eval()
+
+    @cache
+    def of_map(height: int, width: int) -> int:
+        return class_map_multiply_adds(model, config.data.channels, height, width)
+
+    sizes = Counter(rendered_sizes(scaled, stored_size(photos, number)) for number in range(len(photos)))
+    total = sum(
+        count * each.view.multiply_adds(*size, crop, of_crop, of_map)
+        for rendered, count in sizes.items()
+        for each, size in zip(scaled, rendered, strict=True)
+    )
+    return total / max(1, len(photos))

@@ -23,9 +23,9 @@ from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_pass, testing
 from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
-from alexnet.hardware import choose_device
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.provenance import Provenance
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
 from alexnet.tasks.base import Prediction, Task, task_of
@@ -35,7 +35,7 @@ Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | T
 """The path of a file, its contents, or pixels."""
 
 
-def photos_in(folder: Path) -> list[Path]:
+def find_photos(folder: Path) -> list[Path]:
     """All photos below a folder, recognized by their names, sorted; hidden files and folders are left out."""
     files = (file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
     return sorted(file for file in files if not _hidden(file.relative_to(folder)))
@@ -111,8 +111,8 @@ def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
     return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))
 
 
-Item = TypeVar("Item")
-Row = TypeVar("Row")
+_Item = TypeVar("_Item")
+_Row = TypeVar("_Row")
 
 
 class Predictor:
@@ -159,8 +159,8 @@ class Predictor:
         return self._bundle.terms
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """The run that trained it, and its measured errors; empty if it is not from an exported file."""
+    def provenance(self) -> Provenance | None:
+        """The run that trained it, and its measured errors; None if it is not from an exported file."""
         return self._bundle.provenance
 
     @cached_property
@@ -251,8 +251,8 @@ class Predictor:
         return chosen if chosen.name else ViewSet(default, chosen.scales)
 
     def _rows(
-        self, task: Task[Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
-    ) -> Iterator[tuple[Row, tuple[int, int]] | AlexNetError]:
+        self, task: Task[_Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
+    ) -> Iterator[tuple[_Row, tuple[int, int]] | AlexNetError]:
         """A row and the size (height, width) of each photo, or why it could not be read.
 
         Only the photos of one pass are in memory at a time.
@@ -275,11 +275,11 @@ class Predictor:
 
     def _inferred(
         self,
-        task: Task[Row, Any, Any],
+        task: Task[_Row, Any, Any],
         read: list[tuple[list[Pixels], tuple[int, int]] | AlexNetError],
         scaled: tuple[ScaledView, ...],
-    ) -> list[tuple[Row, tuple[int, int]] | AlexNetError]:
-        found: dict[int, tuple[Row, tuple[int, int]] | AlexNetError] = {}
+    ) -> list[tuple[_Row, tuple[int, int]] | AlexNetError]:
+        found: dict[int, tuple[_Row, tuple[int, int]] | AlexNetError] = {}
         items: list[tuple[tuple[tuple[int, int], ...], tuple[int, list[Pixels], tuple[int, int]]]] = []
         for number, each in enumerate(read):
             if isinstance(each, AlexNetError):
@@ -309,15 +309,14 @@ class Predictor:
 def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
     """The predictor of a run directory (its last checkpoint) or of an exported file.
 
-    `device` is `auto` (a GPU where there is one), or anything torch takes. `batch_size` is the number of
-    crops in one pass. CommandError if there is nothing to load; DataError if the file is broken, newer
+    `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`. `batch_size` is the number of
+    crops in one pass. CommandError if there is nothing to load; DataError where the file is broken, newer
     than this program, or not a model file.
     """
-    chosen = choose_device("auto") if device == "auto" else device
-    return Predictor(bundle.load(find_weights(Path(path)), chosen), batch_size)
+    return Predictor(bundle.load(find_weights(Path(path)), device), batch_size)
 
 
-def _raised(found: Item | AlexNetError) -> Item:
+def _raised(found: _Item | AlexNetError) -> _Item:
     if isinstance(found, AlexNetError):
         raise found
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,29 +17,21 @@ from alexnet.data.crops import default_views
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation import ensemble, metrics
-from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
-from alexnet.evaluation.prediction_cache import DEFAULTS, cached_predictions
+from alexnet.evaluation.inference import BATCH_SIZE, DEFAULTS, InferenceOptions
+from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.views import is_whole, parse_views
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
 from alexnet.models import bundle
+from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, training_progress
-from alexnet.runs.results import NAME, EvalResult, EvaluatedRun, ViewSet, read_results
+from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
 from alexnet.runs.run_dir import RunDir, find_weights, is_ensemble, members_of
 from alexnet.tasks.base import task_of
 from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""`with progress(title, images) as advance:`; `advance(count)` is called when `count` more images are
-finished."""
-
-
-def no_progress(title: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Shows nothing."""
-    return nullcontext(lambda count: None)
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class _Test:
     checkpoint: str
     device: torch.device
     batch_size: int
-    progress: Progress
+    progress: ProgressBar
 
 
 def evaluate(
@@ -66,7 +58,7 @@ def evaluate(
     search_weights: str = "",
     device: str | torch.device = "auto",
     batch_size: int = BATCH_SIZE,
-    progress: Progress = no_progress,
+    progress: ProgressBar = no_progress_bar,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[EvalResult]:
     """The result of each run; for several runs, or an ensemble, the last one is the result of their mean.
@@ -86,7 +78,7 @@ def evaluate(
     store's classes or form are not the models'; WorkError if a probability is NaN or Inf.
     """
     listed = [Path(runs)] if isinstance(runs, str | Path) else list(map(Path, runs))
-    chosen = choose_device(device) if isinstance(device, str) else device
+    chosen = choose_device(device)
     _refuse_search(split, search_weights, weights)
     with distributed.running(chosen):
         opened = store if isinstance(store, Store) else Store.open(Path(store))
@@ -95,7 +87,7 @@ def evaluate(
             metrics.refuse_unlabeled(tested, opened.split(tested).labels)
         wanted = parse_views(views)
         _refuse_senseless(folders, mean, weights, search_weights)
-        check_classes(folders, opened, checkpoint)
+        check_run_classes(folders, opened, checkpoint)
         for folder in folders:
             _note_unfinished(folder, log)
         if not wanted.name:
@@ -112,9 +104,9 @@ def evaluate(
         if search_weights:
             elsewhere = [_class_predictions(folder, test, search_weights) for folder in folders]
             chosen_weights = ensemble.search_weights(elsewhere, of)
-        together = metrics.evaluate(ensemble.mean(members, chosen_weights, of))
+        together = metrics.evaluate_predictions(ensemble.mean(members, chosen_weights, of))
         result = replace(
-            described(together, opened, folders, checkpoint),
+            with_origin(together, opened, folders, checkpoint),
             mean=of,
             weights=chosen_weights,
             weights_searched_on=search_weights or None,
@@ -129,16 +121,16 @@ def class_predictions(
     run: RunDir, store: Store, split: str, views: ViewSet, options: InferenceOptions = DEFAULTS
 ) -> Predictions:
     """The run's class probabilities, as `cached_predictions`; any model has them."""
-    task = Classification(config_of(run, options.checkpoint), len(store.classes))
+    task = Classification(trained_config(run, options.checkpoint), len(store.classes))
     return cached_predictions(task, run, store, split, views, options)
 
 
-def config_of(run: RunDir, checkpoint: str = "last") -> RunConfig:
+def trained_config(run: RunDir, checkpoint: str = "last") -> RunConfig:
     """The configuration that is saved with the run's weights."""
     return bundle.load_metadata(find_weights(run.path, checkpoint)).config
 
 
-def check_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
+def check_run_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is tested, where a run's classes are not the store's."""
     for run in runs:
         classes = bundle.load_metadata(find_weights(run.path, checkpoint)).classes
@@ -152,10 +144,10 @@ def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
     names = {task_info(each.config.training.loss).default_views for each in found}
     if len(names) == 1 and (name := names.pop()):
         return name
-    return default_views(all(each.preprocessing["data"]["mirror"] for each in found))
+    return default_views(all(each.config.data.mirror for each in found))
 
 
-def described(
+def with_origin(
     result: EvalResult, store: Store, runs: Sequence[RunDir], checkpoint: str = "last"
 ) -> EvalResult:
     """`result` with the runs that were tested, and on which store.
@@ -187,7 +179,7 @@ def record(folder: Path, result: EvalResult) -> None:
     if folder.is_file():
         return
     kept = [old for old in read_results(folder) if _identity(old) != _identity(result)]
-    write_json(folder / NAME, [each.to_dict() for each in (*kept, result)])
+    write_json(folder / EVALUATION_FILE, [each.to_dict() for each in (*kept, result)])
 
 
 def _identity(result: EvalResult) -> tuple[object, ...]:
@@ -199,8 +191,8 @@ def _identity(result: EvalResult) -> tuple[object, ...]:
 
 def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalResult:
     """The errors of the class probabilities with the metrics of the run's task; recorded in its folder."""
-    result = described(metrics.evaluate(predictions), test.store, [run], test.checkpoint)
-    task = task_of(config_of(run, test.checkpoint), len(test.store.classes))
+    result = with_origin(metrics.evaluate_predictions(predictions), test.store, [run], test.checkpoint)
+    task = task_of(trained_config(run, test.checkpoint), len(test.store.classes))
     views, split = task.own_views(test.views), predictions.split
     if views is not None:
         with _bar(f"{task.suffix.strip('-')} of {run.path.name}", test, split) as advance:
@@ -223,7 +215,7 @@ def _options(test: _Test, progress: Callable[[int], None]) -> InferenceOptions:
 def _bar(title: str, test: _Test, split: str) -> AbstractContextManager[Callable[[int], None]]:
     """The main process's progress over its share of the images."""
     images = len(test.store.split(split)) // distributed.world_size()
-    return (test.progress if distributed.is_main() else no_progress)(title, images)
+    return (test.progress if distributed.is_main() else no_progress_bar)(title, images)
 
 
 def _refuse_search(split: str, search_weights: str, weights: Sequence[float]) -> None:
@@ -287,15 +279,17 @@ def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
 
 
 def _describe_exported(run: RunDir) -> EvaluatedRun:
-    """The same, from the file's metadata; a checkpoint's own file holds less."""
+    """The same, from the file's metadata."""
     metadata = bundle.load_metadata(run.path)
     config, known = metadata.config, metadata.provenance
-    imported = "imported" in known
+    if known is None:  # a checkpoint's own file
+        epochs, seed = config.schedule.epochs, config.training.seed
+        return EvaluatedRun(run.path.name, config.recipe, epochs, seed, "last")
     return EvaluatedRun(
         run=run.path.name,
         recipe=config.recipe,
-        epochs=None if imported else known.get("epochs", config.schedule.epochs),
-        updates=known.get("updates"),
-        seed=None if imported else known.get("seed", config.training.seed),
-        checkpoint=known.get("checkpoint", "last"),
+        epochs=known.epochs,
+        updates=known.updates,
+        seed=known.seed,
+        checkpoint=known.checkpoint,
     )

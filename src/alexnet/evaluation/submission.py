@@ -47,7 +47,7 @@ def official_count(year: int, split: str) -> int:
     return _OFFICIAL.get((year, split), 0)
 
 
-class Photos(NamedTuple):
+class OfficialPhotos(NamedTuple):
     """A split of ILSVRC's own photos."""
 
     year: int
@@ -62,7 +62,7 @@ class Photos(NamedTuple):
         return official_count(self.year, self.split)
 
 
-def photos_of(split: Split) -> Photos:
+def photos_of(split: Split) -> OfficialPhotos:
     """The photos of a split by their official names; DataError unless it holds photos 1..N, each once."""
     for left_out in split.manifest.unreadable:
         if left_out.split == split.name:
@@ -78,7 +78,7 @@ def photos_of(split: Split) -> Photos:
             f"split {split.name!r} contains {strange}, but only ILSVRC's photos with their official names "
             f"can be submitted, such as {OfficialName(2012, 'test', 1)}: choose another --split"
         )
-    return Photos(names[0].year, names[0].split, _order(names))
+    return OfficialPhotos(names[0].year, names[0].split, _order(names))
 
 
 def _order(names: Sequence[OfficialName]) -> Ids:
@@ -126,14 +126,14 @@ def guesses(predictions: Predictions, kit: Devkit) -> Ids:
     return rows
 
 
-def write(path: Path, rows: Ids, kit: Devkit) -> None:
-    """Writes one line per row, atomically; DataError if `parse` finds an error in it."""
+def write_submission(path: Path, rows: Ids, kit: Devkit) -> None:
+    """Writes one line per row, atomically; errors as `parse_submission`."""
     text = "".join(" ".join(map(str, row)) + "\n" for row in rows.tolist())
-    parse(text, kit, str(path))
+    parse_submission(text, kit, str(path))
     write_whole(path, text.encode())
 
 
-def parse(text: str, kit: Devkit, where: str) -> Ids:
+def parse_submission(text: str, kit: Devkit, where: str) -> Ids:
     """(N, 5) the ids in a file's text; DataError naming the first line that is not five of the kit's."""
     rows: list[list[int]] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -152,7 +152,7 @@ def parse(text: str, kit: Devkit, where: str) -> Ids:
     return np.array(rows, np.int64)
 
 
-def count_errors(rows: Ids, truth: Sequence[str], kit: Devkit, where: str) -> int:
+def count_missed(rows: Ids, truth: Sequence[str], kit: Devkit, where: str) -> int:
     """Number of lines without the true class (a WNID); DataError if the counts differ."""
     if len(rows) != len(truth):
         raise DataError(f"{where} has {len(rows):,} lines for {len(truth):,} photos whose labels are known")

@@ -46,7 +46,7 @@ SMALL_KERNEL = 5
 """Size of conv1's filters for photos too small for filters of 11 pixels at a stride of 4."""
 
 Change = Callable[[AlexNetArchitecture, DataConfig], AlexNetArchitecture]
-Photos = Literal["all", "other", "target"]
+PhotoSubset = Literal["all", "other", "target"]
 """What an arm is trained on: the whole store; other classes than those it is tested on; only the classes it
 is tested on."""
 
@@ -69,7 +69,7 @@ class Arm:
     """Fraction of the training photos, balanced over classes. The number of updates is the same."""
     per_class: int = 0
     """Training photos of each class; 0 is all. The number of updates is the same."""
-    photos: Photos = "all"
+    photos: PhotoSubset = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,9 @@ def common(settings: Sequence[str]) -> RunConfig:
 
     CommandError if these set something in which the arms differ, or do not fit together.
     """
-    settings = resolve(recipes.get(RECIPE), settings)
-    if any(setting.startswith("training.seed=") for setting in settings):
+    resolved = resolve(recipes.get(RECIPE), settings)
+    settings = [f"{key}={text}" for key, text in resolved]
+    if any(key == "training.seed" for key, _ in resolved):
         raise CommandError("a claim's runs differ in training.seed: type --seeds 0,1,2")
     ours = (
         *(f"data.image_size={SIDE}", f"data.input_size={CROP}"),
@@ -161,7 +162,7 @@ def _common_architecture(data: DataConfig) -> AlexNetArchitecture:
     return wider(WIDTH)(architecture, data)
 
 
-def config_of(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
+def run_config(arm: Arm, settings: Sequence[str], store: Store, whole: Store) -> RunConfig:
     """The configuration of an arm on `store`, with seed 0; `whole` is the store of the common model.
 
     CommandError if the store is too small for it.
@@ -253,8 +254,8 @@ def fitting(store: Store, settings: Sequence[str]) -> list[str]:
 
     CommandError if its photos are too small.
     """
-    settings = resolve(recipes.get(RECIPE), settings)
-    named = {setting.partition("=")[0] for setting in settings}
+    resolved = resolve(recipes.get(RECIPE), settings)
+    named, settings = {key for key, _ in resolved}, [f"{key}={text}" for key, text in resolved]
     gray = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
     if "data.image_size" in named or store.side == SIDE:
         return [*gray, *settings]

@@ -15,8 +15,8 @@ from alexnet.errors import DataError
 from alexnet.io import write_json
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
-NAME = "claim.json"
-FORMAT_VERSION = 1
+CLAIM_FILE = "claim.json"
+CLAIM_FORMAT_VERSION = 1
 """Version of a `ClaimResult` in a file. Files without a number have version 0, which had sentences as
 keys."""
 
@@ -24,7 +24,7 @@ Verdict = Literal["held", "failed", "untested"]
 
 
 @dataclass(frozen=True)
-class Value:
+class MeasuredValue:
     """One measured number."""
 
     number: float
@@ -82,7 +82,7 @@ class ArmValues:
     arm: str
     measure: str
     """The measure's id."""
-    values: tuple[Value | None, ...]
+    values: tuple[MeasuredValue | None, ...]
     """One value per seed; None if the run has no such number."""
 
 
@@ -218,7 +218,7 @@ class ClaimResult:
             result["band"] = found.band.to_dict()
         for arm in values["arms"].values():
             del arm["training"]["seed"]
-        return {"format_version": FORMAT_VERSION, **values}
+        return {"format_version": CLAIM_FORMAT_VERSION, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClaimResult:
@@ -227,8 +227,10 @@ class ClaimResult:
         """
         made = old_names.new_claim(values)
         version = made.pop("format_version")
-        if not isinstance(version, int) or version > FORMAT_VERSION:
-            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
+        if not isinstance(version, int) or version > CLAIM_FORMAT_VERSION:
+            raise ValueError(
+                f"format version {version}, this program reads {CLAIM_FORMAT_VERSION}: update alexnet"
+            )
         for found in made["comparisons"]:
             found["band"] = {name: end for name, end in found["band"].items() if end is not None}
         return from_dict(cls, made)
@@ -236,12 +238,12 @@ class ClaimResult:
 
 def write_claim(folder: Path, result: ClaimResult) -> None:
     """Writes `claim.json` to the folder."""
-    write_json(folder / NAME, result.to_dict())
+    write_json(folder / CLAIM_FILE, result.to_dict())
 
 
 def read_claim(folder: Path) -> ClaimResult | None:
     """The contents of the folder's `claim.json`; None if there is none, DataError if it is damaged."""
-    file = folder / NAME
+    file = folder / CLAIM_FILE
     if not file.is_file():
         return None
     try:

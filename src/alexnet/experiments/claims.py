@@ -33,7 +33,7 @@ from alexnet.published.alexnet import (
     TABLE_1,
     TABLE_2,
 )
-from alexnet.published.rows import Row
+from alexnet.published.rows import PublishedRow
 
 SEEDS = (0, 1, 2)
 MIN_SEEDS = 3
@@ -148,7 +148,7 @@ PLATEAU = Arm(
 )
 """Divided by 10 after each epoch without a better validation error: a patience of 1 in a dozen epochs
 corresponds to 5 in 90. It never ends the run, so that all runs are equally long."""
-CONSTANT = Arm("constant-rate", ("schedule.name=constant",))
+CONSTANT_RATE = Arm("constant-rate", ("schedule.name=constant",))
 
 NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"))
 CROPS = Arm("crops-and-mirroring", ("data.pca_lighting=none",))
@@ -190,7 +190,7 @@ def _gain(ingredient: str) -> str:
     return f"{100 * gain.top1:g} points ({gain.source})"
 
 
-def _points(rows: Sequence[Row], worse: str, its_views: str, better: str, views: str) -> str:
+def _points(rows: Sequence[PublishedRow], worse: str, its_views: str, better: str, views: str) -> str:
     """The difference in top-1 error between two published rows, in points."""
     errors = {(row.system, row.views): row.top1 or 0.0 for row in reversed(rows)}
     return f"{100 * (errors[worse, its_views] - errors[better, views]):.2g} points"
@@ -424,7 +424,7 @@ SCHEDULES = Claim(
             id="plateau-or-constant",
             words="error with a constant rate minus error with the plateau rule",
             measure=ERROR,
-            first=(CONSTANT,),
+            first=(CONSTANT_RATE,),
             second=(PLATEAU,),
             band=ABOVE_0,
         ),

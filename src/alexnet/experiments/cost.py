@@ -20,7 +20,7 @@ from alexnet.data.loader import Batch, Loader
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.experiments.arms import Arm, ArmRun
-from alexnet.experiments.validation import VALIDATION, errors, training_sample
+from alexnet.experiments.validation import VALIDATION, training_sample, validation_errors
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs.run_dir import RunDir
@@ -180,7 +180,7 @@ def _test_seconds(run: ArmRun) -> float:
     preprocessing = Preprocessing.from_store(run.config.data, run.store)
     bundle = ModelBundle(model, run.config, run.store.classes, preprocessing, {})
     some = validation.part(np.arange(min(TESTED, len(validation))))
-    errors(bundle, some.part(np.arange(1)))
+    validation_errors(bundle, some.part(np.arange(1)))
     began = time.perf_counter()
-    errors(bundle, some)
+    validation_errors(bundle, some)
     return (time.perf_counter() - began) * images / len(some)

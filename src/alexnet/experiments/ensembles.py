@@ -6,16 +6,16 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from alexnet import recipes
 from alexnet.errors import CommandError
 from alexnet.experiments.spec import RunSpec
+from alexnet.runs.run_dir import EnsembleMember
 
 PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2012-star"
 
 
-def plain(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
+def same_recipe(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
     """`models` runs of a recipe that differ only in their seed; CommandError if the recipe is unknown."""
     recipes.function(recipe)
     if models < 1:
@@ -35,17 +35,17 @@ def star(models: int) -> tuple[RunSpec, ...]:
 
 
 ENSEMBLES: dict[str, tuple[RunSpec, ...]] = {
-    "1-cnn": plain(PLAIN, 1),
-    "5-cnns": plain(PLAIN, 5),
+    "1-cnn": same_recipe(PLAIN, 1),
+    "5-cnns": same_recipe(PLAIN, 5),
     "1-cnn-star": star(1),
-    "7-cnns-star": plain(PLAIN, 5) + star(2),
+    "7-cnns-star": same_recipe(PLAIN, 5) + star(2),
 }
 """The CNN rows of table 2, in its order: "7 CNNs*" are five plain models and two pre-trained ones."""
 
 DEFAULT_MODELS = 5
 
 
-def members_of(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
+def ensemble_specs(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
     """The members of an ensemble of `ENSEMBLES`, or `models` (default: 5) runs of the recipe of that name.
 
     CommandError names the nearest where there is neither, and where `models` has no meaning.
@@ -57,7 +57,7 @@ def members_of(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
     if name in recipes.names():
         if recipes.get(name).training.fine_tuning:
             raise CommandError(f"{name} fine-tunes pre-trained models: choose 1-cnn-star or 7-cnns-star")
-        return plain(name, models or DEFAULT_MODELS)
+        return same_recipe(name, models or DEFAULT_MODELS)
     near = difflib.get_close_matches(name, [*ENSEMBLES, *recipes.names()], n=1)
     hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(ENSEMBLES)}, or any recipe"
     raise CommandError(f"unknown ensemble {name!r}; {hint}")
@@ -107,15 +107,15 @@ def _settings_of(member: RunSpec, settings: Sequence[str], members: Sequence[Run
     return tuple(chosen)
 
 
-def described(members: Sequence[RunSpec]) -> list[dict[str, Any]]:
-    """The members for JSON, without their stores and settings."""
+def described_members(members: Sequence[RunSpec]) -> list[EnsembleMember]:
+    """The members as `ensemble.json` describes them, without settings and stores."""
     return [
-        {
-            "name": member.name,
-            "recipe": member.recipe,
-            "seed": member.seed,
-            "init_from": member.init_from,
-            "pretraining": is_pretraining(member, members),
-        }
+        EnsembleMember(
+            name=member.name,
+            pretraining=is_pretraining(member, members),
+            recipe=member.recipe,
+            seed=member.seed,
+            init_from=member.init_from,
+        )
         for member in members
     ]

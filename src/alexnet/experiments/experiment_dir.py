@@ -23,18 +23,18 @@ from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, DataError
-from alexnet.experiments.arms import Arm, ArmRun, common, config_of, fitting
-from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim
+from alexnet.experiments.arms import Arm, ArmRun, common, fitting, run_config
+from alexnet.experiments.claim_results import CLAIM_FILE, ClaimResult, read_claim
 from alexnet.experiments.claims import COMMON, Claim, Comparison
 from alexnet.experiments.measures import ErrorOf
 from alexnet.experiments.runner import LOCKS, Runner, changes_since, refuse_changed
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import with_training_error
 from alexnet.io import exclusive_lock, write_json
-from alexnet.progress import ProgressFactory, no_progress
+from alexnet.progress import Progress, no_progress
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.resume import differences
-from alexnet.training.train_state import check
+from alexnet.training.run import differences
+from alexnet.training.train_state import check_network
 
 SPLITS = ("train", "val")
 MIN_CLASSES = 4
@@ -165,7 +165,7 @@ class ExperimentDir:
     def runner(
         self,
         runs: Sequence[ArmRun],
-        progress: Callable[[str], ProgressFactory] = lambda name: no_progress,
+        progress: Callable[[str], Progress] = lambda name: no_progress,
         log: Callable[[str], None] = lambda line: None,
     ) -> Runner:
         """The runner that trains these runs."""
@@ -250,8 +250,8 @@ class ExperimentDir:
         if arm not in self._configs:
             store = self.store_of(arm)
             try:
-                made = config_of(arm, self.settings, store, self.store)
-                check(made, store)
+                made = run_config(arm, self.settings, store, self.store)
+                check_network(made, store)
             except CommandError as error:
                 raise self._misfit(arm, error) from error
             self._configs[arm] = made
@@ -264,7 +264,7 @@ class ExperimentDir:
         changes what an arm sets itself.
         """
         try:
-            check(config_of(COMMON, self.settings, self.store, self.store), self.store)
+            check_network(run_config(COMMON, self.settings, self.store, self.store), self.store)
         except CommandError as of_common:
             if str(of_common) == str(error):
                 return error
@@ -288,7 +288,7 @@ class ExperimentDir:
         """The result with these seeds that was written at the time `began` (seconds) or later."""
         folder = self.path / claim.id
         result = read_claim(folder)
-        if result is None or (folder / NAME).stat().st_mtime < began:
+        if result is None or (folder / CLAIM_FILE).stat().st_mtime < began:
             return None
         return result if result.seeds == tuple(seeds or claim.seeds) else None
 

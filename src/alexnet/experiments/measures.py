@@ -16,6 +16,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from alexnet.analysis.features import features_of
@@ -29,7 +33,7 @@ from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import true_ranks
 from alexnet.evaluation.run_evaluation import class_predictions
 from alexnet.experiments.arms import ArmRun
-from alexnet.experiments.claim_results import Value
+from alexnet.experiments.claim_results import MeasuredValue
 from alexnet.experiments.cost import update_bytes, update_seconds
 from alexnet.experiments.validation import ERROR, TRAINING_ERROR, VALIDATION
 from alexnet.models import bundle
@@ -41,7 +45,7 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
 
-Array = npt.NDArray[np.float64]
+_Array = npt.NDArray[np.float64]
 
 
 class Measure(Protocol):
@@ -62,7 +66,7 @@ class Measure(Protocol):
         """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
         ...
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """The number; None if the run diverged."""
         ...
 
@@ -75,9 +79,9 @@ class Last:
     words: str = "validation error"
     unit: str = "points"
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """A fraction."""
-        return None if run.diverged else Value(run.tests[-1][ERROR])
+        return None if run.diverged else MeasuredValue(run.tests[-1][ERROR])
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,12 @@ class Gap:
     words: str = "validation error minus training error"
     unit: str = "points"
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """A difference of fractions, at the end of training."""
         if run.diverged:
             return None
         last = run.tests[-1]
-        return Value(last[ERROR] - last[TRAINING_ERROR])
+        return MeasuredValue(last[ERROR] - last[TRAINING_ERROR])
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,12 @@ class After:
         """With the number of epochs."""
         return f"training error after epoch {self.epochs:g}"
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """A fraction, from the last validation up to that epoch, or the first one; None for a shorter run."""
         if run.diverged or run.epochs < self.epochs:
             return None
         early = [line for line in run.tests if line["epoch"] <= self.epochs]
-        return Value((early or run.tests)[-1 if early else 0][TRAINING_ERROR])
+        return MeasuredValue((early or run.tests)[-1 if early else 0][TRAINING_ERROR])
 
 
 @dataclass(frozen=True)
@@ -139,13 +143,13 @@ class EpochsTo:
         """With the threshold."""
         return f"epochs to a training error of {100 * self.error:g} %"
 
-    def of(self, run: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> MeasuredValue:
         """Censored if the threshold was not reached or the run diverged: more than the epochs of the run."""
         lines = [] if run.diverged else run.tests
         return epochs_to(lines, self.error, run.epochs)
 
 
-def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -> Value:
+def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -> MeasuredValue:
     """The epoch at which the `training_error` of `lines`, sorted by `epoch`, fell to `error`; else more than
     `epochs`.
 
@@ -155,9 +159,9 @@ def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -
     for line in lines:
         if line[TRAINING_ERROR] <= error:
             share = (before[TRAINING_ERROR] - error) / (before[TRAINING_ERROR] - line[TRAINING_ERROR])
-            return Value(before["epoch"] + share * (line["epoch"] - before["epoch"]))
+            return MeasuredValue(before["epoch"] + share * (line["epoch"] - before["epoch"]))
         before = line
-    return Value(epochs, at_least=True)
+    return MeasuredValue(epochs, at_least=True)
 
 
 def predictions(run: ArmRun, views: str) -> Predictions:
@@ -184,9 +188,9 @@ class ErrorOf:
         """With the views."""
         return f"validation error, {self.views} view" + ("s" if self.views == "ten" else "")
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """A fraction."""
-        return None if run.diverged else Value(float(_wrong(predictions(run, self.views)).mean()))
+        return None if run.diverged else MeasuredValue(float(_wrong(predictions(run, self.views)).mean()))
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,7 @@ class EnsembleGain:
         """With the number of models."""
         return f"error of one model minus that of {self.models} averaged"
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """None: several models are needed."""
         return None
 
@@ -229,7 +233,7 @@ def _wrong(made: Predictions) -> npt.NDArray[np.bool_]:
     return true_ranks(made.probabilities, made.labels) > 0
 
 
-IMAGES = 64
+NOISE_IMAGES = 64
 INPUTS, EXAMPLES = 8, 40
 """Size of the linear model: so few inputs that all dropout masks can be enumerated."""
 
@@ -242,21 +246,21 @@ class InvertedDropout:
     words: str = "difference of probabilities"
     unit: str = ""
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """The largest difference over random images in the model's input range; None for a model without
         dropout.
         """
         if run.diverged:
             return None
-        loaded = bundle.load(find_weights(run.run.path), needs_weights=True)
+        loaded = bundle.load(find_weights(run.run.path), "cpu", needs_weights=True)
         if not isinstance(loaded.model, AlexNet) or not loaded.model.dropout:
             return None
         side, crop = loaded.preprocessing.side, loaded.preprocessing.crop
-        shape = (IMAGES, side, side, loaded.preprocessing.data.channels)
+        shape = (NOISE_IMAGES, side, side, loaded.preprocessing.data.channels)
         noise = torch.Generator().manual_seed(run.seed)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=noise)
         inputs = loaded.preprocessing.test_input(images, center(side, crop))
-        return Value(probabilities_apart(loaded.model, inputs))
+        return MeasuredValue(probabilities_apart(loaded.model, inputs))
 
 
 def probabilities_apart(model: AlexNet, images: torch.Tensor) -> float:
@@ -305,17 +309,17 @@ class LinearDropout:
     words: str = "relative difference of weights"
     unit: str = ""
 
-    def of(self, run: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> MeasuredValue:
         """The difference for synthetic inputs and targets drawn with the run's seed; the trained model is not
         used.
         """
         random = np.random.default_rng(run.seed)
         inputs = random.normal(size=(EXAMPLES, INPUTS)) * random.uniform(0.5, 2.0, INPUTS)
         targets = random.normal(size=EXAMPLES)
-        return Value(weights_apart(inputs, targets, kept=0.5))
+        return MeasuredValue(weights_apart(inputs, targets, kept=0.5))
 
 
-def weights_apart(inputs: Array, targets: Array, kept: float) -> float:
+def weights_apart(inputs: _Array, targets: _Array, kept: float) -> float:
     """The relative difference of `minimum_under_dropout` and `ridge`: its norm divided by that of the
     weights.
     """
@@ -323,7 +327,7 @@ def weights_apart(inputs: Array, targets: Array, kept: float) -> float:
     return float(np.linalg.norm(slow - closed) / np.linalg.norm(closed))
 
 
-def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
+def minimum_under_dropout(inputs: _Array, targets: _Array, kept: float) -> _Array:
     """(D,) weights with the least expected squared error if each input of (N, D) is kept with probability
     `kept`.
 
@@ -340,7 +344,7 @@ def minimum_under_dropout(inputs: Array, targets: Array, kept: float) -> Array:
     return np.asarray(np.linalg.solve(curvature, slope), np.float64)
 
 
-def ridge(inputs: Array, targets: Array, kept: float) -> Array:
+def ridge(inputs: _Array, targets: _Array, kept: float) -> _Array:
     """(D,) the same in closed form: L2 regularization of each weight, scaled by its input's size.
 
     The expected squared error is |y - p X w|^2 + p (1 - p) |diag(X^T X)^(1/2) w|^2.
@@ -373,16 +377,16 @@ class FeaturesError:
         """With the number of training photos of each class."""
         return f"error of a linear classifier on features, {self.per_class} photos per class"
 
-    def of(self, run: ArmRun) -> Value | None:
+    def of(self, run: ArmRun) -> MeasuredValue | None:
         """A fraction; None if the run diverged or there are no target classes."""
         if run.diverged or run.target is None:
             return None
         target = run.target
         train, test = target.split(TRAIN), target.split(VALIDATION)
         chosen = np.sort(stratified_order(train.keys(), train.labels)[: self.per_class * len(target.classes)])
-        training = features_of(run.run, target, TRAIN, device=run.device)[chosen]
-        testing = features_of(run.run, target, VALIDATION, device=run.device)
-        return Value(linear_error(training, train.labels[chosen], testing, test.labels))
+        training = features_of(run.run, target, TRAIN, options=InferenceOptions(device=run.device))[chosen]
+        testing = features_of(run.run, target, VALIDATION, options=InferenceOptions(device=run.device))
+        return MeasuredValue(linear_error(training, train.labels[chosen], testing, test.labels))
 
 
 def linear_error(
@@ -392,10 +396,6 @@ def linear_error(
     true_labels: Labels,
 ) -> float:
     """The error on (M, D) vectors of logistic regression fitted to (N, D) labeled ones, a fraction."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
@@ -412,9 +412,9 @@ class UpdateSeconds:
     words: str = "seconds of an update"
     unit: str = "seconds"
 
-    def of(self, run: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> MeasuredValue:
         """Seconds, measured now on this machine."""
-        return Value(update_seconds(run.config, run.store, run.device))
+        return MeasuredValue(update_seconds(run.config, run.store, run.device))
 
 
 @dataclass(frozen=True)
@@ -425,6 +425,6 @@ class UpdateMegabytes:
     words: str = "megabytes of an update"
     unit: str = "megabytes"
 
-    def of(self, run: ArmRun) -> Value:
+    def of(self, run: ArmRun) -> MeasuredValue:
         """Megabytes (millions of bytes)."""
-        return Value(update_bytes(run.config, run.store, run.device) / 1e6)
+        return MeasuredValue(update_bytes(run.config, run.store, run.device) / 1e6)

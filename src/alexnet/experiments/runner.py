@@ -26,14 +26,12 @@ from alexnet.data.store import Store
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.experiments.spec import RunSpec, chain, without_dependents
 from alexnet.io import exclusive_lock, file_sha256, write_whole
-from alexnet.progress import ProgressFactory, no_progress
+from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.config import task_info
-from alexnet.tasks.validation import evaluation
-from alexnet.training.resume import differences
-from alexnet.training.run import create_run, train_run, write_environment
-from alexnet.training.trainer import Evaluate
+from alexnet.training.run import create_run, differences, evaluation, train_run, write_environment
+from alexnet.training.trainer import Evaluate, TrainOptions
 from alexnet.training.transfer import InitFrom
 
 State = Literal["missing", "unfinished", "stale", "diverged", "finished"]
@@ -101,7 +99,7 @@ class Runner:
     for_comparison: bool = False
     """Whether a run that diverges is a result instead of an error, and only the weights of finished runs are
     kept."""
-    progress: Callable[[str], ProgressFactory] = lambda name: no_progress
+    progress: Callable[[str], Progress] = lambda name: no_progress
     log: Callable[[str], None] = lambda line: None
     locks: Path | None = None
     """The folder with the locks of runs; None for `folder`/locks."""
@@ -184,18 +182,15 @@ class Runner:
             config, store = spec.config(), self._store(spec)
             init_from = None if weights is None else InitFrom(weights)
             begin = partial(_begin, config, store, run, self.device, init_from)
-            result = train_run(
-                config,
-                store,
-                run,
-                validation=self.validation,
-                device=self.device,
+            options = TrainOptions(
+                self.device,
                 resume=distributed.broadcast_result(begin),
                 minutes=None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60),
                 init_from=init_from,
                 progress=self.progress(spec.name),
                 log=self.log,
             )
+            result = train_run(config, store, run, options, self.validation)
         except Stopped as stopped:
             raise Stopped(f"{spec.name}: checkpoint saved; run the same command again to resume") from stopped
         except Diverged as error:

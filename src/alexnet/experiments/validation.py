@@ -35,7 +35,7 @@ def with_training_error(config: RunConfig, store: Store) -> Callable[[nn.Module]
 
     def evaluate(model: nn.Module) -> Mapping[str, Any]:
         bundle = ModelBundle(model, config, store.classes, preprocessing, {})
-        found, on_training = errors(bundle, validation), errors(bundle, training)
+        found, on_training = validation_errors(bundle, validation), validation_errors(bundle, training)
         return {
             "images": len(validation),
             **found,
@@ -54,7 +54,7 @@ def training_sample(config: RunConfig, store: Store) -> Split:
     )
 
 
-def errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
+def validation_errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
 
     Diverged if a prediction is NaN or Inf.

@@ -21,7 +21,7 @@ from alexnet.experiments.claim_results import (
     ClaimResult,
     ComparisonResult,
     Interval,
-    Value,
+    MeasuredValue,
     Verdict,
 )
 from alexnet.experiments.claims import MIN_SEEDS, Claim, Comparison
@@ -195,7 +195,7 @@ def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> lis
     return lines
 
 
-def least(values: Sequence[Value | None]) -> Value | None:
+def least(values: Sequence[MeasuredValue | None]) -> MeasuredValue | None:
     """The lowest number; censored ones count only if all are censored. None if there is none."""
     numbers = [value for value in values if value is not None]
     reached = [value for value in numbers if not value.at_least]
@@ -217,8 +217,8 @@ class _Compared:
         # Seed by seed, so that timings drift in the same way for all arms.
         comparison = self.comparison
         other = comparison.other_measure or comparison.measure
-        values: dict[tuple[str, str], list[Value | None]] = {}
-        pairs: list[tuple[Value | None, Value | None]] = []
+        values: dict[tuple[str, str], list[MeasuredValue | None]] = {}
+        pairs: list[tuple[MeasuredValue | None, MeasuredValue | None]] = []
         for place in range(len(self.seeds)):
             first = self._side(comparison.first, comparison.measure, place)
             second = self._side(comparison.second, other, place)
@@ -253,7 +253,9 @@ class _Compared:
         verdict, reason = judge(interval, self.comparison.band, made.at_least)
         return replace(made, interval=interval, verdict=verdict, reason=reason)
 
-    def _side(self, arms: Sequence[Arm], measure: Measure, place: int) -> dict[tuple[str, str], Value | None]:
+    def _side(
+        self, arms: Sequence[Arm], measure: Measure, place: int
+    ) -> dict[tuple[str, str], MeasuredValue | None]:
         return {(arm.name, measure.id): measure.of(self.runs[arm][place]) for arm in arms}
 
 
@@ -262,7 +264,9 @@ def _has_learned(run: ArmRun) -> bool:
     return not run.diverged and run.tests[-1]["top1_error"] < LEARNED * chance
 
 
-def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, Value | None]]) -> str:
+def _why_no_numbers(
+    comparison: Comparison, pairs: Sequence[tuple[MeasuredValue | None, MeasuredValue | None]]
+) -> str:
     """Why there are no numbers; empty if there are."""
     for first, second in pairs:
         if first is None or (second is None and comparison.second):
@@ -273,7 +277,7 @@ def _why_no_numbers(comparison: Comparison, pairs: Sequence[tuple[Value | None, 
     return ""
 
 
-def _number(comparison: Comparison, first: Value | None, second: Value | None) -> float:
+def _number(comparison: Comparison, first: MeasuredValue | None, second: MeasuredValue | None) -> float:
     assert first is not None
     if second is None:
         return first.number

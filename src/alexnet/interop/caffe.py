@@ -27,7 +27,7 @@ from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import from_caffe
 
-Array = npt.NDArray[np.float32]
+_Array = npt.NDArray[np.float32]
 
 _MAX_BYTES = 2**31 - 1
 """Largest size of a protocol buffer, far above any supported model."""
@@ -54,7 +54,7 @@ class CaffeLayer:
     """One layer of a `.caffemodel`."""
 
     name: str
-    blobs: tuple[Array, ...]
+    blobs: tuple[_Array, ...]
     """Its parameters in the file's shapes: weights, then biases."""
 
 
@@ -80,7 +80,7 @@ def read_caffemodel(path: Path) -> CaffeModel:
     return CaffeModel(_text(message.name), layers)
 
 
-def read_blob(path: Path) -> Array:
+def read_blob(path: Path) -> _Array:
     """The array in a `.binaryproto`, such as a mean image (1, 3, H, W). Errors as for `read_caffemodel`."""
     return _array(path, _parse(path, "BlobProto"))
 
@@ -98,7 +98,7 @@ def _parse(path: Path, kind: str) -> Any:
     return message
 
 
-def _array(path: Path, blob: Any) -> Array:
+def _array(path: Path, blob: Any) -> _Array:
     old = [blob.num, blob.channels, blob.height, blob.width]
     shape = list(blob.shape.dim) if blob.HasField("shape") else old
     chunks, kind = (blob.double_data, "<f8") if blob.double_data else (blob.data, "<f4")
@@ -140,11 +140,11 @@ def _add_field(message: Any, label: str, kind: str, name: str, number: int) -> N
     )
 
 
-RECIPES = {"caffe": "alexnet-caffe", "caffenet": "caffenet"}
+CAFFE_RECIPES = {"caffe": "alexnet-caffe", "caffenet": "caffenet"}
 """Recipes by variant."""
 
 
-def read(
+def read_caffe(
     path: Path, mean: Path | None = None, variant: str = "", classes: Sequence[Class] = ()
 ) -> ModelBundle:
     """The model in a `.caffemodel`, with ImageNet's classes by default and Caffe's preprocessing.
@@ -153,10 +153,10 @@ def read(
     `caffe` or `caffenet`, is for files that do not identify it. CommandError if there is no file, or if
     `variant` or `classes` are needed; DataError if the file contains another model.
     """
-    if variant and variant not in RECIPES:
-        raise CommandError(f"no variant {variant!r} of Caffe; it must be {' or '.join(RECIPES)}")
+    if variant and variant not in CAFFE_RECIPES:
+        raise CommandError(f"no variant {variant!r} of Caffe; it must be {' or '.join(CAFFE_RECIPES)}")
     net = read_caffemodel(path)
-    config = recipes.get(RECIPES[variant or _variant(path, net)])
+    config = recipes.get(CAFFE_RECIPES[variant or _variant(path, net)])
     if mean is None:
         config = replace(config, data=replace(config.data, normalization="channel-mean"))
     preprocessing = Preprocessing(

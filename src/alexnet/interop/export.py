@@ -10,12 +10,12 @@ from alexnet.errors import CommandError, DataError
 from alexnet.interop import onnx
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle, refuse_without_packages
-from alexnet.runs.provenance import provenance, training_progress
+from alexnet.runs.provenance import Provenance, provenance, training_progress
 from alexnet.runs.run_dir import RunDir, find_weights
 
 WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
     ".safetensors": bundle.save,
-    ".onnx": onnx.write,
+    ".onnx": onnx.write_onnx,
 }
 """Functions that write a model, by the suffix of the file."""
 
@@ -38,9 +38,9 @@ def export(
     if target.suffix not in WRITERS:
         raise CommandError(f"{target} has an unknown suffix: its name must end in {' or '.join(WRITERS)}")
     if target.suffix == ".onnx":
-        refuse_without_packages(onnx.PACKAGES)
+        refuse_without_packages(onnx.ONNX_PACKAGES)
     weights = find_weights(source, checkpoint)
-    net = bundle.load(weights, needs_weights=True)
+    net = bundle.load(weights, "cpu", needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:
         raise CommandError(
             f"{net.config.recipe} is not a network, so ONNX cannot represent it: export to .safetensors"
@@ -53,7 +53,7 @@ def export(
     return net
 
 
-def _provenance(run: RunDir, checkpoint: str, unfinished: bool) -> dict[str, object]:
+def _provenance(run: RunDir, checkpoint: str, unfinished: bool) -> Provenance:
     reached = training_progress(run)
     if reached and not unfinished:
         recipe = run.config().recipe

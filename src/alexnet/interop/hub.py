@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alexnet.data.download import Progress, RemoteFile, fetch_files
+from alexnet.data.download import BytesReceived, RemoteFile, fetch_files
 from alexnet.runs.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ PUBLISHED_WEIGHTS = {
 
 
 def fetch_weights(
-    name: str, folder: Path, location: str | None, progress: Progress, command: Sequence[str]
+    name: str, folder: Path, location: str | None, progress: BytesReceived, command: Sequence[str]
 ) -> RunDir:
     """The run directory `folder / name` of published weights; fetches, verifies and imports them if missing.
 
@@ -106,5 +106,5 @@ def _read(published: PublishedWeights, file: Path) -> ModelBundle:
     from alexnet.interop import caffe, torchvision
 
     if published.framework == "caffe":
-        return caffe.read(file, variant=published.variant)
-    return torchvision.read(file)
+        return caffe.read_caffe(file, variant=published.variant)
+    return torchvision.read_torchvision(file)

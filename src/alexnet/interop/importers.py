@@ -54,7 +54,7 @@ def make_bundle(
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_classes(path: Path) -> list[Class]:
+def read_class_list(path: Path) -> list[Class]:
     """Classes in label order from a text file with one `wnid` or `wnid<TAB>name` per line.
 
     UTF-8, or UTF-16 with a byte order mark, which is no part of the first class.

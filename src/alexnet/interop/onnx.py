@@ -20,13 +20,13 @@ from alexnet.io import atomic_write
 from alexnet.models import bundle
 from alexnet.models.bundle import INPUT, OUTPUT, ModelBundle, refuse_without_packages
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-TOLERANCE = 1e-4
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+OUTPUT_TOLERANCE = 1e-4
 """Largest allowed difference to the model's probabilities, and to its logits relative to the largest one."""
 _TRIAL_BATCHES = (1, 3)
 
 
-def write(path: Path, net: ModelBundle) -> None:
+def write_onnx(path: Path, net: ModelBundle) -> None:
     """Writes the file, but only if it gives the model's output in ONNX Runtime.
 
     Its input `images` are central crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
@@ -34,7 +34,7 @@ def write(path: Path, net: ModelBundle) -> None:
     `logits` is (N, K). `metadata_props` has all texts of a model file, and `preprocessing_in_words`.
     CommandError if packages are missing; WorkError if the outputs differ or the disk refuses.
     """
-    refuse_without_packages(PACKAGES)
+    refuse_without_packages(ONNX_PACKAGES)
     crop, channels = net.config.data.input_size, net.config.data.channels
     with atomic_write(path) as unfinished, torch.no_grad():
         with _without_logging():
@@ -143,15 +143,15 @@ def _refuse_other_outputs(path: Path, net: ModelBundle) -> None:
         expected = net.model(preprocessing.test_input(squares, middle))
         crops = cut(squares, preprocessing.crop, middle)[:, 0].permute(0, 3, 1, 2).float().numpy()
         difference = _difference(torch.from_numpy(session.run([OUTPUT], {INPUT: crops})[0]), expected)
-        if not difference <= TOLERANCE:
+        if not difference <= OUTPUT_TOLERANCE:
             raise WorkError(
-                f"ONNX Runtime's output differs from the model's ({difference:.2g}, {TOLERANCE:g} allowed): "
-                "no file was written; export to .safetensors instead"
+                f"ONNX Runtime's output differs from the model's ({difference:.2g}, "
+                f"{OUTPUT_TOLERANCE:g} allowed): no file was written; export to .safetensors instead"
             )
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
-    """Largest difference of logits (N, K), as defined for `TOLERANCE`."""
+    """Largest difference of logits (N, K), as defined for `OUTPUT_TOLERANCE`."""
     if found.shape != expected.shape:
         return math.inf
     probabilities = (torch.softmax(found, 1) - torch.softmax(expected, 1)).abs().max()

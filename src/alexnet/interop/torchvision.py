@@ -19,12 +19,12 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors
 from alexnet.models.bundle import ModelBundle
-from alexnet.models.convert import RECIPES, from_torchvision, model_of
+from alexnet.models.convert import TORCHVISION_RECIPES, from_torchvision, model_of
 
 ADVICE = "give a state_dict, saved by torch.save(model.state_dict(), FILE)"
 
 
-def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
+def read_torchvision(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     """The model in a file of torchvision, with ImageNet's classes by default and torchvision's preprocessing.
 
     CommandError if there is no file, or if `classes` are needed; DataError if the file is anything
@@ -33,7 +33,7 @@ def read(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     with prefixed_errors(path):
         state = _state_dict(path)
         weights = from_torchvision(state)
-    config = recipes.get(RECIPES[model_of(state)])
+    config = recipes.get(TORCHVISION_RECIPES[model_of(state)])
     data = replace(config.data, image_size=256, scales=(0, 0), normalization="mean-and-std")
     config = validate(replace(config, data=data))
     preprocessing = Preprocessing(

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from alexnet.errors import CommandError
-from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture, Step, chosen
+from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture, BlockStep, chosen
 from alexnet.models.layers import init
 from alexnet.models.layers.convolution import AsymmetricPadConv2d
 from alexnet.models.layers.dropout import MaskDropout
@@ -203,7 +203,7 @@ class AlexNet(nn.Module):
         groups = 1 if layer in READS_BOTH_TOWERS else self.architecture.towers
         return nn.Conv2d(inputs, width, size, padding=size // 2, groups=groups, bias=bias)
 
-    def _steps(self, layer: str) -> tuple[Step, ...]:
+    def _steps(self, layer: str) -> tuple[BlockStep, ...]:
         """The steps after `layer`; none after the bottleneck."""
         return () if layer == "bottleneck" else self.architecture.steps_after(layer)
 
@@ -216,7 +216,7 @@ class AlexNet(nn.Module):
             steps["flatten"] = nn.Flatten()
         return FusedBlock(steps)
 
-    def _module(self, step: Step, layer: str) -> nn.Module:
+    def _module(self, step: BlockStep, layer: str) -> nn.Module:
         architecture = self.architecture
         match step:
             case "relu":

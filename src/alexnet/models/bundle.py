@@ -25,10 +25,12 @@ from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
+from alexnet.hardware import choose_device
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.models.registry import build_run
+from alexnet.runs.provenance import Provenance
 
-FORMAT_VERSION = 1
+MODEL_FORMAT_VERSION = 1
 INPUT, OUTPUT = "images", "logits"
 """Names in an ONNX graph."""
 TERMS: Mapping[str, str] = {
@@ -51,8 +53,8 @@ class ModelBundle:
     preprocessing: Preprocessing
     terms: dict[str, str] = field(default_factory=lambda: dict(TERMS))
     """`code_license`, `weights_license` and `data_terms`."""
-    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
-    """How it was trained, as described by `alexnet.runs.provenance`; empty in checkpoints."""
+    provenance: Provenance | None = None
+    """How it was trained; None in checkpoints, where the run folder shows it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Metadata:
     preprocessing: Mapping[str, Any]
     """The description that `Preprocessing.state` returns."""
     terms: dict[str, str]
-    provenance: dict[str, Any]
+    provenance: Provenance | None
 
 
 def save(path: Path, bundle: ModelBundle) -> None:
@@ -88,12 +90,13 @@ def save(path: Path, bundle: ModelBundle) -> None:
         ) from error
 
 
-def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = False) -> ModelBundle:
+def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = False) -> ModelBundle:
     """The model in evaluation mode, with everything that is saved with it.
 
-    A safetensors file's model is on `device`, an ONNX file's on the CPU. CommandError if there is no such
-    file, or ONNX Runtime is not installed; DataError if it is not a model file, is of a newer version,
-    does not fit its own configuration, or, with `needs_weights`, is an ONNX file.
+    A safetensors file's model is on `device` (errors as `choose_device`), an ONNX file's on the CPU.
+    CommandError if there is no such file, or ONNX Runtime is not installed; DataError where it is not a
+    model file, is of a newer version, does not fit its own configuration, or, with `needs_weights`, is an
+    ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
         return _load_onnx(path)
@@ -106,7 +109,7 @@ def load(path: Path, device: torch.device | str = "cpu", needs_weights: bool = F
     found = first_mismatch(weights, model.state_dict())
     if found:
         raise DataError(f"{path} has another architecture than its configuration: {found}")
-    model.to_empty(device=device).load_state_dict(weights)
+    model.to_empty(device=choose_device(device)).load_state_dict(weights)
     preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 
@@ -122,12 +125,12 @@ def load_metadata(path: Path) -> Metadata:
 def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
     """The metadata that is saved with the tensors, as JSON texts by their names in the file."""
     values = {
-        "format_version": FORMAT_VERSION,
+        "format_version": MODEL_FORMAT_VERSION,
         "config": to_dict(bundle.config),
         "classes": [{"wnid": each.wnid, "name": each.name} for each in bundle.classes],
         "preprocessing": bundle.preprocessing.state()[0],
         "terms": bundle.terms,
-        "provenance": bundle.provenance,
+        "provenance": {} if bundle.provenance is None else bundle.provenance.to_dict(),
     }
     return {key: json.dumps(value) for key, value in values.items()}
 
@@ -194,17 +197,18 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
     if missing:
         raise DataError(f"{path} has weights but no {', '.join(missing)}: use a file that this program wrote")
     version = json.loads(texts["format_version"])
-    if version > FORMAT_VERSION:
+    if version > MODEL_FORMAT_VERSION:
         raise DataError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}: update alexnet"
+            f"{path} has format version {version}, this program reads {MODEL_FORMAT_VERSION}: update alexnet"
         )
     preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
+    known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
     return Metadata(
         config=from_dict(RunConfig, old_names.new_config(json.loads(texts["config"]))),
         classes=[Class(**each) for each in json.loads(texts["classes"])],
         preprocessing={**preprocessing, "data": old_names.new_data(preprocessing["data"])},
         terms=old_names.new_terms(json.loads(texts["terms"])),
-        provenance=json.loads(texts.get("provenance", "{}")),
+        provenance=Provenance.from_dict(known) if known else None,
     )
 
 

@@ -15,12 +15,12 @@ from alexnet.serialization import ConfigError
 
 Family = TypeVar("Family")
 
-Step = Literal["relu", "lrn", "spatial", "pool", "batchnorm", "dropout", "to6x6", "average"]
+BlockStep = Literal["relu", "lrn", "spatial", "pool", "batchnorm", "dropout", "to6x6", "average"]
 """What may follow a layer of an AlexNet: the activation function, response normalization across maps or
 within a map, pooling, batch normalization, dropout, torchvision's adaptive average pooling to 6 x 6, and
 global average pooling (the last convolution's; Lin, Chen, Yan 2013)."""
 
-_HIDDEN: tuple[tuple[Step, ...], ...] = (("relu", "dropout"), ("relu", "dropout"))
+_HIDDEN: tuple[tuple[BlockStep, ...], ...] = (("relu", "dropout"), ("relu", "dropout"))
 """What follows fc6 and fc7."""
 
 
@@ -33,7 +33,7 @@ def _refuse_below_one(key: str, *values: int) -> None:
 class AlexNetArchitecture:
     """An AlexNet: convolutions, then fc6 and fc7, then fc8, whose width is the number of classes."""
 
-    stages: tuple[tuple[Step, ...], ...] = (
+    stages: tuple[tuple[BlockStep, ...], ...] = (
         ("relu", "lrn", "pool"),
         ("relu", "lrn", "pool"),
         ("relu",),
@@ -41,7 +41,7 @@ class AlexNetArchitecture:
         ("relu", "pool"),
         *_HIDDEN,
     )
-    """What follows each layer but fc8, in order; see `Step`."""
+    """What follows each layer but fc8, in order; see `BlockStep`."""
     widths: tuple[int, ...] = (96, 256, 384, 384, 256, 4096, 4096)
     """Maps of each convolution, then the units of fc6 and fc7."""
     towers: int = 2
@@ -95,9 +95,9 @@ class AlexNetArchitecture:
             raise ConfigError(
                 f"conv1_size={size} conv1_stride={stride}: the filter must be one to eight strides wide"
             )
-        unknown = {step for stage in self.stages for step in stage} - {*get_args(Step)}
+        unknown = {step for stage in self.stages for step in stage} - {*get_args(BlockStep)}
         if unknown:
-            raise ConfigError(f"stages: {min(unknown)!r} must be one of {', '.join(get_args(Step))}")
+            raise ConfigError(f"stages: {min(unknown)!r} must be one of {', '.join(get_args(BlockStep))}")
         optional = {*self.places[1 : layers - 2], "fc6", "fc7"}
         needed = [layer for layer in self.without if layer not in optional]
         if needed:
@@ -144,7 +144,7 @@ class AlexNetArchitecture:
         """Maps or units of a layer other than fc8."""
         return self.widths[self.places.index(layer)]
 
-    def steps_after(self, layer: str) -> tuple[Step, ...]:
+    def steps_after(self, layer: str) -> tuple[BlockStep, ...]:
         """What follows a layer other than fc8."""
         return self.stages[self.places.index(layer)]
 
@@ -502,7 +502,7 @@ def chosen(variants: Mapping[str, Family], variant: str | Family, name: str) -> 
     return variants[variant]
 
 
-def described(model: ModelConfig) -> str:
+def model_description(model: ModelConfig) -> str:
     """`alexnet 2012`, followed by each constant that differs from the variant's, such as `towers=1`."""
     named = asdict(architecture(model.name, model.variant))
     own = asdict(model.architecture)

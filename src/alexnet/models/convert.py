@@ -46,13 +46,13 @@ _ALEXNET = {
     "classifier.6": "fc8",
 }
 _VGGS = {"VGG11": "A", "VGG13": "B", "VGG16": "D", "VGG19": "E"}
-TORCHVISION = {
+TORCHVISION_LAYERS = {
     "AlexNet": _ALEXNET,
     **{name: _vgg(VGG_VARIANTS[variant], batchnorm=False) for name, variant in _VGGS.items()},
     **{f"{name}_BN": _vgg(VGG_VARIANTS[variant], batchnorm=True) for name, variant in _VGGS.items()},
 }
 """Our names of layers by torchvision's names, for each of its models."""
-RECIPES = {
+TORCHVISION_RECIPES = {
     "AlexNet": "alexnet-torchvision",
     **{name: f"vgg-{variant.lower()}" for name, variant in _VGGS.items()},
     **{f"{name}_BN": f"vgg-{variant.lower()}-batchnorm" for name, variant in _VGGS.items()},
@@ -61,9 +61,11 @@ RECIPES = {
 
 
 def model_of(names: Iterable[str]) -> str:
-    """The model of `TORCHVISION` whose layers differ least from those of these tensors."""
+    """The model of `TORCHVISION_LAYERS` whose layers differ least from those of these tensors."""
     layers = {name.rpartition(".")[0] for name in names}
-    return min(TORCHVISION, key=lambda model: len(layers.symmetric_difference(TORCHVISION[model])))
+    return min(
+        TORCHVISION_LAYERS, key=lambda model: len(layers.symmetric_difference(TORCHVISION_LAYERS[model]))
+    )
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,7 +75,7 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     in old files has no batch counter; it is set to 0. DataError if a name does not belong to that model.
     """
     model = model_of(state)
-    names = TORCHVISION[model]
+    names = TORCHVISION_LAYERS[model]
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")

@@ -17,7 +17,14 @@ from torch.nn import functional
 from alexnet.errors import CommandError
 from alexnet.models.config import LENET_VARIANTS, LeNetArchitecture
 from alexnet.models.layers import init
-from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, ScaledTanh, Subsampling, Table, every
+from alexnet.models.layers.lenet import (
+    ConnectionTable,
+    PartialConv2d,
+    RadialBasis,
+    ScaledTanh,
+    Subsampling,
+    every,
+)
 
 WIDTH, HEIGHT = 7, 12
 """Pixels of the drawings that are LeNet-5's target codes."""
@@ -265,7 +272,7 @@ class ModernLeNet(LeNet):
         return self.output(self.dropout(features))
 
 
-def _reads(architecture: LeNetArchitecture) -> Table:
+def _reads(architecture: LeNetArchitecture) -> ConnectionTable:
     return architecture.reads or every(*architecture.maps)
 
 

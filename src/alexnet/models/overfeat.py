@@ -44,6 +44,8 @@ class OverFeat(nn.Module):
 
     map_reduction: ClassVar[Literal["mean", "max"]] = "max"
     """How a class map is reduced to one prediction: the maximum of each class (section 3.3)."""
+    crop_setting: ClassVar[str] = "data.input_size"
+    """Which setting `crop` is."""
 
     def __init__(
         self,
@@ -310,6 +312,8 @@ class OverFeatDetector(OverFeatLocalizer):
     It takes images (N, 3, crop, crop) and slides a window of `OverFeatArchitecture.window` pixels over them,
     the input size of its layers; 0 is the crop itself.
     """
+
+    crop_setting: ClassVar[str] = "model.architecture.window"
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from alexnet.config import OptimizerConfig
 from alexnet.errors import CommandError
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
 
-Kind = Literal["weight", "bias", "norm"]
+ParameterKind = Literal["weight", "bias", "norm"]
 
 
 def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     `follows_schedule`, False if the first rate is kept. CommandError if `lr_multipliers` names
     a layer that the model does not have.
     """
-    groups: dict[tuple[str, Kind], dict[str, Any]] = {}
+    groups: dict[tuple[str, ParameterKind], dict[str, Any]] = {}
     for layer, kind, parameter in _labeled(model):
         if (layer, kind) not in groups:
             groups[layer, kind] = _group(layer, kind, config)
@@ -57,7 +57,7 @@ def set_learning_rates(
         group["lr"] = (rate if follows else first_rate) * group["factor"] * factor
 
 
-def layers_of(model: nn.Module) -> list[str]:
+def parameter_layers(model: nn.Module) -> list[str]:
     """Names of all layers with a weight matrix or filters, in order; the last one gives the logits.
 
     The name is the last part of the path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
@@ -85,7 +85,7 @@ def _reaching(layer_factor: float, follows_schedule: bool) -> float:
     return layer_factor if follows_schedule or layer_factor == 0 else 1.0
 
 
-def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
+def _group(layer: str, kind: ParameterKind, config: OptimizerConfig) -> dict[str, Any]:
     is_weight = kind == "weight"
     factor = _reaching(dict(config.lr_multipliers).get(layer, 1.0), is_weight or config.bias_follows_schedule)
     factor *= 1.0 if is_weight else config.bias_lr_multiplier
@@ -100,9 +100,9 @@ def _group(layer: str, kind: Kind, config: OptimizerConfig) -> dict[str, Any]:
     }
 
 
-def _labeled(model: nn.Module) -> Iterator[tuple[str, Kind, nn.Parameter]]:
+def _labeled(model: nn.Module) -> Iterator[tuple[str, ParameterKind, nn.Parameter]]:
     """Layer, kind and parameter of all parameters that are trained."""
-    layers = layers_of(model)
+    layers = parameter_layers(model)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue

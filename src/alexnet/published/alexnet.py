@@ -8,47 +8,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alexnet.published.rows import TEST, VAL, Gain, Row
+from alexnet.published.rows import TEST, VAL, Gain, PublishedRow
 
 _TEST_2010 = "ILSVRC-2010 test"
 
 TABLE_1 = (
-    Row("sparse coding", _TEST_2010, "", 0.471, 0.282, "paper, table 1", "sparse-coding"),
-    Row("SIFT + Fisher vectors", _TEST_2010, "", 0.457, 0.257, "paper, table 1", "sift-fv"),
-    Row("AlexNet", _TEST_2010, "ten", 0.375, 0.170, "paper, table 1", "alexnet-2012"),
-    Row("AlexNet", _TEST_2010, "center", 0.390, 0.183, "paper, section 6", "alexnet-2012"),
+    PublishedRow("sparse coding", _TEST_2010, "", 0.471, 0.282, "paper, table 1", "sparse-coding"),
+    PublishedRow("SIFT + Fisher vectors", _TEST_2010, "", 0.457, 0.257, "paper, table 1", "sift-fv"),
+    PublishedRow("AlexNet", _TEST_2010, "ten", 0.375, 0.170, "paper, table 1", "alexnet-2012"),
+    PublishedRow("AlexNet", _TEST_2010, "center", 0.390, 0.183, "paper, section 6", "alexnet-2012"),
 )
 
 TABLE_2 = (
-    Row("SIFT + Fisher vectors", TEST, "", None, 0.262, "paper, table 2", "sift-fv"),
-    Row("AlexNet", VAL, "ten", 0.407, 0.182, "paper, table 2", "alexnet-2012"),
-    Row("5 AlexNets", VAL, "ten", 0.381, 0.164, "paper, table 2"),
-    Row("5 AlexNets", TEST, "ten", None, 0.164, "paper, table 2"),
-    Row("AlexNet*, pre-trained", VAL, "ten", 0.390, 0.166, "paper, table 2", "alexnet-2012-star"),
-    Row("7 AlexNets, two of them pre-trained", VAL, "ten", 0.367, 0.154, "paper, table 2"),
-    Row("7 AlexNets, two of them pre-trained", TEST, "ten", None, 0.153, "paper, table 2"),
+    PublishedRow("SIFT + Fisher vectors", TEST, "", None, 0.262, "paper, table 2", "sift-fv"),
+    PublishedRow("AlexNet", VAL, "ten", 0.407, 0.182, "paper, table 2", "alexnet-2012"),
+    PublishedRow("5 AlexNets", VAL, "ten", 0.381, 0.164, "paper, table 2"),
+    PublishedRow("5 AlexNets", TEST, "ten", None, 0.164, "paper, table 2"),
+    PublishedRow("AlexNet*, pre-trained", VAL, "ten", 0.390, 0.166, "paper, table 2", "alexnet-2012-star"),
+    PublishedRow("7 AlexNets, two of them pre-trained", VAL, "ten", 0.367, 0.154, "paper, table 2"),
+    PublishedRow("7 AlexNets, two of them pre-trained", TEST, "ten", None, 0.153, "paper, table 2"),
 )
 
 SOURCE_LOGS = (
-    Row("AlexNet, one more stage at 0.001", VAL, "ten", 0.4025, 0.1799, "source, net 145 restarted"),
-    Row("AlexNet without normalizers", VAL, "ten", 0.4203, 0.1936, "source, net 148"),
-    Row("AlexNet, pooling without overlap", VAL, "ten", 0.4106, 0.1851, "source, net 147"),
-    Row("AlexNet without layer 2's normalizers", VAL, "ten", 0.4049, 0.1812, "source, net 167"),
-    Row("one tower of AlexNet", _TEST_2010, "ten", 0.3917, 0.1823, "source, net 145-half"),
+    PublishedRow("AlexNet, one more stage at 0.001", VAL, "ten", 0.4025, 0.1799, "source, net 145 restarted"),
+    PublishedRow("AlexNet without normalizers", VAL, "ten", 0.4203, 0.1936, "source, net 148"),
+    PublishedRow("AlexNet, pooling without overlap", VAL, "ten", 0.4106, 0.1851, "source, net 147"),
+    PublishedRow("AlexNet without layer 2's normalizers", VAL, "ten", 0.4049, 0.1812, "source, net 167"),
+    PublishedRow("one tower of AlexNet", _TEST_2010, "ten", 0.3917, 0.1823, "source, net 145-half"),
 )
 
 OTHERS = (
-    Row("BVLC AlexNet", VAL, "center", 0.429, 0.198, "BVLC/caffe, models/bvlc_alexnet", "alexnet-caffe"),
-    Row("CaffeNet", VAL, "center", 0.426, 0.196, "BVLC/caffe, models/bvlc_reference_caffenet", "caffenet"),
-    Row(
+    PublishedRow(
+        "BVLC AlexNet", VAL, "center", 0.429, 0.198, "BVLC/caffe, models/bvlc_alexnet", "alexnet-caffe"
+    ),
+    PublishedRow(
+        "CaffeNet", VAL, "center", 0.426, 0.196, "BVLC/caffe, models/bvlc_reference_caffenet", "caffenet"
+    ),
+    PublishedRow(
         *("torchvision AlexNet", VAL, "center", 0.43478, 0.20934),
         *("torchvision, AlexNet_Weights.IMAGENET1K_V1", "alexnet-torchvision"),
     ),
-    Row(
+    PublishedRow(
         *("cuda-convnet2, one GPU", VAL, "center", 0.4255, 0.1981),
         *("cuda-convnet2 wiki, TrainingExample", "alexnet-one-weird-trick"),
     ),
-    Row(
+    PublishedRow(
         *("cuda-convnet2, one GPU", VAL, "ten", 0.4042, 0.1815),
         *("cuda-convnet2 wiki, TrainingExample", "alexnet-one-weird-trick"),
     ),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from alexnet.published.rows import Row
+from alexnet.published.rows import PublishedRow
 
 _MNIST = "MNIST test"
 
 ROWS = (
-    Row("LeNet, 1989", "US zip codes test", "", 0.050, None, "LeCun et al. 1989, section 5", "lenet-1989"),
-    Row("LeNet-5", _MNIST, "", 0.0095, None, "LeCun et al. 1998, section III.B", "lenet-5"),
-    Row("LeNet-5, distorted digits added", _MNIST, "", 0.008, None, "LeCun et al. 1998, section III.B"),
-    Row("LeNet-4, boosted, distorted digits added", _MNIST, "", 0.007, None, "LeCun et al. 1998, figure 9"),
+    PublishedRow(
+        "LeNet, 1989", "US zip codes test", "", 0.050, None, "LeCun et al. 1989, section 5", "lenet-1989"
+    ),
+    PublishedRow("LeNet-5", _MNIST, "", 0.0095, None, "LeCun et al. 1998, section III.B", "lenet-5"),
+    PublishedRow(
+        "LeNet-5, distorted digits added", _MNIST, "", 0.008, None, "LeCun et al. 1998, section III.B"
+    ),
+    PublishedRow(
+        "LeNet-4, boosted, distorted digits added", _MNIST, "", 0.007, None, "LeCun et al. 1998, figure 9"
+    ),
 )
 
 LENET_1989_LAYERS = {

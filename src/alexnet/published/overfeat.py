@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from alexnet.published.rows import VAL, BoxRow, Row
+from alexnet.published.rows import VAL, BoxRow, PublishedRow
 
 PARAMETERS = {"fast": 145_920_872, "accurate": 144_656_488}
 MULTIPLY_ADDS = {"fast": 2_801_403_904, "accurate": 5_355_446_784}
 """Counted, for the models of tables 1 and 3, at 231 and 221 pixels and 1,000 classes."""
-TABLE_4 = {"fast": (145e6, 2_810e6), "accurate": (144e6, 5_369e6)}
+COUNTS_IN_PAPER = {"fast": (145e6, 2_810e6), "accurate": (144e6, 5_369e6)}
 """Table 4: parameters and connections as printed."""
 SCALES = ((245, 245), (281, 317), (317, 389), (389, 461), (425, 497), (461, 569))
 """Table 5: height and width of the images of the six scales."""
@@ -37,12 +37,12 @@ _FAST, _ACCURATE = "overfeat-fast", "overfeat-accurate"
 _ONE, _FOUR, _SIX = "dense@245", "dense@245,281,389,461", "dense@245,281,317,389,425,461"
 
 ROWS = (
-    Row("OverFeat fast, coarse stride", VAL, "", 0.3928, 0.1712, _TABLE_2, _FAST),
-    Row("OverFeat fast", VAL, _ONE, 0.3901, 0.1697, _TABLE_2, _FAST),
-    Row("OverFeat fast", VAL, _FOUR, 0.3857, 0.1639, _TABLE_2, _FAST),
-    Row("OverFeat fast", VAL, _SIX, 0.3812, 0.1627, _TABLE_2, _FAST),
-    Row("OverFeat accurate", VAL, "ten", 0.3560, 0.1471, _TABLE_2, _ACCURATE),
-    Row("OverFeat accurate", VAL, _FOUR, 0.3574, 0.1418, _TABLE_2, _ACCURATE),
-    Row("7 OverFeat fast", VAL, _FOUR, 0.3510, 0.1386, _TABLE_2),
-    Row("7 OverFeat accurate", VAL, _FOUR, 0.3396, 0.1324, _TABLE_2),
+    PublishedRow("OverFeat fast, coarse stride", VAL, "", 0.3928, 0.1712, _TABLE_2, _FAST),
+    PublishedRow("OverFeat fast", VAL, _ONE, 0.3901, 0.1697, _TABLE_2, _FAST),
+    PublishedRow("OverFeat fast", VAL, _FOUR, 0.3857, 0.1639, _TABLE_2, _FAST),
+    PublishedRow("OverFeat fast", VAL, _SIX, 0.3812, 0.1627, _TABLE_2, _FAST),
+    PublishedRow("OverFeat accurate", VAL, "ten", 0.3560, 0.1471, _TABLE_2, _ACCURATE),
+    PublishedRow("OverFeat accurate", VAL, _FOUR, 0.3574, 0.1418, _TABLE_2, _ACCURATE),
+    PublishedRow("7 OverFeat fast", VAL, _FOUR, 0.3510, 0.1386, _TABLE_2),
+    PublishedRow("7 OverFeat accurate", VAL, _FOUR, 0.3396, 0.1324, _TABLE_2),
 )

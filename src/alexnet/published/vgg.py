@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet.published.rows import TEST, VAL, Row
+from alexnet.published.rows import TEST, VAL, PublishedRow
 
 MILLIONS_OF_PARAMETERS = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "D": 138, "E": 144}
 """Table 2."""
@@ -38,9 +38,9 @@ _MANY = {"256": "224,256,288", "384": "352,384,416", _JITTERED: "256,384,512"}
 _THREE = _MANY[_JITTERED]
 
 
-def _row(net: str, trained: str, views: str, top1: float, top5: float, table: int) -> Row:
+def _row(net: str, trained: str, views: str, top1: float, top5: float, table: int) -> PublishedRow:
     """`dense` alone is at the model's own test scale Q: S, or the middle of its range."""
-    return Row(
+    return PublishedRow(
         *(f"VGG {net}, S = {trained}", VAL, views, top1, top5),
         *(f"Simonyan and Zisserman 2014, table {table}", f"vgg-{net.lower()}"),
     )
@@ -93,13 +93,13 @@ _D_AND_E = f"VGG D and E, S = {_JITTERED}"
 _SEVEN = "7 VGGs: C, D, E of S = 256 and 384, D of S = [256; 512]"
 _TABLE_6 = "Simonyan and Zisserman 2014, table 6"
 TABLE_6 = (
-    Row(_SEVEN, VAL, "dense", 0.247, 0.075, _TABLE_6),
-    Row(_SEVEN, TEST, "dense", None, 0.073, _TABLE_6),
-    Row(_D_AND_E, VAL, f"dense@{_THREE}", 0.240, 0.071, _TABLE_6),
-    Row(_D_AND_E, TEST, f"dense@{_THREE}", None, 0.070, _TABLE_6),
-    Row(_D_AND_E, VAL, f"multi-crop@{_THREE}", 0.239, 0.072, _TABLE_6),
-    Row(_D_AND_E, VAL, f"dense+multi-crop@{_THREE}", 0.237, 0.068, _TABLE_6),
-    Row(_D_AND_E, TEST, f"dense+multi-crop@{_THREE}", None, 0.068, _TABLE_6),
+    PublishedRow(_SEVEN, VAL, "dense", 0.247, 0.075, _TABLE_6),
+    PublishedRow(_SEVEN, TEST, "dense", None, 0.073, _TABLE_6),
+    PublishedRow(_D_AND_E, VAL, f"dense@{_THREE}", 0.240, 0.071, _TABLE_6),
+    PublishedRow(_D_AND_E, TEST, f"dense@{_THREE}", None, 0.070, _TABLE_6),
+    PublishedRow(_D_AND_E, VAL, f"multi-crop@{_THREE}", 0.239, 0.072, _TABLE_6),
+    PublishedRow(_D_AND_E, VAL, f"dense+multi-crop@{_THREE}", 0.237, 0.068, _TABLE_6),
+    PublishedRow(_D_AND_E, TEST, f"dense+multi-crop@{_THREE}", None, 0.068, _TABLE_6),
 )
 
 _BEST = f"VGG E, S = {_JITTERED}"
@@ -119,16 +119,22 @@ _OTHERS: tuple[tuple[str, float | None, float | None, float | None], ...] = (
     ("AlexNet", 0.407, 0.182, None),
 )
 TABLE_7 = (
-    Row(_BEST, TEST, f"dense+multi-crop@{_THREE}", None, 0.070, _TABLE_7, "vgg-e"),
-    Row(_BEST, TEST, f"dense@{_THREE}", None, 0.073, "Simonyan and Zisserman 2014, section 4.2", "vgg-e"),
-    *(Row(name, VAL, "", top1, top5, _TABLE_7) for name, top1, top5, _ in _OTHERS if top5 is not None),
-    *(Row(name, TEST, "", None, test, _TABLE_7) for name, _, _, test in _OTHERS if test is not None),
+    PublishedRow(_BEST, TEST, f"dense+multi-crop@{_THREE}", None, 0.070, _TABLE_7, "vgg-e"),
+    PublishedRow(
+        _BEST, TEST, f"dense@{_THREE}", None, 0.073, "Simonyan and Zisserman 2014, section 4.2", "vgg-e"
+    ),
+    *(
+        PublishedRow(name, VAL, "", top1, top5, _TABLE_7)
+        for name, top1, top5, _ in _OTHERS
+        if top5 is not None
+    ),
+    *(PublishedRow(name, TEST, "", None, test, _TABLE_7) for name, _, _, test in _OTHERS if test is not None),
 )
 """The part of table 7 that is not in tables 5 and 6: the best model on the test set, and the models of
 others."""
 
 TORCHVISION = tuple(
-    Row(
+    PublishedRow(
         *(f"torchvision {name}", VAL, "center", top1, top5),
         *(f"torchvision, {name}_Weights.IMAGENET1K_V1", recipe),
     )

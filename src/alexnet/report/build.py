@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,12 +13,13 @@ from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import run_evaluation
 from alexnet.models.summary import summarize
+from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
-from alexnet.report.comparison import Row, box_tables, comparison, rows_of
+from alexnet.report.comparison import ComparisonRow, box_tables, comparison, comparison_rows
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
-from alexnet.report.sections.model import Keep, ModelFigures, Options, ProgressBar, drawn
+from alexnet.report.sections.model import Keep, ModelFigures, Options, drawn
 from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
 from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import stale_note, training_progress
@@ -30,16 +30,11 @@ DETAILED = 3
 """Default number of models (the first ones) for which the slowest figures are made."""
 
 
-@contextmanager
-def _silent(title: str, total: int) -> Generator[Callable[[int], None]]:
-    yield lambda count: None
-
-
 def build_report(
     paths: Sequence[Path],
     store: Store | None = None,
-    device: torch.device | str = "cpu",
-    progress_bar: ProgressBar = _silent,
+    device: torch.device | str = "auto",
+    progress_bar: ProgressBar = no_progress_bar,
     detailed: int = DETAILED,
     keep: Keep = lambda name, figure: None,
 ) -> str:
@@ -58,7 +53,7 @@ def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, opti
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
-        run_evaluation.check_classes([RunDir(each.original) for each in with_weights], store)
+        run_evaluation.check_run_classes([RunDir(each.original) for each in with_weights], store)
     labels = evaluation.distinct_names([each.original for each in subjects])
     first = [each for each in subjects if each.kind != "ensemble"][:detailed]
     models = [
@@ -112,7 +107,7 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
     evaluated = [each for each in models if each.subject.results]
     parts: list[Part] = []
     if evaluated:
-        rows = rows_of(each.subject.path for each in evaluated)
+        rows = comparison_rows(each.subject.path for each in evaluated)
         parts += [comparison(rows), *box_tables(rows), *_bars(evaluated, rows, keep)]
     for each in evaluated:
         for result in each.subject.results:
@@ -120,8 +115,9 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
             parts += [localization_table(result)] if result.localization else []
             parts += [detection_table(result)] if result.detection else []
     for each in models:
-        if each.subject.kind == "file" and each.subject.origin.get("errors"):
-            parts.append(run_details.exported_errors(each.subject.origin))
+        origin = each.subject.origin
+        if each.subject.kind == "file" and origin is not None and origin.errors:
+            parts.append(run_details.exported_errors(origin.errors))
         elif not each.subject.results:
             place = "STORE" if each.store is None else each.store.path
             command = f"alexnet evaluate {each.subject.original} --store {place}"
@@ -130,13 +126,13 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
     return Section("Errors", parts)
 
 
-def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[Row], keep: Keep) -> list[Part]:
+def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[ComparisonRow], keep: Keep) -> list[Part]:
     """The rows as bars, without models that predict boxes: they were not trained for the errors of classes
     alone.
     """
     box_models = [each for each in evaluated if _predicts_boxes(each.subject)]
     classifiers = [each for each in evaluated if each not in box_models]
-    bars = rows_of(each.subject.path for each in classifiers) if box_models else rows
+    bars = comparison_rows(each.subject.path for each in classifiers) if box_models else rows
     parts: list[Part] = []
     if box_models:
         names = ", ".join(each.label for each in box_models)
@@ -147,7 +143,7 @@ def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[Row], keep: Keep) ->
             )
         )
     return [
-        *([drawn(lambda: evaluation.errors(bars), "bars of errors", keep)] if classifiers else []),
+        *([drawn(lambda: evaluation.error_bars(bars), "bars of errors", keep)] if classifiers else []),
         *parts,
     ]
 
@@ -280,7 +276,7 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
     subject, config, imported = model.subject, model.subject.config, model.subject.environment.imported
     if config is not None:
         table = Folded(f"All fields of {model.label}", run_details.configuration(config))
-        yield Section("Configuration", [run_details.differences(config), table])
+        yield Section("Configuration", [run_details.recipe_changes(config), table])
     facts = run_details.environment(subject.environment)
     if facts.rows:
         changes = run_details.uncommitted_changes(subject.environment)

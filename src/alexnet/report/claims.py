@@ -7,18 +7,18 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from alexnet.experiments.claim_results import NAME, ClaimResult, read_claim, write_claim
+from alexnet.experiments.claim_results import CLAIM_FILE, ClaimResult, read_claim, write_claim
 from alexnet.experiments.claims import CLAIMS, Claim
 from alexnet.io import write_whole
 from alexnet.report.plots.claim import Curve, draw_claim
 from alexnet.report.plots.output import save
 from alexnet.report.tables import ABSENT, Table
 
-FOLDER = "claims"
+CLAIMS_FOLDER = "claims"
 NONE = ("not recorded yet",)
 FIGURES = ("figure.png", "figure.svg")
 _FILES = {
-    NAME: "bands, arms with all their settings, numbers of every run, verdicts, environment",
+    CLAIM_FILE: "bands, arms with all their settings, numbers of every run, verdicts, environment",
     FIGURES[0]: "error during training for each arm; each comparison's numbers, interval and band",
     FIGURES[1]: "the same",
 }
@@ -146,13 +146,13 @@ def claims_in_short(results: Path) -> Table:
 def recorded(results: Path) -> list[tuple[str, ClaimResult]]:
     """The recorded claims in the lecture's order, each with the name of its directory."""
     order = {claim.id: place for place, claim in enumerate(CLAIMS)}
-    folders = sorted(file.parent for file in (results / FOLDER).glob(f"*/{NAME}"))
+    folders = sorted(file.parent for file in (results / CLAIMS_FOLDER).glob(f"*/{CLAIM_FILE}"))
     found = [(folder.name, result) for folder in folders if (result := read_claim(folder)) is not None]
     return sorted(found, key=lambda each: order.get(each[1].id, len(order)))
 
 
 def _link(folder: str, words: str) -> str:
-    return f"[{words}](results/{FOLDER}/{folder})"
+    return f"[{words}](results/{CLAIMS_FOLDER}/{folder})"
 
 
 def _without_result(found: Sequence[tuple[str, ClaimResult]]) -> list[str]:

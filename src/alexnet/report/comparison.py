@@ -18,7 +18,7 @@ from alexnet.published import overfeat
 from alexnet.published.alexnet import GAINS, TABLE_1, TABLE_2
 from alexnet.published.rows import BoxRow
 from alexnet.report.evaluation_tables import (
-    BASELINES,
+    BASELINE_TITLES,
     averaged,
     data_of,
     detection_views,
@@ -74,7 +74,7 @@ def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One row of the comparison; errors are fractions, None if a value is unknown."""
 
     system: str
@@ -100,18 +100,20 @@ class Row:
     """A note if the run has been trained further since; else empty."""
     result: EvalResult | None = None
     """The evaluation, for our rows."""
+    run: str = ""
+    """Name of its folder; empty for published rows."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `localization` and `detection` as in `evaluation.json`, None if there are
         none.
         """
         values = asdict(replace(self, result=None))
-        del values["result"]
+        del values["result"], values["run"]
         found = self.result.to_dict() if self.result else {}
         return values | {key: found.get(key) for key in ("localization", "detection")}
 
 
-def published_rows(named: Sequence[str]) -> list[Row]:
+def published_rows(named: Sequence[str]) -> list[ComparisonRow]:
     """The paper's two tables, and other published results of the systems that the recipes `named` reproduce;
     without the paper's tables if all of these are for digits.
     """
@@ -158,13 +160,13 @@ def published_tables() -> list[Table]:
     return [*errors, gains, *boxes]
 
 
-def rows_of(paths: Iterable[Path]) -> list[Row]:
+def comparison_rows(paths: Iterable[Path]) -> list[ComparisonRow]:
     """The evaluations in the directories of runs and ensembles, and in files that `evaluate --out` wrote.
 
     Each is compared with the first one on the same images that has the same views or run, as long as the
     predictions of both still exist. CommandError if there are no evaluations; DataError if a file is broken.
     """
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     before: list[tuple[Path, str, PredictionErrors]] = []
     for path in paths:
         for result in results_of(path):
@@ -184,7 +186,7 @@ def rows_of(paths: Iterable[Path]) -> list[Row]:
 
 
 def results_of(path: Path) -> list[EvalResult]:
-    """The results in the `evaluation.json` of a folder, or in a file; errors as `rows_of`."""
+    """The results in the `evaluation.json` of a folder, or in a file; errors as `comparison_rows`."""
     if not path.exists():
         raise CommandError(f"there is no {path}: type the directory of a run or of an ensemble")
     results = read_results(path)
@@ -195,7 +197,7 @@ def results_of(path: Path) -> list[EvalResult]:
     return results
 
 
-def recipes_of(rows: Iterable[Row]) -> list[str]:
+def recipes_of(rows: Iterable[ComparisonRow]) -> list[str]:
     """The distinct recipes of our rows."""
     return list(dict.fromkeys(row.system for row in rows if not row.published))
 
@@ -207,7 +209,7 @@ COLUMNS = (
 )
 
 
-def comparison(ours: Sequence[Row]) -> Table:
+def comparison(ours: Sequence[ComparisonRow]) -> Table:
     """Published rows above ours, errors in percent."""
     theirs = published_rows(recipes_of(ours))
     above = "published above the line, our runs below it" if theirs else "our runs"
@@ -226,7 +228,7 @@ def comparison(ours: Sequence[Row]) -> Table:
     )
 
 
-def box_tables(ours: Sequence[Row]) -> list[Table]:
+def box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
     """Localization and detection of our runs below published results; none for runs that predict no boxes."""
     localized: list[tuple[str, ...]] = []
     detected: list[tuple[str, ...]] = []
@@ -255,7 +257,7 @@ def box_tables(ours: Sequence[Row]) -> list[Table]:
 
 
 LOCALIZATION_COLUMNS = (
-    *("top-5 localization error %", *BASELINES.values(), "top-5 error of classes alone %"),
+    *("top-5 localization error %", *BASELINE_TITLES.values(), "top-5 error of classes alone %"),
     *("top-1 localization error %", "images"),
 )
 DETECTION_COLUMNS = ("mean average precision %", "windows with perfect labels %", "objects", "images")
@@ -275,7 +277,7 @@ def localization_cells(result: EvalResult) -> list[str]:
     """The cells of `LOCALIZATION_COLUMNS`; the result has a localization."""
     assert result.localization is not None
     found: LocalizationResult = result.localization
-    boxes = (found, *(found.baselines[name] for name in BASELINES))
+    boxes = (found, *(found.baselines[name] for name in BASELINE_TITLES))
     return [
         *(rate(each.rate(each.top5_localization_errors)) for each in boxes),
         percent(found.top5_errors and found.top5_errors / found.images),
@@ -294,7 +296,7 @@ def detection_cells(result: EvalResult) -> list[str]:
     ]
 
 
-def as_json(ours: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+def comparison_json(ours: Sequence[ComparisonRow]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
     Without our own rows, all published results; otherwise the rows that `comparison` and `box_tables` show.
@@ -317,16 +319,16 @@ def _for_digits(named: Sequence[str]) -> bool:
     return len(known) == len(named) > 0 and all(config.data.channels == 1 for config in known)
 
 
-def _published(row: published.Row) -> Row:
-    return Row(row.system, row.data, row.views, row.top1, row.top5, row.source, published=True)
+def _published(row: published.PublishedRow) -> ComparisonRow:
+    return ComparisonRow(row.system, row.data, row.views, row.top1, row.top5, row.source, published=True)
 
 
-def _row(result: EvalResult, name: str) -> Row:
+def _row(result: EvalResult, name: str) -> ComparisonRow:
     runs = result.runs
     recipe = " + ".join(dict.fromkeys(run.recipe for run in runs))
     epochs = {run.epochs for run in runs}
     best = ", best checkpoint" if any(run.checkpoint != "last" for run in runs) else ""
-    return Row(
+    return ComparisonRow(
         system=recipe if len(runs) == 1 else f"{len(runs)} x {recipe}",
         data=data_of(result),
         views=str(result.views),
@@ -341,10 +343,11 @@ def _row(result: EvalResult, name: str) -> Row:
         published=False,
         left_out=len(result.left_out),
         result=result,
+        run=name,
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ComparisonRow) -> tuple[str, ...]:
     return (
         row.system,
         row.data,

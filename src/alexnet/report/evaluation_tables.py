@@ -34,7 +34,7 @@ def errors_table(results: Sequence[EvalResult]) -> Table:
     return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
 
 
-BASELINES = {
+BASELINE_TITLES = {
     "whole_image": "whole image",
     "center_box_of_mean_size": "center box of mean size",
     "class_mean_box": "class-mean box",
@@ -46,7 +46,7 @@ def localization_table(result: EvalResult) -> Table:
     """Errors of class and box together: of the model, and of baseline boxes with the same classes."""
     assert result.localization is not None
     found = result.localization
-    systems = {_name(result): found} | {BASELINES[key]: each for key, each in found.baselines.items()}
+    systems = {_name(result): found} | {BASELINE_TITLES[key]: each for key, each in found.baselines.items()}
     rows = [
         (
             name,
@@ -74,7 +74,7 @@ def localization_table(result: EvalResult) -> Table:
 def detection_table(result: EvalResult) -> Table:
     """Average precision of each class, and their mean."""
     assert result.detection is not None
-    found, names = result.detection, class_names(result)
+    found, names = result.detection, names_by_wnid(result)
     rows = [
         (
             *(row.wnid, names[row.wnid], percent(row.average_precision)),
@@ -138,7 +138,7 @@ def classes_table(result: EvalResult) -> Table:
 
 def confusions_table(result: EvalResult) -> Table:
     """The most frequent confusions."""
-    names = class_names(result)
+    names = names_by_wnid(result)
     rows = [
         (names[each.true], names[each.predicted], f"{each.images:,}")
         for each in result.confusions[:CONFUSIONS_SHOWN]
@@ -172,7 +172,7 @@ def data_of(result: EvalResult) -> str:
     return f"{result.store} {result.split}"
 
 
-def class_names(result: EvalResult) -> dict[str, str]:
+def names_by_wnid(result: EvalResult) -> dict[str, str]:
     """Names by WNID."""
     return {each.wnid: each.name for each in result.per_class}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,12 +23,9 @@ class Picture:
     height_pixels: int
     alt: str
     """A description for readers who cannot see the image."""
+    label: str
+    """What it shows, in a few words."""
     caption: str = ""
-
-    @property
-    def label(self) -> str:
-        """Its caption, or the first clause of its description."""
-        return self.caption or re.split(r"[.:;]", self.alt, maxsplit=1)[0]
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Section:
     inner: Sequence[Section] = ()
 
 
-FEW = 6
+FEW_SECTIONS = 6
 """Up to this many sections, the contents list their inner sections too."""
 
 
@@ -84,7 +80,7 @@ def page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
         title=title,
         lead=lead,
         sections=sections,
-        few=FEW,
+        few=FEW_SECTIONS,
         style=files("alexnet.report").joinpath("page.css").read_text(encoding="utf-8"),
         version=__version__,
         kind_of=_kind_of,

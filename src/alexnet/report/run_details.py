@@ -13,6 +13,7 @@ from alexnet.errors import CommandError
 from alexnet.models.summary import Summary
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.environment import Environment
+from alexnet.runs.provenance import MeasuredErrors, Provenance
 from alexnet.runs.results import EvalResult
 
 CHARACTERS_SHOWN = 4_000
@@ -51,7 +52,7 @@ def configuration(config: RunConfig) -> Table:
     return Table(("field", "value", f"compared with {config.recipe}"), rows)
 
 
-def differences(config: RunConfig) -> str:
+def recipe_changes(config: RunConfig) -> str:
     """A sentence on the fields that differ from the recipe."""
     apart = changed(config)
     if apart is None:
@@ -95,11 +96,12 @@ def uncommitted_changes(made: Environment) -> list[str]:
     return (text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]} ...").splitlines()
 
 
-def terms(of_weights: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
+def terms(of_weights: Mapping[str, str], origin: Provenance | None) -> Table:
     """Licenses and terms of the weights, and their origin."""
     rows = [(_TERMS.get(key, key), text) for key, text in of_weights.items()]
+    known = {} if origin is None else origin.to_dict()
     for key, words in _ORIGIN.items():
-        value = origin.get(key)
+        value = known.get(key)
         if value in (None, "", []):
             continue
         parts = (
@@ -109,18 +111,18 @@ def terms(of_weights: Mapping[str, str], origin: Mapping[str, Any]) -> Table:
     return Table(("what", "value"), rows)
 
 
-def exported_errors(origin: Mapping[str, Any]) -> Table:
+def exported_errors(errors: Sequence[MeasuredErrors]) -> Table:
     """The errors in the provenance of an exported file."""
     columns = ("data", "views", "top-1 error %", "top-5 error %", "images")
     rows = [
         (
-            f"{entry.get('store') or 'a store'} {entry['split']}",
-            entry["views"],
-            percent(entry["top1_error"]),
-            percent(entry["top5_error"]),
-            f"{entry['images']:,}",
+            f"{each.store or 'a store'} {each.split}",
+            each.views,
+            percent(each.top1_error),
+            percent(each.top5_error),
+            f"{each.images:,}",
         )
-        for entry in origin.get("errors", [])
+        for each in errors
     ]
     return Table(columns, rows, "Errors before the export", frozenset(columns[2:]))
 

@@ -19,7 +19,7 @@ from alexnet.hardware import cpu_count
 from alexnet.io import write_json
 from alexnet.serialization import ConfigError, from_dict
 
-PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
+RECORDED_PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Imported:
     sha256: str
     program: str
     """The program whose format the file has, such as `torchvision`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Imported:
+        """From what `to_dict` gave; empty if a field is missing."""
+        return cls(values.get("file", ""), values.get("sha256", ""), values.get("as", ""))
 
     def to_dict(self) -> dict[str, str]:
         """For JSON."""
@@ -90,7 +95,7 @@ class Environment:
             store_digest=store_digest,
             python=platform.python_version(),
             platform=platform.platform(),
-            packages={name: _version(name) for name in PACKAGES},
+            packages={name: _version(name) for name in RECORDED_PACKAGES},
             commit=commit,
             uncommitted_changes=changes,
         )
@@ -118,8 +123,7 @@ class Environment:
         known = {each.name for each in fields(cls)}
         made = {key: value for key, value in old_names.new_environment(values).items() if key in known}
         if made.get("imported"):
-            keys = {"file": "file", "sha256": "sha256", "program": "as"}
-            made["imported"] = {name: made["imported"].get(key, "") for name, key in keys.items()}
+            made["imported"] = asdict(Imported.from_dict(made["imported"]))
         return from_dict(cls, made)
 
     def to_dict(self) -> dict[str, Any]:

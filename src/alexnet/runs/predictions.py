@@ -84,7 +84,7 @@ class DetectionPredictions(SplitPredictions):
     """(D, 4) x0, y0, x1, y1 as fractions of the photo."""
 
 
-Saved = TypeVar("Saved", bound=SplitPredictions)
+_Saved = TypeVar("_Saved", bound=SplitPredictions)
 
 
 def path_of(run: Path, split: str, views: ViewSet | str, checkpoint: str = "last", suffix: str = "") -> Path:
@@ -107,7 +107,7 @@ def load(path: Path) -> Predictions:
     return _load(path, Predictions)
 
 
-def load_fresh(path: Path, kind: type[Saved], weights_digest: str, store_digest: str) -> Saved | None:
+def load_fresh(path: Path, kind: type[_Saved], weights_digest: str, store_digest: str) -> _Saved | None:
     """The saved predictions of these weights for this store; None if they are others, missing or broken."""
     try:
         saved = _load(path, kind)
@@ -117,7 +117,7 @@ def load_fresh(path: Path, kind: type[Saved], weights_digest: str, store_digest:
     return saved if fresh else None
 
 
-def _load(path: Path, kind: type[Saved]) -> Saved:
+def _load(path: Path, kind: type[_Saved]) -> _Saved:
     try:
         with np.load(old_names.predictions_file(path), allow_pickle=False) as arrays:
             values: dict[str, Any] = {

@@ -3,45 +3,154 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, cast
 
 from alexnet import __version__
+from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights
 
 
-def provenance(run: RunDir, checkpoint: str = "last") -> dict[str, Any]:
-    """What is known about a checkpoint's weights, as saved in exported files, ready for JSON.
+@dataclass(frozen=True, kw_only=True)
+class MeasuredErrors:
+    """Errors that `evaluate` found with these weights; fractions with their 95 % intervals."""
 
-    `run` (its name), `recipe`, `checkpoint`, `finished`, `alexnet` (this program's version), `seed`, `epochs`
-    and `updates` done, `store` and `store_digest`, `errors` (fractions, as measured by `evaluate`),
-    `began_with` (path and SHA-256 of the weights it was initialized from, or None). For imported weights only
-    `imported` (file, SHA-256 and program) is known of their training. DataError if `evaluation.json` is
-    broken.
-    """
-    config, environment = run.config(), run.environment()
-    known = {
-        "run": run.path.resolve().name,
-        "recipe": config.recipe,
-        "checkpoint": checkpoint,
-        "finished": not training_progress(run),
-        "alexnet": __version__,
-        "errors": _errors(run, checkpoint),
-    }
-    if environment.imported is not None:
-        return {**known, "imported": environment.imported.to_dict()}
-    done = position(run, checkpoint)
+    split: str
+    views: str
+    images: int
+    top1_error: float
+    top1_interval: tuple[float, float] | None = None
+    top5_error: float | None = None
+    top5_interval: tuple[float, float] | None = None
+    store: str = ""
+    store_digest: str = ""
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """The weights that a run was initialized from."""
+
+    path: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What is known about the weights in a model file; of imported ones, nothing of their training."""
+
+    run: str
+    """Name of its folder."""
+    recipe: str
+    checkpoint: str = "last"
+    finished: bool = True
+    """Whether the run was trained to its end."""
+    alexnet: str = ""
+    """Version of this program."""
+    errors: tuple[MeasuredErrors, ...] = ()
+    imported: Imported | None = None
+    seed: int | None = None
+    epochs: int | None = None
+    """Done, as are the updates."""
+    updates: int | None = None
+    store: str = ""
+    """Name of the store that it was trained on."""
+    store_digest: str = ""
+    init_from: InitialWeights | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, as exported files hold it: `init_from` is called `began_with` there."""
+        values = asdict(self)
+        values["errors"] = [asdict(each) for each in self.errors]
+        values["began_with"] = values.pop("init_from")
+        if self.imported is None:
+            del values["imported"]
+            return values
+        known = ("run", "recipe", "checkpoint", "finished", "alexnet", "errors")
+        return {name: values[name] for name in known} | {"imported": self.imported.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """From what `to_dict` of any version gave; keys that this version does not know are ignored."""
+        known = _known(cls, values)
+        known["errors"] = tuple(MeasuredErrors(**_known(MeasuredErrors, each)) for each in values["errors"])
+        if imported := values.get("imported"):
+            known["imported"] = Imported.from_dict(imported)
+        if begun := values.get("began_with"):
+            known["init_from"] = InitialWeights(**_known(InitialWeights, begun))
+        for name in ("store", "store_digest"):
+            known[name] = values.get(name) or ""
+        return cls(**known)
+
+
+def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of fields of the dataclass `kind`; lists become tuples."""
+    names = {each.name for each in fields(kind)}
     return {
-        **known,
-        "seed": config.training.seed,
-        "epochs": done.epoch,
-        "updates": done.step,
-        "store": environment.store,
-        "store_digest": environment.store_digest,
-        "began_with": _initialized_from(run),
+        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in names
     }
+
+
+def provenance(run: RunDir, checkpoint: str = "last") -> Provenance:
+    """What is known about the weights of a run's checkpoint; DataError if `evaluation.json` is broken."""
+    config, environment = run.config(), run.environment()
+    known = Provenance(
+        run=run.path.resolve().name,
+        recipe=config.recipe,
+        checkpoint=checkpoint,
+        finished=not training_progress(run),
+        alexnet=__version__,
+        errors=_errors(run, checkpoint),
+        imported=environment.imported,
+    )
+    if environment.imported is not None:
+        return known
+    done = position(run, checkpoint)
+    return replace(
+        known,
+        seed=config.training.seed,
+        epochs=done.epoch,
+        updates=done.step,
+        store=environment.store,
+        store_digest=environment.store_digest,
+        init_from=_initialized_from(run),
+    )
+
+
+_TERMS = {
+    "weights_license": "license of the weights",
+    "code_license": "license of the code",
+    "data_terms": "training data",
+}
+
+
+def license_text(terms: Mapping[str, str], known: Provenance | None) -> str:
+    """One line for each term, for the origin of the weights and for each error that was measured."""
+    lines = [f"{label}: {terms[name]}" for name, label in _TERMS.items() if name in terms]
+    if known is not None:
+        lines.append(f"origin: {_origin(known)}")
+        lines += [f"evaluated: {_evaluated(each)}" for each in known.errors]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _origin(known: Provenance) -> str:
+    if known.imported is not None:
+        imported = known.imported
+        return f"{imported.file} of {imported.program}, sha256 {imported.sha256}"
+    trained = "fitted to" if known.epochs is None else f"{known.epochs} epochs on"
+    return (
+        f"run {known.run} of {known.recipe}, {trained} {known.store or known.store_digest[:12]}, "
+        f"seed {known.seed}" + ("" if known.finished else ", unfinished")
+    )
+
+
+def _evaluated(each: MeasuredErrors) -> str:
+    errors = f"{each.top1_error:.2%}" + ("" if each.top5_error is None else f" / {each.top5_error:.2%}")
+    return f"{errors} error on {each.images:,} images of {each.store} {each.split}, views: {each.views}"
 
 
 @dataclass(frozen=True)
@@ -89,29 +198,29 @@ def training_progress(run: RunDir) -> str:
     return f"epoch {reached.epoch} of {run.config().schedule.epochs}, update {reached.step:,}"
 
 
-def _initialized_from(run: RunDir) -> dict[str, str] | None:
+def _initialized_from(run: RunDir) -> InitialWeights | None:
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     begun = [line for line in log if line["event"] == "init-from"]
-    return {key: begun[-1].get(key, "") for key in ("path", "weights_sha256")} if begun else None
+    return InitialWeights(begun[-1].get("path", ""), begun[-1].get("weights_sha256", "")) if begun else None
 
 
-def _errors(run: RunDir, checkpoint: str) -> list[dict[str, Any]]:
+def _errors(run: RunDir, checkpoint: str) -> tuple[MeasuredErrors, ...]:
     """The contents of `RUN/evaluation.json` for these weights, without the errors of each class."""
     results, updates = read_results(run.path), position(run, checkpoint).step
     of_these = [
         each for each in results if (each.runs[0].checkpoint, each.runs[0].updates) == (checkpoint, updates)
     ]
-    return [
-        {
-            "split": each.split,
-            "views": str(each.views),
-            "images": each.images,
-            "top1_error": each.top1.error,
-            "top1_interval": list(each.top1.interval),
-            "top5_error": each.top5 and each.top5.error,
-            "top5_interval": each.top5 and list(each.top5.interval),
-            "store": each.store,
-            "store_digest": each.store_digest,
-        }
+    return tuple(
+        MeasuredErrors(
+            split=each.split,
+            views=str(each.views),
+            images=each.images,
+            top1_error=each.top1.error,
+            top1_interval=each.top1.interval,
+            top5_error=each.top5 and each.top5.error,
+            top5_interval=each.top5 and each.top5.interval,
+            store=each.store,
+            store_digest=each.store_digest,
+        )
         for each in of_these
-    ]
+    )

@@ -13,10 +13,10 @@ from alexnet import old_names
 from alexnet.errors import DataError
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
-NAME = "evaluation.json"
+EVALUATION_FILE = "evaluation.json"
 
 
-FORMAT_VERSION = 1
+RESULT_FORMAT_VERSION = 1
 """Version of an `EvalResult` in a file; files without a number have version 0, which is otherwise the
 same."""
 
@@ -227,7 +227,11 @@ class EvalResult:
 
         Fields that only ensembles, localizers or detectors have are left out of others.
         """
-        values: dict[str, Any] = {"format_version": FORMAT_VERSION, **to_dict(self), "views": str(self.views)}
+        values: dict[str, Any] = {
+            "format_version": RESULT_FORMAT_VERSION,
+            **to_dict(self),
+            "views": str(self.views),
+        }
         values |= _rates(values, self.images, ("top1", "top5"))
         if self.localization is not None:
             located = values["localization"]
@@ -243,8 +247,10 @@ class EvalResult:
         """From JSON of any version; ValueError or ConfigError if it is no such result."""
         made = dict(old_names.new_evaluation(values))
         version = made.pop("format_version", 0)
-        if not isinstance(version, int) or version > FORMAT_VERSION:
-            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}: update alexnet")
+        if not isinstance(version, int) or version > RESULT_FORMAT_VERSION:
+            raise ValueError(
+                f"format version {version}, this program reads {RESULT_FORMAT_VERSION}: update alexnet"
+            )
         views = ViewSet.parse(made.pop("views"))
         if isinstance(members := made.get("members"), list):  # in the output of `evaluate --json`
             made["members"] = {each["runs"][0]["run"]: each["top1_errors"] for each in members}
@@ -299,7 +305,7 @@ def read_results(path: Path) -> list[EvalResult]:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    file = path / NAME if path.is_dir() else path
+    file = path / EVALUATION_FILE if path.is_dir() else path
     if not file.is_file():
         return []
     try:

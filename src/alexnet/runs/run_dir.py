@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
-from alexnet.config import ConfigError, RunConfig, from_dict, to_dict
+from alexnet.config import ConfigError, RunConfig, from_dict, split_setting, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import exclusive_lock, is_left_over, write_json
 from alexnet.runs.environment import Environment
@@ -129,6 +129,44 @@ class RunDir:
         environment.write(self.environment_file)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EnsembleMember:
+    """One model of an ensemble, as `ensemble.json` describes it."""
+
+    name: str
+    """Of its run directory, within that of the ensemble."""
+    pretraining: bool
+    """Whether another member is initialized from it; it is not averaged then."""
+    recipe: str = ""
+    seed: int = 0
+    init_from: str = ""
+    """Name of the member that it is initialized from."""
+    settings: tuple[str, ...] = ()
+    """`key=value` changes of the recipe, the seed among them."""
+    store_digest: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EnsembleMember:
+        """From a file of any version; keys that this version does not know are ignored."""
+        known = {each.name for each in fields(cls)}
+        made: dict[str, Any] = {key: value for key, value in values.items() if key in known}
+        made["settings"] = tuple(old_names.new_settings(made.get("settings", ())))
+        return cls(**made)
+
+    def difference(self, other: EnsembleMember) -> str:
+        """The differences to the other member, with the values of this one; empty if there are none."""
+        # The last setting of a key counts; the order of different keys does not matter.
+        mine, theirs = (dict(map(split_setting, each.settings)) for each in (self, other))
+        apart = [
+            f"{key}={mine.get(key, 'its own')}" for key in mine | theirs if mine.get(key) != theirs.get(key)
+        ]
+        for each in fields(self):
+            own = getattr(self, each.name)
+            if each.name != "settings" and own != getattr(other, each.name):
+                apart.append(f"{each.name} {own!r}")
+        return ", ".join(apart)
+
+
 @dataclass(frozen=True)
 class EnsembleDir:
     """The files in the directory of an ensemble."""
@@ -141,7 +179,7 @@ class EnsembleDir:
         return self.path / "ensemble.json"
 
     @classmethod
-    def begin(cls, path: Path, description: Mapping[str, Any]) -> EnsembleDir:
+    def begin(cls, path: Path, name: str, members: Sequence[EnsembleMember]) -> EnsembleDir:
         """The directory for this ensemble: a new one, or an existing one with all or some of its members.
 
         CommandError, with the difference, if it is that of another ensemble.
@@ -155,8 +193,7 @@ class EnsembleDir:
         folder = cls(path)
         with exclusive_lock(path, wait=True):  # several processes may share the members
             if is_ensemble(path):
-                wanted = json.loads(json.dumps(description))
-                other = _difference(folder.description()["members"], wanted["members"])
+                other = _difference(folder.members(), members)
                 if other:
                     raise CommandError(
                         f"{path} was started with {other}: type the same settings again, or choose another "
@@ -164,14 +201,15 @@ class EnsembleDir:
                     )
             elif not all(map(is_left_over, path.iterdir())):
                 raise CommandError(f"{path} contains something else: choose another --out folder")
-            write_json(folder.members_file, description)  # there may be more members now
+            # There may be more members now.
+            write_json(folder.members_file, {"name": name, "members": [asdict(each) for each in members]})
         return folder
 
     def voting(self) -> list[Path]:
         """The run directories whose probabilities are averaged; DataError if the training of one is not
         finished.
         """
-        names = [member["name"] for member in self.description()["members"] if not member["pretraining"]]
+        names = [member.name for member in self.members() if not member.pretraining]
         absent = [name for name in names if not has_finished(self.path / name / "metrics.jsonl")]
         if absent:
             raise DataError(
@@ -180,42 +218,22 @@ class EnsembleDir:
             )
         return [self.path / name for name in names]
 
-    def description(self) -> dict[str, Any]:
+    def members(self) -> list[EnsembleMember]:
         """The contents of `ensemble.json`; DataError if it does not describe an ensemble."""
-        description: dict[str, Any] = {}
         try:
             description = json.loads(self.members_file.read_text(encoding="utf-8"))
-            described = all({"name", "pretraining"} <= {*member} for member in description["members"])
-        except (ValueError, KeyError, TypeError):
-            described = False
-        if not described:
-            raise DataError(f"{self.members_file} does not describe an ensemble: restore it")
-        return description
+            return [EnsembleMember.from_dict(each) for each in description["members"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error
 
 
-def _difference(begun: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> str:
+def _difference(begun: Sequence[EnsembleMember], wanted: Sequence[EnsembleMember]) -> str:
     """How the members begun differ from those wanted; empty if those are the same and maybe more."""
     if len(wanted) < len(begun):
         return f"{len(begun)} members, not {len(wanted)}"
     for old, new in zip(begun, wanted, strict=False):
-        # The last setting of a key counts; the order of different keys does not matter.
-        settings = [
-            {
-                key: value
-                for key, _, value in (
-                    each.partition("=") for each in old_names.new_settings(member["settings"])
-                )
-            }
-            for member in (old, new)
-        ]
-        apart = [
-            f"{key}={settings[0].get(key, 'its own')}"
-            for key in settings[0] | settings[1]
-            if settings[0].get(key) != settings[1].get(key)
-        ]
-        apart += [f"{key} {old.get(key)!r}" for key in new if key != "settings" and old.get(key) != new[key]]
-        if apart:
-            return f"{', '.join(apart)} for {old['name']}"
+        if apart := old.difference(new):
+            return f"{apart} for {old.name}"
     return ""
 
 

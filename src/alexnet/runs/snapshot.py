@@ -9,7 +9,7 @@ from alexnet.errors import WorkError
 from alexnet.runs.provenance import training_progress
 from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 
-SHARED = ("features", "predictions")
+SHARED_FOLDERS = ("features", "predictions")
 """Caches that remain in the run itself: their files identify the weights to which they belong."""
 _TRIES = 5
 """A checkpoint may be replaced while it is copied, rarely twice."""
@@ -50,6 +50,6 @@ def _copy(path: Path, copy: Path) -> None:
             shutil.copytree(step, target, ignore=shutil.ignore_patterns("state.pt"))
         if step.name != name:  # in a copied run the links may have become folders
             (copy / "checkpoints" / name).symlink_to(step.name)
-    for name in SHARED:
+    for name in SHARED_FOLDERS:
         (path / name).mkdir(exist_ok=True)
         (copy / name).symlink_to((path / name).resolve())

@@ -72,9 +72,9 @@ from alexnet.runs.predictions import SplitPredictions
 from alexnet.runs.results import EvalResult, ViewSet
 from alexnet.tasks.config import TaskInfo, task_info
 
-Row = TypeVar("Row")
-Saved = TypeVar("Saved", bound=SplitPredictions)
-Metrics = TypeVar("Metrics")
+_Row = TypeVar("_Row")
+_Saved = TypeVar("_Saved", bound=SplitPredictions)
+_Metrics = TypeVar("_Metrics")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class TestedSplit:
 
 
 @dataclass(frozen=True)
-class Task(ABC, Generic[Row, Saved, Metrics]):
+class Task(ABC, Generic[_Row, _Saved, _Metrics]):
     """The task of a model with this configuration and number of classes: what it is trained to predict."""
 
     config: RunConfig
@@ -197,27 +197,27 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
     @abstractmethod
     def infer(
         self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
-    ) -> Sequence[Row]:
+    ) -> Sequence[_Row]:
         """A row for each of N images; `images` are uint8 (N, H, W, C), one tensor for each view.
 
         CommandError for a model that cannot do this.
         """
 
     @abstractmethod
-    def collect(self, rows: Sequence[Row], tested: TestedSplit) -> Saved:
+    def collect(self, rows: Sequence[_Row], tested: TestedSplit) -> _Saved:
         """The rows of all images of a split, in the store's order, as one value that can be saved."""
 
     @property
     @abstractmethod
-    def saved_type(self) -> type[Saved]:
+    def saved_type(self) -> type[_Saved]:
         """What `collect` returns."""
 
     @abstractmethod
-    def metrics(self, saved: Saved, store: Store) -> Metrics:
+    def metrics(self, saved: _Saved, store: Store) -> _Metrics:
         """The metrics of the predictions for a split; raises an error if there is no ground truth."""
 
     @abstractmethod
-    def watch(self, saved: Saved, store: Store) -> Mapping[str, Any]:
+    def watch(self, saved: _Saved, store: Store) -> Mapping[str, Any]:
         """The values that training logs at each validation; `top1_error` is the watched metric: lower is
         better.
         """
@@ -228,7 +228,7 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
         """
         return None
 
-    def add_metrics(self, result: EvalResult, saved: Saved, store: Store) -> EvalResult:
+    def add_metrics(self, result: EvalResult, saved: _Saved, store: Store) -> EvalResult:
         """`result`, which has the errors of class probabilities, with the task's own metrics."""
         return result
 
@@ -241,7 +241,7 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
     def check_photos(self, bundle: ModelBundle, views: ViewSet) -> None:
         """CommandError if photos cannot be predicted with this model and these views."""
 
-    def for_photos(self, top: int | None, min_score: float | None) -> Task[Row, Saved, Metrics]:
+    def for_photos(self, top: int | None, min_score: float | None) -> Task[_Row, _Saved, _Metrics]:
         """This task, set to predict at most `top` classes or objects, of at least `min_score`."""
         if min_score is not None:
             raise CommandError(
@@ -251,7 +251,7 @@ class Task(ABC, Generic[Row, Saved, Metrics]):
 
     @abstractmethod
     def predictions(
-        self, row: Row, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
+        self, row: _Row, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
     ) -> list[Prediction]:
         """The predictions in a row of `infer`, for a photo of `size` (height, width); the best one first."""
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data import boxes as box_geometry
+from alexnet.data.boxes import Corners
 
-Corners = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float64]
 
 FARTHEST_MATCH = 0.7

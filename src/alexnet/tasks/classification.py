@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,7 +26,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.evaluation.inference import class_probabilities, device_name
-from alexnet.evaluation.metrics import TOP, evaluate
+from alexnet.evaluation.metrics import TOP, evaluate_predictions
 from alexnet.evaluation.views import ScaledView
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.lenet import class_codes
@@ -139,7 +140,6 @@ def _span(middle: float, length: int, share: float) -> tuple[int, int]:
 
 def _beta(parameter: float, uniform: float) -> float:
     """The quantile `uniform` of the distribution Beta(parameter, parameter)."""
-    from scipy.special import betaincinv
 
     return float(betaincinv(parameter, parameter, uniform))
 
@@ -198,8 +198,8 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         return Predictions
 
     def metrics(self, saved: Predictions, store: Store) -> EvalResult:
-        """Top-1 and top-5 errors, errors by class, confusions; raises as `evaluation.metrics.evaluate`."""
-        return evaluate(saved)
+        """Top-1 and top-5 errors, errors by class, confusions; raises as `evaluate_predictions`."""
+        return evaluate_predictions(saved)
 
     def watch(self, saved: Predictions, store: Store) -> Mapping[str, Any]:
         """Top-1 and top-5 error and the mean negative log-likelihood."""

@@ -33,6 +33,8 @@ class TaskInfo:
     losses: tuple[str, ...]
     """Values of `training.loss` that choose it."""
     logged: LoggedErrors
+    title: str = ""
+    """Of a report's section on predicted boxes."""
     model: str = ""
     """The only `model.name` that it trains; empty for all models that no other task has."""
     default_views: str = ""
@@ -60,6 +62,7 @@ TASKS = (
         implementation="alexnet.tasks.localization:Localization",
         losses=("boxes",),
         logged=LoggedErrors("top-1 localization error", "one view", "training error of boxes"),
+        title="Localization",
         model="overfeat-localizer",
         default_views="dense",
         predicts_boxes=True,
@@ -71,6 +74,7 @@ TASKS = (
         logged=LoggedErrors(
             "1 - mean average precision", "whole photos", "training error of the best windows"
         ),
+        title="Detections",
         model="overfeat-detector",
         default_views="dense",
         predicts_boxes=True,

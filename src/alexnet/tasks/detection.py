@@ -50,10 +50,10 @@ LEAST_PROBABILITY = 0.1
 MOST_BOXES = 200
 """Largest number of boxes of a class that are merged, the most probable ones: the time of merging grows with
 the square of their number."""
-VIEWS = "dense"
+DETECTION_VIEWS = "dense"
 """A detector always takes the whole photo."""
 
-Floats = npt.NDArray[np.floating[Any]]
+_Floats = npt.NDArray[np.floating[Any]]
 
 
 def detection_loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class ObjectsInWindows(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class FoundObjects:
     """The detections in one photo: n objects, the best first."""
 
     labels: npt.NDArray[np.int64]
@@ -117,7 +117,7 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
+class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
     """The class and the box of the object that each window shows, or background.
 
     Targets are (N, 6, h, w): the label of each window, `IGNORED` where it shows a part of an object; a random
@@ -189,7 +189,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
 
     def infer(
         self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
-    ) -> list[Objects]:
+    ) -> list[FoundObjects]:
         """The objects of each image, from views of the whole image; CommandError for another model."""
         model = detector_of(bundle)
         outputs: list[list[WindowOutputs]] = []
@@ -205,7 +205,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
             for photo in range(len(images[0]))
         ]
 
-    def collect(self, rows: Sequence[Objects], tested: TestedSplit) -> DetectionPredictions:
+    def collect(self, rows: Sequence[FoundObjects], tested: TestedSplit) -> DetectionPredictions:
         """All objects, with labels in the store's order of classes."""
         labels = np.argsort(tested.columns)  # from the model's to the store's
         return DetectionPredictions(
@@ -227,7 +227,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         sizes = np.array([part.size(index) for index in range(len(part))])
         found = Detections(saved.images, saved.labels, saved.scores, saved.corners)
         wnids = [each.wnid for each in store.classes]
-        return evaluate(found, BoxTable.of_pictures(part), wnids, sizes)
+        return evaluate_detections(found, BoxTable.of_pictures(part), wnids, sizes)
 
     def watch(self, saved: DetectionPredictions, store: Store) -> Mapping[str, Any]:
         """Mean average precision, and 1 - mean average precision as `top1_error`."""
@@ -242,7 +242,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
 
     def own_views(self, views: ViewSet) -> ViewSet | None:
         """The whole photo, at the scales of `views`."""
-        return ViewSet(VIEWS, views.scales)
+        return ViewSet(DETECTION_VIEWS, views.scales)
 
     def add_metrics(self, result: EvalResult, saved: DetectionPredictions, store: Store) -> EvalResult:
         """`result` with `detection`."""
@@ -254,8 +254,8 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         """CommandError for a model that does not detect, other views than `dense`, and warped photos."""
         detector_of(bundle)
         require_cropped(bundle)
-        if views.name != VIEWS:
-            raise CommandError(f"no objects with --views {views.name}: a detector needs {VIEWS}")
+        if views.name != DETECTION_VIEWS:
+            raise CommandError(f"no objects with --views {views.name}: a detector needs {DETECTION_VIEWS}")
 
     def for_photos(self, top: int | None, min_score: float | None) -> Detection:
         """This task for at most `top` objects (by default all), of windows with a probability of `min_score`
@@ -264,7 +264,7 @@ class Detection(Task[Objects, DetectionPredictions, DetectionResult]):
         return replace(self, top=top, min_score=DEFAULT_MIN_SCORE if min_score is None else min_score)
 
     def predictions(
-        self, row: Objects, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
+        self, row: FoundObjects, classes: Sequence[Class], scaled: Sequence[ScaledView], size: tuple[int, int]
     ) -> list[Prediction]:
         """Objects with boxes in pixels of the photo."""
         height, width = size
@@ -286,7 +286,7 @@ def detector_of(bundle: ModelBundle) -> OverFeatDetector:
     return bundle.model
 
 
-def objects_in_photo(scales: Sequence[WindowOutputs], min_score: float = LEAST_PROBABILITY) -> Objects:
+def objects_in_photo(scales: Sequence[WindowOutputs], min_score: float = LEAST_PROBABILITY) -> FoundObjects:
     """The objects of one photo, from the outputs at each scale; the last class is background."""
     probabilities = np.concatenate([scale.probabilities for scale in scales])
     boxes = np.concatenate([scale.boxes for scale in scales])
@@ -298,7 +298,7 @@ def objects_in_photo(scales: Sequence[WindowOutputs], min_score: float = LEAST_P
         merged, sums = merge(boxes[chosen, label], of_class[chosen])
         found += [(float(total), label, box) for box, total in zip(merged, sums, strict=True)]
     found.sort(key=lambda each: (-each[0], each[1]))
-    return Objects(
+    return FoundObjects(
         labels=np.array([label for _, label, _ in found], np.int64),
         corners=box_geometry.clip(np.array([box for *_, box in found], np.float64).reshape(-1, 4)),
         scores=np.array([total for total, *_ in found], np.float64),
@@ -313,13 +313,13 @@ class Detections:
     """(D,) the position of the image in the split."""
     labels: npt.NDArray[np.int64]
     """(D,)"""
-    scores: Floats
+    scores: _Floats
     """(D,) higher is better; they are compared within a class only."""
-    corners: Floats
+    corners: _Floats
     """(D, 4) x0, y0, x1, y1 in the same units as the true boxes."""
 
 
-def evaluate(
+def evaluate_detections(
     detections: Detections,
     truth: BoxTable,
     wnids: Sequence[str],
@@ -344,7 +344,7 @@ def evaluate(
     return DetectionResult(len(truth.starts) - 1, len(truth.labels), float(np.mean(known)), rows)
 
 
-def least_overlaps(corners: Floats, sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def least_overlaps(corners: _Floats, sizes: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """(B,) minimum overlap with which each true box (B, 4) of a photo of `sizes` (B, 2) pixels counts as
     found.
 
@@ -370,7 +370,7 @@ def _of_class(
     detections: Detections,
     truth: BoxTable,
     images: npt.NDArray[np.int64],
-    least: Floats,
+    least: _Floats,
     label: int,
     wnid: str,
 ) -> ClassPrecision:
@@ -387,7 +387,7 @@ def _of_class(
     return ClassPrecision(wnid, len(objects), len(found), int(right.sum()), precision)
 
 
-def _matched(overlaps: Floats, least: Floats) -> npt.NDArray[np.bool_]:
+def _matched(overlaps: _Floats, least: _Floats) -> npt.NDArray[np.bool_]:
     """(n,) which of an image's detections, by descending score, find a box; `overlaps` are (n, boxes)."""
     free = np.ones(len(least), np.bool_)
     right = np.zeros(len(overlaps), np.bool_)
@@ -421,4 +421,4 @@ def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet
     rows = np.array(found, np.float64).reshape(-1, 7)
     windows = Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3:])
     wnids = [each.wnid for each in store.classes]
-    return evaluate(windows, truth, wnids).mean_average_precision
+    return evaluate_detections(windows, truth, wnids).mean_average_precision

@@ -40,7 +40,7 @@ from alexnet.tasks.box_fusion import merge
 
 SMALLEST_SHARE_SEEN = 0.5
 """Minimum fraction of an object's box in a window; windows that show less are left out (section 4.2)."""
-VIEWS = ("center", "dense")
+BOX_VIEWS = ("center", "dense")
 """Views for which boxes can be predicted: one window in the center, or windows at all positions."""
 MOST_MERGED = 4_096
 """Largest number of boxes of a class that are merged, the most probable ones: memory grows with the square of
@@ -121,7 +121,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         right.
         """
         chosen = outputs[torch.arange(len(outputs), device=outputs.device), labels]
-        overlaps = _iou(chosen, targets[:, 2:])
+        overlaps = box_geometry.paired_iou(chosen, targets[:, 2:])
         return ((overlaps < ILSVRC_BOX_OVERLAP) & (targets[:, 1] > 0)).sum()
 
     def check(self, model: nn.Module, store: Store) -> None:
@@ -164,9 +164,11 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         table = BoxTable.of_pictures if whole else BoxTable.of
         part = store.split(saved.split)
         true, train, classes = table(part), table(store.split("train")), len(store.classes)
-        found = count_errors(RankedBoxes(saved.labels, saved.corners), part.labels, true, classes)
+        found = count_box_errors(RankedBoxes(saved.labels, saved.corners), part.labels, true, classes)
         others = baseline_boxes(saved.labels, train)
-        baselines = {name: count_errors(each, part.labels, true, classes) for name, each in others.items()}
+        baselines = {
+            name: count_box_errors(each, part.labels, true, classes) for name, each in others.items()
+        }
         return LocalizationResult(**vars(found), baselines=baselines)
 
     def watch(self, saved: LocalizationPredictions, store: Store) -> Mapping[str, Any]:
@@ -186,7 +188,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
 
     def own_views(self, views: ViewSet) -> ViewSet | None:
         """The same views if boxes can be predicted for them."""
-        return views if views.name in VIEWS else None
+        return views if views.name in BOX_VIEWS else None
 
     def add_metrics(self, result: EvalResult, saved: LocalizationPredictions, store: Store) -> EvalResult:
         """`result` with `localization`."""
@@ -196,8 +198,8 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         """CommandError for a model without boxes, views without them, and warped or padded photos."""
         localizer_of(bundle)
         require_cropped(bundle)
-        if views.name not in VIEWS:
-            raise CommandError(f"no boxes with --views {views.name}; there are {', '.join(VIEWS)}")
+        if views.name not in BOX_VIEWS:
+            raise CommandError(f"no boxes with --views {views.name}; there are {', '.join(BOX_VIEWS)}")
 
     def for_photos(self, top: int | None, min_score: float | None) -> Localization:
         """This task for at most `top` classes, by default five."""
@@ -252,14 +254,6 @@ def _stacked(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.N
     return np.stack(parts) if parts else np.empty((0, *shape))
 
 
-def _iou(some: Tensor, others: Tensor) -> Tensor:
-    """(N,) intersection over union of boxes (N, 4), pair by pair, on any device."""
-    first, last = torch.maximum(some[:, :2], others[:, :2]), torch.minimum(some[:, 2:], others[:, 2:])
-    common = (last - first).clamp(min=0).prod(dim=1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1) for boxes in (some, others)]
-    return common / (areas[0] + areas[1] - common).clamp(min=torch.finfo(some.dtype).tiny)
-
-
 @dataclass(frozen=True, eq=False)
 class RankedBoxes:
     """The k best classes of N images with their boxes, in the store's order."""
@@ -270,7 +264,7 @@ class RankedBoxes:
     """(N, k, 4) x0, y0, x1, y1 of each, in the same units as the true boxes."""
 
 
-def count_errors(
+def count_box_errors(
     found: RankedBoxes,
     labels: npt.NDArray[Any],
     truth: BoxTable,

@@ -7,7 +7,7 @@ Each channel goes through three stages:
 3. classify: linear classifiers are trained on these vectors with early stopping, and calibrated.
 
 Then the pipeline is validated and saved as the run's only checkpoint. Until then `RUN/features` holds what a
-resumed run needs: `state.json` is the position (`Position`), `channelN.safetensors` what a channel has
+resumed run needs: `state.json` is the position (`ClassicPosition`), `channelN.safetensors` what a channel has
 learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the product quantizer) and
 `channelN-sgd.safetensors` its classifiers in training.
 """
@@ -37,7 +37,7 @@ from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
 from alexnet.classic.pipeline import ChannelModel, Pipeline
-from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, scores, stratified_split
+from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 from alexnet.config import RunConfig
 from alexnet.data.crops import center
 from alexnet.data.image_reader import read_square
@@ -47,12 +47,12 @@ from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
 from alexnet.io import atomic_write, exclusive_lock, write_json
 from alexnet.models import bundle
-from alexnet.progress import Advance, ProgressFactory, no_progress
+from alexnet.progress import Advance
 from alexnet.runs.metrics_log import MetricsLog
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
-from alexnet.training.trainer import Evaluate, Log, TrainResult
+from alexnet.training.trainer import Evaluate, Log, TrainOptions, TrainResult
 
 SHARD = 64
 """Number of photos that are encoded and saved together."""
@@ -63,45 +63,40 @@ QUANTIZER_PHOTOS = 1024
 """Number of photos to whose feature vectors the product quantizer is fitted."""
 
 
-def fit(
+def train_pipeline(
     config: RunConfig,
     store: Store,
     run: RunDir,
-    *,
     evaluate: Evaluate,
-    device: torch.device,
-    resume: bool = False,
-    minutes: float | None = None,
-    progress: ProgressFactory = no_progress,
-    log: Log = lambda line: None,
+    options: TrainOptions,
 ) -> TrainResult:
     """Trains all channels, validates the pipeline and returns how the run ended.
 
     In the result, `step` is the number of encoded photos over all channels, and `epochs` that of passes of
-    the classifiers. `resume` continues after the last shard of photos, or after the last saved pass. Raises
-    Stopped after saving, at a signal or after `minutes`; CommandError if configuration and store do not fit
-    together; WorkError if the disk is full.
+    the classifiers. A resumed run continues after the last shard of photos, or after the last saved pass.
+    Raises Stopped after saving, at a signal or a time limit; CommandError if configuration and store do not
+    fit together; WorkError if the disk is full.
     """
-    classic = check(config, store)
+    classic = check_pipeline(config, store)
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
-        done = _finished(run, log) if resume else None
+        done = _finished(run, options.log) if options.resume else None
         if done is not None:
             return done
         stack.enter_context(torch.no_grad())
-        cache = FeatureCache.open(run, store.digest, resume)
+        cache = FeatureCache.open(run, store.digest, options.resume)
         position, images = cache.position, len(training_images(store, config.data))
         encoded = position.channel * images + position.images
         trainer = ClassicTrainer(
             config=config,
             classic=classic,
             store=store,
-            device=device,
+            device=options.device,
             cache=cache,
             metrics=stack.enter_context(MetricsLog(run.metrics_file, run.tensorboard, encoded)),
-            interruption=stack.enter_context(Interruption(minutes)),
-            advance=stack.enter_context(progress(images * len(classic.channels), encoded)),
-            log=log,
+            interruption=stack.enter_context(Interruption(options.minutes)),
+            advance=stack.enter_context(options.progress(images * len(classic.channels), encoded)),
+            log=options.log,
         )
         trainer.event("resume" if encoded or position.stage != "learn" else "start")
         while not trainer.finished:
@@ -114,7 +109,7 @@ def fit(
     return result
 
 
-def check(config: RunConfig, store: Store) -> ClassicConfig:
+def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
     """A summary of the training if configuration and store fit together, else CommandError."""
     if config.classic is None:
         raise CommandError(f"{config.recipe} is not a classic pipeline: it has no `classic` section")
@@ -176,7 +171,7 @@ class ClassicTrainer:
         self.model = model.to(self.device).eval()
 
     @property
-    def position(self) -> Position:
+    def position(self) -> ClassicPosition:
         """The position of the training."""
         return self.cache.position
 
@@ -308,7 +303,7 @@ class ClassicTrainer:
         """
         labels, channel, position = self.labels, self.channel, self.position
         file = self._feature_file()
-        train, held = stratified_split(labels, self.classic.held_out, self.config.training.seed)
+        train, held = random_split(labels, self.classic.held_out, self.config.training.seed)
         stopping, saved = self._early_stopping(train, held), time.monotonic()
         save = partial(self._save_classifiers, stopping)
         for done in stopping.run(file.read, labels):
@@ -411,7 +406,7 @@ TensorFile = Literal["", "-sgd", "-centers"]
 
 
 @dataclass
-class Position:
+class ClassicPosition:
     """The position of a training, saved in `state.json`."""
 
     store_digest: str
@@ -429,7 +424,7 @@ class Position:
 class FeatureCache:
     """The directory `RUN/features`: the position, and the files that a resumed run reads."""
 
-    def __init__(self, folder: Path, position: Position):
+    def __init__(self, folder: Path, position: ClassicPosition):
         self.folder, self.position = folder, position
         self._since = time.monotonic()
 
@@ -444,9 +439,9 @@ class FeatureCache:
         if not (resume and file.is_file()):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            return cls(folder, Position(store_digest))
+            return cls(folder, ClassicPosition(store_digest))
         try:
-            position = Position(**json.loads(file.read_text(encoding="utf-8")))
+            position = ClassicPosition(**json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
         if position.store_digest != store_digest:

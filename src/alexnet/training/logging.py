@@ -106,7 +106,7 @@ class TrainingLog:
         self._log(f"warning: {text}")
 
 
-def describe(reading: Reading, errors: dict[str, Any]) -> str:
+def describe_reading(reading: Reading, errors: dict[str, Any]) -> str:
     """A reading and the errors of the last validation, as text for the progress bar."""
     parts = [
         f"{reading.images_per_second:,.0f}/s without validation",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 from alexnet import distributed
+from alexnet.errors import Stopped
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -54,3 +56,18 @@ class Interruption(AbstractContextManager["Interruption"]):
         if self.reason and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.reason = f"by {signal.Signals(number).name}"
+
+
+@contextmanager
+def stopping(advice: str) -> Generator[None, None, None]:
+    """A context in which SIGTERM and Ctrl-C raise `Stopped`; `advice` is how to resume."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(f"stopped by {signal.Signals(number).name}; finished work is kept, {advice}")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

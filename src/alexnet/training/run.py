@@ -3,38 +3,64 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from alexnet import distributed, recipes
-from alexnet.config import RunConfig, override
+from alexnet.config import RunConfig, changes, override
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, Diverged
+from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.hardware import choose_device, describe_device, multiplies_bfloat16
 from alexnet.models import bundle
-from alexnet.models.config import described
+from alexnet.models.bundle import ModelBundle
+from alexnet.models.config import model_description
 from alexnet.models.summary import summarize
 from alexnet.optim.schedules import make_schedule
-from alexnet.progress import ProgressFactory, no_progress
+from alexnet.progress import Progress, no_progress
 from alexnet.runs.environment import Environment
+from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.tasks.base import task_of
 from alexnet.tasks.config import task_info
-from alexnet.tasks.validation import VALIDATION, evaluation
 from alexnet.training import trainer
 from alexnet.training.plan import make_plan
-from alexnet.training.resume import resumed_config
-from alexnet.training.train_state import check
-from alexnet.training.trainer import TrainResult
+from alexnet.training.train_state import check_network
+from alexnet.training.trainer import Log, TrainOptions, TrainResult
 from alexnet.training.transfer import InitFrom, match, refuse_without_net
 
 LOWEST_FRACTION = 0.9e-3
 """Recipes have three drops by 10; a lower fraction means that the drops were intended for fewer epochs."""
 
-Log = Callable[[str], None]
+
+VALIDATION = ("val", ViewSet("center"))
+"""Split and views of validation during training; a detector uses the whole image."""
+
+
+def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
+    """The function that tests a model during training: it returns `top1_error`, which is watched, and other
+    values.
+
+    It raises Diverged if the model's outputs are not finite.
+    """
+    preprocessing = Preprocessing.from_store(config.data, store)
+    task = task_of(config, len(store.classes))
+    split, views = VALIDATION
+
+    def evaluate(model: nn.Module) -> Mapping[str, Any]:
+        bundle = ModelBundle(model, config, store.classes, preprocessing, {})
+        made = predict_split(task, bundle, store, split, task.own_views(views) or views)
+        if not made.is_finite():
+            raise Diverged("the model's outputs for the validation images are not finite")
+        return task.watch(made, store)
+
+    return evaluate
 
 
 def train(
@@ -47,7 +73,7 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     device: str | torch.device = "auto",
-    progress: ProgressFactory = no_progress,
+    progress: Progress = no_progress,
     log: Log = lambda line: None,
 ) -> TrainResult:
     """Trains one run to its end and returns its result; everything else is in the run directory `run`.
@@ -70,24 +96,22 @@ def train(
     # joined.
     request = _Request(recipe, place, settings, resume)
     towers = request.configuration()[0].model.tower_devices
-    chosen = choose_device(device, towers) if isinstance(device, str) else device
+    chosen = choose_device(device, towers)
     with distributed.running(chosen):
         opened = store if isinstance(store, Store) else Store.open(Path(store))
         opened.split(VALIDATION[0])
         source = None if init_from is None else InitFrom(find_weights(Path(init_from)), tuple(init_layers))
         log = log if distributed.is_main() else _silence
         config = distributed.broadcast_result(lambda: _begin(request, opened, chosen, source, log))
-        result = train_run(
-            config,
-            opened,
-            place,
-            device=chosen,
+        options = TrainOptions(
+            chosen,
             resume=resume,
             minutes=minutes,
             init_from=source,
             progress=progress if distributed.is_main() else no_progress,
             log=log,
         )
+        result = train_run(config, opened, place, options)
         metric = task_info(config.training.loss).logged.validation
         log(
             f"done after {_kind_of(config).work.format(result.step)}: {metric} "
@@ -100,33 +124,14 @@ def train_run(
     config: RunConfig,
     store: Store,
     run: RunDir,
-    *,
-    device: torch.device,
+    options: TrainOptions,
     validation: Callable[[RunConfig, Store], trainer.Evaluate] = evaluation,
-    resume: bool = False,
-    minutes: float | None = None,
-    init_from: InitFrom | None = None,
-    progress: ProgressFactory = no_progress,
-    log: Log = lambda line: None,
 ) -> TrainResult:
     """Trains in a run directory that `create_run` made, a network or a classic pipeline, to the end.
 
-    `validation(config, store)` makes the function that tests the model during training. The rest, and the
-    errors, are those of `train`.
+    `validation(config, store)` makes the function that tests the model during training. Errors as `train`.
     """
-    options: dict[str, Any] = {} if init_from is None else {"init_from": init_from}
-    return _kind_of(config).train(
-        config,
-        store,
-        run,
-        evaluate=validation(config, store),
-        device=device,
-        resume=resume,
-        minutes=minutes,
-        progress=progress,
-        log=log,
-        **options,
-    )
+    return _kind_of(config).train(config, store, run, validation(config, store), options)
 
 
 def create_run(
@@ -151,8 +156,8 @@ def create_run(
     if init_from is None:
         refuse_without_net(config)
     else:
-        model = check(config, store)
-        match(model, store.classes, bundle.load(init_from.path, needs_weights=True), init_from.layers)
+        model = check_network(config, store)
+        match(model, store.classes, bundle.load(init_from.path, "cpu", needs_weights=True), init_from.layers)
     kind.introduce(config, store, where, log)
     RunDir.create(run.path, config)
     write_environment(config, store, run, device)
@@ -170,7 +175,7 @@ def write_environment(config: RunConfig, store: Store, run: RunDir, device: torc
 class _Kind(NamedTuple):
     """The training of networks, or of classic pipelines."""
 
-    train: Callable[..., TrainResult]
+    train: Callable[[RunConfig, Store, RunDir, trainer.Evaluate, TrainOptions], TrainResult]
     introduce: Callable[[RunConfig, Store, str, Log], None]
     """Logs what will be trained; CommandError, before anything is written, if it does not fit."""
     work: str
@@ -180,10 +185,12 @@ class _Kind(NamedTuple):
 
 def _kind_of(config: RunConfig) -> _Kind:
     if config.classic is None:
-        return _Kind(trainer.train, _introduce_network, "{:,} updates", takes_weights=True)
-    from alexnet.training.classic_trainer import fit  # it loads scikit-learn, which networks do not need
+        return _Kind(trainer.train_network, _introduce_network, "{:,} updates", takes_weights=True)
+    from alexnet.training.classic_trainer import (
+        train_pipeline,  # it loads scikit-learn, which networks do not need
+    )
 
-    return _Kind(fit, _introduce_classic, "coding {:,} photos", takes_weights=False)
+    return _Kind(train_pipeline, _introduce_classic, "coding {:,} photos", takes_weights=False)
 
 
 @dataclass(frozen=True)
@@ -223,9 +230,9 @@ def _begin(
 def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -> None:
     images, processes = len(training_images(store, config.data)), distributed.world_size()
     plan, training = make_plan(config, images, processes), config.training
-    parameters = sum(parameter.numel() for parameter in check(config, store).parameters())
+    parameters = sum(parameter.numel() for parameter in check_network(config, store).parameters())
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
-    log(f"{config.recipe}: {described(model)}, {parameters:,} parameters, seed {training.seed}")
+    log(f"{config.recipe}: {model_description(model)}, {parameters:,} parameters, seed {training.seed}")
     whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
     log(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
@@ -260,7 +267,7 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
 def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -> None:
     from alexnet.training import classic_trainer  # it loads scikit-learn, which networks do not need
 
-    classic, model = classic_trainer.check(config, store), summarize(config, len(store.classes))
+    classic, model = classic_trainer.check_pipeline(config, store), summarize(config, len(store.classes))
     log(f"{config.recipe}: {model.parameters:,} learned numbers, seed {config.training.seed}")
     for each, layer in zip(classic.channels, model.layers, strict=True):
         patches, cells = ", ".join(map(str, each.patches)), " + ".join(each.pyramid)
@@ -274,3 +281,57 @@ def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -
 
 def _silence(line: str) -> None:
     pass
+
+
+FIXED = (
+    "data.image_size",
+    "data.input_size",
+    "data.max_images",
+    "optimizer.name",
+    "schedule.name",
+    "training.batch_size",
+    "training.seed",
+    "training.precision",
+)
+"""Settings that cannot change in a run, besides its model: its position or its state would become invalid."""
+
+
+def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[RunConfig, list[str]]:
+    """The run's configuration with `settings` applied, and a line `key: old -> new` for each change.
+
+    CommandError if the run has another recipe, or if a change would make it another model.
+    """
+    before = run.config()
+    if recipe != before.recipe:
+        raise CommandError(
+            f"{run.path} is a run of {before.recipe}: type that recipe, or another directory with --run"
+        )
+    after = override(before, settings)
+    fixed = {key: values for key, values in changes(before, after).items() if _is_fixed(key)}
+    if fixed:
+        raise CommandError(
+            f"--resume cannot change {'; '.join(_lines(fixed))}: leave that setting out, or train in a new "
+            "folder"
+        )
+    averaged = [bool(config.training.ema_decay) for config in (before, after)]
+    if averaged[0] != averaged[1]:
+        raise CommandError("--resume cannot switch training.ema_decay on or off: train in a new folder")
+    return after, differences(before, after)
+
+
+def _is_fixed(key: str) -> bool:
+    # Towers may move to other devices: weights and optimizer state are saved as for one device.
+    return (
+        key in FIXED
+        or key.startswith("classic.")
+        or (key.startswith("model.") and key != "model.tower_devices")
+    )
+
+
+def differences(before: RunConfig, after: RunConfig) -> list[str]:
+    """`key: old -> new` for each setting that differs."""
+    return _lines(changes(before, after))
+
+
+def _lines(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    return [f"{key}: {old} -> {new}" for key, (old, new) in changed.items()]

@@ -17,7 +17,7 @@ from alexnet.data.randomness import ImageRandomness
 from alexnet.errors import Diverged
 from alexnet.training.train_state import TrainState
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 AUTOCAST = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -130,7 +130,7 @@ class Meter:
         self.seconds = seconds
         self._clear()
 
-    def timed(self, items: Iterable[Item]) -> Iterator[Item]:
+    def timed(self, items: Iterable[_Item]) -> Iterator[_Item]:
         """The same items; measures how long each one took to arrive."""
         iterator = iter(items)
         while True:

@@ -65,7 +65,7 @@ class TrainState:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def check(config: RunConfig, store: Store) -> nn.Module:
+def check_network(config: RunConfig, store: Store) -> nn.Module:
     """The model on the meta device, if configuration and store fit together; else CommandError."""
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} has one class: training needs two or more")
@@ -88,7 +88,7 @@ def build_train_state(
 
     CommandError if the configuration does not fit the store, the model or `device`.
     """
-    check(config, store)
+    check_network(config, store)
     torch.manual_seed(config.training.seed)
     model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     model = _placed(model, config.model.tower_devices, device)

@@ -1,7 +1,7 @@
 """The training loop: a configuration and a prepared store become a run directory. Start reading here.
 
-A run is a directory (`RunDir`) that holds the configuration, a log of metrics and checkpoints. `train` makes
-one update after another until the schedule ends. Around each update:
+A run is a directory (`RunDir`) that holds the configuration, a log of metrics and checkpoints.
+`train_network` makes one update after another until the schedule ends. Around each update:
 
 1. the schedule and scheduled events set the learning rates (`plan.py`, `alexnet.optim`);
 2. the update itself: augmented images, loss, gradients, new weights (`step.py`);
@@ -37,12 +37,12 @@ from alexnet.errors import CommandError, Diverged, Stopped
 from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
-from alexnet.progress import ProgressFactory, no_progress
+from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import MetricsLog, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training import plan as events
-from alexnet.training.logging import TrainingLog, describe
+from alexnet.training.logging import TrainingLog, describe_reading
 from alexnet.training.plan import make_plan
 from alexnet.training.preemption import Interruption
 from alexnet.training.step import Meter, training_batch, update
@@ -68,36 +68,42 @@ class TrainResult:
     """Seconds of training, over all resumes, without validation and checkpoints."""
 
 
-def train(
-    config: RunConfig,
-    store: Store,
-    run: RunDir,
-    *,
-    evaluate: Evaluate,
-    device: torch.device,
-    resume: bool = False,
-    minutes: float | None = None,
-    init_from: InitFrom | None = None,
-    progress: ProgressFactory = no_progress,
-    log: Log = lambda line: None,
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a run is trained; what is trained is in its configuration."""
+
+    device: torch.device
+    resume: bool = False
+    """Whether to continue at the newest checkpoint, if there is one."""
+    minutes: float | None = None
+    """After these the run stops, once it is saved."""
+    init_from: InitFrom | None = None
+    """A trained model whose weights the run is initialized from."""
+    progress: Progress = no_progress
+    log: Log = lambda line: None
+
+
+def train_network(
+    config: RunConfig, store: Store, run: RunDir, evaluate: Evaluate, options: TrainOptions
 ) -> TrainResult:
     """Trains to the end of the schedule and returns the result; everything else is in the run directory.
 
-    `resume` continues at the newest checkpoint, if there is one. `init_from` is a trained model from whose
-    weights the run is initialized. Raises Stopped after saving, at a signal or after `minutes`; Diverged if
-    the loss or a weight is not finite; WorkError if the disk is full. The last checkpoint is kept.
+    Raises Stopped after saving, at a signal or a time limit; Diverged if the loss or a weight is not
+    finite; WorkError if the disk is full. The last checkpoint is kept.
     """
-    trainer = Trainer(config, store, run, device, log)
-    if not (resume and trainer.resume()):
-        trainer.initialize(init_from)
+    device = options.device
+    trainer = Trainer(config, store, run, device, options.log)
+    if not (options.resume and trainer.resume()):
+        trainer.initialize(options.init_from)
     plan, batch_size = trainer.plan, config.training.batch_size
     with ExitStack() as stack:
         stack.enter_context(trainer.open_metrics())
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         # Processes agree on stopping, on a GPU not at every update, since this waits for the GPU.
         agree_every_steps = 20 if device.type == "cuda" else 1
-        interruption = stack.enter_context(Interruption(minutes, agree_every_steps))
-        advance = stack.enter_context(progress(plan.total_steps * batch_size, trainer.step * batch_size))
+        interruption = stack.enter_context(Interruption(options.minutes, agree_every_steps))
+        images = plan.total_steps * batch_size, trainer.step * batch_size
+        advance = stack.enter_context(options.progress(*images))
         trainer.log_start()
         if plan.validates(trainer.step) and trainer.validated_step < trainer.step:
             # The run was stopped between the last update of an epoch and its validation.
@@ -284,7 +290,7 @@ class Trainer:
         reading = self.meter.read()
         last_batch = partial(training_batch, self.state, batch, epoch, self.color_noise)
         self.training_log.record(reading, self.step, self.meter.seconds, last_batch)
-        return describe(reading, self.errors)
+        return describe_reading(reading, self.errors)
 
     # Validation.
 

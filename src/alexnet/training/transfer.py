@@ -14,8 +14,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.models.bundle import ModelBundle, mismatch
 from alexnet.models.convert import in_rgb, normalized_as
-from alexnet.models.overfeat import OverFeatDetector
-from alexnet.optim.param_groups import check_layers, layers_of, owner
+from alexnet.optim.param_groups import check_layers, owner, parameter_layers
 from alexnet.tasks.config import task_info
 
 FIRST = "conv1.weight"
@@ -87,7 +86,7 @@ def match(
     The last layer is copied only if both have the same classes in the same order. CommandError if `layers`
     names a layer that does not exist; DataError if a tensor does not fit, or a frozen one is missing.
     """
-    known = layers_of(model)
+    known = parameter_layers(model)
     there = _weights_of(source)
     check_layers(layers, known)
     head = _why_not_head(classes, source.classes)
@@ -178,13 +177,13 @@ def _other_crop(model: nn.Module, source: ModelBundle) -> str:
     here, there = getattr(model, "crop", 0), getattr(source.model, "crop", 0)
     if here == there or not here or not there:
         return ""
-    setting = "model.architecture.window" if isinstance(model, OverFeatDetector) else "data.input_size"
+    setting = getattr(model, "crop_setting", "data.input_size")
     return f"its inputs have {there} pixels, those of this model {here}: type {setting}={there}"
 
 
 def _layers_that_fit(model: nn.Module, there: Mapping[str, Tensor]) -> str:
     """Layers other than the last that could be copied: those of which all tensors fit."""
-    own, known = model.state_dict(), layers_of(model)
+    own, known = model.state_dict(), parameter_layers(model)
     unfit = {owner(name, known) for name in own if mismatch(name, there, own)}
     fitting = [layer for layer in known[:-1] if layer not in unfit]
     return (

@@ -38,7 +38,7 @@ from alexnet.web.responses import (
 )
 from alexnet.web.security import SecurityMiddleware
 from alexnet.web.served_model import ModelInput, ServedModel
-from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_PIXELS, Refused, megabytes, read_photo, receive
+from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_UPLOAD_PIXELS, Refused, megabytes, read_upload, receive
 
 PAGE = {
     "index.html": "text/html",
@@ -57,7 +57,7 @@ memory."""
 _CURL_CONTENT_TYPE = "application/x-www-form-urlencoded"
 """The type that curl sends for any body, with `-d` and with `--data-binary`."""
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -> FastAPI:
@@ -78,7 +78,7 @@ def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -
         version=__version__,
         description=(
             "Image classification by models on this computer. A photo is the body of the request itself "
-            f"({FORMATS}; at most {megabytes(MAX_BYTES)} and {MAX_PIXELS / 1e6:.0f} million pixels); "
+            f"({FORMATS}; at most {megabytes(MAX_BYTES)} and {MAX_UPLOAD_PIXELS / 1e6:.0f} million pixels); "
             "it is never written to a disk."
         ),
         openapi_url="/api/openapi.json",
@@ -130,7 +130,7 @@ class Api:
         return Models(
             models=[model.info() for model in self._models.values()],
             max_bytes=MAX_BYTES,
-            max_pixels=MAX_PIXELS,
+            max_pixels=MAX_UPLOAD_PIXELS,
         )
 
     async def samples(self) -> Samples:
@@ -197,7 +197,7 @@ class Api:
         async with self._uploads:
             data = await receive(request.stream())
             try:
-                return await _run(self._readers, lambda: model.prepare(read_photo(data)))
+                return await _run(self._readers, lambda: model.prepare(read_upload(data)))
             except Refused as error:
                 if error.status != 422 or content_type != _CURL_CONTENT_TYPE:
                     raise
@@ -315,5 +315,5 @@ def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(torch_threads,))
 
 
-async def _run(threads: ThreadPoolExecutor, work: Callable[..., Result], *arguments: Any) -> Result:
+async def _run(threads: ThreadPoolExecutor, work: Callable[..., _Result], *arguments: Any) -> _Result:
     return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)

@@ -62,7 +62,7 @@ class Crop(Document):
     classes: list[ClassProbability]
 
 
-class Classification(Document):
+class ClassifiedPhoto(Document):
     """The most probable classes; `square` and `crops` only if the request has `crops=1`."""
 
     views: ViewsName
@@ -124,7 +124,7 @@ class OfPhoto(Document):
     photo: PhotoInfo
 
 
-class ClassifyResponse(Classification, OfPhoto):
+class ClassifyResponse(ClassifiedPhoto, OfPhoto):
     """The most probable classes of a photo; `square` and `crops` only if the request has `crops=1`."""
 
 

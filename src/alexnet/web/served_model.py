@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 from alexnet.analysis.features import last_hidden_layer
-from alexnet.analysis.neighbors import (
-    ProgressBar,
-    SearchSpec,
-    SimilarImages,
-    no_progress,
-    open_similar_images,
-)
+from alexnet.analysis.neighbors import SearchSpec, SimilarImages, open_similar_images
 from alexnet.analysis.saliency import grad_cam, last_maps
 from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.crops import Positions, center, default_views
@@ -32,13 +26,14 @@ from alexnet.errors import CommandError
 from alexnet.evaluation.inference import score_crops
 from alexnet.evaluation.predictor import Predictor, enlargement, load, to_stored_square
 from alexnet.evaluation.views import positions_of
-from alexnet.runs.provenance import provenance, training_progress
+from alexnet.progress import ProgressBar, no_progress_bar
+from alexnet.runs.provenance import Provenance, provenance, training_progress
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.tasks.base import BoxPrediction
 from alexnet.web.batcher import Batcher
 from alexnet.web.photos import StorePhotos, data_url
 from alexnet.web.responses import (
-    Classification,
+    ClassifiedPhoto,
     ClassProbability,
     Crop,
     ModelInfo,
@@ -53,12 +48,12 @@ from alexnet.web.responses import (
 )
 from alexnet.web.upload import UploadedPhoto, size_notes
 
-BATCH_SIZE = 16
+PHOTOS_PER_PASS = 16
 """Largest number of photos in one forward pass: larger batches are hardly faster, and every client waits for
 the whole batch."""
 GRID = 32
 """Largest side of a saliency map that is sent: the maps are coarser before they are interpolated."""
-NEIGHBORS = 6
+NEIGHBORS_SHOWN = 6
 """Number of neighbors, as in the paper's figure 4."""
 SIMILAR_SPLIT = "train"
 _CLASSES_OF_A_CROP = 3
@@ -90,7 +85,7 @@ class Analyses:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ModelHistory:
     """What is known about a model, as text; empty if unknown."""
 
     trained: str = ""
@@ -104,13 +99,13 @@ class ServedModel:
         self,
         name: str,
         classifier: Predictor,
-        summary: Summary | None = None,
+        summary: ModelHistory | None = None,
         analyses: Analyses | None = None,
     ) -> None:
         self.name, self.classifier = name, classifier
         self.default_views: ViewsName = cast(ViewsName, default_views(classifier.preprocessing.data.mirror))
         self.analyses = analyses or Analyses()
-        self._summary = summary or Summary()
+        self._summary = summary or ModelHistory()
         self._batchers: dict[str, Batcher[Pixels, npt.NDArray[np.float32]]] = {}
 
     def info(self) -> ModelInfo:
@@ -132,7 +127,7 @@ class ServedModel:
         """Starts the queues in the running event loop; `executor` runs the model, one batch at a time."""
         for views in get_args(ViewsName):
             positions = positions_of(views, self.classifier.preprocessing)
-            self._batchers[views] = Batcher(partial(self._score, positions), BATCH_SIZE, executor)
+            self._batchers[views] = Batcher(partial(self._score, positions), PHOTOS_PER_PASS, executor)
 
     @property
     def waiting(self) -> int:
@@ -147,10 +142,10 @@ class ServedModel:
         info = PhotoInfo(width=width, height=height, notes=notes)
         return ModelInput(photo.pixels, to_stored_square(photo.pixels, preprocessing), info)
 
-    async def classify(self, square: Pixels, views: ViewsName, top: int, crops: bool) -> Classification:
+    async def classify(self, square: Pixels, views: ViewsName, top: int, crops: bool) -> ClassifiedPhoto:
         """The `top` most probable classes; with `crops` also those of each crop."""
         by_view = await self._batchers[views].submit(square)
-        return Classification(
+        return ClassifiedPhoto(
             views=views,
             classes=self.best(by_view.mean(axis=0), top),
             square=self._square(square) if crops else None,
@@ -207,8 +202,8 @@ def add_similar(
     model: ServedModel,
     path: Path,
     store: Store,
-    device: torch.device | str = "cpu",
-    progress_bar: ProgressBar = no_progress,
+    device: torch.device | str = "auto",
+    progress_bar: ProgressBar = no_progress_bar,
 ) -> None:
     """Lets `model`, opened from `path`, find similar training images of `store`.
 
@@ -286,10 +281,10 @@ def boxes_of(classifier: Predictor) -> Callable[[ModelInput], PredictedBoxes]:
 
 
 def similar_of(images: SimilarImages, photos: StorePhotos) -> Callable[[ModelInput], NearestImages]:
-    """The `NEIGHBORS` nearest images to a photo."""
+    """The `NEIGHBORS_SHOWN` nearest images to a photo."""
 
     def similar(given: ModelInput) -> NearestImages:
-        (found,) = images.of(given.square, NEIGHBORS)
+        (found,) = images.of(given.square, NEIGHBORS_SHOWN)
         split = images.split.name
         neighbors = [
             SimilarImage(distance=each.distance, **dict(photos.describe(split, each.number)))
@@ -315,7 +310,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def check_classes(models: Sequence[ServedModel], store: Store) -> None:
+def check_model_classes(models: Sequence[ServedModel], store: Store) -> None:
     """DataError if the store's classes differ from those of a model; their order does not matter."""
     for model in models:
         what = f"the classes of {model.name} and those of {store.path}"
@@ -324,31 +319,28 @@ def check_classes(models: Sequence[ServedModel], store: Store) -> None:
         label_map(store.classes, model.classifier.classes, what)
 
 
-def _summary(path: Path, classifier: Predictor) -> Summary:
+def _summary(path: Path, classifier: Predictor) -> ModelHistory:
     if path.is_file():
         known, progress = classifier.provenance, ""
     else:
         run = RunDir.open(path)
         known, progress = provenance(run), training_progress(run)
-    return Summary(_trained(known, progress), _tested(known))
+    return ModelHistory(_trained(known, progress), _tested(known))
 
 
-def _trained(known: Mapping[str, Any], progress: str) -> str:
-    if "imported" in known:
-        return f"imported from {known['imported']['as']}"
-    if not known:
+def _trained(known: Provenance | None, progress: str) -> str:
+    if known is None:
         return ""
-    on = f" on {known['store']}" if known["store"] else ""
-    epochs = f"{known['epochs']} epochs" if known["epochs"] is not None else "trained"
-    return f"{epochs}{on}, seed {known['seed']}" + (f"; unfinished, at {progress}" if progress else "")
+    if known.imported is not None:
+        return f"imported from {known.imported.program}"
+    on = f" on {known.store}" if known.store else ""
+    epochs = f"{known.epochs} epochs" if known.epochs is not None else "trained"
+    return f"{epochs}{on}, seed {known.seed}" + (f"; unfinished, at {progress}" if progress else "")
 
 
-def _tested(known: Mapping[str, Any]) -> str:
+def _tested(known: Provenance | None) -> str:
     """The last error that was measured."""
-    if not known.get("errors"):
+    if known is None or not known.errors:
         return ""
-    entry = known["errors"][-1]
-    return (
-        f"{100 * entry['top1_error']:.1f} % top-1 error on {entry['images']:,} images of "
-        f"{entry['store']} {entry['split']}"
-    )
+    last = known.errors[-1]
+    return f"{100 * last.top1_error:.1f} % top-1 error on {last.images:,} images of {last.store} {last.split}"

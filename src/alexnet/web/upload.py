@@ -18,7 +18,7 @@ from alexnet.data.decode import (
 )
 
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 50_000_000
+MAX_UPLOAD_PIXELS = 50_000_000
 MAX_RLE_BYTES = 4 * 2**20
 """Of a BMP with run-length encoding, which Pillow decodes run by run: half a second a megabyte."""
 NOTED_ENLARGEMENT = 4
@@ -83,11 +83,11 @@ async def receive(chunks: AsyncIterable[bytes], max_bytes: int = MAX_BYTES) -> b
     return bytes(body)
 
 
-def read_photo(data: bytes) -> UploadedPhoto:
+def read_upload(data: bytes) -> UploadedPhoto:
     """The photo in these bytes, decoded as the command line decodes a file.
 
-    Refused: 400 for an empty body, 413 for more than `MAX_PIXELS`, 415 for anything but a photo, 422 for a
-    damaged or truncated one.
+    Refused: 400 for an empty body, 413 for more than `MAX_UPLOAD_PIXELS`, 415 for anything but a photo, 422
+    for a damaged or truncated one.
     """
     if not data:
         raise Refused(400, "nothing was sent: send the photo itself as the body of the request")
@@ -96,11 +96,11 @@ def read_photo(data: bytes) -> UploadedPhoto:
         raise Refused(413, f"a BMP of run-length encoding of more than {most}: send it as PNG or JPEG")
     try:
         width, height = image_size(data)
-        if width * height > MAX_PIXELS:
+        if width * height > MAX_UPLOAD_PIXELS:
             raise TooManyPixels
         return UploadedPhoto(decode(data, exif=True), notes_of(oddities(data)))
     except TooManyPixels:
-        most = f"{MAX_PIXELS / 1e6:.0f} million"
+        most = f"{MAX_UPLOAD_PIXELS / 1e6:.0f} million"
         raise Refused(413, f"the photo has more than {most} pixels: send a smaller one") from None
     except NoDecoder:
         raise Refused(415, "this server reads no HEIC and AVIF photos: send it as JPEG") from None

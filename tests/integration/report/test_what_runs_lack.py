@@ -108,10 +108,10 @@ def test_exported_files_ensembles_and_several_runs(
 
 
 def test_an_incomplete_ensemble_is_no_error(report, tiny_store: Store, tmp_path: Path) -> None:
-    from alexnet.runs.run_dir import EnsembleDir
+    from alexnet.runs.run_dir import EnsembleDir, EnsembleMember
 
-    members = [{"name": name, "pretraining": False, "settings": []} for name in ("seed-0", "seed-1")]
-    folder = EnsembleDir.begin(tmp_path / "nets", {"name": "n", "members": members})
+    members = [EnsembleMember(name=name, pretraining=False) for name in ("seed-0", "seed-1")]
+    folder = EnsembleDir.begin(tmp_path / "nets", "n", members)
     tiny.run(folder.path / "seed-0", tiny_store)
     seen = report(folder.path, "--store", tiny_store.path)
     assert "Not all of its models are trained to the end yet." in seen.text

@@ -14,6 +14,7 @@ from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
 from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.evaluation.inference import InferenceOptions
 from alexnet.interop.export import export
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import OnnxModel
@@ -41,12 +42,12 @@ def count_passes(monkeypatch) -> list[int]:
 
 def test_features_equal_the_classifiers_and_are_computed_once(make_run, store, monkeypatch) -> None:
     run, seen, advanced = make_run(), count_passes(monkeypatch), []
-    found = features_of(run, store, batch_size=7, progress=advanced.append)
+    found = features_of(run, store, options=InferenceOptions(batch_size=7, progress=advanced.append))
     wanted = alexnet.load(run.path).features(squares(store, "train"), layer="fc7")
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     assert found.dtype == np.float32
     assert sum(seen) == sum(advanced) == len(store.split("train"))
-    again = features_of(run, store, progress=advanced.append)
+    again = features_of(run, store, options=InferenceOptions(progress=advanced.append))
     np.testing.assert_array_equal(again, found)
     assert sum(seen) == len(store.split("train"))
     assert sum(advanced) == 2 * len(store.split("train"))
@@ -91,7 +92,10 @@ def test_an_interrupted_computation_resumes(make_run, store, monkeypatch) -> Non
     monkeypatch.setattr(features, "_activations", original)
     seen = count_passes(monkeypatch)
     np.testing.assert_allclose(
-        features_of(run, store, progress=advanced.append), wanted, rtol=1e-4, atol=1e-5
+        features_of(run, store, options=InferenceOptions(progress=advanced.append)),
+        wanted,
+        rtol=1e-4,
+        atol=1e-5,
     )
     assert sum(seen) == images - 16 and sum(advanced) == images
     path = features_path(run.path, store, "train", "fc7")
@@ -112,7 +116,9 @@ def test_features_of_two_stores_are_kept(make_run, store, tmp_path, monkeypatch)
 
 def test_checkpoints_layers_and_splits_have_separate_files(make_run, store) -> None:
     run = make_run()
-    assert features_of(run, store, "val", "conv5", checkpoint="best").shape[0] == len(store.split("val"))
+    assert features_of(run, store, "val", "conv5", options=InferenceOptions(checkpoint="best")).shape[
+        0
+    ] == len(store.split("val"))
     assert features_path(run.path, store, "val", "conv5", "best").name.startswith("val-conv5-best-")
     assert features_path(run.path, store, "val", "conv5", "best").is_file()
 

@@ -19,6 +19,7 @@ from alexnet.models import bundle
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.lenet import LeNet5, ModernLeNet
+from alexnet.runs.run_dir import find_weights
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ VARIANTS = ("2012", "paper", "modern", "one-weird-trick")
 
 def classifier_of(store, make_run, model: nn.Module) -> Predictor:
     """The model with the preprocessing of the tiny store."""
-    loaded = bundle.load(make_run().path / "checkpoints" / "last" / "weights.safetensors", needs_weights=True)
+    loaded = bundle.load(find_weights(make_run().path), "cpu", needs_weights=True)
     return Predictor(replace(loaded, model=model))
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alexnet.analysis.neighbors import Found
+from alexnet.analysis.neighbors import NearestVectors
 from benchmarks.neighbors import measure, recall, synthetic_features
 
 
 def test_recall_counts_what_was_found_in_any_order() -> None:
     found, wanted = ([[3, 1, 9], [4, 5, 6]], [[1, 2, 3], [4, 5, 6]])
-    both = [Found(np.array(each), np.zeros((2, 3))) for each in (found, wanted)]
+    both = [NearestVectors(np.array(each), np.zeros((2, 3))) for each in (found, wanted)]
     assert recall(*both) == pytest.approx(5 / 6)
 
 

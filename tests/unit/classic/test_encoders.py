@@ -13,12 +13,12 @@ from alexnet.classic.codebooks import unit
 from alexnet.classic.config import Channel
 from alexnet.classic.descriptors import DESCRIPTORS
 from alexnet.classic.encoders import (
-    CONSTANT,
+    CODE_NEIGHBORS,
     ENCODERS,
-    NEIGHBORS,
+    LASSO_TOLERANCE,
     PENALTY,
     REGULARIZATION,
-    TOLERANCE,
+    WORD_CONSTANT,
     Encoder,
     locality_constrained_codes,
     max_pool,
@@ -58,7 +58,7 @@ def test_super_vectors_are_pooled_by_their_own_weights() -> None:
         for cell in range(8):
             here = unit(photos[photo][CELLS[cell]]).double().numpy()
             np.testing.assert_allclose(
-                found[photo, cell], slow.super_vector(here, words, CONSTANT), atol=1e-5
+                found[photo, cell], slow.super_vector(here, words, WORD_CONSTANT), atol=1e-5
             )
 
 
@@ -69,13 +69,13 @@ def test_sparse_codes_are_pooled_by_their_largest_values(encoding: str) -> None:
 
     def code(descriptor: np.ndarray) -> np.ndarray:
         if encoding == "llc":
-            return slow.locality_constrained(descriptor, words, NEIGHBORS)
+            return slow.locality_constrained(descriptor, words, CODE_NEIGHBORS)
         return np.abs(slow.lasso_by_coordinates(descriptor, words, PENALTY))
 
     dense = np.stack([[code(each) for each in unit(photo).double().numpy()] for photo in photos])
     expected = slow.max_pooled(dense, CELLS.numpy()).reshape(2, -1)
     # The gap of a code is at most TOLERANCE, which its values may differ by the square root of.
-    within = 2 * TOLERANCE**0.5 if encoding == "l1" else 1e-3
+    within = 2 * LASSO_TOLERANCE**0.5 if encoding == "l1" else 1e-3
     np.testing.assert_allclose(encoder(photos, CELLS), expected, atol=within)
 
 
@@ -133,7 +133,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_locality_constrained_codes_are_the_closed_form() -> None:
-    assert (NEIGHBORS, REGULARIZATION) == (5, 1e-4), "LLC_coding_appr.m of Wang et al. 2010"
+    assert (CODE_NEIGHBORS, REGULARIZATION) == (5, 1e-4), "LLC_coding_appr.m of Wang et al. 2010"
     descriptors, words = normal(30, 8), normal(20, 8, seed=1)
     found = locality_constrained_codes(descriptors, words).dense(20)
     expected = [slow.locality_constrained(each, words.numpy(), 5) for each in descriptors.numpy()]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.feature import local_binary_pattern
 
-from alexnet.classic.descriptors import PATTERNS, LocalBinaryPatterns, luma, patterns, places
+from alexnet.classic.descriptors import PATTERNS, LocalBinaryPatterns, gray_planes, patterns, places
 
 
 def photo(side: int, seed: int = 0) -> torch.Tensor:
@@ -28,7 +28,7 @@ def test_a_descriptor_counts_the_patterns_of_its_patch(step: int) -> None:
     image = photo(50)
     lbp = LocalBinaryPatterns(step, (16, 24))
     found, where = lbp.describe(image)[0], lbp.centers(50)
-    codes = torch.nn.functional.pad(patterns(luma(image))[0], (1, 1, 1, 1), value=-1)
+    codes = torch.nn.functional.pad(patterns(gray_planes(image))[0], (1, 1, 1, 1), value=-1)
     assert found.shape == (len(where), 59)
     sizes = [size for size in (16, 24) for _ in range(len(places(50, size, step)) ** 2)]
     for descriptor, center, size in zip(found, where, sizes, strict=True):

@@ -46,7 +46,7 @@ def test_lasso_is_coordinate_descent_by_loops() -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
 def test_lasso_keeps_its_promise_on_the_gap(tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_coding, "CHUNK", 64)
+    monkeypatch.setattr(sparse_coding, "CODES_AT_ONCE", 64)
     descriptors, atoms = unit_rows(150, 24, 4).float(), unit_rows(100, 24, 5).float()
     found, best = (
         objective(

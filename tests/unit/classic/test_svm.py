@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.svm import LinearSVC
 
-from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, scores, stratified_split
+from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 
 
 def photos(number: int, seed: int = 0, size: int = 40, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def trained(
 ) -> EarlyStopping:
     """Classifiers trained to the end on float32 rows."""
     numbers = torch.from_numpy(labels)
-    train, held = stratified_split(numbers, share, seed=0)
+    train, held = random_split(numbers, share, seed=0)
     sgd = HingeSgd(4, 40, learning_rate=4.0, weight_decay=alpha, batch_size=32)
     stopping = EarlyStopping(sgd, train, held, max_passes=passes, patience=patience, seed=0)
     for _ in stopping.run(torch.from_numpy(rows).__getitem__, numbers):
@@ -86,11 +86,11 @@ def test_it_stops_when_no_error_improves() -> None:
 
 def test_photos_held_out_are_a_share_of_each_class() -> None:
     labels = torch.tensor([0] * 20 + [1] * 10 + [2] * 2 + [3])
-    kept, held = stratified_split(labels, 0.2, seed=0)
+    kept, held = random_split(labels, 0.2, seed=0)
     assert torch.cat([kept, held]).sort().values.tolist() == list(range(33))
     assert torch.bincount(labels[held], minlength=4).tolist() == [4, 2, 1, 0]
-    assert not torch.equal(held, stratified_split(labels, 0.2, seed=1)[1])
-    assert len(stratified_split(labels, 0.0, seed=0)[1]) == 0
+    assert not torch.equal(held, random_split(labels, 0.2, seed=1)[1])
+    assert len(random_split(labels, 0.0, seed=0)[1]) == 0
 
 
 def test_the_scale_makes_probabilities_right() -> None:

@@ -97,7 +97,7 @@ def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, sto
     assert code == 0
     printed = json.loads(out)
     members = [predictions.load(predictions.path_of(run.path, "val", "ten")) for run in runs]
-    wanted = metrics.evaluate(ensemble.mean(members)).to_dict()
+    wanted = metrics.evaluate_predictions(ensemble.mean(members)).to_dict()
     counted = wanted.keys() - {"store", "runs"}  # which are not known to the metrics
     assert {name: printed[name] for name in counted} == {name: wanted[name] for name in counted}
     assert [member["runs"][0]["run"] for member in printed["members"]] == ["run-0", "run-1", "run-2"]

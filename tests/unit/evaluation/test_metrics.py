@@ -44,7 +44,7 @@ def scored(draw: st.DrawFn) -> Predictions:
 @given(scored())
 def test_counts_equal_the_reference(shown: Predictions) -> None:
     rows, labels = shown.probabilities.tolist(), shown.labels.tolist()
-    found = metrics.evaluate(shown)
+    found = metrics.evaluate_predictions(shown)
     assert found.top1_errors == twin.errors(rows, labels, 1)
     if len(shown.classes) > 5:
         assert found.top5_errors == twin.errors(rows, labels, 5)
@@ -57,7 +57,7 @@ def test_counts_equal_the_reference(shown: Predictions) -> None:
 
 @given(scored())
 def test_confusions_equal_the_reference_most_frequent_first(shown: Predictions) -> None:
-    found = metrics.evaluate(shown).confusions
+    found = metrics.evaluate_predictions(shown).confusions
     wanted = twin.confusions(shown.probabilities.tolist(), shown.labels.tolist())
     by_wnid = {(f"n{a:08}", f"n{b:08}"): count for (a, b), count in wanted.items()}
     assert [c.images for c in found] == sorted(by_wnid.values(), reverse=True)[: metrics.SHOWN_CONFUSIONS]
@@ -71,7 +71,7 @@ def test_neither_the_order_of_images_nor_of_classes_matters(shown: Predictions, 
     random.shuffle(images)
     random.shuffle(classes)
     moved = predictions(shown.probabilities[images][:, classes], np.argsort(classes)[shown.labels[images]])
-    before, after = metrics.evaluate(shown), metrics.evaluate(moved)
+    before, after = metrics.evaluate_predictions(shown), metrics.evaluate_predictions(moved)
     assert (before.top1_errors, before.top5_errors, before.nll) == (
         after.top1_errors,
         after.top5_errors,
@@ -80,7 +80,7 @@ def test_neither_the_order_of_images_nor_of_classes_matters(shown: Predictions, 
 
 
 def test_a_model_with_equal_probabilities_is_always_wrong() -> None:
-    found = metrics.evaluate(predictions(np.full((4, 10), 0.1), np.array([0, 3, 5, 9])))
+    found = metrics.evaluate_predictions(predictions(np.full((4, 10), 0.1), np.array([0, 3, 5, 9])))
     assert (found.top1_errors, found.top5_errors) == (4, 4)
 
 
@@ -99,7 +99,7 @@ def test_interval_contains_the_rate_and_lies_in_0_to_1(images: int, share: float
 
 def test_the_line_for_the_file_is_plain_json() -> None:
     rows = np.eye(6)[[0, 1, 2]] * 0.5 + 1 / 12
-    line = metrics.evaluate(predictions(rows, np.array([0, 1, 5]))).to_dict()
+    line = metrics.evaluate_predictions(predictions(rows, np.array([0, 1, 5]))).to_dict()
     assert json.loads(json.dumps(line)) == line
     assert line["top1_error"] == 1 / 3
     assert line["top1_interval"][0] < 1 / 3 < line["top1_interval"][1]
@@ -116,12 +116,12 @@ def test_probabilities_that_are_not_numbers_are_refused() -> None:
     rows = np.full((2, 6), 1 / 6)
     rows[1, 2] = np.nan
     with pytest.raises(WorkError, match="not finite"):
-        metrics.evaluate(predictions(rows, np.array([0, 1])))
+        metrics.evaluate_predictions(predictions(rows, np.array([0, 1])))
 
 
 def test_nothing_to_score_is_an_error() -> None:
     with pytest.raises(WorkError, match="no images"):
-        metrics.evaluate(predictions(np.empty((0, 6)), np.empty(0, np.int64)))
+        metrics.evaluate_predictions(predictions(np.empty((0, 6)), np.empty(0, np.int64)))
 
 
 def test_paired_interval_has_its_nominal_coverage() -> None:
@@ -156,4 +156,4 @@ def test_paired_interval_is_narrower_than_two_errors_apart() -> None:
 def test_images_without_labels_are_refused_and_submit_is_named() -> None:
     rows = np.full((3, 6), 1 / 6, np.float32)
     with pytest.raises(CommandError, match=r"2 of 3 images .* have no label.*alexnet submit"):
-        metrics.evaluate(predictions(rows, np.array([0, NO_LABEL, NO_LABEL])))
+        metrics.evaluate_predictions(predictions(rows, np.array([0, NO_LABEL, NO_LABEL])))

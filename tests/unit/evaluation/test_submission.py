@@ -120,9 +120,9 @@ def test_written_values_are_read_again(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
 ) -> None:
     path = tmp_path_factory.mktemp("written") / "new" / "test.txt"
-    submission.write(path, np.array(rows), KIT)
+    submission.write_submission(path, np.array(rows), KIT)
     assert path.read_text() == "".join(f"{' '.join(map(str, row))}\n" for row in rows)
-    assert submission.parse(path.read_text(), KIT, "file").tolist() == rows
+    assert submission.parse_submission(path.read_text(), KIT, "file").tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -141,28 +141,28 @@ def test_written_values_are_read_again(
 )
 def test_a_wrong_line_is_named(line: str, message: str) -> None:
     with pytest.raises(DataError, match=f"file, line 2: .*{message}"):
-        submission.parse(f"1 2 3 4 5\n{line}\n5 4 3 2 1\n", KIT, "file")
+        submission.parse_submission(f"1 2 3 4 5\n{line}\n5 4 3 2 1\n", KIT, "file")
 
 
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(DataError, match="holds no line"):
-        submission.parse("", KIT, "file")
+        submission.parse_submission("", KIT, "file")
 
 
 def test_a_wrong_row_is_never_written(tmp_path: Path) -> None:
     path = tmp_path / "test.txt"
     path.write_text("before")
     with pytest.raises(DataError, match="line 1"):
-        submission.write(path, np.array([[1, 2, 3, 4, 9]]), KIT)
+        submission.write_submission(path, np.array([[1, 2, 3, 4, 9]]), KIT)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 def test_errors_are_lines_without_the_true_class() -> None:
     kit = replace(KIT, val_wnids=[WNIDS[5], WNIDS[5], WNIDS[4]])  # ids 1, 1, 8
     rows = np.array([[1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [4, 5, 6, 7, 8]])
-    assert submission.count_errors(rows, kit.val_wnids, kit, "file") == 1
+    assert submission.count_missed(rows, kit.val_wnids, kit, "file") == 1
     with pytest.raises(DataError, match="file has 2 lines for 3 photos"):
-        submission.count_errors(rows[:2], kit.val_wnids, kit, "file")
+        submission.count_missed(rows[:2], kit.val_wnids, kit, "file")
 
 
 def test_a_kit_that_is_not_there(tmp_path: Path) -> None:

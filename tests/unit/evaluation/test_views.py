@@ -22,7 +22,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import to_whole
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.evaluation.cost import multiply_adds_per_photo
+from alexnet.evaluation.prediction_cache import multiply_adds_per_photo
 from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import VIEWS, is_whole, scaled_views_of
 from alexnet.models.bundle import ModelBundle

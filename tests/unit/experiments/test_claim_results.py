@@ -11,11 +11,11 @@ import pytest
 from alexnet import old_names
 from alexnet.errors import DataError
 from alexnet.experiments.claim_results import (
-    NAME,
+    CLAIM_FILE,
     Band,
     ClaimResult,
     Interval,
-    Value,
+    MeasuredValue,
     read_claim,
     write_claim,
 )
@@ -31,7 +31,7 @@ def read(folder: Path) -> ClaimResult:
 
 
 def test_a_file_without_ids_is_read_with_every_number() -> None:
-    values, result = json.loads((OLD / NAME).read_text()), read(OLD)
+    values, result = json.loads((OLD / CLAIM_FILE).read_text()), read(OLD)
     assert [each.id for each in result.comparisons] == ["error", "no-effect", "memory", "time"]
     for old, new in zip(values["comparisons"], result.comparisons, strict=True):
         assert [*new.numbers] == old["numbers"] and f"{new.count} {new.over}" == old["over"]
@@ -41,7 +41,7 @@ def test_a_file_without_ids_is_read_with_every_number() -> None:
         ]
     memory = result.comparisons[2]
     assert {each.measure for each in memory.values} == {memory.measure} == {"update-megabytes"}
-    assert memory.band == Band(low=1.0) and memory.values[0].values[0] == Value(661.389312)
+    assert memory.band == Band(low=1.0) and memory.values[0].values[0] == MeasuredValue(661.389312)
     assert result.environment.commit == (values["environment"]["commit"],)
     common = result.arms["common"]
     assert (common.data.image_size, common.data.mean_position, common.training.batch_size) == (
@@ -58,7 +58,7 @@ def test_written_values_are_read_unchanged(tmp_path: Path) -> None:
     result = read(OLD)
     write_claim(tmp_path, result)
     assert read(tmp_path) == result
-    text = (tmp_path / NAME).read_text()
+    text = (tmp_path / CLAIM_FILE).read_text()
     assert json.loads(text)["comparisons"][0]["band"] == {"low": 0.0, "high": None}
     assert "Infinity" not in text and '"seed"' not in text.partition('"runs"')[0]
 
@@ -66,7 +66,7 @@ def test_written_values_are_read_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_comparisons_of_earlier_files_get_the_ids_of_today(claim) -> None:
     blank = {"measure": "validation error", "band_words": "", "over": "3 seeds", "values": {}}
-    old = json.loads((OLD / NAME).read_text())
+    old = json.loads((OLD / CLAIM_FILE).read_text())
     old |= {"id": claim.id, "comparisons": [blank] * len(claim.comparisons)}
     assert [each["id"] for each in old_names.new_claim(old)["comparisons"]] == [
         each.id for each in claim.comparisons
@@ -75,12 +75,12 @@ def test_comparisons_of_earlier_files_get_the_ids_of_today(claim) -> None:
 
 @pytest.mark.parametrize("damage", ["", "{}", "[]", "no-such-claim", "format_version"])
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
-    values = json.loads((OLD / NAME).read_text())
+    values = json.loads((OLD / CLAIM_FILE).read_text())
     if damage == "no-such-claim":
         damage = json.dumps({**values, "id": damage})
     if damage == "format_version":
         damage = json.dumps({**read(OLD).to_dict(), damage: 99})
-    (tmp_path / NAME).write_text(damage)
+    (tmp_path / CLAIM_FILE).write_text(damage)
     with pytest.raises(DataError, match=r"claim\.json is not a claim's result"):
         read_claim(tmp_path)
     assert read_claim(tmp_path / "nowhere") is None

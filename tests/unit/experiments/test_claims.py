@@ -20,7 +20,7 @@ from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.registry import build_run
 from alexnet.models.summary import summarize_model
 from alexnet.report.claims import readme
-from alexnet.training.resume import differences
+from alexnet.training.run import differences
 
 RESULTS = Path(__file__).parents[3] / "results" / "claims"
 IDS = tuple(claim.id for claim in CLAIMS)
@@ -43,7 +43,7 @@ CHANGES: dict[Arm, set[str]] = {
     claims.KAIMING_0: {"model.architecture.initialization", "data.normalization"},
     claims.KAIMING_1: {"model.architecture.initialization", "data.normalization"},
     claims.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
-    claims.CONSTANT: {"schedule.name"},
+    claims.CONSTANT_RATE: {"schedule.name"},
     claims.NO_AUGMENTATION: {"data.cropping", "data.mirror", "data.pca_lighting"},
     claims.CROPS: {"data.pca_lighting"},
     claims.NOISE_OF_THE_TEXT: {"data.pca_lighting"},

@@ -48,9 +48,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     original = runner.train_run
 
-    def noted(config, store, run, **options):
+    def noted(config, store, run, options, validation):
         names.append(run.path.name)
-        return original(config, store, run, **options)
+        return original(config, store, run, options, validation)
 
     monkeypatch.setattr(runner, "train_run", noted)
     return names
@@ -218,11 +218,11 @@ def test_a_run_that_diverges_is_a_result(
 ) -> None:
     original = runner.train_run
 
-    def diverging(config, store, run, **options):
+    def diverging(config, store, run, options, validation):
         if run.path.name == "common-seed-4":
-            original(config, store, run, **{**options, "minutes": None})
+            original(config, store, run, replace(options, minutes=None), validation)
             raise Diverged("the loss of update 3 is not finite")
-        return original(config, store, run, **options)
+        return original(config, store, run, options, validation)
 
     monkeypatch.setattr(runner, "train_run", diverging)
     words = ("lrn", "--seeds", "4")

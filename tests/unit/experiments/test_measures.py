@@ -18,10 +18,10 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError
-from alexnet.evaluation.metrics import evaluate
+from alexnet.evaluation.metrics import evaluate_predictions
 from alexnet.experiments import cost, measures
-from alexnet.experiments.arms import Arm, ArmRun, common, config_of
-from alexnet.experiments.claim_results import Band, Value
+from alexnet.experiments.arms import Arm, ArmRun, common, run_config
+from alexnet.experiments.claim_results import Band, MeasuredValue
 from alexnet.experiments.claims import ABOVE_0, LENET, RELU_CLAIM, Comparison
 from alexnet.experiments.cost import kept_for_gradients, update_bytes, update_seconds
 from alexnet.experiments.experiment_dir import ExperimentDir, halves
@@ -92,30 +92,30 @@ def test_fewer_photos_get_as_many_updates(store: Store) -> None:
     plans = [
         make_plan(config, len(training_images(store, config.data)))
         for arm in (Arm("all"), Arm("half", share=0.5), Arm("few", per_class=4), Arm("long", longer=2))
-        for config in [config_of(arm, SMALL, store, store)]
+        for config in [run_config(arm, SMALL, store, store)]
     ]
     assert [plan.total_steps for plan in plans] == [24, 24, 24, 48]
     assert [plan.total_steps / plan.validate_every_steps for plan in plans] == [4, 4, 4, 8]
-    few = config_of(Arm("few", per_class=4), SMALL, store, store)
+    few = run_config(Arm("few", per_class=4), SMALL, store, store)
     assert (few.data.max_images, few.training.batch_size, few.training.seed) == (12, 8, 0)
 
 
 def test_a_share_is_one_of_the_photos_that_are_used(store: Store) -> None:
     settings = [*SMALL, "data.max_images=24"]
     arms = Arm("all"), Arm("half", share=0.5), Arm("few", per_class=10)
-    assert [config_of(arm, settings, store, store).data.max_images for arm in arms] == [24, 12, 30]
+    assert [run_config(arm, settings, store, store).data.max_images for arm in arms] == [24, 12, 30]
 
 
 def test_more_photos_than_there_are_are_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="has 16 of one"):
-        config_of(Arm("few", per_class=17), SMALL, store, store)
+        run_config(Arm("few", per_class=17), SMALL, store, store)
     with pytest.raises(CommandError, match=r"data\.max_images=49 is more than the 48"):
-        config_of(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
+        run_config(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
 
 
 def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> None:
     settings = [*SMALL, "data.max_images=24", "data.mirror=no", "training.precision=bfloat16"]
-    common_net, lenet = (config_of(arm, settings, store, store) for arm in (Arm("common"), LENET))
+    common_net, lenet = (run_config(arm, settings, store, store) for arm in (Arm("common"), LENET))
     assert (lenet.data.max_images, lenet.data.mirror, lenet.training.precision) == (24, False, "bfloat16")
     assert make_plan(lenet, 24).total_steps == make_plan(common_net, 24).total_steps == 12
     assert lenet.model.name == "lenet" and lenet.optimizer != common_net.optimizer
@@ -123,12 +123,12 @@ def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> 
 
 def test_an_error_after_more_epochs_than_there_were_is_none(store: Store, tmp_path: Path) -> None:
     made = experiment(store, tmp_path, {"a": [0.5]})
-    assert After(4).of(made.arm_run(Arm("a"), 0)) == Value(0.5)
+    assert After(4).of(made.arm_run(Arm("a"), 0)) == MeasuredValue(0.5)
     assert After(5).of(made.arm_run(Arm("a"), 0)) is None
 
 
 def test_a_model_is_tested_in_the_same_way_on_training_and_validation_photos(store: Store) -> None:
-    config = config_of(Arm("few", per_class=4), SMALL, store, store)
+    config = run_config(Arm("few", per_class=4), SMALL, store, store)
     torch.manual_seed(1)
     model = build(config.model, 3, 64).train()
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_a_model_is_tested_in_the_same_way_on_training_and_validation_photos(sto
     found = with_training_error(config, store)(model)
     assert model.training
     bundle = ModelBundle(model, config, store.classes, Preprocessing.from_store(config.data, store), {})
-    tested = evaluate(tiny.predict(bundle, store, "val", "center")).to_dict()
+    tested = evaluate_predictions(tiny.predict(bundle, store, "val", "center")).to_dict()
     assert found["top1_error"] == tested["top1_error"] and found["images"] == 21
     sample = training_sample(config, store)
     assert len(sample) == 12  # no more than it is trained on
@@ -148,7 +148,7 @@ def test_a_model_is_tested_in_the_same_way_on_training_and_validation_photos(sto
 
 
 def arm_run(seed: int, store: Store, folder: Path) -> ArmRun:
-    config = config_of(Arm("common"), SMALL, store, store)
+    config = run_config(Arm("common"), SMALL, store, store)
     spec = RunSpec(f"{seed}", config.recipe, store.path, overrides_of(config), seed)
     return ArmRun(Arm("common"), spec, RunDir(folder / spec.name), store, None, CPU)
 
@@ -181,7 +181,7 @@ def test_averaged_models_are_compared_photo_by_photo(
         assert found is not None and found[photo] == pytest.approx(alone - np.mean(pairs))
     assert EnsembleGain(4).of_photos(runs) is None
     value = ErrorOf("ten").of(runs[0])
-    assert value == Value(float((predicted(0).probabilities.argmax(1) != labels).mean()))
+    assert value == MeasuredValue(float((predicted(0).probabilities.argmax(1) != labels).mean()))
 
 
 def test_halves_hold_the_very_pixels_of_their_classes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, Value, Verdict
+from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, MeasuredValue, Verdict
 from alexnet.experiments.claims import ABOVE_0
 from alexnet.experiments.measures import epochs_to
 from alexnet.experiments.verdict import COVERS_BOTH, combine, judge, least, t_interval
@@ -86,15 +86,19 @@ LINES = [{"epoch": epoch, "training_error": error} for epoch, error in ((1, 0.8)
 def test_epochs_to_an_error_are_read_off_a_straight_line() -> None:
     assert epochs_to(LINES, 0.3, 4).number == pytest.approx(3.0)
     assert epochs_to(LINES, 0.9, 4).number == pytest.approx(0.5)
-    assert epochs_to(LINES, 0.4, 4) == Value(2.0)
+    assert epochs_to(LINES, 0.4, 4) == MeasuredValue(2.0)
 
 
 def test_an_error_that_is_not_reached_is_censored() -> None:
-    assert epochs_to(LINES, 0.1, 4.0) == Value(4.0, at_least=True)
-    assert epochs_to([], 0.1, 7.0) == Value(7.0, at_least=True)
+    assert epochs_to(LINES, 0.1, 4.0) == MeasuredValue(4.0, at_least=True)
+    assert epochs_to([], 0.1, 7.0) == MeasuredValue(7.0, at_least=True)
 
 
 def test_the_least_of_several_is_one_that_was_reached() -> None:
-    assert least([Value(5.0), Value(4.0, at_least=True), Value(7.0)]) == Value(5.0)
-    assert least([Value(5.0, at_least=True), None, Value(4.0, at_least=True)]) == Value(4.0, at_least=True)
+    assert least(
+        [MeasuredValue(5.0), MeasuredValue(4.0, at_least=True), MeasuredValue(7.0)]
+    ) == MeasuredValue(5.0)
+    assert least(
+        [MeasuredValue(5.0, at_least=True), None, MeasuredValue(4.0, at_least=True)]
+    ) == MeasuredValue(4.0, at_least=True)
     assert least([None]) is None and least([]) is None

@@ -75,7 +75,8 @@ def test_an_exported_file_predicts_as_its_run_does_and_has_its_licenses(
     ours, theirs = alexnet.load(run.path, "cpu"), alexnet.load(file, "cpu")
     np.testing.assert_array_equal(ours.probabilities(SQUARES), theirs.probabilities(SQUARES))
     assert theirs.terms == TERMS
-    assert theirs.provenance["seed"] == 0
+    assert theirs.provenance is not None
+    assert theirs.provenance.seed == 0
     photo = next((store.path.parent / "photos" / "val").rglob("*.png"))
     code = main(["predict", str(photo), "--model", str(file), "--terms", "--json", "--device", "cpu"])
     shown = capsys.readouterr()

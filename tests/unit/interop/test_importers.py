@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.interop.importers import read_classes
+from alexnet.interop.importers import read_class_list
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -13,4 +13,4 @@ def test_a_byte_order_mark_is_no_part_of_the_first_class(encoding: str, tmp_path
     path = tmp_path / "names.txt"
     path.write_bytes("ant\nbée\tBee\n".encode(encoding))
     assert path.read_bytes().startswith((codecs.BOM_UTF8, codecs.BOM_UTF16)) == (encoding != "utf-8")
-    assert [(each.wnid, each.name) for each in read_classes(path)] == [("ant", "ant"), ("bée", "Bee")]
+    assert [(each.wnid, each.name) for each in read_class_list(path)] == [("ant", "ant"), ("bée", "Bee")]

@@ -80,7 +80,7 @@ def central(squares: np.ndarray, crop: int = CROP) -> np.ndarray:
 @pytest.mark.parametrize("variant", list(ALEXNET_VARIANTS))
 def test_every_variant_predicts_as_torch_does_at_any_batch_size(variant: str, tmp_path: Path) -> None:
     net = random_net(variant, normalization="mean-and-std" if variant in UNNORMALIZED else "mean-image")
-    interop_onnx.write(tmp_path / "net.onnx", net)
+    interop_onnx.write_onnx(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
     assert wanted.std(axis=0).max() > 1e-3
     for count in (1, 2, 5):
@@ -102,7 +102,7 @@ def test_the_graph_accepts_rgb_and_includes_the_preprocessing(
     tmp_path: Path, channels: str, data: dict[str, str]
 ) -> None:
     net = random_net("caffe", channels, **data)
-    interop_onnx.write(tmp_path / "net.onnx", net)
+    interop_onnx.write_onnx(tmp_path / "net.onnx", net)
     wanted = wanted_of(net, SQUARES)
     np.testing.assert_allclose(outputs(tmp_path / "net.onnx", central(SQUARES)), wanted, atol=1e-4)
     turned = outputs(tmp_path / "net.onnx", central(SQUARES)[..., ::-1])
@@ -114,7 +114,7 @@ def test_torchvisions_adaptive_pooling_is_exported_where_it_is_not_the_identity(
     tmp_path: Path, crop: int
 ) -> None:
     net = random_net("one-weird-trick", crop=crop)
-    interop_onnx.write(tmp_path / "net.onnx", net)
+    interop_onnx.write_onnx(tmp_path / "net.onnx", net)
     found = outputs(tmp_path / "net.onnx", central(SQUARES, crop))
     np.testing.assert_allclose(found, wanted_of(net, SQUARES), atol=1e-4)
 
@@ -123,19 +123,19 @@ def test_a_file_with_different_output_is_not_kept(tmp_path: Path, monkeypatch) -
     net = random_net("caffe", "BGR")
     monkeypatch.setattr(interop_onnx._Graph, "forward", lambda self, images: self.net(images - self.mean))
     with pytest.raises(WorkError, match=r"output differs.*no file was written"):
-        interop_onnx.write(tmp_path / "net.onnx", net)
+        interop_onnx.write_onnx(tmp_path / "net.onnx", net)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_packages_are_named_in_one_line(make_run, tmp_path, monkeypatch, capsys) -> None:
     run = make_run()
-    monkeypatch.setattr(interop_onnx, "PACKAGES", ("onnx", "absent_one", "absent_two"))
+    monkeypatch.setattr(interop_onnx, "ONNX_PACKAGES", ("onnx", "absent_one", "absent_two"))
     assert main(["export", str(run.path), str(tmp_path / "net.onnx")]) == 2
     error = capsys.readouterr().err
     assert "needs absent_one, absent_two: type pip install 'alexnet[onnx]'" in error
     assert error.count("\n") == 1
     with pytest.raises(CommandError):
-        interop_onnx.write(tmp_path / "net.onnx", random_net("caffe"))
+        interop_onnx.write_onnx(tmp_path / "net.onnx", random_net("caffe"))
     assert not (tmp_path / "net.onnx").exists()
 
 
@@ -152,7 +152,7 @@ def test_a_run_becomes_a_self_contained_file(make_run, tmp_path, capsys) -> None
     classifier = alexnet.load(tmp_path / "net.safetensors", "cpu")
     assert json.loads(texts["classes"])[0]["wnid"] == classifier.classes[0].wnid
     assert json.loads(texts["terms"]) == {**classifier.terms, "weights_license": "CC0-1.0"}
-    assert json.loads(texts["provenance"]) == classifier.provenance
+    assert json.loads(texts["provenance"]) == classifier.provenance.to_dict()
     for part in ("shorter side to 72", "central 64 x 64", "4 from the top", "RGB", "0 to 255", "deviations"):
         assert part in texts["preprocessing_in_words"]
     assert session.get_inputs()[0].shape == ["batch", 3, 64, 64]
@@ -190,7 +190,7 @@ def test_a_foreign_onnx_file_is_one_line(tmp_path: Path, contents: bytes, capsys
 
 
 def test_nothing_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
-    interop_onnx.write(tmp_path / "net.onnx", random_net("2012"))
+    interop_onnx.write_onnx(tmp_path / "net.onnx", random_net("2012"))
     contents = (tmp_path / "net.onnx").read_bytes()
     assert b".py" not in contents
     assert str(Path(alexnet.__file__).parent).encode() not in contents

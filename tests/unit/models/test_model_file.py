@@ -43,7 +43,7 @@ def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch
 
 
 def test_everything_is_saved_with_the_weights(saved: Path, store: Store) -> None:
-    loaded = bundle.load(saved)
+    loaded = bundle.load(saved, "cpu")
     config = tiny.config()
     assert loaded.config == config
     assert loaded.classes == store.classes
@@ -51,7 +51,7 @@ def test_everything_is_saved_with_the_weights(saved: Path, store: Store) -> None
     assert "ImageNet" in loaded.terms["data_terms"]
     assert not loaded.model.training
     images = torch.randn(2, 3, 64, 64)
-    again = bundle.load(saved).model
+    again = bundle.load(saved, "cpu").model
     assert torch.equal(loaded.model(images), again(images))
 
 
@@ -62,15 +62,15 @@ def test_weights_are_under_model_for_any_reader_of_safetensors(saved: Path) -> N
 
 
 def test_a_newer_version_is_refused(saved: Path) -> None:
-    rewrite(saved, {"format_version": json.dumps(bundle.FORMAT_VERSION + 1)})
+    rewrite(saved, {"format_version": json.dumps(bundle.MODEL_FORMAT_VERSION + 1)})
     with pytest.raises(DataError, match="update alexnet"):
-        bundle.load(saved)
+        bundle.load(saved, "cpu")
 
 
 def test_another_architecture_is_named_by_its_first_tensor(saved: Path) -> None:
     rewrite(saved, **{"model.conv2.weight": torch.zeros(1)})
     with pytest.raises(DataError, match=r"conv2\.weight is 1 in these weights"):
-        bundle.load(saved)
+        bundle.load(saved, "cpu")
 
 
 def test_a_recipe_of_another_model_refuses_the_weights(saved: Path) -> None:
@@ -78,13 +78,13 @@ def test_a_recipe_of_another_model_refuses_the_weights(saved: Path) -> None:
     values = json.dumps(bundle.to_dict(config))
     rewrite(saved, {"config": values})
     with pytest.raises(DataError, match=r"another architecture.*: conv1\.weight"):
-        bundle.load(saved)
+        bundle.load(saved, "cpu")
 
 
 def test_a_file_cut_short_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(DataError, match="not a complete safetensors file"):
-        bundle.load(saved)
+        bundle.load(saved, "cpu")
 
 
 class _Bomb:
@@ -98,19 +98,19 @@ def test_a_pickle_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path = tmp_path / "net.safetensors"
     path.write_bytes(pickle.dumps(_Bomb(), protocol=protocol))
     with pytest.raises(DataError):
-        bundle.load(path)
+        bundle.load(path, "cpu")
     torch.save({"weights": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="pickle"):
-        bundle.load(path)
+        bundle.load(path, "cpu")
     assert not (tmp_path / "exploded").exists()
 
 
 def test_weights_of_others_are_distinguished_from_ours(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "theirs.safetensors")
     with pytest.raises(DataError, match="weights but no format_version, config, classes, preprocessing"):
-        bundle.load(tmp_path / "theirs.safetensors")
+        bundle.load(tmp_path / "theirs.safetensors", "cpu")
     with pytest.raises(CommandError, match="no model file"):
-        bundle.load(tmp_path / "absent.safetensors")
+        bundle.load(tmp_path / "absent.safetensors", "cpu")
 
 
 def test_a_full_disk_leaves_the_old_file_whole(

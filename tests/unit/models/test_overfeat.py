@@ -45,7 +45,7 @@ def test_the_published_counts(variant: str) -> None:
     found = summarize_model(on_meta(variant, CROPS[variant]), CROPS[variant])
     assert found.parameters == published.PARAMETERS[variant]
     assert found.multiply_adds == published.MULTIPLY_ADDS[variant]
-    parameters, connections = published.TABLE_4[variant]
+    parameters, connections = published.COUNTS_IN_PAPER[variant]
     assert math.floor(found.parameters / 1e6) * 1e6 == parameters
     assert found.connections == pytest.approx(connections, rel=0.003)
 

@@ -12,7 +12,7 @@ from alexnet.config import OptimizerConfig
 from alexnet.models.config import OVERFEAT_VARIANTS
 from alexnet.models.overfeat import OverFeat, OverFeatLocalizer
 from alexnet.models.summary import summarize_model
-from alexnet.optim.param_groups import layers_of, parameter_groups
+from alexnet.optim.param_groups import parameter_groups, parameter_layers
 
 NARROW = replace(
     OVERFEAT_VARIANTS["fast"],
@@ -78,7 +78,7 @@ def test_the_regression_alone_learns_and_the_last_layer_is_that_of_classes() -> 
     model = narrow()
     groups = parameter_groups(model, OptimizerConfig())
     assert {group["layer"] for group in groups} == set(model.regression) == {"box1", "box2", "boxes"}
-    assert layers_of(model)[-1] == "fc8"
+    assert parameter_layers(model)[-1] == "fc8"
     model.train().forward_boxes(torch.randn(2, 3, 64, 64)).sum().backward()
     learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learning == {f"{layer}.{kind}" for layer in model.regression for kind in ("weight", "bias")}

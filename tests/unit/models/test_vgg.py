@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from alexnet.errors import CommandError
 from alexnet.models.config import VGG_VARIANTS, ModelConfig, VGGArchitecture
-from alexnet.models.convert import TORCHVISION, from_torchvision, model_of
+from alexnet.models.convert import TORCHVISION_LAYERS, from_torchvision, model_of
 from alexnet.models.registry import build
 from alexnet.models.summary import summarize_model
 from alexnet.models.vgg import FROM_A, VGG
@@ -213,7 +213,7 @@ def test_torchvisions_weights_give_torchvisions_logits(name: str, net: str, batc
     torch.manual_seed(1)
     theirs, state = stock(net, batchnorm)
     assert model_of(state) == name + "_BN" * batchnorm
-    assert len(TORCHVISION[model_of(state)]) == len({key.rpartition(".")[0] for key in state})
+    assert len(TORCHVISION_LAYERS[model_of(state)]) == len({key.rpartition(".")[0] for key in state})
     ours = VGG(changed(net, widths=(2, 4, 8, 16, 16, 24, 24), batchnorm=batchnorm), 5, 64).eval()
     old = {key: tensor for key, tensor in state.items() if "num_batches_tracked" not in key}
     images = torch.randn(3, 3, 64, 64)

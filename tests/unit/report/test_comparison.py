@@ -12,7 +12,7 @@ from alexnet import published, recipes
 from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import comparison
-from alexnet.report.comparison import BASELINES, PredictionErrors, rows_of
+from alexnet.report.comparison import BASELINE_TITLES, PredictionErrors, comparison_rows
 from alexnet.runs.results import BoxErrors, DetectionResult, EvalResult, EvaluatedRun, LocalizationResult
 from alexnet.runs.run_dir import RunDir
 
@@ -89,7 +89,7 @@ def test_boxes_are_compared_below_the_errors(run: Path, capsys) -> None:
         "top1_localization_errors": 146,
         "top5_localization_errors": 84,
     }
-    baselines = {name: BoxErrors(**errors) for name in BASELINES}
+    baselines = {name: BoxErrors(**errors) for name in BASELINE_TITLES}
     located = LocalizationResult(**errors, baselines=baselines)
     found = DetectionResult(40, 81, 0.069, (), precision_of_windows=0.501)
     detector = "overfeat-fast-detection"
@@ -139,7 +139,7 @@ def test_differences_are_of_the_same_views_or_the_same_run(
         return PredictionErrors("digest", "val", np.arange(20).astype(str), wrong)
 
     monkeypatch.setattr(comparison, "prediction_errors", errors)
-    rows = rows_of([run, other])
+    rows = comparison_rows([run, other])
     assert [row.views for row in rows] == ["ten", "center", "ten", "dense"]
     differences = [row.difference for row in rows]
     assert differences[0] is None
@@ -234,7 +234,7 @@ def test_errors_that_do_not_exist_are_dashes(run: Path, capsys) -> None:
 def test_a_file_that_is_no_result_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "net.safetensors").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"use a run, an ensemble, or a file") as refused:
-        rows_of([tmp_path / "net.safetensors"])
+        comparison_rows([tmp_path / "net.safetensors"])
     assert "remove" not in str(refused.value)
 
 

@@ -13,7 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from alexnet.data.boxes import BoxTable
 from alexnet.errors import WorkError
-from alexnet.tasks.detection import Detections, average_precision, evaluate, least_overlaps
+from alexnet.tasks.detection import Detections, average_precision, evaluate_detections, least_overlaps
 
 CLASSES, IMAGES, PIXELS = 4, 30, 1000
 
@@ -85,7 +85,7 @@ def _box(label: int, corners: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(6))
 def test_precisions_are_those_of_cocos_program(seed: int) -> None:
     detections, truth = random_task(seed)
-    found = evaluate(detections, truth, [str(label) for label in range(CLASSES)])
+    found = evaluate_detections(detections, truth, [str(label) for label in range(CLASSES)])
     precisions = coco_precisions(detections, truth)
     assert [row.average_precision for row in found.per_class] == pytest.approx(precisions, abs=1e-9)
     assert found.mean_average_precision == pytest.approx(np.mean(precisions))
@@ -123,14 +123,14 @@ def task(boxes: list[list[float]], predicted: list[list[float]], scores: list[fl
 def test_a_second_detection_of_one_object_is_wrong() -> None:
     box = [0.0, 0.0, 0.5, 0.5]
     detections, truth = task([box, [0.5, 0.5, 1, 1]], [box, box, [0.5, 0.5, 1, 1]], [0.9, 0.8, 0.7])
-    (row,) = evaluate(detections, truth, ["a"]).per_class
+    (row,) = evaluate_detections(detections, truth, ["a"]).per_class
     assert (row.objects, row.detections, row.found) == (2, 3, 2)
     assert row.average_precision == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_classes_without_objects_do_not_count_and_missed_ones_count_nothing() -> None:
     detections, truth = task([[0, 0, 0.5, 0.5]], [], [])
-    found = evaluate(detections, truth, ["a", "b"])
+    found = evaluate_detections(detections, truth, ["a", "b"])
     assert found.mean_average_precision == 0
     assert [row.average_precision for row in found.per_class] == [0, None]
 
@@ -140,14 +140,14 @@ def test_small_objects_need_less_overlap() -> None:
     assert least_overlaps(np.array([[0, 0, 0.1, 0.1]]), np.array([[100, 100]])) == pytest.approx([0.25])
     assert least_overlaps(np.array([[0, 0, 1, 1]]), np.array([[100, 100]])) == pytest.approx([0.5])
     detections, truth = task([[0.2, 0.2, 0.3, 0.3]], [[0.151, 0.151, 0.35, 0.35]], [1])
-    assert evaluate(detections, truth, ["a"]).mean_average_precision == 0
-    assert evaluate(detections, truth, ["a"], np.array([[100, 100]])).mean_average_precision == 1
+    assert evaluate_detections(detections, truth, ["a"]).mean_average_precision == 0
+    assert evaluate_detections(detections, truth, ["a"], np.array([[100, 100]])).mean_average_precision == 1
 
 
 def test_broken_detections_give_no_precision() -> None:
     detections, truth = task([[0, 0, 1, 1]], [[0, 0, 1, 1]], [float("nan")])
     with pytest.raises(WorkError, match="not finite"):
-        evaluate(detections, truth, ["a"])
+        evaluate_detections(detections, truth, ["a"])
     detections, truth = task([], [], [])
     with pytest.raises(WorkError, match="no true box"):
-        evaluate(detections, truth, ["a"])
+        evaluate_detections(detections, truth, ["a"])

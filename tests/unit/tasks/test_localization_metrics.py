@@ -8,7 +8,7 @@ from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import WorkError
 from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
-from alexnet.tasks.localization import BASELINES, RankedBoxes, baseline_boxes, count_errors, top_classes
+from alexnet.tasks.localization import BASELINES, RankedBoxes, baseline_boxes, count_box_errors, top_classes
 
 IMAGES, CLASSES, K = 200, 7, 5
 
@@ -43,7 +43,7 @@ def random_task(seed: int) -> tuple[RankedBoxes, np.ndarray, list[list[tuple[int
 @pytest.mark.parametrize("seed", range(5))
 def test_errors_are_those_of_the_reference(seed: int) -> None:
     ranked, labels, truth = random_task(seed)
-    found = count_errors(ranked, labels, table(truth), CLASSES)
+    found = count_box_errors(ranked, labels, table(truth), CLASSES)
     pairs = [
         list(zip(some.tolist(), boxes.tolist(), strict=True))
         for some, boxes in zip(ranked.labels, ranked.corners, strict=True)
@@ -60,7 +60,7 @@ def test_errors_are_those_of_the_reference(seed: int) -> None:
 def test_a_box_that_overlaps_by_exactly_half_is_right_and_by_less_is_wrong() -> None:
     truth = table([[(0, [0, 0, 1, 1])]] * 2)
     predicted = RankedBoxes(np.zeros((2, 1), np.int64), np.array([[[0, 0, 1, 0.5]], [[0, 0, 1, 0.499]]]))
-    found = count_errors(predicted, np.zeros(2, np.int64), truth, CLASSES)
+    found = count_box_errors(predicted, np.zeros(2, np.int64), truth, CLASSES)
     assert (found.top1_localization_errors, found.top1_errors) == (1, 0)
     rate = found.rate(found.top1_localization_errors)
     assert rate is not None and rate.error == 0.5
@@ -70,19 +70,19 @@ def test_a_box_that_overlaps_by_exactly_half_is_right_and_by_less_is_wrong() -> 
 def test_any_of_several_boxes_of_the_class_will_do_but_none_of_another_class() -> None:
     boxes = [(1, [0, 0, 0.5, 0.5]), (1, [0.5, 0.5, 1, 1]), (2, [0, 0.5, 0.5, 1])]
     predicted = RankedBoxes(np.array([[1], [1]]), np.array([[[0.5, 0.5, 1, 1]], [[0, 0.5, 0.5, 1]]]))
-    found = count_errors(predicted, np.array([1, 1]), table([boxes, boxes]), CLASSES)
+    found = count_box_errors(predicted, np.array([1, 1]), table([boxes, boxes]), CLASSES)
     assert found.top1_localization_errors == 1
 
 
 def test_images_without_a_box_of_their_class_are_not_scored() -> None:
     truth = table([[], [(2, [0, 0, 1, 1])], [(1, [0, 0, 1, 1])]])
     predicted = RankedBoxes(np.ones((3, 1), np.int64), np.tile([0.0, 0, 1, 1], (3, 1, 1)))
-    found = count_errors(predicted, np.array([1, 1, 1]), truth, 3)
+    found = count_box_errors(predicted, np.array([1, 1, 1]), truth, 3)
     assert (found.images, found.without_box, found.top1_localization_errors) == (1, 2, 0)
     assert found.top5_errors is None
     assert found.rate(found.top5_errors) is None
     with pytest.raises(WorkError, match="no image of the split has a box of its own class"):
-        count_errors(predicted, np.array([0, 0, 0]), truth, 3)
+        count_box_errors(predicted, np.array([0, 0, 0]), truth, 3)
 
 
 def test_missing_and_broken_predictions_give_no_error_rate() -> None:
@@ -92,7 +92,7 @@ def test_missing_and_broken_predictions_give_no_error_rate() -> None:
         RankedBoxes(np.zeros((2, 1), np.int64), np.full((2, 1, 4), np.nan)),
     ):
         with pytest.raises(WorkError, match="not exactly one finite prediction for every image"):
-            count_errors(predicted, np.zeros(2, np.int64), truth, 3)
+            count_box_errors(predicted, np.zeros(2, np.int64), truth, 3)
 
 
 def test_top_classes_are_sorted_and_padded() -> None:

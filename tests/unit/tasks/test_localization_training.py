@@ -25,8 +25,8 @@ from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.localization import Localization, box_loss
 from alexnet.training.step import update
-from alexnet.training.train_state import TrainState, build_train_state, check
-from alexnet.training.trainer import train
+from alexnet.training.train_state import TrainState, build_train_state, check_network
+from alexnet.training.trainer import TrainOptions, train_network
 from alexnet.training.transfer import match, transfer
 
 SETTINGS = (
@@ -165,8 +165,12 @@ def test_a_classifier_of_another_dropout_is_refused(store: Store) -> None:
 
 def test_the_loop_trains_boxes(store: Store, tmp_path: Path) -> None:
     run = RunDir.create(tmp_path / "run", config("training.fine_tuning=no", "training.log_every_steps=1"))
-    result = train(
-        run.config(), store, run, evaluate=lambda model: {"top1_error": 0.5}, device=torch.device("cpu")
+    result = train_network(
+        run.config(),
+        store,
+        run,
+        evaluate=lambda model: {"top1_error": 0.5},
+        options=TrainOptions(device=torch.device("cpu")),
     )
     lines = [line for line in read_metrics(run.metrics_file) if line["event"] == "train"]
     assert (result.step, len(lines)) == (2, 2)
@@ -178,9 +182,15 @@ def test_a_store_without_boxes_is_one_clear_line(tmp_path: Path) -> None:
     bare = Store.open(make_store(tmp_path / "store", {"train": rows, "val": rows[:4]}, side=72))
     run = RunDir.create(tmp_path / "run", config("training.fine_tuning=no"))
     with pytest.raises(CommandError, match="'train' of the store has no boxes"):
-        check(run.config(), bare)  # this is checked before a run directory exists
+        check_network(run.config(), bare)  # this is checked before a run directory exists
     with pytest.raises(CommandError, match="has no boxes"):
-        train(run.config(), bare, run, evaluate=lambda model: {}, device=torch.device("cpu"))
+        train_network(
+            run.config(),
+            bare,
+            run,
+            evaluate=lambda model: {},
+            options=TrainOptions(device=torch.device("cpu")),
+        )
 
 
 @pytest.mark.parametrize(

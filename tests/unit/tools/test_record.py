@@ -31,6 +31,7 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ClassErrors, EvalResult, EvaluatedRun, ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import make_plan
+from alexnet.training.trainer import TrainOptions
 from tools import record, recorded_run, recorded_runs, recorded_state
 from tools.record import Recorder, readme_of
 from tools.recorded_pictures import PICTURES
@@ -211,8 +212,8 @@ def test_a_star_is_trained_after_what_it_is_initialized_from_and_stops_when_time
         (work / "stores" / name).symlink_to(store.path, target_is_directory=True)
     begun: list[tuple[str, float]] = []
 
-    def training(config, store: Store, run: RunDir, *, minutes: float, **options):
-        begun.append((run.path.name, minutes))
+    def training(config, store: Store, run: RunDir, options: TrainOptions, validation):
+        begun.append((run.path.name, options.minutes))
         if run.path.name == STAR.name:
             raise Stopped("time is up")
         trained(work, run.path.name, 0)

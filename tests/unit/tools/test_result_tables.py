@@ -7,7 +7,7 @@ from typing import Any
 
 from evaluations import evaluation, write
 
-from alexnet.report.comparison import BASELINES
+from alexnet.report.comparison import BASELINE_TITLES
 from alexnet.runs.results import BoxErrors, DetectionResult, LocalizationResult
 from tools import recorded_runs, result_tables
 
@@ -18,7 +18,7 @@ def boxes(errors: int, **more: Any) -> dict[str, Any]:
 
 
 def test_a_localizer_is_listed_with_its_baselines(tmp_path: Path) -> None:
-    baselines = {name: BoxErrors(**boxes(600 + 10 * place)) for place, name in enumerate(BASELINES)}
+    baselines = {name: BoxErrors(**boxes(600 + 10 * place)) for place, name in enumerate(BASELINE_TITLES)}
     found = LocalizationResult(**boxes(400, baselines=baselines))
     other = evaluation(recipe="here")
     write(tmp_path / "one", other, evaluation(views="dense@72", recipe="here", localization=found))

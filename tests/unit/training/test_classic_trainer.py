@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from alexnet import recipes
-from alexnet.classic.config import SHARED
+from alexnet.classic.config import SHARED_KEYS
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, flatten, override
 from alexnet.data.store import Store
@@ -26,7 +26,8 @@ from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
 from alexnet.training.classic_trainer import ClassicTrainer, FeatureCache
-from alexnet.training.resume import resumed_config
+from alexnet.training.run import resumed_config
+from alexnet.training.trainer import TrainOptions
 
 CHANNELS = [
     {"descriptor": "root-sift", "step": 12, "patches": [16, 24], "pca": 8, "codebook_size": 4},
@@ -60,8 +61,10 @@ def fitted(folder: Path, store: Store, *settings: str, **options: Any) -> dict[s
     """The weights that `fit` leaves in a new run, or in a resumed one."""
     wanted = config(*settings)
     run = RunDir(folder) if folder.exists() else RunDir.create(folder, wanted)
-    classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU, **options)
-    return bundle.load(find_weights(folder, "last")).model.state_dict()
+    classic_trainer.train_pipeline(
+        wanted, store, run, evaluate=nothing, options=TrainOptions(device=CPU, **options)
+    )
+    return bundle.load(find_weights(folder, "last"), "cpu").model.state_dict()
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -237,7 +240,7 @@ def test_what_does_not_fit_is_one_line(
     with pytest.raises(CommandError, match=message) as caught:
         wanted = config(channels=[channel])
         run = RunDir.create(tmp_path / "a", wanted)
-        classic_trainer.fit(wanted, store, run, evaluate=nothing, device=CPU)
+        classic_trainer.train_pipeline(wanted, store, run, evaluate=nothing, options=TrainOptions(device=CPU))
     assert "\n" not in str(caught.value)
 
 
@@ -292,7 +295,7 @@ def test_settings_of_networks_may_be_given_their_own_value() -> None:
 
 
 def test_every_shared_setting_exists() -> None:
-    assert set(SHARED) <= set(flatten(recipes.get("sift-fv")))
+    assert set(SHARED_KEYS) <= set(flatten(recipes.get("sift-fv")))
 
 
 def test_resumed_on_other_photos_is_refused(tmp_path: Path, store: Store) -> None:
@@ -311,10 +314,14 @@ def test_init_from_is_refused(tmp_path: Path, store: Store, capsys: Any) -> None
 def test_another_store_is_refused(tmp_path: Path, store: Store, make_store: Callable[..., Store]) -> None:
     run = RunDir.create(tmp_path / "a", config())
     with pytest.raises(Stopped):
-        classic_trainer.fit(config(), store, run, evaluate=nothing, device=CPU, minutes=0)
+        classic_trainer.train_pipeline(
+            config(), store, run, evaluate=nothing, options=TrainOptions(device=CPU, minutes=0)
+        )
     other = make_store({"a": [10, 200], "b": [30, 60]})
     with pytest.raises(CommandError, match="another store"):
-        classic_trainer.fit(config(), other, run, evaluate=nothing, device=CPU, resume=True)
+        classic_trainer.train_pipeline(
+            config(), other, run, evaluate=nothing, options=TrainOptions(device=CPU, resume=True)
+        )
 
 
 @pytest.fixture
@@ -344,12 +351,12 @@ def test_flat_photos_and_a_class_with_one_photo(
     flat = make_store({"dark": [10, 20, 30], "light": [200, 210, 220], "one": [128]})
     state = fitted(tmp_path / "a", flat)
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
-    net = bundle.load(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load(find_weights(tmp_path / "a", "last"), "cpu").model
     logits = net(torch.full((2, 3, 72, 72), 5.0))
     assert logits.exp().sum(1).allclose(torch.ones(2), atol=1e-5)
 
 
 def test_no_photo_gives_no_logits(tmp_path: Path, store: Store) -> None:
     fitted(tmp_path / "a", store)
-    net = bundle.load(find_weights(tmp_path / "a", "last")).model
+    net = bundle.load(find_weights(tmp_path / "a", "last"), "cpu").model
     assert net(torch.zeros(0, 3, 72, 72)).shape == (0, tiny.CLASSES)

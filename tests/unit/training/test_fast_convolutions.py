@@ -12,7 +12,7 @@ from alexnet.data.store import Store
 from alexnet.evaluation import inference
 from alexnet.models.registry import build_run
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.trainer import train
+from alexnet.training.trainer import TrainOptions, train_network
 
 
 def test_while_training_with_a_search_for_the_fastest_kernels(tmp_path: Path, tiny_store: Store) -> None:
@@ -24,7 +24,9 @@ def test_while_training_with_a_search_for_the_fastest_kernels(tmp_path: Path, ti
 
     config = tiny.config("schedule.epochs=1")
     run = RunDir.create(tmp_path / "run", config)
-    train(config, tiny_store, run, evaluate=evaluate, device=torch.device("cpu"))
+    train_network(
+        config, tiny_store, run, evaluate=evaluate, options=TrainOptions(device=torch.device("cpu"))
+    )
     assert {*seen} == {(True, True)}
 
 

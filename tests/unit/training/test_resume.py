@@ -7,7 +7,7 @@ import tiny
 
 from alexnet.errors import CommandError
 from alexnet.runs.run_dir import RunDir
-from alexnet.training.resume import resumed_config
+from alexnet.training.run import resumed_config
 
 
 @pytest.fixture

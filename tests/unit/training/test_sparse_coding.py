@@ -21,6 +21,7 @@ from alexnet.errors import CommandError
 from alexnet.models import bundle
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
+from alexnet.training.trainer import TrainOptions
 
 CPU = torch.device("cpu")
 SIDE = 48
@@ -100,7 +101,9 @@ def test_what_does_not_fit_is_one_line(
     wanted = override(recipes.get("sparse-coding"), [*SETTINGS, f"classic.channels={json.dumps(chosen)}"])
     run = RunDir.create(tmp_path / "a", wanted)
     with pytest.raises(CommandError, match=message) as caught:
-        classic_trainer.fit(wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
+        classic_trainer.train_pipeline(
+            wanted, store, run, evaluate=lambda model: {"top1_error": 0.5}, options=TrainOptions(device=CPU)
+        )
     assert "\n" not in str(caught.value)
 
 
@@ -115,8 +118,10 @@ def test_photos_of_one_color_are_a_defined_result(tmp_path: Path) -> None:
     flat = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
     wanted = override(recipes.get("sparse-coding"), list(SETTINGS))
     run = RunDir.create(tmp_path / "a", wanted)
-    classic_trainer.fit(wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, device=CPU)
-    model = bundle.load(find_weights(tmp_path / "a", "last")).model
+    classic_trainer.train_pipeline(
+        wanted, flat, run, evaluate=lambda model: {"top1_error": 0.5}, options=TrainOptions(device=CPU)
+    )
+    model = bundle.load(find_weights(tmp_path / "a", "last"), "cpu").model
     assert all(value.isfinite().all() for value in model.state_dict().values() if value.is_floating_point())
     odds = model(torch.full((2, 3, SIDE, SIDE), 5.0)).exp()
     torch.testing.assert_close(odds.sum(1), torch.ones(2))

@@ -7,7 +7,7 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.training.config import Event
-from alexnet.training.train_state import TrainState, build_train_state, check, load_weights
+from alexnet.training.train_state import TrainState, build_train_state, check_network, load_weights
 
 CPU = torch.device("cpu")
 
@@ -42,18 +42,18 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(tiny_store: Store)
 
 
 def test_what_does_not_fit_is_found_without_computing(tiny_store: Store) -> None:
-    assert next(check(tiny.config(), tiny_store).parameters()).device.type == "meta"
+    assert next(check_network(tiny.config(), tiny_store).parameters()).device.type == "meta"
     with pytest.raises(CommandError, match="side"):
-        check(tiny.config("data.image_size=100"), tiny_store)
+        check_network(tiny.config("data.image_size=100"), tiny_store)
     with pytest.raises(CommandError, match="nearest is 'fc8'"):
-        check(tiny.config('optimizer.lr_multipliers=[["fc9", 0.1]]'), tiny_store)
+        check_network(tiny.config('optimizer.lr_multipliers=[["fc9", 0.1]]'), tiny_store)
 
 
 def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
     config = tiny.config('events=[{"at": 0.5, "action": "layer-factor", "layer": "conv7", "value": 0}]')
     assert config.events == (Event(0.5, "layer-factor", "conv7", 0.0),)
     with pytest.raises(CommandError, match="no layer 'conv7'"):
-        check(config, tiny_store)
+        check_network(config, tiny_store)
 
 
 def test_the_state_holds_tensors_and_plain_values_only(tiny_store: Store) -> None:

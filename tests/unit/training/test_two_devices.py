@@ -17,7 +17,7 @@ from alexnet.models.two_devices import AlexNetOnTwoDevices
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.training.diagnostics import measure
 from alexnet.training.step import update
-from alexnet.training.train_state import TrainState, build_train_state, check, whole_state
+from alexnet.training.train_state import TrainState, build_train_state, check_network, whole_state
 from alexnet.training.transfer import transfer
 
 CPU = torch.device("cpu")
@@ -138,12 +138,12 @@ def test_it_is_initialized_from_another_model(tiny_store: Store) -> None:
 
 
 def test_what_does_not_fit_is_found_before_anything_is_computed(tiny_store: Store) -> None:
-    fitting = check(tiny.config(*tiny.TOWERS, ON_TWO), tiny_store)
+    fitting = check_network(tiny.config(*tiny.TOWERS, ON_TWO), tiny_store)
     assert {parameter.device.type for parameter in fitting.parameters()} == {"meta"}
     with pytest.raises(CommandError, match="needs a model of two towers"):
-        check(tiny.config(ON_TWO), tiny_store)
+        check_network(tiny.config(ON_TWO), tiny_store)
     with pytest.raises(CommandError, match="two devices of one kind"):
-        check(tiny.config(*tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
+        check_network(tiny.config(*tiny.TOWERS, "model.tower_devices=cpu"), tiny_store)
     with pytest.raises(CommandError, match="starts on cpu, not on meta"):
         build_train_state(tiny.config(*tiny.TOWERS, ON_TWO), tiny_store, torch.device("meta"), 6)
 

@@ -17,8 +17,8 @@ from alexnet.analysis.saliency import grad_cam
 from alexnet.data.crops import ten
 from alexnet.evaluation.predictor import to_stored_square
 from alexnet.web.photos import StorePhotos
-from alexnet.web.served_model import NEIGHBORS, Analyses, ServedModel, similar_of
-from alexnet.web.upload import read_photo
+from alexnet.web.served_model import NEIGHBORS_SHOWN, Analyses, ServedModel, similar_of
+from alexnet.web.upload import read_upload
 
 
 def same(found, wanted) -> None:
@@ -31,10 +31,10 @@ def same(found, wanted) -> None:
 def test_predictions_equal_those_of_the_command_line(url, classifier, make, views) -> None:
     found = send(f"{url}/api/classify?views={views}&top=2", make())
     assert found.status == 200
-    pixels = read_photo(make()).pixels
+    pixels = read_upload(make()).pixels
     same(found.json["classes"], classifier.predict(pixels, views=views, top=2)[0])
     assert found.json["model"] == "one"
-    assert found.json["photo"] == {"width": 90, "height": 60, "notes": read_photo(make()).notes}
+    assert found.json["photo"] == {"width": 90, "height": 60, "notes": read_upload(make()).notes}
 
 
 @pytest.mark.parametrize("make", odd_uploads.REFUSED, ids=lambda make: make.__name__)
@@ -65,7 +65,7 @@ def test_the_model_can_be_chosen(url, models) -> None:
     for model in models:
         found = send(f"{url}/api/classify?model={model.name}", odd_uploads.plain()).json
         assert found["model"] == model.name
-        same(found["classes"], model.classifier.predict(read_photo(odd_uploads.plain()).pixels)[0])
+        same(found["classes"], model.classifier.predict(read_upload(odd_uploads.plain()).pixels)[0])
 
 
 def test_the_result_is_the_mean_over_the_crops(url, classifier) -> None:
@@ -85,7 +85,7 @@ def test_the_result_is_the_mean_over_the_crops(url, classifier) -> None:
     head, _, data = found["square"]["image"].partition(",")
     assert (head, found["square"]["side"], found["square"]["crop"]) == ("data:image/jpeg;base64", 72, 64)
     with Image.open(io.BytesIO(base64.b64decode(data))) as shown:
-        wanted = to_stored_square(read_photo(odd_uploads.plain()).pixels, classifier.preprocessing)
+        wanted = to_stored_square(read_upload(odd_uploads.plain()).pixels, classifier.preprocessing)
         assert np.abs(np.asarray(shown, int) - wanted).mean() < 4
 
 
@@ -104,7 +104,7 @@ def test_samples_are_validation_photos_of_every_class(url, store) -> None:
     for each in found:
         photo = send(url + each["photo"])
         assert (photo.status, photo.headers["content-type"]) == (200, "image/jpeg")
-        assert read_photo(photo.body).pixels.shape == (72, 72, 3)
+        assert read_upload(photo.body).pixels.shape == (72, 72, 3)
         assert "/val/" in each["photo"]
 
 
@@ -165,7 +165,7 @@ def test_health(url) -> None:
 def test_saliency_is_grad_cam_of_the_predicted_class(url, classifier) -> None:
     data = odd_uploads.plain()
     found = send(f"{url}/api/saliency", data).json
-    square = to_stored_square(read_photo(data).pixels, classifier.preprocessing)
+    square = to_stored_square(read_upload(data).pixels, classifier.preprocessing)
     answered = send(f"{url}/api/classify", data).json["classes"][0]
     wnid = answered["wnid"]
     assert (found["wnid"], found["name"]) == (wnid, answered["name"])
@@ -180,10 +180,10 @@ class Fixed:
     """An index with a fixed result."""
 
     def search(self, queries, count):
-        from alexnet.analysis.neighbors import Found
+        from alexnet.analysis.neighbors import NearestVectors
 
-        assert count == NEIGHBORS
-        return Found(np.array([[5, 40]]), np.array([[0.5, 1.25]]))
+        assert count == NEIGHBORS_SHOWN
+        return NearestVectors(np.array([[5, 40]]), np.array([[0.5, 1.25]]))
 
 
 def test_similar_images_have_their_addresses_in_the_store(serve_model, store, classifier) -> None:

@@ -13,7 +13,7 @@ import odd_uploads
 import pytest
 from http_client import send
 
-from alexnet.web.served_model import BATCH_SIZE, ServedModel
+from alexnet.web.served_model import PHOTOS_PER_PASS, ServedModel
 
 AT_ONCE = 20
 
@@ -38,13 +38,13 @@ def test_concurrent_photos_share_batches_and_get_their_own_predictions(serve_mod
     photos = [odd_uploads.encoded(odd_uploads.picture(seed), "PNG") for seed in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as clients:
         pending = [clients.submit(send, f"{url}/api/classify?views=center", photo) for photo in photos]
-        while send(f"{url}/health").json["waiting"] < AT_ONCE - BATCH_SIZE:
+        while send(f"{url}/health").json["waiting"] < AT_ONCE - PHOTOS_PER_PASS:
             pass
         model.go.set()
         responses = [each.result() for each in pending]
     assert sum(model.batches) == AT_ONCE
     assert len(model.batches) < AT_ONCE
-    assert max(model.batches) <= BATCH_SIZE
+    assert max(model.batches) <= PHOTOS_PER_PASS
     wanted = classifier.predict([odd_uploads.picture(seed) for seed in range(AT_ONCE)], views="center")
     for response, classes in zip(responses, wanted, strict=True):
         assert [each["wnid"] for each in response.json["classes"]] == [wnid for wnid, *_ in classes]

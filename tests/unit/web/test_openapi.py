@@ -23,9 +23,9 @@ def whole(models, store):
 
     class Nearest:
         def search(self, queries, count):
-            from alexnet.analysis.neighbors import Found
+            from alexnet.analysis.neighbors import NearestVectors
 
-            return Found(np.array([[1, 2]]), np.array([[0.5, 1.25]]))
+            return NearestVectors(np.array([[1, 2]]), np.array([[0.5, 1.25]]))
 
     box = PredictedBox(wnid="n1", name="cat", score=1.5, x0=0.0, y0=0.1, x1=0.9, y1=1.0)
     analyses = Analyses(

@@ -14,7 +14,7 @@ import alexnet
 from alexnet.data.store import Store
 from alexnet.tasks import detection
 from alexnet.web.served_model import open_model
-from alexnet.web.upload import read_photo
+from alexnet.web.upload import read_upload
 
 TOP = {"overfeat-fast-localization": 1, "overfeat-fast-detection": None}
 
@@ -29,7 +29,7 @@ def test_the_boxes_equal_those_of_the_command(
     assert "localize" in model.info().answers
     response = send(f"{serve_model(model)}/api/localize", plain())
     assert response.status == 200
-    pixels = read_photo(plain()).pixels
+    pixels = read_upload(plain()).pixels
     height, width = pixels.shape[:2]
     (wanted,) = alexnet.load(run).predict(pixels, top=TOP[recipe])
     found = response.json["boxes"]

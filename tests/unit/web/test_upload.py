@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from alexnet.web import upload
-from alexnet.web.upload import Refused, read_photo, receive
+from alexnet.web.upload import Refused, read_upload, receive
 
 
 @pytest.mark.parametrize(
     ("make", "remark"), odd_uploads.ODD.items(), ids=lambda each: getattr(each, "__name__", "")
 )
 def test_odd_photos_are_read_and_get_notes(make: Callable[[], bytes], remark: str) -> None:
-    photo = read_photo(make())
+    photo = read_upload(make())
     assert photo.pixels.shape == (*odd_uploads.SIZE[::-1], 3)
     assert bool(photo.notes) == bool(remark)
     assert any(remark in note for note in photo.notes) or not remark
@@ -30,20 +30,20 @@ def test_anything_but_a_photo_is_refused_with_a_reason(
     make: Callable[[], bytes], refusal: tuple[int, str]
 ) -> None:
     with pytest.raises(Refused, match=refusal[1]) as refused:
-        read_photo(make())
+        read_upload(make())
     assert refused.value.status == refusal[0]
     assert len(str(refused.value)) < 200
 
 
 def test_the_first_frame_of_an_animation_is_used() -> None:
     first = np.asarray(odd_uploads.picture())
-    np.testing.assert_array_equal(read_photo(odd_uploads.animated_webp()).pixels, first)
-    np.testing.assert_array_equal(read_photo(odd_uploads.animated_png()).pixels, first)
+    np.testing.assert_array_equal(read_upload(odd_uploads.animated_webp()).pixels, first)
+    np.testing.assert_array_equal(read_upload(odd_uploads.animated_png()).pixels, first)
 
 
 def test_the_exif_orientation_is_applied_as_by_pillow() -> None:
     data = odd_uploads.rotated()
-    pixels = read_photo(data).pixels.astype(int)
+    pixels = read_upload(data).pixels.astype(int)
     assert np.abs(pixels - np.asarray(odd_uploads.picture(), int)).mean() < 2
     with Image.open(io.BytesIO(data)) as lying:
         assert pixels.shape[:2] == lying.size
@@ -51,7 +51,7 @@ def test_the_exif_orientation_is_applied_as_by_pillow() -> None:
 
 def test_sixteen_bits_are_rounded_to_eight() -> None:
     gray = np.asarray(odd_uploads.picture().convert("L"))
-    np.testing.assert_array_equal(read_photo(odd_uploads.sixteen_bit()).pixels[..., 0], gray)
+    np.testing.assert_array_equal(read_upload(odd_uploads.sixteen_bit()).pixels[..., 0], gray)
 
 
 def test_heic_without_its_decoder_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ class SourceSplit(Protocol):
         ...
 
     def __getitem__(self, index: int) -> Example:
-        """Photo 0 <= index < N; DataError where the source was changed or cut short since it was opened."""
+        """Photo 0 <= index < N; DataError if the source was changed or cut short since it was opened."""
         ...
 
 
@@ -96,7 +96,7 @@ class Source:
     settings: PrepareSettings = field(default_factory=PrepareSettings)
     """Defaults for `prepare`: EXIF orientation is applied to custom photos, digits are padded."""
     class_filter: str = ""
-    """The `prepare --classes` that was applied; empty where all classes were kept."""
+    """The `prepare --classes` that was applied; empty if all classes were kept."""
     unfiltered_classes: int = 0
     """Number of classes before the filter; 0 without one."""
     val_fraction: float = 0.0

@@ -10,7 +10,7 @@ from alexnet.errors import CommandError
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How to read a source; empty where the choice is left to the reader, which refuses what is ambiguous."""
+    """How to read a source; empty if the choice is left to the reader, which refuses what is ambiguous."""
 
     image_column: str = ""
     """Of tables (parquet, Arrow): the column of photos."""

@@ -79,7 +79,7 @@ def is_table(name: str) -> bool:
 def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> Source:
     """The source of tables given relative to their folder.
 
-    DataError where columns are ambiguous or labels are no labels, and for several configurations of which
+    DataError if columns are ambiguous or labels are no labels, and for several configurations of which
     `options` choose none.
     """
     chosen, strays = _choose(folder, sorted(paths), options.configuration)
@@ -197,7 +197,7 @@ class _Table:
     labels: RawLabels
     group_rows: list[int]
     rows_by_split: Mapping[str, npt.NDArray[np.bool_]]
-    """For each split, which rows (N,) belong to it; empty where all belong to `split`."""
+    """For each split, which rows (N,) belong to it; empty if all belong to `split`."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Columns:
     path_field: str
     """The field of the photos' structs that names their files; empty if there is none."""
     label: str
-    """Empty where the file has no labels."""
+    """Empty if the file has no labels."""
     class_names: tuple[str, ...]
     """In label order, from the metadata; empty if it has none."""
     split: str = ""

@@ -122,7 +122,7 @@ def is_list(kind: Any) -> bool:
 def plain(array: Any) -> Any:
     """A chunked array of the values themselves: no dictionary, runs, views, extension type or list.
 
-    ValueError where a list does not hold exactly one value.
+    ValueError if a list does not hold exactly one value.
     """
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):

@@ -19,7 +19,7 @@ from alexnet.data.sources.table_file import TableFile, element_type, plain
 from alexnet.errors import DataError
 
 Value = int | str | None
-"""A label as stored; None where there is none."""
+"""A label as stored; None if there is none."""
 
 _LABEL_EXTENSIONS = ("arrow.bool8", "arrow.json")
 """Extension types whose stored values are labels; those of others (dates, identifiers) are not."""

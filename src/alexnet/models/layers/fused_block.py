@@ -76,7 +76,7 @@ def _longest_fused(steps: list[nn.Module]) -> tuple[int, FusedSteps | None]:
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: torch.Tensor, steps: FusedSteps) -> torch.Tensor:
-        result, chosen = fused_kernel.forward(maps, steps, choices=ctx.needs_input_grad[0])
+        result, chosen = fused_kernel.fused_forward(maps, steps, choices=ctx.needs_input_grad[0])
         ctx.save_for_backward(maps, chosen)
         ctx.steps = steps
         return result
@@ -87,4 +87,4 @@ class _Fused(torch.autograd.Function):
         ctx: Any, gradient: torch.Tensor
     ) -> tuple[torch.Tensor, None]:
         maps, chosen = ctx.saved_tensors
-        return fused_kernel.backward(maps, gradient, ctx.steps, chosen), None
+        return fused_kernel.fused_backward(maps, gradient, ctx.steps, chosen), None

@@ -1,6 +1,7 @@
 """The C++ kernel for what follows a layer: ReLU, response normalization, max pooling, ReLU, in one pass.
 
-`forward` and `backward` call `fused_block.cpp` through ctypes, on a CPU with a C++ compiler (`supports`).
+`fused_forward` and `fused_backward` call `fused_block.cpp` through ctypes, on a CPU with a C++ compiler
+(`supports`).
 """
 
 from __future__ import annotations
@@ -89,12 +90,12 @@ def supports(maps: torch.Tensor, steps: FusedSteps) -> bool:
     )
 
 
-def forward(
+def fused_forward(
     maps: torch.Tensor, steps: FusedSteps, choices: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(result, the pixel that each pooling window chose): (N, C, H', W') channels-last, float32 or bfloat16.
 
-    The choice is uint8; it is None unless `choices` is set and the steps pool. `backward` needs it then.
+    The choice is uint8, for `fused_backward`; it is None unless `choices` is set and the steps pool.
     """
     maps = maps.contiguous(memory_format=torch.channels_last)
     images, channels, height, width = maps.shape
@@ -107,7 +108,7 @@ def forward(
     return result, chosen
 
 
-def backward(
+def fused_backward(
     maps: torch.Tensor, gradient: torch.Tensor, steps: FusedSteps, chosen: torch.Tensor | None
 ) -> torch.Tensor:
     """The gradient with respect to `maps`, from that with respect to the result."""

@@ -14,7 +14,7 @@ AMPLITUDE, SLOPE = 1.7159, 2 / 3
 """Constants of the scaled tanh. Source: LeCun et al. 1998, section II.B and appendix A."""
 SIDE = 2
 """Pixels on a side of a subsampling window."""
-Table = Sequence[Sequence[int]]
+ConnectionTable = Sequence[Sequence[int]]
 """Which input maps (from 0) each output map reads, one row per output map."""
 
 
@@ -61,7 +61,7 @@ class PartialConv2d(nn.Module):
     Source: LeCun et al. 1989 (H1, H2); LeCun et al. 1998, section II.B, table I (C3).
     """
 
-    def __init__(self, inputs: int, table: Table, size: int, stride: int = 1, unit_biases: int = 0):
+    def __init__(self, inputs: int, table: ConnectionTable, size: int, stride: int = 1, unit_biases: int = 0):
         super().__init__()
         self.inputs, self.table, self.size, self.stride = inputs, table, size, stride
         pairs = [row * inputs + column for row, columns in enumerate(table) for column in columns]
@@ -99,7 +99,7 @@ class PartialConv2d(nn.Module):
         )
 
 
-def every(inputs: int, outputs: int) -> Table:
+def every(inputs: int, outputs: int) -> ConnectionTable:
     """The table of an ordinary convolution: each of `outputs` maps reads all `inputs` maps."""
     return outputs * (range(inputs),)
 

@@ -112,7 +112,7 @@ class _ResponseNorm(torch.autograd.Function):
         ctx.params = params
         if _runs_on_triton(maps):
             return _triton().forward(maps, params)
-        return fused_kernel.forward(maps, _steps(params))[0]
+        return fused_kernel.fused_forward(maps, _steps(params))[0]
 
     @staticmethod
     @once_differentiable
@@ -123,7 +123,7 @@ class _ResponseNorm(torch.autograd.Function):
         gradient = _channels_last(gradient.to(maps.dtype))
         if _runs_on_triton(maps):
             return _triton().backward(maps, gradient, ctx.params), None
-        return fused_kernel.backward(maps, gradient, _steps(ctx.params), None), None
+        return fused_kernel.fused_backward(maps, gradient, _steps(ctx.params), None), None
 
 
 def _steps(params: LrnParams) -> FusedSteps:

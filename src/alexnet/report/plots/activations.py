@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import Picture, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import show
 
 MAPS_SHOWN = 12
 _COLORMAP = "viridis"
@@ -17,7 +18,7 @@ _UNITS_PER_ROW = 128
 
 
 def draw_activations(
-    photo: Picture, activations: Mapping[str, npt.NDArray[np.floating]], about: str = ""
+    photo: Pixels, activations: Mapping[str, npt.NDArray[np.floating]], about: str = ""
 ) -> Figure:
     """The photo, then a row for each layer: the strongest of its maps (C, H, W), or all its units (D,).
 

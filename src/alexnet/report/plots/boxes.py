@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alexnet.data.decode import luma
-from alexnet.report.plots.style import COLORS, DOTS_PER_INCH
+from alexnet.report.plots.style import COLORS, DOTS_PER_INCH, PHOTOS_PER_ROW
 
-PHOTOS_PER_ROW = 4
 SMALLEST_PIXELS = 600
 """Smallest width of a single photo, so that its captions can be read."""
 

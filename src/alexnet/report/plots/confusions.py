@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from alexnet.report.plots.style import COLORS, Picture, short, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import COLORS, short, show
 
 PHOTOS_PER_PAIR = 4
 _ARROW = "\N{RIGHTWARDS ARROW}"
@@ -18,7 +19,7 @@ def draw_confusions(
     pairs: Sequence[tuple[str, str, int]],
     images: int,
     title: str = "",
-    examples: Sequence[Sequence[Picture]] = (),
+    examples: Sequence[Sequence[Pixels]] = (),
 ) -> Figure:
     """A bar for each pair (true class, predicted class, number of images), in the order given.
 

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from alexnet.report.plots.style import COLORS, Picture, short, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import COLORS, short, show
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 _VIEWS_PER_ROW = 5
 
 
+class PredictedCrop(NamedTuple):
+    """A crop and its most probable class."""
+
+    y: int
+    """Upper edge in the photo, pixels."""
+    x: int
+    mirrored: bool
+    name: str
+    probability: float
+
+
 def draw_crops(
-    photo: Picture,
-    positions: npt.NDArray[np.int64],
-    crop: int,
-    predicted: Sequence[tuple[str, float]],
+    photo: Pixels,
+    crops: Sequence[PredictedCrop],
+    side: int,
     mean: tuple[str, float],
     true_name: str = "",
     title: str = "",
 ) -> Figure:
-    """The photo with a frame for each position, then each crop with its best class (name, probability).
+    """The photo with a frame for each position, then each crop with its best class.
 
-    `positions` (V, 3) are (y, x, mirrored) in pixels, `crop` is the side of a crop; `mean` is the most
-    probable class of the mean over all crops. Source: section 4.1.
+    `side` is that of a crop in pixels; `mean` is the most probable class (name, probability) of the mean over
+    all crops. Source: section 4.1.
     """
-    rows = -(-len(positions) // _VIEWS_PER_ROW)
+    rows = -(-len(crops) // _VIEWS_PER_ROW)
     figure = Figure(figsize=(3.8 + 1.75 * _VIEWS_PER_ROW, max(4.4, 2.15 * rows)), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=[3.8, 1.75 * _VIEWS_PER_ROW])
     left, right = parts
@@ -39,25 +48,23 @@ def draw_crops(
     truth = f"true class: {short(true_name)}\n" if true_name else ""
     show(whole, photo, f"{truth}mean: {short(name)} {probability:.2f}", bold=True)
     places: dict[tuple[int, int], int] = {}
-    for y, x, _ in positions.tolist():
+    for y, x, *_ in crops:
         if (y, x) not in places:
-            _frame(whole, x, y, crop, len(places), photo)
+            _frame(whole, x, y, side, len(places), photo)
             places[y, x] = len(places)
     grid = right.subplots(rows, _VIEWS_PER_ROW, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (y, x, mirrored), (crop_name, score) in zip(
-        grid.flat, positions.tolist(), predicted, strict=False
-    ):
-        view = photo[y : y + crop, x : x + crop]
-        which = f"{places[y, x] + 1}{', mirrored' if mirrored else ''}"
-        label = f"{which}\n{short(crop_name, 16)} {score:.2f}"
-        show(axes, view[:, ::-1] if mirrored else view, label)
+    for axes, crop in zip(grid.flat, crops, strict=False):
+        view = photo[crop.y : crop.y + side, crop.x : crop.x + side]
+        which = f"{places[crop.y, crop.x] + 1}{', mirrored' if crop.mirrored else ''}"
+        label = f"{which}\n{short(crop.name, 16)} {crop.probability:.2f}"
+        show(axes, view[:, ::-1] if crop.mirrored else view, label)
     figure.suptitle(title, fontsize=11, wrap=True)
     return figure
 
 
-def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Picture) -> None:
+def _frame(axes: Any, x: int, y: int, side: int, number: int, photo: Pixels) -> None:
     """Draws a frame with its own color, line style and number, the number near its corner."""
     color, style = COLORS[number % len(COLORS)], _STYLES[number % len(_STYLES)]
     corner = (x - 0.5, y - 0.5)

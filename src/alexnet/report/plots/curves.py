@@ -16,7 +16,7 @@ from alexnet.tasks.config import TASKS, LoggedErrors
 Records = Sequence[Mapping[str, Any]]
 """The lines of a `metrics.jsonl`."""
 
-FEW = 4
+FEW_RUNS = 4
 """Up to this many runs have their legend inside the axes and their learning-rate changes marked."""
 
 _STYLES = ("-", "--", "-.")
@@ -30,9 +30,9 @@ def draw_curves(
     `names` describes the errors of each run, by default classification errors; runs that log another
     kind of error are drawn in a row of their own. Faint lines on the right are errors on the augmented
     training images. Dotted vertical lines in a run's color are changes of its learning rate (drops and ends
-    of warm-up); they are left out for more than `FEW` runs. `title` is the figure's.
+    of warm-up); they are left out for more than `FEW_RUNS` runs. `title` is the figure's.
     """
-    many = len(runs) > FEW
+    many = len(runs) > FEW_RUNS
     kinds = {name: (names or {}).get(name, TASKS[0].logged) for name in runs}
     rows = list(dict.fromkeys(kinds.values())) or [TASKS[0].logged]
     figure = Figure(figsize=(12.5 if many else 10, 4 * len(rows)), layout="constrained")

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import COLORS, Picture, short, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import COLORS, short, show
 
 _CELL_INCHES, _NAME_INCHES = 1.45, 0.4
 _NAME_CHARACTERS = 17
@@ -16,8 +17,8 @@ PER_LINE = 10
 
 
 def draw_neighbors(
-    queries: Sequence[tuple[Picture, str]],
-    neighbors: Sequence[Sequence[tuple[Picture, str, float]]],
+    queries: Sequence[tuple[Pixels, str]],
+    neighbors: Sequence[Sequence[tuple[Pixels, str, float]]],
     title: str = "",
     true_names: Sequence[str] = (),
 ) -> Figure:

@@ -15,7 +15,7 @@ from PIL import Image
 from alexnet.errors import WorkError
 from alexnet.report.plots.style import DOTS_PER_INCH
 
-FORMS = (".png", ".svg")
+KEPT_SUFFIXES = (".png", ".svg")
 """File formats of saved figures, for pages and for slides."""
 WEBP_QUALITY = 82
 PIXELS_PER_INCH = 96

@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import COLORS, Picture, short, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import COLORS, PHOTOS_PER_ROW, short, show
 
-PHOTOS_PER_ROW = 4
 MISTAKES_SHOWN = 200
 """Largest number of mistakes that are drawn; of more, an even selection."""
 CELL_INCHES = 0.62
 """Width of an image; with the names below it, a cell is a little higher."""
-TOP = 5
+CLASSES_PER_PHOTO = 5
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
 
 
 def draw_predictions(
-    images: Sequence[Picture],
+    images: Sequence[Pixels],
     true_names: Sequence[str],
     top: Sequence[Sequence[tuple[str, float]]],
     title: str = "",
@@ -49,7 +49,7 @@ def draw_predictions(
     return figure
 
 
-def choose(
+def choose_examples(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], each: int = PHOTOS_PER_ROW
 ) -> npt.NDArray[np.int64]:
     """Indices of images to draw: `each` correct ones, as many close ones, and as many wrong ones.
@@ -59,7 +59,7 @@ def choose(
     """
     true = np.take_along_axis(probabilities, labels[:, None].astype(np.int64), axis=1)
     ranks = (probabilities >= true).sum(axis=1) - 1
-    kinds = (ranks == 0, (ranks > 0) & (ranks < TOP), ranks >= TOP)
+    kinds = (ranks == 0, (ranks > 0) & (ranks < CLASSES_PER_PHOTO), ranks >= CLASSES_PER_PHOTO)
     chosen: list[int] = []
     for number, kind in enumerate(kinds, start=1):
         found = np.flatnonzero(kind)

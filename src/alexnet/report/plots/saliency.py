@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import Picture, short, show
+from alexnet.data.decode import Pixels
+from alexnet.report.plots.style import short, show
 
-Maps = Sequence[npt.NDArray[np.floating]]
 _HEAT, _DROP = "magma", "PuOr"
 _ROW_INCHES = 2.3
 
 
-def draw_saliency(
-    views: Sequence[Picture],
-    predicted: Sequence[tuple[str, float]],
-    heats: Maps,
-    drops: Maps = (),
-    title: str = "",
-    true_names: Sequence[str] = (),
-    how: str = "",
-) -> Figure:
-    """A row for each view: the input, its Grad-CAM map and its occlusion map.
+@dataclass(frozen=True, eq=False)
+class SaliencyRow:
+    """One view with its maps."""
 
-    `predicted` are the class (name, probability) that the maps explain; `heats` (H, W) in [0, 1] are drawn
-    over the gray view; `drops` (rows, columns) are the drops of the probability by the position of the
-    occluding square. `how` is a note below the figure, `title` its title.
+    view: Pixels
+    name: str
+    """Of the class that the maps explain."""
+    probability: float
+    heat: npt.NDArray[np.floating]
+    """(H, W) in [0, 1], Grad-CAM."""
+    drop: npt.NDArray[np.floating] | None = None
+    """(rows, columns) the drops of the probability by the position of the occluding square."""
+    true_name: str = ""
+
+
+def draw_saliency(rows: Sequence[SaliencyRow], title: str = "", how: str = "") -> Figure:
+    """A row for each view: the input, its Grad-CAM map over the gray view and its occlusion map, if any.
+
+    `how` is a note below the figure, `title` its title.
     """
-    columns = 3 if len(drops) else 2
-    size = (_ROW_INCHES * columns + 1.2, _ROW_INCHES * len(views) + 0.9)
+    columns = 3 if any(row.drop is not None for row in rows) else 2
+    size = (_ROW_INCHES * columns + 1.2, _ROW_INCHES * len(rows) + 0.9)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(views), columns, squeeze=False)
-    largest = max((float(np.abs(drop).max()) for drop in drops), default=0.0) or 1.0
-    for row, (axes, view, (name, probability)) in enumerate(zip(grid, views, predicted, strict=True)):
-        truth = f"true class: {short(true_names[row])}\n" if len(true_names) else ""
-        show(axes[0], view, f"{truth}{short(name)} {probability:.2f}", bold=True)
-        heat = _overlay(axes[1], view, heats[row], {"cmap": _HEAT, "vmin": 0, "vmax": 1})
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    largest = max((float(np.abs(row.drop).max()) for row in rows if row.drop is not None), default=0.0) or 1.0
+    for axes, row in zip(grid, rows, strict=True):
+        truth = f"true class: {short(row.true_name)}\n" if row.true_name else ""
+        show(axes[0], row.view, f"{truth}{short(row.name)} {row.probability:.2f}", bold=True)
+        heat = _overlay(axes[1], row.view, row.heat, {"cmap": _HEAT, "vmin": 0, "vmax": 1})
         _bar(figure, heat, axes[1], "relative to the maximum")
-        if len(drops):
+        if row.drop is not None:
             scale = {"cmap": _DROP, "vmin": -largest, "vmax": largest}
-            drop = _overlay(axes[2], view, drops[row], scale)
+            drop = _overlay(axes[2], row.view, row.drop, scale)
             _bar(figure, drop, axes[2], "drop of probability")
     titles = ("input", "Grad-CAM", "occlusion")
     for axes, name in zip(grid[0], titles[:columns], strict=True):
@@ -53,7 +59,7 @@ def draw_saliency(
     return figure
 
 
-def _overlay(axes: Any, view: Picture, values: npt.NDArray[np.floating], scale: dict[str, Any]) -> Any:
+def _overlay(axes: Any, view: Pixels, values: npt.NDArray[np.floating], scale: dict[str, Any]) -> Any:
     """Draws the values over the gray view, stretched to its size; returns what a color bar needs."""
     show(axes, view.mean(axis=2, keepdims=True).astype(np.uint8))
     height, width = view.shape[:2]

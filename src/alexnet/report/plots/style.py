@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from alexnet.data.decode import Pixels
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which color-blind readers can tell apart; black last, where a figure needs many."""
@@ -13,8 +12,8 @@ DOTS_PER_INCH = 150
 SMALL_PIXELS = 32
 """An image whose longer side is this or less is shown pixel by pixel."""
 
-Picture: TypeAlias = npt.NDArray[np.uint8]
-"""(H, W, 3) in RGB, or (H, W, 1) in gray."""
+PHOTOS_PER_ROW = 4
+"""Of figures that show many."""
 
 
 def short(name: str, characters: int = 26) -> str:
@@ -29,8 +28,11 @@ def figure_title(run: str, data: str, images: int | None) -> str:
     return f"{run} \N{EN DASH} {data}{many}"
 
 
-def show(axes: Any, picture: Picture, title: str = "", bold: bool = False) -> None:
-    """Draws the picture without axes, under its title; small pictures such as digits show their pixels."""
+def show(axes: Any, picture: Pixels, title: str = "", bold: bool = False) -> None:
+    """Draws the picture, (H, W, 3) in RGB or (H, W, 1) in gray, without axes, under its title.
+
+    Small pictures such as digits show their pixels.
+    """
     axes.set_axis_off()
     between = "nearest" if max(picture.shape[:2]) <= SMALL_PIXELS else "bicubic"
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=between)

@@ -10,13 +10,14 @@ import numpy.typing as npt
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import BoxTable
 from alexnet.data.image_reader import read_photo
+from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Photo
 from alexnet.evaluation.views import is_whole
 from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
 from alexnet.report.plots.boxes import COLOR_LEGEND, DrawnBox, draw_box_photos
 from alexnet.report.plots.style import figure_title, short
 from alexnet.report.sections.subjects import Drawn, OpenModel
-from alexnet.runs.predictions import DetectionPredictions, LocalizationPredictions
+from alexnet.runs.predictions import DetectionPredictions, LocalizationPredictions, SplitPredictions
 from alexnet.tasks.base import BoxPrediction
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.tasks.localization import RankedBoxes, right_boxes
@@ -31,6 +32,22 @@ _WHICH = (
     f"detections with a score of at least {DEFAULT_MIN_SCORE:g}, on each photo at most "
     f"the best {MOST_OBJECTS}"
 )
+
+
+def predicted_boxes(
+    on: OpenModel, found: SplitPredictions, find: Callable[[Photo], Sequence[BoxPrediction]]
+) -> Drawn:
+    """Predicted boxes beside the true ones; `find` returns what users are shown of a photo.
+
+    CommandError for predictions that hold no boxes.
+    """
+    match found:
+        case LocalizationPredictions():
+            return located(on, found)
+        case DetectionPredictions():
+            return detected(on, found, find)
+        case _:
+            raise CommandError(f"no figure shows {type(found).__name__}")
 
 
 def located(on: OpenModel, found: LocalizationPredictions) -> Drawn:

@@ -14,13 +14,13 @@ from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Predictor
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.lenet import PartialConv2d
-from alexnet.report.comparison import Row, published_rows, recipes_of
-from alexnet.report.evaluation_tables import class_names, data_of
+from alexnet.report.comparison import ComparisonRow, published_rows, recipes_of
+from alexnet.report.evaluation_tables import data_of, names_by_wnid
 from alexnet.report.plots.confusions import PHOTOS_PER_PAIR, draw_confusions
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.errors import Bar, draw_errors
 from alexnet.report.plots.filters import draw_filters
-from alexnet.report.plots.predictions import choose, draw_mistakes, draw_predictions, verdict
+from alexnet.report.plots.predictions import choose_examples, draw_mistakes, draw_predictions, verdict
 from alexnet.report.plots.style import figure_title, short
 from alexnet.report.sections.subjects import Drawn, OpenModel
 from alexnet.runs.metrics_log import read_metrics
@@ -29,7 +29,7 @@ from alexnet.runs.results import EvalResult
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.config import task_info
 
-IMAGES = 8
+PREDICTIONS_SHOWN = 8
 """Number of photos in a figure of predictions."""
 CONFUSIONS = 10
 """Number of pairs in a figure of confusions."""
@@ -86,7 +86,7 @@ def _first_kernels(model: nn.Module) -> tuple[str, npt.NDArray[np.float32]]:
     raise CommandError("it has no kernels of a first layer")
 
 
-def errors(ours: Sequence[Row]) -> Drawn:
+def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
     """Top-1 errors with their intervals, below published ones of the same systems."""
     theirs = [row for row in published_rows(recipes_of(ours)) if row.top1_error is not None]
     evaluations = [_evaluation(row) for row in ours]
@@ -112,18 +112,18 @@ def errors(ours: Sequence[Row]) -> Drawn:
     return Drawn(draw_errors(bars, title=title), alt_text)
 
 
-def _evaluation(row: Row) -> str:
+def _evaluation(row: ComparisonRow) -> str:
     """Description of an evaluation: system, data and views."""
     return f"{row.system}, {row.data}, {row.views or 'views unknown'}"
 
 
-def _run(row: Row) -> str:
-    return row.source.partition(",")[0]
+def _run(row: ComparisonRow) -> str:
+    return row.run
 
 
 def some_predictions(on: OpenModel) -> Drawn:
     """The most probable classes of a few validation images, evenly through the split."""
-    numbers = np.linspace(0, len(on.photos) - 1, IMAGES).astype(int).tolist()
+    numbers = np.linspace(0, len(on.photos) - 1, PREDICTIONS_SHOWN).astype(int).tolist()
     squares, names = on.squares(numbers), on.names(numbers)
     class_names = np.array([each.name for each in on.classifier.classes])
     top = [_most_probable(row, class_names) for row in on.classifier.probabilities(list(squares))]
@@ -134,7 +134,7 @@ def some_predictions(on: OpenModel) -> Drawn:
 
 def examples(on: OpenModel, made: Predictions) -> Drawn:
     """Validation images with correct, close and wrong predictions, with their most probable classes."""
-    chosen = choose(made.probabilities, made.labels)
+    chosen = choose_examples(made.probabilities, made.labels)
     top = [_most_probable(made.probabilities[number], made.names) for number in chosen]
     names: list[str] = made.names[made.labels[chosen]].tolist()
     verdicts = [verdict(name, [best for best, _ in each]) for name, each in zip(names, top, strict=True)]
@@ -165,7 +165,7 @@ def confusions(
     name: str, result: EvalResult, on: OpenModel | None = None, made: Predictions | None = None
 ) -> Drawn:
     """The most frequent confusions of an evaluation, with photos if there are predictions."""
-    names, shown = class_names(result), result.confusions[:CONFUSIONS]
+    names, shown = names_by_wnid(result), result.confusions[:CONFUSIONS]
     pairs = [(names[each.true], names[each.predicted], each.images) for each in shown]
     photos: list[list[npt.NDArray[np.uint8]]] = []
     if on is not None and made is not None:

@@ -18,31 +18,29 @@ from alexnet.analysis.saliency import (
     map_sizes,
     occlusion,
 )
-from alexnet.evaluation.inference import score_crops, testing
+from alexnet.evaluation.inference import InferenceOptions, device_of, score_crops, testing
 from alexnet.evaluation.views import positions_of
 from alexnet.report.plots.activations import draw_activations
-from alexnet.report.plots.crops import draw_crops
+from alexnet.report.plots.crops import PredictedCrop, draw_crops
 from alexnet.report.plots.neighbors import draw_neighbors
 from alexnet.report.plots.photo_map import draw_map
-from alexnet.report.plots.saliency import draw_saliency
+from alexnet.report.plots.saliency import SaliencyRow, draw_saliency
 from alexnet.report.plots.style import figure_title, short
 from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel
 
-IMAGES = 5
+PHOTOS_SHOWN = 5
 """Number of photos in a figure of several."""
 MAPPED = 2000
 """Largest number of images in a map."""
 
-Progress = Callable[[int], None]
 
-
-def neighbors(on: OpenModel, progress: Progress = lambda count: None) -> Drawn:
+def neighbors(on: OpenModel, progress: Callable[[int], None] = lambda count: None) -> Drawn:
     """Validation images, evenly through the classes, with their six nearest training images."""
     train, layer = on.store.split("train"), last_hidden_layer(on.classifier.model)
-    vectors = features_of(on.run, on.store, "train", layer, device=on.device, progress=progress)
-    similar = SimilarImages(on.classifier, train, layer, ExactIndex(vectors, on.device))
-    numbers = on.some(IMAGES)
+    vectors = features_of(on.run, on.store, "train", layer, _options(on, progress))
+    similar = SimilarImages(on.classifier, train, layer, ExactIndex(vectors, device_of(on.classifier.model)))
+    numbers = on.some(PHOTOS_SHOWN)
     squares, names = on.squares(numbers), on.names(numbers)
     found = similar.of(list(squares))
     pictures = [[(similar.pixels(near.number), near.name, near.distance) for near in row] for row in found]
@@ -58,7 +56,7 @@ def neighbors(on: OpenModel, progress: Progress = lambda count: None) -> Drawn:
 
 def ten_crops(on: OpenModel) -> Drawn:
     """The ten crops of a validation image, with the predictions for each and for their mean."""
-    numbers = on.some(IMAGES)[IMAGES // 2 :][:1]
+    numbers = on.some(PHOTOS_SHOWN)[PHOTOS_SHOWN // 2 :][:1]
     (square,), (true_name,) = on.squares(numbers), on.names(numbers)
     preprocessing = on.classifier.preprocessing
     positions = positions_of("ten", preprocessing)
@@ -71,13 +69,17 @@ def ten_crops(on: OpenModel) -> Drawn:
         f"Mean: {short(mean[0])} {mean[1]:.2f}. "
         f"Each: {', '.join(f'{short(name)} {score:.2f}' for name, score in predicted)}."
     )
-    figure = draw_crops(square, positions, preprocessing.crop, predicted, mean, true_name, title)
+    crops = [
+        PredictedCrop(y, x, bool(mirrored), *best)
+        for (y, x, mirrored), best in zip(positions.tolist(), predicted, strict=True)
+    ]
+    figure = draw_crops(square, crops, preprocessing.crop, mean, true_name, title)
     return Drawn(figure, alt_text)
 
 
 def activations(on: OpenModel) -> Drawn:
     """The activations of each layer for a validation image."""
-    numbers = on.some(IMAGES)[:1]
+    numbers = on.some(PHOTOS_SHOWN)[:1]
     square, (name,) = on.squares(numbers), on.names(numbers)
     preprocessing = on.classifier.preprocessing
     with testing(on.classifier.model) as device:
@@ -96,24 +98,25 @@ def activations(on: OpenModel) -> Drawn:
 
 def saliency(on: OpenModel) -> Drawn:
     """Grad-CAM and occlusion maps of a few validation images, for the predicted class."""
-    numbers = on.some(IMAGES)
+    numbers = on.some(PHOTOS_SHOWN)
     squares, names = on.squares(numbers), on.names(numbers)
     probabilities = on.classifier.probabilities(list(squares), views="center")
     labels: list[int] = probabilities.argmax(1).tolist()
     predicted = [on.best(row) for row in probabilities]
     layer = last_maps(on.classifier)
     rows, columns = map_sizes(on.classifier)[layer]
-    figure = draw_saliency(
-        views=list(central_views(on.classifier.preprocessing, squares)),
-        predicted=predicted,
-        heats=list(grad_cam(on.classifier, squares, labels)),
-        drops=list(occlusion(on.classifier, squares, labels)),
-        how=f"Grad-CAM: contribution of each of the {rows} x {columns} positions of {layer} to the predicted "
+    views = central_views(on.classifier.preprocessing, squares)
+    heats, drops = grad_cam(on.classifier, squares, labels), occlusion(on.classifier, squares, labels)
+    explained = [
+        SaliencyRow(view, *best, heat, drop, name)
+        for view, best, heat, drop, name in zip(views, predicted, heats, drops, names, strict=True)
+    ]
+    how = (
+        f"Grad-CAM: contribution of each of the {rows} x {columns} positions of {layer} to the predicted "
         "class, interpolated.\nOcclusion: drop of its probability with a gray square there, "
-        f"{OCCLUDED_FRACTION:.0%} of the side.",
-        title=figure_title(on.name, on.data, len(squares)),
-        true_names=names,
+        f"{OCCLUDED_FRACTION:.0%} of the side."
     )
+    figure = draw_saliency(explained, figure_title(on.name, on.data, len(squares)), how)
     alt_text = (
         f"{len(numbers)} photos, each with its Grad-CAM map and a map of the drop of the probability when a "
         f"square covers that position. {in_words(names, [[each] for each in predicted])}."
@@ -121,10 +124,10 @@ def saliency(on: OpenModel) -> Drawn:
     return Drawn(figure, alt_text)
 
 
-def photo_map(on: OpenModel, progress: Progress = lambda count: None) -> Drawn:
+def photo_map(on: OpenModel, progress: Callable[[int], None] = lambda count: None) -> Drawn:
     """The validation images in a plane, by t-SNE of their features in the last hidden layer."""
     layer = last_hidden_layer(on.classifier.model)
-    vectors = features_of(on.run, on.store, SPLIT, layer, device=on.device, progress=progress)
+    vectors = features_of(on.run, on.store, SPLIT, layer, _options(on, progress))
     numbers = np.linspace(0, len(vectors) - 1, min(MAPPED, len(vectors))).astype(int)
     labels, how = on.photos.labels[numbers], f"t-SNE of {layer}"
     classes = [each.name for each in on.store.classes]
@@ -134,3 +137,7 @@ def photo_map(on: OpenModel, progress: Progress = lambda count: None) -> Drawn:
     )
     title = figure_title(on.name, on.data, len(numbers))
     return Drawn(draw_map(t_sne(vectors[numbers]), labels, classes, how, title), alt_text)
+
+
+def _options(on: OpenModel, progress: Callable[[int], None]) -> InferenceOptions:
+    return InferenceOptions(device=on.device, progress=progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -18,19 +17,18 @@ from alexnet.evaluation import ensemble, metrics, run_evaluation
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.predictor import Photo, load
+from alexnet.progress import ProgressBar
 from alexnet.report.evaluation_tables import classes_table
 from alexnet.report.page import Missing, Part, Picture, Section
 from alexnet.report.plots.output import embedded
 from alexnet.report.sections import boxes, evaluation, internals
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
-from alexnet.runs.predictions import DetectionPredictions, Predictions
+from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult, ViewSet
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.base import BoxPrediction, task_of
 from alexnet.tasks.config import task_info
 
-ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Makes a context from a title and a number of images; its value is called as images are finished."""
 Keep = Callable[[str, Figure], None]
 """Receives each figure for separate files, with a name for the file: `first-nearest-images`."""
 MOST_SEARCHED = 200_000
@@ -45,7 +43,9 @@ def drawn(make: Callable[[], Drawn], what: str, keep: Keep, caption: str = "", o
     except AlexNetError as error:
         return Missing(f"No {what}: {error}.")
     keep(re.sub(r"[^\w.]+", "-", f"{of} {what}").strip("-."), figure)
-    return Picture(*embedded(figure), alt=alt_text, caption=caption)
+    return Picture(
+        *embedded(figure), alt=alt_text, label=", ".join(filter(None, (of, what))), caption=caption
+    )
 
 
 @dataclass(frozen=True)
@@ -216,28 +216,25 @@ class ModelFigures:
         subject, config = self.subject, self.subject.config
         if subject.kind == "ensemble" or config is None or config.classic is not None:
             return []
-        if not task_info(config.training.loss).predicts_boxes:
-            return []
-        title = "Detections" if self._detects else "Localization"
-        return [Section(title, [self._drawn(self._drawn_boxes, "boxes")])]
+        task = task_info(config.training.loss)
+        return [Section(task.title, [self._drawn(self._drawn_boxes, "boxes")])] if task.predicts_boxes else []
 
     def _drawn_boxes(self) -> Drawn:
         on, images = self._on, len(self._on.photos)
         task = task_of(on.classifier.config, len(on.store.classes))
-        evaluated = [each.views for each in self.subject.results if each.localization is not None]
-        views = next((each for each in evaluated if not each.scales), ViewSet("center"))
+        evaluated = (task.own_views(each.views) for each in self.subject.results if not each.views.scales)
+        center = ViewSet("center")
+        views = next(filter(None, evaluated), task.own_views(center) or center)
         with self.options.progress_bar(f"boxes of {self.label}", images) as advance:
             found = cached_predictions(
                 task,
                 self.subject.run,
                 on.store,
                 SPLIT,
-                task.own_views(views) or views,
+                views,
                 InferenceOptions(device=self.options.device, progress=advance),
             )
-        if isinstance(found, DetectionPredictions):
-            return boxes.detected(on, found, self._shown_to_users)
-        return boxes.located(on, found)
+        return boxes.predicted_boxes(on, found, self._shown_to_users)
 
     def _shown_to_users(self, photo: Photo) -> list[BoxPrediction]:
         """What `alexnet predict` prints for the photo."""

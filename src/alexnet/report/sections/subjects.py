@@ -24,7 +24,7 @@ from alexnet.models import bundle
 from alexnet.runs import predictions
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import read_metrics
-from alexnet.runs.provenance import provenance
+from alexnet.runs.provenance import Provenance, provenance
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble
 from alexnet.runs.snapshot import snapshot
@@ -48,7 +48,7 @@ class OpenModel:
 
     path: Path
     store: Store
-    device: torch.device | str = "cpu"
+    device: torch.device | str = "auto"
 
     @cached_property
     def classifier(self) -> Predictor:
@@ -163,10 +163,10 @@ class Subject:
         return read_metrics(file) if self.kind == "run" and file.is_file() else []
 
     @cached_property
-    def origin(self) -> dict[str, Any]:
-        """The provenance of its weights; empty without weights."""
+    def origin(self) -> Provenance | None:
+        """The provenance of its weights; None without weights, or if it is unknown."""
         if not self.weights:
-            return {}
+            return None
         return self.weights.provenance if self.kind == "file" else provenance(self.run)
 
     @cached_property
@@ -179,12 +179,12 @@ class Subject:
     @property
     def store_name(self) -> str:
         """Name of the store it was trained on; empty if unknown."""
-        return self.environment.store or self.origin.get("store", "") or ""
+        return self.environment.store or (self.origin.store if self.origin else "")
 
     @property
     def store_digest(self) -> str:
         """Digest of the store it was trained on, or else evaluated on; empty if unknown."""
-        trained = self.environment.store_digest or self.origin.get("store_digest", "")
+        trained = self.environment.store_digest or (self.origin.store_digest if self.origin else "")
         return trained or (self.results[0].store_digest if self.results else "")
 
     @property
@@ -224,8 +224,7 @@ def _members(path: Path) -> list[Path]:
     """The existing run directories of an ensemble's members; none for anything else."""
     if not is_ensemble(path):
         return []
-    members = EnsembleDir(path).description()["members"]
-    named = [path / member["name"] for member in members if not member["pretraining"]]
+    named = [path / member.name for member in EnsembleDir(path).members() if not member.pretraining]
     return [member for member in named if (member / "config.json").is_file()]
 
 

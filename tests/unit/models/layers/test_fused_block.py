@@ -112,8 +112,8 @@ def test_without_a_gradient_no_choices_are_kept() -> None:
     maps = torch.randn(2, 8, 9, 9)
     plan = FusedBlock(OrderedDict(pool=nn.MaxPool2d(3, 2, ceil_mode=True)))._parts[0][1]
     assert plan is not None
-    assert fused_kernel.forward(maps, plan)[1] is None
-    chosen = fused_kernel.forward(maps, plan, choices=True)[1]
+    assert fused_kernel.fused_forward(maps, plan)[1] is None
+    chosen = fused_kernel.fused_forward(maps, plan, choices=True)[1]
     assert chosen is not None
     assert chosen.dtype == torch.uint8
 

@@ -88,9 +88,9 @@ def test_the_kernel_equals_the_loops(window: LrnParams, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float32)
     plan = FusedSteps(lrn=window)
     assert fused_kernel.supports(maps, plan)
-    result, _ = fused_kernel.forward(maps, plan)
+    result, _ = fused_kernel.fused_forward(maps, plan)
     torch.testing.assert_close(result.double(), twin(maps.double(), window), rtol=1e-5, atol=1e-5)
-    found = fused_kernel.backward(maps, gradient, plan, None).double()
+    found = fused_kernel.fused_backward(maps, gradient, plan, None).double()
     torch.testing.assert_close(found, twin_gradient(maps, gradient, window), rtol=1e-4, atol=1e-5)
 
 

@@ -9,15 +9,15 @@ from matplotlib.colors import to_rgba
 from alexnet.data.crops import ten
 from alexnet.report.plots.activations import MAPS_SHOWN, draw_activations, strongest
 from alexnet.report.plots.confusions import draw_confusions
-from alexnet.report.plots.crops import draw_crops
+from alexnet.report.plots.crops import PredictedCrop, draw_crops
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.errors import Bar, draw_errors
 from alexnet.report.plots.filters import draw_filters
 from alexnet.report.plots.neighbors import draw_neighbors
 from alexnet.report.plots.output import save
 from alexnet.report.plots.photo_map import MOST_NAMED, draw_map
-from alexnet.report.plots.predictions import choose, draw_predictions, verdict
-from alexnet.report.plots.saliency import draw_saliency
+from alexnet.report.plots.predictions import choose_examples, draw_predictions, verdict
+from alexnet.report.plots.saliency import SaliencyRow, draw_saliency
 from alexnet.report.plots.style import COLORS, figure_title
 
 TITLE = figure_title("run", "nette val", 1975)
@@ -35,15 +35,22 @@ def titles(figure) -> list[str]:
     return [axes.get_title() for axes in figure.axes]
 
 
+def crops(predicted: list[tuple[str, float]]) -> list[PredictedCrop]:
+    places = ten(12, 8).tolist()
+    return [PredictedCrop(y, x, bool(m), *best) for (y, x, m), best in zip(places, predicted, strict=True)]
+
+
 PHOTOS, RNG = pictures(3), np.random.default_rng(0)
 FIGURES = {
     "neighbors": lambda: draw_neighbors([(PHOTOS[0], "a")], [[(PHOTOS[1], "a", 1.5)]], TITLE, ["a"]),
     "predictions": lambda: draw_predictions(PHOTOS, ["a", "b", "c"], [[("a", 0.5)]] * 3, TITLE),
     "confusions": lambda: draw_confusions([("a", "b", 3)], 1975, TITLE, [PHOTOS]),
     "errors": lambda: draw_errors([Bar("a", 0.2, (0.1, 0.3)), Bar("b", 0.4, published=True)], title=TITLE),
-    "crops": lambda: draw_crops(PHOTOS[0], ten(12, 8), 8, [("a", 0.5)] * 10, ("a", 0.5), "a", TITLE),
+    "crops": lambda: draw_crops(PHOTOS[0], crops([("a", 0.5)] * 10), 8, ("a", 0.5), "a", TITLE),
     "activations": lambda: draw_activations(PHOTOS[0], {"conv1": RNG.random((4, 3, 3))}, TITLE),
-    "saliency": lambda: draw_saliency(PHOTOS, [("a", 0.5)] * 3, RNG.random((3, 12, 12)), title=TITLE),
+    "saliency": lambda: draw_saliency(
+        [SaliencyRow(each, "a", 0.5, RNG.random((12, 12))) for each in PHOTOS], TITLE
+    ),
     "map": lambda: draw_map(RNG.random((9, 2)), np.arange(9) % 3, ["a", "b", "c"], "PCA of fc7", TITLE),
     "curves": lambda: draw_curves({"run": []}, TITLE),
     "filters": lambda: draw_filters(RNG.random((4, 3, 5, 5)), title=TITLE),
@@ -100,15 +107,15 @@ def test_examples_are_right_then_close_then_wrong_and_evenly_spread() -> None:
     probabilities = np.tile(np.linspace(0.2, 0.05, 8), (90, 1))  # right
     probabilities[30:60, 0] = 0.16  # second or third
     probabilities[60:, 0] = 0.01  # not among five
-    chosen = choose(probabilities, labels, each=4)
+    chosen = choose_examples(probabilities, labels, each=4)
     assert chosen.tolist() == [0, 9, 19, 29, 30, 39, 49, 59, 60, 69, 79, 89]
-    few = choose(probabilities[28:62], labels[28:62], each=4)
+    few = choose_examples(probabilities[28:62], labels[28:62], each=4)
     assert len(few) == 10 and len(set(few.tolist())) == 10
-    assert choose(probabilities[:0], labels[:0]).tolist() == []
+    assert choose_examples(probabilities[:0], labels[:0]).tolist() == []
 
 
 def test_ties_count_against_the_model_as_in_the_errors() -> None:
-    assert choose(np.full((1, 3), 1 / 3), np.array([0]), each=1).tolist() == [0]
+    assert choose_examples(np.full((1, 3), 1 / 3), np.array([0]), each=1).tolist() == [0]
     assert verdict("a", ["a", "b"]) == "correct"
     assert verdict("b", ["a", "b"]) == "true class ranked 2"
     assert verdict("c", ["a", "b"]) == "not in top 2"
@@ -150,7 +157,7 @@ def test_texts_of_bars_are_inside_the_figure_and_no_tick_is_above_all(error: flo
 def test_every_crop_is_the_part_of_the_photo_in_its_frame() -> None:
     (photo,) = pictures(1)
     ranked = [(f"class {number}", number / 10) for number in range(10)]
-    figure = draw_crops(photo, ten(12, 8), 8, ranked, ("class 3", 0.4), "class 1")
+    figure = draw_crops(photo, crops(ranked), 8, ("class 3", 0.4), "class 1")
     whole, *views = shown(figure)
     np.testing.assert_array_equal(whole, photo)
     for view, (y, x, mirrored) in zip(views, ten(12, 8).tolist(), strict=True):
@@ -183,7 +190,9 @@ def test_the_strongest_maps_of_a_layer_are_shown_and_all_its_units() -> None:
 def test_heat_lies_over_the_gray_photo() -> None:
     views, rng = pictures(2), np.random.default_rng(0)
     heats, drops = rng.random((2, 12, 12)), rng.random((2, 3, 3)) - 0.5
-    figure = draw_saliency(views, [("hen", 0.7), ("cock", 0.6)], heats, drops, true_names=["hen", "hen"])
+    predicted = [("hen", 0.7), ("cock", 0.6)]
+    rows = zip(views, predicted, heats, drops, strict=True)
+    figure = draw_saliency([SaliencyRow(view, *best, *maps, "hen") for view, best, *maps in rows])
     layered = [axes for axes in figure.axes if len(axes.images) == 2]
     assert len(layered) == 4
     np.testing.assert_array_equal(layered[0].images[1].get_array(), heats[0])

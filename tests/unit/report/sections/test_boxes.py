@@ -71,7 +71,7 @@ def test_photos_are_hits_wrong_boxes_and_wrong_classes_as_far_as_there_are_any(o
     assert shown == [word for word, count in zip(words, kinds, strict=True) for _ in range(count)]
     assert f"19 photos with boxes {hits} are correct" in alt_text
     labels = on.photos.labels
-    scored = localization.count_errors(
+    scored = localization.count_box_errors(
         RankedBoxes(found.labels, found.corners), labels, BoxTable.of(on.photos), 3
     )
     assert scored.images - scored.top1_localization_errors == hits

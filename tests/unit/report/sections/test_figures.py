@@ -17,7 +17,7 @@ from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.report.build import build_report
-from alexnet.report.comparison import rows_of
+from alexnet.report.comparison import comparison_rows
 from alexnet.report.sections import evaluation, internals
 from alexnet.report.sections.subjects import Drawn, OpenModel
 from alexnet.runs import predictions
@@ -65,7 +65,7 @@ def confusions(on: OpenModel) -> Drawn:
         (confusions, 21),
         (evaluation.some_predictions, 21),
         (lambda on: evaluation.filters("small", on.classifier, "store train", on.training_images), 48),
-        (lambda on: evaluation.errors(rows_of([on.path])), 21),
+        (lambda on: evaluation.error_bars(comparison_rows([on.path])), 21),
     ],
 )
 def test_each_figure_names_the_run_the_data_and_the_number_of_images(on, draw, images) -> None:
@@ -91,7 +91,7 @@ def test_all_layers_of_the_model_have_a_row(on) -> None:
 
 
 def test_errors_are_listed_below_the_published_ones(run) -> None:
-    figure, alt_text = evaluation.errors(rows_of([run]))
+    figure, alt_text = evaluation.error_bars(comparison_rows([run]))
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[-1] == f"{tiny.RECIPE}, store val, center"
     assert names[-1] in alt_text

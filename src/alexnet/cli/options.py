@@ -1,4 +1,4 @@
-"""Shell completion of recipe names, `key=value` settings and names to fetch."""
+"""What several commands share: `--views` and `--scales`, and shell completion of names and settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import typer
 from alexnet import recipes
 from alexnet.config import flatten
 from alexnet.errors import CommandError
+from alexnet.experiments.ensembles import ENSEMBLES
+from alexnet.runs.results import ViewSet
 
 
 def recipe_names(incomplete: str) -> list[str]:
@@ -16,7 +18,6 @@ def recipe_names(incomplete: str) -> list[str]:
 
 def recipe_and_ensemble_names(incomplete: str) -> list[str]:
     """Recipes and rows of the paper's table 2 that start with `incomplete`."""
-    from alexnet.experiments.ensembles import ENSEMBLES
 
     return [name for name in [*ENSEMBLES, *recipes.names()] if name.startswith(incomplete)]
 
@@ -39,3 +40,25 @@ def names_to_fetch(incomplete: str) -> list[str]:
     from alexnet.interop.hub import PUBLISHED_WEIGHTS
 
     return [name for name in [*DATA_SETS, *PUBLISHED_WEIGHTS] if name.startswith(incomplete)]
+
+
+VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
+VIEWS_HELP = (
+    "Which views of each photo are averaged. The last three use the whole photo (in a store of squares, the "
+    "square). [default: ten; center for models trained without mirroring; dense for boxes]"
+)
+SCALES_HELP = (
+    "Sizes of the shorter side in pixels; predictions are averaged over them. [default: those of the recipe]"
+)
+
+
+def view_set(views: str, scales: str) -> ViewSet:
+    """The views of that name, which may be empty, at scales such as `256,384,512`, each once, smallest first.
+
+    CommandError if `scales` is not a list of numbers.
+    """
+    try:
+        sizes = tuple(sorted({int(number) for number in scales.split(",")})) if scales else ()
+    except ValueError as error:
+        raise CommandError(f"--scales {scales} is not a list of pixels, such as 256,384,512") from error
+    return ViewSet(views, sizes)
