@@ -56,10 +56,10 @@ def test_sixteen_bits_are_rounded_to_eight() -> None:
 
 def test_heic_without_its_decoder_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     data = odd_uploads.encoded(odd_uploads.picture(), "AVIF")
-    assert read_photo(data).pixels.shape == (*odd_uploads.SIZE[::-1], 3)
+    assert read_upload(data).pixels.shape == (*odd_uploads.SIZE[::-1], 3)
     monkeypatch.setattr("alexnet.data.decode.heic_is_readable", lambda: False)
     with pytest.raises(Refused, match="no HEIC") as refused:
-        read_photo(data.replace(b"avif", b"heic").replace(b"avis", b"heic"))
+        read_upload(data.replace(b"avif", b"heic").replace(b"avis", b"heic"))
     assert refused.value.status == 415
 
 
@@ -67,7 +67,7 @@ def test_long_bmps_of_run_length_encoding_are_refused() -> None:
     """Pillow decodes them run by run in Python."""
     header = b"BM" + bytes(28) + b"\1\0\0\0"
     with pytest.raises(Refused, match="run-length") as refused:
-        read_photo(header + bytes(upload.MAX_RLE_BYTES))
+        read_upload(header + bytes(upload.MAX_RLE_BYTES))
     assert refused.value.status == 413
 
 
