@@ -285,6 +285,12 @@ def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
         open_source(make.write(tmp_path, files))
 
 
+def test_a_json_file_for_each_photo_is_not_read(tmp_path: Path) -> None:
+    files = {**photos_in("images", TRAIN), "annotations.json": coco(TRAIN)}
+    files |= {f"labelme/{number}.json": coco(VAL) for number in range(120)}
+    assert list(found(opened(make.write(tmp_path, files)), "train")) == ["a", "d", "b"]
+
+
 def one_yolo(folder: Path, line: str, names: bytes | None = b"dog\ncat\n") -> Source:
     files = {"images/a.png": photo("a"), "labels/a.txt": line.encode()}
     return opened(make.write(folder, files | ({} if names is None else {"classes.txt": names})))
@@ -321,6 +327,7 @@ def test_texts_that_are_no_boxes_are_not_taken_for_them(tmp_path: Path) -> None:
     """Captions beside photos of class folders."""
     files = {f"{name}/1.jpg": make.photo(seed) for seed, name in enumerate(("cat", "dog"))}
     files |= {"cat/1.txt": b"a cat on a mat\n", "dog/1.txt": b"12\n", "classes.txt": b"cat\ndog\n"}
+    files |= {"other.yaml": b"names: [a, b]\n", "numbers.yml": b"names:\n  5: five\n"}
     assert open_source(make.write(tmp_path, files), 0).form != "YOLO boxes"
 
 

@@ -6,6 +6,7 @@ A file belongs to the split that its name or its folder names. Its photos are fo
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from alexnet.errors import DataError
 
 FORM = "COCO boxes"
 _KEYS = ("images", "annotations", "categories")
+_MAX_READ = 100
+_USUAL_NAME = re.compile(r"coco|instances|annotations?|train|val|test", re.IGNORECASE)
+"""Among more JSON files than `_MAX_READ`, such as one for each photo, only those named so are read."""
 _INSTANCES = "instances"
 """How COCO names the file with the boxes; others hold captions or key points of the same photos."""
 
@@ -130,9 +134,10 @@ def _annotation_files(tree: Tree) -> dict[int, Mapping[str, Any]]:
     """The contents of all JSON files that hold images, categories and boxes."""
     listing = tree.listing
     found: dict[int, Mapping[str, Any]] = {}
-    for file in range(len(listing)):
-        if not listing.name(file).lower().endswith(".json"):
-            continue
+    files = [file for file in range(len(listing)) if listing.name(file).lower().endswith(".json")]
+    if len(files) > _MAX_READ:
+        files = [file for file in files if _USUAL_NAME.search(listing.name(file))]
+    for file in files:
         data = tree.read(file)
         if not all(f'"{key}"'.encode() in data for key in (*_KEYS, "bbox")):
             continue

@@ -35,8 +35,8 @@ _TRIED = 20
 def read(tree: Tree) -> Source | None:
     """The source of all photos; None if no photo has a text file of numbers where this form has it."""
     listing = tree.listing
-    names, class_file = _class_names(tree)
-    if not names and not any("labels" in folder.split("/") for folder in listing.folders):
+    class_files = _class_files(tree)
+    if not class_files and not any("labels" in folder.split("/") for folder in listing.folders):
         return None
     texts = {
         listing.path(file): file
@@ -47,8 +47,11 @@ def read(tree: Tree) -> Source | None:
         return None
     photos = photos_by_path(tree)
     pairs = {path: label for path in photos if (label := _label_path(path, texts)) is not None}
-    beside = any(path.rpartition("/")[0] != label.rpartition("/")[0] for path, label in pairs.items())
-    if not pairs or not (beside or names) or not _are_boxes(tree, [texts[each] for each in pairs.values()]):
+    if not pairs or not _are_boxes(tree, [texts[each] for each in pairs.values()]):
+        return None
+    names, class_file = _class_names(tree, class_files)
+    apart = any(path.rpartition("/")[0] != label.rpartition("/")[0] for path, label in pairs.items())
+    if not (apart or names):
         return None
     boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
     for path, file in photos.items():
@@ -110,18 +113,21 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
-def _class_names(tree: Tree) -> tuple[list[str], int | None]:
+def _class_files(tree: Tree) -> list[int]:
+    """The files that may name classes."""
+    named = ((file, tree.listing.name(file).lower()) for file in range(len(tree.listing)))
+    return [file for file, name in named if name.endswith(_YAML) or name in _CLASS_FILES]
+
+
+def _class_names(tree: Tree, files: Sequence[int]) -> tuple[list[str], int | None]:
     """The names in label order, and the file with them; DataError if two files have different ones."""
     found: dict[int, list[str]] = {}
-    for file in range(len(tree.listing)):
-        name = tree.listing.name(file).lower()
+    for file in files:
         try:
-            if name.endswith(_YAML):
+            if tree.listing.name(file).lower().endswith(_YAML):
                 names = parse_names(tree.text(file))
-            elif name in _CLASS_FILES:
-                names = [line.strip() for line in tree.text(file).splitlines() if line.strip()]
             else:
-                continue
+                names = [line.strip() for line in tree.text(file).splitlines() if line.strip()]
         except ValueError as error:
             raise DataError(f"{tree.path}: {tree.listing.path(file)}: {error}") from error
         if names:
