@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alexnet import models as models
     from alexnet.data.prepare_source import prepare_source as prepare
+    from alexnet.data.sources.options import SourceOptions as SourceOptions
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "SourceOptions",
     "Store",
     "__version__",
     "create_model",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "SourceOptions": ("alexnet.data.sources.options", "SourceOptions"),
     "Store": ("alexnet.data.store", "Store"),
     "create_model": ("alexnet.models.registry", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),

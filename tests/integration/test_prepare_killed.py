@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from alexnet.data.overview import describe_overview, overview
+from alexnet.data.sources import open_source
+
 IMAGES = {"train": 2400, "val": 300}
 """Three shards and one."""
 RESOURCE_LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
@@ -144,7 +147,10 @@ def test_a_signal_stops_all_processes_with_one_line(
     os.killpg(command.pid, number)
     _, errors = command.communicate()
     assert command.returncode == 75, errors
+    understood = describe_overview(overview(open_source(photos)))
     lines = [line for line in errors.splitlines() if not line.startswith("preparing:")]
+    assert lines[: len(understood)] == understood
+    lines = lines[len(understood) :]
     advice = "finished work is kept, run the same command again to resume"
     assert lines == [f"alexnet: stopped by {number.name}; {advice}"]
     wait_until_gone(command)

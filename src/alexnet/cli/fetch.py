@@ -18,7 +18,7 @@ def command(
         str,
         typer.Argument(
             autocompletion=names_to_fetch,
-            help="Photos: imagenette, mnist, tiny-imagenet, caltech-101. "
+            help="Photos: imagenette, mnist, tiny-imagenet, cifar-10, cifar-100, caltech-101. "
             "Weights: torchvision-alexnet, bvlc-alexnet, caffenet.",
         ),
     ],

@@ -11,12 +11,20 @@ import typer
 
 import alexnet
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.source_options import (
+    ClassLevel,
+    Configuration,
+    ImageColumn,
+    LabelColumn,
+    Labels,
+    LabelsFromNames,
+    NumbersAre,
+    Splits,
+)
 
 if TYPE_CHECKING:
     from alexnet.data.sources import Source
     from alexnet.data.store import Store
-
-STRAYS_LISTED = 5
 
 
 class _Shape(StrEnum):
@@ -66,27 +74,37 @@ def command(
         bool | None,
         typer.Option(help="Rotate photos by their EXIF orientation. By default yours, not ImageNet's."),
     ] = None,
-    image_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The photos' column of parquet or Arrow files.")
-    ] = "",
-    label_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The labels' column of parquet or Arrow files.")
-    ] = "",
-    configuration: Annotated[
-        str, typer.Option(metavar="NAME", help="Which of several configurations of parquet files.")
-    ] = "",
+    class_level: ClassLevel = 0,
+    labels: Labels = "",
+    image_column: ImageColumn = "",
+    label_column: LabelColumn = "",
+    label_numbers: NumbersAre = None,
+    labels_from_names: LabelsFromNames = False,
+    splits: Splits = "",
+    configuration: Configuration = "",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on unreadable photos.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
     from alexnet.data.manifest import MANIFEST_FILE
-    from alexnet.data.sources import SourceOptions, filter_classes, open_source
+    from alexnet.data.overview import describe_overview, overview
+    from alexnet.data.sources import SourceOptions, filter_classes, open_source, parse_splits
     from alexnet.training.preemption import stopping
 
-    options = SourceOptions(image_column, label_column, configuration)
+    options = SourceOptions(
+        class_level=class_level,
+        labels=labels,
+        image_column=image_column,
+        label_column=label_column,
+        label_numbers=None if label_numbers is None else label_numbers.value,
+        labels_from_names=labels_from_names,
+        splits=parse_splits(splits),
+        configuration=configuration,
+    )
     photos = open_source(source, val_fraction, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
+    sys.stderr.writelines(f"{line}\n" for line in describe_overview(overview(photos)))
     total = sum(len(split) for split in photos.splits.values())
     before = (store / MANIFEST_FILE).exists()
     with (
@@ -119,18 +137,12 @@ def _described(made: Store) -> str:
 
 
 def _warn(photos: Source, made: Store) -> None:
-    """Prints to standard error what of the source is not in the store, and which files are odd."""
+    """Prints to standard error which photos are missing in the store, and which files are odd."""
     from alexnet.data.inspect import compared_to_ilsvrc
 
     for line in compared_to_ilsvrc(photos):
         sys.stderr.write(line + "\n")
-    if photos.strays:
-        named = ", ".join(photos.strays[:STRAYS_LISTED])
-        more = "; `alexnet inspect` lists all" if len(photos.strays) > STRAYS_LISTED else ""
-        sys.stderr.write(f"skipped files of no split: {len(photos.strays):,}: {named}{more}\n")
     for unreadable in made.manifest.unreadable:
         sys.stderr.write(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
     for kind, odd in made.manifest.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
-    if "val" not in made.splits:
-        sys.stderr.write("no val split: nothing was held out (--val-fraction; classes need enough photos)\n")

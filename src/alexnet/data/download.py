@@ -28,6 +28,8 @@ _TIMEOUT_SECONDS = 30
 _WAITS_SECONDS = (1, 3, 9)
 _TEMPORARY = {408, 429}
 """HTTP errors below 500 for which a retry may help."""
+_DIGESTS = {32: "md5", 40: "sha1", 64: "sha256"}
+"""By number of hexadecimal digits."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class RemoteFile:
     name: str
     size_bytes: int
     digest: str
-    """SHA-256 of the file, or SHA-1 (40 digits) if the publisher gives no other. For a `.gz` file it is of
-    its contents, so that a recompressed copy is valid too."""
+    """SHA-256 of the file, or SHA-1 (40 digits) or MD5 (32) if the publisher gives no other. For a single
+    file in `.gz` it is of its contents, so that a recompressed copy is valid too."""
     folder_urls: tuple[str, ...]
     """URLs of the folders that contain it, in the order in which they are tried."""
 
@@ -111,6 +113,28 @@ DATA_SETS: dict[str, DataSet] = {
         ),
         unpacks_to="tiny-imagenet-200",
     ),
+    "cifar-10": DataSet(
+        (
+            RemoteFile(
+                "cifar-10-python.tar.gz",
+                170_498_071,
+                "c58f30108f718f92721af3b95e74349a",
+                ("https://www.cs.toronto.edu/~kriz/",),
+            ),
+        ),
+        unpacks_to="cifar-10-batches-py",
+    ),
+    "cifar-100": DataSet(
+        (
+            RemoteFile(
+                "cifar-100-python.tar.gz",
+                169_001_437,
+                "eb9058c3a382ffc7106e4002c42a8d85",
+                ("https://www.cs.toronto.edu/~kriz/",),
+            ),
+        ),
+        unpacks_to="cifar-100-python",
+    ),
     "caltech-101": DataSet(
         (
             RemoteFile(
@@ -124,8 +148,8 @@ DATA_SETS: dict[str, DataSet] = {
         inner="101_ObjectCategories.tar.gz",
     ),
 }
-"""The data sets by their names for `fetch`. The publishers give no SHA-256; these are those of the copies in
-common use."""
+"""The data sets by their names for `fetch`. CIFAR's publisher gives MD5; the others give no digest, and the
+SHA-256 is that of the copies in common use."""
 
 
 def size_bytes(name: str) -> int:
@@ -363,10 +387,10 @@ def _url(location: str, name: str) -> str:
 
 
 def _is_published(file: RemoteFile, path: Path) -> bool:
-    opener = gzip.open if file.name.endswith(".gz") else open
+    opener = gzip.open if file.name.endswith(".gz") and not file.name.endswith(".tar.gz") else open
     try:
         with opener(path, "rb") as data:
-            kind = "sha1" if len(file.digest) == 40 else "sha256"
+            kind = _DIGESTS[len(file.digest)]
             return hashlib.file_digest(data, kind).hexdigest() == file.digest
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return False

@@ -13,8 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.data.classes import NO_LABEL, Class, imagenet_classes
+from alexnet.data.classes import imagenet_classes
 from alexnet.data.decode import ONE_COLOR, decode, is_one_color, oddities, quiet
+from alexnet.data.overview import (
+    Overview,
+    SplitOverview,
+    describe_overview,
+    listed,
+    overview_fields,
+    split_fields,
+)
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import DataError
 from alexnet.hardware import cpu_count
@@ -28,21 +36,13 @@ from alexnet.published.imagenet import (
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 """Of the photos' sides."""
 _CHUNK_PHOTOS = 64
-KEYS_LISTED = 10
-"""Photos of one kind, and stray files, that `describe` lists."""
 
 
 @dataclass(frozen=True)
-class SplitFacts:
+class SplitFacts(SplitOverview):
     """The contents of one split; photos are named by their keys."""
 
-    photos: int
-    unlabeled: int
-    """Photos of unknown class."""
     boxes: int
-    smallest_class: tuple[str, int]
-    """(WNID, photos)."""
-    largest_class: tuple[str, int]
     shorter_side_pixels: list[int]
     """At `QUANTILES`, over the readable photos; empty if there are none."""
     longer_side_pixels: list[int]
@@ -53,16 +53,10 @@ class SplitFacts:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Overview):
     """The contents of a source."""
 
-    form: str
-    path: str
-    classes: list[Class]
-    label_order: str
-    """In words."""
-    splits: dict[str, SplitFacts]
-    strays: list[str]
+    splits: Mapping[str, SplitFacts]
     missing_of_ilsvrc: dict[str, int] | None
     """By split, how many photos are missing compared to ILSVRC-2012 (negative: additional); None for other
     classes."""
@@ -70,8 +64,9 @@ class Inspection:
     """Whether each official archive of ILSVRC-2012 found there has the published MD5."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
+        """Plain values for JSON, as docs/data.md describes them."""
+        values = dataclasses.asdict(self)
+        return {**values, "left_out": [each._asdict() for each in self.left_out]}
 
 
 def inspect(
@@ -85,18 +80,13 @@ def inspect(
     try:
         with quiet():
             facts = {
-                name: _facts(source, split, pool, progress or (lambda count: None))
-                for name, split in source.splits.items()
+                name: _facts(source, name, pool, progress or (lambda count: None)) for name in source.splits
             }
     finally:
         pool.shutdown(cancel_futures=True)
+    fields: dict[str, Any] = {**overview_fields(source), "splits": facts}
     return Inspection(
-        form=source.form,
-        path=str(source.path),
-        classes=source.classes,
-        label_order=_label_order(source.classes),
-        splits=facts,
-        strays=source.strays,
+        **fields,
         missing_of_ilsvrc=missing_of_ilsvrc(source),
         published_bytes=_published_bytes(source),
     )
@@ -126,8 +116,9 @@ class _Photo:
 
 
 def _facts(
-    source: Source, split: SourceSplit, pool: ThreadPoolExecutor, progress: Callable[[int], object]
+    source: Source, name: str, pool: ThreadPoolExecutor, progress: Callable[[int], object]
 ) -> SplitFacts:
+    split = source.splits[name]
     odd: defaultdict[str, list[str]] = defaultdict(list)
     unreadable: dict[str, str] = {}
     sides = np.zeros((len(split), 2), dtype=np.int32)
@@ -139,19 +130,13 @@ def _facts(
             unreadable[photo.key] = photo.reason
         for kind in photo.odd:
             odd[kind].append(photo.key)
-    labeled = split.labels[split.labels != NO_LABEL]
-    counts = np.bincount(labeled, minlength=len(source.classes))
-    smallest, largest = int(counts.argmin()), int(counts.argmax())
     readable = sides[sides[:, 0] > 0]
     quantiles = (
         np.quantile(readable, QUANTILES, axis=0).round().astype(int).T.tolist() if len(readable) else [[], []]
     )
     return SplitFacts(
-        photos=len(split),
-        unlabeled=len(split) - len(labeled),
+        **split_fields(source, name, split),
         boxes=boxes,
-        smallest_class=(source.classes[smallest].wnid, int(counts[smallest])),
-        largest_class=(source.classes[largest].wnid, int(counts[largest])),
         shorter_side_pixels=quantiles[0],
         longer_side_pixels=quantiles[1],
         odd=dict(odd),
@@ -185,16 +170,6 @@ def _photo(split: SourceSplit, index: int) -> _Photo:
     return _Photo(key, min(width, height), max(width, height), len(example.boxes), odd)
 
 
-def _label_order(classes: list[Class]) -> str:
-    known = [c.wnid for c in imagenet_classes()]
-    found = [c.wnid for c in classes]
-    if not set(found) <= set(known):
-        return f"{len(found):,} custom classes, {'sorted' if found == sorted(found) else 'not sorted'}"
-    order = "in WNID order" if found == sorted(found) else "not in WNID order"
-    share = "the" if len(found) == len(known) else f"{len(found):,} of the"
-    return f"{share} 1,000 classes of ILSVRC-2012, {order}"
-
-
 def _published_bytes(source: Source) -> dict[str, bool]:
     if missing_of_ilsvrc(source) is None or not source.path.is_dir():
         return {}
@@ -208,16 +183,18 @@ def _md5(path: Path) -> str:
 
 
 def describe(inspection: Inspection) -> list[str]:
-    """The inspection as lines of text."""
-    lines = [f"{inspection.path}: {inspection.form}; {inspection.label_order}"]
+    """The inspection as lines of text: what `describe_overview` has, and `describe_photos`."""
+    return [*describe_overview(inspection), *describe_photos(inspection)]
+
+
+def describe_photos(inspection: Inspection) -> list[str]:
+    """What decoding the photos showed, as lines of text."""
+    lines: list[str] = []
     for name, facts in inspection.splits.items():
         lines += _split_lines(name, facts)
     lines += _compared_to_ilsvrc(inspection.missing_of_ilsvrc or {})
     for name, whole in inspection.published_bytes.items():
         lines.append(f"{name}: {'the published bytes' if whole else 'NOT the published bytes'} by its MD5")
-    lines += _listed("skipped", inspection.strays)
-    if "val" not in inspection.splits:
-        lines.append("no val split: prepare holds out a fraction of each class (--val-fraction)")
     return lines
 
 
@@ -235,28 +212,19 @@ def _compared_to_ilsvrc(missing: Mapping[str, int]) -> list[str]:
 
 
 def _split_lines(name: str, facts: SplitFacts) -> list[str]:
-    (fewest, least), (most, largest) = facts.smallest_class, facts.largest_class
-    boxes = f", {facts.boxes:,} boxes" if facts.boxes else ""
-    spread = f"{least:,} ({fewest}) to {largest:,} ({most})" if least < largest else f"{least:,}"
-    per_class = f"{spread} per class" if facts.unlabeled < facts.photos else "unlabeled"
-    lines = [f"{name}: {facts.photos:,} photos{boxes}; {per_class}"]
+    lines: list[str] = []
+    if facts.boxes:
+        lines.append(f"{name}: {facts.photos:,} photos, {facts.boxes:,} boxes")
     if facts.shorter_side_pixels:
         sides = (facts.shorter_side_pixels, facts.longer_side_pixels)
         least_side, _, median, _, most_side = zip(*sides, strict=True)
         quantiles = f"median {_by(median)}, from {_by(least_side)} to {_by(most_side)}"
-        lines.append(f"  shorter by longer side in pixels: {quantiles}")
+        lines.append(f"{name}: shorter by longer side in pixels: {quantiles}")
     for kind, keys in sorted(facts.odd.items()):
-        lines += _listed(f"  {kind}", keys) if len(keys) < facts.photos else [f"  all are {kind}"]
+        lines += listed(f"{name}: {kind}", keys) if len(keys) < facts.photos else [f"{name}: all are {kind}"]
     reasons = [f"{key} ({reason})" for key, reason in facts.unreadable.items()]
-    return lines + _listed("  unreadable", reasons)
+    return lines + listed(f"{name}: unreadable", reasons)
 
 
 def _by(sides: tuple[int, int]) -> str:
     return f"{sides[0]}x{sides[1]}"
-
-
-def _listed(what: str, names: list[str]) -> list[str]:
-    if not names:
-        return []
-    rest = f" and {len(names) - KEYS_LISTED:,} more (--json lists all)" if len(names) > KEYS_LISTED else ""
-    return [f"{what}: {len(names):,}: {', '.join(names[:KEYS_LISTED])}{rest}"]

@@ -108,6 +108,8 @@ class SourceEntry:
     """Number of classes before the filter; 0 without one."""
     val_fraction: float = 0.0
     """Fraction of each class that was held out as `val`; 0 if none was."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The `SourceOptions` that chose how the source was read."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,19 +115,33 @@ def _fingerprint(source: Source, settings: PrepareSettings) -> Fingerprint:
         for index in range(len(split)):
             digest.update(split.key(index).encode() + b"\n")
     digest.update(json.dumps([each.wnid for each in source.classes]).encode())
-    return {"version": VERSION, **settings.to_dict(), "source": source.form, "photos": digest.hexdigest()}
+    return {
+        "version": VERSION,
+        **settings.to_dict(),
+        "source": source.form,
+        "options": _options(source.options),
+        "photos": digest.hexdigest(),
+    }
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)
 
 
 def _check_finished(job: _Job) -> None:
     """CommandError if the store at the path was made from something else."""
     manifest = read_manifest(job.path)
-    found = {name: getattr(manifest, name) for name in job.fingerprint if name not in ("photos", "source")}
-    found |= {"source": manifest.source.form, "photos": manifest.source.sha256}
+    apart = {
+        "source": manifest.source.form,
+        "options": _options(manifest.source.options),
+        "photos": manifest.source.sha256,
+    }
+    found = {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
     _check_fingerprint(job, found)
 
 
 def _check_fingerprint(job: _Job, found: Fingerprint) -> None:
-    found = {"channels": 3, **found}  # older versions did not write it
+    found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
     differ = [
         "other photos" if name == "photos" else f"{name} {found.get(name)} (now {wanted})"
         for name, wanted in job.fingerprint.items()
@@ -282,6 +297,7 @@ def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: Pixel
             class_filter=source.class_filter,
             unfiltered_classes=source.unfiltered_classes,
             val_fraction=source.val_fraction,
+            options=source.options,
         ),
         splits={name: _split_entry(name, notes) for name in source.splits},
         classes=tuple(source.classes),

@@ -24,9 +24,7 @@ def prepare_source(
     val_fraction: float = 0.1,
     classes: str | None = None,
     exif: bool | None = None,
-    image_column: str = "",
-    label_column: str = "",
-    configuration: str = "",
+    options: SourceOptions = SourceOptions(),  # noqa: B008 - frozen
     strict: bool = False,
     workers: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
@@ -37,15 +35,13 @@ def prepare_source(
     it is never changed. `side` is the length in pixels of the (shorter) side. Settings that are None are the
     source's own: 256 pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without
     a validation split, `val_fraction` of each class is held out. `classes` keeps the first so many classes
-    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. Of parquet and
-    Arrow files, `image_column`, `label_column` and `configuration` choose where several fit. With `strict` an
-    unreadable photo is an error. `workers` are processes, by default one per core; `progress` is called with
-    numbers of photos.
+    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose
+    how the source is read, where several ways fit. With `strict` an unreadable photo is an error. `workers`
+    are processes, by default one per core; `progress` is called with numbers of photos.
 
     CommandError for settings that do not exist or another store at `store`; DataError if nothing is
     recognized or photos are unreadable; WorkError if the disk is full.
     """
-    options = SourceOptions(image_column, label_column, configuration)
     photos = source if isinstance(source, Source) else open_source(Path(source), val_fraction, options)
     if classes is not None:
         photos = filter_classes(photos, classes)

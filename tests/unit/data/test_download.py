@@ -183,7 +183,9 @@ def test_a_full_disk_is_reported_before_any_request(
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="imagenette, mnist, tiny-imagenet, caltech-101"):
+    with pytest.raises(
+        CommandError, match="imagenette, mnist, tiny-imagenet, cifar-10, cifar-100, caltech-101"
+    ):
         fetch("imagnet", tmp_path)
 
 
@@ -275,11 +277,12 @@ def test_an_archive_that_is_unsafe_broken_or_another_is_refused_and_leaves_nothi
 
 
 def test_the_list_of_data_sets_is_sound() -> None:
-    assert list(DATA_SETS) == ["imagenette", "mnist", "tiny-imagenet", "caltech-101"]
+    names = ["imagenette", "mnist", "tiny-imagenet", "cifar-10", "cifar-100", "caltech-101"]
+    assert list(DATA_SETS) == names
     for data_set in DATA_SETS.values():
         assert len(data_set.files) == 1 or not data_set.unpacks_to
         for file in data_set.files:
-            assert re.fullmatch(r"[0-9a-f]{64}", file.digest)
+            assert re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{32}", file.digest)
             assert file.folder_urls
             assert all(re.fullmatch(r"https?://.+/", url) for url in file.folder_urls)
 

@@ -153,24 +153,29 @@ def test_flat_val_without_labels(tmp_path: Path) -> None:
     _refused(tmp_path / "tars", "ILSVRC2012_img_val.tar", "devkit", "LOC_val_solution.csv")
 
 
-def test_a_flat_test_without_labels_is_skipped(tmp_path: Path) -> None:
+def test_a_flat_test_without_labels_is_unlabeled(tmp_path: Path) -> None:
     make.write(tmp_path, make.folder_files() | {"test/a.JPEG": make.photo(), "test/b.JPEG": make.photo()})
     source = open_source(tmp_path)
-    assert list(source.splits) == ["train", "val"]
-    assert source.strays == ["test/ (2 files)"]
+    assert list(source.splits) == ["train", "val", "test"]
+    assert source.splits["test"].labels.tolist() == [-1, -1]
+    assert source.strays == []
 
 
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ({"val.txt": make.label_lines(" "), "val.csv": b"x"}, ["val.csv, val.txt", "keep only one"]),
+        (
+            {"val.txt": make.label_lines(" "), "val.csv": make.label_lines(",", numbers=True)[:-1] + b"1"},
+            ["val.csv and val.txt", "--labels FILE"],
+        ),
         (
             {"val.txt": make.label_lines(" ").rpartition(b"\n")[0]},
             ["no label for 1 photos", "ILSVRC2012_val_00000001"],
         ),
         ({"val.txt": make.label_lines(" ").replace(b"n01443537", b"n07777777")}, ["n07777777", "3 classes"]),
         ({"val.txt": b"n01440764\nn01440764"}, ["2 labels for 6 photos"]),
-        ({"val.txt": b"1\n2\n3\n1\n2\n3"}, ["label '3'", "from 0"]),
+        ({"val.txt": b"1\n2\n4\n1\n2\n3"}, ["label '1'", "from 0 or 1"]),
+        ({"val.txt": b"1\n2\n2\n1\n2\n1"}, ["positions from 0 (from-0)", "from-1", "--label-numbers"]),
         ({"val.txt": b"\xff\xfe\x00"}, ["val.txt", "UTF-8"]),
         ({"ILSVRC2012_validation_ground_truth.txt": b"1\n2\n3\n1\n2\n3"}, ["meta.mat"]),
         (
@@ -240,7 +245,7 @@ def test_broken_idx(tmp_path: Path) -> None:
             words,
         )
     (make.idx(tmp_path / "half", compress=False) / name).unlink()
-    _refused(tmp_path / "half", "images file of 'train-' is missing")
+    _refused(tmp_path / "half", "images file of train is missing")
 
 
 def test_broken_parquet(tmp_path: Path) -> None:

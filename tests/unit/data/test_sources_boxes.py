@@ -183,9 +183,9 @@ def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
     lines = "\n".join(describe(found))
     for number, kind in ((10, REVERSED), (20, EMPTY), (30, OUTSIDE)):
         assert found.splits["train"].odd[kind] == [f"{TENCH}/{TENCH}_{number}.JPEG"]
-        assert f"  {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines
+        assert f"train: {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines
     photos = len(source.splits["train"])
-    assert f"  {NO_BOX}: {photos - 3}: " in lines
+    assert f"train: {NO_BOX}: {photos - 3}: " in lines
     manifest = prepare(source, tmp_path / "store", PrepareSettings(16), workers=1).manifest
     assert manifest.odd[REVERSED].first == (f"train/{TENCH}/{TENCH}_10.JPEG",)
     assert manifest.odd[NO_BOX].count == photos - 3

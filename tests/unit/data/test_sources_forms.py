@@ -267,11 +267,11 @@ def test_the_training_tar_itself_is_a_source(tmp_path: Path) -> None:
     assert source.form == "official ILSVRC-2012 training tar"
 
 
-def test_another_folder_among_wnids_is_a_stray_and_not_a_class(tmp_path: Path) -> None:
+def test_another_folder_among_wnids_is_left_out_and_not_a_class(tmp_path: Path) -> None:
     files = make.train_photos() | {"duplicates of n01440764/a.JPEG": make.photo(1)}
     source = open_source(make.write(tmp_path, files), val_fraction=0)
     assert [each.wnid for each in source.classes] == list(make.WNIDS)
-    assert source.strays == ["duplicates of n01440764/ (1 files)"]
+    assert [each.what for each in source.left_out] == ["duplicates of n01440764/ (1 photos)"]
     assert _content(source, "train") == _expected(make.train_photos())
 
 

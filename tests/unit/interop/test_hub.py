@@ -98,9 +98,8 @@ def test_another_run_with_that_name_is_not_taken_for_the_published_weights(
 def test_an_unknown_name_lists_data_sets_and_weights(tmp_path, capsys) -> None:
     code, _, error = fetch(capsys, "alexnet", tmp_path)
     assert code == 2
-    assert (
-        "imagenette, mnist, tiny-imagenet, caltech-101, torchvision-alexnet, bvlc-alexnet, caffenet" in error
-    )
+    names = "imagenette, mnist, tiny-imagenet, cifar-10, cifar-100, caltech-101"
+    assert f"{names}, torchvision-alexnet, bvlc-alexnet, caffenet" in error
 
 
 def test_the_list_is_valid() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,39 @@ class SourceSplit(Protocol):
         ...
 
 
+class LeftOut(NamedTuple):
+    """Files that are not in any split, though they look as if they could be."""
+
+    what: str
+    """A folder or file with the number of photos: `extra/ (40 photos)`."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class SplitOrigin:
+    """Where the photos of a split and their labels were found."""
+
+    folder: str = ""
+    """Relative to the source; empty for the source itself."""
+    lists: tuple[str, ...] = ()
+    """The files that list its photos; empty where the folder decides."""
+    labels: Literal["folders", "file", "names", "devkit", "records", "none"] = "records"
+    """What labels them: folder names, a text file, photo names, ILSVRC's devkit, the form itself, nothing."""
+    class_level: int = 0
+    """With `folders`: the depth of the class folders below the folder of the split, from 1."""
+    files: tuple[str, ...] = ()
+    """With `file`: the files with the labels."""
+    image_column: str = ""
+    """With `file`: the header of the photos' column, or its number from 1; empty for labels in the photos'
+    order."""
+    label_column: str = ""
+    """With `file`: the same for the labels."""
+    values: str = ""
+    """With `file`: what the labels are: class names, WNIDs, positions from 0 or 1, or class numbers."""
+    class_list: str = ""
+    """With class numbers: the file that names the classes."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Labeled photos in any raw form, sorted by label, then file name; records in their own order."""
@@ -101,6 +134,14 @@ class Source:
     """Number of classes before the filter; 0 without one."""
     val_fraction: float = 0.0
     """Fraction of each class that was held out as `val`; 0 where the source has a `val`, or none is."""
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    """Photos and lists that were skipped for a reason."""
+    origins: dict[str, SplitOrigin] = field(default_factory=dict[str, SplitOrigin])
+    """By split; where it is missing, the form itself has splits and labels."""
+    notes: list[str] = field(default_factory=list[str])
+    """What else is unusual about the classes or label files."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The `SourceOptions` that were chosen."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One folder per class, as torchvision, Keras and fastai expect; the folder's name is the class's WNID."""
+"""One folder per class, as in ILSVRC's training tar; the folder's name is the class's WNID."""
 
 from __future__ import annotations
 
@@ -7,36 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alexnet.data.classes import Class, are_custom, classes_from_wnids, in_label_order, is_wnid
-from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.base import Source
+from alexnet.data.classes import Class, classes_from_wnids, in_label_order, is_wnid
 from alexnet.data.sources.photo_split import (
     PhotoSplit,
-    find_strays,
     is_clutter,
     make_split,
     photos_below,
 )
 from alexnet.data.sources.tree import Tree, join
-from alexnet.data.sources.voc import SUFFIX, add_boxes
+from alexnet.data.sources.voc import SUFFIX
 from alexnet.errors import DataError
-
-
-def read(tree: Tree, base: str) -> Source | None:
-    """A source whose `train` is all photos of the class folders in `base`; None if there are none."""
-    if not holds_classes(tree, base):
-        return None
-    classes = read_classes(tree, base)
-    splits = {"train": class_split(tree, base, classes)}
-    splits, annotations, strays = add_boxes(tree, splits, range(len(tree.listing)), classes)
-    strays += find_strays(tree, splits.values(), annotations)
-    settings = PrepareSettings(exif=are_custom(classes))
-    return Source("class folders", tree.path, classes, dict(splits), strays, settings)
-
-
-def holds_classes(tree: Tree, folder: str) -> bool:
-    """Whether any class folder in `folder` holds a photo."""
-    return any(photos_below(tree, join(folder, name)) for name in class_names(tree, folder))
 
 
 def class_names(tree: Tree, folder: str) -> list[str]:

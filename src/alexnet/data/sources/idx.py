@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import classes_from_wnids, in_label_order
+from alexnet.data.classes import Class, classes_from_wnids, in_label_order
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.train_val import SPLIT_FOLDERS
-from alexnet.data.sources.tree import Tree
+from alexnet.data.sources.split_words import SPLIT_FOLDERS, split_in
+from alexnet.data.sources.tree import Tree, join
 from alexnet.errors import DataError
 
 SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
@@ -53,58 +54,77 @@ class IdxSplit:
         return Example(image, int(self.labels[index]), self.key(index))
 
 
-def read(tree: Tree, base: str) -> Source | None:
-    """The source, its classes named by label values; None if there are no such files.
+def read(tree: Tree, options: SourceOptions) -> Source | None:
+    """The source, its classes named by label values, with `t10k` or test files as `val`; else None.
 
-    `t10k` or test files are `val` if there is no other.
+    DataError for the files of several data sets (as in EMNIST's archive) of which the options choose none.
     """
-    parts = _parts(tree, base)
-    if not parts:
+    found = _data_sets(tree)
+    if not found:
         return None
-    part_of = _splits(tree, parts)
-    arrays = {split: _arrays(tree, part, parts[part]) for split, part in part_of.items()}
-    first = next(iter(arrays))
-    values = np.unique(arrays[first][1])
+    name = _choose(tree, found, options.configuration)
+    parts = found[name]
+    if "train" not in parts:
+        parts = {"train": next(iter(parts.values())), **dict(list(parts.items())[1:])}
+    if "test" in parts and "val" not in parts:
+        parts["val"] = parts.pop("test")
+    arrays = {split: _arrays(tree, split, parts[split]) for split in SPLIT_FOLDERS if split in parts}
+    values = np.unique(arrays["train"][1])
+    is_emnist = "emnist" in name
     splits: dict[str, SourceSplit] = {}
     for split, (pixels, labels) in arrays.items():
-        other = np.setdiff1d(labels, values)
-        if len(other):
+        if not np.isin(labels, values).all():
             raise DataError(
-                f"{tree.path}: {part_of[split]!r} has labels that {part_of[first]!r} lacks "
-                f"({', '.join(map(str, other[:3]))}): keep one data set in a folder"
+                f"{tree.path}: {split} has labels that train lacks: keep one data set in a folder"
             )
-        splits[split] = IdxSplit(pixels, np.searchsorted(values, labels).astype(np.int32), split)
+        upright = np.ascontiguousarray(pixels.swapaxes(1, 2)) if is_emnist else pixels
+        splits[split] = IdxSplit(upright, np.searchsorted(values, labels).astype(np.int32), split)
     classes = classes_from_wnids(in_label_order(str(value) for value in values))
     known = [file for files in parts.values() for file in files.values()]
-    return Source("IDX files", tree.path, classes, splits, find_strays(tree, [], known), SETTINGS)
+    notes: list[str] = []
+    if is_emnist:
+        classes, mapping = _characters(tree, name, classes)
+        known += mapping
+        notes.append("EMNIST's images are stored with rows and columns exchanged: they are turned back")
+    strays = find_strays(tree, [], known)
+    return Source("IDX files", tree.path, classes, splits, strays, SETTINGS, notes=notes)
 
 
-def _splits(tree: Tree, parts: Mapping[str, object]) -> dict[str, str]:
-    """The part of each split, `train` first; DataError, naming them, if several parts may be one split."""
-    meant: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for part in parts:
-        words = re.split(r"[^a-z0-9]+", part.lower())
-        named = [split for split, own in SPLIT_FOLDERS.items() if any(word in own for word in words)]
-        meant["test" if "t10k" in words else named[0] if named else "train"].append(part)
-    if not meant["val"]:
-        meant["val"], meant["test"] = meant["test"], []
-    if not meant["train"]:
-        meant["train"], meant["val"] = meant["val"] or meant["test"], []
-    for split, found in meant.items():
-        if len(found) > 1:
-            listed = ", ".join(map(repr, found))
-            raise DataError(f"{tree.path}: {listed} may all be {split}: keep one data set in a folder")
-    return {split: found[0] for split, found in meant.items() if found}
-
-
-def _parts(tree: Tree, base: str) -> dict[str, dict[str, int]]:
-    """For each prefix (`train-`, `t10k-`, ...): its files of `images` and `labels`."""
-    parts: dict[str, dict[str, int]] = {}
-    for file in tree.listing.files(base):
+def _data_sets(tree: Tree) -> dict[str, dict[str, dict[str, int]]]:
+    """For each data set (the folder and the names' beginning), for each split, its images and labels."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for file in range(len(tree.listing)):
         match = _NAME.fullmatch(tree.listing.name(file))
         if match:
-            parts.setdefault(match["part"], {}).setdefault(match["kind"].lower(), file)
-    return parts
+            folder = tree.listing.path(file).rpartition("/")[0]
+            split = split_in(match["part"]) or ("test" if "10k" in match["part"] else "train")
+            words = [word for word in re.split(r"[-_.]+", match["part"]) if word and not split_in(word)]
+            name = join(folder, "-".join(word for word in words if "10k" not in word.lower())).lower()
+            found.setdefault(name, {}).setdefault(split, {}).setdefault(match["kind"].lower(), file)
+    return found
+
+
+def _choose(tree: Tree, found: Mapping[str, object], wanted: str) -> str:
+    """The one data set, or the one whose name ends in what is wanted."""
+    names = [name for name in found if name.endswith(wanted.lower())]
+    if len(names) == 1:
+        return names[0]
+    raise DataError(f"{tree.path}: IDX files of {', '.join(sorted(found))}: choose one with --configuration")
+
+
+def _characters(tree: Tree, name: str, classes: list[Class]) -> tuple[list[Class], list[int]]:
+    """EMNIST's classes with their characters as names, and the file that maps labels to them."""
+    folder, _, stem = name.rpartition("/")
+    files = [
+        file
+        for file in tree.listing.files(folder)
+        if tree.listing.name(file).lower() == f"{stem}-mapping.txt"
+    ]
+    if not files:
+        return classes, []
+    rows = [line.split() for line in tree.text(files[0]).splitlines()]
+    characters = {row[0]: "".join(chr(int(code)) for code in row[1:]) for row in rows if len(row) > 1}
+    return [Class(each.wnid, characters.get(each.wnid, each.name)) for each in classes], files
 
 
 def _arrays(
@@ -113,12 +133,12 @@ def _arrays(
     """Images (N, H, W) and labels (N,)."""
     for kind in ("images", "labels"):
         if kind not in files:
-            raise DataError(f"{tree.path}: the {kind} file of {part!r} is missing; put both files there")
+            raise DataError(f"{tree.path}: the {kind} file of {part} is missing: put both files there")
     pixels, labels = _array(tree, files["images"], 3), _array(tree, files["labels"], 1)
     if not len(pixels):
-        raise DataError(f"{tree.path}: the images file of {part!r} holds 0 images: download it again")
+        raise DataError(f"{tree.path}: the images file of {part} holds 0 images: download it again")
     if len(pixels) != len(labels):
-        raise DataError(f"{tree.path}: {part!r} has {len(pixels):,} images but {len(labels):,} labels")
+        raise DataError(f"{tree.path}: {part} has {len(pixels):,} images but {len(labels):,} labels")
     return pixels, labels
 
 

@@ -7,10 +7,13 @@ from array import array
 from pathlib import Path, PurePosixPath
 
 from alexnet.data.classes import Class, classes_from_wnids, in_label_order, is_wnid
-from alexnet.data.sources import label_file, voc
+from alexnet.data.sources import voc
 from alexnet.data.sources.base import Labels, Source, SourceSplit
 from alexnet.data.sources.class_folders import class_split, read_classes
 from alexnet.data.sources.devkit import Devkit, find_devkit
+from alexnet.data.sources.label_file import FORMS, open_text
+from alexnet.data.sources.labeling import label_photos
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import (
     PhotoSplit,
     find_strays,
@@ -18,6 +21,8 @@ from alexnet.data.sources.photo_split import (
     photos_below,
     unlabeled_split,
 )
+from alexnet.data.sources.split_words import split_in
+from alexnet.data.sources.text_table import SUFFIXES
 from alexnet.data.sources.tree import Tree, open_tar, open_tar_of_tars
 from alexnet.errors import DataError
 
@@ -120,14 +125,21 @@ def _labels(
         classes = classes or classes_from_wnids(in_label_order(kit.synonyms), kit.synonyms)
         return kit.labels(names, [each.wnid for each in classes]), classes, kit.path.name
     folder = archive.parent
-    file = label_file.choose([entry.name for entry in folder.iterdir()], "val", folder)
-    if file is None:
-        wanted = f"the devkit (ILSVRC2012_devkit_t12.tar.gz), LOC_val_solution.csv or {label_file.FORMS}"
+    texts = [
+        open_text(entry.read_bytes(), entry.name)
+        for entry in sorted(folder.iterdir())
+        if entry.name.lower().endswith(SUFFIXES) and split_in(entry.name) in (None, "val")
+    ]
+    found = label_photos(names, "val", texts, classes, SourceOptions(), str(folder))
+    if found is None:
+        wanted = f"the devkit (ILSVRC2012_devkit_t12.tar.gz), LOC_val_solution.csv or {FORMS}"
         raise DataError(f"{archive} has no labels: put one of these beside it: {wanted}")
-    path = folder / file
-    text = path.read_text(encoding="utf-8-sig")
-    classes = classes or label_file.classes_in(text, str(path))
-    return label_file.read_labels(text, names, classes, str(path)), classes, file
+    if not all(is_wnid(each.wnid) for each in found.classes):
+        raise DataError(
+            f"{folder / found.origin.files[0]} has no WNIDs, and without training photos numbers have no "
+            "meaning: write WNIDs"
+        )
+    return found.labels, found.classes, found.origin.files[0]
 
 
 def _strays(tree: Tree, split: SourceSplit) -> list[str]:

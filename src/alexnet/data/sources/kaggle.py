@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from alexnet.data.classes import read_synonyms
+from alexnet.data.classes import classes_from_wnids, read_synonyms
 from alexnet.data.sources.base import Source
-from alexnet.data.sources.class_folders import holds_classes, read_classes
+from alexnet.data.sources.layout import read_layout
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.train_val import read_splits, split_folders
+from alexnet.data.sources.survey import Survey
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import add_boxes
 
@@ -14,20 +15,30 @@ PHOTOS = "Data/CLS-LOC"
 ANNOTATIONS = "Annotations/CLS-LOC"
 
 
-def read(tree: Tree, base: str) -> Source | None:
+def read(survey: Survey, options: SourceOptions) -> Source | None:
     """The source, wherever in the tree `Data/CLS-LOC` is; None if it has no training photos."""
+    tree = survey.tree
     photos = next((f for f in tree.listing.folders if f == PHOTOS or f.endswith("/" + PHOTOS)), None)
-    if photos is None or not holds_classes(tree, join(photos, "train")):
+    if photos is None or join(photos, "train") not in survey.total:
         return None
     root = photos.removesuffix(PHOTOS).strip("/")
     parent = root.rpartition("/")[0]
+    layout = read_layout(survey, photos, options)
     mapping = tree.listing.find(parent, "LOC_synset_mapping.txt")
     synonyms = None if mapping is None else read_synonyms(tree.text(mapping))
-    classes = read_classes(tree, join(photos, "train"), synonyms)
-    splits, _ = read_splits(tree, split_folders(tree, photos), classes, [root, parent])
-    splits, _, strays = add_boxes(tree, splits, tree.listing.below(join(root, ANNOTATIONS)), classes)
-    strays += find_strays(tree, splits.values(), _known_files(tree, root, parent))
-    return Source("Kaggle tree", tree.path, classes, dict(splits), strays)
+    classes = classes_from_wnids([each.wnid for each in layout.classes], synonyms)
+    splits, _, strays = add_boxes(tree, layout.splits, tree.listing.below(join(root, ANNOTATIONS)), classes)
+    strays += find_strays(tree, splits.values(), [*layout.known, *_known_files(tree, root, parent)])
+    return Source(
+        "Kaggle tree",
+        tree.path,
+        classes,
+        dict(splits),
+        strays,
+        left_out=layout.left_out,
+        origins=layout.origins,
+        notes=layout.notes,
+    )
 
 
 def _known_files(tree: Tree, root: str, parent: str) -> list[int]:

@@ -7,30 +7,28 @@ import tarfile
 from pathlib import Path
 
 from alexnet.data.sources import (
-    class_folders,
+    cifar,
     coco,
     idx,
     ilsvrc,
     kaggle,
+    layout,
     parquet,
     tiny_imagenet,
-    train_val,
     voc_photos,
     wnid_names,
     yolo,
 )
 from alexnet.data.sources.base import Source, Subset
 from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.photo_split import is_clutter, photos_in
-from alexnet.data.sources.train_val import SPLIT_FOLDERS
-from alexnet.data.sources.tree import Tree, join, open_folder, open_tar, refuse_compressed
+from alexnet.data.sources.survey import survey
+from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.data.subset import stratified_split
 from alexnet.errors import CommandError, DataError
 
-_TREE_FORMS = (kaggle, tiny_imagenet, train_val, class_folders, wnid_names, idx)
 _SUPPORTED = (
-    "the official ILSVRC-2012 tars, Kaggle's tree, train/ and val/ folders, a folder of class folders, "
-    "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, "
+    "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
+    "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, CIFAR's batches, "
     "photos named <wnid>_*.JPEG"
 )
 
@@ -49,7 +47,7 @@ def open_source(
         raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
     if not path.exists():
         raise CommandError(f"no such file or folder: {path}")
-    source = _recognize(path, options)
+    source = dataclasses.replace(_recognize(path, options), options=options.recorded(path))
     if "val" in source.splits or not val_fraction:
         return source
     photos = source.splits["train"]
@@ -78,43 +76,33 @@ def _from_tree(tree: Tree, options: SourceOptions) -> Source:
     tables = parquet.find_tables(tree)
     if parquet.hold_photos(tree, tables):
         return parquet.read(tree, tables, options)
-    if not tables:
-        options.refuse_for_tables(tree.path)
-    boxed = coco.read(tree) or yolo.read(tree) or voc_photos.read(tree)
-    if boxed:
-        return boxed
-    base = _base(tree)
-    for form in _TREE_FORMS:
-        source = form.read(tree, base)
-        if source:
-            return source
+    records = cifar.read(tree, options) or idx.read(tree, options)
+    if records:
+        return records
+    if not options.choose_folders:
+        boxed = coco.read(tree) or yolo.read(tree) or voc_photos.read(tree)
+        if boxed:
+            return boxed
+    if options.configuration:
+        raise CommandError(f"{tree.path} holds no tables or IDX files: remove --configuration")
+    counted = survey(tree)
+    base = counted.base()
+    source = (
+        kaggle.read(counted, options)
+        or tiny_imagenet.read(counted, base, options)
+        or wnid_names.read(tree, base)
+        or layout.read(counted, base, options)
+    )
+    if source:
+        return source
     if tables:
         return parquet.read(tree, tables, options)
-    raise DataError(f"{tree.path}: {_found(tree, base)}; supported are {_SUPPORTED}")
+    raise DataError(f"{tree.path}: {_found(tree)}; supported are {_SUPPORTED}")
 
 
-def _base(tree: Tree) -> str:
-    """The folder in which the photos begin, below folders that hold nothing but one other folder."""
-    base = ""
-    while True:
-        inside = [name for name in tree.listing.subfolders(base) if not is_clutter(name)]
-        alone = len(inside) == 1 and not photos_in(tree, base)
-        if not alone or _is_split_or_class(tree, base, inside[0]):
-            return base
-        base = join(base, inside[0])
-
-
-def _is_split_or_class(tree: Tree, base: str, name: str) -> bool:
-    names = [each for spellings in SPLIT_FOLDERS.values() for each in spellings]
-    return name.lower() in names or bool(photos_in(tree, join(base, name)))
-
-
-def _found(tree: Tree, base: str) -> str:
-    photos = photos_in(tree, base)
-    if photos:
-        return f"{len(photos):,} photos outside any class folder, so their classes are unknown"
+def _found(tree: Tree) -> str:
     if not len(tree.listing):
         return "empty"
-    names = [name + "/" for name in tree.listing.subfolders(base)]
-    names += [tree.listing.name(file) for file in tree.listing.files(base)]
+    names = [name + "/" for name in tree.listing.subfolders("")]
+    names += [tree.listing.name(file) for file in tree.listing.files("")]
     return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is not a known form of labeled photos"

@@ -24,11 +24,11 @@ from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
 from alexnet.data.sources.devkit import official_name
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.split_words import SPLIT_FOLDERS
 from alexnet.data.sources.table_columns import Columns, find_columns, holds_photos, unwrap
 from alexnet.data.sources.table_file import SUFFIXES, TableFile, plain
 from alexnet.data.sources.table_labels import RawLabels, class_order, read_labels, to_labels, without_unused
 from alexnet.data.sources.table_places import partition_of, place_of, split_of_word
-from alexnet.data.sources.train_val import SPLIT_FOLDERS
 from alexnet.data.sources.tree import FolderTree, PackedNames, Tree
 from alexnet.errors import DataError
 

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from alexnet.data.sources.train_val import SPLIT_FOLDERS
+from alexnet.data.sources.split_words import SPLIT_FOLDERS
 
 _SPLIT_OF_WORD = {word: split for split, words in SPLIT_FOLDERS.items() for word in words}
 KEPT_APART = ("extra", "unsupervised", "unlabeled", "unlabelled")

@@ -8,41 +8,63 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import check_same_classes, classes_from_wnids, in_label_order, read_synonyms
+from alexnet.data.classes import (
+    Class,
+    check_same_classes,
+    classes_from_wnids,
+    in_label_order,
+    read_synonyms,
+)
 from alexnet.data.decode import UnreadableImage, image_size
 from alexnet.data.sources.base import CheckedBoxes, Source, check_boxes
-from alexnet.data.sources.class_folders import class_split, holds_classes, read_classes
+from alexnet.data.sources.layout import read_layout
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import PhotoSplit, find_strays
-from alexnet.data.sources.train_val import flat_split
+from alexnet.data.sources.survey import Survey
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
 
 
-def read(tree: Tree, base: str) -> Source | None:
+def read(survey: Survey, base: str, options: SourceOptions) -> Source | None:
     """The source; None unless `wnids.txt` is beside a `train` folder with photos."""
-    train_folder, val_folder = join(base, "train"), join(base, "val")
+    tree = survey.tree
     wnids = tree.listing.find(base, "wnids.txt")
-    if wnids is None or not holds_classes(tree, train_folder):
+    if wnids is None or join(base, "train") not in survey.total:
         return None
+    layout = read_layout(survey, base, options)
     words = tree.listing.find(base, "words.txt")
-    classes = read_classes(tree, train_folder, None if words is None else read_synonyms(tree.text(words)))
+    synonyms = None if words is None else read_synonyms(tree.text(words))
+    classes = classes_from_wnids([each.wnid for each in layout.classes], synonyms)
     listed = classes_from_wnids(in_label_order(tree.text(wnids).split()))
     check_same_classes(listed, classes, f"{tree.path}: wnids.txt and the folders of train")
-    train = class_split(tree, train_folder, classes)
-    found = [tree.listing.find(join(train_folder, each.wnid), f"{each.wnid}_boxes.txt") for each in classes]
-    box_files = [file for file in found if file is not None]
-    known = [file for file in (wnids, words) if file is not None] + box_files
-    train, strays = _with_boxes(train, box_files)
-    splits = {"train": train}
-    if tree.listing.below(val_folder):
-        val, labeled_by = flat_split(tree, "val", join(val_folder, "images"), classes, [val_folder])
-        if val:
-            splits["val"], orphans = _with_boxes(val, labeled_by)
-            strays += orphans
-        known += labeled_by
-    strays += find_strays(tree, splits.values(), known)
-    return Source("Tiny ImageNet", tree.path, classes, dict(splits), strays)
+    splits: dict[str, PhotoSplit] = {}
+    known = [file for file in (wnids, words) if file is not None]
+    strays: list[str] = []
+    for name, split in layout.splits.items():
+        boxes = _box_files(tree, join(base, name), classes)
+        known += boxes
+        splits[name], orphans = _with_boxes(split, boxes) if boxes else (split, [])
+        strays += orphans
+    strays += find_strays(tree, splits.values(), [*layout.known, *known])
+    return Source(
+        "Tiny ImageNet",
+        tree.path,
+        classes,
+        dict(splits),
+        strays,
+        left_out=layout.left_out,
+        origins=layout.origins,
+        notes=layout.notes,
+    )
+
+
+def _box_files(tree: Tree, folder: str, classes: Sequence[Class]) -> list[int]:
+    """The files with the boxes of a split: one for each class, or one for all."""
+    places = [(folder, "val_annotations.txt")]
+    places += [(join(folder, each.wnid), f"{each.wnid}_boxes.txt") for each in classes]
+    found = [tree.listing.find(place, name) for place, name in places]
+    return [file for file in found if file is not None]
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,10 @@ class Tree(ABC):
     def read(self, file: int) -> bytes:
         """The bytes of one file of the listing; DataError if they are no longer there."""
 
+    @abstractmethod
+    def size(self, file: int) -> int:
+        """The number of bytes of one file; 0 if it is no longer there."""
+
     def text(self, file: int) -> str:
         """A file as text; DataError if it is not UTF-8."""
         try:
@@ -201,6 +205,11 @@ class FolderTree(Tree):
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+    def size(self, file: int) -> int:
+        """The number of bytes of one file."""
+        path = self.path / self.listing.path(file)
+        return path.stat().st_size if path.exists() else 0
 
 
 class _OpenFile:
@@ -235,6 +244,10 @@ class TarTree(Tree):
         if len(data) < size:
             raise DataError(f"{self.path} was cut short: {self.listing.path(file)} is incomplete")
         return data
+
+    def size(self, file: int) -> int:
+        """The number of bytes of one member."""
+        return int(self._sizes[file])
 
 
 def open_folder(path: Path) -> FolderTree:

@@ -1,0 +1,312 @@
+"""What folder names may mean: which folders are splits, and at which depth the class folders are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from alexnet.data.classes import is_wnid
+from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.split_words import SplitName, is_neutral, split_of, splits_of, words_of
+from alexnet.data.sources.survey import Survey
+from alexnet.data.sources.tree import join
+from alexnet.errors import CommandError, DataError
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+"""In the order of a source."""
+_MOST = 0.9
+"""Fraction of the photos that must fit a reading; the others are left out."""
+_NEVER_PHOTOS = ("annotation", "annotations", "trimap", "trimaps", "xml", "xmls")
+_MODALITY_WORDS = """
+mask masks label labels segmentation segmentations segments depth gt groundtruth bbox bboxes heatmap heatmaps
+thumbnail thumbnails thumbs edges
+"""
+_MODALITIES = frozenset(_MODALITY_WORDS.split())
+"""What folders beside `images` are called if they hold other images of the same photos."""
+_PART_WORDS = frozenset(("part", "parts", "batch", "chunk", "shard", "volume", "images", "imgs", "photos"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that directly holds photos."""
+
+    folder: str
+    photos: int
+    split: SplitName
+    parts: tuple[str, ...]
+    """The names in its path that may be classes, topmost first: no folders of splits, no `images`."""
+    part_folders: tuple[str, ...]
+    """The path of each of them."""
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """The folders of a source by split."""
+
+    places: list[Place]
+    has_splits: bool
+    """Whether folders are splits; else all places are `train`."""
+    roots: Mapping[SplitName, str]
+    """The folder of each split; the base where splits are below the classes."""
+    inside_classes: bool = False
+    """Whether the folders of the splits are in the class folders."""
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why photos directly in other folders are left out, by folder."""
+
+    def of(self, split: SplitName) -> list[Place]:
+        """The places of a split."""
+        return [place for place in self.places if place.split == split]
+
+    @property
+    def splits(self) -> list[SplitName]:
+        """The splits that have photos, in order."""
+        return [split for split in SPLITS if any(place.split == split for place in self.places)]
+
+
+def arrange(survey: Survey, base: str, options: SourceOptions) -> Arrangement:
+    """The folders below `base` by split; DataError where their names can be read in several ways."""
+    folders = survey.below(base)
+    tree = survey.tree
+    parts = {
+        folder: tuple(folder.removeprefix(base).strip("/").split("/")) if folder != base else ()
+        for folder in folders
+    }
+    left_out: dict[str, str] = {}
+    for folder in list(folders):
+        if any(name.lower() in _NEVER_PHOTOS for name in parts[folder]):
+            left_out[folder] = "a folder of annotations"
+            del folders[folder]
+    chosen = _chosen_folders(survey, base, options)
+    if chosen:
+        return _by_choice(base, folders, chosen, left_out)
+    for level in range(max((len(parts[folder]) for folder in folders), default=0)):
+        found = _splits_at(level, base, folders, parts, options, tree.path.as_posix())
+        if found is not None:
+            return _by_level(level, base, folders, parts, found, left_out)
+    places = [_place(folder, count, "train", base, ()) for folder, count in folders.items()]
+    stripped, roots = _strip_wrappers(places, {"train": base})
+    return Arrangement(stripped, False, roots, left_out=left_out)
+
+
+def class_levels(places: Sequence[Place]) -> list[int]:
+    """The depths, from 1, at which the class folders of some places may be; empty where there are none.
+
+    Depths at which the same photos are together count once. Depths of WNIDs leave no doubt.
+    """
+    total = sum(place.photos for place in places)
+    levels: list[int] = []
+    partitions: set[frozenset[tuple[str, ...]]] = set()
+    for level in range(1, max((len(place.parts) for place in places), default=0) + 1):
+        inside = [place for place in places if len(place.parts) >= level]
+        if sum(place.photos for place in inside) < _MOST * total:
+            break
+        names = {place.parts[level - 1] for place in inside}
+        if 2 * sum(map(is_wnid, names)) > len(names):
+            return [level]
+        groups: dict[str, list[str]] = {}
+        for place in inside:
+            groups.setdefault(place.parts[level - 1], []).append(place.folder)
+        partition = frozenset(tuple(folders) for folders in groups.values())
+        if len(names) > 1 and partition not in partitions and not (level > 1 and all(map(is_neutral, names))):
+            partitions.add(partition)
+            levels.append(level)
+    if levels or not any(place.parts for place in places):
+        return levels
+    return [1]  # one class
+
+
+def are_modalities(names: Iterable[str]) -> bool:
+    """Whether folders are different images of the same photos, such as `images` and `masks`."""
+    listed = list(names)
+    other = [words_of(name) for name in listed if not is_neutral(name)]
+    return 0 < len(other) < len(listed) and all(
+        all(word in _MODALITIES or is_neutral(word) for word in words) for words in other
+    )
+
+
+def are_parts(names: Iterable[str]) -> bool:
+    """Whether folders are numbered parts of one set of photos: `images_part_1`, `images_part_2`."""
+    listed = [tuple(words_of(name)) for name in names]
+    return len(listed) > 1 and len(set(listed)) == 1 and not _PART_WORDS.isdisjoint(listed[0])
+
+
+def _splits_at(
+    level: int,
+    base: str,
+    folders: Mapping[str, int],
+    parts: Mapping[str, tuple[str, ...]],
+    options: SourceOptions,
+    where: str,
+) -> dict[str, SplitName] | None:
+    """The split of each folder name at a depth, if the names at that depth are splits."""
+    counts: dict[str, int] = {}
+    deeper: dict[str, bool] = {}
+    for folder, count in folders.items():
+        if len(parts[folder]) > level:
+            name = parts[folder][level]
+            counts[name] = counts.get(name, 0) + count
+            deeper[name] = deeper.get(name, False) or len(parts[folder]) > level + 1
+    splits = {name: split for name, split in splits_of(counts).items() if split is not None}
+    others = [name for name in counts if name not in splits]
+    distinct = set(splits.values())
+    if not splits:
+        return None
+    if level > 0:
+        covered = sum(counts[name] for name in splits)
+        enough = covered >= _MOST * sum(folders.values()) and not others
+        return splits if enough and (len(distinct) > 1 or "train" in distinct) else None
+    if len(others) == 1 and len(distinct) > 1 and "train" not in distinct:
+        return splits | {others[0]: "train"}  # such as Places365's data_256
+    if not others or len(distinct) > 1:
+        return splits
+    (name, *_) = splits
+    if distinct == {"train"} and (len(others) > 1 or not deeper[name]):
+        return None
+    if options.class_level:
+        return None
+    beside = ", ".join(f"{other}/" for other in others[:3])
+    raise DataError(
+        f"{join(where, base)}: {name}/ may be a split or a class, beside {beside}: choose --class-level 1 "
+        f"(classes {', '.join(sorted(counts)[:4])}) or --splits "
+        + (f"train={name}" if distinct == {"train"} else f"train=.,{splits[name]}={name}")
+    )
+
+
+def _by_level(
+    level: int,
+    base: str,
+    folders: Mapping[str, int],
+    parts: Mapping[str, tuple[str, ...]],
+    splits: Mapping[str, SplitName],
+    left_out: dict[str, str],
+) -> Arrangement:
+    assigned = dict(splits) if level else _one_folder_each(base, folders, parts, splits, left_out)
+    places: list[Place] = []
+    for folder, count in folders.items():
+        names = parts[folder]
+        split = assigned.get(names[level]) if len(names) > level else None
+        if split is not None:
+            places.append(_place(folder, count, split, base, (level,)))
+        elif len(names) <= level or names[level] not in splits:
+            left_out[folder] = "outside the folders of the splits"
+    roots: dict[SplitName, str] = dict.fromkeys(SPLITS, base)
+    if level == 0:
+        roots = {split: join(base, name) for name, split in assigned.items()}
+    stripped, roots = _strip_wrappers(places, roots)
+    return Arrangement(stripped, True, roots, level > 0, left_out)
+
+
+def _one_folder_each(
+    base: str,
+    folders: Mapping[str, int],
+    parts: Mapping[str, tuple[str, ...]],
+    splits: Mapping[str, SplitName],
+    left_out: dict[str, str],
+) -> dict[str, SplitName]:
+    """One folder for each split.
+
+    Of two test folders, of which one has class folders, that one is `val` if there is no other.
+    """
+    assigned: dict[str, SplitName] = {}
+    for split in SPLITS:
+        names = [name for name, each in splits.items() if each == split]
+        labeled = [name for name in names if _has_classes(folders, parts, name)]
+        if split == "test" and len(names) == 2 and len(labeled) == 1:
+            (other,) = set(names) - set(labeled)
+            if "val" not in splits.values():
+                assigned |= {labeled[0]: "val", other: "test"}
+                continue
+            reason = f"{labeled[0]}/ is the test split"
+            left_out |= {folder: reason for folder in folders if parts[folder][:1] == (other,)}
+            names = labeled
+        if len(names) > 1:
+            both = " and ".join(f"{name}/" for name in names)
+            raise DataError(
+                f"{base or '.'}: {both} may all be the {split} split: choose with --splits, "
+                f"for example --splits {split}={names[0]} with the others you mean"
+            )
+        assigned |= dict.fromkeys(names, split)
+    return assigned
+
+
+def _has_classes(folders: Mapping[str, int], parts: Mapping[str, tuple[str, ...]], name: str) -> bool:
+    """Whether a folder of a split has folders that may be classes."""
+    inside = (part for folder in folders if parts[folder][:1] == (name,) for part in parts[folder][1:])
+    return any(split_of(part) is None and not is_neutral(part) for part in inside)
+
+
+def _chosen_folders(survey: Survey, base: str, options: SourceOptions) -> dict[SplitName, str]:
+    """The folders that `--splits` names; empty if it names files. CommandError for what does not exist."""
+    listing = survey.tree.listing
+    roots: dict[SplitName, str] = {}
+    for split, named in options.splits.items():
+        places = [base if named == "." else named, join(base, named)]
+        place = next((each for each in places if each in survey.total), None)
+        if place is not None:
+            roots[split] = place
+        elif not any(listing.find(*_folder_and_name(each)) is not None for each in places):
+            raise CommandError(
+                f"--splits {split}={named}: {survey.tree.path} has no such folder of photos, and no such list"
+            )
+    if roots and len(roots) < len(options.splits):
+        raise CommandError("--splits: name either folders or files, not both")
+    return roots
+
+
+def _folder_and_name(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    return folder, name
+
+
+def _by_choice(
+    base: str,
+    folders: Mapping[str, int],
+    roots: dict[SplitName, str],
+    left_out: dict[str, str],
+) -> Arrangement:
+    """The arrangement that `--splits` names."""
+    places: list[Place] = []
+    for folder, count in folders.items():
+        inside = [
+            (len(root), split)
+            for split, root in roots.items()
+            if folder == root or folder.startswith(root + "/") or not root
+        ]
+        if not inside:
+            left_out[folder] = "in no folder of --splits"
+            continue
+        split = max(inside)[1]
+        places.append(_place(folder, count, split, roots[split], ()))
+    stripped, roots = _strip_wrappers(places, roots)
+    return Arrangement(stripped, True, roots, left_out=left_out)
+
+
+def _place(folder: str, count: int, split: SplitName, base: str, without: tuple[int, ...]) -> Place:
+    names = folder.removeprefix(base).strip("/").split("/") if folder != base else []
+    paths = [join(base, "/".join(names[: depth + 1])) for depth in range(len(names))]
+    kept = [depth for depth in range(len(names)) if depth not in without]
+    return Place(
+        folder, count, split, tuple(names[depth] for depth in kept), tuple(paths[depth] for depth in kept)
+    )
+
+
+def _strip_wrappers(
+    places: Sequence[Place], roots: Mapping[SplitName, str]
+) -> tuple[list[Place], dict[SplitName, str]]:
+    """Without folders that all photos of a split are in and that name no class: `seg_train/seg_train`."""
+    stripped: list[Place] = []
+    new_roots = dict(roots)
+    for split in SPLITS:
+        own = [place for place in places if place.split == split]
+        while own and all(place.parts for place in own):
+            first = {place.part_folders[0] for place in own}
+            names = {place.parts[0] for place in own}
+            above = roots[split].rpartition("/")[2]
+            if len(names) > 1 or not all(n == above or split_of(n) or is_neutral(n) for n in names):
+                break
+            if len(first) == 1:
+                new_roots[split] = first.pop()
+            own = [replace(p, parts=p.parts[1:], part_folders=p.part_folders[1:]) for p in own]
+        stripped += own
+    order = {place.folder: number for number, place in enumerate(places)}
+    return sorted(stripped, key=lambda place: order[place.folder]), new_roots

@@ -1,0 +1,247 @@
+"""Chooses among text files the one that labels the photos of a split, and reads their labels from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+
+from alexnet.data.classes import Class
+from alexnet.data.sources.base import Labels, SplitOrigin
+from alexnet.data.sources.label_file import (
+    PhotoTable,
+    TextFile,
+    read_class_list,
+    read_column,
+    read_table,
+    to_classes,
+    to_labels,
+)
+from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.photo_index import PhotoIndex
+from alexnet.data.sources.split_words import SplitName, split_in, without_split
+from alexnet.errors import DataError
+
+_MOST = 0.5
+"""Fraction of a split's photos that a file must name to label it."""
+_NAMED = 3
+"""Photos or lines that a message names."""
+_COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The labels of a split's photos from text files."""
+
+    labels: Labels
+    """(N,) `NO_LABEL` where the file has a photo without a label."""
+    classes: list[Class]
+    """In label order."""
+    origin: SplitOrigin
+    notes: list[str]
+    others: list[str] = field(default_factory=list[str])
+    """What the files name beside these photos."""
+
+
+def label_photos(
+    paths: Sequence[str],
+    split: SplitName | None,
+    texts: Sequence[TextFile],
+    classes: Sequence[Class],
+    options: SourceOptions,
+    where: str,
+) -> FileLabels | None:
+    """Labels of all photos of a split (None: of the whole source); None if no file has any.
+
+    `paths` are sorted, relative to the source, which messages call `where`. Without `classes`, the file's
+    labels are the classes. DataError if files disagree, contradict themselves or leave photos out.
+    """
+    index = PhotoIndex(paths)
+    tables = [table for text in texts if (table := read_table(text, index, options)) is not None]
+    usable = [table for table in tables if table.labels and not table.rejected]
+    lists = class_lists(texts)
+    fitting = [table for table in usable if _fits(table, classes, options, lists)]
+    chosen = _choose(fitting or usable, split, len(paths), where)
+    unlabeled = {
+        photo for table in tables if table.split == "test" and not table.labels for photo in table.photos
+    }
+    if chosen is None:
+        listing = {table.file for table in tables}
+        columns = [text for text in texts if text.file not in listing]
+        return _in_order(paths, split, columns, classes, options, where, lists)
+    return _labeled(chosen, unlabeled, index, classes, options, where, lists)
+
+
+def class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
+    """Names of classes by number, by the file that has them."""
+    return {text.file: names for text in texts if (names := read_class_list(text))}
+
+
+def refuse_contradictions(table: PhotoTable, where: str) -> None:
+    """DataError that lists the lines, if a table gives a photo several labels."""
+    if table.contradictions:
+        count = len(table.contradictions)
+        listed = "; ".join(table.contradictions[:_NAMED]) + (" ..." if count > _NAMED else "")
+        raise DataError(
+            f"{where}: {table.file} has {count:,} contradictory lines: {listed}: keep one label per photo"
+        )
+
+
+def agree(tables: Sequence[PhotoTable]) -> bool:
+    """Whether tables put the photos that they share into the same classes.
+
+    These may have other names in another table (`cat` and 0), but not exchanged ones.
+    """
+    for one, other in combinations(tables, 2):
+        shared = one.labels.keys() & other.labels.keys()
+        pairs = {(one.labels[photo], other.labels[photo]) for photo in shared}
+        ones, others = {text for text, _ in pairs}, {text for _, text in pairs}
+        exchanged = not ones.isdisjoint(others) and any(text != same for text, same in pairs)
+        if exchanged or not len(ones) == len(others) == len(pairs):
+            return False
+    return True
+
+
+def _fits(
+    table: PhotoTable,
+    classes: Sequence[Class],
+    options: SourceOptions,
+    lists: Mapping[str, Mapping[str, str]],
+) -> bool:
+    """Whether a table's labels can be those of the classes; any can if these are unknown."""
+    try:
+        if classes:
+            to_labels(list(table.labels.values()), classes, table.file, options.label_numbers, lists)
+    except DataError:
+        return False
+    return True
+
+
+def _choose(
+    usable: Sequence[PhotoTable], split: SplitName | None, count: int, where: str
+) -> list[PhotoTable] | None:
+    """The table for the photos or, of photos of all splits, the tables of one set that each label some.
+
+    DataError if others put the photos into other classes.
+    """
+    candidates = [[table] for table in usable]
+    if split is None:
+        sets: dict[str, list[PhotoTable]] = {}
+        for table in usable:
+            if table.split is not None:
+                sets.setdefault(without_split(table.file), []).append(table)
+        candidates += [tables for tables in sets.values() if len(tables) > 1]
+    enough = [tables for tables in candidates if len(_labeled_by(tables)) >= _MOST * count]
+    enough = [tables for tables in enough if split and tables[0].split == split] or enough
+    if not enough:
+        return None
+    if not all(map(agree, product(*enough))):
+        files = " and ".join(dict.fromkeys(table.file for tables in enough for table in tables))
+        raise DataError(f"{where}: {files} label the photos differently: choose with --labels FILE")
+    return max(enough, key=lambda tables: (len(_labeled_by(tables)), -len(tables), _has_words(tables[0])))
+
+
+def _labeled_by(tables: Sequence[PhotoTable]) -> set[int]:
+    return {photo for table in tables for photo in table.labels}
+
+
+def _has_words(table: PhotoTable) -> bool:
+    return not all(text.isdigit() for text in table.labels.values())
+
+
+def _labeled(
+    tables: Sequence[PhotoTable],
+    unlabeled: Collection[int],
+    index: PhotoIndex,
+    classes: Sequence[Class],
+    options: SourceOptions,
+    where: str,
+    lists: Mapping[str, Mapping[str, str]],
+) -> FileLabels:
+    texts = dict.fromkeys(unlabeled, "")
+    for table in tables:
+        refuse_contradictions(table, where)
+        texts |= {photo: "" for photo in table.photos if photo not in texts} | dict(table.labels)
+    first, files = tables[0], tuple(table.file for table in tables)
+    missing = [index.path(photo) for photo in range(len(index)) if photo not in texts]
+    if missing:
+        name = missing[0].rpartition("/")[2]
+        raise DataError(
+            f"{where}: {' and '.join(files)} has no label for {len(missing):,} photos such as {name}: "
+            "add them, or remove the photos"
+        )
+    column = [texts[photo] for photo in range(len(index))]
+    file = f"{where}: {files[0]}"
+    if classes:
+        meaning = to_labels(column, classes, file, options.label_numbers, lists)
+    else:
+        meaning = to_classes(column, file, lists)
+        count = len(meaning.classes)
+        if count > max(len(column) / 2, 2) and len(column) > 2 * _NAMED:
+            raise DataError(
+                f"{file}: column {first.label_column} has {count:,} different labels for "
+                f"{len(column):,} photos, so it names no classes: choose another with --label-column"
+            )
+    origin = SplitOrigin(
+        labels="file",
+        files=files,
+        image_column=first.image_column,
+        label_column=first.label_column,
+        values=meaning.values,
+        class_list=meaning.class_list,
+    )
+    others = [name for table in tables for name in table.unknown]
+    return FileLabels(meaning.labels, meaning.classes, origin, encoding_notes(tables), others)
+
+
+def encoding_notes(tables: Sequence[PhotoTable]) -> list[str]:
+    """The encodings of tables that are not UTF-8."""
+    return [f"{table.file} is read as {table.encoding}" for table in tables if table.encoding != "utf-8"]
+
+
+def _in_order(
+    paths: Sequence[str],
+    split: SplitName | None,
+    texts: Sequence[TextFile],
+    classes: Sequence[Class],
+    options: SourceOptions,
+    where: str,
+    lists: Mapping[str, Mapping[str, str]],
+) -> FileLabels | None:
+    """Labels from a column without names, for the photos in sorted order; recognized by the file's name."""
+    for text in texts:
+        name = text.file.rpartition("/")[2].lower()
+        mentioned = split_in(name)
+        hinted = mentioned == split or (mentioned is None and any(word in name for word in _COLUMN_WORDS))
+        if split is None or not hinted:
+            continue
+        if "ground_truth" in name and name.startswith("ilsvrc"):
+            raise DataError(
+                f"{where}: the ids in {text.file} need the devkit's meta.mat to be understood: put it beside"
+            )
+        file = f"{where}: {text.file}"
+        column = read_column(text, len(paths))
+        if column is None:
+            _refuse_other_count(text, len(paths), classes, file)
+            continue
+        if classes:
+            meaning = to_labels(column, classes, file, options.label_numbers, lists)
+        else:
+            meaning = to_classes(column, file, lists)
+        origin = SplitOrigin(
+            labels="file",
+            files=(text.file,),
+            label_column="1",
+            values=meaning.values,
+            class_list=meaning.class_list,
+        )
+        return FileLabels(meaning.labels, meaning.classes, origin, [])
+    return None
+
+
+def _refuse_other_count(text: TextFile, photos: int, classes: Sequence[Class], file: str) -> None:
+    """DataError if a file is a column of classes, but not of as many as there are photos."""
+    cells = [row.cells[0] for row in text.ways[-1].rows] if text.ways else []
+    known = {each.wnid for each in classes} | {each.name for each in classes}
+    if cells and known.issuperset(cells):
+        raise DataError(f"{file} has {len(cells):,} labels for {photos:,} photos: it must name the photos")

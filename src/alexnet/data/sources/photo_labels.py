@@ -1,0 +1,291 @@
+"""Labels for the photos of an arrangement: from class folders, from files, or from the photos' names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from alexnet.data.classes import (
+    NO_LABEL,
+    Class,
+    check_same_classes,
+    classes_from_wnids,
+    in_label_order,
+    is_wnid,
+)
+from alexnet.data.sources.arranged_photos import ArrangedPhotos, few, left_out_folders
+from alexnet.data.sources.base import Labels, LeftOut, SplitOrigin
+from alexnet.data.sources.devkit import find_devkit
+from alexnet.data.sources.folders import Place
+from alexnet.data.sources.label_file import FORMS, TextFile, read_table
+from alexnet.data.sources.labeling import label_photos
+from alexnet.data.sources.metadata_files import MetadataFiles, chosen_texts
+from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.photo_index import PhotoIndex
+from alexnet.data.sources.photo_split import is_clutter, photos_in
+from alexnet.data.sources.split_words import SplitName, split_in
+from alexnet.data.sources.tree import FolderTree, Int64s, join
+from alexnet.data.sources.voc import SUFFIX as XML_SUFFIX
+from alexnet.errors import DataError
+
+OUT = -2
+"""In place of a label: the photo is left out."""
+_MOST = 0.9
+"""Fraction of a split's photos whose names must hold a class for `--labels-from-names` to be offered."""
+_METADATA_FOLDER = re.compile(r"annotations?|labels?|meta(data)?|lists?|splits?|docs?|xmls?", re.IGNORECASE)
+
+
+class PhotoLabels:
+    """Labels of the photos of an arrangement, by one of three ways, and what was found on the way."""
+
+    def __init__(self, photos: ArrangedPhotos, files: MetadataFiles, options: SourceOptions) -> None:
+        self.survey, self.photos, self.files, self.options = photos.survey, photos, files, options
+        self.where = str(self.survey.tree.path)
+        self.labels: Labels = np.full(len(photos.files), OUT, dtype=np.int32)
+        self.classes: list[Class] = []
+        self.origins: dict[SplitName, SplitOrigin] = {}
+        self.known: list[int] = []
+        self.left_out: list[LeftOut] = []
+        self._leave_out(photos.arrangement.left_out)
+        self.notes: list[str] = []
+        self._others: dict[str, list[str]] = {}
+        """What files that label photos name beside them."""
+
+    def by_folders(self, level: int) -> None:
+        """Class folders at a level; splits without them are labeled by files, with the same classes."""
+        arrangement = self.photos.arrangement
+        splits = [split for split in arrangement.splits if _in_folders(arrangement.of(split), level)]
+        first = splits[0]
+        self._refuse_empty_classes(first, level)
+        self.classes = classes_from_wnids(_folder_names(arrangement.of(first), level))
+        label_of = {each.wnid: label for label, each in enumerate(self.classes)}
+        for split in arrangement.splits:
+            found = _folder_names(arrangement.of(split), level)
+            unknown_test = split == "test" and found and not label_of.keys() & set(found)
+            if split not in splits or unknown_test:
+                self._by_file(split)
+                continue
+            extra = [name for name in found if name not in label_of]
+            if extra:
+                what = f"{self.where}: classes of {first} and {split}"
+                check_same_classes(self.classes, classes_from_wnids(found), what)
+            absent = [name for name in label_of if name not in set(found)]
+            if absent:
+                self.notes.append(f"{split} has no photo of {len(absent):,} classes: {few(absent)}")
+            names = self.photos.names_at(level)
+            labels = np.array([label_of.get(name or "", OUT) for name in names], dtype=np.int32)
+            numbers = self.photos.of(split)
+            self.labels[numbers] = labels[self.photos.places[numbers]]
+            reasons: dict[str, str] = {}
+            for place in arrangement.of(split):
+                if len(place.parts) < level:
+                    reasons[place.folder] = "above the class folders"
+                elif place.parts[level - 1] not in label_of:
+                    reasons[place.folder] = "not named by a WNID, as the folders beside it are"
+            self._leave_out(reasons)
+            self.origins[split] = SplitOrigin(arrangement.roots[split], labels="folders", class_level=level)
+
+    def by_files(self) -> None:
+        """Label files for every split; the classes are those of the first split with labels."""
+        for split in self.photos.arrangement.splits:
+            self._by_file(split)
+        if not self.classes:
+            raise DataError(self._unlabeled(self.photos.arrangement.splits[0]))
+
+    def by_names(self) -> None:
+        """The part of each photo's name before its number."""
+        arrangement = self.photos.arrangement
+        texts = {split: self._names_of(split) for split in arrangement.splits}
+        first = next((split for split, each in texts.items() if any(each)), None)
+        if first is None:
+            raise DataError(
+                f"{self.where}: no photo has a name such as cat.0.jpg: remove --labels-from-names"
+            )
+        self.classes = classes_from_wnids(in_label_order({text for text in texts[first] if text}))
+        label_of = {each.wnid: label for label, each in enumerate(self.classes)}
+        for split in arrangement.splits:
+            unnamed = sum(text not in label_of for text in texts[split])
+            default = OUT
+            if split == "test" and unnamed == len(texts[split]):
+                default = NO_LABEL
+            elif unnamed:
+                self.left_out.append(
+                    LeftOut(f"{unnamed:,} photos of {split}", "no name of a class in the photo's name")
+                )
+            self.labels[self.photos.of(split)] = [label_of.get(text, default) for text in texts[split]]
+            kind = "none" if default == NO_LABEL else "names"
+            self.origins[split] = SplitOrigin(arrangement.roots[split], labels=kind)
+
+    def _leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Notes that the photos directly in some folders are left out, by folder."""
+        for folder in reasons:
+            self.known += photos_in(self.survey.tree, folder)
+        self.left_out += left_out_folders(self.survey, reasons)
+
+    def _names_of(self, split: SplitName) -> list[str]:
+        return [class_in_name(path) for path in self.photos.paths(self.photos.of(split))]
+
+    def _by_file(self, split: SplitName) -> None:
+        """Labels by ILSVRC's devkit or a text file; a `test` without is unlabeled, others are a DataError."""
+        arrangement, numbers = self.photos.arrangement, self.photos.of(split)
+        root = arrangement.roots[split]
+        if split == "val" and self._by_devkit(numbers, root):
+            return
+        texts = self._texts_for(split)
+        named = split if arrangement.has_splits else None
+        paths = self.photos.paths(numbers)
+        found = label_photos(paths, named, texts, self.classes, self.options, self.where)
+        if found is None:
+            if split != "test":
+                raise DataError(self._unlabeled(split))
+            self.labels[numbers] = NO_LABEL
+            self.origins[split] = SplitOrigin(root, labels="none")
+            self._know_list(texts, paths)
+            return
+        self.classes = found.classes
+        self.labels[numbers] = found.labels
+        self.origins[split] = replace(found.origin, folder=root)
+        self.notes += found.notes
+        for file in found.origin.files:
+            before = self._others.get(file, found.others)
+            self._others[file] = [name for name in found.others if name in set(before)]
+        self.known += [self.file_number(file) for file in (*found.origin.files, found.origin.class_list)]
+
+    def _by_devkit(self, numbers: Int64s, root: str) -> bool:
+        tree = self.survey.tree
+        if not isinstance(tree, FolderTree) or not self.classes:
+            return False
+        kits = (
+            find_devkit(tree.path / folder) for folder in self.files.folders if self._is_above(folder, root)
+        )
+        kit = next((kit for kit in kits if kit), None)
+        if kit is None:
+            return False
+        names = [path.rpartition("/")[2] for path in self.photos.paths(numbers)]
+        self.labels[numbers] = kit.labels(names, [each.wnid for each in self.classes])
+        relative = kit.path.relative_to(tree.path).as_posix()
+        folder, _, name = relative.rpartition("/")
+        archive = tree.listing.find(folder, name)
+        self.known += [archive] if archive is not None else list(tree.listing.below(relative))
+        self.origins["val"] = SplitOrigin(root, labels="devkit", files=(relative,))
+        return True
+
+    @staticmethod
+    def _is_above(folder: str, root: str) -> bool:
+        return not folder or root == folder or root.startswith(folder + "/")
+
+    def _texts_for(self, split: SplitName) -> list[TextFile]:
+        """The files that may label a split: none that is named for another one, or in its folder."""
+        if self.options.labels:
+            return chosen_texts(self.survey, self.options)
+        arrangement = self.photos.arrangement
+        if not arrangement.has_splits:
+            return self.files.texts
+        photos = len(self.photos.of(split))
+        others = [
+            root
+            for each, root in arrangement.roots.items()
+            if each != split and root != arrangement.roots[split]
+        ]
+        return [
+            text
+            for text in self.files.texts
+            if split_in(text.file.rpartition("/")[2]) in (None, split)
+            and len(self._others.get(text.file, range(photos))) >= photos
+            and not any(text.file.startswith(root + "/") for root in others if root)
+        ]
+
+    def _know_list(self, texts: Sequence[TextFile], paths: Sequence[str]) -> None:
+        """A list of unlabeled photos is no stray."""
+        index = PhotoIndex(paths)
+        for text in texts:
+            table = read_table(text, index, self.options)
+            if table is not None and table.split == "test":
+                self.known.append(self.file_number(text.file))
+
+    def notes_on_others(self) -> list[str]:
+        """Notes on files that name photos which are not there."""
+        return [
+            f"{file} names {len(names):,} other photos, such as {names[0]!r}"
+            for file, names in self._others.items()
+            if names
+        ]
+
+    def file_number(self, file: str) -> int:
+        """The number of a file in the listing; -1 for one outside the source."""
+        folder, _, name = file.rpartition("/")
+        found = self.survey.tree.listing.find(folder, name)
+        return -1 if found is None else found
+
+    def _unlabeled(self, split: SplitName) -> str:
+        """Why the photos of a split have no labels, and what to do."""
+        arrangement, numbers = self.photos.arrangement, self.photos.of(split)
+        root = arrangement.roots[split]
+        if self.options.labels:
+            return f"{self.where}: --labels {self.options.labels} labels no photos of {root or split}"
+        where = f"{root}/ holds " if arrangement.has_splits and root else ""
+        found = f"{self.where}: {where}{len(numbers):,} photos outside any class folder, without labels"
+        paths = self.photos.paths(numbers)
+        index = PhotoIndex(paths)
+        reasons = [
+            f"{table.file}: {table.rejected}"
+            for text in self._texts_for(split)
+            if (table := read_table(text, index, self.options)) is not None and table.rejected
+        ]
+        reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
+        reasons += [f"{file} is not UTF-8, UTF-16 or Latin-1 text" for file in self.files.no_text]
+        advice = f"put {FORMS} beside them"
+        counts = Counter(filter(None, map(class_in_name, paths)))
+        if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
+            advice += f", or use --labels-from-names (classes {few(sorted(counts))})"
+        return f"{found}{''.join(f'; {reason}' for reason in reasons[:2])}: {advice}"
+
+    def _refuse_empty_classes(self, split: SplitName, level: int) -> None:
+        """DataError for a folder beside class folders that has files, but no photos."""
+        tree, arrangement = self.survey.tree, self.photos.arrangement
+        places = [place for place in arrangement.of(split) if len(place.parts) >= level]
+        if 2 * sum(is_wnid(place.parts[level - 1]) for place in places) > len(places):
+            names_needed = is_wnid
+        else:
+            names_needed = bool
+        for parent in dict.fromkeys(place.part_folders[level - 1].rpartition("/")[0] for place in places):
+            for name in tree.listing.subfolders(parent):
+                folder = join(parent, name)
+                if folder in self.survey.total or is_clutter(name) or not names_needed(name):
+                    continue
+                files = [tree.listing.name(file) for file in tree.listing.below(folder)]
+                files = [
+                    each for each in files if not is_clutter(each) and not each.lower().endswith(XML_SUFFIX)
+                ]
+                if files and not _METADATA_FOLDER.fullmatch(name):
+                    found = f"{folder} holds no photo ({len(files):,} files such as {files[0]})"
+                    raise DataError(
+                        f"{self.where}: {found}, but the folders beside it are class folders: move it "
+                        "elsewhere, or name the folder inside that you mean"
+                    )
+
+
+def class_in_name(path: str) -> str:
+    """The part of a photo's name before (else after) its number: `cat` of `cat.0.jpg`; empty if none."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    before = re.fullmatch(r"(.*?)[\W_]*\d+[\W_]*(?:\(\d+\))?", stem)
+    after = re.fullmatch(r"\d+[\W_]+(.*)", stem)
+    found = (before and before[1]) or (after and after[1]) or ""
+    return found if any(map(str.isalpha, found)) else ""
+
+
+def _in_folders(places: Sequence[Place], level: int) -> bool:
+    """Whether most photos of some places are in folders at a level."""
+    inside = sum(place.photos for place in places if len(place.parts) >= level)
+    return 2 * inside > sum(place.photos for place in places)
+
+
+def _folder_names(places: Sequence[Place], level: int) -> list[str]:
+    """The class folders in label order. If most are named by WNIDs, the others are not classes."""
+    names = {place.parts[level - 1] for place in places if len(place.parts) >= level}
+    wnids = set(filter(is_wnid, names))
+    return in_label_order(wnids if 2 * len(wnids) > len(names) else names)

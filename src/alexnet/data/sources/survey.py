@@ -1,0 +1,59 @@
+"""Where the photos of a tree are: counts for each folder, from one pass over the names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alexnet.data.sources.photo_split import is_clutter, photos_in
+from alexnet.data.sources.split_words import splits_of
+from alexnet.data.sources.tree import Tree, join
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The number of photos in each folder; folders of clutter count as empty."""
+
+    tree: Tree
+    direct: dict[str, int]
+    """Photos directly in a folder, for every folder that has some, in the tree's order."""
+    total: dict[str, int]
+    """Photos in a folder and below, for every folder that has some."""
+
+    def subfolders(self, folder: str) -> list[str]:
+        """The names of the folders directly in a folder that hold photos, at any depth."""
+        return [name for name in self.tree.listing.subfolders(folder) if join(folder, name) in self.total]
+
+    def below(self, folder: str) -> dict[str, int]:
+        """The folders at and below a folder that directly hold photos, with their number."""
+        listed = self.tree.listing.folders_below(folder)
+        return {each: self.direct[each] for each in listed if each in self.direct}
+
+    def base(self) -> str:
+        """The folder in which the layout begins, below folders that hold all photos in one other folder."""
+        folder = ""
+        while True:
+            inside = self.subfolders(folder)
+            if len(inside) != 1 or folder in self.direct or splits_of(inside)[inside[0]]:
+                return folder
+            deeper = join(folder, inside[0])
+            if deeper in self.direct:
+                return folder
+            folder = deeper
+
+
+def survey(tree: Tree) -> Survey:
+    """Counts the photos in every folder of a tree."""
+    direct: dict[str, int] = {}
+    total: dict[str, int] = {}
+    for folder in tree.listing.folders:
+        if any(is_clutter(part) for part in folder.split("/")):
+            continue
+        count = len(photos_in(tree, folder))
+        if not count:
+            continue
+        direct[folder] = count
+        parts = folder.split("/") if folder else []
+        for depth in range(len(parts) + 1):
+            above = "/".join(parts[:depth])
+            total[above] = total.get(above, 0) + count
+    return Survey(tree, direct, total)

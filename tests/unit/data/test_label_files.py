@@ -1,0 +1,356 @@
+"""Label files as people write them: separators, quotes, headers, encodings, names, WNIDs and positions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unit.data import source_makers as make
+from unit.data.test_layouts import counts, named, photos, read, refusal
+
+from alexnet.data.classes import NO_LABEL, classes_from_wnids
+from alexnet.data.sources import SourceOptions, open_source
+from alexnet.data.sources.label_file import to_labels
+from alexnet.errors import DataError
+
+FLAT = named("train", "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+TRAIN = photos("train/ant", "train/bee")
+VAL = named("val", "v1.jpg", "v2.jpg", "v3.jpg", "v4.jpg")
+LABELS = ["ant", "bee", "ant", "bee"]
+
+
+def lines(names: list[str], labels: list[str], separator: str, header: str = "") -> str:
+    rows = [f"{name}{separator}{label}" for name, label in zip(names, labels, strict=True)]
+    return "\n".join([*([header] if header else []), *rows]) + "\n"
+
+
+NAMES = [f"v{number}.jpg" for number in range(1, 5)]
+FORMS: dict[str, tuple[str, bytes]] = {
+    "commas": ("val.csv", lines(NAMES, LABELS, ",", "filename,label").encode()),
+    "commas, no header": ("val.csv", lines(NAMES, LABELS, ",").encode()),
+    "semicolons": ("val.csv", lines(NAMES, LABELS, ";", "name;label").encode()),
+    "tabs": ("val.tsv", lines(NAMES, LABELS, "\t").encode()),
+    "bars": ("labels.txt", lines(NAMES, LABELS, "|", "image|class").encode()),
+    "blanks": ("val.txt", lines(NAMES, LABELS, "   ").encode()),
+    "blanks after commas": ("val.csv", lines(NAMES, LABELS, ", ", "image_id, class").encode()),
+    "quotes": ("val.csv", lines([f'"{name}"' for name in NAMES], LABELS, ",", '"file","label"').encode()),
+    "stems": ("val.csv", lines([name[:-4] for name in NAMES], LABELS, ",", "id,label").encode()),
+    "paths": ("labels.csv", lines([f"./val/{name}" for name in NAMES], LABELS, ",", "path,label").encode()),
+    "absolute": ("labels.csv", lines([f"/data/val/{name}" for name in NAMES], LABELS, ",").encode()),
+    "backslashes": ("labels.csv", lines([f"val\\{name}" for name in NAMES], LABELS, ",").encode()),
+    "labels first": ("val.csv", lines(LABELS, NAMES, ",", "label,image").encode()),
+    "mark": ("val.csv", b"\xef\xbb\xbf" + lines(NAMES, LABELS, ",", "filename,label").encode()),
+    "utf-16": ("val.csv", lines(NAMES, LABELS, ",", "filename,label").encode("utf-16")),
+    "Windows": ("val.csv", lines(NAMES, LABELS, ",").replace("\n", "\r\n").encode()),
+    "positions": ("val.txt", lines(NAMES, ["0", "1", "0", "1"], " ").encode()),
+    "positions from 1": ("val.txt", lines(NAMES, ["1", "2", "1", "2"], " ").encode()),
+    "upper case": ("val.csv", lines(NAMES, ["Ant", "Bee", "Ant", "Bee"], ",", "file,label").encode()),
+    "in the folder": ("val/metadata.csv", lines(NAMES, LABELS, ",", "file_name,label").encode()),
+    "Roboflow": (
+        "val/_annotations.csv",
+        (
+            "filename,width,height,class,xmin\n"
+            + "".join(f"{n},12,8,{c},1\n" for n, c in zip(NAMES, LABELS, strict=True))
+        ).encode(),
+    ),
+    "one-hot": ("val/_classes.csv", lines(NAMES, ["1, 0", "0, 1"] * 2, ", ", "filename, ant, bee").encode()),
+    "JSON Lines": (
+        "val/metadata.jsonl",
+        "\n".join(
+            json.dumps({"file_name": n, "label": c}) for n, c in zip(NAMES, LABELS, strict=True)
+        ).encode(),
+    ),
+    "JSON by name": ("val.json", json.dumps(dict(zip(NAMES, LABELS, strict=True))).encode()),
+    "JSON by class": ("val.json", json.dumps({"ant": NAMES[::2], "bee": NAMES[1::2]}).encode()),
+    "JSON records": (
+        "labels.json",
+        json.dumps([{"image": n, "label": c} for n, c in zip(NAMES, LABELS, strict=True)]).encode(),
+    ),
+    "elsewhere": ("meta/lists/val.txt", lines(NAMES, LABELS, " ").encode()),
+    "photos that are not here": ("val.txt", lines([*NAMES, "v9.jpg"], [*LABELS, "ant"], " ").encode()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_label_files_of_flat_folders(form: str, tmp_path: Path) -> None:
+    name, data = FORMS[form]
+    source = read(tmp_path, {**TRAIN, **VAL, name: data, "README.txt": b"see the web, version 2"})
+    assert counts(source)["val"] == {"ant": 2, "bee": 2}
+    val = source.splits["val"]
+    assert [val.key(index) for index in range(4)] == ["ant/v1.jpg", "ant/v3.jpg", "bee/v2.jpg", "bee/v4.jpg"]
+    assert source.origins["val"].files == (name,)
+    assert source.strays == ["README.txt"]
+
+
+def test_classes_come_from_the_labels_where_no_folder_has_them(tmp_path: Path) -> None:
+    files = {
+        **FLAT,
+        **named("test", "1.jpg", "2.jpg"),
+        "train.csv": b"id,label\n1,bee\n2,ant\n3,ant\n4,bee\n",
+    }
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"ant": 2, "bee": 2}, "test": {"": 2}}
+    origin = source.origins["train"]
+    assert (origin.image_column, origin.label_column, origin.values) == ("id", "label", "class names")
+
+
+def test_one_file_for_all_splits_labels_each_photo_by_its_path(tmp_path: Path) -> None:
+    rows = [f"train/{n}.jpg,{'ab'[n % 2]}" for n in range(1, 5)] + ["val/1.jpg,b", "val/2.jpg,a"]
+    files = {
+        **FLAT,
+        **named("val", "1.jpg", "2.jpg"),
+        "labels.csv": "\n".join(["path,label", *rows]).encode(),
+    }
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"a": 2, "b": 2}, "val": {"a": 1, "b": 1}}
+    assert source.splits["val"].key(0) == "a/2.jpg"
+
+
+def test_labels_of_training_photos_are_not_those_of_test_photos_of_the_same_name(tmp_path: Path) -> None:
+    files = {**FLAT, **named("test", "1.jpg", "2.jpg"), "labels.csv": b"id,breed\n1,b\n2,a\n3,a\n4,b\n"}
+    assert counts(read(tmp_path, files)) == {"train": {"a": 2, "b": 2}, "test": {"": 2}}
+
+
+def test_a_column_of_splits(tmp_path: Path) -> None:
+    rows = ["image,label,split", "1.jpg,a,train", "2.jpg,b,train", "3.jpg,a,valid", "4.jpg,b,test"]
+    source = read(
+        tmp_path, named("images", "1.jpg", "2.jpg", "3.jpg", "4.jpg") | {"d.csv": "\n".join(rows).encode()}
+    )
+    assert counts(source) == {"train": {"a": 1, "b": 1}, "val": {"a": 1}, "test": {"b": 1}}
+
+
+def test_names_of_classes_by_number(tmp_path: Path) -> None:
+    files = {
+        **FLAT,
+        "train.csv": b"id,label\n1,0\n2,1\n3,0\n4,1\n",
+        "label_map.json": b'{"0": "zebra", "1": "ant"}',
+    }
+    source = read(tmp_path, files)
+    assert [each.name for each in source.classes] == ["zebra", "ant"]
+    origin = source.origins["train"]
+    assert (origin.values, origin.class_list) == ("class numbers", "label_map.json")
+
+
+def test_several_columns_that_may_be_labels(tmp_path: Path) -> None:
+    rows = (
+        b"file,species,breed,age\n1.jpg,dog,pug,1\n2.jpg,dog,poodle,2\n3.jpg,cat,manx,1\n4.jpg,cat,manx,4\n"
+    )
+    files = {**FLAT, "train.csv": rows}
+    message = refusal(tmp_path, files)
+    assert "its columns species, breed may all be the label: choose with --label-column" in message
+    assert counts(read(tmp_path, files, SourceOptions(label_column="species"))) == {
+        "train": {"cat": 2, "dog": 2}
+    }
+    other = {**FLAT, "train.csv": rows.replace(b"species", b"kind").replace(b"breed", b"sort")}
+    assert "columns kind, sort, age" in refusal(tmp_path / "other", other)
+
+
+def test_an_index_column_and_whole_numbers_with_decimals(tmp_path: Path) -> None:
+    rows = b",file,label\n0,1.jpg,1.0\n1,2.jpg,0.0\n2,3.jpg,1.0\n3,4.jpg,0.0\n"
+    assert counts(read(tmp_path, {**FLAT, "train.csv": rows})) == {"train": {"0": 2, "1": 2}}
+
+
+def test_one_folder_with_a_file_for_each_split(tmp_path: Path) -> None:
+    files = named("images", *(f"{number}.jpg" for number in range(1, 7)))
+    files |= {"train.csv": b"id,label\n1.jpg,a\n2.jpg,b\n3.jpg,a\n", "val.csv": b"id,label\n4.jpg,b\n"}
+    files |= {"test.csv": b"id\n5.jpg\n6.jpg\n", "sample_submission.csv": b"id,label\n5.jpg,a\n6.jpg,a\n"}
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"a": 2, "b": 1}, "val": {"b": 1}, "test": {"": 2}}
+    assert source.strays == ["sample_submission.csv"]
+
+
+def test_two_sets_of_lists_that_disagree_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    files = named("images", "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    for name, labels in (("variant", ("a", "b", "c", "a")), ("family", ("x", "x", "y", "x"))):
+        files[f"{name}_train.txt"] = f"1 {labels[0]}\n2 {labels[1]}\n".encode()
+        files[f"{name}_test.txt"] = f"3 {labels[2]}\n4 {labels[3]}\n".encode()
+    assert "label the photos differently: choose with --labels" in refusal(tmp_path, files)
+    chosen = SourceOptions(labels="family_train.txt,family_test.txt")
+    assert counts(read(tmp_path, files, chosen)) == {"train": {"x": 2}, "val": {"x": 1, "y": 1}}
+
+
+def test_a_chosen_file_labels_only_the_splits_that_it_names(tmp_path: Path) -> None:
+    files = {**TRAIN, **VAL, "one.csv": lines(NAMES, LABELS, ",").encode()}
+    files["two.csv"] = lines(NAMES, LABELS[::-1], ",").encode()
+    assert "one.csv and two.csv label the photos differently" in refusal(tmp_path, files)
+    source = read(tmp_path, files, SourceOptions(labels="two.csv"))
+    assert source.splits["val"].key(0) == "ant/v2.jpg"
+    assert source.origins["train"].labels == "folders"
+
+
+def test_numbered_parts_of_one_folder_are_no_classes(tmp_path: Path) -> None:
+    files = named("images_part_1", "1.jpg", "2.jpg") | named("images_part_2", "3.jpg", "4.jpg")
+    assert "images_part_1, images_part_2 (--class-level 1)" in refusal(tmp_path, files)
+    rows = b"image_id,dx,age\n1,nv,80\n2,mel,60\n3,nv,70\n4,mel,80\n"
+    assert counts(read(tmp_path, files | {"metadata.csv": rows})) == {"train": {"mel": 2, "nv": 2}}
+
+
+def test_a_file_of_unknown_columns_beside_class_folders_is_noted(tmp_path: Path) -> None:
+    files = photos("cat", "dog")
+    rows = [f"{name},{number % 4},x" for number, name in enumerate(files)]
+    source = read(tmp_path, files | {"meta.csv": "\n".join(["path,age,place", *rows]).encode()})
+    assert counts(source) == {"train": {"cat": 3, "dog": 3}}
+    (note,) = source.notes
+    assert note.startswith("meta.csv is not used: none of its columns age, place is known")
+
+
+def test_columns_that_agree_are_one_choice(tmp_path: Path) -> None:
+    rows = b"file,label,class_name\n1.jpg,1,bee\n2.jpg,0,ant\n3.jpg,1,bee\n4.jpg,0,ant\n"
+    assert counts(read(tmp_path, {**FLAT, "train.csv": rows})) == {"train": {"ant": 2, "bee": 2}}
+
+
+def test_folders_and_a_file_that_disagree_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    files = photos("patient1", "patient2", count=4)
+    rows = [f"{path},{'ill' if number % 3 else 'well'}" for number, path in enumerate(files)]
+    files["labels.csv"] = "\n".join(["path,label", *rows]).encode()
+    message = refusal(tmp_path, files)
+    assert "folders patient1, patient2 (--class-level 1)" in message
+    assert "column label of labels.csv (--labels labels.csv)" in message
+    assert set(counts(read(tmp_path, files, SourceOptions(class_level=1)))["train"]) == {
+        "patient1",
+        "patient2",
+    }
+    chosen = read(tmp_path, files, SourceOptions(labels="labels.csv"))
+    assert counts(chosen) == {"train": {"ill": 5, "well": 3}}
+    outside = tmp_path / "elsewhere.csv"
+    outside.write_bytes(files.pop("labels.csv"))
+    chosen = read(tmp_path / "photos", files, SourceOptions(labels=str(outside)))
+    assert counts(chosen) == {"train": {"ill": 5, "well": 3}}
+    assert chosen.options == {"labels": "elsewhere.csv"}
+    assert "no such file" in refusal(tmp_path / "photos", files, SourceOptions(labels="nowhere.csv"))
+
+
+def test_a_file_that_agrees_with_one_of_two_levels_chooses_it(tmp_path: Path) -> None:
+    files = photos("fish/eel", "fish/cod", "bird/owl", "bird/emu")
+    rows = [f"{path} {path.split('/')[1]}" for path in files]
+    source = read(tmp_path, files | {"labels.txt": "\n".join(rows).encode()})
+    assert source.origins["train"].class_level == 2
+
+
+def test_contradictory_lines_are_listed(tmp_path: Path) -> None:
+    rows = b"1.jpg,a\n2.jpg,b\n3.jpg,a\n4.jpg,b\n2.jpg,a\n1.jpg,a\n"
+    message = refusal(tmp_path, {**FLAT, "train.csv": rows})
+    assert "1 contradictory lines: 2.jpg (line 2: b, line 5: a)" in message
+
+
+def test_photos_of_several_classes_are_refused(tmp_path: Path) -> None:
+    rows = b"filename,cat,dog\n1.jpg,1,1\n2.jpg,0,1\n3.jpg,1,0\n4.jpg,1,0\n"
+    assert "1.jpg has several classes" in refusal(tmp_path, {**FLAT, "train.csv": rows})
+
+
+def test_a_column_that_names_no_classes_is_refused(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(12)]
+    rows = "".join(f"{name},text number {number}\n" for number, name in enumerate(names))
+    message = refusal(tmp_path, named("train", *names) | {"train.csv": f"file_name,label\n{rows}".encode()})
+    assert "12 different labels for 12 photos" in message
+
+
+def test_photos_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
+    source = read(tmp_path, {**FLAT, "train.csv": b"id,label\n1,a\n2,\n3,b\n4,a\n"})
+    assert counts(source) == {"train": {"a": 2, "b": 1}}
+    assert source.left_out[0] == ("1 photos of train", "no label in train.csv")
+
+
+def test_a_whole_name_is_found_before_a_stem(tmp_path: Path) -> None:
+    files = named("val", "1.jpg", "1.jpg.png", "p1.0.jpg", "p1.1.jpg")
+    rows = b"1.jpg,ant\n1.jpg.png,bee\np1.0,ant\np1.1,bee\n"
+    source = read(tmp_path, {**TRAIN, **files, "val.csv": rows})
+    keys = [source.splits["val"].key(index) for index in range(4)]
+    assert keys == ["ant/1.jpg", "ant/p1.0.jpg", "bee/1.jpg.png", "bee/p1.1.jpg"]
+
+
+def test_names_and_classes_with_blanks(tmp_path: Path) -> None:
+    files = photos("train/great dane", "train/great white") | named("val", "photo 1.jpg", "photo 2.jpg")
+    for number, rows in enumerate(
+        ("photo 1.jpg great dane\nphoto 2.jpg great white", "photo 1.jpg,great dane\nphoto 2.jpg,great white")
+    ):
+        source = read(tmp_path / str(number), {**files, "val.txt": rows.encode()})
+        assert counts(source)["val"] == {"great dane": 1, "great white": 1}
+
+
+def test_latin_1_is_read_and_noted(tmp_path: Path) -> None:
+    files = photos("train/abeille", "train/guêpe") | named("val", "1.jpg", "2.jpg")
+    source = read(
+        tmp_path, {**files, "val.csv": "file,label\n1.jpg,guêpe\n2.jpg,abeille\n".encode("latin-1")}
+    )
+    assert counts(source)["val"] == {"abeille": 1, "guêpe": 1}
+    assert "val.csv is read as latin-1" in source.notes
+
+
+def test_rows_of_other_photos_are_noted(tmp_path: Path) -> None:
+    source = read(
+        tmp_path, {**TRAIN, **VAL, "val.txt": lines([*NAMES, "v9.jpg"], [*LABELS, "ant"], " ").encode()}
+    )
+    assert source.notes == ["val.txt names 1 other photos, such as 'v9.jpg'"]
+
+
+def test_a_list_of_test_photos_is_no_label_file(tmp_path: Path) -> None:
+    files = {
+        **TRAIN,
+        **named("test", "1.jpg", "2.jpg"),
+        "test.txt": b"1.jpg\n2.jpg\n",
+        "evaluation.txt": b"done in May",
+    }
+    source = read(tmp_path, files)
+    assert counts(source)["test"] == {"": 2}
+    assert source.strays == ["evaluation.txt"]
+
+
+CLASSES = classes_from_wnids(["ant", "bee", "cow"])
+DIGITS = classes_from_wnids(["1", "2", "3"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "values"),
+    [
+        (["ant", "cow"], [0, 2], "class names"),
+        (["0", "2"], [0, 2], "positions from 0"),
+        (["1", "3"], [0, 2], "positions from 1"),
+        (["0", "", "2.0"], [0, NO_LABEL, 2], "positions from 0"),
+    ],
+)
+def test_what_labels_are_is_decided_for_all_of_them(texts: list[str], labels: list[int], values: str) -> None:
+    meaning = to_labels(texts, CLASSES, "here")
+    np.testing.assert_array_equal(meaning.labels, labels)
+    assert meaning.values == values
+
+
+def test_positions_that_may_count_from_0_or_1_are_refused_until_chosen() -> None:
+    with pytest.raises(
+        DataError, match=r"from 0 \(from-0\) or positions from 1 \(from-1\): choose with --label-n"
+    ):
+        to_labels(["1", "2"], CLASSES, "here")
+    assert to_labels(["1", "2"], CLASSES, "here", "from-0").labels.tolist() == [1, 2]
+    assert to_labels(["1", "2"], CLASSES, "here", "from-1").labels.tolist() == [0, 1]
+    with pytest.raises(DataError, match="label '0' is none"):
+        to_labels(["0", "2"], CLASSES, "here", "from-1")
+
+
+def test_numbers_of_classes_that_are_named_by_numbers() -> None:
+    assert to_labels(["1", "3"], DIGITS, "here").labels.tolist() == [0, 2]
+    assert to_labels(["1", "3"], classes_from_wnids(["001", "003"]), "here").values == "class names"
+    with pytest.raises(DataError, match=r"labels 0\.\.2 of classes 1\.\.3 may be positions from 0"):
+        to_labels(["0", "2"], DIGITS, "here")
+    assert to_labels(["0", "2"], DIGITS, "here", "from-0").labels.tolist() == [0, 2]
+    with pytest.raises(DataError, match="label '0' is none"):
+        to_labels(["0", "2"], DIGITS, "here", "names")
+
+
+def test_labels_mixed_of_names_and_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match="label '1' is none of the 3 classes"):
+        to_labels(["ant", "1"], CLASSES, "here")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_photos_without_a_label_file_are_refused(split: str, tmp_path: Path) -> None:
+    files = {**named("train", "1.jpg"), **photos("val/a", "val/b")} if split == "train" else {**TRAIN, **VAL}
+    message = refusal(tmp_path, files)
+    assert f"{split}/ holds" in message
+    assert "without labels" in message
+
+
+def test_bytes_that_are_no_text_do_not_stop_a_source_that_needs_no_labels(tmp_path: Path) -> None:
+    make.write(tmp_path, photos("cat", "dog") | {"notes.txt": b"\x00\xff\x00\x00"})
+    assert open_source(tmp_path, 0).strays == ["notes.txt"]

@@ -1,0 +1,321 @@
+"""What people download most, as it is published: names, lists and separators are those of the real files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unit.data import source_makers as make
+from unit.data.test_layouts import counts, named, photos, read, refusal
+
+from alexnet.data.decode import decode
+from alexnet.data.sources import Source, SourceOptions, open_source
+
+
+def within(folder: str, files: make.Photos) -> make.Photos:
+    return {f"{folder}/{name}": data for name, data in files.items()}
+
+
+def text(*lines: str) -> bytes:
+    return ("\n".join(lines) + "\n").encode()
+
+
+def keys(source: Source, split: str) -> list[str]:
+    return [source.splits[split].key(index) for index in range(len(source.splits[split]))]
+
+
+def test_cub_200_2011(tmp_path: Path) -> None:
+    names = [
+        "001.Black_footed_Albatross/Black_Footed_Albatross_0009_34.jpg",
+        "001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg",
+        "002.Laysan_Albatross/Laysan_Albatross_0001_545.jpg",
+        "002.Laysan_Albatross/Laysan_Albatross_0002_1027.jpg",
+    ]
+    files = within("images", named("", *names)) | {
+        "images.txt": text(*(f"{number} {name}" for number, name in enumerate(names, 1))),
+        "image_class_labels.txt": text("1 1", "2 1", "3 2", "4 2"),
+        "train_test_split.txt": text("1 1", "2 0", "3 0", "4 1"),
+        "classes.txt": text("1 001.Black_footed_Albatross", "2 002.Laysan_Albatross"),
+        "bounding_boxes.txt": text(
+            "1 60.0 27.0 325.0 304.0", "2 139.0 30.0 153.0 264.0", "3 1 1 5 5", "4 1 1 5 5"
+        ),
+        "README": b"Caltech-UCSD Birds",
+        "parts/parts.txt": text("1 back", "2 beak"),
+        "attributes/certainties.txt": text("1 not visible", "2 guessing"),
+    }
+    source = read(
+        tmp_path, within("CUB_200_2011", files) | {"attributes.txt": text("1 has_bill_shape::curved")}
+    )
+    assert keys(source, "train") == [names[0], names[3]]
+    assert keys(source, "val") == [names[1], names[2]]
+    assert source.origins["val"].lists == ("CUB_200_2011/images.txt", "CUB_200_2011/train_test_split.txt")
+
+
+def test_food_101(tmp_path: Path) -> None:
+    train = ["apple_pie/1005649", "apple_pie/1014775", "baby_back_ribs/1005293", "baby_back_ribs/1007102"]
+    test = ["apple_pie/1011328", "baby_back_ribs/1035170"]
+    lists = {"train": train, "test": test}
+    files = within("images", named("", *(f"{name}.jpg" for name in [*train, *test])))
+    for split, listed in lists.items():
+        by_class = {c: [n for n in listed if n.startswith(c)] for c in ("apple_pie", "baby_back_ribs")}
+        files |= {f"meta/{split}.txt": text(*listed), f"meta/{split}.json": json.dumps(by_class).encode()}
+    files |= {
+        "meta/classes.txt": text("apple_pie", "baby_back_ribs"),
+        "meta/labels.txt": text("Apple pie", "Baby back ribs"),
+    }
+    source = read(
+        tmp_path, within("food-101", files | {"README.txt": b"Food-101", "license_agreement.txt": b"x"})
+    )
+    assert counts(source) == {
+        "train": {"apple_pie": 2, "baby_back_ribs": 2},
+        "val": {"apple_pie": 1, "baby_back_ribs": 1},
+    }
+    assert keys(source, "val") == [f"{name}.jpg" for name in test]
+
+
+def test_stanford_dogs(tmp_path: Path) -> None:
+    files = named("Images/n02085620-Chihuahua", "n02085620_7.jpg", "n02085620_199.jpg")
+    files |= named("Images/n02085782-Japanese_spaniel", "n02085782_2.jpg")
+    files |= {name.replace("Images", "Annotation")[:-4]: b"<annotation></annotation>" for name in files}
+    files |= dict.fromkeys(("file_list.mat", "train_list.mat", "test_list.mat"), b"MATLAB 5.0 MAT-file")
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"n02085620-Chihuahua": 2, "n02085782-Japanese_spaniel": 1}}
+    assert "train_list.mat may list splits, but its form is not read" in source.notes
+
+
+def test_oxford_pets(tmp_path: Path) -> None:
+    stems = ["Abyssinian_1", "Abyssinian_2", "Bengal_1", "Bengal_2", "beagle_1", "beagle_2"]
+    rows = [
+        f"{stem} {number // 2 + 1} {1 + (number > 3)} {1 + number // 2 % 2}"
+        for number, stem in enumerate(stems)
+    ]
+    files = within("images", named("", *(f"{stem}.jpg" for stem in stems)))
+    files |= within("annotations/trimaps", named("", *(f"{stem}.png" for stem in stems)))
+    files |= {f"annotations/trimaps/._{stem}.png": b"x" for stem in stems}
+    files |= {"annotations/list.txt": text("#Image CLASS-ID SPECIES BREED ID", "#ID: 1:37 Class ids", *rows)}
+    files |= {"annotations/trainval.txt": text(*rows[::2]), "annotations/test.txt": text(*rows[1::2])}
+    files |= {"images/Abyssinian_1.mat": b"MATLAB 5.0 MAT-file", "annotations/README": b"x"}
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"1": 1, "2": 1, "3": 1}, "val": {"1": 1, "2": 1, "3": 1}}
+    assert keys(source, "train")[0].endswith("Abyssinian_1.jpg")
+    assert source.origins["train"].label_column == "2"
+
+
+def test_inaturalist_2019(tmp_path: Path) -> None:
+    names = [
+        f"train_val2019/{kind}/{number}/{number}{each}.jpg"
+        for kind, number in (("Birds", 202), ("Birds", 203), ("Plants", 484))
+        for each in "abcd"
+    ]
+
+    def document(chosen: list[str]) -> bytes:
+        images = [{"id": number, "file_name": name, "license": 0} for number, name in enumerate(chosen)]
+        kinds = [{"id": n, "name": str(n), "supercategory": "Birds"} for n in (202, 203, 484)]
+        parts = {"info": {"year": 2019}, "images": images, "licenses": [], "categories": kinds}
+        if chosen[0].startswith("train"):
+            labels = [int(name.split("/")[2]) for name in chosen]
+            notes = [{"id": n, "image_id": n, "category_id": label} for n, label in enumerate(labels)]
+            parts["annotations"] = notes
+        return json.dumps(parts).encode()
+
+    files = named("", *names, "test2019/0a.jpg", "test2019/0b.jpg")
+    files |= {"train2019.json": document([n for n in names if n[-5] != "d"])}
+    files |= {"val2019.json": document([n for n in names if n[-5] == "d"])}
+    files |= {"test2019.json": document(["test2019/0a.jpg", "test2019/0b.jpg"])}
+    source = read(tmp_path, files)
+    assert counts(source) == {
+        "train": {"202": 3, "203": 3, "484": 3},
+        "val": {"202": 1, "203": 1, "484": 1},
+        "test": {"": 2},
+    }
+    assert source.origins["train"].class_level == 2
+
+
+def test_inaturalist_2021(tmp_path: Path) -> None:
+    kinds = ["00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris"]
+    kinds.append("09999_Plantae_Tracheophyta_Polypodiopsida_Polypodiales_Woodsiaceae_Woodsia_ilvensis")
+    files = photos(*(f"{split}/{kind}" for split in ("train", "val") for kind in kinds))
+    images = [
+        {"id": n, "file_name": name, "width": 12}
+        for n, name in enumerate(n for n in files if n.startswith("train"))
+    ]
+    notes = [{"id": n, "image_id": n, "category_id": n // 3} for n in range(6)]
+    categories = [{"id": n, "name": kind[6:]} for n, kind in enumerate(kinds)]
+    document = {"images": images, "annotations": notes, "categories": categories}
+    source = read(tmp_path, files | {"train.json": json.dumps(document).encode()})
+    assert counts(source) == {split: dict.fromkeys(kinds, 3) for split in ("train", "val")}
+
+
+def test_eurosat(tmp_path: Path) -> None:
+    kinds = ("AnnualCrop", "Forest", "SeaLake")
+    names = [f"{kind}/{kind}_{number}.jpg" for kind in kinds for number in range(1, 4)]
+    assert counts(read(tmp_path / "zip", within("2750", named("", *names)))) == {
+        "train": dict.fromkeys(kinds, 3)
+    }
+    files = named("", *names) | {
+        "label_map.json": json.dumps({kind: n for n, kind in enumerate(kinds)}).encode()
+    }
+    for split, end in (("train", "1.jpg"), ("validation", "2.jpg"), ("test", "3.jpg")):
+        chosen = [name for name in names if name.endswith(end)]
+        rows = [
+            f"{n},{name},{kinds.index(name.split('/')[0])},{name.split('/')[0]}"
+            for n, name in enumerate(chosen)
+        ]
+        files[f"{split}.csv"] = text(",Filename,Label,ClassName", *rows)
+    source = read(tmp_path / "kaggle", within("EuroSAT", files))
+    assert counts(source) == {split: dict.fromkeys(kinds, 1) for split in ("train", "val", "test")}
+
+
+def test_gtsrb(tmp_path: Path) -> None:
+    header = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2"
+    files: make.Photos = {}
+    for label in ("00000", "00001", "00042"):
+        names = [f"00000_0000{number}.ppm" for number in range(3)]
+        rows = [f"{name};29;30;5;6;24;25;{int(label)}" for name in names]
+        folder = f"GTSRB/Final_Training/Images/{label}"
+        files |= {f"{folder}/{name}": make.photo(int(label), kind="PPM") for name in names}
+        files[f"{folder}/GT-{label}.csv"] = text(f"{header};ClassId", *rows)
+    test = [f"0000{number}.ppm" for number in range(3)]
+    files |= {f"GTSRB/Final_Test/Images/{name}": make.photo(9, kind="PPM") for name in test}
+    rows = [f"{name};53;54;6;5;48;49" for name in test]
+    files["GTSRB/Final_Test/Images/GT-final_test.test.csv"] = text(header, *rows)
+    files["GTSRB/Readme-Images.txt"] = b"German traffic signs"
+    assert counts(read(tmp_path / "without", files))["test"] == {"": 3}
+    files["GT-final_test.csv"] = text(
+        f"{header};ClassId", *(f"{row};{n}" for row, n in zip(rows, (42, 0, 1), strict=True))
+    )
+    source = read(tmp_path / "with", files)
+    assert counts(source) == {
+        "train": {"00000": 3, "00001": 3, "00042": 3},
+        "val": {"00000": 1, "00001": 1, "00042": 1},
+    }
+    assert keys(source, "val") == ["00000/00001.ppm", "00001/00002.ppm", "00042/00000.ppm"]
+
+
+def test_gtsrb_from_kaggle(tmp_path: Path) -> None:
+    names = [f"Train/{label}/{label:05d}_00000_0000{n}.png" for label in (0, 1, 10) for n in range(2)]
+    test = [f"Test/0000{number}.png" for number in range(3)]
+    meta = [f"Meta/{label}.png" for label in (0, 1, 10)]
+    header = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path"
+    files = named("", *names, *test, *meta)
+    files["Train.csv"] = text(header, *(f"27,26,5,5,22,20,{name.split('/')[1]},{name}" for name in names))
+    files["Test.csv"] = text(
+        header, *(f"53,54,6,5,48,49,{label},{name}" for label, name in zip((10, 0, 1), test, strict=True))
+    )
+    files["Meta.csv"] = text(
+        "Path,ClassId,ShapeId,ColorId,SignId",
+        "Meta/0.png,0,1,0,1.1",
+        "Meta/1.png,1,1,0,1.2",
+        "Meta/10.png,10,1,0,1.3",
+    )
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"0": 2, "1": 2, "10": 2}, "val": {"0": 1, "1": 1, "10": 1}}
+    assert source.left_out[0].what == "Meta/ (3 photos)"
+
+
+def test_places365(tmp_path: Path) -> None:
+    kinds = ["/a/airfield", "/a/alcove", "/c/church/indoor", "/c/church/outdoor"]
+    train = [f"{kind}/0000000{number}.jpg" for kind in kinds for number in range(1, 4)]
+    val = [f"Places365_val_0000000{number}.jpg" for number in range(1, 5)]
+    test = [f"Places365_test_0000000{number}.jpg" for number in range(1, 3)]
+    files = named(
+        "",
+        *(f"data_256{name}" for name in train),
+        *(f"val_256/{n}" for n in val),
+        *(f"test_256/{n}" for n in test),
+    )
+    files["categories_places365.txt"] = text(*(f"{kind} {number}" for number, kind in enumerate(kinds)))
+    files["places365_train_standard.txt"] = text(
+        *(f"{name} {kinds.index(name.rpartition('/')[0])}" for name in train)
+    )
+    files["places365_val.txt"] = text(*(f"{name} {3 - number}" for number, name in enumerate(val)))
+    files["places365_test.txt"] = text(*test)
+    source = read(tmp_path, files)
+    names = [kind.strip("/") for kind in kinds]
+    assert counts(source) == {
+        "train": dict.fromkeys(names, 3),
+        "val": dict.fromkeys(names, 1),
+        "test": {"": 2},
+    }
+    assert source.splits["val"][0].image == files["val_256/Places365_val_00000004.jpg"]
+    assert "categories_places365.txt" not in source.strays
+
+
+def test_places365_in_class_folders(tmp_path: Path) -> None:
+    files = photos(
+        *(
+            f"places365_standard/{split}/{name}"
+            for split in ("train", "val")
+            for name in ("airfield", "alcove")
+        )
+    )
+    for split in ("train", "val"):
+        names = [name.removeprefix("places365_standard/") for name in files if f"/{split}/" in name]
+        files[f"places365_standard/{split}.txt"] = text(*names)
+    assert counts(read(tmp_path, files)) == {
+        split: {"airfield": 3, "alcove": 3} for split in ("train", "val")
+    }
+
+
+@pytest.mark.parametrize(
+    ("root", "clutter", "other"),
+    [
+        ("caltech-101/101_ObjectCategories", "BACKGROUND_Google", "accordion"),
+        ("256_ObjectCategories", "257.clutter", "001.ak47"),
+    ],
+)
+def test_caltech_names_its_class_of_clutter(root: str, clutter: str, other: str, tmp_path: Path) -> None:
+    source = read(tmp_path, photos(f"{root}/{clutter}", f"{root}/{other}"))
+    assert counts(source) == {"train": {clutter: 3, other: 3}}
+    assert [note for note in source.notes if clutter in note]
+
+
+def test_imagewoof(tmp_path: Path) -> None:
+    names = [
+        f"{split}/{wnid}/{wnid}_{n}.JPEG"
+        for split in ("train", "val")
+        for wnid in make.WNIDS
+        for n in range(2)
+    ]
+    rows = [f"{name},{name.split('/')[1]},{make.WNIDS[0]},{name.startswith('val')}" for name in names]
+    files = named("", *names) | {
+        "noisy_imagewoof.csv": text("path,noisy_labels_0,noisy_labels_1,is_valid", *rows)
+    }
+    source = read(tmp_path, within("imagewoof2-160", files))
+    assert counts(source) == {split: dict.fromkeys(make.WNIDS, 2) for split in ("train", "val")}
+    assert source.strays == ["imagewoof2-160/noisy_imagewoof.csv"]
+
+
+def test_emnist(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    files: make.Photos = {}
+    for name in ("letters", "digits"):
+        for split in ("train", "test"):
+            start = f"gzip/emnist-{name}-{split}"
+            files[f"{start}-images-idx3-ubyte.gz"] = gzip.compress(make.idx_bytes(pixels))
+            files[f"{start}-labels-idx1-ubyte.gz"] = gzip.compress(make.idx_bytes(np.array([2, 1], np.uint8)))
+    files["gzip/emnist-letters-mapping.txt"] = text("1 65 97", "2 66 98")
+    message = refusal(tmp_path, files)
+    assert "gzip/emnist-digits, gzip/emnist-letters: choose one with --configuration" in message
+    source = open_source(tmp_path, 0, SourceOptions(configuration="letters"))
+    assert [(each.wnid, each.name) for each in source.classes] == [("1", "Aa"), ("2", "Bb")]
+    assert counts(source) == {"train": {"1": 1, "2": 1}, "val": {"1": 1, "2": 1}}
+    np.testing.assert_array_equal(decode(source.splits["val"][0].image)[..., 0], pixels[0].T)
+
+
+def test_dtd_has_ten_splits_of_which_one_is_chosen(tmp_path: Path) -> None:
+    names = [f"{kind}/{kind}_000{n}.jpg" for kind in ("banded", "dotted") for n in range(6)]
+    files = within("dtd/images", named("", *names))
+    for number in (1, 2):
+        for place, split in enumerate(("train", "val", "test")):
+            files[f"dtd/labels/{split}{number}.txt"] = text(*names[(place + number) % 3 :: 3])
+    assert "choose one list for each split with --splits train=FILE,val=FILE,test=FILE" in refusal(
+        tmp_path, files
+    )
+    chosen = {split: f"dtd/labels/{split}2.txt" for split in ("train", "val", "test")}
+    source = read(tmp_path, files, SourceOptions(splits=chosen))
+    assert counts(source) == {split: {"banded": 2, "dotted": 2} for split in ("train", "val", "test")}
+    assert keys(source, "train") == names[2::3]
