@@ -78,7 +78,7 @@ def test_boxes_of_imagenets_photos_are_taken_as_drawn_before_turning(tmp_path: P
     source = open_source(make.write(tmp_path, files))
     example = source.splits["train"][0]
     assert iou(example.boxes[0][1:], find_rectangle(decode(example.image))) > 0.9
-    assert f"  {BY_RULE[False]}: 1: " in "\n".join(describe(inspect(source, workers=1)))
+    assert f"train: {BY_RULE[False]}: 1: " in "\n".join(describe(inspect(source, workers=1)))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
