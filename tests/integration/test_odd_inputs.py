@@ -44,6 +44,7 @@ EIGHT = {"train": [8, 8, 8]}
 WITH_VAL = {"train": [8, 8, 8], "val": [8, 8, 8]}
 SIX_EACH = {"train": [6, 6], "val": [6, 6]}
 TWO_OF_EACH = {"train": [6, 6], "val": [2, 2]}
+SIX_ALL = {"train": [6, 6]}
 TINY = {"train": [6, 6, 6], "val": [3, 3, 3]}
 
 INPUTS: dict[str, Read | Refused] = {
@@ -99,6 +100,7 @@ INPUTS: dict[str, Read | Refused] = {
     "layouts/masks": Refused(("images, masks (--class-level 1)", "a, b (--class-level 2)", "masks/images")),
     "layouts/classsplit": Read("cat dog", SIX_EACH),
     "layouts/veh_sub": Read("bus car train", {"train": [6, 6, 12]}),
+    "layouts/heic_class": Read("cat dog", SIX_ALL, ("AVIF named .HEIC: 6",)),
     "layouts/tiny": Read("goldfish European fire salamander bullfrog", TINY),
     "layouts/tiny2": Read("goldfish European fire salamander bullfrog", {**TINY, "test": [0, 0, 0]}),
     "labels/num1based_file0": Refused(
@@ -119,8 +121,6 @@ INPUTS: dict[str, Read | Refused] = {
     "labels/evalnotes2": Read("ant bee", TWO_OF_EACH, ("skipped: 1: evaluation.txt",)),
     "labels/testlist": Read("ant bee", {**SIX_EACH, "test": [0, 0]}, ("test: 3 photos; unlabeled",)),
     "labels/latest": Read("ant bee", {**SIX_EACH, "test": [0, 0]}, ("skipped: 1: README_latest.txt",)),
-    "idx/zero": Refused(("the IDX files of train hold no images",)),
-    "idx/valtrain": Read("0 1 2 3 4 5 6 7 8 9", {"train": [6] * 10, "val": [2] * 10, "test": [2] * 10}),
 }
 
 SIX = {"train": [3, 3]}
@@ -131,7 +131,7 @@ INPUTS |= {
     "voc/vocexif": Read("cat dog", {"train": [6, 6]}, ("12 boxes", "EXIF orientation 6: 6")),
     "images/imgs16": Read("bz wz wz8", {"train": [4, 4, 4]}, ("16-bit: 8",)),
     "images/allblack": Read("a b", {"train": [8, 8]}, ("all are of one color",)),
-    "idx/zero": Refused(("the images file of 'train-' holds 0 images",)),
+    "idx/zero": Refused(("the images file of train holds 0 images",)),
     "idx/valtrain": Read("0 1 2 3 4 5 6 7 8 9", {"train": [6] * 10, "val": [2] * 10, "test": [2] * 10}),
     "images/wnidmix": Read("mycat tench", {"train": [4, 4]}, ("all are EXIF orientation 6",)),
 }
