@@ -28,8 +28,8 @@ from alexnet.errors import CommandError, DataError
 
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
-    "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, CIFAR's batches, "
-    "photos named <wnid>_*.JPEG"
+    "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, "
+    "CIFAR's batches, photos named <wnid>_*.JPEG"
 )
 
 
