@@ -126,6 +126,14 @@ def validate(config: RunConfig) -> RunConfig:
         *schedule_checks(config.schedule),
         *training_checks(training),
         (
+            config.schedule.epochs >= 1 or training.fit_last_layer,
+            "schedule.epochs must be at least 1, or 0 with training.fit_last_layer=yes",
+        ),
+        (
+            not training.fit_last_layer or training.loss == "cross-entropy",
+            "training.fit_last_layer fits by cross-entropy: type training.loss=cross-entropy",
+        ),
+        (
             training.loss != "rbf" or (model.name, model.variant) == ("lenet", "5"),
             "training.loss=rbf needs the distances that LeNet-5 outputs: type training.loss=cross-entropy",
         ),

@@ -18,6 +18,10 @@ def command(
     license: Annotated[str, typer.Option(metavar="TEXT", help="License of the weights.")] = "",
     licence: Annotated[str, typer.Option(hidden=True)] = "",
     data_terms: Annotated[str, typer.Option(metavar="TEXT", help="Terms of the training photos.")] = "",
+    precision: Annotated[
+        str,
+        typer.Option(metavar="float32|bfloat16", help="bfloat16 halves a .safetensors file."),
+    ] = "float32",
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Allow a run that is not finished.")
     ] = False,
@@ -30,7 +34,7 @@ def command(
     from alexnet.interop.export import export
     from alexnet.runs.provenance import license_text
 
-    bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished)
+    bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished, precision)
     sys.stdout.write(f"{out}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
     sys.stdout.write(license_text(bundle.terms, bundle.provenance))
     if out.suffix == ".safetensors":

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from alexnet.errors import CommandError, DataError
 from alexnet.interop import onnx
 from alexnet.models import bundle
@@ -18,6 +20,8 @@ WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
     ".onnx": onnx.write_onnx,
 }
 """Functions that write a model, by the suffix of the file."""
+PRECISIONS = ("float32", "bfloat16")
+"""How the weights can be stored; biases and the statistics of batch normalization stay float32."""
 
 
 def export(
@@ -27,10 +31,12 @@ def export(
     license: str = "",
     data_terms: str = "",
     unfinished: bool = False,
+    precision: str = "float32",
 ) -> ModelBundle:
     """Writes the model of a run directory, or of an exported file, to `target`; returns what was written.
 
-    `license` (of the weights) and `data_terms` replace those of `source`. `target` is replaced atomically.
+    `license` (of the weights) and `data_terms` replace those of `source`. `precision` is one of `PRECISIONS`;
+    the model that is returned has the rounded weights. `target` is replaced atomically.
     CommandError if its suffix is not in `WRITERS`, where there is nothing to export or ONNX cannot
     represent it; DataError if the run is unfinished, unless `unfinished` is set; WorkError if the disk
     refuses, or if ONNX Runtime does not reproduce the model's output.
@@ -39,6 +45,10 @@ def export(
         raise CommandError(f"{target} has an unknown suffix: its name must end in {' or '.join(WRITERS)}")
     if target.suffix == ".onnx":
         refuse_without_packages(onnx.ONNX_PACKAGES)
+    if precision not in PRECISIONS:
+        raise CommandError(f"no precision {precision!r}; it must be {' or '.join(PRECISIONS)}")
+    if precision != "float32" and target.suffix != ".safetensors":
+        raise CommandError(f"only a .safetensors file can hold {precision}: leave --precision out")
     weights = find_weights(source, checkpoint)
     net = bundle.load(weights, "cpu", needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:
@@ -49,6 +59,9 @@ def export(
         net = replace(net, provenance=_provenance(RunDir.open(source), checkpoint, unfinished))
     given = {"weights_license": license, "data_terms": data_terms}
     net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
+    if precision == "bfloat16":
+        bundle.save(target, net, weights=torch.bfloat16)
+        return bundle.load(target, "cpu")
     WRITERS[target.suffix](target, net)
     return net
 

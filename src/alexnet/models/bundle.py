@@ -70,12 +70,17 @@ class Metadata:
     provenance: Provenance | None
 
 
-def save(path: Path, bundle: ModelBundle) -> None:
+def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) -> None:
     """Writes a safetensors file under a temporary name, syncs it and renames it.
 
-    An existing file at `path` remains intact until then. WorkError if the disk is full or not writable.
+    Weights, which have two dimensions or more, are rounded to `weights` if it is given; `load` makes float32
+    of them. An existing file at `path` remains intact until then. WorkError if the disk is full or not
+    writable.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
+    state = bundle.model.state_dict()
+    if weights is not None:
+        state = {name: tensor.to(weights) if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+    tensors = {f"model.{name}": tensor for name, tensor in state.items()}
     tensors |= {f"preprocessing.{name}": tensor for name, tensor in bundle.preprocessing.state()[1].items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:

@@ -56,7 +56,7 @@ class ScheduleConfig:
     """How the rate falls: not at all, every `step_epochs`, after each of `milestones`, when the validation
     error stops falling, as a cosine, or in four phases as in 2014."""
     epochs: int = 90
-    """Passes through the training images, at least 1."""
+    """Passes through the training images, at least 1; 0 with `training.fit_last_layer`."""
     warmup_epochs: float = 0.0
     """Epochs of a linear rise from 0, before any schedule."""
     step_epochs: float = 30.0
@@ -78,7 +78,7 @@ class ScheduleConfig:
 def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (schedule.epochs >= 1, "schedule.epochs must be at least 1"),
+        (schedule.epochs >= 0, "schedule.epochs must be at least 0"),
         (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
         (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
         (

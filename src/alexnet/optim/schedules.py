@@ -31,7 +31,7 @@ class Schedule:
         """The rate of update number `step`, counted from 0."""
         if step < self.warmup_steps:
             return self.first_rate * ((step + 1) / self.warmup_steps)
-        return self._after_warmup(step - self.warmup_steps, self.total_steps - self.warmup_steps)
+        return self._after_warmup(step - self.warmup_steps, max(self.total_steps - self.warmup_steps, 1))
 
     def phase(self, step: int) -> int:
         """Drops of the rate before update `step`; always 0 for rates that do not fall in steps."""
@@ -104,7 +104,7 @@ class FourPhase(Schedule):
 
     def phase(self, step: int) -> int:
         """0 to 3."""
-        return 4 * max(step - self.warmup_steps, 0) // (self.total_steps - self.warmup_steps)
+        return 4 * max(step - self.warmup_steps, 0) // max(self.total_steps - self.warmup_steps, 1)
 
     def _after_warmup(self, step: int, steps: int) -> float:
         return self.first_rate * FOUR_PHASES_FACTOR ** (-(4 * step // steps) / 3)

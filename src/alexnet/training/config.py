@@ -39,6 +39,10 @@ class TrainingConfig:
     LeNet-5 outputs."""
     fine_tuning: bool = False
     """Whether the run must be initialized from a trained model (`--init-from`)."""
+    fit_last_layer: bool = False
+    """Whether the last layer is fitted by logistic regression before the first update, to the features of the
+    other layers, whose weights come from `--init-from` (`training.last_layer`). With `schedule.epochs=0` that
+    is all the training."""
     label_smoothing: float = 0.0
     """Fraction of the target that is spread evenly over all classes, in [0, 1)."""
     mixup: float = 0.0

@@ -93,7 +93,8 @@ def train_network(
     """
     device = options.device
     trainer = Trainer(config, store, run, device, options.log)
-    if not (options.resume and trainer.resume()):
+    resumed = options.resume and trainer.resume()
+    if not resumed:
         trainer.initialize(options.init_from)
     plan, batch_size = trainer.plan, config.training.batch_size
     with ExitStack() as stack:
@@ -105,6 +106,10 @@ def train_network(
         images = plan.total_steps * batch_size, trainer.step * batch_size
         advance = stack.enter_context(options.progress(*images))
         trainer.log_start()
+        if config.training.fit_last_layer and not resumed:
+            trainer.fit_last_layer()
+            trainer.validate(evaluate)
+            trainer.save()
         if plan.validates(trainer.step) and trainer.validated_step < trainer.step:
             # The run was stopped between the last update of an epoch and its validation.
             trainer.validate(evaluate)
@@ -159,7 +164,7 @@ class Trainer:
     def __init__(self, config: RunConfig, store: Store, run: RunDir, device: torch.device, log: Log):
         """The trainer before the first update; the initial weights are a function of the seed."""
         split = training_images(store, config.data)
-        self.config, self.run, self.store_digest = config, run, store.digest
+        self.config, self.store, self.run, self.store_digest = config, store, run, store.digest
         self.plan = make_plan(config, len(split), distributed.world_size())
         self.state = build_train_state(config, store, device, self.plan.steps_per_epoch)
         self.log: Log = log if distributed.is_main() else _ignore
@@ -226,6 +231,19 @@ class Trainer:
             self.log(f"  {line}")
         for line in state.preprocessing.difference(source.preprocessing):
             self.log(f"  preprocessing here and there: {line}")
+
+    def fit_last_layer(self) -> None:
+        """Fits the last layer to features of the training images; errors as `last_layer.fit_last_layer`."""
+        from alexnet.training.last_layer import fit_last_layer  # it loads scikit-learn
+
+        state, split = self.state, training_images(self.store, self.config.data)
+        fitted = bundle.ModelBundle(state.model, self.config, state.classes, state.preprocessing)
+        found = fit_last_layer(fitted, split, self.config.training.seed)
+        distributed.copy_from_main(state.model.parameters())
+        state.ema.model.load_state_dict(state.model.state_dict())
+        self.event("last-layer", **asdict(found))
+        held_out = "" if found.held_out_error is None else f", held-out error {found.held_out_error:.4f}"
+        self.log(f"last layer fitted to the features of {found.images:,} images{held_out}")
 
     # One update.
 

@@ -183,3 +183,31 @@ def test_the_old_spelling_of_the_license_option_is_accepted_but_hidden(make_run,
     assert main(["export", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "--license" in shown and "--licence" not in shown
+
+
+def test_bfloat16_halves_the_file_and_rounds_the_weights(make_run, tmp_path, capsys) -> None:
+    run, whole, half = make_run(), tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    assert export(capsys, run.path, whole)[0] == 0
+    assert export(capsys, run.path, half, "--precision", "bfloat16")[0] == 0
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    exact, rounded = (alexnet.load(file, device="cpu") for file in (whole, half))
+    for name, weight in exact.model.state_dict().items():
+        found = rounded.model.state_dict()[name]
+        assert found.dtype == weight.dtype
+        wanted = weight.bfloat16().float() if weight.ndim > 1 else weight
+        assert found.equal(wanted), name
+    np.testing.assert_allclose(rounded.probabilities(SQUARES), exact.probabilities(SQUARES), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "says"),
+    [
+        ("model.onnx", "bfloat16", "only a .safetensors file"),
+        ("model.safetensors", "int4", "float32 or bfloat16"),
+    ],
+)
+def test_a_precision_that_cannot_be_stored_is_refused(
+    make_run, tmp_path, capsys, name, precision, says
+) -> None:
+    code, _, error = export(capsys, make_run().path, tmp_path / name, "--precision", precision)
+    assert code == 2 and says in error and not (tmp_path / name).exists()

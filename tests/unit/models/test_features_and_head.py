@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from alexnet.models import VGG, AlexNet, LeNet5, LeNet1989, ModernLeNet, OverFeat
 
-MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int]] = {
+MODELS: dict[str, tuple[Callable[[], Any], tuple[int, int, int], int]] = {
     "alexnet": (lambda: AlexNet("2012", 5, 64), (3, 64, 64), 4096),
     "alexnet-small": (lambda: AlexNet("small", 5, 32), (3, 32, 32), 256),
     "vgg": (lambda: VGG("A", 5, 32), (3, 32, 32), 4096),

@@ -1,0 +1,161 @@
+"""A last layer that is fitted to the features of the other layers, by logistic regression.
+
+With the convolutions of a trained model this is a classifier by itself (a linear probe), and a better start
+for fine-tuning than random weights. Source: Kumar et al. 2022, arXiv:2202.10054, section 3.3 ("LP-FT").
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+from torch import Tensor, nn
+
+from alexnet.data.crops import center
+from alexnet.data.store import Split
+from alexnet.errors import CommandError
+from alexnet.evaluation.inference import infer_images, testing
+from alexnet.evaluation.views import ScaledView, scaled_views
+from alexnet.models.bundle import ModelBundle
+from alexnet.models.layers.lenet import RadialBasis
+from alexnet.runs.results import ViewSet
+
+Features = npt.NDArray[np.float32]
+STRENGTHS = tuple(10.0**exponent for exponent in range(-4, 2))
+"""Candidates for scikit-learn's `C`, the inverse of the penalty on the weights of standardized features."""
+DEFAULT_STRENGTH = 0.01
+"""`C` where classes have too few images to hold some out."""
+FOLDS = 5
+MANY_IMAGES = 5000
+"""From here on one fifth of the images is held out once, instead of each fifth in turn."""
+MAX_ITERATIONS = 500
+
+
+@dataclass(frozen=True)
+class FittedLayer:
+    """How a last layer was fitted."""
+
+    strength: float
+    """The chosen `C`."""
+    images: int
+    held_out_error: float | None
+    """Share of wrong predictions for images held out of the fit, in [0, 1]; None where none could be."""
+
+
+def fit_last_layer(
+    bundle: ModelBundle, split: Split, seed: int, progress: Callable[[int], None] = lambda count: None
+) -> FittedLayer:
+    """Replaces the weights of the model's last layer by those of a logistic regression.
+
+    It is fitted to what `forward_features` makes of the central crop of each image of `split` and, if the
+    model's images are mirrored in training, of its mirror image. The penalty is the one with the lowest loss
+    on images that are held out, whole images with their mirror images. CommandError if the last layer is not
+    linear, or a class has no images.
+    """
+    layer = last_linear_layer(bundle.model)
+    labels = split.labels.astype(np.int64)
+    _refuse_empty_classes(labels, bundle)
+    task = _FeatureTask(mirror=bundle.preprocessing.data.mirror)
+    rows = infer_images(task, bundle, split, scaled_views(bundle, ViewSet("center")), progress=progress)
+    views = np.stack(rows, axis=1)
+    mean, scale = views.mean((0, 1)), views.std((0, 1)) + 1e-6
+    standardized = (views - mean) / scale
+    strength, error = choose_strength(standardized, labels, seed)
+    weight, bias = _coefficients(_fit(standardized, labels, strength), len(bundle.classes))
+    weight = weight / scale
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias - weight @ mean))
+    return FittedLayer(strength, len(labels), error)
+
+
+def last_linear_layer(model: nn.Module) -> nn.Linear:
+    """The layer that `forward_head` applies and nothing else; CommandError if it is not linear."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    squared_distances = any(isinstance(module, RadialBasis) for module in model.modules())
+    if linear and hasattr(model, "forward_head") and not squared_distances:
+        rows = torch.ones(2, linear[-1].in_features, device=linear[-1].weight.device)
+        with testing(model):
+            logits = model.forward_head(rows)  # pyright: ignore[reportCallIssue]
+            if logits.shape[1:] == (linear[-1].out_features,) and torch.equal(logits, linear[-1](rows)):
+                return linear[-1]
+    raise CommandError(
+        f"the last layer of {type(model).__name__} is not linear: type training.fit_last_layer=no"
+    )
+
+
+def choose_strength(
+    features: Features, labels: npt.NDArray[np.int64], seed: int
+) -> tuple[float, float | None]:
+    """The penalty with the lowest mean loss on held-out images, and the share of these that is wrong.
+
+    `features` are (V, N, D) of V views of each image; only the first view of held-out images is predicted.
+    """
+    counts = np.bincount(labels)
+    if counts.min() < 2:
+        return DEFAULT_STRENGTH, None
+    if len(labels) < MANY_IMAGES:
+        splitter = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+    else:
+        splitter = StratifiedShuffleSplit(1, test_size=1 / FOLDS, random_state=seed)
+    folds = list(splitter.split(labels, labels))
+    losses, errors = np.zeros(len(STRENGTHS)), np.zeros(len(STRENGTHS))
+    for kept, held_out in folds:
+        for number, strength in enumerate(STRENGTHS):
+            fitted = _fit(features[:, kept], labels[kept], strength)
+            probabilities = fitted.predict_proba(features[0, held_out])
+            losses[number] += log_loss(labels[held_out], probabilities, labels=fitted.classes_)
+            errors[number] += np.mean(probabilities.argmax(1) != labels[held_out])
+    best = int(losses.argmin())
+    return STRENGTHS[best], float(errors[best] / len(folds))
+
+
+@dataclass(frozen=True)
+class _FeatureTask:
+    """Infers for each image the features (V, D) of its central crop and, perhaps, of its mirror image."""
+
+    mirror: bool
+
+    def infer(
+        self, bundle: ModelBundle, scaled: Sequence[ScaledView], images: Sequence[Tensor]
+    ) -> Sequence[Features]:
+        (central,) = center(bundle.preprocessing.side, bundle.preprocessing.crop)
+        positions = np.stack([central, central + np.array([0, 0, 1])]) if self.mirror else central[None]
+        with testing(bundle.model) as device:
+            inputs = bundle.preprocessing.test_input(images[0].to(device), positions)
+            features = bundle.model.forward_features(inputs)  # pyright: ignore[reportCallIssue]
+        return list(features.float().cpu().unflatten(0, (-1, len(positions))).numpy())
+
+
+def _fit(features: Features, labels: npt.NDArray[np.int64], strength: float) -> LogisticRegression:
+    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(np.concatenate(features), np.tile(labels, len(features)))
+
+
+def _coefficients(
+    fitted: LogisticRegression, classes: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(K, D) and (K,); scikit-learn has a single row for two classes."""
+    weight, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
+    if classes == 2:
+        return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight, bias
+
+
+def _refuse_empty_classes(labels: npt.NDArray[np.int64], bundle: ModelBundle) -> None:
+    counts = np.bincount(labels, minlength=len(bundle.classes))
+    empty = [each.name for each, count in zip(bundle.classes, counts, strict=True) if not count]
+    if empty:
+        raise CommandError(
+            f"the class {empty[0]} has no training images: fit_last_layer needs some of each class"
+        )
