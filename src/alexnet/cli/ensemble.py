@@ -75,7 +75,6 @@ def command(
     if only is not None and only not in {member.name for member in members}:
         raise CommandError(f"no member {only!r}; there are {', '.join(member.name for member in members)}")
     chosen = _device(members, device)
-    _check(members)
     runner = Runner(
         out,
         members,
@@ -88,6 +87,7 @@ def command(
         log=_log,
     )
     if print_commands:
+        _check(members)
         typed = {"--pretrain-store": pretrain_store, "--nets": nets}
         more = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
         more += [] if device == "auto" else ["--device", device]
@@ -96,6 +96,7 @@ def command(
             typer.echo(line)
         return
     with distributed.running(chosen):
+        _check(members)
         distributed.broadcast_result(lambda: EnsembleDir.begin(out, name, _described(members)).path)
         wanted = members if only is None else [each for each in members if each.name == only]
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
@@ -119,6 +120,7 @@ def _device(members: Sequence[RunSpec], device: str) -> torch.device:
 
 def _check(members: Sequence[RunSpec]) -> None:
     """CommandError or DataError, before the first model is trained, if one does not fit its store."""
+    from alexnet import distributed
     from alexnet.data.store import Store, training_images
     from alexnet.training.plan import make_plan
     from alexnet.training.run import VALIDATION
@@ -128,7 +130,7 @@ def _check(members: Sequence[RunSpec]) -> None:
         config, opened = member.config(), Store.open(member.store)
         opened.split(VALIDATION[0])
         check_network(config, opened)
-        make_plan(config, len(training_images(opened, config.data)), 1)
+        make_plan(config, len(training_images(opened, config.data)), distributed.world_size())
 
 
 def _described(members: Sequence[RunSpec]) -> list[EnsembleMember]:

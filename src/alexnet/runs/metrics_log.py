@@ -87,6 +87,11 @@ def has_finished(path: Path) -> bool:
     return path.is_file() and any(line["event"] == "result" for line in read_metrics(path)[-1:])
 
 
+def has_logged(path: Path) -> bool:
+    """Whether there is a log at `path` of a run that was trained far enough to be measured."""
+    return path.is_file() and any(line["event"] in ("train", "validation") for line in read_metrics(path))
+
+
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:

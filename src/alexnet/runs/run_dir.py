@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from alexnet.config import ConfigError, RunConfig, from_dict, split_setting, to_
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import exclusive_lock, is_left_over, write_json
 from alexnet.runs.environment import Environment
-from alexnet.runs.metrics_log import has_finished
+from alexnet.runs.metrics_log import has_finished, has_logged
 
 RUNS_NAMED = 3
 """Number of runs in a folder that an error lists."""
@@ -106,6 +107,17 @@ class RunDir:
         """The folder of checkpoints, with `last` and `best`."""
         return self.path / "checkpoints"
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether anything was measured or saved there that training would have to repeat."""
+        places = (self.config_file, self.environment_file, self.metrics_file, self.tensorboard)
+        others = set(self.path.iterdir()) - set(places) if self.path.is_dir() else set[Path]()
+        return has_logged(self.metrics_file) or not all(map(is_left_over, others))
+
+    def remove(self) -> None:
+        """Deletes the run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def config(self) -> RunConfig:
         """The run's configuration; DataError if the file is not one."""
         try:
@@ -182,7 +194,7 @@ class EnsembleDir:
     def begin(cls, path: Path, name: str, members: Sequence[EnsembleMember]) -> EnsembleDir:
         """The directory for this ensemble: a new one, or an existing one with all or some of its members.
 
-        CommandError, with the difference, if it is that of another ensemble.
+        CommandError, with the difference, if members of another ensemble were started there.
         """
         if path.is_file():
             raise CommandError(f"{path} contains something else: choose another --out folder")
@@ -192,14 +204,14 @@ class EnsembleDir:
             raise WorkError(f"cannot make {path} ({error.strerror}): choose another --out folder") from error
         folder = cls(path)
         with exclusive_lock(path, wait=True):  # several processes may share the members
-            if is_ensemble(path):
+            if is_ensemble(path) and any(path.glob("*/config.json")):
                 other = _difference(folder.members(), members)
                 if other:
                     raise CommandError(
                         f"{path} was started with {other}: type the same settings again, or choose another "
                         "--out folder"
                     )
-            elif not all(map(is_left_over, path.iterdir())):
+            elif not is_ensemble(path) and not all(map(is_left_over, path.iterdir())):
                 raise CommandError(f"{path} contains something else: choose another --out folder")
             # There may be more members now.
             write_json(folder.members_file, {"name": name, "members": [asdict(each) for each in members]})

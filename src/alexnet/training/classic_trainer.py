@@ -52,6 +52,7 @@ from alexnet.runs.metrics_log import MetricsLog
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
+from alexnet.training.train_state import refuse_alike
 from alexnet.training.trainer import Evaluate, Log, TrainOptions, TrainResult
 
 SHARD = 64
@@ -110,7 +111,10 @@ def train_pipeline(
 
 
 def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
-    """A summary of the training if configuration and store fit together, else CommandError."""
+    """A summary of the training if configuration and store fit together, else CommandError.
+
+    DataError if all training images are alike.
+    """
     if config.classic is None:
         raise CommandError(f"{config.recipe} is not a classic pipeline: it has no `classic` section")
     if distributed.world_size() > 1:
@@ -120,6 +124,7 @@ def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
     photos = len(training_images(store, config.data))
     if photos < 2:
         raise CommandError(f"{store.path} has fewer than two training photos: prepare more")
+    refuse_alike(store)
     Preprocessing.from_store(config.data, store)
     with torch.device("meta"):
         pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from alexnet import distributed, recipes
 from alexnet.config import RunConfig, changes, override
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
-from alexnet.errors import CommandError, Diverged
+from alexnet.errors import Busy, CommandError, Diverged, Stopped, WorkError
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.hardware import choose_device, describe_device, multiplies_bfloat16
 from alexnet.models import bundle
@@ -129,9 +130,28 @@ def train_run(
 ) -> TrainResult:
     """Trains in a run directory that `create_run` made, a network or a classic pipeline, to the end.
 
-    `validation(config, store)` makes the function that tests the model during training. Errors as `train`.
+    `validation(config, store)` makes the function that tests the model during training. Errors as `train`. A
+    new run that fails before its first measurement is removed.
     """
-    return _kind_of(config).train(config, store, run, validation(config, store), options)
+    with nullcontext() if options.resume else removed_if_refused(run):
+        return _kind_of(config).train(config, store, run, validation(config, store), options)
+
+
+@contextmanager
+def removed_if_refused(run: RunDir) -> Generator[None]:
+    """Removes a new run directory in which nothing was trained if an error is raised inside.
+
+    So the same command works once its cause is mended. Kept are runs that another process trains, that
+    diverged, and whose disk refuses: their errors suggest --resume.
+    """
+    try:
+        yield
+    except (Busy, WorkError, Stopped):
+        raise
+    except Exception:
+        if distributed.is_main() and not run.has_trained:
+            run.remove()
+        raise
 
 
 def create_run(
@@ -160,7 +180,8 @@ def create_run(
         match(model, store.classes, bundle.load(init_from.path, "cpu", needs_weights=True), init_from.layers)
     kind.introduce(config, store, where, log)
     RunDir.create(run.path, config)
-    write_environment(config, store, run, device)
+    with removed_if_refused(run):
+        write_environment(config, store, run, device)
 
 
 def write_environment(config: RunConfig, store: Store, run: RunDir, device: torch.device) -> None:

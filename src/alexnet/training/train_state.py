@@ -14,14 +14,19 @@ from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 from alexnet.models.bundle import first_mismatch
 from alexnet.models.registry import build
 from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
 from alexnet.tasks.base import Task, task_of
+from alexnet.training.config import TrainingConfig
 from alexnet.training.ema import ExponentialMovingAverage
+
+_MIN_NORMALIZED = 2
+"""Images in a micro-batch: with one, batch normalization has one value per channel after its first layer of
+units, and elsewhere averages that evaluation does not have."""
 
 
 @dataclass
@@ -66,19 +71,60 @@ class TrainState:
 
 
 def check_network(config: RunConfig, store: Store) -> nn.Module:
-    """The model on the meta device, if configuration and store fit together; else CommandError."""
+    """The model on the meta device, if configuration, store and number of processes fit together.
+
+    CommandError if they do not; DataError if all training images are alike.
+    """
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} has one class: training needs two or more")
     Preprocessing.from_store(config.data, store, config.model.name)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     task_of(config, len(store.classes)).check(model, store)
+    _refuse_single_images(config.training, model)
+    refuse_alike(store)
     if config.model.tower_devices:
         devices_of_towers(config.model.tower_devices)
         model = AlexNetOnTwoDevices(model, 2 * [torch.device("meta")])
     layers = [group["layer"] for group in parameter_groups(model, config.optimizer)]
     check_layers((event.layer for event in config.events if event.action == "layer-factor"), layers)
     return model
+
+
+_LEAST_VARIANCE = 1e-6
+"""In gray levels squared; rounding alone gives about 1e-11."""
+
+
+def _refuse_single_images(training: TrainingConfig, model: nn.Module) -> None:
+    """CommandError if batch normalization would get micro-batches of one image.
+
+    A process's share of a batch, and a micro-batch of that share, may be smaller by one than others.
+    """
+    if not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+        return
+    processes, batch, pieces = distributed.world_size(), training.batch_size, training.grad_accum_steps
+    if batch // (processes * pieces) >= _MIN_NORMALIZED:
+        return
+    fewer = batch // (processes * _MIN_NORMALIZED)
+    works = (
+        f"training.grad_accum_steps={fewer}"
+        if fewer
+        else f"training.batch_size={processes * pieces * _MIN_NORMALIZED}"
+    )
+    raise CommandError(
+        f"training.batch_size={batch} on {processes} process(es) in {pieces} micro-batch(es) each leaves one "
+        "image in a micro-batch, over which batch normalization cannot average",
+        hint=f"type {works}",
+    )
+
+
+def refuse_alike(store: Store) -> None:
+    """DataError if all pixels of all training images have the same color."""
+    if store.color_covariance.diagonal().max() < _LEAST_VARIANCE:
+        raise DataError(
+            f"all photos of {store.manifest.statistics_split} in {store.path} are alike, of one color: there "
+            "is nothing to learn; check the photos and prepare them again"
+        )
 
 
 def build_train_state(

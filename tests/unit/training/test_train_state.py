@@ -4,11 +4,16 @@ import pytest
 import tiny
 import torch
 
+from alexnet import distributed
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.training.config import Event
 from alexnet.training.train_state import TrainState, build_train_state, check_network, load_weights
 
+BATCHNORM = (
+    "model.variant=modern",
+    "model.architecture.widths=[8,8,8,8,8,32,32]",
+)
 CPU = torch.device("cpu")
 
 
@@ -47,6 +52,33 @@ def test_what_does_not_fit_is_found_without_computing(tiny_store: Store) -> None
         check_network(tiny.config("data.image_size=100"), tiny_store)
     with pytest.raises(CommandError, match="nearest is 'fc8'"):
         check_network(tiny.config('optimizer.lr_multipliers=[["fc9", 0.1]]'), tiny_store)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro_batches", "processes", "works"),
+    [
+        (1, 1, 1, "training.batch_size=2"),
+        (8, 8, 1, "training.grad_accum_steps=4"),
+        (5, 3, 1, "training.grad_accum_steps=2"),
+        (2, 1, 2, "training.batch_size=4"),
+        (3, 1, 2, "training.batch_size=4"),
+        (8, 4, 2, "training.grad_accum_steps=2"),
+    ],
+)
+def test_batch_normalization_needs_two_images_in_every_micro_batch(
+    batch: int,
+    micro_batches: int,
+    processes: int,
+    works: str,
+    tiny_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    settings = [f"training.batch_size={batch}", f"training.grad_accum_steps={micro_batches}"]
+    with pytest.raises(CommandError, match=f"type {works}$"):
+        check(tiny.config(*BATCHNORM, *settings), tiny_store)
+    check(tiny.config(*BATCHNORM, *settings, works), tiny_store)
+    check(tiny.config(*settings), tiny_store)  # without batch normalization one image is enough
 
 
 def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
