@@ -24,7 +24,10 @@ def command(
     source_format: Annotated[_Format, typer.Option("--as", help="The framework that wrote FILE.")],
     mean: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.binaryproto", help="Caffe's mean image; by default its mean color."),
+        typer.Option(
+            metavar="FILE",
+            help="Caffe's mean image or color, .binaryproto or .npy; by default its mean color.",
+        ),
     ] = None,
     variant: Annotated[
         str, typer.Option(metavar="caffe|caffenet", help="For a .caffemodel that does not name its model.")
@@ -33,6 +36,10 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="A line wnid or wnid<TAB>name per class, if not ImageNet's 1,000."),
     ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="Name a layer as the model does: fc8_flickr=fc8. Repeatable."),
+    ] = None,
 ) -> None:
     """Make a run directory from weights of torchvision (AlexNet, VGG) or Caffe (AlexNet).
 
@@ -40,17 +47,18 @@ def command(
     is never executed.
     """
     from alexnet.interop import caffe, torchvision
-    from alexnet.interop.importers import read_class_list, refuse_taken, write_run
+    from alexnet.interop.importers import parse_renames, read_class_list, refuse_taken, write_run
     from alexnet.runs.provenance import license_text, provenance
 
     refuse_taken(run)
     if source_format == _Format.torchvision and (mean or variant):
         raise CommandError("--mean and --variant are for --as caffe: omit them")
     names = read_class_list(classes) if classes else []
+    renames = parse_renames(rename or [])
     bundle = (
-        caffe.read_caffe(file, mean, variant, names)
+        caffe.read_caffe(file, mean, variant, names, renames)
         if source_format == _Format.caffe
-        else torchvision.read_torchvision(file, names)
+        else torchvision.read_torchvision(file, names, renames)
     )
     made = write_run(run, bundle, file, source_format.value, sys.argv)
     sys.stdout.write(f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")

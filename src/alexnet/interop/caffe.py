@@ -6,10 +6,11 @@ are defined; others are skipped. Files of 2013, of 2014 and of later years nest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from alexnet import published, recipes
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors
+from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors, renamed_layers
+from alexnet.interop.wrong_file import refuse_other_than_caffe, refuse_wrong_file
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import from_caffe
 
@@ -86,8 +88,8 @@ def read_blob(path: Path) -> _Array:
 
 
 def _parse(path: Path, kind: str) -> Any:
-    if not path.is_file():
-        raise CommandError(f"no file at {path}")
+    refuse_wrong_file(path)
+    refuse_other_than_caffe(path)
     if path.stat().st_size > _MAX_BYTES:
         raise DataError(f"{path} is too large for a file of Caffe: use another")
     message = _messages()[kind]()
@@ -145,32 +147,42 @@ CAFFE_RECIPES = {"caffe": "alexnet-caffe", "caffenet": "caffenet"}
 
 
 def read_caffe(
-    path: Path, mean: Path | None = None, variant: str = "", classes: Sequence[Class] = ()
+    path: Path,
+    mean: Path | None = None,
+    variant: str = "",
+    classes: Sequence[Class] = (),
+    renames: Mapping[str, str] = MappingProxyType({}),
 ) -> ModelBundle:
     """The model in a `.caffemodel`, with ImageNet's classes by default and Caffe's preprocessing.
 
-    `mean` is a `.binaryproto` with the mean image; without it, Caffe's mean color is subtracted. `variant`,
-    `caffe` or `caffenet`, is for files that do not identify it. CommandError if there is no file, or if
-    `variant` or `classes` are needed; DataError if the file contains another model.
+    `mean` is a `.binaryproto` or `.npy` with the mean image or mean color (BGR); without it, Caffe's mean
+    color is subtracted. `variant`, `caffe` or `caffenet`, is for files that do not identify it. `renames` are
+    new names of layers. CommandError if there is no file, or if `variant`, `classes` or `renames` are needed
+    or do not fit; DataError if the file contains another model.
     """
     if variant and variant not in CAFFE_RECIPES:
         raise CommandError(f"no variant {variant!r} of Caffe; it must be {' or '.join(CAFFE_RECIPES)}")
     net = read_caffemodel(path)
     config = recipes.get(CAFFE_RECIPES[variant or _variant(path, net)])
-    if mean is None:
+    side = config.data.image_size
+    subtracted = (
+        torch.tensor(published.alexnet.CAFFE_CHANNEL_MEANS) if mean is None else read_mean(mean, side)
+    )
+    if subtracted.ndim == 1:
         config = replace(config, data=replace(config.data, normalization="channel-mean"))
     preprocessing = Preprocessing(
         data=config.data,
-        mean=torch.tensor(published.alexnet.CAFFE_CHANNEL_MEANS)
-        if mean is None
-        else _mean_image(mean, config.data.image_size),
+        mean=subtracted,
         std=torch.ones(3),
         resized={"shape": "square", "resize": "warp", "resampling": "bilinear"},
         channels="BGR",
         **NO_COLOR_STATISTICS,
     )
+    with_weights = [layer for layer in net.layers if layer.blobs]
+    names = renamed_layers(path, [layer.name for layer in with_weights], renames)
+    blobs = {names[layer.name]: tuple(map(torch.from_numpy, layer.blobs)) for layer in with_weights}
     with prefixed_errors(path):
-        weights = from_caffe({layer.name: tuple(map(torch.from_numpy, layer.blobs)) for layer in net.layers})
+        weights = from_caffe(blobs)
     return make_bundle(path, config, preprocessing, weights, classes)
 
 
@@ -185,11 +197,26 @@ def _variant(path: Path, net: CaffeModel) -> str:
     raise CommandError(f"{path} may be AlexNet or CaffeNet: type --variant caffe or --variant caffenet")
 
 
-def _mean_image(path: Path, side: int) -> Tensor:
-    """(side, side, 3), BGR, as the model's input."""
-    found = torch.from_numpy(read_blob(path))
+def read_mean(path: Path, side: int) -> Tensor:
+    """A mean image (side, side, 3), BGR, or the mean color (3,) if the file has one pixel.
+
+    From a `.npy` or `.binaryproto`. DataError if it is not one of that size.
+    """
+    found = torch.from_numpy(_read_npy(path) if path.suffix.lower() == ".npy" else read_blob(path))
+    if found.numel() == 3:
+        return found.flatten()
     if found.shape[-3:] != (3, side, side) or found.numel() != 3 * side * side:
         raise DataError(
-            f"{path} has shape {tuple(found.shape)}; the mean image of this model has (1, 3, {side}, {side})"
+            f"{path} has shape {tuple(found.shape)}; the mean image of this model has (1, 3, {side}, {side}), "
+            "its mean color (3,)"
         )
     return found.reshape(3, side, side).permute(1, 2, 0).contiguous()
+
+
+def _read_npy(path: Path) -> Array:
+    refuse_wrong_file(path)
+    try:
+        found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return found.astype(np.float32)
+    except (ValueError, EOFError, OSError, TypeError) as error:
+        raise DataError(f"{path} is not a complete .npy file of numbers ({error}): copy it again") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Generator, Mapping, Sequence
+import difflib
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -43,7 +44,8 @@ def make_bundle(
     fit.
     """
     with prefixed_errors(path):
-        outputs = len(weights["fc8.bias"]) if "fc8.bias" in weights else len(imagenet_classes())
+        last = [weights[name] for name in ("fc8.bias", "fc8.weight") if name in weights]
+        outputs = len(last[0]) if last else len(imagenet_classes())
         names = _classes(path, outputs, classes)
         with torch.device("meta"):
             model = build(config.model, len(names), config.data.input_size)
@@ -80,6 +82,30 @@ def read_class_list(path: Path) -> list[Class]:
     known = classes_from_wnids(wnids)
     names = [name.strip() for _, _, name in parts]
     return [Class(each.wnid, name or each.name) for each, name in zip(known, names, strict=True)]
+
+
+def parse_renames(words: Iterable[str]) -> dict[str, str]:
+    """`OLD=NEW` as a mapping; CommandError for anything else."""
+    renames: dict[str, str] = {}
+    for word in words:
+        old, _, new = word.partition("=")
+        if not old or not new or old in renames or new in renames.values():
+            raise CommandError(f"--rename {word}: expected OLD=NEW, each layer once")
+        renames[old] = new
+    return renames
+
+
+def renamed_layers(path: Path, layers: Sequence[str], renames: Mapping[str, str]) -> dict[str, str]:
+    """The new name of each layer. CommandError for a layer that is not there, or two of the same name."""
+    for old, new in renames.items():
+        if old not in layers:
+            nearest = difflib.get_close_matches(old, layers, n=1, cutoff=0)
+            raise CommandError(
+                f"{path} has no layer {old!r} to rename; the nearest is {', '.join(nearest)!r}"
+            )
+        if new in layers and new not in renames:
+            raise CommandError(f"{path} has a layer {new!r} already: rename that one too")
+    return {layer: renames.get(layer, layer) for layer in layers}
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""torchvision's AlexNet and VGGs: a state_dict written by `torch.save`."""
+"""torchvision's AlexNet and VGGs: a state_dict written by `torch.save`, alone or in a checkpoint."""
 
 from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -16,22 +17,40 @@ from alexnet import published, recipes
 from alexnet.config import validate
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import CommandError, DataError
-from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors
+from alexnet.errors import DataError
+from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed_errors, renamed_layers
+from alexnet.interop.wrong_file import refuse_other_zip, refuse_wrong_file
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import TORCHVISION_RECIPES, from_torchvision, model_of
 
 ADVICE = "give a state_dict, saved by torch.save(model.state_dict(), FILE)"
 
 
-def read_torchvision(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Entries of checkpoints that hold the weights: of Lightning and pytorch/examples, of PyTorch's tutorials, of
+torchvision's training scripts."""
+_INSIDE = ("module", "_orig_mod")
+"""What DataParallel and torch.compile put into names, at any depth."""
+
+_OWN = {"features", "classifier"}
+"""First parts of the names of torchvision's layers."""
+
+
+def read_torchvision(
+    path: Path, classes: Sequence[Class] = (), renames: Mapping[str, str] = MappingProxyType({})
+) -> ModelBundle:
     """The model in a file of torchvision, with ImageNet's classes by default and torchvision's preprocessing.
 
-    CommandError if there is no file, or if `classes` are needed; DataError if the file is anything
-    but such a state_dict.
+    `renames` are new names of layers, after the prefixes of wrappers are removed. CommandError if there is no
+    file, or if `classes` or `renames` are needed or do not fit; DataError if the file is anything but such a
+    state_dict or checkpoint.
     """
+    refuse_wrong_file(path)
     with prefixed_errors(path):
         state = _state_dict(path)
+    names = renamed_layers(path, list(dict.fromkeys(map(_layer, state))), renames)
+    state = {f"{names[_layer(name)]}.{name.rpartition('.')[2]}": tensor for name, tensor in state.items()}
+    with prefixed_errors(path):
         weights = from_torchvision(state)
     config = recipes.get(TORCHVISION_RECIPES[model_of(state)])
     data = replace(config.data, image_size=256, scales=(0, 0), normalization="mean-and-std")
@@ -46,31 +65,62 @@ def read_torchvision(path: Path, classes: Sequence[Class] = ()) -> ModelBundle:
     return make_bundle(path, config, preprocessing, weights, classes)
 
 
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CommandError(f"no file at {path}")
+    refuse_other_zip(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns about pickles that it then refuses
             state: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"refused: it contains more than tensors, and loading it could execute code; {ADVICE}"
+            f"refused: it contains more than tensors{_classes_in(path)}, and loading it could execute code; "
+            f"{ADVICE}"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError("not a complete file of torch.save: copy it again") from error
     if not isinstance(state, dict):
         raise DataError(f"it contains a {type(state).__name__}; {ADVICE}")
     named = _unwrapped(cast(dict[object, object], state))
-    if not all(isinstance(name, str) and isinstance(each, Tensor) for name, each in named.items()):
-        raise DataError(f"it contains other things than named tensors; {ADVICE}")
-    return cast(dict[str, Tensor], named)
+    if not named or not all(isinstance(n, str) and isinstance(each, Tensor) for n, each in named.items()):
+        raise DataError(f"it contains other things than named tensors ({_entries(named)}); {ADVICE}")
+    return _without_prefixes(cast(dict[str, Tensor], named))
+
+
+def _classes_in(path: Path) -> str:
+    """The first classes and functions that the file would load, in brackets; empty where unknown."""
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # of a pickle that nothing is known about
+        return ""
+    return f" ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})" if found else ""
+
+
+def _entries(named: Mapping[object, object]) -> str:
+    first = ", ".join(map(str, list(named)[:5]))
+    return f"{first}, ..." if len(named) > 5 else first or "nothing"
 
 
 def _unwrapped(state: dict[object, object]) -> dict[object, object]:
-    """The weights in a checkpoint of pytorch/examples, which has more entries and `module.` in names."""
-    inner = state.get("state_dict", state)
-    named = cast(dict[object, object], inner) if isinstance(inner, dict) else state
-    return {
-        name.replace("module.", "") if isinstance(name, str) else name: each for name, each in named.items()
-    }
+    """The weights in a checkpoint, which has more entries."""
+    inner = next((each for key in _WRAPPERS if isinstance(each := state.get(key), Mapping)), None)
+    return state if inner is None else _unwrapped(dict(cast(Mapping[object, object], inner)))
+
+
+def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under the model's own names, without those of the objects that it was wrapped in.
+
+    DataError if two tensors would have the same name.
+    """
+    split = [[part for part in name.split(".") if part not in _INSIDE] for name in state]
+    split = [parts[1:] if parts[0] == "model" else parts for parts in split]
+    while len(first := {parts[0] for parts in split}) == 1 and not first & _OWN and min(map(len, split)) > 2:
+        split = [parts[1:] for parts in split]
+    found = dict(zip((".".join(parts) for parts in split), state.values(), strict=True))
+    if len(found) < len(state):
+        names = sorted(name for name in state if name not in found)
+        raise DataError(f"it contains several models ({', '.join(names[:3])}, ...); {ADVICE}")
+    return found

@@ -80,7 +80,9 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
         if layer not in names:
-            raise DataError(f"{name} is not in torchvision's {model}, which has {', '.join(names)}")
+            absent = [each for each in names if f"{each}.weight" not in state]
+            rename = f"; if it is {absent[0]}, type --rename {layer}={absent[0]}" if absent and layer else ""
+            raise DataError(f"{name} is not in torchvision's {model}, which has {', '.join(names)}{rename}")
         renamed[f"{names[layer]}.{kind}"] = tensor
     for layer in names.values():
         if f"{layer}.running_mean" in renamed:
@@ -96,8 +98,13 @@ def from_caffe(blobs: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Tensor]:
     """
     ours: dict[str, Tensor] = {}
     for layer in ALEXNET_VARIANTS["caffe"].layers:
+        if len(blobs.get(layer, ())) == 1:
+            raise DataError(f"its layer {layer} has no biases: it is not a model of AlexNet's form")
         if len(blobs.get(layer, ())) != 2:
-            raise DataError(f"it has no layer {layer} with weights and biases; it has {_known(blobs)}")
+            raise DataError(
+                f"it has no layer {layer} with weights and biases; it has {_known(blobs)}: if one of them is "
+                f"{layer} under another name, type --rename OLD={layer}"
+            )
         for kind, tensor in zip(("weight", "bias"), blobs[layer], strict=True):
             ours[f"{layer}.{kind}"] = tensor.reshape(_without_leading_ones(tensor.shape))
     return ours

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
+from alexnet.interop import torchvision
+from alexnet.interop.importers import read_classes
 from alexnet.io import file_sha256
 from alexnet.models.config import VGG_VARIANTS
 
@@ -77,6 +80,112 @@ def test_a_checkpoint_of_pytorch_examples_is_read_too(stock, large: Path) -> Non
     assert import_torchvision(large / "net.pth", large / "run") == 0
     found = alexnet.load(large / "run", "cpu").model.get_parameter("conv2.weight")
     assert torch.equal(found, stock[1]["features.3.weight"])
+
+
+WRAPPED = {
+    "DataParallel": lambda state: {f"module.{name}": each for name, each in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": each for name, each in state.items()},
+    "both": lambda state: {f"module._orig_mod.{name}": each for name, each in state.items()},
+    "model": lambda state: {"model": state, "optimizer": {}, "epoch": 3, "args": {"lr": 0.1}},
+    "model_state_dict": lambda state: {"epoch": 3, "model_state_dict": state, "loss": 0.5},
+    "Lightning": lambda state: {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": OrderedDict((f"model._orig_mod.{name}", each) for name, each in state.items()),
+        "callbacks": {"ModelCheckpoint": {"best_model_score": torch.tensor(0.5)}},
+        "hyper_parameters": {"lr": 0.01},
+    },
+    "own name": lambda state: {"state_dict": {f"backbone.{name}": each for name, each in state.items()}},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_weights_in_checkpoints_and_under_wrapped_names_are_found(stock, tmp_path: Path, wrap) -> None:
+    expanded = {name: _expanded(each) for name, each in stock[1].items()}
+    torch.save(wrap({**expanded, "features.3.bias": stock[1]["features.3.bias"]}), tmp_path / "net.pth")
+    read = torchvision.read(tmp_path / "net.pth")
+    assert torch.equal(read.model.get_parameter("conv2.bias"), stock[1]["features.3.bias"])
+
+
+def test_two_models_in_one_checkpoint_are_not_mixed(stock, tmp_path: Path, capsys) -> None:
+    state = {name: _expanded(each) for name, each in stock[1].items()}
+    torch.save({**state, **WRAPPED["DataParallel"](state)}, tmp_path / "net.pth")
+    assert "it contains several models" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+
+
+def test_a_renamed_last_layer_is_named_by_an_option(stock, tmp_path: Path, capsys) -> None:
+    state = {name.replace("classifier.6", "head"): _expanded(each) for name, each in stock[1].items()}
+    torch.save(WRAPPED["DataParallel"](state), tmp_path / "net.pth")
+    assert "type --rename head=classifier.6" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+    assert torchvision.read(tmp_path / "net.pth", (), {"head": "classifier.6"}).config.recipe
+    error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--rename", "haed=classifier.6", code=2)
+    assert "no layer 'haed' to rename; the nearest is 'head'" in error
+    error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--rename", "head=classifier.4", code=2)
+    assert "has a layer 'classifier.4' already" in error
+    assert "expected OLD=NEW" in say_what_is_wrong(capsys, tmp_path / "net.pth", "--rename", "head", code=2)
+
+
+def test_missing_biases_are_the_reason_given(stock, tmp_path: Path, capsys) -> None:
+    """Also where the number of outputs is not ImageNet's."""
+    state = {name: _expanded(each) for name, each in stock[1].items() if name != "classifier.6.bias"}
+    torch.save({**state, "classifier.6.weight": torch.zeros(3, 4096)}, tmp_path / "net.pth")
+    (tmp_path / "names.txt").write_text("ant\nbee\ncow\n")
+    error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--classes", tmp_path / "names.txt")
+    assert "fc8.bias is missing" in error
+
+
+class _Scripted(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+
+def test_a_torchscript_archive_is_named(tmp_path: Path, capsys) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.trace(_Scripted(), torch.zeros(1)), tmp_path / "net.pth")
+    assert "a TorchScript archive" in say_what_is_wrong(capsys, tmp_path / "net.pth")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 244408911\n"
+WRONG_FILES = {
+    "is a Git-LFS pointer of 78 bytes": POINTER,
+    "is a web page (HTML)": b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html lang='en'><head>",
+    "is a web page": b"<html><title>Google Drive - Virus scan warning</title>",
+    "such as servers send as an error": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "is a text such as": b'{"error": "Repository not found"}',
+    "is compressed": b"\x1f\x8b" + bytes(99),
+    "is empty": b"",
+    "is an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(99),
+}
+
+
+@pytest.mark.parametrize(("named", "contents"), WRONG_FILES.items(), ids=WRONG_FILES)
+@pytest.mark.parametrize("framework", ["torchvision", "caffe"])
+def test_what_downloads_leave_is_named(
+    tmp_path: Path, capsys, named: str, contents: bytes, framework: str
+) -> None:
+    (tmp_path / "net").write_bytes(contents)
+    assert main(["import", str(tmp_path / "net"), str(tmp_path / "run"), "--as", framework]) == 3
+    error = capsys.readouterr().err
+    assert named in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_not_part_of_the_first_class(tmp_path: Path, codec: str) -> None:
+    (tmp_path / "names.txt").write_text("n01440764\nfjord\tein Fjørd\n", encoding=codec)
+    assert [(each.wnid, each.name) for each in read_classes(tmp_path / "names.txt")] == [
+        ("n01440764", "tench"),
+        ("fjord", "ein Fjørd"),
+    ]
+
+
+@pytest.mark.data
+def test_the_class_list_with_a_byte_order_mark(shared_data: Path) -> None:
+    path = shared_data / "odd-inputs" / "names_bom.txt"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    found = read_classes(path)
+    assert [each.wnid for each in found] == path.read_text(encoding="utf-8-sig").split()
 
 
 def _expanded(value: object) -> object:
