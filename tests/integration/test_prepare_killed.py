@@ -64,7 +64,8 @@ def undisturbed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def contents(store: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in store.iterdir()}
+    files = [path for path in store.rglob("*") if path.is_file()]
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in files}
 
 
 def wait_until(ready: Callable[[], bool], command: subprocess.Popen[str]) -> None:
@@ -89,7 +90,7 @@ MOMENTS = {
     "folder made": exists("preparing.json*"),
     "first shard begun": exists("*.arrow*.part"),
     "first shard written": exists("*.arrow"),
-    "first shard done": exists("*.note.json"),
+    "first shard done": exists("notes/*.json"),
     "header written": exists("header.json"),
 }
 

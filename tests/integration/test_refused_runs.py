@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny
-from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
@@ -92,15 +90,3 @@ def test_a_refused_ensemble_can_be_begun_with_other_settings(
     assert "type training.batch_size=2" in capfd.readouterr().err
     assert not out.exists()
     assert main([*words, "training.batch_size=24", "data.max_images=24"]) == 0
-
-
-def test_photos_of_one_color_are_not_trained_on(tmp_path: Path) -> None:
-    for label in ("a", "b"):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for number in range(4):
-            black = Image.fromarray(np.zeros((72 + number, 72, 3), np.uint8))
-            black.save(tmp_path / "photos" / label / f"{number}.png")
-    black_store = alexnet.prepare(tmp_path / "photos", tmp_path / "store", side=72, val_fraction=0.25)
-    with pytest.raises(DataError, match="are alike, of one color"):
-        alexnet.train(tiny.config("training.batch_size=4"), black_store, tmp_path / "run", device="cpu")
-    assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""`alexnet inspect SOURCE`: what a source of photos contains."""
+"""`alexnet inspect SOURCE|STORE`: what a source of photos, or a store, contains."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from alexnet.cli.source_options import (
     NumbersAre,
     Splits,
 )
+from alexnet.errors import CommandError
 
 
 def command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Photos in any known form.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE|STORE", help="Photos in any known form, or a store.")
+    ],
     class_level: ClassLevel = 0,
     labels: Labels = "",
     image_column: ImageColumn = "",
@@ -33,12 +36,25 @@ def command(
     splits: Splits = "",
     configuration: Configuration = "",
     per_class: Annotated[bool, typer.Option("--per-class", help="List the photos of every class.")] = False,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates", help="Of a store: also find photos that look alike, by a perceptual hash."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
 ) -> None:
     """Count classes and photos and list every odd or unreadable file; decodes all, changes nothing."""
     from alexnet.data.inspect import describe_photos, inspect
+    from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.overview import describe_overview, overview, table_of_classes
     from alexnet.data.sources import SourceOptions, open_source, parse_splits
+
+    if (source / MANIFEST_FILE).is_file():
+        _inspect_store(source, near_duplicates, as_json)
+        return
+    if near_duplicates:
+        raise CommandError(f"{source} is no store: prepare it first, then use --near-duplicates on the store")
 
     options = SourceOptions(
         class_level=class_level,
@@ -64,3 +80,17 @@ def command(
         sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
     else:
         sys.stdout.writelines(f"{line}\n" for line in describe_photos(inspection))
+
+
+def _inspect_store(path: Path, near_duplicates: bool, as_json: bool) -> None:
+    from alexnet.data.store import Store
+    from alexnet.data.store_inspection import describe_store, inspect_store
+
+    store = Store.open(path)
+    images = sum(entry.count for entry in store.manifest.splits.values())
+    with progress_bar("comparing", images, unit="images", silent=as_json or not near_duplicates) as advance:
+        inspection = inspect_store(store, near_duplicates, advance)
+    if as_json:
+        sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in describe_store(inspection))

@@ -66,6 +66,21 @@ def command(
     ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
     val_fraction: Annotated[float, typer.Option(help="Held out if there is no validation split.")] = 0.1,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Photos whose keys have the same match (or first group) of this regular expression stay "
+            "together when some are held out.",
+        ),
+    ] = "",
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--drop-duplicates",
+            help="Keep one of each set of photos with the same pixels, in test before val before train.",
+        ),
+    ] = False,
     classes: Annotated[
         str | None,
         typer.Option(metavar="N|CLASS,...", help="Keep the first N, or those with these WNIDs or names."),
@@ -86,9 +101,12 @@ def command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
+    from alexnet.data import store_notes
+    from alexnet.data.duplicates import drop_duplicates as without_duplicates
     from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.overview import describe_overview, overview
-    from alexnet.data.sources import SourceOptions, filter_classes, open_source, parse_splits
+    from alexnet.data.sources import SourceOptions, filter_classes, hold_out, open_source, parse_splits
+    from alexnet.hardware import cpu_count
     from alexnet.training.preemption import stopping
 
     options = SourceOptions(
@@ -101,15 +119,24 @@ def command(
         splits=parse_splits(splits),
         configuration=configuration,
     )
-    photos = open_source(source, val_fraction, options)
+    photos = open_source(source, 0, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
+    if drop_duplicates:
+        settings = photos.settings.with_choices(exif=exif, channels=channels)
+        with (
+            stopping("run the same command again"),
+            progress_bar("comparing", _count(photos), unit="photos") as advance,
+        ):
+            known = store_notes.known_hashes(store)
+            photos = without_duplicates(photos, settings, known, workers or cpu_count(), advance)
+    photos = hold_out(photos, val_fraction, group_by)
     sys.stderr.writelines(f"{line}\n" for line in describe_overview(overview(photos)))
-    total = sum(len(split) for split in photos.splits.values())
+    changes: list[str] = []
     before = (store / MANIFEST_FILE).exists()
     with (
         stopping("run the same command again to resume"),
-        progress_bar("preparing", total, unit="images") as advance,
+        progress_bar("preparing", _count(photos), unit="images") as advance,
     ):
         made = alexnet.prepare(
             photos,
@@ -124,10 +151,16 @@ def command(
             strict=strict,
             workers=workers,
             progress=advance,
+            log=changes.append,
         )
     _warn(photos, made)
-    done = "; already finished, nothing was done" if before else ""
+    sys.stderr.writelines(f"{line}\n" for line in changes)
+    done = "; already finished, nothing was done" if before and not changes else ""
     sys.stdout.write(f"{_described(made)}{done}\n")
+
+
+def _count(photos: Source) -> int:
+    return sum(len(split) for split in photos.splits.values())
 
 
 def _described(made: Store) -> str:
@@ -137,7 +170,8 @@ def _described(made: Store) -> str:
 
 
 def _warn(photos: Source, made: Store) -> None:
-    """Prints to standard error which photos are missing in the store, and which files are odd."""
+    """Prints to standard error which photos are missing in the store, which are odd, and what was found."""
+    from alexnet.data.findings import describe
     from alexnet.data.inspect import compared_to_ilsvrc
 
     for line in compared_to_ilsvrc(photos):
@@ -146,3 +180,5 @@ def _warn(photos: Source, made: Store) -> None:
         sys.stderr.write(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
     for kind, odd in made.manifest.odd.items():
         sys.stderr.write(f"odd: {odd.count} {kind}\n")
+    if made.manifest.findings is not None:
+        sys.stderr.writelines(f"{line}\n" for line in describe(made.manifest.findings))

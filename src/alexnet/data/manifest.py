@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from alexnet import old_names
 from alexnet.data.classes import Class
+from alexnet.data.findings import Findings
 from alexnet.errors import CommandError, DataError
 from alexnet.io import write_json
+from alexnet.serialization import from_dict
 
 MANIFEST_FILE = "header.json"
 VERSION = 1
@@ -110,6 +112,10 @@ class SourceEntry:
     """Fraction of each class that was held out as `val`; 0 if none was."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """The `SourceOptions` that chose how the source was read."""
+    group_by: str = ""
+    """The `prepare --group-by` that kept photos together when `val` was held out."""
+    drop_duplicates: bool = False
+    """Whether copies of other photos were left out."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,8 @@ class Manifest:
     """3 for RGB, 1 for gray; older stores without the field are RGB."""
     picture: int = 0
     """If padded, the longest side of any photo in pixels; else 0."""
+    findings: Findings | None = None
+    """What may spoil an experiment, shortened; None in stores made before it was recorded."""
 
     @property
     def resized(self) -> dict[str, str]:
@@ -232,6 +240,7 @@ def _parse(values: Mapping[str, Any]) -> Manifest:
             kind: OddFiles(entry["count"], tuple(entry["first"])) for kind, entry in values["odd"].items()
         },
         "unreadable": tuple(UnreadableFile(**entry) for entry in values["unreadable"]),
+        "findings": from_dict(Findings, found) if (found := values.get("findings")) else None,
     }
     return Manifest(**{**values, **parsed})
 

@@ -1,7 +1,8 @@
 """From a source to a store: every photo decoded, resized and stored once, with the statistics training needs.
 
-While it works, the store's folder holds `preparing.json`, the fingerprint of what it is to become, and for
-each finished shard a note and its statistics. They are what an interrupted `prepare` continues from.
+While it works, the store's folder holds `preparing.json`, the fingerprint of what it is to become. In its
+folder `notes` each finished shard has a note and its statistics. They are what an interrupted `prepare`
+continues from, and what a later one compares with the source: shards of changed photos are made again.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from alexnet.data import store_notes
+from alexnet.data.checks import find
+from alexnet.data.classes import Class
 from alexnet.data.decode import HEIC_SUFFIXES, INSTALL_HEIC, NoDecoder, heic_is_readable, image_size
 from alexnet.data.manifest import (
     MANIFEST_FILE,
@@ -33,12 +38,14 @@ from alexnet.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from alexnet.data.prepare_shard import ShardNote, ShardTask, read_note
-from alexnet.data.prepare_workers import make_shards
+from alexnet.data.prepare_shard import ShardTask
+from alexnet.data.prepare_update import Comparison, compare
+from alexnet.data.prepare_workers import make_all
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import RECORDS_PER_SHARD, TRAIN, Store
+from alexnet.data.store_notes import Notes, ShardNote
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, write_whole
@@ -50,11 +57,18 @@ MEAN_IMAGE = "mean_image.npy"
 MAX_ODD_NAMED = 20
 """Unusual photos of each kind that the manifest names; others are counted."""
 
-_TEMPORARY = (FINGERPRINT_FILE, "*.part", "*.note.json", "*.statistics.npz")
+CLASSES, PHOTOS = "classes", "photos"
+"""In a fingerprint: the hash of the classes, and that of classes, labels and keys."""
+_TEMPORARY = (
+    FINGERPRINT_FILE,
+    "*.part",
+    f"{store_notes.FOLDER}/.*.part",
+    *("*.note.json", "*.statistics.npz"),  # of earlier versions
+)
 _BYTES_PER_VALUE = {"jpeg": 0.27, "raw": 1.0}
 """For the estimate of disk space; quality 95 without subsampling takes about 0.2 at side 256."""
 
-Fingerprint = dict[str, str | int]
+Fingerprint = dict[str, str | int | float]
 """What determines the store's bytes: the version, all settings, and the source's form and contents."""
 
 
@@ -78,23 +92,27 @@ def prepare(
     workers: int | None = None,
     strict: bool = False,
     progress: Callable[[int], None] = lambda count: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Store:
-    """The finished store at `path`; if it was finished before, only its hashes are checked.
+    """The finished store at `path`; if it was finished before, its hashes are checked.
 
-    `workers` processes (default: one per core); `progress(count)` is called as images are finished.
-    Unreadable photos are skipped and listed in the manifest; with `strict` they are a DataError instead.
-    CommandError if `path` holds something else or is inside the source; WorkError if the disk is full.
-    Finished shards are kept: the same call continues.
+    If photos or boxes have changed since, were added or removed, the shards concerned are made again; the
+    store is then equal to a new one. `workers` processes (default: one per core); `progress(count)` is called
+    as images are finished, `log(line)` with what was made again. Unreadable photos are skipped and listed in
+    the manifest; with `strict` they are a DataError instead. CommandError if `path` holds something else or
+    is inside the source; WorkError if the disk is full. Finished shards are kept: the same call continues.
     """
     if path.resolve().is_relative_to(source.path.resolve()):
         raise CommandError(f"{path} is inside the source, which is never changed: choose another STORE")
     job = _Job(source, path, settings, _fingerprint(source, settings))
     finished = (path / MANIFEST_FILE).exists()
     try:
-        if finished:
-            _check_finished(job)
+        begun = finished or (path / FINGERPRINT_FILE).exists()
+        notes = store_notes.read_all(path) if begun else {}
+        if finished and not notes:
+            _check_fingerprint(job, _fingerprint_of_store(job), of_earlier_version=True)
         else:
-            _make(job, workers or cpu_count(), strict, progress)
+            finished = _bring_up_to_date(job, notes, workers or cpu_count(), strict, progress, log)
         _clear(path)
     except (OSError, CannotWrite) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
@@ -120,7 +138,9 @@ def _fingerprint(source: Source, settings: PrepareSettings) -> Fingerprint:
         **settings.to_dict(),
         "source": source.form,
         "options": _options(source.options),
-        "photos": digest.hexdigest(),
+        **_choices(source.class_filter, source.val_fraction, source.group_by, source.dropped is not None),
+        CLASSES: _digest_of_classes(source.classes),
+        PHOTOS: digest.hexdigest(),
     }
 
 
@@ -128,24 +148,47 @@ def _options(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
-def _check_finished(job: _Job) -> None:
-    """CommandError if the store at the path was made from something else."""
-    manifest = read_manifest(job.path)
-    apart = {
-        "source": manifest.source.form,
-        "options": _options(manifest.source.options),
-        "photos": manifest.source.sha256,
+def _digest_of_classes(classes: Iterable[Class]) -> str:
+    return hashlib.sha256(json.dumps([each.wnid for each in classes]).encode()).hexdigest()
+
+
+def _choices(
+    class_filter: str, val_fraction: float, group_by: str, drop_duplicates: bool
+) -> dict[str, str | int | float]:
+    """The options that choose photos, by their names on the command line."""
+    return {
+        "--classes": class_filter,
+        "--val-fraction": val_fraction,
+        "--group-by": group_by,
+        "--drop-duplicates": drop_duplicates,
     }
-    found = {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
-    _check_fingerprint(job, found)
 
 
-def _check_fingerprint(job: _Job, found: Fingerprint) -> None:
+def _fingerprint_of_store(job: _Job) -> Fingerprint:
+    """That of the finished or unfinished store at the path; empty if there is none."""
+    if not (job.path / MANIFEST_FILE).exists():
+        unfinished = job.path / FINGERPRINT_FILE
+        return json.loads(unfinished.read_text()) if unfinished.exists() else {}
+    manifest = read_manifest(job.path)
+    source = manifest.source
+    chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)
+    digests = {CLASSES: _digest_of_classes(manifest.classes), PHOTOS: source.sha256}
+    apart = {"source": source.form, "options": _options(source.options), **chosen, **digests}
+    return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
+
+
+def _check_fingerprint(job: _Job, found: Fingerprint, of_earlier_version: bool = False) -> None:
+    """CommandError if the store at the path was made with other settings, or from another source.
+
+    Other photos and classes are allowed: shards are compared with them. Not in stores `of_earlier_version`,
+    which have no notes of their photos; their choices of photos were not all recorded.
+    """
     found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
+    ignored = {CLASSES, *(_choices("", 0, "", False) if of_earlier_version else [PHOTOS])}
     differ = [
-        "other photos" if name == "photos" else f"{name} {found.get(name)} (now {wanted})"
+        "other photos" if name == PHOTOS else f"{name} {found[name]} (now {wanted})"
         for name, wanted in job.fingerprint.items()
-        if found.get(name) != wanted
+        if name not in ignored and found.get(name, wanted) != wanted
     ]
     if differ:
         raise CommandError(
@@ -154,25 +197,100 @@ def _check_fingerprint(job: _Job, found: Fingerprint) -> None:
         )
 
 
-def _make(job: _Job, workers: int, strict: bool, progress: Callable[[int], None]) -> None:
+def _bring_up_to_date(
+    job: _Job,
+    notes: Notes,
+    workers: int,
+    strict: bool,
+    progress: Callable[[int], None],
+    log: Callable[[str], None],
+) -> bool:
+    """Makes what is missing or no longer right; whether there was nothing to do."""
+    path, tasks = job.path, _tasks(job)
+    finished = (path / MANIFEST_FILE).exists()
+    fingerprint = _fingerprint_of_store(job)
+    if notes:
+        _check_fingerprint(job, fingerprint)
+    # With other classes, boxes of unchanged files have other labels.
+    same_classes = fingerprint.get(CLASSES) == job.fingerprint[CLASSES]
+    found = compare(job.source, tasks, notes, by_stamp=same_classes)
+    before = sum(len(note.photos) for note in notes.values())
+    same = found.unchanged + len(found.relabeled)
+    if 2 * same < before:
+        delete = "" if finished else ", or delete this unfinished one"
+        raise CommandError(
+            f"{path} was prepared with other photos: of its {before:,}, only {same:,} are "
+            f"unchanged in {job.source.path}; choose another STORE{delete}"
+        )
+    if finished and _is_complete(job, tasks, notes, found):
+        for task in found.touched:
+            store_notes.write(task.note_path, found.current[task])
+        return True
     _refuse_without_decoder(job.source)
-    tasks = _tasks(job)
     _claim(job)
-    with exclusive_lock(job.path):
-        for part in job.path.glob("*.part"):
-            part.unlink()
-        missing = [task for task in tasks if not task.note_path.exists()]
+    with exclusive_lock(path):
+        if finished or found.changed or found.relabeled or found.removed:
+            log(_described(path, tasks, found))
+        _remove_outdated(job, notes, found)
+        missing = [task for task in tasks if task not in found.current]
         images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
-        progress(images - missing_images)
-        _check_space(job.path, job.settings, missing_images)
         try:
-            make_shards(job.source, missing, workers, progress)
-        except DataError:
-            # Other settings may be used here as long as no shard is finished.
-            if not any(job.path.glob("*.note.json")):
-                _clear(job.path)
+            progress(images - missing_images)
+            _check_space(path, job.settings, missing_images)
+            make_all(job.source, missing, workers, progress)
+        except (DataError, WorkError):
+            _remove_unused(path)
             raise
-        _finish(job, {task: read_note(task.note_path) for task in tasks}, strict)
+        done = {task: store_notes.read(task.note_path) for task in tasks}
+        try:
+            _finish(job, done, strict)
+        except _AllAlike:
+            _remove_outdated(job, {task.file: note for task, note in done.items()}, Comparison())
+            _remove_unused(path)
+            raise
+    return False
+
+
+class _AllAlike(DataError):  # noqa: N818 - what was found
+    """All training photos have the same color; such a store is of no use."""
+
+
+def _remove_unused(path: Path) -> None:
+    """Removes the directory if no shard in it is finished, so that it is not in the way of other photos."""
+    if not _has_notes(path):
+        _clear(path)
+        for folder in (path / store_notes.FOLDER, path):
+            with suppress(OSError):  # it holds something else, or was never made
+                folder.rmdir()
+
+
+def _is_complete(job: _Job, tasks: list[ShardTask], notes: Notes, found: Comparison) -> bool:
+    """Whether a new store would have the same shards and manifest."""
+    manifest = read_manifest(job.path)
+    same_photos = manifest.source.sha256 == job.fingerprint[PHOTOS]
+    same_classes = manifest.classes == tuple(job.source.classes)  # with their names
+    return len(found.current) == len(tasks) == len(notes) and same_photos and same_classes
+
+
+def _described(path: Path, tasks: list[ShardTask], found: Comparison) -> str:
+    changes = found.describe() or "no photo has changed, but classes or files of the store have"
+    again = len(tasks) - len(found.current)
+    return f"{path} is brought up to date: {changes}; made again: {again:,} of {len(tasks):,} shards"
+
+
+def _remove_outdated(job: _Job, notes: Notes, found: Comparison) -> None:
+    """Removes the manifest, and shards and notes that are no longer right."""
+    path = job.path
+    for part in (*path.glob("*.part"), *path.glob(f"{store_notes.FOLDER}/.*.part")):
+        part.unlink()
+    (path / MANIFEST_FILE).unlink(missing_ok=True)
+    right = {task.file for task in found.current}
+    for file in notes.keys() - right:
+        note = (path / store_notes.FOLDER / file).with_suffix(".json")
+        for outdated in (note, note.with_suffix(".npz"), path / file):
+            outdated.unlink(missing_ok=True)
+    for task in found.touched:
+        store_notes.write(task.note_path, found.current[task])
 
 
 def _refuse_without_decoder(source: Source) -> None:
@@ -208,16 +326,26 @@ def _tasks(job: _Job) -> list[ShardTask]:
 
 
 def _claim(job: _Job) -> None:
-    """Makes the folder, or continues one with the same fingerprint; CommandError if it is something else."""
+    """Makes the folder, or continues one that was begun; CommandError if it is something else."""
     path = job.path
     if path.exists() and not path.is_dir():
         raise CommandError(f"{path} is a file: choose another STORE")
-    if (path / FINGERPRINT_FILE).exists():
-        _check_fingerprint(job, json.loads((path / FINGERPRINT_FILE).read_text()))
-    elif path.exists() and not all(map(is_left_over, path.iterdir())):
+    begun = (path / FINGERPRINT_FILE).exists() or (path / MANIFEST_FILE).exists()
+    if path.exists() and not begun and not all(map(_is_ours, path.iterdir())):
         raise CommandError(f"{path} is not empty and not a store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
     write_json(path / FINGERPRINT_FILE, job.fingerprint)
+
+
+def _has_notes(path: Path) -> bool:
+    """Whether any shard is finished."""
+    return any((path / store_notes.FOLDER).glob("*.json"))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a temporary file of a killed `prepare`, or a folder of notes with no others."""
+    notes = path.name == store_notes.FOLDER and path.is_dir()
+    return is_left_over(path) or (notes and all(map(is_left_over, path.iterdir())))
 
 
 def _clear(path: Path) -> None:
@@ -249,7 +377,7 @@ def _finish(job: _Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> No
         if task.split == job.statistics_split:
             statistics.merge(PixelStatistics.load(task.statistics_path))
     if not np.any(statistics.covariance):
-        raise DataError(
+        raise _AllAlike(
             "all training photos are alike, of one color: nothing can be learned from them, look at them"
         )
     manifest = _manifest(job, notes, statistics)
@@ -260,6 +388,8 @@ def _finish(job: _Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> No
     np.save(mean_image, statistics.mean_image)
     write_whole(job.path / MEAN_IMAGE, mean_image.getvalue())
     digest = hashlib.sha256(mean_image.getvalue()).hexdigest()
+    if job.source.dropped is not None:
+        store_notes.write_dropped(job.path, job.source.dropped)
     write_manifest(job.path, dataclasses.replace(manifest, mean_image_sha256=digest))
 
 
@@ -280,7 +410,10 @@ def _check_classes(job: _Job, notes: Mapping[ShardTask, ShardNote]) -> None:
             counts[note.box_labels] += 1  # a small object need not be the label of any photo
     empty = [classes[label].wnid for label in np.flatnonzero(counts == 0)]
     if empty:
-        raise DataError(f"no readable training photo of {', '.join(empty)}: add some, or remove the class")
+        left = "no readable training photo"
+        if job.source.dropped:
+            left += " that is no copy of another class's or of val's or test's"
+        raise DataError(f"{left} of {', '.join(empty)}: add some, or remove the class")
 
 
 def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelStatistics) -> Manifest:
@@ -293,11 +426,13 @@ def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: Pixel
         source=SourceEntry(
             form=source.form,
             photos={name: len(split) for name, split in source.splits.items()},
-            sha256=str(job.fingerprint["photos"]),
+            sha256=str(job.fingerprint[PHOTOS]),
             class_filter=source.class_filter,
             unfiltered_classes=source.unfiltered_classes,
             val_fraction=source.val_fraction,
             options=source.options,
+            group_by=source.group_by,
+            drop_duplicates=source.dropped is not None,
         ),
         splits={name: _split_entry(name, notes) for name in source.splits},
         classes=tuple(source.classes),
@@ -314,6 +449,12 @@ def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: Pixel
             for key, reason in note.unreadable.items()
         ),
         picture=max(note.longest_side for note in notes.values()) if settings.resize == "pad" else 0,
+        findings=find(
+            ((task.split, photo) for task, note in notes.items() for photo in note.photos),
+            source.classes,
+            job.statistics_split,
+            source.dropped,
+        ).shortened(),
     )
 
 

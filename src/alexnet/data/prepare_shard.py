@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 
+from alexnet.data import store_notes
 from alexnet.data.boxes import area, central_window, clip, to_window
 from alexnet.data.decode import (
     ONE_COLOR,
@@ -23,14 +23,15 @@ from alexnet.data.decode import (
 )
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.orientation import turn_box
+from alexnet.data.photo_note import PhotoNote, content_hash, pixels_hash
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.sources import Box, Example, SourceSplit
+from alexnet.data.sources.base import stamp_of
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import Record, write_shard
+from alexnet.data.store_notes import ShardNote
 from alexnet.errors import DataError
 from alexnet.io import file_sha256, unfinished_path, write_whole
-
-NOTE_SUFFIX = ".note.json"
 
 
 @dataclass(frozen=True)
@@ -52,34 +53,16 @@ class ShardTask:
     @property
     def note_path(self) -> Path:
         """The `ShardNote`, whose existence marks the shard as finished."""
-        return (self.folder / self.file).with_suffix(NOTE_SUFFIX)
+        return (self.folder / store_notes.FOLDER / self.file).with_suffix(".json")
 
     @property
     def statistics_path(self) -> Path:
         """The `PixelStatistics` of the shard."""
-        return self.note_path.with_name(f"{self.split}-{self.number:05}.statistics.npz")
+        return self.note_path.with_suffix(".npz")
 
-
-@dataclass
-class ShardNote:
-    """The contents of a finished shard."""
-
-    bytes: int = 0
-    sha256: str = ""
-    labels: list[int] = field(default_factory=list[int])
-    odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """What is unusual, by key."""
-    unreadable: dict[str, str] = field(default_factory=dict[str, str])
-    """Why a photo could not be read, by key."""
-    box_labels: list[int] = field(default_factory=list[int])
-    """The labels of its boxes, each once."""
-    longest_side: int = 0
-    """In pixels, of any original photo."""
-
-
-def read_note(path: Path) -> ShardNote:
-    """The note of a finished shard."""
-    return ShardNote(**json.loads(path.read_text()))
+    def make(self, split: SourceSplit, count: Callable[[], None]) -> None:
+        """Writes the shard, its statistics and, last of all, its note; calls `count` after every photo."""
+        make_shard(split, self, count)
 
 
 def make_shard(split: SourceSplit, task: ShardTask, count: Callable[[], None]) -> None:
@@ -91,7 +74,7 @@ def make_shard(split: SourceSplit, task: ShardTask, count: Callable[[], None]) -
     note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
     unfinished.replace(final)
     write_whole(task.statistics_path, statistics.to_bytes())
-    write_whole(task.note_path, json.dumps(asdict(note)).encode())
+    store_notes.write(task.note_path, note)
 
 
 def resize(photo: Pixels, settings: PrepareSettings) -> Pixels:
@@ -136,30 +119,46 @@ def _records(
     count: Callable[[], None],
 ) -> Iterator[Record]:
     """The shard's records; adds to `note` what is unusual or unreadable, to `statistics` the pixels."""
+    labels = split.labels
     for index in range(task.start, task.stop):
-        key = split.key(index)
+        key, label = split.key(index), int(labels[index])
+        # Before the photo is read: if it is changed meanwhile, that is noticed next time.
+        photo = PhotoNote(key, label, stamp_of(split, index) or "", "")
         try:
             example = split[index]
-            photo = in_channels(decode(example.image, task.settings.exif), task.settings.channels)
-            odd = _odd(example, photo, task.settings)
-            record = _record(example, photo, task.settings, statistics)
+            photo = photo._replace(content=content_hash(example))
+            pixels = _pixels(example, task.settings)
+            odd = _odd(example, pixels, task.settings)
+            record = _record(example, pixels, task.settings, statistics)
         except UnreadableImage as error:
             note.unreadable[key] = str(error)
         else:
+            photo = photo._replace(pixels=pixels_hash(pixels))
             if odd:
                 note.odd[key] = odd
             note.labels.append(example.label)
             note.box_labels = sorted({*note.box_labels, *(box.label for box in record.boxes)})
             note.longest_side = max(note.longest_side, record.width, record.height)
             yield record
+        note.photos.append(photo)
         count()
+
+
+def decode_photo(example: Example, settings: PrepareSettings) -> Pixels:
+    """(H, W, channels) the photo, with the settings' orientation; UnreadableImage if it is none."""
+    return in_channels(decode(example.image, settings.exif), settings.channels)
+
+
+def _pixels(example: Example, settings: PrepareSettings) -> Pixels:
+    photo = decode_photo(example, settings)
+    if settings.resize == "pad":
+        _refuse_too_large(example.key, photo, settings.side)
+    return photo
 
 
 def _record(
     example: Example, photo: Pixels, settings: PrepareSettings, statistics: PixelStatistics
 ) -> Record:
-    if settings.resize == "pad":
-        _refuse_too_large(example.key, photo, settings.side)
     stored = resize(photo, settings)
     statistics.add(_central_square(stored, settings.side))
     height, width = photo.shape[:2]

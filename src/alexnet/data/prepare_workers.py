@@ -1,4 +1,4 @@
-"""Runs the shards of `prepare` in worker processes, with one progress count and a clean end in every case."""
+"""Runs the tasks of `prepare` in worker processes, with one progress count and a clean end in every case."""
 
 from __future__ import annotations
 
@@ -13,25 +13,36 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from alexnet.data.decode import quiet
-from alexnet.data.prepare_shard import ShardTask, make_shard
-from alexnet.data.sources import Source
+from alexnet.data.sources import Source, SourceSplit
 from alexnet.errors import WorkError
 from alexnet.hardware import keep_freed_memory
+
+
+class Task(Protocol):
+    """A part of a split, and what is to be done with its photos; small enough to be sent to a process."""
+
+    @property
+    def split(self) -> str:
+        """The name of the split."""
+        ...
+
+    def make(self, split: SourceSplit, count: Callable[[], None]) -> None:
+        """Writes its results; calls `count` after every photo."""
+        ...
+
 
 _POLL_SECONDS = 0.2
 _worker: dict[str, Any] = {}
 """In a worker process: the source and the shared counter, which it gets at its start."""
 
 
-def make_shards(
-    source: Source, tasks: Sequence[ShardTask], workers: int, progress: Callable[[int], None]
-) -> None:
-    """Makes all shards; calls `progress(count)` as images are finished. WorkError if a worker process dies.
+def make_all(source: Source, tasks: Sequence[Task], workers: int, progress: Callable[[int], None]) -> None:
+    """Does all tasks; calls `progress(count)` as images are finished. WorkError if a worker process dies.
 
     One worker is this process itself, which saves the seconds that starting another takes.
     """
@@ -52,14 +63,14 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(threads)
 
 
-def _make_here(source: Source, tasks: Sequence[ShardTask], progress: Callable[[int], None]) -> None:
+def _make_here(source: Source, tasks: Sequence[Task], progress: Callable[[int], None]) -> None:
     with one_thread(), quiet():
         for task in tasks:
-            make_shard(source.splits[task.split], task, lambda: progress(1))
+            task.make(source.splits[task.split], lambda: progress(1))
 
 
 def _make_in_processes(
-    source: Source, tasks: Sequence[ShardTask], workers: int, progress: Callable[[int], None]
+    source: Source, tasks: Sequence[Task], workers: int, progress: Callable[[int], None]
 ) -> None:
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -77,7 +88,7 @@ def _make_in_processes(
         pool.shutdown()
 
 
-def _submit(pool: ProcessPoolExecutor, tasks: Sequence[ShardTask]) -> list[Future[None]]:
+def _submit(pool: ProcessPoolExecutor, tasks: Sequence[Task]) -> list[Future[None]]:
     """Starts the processes from a thread with Ctrl-C blocked.
 
     They inherit the block and never see Ctrl-C, not even while they import; this process gets it and ends
@@ -136,10 +147,10 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _make_in_worker(task: ShardTask) -> None:
+def _make_in_worker(task: Task) -> None:
     def count() -> None:
         with _worker["counter"].get_lock():
             _worker["counter"].value += 1
 
     with quiet():
-        make_shard(_worker["source"].splits[task.split], task, count)
+        task.make(_worker["source"].splits[task.split], count)

@@ -74,7 +74,7 @@ class PixelStatistics:
     def to_bytes(self) -> bytes:
         """The sums as a file for `load`."""
         file = io.BytesIO()
-        np.savez(file, count=self.count, image=self.image, products=self.products)
+        np.savez_compressed(file, count=self.count, image=self.image, products=self.products)
         return file.getvalue()
 
     @classmethod

@@ -7,7 +7,7 @@ of the same photos gives the same choice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,31 @@ def hold_out(
     most = np.maximum(np.bincount(labels) - 1, 0)
     held_out = rank_in_class(values, labels) < np.minimum(wanted, most)[labels]
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def grouped_split(
+    groups: Sequence[str], labels: NDArray[np.integer], fraction: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `stratified_split`, but photos of the same group, (N,) by name, are in the same split.
+
+    Groups are taken for `val` in the order of their names' hashes if that brings the counts of its classes
+    nearer to the wanted ones, and if every class keeps a photo for training.
+    """
+    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    counts = np.bincount(labels)
+    wanted = np.floor(counts * fraction + 0.5).astype(np.int64)
+    held_out = np.zeros(len(counts), np.int64)
+    is_held_out = np.zeros(len(names), bool)
+    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    for group in np.argsort(_hashes(names.tolist()), kind="stable").tolist():
+        classes, sizes = np.unique(labels[members[group]], return_counts=True)
+        missing = wanted[classes] - held_out[classes]
+        nearer = np.abs(missing - sizes).sum() < np.abs(missing).sum()
+        if nearer and (held_out[classes] + sizes < counts[classes]).all():
+            held_out[classes] += sizes
+            is_held_out[group] = True
+    chosen = is_held_out[group_of]
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
 def rank_in_class(values: NDArray[Any], labels: NDArray[np.integer]) -> NDArray[np.int64]:

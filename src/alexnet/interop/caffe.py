@@ -207,8 +207,8 @@ def read_mean(path: Path, side: int) -> Tensor:
         return found.flatten()
     if found.shape[-3:] != (3, side, side) or found.numel() != 3 * side * side:
         raise DataError(
-            f"{path} has shape {tuple(found.shape)}; the mean image of this model has (1, 3, {side}, {side}), "
-            "its mean color (3,)"
+            f"{path} has shape {tuple(found.shape)}; the mean image of this model has "
+            f"(1, 3, {side}, {side}), its mean color (3,)"
         )
     return found.reshape(3, side, side).permute(1, 2, 0).contiguous()
 

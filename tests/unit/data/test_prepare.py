@@ -44,7 +44,8 @@ def pixels(split: Split) -> np.ndarray:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def interrupt_after(images: int) -> Callable[[int], None]:

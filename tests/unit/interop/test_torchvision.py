@@ -15,7 +15,6 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.classes import imagenet_classes
 from alexnet.interop import torchvision
-from alexnet.interop.importers import read_classes
 from alexnet.io import file_sha256
 from alexnet.models.config import VGG_VARIANTS
 
@@ -169,23 +168,6 @@ def test_what_downloads_leave_is_named(
     error = capsys.readouterr().err
     assert named in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_is_not_part_of_the_first_class(tmp_path: Path, codec: str) -> None:
-    (tmp_path / "names.txt").write_text("n01440764\nfjord\tein Fjørd\n", encoding=codec)
-    assert [(each.wnid, each.name) for each in read_classes(tmp_path / "names.txt")] == [
-        ("n01440764", "tench"),
-        ("fjord", "ein Fjørd"),
-    ]
-
-
-@pytest.mark.data
-def test_the_class_list_with_a_byte_order_mark(shared_data: Path) -> None:
-    path = shared_data / "odd-inputs" / "names_bom.txt"
-    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
-    found = read_classes(path)
-    assert [each.wnid for each in found] == path.read_text(encoding="utf-8-sig").split()
 
 
 def _expanded(value: object) -> object:

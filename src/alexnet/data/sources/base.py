@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import Class
+from alexnet.data.findings import DroppedPhoto
 from alexnet.data.manifest import PrepareSettings
 
 Labels = npt.NDArray[np.int32]
@@ -113,6 +114,20 @@ class SplitOrigin:
     """With class numbers: the file that names the classes."""
 
 
+@runtime_checkable
+class Stamped(Protocol):
+    """A split (or its boxes) that knows without reading a photo whether it may have changed."""
+
+    def stamp(self, index: int) -> str | None:
+        """Sizes and times of the photo's files; None if unknown. Equal stamps mean equal contents."""
+        ...
+
+
+def stamp_of(photos: object, index: int) -> str | None:
+    """The stamp of a photo; None if the split has none, so that its contents must be compared."""
+    return photos.stamp(index) if isinstance(photos, Stamped) else None
+
+
 @dataclass(frozen=True)
 class Source:
     """Labeled photos in any raw form, sorted by label, then file name; records in their own order."""
@@ -142,6 +157,10 @@ class Source:
     """What else is unusual about the classes or label files."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """The `SourceOptions` that were chosen."""
+    group_by: str = ""
+    """The `--group-by` that kept photos together when `val` was held out."""
+    dropped: tuple[DroppedPhoto, ...] | None = None
+    """The copies that `--drop-duplicates` left out; None without it."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +181,10 @@ class Subset:
     def key(self, index: int) -> str:
         """The key of a chosen photo."""
         return self.split.key(int(self.indices[index]))
+
+    def stamp(self, index: int) -> str | None:
+        """As for `Stamped`."""
+        return stamp_of(self.split, int(self.indices[index]))
 
     def __getitem__(self, index: int) -> Example:
         return self.split[int(self.indices[index])]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
+from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, stamp_of
 from alexnet.errors import CommandError
 
 _MIN_CLASSES = 2
@@ -59,6 +59,9 @@ class _FilteredSplit:
 
     def key(self, index: int) -> str:
         return self.split.key(int(self.indices[index]))
+
+    def stamp(self, index: int) -> str | None:
+        return stamp_of(self.split, int(self.indices[index]))
 
     def __getitem__(self, index: int) -> Example:
         example = self.split[int(self.indices[index])]

@@ -19,11 +19,11 @@ from alexnet.data.sources import (
     wnid_names,
     yolo,
 )
-from alexnet.data.sources.base import Source, Subset
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.hold_out import check_fraction, hold_out
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.survey import survey
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
-from alexnet.data.subset import stratified_split
 from alexnet.errors import CommandError, DataError
 
 _SUPPORTED = (
@@ -40,21 +40,14 @@ def open_source(
 ) -> Source:
     """The labeled photos in a folder, tar or parquet file, which are never changed.
 
-    If they have no validation split, `val_fraction` of each class is held out (see `stratified_split`); 0
-    keeps all in `train`. CommandError if `path` does not exist, DataError if its form is not recognized.
+    If they have no validation split, `val_fraction` of each class is held out (see `hold_out`); 0 keeps all
+    in `train`. CommandError if `path` does not exist, DataError if its form is not recognized.
     """
-    if not 0 <= val_fraction < 1:
-        raise CommandError(f"a validation fraction of {val_fraction} is not in [0, 1)")
+    check_fraction(val_fraction)
     if not path.exists():
         raise CommandError(f"no such file or folder: {path}")
     source = dataclasses.replace(_recognize(path, options), options=options.recorded(path))
-    if "val" in source.splits or not val_fraction:
-        return source
-    photos = source.splits["train"]
-    keys = (photos.key(index) for index in range(len(photos)))
-    train, val = (Subset(photos, indices) for indices in stratified_split(keys, photos.labels, val_fraction))
-    splits = {"train": train, "val": val} if len(val) else {"train": train}
-    return dataclasses.replace(source, splits={**source.splits, **splits}, val_fraction=val_fraction)
+    return hold_out(source, val_fraction)
 
 
 def _recognize(path: Path, options: SourceOptions) -> Source:

@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.decode import PHOTO_SUFFIXES
-from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceSplit
+from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceSplit, stamp_of
 from alexnet.data.sources.tree import Int64s, Tree, join
 
 MAX_STRAYS_NAMED = 3
@@ -51,6 +51,14 @@ class PhotoSplit:
         if label != NO_LABEL and not key.startswith(self.wnids[label] + "/"):
             key = f"{self.wnids[label]}/{key}"
         return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def stamp(self, index: int) -> str | None:
+        """As for `Stamped`: of the photo's file and of its boxes."""
+        photo = self.tree.stamp(int(self.files[index]))
+        if self.boxes is None:
+            return photo
+        boxes = stamp_of(self.boxes, index)
+        return None if boxes is None else f"{photo} {boxes}"
 
     def __getitem__(self, index: int) -> Example:
         file, label = int(self.files[index]), int(self.labels[index])

@@ -74,6 +74,10 @@ class PixelBoxes:
     corners: npt.NDArray[np.float32]
     """(N, 4) x0, y0, x1, y1 in pixels, last pixels included; NaN where a photo has no box."""
 
+    def stamp(self, index: int) -> str:
+        """As for `Stamped`: the box itself."""
+        return " ".join(map(str, self.corners[index].tolist()))
+
     def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
         """The photo's box, if it has one; none for a photo whose size cannot be read."""
         corners = self.corners[index]

@@ -187,6 +187,10 @@ class Tree(ABC):
     def size(self, file: int) -> int:
         """The number of bytes of one file; 0 if it is no longer there."""
 
+    @abstractmethod
+    def stamp(self, file: int) -> str:
+        """Size and time of the last change of a file, without reading it; empty if it is gone."""
+
     def text(self, file: int) -> str:
         """A file as text; DataError if it is not UTF-8."""
         try:
@@ -210,6 +214,10 @@ class FolderTree(Tree):
         """The number of bytes of one file."""
         path = self.path / self.listing.path(file)
         return path.stat().st_size if path.exists() else 0
+
+    def stamp(self, file: int) -> str:
+        """As for `Tree`."""
+        return _stamp(self.path / self.listing.path(file))
 
 
 class _OpenFile:
@@ -248,6 +256,18 @@ class TarTree(Tree):
     def size(self, file: int) -> int:
         """The number of bytes of one member."""
         return int(self._sizes[file])
+
+    def stamp(self, file: int) -> str:
+        """As for `Tree`; that of the whole tar, and the member's place in it."""
+        return f"{_stamp(self.path)}:{self._offsets[file]}+{self._sizes[file]}"
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}@{found.st_mtime_ns}"
 
 
 def open_folder(path: Path) -> FolderTree:

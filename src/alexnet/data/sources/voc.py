@@ -6,6 +6,7 @@ split, to a photo of that class or split. Objects of classes that the source doe
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 import zlib
 from array import array
@@ -78,6 +79,11 @@ class XmlBoxes:
     upright: bool
     """Where an annotation does not decide: whether it was drawn on the upright photo; see `place_boxes`."""
 
+    def stamp(self, index: int) -> str:
+        """As for `Stamped`: of the XML file."""
+        file = int(self.annotations[index])
+        return "" if file < 0 else self.tree.stamp(file)
+
     def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
         """The boxes of the photo's known classes; DataError if its XML is broken."""
         file = int(self.annotations[index])
@@ -137,6 +143,14 @@ class PackedBoxes:
     unit: Unit = "pixels"
     upright: bool = False
     """As in `place_boxes`."""
+
+    def stamp(self, index: int) -> str:
+        """As for `Stamped`: a hash of the boxes, which are in memory."""
+        rows = slice(int(self.starts[index]), int(self.starts[index + 1]))
+        boxes = (self.labels[rows], self.corners[rows], self.sizes[rows])
+        digest = hashlib.sha256(f"{self.unit} {self.upright}".encode())
+        digest.update(b"".join(each.tobytes() for each in boxes))
+        return digest.hexdigest()[:16]
 
     def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
         """The boxes of the photo's known classes."""

@@ -1,0 +1,146 @@
+"""What spoils an experiment, found before training: copies, tiny classes, imbalance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+FEW_PHOTOS = 10
+"""Training photos of a class below which it is listed."""
+IMBALANCE = 10
+"""Ratio of the largest to the smallest class from which on it is reported."""
+LISTED = 20
+"""Entries of each kind in the manifest; `alexnet inspect STORE --json` lists all."""
+_PRINTED = 3
+_ALL_LISTED = "  ... (`alexnet inspect STORE --json` lists all)"
+
+
+@dataclass(frozen=True, order=True)
+class PhotoName:
+    """A photo of the source."""
+
+    split: str
+    key: str
+    wnid: str
+    """Empty for unlabeled photos."""
+
+    def __str__(self) -> str:
+        return f"{self.split}/{self.key}"
+
+
+@dataclass(frozen=True, order=True)
+class DroppedPhoto:
+    """A copy of another photo that `--drop-duplicates` left out, and the one that stays."""
+
+    photo: PhotoName
+    stays: PhotoName
+    stamp: str = field(default="", compare=False)
+    """Of the copy, as in `PhotoNote`; empty in the manifest."""
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the two are labeled as different classes."""
+        return "" != self.photo.wnid != self.stays.wnid != ""
+
+
+@dataclass(frozen=True)
+class DuplicateSets:
+    """Sets of photos with the same pixels."""
+
+    sets: int = 0
+    photos: int = 0
+    """Copies: the photos of all sets but one of each."""
+    across_splits: int = 0
+    """Sets with photos in several splits."""
+    across_classes: int = 0
+    """Sets with photos in several classes, so that at least one is labeled wrongly."""
+    first: tuple[tuple[PhotoName, ...], ...] = ()
+    """Those across classes first, then those across splits."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in the readable photos of a store. Classes are counted in the training split."""
+
+    duplicates: DuplicateSets = field(default_factory=DuplicateSets)
+    small_classes: dict[str, int] = field(default_factory=dict[str, int])
+    """Training photos by WNID, of classes with fewer than `FEW_PHOTOS`, smallest first."""
+    one_photo_classes: tuple[str, ...] = ()
+    """WNIDs of classes whose training photos, two or more, are all copies of one."""
+    smallest_class: tuple[str, int] = ("", 0)
+    """(WNID, training photos)."""
+    largest_class: tuple[str, int] = ("", 0)
+    all_alike: bool = False
+    """Whether all training photos, two or more, have the same pixels."""
+    dropped: int | None = None
+    """Copies that `--drop-duplicates` left out; None without it."""
+    dropped_across_classes: int = 0
+    """How many of them were in another class than the photo that stays."""
+    first_dropped: tuple[DroppedPhoto, ...] = ()
+    """Those first."""
+
+    def shortened(self) -> Findings:
+        """With at most `LISTED` entries of each kind, for the manifest."""
+        duplicates = tuple(photos[:LISTED] for photos in self.duplicates.first[:LISTED])
+        return replace(
+            self,
+            duplicates=replace(self.duplicates, first=duplicates),
+            small_classes=dict(list(self.small_classes.items())[:LISTED]),
+            one_photo_classes=self.one_photo_classes[:LISTED],
+            first_dropped=tuple(replace(each, stamp="") for each in self.first_dropped[:LISTED]),
+        )
+
+
+def describe(found: Findings) -> list[str]:
+    """The findings as a few lines; none where nothing is wrong."""
+    lines: list[str] = []
+    if found.all_alike:
+        lines.append("all photos are alike: there is nothing to learn; check the photos")
+    lines += describe_sets("duplicates", found.duplicates)
+    if found.duplicates.sets:
+        lines.append("  `alexnet prepare --drop-duplicates` keeps one of each set")
+    lines += _describe_dropped(found)
+    if found.one_photo_classes:
+        lines.append(f"classes of copies of one photo: {_listed(found.one_photo_classes)}")
+    if found.small_classes:
+        few = [f"{wnid} ({count})" for wnid, count in found.small_classes.items()]
+        lines.append(f"classes with fewer than {FEW_PHOTOS} training photos: {_listed(few)}")
+    (small, least), (large, most) = found.smallest_class, found.largest_class
+    if least and most >= IMBALANCE * least:
+        lines.append(
+            f"imbalance: {most:,} training photos of {large}, {most / least:.0f} times as many as of {small} "
+            f"({least:,})"
+        )
+    return lines
+
+
+def describe_sets(what: str, found: DuplicateSets) -> list[str]:
+    """Sets of photos as a few lines, which begin with their kind; none if there are none."""
+    if not found.sets:
+        return []
+    places = [
+        f"{count:,} across {places}"
+        for places, count in (("splits", found.across_splits), ("classes", found.across_classes))
+        if count
+    ]
+    sets = "1 set" if found.sets == 1 else f"{found.sets:,} sets"
+    lines = [f"{what}: {sets} of {found.sets + found.photos:,} photos"]
+    lines[0] += f"; {', '.join(places)}" if places else ""
+    lines += [f"  {' = '.join(map(str, photos[:_PRINTED]))}" for photos in found.first[:_PRINTED]]
+    return lines + ([_ALL_LISTED] if found.sets > _PRINTED else [])
+
+
+def _describe_dropped(found: Findings) -> list[str]:
+    if found.dropped is None:
+        return []
+    lines = [f"dropped duplicates: {found.dropped:,}"]
+    if found.dropped_across_classes:
+        lines[0] += f", {found.dropped_across_classes:,} of them from another class than the photo that stays"
+    for each in found.first_dropped[:_PRINTED]:
+        lines.append(f"  {each.photo}, a copy of {each.stays}")
+    return lines + ([_ALL_LISTED] if found.dropped > _PRINTED else [])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _PRINTED else ""
+    return f"{len(names):,}: {', '.join(names[:_PRINTED])}{more}"

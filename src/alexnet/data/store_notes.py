@@ -1,0 +1,99 @@
+"""The folder `notes` of a store: what `prepare` needs to continue it or to bring it up to date.
+
+For each shard a note about its photos and the sums of its pixels; readers of the store need none of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from alexnet.data.findings import DroppedPhoto, PhotoName
+from alexnet.data.photo_note import PhotoNote
+from alexnet.errors import DataError
+from alexnet.io import write_json, write_whole
+
+FOLDER = "notes"
+_DROPPED_FILE = "dropped.json"
+
+
+@dataclass
+class ShardNote:
+    """The contents of a finished shard."""
+
+    bytes: int = 0
+    sha256: str = ""
+    labels: list[int] = field(default_factory=list[int])
+    odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What is unusual, by key."""
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    """Why a photo could not be read, by key."""
+    box_labels: list[int] = field(default_factory=list[int])
+    """The labels of its boxes, each once."""
+    longest_side: int = 0
+    """In pixels, of any original photo."""
+    photos: list[PhotoNote] = field(default_factory=list[PhotoNote])
+    """All photos of the shard's part of the source, in order."""
+
+
+Notes = dict[str, ShardNote]
+"""By the shard's file name, `train-00000.arrow`."""
+
+
+def write(path: Path, note: ShardNote) -> None:
+    """Writes the note of one shard atomically."""
+    write_whole(path, json.dumps(asdict(note)).encode())
+
+
+def read(path: Path) -> ShardNote:
+    """The note of a finished shard; DataError if it is damaged."""
+    try:
+        values = json.loads(path.read_text())
+        return ShardNote(**{**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]})
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error!r}): delete it and prepare again") from None
+
+
+def read_all(store: Path) -> Notes:
+    """The notes of all finished shards; empty for stores of earlier versions. DataError if one is damaged."""
+    paths = sorted(path for path in (store / FOLDER).glob("*.json") if path.name != _DROPPED_FILE)
+    return {path.with_suffix(".arrow").name: read(path) for path in paths}
+
+
+def split_of(file: str) -> str:
+    """The split of a shard, by its file name."""
+    return file.rpartition("-")[0]
+
+
+def photos(notes: Mapping[str, ShardNote]) -> Iterator[tuple[str, PhotoNote]]:
+    """Split and note of all photos."""
+    return ((split_of(file), photo) for file, note in notes.items() for photo in note.photos)
+
+
+def write_dropped(store: Path, dropped: Sequence[DroppedPhoto]) -> None:
+    """Writes the list of copies that are not in the store."""
+    write_json(store / FOLDER / _DROPPED_FILE, [asdict(each) for each in dropped])
+
+
+def read_dropped(store: Path) -> list[DroppedPhoto] | None:
+    """The copies that are not in the store; None if it was prepared without `--drop-duplicates`."""
+    path = store / FOLDER / _DROPPED_FILE
+    if not path.is_file():
+        return None
+    return [
+        DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
+        for each in json.loads(path.read_text())
+    ]
+
+
+def known_hashes(store: Path) -> dict[tuple[str, str], str]:
+    """The hash of the pixels of each photo of which the store knows it, by key and stamp."""
+    found = list(photos(read_all(store)))
+    known = {(photo.key, photo.stamp): photo.pixels for _, photo in found if photo.stamp}
+    by_key = {photo.key: photo.pixels for _, photo in found}
+    for each in read_dropped(store) or ():
+        if each.stamp and each.stays.key in by_key:
+            known[each.photo.key, each.stamp] = by_key[each.stays.key]
+    return known

@@ -1,0 +1,130 @@
+"""Validation photos are held out by class, and groups of photos stay together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.data import memory_source
+
+from alexnet.cli.main import main
+from alexnet.data.sources import Example, Source, hold_out
+from alexnet.data.store import Store
+from alexnet.data.subset import grouped_split, stratified_split
+from alexnet.errors import CommandError
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=120), st.floats(0, 1, exclude_max=True))
+def test_every_class_is_held_out_in_the_same_proportion(drawn: list[int], fraction: float) -> None:
+    labels = np.array(drawn)
+    train, val = stratified_split([f"{number}.png" for number in range(len(drawn))], labels, fraction)
+    assert sorted([*train, *val]) == list(range(len(drawn)))
+    for label, count in enumerate(np.bincount(labels).tolist()):
+        held_out = int((labels[val] == label).sum())
+        if count:
+            assert held_out < count
+            assert abs(held_out - fraction * count) <= 0.5 or held_out == count - 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6)), min_size=1, max_size=120),
+    st.floats(0.05, 0.6),
+)
+def test_groups_stay_together_and_classes_in_proportion(
+    drawn: list[tuple[int, int]], fraction: float
+) -> None:
+    """Groups within classes: the count of a class is off by at most half of a group, and the rounding."""
+    labels = np.array([label for label, _ in drawn])
+    groups = [f"{label}/{group}" for label, group in drawn]
+    train, val = grouped_split(groups, labels, fraction)
+    assert sorted([*train, *val]) == list(range(len(drawn)))
+    assert {groups[index] for index in train}.isdisjoint(groups[index] for index in val)
+    for label, count in enumerate(np.bincount(labels).tolist()):
+        own = [group for group, each in zip(groups, labels, strict=True) if each == label]
+        if count:
+            largest = max(own.count(group) for group in own)
+            held_out = int((labels[val] == label).sum())
+            assert held_out < count
+            assert held_out - fraction * count <= largest / 2 + 0.5
+            if len(set(own)) > 1 and held_out == 0:
+                assert fraction * count <= max(largest, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=80))
+def test_groups_across_classes_leave_every_class_photos_for_training(drawn: list[tuple[int, int]]) -> None:
+    labels = np.array([label for label, _ in drawn])
+    train, val = grouped_split([str(group) for _, group in drawn], labels, 0.3)
+    assert set(labels[train]) == set(labels)
+    assert {drawn[index][1] for index in train}.isdisjoint(drawn[index][1] for index in val)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_groups_of_one_photo_are_held_out_like_photos(drawn: list[int]) -> None:
+    labels, keys = np.array(drawn), [f"{number}.png" for number in range(len(drawn))]
+    (_, one), (_, other) = grouped_split(keys, labels, 0.25), stratified_split(keys, labels, 0.25)
+    assert sorted(labels[one]) == sorted(labels[other])
+
+
+def sessions() -> Source:
+    """Two classes, five sessions of four photos in each, and a photo of no session."""
+    names = [f"{name}/s{day}-{shot}.png" for name in "ab" for day in range(5) for shot in range(4)]
+    names.append("b/x.png")
+    image = memory_source.png(memory_source.photo(0))
+    return memory_source.source(train=[Example(image, int(name[0] == "b"), name) for name in names])
+
+
+def keys(source: Source, split: str) -> list[str]:
+    return [source.splits[split].key(index) for index in range(len(source.splits[split]))]
+
+
+@pytest.mark.parametrize("pattern", [r"s\d", r"(s\d)-", r"/(s\d)-(\d)"])
+def test_a_pattern_names_the_groups(pattern: str) -> None:
+    """The first group of the expression, or the whole match; here a session has photos of both classes."""
+    source = hold_out(sessions(), 0.2, pattern)
+    days = {name: {key.split("/")[1][:2] for key in keys(source, name)} for name in ("train", "val")}
+    assert len(days["val"]) == 1 and days["val"].isdisjoint(days["train"])
+    assert (source.group_by, source.val_fraction) == (pattern, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fraction", "words"),
+    [
+        ("session", 0.2, "matches no photo; their keys are such as a/s0-0.png"),
+        ("(", 0.2, "is not a regular expression"),
+        ("^.", 0.2, "the groups are too large to hold out 0.2 of any class"),
+        (r"s\d", 0, "is asked for no validation split"),
+    ],
+)
+def test_patterns_that_do_nothing_are_refused(pattern: str, fraction: float, words: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        source = sessions()
+        source.splits["train"] = memory_source.MemorySplit(source.splits["train"].examples[:-1])  # type: ignore[attr-defined]
+        hold_out(source, fraction, pattern)
+    assert words in str(caught.value)
+
+
+def test_a_source_with_a_validation_split_needs_no_groups() -> None:
+    source = memory_source.source(train=memory_source.examples(4), val=memory_source.examples(2))
+    with pytest.raises(CommandError, match="has a validation split already, so --group-by changes nothing"):
+        hold_out(source, 0.1, "photo")
+    assert hold_out(source, 0.1) is source
+
+
+def test_the_command_keeps_sessions_together(tmp_path: Path, capfd) -> None:
+    for index, key in enumerate(keys(sessions(), "train")):
+        path = tmp_path / "photos" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(memory_source.png(memory_source.photo(index)))
+    words = ["prepare", str(tmp_path / "photos"), str(tmp_path / "store"), "--side", "24", "--workers", "1"]
+    assert main([*words, "--val-fraction", "0.2", "--group-by", r"s\d"]) == 0
+    store = Store.open(tmp_path / "store")
+    named = [store.split(name).keys() for name in ("train", "val")]
+    days = [{key.split("/")[1][:2] for key in own} for own in named]
+    assert days[0].isdisjoint(days[1])
+    assert store.manifest.source.group_by == r"s\d"
+    capfd.readouterr()
+    assert main([*words, "--val-fraction", "0.2"]) == 2
+    assert r"--group-by s\d (now )" in capfd.readouterr().err
