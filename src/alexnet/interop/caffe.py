@@ -213,7 +213,7 @@ def read_mean(path: Path, side: int) -> Tensor:
     return found.reshape(3, side, side).permute(1, 2, 0).contiguous()
 
 
-def _read_npy(path: Path) -> Array:
+def _read_npy(path: Path) -> _Array:
     refuse_wrong_file(path)
     try:
         found: npt.NDArray[Any] = np.load(path, allow_pickle=False)

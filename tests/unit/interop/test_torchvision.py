@@ -102,7 +102,7 @@ WRAPPED = {
 def test_weights_in_checkpoints_and_under_wrapped_names_are_found(stock, tmp_path: Path, wrap) -> None:
     expanded = {name: _expanded(each) for name, each in stock[1].items()}
     torch.save(wrap({**expanded, "features.3.bias": stock[1]["features.3.bias"]}), tmp_path / "net.pth")
-    read = torchvision.read(tmp_path / "net.pth")
+    read = torchvision.read_torchvision(tmp_path / "net.pth")
     assert torch.equal(read.model.get_parameter("conv2.bias"), stock[1]["features.3.bias"])
 
 
@@ -116,7 +116,7 @@ def test_a_renamed_last_layer_is_named_by_an_option(stock, tmp_path: Path, capsy
     state = {name.replace("classifier.6", "head"): _expanded(each) for name, each in stock[1].items()}
     torch.save(WRAPPED["DataParallel"](state), tmp_path / "net.pth")
     assert "type --rename head=classifier.6" in say_what_is_wrong(capsys, tmp_path / "net.pth")
-    assert torchvision.read(tmp_path / "net.pth", (), {"head": "classifier.6"}).config.recipe
+    assert torchvision.read_torchvision(tmp_path / "net.pth", (), {"head": "classifier.6"}).config.recipe
     error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--rename", "haed=classifier.6", code=2)
     assert "no layer 'haed' to rename; the nearest is 'head'" in error
     error = say_what_is_wrong(capsys, tmp_path / "net.pth", "--rename", "head=classifier.4", code=2)

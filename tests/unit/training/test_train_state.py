@@ -76,9 +76,9 @@ def test_batch_normalization_needs_two_images_in_every_micro_batch(
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
     settings = [f"training.batch_size={batch}", f"training.grad_accum_steps={micro_batches}"]
     with pytest.raises(CommandError, match=f"type {works}$"):
-        check(tiny.config(*BATCHNORM, *settings), tiny_store)
-    check(tiny.config(*BATCHNORM, *settings, works), tiny_store)
-    check(tiny.config(*settings), tiny_store)  # without batch normalization one image is enough
+        check_network(tiny.config(*BATCHNORM, *settings), tiny_store)
+    check_network(tiny.config(*BATCHNORM, *settings, works), tiny_store)
+    check_network(tiny.config(*settings), tiny_store)  # without batch normalization one image is enough
 
 
 def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
