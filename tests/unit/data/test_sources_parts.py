@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,20 @@ def test_a_listing_equals_sorting_all_paths(paths: list[tuple[str, ...]]) -> Non
     for number, path in enumerate(expected):
         assert listing.find("/".join(path[:-1]), path[-1]) == number
         assert listing.find("/".join(path[:-1]), path[-1] + "\0") is None
+
+
+def test_files_are_found_by_suffix(tmp_path: Path) -> None:
+    files = {"b/2.TXT": b"", "a/1.txt": b"", "a/3.json": b"", "a/name": b"", "a/.hidden": b""}
+    listing = open_folder(make.write(tmp_path, files)).listing
+    assert [listing.path(file) for file in listing.ending_in(".json", ".txt")] == [
+        "a/1.txt",
+        "a/3.json",
+        "b/2.TXT",
+    ]
+    assert [listing.path(file) for file in listing.ending_in("")] == ["a/name"]
+    assert listing.ending_in(".xml") == []
+    copy = pickle.loads(pickle.dumps(listing))
+    assert copy.ending_in(".txt") == listing.ending_in(".txt")
 
 
 def test_a_file_twice_in_a_tar_counts_the_last_time(tmp_path: Path) -> None:

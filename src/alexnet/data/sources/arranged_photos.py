@@ -12,7 +12,6 @@ from alexnet.data.sources.folders import Arrangement
 from alexnet.data.sources.label_file import PhotoTable, TextFile, read_table
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_index import PhotoIndex
-from alexnet.data.sources.photo_split import photos_in
 from alexnet.data.sources.split_words import SplitName
 from alexnet.data.sources.survey import Survey
 from alexnet.data.sources.tree import Int64s
@@ -59,7 +58,7 @@ class ArrangedPhotos:
 
 def arranged_photos(survey: Survey, arrangement: Arrangement) -> ArrangedPhotos:
     """All photos in the folders of an arrangement; DataError if there are none."""
-    files = [np.array(photos_in(survey.tree, place.folder), np.int64) for place in arrangement.places]
+    files = [np.array(survey.photos[place.folder], np.int64) for place in arrangement.places]
     if not files:
         raise DataError(
             f"{survey.tree.path} has no photos but in folders of annotations: name another folder"
@@ -75,7 +74,7 @@ def left_out_folders(survey: Survey, reasons: Mapping[str, str]) -> list[LeftOut
         top = folder
         while top and all(reasons.get(each) == reason for each in survey.below(top.rpartition("/")[0])):
             top = top.rpartition("/")[0]
-        inside = sum(survey.below(top).values()) if top != folder else survey.direct[folder]
+        inside = sum(survey.below(top).values()) if top != folder else len(survey.photos[folder])
         found[top] = (inside, reason)
     return [LeftOut(f"{top or '.'}/ ({count:,} photos)", reason) for top, (count, reason) in found.items()]
 

@@ -134,7 +134,7 @@ def _annotation_files(tree: Tree) -> dict[int, Mapping[str, Any]]:
     """The contents of all JSON files that hold images, categories and boxes."""
     listing = tree.listing
     found: dict[int, Mapping[str, Any]] = {}
-    files = [file for file in range(len(listing)) if listing.name(file).lower().endswith(".json")]
+    files = listing.ending_in(".json")
     if len(files) > _MAX_READ:
         files = [file for file in files if _USUAL_NAME.search(listing.name(file))]
     for file in files:

@@ -93,7 +93,7 @@ def read(tree: Tree, options: SourceOptions) -> Source | None:
 def _data_sets(tree: Tree) -> dict[str, dict[str, dict[str, int]]]:
     """For each data set (the folder and the names' beginning), for each split, its images and labels."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for file in range(len(tree.listing)):
+    for file in tree.listing.ending_in("", ".gz", ".idx1-ubyte", ".idx3-ubyte"):
         match = _NAME.fullmatch(tree.listing.name(file))
         if match:
             folder = tree.listing.path(file).rpartition("/")[0]

@@ -27,7 +27,7 @@ def read(survey: Survey, options: SourceOptions) -> Source | None:
     mapping = tree.listing.find(parent, "LOC_synset_mapping.txt")
     synonyms = None if mapping is None else read_synonyms(tree.text(mapping))
     classes = classes_from_wnids([each.wnid for each in layout.classes], synonyms)
-    splits, _, strays = add_boxes(tree, layout.splits, tree.listing.below(join(root, ANNOTATIONS)), classes)
+    splits, _, strays = add_boxes(tree, layout.splits, classes, tree.listing.below(join(root, ANNOTATIONS)))
     strays += find_strays(tree, splits.values(), [*layout.known, *_known_files(tree, root, parent)])
     return Source(
         "Kaggle tree",

@@ -59,7 +59,7 @@ def read(survey: Survey, base: str, options: SourceOptions) -> Source | None:
         return None
     tree = survey.tree
     layout = read_layout(survey, base, options)
-    splits, annotations, strays = add_boxes(tree, layout.splits, range(len(tree.listing)), layout.classes)
+    splits, annotations, strays = add_boxes(tree, layout.splits, layout.classes)
     strays += find_strays(tree, splits.values(), [*layout.known, *annotations])
     return Source(
         form=layout.form,

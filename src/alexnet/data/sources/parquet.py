@@ -49,7 +49,7 @@ def find_tables(tree: Tree) -> list[int]:
     listing = tree.listing
     if not isinstance(tree, FolderTree) or listing.find("", MANIFEST_FILE) is not None:
         return []
-    return [file for file in range(len(listing)) if is_table(listing.name(file))]
+    return [file for file in listing.ending_in(*SUFFIXES) if is_table(listing.name(file))]
 
 
 def hold_photos(tree: Tree, tables: Sequence[int]) -> bool:

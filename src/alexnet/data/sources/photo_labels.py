@@ -26,7 +26,7 @@ from alexnet.data.sources.labeling import label_photos
 from alexnet.data.sources.metadata_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_index import PhotoIndex
-from alexnet.data.sources.photo_split import is_clutter, photos_in
+from alexnet.data.sources.photo_split import is_clutter
 from alexnet.data.sources.split_words import SplitName, split_in
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import SUFFIX as XML_SUFFIX
@@ -123,7 +123,7 @@ class PhotoLabels:
     def _leave_out(self, reasons: Mapping[str, str]) -> None:
         """Notes that the photos directly in some folders are left out, by folder."""
         for folder in reasons:
-            self.known += photos_in(self.survey.tree, folder)
+            self.known += self.survey.photos[folder]
         self.left_out += left_out_folders(self.survey, reasons)
 
     def _names_of(self, split: SplitName) -> list[str]:

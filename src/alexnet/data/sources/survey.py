@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 from alexnet.data.sources.photo_split import is_clutter, photos_in
@@ -11,11 +12,11 @@ from alexnet.data.sources.tree import Tree, join
 
 @dataclass(frozen=True)
 class Survey:
-    """The number of photos in each folder; folders of clutter count as empty."""
+    """The photos in each folder; folders of clutter count as empty."""
 
     tree: Tree
-    direct: dict[str, int]
-    """Photos directly in a folder, for every folder that has some, in the tree's order."""
+    photos: dict[str, array[int]]
+    """The files directly in a folder that are photos, for every folder that has some, in the tree's order."""
     total: dict[str, int]
     """Photos in a folder and below, for every folder that has some."""
 
@@ -26,34 +27,34 @@ class Survey:
     def below(self, folder: str) -> dict[str, int]:
         """The folders at and below a folder that directly hold photos, with their number."""
         listed = self.tree.listing.folders_below(folder)
-        return {each: self.direct[each] for each in listed if each in self.direct}
+        return {each: len(self.photos[each]) for each in listed if each in self.photos}
 
     def base(self) -> str:
         """The folder in which the layout begins, below folders that hold all photos in one other folder."""
         folder = ""
         while True:
             inside = self.subfolders(folder)
-            if len(inside) != 1 or folder in self.direct or splits_of(inside)[inside[0]]:
+            if len(inside) != 1 or folder in self.photos or splits_of(inside)[inside[0]]:
                 return folder
             deeper = join(folder, inside[0])
-            if deeper in self.direct:
+            if deeper in self.photos:
                 return folder
             folder = deeper
 
 
 def survey(tree: Tree) -> Survey:
     """Counts the photos in every folder of a tree."""
-    direct: dict[str, int] = {}
+    photos: dict[str, array[int]] = {}
     total: dict[str, int] = {}
     for folder in tree.listing.folders:
         if any(is_clutter(part) for part in folder.split("/")):
             continue
-        count = len(photos_in(tree, folder))
-        if not count:
+        found = photos_in(tree, folder)
+        if not found:
             continue
-        direct[folder] = count
+        photos[folder] = found
         parts = folder.split("/") if folder else []
         for depth in range(len(parts) + 1):
             above = "/".join(parts[:depth])
-            total[above] = total.get(above, 0) + count
-    return Survey(tree, direct, total)
+            total[above] = total.get(above, 0) + len(found)
+    return Survey(tree, photos, total)

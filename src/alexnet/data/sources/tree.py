@@ -13,8 +13,9 @@ import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +114,22 @@ class Listing:
             else:
                 high = middle
         return low if low < files.stop and self._names[low] == name else None
+
+    def ending_in(self, *suffixes: str) -> list[int]:
+        """The files whose names end in `.txt`, or other suffixes in lower case; empty for no dot. Sorted."""
+        return sorted(file for suffix in suffixes for file in self._by_suffix.get(suffix, ()))
+
+    @cached_property
+    def _by_suffix(self) -> dict[str, array[int]]:
+        """The files by suffix, from one pass over all names."""
+        found: dict[str, array[int]] = {}
+        for file in range(len(self)):
+            _, dot, suffix = self._names[file].rpartition(".")
+            found.setdefault(dot and f".{suffix.lower()}", array("q")).append(file)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_by_suffix"}
 
     def _after(self, number: int) -> int:
         """The number of the first folder after a folder and all its subfolders."""

@@ -98,14 +98,19 @@ class XmlBoxes:
 
 
 def add_boxes(
-    tree: Tree, splits: Mapping[str, PhotoSplit], files: Iterable[int], classes: Sequence[Class]
+    tree: Tree,
+    splits: Mapping[str, PhotoSplit],
+    classes: Sequence[Class],
+    within: range | None = None,
 ) -> tuple[dict[str, PhotoSplit], list[int], list[str]]:
-    """The splits with boxes from the XML files among `files`, those XML files, and strays.
+    """The splits with boxes from the XML files (`within` some files), these XML files, and strays.
 
     A split in which no photo has an XML file stays without boxes. Strays are XML files of no photo, or of
     several.
     """
-    annotations = [file for file in files if tree.listing.name(file).lower().endswith(SUFFIX)]
+    annotations = tree.listing.ending_in(SUFFIX)
+    if within is not None:
+        annotations = [file for file in annotations if file in within]
     if not annotations:
         return dict(splits), [], []
     by_stem = _by_stem(tree, annotations, {each.wnid for each in classes} | set(splits))

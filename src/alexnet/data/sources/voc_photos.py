@@ -34,10 +34,8 @@ def read(tree: Tree) -> Source | None:
     """The source; None if no photo has an XML file of its name, or some photos are in folders of classes."""
     listing = tree.listing
     xml: dict[str, list[int]] = defaultdict(list)
-    for file in range(len(listing)):
-        name = listing.name(file)
-        if name.lower().endswith(SUFFIX):
-            xml[PurePosixPath(name).stem].append(file)
+    for file in listing.ending_in(SUFFIX):
+        xml[PurePosixPath(listing.name(file)).stem].append(file)
     if not xml:
         return None
     photos = {path: file for path, file in photos_by_path(tree).items() if _parent(path) not in _MASK_FOLDERS}

@@ -31,6 +31,6 @@ def read(tree: Tree, base: str) -> Source | None:
     label_of = {each.wnid: label for label, each in enumerate(classes)}
     labels = np.array([label_of[wnid] for wnid in wnids], dtype=np.int32)
     splits = {"train": make_split(tree, photos, labels, base, classes)}
-    splits, annotations, strays = add_boxes(tree, splits, range(len(tree.listing)), classes)
+    splits, annotations, strays = add_boxes(tree, splits, classes)
     strays += find_strays(tree, splits.values(), annotations)
     return Source("photos named by WNID", tree.path, classes, dict(splits), strays)

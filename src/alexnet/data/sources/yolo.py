@@ -38,11 +38,7 @@ def read(tree: Tree) -> Source | None:
     class_files = _class_files(tree)
     if not class_files and not any("labels" in folder.split("/") for folder in listing.folders):
         return None
-    texts = {
-        listing.path(file): file
-        for file in range(len(listing))
-        if listing.name(file).lower().endswith(".txt")
-    }
+    texts = {listing.path(file): file for file in listing.ending_in(".txt")}
     if not texts:
         return None
     photos = photos_by_path(tree)
@@ -115,7 +111,8 @@ def _unquoted(text: str) -> str:
 
 def _class_files(tree: Tree) -> list[int]:
     """The files that may name classes."""
-    named = ((file, tree.listing.name(file).lower()) for file in range(len(tree.listing)))
+    candidates = tree.listing.ending_in(*_YAML, ".txt", ".names", ".labels")
+    named = ((file, tree.listing.name(file).lower()) for file in candidates)
     return [file for file, name in named if name.endswith(_YAML) or name in _CLASS_FILES]
 
 
