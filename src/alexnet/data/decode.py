@@ -121,7 +121,7 @@ _DAMAGE = (
     OverflowError,
     AttributeError,
 )
-_BROKEN = (*_DAMAGE, NotImplementedError, struct.error, zlib.error)
+_BROKEN = (*_DAMAGE, RuntimeError, struct.error, zlib.error)
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is

@@ -39,8 +39,11 @@ def decode_netpbm(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8] | None:
     if magic in _TEXT:
         levels = _text_levels(data[position:], count, digits=magic == b"P1")
     else:
-        start, kind = position + 1, np.dtype(np.uint8 if maximum < 256 else ">u2")
-        levels = np.frombuffer(data, kind, max(min(count, (len(data) - start) // kind.itemsize), 0), start)
+        kind = np.dtype(np.uint8 if maximum < 256 else ">u2")
+        rest = memoryview(data)[position + 1 :]
+        levels = (
+            np.frombuffer(rest, kind, min(count, len(rest) // kind.itemsize)) if rest else np.empty(0, kind)
+        )
     if len(levels) < count:
         raise BrokenNetpbm(f"truncated: {len(levels):,} of {count:,} levels")
     if levels.max() > maximum or levels.min() < 0:

@@ -48,6 +48,6 @@ def _tiff_pieces(data: bytes) -> int:
         for entry in range(start, start + min(entries, 4096) * entry_bytes, entry_bytes):
             tag, _, count = struct.unpack_from(f"{order}HH{count_type}", data, entry)
             most = max(most, count if tag in _PIECE_TAGS else 0)
-    except (struct.error, KeyError):
+    except (struct.error, KeyError, OverflowError):
         return 0
     return most

@@ -187,6 +187,7 @@ def test_netpbm_equals_pillow(magic: str, maximum: int, comment: str) -> None:
         (b"P2\n2 1\n255\n1 x", "no number"),
         (b"P2\n2 1\n7\n1 8", "outside 0..7"),
         (b"P5\n2 2\n300\n\0\0", "truncated"),
+        (b"P5\n2 2\n300", "truncated"),
         (b"P3\n99999 99999\n255\n", "pixels"),
         (b"P2\n0 4\n255\n", "0x4"),
         (b"P5\n1 1\n70000\n\0\0", "up to 70000"),
