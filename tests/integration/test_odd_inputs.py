@@ -63,7 +63,7 @@ INPUTS: dict[str, Read | Refused] = {
     "parquet/pandas_strnull": Read("cat dog eel", {"train": [7, 8, 8]}, ("1 of 24 photos, without a label",)),
     "parquet/hf_order_differs": Read("cat dog eel", {"train": [16, 16, 16]}),
     "parquet/hf_val_order_differs": Read("cat dog eel", WITH_VAL),
-    "parquet/hf_two_labels": Read("cat dog eel", EIGHT),
+    "parquet/hf_two_labels": Read("cat dog eel", EIGHT, ("photos in column image, labels in column label",)),
     "parquet/hf_mask_first": Read("cat dog eel", EIGHT),
     "parquet/hf_nullimage": Read("cat dog eel", EIGHT, ("unreadable: 1: train/00000005",)),
     "parquet/hf_configs": Refused(("cropped, full", "--configuration")),
@@ -133,7 +133,11 @@ INPUTS |= {
     "images/allblack": Read("a b", {"train": [8, 8]}, ("all are of one color",)),
     "idx/zero": Refused(("the images file of train holds 0 images",)),
     "idx/valtrain": Read("0 1 2 3 4 5 6 7 8 9", {"train": [6] * 10, "val": [2] * 10, "test": [2] * 10}),
-    "images/wnidmix": Read("mycat tench", {"train": [4, 4]}, ("all are EXIF orientation 6",)),
+    "images/wnidmix": Read(
+        "mycat tench",
+        {"train": [4, 4]},
+        ("EXIF orientation: applied by default", "all are EXIF orientation 6"),
+    ),
 }
 
 

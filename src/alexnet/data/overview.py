@@ -17,6 +17,8 @@ FIRST_CLASSES = 5
 NAMES_LISTED = 10
 """Photos of one kind, and stray files, that are named; others are counted."""
 
+_EXIF = {True: "applied by default", False: "not applied by default, since the form is ImageNet's"}
+
 
 @dataclass(frozen=True)
 class SplitOverview:
@@ -52,6 +54,8 @@ class Overview:
     """The options that chose this reading."""
     val_fraction: float
     """Fraction of each class that was held out as `val`; 0 if none was."""
+    exif: bool | None
+    """Whether `prepare` applies EXIF orientation by default; None for images that are no files."""
 
 
 def overview(source: Source) -> Overview:
@@ -74,6 +78,7 @@ def overview_fields(source: Source) -> dict[str, Any]:
         "notes": source.notes,
         "options": source.options,
         "val_fraction": source.val_fraction,
+        "exif": None if source.settings.encoding == "raw" else source.settings.exif,
     }
 
 
@@ -101,6 +106,8 @@ def describe_overview(found: Overview) -> list[str]:
     lines = [f"{found.path}: {found.form}; {found.label_order}: {', '.join(names)}{more}"]
     for name, split in found.splits.items():
         lines.append(f"{name}: {_counts(split)}{_origin(found, name, split)}")
+    if found.exif is not None:
+        lines.append(f"EXIF orientation: {_EXIF[found.exif]}")
     lines += [f"left out: {each.what}: {each.reason}" for each in found.left_out[:NAMES_LISTED]]
     if len(found.left_out) > NAMES_LISTED:
         lines.append(f"left out: {len(found.left_out) - NAMES_LISTED:,} more (--json lists all)")
@@ -166,6 +173,8 @@ def _origin(found: Overview, name: str, split: SplitOverview) -> str:
             columns = f"photos in column {origin.image_column}, labels in column {origin.label_column}"
         named = f" of {origin.class_list}" if origin.class_list else ""
         parts.append(f"labels from {' and '.join(origin.files)} ({columns}: {origin.values}{named})")
+    elif origin.labels == "columns":
+        parts.append(f"photos in column {origin.image_column}, labels in column {origin.label_column}")
     elif origin.labels == "names":
         parts.append("classes are the photos' names before their numbers")
     elif origin.labels == "devkit":

@@ -32,6 +32,7 @@ def test_lines(tmp_path: Path) -> None:
         "val: 3 photos; 0 (bee) to 2 (cow) per class, median 1; in val/; labels from val.csv "
         "(photos in column file, labels in column class: class names)",
         "test: 1 photos; unlabeled; in test/",
+        "EXIF orientation: applied by default",
         "left out: extra/ (3 photos): outside the folders of the splits",
         "note: val.csv names 1 other photos, such as '9.jpg'",
         "skipped: 1: notes.txt",

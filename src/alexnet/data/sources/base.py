@@ -97,17 +97,18 @@ class SplitOrigin:
     """Relative to the source; empty for the source itself."""
     lists: tuple[str, ...] = ()
     """The files that list its photos; empty where the folder decides."""
-    labels: Literal["folders", "file", "names", "devkit", "records", "none"] = "records"
-    """What labels them: folder names, a text file, photo names, ILSVRC's devkit, the form itself, nothing."""
+    labels: Literal["folders", "file", "columns", "names", "devkit", "records", "none"] = "records"
+    """What labels them: folder names, a text file, columns of tables, photo names, ILSVRC's devkit, the form
+    itself, nothing."""
     class_level: int = 0
     """With `folders`: the depth of the class folders below the folder of the split, from 1."""
     files: tuple[str, ...] = ()
     """With `file`: the files with the labels."""
     image_column: str = ""
-    """With `file`: the header of the photos' column, or its number from 1; empty for labels in the photos'
-    order."""
+    """With `columns` and `file`: the name of the photos' column, or its number from 1; empty for labels in
+    the photos' order."""
     label_column: str = ""
-    """With `file`: the same for the labels."""
+    """The same for the labels."""
     values: str = ""
     """With `file`: what the labels are: class names, WNIDs, positions from 0 or 1, or class numbers."""
     class_list: str = ""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from alexnet.data.classes import NO_LABEL, Class, are_custom, classes_from_wnids, imagenet_classes
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
+from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin
 from alexnet.data.sources.devkit import official_name
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
@@ -113,7 +113,10 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
         splits["val"] = splits.pop("test")
     form = "parquet files" if all(table.file.path.suffix == ".parquet" for table in tables) else "Arrow files"
     settings = PrepareSettings(exif=are_custom(classes))
-    return Source(form, folder, classes, splits, strays, settings)
+    origins = {name: parts[name].origin() for name in splits if name in parts}
+    if "val" in splits and "val" not in parts:
+        origins["val"] = parts["test"].origin()
+    return Source(form, folder, classes, splits, strays, origins=origins, settings=settings)
 
 
 class ParquetSplit:
@@ -211,6 +214,11 @@ class _Part:
         """(N,) of the split's rows."""
         found = [to_labels(table.labels, order, all_labels) for table in self.tables]
         return np.concatenate(found)[self._inside()]
+
+    def origin(self) -> SplitOrigin:
+        """The columns of its first table."""
+        columns = self.tables[0].columns
+        return SplitOrigin(labels="columns", image_column=columns.photo, label_column=columns.label)
 
     def file_names(self) -> PackedNames | None:
         """The photos' names by row of all tables; None unless each photo of the split has its own."""
