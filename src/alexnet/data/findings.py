@@ -95,7 +95,7 @@ def describe(found: Findings) -> list[str]:
     """The findings as a few lines; none where nothing is wrong."""
     lines: list[str] = []
     if found.all_alike:
-        lines.append("all photos are alike: there is nothing to learn; check the photos")
+        lines.append("all training photos are copies of one: there is nothing to learn from them")
     lines += describe_sets("duplicates", found.duplicates)
     if found.duplicates.sets:
         lines.append("  `alexnet prepare --drop-duplicates` keeps one of each set")

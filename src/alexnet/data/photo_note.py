@@ -53,4 +53,4 @@ def pixels_hash(photo: Pixels) -> str:
     for start in range(0, len(whole), _WORDS):
         words = whole[start : start + _WORDS]
         total = (total * _FACTOR + int(np.dot(words, _WEIGHTS[: len(words)]))) % _MODULUS
-    return f"{'x'.join(map(str, photo.shape))}-{zlib.crc32(values):08x}{total:016x}"
+    return f"{'x'.join(map(str, photo.shape))}-{zlib.crc32(values.data):08x}{total:016x}"

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alexnet.data.findings import DroppedPhoto, PhotoName
 from alexnet.data.photo_note import PhotoNote
@@ -50,8 +51,9 @@ def write(path: Path, note: ShardNote) -> None:
 def read(path: Path) -> ShardNote:
     """The note of a finished shard; DataError if it is damaged."""
     try:
-        values = json.loads(path.read_text())
-        return ShardNote(**{**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]})
+        values: dict[str, Any] = json.loads(path.read_text())
+        values["photos"] = [PhotoNote(*photo) for photo in values["photos"]]
+        return ShardNote(**values)
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is damaged ({error!r}): delete it and prepare again") from None
 

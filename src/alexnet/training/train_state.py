@@ -119,10 +119,8 @@ def _refuse_single_images(training: TrainingConfig, model: nn.Module) -> None:
 
 
 def refuse_alike(store: Store) -> None:
-    """DataError if all training images are copies of one, or all their pixels have the same color."""
-    findings = store.manifest.findings
-    copies = findings is not None and findings.all_alike
-    if copies or store.color_covariance.diagonal().max() < _LEAST_VARIANCE:
+    """DataError if all training images are of one color, as may be in a store of an earlier version."""
+    if store.color_covariance.diagonal().max() < _LEAST_VARIANCE:
         raise DataError(
             f"all photos of {store.manifest.statistics_split} in {store.path} are alike: there is nothing to "
             "learn; check the photos and prepare them again"

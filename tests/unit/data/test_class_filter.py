@@ -72,7 +72,7 @@ def test_the_manifest_records_the_filter_and_another_filter_is_refused(
     store = prepare(filter_classes(photos, "3"), tmp_path / "store", RAW, workers=1)
     assert (store.manifest.source.class_filter, store.manifest.source.unfiltered_classes) == ("3", 4)
     assert prepare(photos, tmp_path / "all", RAW, workers=1).manifest.source.class_filter == ""
-    with pytest.raises(CommandError, match="other photos"):
+    with pytest.raises(CommandError, match=r"prepared with --classes 3 \(now 2\)"):
         prepare(filter_classes(photos, "2"), tmp_path / "store", RAW, workers=1)
 
 

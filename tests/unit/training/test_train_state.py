@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import tiny
 import torch
 
 from alexnet import distributed
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 from alexnet.training.config import Event
 from alexnet.training.train_state import TrainState, build_train_state, check_network, load_weights
 
@@ -79,6 +81,13 @@ def test_batch_normalization_needs_two_images_in_every_micro_batch(
         check_network(tiny.config(*BATCHNORM, *settings), tiny_store)
     check_network(tiny.config(*BATCHNORM, *settings, works), tiny_store)
     check_network(tiny.config(*settings), tiny_store)  # without batch normalization one image is enough
+
+
+def test_images_of_one_color_are_refused(tiny_store: Store) -> None:
+    """Stores of earlier versions may have them."""
+    black = replace(tiny_store.manifest, color_covariance=3 * ((0.0, 0.0, 0.0),))
+    with pytest.raises(DataError, match=r"all photos of train in .* are alike"):
+        check_network(tiny.config(), Store(tiny_store.path, black, mapped=True))
 
 
 def test_events_name_layers_that_are_there(tiny_store: Store) -> None:
