@@ -99,7 +99,6 @@ def _shared(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def recipe_text(name: str) -> str:
-    """A recipe's name, the first line of its docstring, and its `Source:` and `Expected:` lines."""
-    lines = inspect.cleandoc(recipes.function(name).__doc__ or "").splitlines()
-    starts = [i for i, line in enumerate(lines) if line.startswith(("Source:", "Expected:"))]
-    return "\n    ".join([name, lines[0], *(lines[starts[0] :] if starts else [])])
+    """A recipe's name, the first paragraph of its docstring, and the last one: `Source:` and `Expected:`."""
+    paragraphs = inspect.cleandoc(recipes.function(name).__doc__ or "").split("\n\n")
+    return f"{name}\n" + textwrap.indent(f"{paragraphs[0]}\n{paragraphs[-1]}", "    ")

@@ -1,6 +1,6 @@
 """Configuration as code: each recipe is a function returning one `RunConfig`.
 
-The first line of a recipe's docstring describes it; `Source:` and `Expected:` lines have the source of its
+The first paragraph of a recipe's docstring describes it; `Source:` and `Expected:` lines have the source of its
 constants and the error to expect. `alexnet recipes` prints them.
 """
 

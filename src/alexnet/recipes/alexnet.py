@@ -183,7 +183,7 @@ def alexnet_modern() -> RunConfig:
     processor that supports it, add `precision=bfloat16`. `docs/experiments.md` lists what was tried and the
     effect of each part.
 
-    Source: ours, by measurement on photos held out of Imagenette's training set.
+    Source: this project; chosen by measurements on photos held out of Imagenette's training set.
     Expected: `docs/experiments.md` has the error on Imagenette; not run on ImageNet.
     """
     return RunConfig(
@@ -208,7 +208,7 @@ def alexnet_small() -> RunConfig:
     and 4; the average of each of conv5's maps is what fc8 reads, so that the weights fit images of any size
     from 32 pixels on.
 
-    Source: ours; global average pooling as in Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2.
+    Source: this project; global average pooling as in Lin, Chen, Yan 2013, arXiv:1312.4400, section 3.2.
     Expected: not run on ImageNet.
     """
     return RunConfig(

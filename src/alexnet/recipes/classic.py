@@ -19,7 +19,8 @@ def sift_fv() -> RunConfig:
     docs/deviations.md lists deviations from the papers.
 
     Source: Sanchez and Perronnin, CVPR 2011; Perronnin, Sanchez and Mensink, ECCV 2010 (Fisher vectors,
-    colors). Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
+    colors).
+    Expected: ILSVRC-2010 test, 45.7 / 25.7 % (AlexNet paper, table 1), with 1,024 components on
     whole photos.
     """
     return _recipe(

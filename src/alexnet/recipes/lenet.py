@@ -47,7 +47,8 @@ def lenet_5() -> RunConfig:
     `alexnet.models.lenet.class_codes`.
 
     Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-Based Learning Applied to Document Recognition",
-    sections II.B and III; the update rule is ours (docs/deviations.md).
+    sections II.B and III; the update rule is this project's
+    (docs/deviations.md).
     Expected: 0.95 % on MNIST's 10,000 test digits (section III.B).
     """
     return RunConfig(
@@ -69,7 +70,7 @@ def lenet_modern() -> RunConfig:
     resized crops of 60 to 100 % of the area. AdamW with a cosine schedule and a moving average of the
     weights.
 
-    Source: ours, by measurement on digits held out of MNIST's training set.
+    Source: this project; chosen by measurements on digits held out of MNIST's training set.
     Expected: about half a percent on MNIST's 10,000 test digits; `results/` has the error of each seed.
     """
     return RunConfig(

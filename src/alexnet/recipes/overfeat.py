@@ -14,8 +14,8 @@ _TEST_SCALES = tuple(min(size) for size in SCALES)
 
 
 def overfeat_fast() -> RunConfig:
-    """OverFeat's fast model: five convolutions, wider than AlexNet's, no normalization, pooling without
-    overlap.
+    """OverFeat's fast model: five convolutions, wider than AlexNet's, without normalization or overlapping
+    pooling.
 
     For runs shorter than 90 epochs, set `milestones` with `epochs`. For small stores, on which the paper's
     initial weights learn slowly, set `initialization=kaiming`; for a small crop, set `test_scales`, too.
@@ -43,8 +43,8 @@ def overfeat_fast_localization() -> RunConfig:
     The convolutions and the classifier are frozen; a box for each class is learned from windows that contain
     half of an object or more. The store must have boxes. `predict` and `evaluate` accept the run.
 
-    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; learning rate and epochs are ours
-    (docs/deviations.md).
+    Source: Sermanet et al. 2013 (arXiv:1312.6229), section 4; learning rate and epochs are this
+    project's (docs/deviations.md).
     Expected: 30.0 % localization error on ILSVRC-2012 validation, four scales, one box for all classes.
     """
     begun = overfeat_fast()
@@ -76,7 +76,7 @@ def overfeat_fast_detection() -> RunConfig:
     crops, set their size as the window, such as `window=72`, and a larger `input_size`.
 
     Source: Sermanet et al. 2013 (arXiv:1312.6229), section 5; sizes, learning rate and epochs are
-    ours (docs/deviations.md).
+    this project's (docs/deviations.md).
     Expected: 0.194 mean average precision on ILSVRC-2013 detection, 0.243 after the contest.
     """
     begun = overfeat_fast_localization()

@@ -30,7 +30,7 @@ def vgg_a() -> RunConfig:
 
 
 def vgg_a_lrn() -> RunConfig:
-    """A with the response normalization of 2012 after its first layer, which does not help.
+    """`vgg-a` with the response normalization of 2012 after its first layer, which does not help.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, tables 1 and 3, section 3.1.
     Expected: ILSVRC-2012 validation, dense at Q = 256, 29.7 / 10.5 % (table 3).
@@ -39,7 +39,7 @@ def vgg_a_lrn() -> RunConfig:
 
 
 def vgg_b() -> RunConfig:
-    """Thirteen layers: two convolutions in every block. S is 256.
+    """Thirteen layers: two convolutions in every block. Trained at one scale of 256 pixels.
 
     Initialized from A: `--init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8` (without fc8
     if A was trained on other classes); or without A: `initialization=glorot fine_tuning=no`.
@@ -51,7 +51,8 @@ def vgg_b() -> RunConfig:
 
 
 def vgg_c() -> RunConfig:
-    """Sixteen layers: a third convolution of 1 x 1 in the last three blocks. S is in [256; 512].
+    """Sixteen layers: a third convolution of 1 x 1 in the last three blocks. Trained at scales of 256 to
+    512 pixels.
 
     Trained as `vgg-d`.
 
@@ -62,7 +63,7 @@ def vgg_c() -> RunConfig:
 
 
 def vgg_d() -> RunConfig:
-    """Sixteen layers of 3 x 3, known as VGG-16. S is in [256; 512].
+    """Sixteen layers of 3 x 3, known as VGG-16. Trained at scales of 256 to 512 pixels.
 
     The paper's procedure, with each run on the same store of whole photos of side 512: first
     `data.scales=[256,256] --init-from A --init-layers conv1_1,conv2_1,conv3_1,conv3_2,fc6,fc7,fc8`; then
@@ -77,7 +78,8 @@ def vgg_d() -> RunConfig:
 
 
 def vgg_e() -> RunConfig:
-    """Nineteen layers: four convolutions in each of the last three blocks, VGG-19. S is in [256; 512].
+    """Nineteen layers: four convolutions in each of the last three blocks, VGG-19. Trained at scales of
+    256 to 512 pixels.
 
     Trained as `vgg-d`.
 
@@ -88,7 +90,7 @@ def vgg_e() -> RunConfig:
 
 
 def vgg_a_batchnorm() -> RunConfig:
-    """`vgg-a` with batch normalization after each convolution, initialized as He's.
+    """`vgg-a` with batch normalization after each convolution and He initialization.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg11_bn for the model.
     Expected: ILSVRC-2012 validation, center crop, about 29.6 / 10.2 % (torchvision's, trained otherwise).
@@ -97,7 +99,7 @@ def vgg_a_batchnorm() -> RunConfig:
 
 
 def vgg_b_batchnorm() -> RunConfig:
-    """`vgg-b` with batch normalization after each convolution, initialized as He's, without A.
+    """`vgg-b` with batch normalization after each convolution and He initialization, trained from scratch.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg13_bn for the model.
     Expected: ILSVRC-2012 validation, center crop, about 28.4 / 9.6 % (torchvision's, trained otherwise).
@@ -106,7 +108,7 @@ def vgg_b_batchnorm() -> RunConfig:
 
 
 def vgg_d_batchnorm() -> RunConfig:
-    """`vgg-d` with batch normalization after each convolution, initialized as He's, without A.
+    """`vgg-d` with batch normalization after each convolution and He initialization, trained from scratch.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg16_bn for the model.
     Expected: ILSVRC-2012 validation, center crop, about 26.6 / 8.5 % (torchvision's, trained otherwise).
@@ -115,7 +117,7 @@ def vgg_d_batchnorm() -> RunConfig:
 
 
 def vgg_e_batchnorm() -> RunConfig:
-    """`vgg-e` with batch normalization after each convolution, initialized as He's, without A.
+    """`vgg-e` with batch normalization after each convolution and He initialization, trained from scratch.
 
     Source: Simonyan and Zisserman 2014, section 3.1, for the training; torchvision's vgg19_bn for the model.
     Expected: ILSVRC-2012 validation, center crop, about 25.8 / 8.2 % (torchvision's, trained otherwise).

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
 from alexnet import recipes
 from alexnet.cli.main import main
+from alexnet.cli.recipes import recipe_text
 from alexnet.config import RunConfig, from_dict, override
+
+_STARTS = ("Source:", "Expected:")
 
 
 def test_the_list_has_each_recipe_in_its_family_with_source_and_expected_error(capsys) -> None:
@@ -24,6 +28,15 @@ def test_the_list_has_each_recipe_in_its_family_with_source_and_expected_error(c
     assert listed == recipes.families()
     assert [name for family in listed.values() for name in family] == recipes.names()
     assert list(listed) == ["AlexNet", "OverFeat", "VGG", "LeNet", "Classic pipelines"]
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_is_described_by_whole_sentences_above_its_source(name: str) -> None:
+    lines = [line.strip() for line in recipe_text(name).splitlines()]
+    starts = [next(i for i, line in enumerate(lines) if line.startswith(word)) for word in _STARTS]
+    parts = [lines[start:stop] for start, stop in pairwise([1, *starts, len(lines)])]
+    assert all(part and part[-1].endswith(".") for part in parts)
+    assert lines[0] == name and not any(word in " ".join(parts[1])[7:] for word in _STARTS)
 
 
 def test_an_ensemble_is_one_json_object_with_its_members(capsys) -> None:
