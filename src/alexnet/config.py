@@ -64,7 +64,7 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
         changed = validate(from_dict(RunConfig, values))
     except UnknownKeyError as error:  # within a list, such as classic.channels
         if new := old_names.new_key(error.key):
-            raise ConfigError(f"{error.key} is now called {new}") from error
+            raise ConfigError(f"unknown key {error.key!r}; type {new}") from error
         raise
     if changed.classic is not None:
         _refuse_without_effect(config, changed)
@@ -113,8 +113,9 @@ def validate(config: RunConfig) -> RunConfig:
     checks = [
         (
             data.input_size <= data.image_size,
-            f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: "
-            f"type data.input_size={default_input_size(data.image_size, model.name)} or less",
+            f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: it must be "
+            f"at most {data.image_size}, such as data.input_size="
+            f"{default_input_size(data.image_size, model.name)}",
         ),
         (
             slides_window(model.name) or min(data.test_scales, default=data.input_size) >= data.input_size,
@@ -198,11 +199,23 @@ def _full_key(name: str, text: str, values: Mapping[str, Any]) -> str:
     if found:
         return found[0]
     if new := old_names.new_key(name):
-        raise ConfigError(f"{name} is now called {new}: type {new}={text}")
+        raise ConfigError(f"unknown key {name!r}; type {new}={text}")
+    if group := _group_hint(name, text, keys):
+        raise ConfigError(group)
     section, _, field_name = name.partition(".")
     if section == "classic" and (hint := classic_hint(field_name, values["recipe"], is_classic)):
         raise ConfigError(hint)
     raise UnknownKeyError(name, keys)
+
+
+def _group_hint(name: str, text: str, keys: Iterable[str]) -> str:
+    """What to type if `name` is a group of settings; empty if it is not."""
+    within = [key for key in keys if key.startswith(f"{name}.")]
+    if not within:
+        return ""
+    if f"{name}.name" in within:
+        return f"{name} is a group of settings: type {name}.name={text}"
+    return f"{name} is a group of settings: type one of them, such as {within[0]}=..."
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:

@@ -18,6 +18,8 @@ from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
+from alexnet.training import run as training_run
+from alexnet.training.trainer import TrainResult
 
 
 def words(store: Store, run: Path, *more: str) -> list[str]:
@@ -114,10 +116,10 @@ def test_prints_the_plan_and_records_it(
     assert main(command) == 0
     output = capsys.readouterr()
     for part in (
-        "alexnet-one-weird-trick: alexnet one-weird-trick widths=",
+        "alexnet-one-weird-trick: model alexnet, variant one-weird-trick widths=",
         "parameters, seed 0",
         "48 images of 3 classes, 2 epochs of 6 updates",
-        "batch 8: 1 process(es) of 8 images, each in 2 micro-batch(es)",
+        "batch 8: 1 process of 8 images, each in 2 micro-batches",
         "learning rate 0.01 (krizhevsky-sgd, four-phase)",
         "on cpu (",
     ):
@@ -140,7 +142,7 @@ def test_prints_the_plan_and_records_it(
     [
         (["data.image_size=100"], 2, "side 72"),
         (["data.input_size=100"], 2, "larger than data.image_size"),
-        (["training.batch_size=100"], 2, "48 training images"),
+        (["training.batch_size=100"], 2, "training images, 48: type training.batch_size=48"),
         (["model.variant=2013"], 2, "unknown variant"),
         (["schedule.epoch=3"], 2, "schedule.epochs"),
         (["schedule.epochs=three"], 2, "whole number"),
@@ -195,3 +197,31 @@ def test_resume_lists_changes_and_refuses_another_model(
     output = capsys.readouterr().out
     assert "changed: optimizer.lr: 0.01 -> 0.02" in output
     assert "learning rate 0.02" in output
+
+
+def test_a_run_without_a_chance_to_learn_is_announced(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three updates with a rate of almost 0: the error stays that of one class of three."""
+    settings = ["training.batch_size=33", "optimizer.lr=1e-9", "schedule.name=constant"]
+    assert main(words(tiny_store, tmp_path / "run", *settings)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "48 images of 3 classes, 3 epochs of 1 update" in lines
+    left_out = "each epoch uses 33 of 48 images (training.batch_size=33); training.batch_size=24 uses all"
+    assert left_out in lines
+    assert any(line.startswith("warning: the run makes only 3 updates") for line in lines)
+    assert not any("micro-batch" in line for line in lines)
+    after = lines[[line.startswith("done after 3 updates") for line in lines].index(True) + 1]
+    assert "is that of guessing among 3 classes: only 3 updates were made" in after
+    assert after.endswith("or the recipe alexnet-small")
+
+
+def test_a_run_that_has_learned_ends_without_a_warning(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = TrainResult(step=6, epochs=1, errors={"top1_error": 0.6}, best_top1_error=0.6, seconds=1)
+    monkeypatch.setattr(training_run, "train_run", lambda *_: result)
+    assert main(words(tiny_store, tmp_path / "run", "schedule.epochs=1")) == 0
+    output = capsys.readouterr().out
+    assert "done after 6 updates: top-1 error 60.0 % (best 60.0 %) on val" in output
+    assert "guessing" not in output

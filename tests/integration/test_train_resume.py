@@ -154,6 +154,15 @@ def test_a_finished_run_continues_with_more_epochs(tiny_store: Store, tmp_path: 
     assert_same(final_state(folder), final_state(tmp_path / "whole"))
 
 
+def test_fewer_epochs_than_are_trained_are_refused(tiny_store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    start(tiny.config("schedule.epochs=3", "training.batch_size=24"), tiny_store, folder)
+    fewer = tiny.config("schedule.epochs=2", "training.batch_size=24")
+    with pytest.raises(CommandError, match=r"3 epochs of .* trained; schedule\.epochs must be 3 or more"):
+        start(fewer, tiny_store, folder, resume=True)
+    assert RunDir(folder).config().schedule.epochs == 3
+
+
 def test_the_fourth_plateau_ends_the_run(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config(
         "schedule.name=plateau", "schedule.patience_epochs=1", "schedule.epochs=50", "training.batch_size=24"

@@ -46,7 +46,7 @@ def test_two_processes_train_as_one(
     assert main(words(tiny_store, one, *net)) == 0
     ended = in_two_processes(words(tiny_store, two, *net, *devices))
     assert ended.returncode == 0, ended.stderr
-    assert "batch 9: 2 process(es) of 4.5 images" in ended.stdout
+    assert "batch 9: 2 processes of 4.5 images" in ended.stdout
     assert ended.stdout.count("done after 10 updates") == 1
     for of_one, of_two in zip(lines(one, "train"), lines(two, "train"), strict=True):
         assert of_two["step"] == of_one["step"]

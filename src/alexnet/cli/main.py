@@ -82,12 +82,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         path = error.ctx.command_path if error.ctx else "alexnet"
         message = " ".join(error.format_message().split()).removeprefix("Value error, ").rstrip(".")
+        if setting := _setting_with_dashes(error, words):
+            message = f"{message}: settings have no dashes, type {setting}"
         return _fail(f"{message}; see `{path} --help`", 2, debug)
     except Exception as error:
         hint = "" if debug else "; run with --debug for the traceback"
         return _fail(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
     # typer catches Ctrl-C itself where it can, and leaves only its code.
     return _fail("interrupted", code, debug=False) if code == INTERRUPTED else code
+
+
+def _setting_with_dashes(error: Any, words: Sequence[str]) -> str:
+    """`epochs=3` if the unknown option of the error is `--epochs 3` and the command has such a setting."""
+    option = getattr(error, "option_name", None)
+    if not option or not error.ctx or all(each.name != "settings" for each in error.ctx.command.params):
+        return ""
+    from alexnet.cli.options import setting_of_option  # a right command line does not need it
+
+    place = next((at for at, word in enumerate(words) if word.partition("=")[0] == option), len(words))
+    following = "".join(words[place + 1 : place + 2])
+    value = "".join(words[place : place + 1]).partition("=")[2] or following
+    return setting_of_option(option, "" if value.startswith("--") else value)
 
 
 def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from alexnet import recipes
-from alexnet.config import flatten
+from alexnet import old_names, recipes
+from alexnet.config import RunConfig, flatten
 from alexnet.errors import CommandError
 from alexnet.experiments.ensembles import ENSEMBLES
 from alexnet.runs.results import ViewSet
@@ -32,6 +32,14 @@ def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
     last = [key.rpartition(".")[2] for key in full]
     short = [key for key in last if last.count(key) == 1] if incomplete else []
     return [f"{key}=" for key in dict.fromkeys([*full, *short]) if key.startswith(incomplete)]
+
+
+def setting_of_option(option: str, value: str) -> str:
+    """`epochs=3` for `--epochs` and `3`; empty if no setting has that name, now or in earlier versions."""
+    name = option.lstrip("-").replace("-", "_")
+    keys = list(flatten(RunConfig("")))
+    known = name if any(key == name or key.endswith(f".{name}") for key in keys) else old_names.new_key(name)
+    return f"{known}={value or '...'}" if known else ""
 
 
 def names_to_fetch(incomplete: str) -> list[str]:

@@ -162,7 +162,7 @@ def _text(result: dict[str, Any]) -> str:
     lines = [result["image"]]
     for each in result.get("classes", []):
         wnid = "" if each["wnid"] == each["name"] else f"  ({each['wnid']})"
-        lines.append(f"  {each['probability']:7.2%}  {each['name']}{wnid}")
+        lines.append(f"  {100 * each['probability']:6.2f} %  {each['name']}{wnid}")
     for each in result.get("objects", []):
         box = ", ".join(f"{edge:.0f}" for edge in each["box"])
         lines.append(f"  {each['score']:7.2f}  {each['name']}  at {box}")

@@ -159,7 +159,7 @@ def _counts(split: SplitOverview) -> str:
 def _origin(found: Overview, name: str, split: SplitOverview) -> str:
     origin = split.origin
     if name == "val" and found.val_fraction:
-        return f"; held out, {found.val_fraction:.0%} of each class"
+        return f"; held out, {100 * found.val_fraction:g} % of each class"
     folder = f"{origin.folder}/" if origin.folder else "the source"
     parts = [f"listed in {' and '.join(origin.lists)}"] if origin.lists else []
     if origin.labels == "folders":

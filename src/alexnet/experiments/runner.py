@@ -30,6 +30,7 @@ from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.config import task_info
+from alexnet.text import percentage
 from alexnet.training.run import create_run, differences, evaluation, train_run, write_environment
 from alexnet.training.trainer import Evaluate, TrainOptions
 from alexnet.training.transfer import InitFrom
@@ -201,7 +202,9 @@ class Runner:
         else:
             words = task_info(spec.config().training.loss).logged.validation
             error = result.errors["top1_error"]
-            self.log(f"finished: {words} {error:.4f} (best {result.best_top1_error:.4f}) on val")
+            self.log(
+                f"finished: {words} {percentage(error)} (best {percentage(result.best_top1_error)}) on val"
+            )
         if self.for_comparison:
             _keep_weights_only(run)
 

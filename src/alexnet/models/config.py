@@ -503,8 +503,8 @@ def chosen(variants: Mapping[str, Family], variant: str | Family, name: str) -> 
 
 
 def model_description(model: ModelConfig) -> str:
-    """`alexnet 2012`, followed by each constant that differs from the variant's, such as `towers=1`."""
+    """`model alexnet, variant 2012`, then each constant that differs from the variant's, as `towers=1`."""
     named = asdict(architecture(model.name, model.variant))
     own = asdict(model.architecture)
     apart = (f"{key}={json.dumps(own[key], separators=(',', ':'))}" for key in own if own[key] != named[key])
-    return " ".join((model.name, model.variant, *apart))
+    return " ".join((f"model {model.name}, variant {model.variant}", *apart))

@@ -1,7 +1,7 @@
 """Configuration as code: each recipe is a function returning one `RunConfig`.
 
-The first paragraph of a recipe's docstring describes it; `Source:` and `Expected:` lines have the source of its
-constants and the error to expect. `alexnet recipes` prints them.
+The first paragraph of a recipe's docstring describes it; `Source:` and `Expected:` in the last one are
+the source of its constants and the error to expect. `alexnet recipes` prints them.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.text import percentage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,8 @@ def _origin(known: Provenance) -> str:
 
 
 def _evaluated(each: MeasuredErrors) -> str:
-    errors = f"{each.top1_error:.2%}" + ("" if each.top5_error is None else f" / {each.top5_error:.2%}")
+    errors = percentage(each.top1_error)
+    errors += "" if each.top5_error is None else f" / {percentage(each.top5_error)}"
     return f"{errors} error on {each.images:,} images of {each.store} {each.split}, views: {each.views}"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from alexnet.text import percentage
 from alexnet.training import diagnostics
 from alexnet.training.plan import Plan
 from alexnet.training.step import Reading
@@ -112,8 +113,8 @@ def describe_reading(reading: Reading, errors: dict[str, Any]) -> str:
         f"{reading.images_per_second:,.0f}/s without validation",
         f"waiting for images {100 * reading.data_wait_share:.0f} %",
         f"loss {reading.loss:.3f}",
-        f"error {reading.error:.3f}",
+        f"error {percentage(reading.error)}",
     ]
     if errors:
-        parts.append(f"last validation {errors['top1_error']:.3f}")
+        parts.append(f"last validation {percentage(errors['top1_error'])}")
     return ", ".join(parts)

@@ -9,6 +9,9 @@ from alexnet.config import RunConfig
 from alexnet.errors import CommandError
 from alexnet.training.config import Event
 
+NOTICEABLE_FRACTION = 0.05
+"""Fraction of the training images that may be left out of each epoch without a line about it."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,6 +59,24 @@ def make_plan(config: RunConfig, images: int, processes: int = 1) -> Plan:
         validate_every_steps=steps_per_epoch * config.training.evaluate_every_epochs,
         log_every_steps=config.training.log_every_steps,
     )
+
+
+def describe_left_out(config: RunConfig, images: int, processes: int = 1) -> str:
+    """A line about the images that each epoch leaves out, with a batch size that uses nearly all.
+
+    Empty if that is not a noticeable fraction of the `images`.
+    """
+    batch, pieces = config.training.batch_size, config.training.grad_accum_steps * processes
+    if images % batch <= NOTICEABLE_FRACTION * images:
+        return ""
+    line = f"each epoch uses {images - images % batch:,} of {images:,} images (training.batch_size={batch})"
+    # Micro-batches of at least two images, for batch normalization.
+    better = (size for size in range(batch - 1, 2 * pieces - 1, -1) if images % size <= images / 100)
+    size = next(better, 0)
+    if not size:
+        return line
+    used = f"{images - images % size:,}" if images % size else "all"
+    return f"{line}; training.batch_size={size} uses {used}"
 
 
 def step_of(event: Event, total_steps: int) -> int:

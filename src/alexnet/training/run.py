@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from alexnet import distributed, recipes
 from alexnet.config import RunConfig, changes, override
+from alexnet.data.classes import NO_LABEL
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Busy, CommandError, Diverged, Stopped, WorkError
@@ -29,9 +31,10 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.base import task_of
-from alexnet.tasks.config import task_info
+from alexnet.tasks.config import TASKS, task_info
+from alexnet.text import counted, percentage
 from alexnet.training import trainer
-from alexnet.training.plan import make_plan
+from alexnet.training.plan import describe_left_out, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
 from alexnet.training.transfer import InitFrom, match, refuse_without_net
@@ -39,6 +42,9 @@ from alexnet.training.transfer import InitFrom, match, refuse_without_net
 LOWEST_FRACTION = 0.9e-3
 """Recipes have three drops by 10; a lower fraction means that the drops were intended for fewer epochs."""
 
+
+FEW_UPDATES = 100
+"""With fewer updates from random weights, a run is announced with a warning; `quickstart` makes 150."""
 
 VALIDATION = ("val", ViewSet("center"))
 """Split and views of validation during training; a detector uses the whole image."""
@@ -116,9 +122,34 @@ def train(
         metric = task_info(config.training.loss).logged.validation
         log(
             f"done after {_kind_of(config).work.format(result.step)}: {metric} "
-            f"{result.errors['top1_error']:.4f} (best {result.best_top1_error:.4f}) on {VALIDATION[0]}"
+            f"{percentage(result.errors['top1_error'])} (best {percentage(result.best_top1_error)}) "
+            f"on {VALIDATION[0]}"
         )
+        if warning := _chance_warning(config, opened, result):
+            log(f"warning: {warning}")
     return result
+
+
+def _chance_warning(config: RunConfig, store: Store, result: TrainResult) -> str:
+    """What to try if a classifier has learned nothing; empty if its validation error is lower than guessing.
+
+    Guessing is to predict the most frequent class of the validation images.
+    """
+    labels = store.split(VALIDATION[0]).labels
+    counts = np.bincount(labels[labels != NO_LABEL], minlength=len(store.classes))
+    if task_info(config.training.loss) is not TASKS[0] or not counts.any():
+        return ""
+    error, guessing = result.errors["top1_error"], 1 - counts.max() / counts.sum()
+    if error < guessing - 1e-9:
+        return ""
+    classes = len(store.classes)
+    found = f"the validation error, {percentage(error)}, is that of guessing among {classes} classes"
+    if config.classic is not None:
+        return f"{found}: look at the photos and their classes"
+    updates = counted(result.step, "update")
+    made = f"only {updates} {'was' if result.step == 1 else 'were'} made" if result.step < 1000 else updates
+    smaller = "" if config.recipe == "alexnet-small" else ", or the recipe alexnet-small"
+    return f"{found}: {made}; use more schedule.epochs, a smaller training.batch_size{smaller}"
 
 
 def train_run(
@@ -253,17 +284,25 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
     plan, training = make_plan(config, images, processes), config.training
     parameters = sum(parameter.numel() for parameter in check_network(config, store).parameters())
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
-    log(f"{config.recipe}: {model_description(model)}, {parameters:,} parameters, seed {training.seed}")
+    log(f"{config.recipe}: {model_description(model)}; {parameters:,} parameters, seed {training.seed}")
     whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
     log(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
-        f"{schedule.epochs} epochs of {plan.steps_per_epoch:,} updates"
+        f"{counted(schedule.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'update')}"
     )
-    log(
-        f"batch {training.batch_size}: {processes} process(es) of "
-        f"{training.batch_size / processes:g} images, "
-        f"each in {training.grad_accum_steps} micro-batch(es)"
-    )
+    if left_out := describe_left_out(config, images, processes):
+        log(left_out)
+    if plan.total_steps < FEW_UPDATES and not training.fine_tuning and not training.fit_last_layer:
+        log(
+            f"warning: the run makes only {counted(plan.total_steps, 'update')}, too few to learn much: use "
+            "more schedule.epochs or a smaller training.batch_size"
+        )
+    if processes > 1 or training.grad_accum_steps > 1:
+        log(
+            f"batch {training.batch_size}: {counted(processes, 'process')} of "
+            f"{training.batch_size / processes:g} images, "
+            f"each in {counted(training.grad_accum_steps, 'micro-batch')}"
+        )
     log(f"learning rate {optimizer.lr:g} ({optimizer.name}, {schedule.name})")
     log(f"on {device}, {training.precision}")
     if training.precision == "bfloat16" and device.startswith("cpu") and not multiplies_bfloat16():
@@ -331,8 +370,7 @@ def resumed_config(run: RunDir, recipe: str, settings: Sequence[str]) -> tuple[R
     fixed = {key: values for key, values in changes(before, after).items() if _is_fixed(key)}
     if fixed:
         raise CommandError(
-            f"--resume cannot change {'; '.join(_lines(fixed))}: leave that setting out, or train in a new "
-            "folder"
+            f"--resume cannot change {'; '.join(_lines(fixed))}: omit that setting, or train in a new folder"
         )
     averaged = [bool(config.training.ema_decay) for config in (before, after)]
     if averaged[0] != averaged[1]:

@@ -21,6 +21,7 @@ from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, w
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
 from alexnet.optim.schedules import Schedule, make_schedule
 from alexnet.tasks.base import Task, task_of
+from alexnet.text import counted
 from alexnet.training.config import TrainingConfig
 from alexnet.training.ema import ExponentialMovingAverage
 
@@ -112,8 +113,9 @@ def _refuse_single_images(training: TrainingConfig, model: nn.Module) -> None:
         else f"training.batch_size={processes * pieces * _MIN_NORMALIZED}"
     )
     raise CommandError(
-        f"training.batch_size={batch} on {processes} process(es) in {pieces} micro-batch(es) each leaves one "
-        "image in a micro-batch, over which batch normalization cannot average",
+        f"training.batch_size={batch} on {counted(processes, 'process')}, each in "
+        f"{counted(pieces, 'micro-batch')}, leaves one image in a micro-batch, over which batch "
+        "normalization cannot average",
         hint=f"type {works}",
     )
 

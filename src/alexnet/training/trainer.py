@@ -40,6 +40,7 @@ from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import MetricsLog, was_initialized
 from alexnet.runs.run_dir import RunDir
+from alexnet.text import counted, percentage
 from alexnet.training import checkpoint
 from alexnet.training import plan as events
 from alexnet.training.logging import TrainingLog, describe_reading
@@ -242,7 +243,9 @@ class Trainer:
         distributed.copy_from_main(state.model.parameters())
         state.ema.model.load_state_dict(state.model.state_dict())
         self.event("last-layer", **asdict(found))
-        held_out = "" if found.held_out_error is None else f", held-out error {found.held_out_error:.4f}"
+        held_out = (
+            "" if found.held_out_error is None else f", held-out error {percentage(found.held_out_error)}"
+        )
         self.log(f"last layer fitted to the features of {found.images:,} images{held_out}")
 
     # One update.
@@ -375,7 +378,8 @@ class Trainer:
     def resume(self) -> bool:
         """Restores the newest undamaged checkpoint; False if there is none yet.
 
-        CommandError if it is for another model or store; DataError if all are damaged.
+        CommandError if it is for another model or store, or past the last epoch; DataError if all are
+        damaged.
         """
         found = checkpoint.newest(self.run.checkpoints, self.log)
         if found is None:
@@ -387,6 +391,7 @@ class Trainer:
                 f"{self.run.path} was trained on another store: use that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
+        self._refuse_fewer_epochs(meta["step"])
         saved = bundle.load(found.weights, "cpu", needs_weights=True)
         check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
         self.state.load(saved.model.state_dict(), found.state())
@@ -398,6 +403,15 @@ class Trainer:
         rate = self.state.schedule.learning_rate(self.step)
         self.log(f"resumed after update {self.step:,}, in epoch {self.epoch}, learning rate {rate:g}")
         return True
+
+    def _refuse_fewer_epochs(self, step: int) -> None:
+        """CommandError if more updates were made than the schedule has."""
+        if step > self.plan.total_steps:
+            epochs = math.ceil(step / self.plan.steps_per_epoch)
+            raise CommandError(
+                f"{counted(epochs, 'epoch')} of {self.run.path} are already trained; schedule.epochs must be "
+                f"{epochs} or more"
+            )
 
 
 def _ignore(line: str) -> None:

@@ -30,6 +30,7 @@ from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.provenance import Provenance, provenance, training_progress
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.tasks.base import BoxPrediction
+from alexnet.text import percentage
 from alexnet.web.batcher import Batcher
 from alexnet.web.photos import StorePhotos, data_url
 from alexnet.web.responses import (
@@ -343,4 +344,4 @@ def _tested(known: Provenance | None) -> str:
     if known is None or not known.errors:
         return ""
     last = known.errors[-1]
-    return f"{100 * last.top1_error:.1f} % top-1 error on {last.images:,} images of {last.store} {last.split}"
+    return f"{percentage(last.top1_error)} top-1 error on {last.images:,} images of {last.store} {last.split}"

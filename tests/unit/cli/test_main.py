@@ -183,3 +183,28 @@ def test_completion_can_be_shown_and_installed(tmp_path) -> None:
     assert "_ALEXNET_COMPLETE=complete_bash" in shown.stdout
     assert alexnet("--install-completion", "bash", env=environment).returncode == 0
     assert "_ALEXNET_COMPLETE" in (tmp_path / ".bash_completions" / "alexnet.sh").read_text()
+
+
+@pytest.mark.parametrize(
+    ("typed", "setting"),
+    [
+        (["--epochs", "3"], "epochs=3"),
+        (["--lr=0.1"], "lr=0.1"),
+        (["--batch-size", "32"], "batch_size=32"),
+        (["--optimizer.lr", "0.1"], "optimizer.lr=0.1"),
+        (["--learning-rate", "0.1"], "optimizer.lr=0.1"),
+        (["--epochs"], "epochs=..."),
+    ],
+)
+def test_a_setting_typed_as_an_option_is_explained(capsys, typed: list[str], setting: str) -> None:
+    assert program.main(["train", "alexnet-2012", "--store", "s", "--run", "r", *typed]) == 2
+    shown = capsys.readouterr().err
+    assert f"settings have no dashes, type {setting}; see `alexnet train --help`" in shown
+    assert shown.count("\n") == 1
+
+
+def test_other_unknown_options_are_not_explained_as_settings(capsys) -> None:
+    assert program.main(["train", "alexnet-2012", "--nonsense", "3"]) == 2
+    assert "dashes" not in capsys.readouterr().err
+    assert program.main(["evaluate", "run", "--epochs", "3"]) == 2
+    assert "dashes" not in capsys.readouterr().err

@@ -64,7 +64,9 @@ def test_all_metadata_is_exported(make_run, store, tmp_path, capsys) -> None:
         "store": "store",
         "store_digest": store.digest,
     }
-    assert all(text in out for text in ("CC0-1.0", "made up", f"{entry['top1_error']:.2%}", "predict PHOTO"))
+    assert all(
+        text in out for text in ("CC0-1.0", "made up", f"{100 * entry['top1_error']:.1f} %", "predict PHOTO")
+    )
 
 
 def test_an_exported_file_predicts_as_its_run_does_and_has_its_licenses(

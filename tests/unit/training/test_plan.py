@@ -9,7 +9,7 @@ from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.errors import CommandError
 from alexnet.training import plan as events
 from alexnet.training.config import Event, TrainingConfig
-from alexnet.training.plan import make_plan
+from alexnet.training.plan import describe_left_out, make_plan
 
 
 def config(**training: int) -> RunConfig:
@@ -69,3 +69,23 @@ def test_net_145_slows_conv1_after_epoch_67_and_freezes_it_after_72() -> None:
     assert events.lr_multipliers(scheduled, 67 * 10_009, steps) == {"conv1": 0.1}
     assert events.lr_multipliers(scheduled, 72 * 10_009, steps) == {"conv1": 0.0}
     assert not events.color_noise(scheduled, 67 * 10_009, steps)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "images", "line"),
+    [
+        (64, 96, "each epoch uses 64 of 96 images (*=64); *=48 uses all"),
+        (
+            600,
+            997,
+            "each epoch uses 600 of 997 images (*=600); *=498 uses 996",
+        ),
+        (2, 3, "each epoch uses 2 of 3 images (*=2)"),
+        (10, 100, ""),
+        (10, 1009, ""),
+    ],
+)
+def test_left_out_images_are_described_if_they_are_many(batch_size: int, images: int, line: str) -> None:
+    assert describe_left_out(config(batch_size=batch_size), images) == line.replace(
+        "*", "training.batch_size"
+    )

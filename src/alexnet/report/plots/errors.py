@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from alexnet.report.plots.style import COLORS
+from alexnet.text import percentage
 
 
 @dataclass(frozen=True)
@@ -64,5 +65,5 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", title: str = ""
 
 
 def _number(bar: Bar) -> str:
-    of = f" ({bar.interval[0]:.1%} \N{EN DASH} {bar.interval[1]:.1%})" if bar.interval else ""
-    return f"{bar.error:.1%}{of}"
+    of = f" ({percentage(bar.interval[0])} \N{EN DASH} {percentage(bar.interval[1])})" if bar.interval else ""
+    return f"{percentage(bar.error)}{of}"

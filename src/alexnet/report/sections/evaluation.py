@@ -28,6 +28,7 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult
 from alexnet.runs.run_dir import RunDir
 from alexnet.tasks.config import task_info
+from alexnet.text import percentage
 
 PREDICTIONS_SHOWN = 8
 """Number of photos in a figure of predictions."""
@@ -50,8 +51,8 @@ def curves(runs: Sequence[Path]) -> Drawn:
         for name, run in zip(names, runs, strict=True)
     }
     ends = "; ".join(
-        f"{name}: {errors[name].validation} {log[0]['top1_error']:.1%} in the first validation, "
-        f"{log[-1]['top1_error']:.1%} in the last"
+        f"{name}: {errors[name].validation} {percentage(log[0]['top1_error'])} in the first validation, "
+        f"{percentage(log[-1]['top1_error'])} in the last"
         for name, log in validations.items()
         if log
     )
@@ -104,7 +105,7 @@ def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
     ]
     images = max((row.images or 0 for row in ours), default=0)
     names = list(dict.fromkeys(map(_run, ours)))
-    listed = "; ".join(f"{bar.name}: {bar.error:.1%}" for bar in bars if not bar.published)
+    listed = "; ".join(f"{bar.name}: {percentage(bar.error)}" for bar in bars if not bar.published)
     alt_text = (
         f"Bars of top-1 errors, {len(theirs)} published and {len(bars) - len(theirs)} of our runs. {listed}."
     )

@@ -114,7 +114,7 @@ def saliency(on: OpenModel) -> Drawn:
     how = (
         f"Grad-CAM: contribution of each of the {rows} x {columns} positions of {layer} to the predicted "
         "class, interpolated.\nOcclusion: drop of its probability with a gray square there, "
-        f"{OCCLUDED_FRACTION:.0%} of the side."
+        f"{100 * OCCLUDED_FRACTION:.0f} % of the side."
     )
     figure = draw_saliency(explained, figure_title(on.name, on.data, len(squares)), how)
     alt_text = (

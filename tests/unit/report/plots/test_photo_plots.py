@@ -138,7 +138,7 @@ def test_bars_of_errors_have_their_intervals_and_their_numbers() -> None:
     (segments,) = [line.get_segments() for line in axes.collections]
     np.testing.assert_allclose(segments[0][:, 0], [0.18, 0.23])
     words = [text.get_text() for text in axes.texts]
-    assert words == ["37.5%", "20.0% (18.0% \N{EN DASH} 23.0%)"]
+    assert words == ["37.5 %", "20.0 % (18.0 % \N{EN DASH} 23.0 %)"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["paper", "ours"]
 
 

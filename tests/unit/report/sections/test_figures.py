@@ -126,7 +126,7 @@ def test_curves_are_titled_with_data_and_validation_images(run, tmp_path) -> Non
     assert figure.get_suptitle() == "5 runs \N{EN DASH} store val, 21 images"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [f"{number}/same" for number in range(5)]
-    assert "4/same: top-1 error 54.0%" in alt_text
+    assert "4/same: top-1 error 54.0 %" in alt_text
     assert evaluation.curves([run]).figure.get_suptitle().startswith("small")
 
 
@@ -140,8 +140,8 @@ def test_curves_name_the_error_that_a_run_logs(run, tmp_path) -> None:
     figure, alt_text = evaluation.curves([tmp_path / "cross-entropy", tmp_path / "objects"])
     labels = [axes.get_ylabel() for axes in figure.axes[1::2]]
     assert labels == ["top-1 error, one view", "1 - mean average precision, whole photos"]
-    assert "objects: 1 - mean average precision 50.0%" in alt_text
-    assert "cross-entropy: top-1 error 50.0%" in alt_text
+    assert "objects: 1 - mean average precision 50.0 %" in alt_text
+    assert "cross-entropy: top-1 error 50.0 %" in alt_text
 
 
 def test_kernels_of_any_first_layer_are_drawn_and_classic_pipelines_have_none(on, monkeypatch) -> None:

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from alexnet.text import counted, percentage
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "epoch", "1 epoch"),
+        (3, "epoch", "3 epochs"),
+        (0, "image", "0 images"),
+        (1200, "update", "1,200 updates"),
+        (2, "micro-batch", "2 micro-batches"),
+        (1, "process", "1 process"),
+        (3, "process", "3 processes"),
+    ],
+)
+def test_a_noun_follows_its_count(count: int, noun: str, text: str) -> None:
+    assert counted(count, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(1 / 6, "16.7 %"), (0.0, "0.0 %"), (0.0095, "0.95 %"), (1, "100.0 %")]
+)
+def test_percentages(fraction: float, text: str) -> None:
+    assert percentage(fraction) == text
