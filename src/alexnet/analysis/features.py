@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,12 @@ from alexnet.evaluation.views import positions_of, scaled_views
 from alexnet.io import exclusive_lock, file_sha256, write_json, writing
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.registry import activation_names, last_hidden_layer
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 """(N, D), often a file mapped into memory."""
-LOGITS = "logits"
 IMAGES_PER_CHUNK = 2048
 """The file can be resumed after each chunk."""
 DIGEST_LENGTH = 8
@@ -44,29 +44,6 @@ class Origin:
 
     weights_digest: str
     store_digest: str
-
-
-def last_hidden_layer(model: nn.Module) -> str:
-    """The layer before the logits: `fc7` of AlexNet, `F6` of LeNet-5.
-
-    CommandError if there is none: a classic pipeline, or an exported file without named layers.
-    Source: section 6 ("the last, 4096-dimensional hidden layer").
-    """
-    names = activation_names(model)
-    if LOGITS in names[1:]:
-        return names[names.index(LOGITS) - 1]
-    others = [name for name in names if name != LOGITS]
-    wanted = (
-        f"choose one with --layer: {', '.join(others)}"
-        if others
-        else "use its run directory or .safetensors file"
-    )
-    raise CommandError(f"this model has no last hidden layer: {wanted}")
-
-
-def activation_names(model: nn.Module) -> tuple[str, ...]:
-    """The names of the activations that a model returns, in order."""
-    return tuple(cast("tuple[str, ...]", model.layer_names))
 
 
 def refuse_unknown(layer: str, model: nn.Module) -> None:

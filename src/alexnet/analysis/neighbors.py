@@ -17,7 +17,6 @@ from alexnet.analysis.features import (
     features_of,
     features_path,
     graph_path,
-    last_hidden_layer,
     refuse_unknown,
 )
 from alexnet.data.decode import Pixels
@@ -28,6 +27,7 @@ from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.predictor import Photo, Predictor, pixels_of, to_stored_square
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import atomic_write
+from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.run_dir import RunDir
 

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.analysis.features import activation_names, refuse_unknown
+from alexnet.analysis.features import refuse_unknown
 from alexnet.data.crops import cut
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError
 from alexnet.evaluation.inference import BATCH_SIZE, testing
 from alexnet.evaluation.predictor import Predictor
 from alexnet.evaluation.views import positions_of
+from alexnet.models.registry import activation_names
 
 Squares = npt.NDArray[np.uint8]
 """(N, side, side, C) stored squares, as `to_stored_square` makes them of photos."""

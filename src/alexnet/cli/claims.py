@@ -29,7 +29,7 @@ DEFAULT_FOLDER = Path("claims")
 def command(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...] [key=value...]", help="Claims, or `all`; settings of all runs."),
+        typer.Argument(metavar="ID|KEY=VALUE...", help="Claims, or `all`; settings of all runs."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="The store made by `alexnet prepare`.")] = None,
     run: Annotated[
@@ -39,7 +39,7 @@ def command(
         Path | None, typer.Option(metavar="STORE", help="A store with other classes, for features-travel.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="key=value", help="The same as key=value.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The same as key=value.")
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds to use instead of each claim's own.")

@@ -13,7 +13,7 @@ def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN|FILE...",
             help="Runs, ensembles, or files written by `evaluate --out`; if none, published results only.",
         ),
     ] = None,

@@ -39,7 +39,7 @@ def command(
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[key=value]...",
+            metavar="KEY=VALUE...",
             help="Settings of all models; RECIPE:key=value for models of one recipe.",
             autocompletion=setting_keys,
         ),
@@ -48,7 +48,7 @@ def command(
         Path | None, typer.Option(metavar="STORE", help="A store with other, more classes, for pre-training.")
     ] = None,
     nets: Annotated[
-        int | None, typer.Option(min=1, help="How many models, if NAME is a recipe.", show_default="5")
+        int | None, typer.Option(min=1, help="How many models, if NAME is a recipe. [default: 5]")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")

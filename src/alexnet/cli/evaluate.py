@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import alexnet
-from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
@@ -31,7 +31,9 @@ def command(
     ],
     store: Annotated[Path, typer.Option(help="The store with the images.")],
     split: Annotated[str, typer.Option(help="The split of the store to test.")] = "val",
-    views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP)] = "",
+    views: Annotated[
+        str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
+    ] = "",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write the result to this file.")

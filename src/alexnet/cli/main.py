@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import keyword
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from enum import Enum
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 import typer.core
@@ -134,6 +137,60 @@ def _words_to_complete() -> list[str]:
     return line.split()[1:]
 
 
+class _PlainHelp(typer.core.TyperCommand):
+    """Names what to type, such as `RUN` or `N`, without types and ranges.
+
+    The metavar of an argument that takes several words ends in `...`.
+    """
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        hints = get_type_hints(self.callback)
+        for param in self.params:
+            name = param.name or ""
+            if param.metavar is None and param.param_type_name == "argument":
+                param.metavar = name.upper()
+            elif param.metavar is None:
+                param.metavar = _metavar(name, hints[name])
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The pieces after the name of the command; optional arguments are in brackets."""
+        arguments = [param for param in self.params if param.param_type_name == "argument"]
+        names = (str(each.metavar) if each.required else f"[{each.metavar}]" for each in arguments)
+        return [self.options_metavar or "", *names]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section for the arguments and one for the options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            is_argument = param.param_type_name == "argument"
+            name = str(param.metavar) if is_argument else record[0]
+            title = "Arguments" if is_argument else "Options"
+            sections[title].append((name, _RANGE.sub("", record[1]).rstrip()))
+        for title, records in ((title, records) for title, records in sections.items() if records):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+_RANGE = re.compile(r"; (?:[\d.]+<=)?x[<>]=[\d.]+|\[(?:[\d.]+<=)?x[<>]=[\d.]+(?:\]|; )")
+"""What typer adds to the help of a number with limits; the error for a number outside them names them."""
+
+
+def _metavar(name: str, hint: Any) -> str | None:
+    """How `--help` shows the value of an option; None for a flag."""
+    kind = next(each for each in get_args(hint) or (hint,) if each is not NoneType)
+    if kind is bool:
+        return None
+    if kind in (int, float):
+        return "N"
+    if issubclass(kind, Enum):
+        return "|".join(str(each.value) for each in kind)
+    return name.upper().replace("_", "-")
+
+
 class _GroupedHelp(typer.core.TyperGroup):
     """Lists the verbs in `GROUPS`."""
 
@@ -157,7 +214,7 @@ def _application(chosen: str) -> typer.Typer:
         # The file of a verb that is a Python keyword has a trailing underscore.
         file = verb + "_" * keyword.iskeyword(verb)
         command = importlib.import_module(f"alexnet.cli.{file}").command if verb == chosen else _not_chosen
-        application.command(verb, short_help=line)(command)
+        application.command(verb, short_help=line, cls=_PlainHelp)(command)
     return application
 
 

@@ -50,6 +50,11 @@ def names_to_fetch(incomplete: str) -> list[str]:
     return [name for name in [*DATA_SETS, *PUBLISHED_WEIGHTS] if name.startswith(incomplete)]
 
 
+def view_names(incomplete: str) -> list[str]:
+    """Views that start with `incomplete`."""
+    return [name for name in VIEWS_METAVAR.split("|") if name.startswith(incomplete)]
+
+
 VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
 VIEWS_HELP = (
     "Which views of each photo are averaged. The last three use the whole photo (in a store of squares, the "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 import alexnet
-from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
@@ -32,7 +32,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes and save the drawings here.")
     ] = None,
-    views: Annotated[str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP)] = "",
+    views: Annotated[
+        str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
+    ] = "",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     top: Annotated[
         int | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import SCALES_HELP, VIEWS_METAVAR, view_set
+from alexnet.cli.options import SCALES_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device
@@ -37,7 +37,12 @@ def command(
     out: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="The file to write.")] = None,
     split: Annotated[str, typer.Option(help="The split of the store.")] = "test",
     views: Annotated[
-        str, typer.Option(metavar=VIEWS_METAVAR, help="Which views of each photo are averaged.")
+        str,
+        typer.Option(
+            metavar=VIEWS_METAVAR,
+            help="Which views of each photo are averaged.",
+            autocompletion=view_names,
+        ),
     ] = "ten",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
     checkpoint: Annotated[

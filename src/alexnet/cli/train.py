@@ -28,7 +28,7 @@ def command(
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[key=value]...",
+            metavar="KEY=VALUE...",
             help="Settings to change, such as epochs=30; `alexnet recipes RECIPE` prints all.",
             autocompletion=setting_keys,
         ),

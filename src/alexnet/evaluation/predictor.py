@@ -25,6 +25,7 @@ from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_p
 from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.registry import last_hidden_layer
 from alexnet.runs.provenance import Provenance
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
@@ -229,11 +230,13 @@ class Predictor:
         rows = [_raised(each)[0] for each in self._rows(task, _as_list(photos), scaled)]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
 
-    def features(self, photos: Photo | Sequence[Photo], layer: str = "fc7") -> npt.NDArray[np.float32]:
-        """(N, D) a layer's activations for the central view, flattened: (N, 4096) for `fc7`.
+    def features(self, photos: Photo | Sequence[Photo], layer: str = "") -> npt.NDArray[np.float32]:
+        """(N, D) a layer's activations for the central view, flattened; by default those of the last hidden
+        layer: (N, 4096) of `fc7` for AlexNet.
 
         CommandError lists the layers that exist.
         """
+        layer = layer or last_hidden_layer(self.model)
         positions = center(self.preprocessing.side, self.preprocessing.crop)
         rows: list[npt.NDArray[np.float32]] = []
         for squares in self._squares(photos, self._batch_size):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 
 from alexnet import recipes
@@ -20,6 +22,8 @@ from alexnet.models.lenet import LeNet5, LeNet1989, ModernLeNet
 from alexnet.models.overfeat import OverFeat, OverFeatDetector, OverFeatLocalizer
 from alexnet.models.vgg import VGG
 
+LOGITS = "logits"
+"""The name of a model's last activations."""
 PUBLISHED_CLASSES = {name: 10 if name == "lenet" else 1000 for name in VARIANTS}
 """Number of classes in each model's paper."""
 _OVERFEATS = {
@@ -92,3 +96,26 @@ def create_model(name: str = "alexnet-2012", num_classes: int = 1000, *settings:
     CommandError for a recipe or setting that does not exist.
     """
     return build_run(override(recipes.get(name), settings), num_classes)
+
+
+def last_hidden_layer(model: nn.Module) -> str:
+    """The layer before the logits: `fc7` of AlexNet, `F6` of LeNet-5.
+
+    CommandError if there is none: a classic pipeline, or an exported file without named layers.
+    Source: section 6 ("the last, 4096-dimensional hidden layer").
+    """
+    names = activation_names(model)
+    if LOGITS in names[1:]:
+        return names[names.index(LOGITS) - 1]
+    others = [name for name in names if name != LOGITS]
+    wanted = (
+        f"choose one with --layer: {', '.join(others)}"
+        if others
+        else "use its run directory or .safetensors file"
+    )
+    raise CommandError(f"this model has no last hidden layer: {wanted}")
+
+
+def activation_names(model: nn.Module) -> tuple[str, ...]:
+    """The names of the activations that a model returns, in order."""
+    return tuple(cast("tuple[str, ...]", model.layer_names))

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from alexnet.analysis.features import last_hidden_layer
 from alexnet.analysis.neighbors import SearchSpec, SimilarImages, open_similar_images
 from alexnet.analysis.saliency import grad_cam, last_maps
 from alexnet.data.classes import check_same_classes, label_map
@@ -26,6 +25,7 @@ from alexnet.errors import CommandError
 from alexnet.evaluation.inference import score_crops
 from alexnet.evaluation.predictor import Predictor, enlargement, load, to_stored_square
 from alexnet.evaluation.views import positions_of
+from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.provenance import Provenance, provenance, training_progress
 from alexnet.runs.run_dir import RunDir, members_of

@@ -9,7 +9,7 @@ import pytest
 import alexnet
 from alexnet import recipes
 from alexnet.analysis import features
-from alexnet.analysis.features import features_of, features_path, last_hidden_layer
+from alexnet.analysis.features import features_of, features_path
 from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare import PrepareSettings, prepare
 from alexnet.data.sources import open_source
@@ -20,6 +20,7 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import OnnxModel
 from alexnet.models.config import ALEXNET_VARIANTS
 from alexnet.models.lenet import LeNet5, LeNet1989
+from alexnet.models.registry import last_hidden_layer
 
 
 def squares(store, split: str) -> np.ndarray:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from enum import StrEnum
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
 
@@ -150,6 +152,46 @@ def test_help_groups_the_verbs() -> None:
     assert "  train " in training and "  evaluate " not in training
 
 
+def test_help_of_a_verb_names_what_to_type_without_types_and_ranges(verb, capsys) -> None:
+    def command(
+        run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="The run.")],
+        store: Annotated[Path, typer.Option(help="The store.")],
+        settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...")] = None,
+        top: Annotated[
+            int | None, typer.Option(min=1, help="How many. [default: 5; all for a detector]")
+        ] = None,
+        port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8000,
+        seed: Annotated[int, typer.Option(min=0)] = 0,
+        form: Annotated[Form, typer.Option(help="The form.")] = Form.round,
+        whole: Annotated[bool, typer.Option("--whole", help="All of it.")] = False,
+    ) -> None:
+        pass
+
+    verb(command)
+    assert program.main(["recipes", "--help"]) == 0
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line]
+    assert shown == [
+        "Usage: alexnet recipes [OPTIONS] RUN|FILE [KEY=VALUE...]",
+        "Arguments:",
+        "RUN|FILE The run. [required]",
+        "KEY=VALUE...",
+        "Options:",
+        "--store STORE The store. [required]",
+        "--top N How many. [default: 5; all for a detector]",
+        "--port N The port. [default: 8000]",
+        "--seed N [default: 0]",
+        "--form round|square The form. [default: round]",
+        "--whole All of it.",
+        "-h, --help Show this message and exit.",
+    ]
+
+
+def test_no_help_shows_types_or_ranges() -> None:
+    for verb in program.VERBS:
+        shown = alexnet(verb, "--help").stdout
+        assert not re.search(r"<[a-z]+[\[ >|]|x[<>]=|\.\.\.[\]}]\.\.\.|\{", shown), shown
+
+
 def completed(line: str, **environment: str) -> list[str]:
     """The completions that bash offers for the last word of a command line."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
@@ -170,6 +212,9 @@ def completed(line: str, **environment: str) -> list[str]:
         ("alexnet train alexnet-2012 schedule.ep", ["schedule.epochs="]),
         ("alexnet train alexnet-2012 epo", ["epochs="]),
         ("alexnet train no-such-recipe schedule.ep", []),
+        ("alexnet evaluate run --store store --views d", ["dense", "dense+multi-crop"]),
+        ("alexnet predict photo.jpg --views t", ["ten"]),
+        ("alexnet submit run --views ce", ["center"]),
     ],
 )
 def test_the_shell_completes_verbs_options_and_names(line: str, wanted: list[str]) -> None:

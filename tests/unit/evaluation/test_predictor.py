@@ -85,13 +85,15 @@ def test_photos_are_turned_upright(classifier) -> None:
         )
 
 
-def test_features_are_a_layers_activations_at_the_center(classifier, photos) -> None:
+def test_features_are_a_layers_activations_at_the_center(classifier, photos, monkeypatch) -> None:
     files = val_photos(photos)[:5]
     features = classifier.features(files, layer="fc2")
     assert features.shape == (5, CLASSES)
     odds = np.exp(features) / np.exp(features).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(odds, classifier.probabilities(files, views="center"), atol=1e-5)
     assert classifier.features(files, layer="conv1").shape == (5, 4 * 15 * 15)
+    monkeypatch.setattr(classifier.model, "layer_names", ("conv1", "fc2", "logits"))
+    np.testing.assert_array_equal(classifier.features(files), features)  # of the last hidden layer
     with pytest.raises(CommandError, match="conv1, fc2"):
         classifier.features(files, layer="fc7")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from alexnet.analysis.features import features_of, last_hidden_layer
+from alexnet.analysis.features import features_of
 from alexnet.analysis.neighbors import ExactIndex, SimilarImages
 from alexnet.analysis.projection import t_sne
 from alexnet.analysis.saliency import (
@@ -20,6 +20,7 @@ from alexnet.analysis.saliency import (
 )
 from alexnet.evaluation.inference import InferenceOptions, device_of, score_crops, testing
 from alexnet.evaluation.views import positions_of
+from alexnet.models.registry import last_hidden_layer
 from alexnet.report.plots.activations import draw_activations
 from alexnet.report.plots.crops import PredictedCrop, draw_crops
 from alexnet.report.plots.neighbors import draw_neighbors

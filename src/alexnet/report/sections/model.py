@@ -10,13 +10,14 @@ from functools import cached_property, partial
 import torch
 from matplotlib.figure import Figure
 
-from alexnet.analysis.features import features_path, last_hidden_layer
+from alexnet.analysis.features import features_path
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import ensemble, metrics, run_evaluation
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.predictor import Photo, load
+from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar
 from alexnet.report.evaluation_tables import classes_table
 from alexnet.report.page import Missing, Part, Picture, Section
