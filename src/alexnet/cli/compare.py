@@ -44,6 +44,8 @@ def command(
     if not runs:
         tables = comparison.published_tables()
     else:
-        tables = [comparison.comparison(rows), *comparison.box_tables(rows)]
-        tables += [growth_table(result, name) for name, result in ensembles if result.growth]
+        tables = [comparison.comparison(rows), *comparison.task_tables(rows)]
+        tables += [
+            growth_table(result, name) for name, result in ensembles if result.growth and result.classifies
+        ]
     typer.echo("\n".join(table.text() for table in tables), nl=False)

@@ -95,14 +95,12 @@ def command(
 
 def _refuse_unwritable(out: Path) -> None:
     """CommandError, before anything is tested, if the result cannot be written there."""
-
     refuse_unwritable(out)
     if out.is_dir():
         raise CommandError(f"{out} is a folder: choose a file with --out FILE.json")
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-
     try:
         return tuple(float(number) for number in text.split(",")) if text else ()
     except ValueError as error:
@@ -127,12 +125,19 @@ def _tables(results: Sequence[EvalResult]) -> str:
         errors_table,
         growth_table,
         localization_table,
+        measures_table,
     )
+    from alexnet.report.tables import Table
 
     *members, found = results
-    tables = [errors_table(results if len(members) > 1 else [found])]
+    listed = results if len(members) > 1 else [found]
+    classifiers = [each for each in listed if each.classifies]
+    tables: list[Table] = [errors_table(classifiers)] if classifiers else []
+    tables += [measures_table(each) for each in members or [found] if each.measures]
     tables += [localization_table(each) for each in members or [found] if each.localization]
     tables += [detection_table(each) for each in members or [found] if each.detection]
+    if not found.classifies:
+        return "\n".join(table.text() for table in tables)
     if len(found.growth) > 1:
         tables.append(growth_table(found))
     if found.detection is None:  # one class per image means little in a scene of several objects

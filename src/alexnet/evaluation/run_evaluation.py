@@ -111,6 +111,7 @@ def evaluate(
             weights=chosen_weights,
             weights_searched_on=search_weights or None,
             growth=tuple(ensemble.growth(members, chosen_weights, of)),
+            classifies=all(each.classifies for each in results),
         )
         if len(listed) == 1 and distributed.is_main():
             record(listed[0], result)
@@ -191,8 +192,9 @@ def _identity(result: EvalResult) -> tuple[object, ...]:
 
 def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalResult:
     """The errors of the class probabilities with the metrics of the run's task; recorded in its folder."""
-    result = with_origin(metrics.evaluate_predictions(predictions), test.store, [run], test.checkpoint)
     task = task_of(trained_config(run, test.checkpoint), len(test.store.classes))
+    errors = replace(metrics.evaluate_predictions(predictions), classifies=task.info.classifies)
+    result = with_origin(errors, test.store, [run], test.checkpoint)
     views, split = task.own_views(test.views), predictions.split
     if views is not None:
         with _bar(f"{task.suffix.strip('-')} of {run.path.name}", test, split) as advance:

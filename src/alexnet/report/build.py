@@ -15,7 +15,7 @@ from alexnet.evaluation import run_evaluation
 from alexnet.models.summary import summarize
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
-from alexnet.report.comparison import ComparisonRow, box_tables, comparison, comparison_rows
+from alexnet.report.comparison import ComparisonRow, comparison, comparison_rows, task_tables
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
@@ -108,10 +108,12 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
     parts: list[Part] = []
     if evaluated:
         rows = comparison_rows(each.subject.path for each in evaluated)
-        parts += [comparison(rows), *box_tables(rows), *_bars(evaluated, rows, keep)]
+        parts += [comparison(rows), *task_tables(rows), *_bars(evaluated, rows, keep)]
     for each in evaluated:
         for result in each.subject.results:
-            parts += [growth_table(result, each.label)] if len(result.growth) > 1 else []
+            parts += (
+                [growth_table(result, each.label)] if len(result.growth) > 1 and result.classifies else []
+            )
             parts += [localization_table(result)] if result.localization else []
             parts += [detection_table(result)] if result.detection else []
     for each in models:
@@ -131,8 +133,9 @@ def _bars(evaluated: Sequence[ModelFigures], rows: Sequence[ComparisonRow], keep
     alone.
     """
     box_models = [each for each in evaluated if _predicts_boxes(each.subject)]
-    classifiers = [each for each in evaluated if each not in box_models]
-    bars = comparison_rows(each.subject.path for each in classifiers) if box_models else rows
+    classifiers = [each for each in evaluated if each not in box_models and each.classifies]
+    all_classify = len(classifiers) == len(evaluated)
+    bars = rows if all_classify else comparison_rows(each.subject.path for each in classifiers)
     parts: list[Part] = []
     if box_models:
         names = ", ".join(each.label for each in box_models)

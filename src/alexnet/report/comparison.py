@@ -22,6 +22,7 @@ from alexnet.report.evaluation_tables import (
     averaged,
     data_of,
     detection_views,
+    measures_table,
     unreadable_notes,
 )
 from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
@@ -54,9 +55,11 @@ class PredictionErrors:
 def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None:
     """The errors behind a result in the `evaluation.json` of a run's or an ensemble's folder.
 
-    None if the predictions no longer exist, or are not those that were evaluated.
+    None if the predictions no longer exist, are not those that were evaluated, or are not of classes.
     """
     if not path.is_dir():
+        return None
+    if not result.classifies:
         return None
     views, checkpoint = str(result.views), result.runs[0].checkpoint
     try:
@@ -104,13 +107,13 @@ class ComparisonRow:
     """Name of its folder; empty for published rows."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `localization` and `detection` as in `evaluation.json`, None if there are
-        none.
+        """Plain values for JSON; `localization`, `detection` and `measures` as in `evaluation.json`, None if
+        there are none.
         """
         values = asdict(replace(self, result=None))
         del values["result"], values["run"]
         found = self.result.to_dict() if self.result else {}
-        return values | {key: found.get(key) for key in ("localization", "detection")}
+        return values | {key: found.get(key) for key in ("localization", "detection", "measures")}
 
 
 def published_rows(named: Sequence[str]) -> list[ComparisonRow]:
@@ -228,8 +231,15 @@ def comparison(ours: Sequence[ComparisonRow]) -> Table:
     )
 
 
-def box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
-    """Localization and detection of our runs below published results; none for runs that predict no boxes."""
+def task_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
+    """What runs that do not only classify were trained for: localization and detection, below published
+    results, and the measures of other tasks.
+    """
+    measured = [row.result for row in ours if row.result and row.result.measures]
+    return [*_box_tables(ours), *map(measures_table, measured)]
+
+
+def _box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
     localized: list[tuple[str, ...]] = []
     detected: list[tuple[str, ...]] = []
     for row in ours:
@@ -299,7 +309,7 @@ def detection_cells(result: EvalResult) -> list[str]:
 def comparison_json(ours: Sequence[ComparisonRow]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
-    Without our own rows, all published results; otherwise the rows that `comparison` and `box_tables` show.
+    Without our own rows, all published results; otherwise the rows that `comparison` and `task_tables` show.
     """
     theirs = published_rows(recipes_of(ours)) if ours else list(map(_published, published.ROWS))
     results = [row.result for row in ours if row.result]
@@ -327,15 +337,16 @@ def _row(result: EvalResult, name: str) -> ComparisonRow:
     runs = result.runs
     recipe = " + ".join(dict.fromkeys(run.recipe for run in runs))
     epochs = {run.epochs for run in runs}
+    top1, top5 = (result.top1, result.top5) if result.classifies else (None, None)
     best = ", best checkpoint" if any(run.checkpoint != "last" for run in runs) else ""
     return ComparisonRow(
         system=recipe if len(runs) == 1 else f"{len(runs)} x {recipe}",
         data=data_of(result),
         views=str(result.views),
-        top1_error=result.top1.error,
-        top5_error=result.top5 and result.top5.error,
-        top1_interval=result.top1.interval,
-        top5_interval=result.top5 and result.top5.interval,
+        top1_error=top1 and top1.error,
+        top5_error=top5 and top5.error,
+        top1_interval=top1 and top1.interval,
+        top5_interval=top5 and top5.interval,
         images=result.images,
         epochs=epochs.pop() if len(epochs) == 1 else None,
         seeds=[run.seed for run in runs if run.seed is not None],

@@ -71,6 +71,14 @@ def localization_table(result: EvalResult) -> Table:
     return Table(columns, rows, title, frozenset({"images"}), notes)
 
 
+def measures_table(result: EvalResult) -> Table:
+    """The numbers that the model's task added, by name."""
+    rows = [(name, f"{value:.6g}") for name, value in result.measures.items()]
+    title = f"Measures of {_name(result)} on {data_of(result)}, views {result.views}"
+    notes = unreadable_notes({data_of(result): len(result.left_out)})
+    return Table(("measure", "value"), rows, title, frozenset({"value"}), notes)
+
+
 def detection_table(result: EvalResult) -> Table:
     """Average precision of each class, and their mean."""
     assert result.detection is not None

@@ -200,7 +200,9 @@ class EvalResult:
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Top-1 errors of each member, in a recorded ensemble."""
     measures: dict[str, float] = field(default_factory=dict[str, float])
-    """Additional numbers by name, for a task without a field here."""
+    """Additional numbers, for a task without a field here; the names are identifiers."""
+    classifies: bool = True
+    """False if a model was not trained to predict classes: the errors are then of no use."""
 
     def __post_init__(self) -> None:
         scored = sum(each.images for each in self.per_class)
@@ -240,7 +242,9 @@ class EvalResult:
         averaged = () if self.mean is not None else ("mean", "weights", "weights_searched_on")
         absent = [name for name in ("localization", "detection") if values[name] is None]
         empty = [name for name in ("growth", "members", "measures") if not values[name]]
-        return {name: value for name, value in values.items() if name not in (*averaged, *absent, *empty)}
+        usual = ("classifies",) if self.classifies else ()
+        left_out = {*averaged, *absent, *empty, *usual}
+        return {name: value for name, value in values.items() if name not in left_out}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EvalResult:

@@ -5,16 +5,31 @@ methods and do not depend on which task they have.
 
 How to add a task
 -----------------
-1. Write one module, such as `alexnet/tasks/brightness.py`, with a frozen dataclass that extends `Task`, or an
-   existing task, whose methods it overrides where they differ. `self.config` is the run's configuration and
-   `self.num_classes` the number of classes. For instance, a task that only trains a classifier with another
-   loss::
+1. Write one module with a frozen dataclass that extends `Task`, or an existing task, whose methods it
+   overrides where they differ. `self.config` is the run's configuration and `self.num_classes` the number of
+   classes. For instance `alexnet/tasks/hinge.py`, which only trains a classifier with another loss::
+
+       from __future__ import annotations
+
+       from dataclasses import dataclass
+
+       from torch import Tensor
+       from torch.nn.functional import multi_margin_loss
+
+       from alexnet.tasks.base import Loss
+       from alexnet.tasks.classification import Classification
+
+
+       def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+           # () from logits (N, K) and target probabilities (N, K), of which the label's is the largest.
+           return multi_margin_loss(outputs, targets.argmax(1), reduction="sum")
+
 
        @dataclass(frozen=True)
        class Hinge(Classification):
            @property
            def loss(self) -> Loss:
-               return Loss(forward=hinge, at_chance=lambda num_classes: 1.0)
+               return Loss(forward=hinge, at_chance=lambda num_classes: 1 - 1 / num_classes)
 
 2. Add an entry to `TASKS` in `alexnet/tasks/config.py`::
 
@@ -29,18 +44,30 @@ so `evaluate`, `predict`, `serve` and `report` need nothing else.
 
 What a task that extends `Task` itself implements
 -------------------------------------------------
+`tests/unit/tasks/extra_task.py` is a complete example: it predicts the brightness of an image.
+
 - Training: `loss`, `targets` and `num_errors`. Outputs and targets have a row for each image, in float32,
   because batches are split into micro-batches. Override `trained_module` if not the model's `forward` is
   trained, and `check` for requirements on model or store. With `predicts_boxes` in its `TaskInfo`, a task
   gets batches with boxes.
-- Testing: `infer` returns a row (anything that can be pickled) for each image of a batch. `collect` turns all
-  rows of a split into one value of type `saved_type`, a frozen, keyword-only dataclass that extends
-  `SplitPredictions` with arrays. It is saved as `RUN/predictions/<split>-<views><suffix>.npz`. `metrics`
-  evaluates it; `watch` returns the values that training logs at each validation, with `top1_error` as the
-  watched metric.
-- `alexnet evaluate` reports the errors of class probabilities for every model. For other metrics, `own_views`
-  returns the views for which the task's own rows are inferred, and `add_metrics` adds its numbers to the
-  `EvalResult`: to `measures`, by name, if there is no field for them.
+- Testing: `infer` returns a row (anything that can be pickled) for each image of a batch. The images are
+  uint8; the model's inputs (N * P, C, crop, crop) are the crops at P positions, which a function of
+  `alexnet.data.crops` returns, such as `center`::
+
+       with testing(bundle.model) as device:  # alexnet.evaluation.inference.testing
+           inputs = bundle.preprocessing.test_input(images[0].to(device), positions)
+           outputs = bundle.model(inputs)
+
+  `collect` turns all rows of a split into one value of type `saved_type`, a frozen, keyword-only dataclass
+  that extends `SplitPredictions` with arrays. It is saved as `RUN/predictions/<split>-<views><suffix>.npz`.
+  `metrics` evaluates it; `watch` returns the values that training logs at each validation.
+- `alexnet evaluate` counts the errors of class probabilities. For other metrics, `own_views` returns the
+  views for which the task's own rows are inferred, and `add_metrics` adds its numbers to the `EvalResult`: to
+  `measures`, by identifiers, if there is no field for them. `evaluate`, `compare` and the report show them in
+  a table. A task with `own_views` needs a `suffix`.
+- With `classifies=False` in its `TaskInfo`, `evaluate` and the report show these numbers only: no errors of
+  classes, no confusions and no photos with class probabilities. `alexnet serve` refuses such a model, because
+  the web demo shows classes.
 - Predicting for photos: `predictions` turns a row into the predictions that `alexnet predict` prints:
   `ClassPrediction`s or, with `predicts_boxes`, `BoxPrediction`s. `check_photos` and `for_photos` refuse or
   apply options.
@@ -149,9 +176,19 @@ class Task(ABC, Generic[_Row, _Saved, _Metrics]):
     num_classes: int
 
     suffix = ""
-    """Suffix in the names of files with saved predictions; the empty one is that of class probabilities."""
+    """Suffix in the names of files with saved predictions. The empty one is that of class probabilities; a
+    task with rows of its own needs another one, such as `-boxes`."""
     batches_photos = True
     """Whether photos that become inputs of one size are predicted in one pass; this affects rounding."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.own_views is not Task.own_views and not cls.suffix:
+            raise TypeError(
+                f"{cls.__name__} has views of its own, so it needs a suffix, such as "
+                f'suffix = "-{cls.__name__.lower()}": without one its predictions would be saved in the file '
+                "of the class probabilities"
+            )
 
     @property
     def info(self) -> TaskInfo:
@@ -218,8 +255,8 @@ class Task(ABC, Generic[_Row, _Saved, _Metrics]):
 
     @abstractmethod
     def watch(self, saved: _Saved, store: Store) -> Mapping[str, Any]:
-        """The values that training logs at each validation; `top1_error` is the watched metric: lower is
-        better.
+        """The values that training logs at each validation: `top1_error`, the watched metric, of which a
+        lower value is better, and `images`, their number, which the report shows.
         """
 
     def own_views(self, views: ViewSet) -> ViewSet | None:

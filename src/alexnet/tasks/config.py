@@ -39,6 +39,9 @@ class TaskInfo:
     """The only `model.name` that it trains; empty for all models that no other task has."""
     default_views: str = ""
     """Empty: ten crops, or the central one for a model trained without mirroring."""
+    classifies: bool = True
+    """Whether the model's outputs are also evaluated and shown as class probabilities. If not, `evaluate` and
+    the report show the task's own numbers only, and the web demo refuses the model."""
     predicts_boxes: bool = False
     """Whether predictions have boxes, and training and test images must have them."""
     detects_all: bool = False

@@ -181,7 +181,8 @@ class ServedModel:
 def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[ServedModel]:
     """A model for each run directory, exported file and member of an ensemble, in order.
 
-    CommandError if there is nothing to load or two have one name; DataError if a file is broken.
+    CommandError if there is nothing to load, two have one name, or one predicts no classes; DataError if a
+    file is broken.
     """
     found = members_of(paths)
     return [open_model(path, name, device) for path, name in zip(found, unique_names(found), strict=True)]
@@ -190,6 +191,10 @@ def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> l
 def open_model(path: Path, name: str, device: torch.device | str = "auto") -> ServedModel:
     """The model of one run directory or exported file, under that name."""
     classifier = load(path, device)
+    if not classifier.task.info.classifies:
+        raise CommandError(
+            f"{path} was not trained to predict classes, which the web demo shows: use alexnet predict"
+        )
     analyses = Analyses()
     # A classic pipeline, an exported file without named layers and a classifier lack one or both.
     with suppress(CommandError):

@@ -44,7 +44,8 @@ def curves(runs: Sequence[Path]) -> Drawn:
         name: [each for each in log if each["event"] == "validation"] for name, log in logs.items()
     }
     stores = dict.fromkeys(RunDir(run).environment().store for run in runs)
-    images = max((each.get("images", 0) for log in validations.values() for each in log), default=0)
+    counts = [each["images"] for log in validations.values() for each in log if "images" in each]
+    images = max(counts, default=None)
     data = f"{', '.join(filter(None, stores)) or 'its store'} val"
     errors = {
         name: task_info(RunDir(run).config().training.loss).logged

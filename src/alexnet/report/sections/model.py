@@ -74,8 +74,8 @@ class ModelFigures:
         """One for each kind of figure that this subject has."""
         made = [self._filters()] if self.subject.weights and self._is_network else []
         if self.store is None or not self._has_model:
-            return [*made, *([] if self._detects else self._confusions())]
-        if self._detects:
+            return [*made, *(self._confusions() if self._has_class_figures else [])]
+        if not self._has_class_figures:
             return [*made, *self._boxes()]
         made += [self._predictions(self.store), *self._confusions(), *self._boxes()]
         return [*made, *(self._internals(self.store) if self.detailed and self._is_network else [])]
@@ -109,6 +109,12 @@ class ModelFigures:
                 "that it was initialized from."
             )
             return [Missing(sentence)]
+        if not self.classifies:
+            sentence = (
+                f"{self.label} was not trained to predict classes: figures of classes are left out; its "
+                "numbers are in the section Errors."
+            )
+            return [Missing(sentence)]
         if subject.kind != "ensemble" and not self.detailed:
             return [
                 Missing(
@@ -129,6 +135,19 @@ class ModelFigures:
         """Whether it is a detector."""
         config = self.subject.config
         return config is not None and task_info(config.training.loss).detects_all
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its outputs are class probabilities; unless something else is known, they are."""
+        config = self.subject.config
+        if config is None:
+            return all(each.classifies for each in self.subject.results)
+        return task_info(config.training.loss).classifies
+
+    @property
+    def _has_class_figures(self) -> bool:
+        """Whether figures about one class per photo are made."""
+        return self.classifies and not self._detects
 
     @property
     def _has_model(self) -> bool:
