@@ -264,6 +264,10 @@ def test_a_folder_of_another_form_beside_class_folders_is_refused(tmp_path: Path
     assert "eel holds no photo (1 files such as IMG_1.MOV)" in refusal(tmp_path / "class", files)
     files = photos("cat", "dog") | {"meta/notes.txt": b"x"}
     assert counts(read(tmp_path / "meta", files)) == {"train": {"cat": 3, "dog": 3}}
+    files = photos("cat", "dog") | {"scripts/update.py": b"x", "scripts/counts.csv": b"x"}
+    source = read(tmp_path / "scripts", files)
+    assert counts(source) == {"train": {"cat": 3, "dog": 3}}
+    assert any("scripts" in stray for stray in source.strays)
 
 
 def test_the_options_are_recorded_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,12 @@ from alexnet.errors import DataError
 
 OUT = -2
 """In place of a label: the photo is left out."""
+_NO_PHOTO = (
+    XML_SUFFIX,
+    *(".cfg", ".csv", ".html", ".ini", ".ipynb", ".js", ".json", ".jsonl", ".m", ".md", ".pdf", ".py", ".r"),
+    *(".rst", ".sh", ".toml", ".tsv", ".txt", ".yaml", ".yml"),
+)
+"""Suffixes of programs, texts and tables."""
 _MOST = 0.9
 """Fraction of a split's photos whose names must hold a class for `--labels-from-names` to be offered."""
 _METADATA_FOLDER = re.compile(r"annotations?|labels?|meta(data)?|lists?|splits?|docs?|xmls?", re.IGNORECASE)
@@ -245,7 +251,10 @@ class PhotoLabels:
         return f"{found}{''.join(f'; {reason}' for reason in reasons[:2])}: {advice}"
 
     def _refuse_empty_classes(self, split: SplitName, level: int) -> None:
-        """DataError for a folder beside class folders that has files, but no photos."""
+        """DataError for a folder beside class folders that has files, but no photos.
+
+        Programs, texts and tables are no photos in another form: a folder of these is left out.
+        """
         tree, arrangement = self.survey.tree, self.photos.arrangement
         places = [place for place in arrangement.of(split) if len(place.parts) >= level]
         if 2 * sum(is_wnid(place.parts[level - 1]) for place in places) > len(places):
@@ -259,7 +268,7 @@ class PhotoLabels:
                     continue
                 files = [tree.listing.name(file) for file in tree.listing.below(folder)]
                 files = [
-                    each for each in files if not is_clutter(each) and not each.lower().endswith(XML_SUFFIX)
+                    each for each in files if not is_clutter(each) and not each.lower().endswith(_NO_PHOTO)
                 ]
                 if files and not _METADATA_FOLDER.fullmatch(name):
                     found = f"{folder} holds no photo ({len(files):,} files such as {files[0]})"
