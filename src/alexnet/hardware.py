@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alexnet.errors import CommandError
+from alexnet.text import counted
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,7 @@ def choose_device(name: str | torch.device = "auto", tower_devices: str = "") ->
     if isinstance(name, torch.device):
         return name
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise CommandError(f"unknown device {name!r}; it must be auto, cpu, cuda or cuda:INDEX")
+        raise CommandError(f"unknown device {name!r}; choose from: auto, cpu, cuda, cuda:1")
     if tower_devices:
         return _first_of(tower_devices, name)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -75,7 +76,9 @@ def choose_device(name: str | torch.device = "auto", tower_devices: str = "") ->
         return torch.device("cpu")
     index = int(name[5:]) if name[5:] else distributed.local_rank()
     if index >= gpus:
-        raise CommandError(f"no device cuda:{index}: torch sees {gpus} GPU(s); type --device cpu or auto")
+        raise CommandError(
+            f"no device cuda:{index}: torch sees {counted(gpus, 'GPU')}; type --device cpu or auto"
+        )
     return torch.device("cuda", index)
 
 

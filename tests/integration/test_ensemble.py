@@ -139,7 +139,7 @@ def test_printed_commands_train_one_model_each_with_what_it_is_initialized_from(
     assert ensemble("1-cnn-star", tiny_store, out, *words, "--print-commands") == 0
     assert not capsys.readouterr().out.strip()
     assert ensemble("1-cnn-star", tiny_store, out, *words, "--only", "star-1") == 2
-    assert "no member 'star-1'; there are star-0-pretrain, star-0" in capsys.readouterr().err
+    assert "no member 'star-1'; choose from: star-0-pretrain, star-0" in capsys.readouterr().err
 
 
 @pytest.mark.slow

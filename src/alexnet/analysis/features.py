@@ -49,7 +49,7 @@ class Origin:
 def refuse_unknown(layer: str, model: nn.Module) -> None:
     """CommandError with the existing names where a model has no layer of that name."""
     if layer not in activation_names(model):
-        raise CommandError(f"no layer {layer!r}; there are {', '.join(activation_names(model))}")
+        raise CommandError(f"no layer {layer!r}; choose from: {', '.join(activation_names(model))}")
 
 
 def features_of(

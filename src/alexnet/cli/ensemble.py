@@ -53,7 +53,7 @@ def command(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     only: Annotated[
         str | None,
         typer.Option(metavar="MEMBER", help="Train only this model, and the one it is initialized from."),
@@ -73,7 +73,7 @@ def command(
 
     members = ensembles.placed(ensembles.ensemble_specs(name, nets), store, pretrain_store, settings or [])
     if only is not None and only not in {member.name for member in members}:
-        raise CommandError(f"no member {only!r}; there are {', '.join(member.name for member in members)}")
+        raise CommandError(f"no member {only!r}; choose from: {', '.join(member.name for member in members)}")
     chosen = _device(members, device)
     runner = Runner(
         out,

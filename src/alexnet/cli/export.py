@@ -34,8 +34,8 @@ def command(
     from alexnet.interop.export import export
     from alexnet.runs.provenance import license_text
 
+    replaced = ", replaced" if out.exists() else ""
     bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished, precision)
-    sys.stdout.write(f"{out}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
+    sys.stdout.write(f"{out}{replaced}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
     sys.stdout.write(license_text(bundle.terms, bundle.provenance))
-    if out.suffix == ".safetensors":
-        sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")
+    sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")

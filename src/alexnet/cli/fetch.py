@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,9 @@ def command(
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
     if name not in names:
-        raise CommandError(f"unknown data set or weights {name!r}; it must be one of {', '.join(names)}")
+        near = get_close_matches(name, names, n=1)
+        nearest = f"the nearest is {near[0]!r}; " if near else ""
+        raise CommandError(f"unknown data set or weights {name!r}; {nearest}choose from: {', '.join(names)}")
     (_weights if name in PUBLISHED_WEIGHTS else _photos)(name, folder, location)
 
 

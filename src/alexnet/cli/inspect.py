@@ -44,13 +44,13 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
 ) -> None:
-    """Count classes and photos and list every odd or unreadable file; decodes all, changes nothing."""
+    """Count classes and photos and list every unusual or unreadable file; decodes all, changes nothing."""
     from alexnet.data.inspect import describe_photos, inspect
-    from alexnet.data.manifest import MANIFEST_FILE
+    from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE
     from alexnet.data.overview import describe_overview, overview, table_of_classes
     from alexnet.data.sources import SourceOptions, open_source, parse_splits
 
-    if (source / MANIFEST_FILE).is_file():
+    if any((source / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):
         _inspect_store(source, near_duplicates, as_json)
         return
     if near_duplicates:

@@ -74,7 +74,7 @@ def command(
     predictor = alexnet.load(model, device)
     if out is not None and not predictor.predicts_boxes:
         raise CommandError(
-            f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: leave --out out"
+            f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: omit --out"
         )
     if terms:
         sys.stderr.write(license_text(predictor.terms, predictor.provenance))

@@ -21,10 +21,15 @@ from alexnet.cli.source_options import (
     NumbersAre,
     Splits,
 )
+from alexnet.text import counted
 
 if TYPE_CHECKING:
     from alexnet.data.sources import Source
     from alexnet.data.store import Store
+
+
+CLASSES_NAMED = 5
+"""Classes that a warning names."""
 
 
 class _Shape(StrEnum):
@@ -170,7 +175,7 @@ def _described(made: Store) -> str:
 
 
 def _warn(photos: Source, made: Store) -> None:
-    """Prints to standard error which photos are missing in the store, which are odd, and what was found."""
+    """Prints to standard error which photos are missing or unusual, and what was found in the store."""
     from alexnet.data.findings import describe
     from alexnet.data.inspect import compared_to_ilsvrc
 
@@ -178,7 +183,23 @@ def _warn(photos: Source, made: Store) -> None:
         sys.stderr.write(line + "\n")
     for unreadable in made.manifest.unreadable:
         sys.stderr.write(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
-    for kind, odd in made.manifest.odd.items():
-        sys.stderr.write(f"odd: {odd.count} {kind}\n")
+    for kind, unusual in made.manifest.odd.items():
+        sys.stderr.write(f"unusual: {unusual.count:,} {kind}\n")
     if made.manifest.findings is not None:
         sys.stderr.writelines(f"{line}\n" for line in describe(made.manifest.findings))
+    if warning := _without_validation(made):
+        sys.stderr.write(f"warning: {warning}\n")
+
+
+def _without_validation(made: Store) -> str:
+    """Which classes have no validation photos, and what to do; empty if all have some."""
+    how = "use a larger --val-fraction, or put some into a folder val"
+    if "val" not in made.splits:
+        return f"there are no validation photos, which train and evaluate need: {how}"
+    missing = sorted({*range(len(made.classes))} - {*made.split("val").labels.tolist()})
+    if not missing:
+        return ""
+    names = ", ".join(made.classes[label].name for label in missing[:CLASSES_NAMED])
+    more = ", ..." if len(missing) > CLASSES_NAMED else ""
+    without = f"{counted(len(missing), 'class')} without validation photos ({names}{more})"
+    return f"{without}: errors are measured on the other classes only; {how}"

@@ -95,7 +95,7 @@ def _lines(
     try:
         yield advance
     finally:
-        if not up_to_date:
+        if pace.counted and not up_to_date:
             show()
 
 

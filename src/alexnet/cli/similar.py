@@ -1,4 +1,4 @@
-"""`alexnet similar IMAGE... --model RUN|FILE --store STORE`: the nearest training images."""
+"""`alexnet similar PHOTO... --model RUN|FILE --store STORE`: the nearest training images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def command(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, or - for stdin.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
+    ],
     model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run directory or an exported file.")],
     store: Annotated[Path, typer.Option(help="The store to search.")],
     split: Annotated[str, typer.Option(help="The split of the store to search.")] = "train",

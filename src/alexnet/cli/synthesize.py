@@ -50,7 +50,7 @@ def command(
             progress=advance,
         )
     for photo in unusual:
-        sys.stdout.write(f"odd: {photo.kind} {photo.name}\n")
+        sys.stdout.write(f"unusual: {photo.kind} {photo.name}\n")
     sys.stdout.write(
         f"{photos} photos of {classes} classes in {folder}; next: alexnet prepare {folder} STORE\n"
     )

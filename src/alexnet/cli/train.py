@@ -43,7 +43,7 @@ def command(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume continues.
 

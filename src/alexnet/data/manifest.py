@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from alexnet import old_names
 from alexnet.data.classes import Class
+from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.findings import Findings
 from alexnet.errors import CommandError, DataError
 from alexnet.io import write_json
@@ -212,11 +213,14 @@ def read_manifest(folder: Path) -> Manifest:
         make = f"make it with `alexnet prepare SOURCE {folder}`"
         if not folder.exists():
             raise DataError(f"{folder} is not a store (no such folder): {make}")
-        kind = "an unfinished or other folder" if folder.is_dir() else "a file"
-        raise DataError(
-            f"{folder} is not a store ({kind}): if it holds photos, make a store of them with "
-            f"`alexnet prepare {folder} STORE`, else {make}"
-        )
+        if (folder / FINGERPRINT_FILE).is_file():
+            raise DataError(f"{folder} is not a store yet: finish it with the same `alexnet prepare` command")
+        if _holds_photos(folder):
+            raise DataError(
+                f"{folder} holds photos: make a store of them with `alexnet prepare {folder} STORE`"
+            )
+        kind = "another folder" if folder.is_dir() else "a file"
+        raise DataError(f"{folder} is not a store ({kind}): {make}")
     try:
         values = json.loads(path.read_bytes())
         version = values["version"]
@@ -225,6 +229,13 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
     raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
+
+
+def _holds_photos(folder: Path) -> bool:
+    """Whether there are photos in the folder or the folders in it, to a depth of three."""
+    patterns = ("*", "*/*", "*/*/*")
+    found = (path for pattern in patterns for path in folder.glob(pattern))
+    return any(path.suffix.lower() in PHOTO_SUFFIXES for path in found)
 
 
 def _parse(values: Mapping[str, Any]) -> Manifest:
@@ -247,3 +258,7 @@ def _parse(values: Mapping[str, Any]) -> Manifest:
 
 def _parse_split(entry: Mapping[str, Any]) -> SplitEntry:
     return SplitEntry(entry["count"], tuple(ShardEntry(**shard) for shard in entry["shards"]))
+
+
+FINGERPRINT_FILE = "preparing.json"
+"""In the folder of an unfinished store: what it is to become."""

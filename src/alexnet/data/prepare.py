@@ -26,6 +26,7 @@ from alexnet.data.checks import find
 from alexnet.data.classes import Class
 from alexnet.data.decode import HEIC_SUFFIXES, INSTALL_HEIC, NoDecoder, heic_is_readable, image_size
 from alexnet.data.manifest import (
+    FINGERPRINT_FILE,
     MANIFEST_FILE,
     VERSION,
     Manifest,
@@ -52,7 +53,6 @@ from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, wr
 
 __all__ = ["PrepareSettings", "prepare"]
 
-FINGERPRINT_FILE = "preparing.json"
 MEAN_IMAGE = "mean_image.npy"
 MAX_ODD_NAMED = 20
 """Unusual photos of each kind that the manifest names; others are counted."""

@@ -244,7 +244,7 @@ class Predictor:
                 inputs = self.preprocessing.test_input(squares.to(device), positions)
                 activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
             if layer not in activations:
-                raise CommandError(f"no layer {layer!r}; there are {', '.join(activations)}")
+                raise CommandError(f"no layer {layer!r}; choose from: {', '.join(activations)}")
             rows.append(activations[layer].flatten(1).float().cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 

@@ -197,7 +197,7 @@ def scaled_views(bundle: ModelBundle, views: ViewSet) -> tuple[ScaledView, ...]:
 def views_named(name: str) -> tuple[View, ...]:
     """The views of that name; CommandError lists the names that exist."""
     if name not in VIEWS:
-        raise CommandError(f"no views {name!r}; there are {', '.join(VIEWS)}")
+        raise CommandError(f"no views {name!r}; choose from: {', '.join(VIEWS)}")
     return VIEWS[name]
 
 

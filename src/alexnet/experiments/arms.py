@@ -150,7 +150,7 @@ def common(settings: Sequence[str]) -> RunConfig:
     model = replace(base.model, variant=BASE_VARIANT, architecture=_common_architecture(data))
     made = override(override(replace(base, model=model), [f"data.pca_lighting={noise}"]), settings)
     if made.classic is not None or made.model.name != "alexnet":
-        raise CommandError("the claims are about AlexNet: leave model.name out")
+        raise CommandError("the claims are about AlexNet: omit model.name")
     return made
 
 

@@ -59,7 +59,7 @@ def ensemble_specs(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
             raise CommandError(f"{name} fine-tunes pre-trained models: choose 1-cnn-star or 7-cnns-star")
         return same_recipe(name, models or DEFAULT_MODELS)
     near = difflib.get_close_matches(name, [*ENSEMBLES, *recipes.names()], n=1)
-    hint = f"the nearest is {near[0]!r}" if near else f"there are {', '.join(ENSEMBLES)}, or any recipe"
+    hint = f"the nearest is {near[0]!r}" if near else f"choose from: {', '.join(ENSEMBLES)}, or any recipe"
     raise CommandError(f"unknown ensemble {name!r}; {hint}")
 
 
@@ -99,11 +99,11 @@ def _settings_of(member: RunSpec, settings: Sequence[str], members: Sequence[Run
             chosen.append(setting)
         elif recipe not in {each.recipe for each in members}:
             there = ", ".join(dict.fromkeys(each.recipe for each in members))
-            raise CommandError(f"{setting}: no member has the recipe {recipe!r}; there are {there}")
+            raise CommandError(f"{setting}: no member has the recipe {recipe!r}; choose from: {there}")
         elif recipe == member.recipe:
             chosen.append(rest)
     if any(setting.startswith("training.seed=") for setting in chosen):
-        raise CommandError("the members differ in training.seed: leave it out")
+        raise CommandError("the members differ in training.seed: omit it")
     return tuple(chosen)
 
 

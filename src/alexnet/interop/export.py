@@ -48,7 +48,7 @@ def export(
     if precision not in PRECISIONS:
         raise CommandError(f"no precision {precision!r}; it must be {' or '.join(PRECISIONS)}")
     if precision != "float32" and target.suffix != ".safetensors":
-        raise CommandError(f"only a .safetensors file can hold {precision}: leave --precision out")
+        raise CommandError(f"only a .safetensors file can hold {precision}: omit --precision")
     weights = find_weights(source, checkpoint)
     net = bundle.load(weights, "cpu", needs_weights=True)
     if target.suffix == ".onnx" and net.config.classic is not None:

@@ -20,13 +20,13 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
-from alexnet.models.bundle import TERMS, ModelBundle
+from alexnet.models.bundle import ModelBundle, default_terms
 from alexnet.models.registry import build
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
-IMPORTED_TERMS = {**TERMS, "weights_license": "unknown: the file does not contain it; see its publisher"}
+IMPORTED_LICENSE = "unknown: the file does not contain it; see its publisher"
 NO_COLOR_STATISTICS: Mapping[str, Any] = {"eigenvalues": torch.zeros(3), "eigenvectors": torch.eye(3)}
 """Placeholders: only training needs them, and computes them from its own photos."""
 
@@ -50,7 +50,8 @@ def make_bundle(
         with torch.device("meta"):
             model = build(config.model, len(names), config.data.input_size)
         convert.fill(model, weights)
-    return ModelBundle(model.eval(), config, names, preprocessing, dict(IMPORTED_TERMS))
+    terms = default_terms(names) | {"weights_license": IMPORTED_LICENSE}
+    return ModelBundle(model.eval(), config, names, preprocessing, terms)
 
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

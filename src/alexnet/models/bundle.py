@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from alexnet import old_names
 from alexnet.config import RunConfig, from_dict, to_dict
-from alexnet.data.classes import Class
+from alexnet.data.classes import Class, are_custom
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import choose_device
@@ -35,10 +35,11 @@ INPUT, OUTPUT = "images", "logits"
 """Names in an ONNX graph."""
 TERMS: Mapping[str, str] = {
     "code_license": "BSD-3-Clause",
-    "weights_license": "its maker's choice; none is given here",
-    "data_terms": "the photos it was trained on keep their own terms (ImageNet: research and teaching only)",
+    "weights_license": "not stated (set it with --license)",
+    "data_terms": "the training photos keep their own terms",
 }
 """License terms of a model for which none were specified."""
+_IMAGENET_TERMS = "the training photos keep their own terms (ImageNet: research and teaching only)"
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
 
 
@@ -68,6 +69,11 @@ class Metadata:
     """The description that `Preprocessing.state` returns."""
     terms: dict[str, str]
     provenance: Provenance | None
+
+
+def default_terms(classes: Sequence[Class]) -> dict[str, str]:
+    """`TERMS`, with those of ImageNet's photos if the classes are ImageNet's."""
+    return dict(TERMS) if are_custom(classes) else {**TERMS, "data_terms": _IMAGENET_TERMS}
 
 
 def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) -> None:

@@ -108,12 +108,12 @@ def last_hidden_layer(model: nn.Module) -> str:
     if LOGITS in names[1:]:
         return names[names.index(LOGITS) - 1]
     others = [name for name in names if name != LOGITS]
-    wanted = (
-        f"choose one with --layer: {', '.join(others)}"
-        if others
-        else "use its run directory or .safetensors file"
-    )
-    raise CommandError(f"this model has no last hidden layer: {wanted}")
+    if not others:
+        raise CommandError(
+            "this model gives only probabilities, as ONNX files do, and has no hidden layer: use its run "
+            "directory or .safetensors file"
+        )
+    raise CommandError(f"this model has no last hidden layer: choose one with --layer: {', '.join(others)}")
 
 
 def activation_names(model: nn.Module) -> tuple[str, ...]:

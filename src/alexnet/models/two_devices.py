@@ -18,6 +18,7 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.fused_block import FusedBlock
 from alexnet.models.layers.init import Weighted
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
+from alexnet.text import counted
 
 
 def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
@@ -41,7 +42,8 @@ def devices_of_towers(tower_devices: str) -> tuple[torch.device, torch.device]:
     if max(first, second) >= gpus:
         raise CommandError(
             f"model.tower_devices={tower_devices} needs cuda:{max(first, second)} in process {process} here, "
-            f"torch sees {gpus} GPU(s): start fewer processes, or type model.tower_devices= for one device"
+            f"torch sees {counted(gpus, 'GPU')}: start fewer processes, or type model.tower_devices= for one "
+            "device"
         )
     return torch.device("cuda", first), torch.device("cuda", second)
 

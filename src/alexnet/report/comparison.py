@@ -191,7 +191,7 @@ def comparison_rows(paths: Iterable[Path]) -> list[ComparisonRow]:
 def results_of(path: Path) -> list[EvalResult]:
     """The results in the `evaluation.json` of a folder, or in a file; errors as `comparison_rows`."""
     if not path.exists():
-        raise CommandError(f"there is no {path}: type the directory of a run or of an ensemble")
+        raise CommandError(f"there is no run at {path}: type the directory of a run or of an ensemble")
     results = read_results(path)
     if not results and path.is_dir() and not (path / "config.json").is_file() and not is_ensemble(path):
         raise CommandError(why_no_run(path))

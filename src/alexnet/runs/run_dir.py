@@ -23,7 +23,7 @@ RUNS_NAMED = 3
 def why_no_run(path: Path) -> str:
     """A description of what is at `path` instead of a run, and what to type."""
     if not path.exists():
-        return f"there is no {path}: type the path of a run (`alexnet train` makes one)"
+        return f"there is no run at {path}: type the path of a run (`alexnet train` makes one)"
     if (path / "header.json").is_file():
         return f"{path} is a store of photos: type the path of a run (`alexnet train` makes one)"
     within = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.json"))

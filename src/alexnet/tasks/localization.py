@@ -199,7 +199,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         localizer_of(bundle)
         require_cropped(bundle)
         if views.name not in BOX_VIEWS:
-            raise CommandError(f"no boxes with --views {views.name}; there are {', '.join(BOX_VIEWS)}")
+            raise CommandError(f"no boxes with --views {views.name}; choose from: {', '.join(BOX_VIEWS)}")
 
     def for_photos(self, top: int | None, min_score: float | None) -> Localization:
         """This task for at most `top` classes, by default five."""

@@ -372,7 +372,9 @@ class ClassicTrainer:
 
     def save(self, run: RunDir, result: TrainResult) -> None:
         """Writes the run's only checkpoint, its last and best."""
-        made = bundle.ModelBundle(self.model, self.config, self.store.classes, self.preprocessing)
+        classes = self.store.classes
+        terms = bundle.default_terms(classes)
+        made = bundle.ModelBundle(self.model, self.config, classes, self.preprocessing, terms)
         write_weights = partial(bundle.save, bundle=made)
         ended: dict[str, Any] = {
             "epochs": result.epochs,

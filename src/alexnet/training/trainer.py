@@ -171,7 +171,7 @@ class Trainer:
         self.log: Log = log if distributed.is_main() else _ignore
         self.training_log = TrainingLog(self.state, self.plan, split.labels, self.event, self.log)
         self.metrics: MetricsLog | None = None
-        self.terms: Mapping[str, str] = bundle.TERMS
+        self.terms: Mapping[str, str] = bundle.default_terms(store.classes)
         """The license terms of the weights, which are saved with them."""
         self.init_from: dict[str, Any] | None = None
         """The weights from which the run was initialized, and the tensors that were copied."""

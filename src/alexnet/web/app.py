@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar, cast
@@ -174,7 +175,7 @@ class Api:
     def _model(self, query: PhotoQuery) -> ServedModel:
         name = next(iter(self._models)) if query.model is None else query.model
         if name not in self._models:
-            raise Refused(404, f"no model {name[:40]!r}; there are {', '.join(self._models)}")
+            raise Refused(404, f"no model {name[:40]!r}; choose from: {', '.join(self._models)}")
         return self._models[name]
 
     async def _analyze(
@@ -283,9 +284,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
     found = {str(each["loc"][1]): str(each["input"])[:40] for each in error.errors()}
     name = next((each for each in found if each not in parameters), next(iter(found)))
     if name not in parameters:
-        sentence = f"{UnknownKeyError(name[:40], list(parameters))}; there is {', '.join(parameters)}"
+        sentence = f"{UnknownKeyError(name[:40], list(parameters))}; choose from: {', '.join(parameters)}"
     elif "enum" in parameters[name]:
-        sentence = f"no {name} {found[name]!r}; there are {', '.join(parameters[name]['enum'])}"
+        sentence = f"no {name} {found[name]!r}; choose from: {', '.join(parameters[name]['enum'])}"
     else:
         sentence = f"{name} must be a whole number from 1 on, got {found[name]!r}"
     return JSONResponse({"error": sentence}, 400)
@@ -294,11 +295,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentences = {
-        404: f"no such address: {request.url.path}",
+        404: _no_such_address(cast(FastAPI, request.app), request.url.path),
         405: f"{request.method} is not allowed at this address",
     }
     sentence = sentences.get(error.status_code, error.detail)
     return JSONResponse({"error": sentence}, error.status_code, error.headers)
+
+
+def _no_such_address(app: FastAPI, path: str) -> str:
+    """A sentence with the nearest address of the API, where one is near."""
+    near = get_close_matches(path, list(app.openapi()["paths"]), n=1)
+    return f"no such address: {path[:100]}" + (f"; the nearest is {near[0]}" if near else "")
 
 
 async def _disconnected(_: Request, __: Exception) -> Response:

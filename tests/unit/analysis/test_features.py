@@ -135,7 +135,7 @@ def test_an_exported_file_gives_the_same_features_and_keeps_nothing(make_run, st
 
 def test_errors_are_one_line(make_run, store, tmp_path) -> None:
     run = make_run()
-    with pytest.raises(CommandError, match=r"no layer 'fc9'; there are conv1, .*fc7"):
+    with pytest.raises(CommandError, match=r"no layer 'fc9'; choose from: conv1, .*fc7"):
         features_of(run, store, layer="fc9")
     with pytest.raises(CommandError, match="no split 'test'"):
         features_of(run, store, "test")

@@ -75,3 +75,13 @@ def test_the_last_line_is_printed_even_if_the_work_fails(monkeypatch: pytest.Mon
         advance(5)
         raise OSError("disk")
     assert stream.getvalue().startswith("writing: 5/9")
+
+
+@pytest.mark.parametrize("counts", [[], [0]])
+def test_without_work_no_line_is_printed(monkeypatch: pytest.MonkeyPatch, counts: list[int]) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.progress_bar("preparing", 120, unit="images") as advance:
+        for count in counts:
+            advance(count)
+    assert stream.getvalue() == ""

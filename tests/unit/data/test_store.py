@@ -163,7 +163,7 @@ def lose_everything(folder: Path) -> None:
         (lose_the_mean, r"mean_image.npy is damaged \(it is missing\)"),
         (
             lose_the_header,
-            r"is not a store \(an unfinished or other folder\): if it holds photos, .* `alexnet prepare",
+            r"is not a store \(another folder\): make it with `alexnet prepare SOURCE",
         ),
         (lose_everything, r"is not a store \(no such folder\)"),
         (cut_the_header, r"header.json is damaged"),
@@ -224,3 +224,20 @@ def test_a_manifest_round_trips(folder: Path) -> None:
     write_manifest(folder, manifest)
     assert read_manifest(folder) == manifest
     assert [path.name for path in folder.glob("*.part")] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("ant/1.JPG", r"photos holds photos: make a store of them with `alexnet prepare .*photos STORE`$"),
+        ("train/ant/1.png", r"photos holds photos: make"),
+        ("preparing.json", r"photos is not a store yet: finish it with the same `alexnet prepare` command"),
+        ("notes.txt", r"photos is not a store \(another folder\): make it with"),
+    ],
+)
+def test_what_is_not_a_store_is_named(file: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "photos" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(DataError, match=message):
+        Store.open(tmp_path / "photos")

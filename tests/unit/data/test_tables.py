@@ -425,7 +425,7 @@ def test_configurations_are_refused_until_one_is_chosen(one: str, two: str, tmp_
     source = opened(tmp_path, configuration=second.upper())
     assert names(source) == ["ant", "bee"]
     assert source.strays == [f"configuration {first}: 1 files"]
-    with pytest.raises(DataError, match=f"no configuration 'third'; there are {first}, {second}"):
+    with pytest.raises(DataError, match=f"no configuration 'third'; choose from: {first}, {second}"):
         open_source(tmp_path, 0, SourceOptions(configuration="third"))
 
 

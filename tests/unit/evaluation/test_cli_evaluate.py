@@ -204,7 +204,7 @@ def test_senseless_commands_are_refused_before_a_model_is_loaded(
     run = make_run("run").path
     monkeypatch.setattr(run_evaluation, "class_predictions", None)
     for words, named in [
-        (["--views", "tenn"], "there are center, ten"),
+        (["--views", "tenn"], "choose from: center, ten"),
         ([run], "run occurs twice"),
         (["--search-weights", "train"], "is for several runs"),
         (["--out", "/proc/no/result.json"], "cannot write /proc/no/result.json ("),
@@ -348,7 +348,10 @@ def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
         (["--views", "multi-crop", "--scales", "60,72"], "scale 60 is smaller than the 64 pixels"),
         (["--scales", "72,x"], "--scales 72,x is not a list of pixels, such as 256,384,512"),
         (["--scales", "72,,80"], "is not a list of pixels"),
-        (["--views", "dens"], "no views 'dens'; there are center, ten, multi-crop, dense, dense+multi-crop"),
+        (
+            ["--views", "dens"],
+            "no views 'dens'; choose from: center, ten, multi-crop, dense, dense+multi-crop",
+        ),
     ],
 )
 def test_views_that_do_not_fit_are_one_line(make_run, store, capsys, words, named) -> None:

@@ -222,7 +222,7 @@ def test_wrong_combinations_are_one_line(store, whole) -> None:
             "dense@62,80",
             "scale 62 is smaller than the 63 pixels that the model needs: type --scales of 63",
         ),
-        (net, "sparse", "no views 'sparse'; there are center, ten, multi-crop, dense, dense.multi-crop"),
+        (net, "sparse", "no views 'sparse'; choose from: center, ten, multi-crop, dense, dense.multi-crop"),
     ]
     for which, views, message in wrong:
         with pytest.raises(CommandError, match=message):

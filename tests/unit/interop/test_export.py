@@ -87,6 +87,15 @@ def test_an_exported_file_predicts_as_its_run_does_and_has_its_licenses(
     assert TERMS["data_terms"] in shown.err
 
 
+def test_a_file_that_is_overwritten_is_named(make_run, tmp_path, capsys) -> None:
+    run, file = make_run(), tmp_path / "net.safetensors"
+    assert "replaced" not in export(capsys, run.path, file)[1]
+    printed = export(capsys, run.path, file)[1]
+    assert f"{file}, replaced: " in printed
+    assert "license of the weights: not stated (set it with --license)" in printed
+    assert "ImageNet" not in printed
+
+
 def test_an_exported_file_has_default_permissions(make_run, tmp_path, capsys) -> None:
     (tmp_path / "new").touch()
     assert export(capsys, make_run().path, tmp_path / "net.safetensors")[0] == 0

@@ -109,3 +109,15 @@ def test_the_list_is_valid() -> None:
         assert all(re.fullmatch(r"https?://.+/", url) for url in published.file.folder_urls)
         assert set(published.terms) == {"code_license", "weights_license", "data_terms"}
         assert published.file.size_bytes > 240e6
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("imagnette", "the nearest is 'imagenette'"), ("zzz", "choose from: imagenette, mnist")],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(
+    name: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, error = fetch(capsys, name, tmp_path / "new")
+    assert code == 2
+    assert hint in error

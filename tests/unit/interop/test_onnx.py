@@ -162,14 +162,18 @@ def test_a_run_becomes_a_self_contained_file(make_run, tmp_path, capsys) -> None
 def test_an_onnx_file_predicts_as_its_run_does(make_run, store, tmp_path, capsys) -> None:
     run, file = make_run(), tmp_path / "net.onnx"
     assert main(["export", str(run.path), str(file)]) == 0
+    assert f"next: alexnet predict PHOTO --model {file}" in capsys.readouterr().out
     photos = list(SQUARES)
     classifier = alexnet.load(file)
     wanted = alexnet.load(run.path, "cpu").probabilities(photos, views="ten")
     np.testing.assert_allclose(classifier.probabilities(photos, views="ten"), wanted, atol=1e-4)
     assert classifier.features(photos, "logits").shape == (len(photos), len(store.classes))
-    with pytest.raises(CommandError, match="no layer 'fc7'; there are logits"):
+    with pytest.raises(CommandError, match="no layer 'fc7'; choose from: logits"):
         classifier.features(photos, "fc7")
     capsys.readouterr()
+    photo = str(next((store.path.parent / "photos" / "val").rglob("*.png")))
+    assert main(["similar", photo, "--model", str(file), "--store", str(store.path), "--device", "cpu"]) == 2
+    assert "gives only probabilities, as ONNX files do" in capsys.readouterr().err
     words = ["--store", str(store.path), "--json", "--device", "cpu"]
     errors: list[list[float]] = []
     for each in (run.path, file):

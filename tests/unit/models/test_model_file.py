@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from alexnet.config import override
+from alexnet.data.classes import imagenet_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
@@ -48,7 +49,7 @@ def test_everything_is_saved_with_the_weights(saved: Path, store: Store) -> None
     assert loaded.config == config
     assert loaded.classes == store.classes
     assert not loaded.preprocessing.difference(Preprocessing.from_store(config.data, store))
-    assert "ImageNet" in loaded.terms["data_terms"]
+    assert loaded.terms == bundle.TERMS
     assert not loaded.model.training
     images = torch.randn(2, 3, 64, 64)
     again = bundle.load(saved, "cpu").model
@@ -132,3 +133,9 @@ def test_a_full_disk_leaves_the_old_file_whole(
         )
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_the_terms_of_imagenet_are_stated_for_its_classes_only(store: Store) -> None:
+    custom = bundle.default_terms(store.classes)["data_terms"]
+    assert custom == "the training photos keep their own terms"
+    assert "ImageNet: research" in bundle.default_terms(imagenet_classes()[:3])["data_terms"]

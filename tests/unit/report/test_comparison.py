@@ -214,7 +214,7 @@ def test_a_run_without_evaluations_is_refused_with_what_to_type(tmp_path: Path, 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path, capsys) -> None:
     assert main(["compare", str(tmp_path / "vgg")]) == 2
     message = capsys.readouterr().err
-    assert f"there is no {tmp_path / 'vgg'}:" in message and "evaluate" not in message
+    assert f"there is no run at {tmp_path / 'vgg'}:" in message and "evaluate" not in message
 
 
 @pytest.mark.parametrize("text", ["[{]", '[{"split": "val"}]', "[1]"])

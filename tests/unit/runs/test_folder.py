@@ -51,7 +51,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no run at"):
         RunDir.open(tmp_path)
-    with pytest.raises(CommandError, match=r"there is no .*nowhere"):
+    with pytest.raises(CommandError, match=r"there is no run at .*nowhere"):
         RunDir.open(tmp_path / "nowhere")
 
 

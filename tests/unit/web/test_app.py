@@ -134,10 +134,10 @@ def test_unknown_parameters_are_refused_with_the_nearest_name(url) -> None:
     found = send(f"{url}/api/classify?tpo=2", odd_uploads.plain())
     assert (found.status, found.json) == (
         400,
-        {"error": "unknown key 'tpo'; the nearest is 'top'; there is model, views, top, crops"},
+        {"error": "unknown key 'tpo'; the nearest is 'top'; choose from: model, views, top, crops"},
     )
     found = send(f"{url}/api/saliency?top=2", odd_uploads.plain())  # a parameter of another endpoint
-    assert (found.status, found.json) == (400, {"error": "unknown key 'top'; there is model"})
+    assert (found.status, found.json) == (400, {"error": "unknown key 'top'; choose from: model"})
 
 
 def test_top_is_limited_to_the_number_of_classes(url) -> None:
@@ -230,3 +230,12 @@ def test_head_requests_get_the_headers_only(url, path) -> None:
         connection.request("HEAD", path)
         response = connection.getresponse()
         assert (response.status, response.read()) == (200, b"")
+
+
+def test_an_unknown_address_is_refused_with_the_nearest(url) -> None:
+    found = send(f"{url}/api/clasify", odd_uploads.plain())
+    assert (found.status, found.json) == (
+        404,
+        {"error": "no such address: /api/clasify; the nearest is /api/classify"},
+    )
+    assert send(f"{url}/zzz", odd_uploads.plain()).json == {"error": "no such address: /zzz"}

@@ -258,7 +258,7 @@ def _choose(folder: Path, paths: Sequence[str], wanted: str) -> tuple[dict[str, 
     configurations = sorted({place.configuration for place in places.values()})
     listed = ", ".join(configurations)
     if wanted and wanted.lower() not in configurations:
-        raise DataError(f"{folder}: no configuration {wanted!r}; there are {listed}")
+        raise DataError(f"{folder}: no configuration {wanted!r}; choose from: {listed}")
     if not wanted and len(configurations) > 1:
         raise DataError(
             f"{folder}: the tables belong to several configurations ({listed}): choose one with "
