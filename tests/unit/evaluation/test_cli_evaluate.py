@@ -350,7 +350,7 @@ def test_a_test_of_other_scales_is_another_test(sliding, store, capsys) -> None:
         (["--scales", "72,,80"], "is not a list of pixels"),
         (
             ["--views", "dens"],
-            "no views 'dens'; choose from: center, ten, multi-crop, dense, dense+multi-crop",
+            "choose from: center, ten, multi-crop, dense, dense+multi-crop",
         ),
     ],
 )
