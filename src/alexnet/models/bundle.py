@@ -73,7 +73,7 @@ class Metadata:
 
 def default_terms(classes: Sequence[Class]) -> dict[str, str]:
     """`TERMS`, with those of ImageNet's photos if the classes are ImageNet's."""
-    return dict(TERMS) if are_custom(classes) else {**TERMS, "data_terms": _IMAGENET_TERMS}
+    return dict(TERMS) if not classes or are_custom(classes) else {**TERMS, "data_terms": _IMAGENET_TERMS}
 
 
 def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) -> None:
