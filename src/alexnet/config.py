@@ -15,7 +15,7 @@ from typing import Any
 
 from alexnet import old_names
 from alexnet.classic.config import SHARED_KEYS, ClassicConfig, classic_checks, classic_hint
-from alexnet.data.config import DataConfig, data_checks, default_input_size
+from alexnet.data.config import DataConfig, data_checks
 from alexnet.models.config import VARIANTS, ModelConfig, family_of
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
 from alexnet.serialization import ConfigError, UnknownKeyError, from_dict, to_dict
@@ -115,7 +115,7 @@ def validate(config: RunConfig) -> RunConfig:
             data.input_size <= data.image_size,
             f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: it must be "
             f"at most {data.image_size}, such as data.input_size="
-            f"{default_input_size(data.image_size, model.name)}",
+            f"{model.architecture.default_input_size(data.image_size)}",
         ),
         (
             slides_window(model.name) or min(data.test_scales, default=data.input_size) >= data.input_size,

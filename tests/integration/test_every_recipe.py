@@ -86,10 +86,12 @@ def settings_of(recipe: str, classes: int, channels: int) -> list[str]:
             return settings
         case "vgg":
             settings += [f"input_size={side}", "scales=[0,0]"]
-        case _:
+        case "overfeat" | "overfeat-localizer" | "overfeat-detector":
             settings += ["input_size=64", f"test_scales=[{side}]", "regression=[6,4]", "milestones=[]"]
             settings += ["schedule.name=constant"]
             settings += ["window=64"] if config.model.name == "overfeat-detector" else []
+        case name:
+            pytest.fail(f"give {name} a tiny size here")
     widths = WIDTHS[config.model.name.partition("-")[0]]
     return [*settings, f"widths={widths.get(config.model.variant, widths[''])}".replace(" ", "")]
 

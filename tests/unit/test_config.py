@@ -13,7 +13,7 @@ from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, flatten, from_dict, override, resolve, to_dict
 from alexnet.data.config import default_input_size
 from alexnet.errors import CommandError
-from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS
+from alexnet.models.config import ALEXNET_VARIANTS, OVERFEAT_VARIANTS, VGG_VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
 
 @pytest.mark.parametrize(("side", "crop"), [(256, 231), (128, 103), (80, 71), (72, 72), (64, 64)])
 def test_the_usual_crop_of_overfeat_is_one_it_reads_all_of(side: int, crop: int) -> None:
-    assert default_input_size(side, "overfeat-localizer") == crop
+    assert OVERFEAT_VARIANTS["fast"].default_input_size(side) == crop
 
 
 def test_scales_that_enlarge_more_than_twice_are_refused() -> None:

@@ -120,7 +120,6 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
 
 def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
     """DataError that lists the unreadable photos, if any."""
-
     unreadable = [result["image"] for result in results if "error" in result]
     if unreadable:
         listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")

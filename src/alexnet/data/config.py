@@ -67,14 +67,8 @@ class DataConfig:
         return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.image_size
 
 
-def default_input_size(side: int, model: str = "alexnet") -> int:
-    """The crop for stored squares of `side` pixels, in the proportion of 224 to 256.
-
-    OverFeat reads 7 pixels and whole steps of 32 more (231 of 256), and ignores up to 3 pixels beyond these.
-    """
-    if model.startswith("overfeat"):
-        read = 32 * ((side - 7) // 32) + 7
-        return side if side < max(71, read + 4) else read
+def default_input_size(side: int) -> int:
+    """The crop for stored squares of `side` pixels, in the proportion of 224 to 256."""
     return min(side, max(64, 8 * round(side * 7 / 64)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -57,14 +57,17 @@ class Preprocessing:
     _central_means: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def from_store(cls, data: DataConfig, store: Store, net: str = "alexnet") -> Preprocessing:
+    def from_store(
+        cls, data: DataConfig, store: Store, crop_for: Callable[[int], int] = default_input_size
+    ) -> Preprocessing:
         """The preprocessing configured by `data`, with the statistics of the store's training images.
 
-        CommandError, with sizes that suit the `net`, if the configuration and the store do not fit together.
+        CommandError if the configuration and the store do not fit together; `crop_for` is the crop that it
+        proposes for a side.
         """
         manifest = store.manifest
         # A configuration that uses the whole square should still do so.
-        crop = store.side if data.input_size == data.image_size else default_input_size(store.side, net)
+        crop = store.side if data.input_size == data.image_size else crop_for(store.side)
         size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
         if data.channels != manifest.channels:
             raise CommandError(_other_channels(data, size))

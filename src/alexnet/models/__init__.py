@@ -1,4 +1,4 @@
-"""The models, one file per paper. `alexnet.models.AlexNet(...)` and the others are plain `torch.nn.Module`s.
+"""The models, one file per family. `alexnet.models.AlexNet(...)` and the others are plain `torch.nn.Module`s.
 
 Each is imported when it is first used, so that a configuration can be read without loading torch.
 """
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from alexnet.models.overfeat import OverFeat as OverFeat
     from alexnet.models.vgg import VGG as VGG
 
-__all__ = ["VGG", "AlexNet", "LeNet5", "LeNet1989", "ModernLeNet", "OverFeat"]
-
 _FILES = {
     "AlexNet": "alexnet",
     "LeNet1989": "lenet",
@@ -29,7 +27,7 @@ _FILES = {
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(_FILES)
 
 
 def __getattr__(name: str) -> Any:

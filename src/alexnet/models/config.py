@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
+from alexnet.data.config import default_input_size
 from alexnet.serialization import ConfigError
 
 Family = TypeVar("Family")
@@ -29,8 +30,19 @@ def _refuse_below_one(key: str, *values: int) -> None:
         raise ConfigError(f"{key} must be at least 1, not {min(values)}")
 
 
+class _Architecture:
+    """What all families have besides their constants."""
+
+    published_classes: ClassVar[int] = 1000
+    """Number of classes in the paper."""
+
+    def default_input_size(self, side: int) -> int:
+        """The crop for stored squares of `side` pixels."""
+        return default_input_size(side)
+
+
 @dataclass(frozen=True)
-class AlexNetArchitecture:
+class AlexNetArchitecture(_Architecture):
     """An AlexNet: convolutions, then fc6 and fc7, then fc8, whose width is the number of classes."""
 
     stages: tuple[tuple[BlockStep, ...], ...] = (
@@ -281,8 +293,10 @@ C3_READS = (
 
 
 @dataclass(frozen=True)
-class LeNetArchitecture:
+class LeNetArchitecture(_Architecture):
     """A LeNet: two convolutions with sub-sampling, then fully connected layers."""
+
+    published_classes = 10
 
     maps: tuple[int, int] = (6, 16)
     """Maps of the first and of the second convolution."""
@@ -319,7 +333,7 @@ LENET_VARIANTS: Mapping[str, LeNetArchitecture] = {
 
 
 @dataclass(frozen=True)
-class VGGArchitecture:
+class VGGArchitecture(_Architecture):
     """A VGG: blocks of convolutions with a pooling after each, then fc6, fc7, fc8."""
 
     blocks: tuple[tuple[int, ...], ...] = ((3,), (3,), (3, 3), (3, 3), (3, 3))
@@ -378,7 +392,7 @@ VGG_VARIANTS: Mapping[str, VGGArchitecture] = {
 
 
 @dataclass(frozen=True)
-class OverFeatArchitecture:
+class OverFeatArchitecture(_Architecture):
     """An OverFeat: convolutions, two fully connected layers, and a last layer with one output per class."""
 
     widths: tuple[int, ...] = (96, 256, 512, 1024, 1024, 3072, 4096)
@@ -415,6 +429,14 @@ class OverFeatArchitecture:
         _refuse_below_one("regression", *self.regression)
         if self.window < 0 or min(self.pools) < 0:
             raise ConfigError(f"window={self.window} and pools={list(self.pools)} must be at least 0")
+
+    def default_input_size(self, side: int) -> int:
+        """The crop for stored squares of `side` pixels: 7 and whole steps of 32 more (231 of 256).
+
+        Up to 3 pixels beyond these are ignored.
+        """
+        read = 32 * ((side - 7) // 32) + 7
+        return side if side < max(71, read + 4) else read
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import assert_never, cast
 
 from torch import nn
 
@@ -11,7 +11,6 @@ from alexnet.config import RunConfig, override
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import (
-    VARIANTS,
     AlexNetArchitecture,
     LeNetArchitecture,
     ModelConfig,
@@ -24,8 +23,6 @@ from alexnet.models.vgg import VGG
 
 LOGITS = "logits"
 """The name of a model's last activations."""
-PUBLISHED_CLASSES = {name: 10 if name == "lenet" else 1000 for name in VARIANTS}
-"""Number of classes in each model's paper."""
 _OVERFEATS = {
     "overfeat": OverFeat,
     "overfeat-localizer": OverFeatLocalizer,
@@ -56,6 +53,8 @@ def build(model: ModelConfig, num_classes: int, crop: int, channels: int = 3) ->
         case VGGArchitecture():
             _refuse_gray(model.name, channels)
             return VGG(architecture, num_classes, crop, model.dropout)
+        case _:
+            assert_never(architecture)
 
 
 def build_run(config: RunConfig, num_classes: int) -> nn.Module:

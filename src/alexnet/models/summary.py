@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from alexnet.config import RunConfig
 from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, Subsampling
 from alexnet.models.overfeat import OverFeat
-from alexnet.models.registry import PUBLISHED_CLASSES, build_run
+from alexnet.models.registry import build_run
 
 _COUNTED = nn.Conv2d | nn.Linear | PartialConv2d | Subsampling | RadialBasis
 
@@ -65,7 +65,7 @@ class Summary:
 def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
     """Summary of a recipe's model at its own crop; by default with as many classes as in its paper."""
     crop, channels = config.data.input_size, config.data.channels
-    num_classes = num_classes or PUBLISHED_CLASSES[config.model.name]
+    num_classes = num_classes or config.model.architecture.published_classes
     with torch.device("meta"):
         model = build_run(config, num_classes)
         if config.classic is not None:

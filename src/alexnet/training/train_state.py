@@ -78,7 +78,7 @@ def check_network(config: RunConfig, store: Store) -> nn.Module:
     """
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} has one class: training needs two or more")
-    Preprocessing.from_store(config.data, store, config.model.name)
+    Preprocessing.from_store(config.data, store, config.model.architecture.default_input_size)
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     task_of(config, len(store.classes)).check(model, store)

@@ -16,7 +16,6 @@ from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture, ModelConfig
 from alexnet.models.convert import from_torchvision
-from alexnet.models.registry import PUBLISHED_CLASSES
 from alexnet.models.summary import summarize, summarize_model
 
 TOWERS = ("2012", "paper", "caffe", "caffenet")
@@ -128,7 +127,7 @@ def test_every_recipe_can_be_summed_up_at_its_own_crop(name: str) -> None:
     if config.model.name == "alexnet":
         assert [layer.name for layer in summary.layers] == list(ALEXNET_VARIANTS[config.model.variant].layers)
     classes, *places = summary.layers[-1].output_shape
-    assert classes == PUBLISHED_CLASSES[config.model.name]
+    assert classes == config.model.architecture.published_classes
     # Of a detector the last layers slide, over crops larger than its window.
     assert (math.prod(places) > 1) == (config.model.name == "overfeat-detector")
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from alexnet.data.classes import Class
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import CommandError, DataError
@@ -56,11 +56,12 @@ class CifarSplit:
         return Example(image, int(self.labels[index]), self.key(index))
 
 
-def read(tree: Tree, options: SourceOptions) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source, with the test batch as `val`; None if there are no batches.
 
     CIFAR-100 has two columns of labels: `fine_labels` (default) and, as `label_column`, `coarse_labels`.
     """
+    tree, options = opened.tree, opened.options
     found = _find(tree)
     if found is None:
         return None

@@ -22,6 +22,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
@@ -35,8 +36,11 @@ _INSTANCES = "instances"
 """How COCO names the file with the boxes; others hold captions or key points of the same photos."""
 
 
-def read(tree: Tree) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source of all photos that the files list; None if no JSON file holds boxes in this form."""
+    if opened.options.choose_folders:
+        return None
+    tree = opened.tree
     found = _annotation_files(tree)
     if not found:
         return None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from alexnet.data.classes import Class, classes_from_wnids, in_label_order
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.split_words import SPLIT_FOLDERS, split_in
 from alexnet.data.sources.tree import Tree, join
@@ -54,11 +54,12 @@ class IdxSplit:
         return Example(image, int(self.labels[index]), self.key(index))
 
 
-def read(tree: Tree, options: SourceOptions) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source, its classes named by label values, with `t10k` or test files as `val`; else None.
 
     DataError for the files of several data sets (as in EMNIST's archive) of which the options choose none.
     """
+    tree, options = opened.tree, opened.options
     found = _data_sets(tree)
     if not found:
         return None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from alexnet.data.classes import classes_from_wnids, read_synonyms
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.layout import read_layout
-from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.survey import Survey
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import add_boxes
 
@@ -15,9 +14,9 @@ PHOTOS = "Data/CLS-LOC"
 ANNOTATIONS = "Annotations/CLS-LOC"
 
 
-def read(survey: Survey, options: SourceOptions) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source, wherever in the tree `Data/CLS-LOC` is; None if it has no training photos."""
-    tree = survey.tree
+    tree, survey, options = opened.tree, opened.survey, opened.options
     photos = next((f for f in tree.listing.folders if f == PHOTOS or f.endswith("/" + PHOTOS)), None)
     if photos is None or join(photos, "train") not in survey.total:
         return None

@@ -25,6 +25,7 @@ from alexnet.data.sources.class_level import choose_level
 from alexnet.data.sources.folders import SPLITS, Arrangement, arrange
 from alexnet.data.sources.labeling import encoding_notes
 from alexnet.data.sources.metadata_files import MetadataFiles
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_index import PhotoIndex
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
@@ -53,12 +54,12 @@ class Layout:
     notes: list[str] = field(default_factory=list[str])
 
 
-def read(survey: Survey, base: str, options: SourceOptions) -> Source | None:
-    """The source of the photos below `base`; None if there are none."""
+def read(opened: OpenedSource) -> Source | None:
+    """The source of the photos where the layout begins; None if there are none."""
+    tree, survey, base = opened.tree, opened.survey, opened.base
     if base not in survey.total:
         return None
-    tree = survey.tree
-    layout = read_layout(survey, base, options)
+    layout = read_layout(survey, base, opened.options)
     splits, annotations, strays = add_boxes(tree, layout.splits, layout.classes)
     strays += find_strays(tree, splits.values(), [*layout.known, *annotations])
     return Source(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alexnet.data.sources import (
@@ -21,8 +22,8 @@ from alexnet.data.sources import (
 )
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.hold_out import check_fraction, hold_out
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.survey import survey
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError
 
@@ -31,6 +32,19 @@ _SUPPORTED = (
     "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, "
     "CIFAR's batches, photos named <wnid>_*.JPEG"
 )
+
+
+_Reader = Callable[[OpenedSource], Source | None]
+_READERS: tuple[_Reader, ...] = (
+    *(parquet.read_photos, cifar.read, idx.read),
+    *(coco.read, yolo.read, voc_photos.read),
+)
+"""Readers of records and of boxes, which have files of their own; the first that returns a source is used."""
+_PHOTO_READERS: tuple[_Reader, ...] = (
+    *(kaggle.read, tiny_imagenet.read, wnid_names.read, layout.read),
+    parquet.read,
+)
+"""Readers of photos in folders, tried after these; the most general ones are the last."""
 
 
 def open_source(
@@ -66,31 +80,20 @@ def _recognize(path: Path, options: SourceOptions) -> Source:
 
 
 def _from_tree(tree: Tree, options: SourceOptions) -> Source:
-    tables = parquet.find_tables(tree)
-    if parquet.hold_photos(tree, tables):
-        return parquet.read(tree, tables, options)
-    records = cifar.read(tree, options) or idx.read(tree, options)
-    if records:
-        return records
-    if not options.choose_folders:
-        boxed = coco.read(tree) or yolo.read(tree) or voc_photos.read(tree)
-        if boxed:
-            return boxed
-    if options.configuration:
-        raise CommandError(f"{tree.path} holds no tables or IDX files: remove --configuration")
-    counted = survey(tree)
-    base = counted.base()
-    source = (
-        kaggle.read(counted, options)
-        or tiny_imagenet.read(counted, base, options)
-        or wnid_names.read(tree, base)
-        or layout.read(counted, base, options)
-    )
+    opened = OpenedSource(tree, options)
+    source = _first(_READERS, opened)
     if source:
         return source
-    if tables:
-        return parquet.read(tree, tables, options)
+    if options.configuration:
+        raise CommandError(f"{tree.path} holds no tables or IDX files: remove --configuration")
+    source = _first(_PHOTO_READERS, opened)
+    if source:
+        return source
     raise DataError(f"{tree.path}: {_found(tree)}; supported are {_SUPPORTED}")
+
+
+def _first(readers: Sequence[_Reader], opened: OpenedSource) -> Source | None:
+    return next(filter(None, (read(opened) for read in readers)), None)
 
 
 def _found(tree: Tree) -> str:

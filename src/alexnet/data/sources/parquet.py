@@ -22,6 +22,7 @@ from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin
 from alexnet.data.sources.devkit import official_name
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.split_words import SPLIT_FOLDERS
@@ -41,7 +42,28 @@ _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json",
 Int64s = npt.NDArray[np.int64]
 
 
-def find_tables(tree: Tree) -> list[int]:
+def read_photos(opened: OpenedSource) -> Source | None:
+    """The source of a folder's tables; None unless the first that can be read has a column that may hold
+    photos.
+    """
+    return read(opened) if _hold_photos(opened.tree, _find_tables(opened.tree)) else None
+
+
+def read(opened: OpenedSource) -> Source | None:
+    """The source of a folder's tables, with all its other files as strays; None if there are no tables.
+
+    Errors as `read_files`.
+    """
+    tree, tables = opened.tree, _find_tables(opened.tree)
+    if not tables:
+        return None
+    source = read_files(tree.path, [tree.listing.path(table) for table in tables], opened.options)
+    described = [file for file in range(len(tree.listing)) if tree.listing.name(file) in _DESCRIPTIONS]
+    strays = [*source.strays, *find_strays(tree, [], [*tables, *described])]
+    return dataclasses.replace(source, strays=strays)
+
+
+def _find_tables(tree: Tree) -> list[int]:
     """The tables in a folder and below it, in the tree's order; none in a tar and in a store.
 
     A store consists of tables too, but is none of photos as they come.
@@ -52,7 +74,7 @@ def find_tables(tree: Tree) -> list[int]:
     return [file for file in listing.ending_in(*SUFFIXES) if is_table(listing.name(file))]
 
 
-def hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
+def _hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
     """Whether the first table that can be read has a column that may hold photos."""
     for table in tables:
         try:
@@ -61,14 +83,6 @@ def hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
             continue
         return any(holds_photos(field.type) for field in schema)
     return False
-
-
-def read(tree: Tree, tables: Sequence[int], options: SourceOptions) -> Source:
-    """The source of these tables of a folder, with all its other files as strays; errors as `read_files`."""
-    source = read_files(tree.path, [tree.listing.path(table) for table in tables], options)
-    described = [file for file in range(len(tree.listing)) if tree.listing.name(file) in _DESCRIPTIONS]
-    strays = [*source.strays, *find_strays(tree, [], [*tables, *described])]
-    return dataclasses.replace(source, strays=strays)
 
 
 def is_table(name: str) -> bool:

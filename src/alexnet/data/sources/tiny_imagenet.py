@@ -18,21 +18,20 @@ from alexnet.data.classes import (
 from alexnet.data.decode import UnreadableImage, image_size
 from alexnet.data.sources.base import CheckedBoxes, Source, check_boxes
 from alexnet.data.sources.layout import read_layout
-from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import PhotoSplit, find_strays
-from alexnet.data.sources.survey import Survey
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
 
 
-def read(survey: Survey, base: str, options: SourceOptions) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source; None unless `wnids.txt` is beside a `train` folder with photos."""
-    tree = survey.tree
+    tree, survey, base = opened.tree, opened.survey, opened.base
     wnids = tree.listing.find(base, "wnids.txt")
     if wnids is None or join(base, "train") not in survey.total:
         return None
-    layout = read_layout(survey, base, options)
+    layout = read_layout(survey, base, opened.options)
     words = tree.listing.find(base, "words.txt")
     synonyms = None if words is None else read_synonyms(tree.text(words))
     classes = classes_from_wnids([each.wnid for each in layout.classes], synonyms)

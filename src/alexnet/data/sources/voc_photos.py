@@ -18,6 +18,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.table_places import split_of_word
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import SUFFIX, XmlAnnotation, orphan_annotations, parse
@@ -30,8 +31,11 @@ _PHOTO_FOLDERS = ("", "jpegimages", "images", "image", "imgs", "img", "photos", 
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject")
 
 
-def read(tree: Tree) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source; None if no photo has an XML file of its name, or some photos are in folders of classes."""
+    if opened.options.choose_folders:
+        return None
+    tree = opened.tree
     listing = tree.listing
     xml: dict[str, list[int]] = defaultdict(list)
     for file in listing.ending_in(SUFFIX):

@@ -8,8 +8,8 @@ import numpy as np
 
 from alexnet.data.classes import classes_from_wnids
 from alexnet.data.sources.base import Source
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays, make_split, photos_in
-from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import add_boxes
 
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.])")
@@ -21,8 +21,9 @@ def wnid_in(name: str) -> str:
     return match.group(1) if match else ""
 
 
-def read(tree: Tree, base: str) -> Source | None:
-    """The source, with one split `train`; None if `base` has no photos, or one without a WNID in its name."""
+def read(opened: OpenedSource) -> Source | None:
+    """The source, with one split `train`; None without photos, or if one has no WNID in its name."""
+    tree, base = opened.tree, opened.base
     photos = photos_in(tree, base)
     wnids = [wnid for photo in photos if (wnid := wnid_in(tree.listing.name(photo)))]
     if not photos or len(wnids) < len(photos):

@@ -20,6 +20,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
+from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
@@ -32,8 +33,11 @@ _MARGIN = 0.5
 _TRIED = 20
 
 
-def read(tree: Tree) -> Source | None:
+def read(opened: OpenedSource) -> Source | None:
     """The source of all photos; None if no photo has a text file of numbers where this form has it."""
+    if opened.options.choose_folders:
+        return None
+    tree = opened.tree
     listing = tree.listing
     class_files = _class_files(tree)
     if not class_files and not any("labels" in folder.split("/") for folder in listing.folders):
