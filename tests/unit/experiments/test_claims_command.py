@@ -320,7 +320,7 @@ def test_a_folder_is_for_one_store_and_one_set_of_settings(
         (("lrn", "--seeds", "a"), "different whole numbers"),
         (("lrn", "training.seed=3"), "--seeds"),
         (("lrn", "schedule.epoch=3"), "'schedule.epochs'"),
-        (("lrn", "training.batch_size=64"), "48 training images"),
+        (("lrn", "training.batch_size=64"), "training images, 48"),
         (("lrn", "data.image_size=64"), "the run needs 64"),
         (("LNR",), "'lrn'"),
         (("features-travel", "more-data", "training.batch_size=49"), "none of these claims"),
