@@ -402,13 +402,13 @@ def test_models_trained_without_mirroring_are_averaged_over_the_center_crop_only
     assert type_claims("averaging", "data.mirror=no", "--seeds", "0,1,2", store=store, run=run) == 0
     before = capsys.readouterr().out.partition("timing")[0].partition("runs for")[0]
     assert (
-        before.count("will be untested") == 1 and "5 averaged will be untested: it takes 5 models" in before
+        before.count("will be untested") == 1 and "5 averaged will be untested: 5 models are needed" in before
     )
     first, of_two, of_three, of_five = json.loads((run / "averaging" / "claim.json").read_text())[
         "comparisons"
     ]
     assert first["reason"].startswith("half of the ten crops are mirrored") and not first["values"]
-    assert of_two["interval"] and of_three["interval"] and "it takes 5 models" in of_five["reason"]
+    assert of_two["interval"] and of_three["interval"] and "5 models are needed" in of_five["reason"]
     kept = {file.name for file in (run / "runs").glob("*/predictions/*.npz")}
     assert kept == {"val-center.npz"}
 
