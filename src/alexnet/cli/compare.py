@@ -44,7 +44,10 @@ def command(
     if not runs:
         tables = comparison.published_tables()
     else:
-        tables = [comparison.comparison(rows), *comparison.task_tables(rows)]
+        tables = [
+            comparison.comparison(rows, comparison.published_rows(comparison.recipes_of(rows))),
+            *comparison.task_tables(rows),
+        ]
         tables += [
             growth_table(result, name) for name, result in ensembles if result.growth and result.classifies
         ]

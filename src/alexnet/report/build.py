@@ -15,7 +15,13 @@ from alexnet.evaluation import run_evaluation
 from alexnet.models.summary import summarize
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
-from alexnet.report.comparison import ComparisonRow, comparison, comparison_rows, task_tables
+from alexnet.report.comparison import (
+    ComparisonRow,
+    comparable_rows,
+    comparison,
+    comparison_rows,
+    task_tables,
+)
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
@@ -108,7 +114,8 @@ def _errors(models: Sequence[ModelFigures], keep: Keep) -> Section:
     parts: list[Part] = []
     if evaluated:
         rows = comparison_rows(each.subject.path for each in evaluated)
-        parts += [comparison(rows), *task_tables(rows), *_bars(evaluated, rows, keep)]
+        theirs = comparable_rows(rows)
+        parts += [comparison(rows, theirs), *task_tables(rows), *_bars(evaluated, rows, keep)]
     for each in evaluated:
         for result in each.subject.results:
             parts += (
@@ -304,4 +311,4 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
             else []
         )
         again = [] if has_finished(subject.run.metrics_file) else ["Its training has not reached the end."]
-        yield Section("Commands to reproduce it", [*note, Commands(lines), *again])
+        yield Section("Commands to reproduce this run", [*note, Commands(lines), *again])

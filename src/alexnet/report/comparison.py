@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet import published, recipes
+from alexnet.data.classes import Class, are_custom
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import paired_interval, true_ranks
@@ -93,7 +94,7 @@ class ComparisonRow:
     epochs: int | None = None
     seeds: Sequence[int] = ()
     difference: float | None = None
-    """Top-1 error of our first row on the same images (with the same views, or of the same run) minus this
+    """Top-1 error of the first row on the same images (with the same views, or of the same run) minus this
     row's."""
     difference_interval: Sequence[float] | None = None
     """Paired over the same images: much narrower than the errors' own intervals."""
@@ -206,29 +207,43 @@ def recipes_of(rows: Iterable[ComparisonRow]) -> list[str]:
 
 
 COMPARABLE = "Results are comparable only on the same data with the same views."
+REDUCTION = (
+    "Reduction: compared with the first of your rows that has the same images and views; else with the first "
+    "row of the same run that has the same images."
+)
 COLUMNS = (
     *("system", "data", "views", "top-1", "top-1 reduction (points)", "top-5", "images"),
     *("epochs", "seed", "source"),
 )
 
 
-def comparison(ours: Sequence[ComparisonRow]) -> Table:
-    """Published rows above ours, errors in percent."""
-    theirs = published_rows(recipes_of(ours))
-    above = "published above the line, our runs below it" if theirs else "our runs"
-    return Table(
+def comparable_rows(ours: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """`published_rows` of the same recipes where the rows are of ImageNet's classes or of digits; else none:
+    errors on a person's own photos have nothing in common with them.
+    """
+    named = recipes_of(ours)
+    classes = [Class(each.wnid, each.name) for row in ours if row.result for each in row.result.per_class]
+    return published_rows(named) if _for_digits(named) or not are_custom(classes) else []
+
+
+def comparison(ours: Sequence[ComparisonRow], theirs: Sequence[ComparisonRow]) -> Table:
+    """Published rows above ours, errors in percent, without columns that no row fills."""
+    above = "published above the line, your runs below it" if theirs else "your runs"
+    compared = any(row.difference is not None for row in ours)
+    table = Table(
         columns=COLUMNS,
         rows=[*map(_cells, theirs), *([()] if theirs else []), *map(_cells, ours)],
         title=f"Errors in %: {above}",
         numeric=frozenset({"images", "epochs", "seed"}),
         notes=(
             "95 % intervals in parentheses: over the evaluated images, not over seeds.",
-            "Reductions are from our first row on the same images with the same views, or of the same run.",
+            *([REDUCTION] if compared else []),
             COMPARABLE,
             *(f"{note}: evaluate it again." for note in dict.fromkeys(row.stale for row in ours) if note),
             *unreadable_notes({row.data: row.left_out for row in ours}),
         ),
     )
+    return table.without_empty_columns()
 
 
 def task_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
@@ -257,7 +272,7 @@ def _box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
         Table(
             columns=("system", "data", "views", *columns, "source"),
             rows=[*(_published_box(row, len(columns)) for row in theirs), (), *dict.fromkeys(rows)],
-            title=f"{what}: published above the line, our runs below it",
+            title=f"{what}: published above the line, your runs below it",
             numeric=BOX_NUMERIC,
             notes=[note],
         )

@@ -27,7 +27,9 @@ def errors_table(results: Sequence[EvalResult]) -> Table:
         for result in results
     ]
     columns = ("run", "data", "views", "top-1 error %", "top-5 error %", "NLL", "images")
-    notes = ["95 % intervals in parentheses."]
+    notes = [
+        "95 % intervals in parentheses. NLL: mean negative log-likelihood of the true class; lower is better."
+    ]
     notes += unreadable_notes({data_of(result): len(result.left_out) for result in results})
     if any(result.top5 is None for result in results):
         notes.append("Top-5 errors need more than five classes.")
@@ -100,7 +102,7 @@ def detection_table(result: EvalResult) -> Table:
         if windows is not None
         else []
     )
-    return Table(columns, rows, title, frozenset({"objects", "detections"}), notes)
+    return _without_repeated_wnids(Table(columns, rows, title, frozenset({"objects", "detections"}), notes))
 
 
 def detection_views(views: ViewSet) -> str:
@@ -141,7 +143,9 @@ def classes_table(result: EvalResult) -> Table:
     rows = [(each.wnid, each.name, percent(_error(each)), f"{each.images:,}") for each in shown]
     of = f"the {len(shown)} worst of {len(classes):,} classes" if len(shown) < len(classes) else "each class"
     columns = ("wnid", "class", "top-1 error %", "images")
-    return Table(columns, rows, f"Errors of {of}{_of_all(result)}", frozenset(columns[2:]))
+    return _without_repeated_wnids(
+        Table(columns, rows, f"Errors of {of}{_of_all(result)}", frozenset(columns[2:]))
+    )
 
 
 def confusions_table(result: EvalResult) -> Table:
@@ -193,6 +197,17 @@ def _of_all(result: EvalResult) -> str:
 def _name(result: EvalResult) -> str:
     name = result.runs[0].run if len(result.runs) == 1 else averaged(result)
     return name if result.runs[0].checkpoint == "last" else f"{name} ({result.runs[0].checkpoint})"
+
+
+def _without_repeated_wnids(table: Table) -> Table:
+    """Without the first column, the WNIDs, if all equal the names beside them; else with a note on them."""
+    if any(row[0] != row[1] for row in table.rows if row[1]):
+        return replace(table, notes=[*table.notes, WNID])
+    rows = [row[1:] if row[1] else [row[0], *row[2:]] for row in table.rows]
+    return replace(table, columns=table.columns[1:], rows=rows)
+
+
+WNID = "wnid: the class's identifier, in ImageNet its number in WordNet."
 
 
 def _error(each: ClassErrors) -> float:

@@ -153,13 +153,13 @@ def commands(
     """The command lines that prepare the store, train the run and evaluate it, quoted for a shell.
 
     `train` are the words of the command that trained it, which may have done all of that (as `alexnet
-    quickstart`); `run` and `store` are paths, `manifest` is the store's, or None with at least the
-    `image_size` of its photos. The unknown path of the photos' source is written as SOURCE, that of a store
-    as STORE.
+    quickstart`). `run` and `store` are paths, the latter as in `train` if it is there. `manifest` is the
+    store's, or None with at least the `image_size` of its photos. The unknown path of the photos' source is
+    written as SOURCE, that of a store as STORE.
     """
     if train and not any(word.partition("=")[0] == "--store" for word in train):
         return [shlex.join(train)]
-    store = store or "STORE"
+    store = _store_of(train) or store or "STORE"
     side = [] if image_size is None else ["--side", str(image_size)]
     lines = [
         ["alexnet", "prepare", "SOURCE", store, *(side if manifest is None else _prepare_options(manifest))]
@@ -172,6 +172,15 @@ def commands(
         views = ["--views", each.views.name, *scales]
         lines.append(["alexnet", "evaluate", run, "--store", store, *split, *views, *best])
     return [shlex.join(line) for line in lines]
+
+
+def _store_of(train: Sequence[str]) -> str:
+    """The store in the words of a command; empty without one."""
+    for word, after in zip(train, [*train, ""][1:], strict=True):
+        option, _, value = word.partition("=")
+        if option == "--store":
+            return value or after
+    return ""
 
 
 def _prepare_options(manifest: Manifest) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alexnet.runs.results import Rate
 
@@ -30,6 +30,16 @@ class Table:
         lines += [self._line(self.columns, widths), rule]
         lines += [self._line(row, widths) if row else rule for row in self.rows]
         return "\n".join([*lines, *([""] if self.notes else []), *self.notes]) + "\n"
+
+    def without_empty_columns(self) -> Table:
+        """Without the columns that have a value in no row."""
+        kept = [
+            place
+            for place in range(len(self.columns))
+            if any(row[place] not in ("", ABSENT) for row in self.rows if row)
+        ]
+        rows = [[row[place] for place in kept] if row else row for row in self.rows]
+        return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
     def markdown(self) -> str:
         """A GitHub table, its title in bold before it and its notes after it; groups are not separated."""

@@ -13,7 +13,14 @@ from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import comparison
 from alexnet.report.comparison import BASELINE_TITLES, PredictionErrors, comparison_rows
-from alexnet.runs.results import BoxErrors, DetectionResult, EvalResult, EvaluatedRun, LocalizationResult
+from alexnet.runs.results import (
+    BoxErrors,
+    ClassErrors,
+    DetectionResult,
+    EvalResult,
+    EvaluatedRun,
+    LocalizationResult,
+)
 from alexnet.runs.run_dir import RunDir
 
 
@@ -116,6 +123,24 @@ def test_boxes_are_compared_below_the_errors(run: Path, capsys) -> None:
     assert shown["runs"][1]["detection"] == results[1].to_dict()["detection"]
 
 
+def test_a_report_shows_published_rows_for_imagenets_classes_and_digits_only(run: Path) -> None:
+    found = {}
+    for recipe in ("alexnet-2012", "lenet-5"):
+        for wnid in ("n01440764", "tench"):
+            write(run, nette(recipe=recipe, per_class=(ClassErrors(wnid, "tench", 1975, 298),)))
+            found[recipe, wnid] = len(comparison.comparable_rows(comparison_rows([run])))
+    assert found["alexnet-2012", "tench"] == 0
+    assert found["alexnet-2012", "n01440764"] > 0
+    assert found["lenet-5", "tench"] == len(published.rows_of("lenet-5"))
+
+
+def test_columns_without_a_value_are_left_out(run: Path, capsys) -> None:
+    write(run, nette(recipe="lenet-modern", top5_errors=None))
+    main(["compare", str(run)])
+    shown = capsys.readouterr().out
+    assert "top-1" in shown and "top-5" not in shown and "eduction" not in shown
+
+
 def test_digits_are_compared_with_digits_only(run: Path, capsys) -> None:
     write(run, nette(recipe="lenet-5"))
     assert main(["compare", str(run), "--json"]) == 0
@@ -125,7 +150,7 @@ def test_digits_are_compared_with_digits_only(run: Path, capsys) -> None:
     ]
     write(run, nette(recipe="lenet-modern"))
     assert main(["compare", str(run)]) == 0
-    assert capsys.readouterr().out.startswith("Errors in %: our runs")
+    assert capsys.readouterr().out.startswith("Errors in %: your runs")
 
 
 def test_differences_are_of_the_same_views_or_the_same_run(

@@ -71,8 +71,8 @@ def _draw_curves(axes: Axes, curves: Sequence[Curve], error: str) -> None:
     axes.set_xlabel("share of the run")
     axes.set_xlim(0, 1.02)  # so that a point at the end is not cut off
     rise_from_zero(axes)
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if curves:

@@ -51,7 +51,7 @@ def draw_curves(
         _name_axes(left, "Training loss", epochs, "loss")
         name = f"Validation error (faint: {kind.training})"
         _name_axes(right, name, epochs, f"{kind.validation}, {kind.views}")
-        right.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        right.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
         if not many:
             right.legend(frameon=False)
     if many:

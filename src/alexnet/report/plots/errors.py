@@ -52,12 +52,15 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", title: str = ""
     axes.set_xlim(
         0, 1.5 * max((bar.interval[1] if bar.interval else bar.error for bar in bars), default=1) or 1
     )
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 1])
     axes.set_xlabel(error, fontsize=9.5)
-    note = "Lines are 95 % intervals; hatched bars are published results."
+    note = "Lines are 95 % intervals."
     if any(bar.published for bar in bars):
-        note += "\nErrors are comparable only on the same photos and classes with the same views."
+        note = (
+            "Lines are 95 % intervals; hatched bars are published results.\n"
+            "Errors are comparable only on the same photos and classes with the same views."
+        )
     figure.supxlabel(note, fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(title, fontsize=11, wrap=True)

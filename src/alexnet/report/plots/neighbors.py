@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -36,13 +37,13 @@ def draw_neighbors(
     ]
     size = (_CELL_INCHES * columns + 0.3, (_CELL_INCHES + _NAME_INCHES) * len(lines) + 0.55)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(lines), columns, squeeze=False, width_ratios=[1.12] + [1] * (columns - 1))
+    grid = figure.subplots(len(lines), columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     begun = -1
     for cells, (row, found) in zip(grid, lines, strict=True):
         if row > begun:
-            show(cells[0], queries[row][0], short(queries[row][1], _NAME_CHARACTERS), bold=True)
+            show(cells[0], queries[row][0], _in_lines(queries[row][1]), bold=True)
             begun = row
         for axes, (near, name, distance) in zip(cells[1:], found, strict=False):
             show(axes, near, short(name, _NAME_CHARACTERS))
@@ -54,6 +55,11 @@ def draw_neighbors(
     frames = "; blue frame: same class, dashed orange frame: another class" if true_names else ""
     figure.supxlabel(f"Left: the photo; right: its nearest images with their distances{frames}", fontsize=9)
     return figure
+
+
+def _in_lines(name: str) -> str:
+    """The whole name, in lines as wide as a picture."""
+    return "\n".join(wrap(name.split(", ")[0], _NAME_CHARACTERS))
 
 
 def _frame(axes: Any, same: bool) -> None:

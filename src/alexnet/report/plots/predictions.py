@@ -18,6 +18,8 @@ MISTAKES_SHOWN = 200
 CELL_INCHES = 0.62
 """Width of an image; with the names below it, a cell is a little higher."""
 CLASSES_PER_PHOTO = 5
+KINDS = f"correct, true class ranked 2 to {CLASSES_PER_PHOTO}, and not in top {CLASSES_PER_PHOTO}"
+"""The kinds of `choose_examples`, in the words of `verdict`."""
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
 
 
@@ -52,10 +54,10 @@ def draw_predictions(
 def choose_examples(
     probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], each: int = PHOTOS_PER_ROW
 ) -> npt.NDArray[np.int64]:
-    """Indices of images to draw: `each` correct ones, as many close ones, and as many wrong ones.
+    """Indices of images to draw: `each` of each of the `KINDS`.
 
-    Close means that the true class is among the five most probable but not first. Images of each kind are
-    spread evenly through the split; if there are too few of one kind, more of the next kinds are taken.
+    Images of each kind are spread evenly through the split; if there are too few of one kind, more of the
+    next kinds are taken.
     """
     true = np.take_along_axis(probabilities, labels[:, None].astype(np.int64), axis=1)
     ranks = (probabilities >= true).sum(axis=1) - 1

@@ -15,6 +15,9 @@ from alexnet.report.plots.style import short, show
 
 _HEAT, _DROP = "magma", "PuOr"
 _ROW_INCHES = 2.3
+LEAST_EFFECT = 0.005
+"""A smaller drop of the probability, or an empty map, is practically no effect."""
+NO_EFFECT = "practically no effect"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +44,19 @@ def draw_saliency(rows: Sequence[SaliencyRow], title: str = "", how: str = "") -
     size = (_ROW_INCHES * columns + 1.2, _ROW_INCHES * len(rows) + 0.9)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    largest = max((float(np.abs(row.drop).max()) for row in rows if row.drop is not None), default=0.0) or 1.0
+    largest = max((float(np.abs(row.drop).max()) for row in rows if row.drop is not None), default=0.0)
+    largest = max(largest, LEAST_EFFECT)
     for axes, row in zip(grid, rows, strict=True):
         truth = f"true class: {short(row.true_name)}\n" if row.true_name else ""
         show(axes[0], row.view, f"{truth}{short(row.name)} {row.probability:.2f}", bold=True)
         heat = _overlay(axes[1], row.view, row.heat, {"cmap": _HEAT, "vmin": 0, "vmax": 1})
         _bar(figure, heat, axes[1], "relative to the maximum")
+        axes[1].set_title("" if row.heat.any() else NO_EFFECT, fontsize=9)
         if row.drop is not None:
             scale = {"cmap": _DROP, "vmin": -largest, "vmax": largest}
             drop = _overlay(axes[2], row.view, row.drop, scale)
             _bar(figure, drop, axes[2], "drop of probability")
+            axes[2].set_title("" if np.abs(row.drop).max() >= LEAST_EFFECT else NO_EFFECT, fontsize=9)
     titles = ("input", "Grad-CAM", "occlusion")
     for axes, name in zip(grid[0], titles[:columns], strict=True):
         axes.set_title(f"{name}\n{axes.get_title()}", fontsize=9, fontweight="bold")

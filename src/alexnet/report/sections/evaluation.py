@@ -14,7 +14,7 @@ from alexnet.errors import CommandError
 from alexnet.evaluation.predictor import Predictor
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.lenet import PartialConv2d
-from alexnet.report.comparison import ComparisonRow, published_rows, recipes_of
+from alexnet.report.comparison import ComparisonRow, comparable_rows
 from alexnet.report.evaluation_tables import data_of, names_by_wnid
 from alexnet.report.plots.confusions import PHOTOS_PER_PAIR, draw_confusions
 from alexnet.report.plots.curves import draw_curves
@@ -89,8 +89,8 @@ def _first_kernels(model: nn.Module) -> tuple[str, npt.NDArray[np.float32]]:
 
 
 def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
-    """Top-1 errors with their intervals, below published ones of the same systems."""
-    theirs = [row for row in published_rows(recipes_of(ours)) if row.top1_error is not None]
+    """Top-1 errors with their intervals, below published ones that can be compared with them."""
+    theirs = [row for row in comparable_rows(ours) if row.top1_error is not None]
     evaluations = [_evaluation(row) for row in ours]
     bars = [
         Bar(
@@ -104,19 +104,19 @@ def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
         for row in (*theirs, *ours)
         if row.top1_error is not None
     ]
-    images = max((row.images or 0 for row in ours), default=0)
+    *others, last = dict.fromkeys((row.data, row.images) for row in ours)
+    data = "".join(f"{name}, {images or 0:,} images; " for name, images in others) + last[0]
     names = list(dict.fromkeys(map(_run, ours)))
     listed = "; ".join(f"{bar.name}: {percentage(bar.error)}" for bar in bars if not bar.published)
-    alt_text = (
-        f"Bars of top-1 errors, {len(theirs)} published and {len(bars) - len(theirs)} of our runs. {listed}."
-    )
-    title = figure_title(_joined(names), ours[0].data, images) if ours else ""
+    counts = f"{len(theirs)} published and {len(bars) - len(theirs)} of your runs"
+    alt_text = f"Bars of top-1 errors, {counts}. {listed}."
+    title = figure_title(_joined(names), data, last[1])
     return Drawn(draw_errors(bars, title=title), alt_text)
 
 
 def _evaluation(row: ComparisonRow) -> str:
-    """Description of an evaluation: system, data and views."""
-    return f"{row.system}, {row.data}, {row.views or 'views unknown'}"
+    """Description of an evaluation: system, data and, if they are known, views."""
+    return ", ".join(filter(None, (row.system, row.data, row.views)))
 
 
 def _run(row: ComparisonRow) -> str:
@@ -135,7 +135,7 @@ def some_predictions(on: OpenModel) -> Drawn:
 
 
 def examples(on: OpenModel, made: Predictions) -> Drawn:
-    """Validation images with correct, close and wrong predictions, with their most probable classes."""
+    """Validation images of each kind of `choose_examples`, with their most probable classes."""
     chosen = choose_examples(made.probabilities, made.labels)
     top = [_most_probable(made.probabilities[number], made.names) for number in chosen]
     names: list[str] = made.names[made.labels[chosen]].tolist()

@@ -22,6 +22,7 @@ from alexnet.progress import ProgressBar
 from alexnet.report.evaluation_tables import classes_table
 from alexnet.report.page import Missing, Part, Picture, Section
 from alexnet.report.plots.output import embedded
+from alexnet.report.plots.predictions import KINDS
 from alexnet.report.sections import boxes, evaluation, internals
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
 from alexnet.runs.predictions import Predictions
@@ -172,7 +173,11 @@ class ModelFigures:
 
     @property
     def _views(self) -> ViewSet:
-        return self.result.views if self.result else ViewSet("center")
+        """Those of the evaluation; without one, those that `evaluate` uses by default."""
+        if self.result:
+            return self.result.views
+        members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
+        return ViewSet(run_evaluation.default_views_of(list(map(RunDir, members))))
 
     def _drawn(self, make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
         return drawn(make, what, self.options.keep, caption, self.label)
@@ -208,7 +213,7 @@ class ModelFigures:
             return run_evaluation.class_predictions(run, store, SPLIT, views, options)
 
     def _predictions(self, store: Store) -> Section:
-        caption = f"Views: {self._views}. Photos with correct, close and wrong predictions, evenly chosen."
+        caption = f"Views: {self._views}. Evenly chosen: {KINDS}."
         parts = [self._drawn(lambda: evaluation.examples(self._on, self._made), "predictions", caption)]
         if store.channels == 1:
             parts.append(
