@@ -175,11 +175,11 @@ def test_a_model_trained_otherwise_is_refused(
     [
         ("7-cnn-star", [], "the nearest is '7-cnns-star'"),
         ("1-cnn-star", SMALL, "--pretrain-store"),
-        ("5-cnns", ["training.seed=3"], "leave it out"),
+        ("5-cnns", ["training.seed=3"], "omit it"),
         (
             "5-cnns",
             ["caffenet:data.image_size=72"],
-            "no member has the recipe 'caffenet'; there are alexnet-2012",
+            "no member has the recipe 'caffenet'; choose from: alexnet-2012",
         ),
         ("5-cnns", ["data.image_siez=72"], "the nearest is 'data.image_size'"),
         ("5-cnns", ["--nets", "3"], "has its own models"),

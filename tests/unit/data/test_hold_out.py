@@ -128,3 +128,18 @@ def test_the_command_keeps_sessions_together(tmp_path: Path, capfd) -> None:
     capfd.readouterr()
     assert main([*words, "--val-fraction", "0.2"]) == 2
     assert r"--group-by s\d (now )" in capfd.readouterr().err
+
+
+def test_the_command_warns_of_classes_without_validation_photos(tmp_path: Path, capfd) -> None:
+    for label, count in (("ant", 10), ("bee", 2)):
+        for index in range(count):
+            path = tmp_path / "photos" / label / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(memory_source.png(memory_source.photo(index + 20 * (label == "bee"))))
+    words = ["prepare", str(tmp_path / "photos"), str(tmp_path / "store"), "--side", "24", "--workers", "1"]
+    assert main(words) == 0
+    assert "warning: 1 class without validation photos (bee)" in capfd.readouterr().err
+    assert main([*words[:2], str(tmp_path / "none"), *words[3:], "--val-fraction", "0"]) == 0
+    assert "warning: there are no validation photos" in capfd.readouterr().err
+    assert main([*words[:2], str(tmp_path / "half"), *words[3:], "--val-fraction", "0.5"]) == 0
+    assert "warning" not in capfd.readouterr().err
