@@ -21,7 +21,7 @@ from alexnet.classic.encoders import FisherEncoder
 from alexnet.classic.pipeline import Pipeline
 from alexnet.data.prepare_workers import one_thread
 from alexnet.errors import CommandError
-from alexnet.models.registry import PUBLISHED_CLASSES
+from alexnet.models.config import AlexNetArchitecture
 from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
 from benchmarks import sparse_codes
 from benchmarks.timing import Measurement, median_seconds
@@ -132,7 +132,7 @@ def sizes(recipe: str) -> list[Measurement]:
     if config.classic is None:
         raise CommandError(f"{recipe} is not a classic pipeline")
     with torch.device("meta"):
-        pipeline = Pipeline(config.classic, PUBLISHED_CLASSES["alexnet"], SIDE)
+        pipeline = Pipeline(config.classic, AlexNetArchitecture.published_classes, SIDE)
     numbers = [channel.size for channel in pipeline]
     largest, halves, quantized = max(numbers), Float16Codec(), PqCodec(ProductQuantizer())
     weights = sum(channel.classifier.weight.numel() for channel in pipeline)
