@@ -253,7 +253,8 @@ class PhotoLabels:
     def _refuse_empty_classes(self, split: SplitName, level: int) -> None:
         """DataError for a folder beside class folders that has files, but no photos.
 
-        Programs, texts and tables are no photos in another form: a folder of these is left out.
+        Programs, texts and tables are no photos in another form: a folder of these is left out, unless its
+        name is a WNID.
         """
         tree, arrangement = self.survey.tree, self.photos.arrangement
         places = [place for place in arrangement.of(split) if len(place.parts) >= level]
@@ -267,8 +268,9 @@ class PhotoLabels:
                 if folder in self.survey.total or is_clutter(name) or not names_needed(name):
                     continue
                 files = [tree.listing.name(file) for file in tree.listing.below(folder)]
+                no_photo = XML_SUFFIX if is_wnid(name) else _NO_PHOTO
                 files = [
-                    each for each in files if not is_clutter(each) and not each.lower().endswith(_NO_PHOTO)
+                    each for each in files if not is_clutter(each) and not each.lower().endswith(no_photo)
                 ]
                 if files and not _METADATA_FOLDER.fullmatch(name):
                     found = f"{folder} holds no photo ({len(files):,} files such as {files[0]})"
