@@ -21,7 +21,7 @@ def upright_photo(size: tuple[int, int], corners: tuple[int, int, int, int]) -> 
 
 
 def file_with_orientation(upright: Image.Image, orientation: int, kind: str = "PNG") -> bytes:
-    """A file whose pixels, turned as its EXIF orientation says, are `upright`."""
+    """A file whose pixels, turned by its EXIF orientation, are `upright`."""
     for turn in (None, *Image.Transpose):
         stored = upright if turn is None else upright.transpose(turn)
         exif = Image.Exif()

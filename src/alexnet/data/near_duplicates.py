@@ -24,7 +24,7 @@ _HASH_BITS = 64
 
 
 def refuse_without_imagehash() -> None:
-    """CommandError that says what to install, if ImageHash is missing."""
+    """CommandError with the package to install if ImageHash is missing."""
     if importlib.util.find_spec("imagehash") is None:
         raise CommandError("--near-duplicates needs ImageHash: type pip install 'alexnet[duplicates]'")
 

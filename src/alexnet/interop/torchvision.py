@@ -94,7 +94,7 @@ def _classes_in(path: Path) -> str:
     """The first classes and functions that the file would load, in brackets; empty where unknown."""
     try:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # of a pickle that nothing is known about
+    except Exception:  # of an unknown pickle
         return ""
     return f" ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})" if found else ""
 

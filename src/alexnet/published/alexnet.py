@@ -117,7 +117,7 @@ STAR_CONV6_MULTIPLY_ADDS = 21_233_664
 FALL_2009_CLASSES = 10_184
 """Paper, section 6: the whole of ImageNet, Fall 2009 release."""
 FALL_2011_CLASSES = 21_843
-"""Classes of the pre-training on the Fall 2011 release (source, net 146; the paper says 22K)."""
+"""Classes of the pre-training on the Fall 2011 release (source, net 146; the paper gives 22K)."""
 ONE_WEIRD_TRICK_PARAMETERS = 61_100_840
 """torchvision's model page; Krizhevsky 2014, arXiv:1404.5997."""
 ONE_WEIRD_TRICK_MULTIPLY_ADDS = 714_188_480

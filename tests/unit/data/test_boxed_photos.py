@@ -263,9 +263,9 @@ def test_missing_photos_and_photos_of_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ((b'"category_id": 3', b'"category_id": 4'), "not as COCO's format says"),
-        ((b'"bbox": [12, ', b'"bbox": ["x", '), "not as COCO's format says"),
-        ((b'"bbox": [12, ', b'"bbox": [NaN, '), "not as COCO's format says"),
+        ((b'"category_id": 3', b'"category_id": 4'), "not in COCO's format"),
+        ((b'"bbox": [12, ', b'"bbox": ["x", '), "not in COCO's format"),
+        ((b'"bbox": [12, ', b'"bbox": [NaN, '), "not in COCO's format"),
         ((b"]}", b"]"), "not complete JSON"),
     ],
 )

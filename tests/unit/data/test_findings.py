@@ -296,7 +296,6 @@ def darker(pixels: np.ndarray) -> np.ndarray:
 def test_near_duplicates_are_found_in_a_store(
     change: Callable[[np.ndarray], np.ndarray], tmp_path: Path, capsys
 ) -> None:
-    pytest.importorskip("imagehash")
     train = [example(detailed(seed), seed % 2, f"{seed}.png") for seed in range(10)]
     train += [example(detailed(4), 0, "copy.png"), example(flat(3), 0, "3.png"), example(flat(9), 1, "9.png")]
     val = [example(change(detailed(6)), 1, "near.png"), example(detailed(50), 0, "other.png")]

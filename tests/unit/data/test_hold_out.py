@@ -95,7 +95,7 @@ def test_a_pattern_names_the_groups(pattern: str) -> None:
         ("session", 0.2, "matches no photo; their keys are such as a/s0-0.png"),
         ("(", 0.2, "is not a regular expression"),
         ("^.", 0.2, "the groups are too large to hold out 0.2 of any class"),
-        (r"s\d", 0, "is asked for no validation split"),
+        (r"s\d", 0, "has --val-fraction 0"),
     ],
 )
 def test_patterns_that_do_nothing_are_refused(pattern: str, fraction: float, words: str) -> None:

@@ -265,7 +265,7 @@ def test_refused_settings_leave_nothing_that_blocks_others(
 
 
 def test_an_unfinished_store_of_an_earlier_version_is_made_again(photos: Path, tmp_path: Path) -> None:
-    """Its notes were beside the shards and said less."""
+    """Its notes were beside the shards and had fewer fields."""
     made(photos, tmp_path / "new")
     store = tmp_path / "store"
     store.mkdir()

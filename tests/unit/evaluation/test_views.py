@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reference import looks as twin
+from reference import dense_views as twin
 from tiny import predict
 from torch import Tensor, nn
 

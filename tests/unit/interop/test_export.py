@@ -211,14 +211,14 @@ def test_bfloat16_halves_the_file_and_rounds_the_weights(make_run, tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "says"),
+    ("name", "precision", "message"),
     [
         ("model.onnx", "bfloat16", "only a .safetensors file"),
         ("model.safetensors", "int4", "float32 or bfloat16"),
     ],
 )
 def test_a_precision_that_cannot_be_stored_is_refused(
-    make_run, tmp_path, capsys, name, precision, says
+    make_run, tmp_path, capsys, name, precision, message
 ) -> None:
     code, _, error = export(capsys, make_run().path, tmp_path / name, "--precision", precision)
-    assert code == 2 and says in error and not (tmp_path / name).exists()
+    assert code == 2 and message in error and not (tmp_path / name).exists()

@@ -183,7 +183,7 @@ def test_wrong_are_images_whose_surest_window_is(store: Store) -> None:
     outputs[:, BACKGROUND + 1 :] = 99  # boxes: they name nothing
     outputs[0, 1, 0, 1] = 9  # right
     outputs[1, 2, 0, 1] = 9  # another class
-    outputs[2, 0, 0, 0] = 9  # not asked there
+    outputs[2, 0, 0, 0] = 9  # not requested there
     targets = torch.zeros(4, 6, 1, 2)
     targets[:, 0] = BACKGROUND
     targets[:2, 0, 0, 1] = 1

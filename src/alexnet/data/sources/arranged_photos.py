@@ -49,7 +49,7 @@ class ArrangedPhotos:
         ]
 
     def tables(self, numbers: Int64s, texts: Sequence[TextFile], options: SourceOptions) -> list[PhotoTable]:
-        """What text files tell about some photos, which are numbered anew from 0."""
+        """The labels that text files give to some photos, which are renumbered from 0."""
         if not texts:
             return []
         index = PhotoIndex(self.paths(numbers))

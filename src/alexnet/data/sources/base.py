@@ -165,6 +165,29 @@ class Source:
 
 
 @dataclass(frozen=True)
+class ArraySplit:
+    """Images and labels in memory, handed out as netpbm files."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(N, H, W) gray levels or (N, H, W, 3) in RGB."""
+    labels: Labels
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def key(self, index: int) -> str:
+        """Split and number: `train/00042`."""
+        return f"{self.name}/{index:05d}"
+
+    def __getitem__(self, index: int) -> Example:
+        pixels = self.pixels[index]
+        form, (height, width) = "P5" if pixels.ndim == 2 else "P6", pixels.shape[:2]
+        image = f"{form}\n{width} {height}\n255\n".encode() + pixels.tobytes()
+        return Example(image, int(self.labels[index]), self.key(index))
+
+
+@dataclass(frozen=True)
 class Subset:
     """Some photos of a split, in the given order."""
 

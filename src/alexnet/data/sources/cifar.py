@@ -10,7 +10,6 @@ import io
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ import numpy.typing as npt
 
 from alexnet.data.classes import Class
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.opened import OpenedSource
+from alexnet.data.sources.base import ArraySplit, Labels, Source, SourceSplit
 from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import CommandError, DataError
 
@@ -32,28 +31,6 @@ _BATCH = re.compile(r"data_batch_\d+")
 _META = {"batches.meta": {b"labels": b"label_names"}}
 _META["meta"] = {b"fine_labels": b"fine_label_names", b"coarse_labels": b"coarse_label_names"}
 """By the file with the names of the classes: the key of the labels in the batches, and of their names."""
-
-
-@dataclass(frozen=True)
-class CifarSplit:
-    """Images and labels in memory: 154 MB for the training images."""
-
-    pixels: npt.NDArray[np.uint8]
-    """(N, 3, 32, 32)."""
-    labels: Labels
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def key(self, index: int) -> str:
-        """Split and number: `train/00042`."""
-        return f"{self.name}/{index:05d}"
-
-    def __getitem__(self, index: int) -> Example:
-        pixels = self.pixels[index].transpose(1, 2, 0).tobytes()
-        image = f"P6\n{SIDE} {SIDE}\n255\n".encode() + pixels
-        return Example(image, int(self.labels[index]), self.key(index))
 
 
 def read(opened: OpenedSource) -> Source | None:
@@ -75,8 +52,8 @@ def read(opened: OpenedSource) -> Source | None:
     splits: dict[str, SourceSplit] = {}
     for split, files in batches.items():
         loaded = [_arrays(tree, file, wanted, len(names)) for file in files]
-        pixels = np.concatenate([each for each, _ in loaded])
-        splits[split] = CifarSplit(pixels, np.concatenate([each for _, each in loaded]), split)
+        pixels = np.concatenate([each for each, _ in loaded]).transpose(0, 2, 3, 1)
+        splits[split] = ArraySplit(pixels, np.concatenate([each for _, each in loaded]), split)
     known = [meta, *(file for files in batches.values() for file in files)]
     form = "CIFAR-100 batches" if len(keys) > 1 else "CIFAR-10 batches"
     classes = [Class(name, name) for name in names]

@@ -22,7 +22,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
-from alexnet.data.sources.opened import OpenedSource
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
@@ -69,7 +69,7 @@ def read(opened: OpenedSource) -> Source | None:
 
 @dataclass(frozen=True)
 class _Content:
-    """What one file says, by the ids of its images."""
+    """The annotations of one file, by the ids of its images."""
 
     images: Mapping[Any, tuple[str, tuple[int, int]]]
     """File name and (width, height)."""
@@ -81,7 +81,7 @@ class _Content:
 
     @classmethod
     def parse(cls, tree: Tree, file: int, content: Mapping[str, Any]) -> _Content:
-        """DataError, naming the file, for anything that is not as COCO says."""
+        """DataError, naming the file, for anything that is not in COCO's format."""
         try:
             categories = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
             images = {
@@ -99,7 +99,7 @@ class _Content:
                     )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = f"{tree.path}: {tree.listing.path(file)}"
-            raise DataError(f"{where} is not as COCO's format says: {error!r}") from error
+            raise DataError(f"{where} is not in COCO's format: {error!r}") from error
         ordered = dict(sorted(categories.items(), key=lambda item: (str(type(item[0])), item[0])))
         return cls(images, ordered, objects, crowds)
 

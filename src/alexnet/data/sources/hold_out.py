@@ -19,7 +19,7 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
     """
     check_fraction(fraction)
     if group_by and ("val" in source.splits or not fraction):
-        has = "has a validation split already" if fraction else "is asked for no validation split"
+        has = "has a validation split already" if fraction else "has --val-fraction 0"
         raise CommandError(f"{source.path} {has}, so --group-by changes nothing: remove it")
     if "val" in source.splits or "train" not in source.splits or not fraction:
         return source

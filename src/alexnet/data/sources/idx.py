@@ -11,17 +11,16 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import Class, classes_from_wnids, in_label_order
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
-from alexnet.data.sources.opened import OpenedSource
+from alexnet.data.sources.base import ArraySplit, Source, SourceSplit
 from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.split_words import SPLIT_FOLDERS, split_in
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree, join
 from alexnet.errors import DataError
 
@@ -30,28 +29,6 @@ SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
 so few pixels would be as large, and lossy."""
 
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class IdxSplit:
-    """Gray levels and labels in memory: 47 MB for MNIST."""
-
-    pixels: npt.NDArray[np.uint8]
-    """(N, H, W)."""
-    labels: Labels
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def key(self, index: int) -> str:
-        """Split and number: `train/00042`."""
-        return f"{self.name}/{index:05d}"
-
-    def __getitem__(self, index: int) -> Example:
-        height, width = self.pixels.shape[1:]
-        image = f"P5\n{width} {height}\n255\n".encode() + self.pixels[index].tobytes()
-        return Example(image, int(self.labels[index]), self.key(index))
 
 
 def read(opened: OpenedSource) -> Source | None:
@@ -79,7 +56,7 @@ def read(opened: OpenedSource) -> Source | None:
                 f"{tree.path}: {split} has labels that train lacks: keep one data set in a folder"
             )
         upright = np.ascontiguousarray(pixels.swapaxes(1, 2)) if is_emnist else pixels
-        splits[split] = IdxSplit(upright, np.searchsorted(values, labels).astype(np.int32), split)
+        splits[split] = ArraySplit(upright, np.searchsorted(values, labels).astype(np.int32), split)
     classes = classes_from_wnids(in_label_order(str(value) for value in values))
     known = [file for files in parts.values() for file in files.values()]
     notes: list[str] = []

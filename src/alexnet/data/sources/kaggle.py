@@ -5,8 +5,8 @@ from __future__ import annotations
 from alexnet.data.classes import classes_from_wnids, read_synonyms
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.layout import read_layout
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import add_boxes
 

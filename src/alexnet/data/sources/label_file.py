@@ -133,7 +133,7 @@ def read_column(text: TextFile, count: int) -> list[str] | None:
     return cells[len(cells) - count :] if len(cells) >= count else None
 
 
-def read_class_list(text: TextFile) -> dict[str, str]:
+def read_class_names(text: TextFile) -> dict[str, str]:
     """Names of classes by number, from a file of which each line has a number and a name; else empty."""
     if not _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]):
         return {}

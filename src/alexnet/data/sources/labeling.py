@@ -11,7 +11,7 @@ from alexnet.data.sources.base import Labels, SplitOrigin
 from alexnet.data.sources.label_file import (
     PhotoTable,
     TextFile,
-    read_class_list,
+    read_class_names,
     read_column,
     read_table,
     to_classes,
@@ -74,7 +74,7 @@ def label_photos(
 
 def class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
     """Names of classes by number, by the file that has them."""
-    return {text.file: names for text in texts if (names := read_class_list(text))}
+    return {text.file: names for text in texts if (names := read_class_names(text))}
 
 
 def refuse_contradictions(table: PhotoTable, where: str) -> None:

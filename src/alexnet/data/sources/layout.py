@@ -25,14 +25,13 @@ from alexnet.data.sources.class_level import choose_level
 from alexnet.data.sources.folders import SPLITS, Arrangement, arrange
 from alexnet.data.sources.labeling import encoding_notes
 from alexnet.data.sources.metadata_files import MetadataFiles
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_index import PhotoIndex
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
 from alexnet.data.sources.photo_split import PhotoSplit, find_strays, make_split
 from alexnet.data.sources.split_lists import ListedSplits, find_lists
 from alexnet.data.sources.split_words import SplitName
-from alexnet.data.sources.survey import Survey
+from alexnet.data.sources.survey import OpenedSource, Survey
 from alexnet.data.sources.tree import Int64s
 from alexnet.data.sources.voc import add_boxes
 from alexnet.errors import CommandError

@@ -22,8 +22,8 @@ from alexnet.data.sources import (
 )
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.hold_out import check_fraction, hold_out
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError
 

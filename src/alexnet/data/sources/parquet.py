@@ -22,10 +22,10 @@ from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin
 from alexnet.data.sources.devkit import official_name
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import find_strays
 from alexnet.data.sources.split_words import SPLIT_FOLDERS
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.table_columns import Columns, find_columns, holds_photos, unwrap
 from alexnet.data.sources.table_file import SUFFIXES, TableFile, plain
 from alexnet.data.sources.table_labels import RawLabels, class_order, read_labels, to_labels, without_unused

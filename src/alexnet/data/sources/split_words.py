@@ -58,7 +58,7 @@ def without_split(name: str) -> str:
 
 
 def is_neutral(name: str) -> bool:
-    """Whether a folder's name says nothing about what is in it: `images`, `data_256`."""
+    """Whether a folder's name does not describe its contents: `images`, `data_256`."""
     words = words_of(name)
     return bool(words) and all(word in _NEUTRAL for word in words)
 

@@ -1,10 +1,15 @@
-"""Where the photos of a tree are: counts for each folder, from one pass over the names."""
+"""What every reader of a folder or a tar receives: the files, the options, and where the photos are.
+
+Photos are counted for each folder in one pass over the names.
+"""
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 
+from alexnet.data.sources.options import SourceOptions
 from alexnet.data.sources.photo_split import is_clutter, photos_in
 from alexnet.data.sources.split_words import splits_of
 from alexnet.data.sources.tree import Tree, join
@@ -58,3 +63,21 @@ def survey(tree: Tree) -> Survey:
             above = "/".join(parts[:depth])
             total[above] = total.get(above, 0) + len(found)
     return Survey(tree, photos, total)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedSource:
+    """A folder or tar whose form is to be recognized."""
+
+    tree: Tree
+    options: SourceOptions
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The photos in each folder; counted when they are first needed."""
+        return survey(self.tree)
+
+    @cached_property
+    def base(self) -> str:
+        """The folder in which the layout begins; see `Survey.base`."""
+        return self.survey.base()

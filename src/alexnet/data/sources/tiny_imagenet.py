@@ -18,8 +18,8 @@ from alexnet.data.classes import (
 from alexnet.data.decode import UnreadableImage, image_size
 from alexnet.data.sources.base import CheckedBoxes, Source, check_boxes
 from alexnet.data.sources.layout import read_layout
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import PhotoSplit, find_strays
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree, join
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError

@@ -18,7 +18,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
-from alexnet.data.sources.opened import OpenedSource
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.table_places import split_of_word
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import SUFFIX, XmlAnnotation, orphan_annotations, parse
@@ -77,7 +77,7 @@ def _parent(path: str) -> str:
 
 
 def _is_of_photos(path: str) -> bool:
-    """Whether the folder of a photo says nothing of its class."""
+    """Whether the folder of a photo does not name its class."""
     parent = _parent(path)
     return parent in _PHOTO_FOLDERS or bool(split_of_word(parent.rstrip("0123456789")))
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from alexnet.data.classes import classes_from_wnids
 from alexnet.data.sources.base import Source
-from alexnet.data.sources.opened import OpenedSource
 from alexnet.data.sources.photo_split import find_strays, make_split, photos_in
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.voc import add_boxes
 
 _WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.])")

@@ -20,7 +20,7 @@ from alexnet.data.sources.boxed_photos import (
     photos_by_path,
     split_of_path,
 )
-from alexnet.data.sources.opened import OpenedSource
+from alexnet.data.sources.survey import OpenedSource
 from alexnet.data.sources.tree import Tree
 from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
