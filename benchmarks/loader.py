@@ -12,7 +12,8 @@ import numpy as np
 import simplejpeg
 
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source
 from alexnet.data.store import Split
 from benchmarks.timing import Measurement, median_seconds

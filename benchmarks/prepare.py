@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from alexnet.data.decode import Pixels, decode
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.prepare_shard import encode
 from alexnet.data.prepare_workers import one_thread
 from alexnet.data.resize import crop_offset, resized_size, to_square
 from alexnet.data.sources import Source
-from alexnet.data.sources.base import Subset
+from alexnet.data.sources.selection import Subset
 from alexnet.data.store import RECORDS_PER_SHARD
 from benchmarks.decode import first_photos
 from benchmarks.timing import Measurement, median_seconds

@@ -10,7 +10,8 @@ from PIL import Image
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alexnet import models as models
-    from alexnet.data.prepare_source import prepare_source as prepare
-    from alexnet.data.sources.options import SourceOptions as SourceOptions
+    from alexnet.data.prepare import prepare_source as prepare
+    from alexnet.data.sources.base import SourceOptions as SourceOptions
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
@@ -46,13 +46,13 @@ __all__ = [
 ]
 
 _LAZY = {
-    "SourceOptions": ("alexnet.data.sources.options", "SourceOptions"),
+    "SourceOptions": ("alexnet.data.sources.base", "SourceOptions"),
     "Store": ("alexnet.data.store", "Store"),
     "create_model": ("alexnet.models.registry", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
     "list_models": ("alexnet.models.registry", "list_models"),
     "load": ("alexnet.evaluation.predictor", "load"),
-    "prepare": ("alexnet.data.prepare_source", "prepare_source"),
+    "prepare": ("alexnet.data.prepare", "prepare_source"),
     "train": ("alexnet.training.run", "train"),
 }
 

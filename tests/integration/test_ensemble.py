@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 

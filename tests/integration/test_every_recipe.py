@@ -20,7 +20,8 @@ import alexnet
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Example
 from alexnet.data.sources.base import Box
 from alexnet.data.store import Store

@@ -10,7 +10,7 @@ import pytest
 from reference.oriented_photos import find_rectangle, iou
 
 from alexnet.data.decode import decode
-from alexnet.data.inspect import describe, inspect
+from alexnet.data.inspect import describe_inspection, inspect
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import SourceOptions, open_source
@@ -158,7 +158,7 @@ def test_odd_input(name: str, shared_data: Path) -> None:
         for split, photos in source.splits.items()
     }
     assert counts == expected.splits
-    lines = "\n".join(describe(inspect(source, workers=1)))
+    lines = "\n".join(describe_inspection(inspect(source, workers=1)))
     assert [words for words in expected.printed if words not in lines] == []
 
 

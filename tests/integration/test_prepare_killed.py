@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from alexnet.data.overview import describe_overview, overview
+from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.sources import open_source
 
 IMAGES = {"train": 2400, "val": 300}

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle

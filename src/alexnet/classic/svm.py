@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from alexnet.classic.arrays import as_matrix, generator
-from alexnet.data.subset import hold_out
+from alexnet.data.subset import hold_out_least
 
 Read = Callable[[Tensor], Tensor]
 """Reads the feature vectors (B, F) of photos with indices (B,)."""
@@ -192,7 +192,7 @@ def random_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tenso
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
     counts = np.maximum(int(share > 0), (share * np.bincount(labels.numpy())).astype(np.int64))
-    train, held = hold_out(place.numpy(), labels.numpy(), counts)
+    train, held = hold_out_least(place.numpy(), labels.numpy(), counts)
     return torch.from_numpy(train), torch.from_numpy(held)
 
 

@@ -45,9 +45,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
 ) -> None:
     """Count classes and photos and list every unusual or unreadable file; decodes all, changes nothing."""
-    from alexnet.data.inspect import describe_photos, inspect
+    from alexnet.data.inspect import describe_overview, describe_photos, inspect, overview, table_of_classes
     from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE
-    from alexnet.data.overview import describe_overview, overview, table_of_classes
     from alexnet.data.sources import SourceOptions, open_source, parse_splits
 
     if any((source / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):

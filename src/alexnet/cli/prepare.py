@@ -108,8 +108,8 @@ def command(
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
     from alexnet.data import store_notes
     from alexnet.data.duplicates import drop_duplicates as without_duplicates
+    from alexnet.data.inspect import describe_overview, overview
     from alexnet.data.manifest import MANIFEST_FILE
-    from alexnet.data.overview import describe_overview, overview
     from alexnet.data.sources import SourceOptions, filter_classes, hold_out, open_source, parse_splits
     from alexnet.hardware import cpu_count
     from alexnet.training.preemption import stopping
@@ -176,7 +176,7 @@ def _described(made: Store) -> str:
 
 def _warn(photos: Source, made: Store) -> None:
     """Prints to standard error which photos are missing or unusual, and what was found in the store."""
-    from alexnet.data.findings import describe
+    from alexnet.data.findings import describe_findings
     from alexnet.data.inspect import compared_to_ilsvrc
 
     for line in compared_to_ilsvrc(photos):
@@ -186,7 +186,7 @@ def _warn(photos: Source, made: Store) -> None:
     for kind, unusual in made.manifest.odd.items():
         sys.stderr.write(f"unusual: {unusual.count:,} {kind}\n")
     if made.manifest.findings is not None:
-        sys.stderr.writelines(f"{line}\n" for line in describe(made.manifest.findings))
+        sys.stderr.writelines(f"{line}\n" for line in describe_findings(made.manifest.findings))
     if warning := _without_validation(made):
         sys.stderr.write(f"warning: {warning}\n")
 

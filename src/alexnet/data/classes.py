@@ -22,6 +22,7 @@ from alexnet.errors import DataError
 NO_LABEL = -1
 """The label of an unlabeled photo, such as those of ILSVRC-2012's test set."""
 
+_WNID_IN_NAME = re.compile(r"(?:^|_)(n\d{8})(?=[_.]|$)")
 _MAX_NAMED = 3
 """Differing classes that an error message names; the others are counted."""
 
@@ -44,6 +45,12 @@ def imagenet_classes() -> list[Class]:
 def is_wnid(name: str) -> bool:
     """Whether a name is a WordNet id in ImageNet's form: `n` and eight digits."""
     return re.fullmatch(r"n\d{8}", name) is not None
+
+
+def wnid_in(name: str) -> str:
+    """The WNID in a photo's name, such as `n01440764_10026.JPEG`; empty if it has none."""
+    match = _WNID_IN_NAME.search(name)
+    return match.group(1) if match else ""
 
 
 def are_custom(classes: Sequence[Class]) -> bool:

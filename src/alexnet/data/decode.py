@@ -2,7 +2,8 @@
 
 Pillow is the reference. simplejpeg gives the same pixels faster, and what it rejects is decoded by Pillow.
 The result has three channels: gray is repeated, CMYK (Adobe's inverted CMYK too) and palettes are converted,
-more than 8 bits are rescaled (see `gray_levels`), and transparent pixels are composited on white.
+more than 8 bits are rescaled (see `pillow_gaps`), and transparent pixels are composited on white. EXIF
+orientation, 1 to 8, is how a photo as stored is turned to be upright, and its size and boxes with it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import struct
 import sys
 import warnings
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, cast
@@ -25,22 +26,15 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, TiffImagePlugin, features
 
-from alexnet.data.gray_levels import NoLevels, gray_8_bit, level_range
-from alexnet.data.netpbm import BrokenNetpbm, decode_netpbm
-from alexnet.data.orientation import TAG as ORIENTATION_TAG
-from alexnet.data.orientation import turn_pixels
-from alexnet.data.slow_forms import slowness
+from alexnet.data.pillow_gaps import BrokenNetpbm, NoLevels, decode_netpbm, gray_8_bit, level_range, slowness
 from alexnet.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
 """(H, W, C) gray levels 0..255, RGB or gray; or a batch of such images, (N, H, W, C)."""
-
 MAX_PIXELS = 178_956_970
 """Larger images are refused as decompression bombs; the limit is Pillow's own."""
-
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G and B (ITU-R BT.601)."""
-
 _SUFFIXES_BY_FORMAT = {
     "JPEG": (".jpeg", ".jpg", ".jpe", ".jfif"),
     "MPO": (".jpeg", ".jpg", ".mpo"),
@@ -64,10 +58,8 @@ _BRANDS = {
     "HEIF": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"),
 }
 """In the first box of an ISO media file."""
-
 PHOTO_SUFFIXES = tuple(sorted({suffix for each in _SUFFIXES_BY_FORMAT.values() for suffix in each}))
 """A file whose name ends in one of these, in upper or lower case, is a photo."""
-
 _MODE_NAMES = {
     "1": "black and white",
     "L": "gray",
@@ -82,7 +74,6 @@ _BITS_PER_SAMPLE = 258
 _NEARLY_BLACK = 16
 """Of 255: the brightest that 12 bits in 16 can be."""
 _SEVERAL = {"GIF": "animated", "PNG": "animated", "WEBP": "animated", "TIFF": "several pages"}
-
 # Gray TIFFs that Pillow can decode but does not list: white is zero, 12 bits, 64-bit floating point.
 # Byte order, sample format and bits per sample; Pillow's mode and raw mode.
 _MORE_TIFFS = (
@@ -108,7 +99,6 @@ _NATIVE_RAW_MODES = (
     else {}
 )
 """libtiff returns numbers in the machine's byte order, which Pillow does not consider for these."""
-
 # What Pillow's decoders raise on damaged files.
 _DAMAGE = (
     OSError,
@@ -122,6 +112,22 @@ _DAMAGE = (
     AttributeError,
 )
 _BROKEN = (*_DAMAGE, RuntimeError, struct.error, zlib.error)
+ORIENTATION_TAG = 0x0112
+"""Of EXIF and TIFF."""
+BoxCorners = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in fractions of a photo."""
+_POINTS: dict[int, Callable[[float, float], tuple[float, float]]] = {
+    1: lambda x, y: (x, y),
+    2: lambda x, y: (1 - x, y),
+    3: lambda x, y: (1 - x, 1 - y),
+    4: lambda x, y: (x, 1 - y),
+    5: lambda x, y: (y, x),
+    6: lambda x, y: (1 - y, x),
+    7: lambda x, y: (1 - y, 1 - x),
+    8: lambda x, y: (y, 1 - x),
+}
+"""Where a point of the stored photo is in the upright one."""
+_INVERSE = {6: 8, 8: 6}
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
@@ -387,3 +393,31 @@ def orientation_of(image: Any) -> int:
     """The EXIF orientation of a Pillow image, 1 to 8; 1 where it is missing or meaningless."""
     orientation = image.getexif().get(ORIENTATION_TAG, 1)
     return orientation if orientation in range(2, 9) else 1
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Whether width and height change places."""
+    return orientation >= 5
+
+
+def turn_pixels(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """The upright pixels of stored ones, (H, W, C) or (W, H, C)."""
+    if swaps_sides(orientation):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def turn_box(corners: BoxCorners, orientation: int) -> BoxCorners:
+    """A box of the stored photo in the upright one."""
+    x0, y0, x1, y1 = corners
+    (left, top), (right, bottom) = (_POINTS[orientation](x, y) for x, y in ((x0, y0), (x1, y1)))
+    return min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+
+
+def turn_box_back(corners: BoxCorners, orientation: int) -> BoxCorners:
+    """A box of the upright photo in the stored one."""
+    return turn_box(corners, _INVERSE.get(orientation, orientation))

@@ -11,20 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet.data.checks import NotedPhotos
 from alexnet.data.decode import UnreadableImage
-from alexnet.data.findings import DroppedPhoto, PhotoName
+from alexnet.data.findings import DroppedPhoto, NotedPhotos, PhotoName, PhotoNote
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.photo_note import PhotoNote, pixels_hash
 from alexnet.data.prepare_shard import decode_photo
 from alexnet.data.prepare_workers import make_all
-from alexnet.data.sources.base import Source, SourceSplit, Subset, stamp_of
+from alexnet.data.sources.base import Source, SourceSplit, stamp_of
+from alexnet.data.sources.selection import Subset
+from alexnet.data.store_notes import pixels_hash
 from alexnet.errors import DataError
 
 _PHOTOS_PER_TASK = 256
 _STAYS_FIRST = ("test", "val")
 """Splits that keep their photos; copies in later splits are dropped, in `train` before all."""
-
 KnownHashes = Mapping[tuple[str, str], str]
 """The hash of a photo's pixels by its key and stamp; see `PhotoNote`."""
 

@@ -11,20 +11,18 @@ import dataclasses
 import errno
 import hashlib
 import io
-import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from alexnet.data import store_notes
-from alexnet.data.checks import find
-from alexnet.data.classes import Class
 from alexnet.data.decode import HEIC_SUFFIXES, INSTALL_HEIC, NoDecoder, heic_is_readable, image_size
+from alexnet.data.duplicates import drop_duplicates as without_duplicates
+from alexnet.data.findings import findings_of
 from alexnet.data.manifest import (
     FINGERPRINT_FILE,
     MANIFEST_FILE,
@@ -40,25 +38,29 @@ from alexnet.data.manifest import (
     write_manifest,
 )
 from alexnet.data.prepare_shard import ShardTask
-from alexnet.data.prepare_update import Comparison, compare
+from alexnet.data.prepare_update import (
+    CLASSES_HASH,
+    PHOTOS_HASH,
+    Job,
+    SourceChanges,
+    check_fingerprint,
+    find_changes,
+    fingerprint_of_store,
+    make_fingerprint,
+)
 from alexnet.data.prepare_workers import make_all
 from alexnet.data.resize import FILTER
-from alexnet.data.sources import Source
+from alexnet.data.sources import Source, SourceOptions, filter_classes, hold_out, open_source
 from alexnet.data.statistics import PixelStatistics
-from alexnet.data.store import RECORDS_PER_SHARD, TRAIN, Store
+from alexnet.data.store import RECORDS_PER_SHARD, Store
 from alexnet.data.store_notes import Notes, ShardNote
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, write_whole
 
-__all__ = ["PrepareSettings", "prepare"]
-
 MEAN_IMAGE = "mean_image.npy"
 MAX_ODD_NAMED = 20
 """Unusual photos of each kind that the manifest names; others are counted."""
-
-CLASSES, PHOTOS = "classes", "photos"
-"""In a fingerprint: the hash of the classes, and that of classes, labels and keys."""
 _TEMPORARY = (
     FINGERPRINT_FILE,
     "*.part",
@@ -68,21 +70,62 @@ _TEMPORARY = (
 _BYTES_PER_VALUE = {"jpeg": 0.27, "raw": 1.0}
 """For the estimate of disk space; quality 95 without subsampling takes about 0.2 at side 256."""
 
-Fingerprint = dict[str, str | int | float]
-"""What determines the store's bytes: the version, all settings, and the source's form and contents."""
 
+def prepare_source(
+    source: str | Path | Source,
+    store: str | Path,
+    *,
+    side: int | None = None,
+    shape: Literal["square", "whole"] = "square",
+    resize: Literal["crop", "warp", "pad"] | None = None,
+    encoding: Literal["jpeg", "raw"] | None = None,
+    channels: int | None = None,
+    quality: int = 95,
+    val_fraction: float = 0.1,
+    group_by: str = "",
+    drop_duplicates: bool = False,
+    classes: str | None = None,
+    exif: bool | None = None,
+    options: SourceOptions = SourceOptions(),  # noqa: B008 - frozen
+    strict: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Store:
+    """The store at `store`, made of the labeled photos at `source`; a stopped one is continued.
 
-@dataclass(frozen=True)
-class _Job:
-    source: Source
-    path: Path
-    settings: PrepareSettings
-    fingerprint: Fingerprint
+    `source` is a folder, tar or parquet file in any form that `open_source` recognizes, or what that returns;
+    it is never changed. `side` is the length in pixels of the (shorter) side. Settings that are None are the
+    source's own: 256 pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without
+    a validation split, `val_fraction` of each class is held out; `group_by`, a regular expression over keys,
+    names photos that stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos
+    with the same pixels, which decodes all of them twice. `classes` keeps the first so many classes
+    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose
+    how the source is read, where several ways fit. With `strict` an unreadable photo is an error. `workers`
+    are processes, by default one per core; `progress` is called with numbers of photos, `log` with a line
+    about what was made again of a finished store.
 
-    @property
-    def statistics_split(self) -> str:
-        """The split that mean and covariance are computed from: `train`, or the first one without."""
-        return TRAIN if TRAIN in self.source.splits else next(iter(self.source.splits))
+    CommandError for settings that do not exist or another store at `store`; DataError if nothing is
+    recognized or photos are unreadable; WorkError if the disk is full.
+    """
+    photos = source if isinstance(source, Source) else open_source(Path(source), 0, options)
+    if classes is not None:
+        photos = filter_classes(photos, classes)
+    settings = photos.settings.with_choices(
+        side=side,
+        shape=shape,
+        resize=resize,
+        encoding=encoding,
+        quality=quality,
+        exif=exif,
+        channels=channels,
+    )
+    if drop_duplicates:
+        known = store_notes.known_hashes(Path(store))
+        photos = without_duplicates(photos, settings, known, workers or cpu_count())
+    if group_by or not isinstance(source, Source):
+        photos = hold_out(photos, val_fraction, group_by)
+    return prepare(photos, Path(store), settings, workers, strict, progress, log)
 
 
 def prepare(
@@ -104,13 +147,13 @@ def prepare(
     """
     if path.resolve().is_relative_to(source.path.resolve()):
         raise CommandError(f"{path} is inside the source, which is never changed: choose another STORE")
-    job = _Job(source, path, settings, _fingerprint(source, settings))
+    job = Job(source, path, settings, make_fingerprint(source, settings))
     finished = (path / MANIFEST_FILE).exists()
     try:
         begun = finished or (path / FINGERPRINT_FILE).exists()
         notes = store_notes.read_all(path) if begun else {}
         if finished and not notes:
-            _check_fingerprint(job, _fingerprint_of_store(job), of_earlier_version=True)
+            check_fingerprint(job, fingerprint_of_store(job), of_earlier_version=True)
         else:
             finished = _bring_up_to_date(job, notes, workers or cpu_count(), strict, progress, log)
         _clear(path)
@@ -126,79 +169,8 @@ def prepare(
     return store
 
 
-def _fingerprint(source: Source, settings: PrepareSettings) -> Fingerprint:
-    digest = hashlib.sha256()
-    for name, split in source.splits.items():
-        digest.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
-        for index in range(len(split)):
-            digest.update(split.key(index).encode() + b"\n")
-    digest.update(json.dumps([each.wnid for each in source.classes]).encode())
-    return {
-        "version": VERSION,
-        **settings.to_dict(),
-        "source": source.form,
-        "options": _options(source.options),
-        **_choices(source.class_filter, source.val_fraction, source.group_by, source.dropped is not None),
-        CLASSES: _digest_of_classes(source.classes),
-        PHOTOS: digest.hexdigest(),
-    }
-
-
-def _options(options: Mapping[str, Any]) -> str:
-    return json.dumps(options, sort_keys=True)
-
-
-def _digest_of_classes(classes: Iterable[Class]) -> str:
-    return hashlib.sha256(json.dumps([each.wnid for each in classes]).encode()).hexdigest()
-
-
-def _choices(
-    class_filter: str, val_fraction: float, group_by: str, drop_duplicates: bool
-) -> dict[str, str | int | float]:
-    """The options that choose photos, by their names on the command line."""
-    return {
-        "--classes": class_filter,
-        "--val-fraction": val_fraction,
-        "--group-by": group_by,
-        "--drop-duplicates": drop_duplicates,
-    }
-
-
-def _fingerprint_of_store(job: _Job) -> Fingerprint:
-    """That of the finished or unfinished store at the path; empty if there is none."""
-    if not (job.path / MANIFEST_FILE).exists():
-        unfinished = job.path / FINGERPRINT_FILE
-        return json.loads(unfinished.read_text()) if unfinished.exists() else {}
-    manifest = read_manifest(job.path)
-    source = manifest.source
-    chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)
-    digests = {CLASSES: _digest_of_classes(manifest.classes), PHOTOS: source.sha256}
-    apart = {"source": source.form, "options": _options(source.options), **chosen, **digests}
-    return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
-
-
-def _check_fingerprint(job: _Job, found: Fingerprint, of_earlier_version: bool = False) -> None:
-    """CommandError if the store at the path was made with other settings, or from another source.
-
-    Other photos and classes are allowed: shards are compared with them. Not in stores `of_earlier_version`,
-    which have no notes of their photos; their choices of photos were not all recorded.
-    """
-    found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
-    ignored = {CLASSES, *(_choices("", 0, "", False) if of_earlier_version else [PHOTOS])}
-    differ = [
-        "other photos" if name == PHOTOS else f"{name} {found[name]} (now {wanted})"
-        for name, wanted in job.fingerprint.items()
-        if name not in ignored and found.get(name, wanted) != wanted
-    ]
-    if differ:
-        raise CommandError(
-            f"{job.path} was prepared with {', '.join(differ)}: use the same settings, or choose another "
-            "STORE"
-        )
-
-
 def _bring_up_to_date(
-    job: _Job,
+    job: Job,
     notes: Notes,
     workers: int,
     strict: bool,
@@ -208,12 +180,12 @@ def _bring_up_to_date(
     """Makes what is missing or no longer right; whether there was nothing to do."""
     path, tasks = job.path, _tasks(job)
     finished = (path / MANIFEST_FILE).exists()
-    fingerprint = _fingerprint_of_store(job)
+    fingerprint = fingerprint_of_store(job)
     if notes:
-        _check_fingerprint(job, fingerprint)
+        check_fingerprint(job, fingerprint)
     # With other classes, boxes of unchanged files have other labels.
-    same_classes = fingerprint.get(CLASSES) == job.fingerprint[CLASSES]
-    found = compare(job.source, tasks, notes, by_stamp=same_classes)
+    same_classes = fingerprint.get(CLASSES_HASH) == job.fingerprint[CLASSES_HASH]
+    found = find_changes(job.source, tasks, notes, by_stamp=same_classes)
     before = sum(len(note.photos) for note in notes.values())
     same = found.unchanged + len(found.relabeled)
     if 2 * same < before:
@@ -224,7 +196,7 @@ def _bring_up_to_date(
         )
     if finished and _is_complete(job, tasks, notes, found):
         for task in found.touched:
-            store_notes.write(task.note_path, found.current[task])
+            store_notes.write_note(task.note_path, found.current[task])
         return True
     _refuse_without_decoder(job.source)
     _claim(job)
@@ -241,11 +213,11 @@ def _bring_up_to_date(
         except (DataError, WorkError):
             _remove_unused(path)
             raise
-        done = {task: store_notes.read(task.note_path) for task in tasks}
+        done = {task: store_notes.read_note(task.note_path) for task in tasks}
         try:
             _finish(job, done, strict)
         except _AllAlike:
-            _remove_outdated(job, {task.file: note for task, note in done.items()}, Comparison())
+            _remove_outdated(job, {task.file: note for task, note in done.items()}, SourceChanges())
             _remove_unused(path)
             raise
     return False
@@ -264,21 +236,21 @@ def _remove_unused(path: Path) -> None:
                 folder.rmdir()
 
 
-def _is_complete(job: _Job, tasks: list[ShardTask], notes: Notes, found: Comparison) -> bool:
+def _is_complete(job: Job, tasks: list[ShardTask], notes: Notes, found: SourceChanges) -> bool:
     """Whether a new store would have the same shards and manifest."""
     manifest = read_manifest(job.path)
-    same_photos = manifest.source.sha256 == job.fingerprint[PHOTOS]
+    same_photos = manifest.source.sha256 == job.fingerprint[PHOTOS_HASH]
     same_classes = manifest.classes == tuple(job.source.classes)  # with their names
     return len(found.current) == len(tasks) == len(notes) and same_photos and same_classes
 
 
-def _described(path: Path, tasks: list[ShardTask], found: Comparison) -> str:
+def _described(path: Path, tasks: list[ShardTask], found: SourceChanges) -> str:
     changes = found.describe() or "no photo has changed, but classes or files of the store have"
     again = len(tasks) - len(found.current)
     return f"{path} is brought up to date: {changes}; made again: {again:,} of {len(tasks):,} shards"
 
 
-def _remove_outdated(job: _Job, notes: Notes, found: Comparison) -> None:
+def _remove_outdated(job: Job, notes: Notes, found: SourceChanges) -> None:
     """Removes the manifest, and shards and notes that are no longer right."""
     path = job.path
     for part in (*path.glob("*.part"), *path.glob(f"{store_notes.FOLDER}/.*.part")):
@@ -290,7 +262,7 @@ def _remove_outdated(job: _Job, notes: Notes, found: Comparison) -> None:
         for outdated in (note, note.with_suffix(".npz"), path / file):
             outdated.unlink(missing_ok=True)
     for task in found.touched:
-        store_notes.write(task.note_path, found.current[task])
+        store_notes.write_note(task.note_path, found.current[task])
 
 
 def _refuse_without_decoder(source: Source) -> None:
@@ -316,7 +288,7 @@ def _refuse_without_decoder(source: Source) -> None:
             continue
 
 
-def _tasks(job: _Job) -> list[ShardTask]:
+def _tasks(job: Job) -> list[ShardTask]:
     tasks: list[ShardTask] = []
     for name, split in job.source.splits.items():
         for number, start in enumerate(range(0, len(split), RECORDS_PER_SHARD)):
@@ -325,7 +297,7 @@ def _tasks(job: _Job) -> list[ShardTask]:
     return tasks
 
 
-def _claim(job: _Job) -> None:
+def _claim(job: Job) -> None:
     """Makes the folder, or continues one that was begun; CommandError if it is something else."""
     path = job.path
     if path.exists() and not path.is_dir():
@@ -367,7 +339,7 @@ def _check_space(path: Path, settings: PrepareSettings, images: int) -> None:
         )
 
 
-def _finish(job: _Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> None:
+def _finish(job: Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> None:
     """Writes the mean image and the manifest.
 
     DataError for a class without readable photos and, if `strict`, for unreadable photos.
@@ -401,7 +373,7 @@ def _refuse_unreadable(manifest: Manifest) -> None:
         raise DataError(f"{found}; without --strict they are skipped")
 
 
-def _check_classes(job: _Job, notes: Mapping[ShardTask, ShardNote]) -> None:
+def _check_classes(job: Job, notes: Mapping[ShardTask, ShardNote]) -> None:
     classes = job.source.classes
     counts = np.zeros(len(classes), np.int64)
     for task, note in notes.items():
@@ -416,7 +388,7 @@ def _check_classes(job: _Job, notes: Mapping[ShardTask, ShardNote]) -> None:
         raise DataError(f"{left} of {', '.join(empty)}: add some, or remove the class")
 
 
-def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelStatistics) -> Manifest:
+def _manifest(job: Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelStatistics) -> Manifest:
     source, settings = job.source, job.settings
     eigenvalues, eigenvectors = statistics.axes()
     return Manifest(
@@ -426,7 +398,7 @@ def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: Pixel
         source=SourceEntry(
             form=source.form,
             photos={name: len(split) for name, split in source.splits.items()},
-            sha256=str(job.fingerprint[PHOTOS]),
+            sha256=str(job.fingerprint[PHOTOS_HASH]),
             class_filter=source.class_filter,
             unfiltered_classes=source.unfiltered_classes,
             val_fraction=source.val_fraction,
@@ -449,7 +421,7 @@ def _manifest(job: _Job, notes: Mapping[ShardTask, ShardNote], statistics: Pixel
             for key, reason in note.unreadable.items()
         ),
         picture=max(note.longest_side for note in notes.values()) if settings.resize == "pad" else 0,
-        findings=find(
+        findings=findings_of(
             ((task.split, photo) for task, note in notes.items() for photo in note.photos),
             source.classes,
             job.statistics_split,

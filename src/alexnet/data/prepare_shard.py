@@ -20,16 +20,16 @@ from alexnet.data.decode import (
     is_one_color,
     oddities,
     read_header,
+    turn_box,
 )
+from alexnet.data.findings import PhotoNote
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.orientation import turn_box
-from alexnet.data.photo_note import PhotoNote, content_hash, pixels_hash
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.sources import Box, Example, SourceSplit
 from alexnet.data.sources.base import stamp_of
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import Record, write_shard
-from alexnet.data.store_notes import ShardNote
+from alexnet.data.store_notes import ShardNote, content_hash, pixels_hash
 from alexnet.errors import DataError
 from alexnet.io import file_sha256, unfinished_path, write_whole
 
@@ -74,7 +74,7 @@ def make_shard(split: SourceSplit, task: ShardTask, count: Callable[[], None]) -
     note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
     unfinished.replace(final)
     write_whole(task.statistics_path, statistics.to_bytes())
-    store_notes.write(task.note_path, note)
+    store_notes.write_note(task.note_path, note)
 
 
 def resize(photo: Pixels, settings: PrepareSettings) -> Pixels:

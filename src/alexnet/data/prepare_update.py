@@ -1,23 +1,126 @@
-"""Which photos of a source have changed since they were prepared, and which shards are still right."""
+"""What a store is made from, and what of it is still right when the photos have changed.
+
+A store's fingerprint is everything that determines its bytes. `compare` finds the shards that a new store
+would have too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from alexnet.data import store_notes
+from alexnet.data.classes import Class
 from alexnet.data.decode import UnreadableImage
-from alexnet.data.photo_note import PhotoNote, content_hash
+from alexnet.data.findings import PhotoNote
+from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, VERSION, PrepareSettings, read_manifest
 from alexnet.data.prepare_shard import ShardTask
 from alexnet.data.sources import Source, SourceSplit
 from alexnet.data.sources.base import stamp_of
-from alexnet.data.store_notes import ShardNote
+from alexnet.data.store import TRAIN
+from alexnet.data.store_notes import ShardNote, content_hash
+from alexnet.errors import CommandError
 
+CLASSES_HASH, PHOTOS_HASH = "classes", "photos"
+"""In a fingerprint: the hash of the classes, and that of classes, labels and keys."""
+Fingerprint = dict[str, str | int | float]
+"""What determines the store's bytes: the version, all settings, and the source's form and contents."""
 _NAMED = 3
 
 
+@dataclass(frozen=True)
+class Job:
+    """A store to be made."""
+
+    source: Source
+    path: Path
+    settings: PrepareSettings
+    fingerprint: Fingerprint
+
+    @property
+    def statistics_split(self) -> str:
+        """The split that mean and covariance are computed from: `train`, or the first one without."""
+        return TRAIN if TRAIN in self.source.splits else next(iter(self.source.splits))
+
+
+def make_fingerprint(source: Source, settings: PrepareSettings) -> Fingerprint:
+    """The fingerprint of the store that a source and settings give; reads no photo."""
+    digest = hashlib.sha256()
+    for name, split in source.splits.items():
+        digest.update(f"{name} {len(split)} ".encode() + split.labels.tobytes())
+        for index in range(len(split)):
+            digest.update(split.key(index).encode() + b"\n")
+    digest.update(json.dumps([each.wnid for each in source.classes]).encode())
+    return {
+        "version": VERSION,
+        **settings.to_dict(),
+        "source": source.form,
+        "options": _options(source.options),
+        **_choices(source.class_filter, source.val_fraction, source.group_by, source.dropped is not None),
+        CLASSES_HASH: _digest_of_classes(source.classes),
+        PHOTOS_HASH: digest.hexdigest(),
+    }
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)
+
+
+def _digest_of_classes(classes: Iterable[Class]) -> str:
+    return hashlib.sha256(json.dumps([each.wnid for each in classes]).encode()).hexdigest()
+
+
+def _choices(
+    class_filter: str, val_fraction: float, group_by: str, drop_duplicates: bool
+) -> dict[str, str | int | float]:
+    """The options that choose photos, by their names on the command line."""
+    return {
+        "--classes": class_filter,
+        "--val-fraction": val_fraction,
+        "--group-by": group_by,
+        "--drop-duplicates": drop_duplicates,
+    }
+
+
+def fingerprint_of_store(job: Job) -> Fingerprint:
+    """That of the finished or unfinished store at the path; empty if there is none."""
+    if not (job.path / MANIFEST_FILE).exists():
+        unfinished = job.path / FINGERPRINT_FILE
+        return json.loads(unfinished.read_text()) if unfinished.exists() else {}
+    manifest = read_manifest(job.path)
+    source = manifest.source
+    chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)
+    digests = {CLASSES_HASH: _digest_of_classes(manifest.classes), PHOTOS_HASH: source.sha256}
+    apart = {"source": source.form, "options": _options(source.options), **chosen, **digests}
+    return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
+
+
+def check_fingerprint(job: Job, found: Fingerprint, of_earlier_version: bool = False) -> None:
+    """CommandError if the store at the path was made with other settings, or from another source.
+
+    Other photos and classes are allowed: shards are compared with them. Not in stores `of_earlier_version`,
+    which have no notes of their photos; their choices of photos were not all recorded.
+    """
+    found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
+    ignored = {CLASSES_HASH, *(_choices("", 0, "", False) if of_earlier_version else [PHOTOS_HASH])}
+    differ = [
+        "other photos" if name == PHOTOS_HASH else f"{name} {found[name]} (now {wanted})"
+        for name, wanted in job.fingerprint.items()
+        if name not in ignored and found.get(name, wanted) != wanted
+    ]
+    if differ:
+        raise CommandError(
+            f"{job.path} was prepared with {', '.join(differ)}: use the same settings, or choose another "
+            "STORE"
+        )
+
+
 @dataclass
-class Comparison:
+class SourceChanges:
     """A source beside the notes of a store. Photos are named `split/key`."""
 
     current: dict[ShardTask, ShardNote] = field(default_factory=dict[ShardTask, ShardNote])
@@ -44,15 +147,15 @@ class Comparison:
         return ", ".join(f"{len(names):,} {kind}{_some(names)}" for kind, names in kinds.items() if names)
 
 
-def compare(
+def find_changes(
     source: Source, tasks: Sequence[ShardTask], notes: Mapping[str, ShardNote], by_stamp: bool = True
-) -> Comparison:
+) -> SourceChanges:
     """The source as it is now, beside the notes of a store.
 
     Sizes and times of files decide, and where these differ or are unknown, the contents; without `by_stamp`
     always the contents.
     """
-    found = Comparison()
+    found = SourceChanges()
     for task in tasks:
         note = notes.get(task.file)
         now = None if note is None else _still_right(source.splits[task.split], task, note, by_stamp)
@@ -92,7 +195,7 @@ def _compare_photos(
     split: SourceSplit,
     task: ShardTask,
     before: dict[tuple[str, str], PhotoNote],
-    found: Comparison,
+    found: SourceChanges,
     by_stamp: bool,
 ) -> None:
     """Adds the photos of a shard that must be made again; removes them from those `before`."""

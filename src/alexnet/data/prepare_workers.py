@@ -23,7 +23,7 @@ from alexnet.errors import WorkError
 from alexnet.hardware import keep_freed_memory
 
 
-class Task(Protocol):
+class SplitTask(Protocol):
     """A part of a split, and what is to be done with its photos; small enough to be sent to a process."""
 
     @property
@@ -37,11 +37,15 @@ class Task(Protocol):
 
 
 _POLL_SECONDS = 0.2
+
+
 _worker: dict[str, Any] = {}
 """In a worker process: the source and the shared counter, which it gets at its start."""
 
 
-def make_all(source: Source, tasks: Sequence[Task], workers: int, progress: Callable[[int], None]) -> None:
+def make_all(
+    source: Source, tasks: Sequence[SplitTask], workers: int, progress: Callable[[int], None]
+) -> None:
     """Does all tasks; calls `progress(count)` as images are finished. WorkError if a worker process dies.
 
     One worker is this process itself, which saves the seconds that starting another takes.
@@ -63,14 +67,14 @@ def one_thread() -> Generator[None]:
         torch.set_num_threads(threads)
 
 
-def _make_here(source: Source, tasks: Sequence[Task], progress: Callable[[int], None]) -> None:
+def _make_here(source: Source, tasks: Sequence[SplitTask], progress: Callable[[int], None]) -> None:
     with one_thread(), quiet():
         for task in tasks:
             task.make(source.splits[task.split], lambda: progress(1))
 
 
 def _make_in_processes(
-    source: Source, tasks: Sequence[Task], workers: int, progress: Callable[[int], None]
+    source: Source, tasks: Sequence[SplitTask], workers: int, progress: Callable[[int], None]
 ) -> None:
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -88,7 +92,7 @@ def _make_in_processes(
         pool.shutdown()
 
 
-def _submit(pool: ProcessPoolExecutor, tasks: Sequence[Task]) -> list[Future[None]]:
+def _submit(pool: ProcessPoolExecutor, tasks: Sequence[SplitTask]) -> list[Future[None]]:
     """Starts the processes from a thread with Ctrl-C blocked.
 
     They inherit the block and never see Ctrl-C, not even while they import; this process gets it and ends
@@ -147,7 +151,7 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _make_in_worker(task: Task) -> None:
+def _make_in_worker(task: SplitTask) -> None:
     def count() -> None:
         with _worker["counter"].get_lock():
             _worker["counter"].value += 1

@@ -32,10 +32,10 @@ def stratified_split(
     one for training. `labels` are (N,), all of them 0 or more.
     """
     counts = np.bincount(labels)
-    return hold_out(_hashes(keys), labels, np.floor(counts * fraction + 0.5))
+    return hold_out_least(_hashes(keys), labels, np.floor(counts * fraction + 0.5))
 
 
-def hold_out(
+def hold_out_least(
     values: NDArray[Any], labels: NDArray[np.integer], wanted: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(kept, held out) indices, each ascending: of each class the `wanted` (K,) least of `values` (N,).

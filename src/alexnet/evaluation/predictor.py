@@ -16,8 +16,7 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.crops import center
-from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb
-from alexnet.data.orientation import turn_pixels
+from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb, turn_pixels
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError

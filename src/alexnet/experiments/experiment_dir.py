@@ -19,7 +19,8 @@ from PIL import Image
 from alexnet import old_names
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, DataError

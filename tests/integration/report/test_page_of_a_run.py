@@ -15,7 +15,8 @@ from playwright.sync_api import Browser
 from reports import Seen, pictures
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 

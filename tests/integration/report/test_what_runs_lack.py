@@ -12,7 +12,8 @@ import tiny
 from reports import pictures, typed
 
 from alexnet.cli.main import main
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.report import build

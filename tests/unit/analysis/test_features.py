@@ -11,7 +11,8 @@ from alexnet import recipes
 from alexnet.analysis import features
 from alexnet.analysis.features import features_of, features_path
 from alexnet.classic.pipeline import Pipeline
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.evaluation.inference import InferenceOptions

@@ -16,7 +16,8 @@ from alexnet.data.boxes import Boxes, BoxTable, clip
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.crops import cut
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.prepare_shard import move_box, resize
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box

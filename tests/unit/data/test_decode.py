@@ -21,7 +21,7 @@ from unit.data.source_makers import photo
 
 from alexnet.data import decode as decode_module
 from alexnet.data.decode import PHOTO_SUFFIXES, UnreadableImage, decode, image_size, luma, oddities, quiet
-from alexnet.data.sources.photo_split import photos_in
+from alexnet.data.sources.photo_files import photos_in
 from alexnet.data.sources.tree import open_folder
 
 WHITE, RED = (255, 255, 255), (200, 10, 20)

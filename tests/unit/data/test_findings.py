@@ -22,10 +22,10 @@ from alexnet.data.decode import ONE_COLOR
 from alexnet.data.duplicates import drop_duplicates
 from alexnet.data.findings import LISTED, DroppedPhoto, PhotoName
 from alexnet.data.manifest import PrepareSettings, read_manifest
-from alexnet.data.near_duplicates import near_duplicates, similar_pairs
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Example, Source, open_source
 from alexnet.data.store import Store
+from alexnet.data.store_inspection import near_duplicates, similar_pairs
 from alexnet.errors import CommandError, DataError
 
 SETTINGS = PrepareSettings(side=24)

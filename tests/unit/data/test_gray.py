@@ -21,8 +21,8 @@ from alexnet.data.config import DataConfig
 from alexnet.data.crops import center, ten
 from alexnet.data.decode import decode, in_channels
 from alexnet.data.loader import Loader
-from alexnet.data.manifest import MANIFEST_FILE
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box, open_source

@@ -18,7 +18,8 @@ from alexnet.config import ConfigError, override
 from alexnet.data.config import DataConfig
 from alexnet.data.image_reader import ScaledCrops, read_photo, read_square, scaled_crop, training_reader
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.resize import resized_size

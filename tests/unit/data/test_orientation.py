@@ -9,10 +9,9 @@ import pytest
 from reference.oriented_photos import file_with_orientation, find_rectangle, iou, upright_photo
 from unit.data import source_makers as make
 
-from alexnet.data.decode import decode
-from alexnet.data.inspect import describe, inspect
+from alexnet.data.decode import decode, swaps_sides, turn_box, turn_box_back, turn_pixels
+from alexnet.data.inspect import describe_inspection, inspect
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.orientation import swaps_sides, turn_box, turn_box_back, turn_pixels
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.sources.annotation import BY_RULE, FRACTIONS, OTHER_CLASSES, OTHER_SIZE
@@ -78,7 +77,7 @@ def test_boxes_of_imagenets_photos_are_taken_as_drawn_before_turning(tmp_path: P
     source = open_source(make.write(tmp_path, files))
     example = source.splits["train"][0]
     assert iou(example.boxes[0][1:], find_rectangle(decode(example.image))) > 0.9
-    assert f"train: {BY_RULE[False]}: 1: " in "\n".join(describe(inspect(source, workers=1)))
+    assert f"train: {BY_RULE[False]}: 1: " in "\n".join(describe_inspection(inspect(source, workers=1)))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)

@@ -17,7 +17,8 @@ from unit.data.memory_source import examples, photo, png, source
 
 from alexnet.data import prepare as module
 from alexnet.data.decode import decode
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Box, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, DataError, WorkError

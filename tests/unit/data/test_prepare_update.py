@@ -13,7 +13,8 @@ from PIL import Image
 from unit.data.source_makers import annotation
 
 from alexnet.data import prepare as module
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.data import source_makers as make
 
-from alexnet.data.inspect import describe, inspect
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.inspect import describe_inspection, inspect
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Box, Source, filter_classes, open_source
-from alexnet.data.sources.base import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, check_boxes
+from alexnet.data.sources.annotation import BEYOND, EMPTY, NO_BOX, OUTSIDE, REVERSED, check_boxes
 from alexnet.errors import DataError
 
 TENCH, GOLDFISH = make.WNIDS[:2]
@@ -180,7 +181,7 @@ def test_wrong_boxes_are_counted_and_listed(tmp_path: Path) -> None:
     }
     source = open_source(make.write(tmp_path / "photos", files))
     found = inspect(source, workers=1)
-    lines = "\n".join(describe(found))
+    lines = "\n".join(describe_inspection(found))
     for number, kind in ((10, REVERSED), (20, EMPTY), (30, OUTSIDE)):
         assert found.splits["train"].odd[kind] == [f"{TENCH}/{TENCH}_{number}.JPEG"]
         assert f"train: {kind}: 1: {TENCH}/{TENCH}_{number}.JPEG" in lines

@@ -11,8 +11,15 @@ import pytest
 from PIL import Image, ImageFile
 from scipy.io import loadmat
 
-from alexnet.data.ilsvrc_writer import ilsvrc_ids
-from alexnet.data.synthetic import SHAPES, TEXTURES, UNUSUAL_KINDS, draw_photo, synthesize, synthetic_classes
+from alexnet.data.synthetic import (
+    SHAPES,
+    TEXTURES,
+    UNUSUAL_KINDS,
+    draw_photo,
+    ilsvrc_ids,
+    synthesize,
+    synthetic_classes,
+)
 from alexnet.errors import CommandError, WorkError
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS = 5, 3, 2

@@ -17,7 +17,8 @@ import pytest
 from unit.data import source_makers as make
 
 from alexnet.data.inspect import inspect
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.table_file import TableFile
 from alexnet.errors import CommandError, DataError

@@ -14,7 +14,8 @@ from alexnet.data import inspect as inspect_module
 from alexnet.data.classes import NO_LABEL, classes_from_wnids
 from alexnet.data.inspect import inspect
 from alexnet.data.loader import Loader
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.sources.devkit import OfficialName, official_name
 

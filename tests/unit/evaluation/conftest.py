@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.data.config import DataConfig
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store

@@ -15,7 +15,8 @@ from tiny import predict
 
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import Example, Source, SourceSplit, devkit, open_source
 from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize

@@ -13,7 +13,8 @@ import torch
 
 from alexnet.data.image_reader import read_photo
 from alexnet.data.loader import Batch
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store, training_images

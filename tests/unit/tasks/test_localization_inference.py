@@ -16,7 +16,8 @@ from unit.data.memory_source import examples, source
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, override
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import Box
 from alexnet.data.store import Store

@@ -329,7 +329,8 @@ def make_store(tmp_path: Path) -> Callable[[dict[str, list[int]]], Store]:
     """A store of flat photos, of gray levels by class."""
     from PIL import Image
 
-    from alexnet.data.prepare import PrepareSettings, prepare
+    from alexnet.data.manifest import PrepareSettings
+    from alexnet.data.prepare import prepare
     from alexnet.data.sources import open_source
 
     def make(levels: dict[str, list[int]]) -> Store:

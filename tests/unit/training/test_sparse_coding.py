@@ -14,7 +14,8 @@ from PIL import Image
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import override
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError

@@ -10,7 +10,8 @@ import tiny
 import torch
 from PIL import Image
 
-from alexnet.data.prepare import PrepareSettings, prepare
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import Diverged

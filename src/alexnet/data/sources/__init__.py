@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from alexnet.data.sources.base import Box, Example, Source, SourceSplit
-from alexnet.data.sources.class_filter import filter_classes
-from alexnet.data.sources.hold_out import hold_out
+from alexnet.data.sources.base import Box, Example, Source, SourceOptions, SourceSplit, parse_splits
 from alexnet.data.sources.open import open_source
-from alexnet.data.sources.options import SourceOptions, parse_splits
+from alexnet.data.sources.selection import filter_classes, hold_out
 
 __all__ = [
     "Box",

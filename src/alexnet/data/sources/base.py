@@ -6,8 +6,8 @@ open files and lists of paths, since ImageNet has 1.28 million photos.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -17,9 +17,13 @@ import numpy.typing as npt
 from alexnet.data.classes import Class
 from alexnet.data.findings import DroppedPhoto
 from alexnet.data.manifest import PrepareSettings
+from alexnet.data.sources.split_names import SplitName, split_of
+from alexnet.errors import CommandError
 
 Labels = npt.NDArray[np.int32]
 """(N,) class labels of photos; `NO_LABEL` (-1) for unlabeled ones."""
+LabelNumbers = Literal["names", "from-0", "from-1"]
+"""What numbers in a label file are: names of classes, or positions in their order, counted from 0 or 1."""
 
 
 class Box(NamedTuple):
@@ -187,33 +191,6 @@ class ArraySplit:
         return Example(image, int(self.labels[index]), self.key(index))
 
 
-@dataclass(frozen=True)
-class Subset:
-    """Some photos of a split, in the given order."""
-
-    split: SourceSplit
-    indices: npt.NDArray[np.int64]
-
-    @property
-    def labels(self) -> Labels:
-        """(N,) labels of the chosen photos."""
-        return self.split.labels[self.indices]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def key(self, index: int) -> str:
-        """The key of a chosen photo."""
-        return self.split.key(int(self.indices[index]))
-
-    def stamp(self, index: int) -> str | None:
-        """As for `Stamped`."""
-        return stamp_of(self.split, int(self.indices[index]))
-
-    def __getitem__(self, index: int) -> Example:
-        return self.split[int(self.indices[index])]
-
-
 class CheckedBoxes(NamedTuple):
     """The boxes annotated for one photo, after `check_boxes`."""
 
@@ -223,49 +200,51 @@ class CheckedBoxes(NamedTuple):
     """What is wrong with others: any of `NO_BOX`, `REVERSED`, `EMPTY`, `OUTSIDE`, `BEYOND`."""
 
 
-NO_BOX, REVERSED, EMPTY = "without box", "box reversed", "box empty"
-OUTSIDE, BEYOND = "box outside the photo", "box partly outside the photo"
-_MARGIN_PIXELS = 1
-"""A box may exceed its photo by this without being reported: some annotations count pixels from 1, not 0."""
+@dataclass(frozen=True)
+class SourceOptions:
+    """How to read a source; empty if the choice is left to the reader, which refuses what is ambiguous."""
+
+    image_column: str = ""
+    """Of tables (parquet, Arrow, label files): the column of photos."""
+    label_column: str = ""
+    """Of tables: the column of labels."""
+    configuration: str = ""
+    """Of tables: the configuration, where the files belong to several."""
+    class_level: int = 0
+    """Of folders: at which depth the class folders are; 1 is in the (split) folder itself. 0: not chosen."""
+    labels: str = ""
+    """The file that labels the photos, or several with commas between; relative to the working directory,
+    else to the source."""
+    label_numbers: LabelNumbers | None = None
+    labels_from_names: bool = False
+    """Whether the class is the part of a photo's name before its number: `cat` of `cat.0.jpg`."""
+    splits: Mapping[SplitName, str] = field(default_factory=dict[SplitName, str])
+    """The folder of each split, or the file that lists its photos; relative to the source."""
+
+    @property
+    def choose_folders(self) -> bool:
+        """Whether something is chosen that only photos in folders have."""
+        return bool(self.class_level or self.labels or self.labels_from_names or self.splits)
+
+    def recorded(self, source: Path) -> dict[str, Any]:
+        """The options that were chosen, for the header of the store; a label file inside the source is
+        named relative to it."""
+        chosen = {name: value for name, value in asdict(self).items() if value}
+        if self.labels:
+            root = source.resolve()
+            paths = [Path(file).resolve() for file in self.labels.split(",")]
+            shown = [p.relative_to(root).as_posix() if p.is_relative_to(root) else p.name for p in paths]
+            chosen["labels"] = ",".join(shown)
+        return chosen
 
 
-Found = tuple[int, Sequence[float]]
-"""The label of an object and its x0, y0, x1, y1."""
-Unit = Literal["pixels", "edges", "fractions"]
-"""Of corners: pixels with the last ones included, pixels as edges, or fractions of width and height."""
-
-
-def check_boxes(found: Sequence[Found], size: tuple[int, int], unit: Unit = "pixels") -> CheckedBoxes:
-    """The usable boxes among the objects found, and what is wrong with others.
-
-    `size` is (width, height) of the photo in pixels. Boxes that are reversed, empty (an edge of length 0) or
-    outside the photo are dropped.
-    """
-    if not found:
-        return CheckedBoxes((), (NO_BOX,))
-    last = 1 if unit == "pixels" else 0
-    if unit == "fractions":
-        width, height = size
-        found = [
-            (label, (x0 * width, y0 * height, x1 * width, y1 * height)) for label, (x0, y0, x1, y1) in found
-        ]
-    problems = [_problem(corners, size, last) for _, corners in found]
-    boxes = [
-        Box.from_corners(label, corners, size, last)
-        for (label, corners), problem in zip(found, problems, strict=True)
-        if problem in ("", BEYOND)
-    ]
-    return CheckedBoxes(tuple(boxes), tuple(dict.fromkeys(filter(None, problems))))
-
-
-def _problem(corners: Sequence[float], size: tuple[int, int], last: int) -> str:
-    x0, y0, x1, y1 = corners
-    width, height = size
-    if x1 < x0 or y1 < y0:
-        return REVERSED
-    if x1 == x0 or y1 == y0:
-        return EMPTY
-    if x0 >= width or y0 >= height or x1 + last <= 0 or y1 + last <= 0:
-        return OUTSIDE
-    lowest, farthest = min(x0, y0), max(x1 - width, y1 - height) + last
-    return BEYOND if max(-lowest, farthest) > _MARGIN_PIXELS else ""
+def parse_splits(text: str) -> dict[SplitName, str]:
+    """`train=DIR,val=DIR,test=FILE` as a mapping; CommandError for anything else."""
+    found: dict[SplitName, str] = {}
+    for part in filter(None, text.split(",")):
+        name, _, place = part.partition("=")
+        split = split_of(name.strip())
+        if split is None or not place or split in found:
+            raise CommandError(f"--splits {text}: expected train=DIR,val=DIR,test=DIR, each at most once")
+        found[split] = place.strip().rstrip("/")
+    return found

@@ -18,15 +18,13 @@ import numpy.typing as npt
 from alexnet.data.classes import Class
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import ArraySplit, Labels, Source, SourceSplit
-from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.survey import OpenedSource
+from alexnet.data.sources.photo_files import OpenedSource, find_strays
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import CommandError, DataError
 
-SIDE = 32
-SETTINGS = PrepareSettings(side=SIDE, encoding="raw")
+_SIDE = 32
+_SETTINGS = PrepareSettings(side=_SIDE, encoding="raw")
 """Defaults: as they are. Raw, since a JPEG of so few pixels would be as large, and lossy."""
-
 _BATCH = re.compile(r"data_batch_\d+")
 _META = {"batches.meta": {b"labels": b"label_names"}}
 _META["meta"] = {b"fine_labels": b"fine_label_names", b"coarse_labels": b"coarse_label_names"}
@@ -57,7 +55,7 @@ def read(opened: OpenedSource) -> Source | None:
     known = [meta, *(file for files in batches.values() for file in files)]
     form = "CIFAR-100 batches" if len(keys) > 1 else "CIFAR-10 batches"
     classes = [Class(name, name) for name in names]
-    return Source(form, tree.path, classes, splits, find_strays(tree, [], known), SETTINGS)
+    return Source(form, tree.path, classes, splits, find_strays(tree, [], known), _SETTINGS)
 
 
 def _find(tree: Tree) -> tuple[int, dict[str, list[int]]] | None:
@@ -82,12 +80,12 @@ def _arrays(tree: Tree, file: int, key: bytes, classes: int) -> tuple[npt.NDArra
     data, labels = batch.get(b"data"), batch.get(key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2:
         raise DataError(f"{where} holds no rows of bytes: download it again")
-    if data.shape[1] != 3 * SIDE * SIDE or not isinstance(labels, list) or len(labels) != len(data):
+    if data.shape[1] != 3 * _SIDE * _SIDE or not isinstance(labels, list) or len(labels) != len(data):
         raise DataError(f"{where} holds {data.shape} bytes and no label for each row: download it again")
     values = np.array(labels, dtype=np.int64)
     if len(values) and not (values.min() >= 0 and values.max() < classes):
         raise DataError(f"{where} has labels outside its {classes} classes: download it again")
-    return data.reshape(-1, 3, SIDE, SIDE), values.astype(np.int32)
+    return data.reshape(-1, 3, _SIDE, _SIDE), values.astype(np.int32)
 
 
 def _load(tree: Tree, file: int) -> Mapping[bytes, Any]:

@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.data.sources.base import Source
-from alexnet.data.sources.boxed_photos import (
+from alexnet.data.sources.annotation import (
     BoxedForm,
     BoxedPhoto,
     boxed_source,
+    orphan_annotations,
     photos_by_path,
-    split_of_path,
 )
-from alexnet.data.sources.survey import OpenedSource
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.photo_files import OpenedSource
+from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
-from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
 
-FORM = "COCO boxes"
+_FORM = "COCO boxes"
 _KEYS = ("images", "annotations", "categories")
 _MAX_READ = 100
 _USUAL_NAME = re.compile(r"coco|instances|annotations?|train|val|test", re.IGNORECASE)
@@ -64,7 +64,7 @@ def read(opened: OpenedSource) -> Source | None:
             strays.append(f"{split}: {content.crowds:,} boxes around crowds")
     strays += orphan_annotations(missing)
     strays += [f"{tree.listing.path(file)} (another annotation of the same photos)" for file in others]
-    return boxed_source(tree, BoxedForm(FORM, "edges", list(order)), boxed, [*found], strays)
+    return boxed_source(tree, BoxedForm(_FORM, "edges", list(order)), boxed, [*found], strays)
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,14 @@ import numpy.typing as npt
 from alexnet.data.classes import Class, classes_from_wnids, in_label_order
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import ArraySplit, Source, SourceSplit
-from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.split_words import SPLIT_FOLDERS, split_in
-from alexnet.data.sources.survey import OpenedSource
+from alexnet.data.sources.photo_files import OpenedSource, find_strays
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, split_in
 from alexnet.data.sources.tree import Tree, join
 from alexnet.errors import DataError
 
-SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
+_SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
 """Defaults for digits: MNIST's 28 x 28 centered in 32 x 32, as for LeNet-5, and gray. Raw, since a JPEG of
 so few pixels would be as large, and lossy."""
-
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
 
 
@@ -65,7 +63,7 @@ def read(opened: OpenedSource) -> Source | None:
         known += mapping
         notes.append("EMNIST's images are stored with rows and columns exchanged: they are turned back")
     strays = find_strays(tree, [], known)
-    return Source("IDX files", tree.path, classes, splits, strays, SETTINGS, notes=notes)
+    return Source("IDX files", tree.path, classes, splits, strays, _SETTINGS, notes=notes)
 
 
 def _data_sets(tree: Tree) -> dict[str, dict[str, dict[str, int]]]:

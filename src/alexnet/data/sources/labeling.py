@@ -1,4 +1,7 @@
-"""Chooses among text files the one that labels the photos of a split, and reads their labels from it."""
+"""Chooses among text files the one that labels the photos of a split, and reads their labels from it.
+
+Whether labels are names, WNIDs or positions is decided for a whole column.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
-from alexnet.data.classes import Class
-from alexnet.data.sources.base import Labels, SplitOrigin
-from alexnet.data.sources.label_file import (
+import numpy as np
+
+from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, in_label_order, is_wnid
+from alexnet.data.sources.base import LabelNumbers, Labels, SourceOptions, SplitOrigin
+from alexnet.data.sources.photo_files import PhotoIndex
+from alexnet.data.sources.photo_table import (
     PhotoTable,
-    TextFile,
+    is_whole_number,
     read_class_names,
     read_column,
     read_table,
-    to_classes,
-    to_labels,
 )
-from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.photo_index import PhotoIndex
-from alexnet.data.sources.split_words import SplitName, split_in, without_split
+from alexnet.data.sources.split_names import SplitName, split_in, without_split
+from alexnet.data.sources.text_files import TextFile
 from alexnet.errors import DataError
 
 _MOST = 0.5
@@ -27,6 +30,11 @@ _MOST = 0.5
 _NAMED = 3
 """Photos or lines that a message names."""
 _COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
+FORMS = "a text file with lines `name wnid`, such as val.txt"
+"""For messages about a missing label file."""
+_NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"
+_FROM: tuple[str, str] = ("positions from 0", "positions from 1")
+_ORDER_OPTIONS: dict[str, str] = dict(zip(_FROM, ("from-0", "from-1"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -245,3 +253,143 @@ def _refuse_other_count(text: TextFile, photos: int, classes: Sequence[Class], f
     known = {each.wnid for each in classes} | {each.name for each in classes}
     if cells and known.issuperset(cells):
         raise DataError(f"{file} has {len(cells):,} labels for {photos:,} photos: it must name the photos")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Labels as numbers, and what the texts of a file turned out to be."""
+
+    labels: Labels
+    """(N,) `NO_LABEL` where the text is empty."""
+    classes: list[Class]
+    """In label order."""
+    values: str
+    """`class names`, `WNIDs`, `positions from 0`, `positions from 1` or `class numbers`."""
+    class_list: str = ""
+    """The file that names numbered classes."""
+
+
+ClassLists = Mapping[str, Mapping[str, str]]
+"""Names of classes by number, by the file that has them."""
+
+
+def to_labels(
+    texts: Sequence[str],
+    classes: Sequence[Class],
+    where: str,
+    numbers: LabelNumbers | None = None,
+    class_lists: ClassLists | None = None,
+) -> Meaning:
+    """The labels that a column of texts stands for, decided for the column as a whole.
+
+    DataError for texts that fit no reading, or several.
+    """
+    present = sorted({text for text in texts if text})
+    by_name = _by_name(classes)
+    readings = _readings(present, by_name, len(classes), class_lists or {})
+    if numbers is not None:
+        wanted = {"names": _NAMES, "from-0": _FROM[0], "from-1": _FROM[1]}[numbers]
+        readings = [reading for reading in readings if reading.values == wanted]
+    elif readings and readings[0].values not in _FROM:
+        readings = readings[:1]
+    if not readings:
+        raise DataError(_no_reading(present, by_name, classes, where, numbers))
+    # Where classes are named by numbers, numbers that are not all names may be names or positions.
+    unsure = readings[0].values in _FROM and all(each.wnid.isdigit() for each in classes)
+    if len(readings) > 1 or (unsure and numbers is None):
+        ways = [f"{reading.values} ({_ORDER_OPTIONS[reading.values]})" for reading in readings]
+        if unsure:
+            ways.append(f"{_NAMES} (names, some of them unknown)")
+        found = f"{where}: labels {_range(present)} of classes {_range([each.wnid for each in classes])}"
+        raise DataError(f"{found} may be {' or '.join(ways)}: choose with --label-numbers")
+    (reading,) = readings
+    labels = np.array([reading.label_of[text] if text else NO_LABEL for text in texts], dtype=np.int32)
+    return Meaning(labels, list(classes), reading.values, reading.class_list)
+
+
+def to_classes(texts: Sequence[str], where: str, class_lists: ClassLists) -> Meaning:
+    """The classes and labels that a column of texts stands for, if no folder has the classes."""
+    if all(map(is_whole_number, filter(None, texts))):
+        texts = [_key(text) if text else "" for text in texts]  # 0.0 is 0
+    present = in_label_order({text for text in texts if text})
+    if not present:
+        raise DataError(f"{where} has no label")
+    values, class_list = _WNIDS if all(map(is_wnid, present)) else _NAMES, ""
+    names = present
+    for file, by_number in class_lists.items():
+        if all(text.isdigit() and str(int(text)) in by_number for text in present):
+            values, class_list = _NUMBERS, file
+            names = [by_number[str(int(text))] for text in present]
+            break
+    label_of = {text: label for label, text in enumerate(present)}
+    labels = np.array([label_of.get(text, NO_LABEL) for text in texts], dtype=np.int32)
+    return Meaning(labels, classes_from_wnids(names), values, class_list)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to read all texts."""
+
+    values: str
+    label_of: Mapping[str, int]
+    class_list: str = ""
+
+
+def _readings(
+    present: Sequence[str], by_name: Mapping[str, int], count: int, class_lists: ClassLists
+) -> list[_Reading]:
+    """Every way to read the texts: as names, as numbers of a list of classes, as positions."""
+    readings: list[_Reading] = []
+    words = {text: _key(text) for text in present}
+    firsts = {text: _key(text.split()[0]) for text in present}
+    lower = {text: word.casefold() for text, word in words.items()}
+    spellings = (words, firsts, lower)
+    named = next((each for each in spellings if all(word in by_name for word in each.values())), None)
+    if named is not None:
+        values = _WNIDS if present and all(map(is_wnid, named.values())) else _NAMES
+        readings.append(_Reading(values, {text: by_name[word] for text, word in named.items()}))
+    numeric = {text: int(float(first)) for text, first in firsts.items() if is_whole_number(first)}
+    if len(numeric) < len(present) or not present:
+        return readings
+    for file, names in class_lists.items():
+        found = {text: _key(names.get(str(number), "")) for text, number in numeric.items()}
+        if all(name in by_name for name in found.values()):
+            label_of = {text: by_name[name] for text, name in found.items()}
+            readings.append(_Reading(_NUMBERS, label_of, file))
+    for start in (0, 1):
+        if all(start <= number < count + start for number in numeric.values()):
+            readings.append(_Reading(_FROM[start], {text: n - start for text, n in numeric.items()}))
+    return readings
+
+
+def _by_name(classes: Sequence[Class]) -> dict[str, int]:
+    """The label of each class by its WNID, else by its name, else by these without regard to case."""
+    found = {_key(each.name).casefold(): label for label, each in enumerate(classes)}
+    found |= {_key(each.wnid).casefold(): label for label, each in enumerate(classes)}
+    found |= {_key(each.name): label for label, each in enumerate(classes)}
+    return found | {_key(each.wnid): label for label, each in enumerate(classes)}
+
+
+def _key(text: str) -> str:
+    """Texts that stand for the same class are equal: numbers lose leading zeros."""
+    return str(int(float(text))) if is_whole_number(text) else text
+
+
+def _no_reading(
+    present: Sequence[str],
+    by_name: Mapping[str, int],
+    classes: Sequence[Class],
+    where: str,
+    numbers: LabelNumbers | None,
+) -> str:
+    unknown = [text for text in present if _key(text) not in by_name and _key(text.split()[0]) not in by_name]
+    first = unknown[0] if unknown else present[0] if present else ""
+    found = f"{where}: label {first!r} is none of the {len(classes):,} classes"
+    if numbers is not None:
+        return f"{found} if numbers are read as --label-numbers {numbers}: choose another reading"
+    return f"{found}; write class names, WNIDs, or positions from 0 or 1 in the order of the sorted classes"
+
+
+def _range(texts: Sequence[str]) -> str:
+    ordered = in_label_order(texts)
+    return f"{ordered[0]}..{ordered[-1]}" if len(ordered) > 1 else "".join(ordered)

@@ -1,9 +1,9 @@
 """Photos in folders, of any layout: candidate readings by general rules, of which exactly one must fit.
 
-1. `survey` counts the photos of each folder; nothing is decoded.
-2. `folders.arrange` finds the folders of splits, `class_level` the depth of the class folders,
+1. `photo_files.survey` counts the photos of each folder; nothing is decoded.
+2. `folders.arrange` finds the folders of splits, `choose_level` the depth of the class folders,
    `MetadataFiles` the text files that may label or list photos.
-3. `PhotoLabels` labels the photos, `split_lists` finds the splits that files list.
+3. `PhotoLabels` labels the photos, `photo_table.find_lists` finds the splits that files list.
 
 If exactly one reading fits, it is taken, and `Source.origins` describes it. If several fit, or none,
 DataError names them and the option that chooses.
@@ -17,26 +17,41 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alexnet.data.classes import NO_LABEL, Class, are_custom
+from alexnet.data.classes import NO_LABEL, Class, are_custom, is_wnid
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.arranged_photos import ArrangedPhotos, arranged_photos
-from alexnet.data.sources.base import LeftOut, Source, SplitOrigin
-from alexnet.data.sources.class_level import choose_level
-from alexnet.data.sources.folders import SPLITS, Arrangement, arrange
+from alexnet.data.sources.base import LeftOut, Source, SourceOptions, SplitOrigin
+from alexnet.data.sources.folders import (
+    ArrangedPhotos,
+    Arrangement,
+    are_modalities,
+    are_parts,
+    arrange,
+    arranged_photos,
+    class_levels,
+    few,
+)
 from alexnet.data.sources.labeling import encoding_notes
-from alexnet.data.sources.metadata_files import MetadataFiles
-from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.photo_index import PhotoIndex
+from alexnet.data.sources.photo_files import (
+    OpenedSource,
+    PhotoIndex,
+    PhotoSplit,
+    Survey,
+    find_strays,
+    make_split,
+)
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
-from alexnet.data.sources.photo_split import PhotoSplit, find_strays, make_split
-from alexnet.data.sources.split_lists import ListedSplits, find_lists
-from alexnet.data.sources.split_words import SplitName
-from alexnet.data.sources.survey import OpenedSource, Survey
-from alexnet.data.sources.tree import Int64s
+from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists
+from alexnet.data.sources.split_names import SPLITS, SplitName
+from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
+from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.data.sources.voc import add_boxes
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 
 _CLUTTER_CLASS = re.compile(r"(\d+\.)?(background|clutter)(_google)?", re.IGNORECASE)
+_MOST = 0.9
+"""Fraction of the photos that a file must label to decide where folders leave doubt."""
+_RELEVANT = 0.1
+"""Fraction of the photos that a file must label to be compared with the folders."""
 
 
 @dataclass
@@ -52,6 +67,21 @@ class Layout:
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     notes: list[str] = field(default_factory=list[str])
 
+    def source(
+        self, tree: Tree, splits: Mapping[str, PhotoSplit], strays: Sequence[str], known: Sequence[int]
+    ) -> Source:
+        """The source of the splits, which may have boxes by now; `known` files of the tree are no strays."""
+        return Source(
+            form=self.form,
+            path=tree.path,
+            classes=self.classes,
+            splits=dict(splits),
+            strays=[*strays, *find_strays(tree, splits.values(), [*self.known, *known])],
+            left_out=self.left_out,
+            origins=self.origins,
+            notes=self.notes,
+        )
+
 
 def read(opened: OpenedSource) -> Source | None:
     """The source of the photos where the layout begins; None if there are none."""
@@ -60,18 +90,8 @@ def read(opened: OpenedSource) -> Source | None:
         return None
     layout = read_layout(survey, base, opened.options)
     splits, annotations, strays = add_boxes(tree, layout.splits, layout.classes)
-    strays += find_strays(tree, splits.values(), [*layout.known, *annotations])
-    return Source(
-        form=layout.form,
-        path=tree.path,
-        classes=layout.classes,
-        splits=dict(splits),
-        strays=strays,
-        settings=PrepareSettings(exif=are_custom(layout.classes)),
-        left_out=layout.left_out,
-        origins=layout.origins,
-        notes=layout.notes,
-    )
+    source = layout.source(tree, splits, strays, annotations)
+    return replace(source, settings=PrepareSettings(exif=are_custom(layout.classes)))
 
 
 def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
@@ -193,3 +213,83 @@ def _refuse_unused_columns(labeling: PhotoLabels, options: SourceOptions) -> Non
                 f"{option} {column}: {labeling.where} holds no parquet or Arrow files, and no label file "
                 "with that column is used: name it with --labels FILE, or remove the option"
             )
+
+
+@dataclass(frozen=True)
+class ClassLevel:
+    """The depth of the class folders."""
+
+    level: int
+    """From 1; 0 if files or nothing label the photos."""
+    notes: tuple[str, ...] = ()
+    """Files that name the photos too, but are not used."""
+
+
+def choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceOptions) -> ClassLevel:
+    """The one depth that fits, or the chosen one; DataError if several fit, or a file tells otherwise."""
+    arrangement, where = photos.arrangement, photos.survey.tree.path
+    deepest = max(len(place.parts) for place in arrangement.places)
+    if options.class_level > deepest:
+        raise CommandError(f"--class-level {options.class_level}: the folders of {where} are {deepest} deep")
+    if options.class_level:
+        return ClassLevel(options.class_level)
+    found = {split: class_levels(arrangement.of(split)) for split in arrangement.splits}
+    first = next((split for split, levels in found.items() if levels), None)
+    if first is None:
+        return ClassLevel(0)
+    levels, numbers = found[first], photos.of(first)
+    names = {level: sorted({name for name in photos.names_at(level) if name}) for level in levels}
+    tables = photos.tables(numbers, chosen_texts(photos.survey, options) or files.texts, options)
+    labeled = len({photo for table in tables for photo in table.labels}) / len(numbers)
+    if options.labels and labeled >= _MOST:
+        return ClassLevel(0)
+    highest = names[levels[0]]
+    if len(levels) == 1 and (2 * sum(map(is_wnid, highest)) > len(highest) or options.labels):
+        return ClassLevel(levels[0])
+    doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)
+    relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
+    agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
+    if not doubtful and (not relevant or agreeing):
+        return ClassLevel(levels[0], _unused(tables, len(numbers)))
+    if len(agreeing) == 1:
+        return ClassLevel(agreeing[0])
+    if doubtful and labeled >= _MOST:
+        return ClassLevel(0)
+    raise DataError(_several(photos, names, relevant))
+
+
+def _agree(photos: ArrangedPhotos, numbers: Int64s, tables: Sequence[PhotoTable], level: int) -> bool:
+    """Whether all tables put the photos into the same classes as the folders at a level."""
+    names = photos.names_at(level)
+    for table in tables:
+        found = ((text, names[int(photos.places[numbers[photo]])]) for photo, text in table.labels.items())
+        pairs = {(text, name) for text, name in found if name is not None}
+        if not len({text for text, _ in pairs}) == len(pairs) == len({name for _, name in pairs}):
+            return False
+    return True
+
+
+def _unused(tables: Sequence[PhotoTable], photos: int) -> tuple[str, ...]:
+    """Notes on tables of the photos that may have labels, but in no known column."""
+    return tuple(
+        f"{table.file} is not used: {table.rejected}"
+        for table in tables
+        if table.rejected and len(table.photos) >= _MOST * photos
+    )
+
+
+def _several(
+    photos: ArrangedPhotos,
+    names: Mapping[int, Sequence[str]],
+    tables: Sequence[PhotoTable],
+) -> str:
+    """The readings that fit, with the options that choose them."""
+    readings = [f"folders {few(each)} (--class-level {level})" for level, each in names.items()]
+    readings += [f"column {table.label_column} of {table.file} (--labels {table.file})" for table in tables]
+    where = photos.survey.tree.path
+    place = next(place for place in photos.arrangement.places if place.parts)
+    only = where / place.part_folders[0]
+    return (
+        f"{where}: the classes may be {' or '.join(readings)}: choose with that option, "
+        f"or name a part of the photos, such as {only}"
+    )

@@ -7,23 +7,10 @@ import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alexnet.data.sources import (
-    cifar,
-    coco,
-    idx,
-    ilsvrc,
-    kaggle,
-    layout,
-    parquet,
-    tiny_imagenet,
-    voc_photos,
-    wnid_names,
-    yolo,
-)
-from alexnet.data.sources.base import Source
-from alexnet.data.sources.hold_out import check_fraction, hold_out
-from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.survey import OpenedSource
+from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, voc, yolo
+from alexnet.data.sources.base import Source, SourceOptions
+from alexnet.data.sources.photo_files import OpenedSource
+from alexnet.data.sources.selection import check_fraction, hold_out
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError
 
@@ -37,11 +24,12 @@ _SUPPORTED = (
 _Reader = Callable[[OpenedSource], Source | None]
 _READERS: tuple[_Reader, ...] = (
     *(parquet.read_photos, cifar.read, idx.read),
-    *(coco.read, yolo.read, voc_photos.read),
+    *(coco.read, yolo.read, voc.read),
 )
 """Readers of records and of boxes, which have files of their own; the first that returns a source is used."""
 _PHOTO_READERS: tuple[_Reader, ...] = (
-    *(kaggle.read, tiny_imagenet.read, wnid_names.read, layout.read),
+    *(imagenet.read_kaggle, imagenet.read_tiny_imagenet, imagenet.read_named_by_wnid),
+    layout.read,
     parquet.read,
 )
 """Readers of photos in folders, tried after these; the most general ones are the last."""
@@ -66,13 +54,13 @@ def open_source(
 
 def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
-        return ilsvrc.read(path) or _from_tree(open_folder(path), options)
+        return imagenet.read_tars(path) or _from_tree(open_folder(path), options)
     if parquet.is_table(path.name):
         return parquet.read_files(path.parent, [path.name], options)
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is not a folder, tar or parquet file; supported are {_SUPPORTED}")
-    source = ilsvrc.read_train(path)
+    source = imagenet.read_train_tar(path)
     if source:
         return source
     source = _from_tree(open_tar(path), options)

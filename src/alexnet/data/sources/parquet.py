@@ -7,7 +7,6 @@ several files are matched by the classes' names where the files have them.
 from __future__ import annotations
 
 import dataclasses
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,29 +16,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class, are_custom, classes_from_wnids, imagenet_classes
+from alexnet.data.classes import NO_LABEL, Class, are_custom, classes_from_wnids, imagenet_classes, wnid_in
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin
+from alexnet.data.sources.base import Example, Labels, Source, SourceOptions, SourceSplit, SplitOrigin
 from alexnet.data.sources.devkit import official_name
-from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.photo_split import find_strays
-from alexnet.data.sources.split_words import SPLIT_FOLDERS
-from alexnet.data.sources.survey import OpenedSource
-from alexnet.data.sources.table_columns import Columns, find_columns, holds_photos, unwrap
-from alexnet.data.sources.table_file import SUFFIXES, TableFile, plain
-from alexnet.data.sources.table_labels import RawLabels, class_order, read_labels, to_labels, without_unused
-from alexnet.data.sources.table_places import partition_of, place_of, split_of_word
-from alexnet.data.sources.tree import FolderTree, PackedNames, Tree
+from alexnet.data.sources.photo_files import OpenedSource, find_strays
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, partition_of, place_of, split_of_word
+from alexnet.data.sources.table_file import (
+    TABLE_SUFFIXES,
+    Columns,
+    TableFile,
+    find_columns,
+    holds_photos,
+    plain,
+    unwrap,
+)
+from alexnet.data.sources.table_labels import (
+    RawLabels,
+    class_order,
+    labels_of_table,
+    read_labels,
+    without_unused,
+)
+from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree
 from alexnet.errors import DataError
 
-_WNID = re.compile(r"(?:^|_)(n\d{8})(?=[_.]|$)")
 _MAX_NAMED = 5
 _PARTS_KEPT = 2
 """Parts of tables in memory: some writers make parts of a gigabyte, and all threads read the same ones."""
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 """What Hugging Face writes beside tables."""
-Int64s = npt.NDArray[np.int64]
 
 
 def read_photos(opened: OpenedSource) -> Source | None:
@@ -71,7 +78,7 @@ def _find_tables(tree: Tree) -> list[int]:
     listing = tree.listing
     if not isinstance(tree, FolderTree) or listing.find("", MANIFEST_FILE) is not None:
         return []
-    return [file for file in listing.ending_in(*SUFFIXES) if is_table(listing.name(file))]
+    return [file for file in listing.ending_in(*TABLE_SUFFIXES) if is_table(listing.name(file))]
 
 
 def _hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
@@ -87,7 +94,7 @@ def _hold_photos(tree: Tree, tables: Sequence[int]) -> bool:
 
 def is_table(name: str) -> bool:
     """Whether a file of this name is a table."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith((".", "_"))
+    return name.lower().endswith(TABLE_SUFFIXES) and not name.startswith((".", "_"))
 
 
 def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> Source:
@@ -226,7 +233,7 @@ class _Part:
 
     def to_labels(self, order: Sequence[str], all_labels: Sequence[RawLabels]) -> Labels:
         """(N,) of the split's rows."""
-        found = [to_labels(table.labels, order, all_labels) for table in self.tables]
+        found = [labels_of_table(table.labels, order, all_labels) for table in self.tables]
         return np.concatenate(found)[self._inside()]
 
     def origin(self) -> SplitOrigin:
@@ -384,8 +391,8 @@ def _wnids_in(names: PackedNames, labels: Labels, count: int) -> list[str] | Non
     """Each label's WNID, if the names of all its photos have it; None unless the mapping is one to one."""
     wnids: dict[int, str] = {}
     for index, label in enumerate(labels.tolist()):
-        match = _WNID.search(names[index])
-        if match is None or wnids.setdefault(label, match.group(1)) != match.group(1):
+        found = wnid_in(names[index])
+        if not found or wnids.setdefault(label, found) != found:
             return None
     one_to_one = len(wnids) == count == len(set(wnids.values()))
     return [wnids[label] for label in range(count)] if one_to_one else None

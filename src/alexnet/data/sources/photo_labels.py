@@ -17,19 +17,16 @@ from alexnet.data.classes import (
     in_label_order,
     is_wnid,
 )
-from alexnet.data.sources.arranged_photos import ArrangedPhotos, few, left_out_folders
-from alexnet.data.sources.base import Labels, LeftOut, SplitOrigin
+from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigin
 from alexnet.data.sources.devkit import find_devkit
-from alexnet.data.sources.folders import Place
-from alexnet.data.sources.label_file import FORMS, TextFile, read_table
-from alexnet.data.sources.labeling import label_photos
-from alexnet.data.sources.metadata_files import MetadataFiles, chosen_texts
-from alexnet.data.sources.options import SourceOptions
-from alexnet.data.sources.photo_index import PhotoIndex
-from alexnet.data.sources.photo_split import is_clutter
-from alexnet.data.sources.split_words import SplitName, split_in
+from alexnet.data.sources.folders import ArrangedPhotos, Place, few, left_out_folders
+from alexnet.data.sources.labeling import FORMS, label_photos
+from alexnet.data.sources.photo_files import PhotoIndex, is_clutter
+from alexnet.data.sources.photo_table import read_table
+from alexnet.data.sources.split_names import SplitName, split_in
+from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
-from alexnet.data.sources.voc import SUFFIX as XML_SUFFIX
+from alexnet.data.sources.voc import XML_SUFFIX as XML_SUFFIX
 from alexnet.errors import DataError
 
 OUT = -2

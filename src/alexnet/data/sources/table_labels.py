@@ -14,13 +14,11 @@ import pyarrow as pa
 
 from alexnet.data.classes import NO_LABEL, in_label_order
 from alexnet.data.sources.base import Labels
-from alexnet.data.sources.table_columns import Columns
-from alexnet.data.sources.table_file import TableFile, element_type, plain
+from alexnet.data.sources.table_file import Columns, TableFile, element_type, plain
 from alexnet.errors import DataError
 
 Value = int | str | None
 """A label as stored; None if there is none."""
-
 _LABEL_EXTENSIONS = ("arrow.bool8", "arrow.json")
 """Extension types whose stored values are labels; those of others (dates, identifiers) are not."""
 _MISSING_WORDS = ("", "nan", "<na>")
@@ -93,7 +91,7 @@ def class_order(tables: Sequence[RawLabels]) -> tuple[list[str], bool]:
     return in_label_order(str(value) for value in _labeled(plain_values)), False
 
 
-def to_labels(table: RawLabels, order: Sequence[str], tables: Sequence[RawLabels]) -> Labels:
+def labels_of_table(table: RawLabels, order: Sequence[str], tables: Sequence[RawLabels]) -> Labels:
     """(N,) each row's position in the `order` of classes, `NO_LABEL` where it has none.
 
     DataError for a value that is none of the classes, or that counts classes whose names are in doubt.

@@ -1,12 +1,16 @@
-"""Boxes in PASCAL VOC's XML, as ILSVRC ships them: one file per photo, matched by the photo's name.
+"""PASCAL VOC: boxes in XML files, matched by the photo's name, as ILSVRC ships them too.
 
-An XML file belongs to the photo of the same name, wherever both are; in a folder named like a class or a
-split, to a photo of that class or split. Objects of classes that the source does not have are ignored.
+`read` reads VOC's own tree: photos in `JPEGImages`, boxes in `Annotations`, lists of splits in
+`ImageSets/Main`; also photos and XML files side by side in `train/` and `valid/`. Class folders with XML
+files are not of this form: there the folders are the classes.
+
+`add_boxes` adds boxes to photos whose classes are known otherwise. An XML file belongs to the photo of the
+same name, wherever both are; in a folder named like a class or a split, to a photo of that class or split.
+Objects of classes that the source does not have are ignored.
 """
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import zlib
 from array import array
@@ -18,21 +22,112 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class, are_custom
-from alexnet.data.sources.annotation import OTHER_CLASSES, Annotation, place_boxes
-from alexnet.data.sources.base import CheckedBoxes, Unit, check_boxes
-from alexnet.data.sources.photo_split import MAX_STRAYS_NAMED, PhotoSplit
+from alexnet.data.classes import NO_LABEL, Class, are_custom, wnid_in
+from alexnet.data.sources.annotation import (
+    OTHER_CLASSES,
+    Annotation,
+    BoxedForm,
+    BoxedPhoto,
+    PackedBoxes,
+    boxed_source,
+    check_boxes,
+    orphan_annotations,
+    photos_by_path,
+    place_boxes,
+)
+from alexnet.data.sources.base import CheckedBoxes, Source
+from alexnet.data.sources.photo_files import OpenedSource, PhotoSplit
+from alexnet.data.sources.split_names import SPLITS, split_of_path, split_of_word
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
 
-SUFFIX = ".xml"
+_FORM = "PASCAL VOC boxes"
+_LISTS = "imagesets/main"
+_PHOTO_FOLDERS = ("", "jpegimages", "images", "image", "imgs", "img", "photos", "pictures")
+_MASK_FOLDERS = ("segmentationclass", "segmentationobject")
+XML_SUFFIX = ".xml"
 _MISSING_WORDS = ("", "none", "null", "nan")
 """What programs write for a size they do not know."""
-
 _ARCHIVES = {"train": "ILSVRC{year}_bbox_train*", "val": "ILSVRC{year}_bbox_val*"}
 """Name patterns of the archives of boxes; ILSVRC-2012's end in a version."""
+
+
+def read(opened: OpenedSource) -> Source | None:
+    """The source; None if no photo has an XML file of its name, or some photos are in folders of classes."""
+    if opened.options.choose_folders:
+        return None
+    tree = opened.tree
+    listing = tree.listing
+    xml: dict[str, list[int]] = defaultdict(list)
+    for file in listing.ending_in(XML_SUFFIX):
+        xml[PurePosixPath(listing.name(file)).stem].append(file)
+    if not xml:
+        return None
+    photos = {path: file for path, file in photos_by_path(tree).items() if _parent(path) not in _MASK_FOLDERS}
+    stems = {path: PurePosixPath(path).stem for path in photos}
+    named = all(wnid_in(path.rpartition("/")[2]) for path in photos)
+    if named or not all(map(_is_of_photos, photos)) or not any(stem in xml for stem in stems.values()):
+        return None
+    lists = _lists(tree)
+    boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
+    used: list[int] = []
+    unlisted = 0
+    for path, file in photos.items():
+        split = lists.get(stems[path], "") if lists else split_of_path(path)
+        if not split:
+            unlisted += 1
+            continue
+        candidates = xml.get(stems[path], ())
+        own = [each for each in candidates if len(candidates) == 1 or _shared(listing.path(each), path)]
+        annotation = _parse_file(tree, own[0]) if own else XmlAnnotation((0, 0), [])
+        used += own[:1]
+        names, corners = [name for name, _ in annotation.objects], [box for _, box in annotation.objects]
+        boxed[split].append(BoxedPhoto(file, names, corners, annotation.size))
+    strays = [f"{unlisted:,} photos that no list in ImageSets/Main has"] if unlisted else []
+    rest = sorted({file for files in xml.values() for file in files} - set(used))
+    strays += [] if unlisted or not rest else orphan_annotations([listing.path(file) for file in rest])
+    shipped = [file for file in range(len(listing)) if "/imagesets/" in f"/{listing.path(file).lower()}"]
+    masks = [file for file in range(len(listing)) if _parent(listing.path(file)) in _MASK_FOLDERS]
+    order = sorted({name for photos in boxed.values() for photo in photos for name in photo.names})
+    known = [*used, *rest, *shipped, *masks]
+    return boxed_source(tree, BoxedForm(_FORM, "pixels", order), boxed, known, strays)
+
+
+def _parent(path: str) -> str:
+    return PurePosixPath(path).parent.name.lower()
+
+
+def _is_of_photos(path: str) -> bool:
+    """Whether the folder of a photo does not name its class."""
+    parent = _parent(path)
+    return parent in _PHOTO_FOLDERS or bool(split_of_word(parent.rstrip("0123456789")))
+
+
+def _shared(annotation: str, photo: str) -> bool:
+    """Whether both are below the same folder: side by side, or in `Annotations` and `JPEGImages` of it."""
+    places = [PurePosixPath(path).parent for path in (annotation, photo)]
+    return places[0] == places[1] or (bool(places[0].name) and places[0].parent == places[1].parent)
+
+
+def _lists(tree: Tree) -> dict[str, str]:
+    """The split of each photo's stem; empty if there are no lists. `trainval` counts where `train` is not."""
+    found: dict[str, str] = {}
+    for name, split in (("trainval", "train"), *((split, split) for split in SPLITS)):
+        for folder in tree.listing.folders:
+            if not f"/{folder.lower()}".endswith(f"/{_LISTS}"):
+                continue
+            file = tree.listing.find(folder, f"{name}.txt")
+            if file is not None:
+                found |= {line.split()[0]: split for line in tree.text(file).splitlines() if line.strip()}
+    return found
+
+
+def _parse_file(tree: Tree, file: int) -> XmlAnnotation:
+    try:
+        return parse(tree.read(file))
+    except ValueError as error:
+        raise DataError(f"{tree.path}: broken boxes in {tree.listing.path(file)}: {error}") from error
 
 
 class XmlAnnotation(NamedTuple):
@@ -108,7 +203,7 @@ def add_boxes(
     A split in which no photo has an XML file stays without boxes. Strays are XML files of no photo, or of
     several.
     """
-    annotations = tree.listing.ending_in(SUFFIX)
+    annotations = tree.listing.ending_in(XML_SUFFIX)
     if within is not None:
         annotations = [file for file in annotations if file in within]
     if not annotations:
@@ -124,45 +219,6 @@ def add_boxes(
         with_boxes[name] = replace(split, boxes=boxes)
     orphans = [file for file in annotations if file >= len(claims) or claims[file] != 1]
     return with_boxes, annotations, orphan_annotations([tree.listing.path(file) for file in orphans])
-
-
-def orphan_annotations(names: Sequence[str]) -> list[str]:
-    """Strays from the names of annotations without a photo: each by name, or a count if there are many."""
-    if len(names) <= MAX_STRAYS_NAMED:
-        return [f"{name} (its photo is missing)" for name in names]
-    return [f"{len(names):,} annotations of missing photos, such as {names[0]}"]
-
-
-@dataclass(frozen=True)
-class PackedBoxes:
-    """The boxes of all photos of a split, sorted by photo."""
-
-    starts: Int64s
-    """(N + 1,) the first box of each photo; the last entry is B."""
-    labels: npt.NDArray[np.int32]
-    """(B,)"""
-    corners: npt.NDArray[np.float32]
-    """(B, 4) x0, y0, x1, y1 in pixels, last pixels included."""
-    sizes: npt.NDArray[np.int32]
-    """(B, 2) width and height of the annotated photo; zeros where unknown."""
-    unit: Unit = "pixels"
-    upright: bool = False
-    """As in `place_boxes`."""
-
-    def stamp(self, index: int) -> str:
-        """As for `Stamped`: a hash of the boxes, which are in memory."""
-        rows = slice(int(self.starts[index]), int(self.starts[index + 1]))
-        boxes = (self.labels[rows], self.corners[rows], self.sizes[rows])
-        digest = hashlib.sha256(f"{self.unit} {self.upright}".encode())
-        digest.update(b"".join(each.tobytes() for each in boxes))
-        return digest.hexdigest()[:16]
-
-    def __call__(self, index: int, path: str, label: int, image: bytes) -> CheckedBoxes:
-        """The boxes of the photo's known classes."""
-        rows = range(int(self.starts[index]), int(self.starts[index + 1]))
-        found = [(int(self.labels[row]), self.corners[row].tolist()) for row in rows]
-        width, height = self.sizes[rows.start].tolist() if found else (0, 0)
-        return place_boxes(Annotation(found, (width, height), self.unit), image, self.upright)
 
 
 def find_archive(folder: Path, split: str, year: int) -> Path | None:
@@ -277,7 +333,7 @@ def _xml_files(archive: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(archive, "r|*") as tar:
             for member in tar:
-                content = tar.extractfile(member) if member.name.lower().endswith(SUFFIX) else None
+                content = tar.extractfile(member) if member.name.lower().endswith(XML_SUFFIX) else None
                 if content is not None:
                     yield member.name, content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

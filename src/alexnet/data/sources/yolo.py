@@ -12,20 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alexnet.data.sources.base import Source
-from alexnet.data.sources.boxed_photos import (
+from alexnet.data.sources.annotation import (
     BoxedForm,
     BoxedPhoto,
     boxed_source,
+    orphan_annotations,
     photos_by_path,
-    split_of_path,
 )
-from alexnet.data.sources.survey import OpenedSource
+from alexnet.data.sources.base import Source
+from alexnet.data.sources.photo_files import OpenedSource
+from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
-from alexnet.data.sources.voc import orphan_annotations
 from alexnet.errors import DataError
 
-FORM = "YOLO boxes"
+_FORM = "YOLO boxes"
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "classes.names", "labels.names")
 _YAML = (".yaml", ".yml")
 _MARGIN = 0.5
@@ -63,7 +63,7 @@ def read(opened: OpenedSource) -> Source | None:
     orphans = [path for path in texts if path not in set(pairs.values()) and "labels" in path.split("/")[:-1]]
     known += [texts[path] for path in orphans]
     order = names or [str(number) for number in range(_most(boxed) + 1)]
-    return boxed_source(tree, BoxedForm(FORM, "fractions", order), boxed, known, orphan_annotations(orphans))
+    return boxed_source(tree, BoxedForm(_FORM, "fractions", order), boxed, known, orphan_annotations(orphans))
 
 
 def parse_names(text: str) -> list[str]:

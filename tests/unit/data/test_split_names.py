@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet.data.sources.split_words import is_neutral, split_in, split_of, splits_of
+from alexnet.data.sources.split_names import is_neutral, split_in, split_of, splits_of
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import tifffile
 from PIL import Image
 
 from alexnet.data.decode import UnreadableImage, decode, oddities
-from alexnet.data.gray_levels import gray_8_bit, level_range
-from alexnet.data.slow_forms import slowness
+from alexnet.data.pillow_gaps import gray_8_bit, level_range, slowness
 
 BY_VALUES, BY_TAGS = "with range by its values", "with range by its tags"
 EIGHT_BITS = np.linspace(0, 255, 20 * 30).round().astype(np.uint8).reshape(20, 30)

@@ -1,22 +1,23 @@
-"""A split whose photos are files of a tree: which files are photos, in which order, and which are strays."""
+"""Photos as files of a tree: how many each folder has, a split of them, and finding one by its name."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.decode import PHOTO_SUFFIXES
-from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceSplit, stamp_of
+from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceOptions, SourceSplit, stamp_of
+from alexnet.data.sources.split_names import splits_of
 from alexnet.data.sources.tree import Int64s, Tree, join
 
 MAX_STRAYS_NAMED = 3
 """Strays of one folder that are named one by one; more are counted, with one as an example."""
-
 _CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
 
 
@@ -135,3 +136,119 @@ def _stray_files(tree: Tree, folder: str, used: np.ndarray) -> list[str]:
 
 def _is_photo(name: str) -> bool:
     return name.lower().endswith(PHOTO_SUFFIXES) and not is_clutter(name)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The photos in each folder; folders of clutter count as empty."""
+
+    tree: Tree
+    photos: dict[str, array[int]]
+    """The files directly in a folder that are photos, for every folder that has some, in the tree's order."""
+    total: dict[str, int]
+    """Photos in a folder and below, for every folder that has some."""
+
+    def subfolders(self, folder: str) -> list[str]:
+        """The names of the folders directly in a folder that hold photos, at any depth."""
+        return [name for name in self.tree.listing.subfolders(folder) if join(folder, name) in self.total]
+
+    def below(self, folder: str) -> dict[str, int]:
+        """The folders at and below a folder that directly hold photos, with their number."""
+        listed = self.tree.listing.folders_below(folder)
+        return {each: len(self.photos[each]) for each in listed if each in self.photos}
+
+    def base(self) -> str:
+        """The folder in which the layout begins, below folders that hold all photos in one other folder."""
+        folder = ""
+        while True:
+            inside = self.subfolders(folder)
+            if len(inside) != 1 or folder in self.photos or splits_of(inside)[inside[0]]:
+                return folder
+            deeper = join(folder, inside[0])
+            if deeper in self.photos:
+                return folder
+            folder = deeper
+
+
+def survey(tree: Tree) -> Survey:
+    """Counts the photos in every folder of a tree."""
+    photos: dict[str, array[int]] = {}
+    total: dict[str, int] = {}
+    for folder in tree.listing.folders:
+        if any(is_clutter(part) for part in folder.split("/")):
+            continue
+        found = photos_in(tree, folder)
+        if not found:
+            continue
+        photos[folder] = found
+        parts = folder.split("/") if folder else []
+        for depth in range(len(parts) + 1):
+            above = "/".join(parts[:depth])
+            total[above] = total.get(above, 0) + len(found)
+    return Survey(tree, photos, total)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedSource:
+    """A folder or tar whose form is to be recognized."""
+
+    tree: Tree
+    options: SourceOptions
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The photos in each folder; counted when they are first needed."""
+        return survey(self.tree)
+
+    @cached_property
+    def base(self) -> str:
+        """The folder in which the layout begins; see `Survey.base`."""
+        return self.survey.base()
+
+
+class PhotoIndex:
+    """Photos by what label files call them: the whole name (with its path) before the name without suffix."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """`paths` are relative to the root of the tree."""
+        self._paths = list(paths)
+        self._by_name: dict[str, list[int]] = {}
+        self._by_stem: dict[str, list[int]] = {}
+        for number, path in enumerate(self._paths):
+            name = path.rpartition("/")[2]
+            self._by_name.setdefault(name, []).append(number)
+            self._by_stem.setdefault(_stem(name), []).append(number)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def path(self, number: int) -> str:
+        """The path of a photo."""
+        return self._paths[number]
+
+    def find(self, text: str) -> int | None:
+        """The number of the one photo of that name; None if there is none, or several.
+
+        Folders in `text` must be the last ones of the photo's path, or end in all of them.
+        """
+        folder, _, name = text.strip().replace("\\", "/").rpartition("/")
+        if not name:
+            return None
+        found = self._by_name.get(name) or self._by_stem.get(name) or self._by_stem.get(_stem(name), [])
+        wanted = [part for part in folder.split("/") if part not in ("", ".", "..")]
+        if wanted:
+            found = [number for number in found if _fit(wanted, self._paths[number].split("/")[:-1])]
+        return found[0] if len(found) == 1 else None
+
+
+def _fit(wanted: list[str], folders: list[str]) -> bool:
+    shorter = min(len(wanted), len(folders))
+    ends = zip(wanted[len(wanted) - shorter :], folders[len(folders) - shorter :], strict=True)
+    return all(one.casefold() == other.casefold() for one, other in ends)
+
+
+def _stem(name: str) -> str:
+    """The name without the suffix of a photo: `p1.0` of `p1.0.jpg`, and of itself."""
+    lower = name.lower()
+    suffix = next((suffix for suffix in PHOTO_SUFFIXES if lower.endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]

@@ -1,7 +1,7 @@
-"""What a text file tells about photos: their labels, their splits, or just that they are in a list.
+"""What a text file contains about photos: their labels, their splits, or just a list of them.
 
 A file is recognized by its contents: one of its columns names photos. A column of labels alone, for the
-photos in sorted order, is recognized by the file's name. `text_table` cuts files into cells.
+photos in sorted order, is recognized by the file's name.
 """
 
 from __future__ import annotations
@@ -9,20 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, in_label_order, is_wnid
-from alexnet.data.sources.base import Labels
-from alexnet.data.sources.options import LabelNumbers, SourceOptions
-from alexnet.data.sources.photo_index import PhotoIndex
-from alexnet.data.sources.split_words import SplitName, split_in, split_of
-from alexnet.data.sources.text_table import Candidate, Row, candidates, decode_text
+from alexnet.data.sources.base import SourceOptions
+from alexnet.data.sources.photo_files import PhotoIndex
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
+from alexnet.data.sources.text_files import Candidate, Row, TextFile
 from alexnet.errors import DataError
-
-FORMS = "a text file with lines `name wnid`, such as val.txt"
-"""For messages about a missing label file."""
 
 _IMAGE_WORDS = """
 filename filepath file path image imagename imagepath imageid imagefile img imgname photo fname name id
@@ -45,13 +38,14 @@ _FLAG_HEADERS: dict[str, SplitName] = {
     "istesting": "test",
 }
 _CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
-_NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"
-_FROM: tuple[str, str] = ("positions from 0", "positions from 1")
-_ORDER_OPTIONS: dict[str, str] = dict(zip(_FROM, ("from-0", "from-1"), strict=True))
 _SAMPLE = 300
 """Rows from which the columns of a long file are guessed."""
 _NAMED = 3
 """Rows that a message names."""
+_MIN_LISTED = 0.5
+"""Fraction of the photos that must be listed for the lists to be the source's splits."""
+_MIN_ONE_LIST = 0.01
+"""The same for a single list, of which all other photos are the training photos."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +76,6 @@ class PhotoTable:
     def split(self) -> SplitName | None:
         """The split that the file's name mentions."""
         return split_in(self.file.rpartition("/")[2])
-
-
-@dataclass(frozen=True)
-class TextFile:
-    """A text file, cut into cells in every way that may be meant."""
-
-    file: str
-    encoding: str
-    ways: tuple[Candidate, ...] = field(repr=False)
-
-
-def open_text(data: bytes, file: str) -> TextFile:
-    """The file's ways to be cut into cells; DataError if it is no text."""
-    try:
-        text, encoding = decode_text(data)
-    except ValueError:
-        raise DataError(f"{file} is not UTF-8, UTF-16 or Latin-1 text") from None
-    return TextFile(file, encoding, tuple(candidates(text, file)))
 
 
 def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> PhotoTable | None:
@@ -148,148 +124,9 @@ def read_class_names(text: TextFile) -> dict[str, str]:
     return {}
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """Labels as numbers, and what the texts of a file turned out to be."""
-
-    labels: Labels
-    """(N,) `NO_LABEL` where the text is empty."""
-    classes: list[Class]
-    """In label order."""
-    values: str
-    """`class names`, `WNIDs`, `positions from 0`, `positions from 1` or `class numbers`."""
-    class_list: str = ""
-    """The file that names numbered classes."""
-
-
-ClassLists = Mapping[str, Mapping[str, str]]
-"""Names of classes by number, by the file that has them."""
-
-
-def to_labels(
-    texts: Sequence[str],
-    classes: Sequence[Class],
-    where: str,
-    numbers: LabelNumbers | None = None,
-    class_lists: ClassLists | None = None,
-) -> Meaning:
-    """The labels that a column of texts stands for, decided for the column as a whole.
-
-    DataError for texts that fit no reading, or several.
-    """
-    present = sorted({text for text in texts if text})
-    by_name = _by_name(classes)
-    readings = _readings(present, by_name, len(classes), class_lists or {})
-    if numbers is not None:
-        wanted = {"names": _NAMES, "from-0": _FROM[0], "from-1": _FROM[1]}[numbers]
-        readings = [reading for reading in readings if reading.values == wanted]
-    elif readings and readings[0].values not in _FROM:
-        readings = readings[:1]
-    if not readings:
-        raise DataError(_no_reading(present, by_name, classes, where, numbers))
-    # Where classes are named by numbers, numbers that are not all names may be names or positions.
-    unsure = readings[0].values in _FROM and all(each.wnid.isdigit() for each in classes)
-    if len(readings) > 1 or (unsure and numbers is None):
-        ways = [f"{reading.values} ({_ORDER_OPTIONS[reading.values]})" for reading in readings]
-        if unsure:
-            ways.append(f"{_NAMES} (names, some of them unknown)")
-        found = f"{where}: labels {_range(present)} of classes {_range([each.wnid for each in classes])}"
-        raise DataError(f"{found} may be {' or '.join(ways)}: choose with --label-numbers")
-    (reading,) = readings
-    labels = np.array([reading.label_of[text] if text else NO_LABEL for text in texts], dtype=np.int32)
-    return Meaning(labels, list(classes), reading.values, reading.class_list)
-
-
-def to_classes(texts: Sequence[str], where: str, class_lists: ClassLists) -> Meaning:
-    """The classes and labels that a column of texts stands for, if no folder has the classes."""
-    if all(map(_is_whole, filter(None, texts))):
-        texts = [_key(text) if text else "" for text in texts]  # 0.0 is 0
-    present = in_label_order({text for text in texts if text})
-    if not present:
-        raise DataError(f"{where} has no label")
-    values, class_list = _WNIDS if all(map(is_wnid, present)) else _NAMES, ""
-    names = present
-    for file, by_number in class_lists.items():
-        if all(text.isdigit() and str(int(text)) in by_number for text in present):
-            values, class_list = _NUMBERS, file
-            names = [by_number[str(int(text))] for text in present]
-            break
-    label_of = {text: label for label, text in enumerate(present)}
-    labels = np.array([label_of.get(text, NO_LABEL) for text in texts], dtype=np.int32)
-    return Meaning(labels, classes_from_wnids(names), values, class_list)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """One way to read all texts."""
-
-    values: str
-    label_of: Mapping[str, int]
-    class_list: str = ""
-
-
-def _readings(
-    present: Sequence[str], by_name: Mapping[str, int], count: int, class_lists: ClassLists
-) -> list[_Reading]:
-    """Every way to read the texts: as names, as numbers of a list of classes, as positions."""
-    readings: list[_Reading] = []
-    words = {text: _key(text) for text in present}
-    firsts = {text: _key(text.split()[0]) for text in present}
-    lower = {text: word.casefold() for text, word in words.items()}
-    spellings = (words, firsts, lower)
-    named = next((each for each in spellings if all(word in by_name for word in each.values())), None)
-    if named is not None:
-        values = _WNIDS if present and all(map(is_wnid, named.values())) else _NAMES
-        readings.append(_Reading(values, {text: by_name[word] for text, word in named.items()}))
-    numeric = {text: int(float(first)) for text, first in firsts.items() if _is_whole(first)}
-    if len(numeric) < len(present) or not present:
-        return readings
-    for file, names in class_lists.items():
-        found = {text: _key(names.get(str(number), "")) for text, number in numeric.items()}
-        if all(name in by_name for name in found.values()):
-            label_of = {text: by_name[name] for text, name in found.items()}
-            readings.append(_Reading(_NUMBERS, label_of, file))
-    for start in (0, 1):
-        if all(start <= number < count + start for number in numeric.values()):
-            readings.append(_Reading(_FROM[start], {text: n - start for text, n in numeric.items()}))
-    return readings
-
-
-def _by_name(classes: Sequence[Class]) -> dict[str, int]:
-    """The label of each class by its WNID, else by its name, else by these without regard to case."""
-    found = {_key(each.name).casefold(): label for label, each in enumerate(classes)}
-    found |= {_key(each.wnid).casefold(): label for label, each in enumerate(classes)}
-    found |= {_key(each.name): label for label, each in enumerate(classes)}
-    return found | {_key(each.wnid): label for label, each in enumerate(classes)}
-
-
-def _key(text: str) -> str:
-    """Texts that stand for the same class are equal: numbers lose leading zeros."""
-    return str(int(float(text))) if _is_whole(text) else text
-
-
-def _is_whole(text: str) -> bool:
+def is_whole_number(text: str) -> bool:
+    """Whether a cell is a number such as `7`, `007` or `7.0`."""
     return re.fullmatch(r"\d+(\.0*)?", text) is not None and text.isascii()
-
-
-def _no_reading(
-    present: Sequence[str],
-    by_name: Mapping[str, int],
-    classes: Sequence[Class],
-    where: str,
-    numbers: LabelNumbers | None,
-) -> str:
-    unknown = [text for text in present if _key(text) not in by_name and _key(text.split()[0]) not in by_name]
-    first = unknown[0] if unknown else present[0] if present else ""
-    found = f"{where}: label {first!r} is none of the {len(classes):,} classes"
-    if numbers is not None:
-        return f"{found} if numbers are read as --label-numbers {numbers}: choose another reading"
-    return f"{found}; write class names, WNIDs, or positions from 0 or 1 in the order of the sorted classes"
-
-
-def _range(texts: Sequence[str]) -> str:
-    ordered = in_label_order(texts)
-    return f"{ordered[0]}..{ordered[-1]}" if len(ordered) > 1 else "".join(ordered)
 
 
 def _header_key(text: str) -> str:
@@ -438,7 +275,9 @@ def _of_named(header: Sequence[str], rows: Sequence[Row], named: Sequence[int]) 
         words = [
             column
             for column in named
-            if not all(_is_whole(row.cells[column]) for row in rows[:_SAMPLE] if column < len(row.cells))
+            if not all(
+                is_whole_number(row.cells[column]) for row in rows[:_SAMPLE] if column < len(row.cells)
+            )
         ]
         column = (words or list(named))[0]
         return _cells(column), header[column], ""
@@ -514,15 +353,139 @@ def _split_column(
     return None
 
 
-def labels_in_order(
-    words: Sequence[str], photos: Sequence[str], label_of: Mapping[str, int], where: str
-) -> Labels:
-    """(len(photos),) labels from one word for each photo in sorted order; DataError if they do not fit."""
-    if len(words) != len(photos):
+@dataclass(frozen=True)
+class ListedSplits:
+    """The photos of each split, and the files that list them."""
+
+    photos: Mapping[SplitName, frozenset[int]]
+    files: Mapping[SplitName, tuple[str, ...]]
+    tables: tuple[PhotoTable, ...]
+    """The files that were used."""
+
+
+def find_lists(
+    tables: Sequence[PhotoTable],
+    texts: Sequence[TextFile],
+    index: PhotoIndex,
+    chosen: Mapping[SplitName, str],
+    where: str,
+) -> ListedSplits | None:
+    """The splits that files list; None if there are no lists.
+
+    `chosen` are files that the caller names. DataError for lists that overlap, or several of one split.
+    """
+    if chosen:
+        return _checked(_named(tables, chosen, where), index, where)
+    for table in tables:
+        if len(set(table.splits.values())) > 1 and len(table.splits) >= _MIN_LISTED * len(index):
+            splits = {
+                split: frozenset(photo for photo, each in table.splits.items() if each == split)
+                for split in dict.fromkeys(table.splits.values())
+            }
+            return ListedSplits(splits, dict.fromkeys(splits, (table.file,)), (table,))
+    numbered = _numbered(texts, index)
+    if numbered is not None:
+        return numbered
+    by_split: dict[SplitName, list[PhotoTable]] = {}
+    for table in tables:
+        if table.split is not None:
+            by_split.setdefault(table.split, []).append(table)
+    lists = {
+        split: _one_list(split, by_split[split], by_split, where)
+        for split in SPLIT_FOLDERS
+        if split in by_split
+    }
+    listed = {photo for table in lists.values() for photo in table.photos}
+    everything = any(len(table.photos) == len(index) for table in lists.values())
+    if (
+        not lists
+        or everything
+        or ("train" in lists and (len(lists) == 1 or len(listed) < _MIN_LISTED * len(index)))
+    ):
+        return None
+    if "train" not in lists and len(listed) < _MIN_ONE_LIST * len(index):
+        return None
+    return _checked(lists, index, where)
+
+
+def _named(
+    tables: Sequence[PhotoTable], chosen: Mapping[SplitName, str], where: str
+) -> dict[SplitName, PhotoTable]:
+    by_file = {table.file: table for table in tables}
+    for split, file in chosen.items():
+        if file not in by_file:
+            raise DataError(f"{where}: --splits {split}={file}: the file names no photo of the source")
+    return {split: by_file[file] for split, file in chosen.items()}
+
+
+def _checked(lists: Mapping[SplitName, PhotoTable], index: PhotoIndex, where: str) -> ListedSplits:
+    photos = {split: frozenset(table.photos) for split, table in lists.items()}
+    names = list(photos)
+    for number, one in enumerate(names):
+        for other in names[number + 1 :]:
+            both = photos[one] & photos[other]
+            if both:
+                example = index.path(min(both))
+                raise DataError(
+                    f"{where}: {lists[one].file} and {lists[other].file} both list {len(both):,} photos such "
+                    f"as {example}: choose lists with --splits {one}=FILE,{other}=FILE"
+                )
+    if "train" not in photos:
+        listed = frozenset[int]().union(*photos.values())
+        photos = {"train": frozenset(range(len(index))) - listed, **photos}
+    files = {split: (table.file,) for split, table in lists.items()}
+    return ListedSplits(photos, files, tuple(lists.values()))
+
+
+def _one_list(
+    split: SplitName,
+    found: Sequence[PhotoTable],
+    by_split: Mapping[SplitName, Sequence[PhotoTable]],
+    where: str,
+) -> PhotoTable:
+    """The list of a split; of several, one that is not the union of it and the validation photos."""
+    sets = {frozenset(table.photos) for table in found}
+    if len(sets) > 1 and split == "train" and "val" in by_split:
+        held_out = {photo for table in by_split["val"] for photo in table.photos}
+        found = [table for table in found if held_out.isdisjoint(table.photos)] or found
+        sets = {frozenset(table.photos) for table in found}
+    if len(sets) > 1:
+        files = ", ".join(dict.fromkeys(table.file for table in found))
         raise DataError(
-            f"{where} has {len(words):,} labels for {len(photos):,} photos: it must name the photos"
+            f"{where}: {files} list different {split} photos: choose one list for each split with "
+            "--splits train=FILE,val=FILE,test=FILE"
         )
-    unknown = sorted({word for word in words if word not in label_of})
-    if unknown:
-        raise DataError(f"{where}: label {unknown[0]!r} is none of the {len(label_of):,} classes")
-    return np.array([label_of[word] for word in words], dtype=np.int32)
+    return max(found, key=lambda table: bool(table.labels))
+
+
+def _numbered(texts: Sequence[TextFile], index: PhotoIndex) -> ListedSplits | None:
+    """CUB-200's form: `images.txt` numbers the photos, `train_test_split.txt` has 1 for training photos."""
+    pairs = {text.file: found for text in texts if (found := _pairs(text))}
+    photos: dict[str, int] = {}
+    source = ""
+    for file, values in pairs.items():
+        found = {number: index.find(path) for number, path in values.items()}
+        known = {number: photo for number, photo in found.items() if photo is not None}
+        if len(known) >= _MIN_LISTED * len(index) and len(set(known.values())) == len(known):
+            photos, source = known, file
+    for file, flags in pairs.items():
+        name = file.rpartition("/")[2].lower()
+        if not photos or not re.search(r"train.*test|split", name) or not set(flags.values()) <= {"0", "1"}:
+            continue
+        splits: dict[SplitName, frozenset[int]] = {
+            "train": frozenset(photos[number] for number in photos if flags.get(number) == "1"),
+            "test": frozenset(photos[number] for number in photos if flags.get(number) == "0"),
+        }
+        files = dict.fromkeys(splits, (source, file))
+        return ListedSplits(splits, files, ()) if all(splits.values()) else None
+    return None
+
+
+def _pairs(text: TextFile) -> dict[str, str]:
+    """Value by number, if each line of a file is a number, each once, and a value."""
+    for way in text.ways:
+        rows = [row.cells for row in way.rows]
+        if all(len(cells) == 2 for cells in rows):
+            found = dict(rows)
+            return found if len(found) == len(rows) else {}
+    return {}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.data.memory_source import photo
 
-from alexnet.data.photo_note import pixels_hash
+from alexnet.data.store_notes import pixels_hash
 
 
 @given(

@@ -1,0 +1,174 @@
+"""Parts of a source: some of its classes (`prepare --classes`), and a validation split held out of train."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, stamp_of
+from alexnet.data.subset import grouped_split, stratified_split
+from alexnet.errors import CommandError
+
+_MIN_CLASSES = 2
+
+
+def filter_classes(source: Source, wanted: str) -> Source:
+    """The source with its first N classes (`"10"`), or those named (`"n01440764,goldfish"`).
+
+    They keep their order and are relabeled from 0. Unlabeled photos are dropped, and so is a split without
+    any other. CommandError, naming the nearest class, for an unknown one, and for fewer than two.
+    """
+    labels = _first(source.classes, int(wanted)) if wanted.isdecimal() else _named(source.classes, wanted)
+    if len(labels) < _MIN_CLASSES:
+        raise CommandError(f"--classes {wanted} keeps {len(labels)}: at least {_MIN_CLASSES} are needed")
+    new_labels = np.full(len(source.classes) + 1, NO_LABEL, np.int32)  # the last is for NO_LABEL itself
+    new_labels[labels] = np.arange(len(labels))
+    splits = {
+        name: _FilteredSplit(split, np.flatnonzero(new_labels[split.labels] >= 0), new_labels)
+        for name, split in source.splits.items()
+    }
+    return dataclasses.replace(
+        source,
+        classes=[source.classes[label] for label in labels],
+        splits={name: split for name, split in splits.items() if len(split)},
+        class_filter=wanted,
+        unfiltered_classes=len(source.classes),
+    )
+
+
+@dataclass(frozen=True)
+class _FilteredSplit:
+    """The photos of a split whose classes are kept, relabeled."""
+
+    split: SourceSplit
+    indices: npt.NDArray[np.int64]
+    new_labels: Labels
+    """By old label; `NO_LABEL` where the class is dropped."""
+
+    @property
+    def labels(self) -> Labels:
+        return self.new_labels[self.split.labels[self.indices]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        return self.split.key(int(self.indices[index]))
+
+    def stamp(self, index: int) -> str | None:
+        return stamp_of(self.split, int(self.indices[index]))
+
+    def __getitem__(self, index: int) -> Example:
+        example = self.split[int(self.indices[index])]
+        boxes = tuple(
+            box._replace(label=int(self.new_labels[box.label]))
+            for box in example.boxes
+            if self.new_labels[box.label] >= 0
+        )
+        return dataclasses.replace(example, label=int(self.new_labels[example.label]), boxes=boxes)
+
+
+def _first(classes: Sequence[Class], count: int) -> list[int]:
+    if count > len(classes):
+        raise CommandError(f"--classes {count}: the source has {len(classes)}; type that or fewer")
+    return list(range(count))
+
+
+def _named(classes: Sequence[Class], wanted: str) -> list[int]:
+    """The labels of classes given by WNID or by name, in label order."""
+    labels = {each.name.casefold(): label for label, each in enumerate(classes)}
+    labels |= {each.wnid.casefold(): label for label, each in enumerate(classes)}
+    names = [name.strip().casefold() for name in wanted.split(",")]
+    for name in names:
+        if name not in labels:
+            nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0)
+            raise CommandError(f"--classes: the source has no class {name!r}; the nearest is {nearest[0]!r}")
+    return sorted({labels[name] for name in names})
+
+
+def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
+    """The source with a fraction of each class's training photos as `val`; unchanged if it has a `val`.
+
+    `group_by` is a regular expression over keys: photos with the same first group (or, without groups, the
+    same match) stay in one split, and so does each photo that does not match. CommandError for a fraction
+    outside [0, 1), an expression that is none or matches nothing, or if no photo can be held out.
+    """
+    check_fraction(fraction)
+    if group_by and ("val" in source.splits or not fraction):
+        has = "has a validation split already" if fraction else "has --val-fraction 0"
+        raise CommandError(f"{source.path} {has}, so --group-by changes nothing: remove it")
+    if "val" in source.splits or "train" not in source.splits or not fraction:
+        return source
+    photos = source.splits["train"]
+    keys = [photos.key(index) for index in range(len(photos))]
+    if group_by:
+        train, val = grouped_split(_groups(keys, group_by), photos.labels, fraction)
+        if not len(val):
+            raise CommandError(
+                f"--group-by {group_by}: the groups are too large to hold out {fraction:g} of any class; "
+                "use a pattern with more groups, a larger --val-fraction, or --val-fraction 0"
+            )
+    else:
+        train, val = stratified_split(keys, photos.labels, fraction)
+    splits: dict[str, SourceSplit] = {"train": Subset(photos, train)}
+    if len(val):
+        splits["val"] = Subset(photos, val)
+    return dataclasses.replace(
+        source, splits={**source.splits, **splits}, val_fraction=fraction, group_by=group_by
+    )
+
+
+def check_fraction(fraction: float) -> None:
+    """CommandError for a fraction outside [0, 1)."""
+    if not 0 <= fraction < 1:
+        raise CommandError(f"a validation fraction of {fraction} is not in [0, 1)")
+
+
+def _groups(keys: list[str], pattern: str) -> list[str]:
+    """The name of each photo's group."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise CommandError(f"--group-by {pattern} is not a regular expression: {error}") from error
+    found = [compiled.search(key) for key in keys]
+    if not any(found):
+        raise CommandError(f"--group-by {pattern} matches no photo; their keys are such as {keys[0]}")
+    # A photo of no group is its own; the prefixes keep its key from being the name of a group.
+    return [
+        f"photo {key}" if match is None else f"group {match[1] if compiled.groups else match[0]}"
+        for key, match in zip(keys, found, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some photos of a split, in the given order."""
+
+    split: SourceSplit
+    indices: npt.NDArray[np.int64]
+
+    @property
+    def labels(self) -> Labels:
+        """(N,) labels of the chosen photos."""
+        return self.split.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        """The key of a chosen photo."""
+        return self.split.key(int(self.indices[index]))
+
+    def stamp(self, index: int) -> str | None:
+        """As for `Stamped`."""
+        return stamp_of(self.split, int(self.indices[index]))
+
+    def __getitem__(self, index: int) -> Example:
+        return self.split[int(self.indices[index])]
