@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source
@@ -47,7 +47,7 @@ def _compare(
     name: str, split: Split, bare: Callable[[Split, int], Work], peer: str, target: str
 ) -> list[Measurement]:
     """Times both; each reads the split several times, for about 2,000 images per round."""
-    loader = Loader(split, batch_size=BATCH)
+    loader = Loader(split, Batching(BATCH))
     work = bare(split, loader.workers)
     repeats = max(1, _ROUND_IMAGES // len(split))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def counted(count: int, noun: str) -> str:
     """`1 epoch`, `1,200 epochs`, `2 batches`."""
-    plural = f"{noun}es" if noun.endswith(("tch", "s")) else f"{noun}s"
+    plural = f"{noun}es" if noun.endswith(("tch", "s", "x")) else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 
 

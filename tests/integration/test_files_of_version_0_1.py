@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import alexnet
 from alexnet.cli.main import main
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.store import Store
 from alexnet.old_names import new_settings
 
@@ -87,7 +87,7 @@ def test_stores_hold_what_they_held(old: Path, name: str) -> None:
         boxes = [[list(map(float, box)) for box in split.boxes(number)] for number in range(3)]
         assert boxes == recorded["boxes"]
         if "first_decoded_sha256" in recorded:
-            batch = next(iter(Loader(split, batch_size=3, order="sequential").batches()))
+            batch = next(iter(Loader(split, Batching(3, order="sequential")).batches()))
             digests = [hashlib.sha256(np.ascontiguousarray(each)).hexdigest() for each in batch.images]
             assert digests == recorded["first_decoded_sha256"]
 

@@ -15,6 +15,8 @@ from alexnet.text import counted, percentage
         (2, "micro-batch", "2 micro-batches"),
         (1, "process", "1 process"),
         (3, "process", "3 processes"),
+        (1, "box", "1 box"),
+        (2, "box", "2 boxes"),
     ],
 )
 def test_a_noun_follows_its_count(count: int, noun: str, text: str) -> None:

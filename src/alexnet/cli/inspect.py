@@ -5,36 +5,24 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alexnet.cli.progress import progress_bar
-from alexnet.cli.source_options import (
-    ClassLevel,
-    Configuration,
-    ImageColumn,
-    LabelColumn,
-    Labels,
-    LabelsFromNames,
-    NumbersAre,
-    Splits,
-)
+from alexnet.cli.source_options import with_source_options
 from alexnet.errors import CommandError
 
+if TYPE_CHECKING:
+    from alexnet.data.sources import SourceOptions
 
+
+@with_source_options
 def command(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE|STORE", help="Photos in any known form, or a store.")
     ],
-    class_level: ClassLevel = 0,
-    labels: Labels = "",
-    image_column: ImageColumn = "",
-    label_column: LabelColumn = "",
-    label_numbers: NumbersAre = None,
-    labels_from_names: LabelsFromNames = False,
-    splits: Splits = "",
-    configuration: Configuration = "",
+    options: SourceOptions,
     per_class: Annotated[bool, typer.Option("--per-class", help="List the photos of every class.")] = False,
     near_duplicates: Annotated[
         bool,
@@ -47,7 +35,7 @@ def command(
     """Count classes and photos and list every unusual or unreadable file; decodes all, changes nothing."""
     from alexnet.data.inspect import describe_overview, describe_photos, inspect, overview, table_of_classes
     from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE
-    from alexnet.data.sources import SourceOptions, open_source, parse_splits
+    from alexnet.data.sources import open_source
 
     if any((source / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):
         _inspect_store(source, near_duplicates, as_json)
@@ -55,16 +43,6 @@ def command(
     if near_duplicates:
         raise CommandError(f"{source} is no store: prepare it first, then use --near-duplicates on the store")
 
-    options = SourceOptions(
-        class_level=class_level,
-        labels=labels,
-        image_column=image_column,
-        label_column=label_column,
-        label_numbers=None if label_numbers is None else label_numbers.value,
-        labels_from_names=labels_from_names,
-        splits=parse_splits(splits),
-        configuration=configuration,
-    )
     # As it is: only `prepare` holds out a validation split.
     opened = open_source(source, val_fraction=0, options=options)
     if not as_json:

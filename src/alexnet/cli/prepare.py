@@ -11,20 +11,11 @@ import typer
 
 import alexnet
 from alexnet.cli.progress import progress_bar
-from alexnet.cli.source_options import (
-    ClassLevel,
-    Configuration,
-    ImageColumn,
-    LabelColumn,
-    Labels,
-    LabelsFromNames,
-    NumbersAre,
-    Splits,
-)
+from alexnet.cli.source_options import with_source_options
 from alexnet.text import counted
 
 if TYPE_CHECKING:
-    from alexnet.data.sources import Source
+    from alexnet.data.sources import Source, SourceOptions
     from alexnet.data.store import Store
 
 
@@ -48,6 +39,7 @@ class _Encoding(StrEnum):
     raw = "raw"
 
 
+@with_source_options
 def command(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labeled photos in any known form.")],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
@@ -94,14 +86,8 @@ def command(
         bool | None,
         typer.Option(help="Rotate photos by their EXIF orientation. By default yours, not ImageNet's."),
     ] = None,
-    class_level: ClassLevel = 0,
-    labels: Labels = "",
-    image_column: ImageColumn = "",
-    label_column: LabelColumn = "",
-    label_numbers: NumbersAre = None,
-    labels_from_names: LabelsFromNames = False,
-    splits: Splits = "",
-    configuration: Configuration = "",
+    *,
+    options: SourceOptions,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on unreadable photos.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
 ) -> None:
@@ -110,20 +96,10 @@ def command(
     from alexnet.data.duplicates import drop_duplicates as without_duplicates
     from alexnet.data.inspect import describe_overview, overview
     from alexnet.data.manifest import MANIFEST_FILE
-    from alexnet.data.sources import SourceOptions, filter_classes, hold_out, open_source, parse_splits
+    from alexnet.data.sources import filter_classes, hold_out, open_source
     from alexnet.hardware import cpu_count
     from alexnet.training.preemption import stopping
 
-    options = SourceOptions(
-        class_level=class_level,
-        labels=labels,
-        image_column=image_column,
-        label_column=label_column,
-        label_numbers=None if label_numbers is None else label_numbers.value,
-        labels_from_names=labels_from_names,
-        splits=parse_splits(splits),
-        configuration=configuration,
-    )
     photos = open_source(source, 0, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
@@ -171,7 +147,7 @@ def _count(photos: Source) -> int:
 def _described(made: Store) -> str:
     counts = ", ".join(f"{entry.count:,} {name}" for name, entry in made.manifest.splits.items())
     gray = ", gray" if made.channels == 1 else ""
-    return f"{made.path}: {counts} images of {len(made.classes)} classes, side {made.side}{gray}"
+    return f"{made.path}: {counts} images of {counted(len(made.classes), 'class')}, side {made.side}{gray}"
 
 
 def _warn(photos: Source, made: Store) -> None:

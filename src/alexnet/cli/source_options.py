@@ -2,71 +2,88 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from alexnet.data.sources import SourceOptions
 
-class LabelNumbers(StrEnum):
-    """What numbers in a label file are."""
 
+class _LabelNumbers(StrEnum):
     names = "names"
     from_0 = "from-0"
     from_1 = "from-1"
 
 
-_PANEL = "How the source is read, where several ways fit"
+def source_options(
+    class_level: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Depth of the class folders below the split folders.")
+    ] = 0,
+    labels: Annotated[
+        str, typer.Option(metavar="FILE,...", help="The text file that labels the photos.")
+    ] = "",
+    image_column: Annotated[
+        str, typer.Option(metavar="NAME", help="The photos' column of a label file, parquet or Arrow.")
+    ] = "",
+    label_column: Annotated[
+        str, typer.Option(metavar="NAME", help="The labels' column of a label file, parquet or Arrow.")
+    ] = "",
+    label_numbers: Annotated[
+        _LabelNumbers | None,
+        typer.Option(help="Numbers in a label file: names of classes, or positions from 0 or 1."),
+    ] = None,
+    labels_from_names: Annotated[
+        bool,
+        typer.Option(
+            "--labels-from-names",
+            help="The class is the part of a photo's name before its number: cat of cat.0.jpg.",
+        ),
+    ] = False,
+    splits: Annotated[
+        str,
+        typer.Option(
+            metavar="train=DIR,val=DIR,test=DIR",
+            help="The folder of each split, or the file that lists its photos.",
+        ),
+    ] = "",
+    configuration: Annotated[
+        str, typer.Option(metavar="NAME", help="Which of several configurations of parquet files.")
+    ] = "",
+) -> SourceOptions:
+    """The options as readers of sources take them; CommandError for splits that are written otherwise."""
+    from alexnet.data.sources import SourceOptions, parse_splits  # `--help` does not need it
 
-ClassLevel = Annotated[
-    int,
-    typer.Option(
-        min=0, metavar="N", rich_help_panel=_PANEL, help="Depth of the class folders below the split folders."
-    ),
-]
-Labels = Annotated[
-    str,
-    typer.Option(metavar="FILE,...", rich_help_panel=_PANEL, help="The text file that labels the photos."),
-]
-ImageColumn = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", rich_help_panel=_PANEL, help="The photos' column of a label file, parquet or Arrow."
-    ),
-]
-LabelColumn = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", rich_help_panel=_PANEL, help="The labels' column of a label file, parquet or Arrow."
-    ),
-]
-NumbersAre = Annotated[
-    LabelNumbers | None,
-    typer.Option(
-        "--label-numbers",
-        rich_help_panel=_PANEL,
-        help="Numbers in a label file: names of classes, or positions from 0 or 1.",
-    ),
-]
-LabelsFromNames = Annotated[
-    bool,
-    typer.Option(
-        "--labels-from-names",
-        rich_help_panel=_PANEL,
-        help="The class is the part of a photo's name before its number: cat of cat.0.jpg.",
-    ),
-]
-Splits = Annotated[
-    str,
-    typer.Option(
-        metavar="train=DIR,val=DIR,test=DIR",
-        rich_help_panel=_PANEL,
-        help="The folder of each split, or the file that lists its photos.",
-    ),
-]
-Configuration = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME", rich_help_panel=_PANEL, help="Which of several configurations of parquet files."
-    ),
-]
+    return SourceOptions(
+        class_level=class_level,
+        labels=labels,
+        image_column=image_column,
+        label_column=label_column,
+        label_numbers=None if label_numbers is None else label_numbers.value,
+        labels_from_names=labels_from_names,
+        splits=parse_splits(splits),
+        configuration=configuration,
+    )
+
+
+def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of `source_options` in place of its parameter `options`."""
+    added = inspect.signature(source_options, eval_str=True, locals={"SourceOptions": object}).parameters
+    own = inspect.signature(command, eval_str=True, locals={"SourceOptions": object}).parameters
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in own.items():
+        parameters += added.values() if name == "options" else [parameter]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in added}
+        command(**given, options=source_options(**chosen))
+
+    # What typer reads.
+    vars(with_options)["__signature__"] = inspect.Signature(parameters)
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options

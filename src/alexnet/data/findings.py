@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class
+from alexnet.text import counted
 
 FEW_PHOTOS = 10
 """Training photos of a class below which it is listed."""
@@ -142,7 +143,7 @@ def describe_sets(what: str, found: DuplicateSets) -> list[str]:
         if count
     ]
     sets = "1 set" if found.sets == 1 else f"{found.sets:,} sets"
-    lines = [f"{what}: {sets} of {found.sets + found.photos:,} photos"]
+    lines = [f"{what}: {sets} of {counted(found.sets + found.photos, 'photo')}"]
     lines[0] += f"; {', '.join(places)}" if places else ""
     lines += [f"  {' = '.join(map(str, photos[:_PRINTED]))}" for photos in found.first[:_PRINTED]]
     return lines + ([_ALL_LISTED] if found.sets > _PRINTED else [])

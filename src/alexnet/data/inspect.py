@@ -29,6 +29,7 @@ from alexnet.published.imagenet import (
     IMAGENET_TRAINING_IMAGES,
     IMAGENET_VALIDATION_IMAGES,
 )
+from alexnet.text import counted
 
 FIRST_CLASSES = 5
 """Classes that are named on the first line."""
@@ -168,12 +169,12 @@ def listed(what: str, names: Sequence[str]) -> list[str]:
 def _counts(split: SplitOverview) -> str:
     (fewest, least), (most, greatest) = split.smallest_class, split.largest_class
     if split.unlabeled == split.photos:
-        return f"{split.photos:,} photos; unlabeled"
+        return f"{counted(split.photos, 'photo')}; unlabeled"
     spread = f"{least:,} per class"
     if least < greatest:
         spread = f"{least:,} ({fewest}) to {greatest:,} ({most}) per class, median {split.median_class:g}"
     unlabeled = f" ({split.unlabeled:,} unlabeled)" if split.unlabeled else ""
-    return f"{split.photos:,} photos{unlabeled}; {spread}"
+    return f"{counted(split.photos, 'photo')}{unlabeled}; {spread}"
 
 
 def _origin(found: Overview, name: str, split: SplitOverview) -> str:
@@ -206,9 +207,8 @@ def _label_order(classes: Sequence[Class]) -> str:
     known = [c.wnid for c in imagenet_classes()]
     found = [c.wnid for c in classes]
     if not set(found) <= set(known):
-        return (
-            f"{len(found):,} custom classes, {'sorted' if found == in_label_order(found) else 'not sorted'}"
-        )
+        is_sorted = found == in_label_order(found)
+        return f"{counted(len(found), 'custom class')}, {'sorted' if is_sorted else 'not sorted'}"
     order = "in WNID order" if found == sorted(found) else "not in WNID order"
     share = "the" if len(found) == len(known) else f"{len(found):,} of the"
     return f"{share} 1,000 classes of ILSVRC-2012, {order}"
@@ -382,7 +382,7 @@ def compared_to_ilsvrc(source: Source) -> list[str]:
 def _compared_to_ilsvrc(missing: Mapping[str, int]) -> list[str]:
     lines: list[str] = []
     for name, count in missing.items():
-        difference = f"{abs(count):,} photos {'fewer' if count > 0 else 'more'} than"
+        difference = f"{counted(abs(count), 'photo')} {'fewer' if count > 0 else 'more'} than"
         lines.append(f"{name}: {difference if count else 'as many photos as'} ILSVRC-2012")
     return lines
 
@@ -390,7 +390,7 @@ def _compared_to_ilsvrc(missing: Mapping[str, int]) -> list[str]:
 def _split_lines(name: str, facts: SplitFacts) -> list[str]:
     lines: list[str] = []
     if facts.boxes:
-        lines.append(f"{name}: {facts.photos:,} photos, {facts.boxes:,} boxes")
+        lines.append(f"{name}: {counted(facts.photos, 'photo')}, {counted(facts.boxes, 'box')}")
     if facts.shorter_side_pixels:
         sides = (facts.shorter_side_pixels, facts.longer_side_pixels)
         least_side, _, median, _, most_side = zip(*sides, strict=True)

@@ -56,39 +56,65 @@ class _Pending:
     tasks: list[Future[None]]
 
 
+@dataclass(frozen=True)
+class Batching:
+    """Which images are in which batch: a function of these values, the number of images and the epoch."""
+
+    batch_size: int
+    """Images of a batch, over all processes."""
+    seed: int = 0
+    order: Literal["each-epoch", "once", "sequential"] = "each-epoch"
+    """Shuffled in every epoch, the same shuffle in all epochs, or not shuffled."""
+    drop_last: bool = False
+    """Whether an incomplete last batch is dropped. Otherwise every image comes exactly once, and the shares
+    of processes may be uneven or even missing."""
+    rank: int = 0
+    """This process, which gets its contiguous share of each batch."""
+    world_size: int = 1
+
+    def count(self, images: int) -> int:
+        """Number of batches in an epoch."""
+        whole, rest = divmod(images, self.batch_size)
+        return whole if self.drop_last or rest == 0 else whole + 1
+
+    def epoch_order(self, images: int, epoch: int) -> NDArray[np.int64]:
+        """(images,) their indices in this epoch's order."""
+        if self.order == "sequential":
+            return np.arange(images)
+        return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, images)
+
+    def share(self, images: int, number: int) -> NDArray[np.int64]:
+        """Positions, in the epoch's order, of this process's share of a batch."""
+        first = number * self.batch_size
+        count = min(self.batch_size, images - first)
+        ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
+        return np.arange(*ends)
+
+
 class Loader:
     """Reads one split, batch by batch.
 
-    `batch_size` counts images over all `world_size` processes; this one, `rank`, gets its contiguous share.
-    `order` is `each-epoch` (shuffled in every epoch), `once` (the same shuffle in all epochs) or
-    `sequential`. `workers` is the number of threads, by default that of this process's cores. With
-    `drop_last` an incomplete last batch is dropped; without it every image comes exactly once, and shares may
-    be uneven or even missing. `reader` fills the images, by default as they are stored. With `boxes` batches
-    have the boxes of their images; CommandError if the split has none at all.
+    `workers` is the number of threads, by default that of this process's cores. `reader` fills the images, by
+    default as they are stored. With `boxes` batches have the boxes of their images; CommandError if the split
+    has none at all.
     """
 
     def __init__(
         self,
         split: Split,
+        batching: Batching,
         *,
-        batch_size: int,
-        seed: int = 0,
-        order: Literal["each-epoch", "once", "sequential"] = "each-epoch",
-        rank: int = 0,
-        world_size: int = 1,
-        workers: int | None = None,
-        device: torch.device | str = "cpu",
-        drop_last: bool = False,
         reader: ImageReader | None = None,
         boxes: bool = False,
+        workers: int | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        if drop_last and len(split) < batch_size:
+        if batching.drop_last and len(split) < batching.batch_size:
             raise CommandError(
-                f"a batch of {batch_size} is larger than split {split.name!r} with {len(split)} images: "
-                f"type training.batch_size={max(1, len(split))} or less"
+                f"a batch of {batching.batch_size} is larger than split {split.name!r} with {len(split)} "
+                f"images: type training.batch_size={max(1, len(split))} or less"
             )
-        self.split, self.batch_size, self.seed, self.order = split, batch_size, seed, order
-        self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
+        self.split, self.batching = split, batching
         self.workers = workers or cpu_count()
         self.device = torch.device(device)
         self._reader = reader or StoredSquares(split)
@@ -99,19 +125,19 @@ class Loader:
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
-        whole, rest = divmod(len(self.split), self.batch_size)
-        return whole if self.drop_last or rest == 0 else whole + 1
+        return self.batching.count(len(self.split))
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
         """The epoch's batches from `start_batch`; DataError names a damaged image."""
-        order = self._epoch_order(epoch)
+        order = self.batching.epoch_order(len(self.split), epoch)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="alexnet-loader") as threads:
             pending = deque[_Pending]()
             try:
                 for number in range(start_batch, len(self)):
-                    if len(self._share(number)) == 0:
+                    positions = self.batching.share(len(self.split), number)
+                    if len(positions) == 0:
                         continue
-                    pending.append(self._start(epoch, number, order, threads))
+                    pending.append(self._start(epoch, positions, order, threads))
                     if len(pending) > _PREFETCHED_BATCHES:
                         yield self._finish(pending.popleft())
                 while pending:
@@ -119,23 +145,10 @@ class Loader:
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
 
-    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
-        if self.order == "sequential":
-            return np.arange(len(self.split))
-        return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, len(self.split))
-
-    def _share(self, number: int) -> NDArray[np.int64]:
-        """Positions, in the epoch's order, of this process's share of a batch."""
-        first = number * self.batch_size
-        count = min(self.batch_size, len(self.split) - first)
-        ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
-        return np.arange(*ends)
-
     def _start(
-        self, epoch: int, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor
+        self, epoch: int, positions: NDArray[np.int64], order: NDArray[np.int64], threads: ThreadPoolExecutor
     ) -> _Pending:
-        """A batch that the threads are filling."""
-        positions = self._share(number)
+        """A batch that the threads are filling: the images at these positions of the order."""
         indices = order[positions]
         images = self._empty_images(len(indices))
         pixels = images.numpy()

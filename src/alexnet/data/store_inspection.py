@@ -33,6 +33,7 @@ from alexnet.data.findings import (
 from alexnet.data.image_reader import read_photo
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
+from alexnet.text import counted
 
 MAX_BITS = 4
 """Bits in which the hashes of near duplicates differ at most; unrelated photos differ in about 32."""
@@ -90,7 +91,7 @@ def inspect_store(
 def describe_store(found: StoreInspection) -> list[str]:
     """The inspection as lines of text."""
     counts = ", ".join(f"{count:,} {name}" for name, count in found.splits.items())
-    lines = [f"{found.path}: {counts} images of {len(found.photos_per_class):,} classes"]
+    lines = [f"{found.path}: {counts} images of {counted(len(found.photos_per_class), 'class')}"]
     if found.findings is None:
         lines.append("no findings: the store is of an earlier version; prepare it again, into a new one")
     else:

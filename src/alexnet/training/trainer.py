@@ -31,7 +31,7 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
 from alexnet.data.image_reader import training_reader
-from alexnet.data.loader import Batch, Loader
+from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, Diverged, Stopped
 from alexnet.io import exclusive_lock, file_sha256
@@ -147,13 +147,15 @@ def training_loader(config: RunConfig, store: Store, device: torch.device, boxes
     images = training_images(store, config.data)
     return Loader(
         images,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-        order=config.data.order,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
+        Batching(
+            config.training.batch_size,
+            seed=config.training.seed,
+            order=config.data.order,
+            drop_last=True,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+        ),
         device=device,
-        drop_last=True,
         reader=training_reader(images, config.data, config.training.seed),
         boxes=boxes,
     )

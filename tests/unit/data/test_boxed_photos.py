@@ -189,8 +189,8 @@ def test_boxes_and_labels_in_every_layout(layout: str, tmp_path: Path) -> None:
     assert names == ("dog", "cat")
     np.testing.assert_allclose(boxes, [fractions(LARGE), fractions(SMALL)], atol=1e-6)
     assert found(source, "val")["e"][0] == "cat"
-    assert ("1 classes without a box: yak" in source.strays) == (not is_voc)
-    assert "train: 1 photos without an object" in source.strays
+    assert ("1 class without a box: yak" in source.strays) == (not is_voc)
+    assert "train: 1 photo without an object" in source.strays
     expected = 2 - is_voc + ("keypoints" in str(LAYOUTS[layout])) + ("captions" in str(LAYOUTS[layout]))
     assert len(source.strays) == expected
 
@@ -237,7 +237,7 @@ def test_class_folders_with_xml_are_class_folders(tmp_path: Path) -> None:
 def test_photos_outside_the_lists_of_voc_are_left_out(tmp_path: Path) -> None:
     files = LAYOUTS["VOC"] | photos_in("VOC2012/JPEGImages", {"f": []})
     source = opened(make.write(tmp_path, files))
-    assert "1 photos that no list in ImageSets/Main has" in source.strays
+    assert "1 photo that no list in ImageSets/Main has" in source.strays
     assert "f" not in found(source, "train")
 
 
@@ -245,7 +245,7 @@ def test_boxes_around_crowds_are_left_out(tmp_path: Path) -> None:
     files = {**photos_in("images", TRAIN), "annotations.json": coco(TRAIN, iscrowd=1)}
     source = opened(make.write(tmp_path, files))
     assert [name for name, _ in found(source, "train")["a"][1]] == ["cat"]
-    assert "train: 1 boxes around crowds" in source.strays
+    assert "train: 1 box around crowds" in source.strays
 
 
 def test_missing_photos_and_photos_of_one_name(tmp_path: Path) -> None:

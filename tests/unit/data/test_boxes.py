@@ -15,7 +15,7 @@ from alexnet.data import boxes as geometry
 from alexnet.data.boxes import Boxes, BoxTable, clip
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.crops import cut
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.prepare_shard import move_box, resize
@@ -50,7 +50,7 @@ def found(boxes: Boxes, place: int) -> tuple[Box, ...]:
 
 def test_batches_have_the_boxes_of_their_images(store: Store) -> None:
     for start in (0, 1):
-        for batch in Loader(store.split("train"), batch_size=4, seed=5, boxes=True).batches(0, start):
+        for batch in Loader(store.split("train"), Batching(4, seed=5), boxes=True).batches(0, start):
             assert batch.boxes is not None
             assert batch.boxes.corners.dtype == torch.float32
             for place, index in enumerate(batch.indices.tolist()):
@@ -58,7 +58,7 @@ def test_batches_have_the_boxes_of_their_images(store: Store) -> None:
 
 
 def test_batches_have_no_boxes_by_default(store: Store) -> None:
-    assert next(Loader(store.split("train"), batch_size=3).batches()).boxes is None
+    assert next(Loader(store.split("train"), Batching(3)).batches()).boxes is None
 
 
 def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
@@ -73,7 +73,7 @@ def test_a_part_of_a_split_has_its_own_boxes(store: Store) -> None:
 
 def test_a_split_without_any_box_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match="'val' of the store has no boxes: prepare a source that has"):
-        Loader(store.split("val"), batch_size=1, boxes=True)
+        Loader(store.split("val"), Batching(1), boxes=True)
 
 
 def test_the_largest_box_of_a_class() -> None:

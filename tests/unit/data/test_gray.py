@@ -20,7 +20,7 @@ from alexnet.config import ConfigError, override
 from alexnet.data.config import DataConfig
 from alexnet.data.crops import center, ten
 from alexnet.data.decode import decode, in_channels
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
@@ -43,7 +43,7 @@ def digits(tmp_path: Path) -> Store:
 
 
 def squares(store: Store, split: str = "train") -> np.ndarray:
-    batches = Loader(store.split(split), batch_size=4, order="sequential", workers=1).batches()
+    batches = Loader(store.split(split), Batching(4, order="sequential"), workers=1).batches()
     return np.concatenate([batch.images.numpy() for batch in batches])
 
 

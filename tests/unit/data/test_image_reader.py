@@ -17,7 +17,7 @@ from reference import resize as twin
 from alexnet.config import ConfigError, override
 from alexnet.data.config import DataConfig
 from alexnet.data.image_reader import ScaledCrops, read_photo, read_square, scaled_crop, training_reader
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
@@ -49,10 +49,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(open_source(folder / "photos"), folder / "store", made, workers=1)
 
 
-def crops(store: Store, epoch: int, data: DataConfig = DATA, seed: int = 5, **options: Any) -> dict[int, Any]:
+def crops(
+    store: Store,
+    epoch: int,
+    data: DataConfig = DATA,
+    batching: Batching = Batching(4, seed=5),  # noqa: B008 - frozen
+    workers: int | None = None,
+) -> dict[int, Any]:
     """Each image's crop, by index."""
     split = store.split("train")
-    loader = Loader(split, batch_size=4, seed=seed, reader=training_reader(split, data, seed), **options)
+    reader = training_reader(split, data, batching.seed)
+    loader = Loader(split, batching, reader=reader, workers=workers)
     found: dict[int, Any] = {}
     for batch in loader.batches(epoch):
         found |= dict(zip(batch.indices.tolist(), batch.images.clone(), strict=True))
@@ -96,10 +103,13 @@ def test_crops_are_a_function_of_seed_epoch_and_image(store: Store) -> None:
     once = crops(store, epoch=3)
     assert len(once) == 9
     assert same(once, crops(store, 3, workers=1))
-    parts = [crops(store, 3, rank=rank, world_size=3) for rank in range(3)]
+    parts = [crops(store, 3, batching=Batching(4, seed=5, rank=rank, world_size=3)) for rank in range(3)]
     assert same(once, together(parts))
     assert not any(torch.equal(once[index], image) for index, image in crops(store, 4).items())
-    assert not any(torch.equal(once[index], image) for index, image in crops(store, 3, seed=6).items())
+    assert not any(
+        torch.equal(once[index], image)
+        for index, image in crops(store, 3, batching=Batching(4, seed=6)).items()
+    )
 
 
 def test_batches_equal_the_drawn_crops(store: Store) -> None:

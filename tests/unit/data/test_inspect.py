@@ -92,7 +92,7 @@ def test_ilsvrc_counts_are_checked(
     for words in (["inspect"], ["prepare", str(tmp_path / "store"), "--side", "16", "--workers", "1"]):
         assert main([words[0], str(tmp_path / "photos"), *words[1:]]) == 0
         output = "".join(capsys.readouterr())
-        assert "train: 8 photos fewer than ILSVRC-2012\nval: 1 photos more than" in output
+        assert "train: 8 photos fewer than ILSVRC-2012\nval: 1 photo more than" in output
 
 
 def test_custom_classes(tmp_path: Path) -> None:
@@ -154,10 +154,10 @@ def test_lines(tmp_path: Path) -> None:
         "train: 11 photos; 3 (ant) to 5 (cow) per class, median 3; classes are the folders in train/",
         "val: 3 photos; 0 (bee) to 2 (cow) per class, median 1; in val/; labels from val.csv "
         "(photos in column file, labels in column class: class names)",
-        "test: 1 photos; unlabeled; in test/",
+        "test: 1 photo; unlabeled; in test/",
         "EXIF orientation: applied by default",
         "left out: extra/ (3 photos): outside the folders of the splits",
-        "note: val.csv names 1 other photos, such as '9.jpg'",
+        "note: val.csv names 1 other photo, such as '9.jpg'",
         "skipped: 1: notes.txt",
     ]
 
@@ -218,7 +218,7 @@ def test_the_document_has_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert document["left_out"] == [
         {"what": "extra/ (3 photos)", "reason": "outside the folders of the splits"}
     ]
-    assert document["notes"] == ["val.csv names 1 other photos, such as '9.jpg'"]
+    assert document["notes"] == ["val.csv names 1 other photo, such as '9.jpg'"]
     val = document["splits"]["val"]
     assert val["photos_per_class"] == {"ant": 1, "bee": 0, "cow": 2}
     assert (val["smallest_class"], val["median_class"], val["largest_class"]) == (["bee", 0], 1, ["cow", 2])

@@ -232,7 +232,7 @@ def test_a_file_that_agrees_with_one_of_two_levels_chooses_it(tmp_path: Path) ->
 def test_contradictory_lines_are_listed(tmp_path: Path) -> None:
     rows = b"1.jpg,a\n2.jpg,b\n3.jpg,a\n4.jpg,b\n2.jpg,a\n1.jpg,a\n"
     message = refusal(tmp_path, {**FLAT, "train.csv": rows})
-    assert "1 contradictory lines: 2.jpg (line 2: b, line 5: a)" in message
+    assert "1 contradictory line: 2.jpg (line 2: b, line 5: a)" in message
 
 
 def test_photos_of_several_classes_are_refused(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_column_that_names_no_classes_is_refused(tmp_path: Path) -> None:
 def test_photos_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     source = read(tmp_path, {**FLAT, "train.csv": b"id,label\n1,a\n2,\n3,b\n4,a\n"})
     assert counts(source) == {"train": {"a": 2, "b": 1}}
-    assert source.left_out[0] == ("1 photos of train", "no label in train.csv")
+    assert source.left_out[0] == ("1 photo of train", "no label in train.csv")
 
 
 def test_a_whole_name_is_found_before_a_stem(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_rows_of_other_photos_are_noted(tmp_path: Path) -> None:
     source = read(
         tmp_path, {**TRAIN, **VAL, "val.txt": lines([*NAMES, "v9.jpg"], [*LABELS, "ant"], " ").encode()}
     )
-    assert source.notes == ["val.txt names 1 other photos, such as 'v9.jpg'"]
+    assert source.notes == ["val.txt names 1 other photo, such as 'v9.jpg'"]
 
 
 def test_a_list_of_test_photos_is_no_label_file(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_folders_of_annotations_hold_no_photos_to_classify(tmp_path: Path) -> No
 def test_a_split_without_photos_of_a_class_is_noted_and_an_unknown_class_refused(tmp_path: Path) -> None:
     source = read(tmp_path / "few", photos("train/a", "train/b", "train/c", "val/a", "val/b"))
     assert counts(source)["val"] == {"a": 3, "b": 3}
-    assert source.notes == ["val has no photo of 1 classes: c"]
+    assert source.notes == ["val has no photo of 1 class: c"]
     assert "only in the second: c" in refusal(tmp_path / "more", photos("train/a", "train/b", "val/c"))
 
 
@@ -253,7 +253,7 @@ def test_names_without_a_class_are_left_out_or_refused(tmp_path: Path) -> None:
     files = named("", "Great_Dane_1.jpg", "Great_Dane_2.jpg", "pug (3).jpg", "4.jpg")
     source = read(tmp_path / "some", files, chosen)
     assert counts(source) == {"train": {"Great_Dane": 2, "pug": 1}}
-    assert source.left_out[0].what == "1 photos of train"
+    assert source.left_out[0].what == "1 photo of train"
     numbers = named("", "1.jpg", "2.jpg")
     assert "remove --labels-from-names" in refusal(tmp_path / "none", numbers, chosen)
     assert "--labels-from-names" not in refusal(tmp_path / "none", numbers)
@@ -261,7 +261,7 @@ def test_names_without_a_class_are_left_out_or_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_form_beside_class_folders_is_refused(tmp_path: Path) -> None:
     files = photos("cat", "dog") | {"eel/IMG_1.MOV": b"x"}
-    assert "eel holds no photo (1 files such as IMG_1.MOV)" in refusal(tmp_path / "class", files)
+    assert "eel holds no photo (1 file such as IMG_1.MOV)" in refusal(tmp_path / "class", files)
     files = photos("cat", "dog") | {"meta/notes.txt": b"x"}
     assert counts(read(tmp_path / "meta", files)) == {"train": {"cat": 3, "dog": 3}}
     files = photos("cat", "dog") | {"scripts/update.py": b"x", "scripts/counts.csv": b"x"}

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alexnet.data.loader import Batch, Loader
+from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.randomness import epoch_order
 from alexnet.errors import CommandError, DataError
 
@@ -73,7 +73,7 @@ def test_every_image_comes_once_for_any_number_of_processes(
     shares = [
         list(
             Loader(
-                split, batch_size=size, seed=5, order=order, rank=rank, world_size=world, workers=2
+                split, Batching(size, seed=5, order=order, rank=rank, world_size=world), workers=2
             ).batches(3)
         )
         for rank in range(world)
@@ -90,9 +90,9 @@ def test_every_image_comes_once_for_any_number_of_processes(
 
 def test_processes_share_each_batch_in_order() -> None:
     split = numbered(40)
-    whole = [batch.indices for batch in Loader(split, batch_size=10).batches(1)]
+    whole = [batch.indices for batch in Loader(split, Batching(10)).batches(1)]
     parts = [
-        [batch.indices for batch in Loader(split, batch_size=10, rank=rank, world_size=4).batches(1)]
+        [batch.indices for batch in Loader(split, Batching(10, rank=rank, world_size=4)).batches(1)]
         for rank in range(4)
     ]
     for number, indices in enumerate(whole):
@@ -103,7 +103,7 @@ def test_order_changes_each_epoch_or_is_the_same_in_all() -> None:
     split = numbered(50)
     orders: dict[str, list[list[int]]] = {}
     for order in ("each-epoch", "once", "sequential"):
-        loader = Loader(split, batch_size=8, seed=1, order=order)
+        loader = Loader(split, Batching(8, seed=1, order=order))
         orders[order] = [seen(list(loader.batches(epoch))) for epoch in (0, 1)]
     assert orders["each-epoch"][0] != orders["each-epoch"][1]
     assert orders["once"][0] == orders["once"][1] == orders["each-epoch"][0]
@@ -112,8 +112,8 @@ def test_order_changes_each_epoch_or_is_the_same_in_all() -> None:
 
 def test_a_resumed_epoch_continues_exactly() -> None:
     split = numbered(50)
-    complete = list(Loader(split, batch_size=8, seed=2).batches(6))
-    resumed = list(Loader(split, batch_size=8, seed=2).batches(6, start_batch=3))
+    complete = list(Loader(split, Batching(8, seed=2)).batches(6))
+    resumed = list(Loader(split, Batching(8, seed=2)).batches(6, start_batch=3))
     assert len(resumed) == len(complete) - 3
     for before, after in zip(complete[3:], resumed, strict=True):
         for name in ("images", "labels", "indices", "positions"):
@@ -122,18 +122,18 @@ def test_a_resumed_epoch_continues_exactly() -> None:
 
 def test_length_and_dropping_of_an_incomplete_batch() -> None:
     split = numbered(20)
-    assert len(Loader(split, batch_size=8)) == len(list(Loader(split, batch_size=8).batches())) == 3
-    whole = Loader(split, batch_size=8, drop_last=True)
+    assert len(Loader(split, Batching(8))) == len(list(Loader(split, Batching(8)).batches())) == 3
+    whole = Loader(split, Batching(8, drop_last=True))
     assert len(whole) == len(list(whole.batches())) == 2
-    assert len(Loader(split, batch_size=10)) == len(Loader(split, batch_size=10, drop_last=True)) == 2
+    assert len(Loader(split, Batching(10))) == len(Loader(split, Batching(10, drop_last=True))) == 2
     with pytest.raises(CommandError, match=r"batch of 21 .* 20 images: type training\.batch_size=20"):
-        Loader(split, batch_size=21, drop_last=True)
+        Loader(split, Batching(21, drop_last=True))
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
 def test_pixels_equal_the_stored_ones(encoding: str) -> None:
     split, pixels = noisy(30, 16, 16, encoding=encoding)
-    for batch in Loader(split, batch_size=7).batches():
+    for batch in Loader(split, Batching(7)).batches():
         for index, image in zip(batch.indices.tolist(), batch.images.numpy(), strict=True):
             wanted = simplejpeg.decode_jpeg(split.stored[index]) if encoding == "jpeg" else pixels[index]
             assert np.array_equal(image, wanted)
@@ -142,7 +142,7 @@ def test_pixels_equal_the_stored_ones(encoding: str) -> None:
 @pytest.mark.parametrize(("height", "width"), [(16, 25), (30, 16), (16, 16)])
 def test_whole_images_are_read_as_their_central_square(height: int, width: int) -> None:
     split, _ = noisy(3, height, width, encoding="jpeg", shape="whole")
-    (batch,) = Loader(split, batch_size=3, order="sequential").batches()
+    (batch,) = Loader(split, Batching(3, order="sequential")).batches()
     top, left = (height - 16) // 2, (width - 16) // 2
     for stored, image in zip(split.stored, batch.images.numpy(), strict=True):
         assert np.array_equal(image, simplejpeg.decode_jpeg(stored)[top : top + 16, left : left + 16])
@@ -159,20 +159,20 @@ def test_a_damaged_image_is_named(damage: str, encoding: str) -> None:
     else:
         split.stored[17] = good[: len(good) // 2] if damage == "cut" else b""
     with pytest.raises(DataError, match=r"'n017\.JPEG' of split 'train' is damaged"):
-        list(Loader(split, batch_size=8).batches())
+        list(Loader(split, Batching(8)).batches())
     assert not _loader_threads()
 
 
 def test_a_batch_in_use_never_changes() -> None:
     split = numbered(96)
-    loader = Loader(split, batch_size=8)
+    loader = Loader(split, Batching(8))
     held = [batch for epoch in range(2) for batch in loader.batches(epoch)]
     for batch in held:
         assert torch.equal(batch.images[:, 3, 3, 2].long(), batch.indices)
 
 
 def test_stopping_early_leaves_no_threads() -> None:
-    loader = Loader(numbered(200), batch_size=8)
+    loader = Loader(numbered(200), Batching(8))
     batches = loader.batches()
     assert len(list(islice(batches, 2))) == 2
     assert _loader_threads()
@@ -181,7 +181,7 @@ def test_stopping_early_leaves_no_threads() -> None:
 
 
 def test_memory_is_flat_over_epochs() -> None:
-    loader = Loader(numbered(64, side=64), batch_size=8)
+    loader = Loader(numbered(64, side=64), Batching(8))
     for _ in loader.batches(0):
         pass
     tracemalloc.start()

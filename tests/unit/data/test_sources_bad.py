@@ -51,11 +51,11 @@ def test_strays_are_named_and_change_nothing(tmp_path: Path, tar: bool) -> None:
         [
             ".DS_Store",
             "README.md",
-            "train/.ipynb_checkpoints/ (1 files)",
+            "train/.ipynb_checkpoints/ (1 file)",
             "train/n01440764/._n01440764_10.JPEG",
             "train/n01440764/Thumbs.db",
-            "train/n01443537/.cache/ (1 files)",
-            "val/__MACOSX/ (1 files)",
+            "train/n01443537/.cache/ (1 file)",
+            "val/__MACOSX/ (1 file)",
             "val/n01440764/: 4 files such as a.txt",
             *([] if tar else ["train/empty/ (empty)"]),
         ]
@@ -170,7 +170,7 @@ def test_a_flat_test_without_labels_is_unlabeled(tmp_path: Path) -> None:
         ),
         (
             {"val.txt": make.label_lines(" ").rpartition(b"\n")[0]},
-            ["no label for 1 photos", "ILSVRC2012_val_00000001"],
+            ["no label for 1 photo", "ILSVRC2012_val_00000001"],
         ),
         ({"val.txt": make.label_lines(" ").replace(b"n01443537", b"n07777777")}, ["n07777777", "3 classes"]),
         ({"val.txt": b"n01440764\nn01440764"}, ["2 labels for 6 photos"]),
@@ -251,7 +251,7 @@ def test_broken_idx(tmp_path: Path) -> None:
 def test_broken_parquet(tmp_path: Path) -> None:
     path = tmp_path / "train.parquet"
     make.write_parquet(path, {"a": make.photo(), "b": make.photo()}, [0, 2], ("cat", "dog"))
-    _refused(tmp_path, "1 photos have a label outside the 2 classes", "column 'label' holds 2")
+    _refused(tmp_path, "1 photo with a label outside the 2 classes", "column 'label' holds 2")
     make.write_parquet(path, {"a": make.photo()}, [-1], ("cat", "dog"))
     _refused(tmp_path, "no photo in the tables has a label")
     make.write_parquet(path, {"a": make.photo()}, [0], ("cat", "dog"))

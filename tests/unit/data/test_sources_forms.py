@@ -139,7 +139,7 @@ def test_sources_survive_pickling(form: str, tmp_path: Path) -> None:
         ("flat val, val.txt", []),
         ("Kaggle", []),
         ("tar of Tiny ImageNet", []),
-        ("parquet", ["test: 1 photos without labels"]),
+        ("parquet", ["test: 1 photo without labels"]),
     ],
 )
 def test_files_that_belong_to_a_form_are_not_strays(form: str, strays: list[str], tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_another_folder_among_wnids_is_left_out_and_not_a_class(tmp_path: Path) 
     files = make.train_photos() | {"duplicates of n01440764/a.JPEG": make.photo(1)}
     source = open_source(make.write(tmp_path, files), val_fraction=0)
     assert [each.wnid for each in source.classes] == list(make.WNIDS)
-    assert [each.what for each in source.left_out] == ["duplicates of n01440764/ (1 photos)"]
+    assert [each.what for each in source.left_out] == ["duplicates of n01440764/ (1 photo)"]
     assert _content(source, "train") == _expected(make.train_photos())
 
 

@@ -278,7 +278,7 @@ def test_class_names_that_no_photo_has_are_no_classes(tmp_path: Path) -> None:
     source = opened(tmp_path)
     assert names(source) == ["A", "B"]
     assert [name for name, _ in labeled(source)] == ["A", "B"] * 3
-    assert source.strays == ["1 class names without a photo: N/A"]
+    assert source.strays == ["1 class name without a photo: N/A"]
 
 
 def test_two_classes_with_one_name_remain_two(tmp_path: Path) -> None:
@@ -425,7 +425,7 @@ def test_configurations_are_refused_until_one_is_chosen(one: str, two: str, tmp_
         open_source(tmp_path)
     source = opened(tmp_path, configuration=second.upper())
     assert names(source) == ["ant", "bee"]
-    assert source.strays == [f"configuration {first}: 1 files"]
+    assert source.strays == [f"configuration {first}: 1 file"]
     with pytest.raises(DataError, match=f"no configuration 'third'; choose from: {first}, {second}"):
         open_source(tmp_path, 0, SourceOptions(configuration="third"))
 
@@ -436,7 +436,7 @@ def test_a_column_of_splits_is_followed(tmp_path: Path) -> None:
     source = opened(tmp_path)
     assert labeled(source) == [(WORDS[row], PHOTOS[row]) for row in (0, 2, 4)]
     assert labeled(source, "val") == [(WORDS[row], PHOTOS[row]) for row in (1, 5)]
-    assert source.strays == ["split 'unused': 1 photos"]
+    assert source.strays == ["split 'unused': 1 photo"]
     write(
         tmp_path / "all.parquet",
         {"image": structs(), "label": pa.array(WORDS), "subset": pa.array(6 * ["x"])},

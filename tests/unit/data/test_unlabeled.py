@@ -13,7 +13,7 @@ from alexnet.cli.main import main
 from alexnet.data import inspect as inspect_module
 from alexnet.data.classes import NO_LABEL, classes_from_wnids
 from alexnet.data.inspect import inspect
-from alexnet.data.loader import Loader
+from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
@@ -80,7 +80,7 @@ def test_they_are_stored_and_loaded_with_minus_one(tmp_path: Path) -> None:
     store = prepare(source, tmp_path / "store", PrepareSettings(side=16), workers=1)
     assert store.split("test").labels.tolist() == [NO_LABEL] * 5
     assert store.split("test").keys() == list(make.hidden_photos())
-    (batch,) = Loader(store.split("test"), batch_size=5, order="sequential").batches()
+    (batch,) = Loader(store.split("test"), Batching(5, order="sequential")).batches()
     assert batch.labels.tolist() == [NO_LABEL] * 5
     assert store.manifest.statistics_split == "train"
 

@@ -11,7 +11,7 @@ from unit.data.store_makers import make_store, row
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, override
 from alexnet.data.boxes import IGNORED, assign_targets, to_window
-from alexnet.data.loader import Batch, Loader
+from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
 from alexnet.data.store import Store
@@ -140,7 +140,7 @@ def new_state(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), Batching(16, order="sequential"), boxes=True).batches()))
 
 
 @pytest.mark.parametrize("cropping", ["random", "random-resized"])
@@ -224,4 +224,4 @@ def test_what_does_not_go_together_is_refused(store: Store, tmp_path: Path) -> N
         new_state(store, "data.test_scales=[63,112]")
     bare = Store.open(make_store(tmp_path / "bare", {"train": [row(0, SIDE)]}, SIDE))
     with pytest.raises(CommandError, match="of the store has no boxes"):
-        Loader(bare.split("train"), batch_size=1, boxes=True)
+        Loader(bare.split("train"), Batching(1), boxes=True)

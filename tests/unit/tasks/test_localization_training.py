@@ -13,7 +13,7 @@ from unit.data.store_makers import make_store, row
 from alexnet import recipes
 from alexnet.config import ConfigError, RunConfig, override
 from alexnet.data.boxes import Boxes, covered, to_window
-from alexnet.data.loader import Batch, Loader
+from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box
@@ -66,7 +66,7 @@ def new_state(store: Store, *settings: str) -> TrainState:
 
 
 def batch(store: Store) -> Batch:
-    return next(iter(Loader(store.split("train"), batch_size=16, order="sequential", boxes=True).batches()))
+    return next(iter(Loader(store.split("train"), Batching(16, order="sequential"), boxes=True).batches()))
 
 
 def test_targets_are_boxes_in_windows_and_windows_that_show_too_little_do_not_count(store: Store) -> None:

@@ -34,6 +34,7 @@ from alexnet.data.sources.photo_files import MAX_STRAYS_NAMED, PhotoSplit, find_
 from alexnet.data.sources.split_names import SPLITS
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 OTHER_SIZE = "with boxes for another size"
 FRACTIONS = "with boxes in fractions"
@@ -254,14 +255,14 @@ def boxed_source(
     unused = [name for name in dict.fromkeys(form.order) if name not in used]
     if unused:
         more = " ..." if len(unused) > _MAX_NAMED else ""
-        notes.append(f"{len(unused):,} classes without a box: {', '.join(unused[:_MAX_NAMED])}{more}")
+        notes.append(f"{counted(len(unused), 'class')} without a box: {', '.join(unused[:_MAX_NAMED])}{more}")
     splits: dict[str, SourceSplit] = {}
     empty: list[int] = []
     for name in (name for name in SPLITS if photos.get(name)):
         boxed = [photo for photo in photos[name] if photo.names]
         empty += [photo.file for photo in photos[name] if not photo.names]
         if len(boxed) < len(photos[name]):
-            notes.append(f"{name}: {len(photos[name]) - len(boxed):,} photos without an object")
+            notes.append(f"{name}: {counted(len(photos[name]) - len(boxed), 'photo')} without an object")
         if boxed:
             splits[name] = _split(tree, form.unit, boxed, label_of)
     if "val" not in splits and "test" in splits:

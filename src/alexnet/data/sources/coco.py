@@ -26,6 +26,7 @@ from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _FORM = "COCO boxes"
 _KEYS = ("images", "annotations", "categories")
@@ -61,7 +62,7 @@ def read(opened: OpenedSource) -> Source | None:
         boxed[split], absent = content.photos(tree, file, split, by_name, photos)
         missing += absent
         if content.crowds:
-            strays.append(f"{split}: {content.crowds:,} boxes around crowds")
+            strays.append(f"{split}: {counted(content.crowds, 'box')} around crowds")
     strays += orphan_annotations(missing)
     strays += [f"{tree.listing.path(file)} (another annotation of the same photos)" for file in others]
     return boxed_source(tree, BoxedForm(_FORM, "edges", list(order)), boxed, [*found], strays)

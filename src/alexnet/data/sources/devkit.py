@@ -19,6 +19,7 @@ import numpy as np
 
 from alexnet.data.sources.base import Labels
 from alexnet.errors import CommandError, DataError
+from alexnet.text import counted
 
 META_FILE = "meta.mat"
 
@@ -183,9 +184,10 @@ def labels_in_order(
     """(len(photos),) labels from one word for each photo in sorted order; DataError if they do not fit."""
     if len(words) != len(photos):
         raise DataError(
-            f"{where} has {len(words):,} labels for {len(photos):,} photos: it must name the photos"
+            f"{where} has {counted(len(words), 'label')} for {counted(len(photos), 'photo')}: "
+            "it must name the photos"
         )
     unknown = sorted({word for word in words if word not in label_of})
     if unknown:
-        raise DataError(f"{where}: label {unknown[0]!r} is none of the {len(label_of):,} classes")
+        raise DataError(f"{where}: label {unknown[0]!r} is none of the {counted(len(label_of), 'class')}")
     return np.array([label_of[word] for word in words], dtype=np.int32)

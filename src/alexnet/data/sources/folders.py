@@ -15,6 +15,7 @@ from alexnet.data.sources.split_names import SPLITS, SplitName, is_neutral, spli
 from alexnet.data.sources.text_files import TextFile
 from alexnet.data.sources.tree import Int64s, join
 from alexnet.errors import CommandError, DataError
+from alexnet.text import counted
 
 _MOST = 0.9
 """Fraction of the photos that must fit a reading; the others are left out."""
@@ -371,7 +372,10 @@ def left_out_folders(survey: Survey, reasons: Mapping[str, str]) -> list[LeftOut
             top = top.rpartition("/")[0]
         inside = sum(survey.below(top).values()) if top != folder else len(survey.photos[folder])
         found[top] = (inside, reason)
-    return [LeftOut(f"{top or '.'}/ ({count:,} photos)", reason) for top, (count, reason) in found.items()]
+    return [
+        LeftOut(f"{top or '.'}/ ({counted(count, 'photo')})", reason)
+        for top, (count, reason) in found.items()
+    ]
 
 
 def few(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from alexnet.data.sources.photo_files import OpenedSource, find_strays
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, split_in
 from alexnet.data.sources.tree import Tree, join
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
 """Defaults for digits: MNIST's 28 x 28 centered in 32 x 32, as for LeNet-5, and gray. Raw, since a JPEG of
@@ -114,7 +115,9 @@ def _arrays(
     if not len(pixels):
         raise DataError(f"{tree.path}: the images file of {part} holds 0 images: download it again")
     if len(pixels) != len(labels):
-        raise DataError(f"{tree.path}: {part} has {len(pixels):,} images but {len(labels):,} labels")
+        raise DataError(
+            f"{tree.path}: {part} has {counted(len(pixels), 'image')} but {counted(len(labels), 'label')}"
+        )
     return pixels, labels
 
 

@@ -24,6 +24,7 @@ from alexnet.data.sources.photo_table import (
 from alexnet.data.sources.split_names import SplitName, split_in, without_split
 from alexnet.data.sources.text_files import TextFile
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _MOST = 0.5
 """Fraction of a split's photos that a file must name to label it."""
@@ -91,7 +92,8 @@ def refuse_contradictions(table: PhotoTable, where: str) -> None:
         count = len(table.contradictions)
         listed = "; ".join(table.contradictions[:_NAMED]) + (" ..." if count > _NAMED else "")
         raise DataError(
-            f"{where}: {table.file} has {count:,} contradictory lines: {listed}: keep one label per photo"
+            f"{where}: {table.file} has {counted(count, 'contradictory line')}: {listed}: "
+            "keep one label per photo"
         )
 
 
@@ -175,8 +177,8 @@ def _labeled(
     if missing:
         name = missing[0].rpartition("/")[2]
         raise DataError(
-            f"{where}: {' and '.join(files)} has no label for {len(missing):,} photos such as {name}: "
-            "add them, or remove the photos"
+            f"{where}: {' and '.join(files)} has no label for {counted(len(missing), 'photo')} such as "
+            f"{name}: add them, or remove the photos"
         )
     column = [texts[photo] for photo in range(len(index))]
     file = f"{where}: {files[0]}"
@@ -188,7 +190,7 @@ def _labeled(
         if count > max(len(column) / 2, 2) and len(column) > 2 * _NAMED:
             raise DataError(
                 f"{file}: column {first.label_column} has {count:,} different labels for "
-                f"{len(column):,} photos, so it names no classes: choose another with --label-column"
+                f"{counted(len(column), 'photo')}, so it names no classes: choose another with --label-column"
             )
     origin = SplitOrigin(
         labels="file",
@@ -252,7 +254,10 @@ def _refuse_other_count(text: TextFile, photos: int, classes: Sequence[Class], f
     cells = [row.cells[0] for row in text.ways[-1].rows] if text.ways else []
     known = {each.wnid for each in classes} | {each.name for each in classes}
     if cells and known.issuperset(cells):
-        raise DataError(f"{file} has {len(cells):,} labels for {photos:,} photos: it must name the photos")
+        raise DataError(
+            f"{file} has {counted(len(cells), 'label')} for {counted(photos, 'photo')}: "
+            "it must name the photos"
+        )
 
 
 @dataclass(frozen=True)
@@ -384,7 +389,7 @@ def _no_reading(
 ) -> str:
     unknown = [text for text in present if _key(text) not in by_name and _key(text.split()[0]) not in by_name]
     first = unknown[0] if unknown else present[0] if present else ""
-    found = f"{where}: label {first!r} is none of the {len(classes):,} classes"
+    found = f"{where}: label {first!r} is none of the {counted(len(classes), 'class')}"
     if numbers is not None:
         return f"{found} if numbers are read as --label-numbers {numbers}: choose another reading"
     return f"{found}; write class names, WNIDs, or positions from 0 or 1 in the order of the sorted classes"

@@ -46,6 +46,7 @@ from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.data.sources.voc import add_boxes
 from alexnet.errors import CommandError, DataError
+from alexnet.text import counted
 
 _CLUTTER_CLASS = re.compile(r"(\d+\.)?(background|clutter)(_google)?", re.IGNORECASE)
 _MOST = 0.9
@@ -143,7 +144,7 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
         origins |= {split: replace(origin, lists=lists.files.get(split, ())) for split in found}
         left = len(whole) - sum(map(len, found.values()))
         if left:
-            labeling.left_out.append(LeftOut(f"{left:,} photos", "in no list of a split"))
+            labeling.left_out.append(LeftOut(counted(left, "photo"), "in no list of a split"))
             inside = np.concatenate(list(found.values()))
             labeling.known += photos.files[np.setdiff1d(whole, inside)].tolist()
         labeling.notes += encoding_notes(lists.tables)
@@ -156,7 +157,7 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
         missing = 0 if split == "test" else int((own == NO_LABEL).sum())
         if missing:
             reason = f"no label in {' and '.join(origins[split].files)}"
-            labeling.left_out.append(LeftOut(f"{missing:,} photos of {split}", reason))
+            labeling.left_out.append(LeftOut(f"{counted(missing, 'photo')} of {split}", reason))
         is_kept = (own != OUT) & ((own != NO_LABEL) | (split == "test"))
         kept = numbers[split][is_kept]
         labeling.known += photos.files[numbers[split][~is_kept]].tolist()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from alexnet.data.sources.table_labels import (
 )
 from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _MAX_NAMED = 5
 _PARTS_KEPT = 2
@@ -123,11 +125,11 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
         if labeled.any():
             if not labeled.all():
                 missing = int((~labeled).sum())
-                strays.append(f"{part.name}: {missing:,} of {len(values):,} photos, without a label")
+                strays.append(f"{part.name}: {missing:,} of {counted(len(values), 'photo')}, without a label")
         elif part.name == "test" and own_names and official_name(own_names[0]):
             labeled = ~labeled
         else:
-            strays.append(f"{part.name}: {len(values):,} photos without labels")
+            strays.append(f"{part.name}: {counted(len(values), 'photo')} without labels")
             continue
         splits[part.name] = part.split(labeled, values, own_names, classes)
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).all():
@@ -287,10 +289,9 @@ def _choose(folder: Path, paths: Sequence[str], wanted: str) -> tuple[dict[str, 
         )
     chosen = wanted.lower() or configurations[0]
     splits = {path: place.split for path, place in places.items() if place.configuration == chosen}
+    files = Counter(place.configuration for place in places.values())
     strays = [
-        f"configuration {each}: {sum(place.configuration == each for place in places.values()):,} files"
-        for each in configurations
-        if each != chosen
+        f"configuration {each}: {counted(files[each], 'file')}" for each in configurations if each != chosen
     ]
     unnamed = [path for path, split in splits.items() if not split]
     # Beside `train`, a file that names no split is not one more part of it.
@@ -358,7 +359,7 @@ def _parts(tables: Sequence[_Table], strays: list[str]) -> dict[str, _Part]:
                 int(table.rows_by_split[name].sum()) if table.rows_by_split else sum(table.group_rows)
                 for table in part.tables
             )
-            strays.append(f"split {name!r}: {count:,} photos")
+            strays.append(f"split {name!r}: {counted(count, 'photo')}")
     return parts
 
 
@@ -383,7 +384,9 @@ def _classes(
     unused = [name for name in order if name not in set(kept)]
     if unused:
         more = " ..." if len(unused) > _MAX_NAMED else ""
-        strays.append(f"{len(unused):,} class names without a photo: {', '.join(unused[:_MAX_NAMED])}{more}")
+        strays.append(
+            f"{counted(len(unused), 'class name')} without a photo: {', '.join(unused[:_MAX_NAMED])}{more}"
+        )
     return classes_from_wnids(kept), {name: new[values] for name, values in labels.items()}
 
 

@@ -15,6 +15,7 @@ from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import CheckedBoxes, Example, Labels, SourceOptions, SourceSplit, stamp_of
 from alexnet.data.sources.split_names import splits_of
 from alexnet.data.sources.tree import Int64s, Tree, join
+from alexnet.text import counted
 
 MAX_STRAYS_NAMED = 3
 """Strays of one folder that are named one by one; more are counted, with one as an example."""
@@ -119,7 +120,7 @@ def find_strays(tree: Tree, splits: Iterable[SourceSplit], known: Iterable[int] 
             continue
         below = tree.listing.below(folder)
         if folder and not used[below.start : below.stop].any():
-            strays.append(f"{folder}/ ({f'{len(below):,} files' if below else 'empty'})")
+            strays.append(f"{folder}/ ({counted(len(below), 'file') if below else 'empty'})")
             reported = folder + "/"
         else:
             strays += _stray_files(tree, folder, used)
@@ -131,7 +132,7 @@ def _stray_files(tree: Tree, folder: str, used: np.ndarray) -> list[str]:
     paths = [join(folder, tree.listing.name(file)) for file in files[:MAX_STRAYS_NAMED]]
     if len(files) <= MAX_STRAYS_NAMED:
         return paths
-    return [f"{folder or '.'}/: {len(files):,} files such as {tree.listing.name(files[0])}"]
+    return [f"{folder or '.'}/: {counted(len(files), 'file')} such as {tree.listing.name(files[0])}"]
 
 
 def _is_photo(name: str) -> bool:

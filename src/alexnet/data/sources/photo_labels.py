@@ -28,6 +28,7 @@ from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_text
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import XML_SUFFIX as XML_SUFFIX
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 OUT = -2
 """In place of a label: the photo is left out."""
@@ -78,7 +79,7 @@ class PhotoLabels:
                 check_same_classes(self.classes, classes_from_wnids(found), what)
             absent = [name for name in label_of if name not in set(found)]
             if absent:
-                self.notes.append(f"{split} has no photo of {len(absent):,} classes: {few(absent)}")
+                self.notes.append(f"{split} has no photo of {counted(len(absent), 'class')}: {few(absent)}")
             names = self.photos.names_at(level)
             labels = np.array([label_of.get(name or "", OUT) for name in names], dtype=np.int32)
             numbers = self.photos.of(split)
@@ -117,7 +118,9 @@ class PhotoLabels:
                 default = NO_LABEL
             elif unnamed:
                 self.left_out.append(
-                    LeftOut(f"{unnamed:,} photos of {split}", "no name of a class in the photo's name")
+                    LeftOut(
+                        f"{counted(unnamed, 'photo')} of {split}", "no name of a class in the photo's name"
+                    )
                 )
             self.labels[self.photos.of(split)] = [label_of.get(text, default) for text in texts[split]]
             kind = "none" if default == NO_LABEL else "names"
@@ -213,7 +216,7 @@ class PhotoLabels:
     def notes_on_others(self) -> list[str]:
         """Notes on files that name photos which are not there."""
         return [
-            f"{file} names {len(names):,} other photos, such as {names[0]!r}"
+            f"{file} names {counted(len(names), 'other photo')}, such as {names[0]!r}"
             for file, names in self._others.items()
             if names
         ]
@@ -231,7 +234,9 @@ class PhotoLabels:
         if self.options.labels:
             return f"{self.where}: --labels {self.options.labels} labels no photos of {root or split}"
         where = f"{root}/ holds " if arrangement.has_splits and root else ""
-        found = f"{self.where}: {where}{len(numbers):,} photos outside any class folder, without labels"
+        found = (
+            f"{self.where}: {where}{counted(len(numbers), 'photo')} outside any class folder, without labels"
+        )
         paths = self.photos.paths(numbers)
         index = PhotoIndex(paths)
         reasons = [
@@ -270,7 +275,7 @@ class PhotoLabels:
                     each for each in files if not is_clutter(each) and not each.lower().endswith(no_photo)
                 ]
                 if files and not _METADATA_FOLDER.fullmatch(name):
-                    found = f"{folder} holds no photo ({len(files):,} files such as {files[0]})"
+                    found = f"{folder} holds no photo ({counted(len(files), 'file')} such as {files[0]})"
                     raise DataError(
                         f"{self.where}: {found}, but the folders beside it are class folders: move it "
                         "elsewhere, or name the folder inside that you mean"

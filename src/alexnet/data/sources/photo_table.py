@@ -16,6 +16,7 @@ from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
 from alexnet.data.sources.text_files import Candidate, Row, TextFile
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _IMAGE_WORDS = """
 filename filepath file path image imagename imagepath imageid imagefile img imgname photo fname name id
@@ -427,8 +428,9 @@ def _checked(lists: Mapping[SplitName, PhotoTable], index: PhotoIndex, where: st
             if both:
                 example = index.path(min(both))
                 raise DataError(
-                    f"{where}: {lists[one].file} and {lists[other].file} both list {len(both):,} photos such "
-                    f"as {example}: choose lists with --splits {one}=FILE,{other}=FILE"
+                    f"{where}: {lists[one].file} and {lists[other].file} both list "
+                    f"{counted(len(both), 'photo')} such as {example}: choose lists with "
+                    f"--splits {one}=FILE,{other}=FILE"
                 )
     if "train" not in photos:
         listed = frozenset[int]().union(*photos.values())

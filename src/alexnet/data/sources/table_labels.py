@@ -16,6 +16,7 @@ from alexnet.data.classes import NO_LABEL, in_label_order
 from alexnet.data.sources.base import Labels
 from alexnet.data.sources.table_file import Columns, TableFile, element_type, plain
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 Value = int | str | None
 """A label as stored; None if there is none."""
@@ -108,8 +109,8 @@ def labels_of_table(table: RawLabels, order: Sequence[str], tables: Sequence[Raw
             if name not in label_of:
                 count = int((table.codes == code).sum())
                 raise DataError(
-                    f"{table.file.path}: {count:,} photos have a label outside the {len(names or order):,} "
-                    f"classes: column {table.column!r} holds {value!r}"
+                    f"{table.file.path}: {counted(count, 'photo')} with a label outside the "
+                    f"{len(names or order):,} classes: column {table.column!r} holds {value!r}"
                 )
             found[code] = label_of[name]
     return found[table.codes]

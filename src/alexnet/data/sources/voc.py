@@ -41,6 +41,7 @@ from alexnet.data.sources.photo_files import OpenedSource, PhotoSplit
 from alexnet.data.sources.split_names import SPLITS, split_of_path, split_of_word
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
+from alexnet.text import counted
 
 _FORM = "PASCAL VOC boxes"
 _LISTS = "imagesets/main"
@@ -84,7 +85,7 @@ def read(opened: OpenedSource) -> Source | None:
         used += own[:1]
         names, corners = [name for name, _ in annotation.objects], [box for _, box in annotation.objects]
         boxed[split].append(BoxedPhoto(file, names, corners, annotation.size))
-    strays = [f"{unlisted:,} photos that no list in ImageSets/Main has"] if unlisted else []
+    strays = [f"{counted(unlisted, 'photo')} that no list in ImageSets/Main has"] if unlisted else []
     rest = sorted({file for files in xml.values() for file in files} - set(used))
     strays += [] if unlisted or not rest else orphan_annotations([listing.path(file) for file in rest])
     shipped = [file for file in range(len(listing)) if "/imagesets/" in f"/{listing.path(file).lower()}"]
