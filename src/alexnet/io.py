@@ -114,9 +114,7 @@ def refuse_unwritable(out: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise CommandError(
-            f"cannot write {out} ({error.strerror}): choose another path with --out"
-        ) from error
+        raise CommandError(f"cannot write {out} ({error.strerror}): choose another path") from error
 
 
 def write_whole(path: Path, contents: bytes) -> None:

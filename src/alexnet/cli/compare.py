@@ -23,6 +23,8 @@ def command(
 ) -> None:
     """Print the errors of runs, as measured by `alexnet evaluate`, next to published ones.
 
+    Errors on your own photos cannot be compared with published ones, which are then left out.
+
     Localizers and detectors have separate tables, and ensembles a table of the gain per additional model.
     Without a run, all published results are printed, starting with the tables of the AlexNet paper.
     """
@@ -45,7 +47,7 @@ def command(
         tables = comparison.published_tables()
     else:
         tables = [
-            comparison.comparison(rows, comparison.published_rows(comparison.recipes_of(rows))),
+            comparison.comparison(rows, comparison.comparable_rows(rows)),
             *comparison.task_tables(rows),
         ]
         tables += [

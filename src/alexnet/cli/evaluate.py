@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
 
 if TYPE_CHECKING:
+    from alexnet.report.tables import Table
+    from alexnet.runs.predictions import Predictions
     from alexnet.runs.results import EvalResult
 
 
@@ -38,6 +39,13 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write the result to this file.")
     ] = None,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="List every class, also of many; by default the worst.")
+    ] = False,
+    confusion: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv|FILE.png", help="Also write the whole confusion matrix to this file."),
+    ] = None,
     checkpoint: Annotated[
         str,
         typer.Option(
@@ -57,23 +65,27 @@ def command(
         bool, typer.Option("--json", help="Print one JSON object; errors are fractions in [0, 1].")
     ] = False,
 ) -> None:
-    """Measure top-1 and top-5 errors with 95 % intervals, errors by class, and the most frequent confusions.
+    """Measure errors with 95 % intervals, recall and precision by class, confusions and confident mistakes.
 
     Probabilities are averaged over the views and, if there are several runs, over the runs. They are saved in
     RUN/predictions and reused as long as the run is unchanged. Errors are saved in RUN/evaluation.json, and
     those of an ensemble in its own directory. Nothing is saved for exported files.
     """
     from alexnet import distributed
+    from alexnet.evaluation.run_evaluation import EvaluateOptions, evaluate_runs
+    from alexnet.report.confusion_matrix import refuse_unwritable_matrix, write_confusion_matrix
+    from alexnet.report.evaluation_tables import data_of, name_of
+    from alexnet.report.plots.style import figure_title
 
     if out is not None:
         _refuse_unwritable(out)
+    if confusion is not None:
+        refuse_unwritable_matrix(confusion)
 
     def progress(title: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
         return progress_bar(title, images, unit="images", silent=as_json)
 
-    results = alexnet.evaluate(
-        runs,
-        store,
+    options = EvaluateOptions(
         split=split,
         views=view_set(views, scales),
         checkpoint=checkpoint,
@@ -85,12 +97,21 @@ def command(
         progress=progress,
         log=lambda line: None if as_json else _note(line),
     )
+    evaluations = evaluate_runs(runs, store, options)
     if not distributed.launched_as_main():
         return
+    results, predictions = [each.result for each in evaluations], evaluations[-1].predictions
     values = _to_json(results)
     if out is not None:
         write_json(out, values)
-    typer.echo(json.dumps(values, indent=2) if as_json else _tables(results), nl=as_json)
+    if confusion is not None:
+        last = results[-1]
+        title = figure_title(name_of(last), data_of(last), last.images)
+        write_confusion_matrix(predictions, confusion, title)
+    if as_json:
+        typer.echo(json.dumps(values, indent=2))
+        return
+    typer.echo("\n".join(table.text() for table in _tables(results, predictions, per_class)), nl=False)
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -117,8 +138,10 @@ def _to_json(results: Sequence[EvalResult]) -> dict[str, Any]:
     return {**last, "members": members} if members else last
 
 
-def _tables(results: Sequence[EvalResult]) -> str:
+def _tables(results: Sequence[EvalResult], predictions: Predictions, per_class: bool) -> list[Table]:
+    from alexnet.report.confusion_matrix import confusion_matrix_table
     from alexnet.report.evaluation_tables import (
+        FEW_CLASSES,
         classes_table,
         confusions_table,
         detection_table,
@@ -126,8 +149,8 @@ def _tables(results: Sequence[EvalResult]) -> str:
         growth_table,
         localization_table,
         measures_table,
+        mistakes_table,
     )
-    from alexnet.report.tables import Table
 
     *members, found = results
     listed = results if len(members) > 1 else [found]
@@ -137,9 +160,14 @@ def _tables(results: Sequence[EvalResult]) -> str:
     tables += [localization_table(each) for each in members or [found] if each.localization]
     tables += [detection_table(each) for each in members or [found] if each.detection]
     if not found.classifies:
-        return "\n".join(table.text() for table in tables)
+        return tables
     if len(found.growth) > 1:
         tables.append(growth_table(found))
-    if found.detection is None:  # one class per image means little in a scene of several objects
-        tables += [classes_table(found), *([confusions_table(found)] if found.confusions else [])]
-    return "\n".join(table.text() for table in tables)
+    if found.detection is not None:  # one class per image means little in a scene of several objects
+        return tables
+    tables.append(classes_table(found, per_class))
+    if len(found.per_class) <= FEW_CLASSES:
+        tables.append(confusion_matrix_table(predictions))
+    elif found.confusions:
+        tables.append(confusions_table(found))
+    return [*tables, *([mistakes_table(found)] if found.mistakes else [])]

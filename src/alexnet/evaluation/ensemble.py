@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from alexnet.errors import CommandError, DataError
 from alexnet.evaluation.metrics import (
+    FEWEST_CLASSES,
     TOP,
     count_errors,
     mean_nll,
@@ -112,7 +113,7 @@ def growth(
     """
     shares = check_averaging(len(members), weights, of)
     _refuse_different(members)
-    images, few = len(members[0].labels), members[0].probabilities.shape[1] <= TOP
+    images, few = len(members[0].labels), members[0].probabilities.shape[1] < FEWEST_CLASSES
     steps: list[GrowthStep] = []
     before: npt.NDArray[np.bool_] | None = None
     for nets in range(1, len(members) + 1):

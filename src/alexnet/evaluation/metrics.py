@@ -1,4 +1,4 @@
-"""Errors of probabilities: exact integer counts, 95 % intervals, errors by class, confusions.
+"""Errors of probabilities: exact integer counts, 95 % intervals, errors by class, confusions, mistakes.
 
 Ties count against the model: an image is right among the top k only if fewer than k other classes are at
 least as probable as the true one. So a model at chance level (all classes equal) is always wrong, whatever
@@ -17,13 +17,16 @@ import numpy.typing as npt
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import CommandError, WorkError
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.results import ClassErrors, Confusion, EvalResult
+from alexnet.runs.results import ClassErrors, Confusion, EvalResult, Mistake
 
 TOP = 5
-"""The k of the top-k error; with no more classes than this it would always be 0, and it is reported as
-null."""
+"""The k of the top-k error."""
+FEWEST_CLASSES = 10
+"""With fewer classes there is no top-5 error (null): five guesses are then more than half of the classes."""
 SHOWN_CONFUSIONS = 20
 """How many of the most frequent confusions an evaluation keeps."""
+SHOWN_MISTAKES = 20
+"""How many of the most confident mistakes an evaluation keeps."""
 
 _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -40,7 +43,8 @@ def evaluate_predictions(predictions: Predictions) -> EvalResult:
     refuse_unlabeled(predictions.split, labels)
     refuse_broken(probabilities)
     ranks = true_ranks(probabilities, labels)
-    few = probabilities.shape[1] <= TOP
+    predicted = predicted_labels(probabilities, labels)
+    has_top5 = probabilities.shape[1] >= FEWEST_CLASSES
     return EvalResult(
         split=predictions.split,
         views=predictions.views,
@@ -50,10 +54,11 @@ def evaluate_predictions(predictions: Predictions) -> EvalResult:
         device=predictions.device,
         images=len(labels),
         top1_errors=count_errors(ranks, 1),
-        top5_errors=None if few else count_errors(ranks, TOP),
+        top5_errors=count_errors(ranks, TOP) if has_top5 else None,
         nll=mean_nll(probabilities, labels),
-        per_class=_per_class(predictions, ranks),
-        confusions=_confusions(predictions, ranks),
+        per_class=_per_class(predictions, predicted),
+        confusions=_confusions(predictions, predicted),
+        mistakes=_mistakes(predictions, predicted),
         store="",
         store_digest=predictions.store_digest,
         runs=(),
@@ -82,6 +87,37 @@ def true_ranks(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt
     return (probabilities >= of_true).sum(axis=1, dtype=np.int64) - 1
 
 
+def predicted_labels(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """(N,) the class that each image counts as: its own if it is right, else the most probable other one."""
+    predicted = labels.astype(np.int64)
+    wrong = true_ranks(probabilities, labels) > 0
+    others = probabilities[wrong]
+    np.put_along_axis(others, labels[wrong][:, None], -1.0, axis=1)
+    predicted[wrong] = others.argmax(axis=1)
+    return predicted
+
+
+def confusion_matrix(predictions: Predictions) -> npt.NDArray[np.int64]:
+    """(K, K) numbers of images; a row for each true class, a column for each predicted one."""
+    count, labels = len(predictions.classes), predictions.labels
+    cells = labels * count + predicted_labels(predictions.probabilities, labels)
+    return np.bincount(cells, minlength=count * count).reshape(count, count)
+
+
+def most_confident_mistakes(
+    predictions: Predictions, most: int, predicted: npt.NDArray[np.int64] | None = None
+) -> list[int]:
+    """Positions of at most `most` images that were wrong, the highest probability of a wrong class first.
+
+    `predicted` are their `predicted_labels`, if these are known.
+    """
+    labels, probabilities = predictions.labels, predictions.probabilities
+    found = predicted_labels(probabilities, labels) if predicted is None else predicted
+    wrong = np.flatnonzero(found != labels)
+    order = np.argsort(-probabilities[wrong, found[wrong]], kind="stable")
+    return wrong[order[:most]].tolist()
+
+
 def count_errors(ranks: npt.NDArray[np.int64], k: int) -> int:
     """Images whose true class is not among the k most probable."""
     return int((ranks >= k).sum())
@@ -108,21 +144,38 @@ def mean_nll(probabilities: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float
     return math.fsum(-np.log(np.maximum(of_true, floor))) / len(labels)
 
 
-def _per_class(predictions: Predictions, ranks: npt.NDArray[np.int64]) -> tuple[ClassErrors, ...]:
-    count = len(predictions.classes)
-    images = np.bincount(predictions.labels, minlength=count)
-    errors = np.bincount(predictions.labels[ranks > 0], minlength=count)
-    rows = zip(predictions.classes, predictions.names, images, errors, strict=True)
-    return tuple(ClassErrors(str(w), str(name), int(n), int(wrong)) for w, name, n, wrong in rows)
+def _per_class(predictions: Predictions, predicted: npt.NDArray[np.int64]) -> tuple[ClassErrors, ...]:
+    count, labels = len(predictions.classes), predictions.labels
+    columns = (
+        np.bincount(labels, minlength=count),
+        np.bincount(labels[predicted != labels], minlength=count),
+        np.bincount(predicted, minlength=count),
+    )
+    rows = zip(predictions.classes.tolist(), predictions.names.tolist(), *columns, strict=True)
+    return tuple(ClassErrors(wnid, name, *map(int, counts)) for wnid, name, *counts in rows)
 
 
-def _confusions(predictions: Predictions, ranks: npt.NDArray[np.int64]) -> tuple[Confusion, ...]:
-    """Pairs of true class and the most probable other one, over the images that were wrong."""
-    labels = predictions.labels[ranks > 0]
-    others = predictions.probabilities[ranks > 0]
-    np.put_along_axis(others, labels[:, None], -1.0, axis=1)
-    pairs, counts = np.unique(np.stack([labels, others.argmax(axis=1)], axis=1), axis=0, return_counts=True)
+def _confusions(predictions: Predictions, predicted: npt.NDArray[np.int64]) -> tuple[Confusion, ...]:
+    """The most frequent pairs of true and predicted class, over the images that were wrong."""
+    wrong = predicted != predictions.labels
+    pairs, counts = np.unique(
+        np.stack([predictions.labels[wrong], predicted[wrong]], axis=1), axis=0, return_counts=True
+    )
     # Sorted by count; equal counts remain in label order.
     first = np.argsort(-counts, kind="stable")[:SHOWN_CONFUSIONS]
     wnids = predictions.classes
     return tuple(Confusion(str(wnids[pairs[i, 0]]), str(wnids[pairs[i, 1]]), int(counts[i])) for i in first)
+
+
+def _mistakes(predictions: Predictions, predicted: npt.NDArray[np.int64]) -> tuple[Mistake, ...]:
+    labels, wnids = predictions.labels, predictions.classes
+    return tuple(
+        Mistake(
+            key=str(predictions.keys[i]),
+            true=str(wnids[labels[i]]),
+            predicted=str(wnids[predicted[i]]),
+            probability=float(predictions.probabilities[i, predicted[i]]),
+            true_probability=float(predictions.probabilities[i, labels[i]]),
+        )
+        for i in most_confident_mistakes(predictions, SHOWN_MISTAKES, predicted)
+    )

@@ -34,6 +34,37 @@ from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How runs are tested."""
+
+    split: str = "val"
+    views: str | ViewSet = ""
+    """A `ViewSet` or its text, such as `ten` or `dense@256,288`; empty for those that suit the models."""
+    checkpoint: str = "last"
+    """`last` or `best`."""
+    mean: str = "probabilities"
+    """What is averaged over several runs: `probabilities` or `logits`."""
+    weights: Sequence[float] = ()
+    """One for each run."""
+    search_weights: str = ""
+    """A split: the weights of the lowest loss on its images are used."""
+    device: str | torch.device = "auto"
+    batch_size: int = BATCH_SIZE
+    """Crops in one pass."""
+    progress: ProgressBar = no_progress_bar
+    log: Callable[[str], None] = lambda line: None
+    """Receives notes, such as that a run is unfinished."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A result, and the predictions whose errors it has."""
+
+    result: EvalResult
+    predictions: Predictions
+
+
 @dataclass(frozen=True)
 class _Test:
     """How each run is tested."""
@@ -63,50 +94,67 @@ def evaluate(
 ) -> list[EvalResult]:
     """The result of each run; for several runs, or an ensemble, the last one is the result of their mean.
 
-    `runs` are run directories, directories of ensembles, or exported files. `views` are a `ViewSet` or its
-    text, such as `ten` or `dense@256,288`; without any those that suit the models are used. `checkpoint` is
-    `last` or `best`. Predictions are averaged over the views, and over the runs with `weights` (one for
-    each), or with those of the lowest loss on the split `search_weights`; `mean` is `probabilities` or
-    `logits`.
+    `runs` are run directories, directories of ensembles, or exported files. The other parameters are
+    described in `EvaluateOptions`. Predictions are averaged over the views, and over the runs.
 
     Predictions are saved in `RUN/predictions` and reused as long as the run is unchanged. Each run's result
     is saved in `RUN/evaluation.json`, that of an ensemble in its own directory. Nothing is saved for exported
-    files. `batch_size` is the number of crops in one pass. `log` receives notes, such as that a run is
-    unfinished. Under `torchrun` the processes share the images, and all return the same.
+    files. Under `torchrun` the processes share the images, and all return the same.
 
     CommandError if runs cannot be tested or averaged so, or images have no labels; DataError if the
     store's classes or form are not the models'; WorkError if a probability is NaN or Inf.
     """
+    options = EvaluateOptions(
+        split=split,
+        views=views,
+        checkpoint=checkpoint,
+        mean=mean,
+        weights=weights,
+        search_weights=search_weights,
+        device=device,
+        batch_size=batch_size,
+        progress=progress,
+        log=log,
+    )
+    return [each.result for each in evaluate_runs(runs, store, options)]
+
+
+def evaluate_runs(
+    runs: str | Path | Sequence[str | Path], store: str | Path | Store, options: EvaluateOptions
+) -> list[Evaluation]:
+    """As `evaluate`, with the predictions of each run and their mean."""
     listed = [Path(runs)] if isinstance(runs, str | Path) else list(map(Path, runs))
-    chosen = choose_device(device)
+    chosen, split, checkpoint = choose_device(options.device), options.split, options.checkpoint
+    search_weights, weights, mean = options.search_weights, options.weights, options.mean
     _refuse_search(split, search_weights, weights)
     with distributed.running(chosen):
         opened = store if isinstance(store, Store) else Store.open(Path(store))
         folders = [RunDir.open(run, or_file=True) for run in members_of(listed)]
         for tested in filter(None, (split, search_weights)):
             metrics.refuse_unlabeled(tested, opened.split(tested).labels)
-        wanted = parse_views(views)
+        wanted = parse_views(options.views)
         _refuse_senseless(folders, mean, weights, search_weights)
         check_run_classes(folders, opened, checkpoint)
         for folder in folders:
-            _note_unfinished(folder, log)
+            _note_unfinished(folder, options.log)
         if not wanted.name:
             wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
         for folder in folders:
-            _note_mirrored(folder, wanted, log)
-        test = _Test(opened, wanted, checkpoint, chosen, batch_size, progress)
+            _note_mirrored(folder, wanted, options.log)
+        test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress)
         members = [_class_predictions(folder, test, split) for folder in folders]
         results = [_evaluate_run(*each, test) for each in zip(folders, members, strict=True)]
+        evaluations = list(map(Evaluation, results, members))
         if len(folders) == 1 and not is_ensemble(listed[0]):
-            return results
+            return evaluations
         of = cast(ensemble.Of, mean)
         chosen_weights = tuple(weights) or None
         if search_weights:
             elsewhere = [_class_predictions(folder, test, search_weights) for folder in folders]
             chosen_weights = ensemble.search_weights(elsewhere, of)
-        together = metrics.evaluate_predictions(ensemble.mean(members, chosen_weights, of))
+        together = ensemble.mean(members, chosen_weights, of)
         result = replace(
-            with_origin(together, opened, folders, checkpoint),
+            with_origin(metrics.evaluate_predictions(together), opened, folders, checkpoint),
             mean=of,
             weights=chosen_weights,
             weights_searched_on=search_weights or None,
@@ -115,7 +163,7 @@ def evaluate(
         )
         if len(listed) == 1 and distributed.is_main():
             record(listed[0], result)
-        return [*results, result]
+        return [*evaluations, Evaluation(result, together)]
 
 
 def class_predictions(

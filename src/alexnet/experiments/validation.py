@@ -14,7 +14,7 @@ from alexnet.data.store import Split, Store, training_images
 from alexnet.data.subset import stratified_order
 from alexnet.errors import Diverged
 from alexnet.evaluation.inference import infer_images
-from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
+from alexnet.evaluation.metrics import FEWEST_CLASSES, count_errors, mean_nll, true_ranks
 from alexnet.evaluation.views import scaled_views
 from alexnet.models.bundle import ModelBundle
 from alexnet.runs.results import ViewSet
@@ -55,7 +55,7 @@ def training_sample(config: RunConfig, store: Store) -> Split:
 
 
 def validation_errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
-    """`top1_error`, `top5_error` (None with five classes or fewer) and `nll` of all images of a split.
+    """`top1_error`, `top5_error` (None with fewer than ten classes) and `nll` of all images of a split.
 
     Diverged if a prediction is NaN or Inf.
     """
@@ -64,7 +64,7 @@ def validation_errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
     if not np.isfinite(probabilities).all():
         raise Diverged(f"predictions for the {split.name} images are not finite")
     ranks = true_ranks(probabilities, labels)
-    few = probabilities.shape[1] <= 5
+    few = probabilities.shape[1] < FEWEST_CLASSES
     return {
         "top1_error": count_errors(ranks, 1) / len(split),
         "top5_error": None if few else count_errors(ranks, 5) / len(split),

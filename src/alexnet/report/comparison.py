@@ -28,6 +28,7 @@ from alexnet.report.evaluation_tables import (
 )
 from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
 from alexnet.runs import predictions
+from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import stale_note
 from alexnet.runs.results import DetectionResult, EvalResult, LocalizationResult, read_results
 from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, why_no_run
@@ -58,9 +59,19 @@ def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None
 
     None if the predictions no longer exist, are not those that were evaluated, or are not of classes.
     """
-    if not path.is_dir():
+    mean = evaluated_predictions(path, result) if result.classifies else None
+    if mean is None:
         return None
-    if not result.classifies:
+    wrong = true_ranks(mean.probabilities, mean.labels) > 0
+    return PredictionErrors(mean.store_digest, mean.split, mean.keys, wrong)
+
+
+def evaluated_predictions(path: Path, result: EvalResult) -> Predictions | None:
+    """The saved predictions behind a result in the `evaluation.json` of a run's or an ensemble's folder.
+
+    None if they no longer exist, or are not those that were evaluated.
+    """
+    if not path.is_dir():
         return None
     views, checkpoint = str(result.views), result.runs[0].checkpoint
     try:
@@ -71,10 +82,9 @@ def prediction_errors(path: Path, result: EvalResult) -> PredictionErrors | None
         mean = ensemble.mean(members, result.weights, result.mean or "probabilities")
     except AlexNetError:
         return None
-    wrong = true_ranks(mean.probabilities, mean.labels) > 0
-    if mean.store_digest != result.store_digest or wrong.sum() != result.top1_errors:
-        return None
-    return PredictionErrors(mean.store_digest, mean.split, mean.keys, wrong)
+    errors = int((true_ranks(mean.probabilities, mean.labels) > 0).sum())
+    same = mean.store_digest == result.store_digest and errors == result.top1_errors
+    return mean if same else None
 
 
 @dataclass(frozen=True)
@@ -326,7 +336,7 @@ def comparison_json(ours: Sequence[ComparisonRow]) -> dict[str, list[dict[str, A
 
     Without our own rows, all published results; otherwise the rows that `comparison` and `task_tables` show.
     """
-    theirs = published_rows(recipes_of(ours)) if ours else list(map(_published, published.ROWS))
+    theirs = comparable_rows(ours) if ours else list(map(_published, published.ROWS))
     results = [row.result for row in ours if row.result]
     localized = overfeat.LOCALIZATION if not ours or any(each.localization for each in results) else ()
     detected = overfeat.DETECTION if not ours or any(each.detection for each in results) else ()

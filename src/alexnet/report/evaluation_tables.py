@@ -1,4 +1,4 @@
-"""Tables of one evaluation: its errors, errors by class, and confusions."""
+"""Tables of one evaluation: its errors, recall and precision by class, confusions and mistakes."""
 
 from __future__ import annotations
 
@@ -6,34 +6,51 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from alexnet.report.tables import Table, percent, rate, signed, with_interval
-from alexnet.runs.results import ClassErrors, EvalResult, ViewSet
+from alexnet.runs.results import EvalResult, ViewSet
 
-CLASSES_SHOWN = 20
+FEW_CLASSES = 15
+"""Up to this many classes, tables show all of them."""
+WORST_CLASSES = 10
+"""Classes shown of more than `FEW_CLASSES`."""
 CONFUSIONS_SHOWN = 10
+MISTAKES_SHOWN = 5
 
 
 def errors_table(results: Sequence[EvalResult]) -> Table:
     """A row for each result, errors in percent with their 95 % intervals."""
     rows = [
         (
-            _name(result),
+            name_of(result),
             data_of(result),
             str(result.views),
             rate(result.top1),
+            rate(None if balanced_design(result) else result.balanced),
+            percent(result.macro_f1),
             rate(result.top5),
             f"{result.nll:.4f}",
             f"{result.images:,}",
         )
         for result in results
     ]
-    columns = ("run", "data", "views", "top-1 error %", "top-5 error %", "NLL", "images")
+    columns = (
+        *("run", "data", "views", "top-1 error %", "balanced error %", "macro F1 %", "top-5 error %"),
+        *("NLL", "images"),
+    )
     notes = [
         "95 % intervals in parentheses. NLL: mean negative log-likelihood of the true class; lower is better."
     ]
+    if not all(map(balanced_design, results)):
+        notes.append(
+            "Balanced error: the mean of the errors of the classes, which differ in number of images."
+        )
     notes += unreadable_notes({data_of(result): len(result.left_out) for result in results})
-    if any(result.top5 is None for result in results):
-        notes.append("Top-5 errors need more than five classes.")
-    return Table(columns, rows, numeric=frozenset({"NLL", "images"}), notes=notes)
+    numeric = frozenset({"macro F1 %", "NLL", "images"})
+    return Table(columns, rows, numeric=numeric, notes=notes).without_empty_columns()
+
+
+def balanced_design(result: EvalResult) -> bool:
+    """Whether all classes have equally many images, so that the balanced error is the top-1 error."""
+    return len({each.images for each in result.per_class if each.images}) == 1
 
 
 BASELINE_TITLES = {
@@ -48,7 +65,7 @@ def localization_table(result: EvalResult) -> Table:
     """Errors of class and box together: of the model, and of baseline boxes with the same classes."""
     assert result.localization is not None
     found = result.localization
-    systems = {_name(result): found} | {BASELINE_TITLES[key]: each for key, each in found.baselines.items()}
+    systems = {name_of(result): found} | {BASELINE_TITLES[key]: each for key, each in found.baselines.items()}
     rows = [
         (
             name,
@@ -70,13 +87,13 @@ def localization_table(result: EvalResult) -> Table:
     if found.without_box:
         notes.append(f"{found.without_box:,} images have no box of their class and are not scored.")
     title = f"Localization on {data_of(result)}, views {result.views}"
-    return Table(columns, rows, title, frozenset({"images"}), notes)
+    return Table(columns, rows, title, frozenset({"images"}), notes).without_empty_columns()
 
 
 def measures_table(result: EvalResult) -> Table:
     """The numbers that the model's task added, by name."""
     rows = [(name, f"{value:.6g}") for name, value in result.measures.items()]
-    title = f"Measures of {_name(result)} on {data_of(result)}, views {result.views}"
+    title = f"Measures of {name_of(result)} on {data_of(result)}, views {result.views}"
     notes = unreadable_notes({data_of(result): len(result.left_out)})
     return Table(("measure", "value"), rows, title, frozenset({"value"}), notes)
 
@@ -95,7 +112,7 @@ def detection_table(result: EvalResult) -> Table:
     ]
     rows.append(("mean", "", percent(found.mean_average_precision), f"{found.objects:,}", ""))
     columns = ("wnid", "class", "average precision %", "objects", "detections")
-    title = f"Detection by {_name(result)} on {data_of(result)}, views {detection_views(result.views)}"
+    title = f"Detection by {name_of(result)} on {data_of(result)}, views {detection_views(result.views)}"
     windows = found.precision_of_windows
     notes = (
         [f"Sliding windows with perfect labels would reach {percent(windows)}."]
@@ -133,19 +150,29 @@ def growth_table(result: EvalResult, name: str = "") -> Table:
     )
     of = f" in {name}" if name else ""
     title = f"Gain per additional model{of} on {data_of(result)}, views {result.views}"
-    return Table(columns, rows, title, frozenset({"models", columns[-1]}), notes)
+    table = Table(columns, rows, title, frozenset({"models", columns[-1]}), notes)
+    return table.without_empty_columns()
 
 
-def classes_table(result: EvalResult) -> Table:
-    """Top-1 error of each class in percent, the worst first; of many classes only the worst."""
-    classes = sorted((each for each in result.per_class if each.images), key=_error, reverse=True)
-    shown = classes[:CLASSES_SHOWN]
-    rows = [(each.wnid, each.name, percent(_error(each)), f"{each.images:,}") for each in shown]
+def classes_table(result: EvalResult, all_classes: bool = False) -> Table:
+    """Recall and precision of each class in percent, the lowest recall first; of many classes only the worst,
+    unless `all_classes`.
+    """
+    classes = sorted((each for each in result.per_class if each.images), key=lambda each: each.recall or 0.0)
+    shown = classes if all_classes or len(classes) <= FEW_CLASSES else classes[:WORST_CLASSES]
+    rows = [
+        (
+            *(each.wnid, each.name, percent(each.recall), percent(each.precision), percent(each.f1)),
+            f"{each.images:,}",
+        )
+        for each in shown
+    ]
     of = f"the {len(shown)} worst of {len(classes):,} classes" if len(shown) < len(classes) else "each class"
-    columns = ("wnid", "class", "top-1 error %", "images")
-    return _without_repeated_wnids(
-        Table(columns, rows, f"Errors of {of}{_of_all(result)}", frozenset(columns[2:]))
-    )
+    columns = ("wnid", "class", "recall %", "precision %", "F1 %", "images")
+    title = f"Recall and precision of {of}{_of_all(result)}"
+    notes = ["All classes: alexnet evaluate ... --per-class"] if len(shown) < len(classes) else []
+    table = Table(columns, rows, title, frozenset(columns[2:]), notes)
+    return _without_repeated_wnids(table.without_empty_columns())
 
 
 def confusions_table(result: EvalResult) -> Table:
@@ -157,6 +184,30 @@ def confusions_table(result: EvalResult) -> Table:
     ]
     columns = ("true class", "predicted class", "images")
     return Table(columns, rows, f"Most frequent confusions{_of_all(result)}", frozenset({"images"}))
+
+
+def mistakes_table(result: EvalResult, most: int = MISTAKES_SHOWN) -> Table:
+    """The images whose wrong class has the highest probability: wrong labels, or the hardest photos."""
+    names, shown = names_by_wnid(result), result.mistakes[:most]
+    rows = [
+        (
+            *(each.key, names[each.true], names[each.predicted]),
+            *(percent(each.probability), percent(each.true_probability)),
+        )
+        for each in shown
+    ]
+    columns = (
+        *("photo", "true class", "predicted class", "probability %"),
+        "probability of the true class %",
+    )
+    title = f"Most confident mistakes, {len(shown)} of {result.top1_errors:,}{_of_all(result)}"
+    return Table(columns, rows, title, frozenset(columns[3:]))
+
+
+def name_of(result: EvalResult) -> str:
+    """The run, or how many were averaged; with the checkpoint unless it is the last."""
+    name = result.runs[0].run if len(result.runs) == 1 else averaged(result)
+    return name if result.runs[0].checkpoint == "last" else f"{name} ({result.runs[0].checkpoint})"
 
 
 def averaged(result: EvalResult) -> str:
@@ -191,12 +242,7 @@ def names_by_wnid(result: EvalResult) -> dict[str, str]:
 
 def _of_all(result: EvalResult) -> str:
     """Addition to the title of a table of several runs together."""
-    return f", {_name(result)}" if len(result.runs) > 1 else ""
-
-
-def _name(result: EvalResult) -> str:
-    name = result.runs[0].run if len(result.runs) == 1 else averaged(result)
-    return name if result.runs[0].checkpoint == "last" else f"{name} ({result.runs[0].checkpoint})"
+    return f", {name_of(result)}" if len(result.runs) > 1 else ""
 
 
 def _without_repeated_wnids(table: Table) -> Table:
@@ -208,7 +254,3 @@ def _without_repeated_wnids(table: Table) -> Table:
 
 
 WNID = "wnid: the class's identifier, in ImageNet its number in WordNet."
-
-
-def _error(each: ClassErrors) -> float:
-    return each.top1_errors / each.images

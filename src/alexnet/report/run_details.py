@@ -124,7 +124,8 @@ def exported_errors(errors: Sequence[MeasuredErrors]) -> Table:
         )
         for each in errors
     ]
-    return Table(columns, rows, "Errors before the export", frozenset(columns[2:]))
+    table = Table(columns, rows, "Errors before the export", frozenset(columns[2:]))
+    return table.without_empty_columns()
 
 
 def layers(summary: Summary) -> Table:

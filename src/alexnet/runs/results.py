@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from alexnet.serialization import ConfigError, from_dict, to_dict
 EVALUATION_FILE = "evaluation.json"
 
 
-RESULT_FORMAT_VERSION = 1
-"""Version of an `EvalResult` in a file; files without a number have version 0, which is otherwise the
-same."""
+RESULT_FORMAT_VERSION = 2
+"""Version of an `EvalResult` in a file. Version 2 added the images that were predicted to be of each class,
+and mistakes. Files without a number have version 0, which is otherwise the same as 1."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,27 @@ class ClassErrors:
     name: str
     images: int
     top1_errors: int
+    predicted: int | None = None
+    """Images that were predicted to be of this class; None in files of versions that did not save it."""
+
+    @property
+    def recall(self) -> float | None:
+        """Fraction of the class's images that were predicted to be of it; None without images."""
+        return (self.images - self.top1_errors) / self.images if self.images else None
+
+    @property
+    def precision(self) -> float | None:
+        """Fraction of the images predicted to be of the class that are; None without such images."""
+        return (self.images - self.top1_errors) / self.predicted if self.predicted else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall; 0 if no image of the class was right, None if it is
+        unknown.
+        """
+        if self.predicted is None or not self.images:
+            return None
+        return 2 * (self.images - self.top1_errors) / (self.images + self.predicted)
 
 
 @dataclass(frozen=True)
@@ -56,6 +77,19 @@ class Confusion:
     true: str
     predicted: str
     images: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was predicted to be of a wrong class; `true` and `predicted` are WNIDs."""
+
+    key: str
+    """The image's name in the store; for photos in files, the path within the source."""
+    true: str
+    predicted: str
+    probability: float
+    """Of the predicted class."""
+    true_probability: float
 
 
 @dataclass(frozen=True)
@@ -168,7 +202,7 @@ class EvalResult:
     top1_errors: int
     """Images whose most probable class is wrong."""
     top5_errors: int | None
-    """Images whose true class is not among the five most probable; None with five classes or fewer."""
+    """Images whose true class is not among the five most probable; None with fewer than ten classes."""
     nll: float
     """Mean of -ln(probability of the true class)."""
     per_class: tuple[ClassErrors, ...]
@@ -201,6 +235,8 @@ class EvalResult:
     """Top-1 errors of each member, in a recorded ensemble."""
     measures: dict[str, float] = field(default_factory=dict[str, float])
     """Additional numbers, for a task without a field here; the names are identifiers."""
+    mistakes: tuple[Mistake, ...] = ()
+    """The most confident first; only a few of many. Empty in files of versions that did not save them."""
     classifies: bool = True
     """False if a model was not trained to predict classes: the errors are then of no use."""
 
@@ -212,6 +248,11 @@ class EvalResult:
                 f"the classes have {scored} images and {wrong} errors, but the split has {self.images} and "
                 f"{self.top1_errors}"
             )
+        predicted = [each.predicted for each in self.per_class if each.predicted is not None]
+        if predicted and (len(predicted), sum(predicted)) != (len(self.per_class), self.images):
+            raise ValueError(
+                f"{sum(predicted)} images were predicted to be of some class, but the split has {self.images}"
+            )
 
     @property
     def top1(self) -> Rate:
@@ -220,12 +261,24 @@ class EvalResult:
 
     @property
     def top5(self) -> Rate | None:
-        """The top-5 error; None with five classes or fewer."""
+        """The top-5 error; None with fewer than ten classes."""
         return None if self.top5_errors is None else Rate.of(self.top5_errors, self.images)
 
+    @property
+    def balanced(self) -> Rate:
+        """The balanced error: the mean of the errors of the classes that have images."""
+        return balanced_rate([(each.top1_errors, each.images) for each in self.per_class if each.images])
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The mean F1 of the classes that have images; None in files of versions that did not save it."""
+        scores = [each.f1 for each in self.per_class if each.images]
+        known = [score for score in scores if score is not None]
+        return math.fsum(known) / len(known) if len(known) == len(scores) else None
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the fields, and in addition to the counts, errors as fractions with their 95
-        % intervals.
+        """Plain values for JSON: the fields, and what follows from the counts as fractions: errors with their
+        95 % intervals, macro F1, and precision, recall and F1 of each class.
 
         Fields that only ensembles, localizers or detectors have are left out of others.
         """
@@ -235,6 +288,11 @@ class EvalResult:
             "views": str(self.views),
         }
         values |= _rates(values, self.images, ("top1", "top5"))
+        balanced = self.balanced
+        values |= {"balanced_error": balanced.error, "balanced_interval": list(balanced.interval)}
+        values["macro_f1"] = self.macro_f1
+        for each, entry in zip(self.per_class, values["per_class"], strict=True):
+            entry |= {name: getattr(each, name) for name in _CLASS_SCORES}
         if self.localization is not None:
             located = values["localization"]
             for part in (located, *located["baselines"].values()):
@@ -263,9 +321,16 @@ class EvalResult:
             for name in _BOX_RATES:
                 part.pop(f"{name}_error", None)
                 part.pop(f"{name}_interval", None)
+        for name in ("balanced_error", "balanced_interval", "macro_f1"):
+            made.pop(name, None)
+        made["per_class"] = [
+            {name: value for name, value in each.items() if name not in _CLASS_SCORES}
+            for each in made["per_class"]
+        ]
         return from_dict(cls, {**made, "views": {"name": views.name, "scales": list(views.scales)}})
 
 
+_CLASS_SCORES = ("recall", "precision", "f1")
 _BOX_RATES = ("top1_localization", "top5_localization", "top1", "top5")
 
 
@@ -294,6 +359,20 @@ def wilson_interval(errors: int, images: int) -> tuple[float, float]:
     low = 0.0 if errors == 0 else middle - half
     high = 1.0 if errors == images else middle + half
     return low, high
+
+
+def balanced_rate(classes: Sequence[tuple[int, int]]) -> Rate:
+    """The mean of the error rates of classes, each as (errors, images), with its 95 % interval.
+
+    The interval is stratified by class: each limit is as far from the mean as the root of the sum of squares
+    of the distances of the classes' Wilson limits from their rates, divided by the number of classes. Source:
+    Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach".
+    """
+    rates = [Rate.of(errors, images) for errors, images in classes]
+    mean = math.fsum(each.error for each in rates) / len(rates)
+    below = math.hypot(*(each.error - each.interval[0] for each in rates)) / len(rates)
+    above = math.hypot(*(each.interval[1] - each.error for each in rates)) / len(rates)
+    return Rate(mean, (max(0.0, mean - below), min(1.0, mean + above)))
 
 
 def read_results(path: Path) -> list[EvalResult]:

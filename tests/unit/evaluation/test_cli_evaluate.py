@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from alexnet.cli.main import main
 from alexnet.config import to_dict
@@ -15,6 +17,7 @@ from alexnet.evaluation import ensemble, metrics, prediction_cache, run_evaluati
 from alexnet.models import registry
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.summary import summarize
+from alexnet.report import evaluation_tables
 from alexnet.runs import predictions
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.results import ViewSet
@@ -135,8 +138,72 @@ def test_text_shows_errors_classes_and_confusions(make_run, store, capsys) -> No
     assert "mean of 2 runs" in out
     assert out.count(" center ") == 3
     assert all(f"n0000000{label}" in out for label in range(CLASSES))
-    assert "Most frequent confusions" in out
+    assert "Confusion matrix" in out
     assert "cpu" in err
+
+
+def test_text_has_the_whole_matrix_scores_of_classes_and_mistakes(make_run, store, capsys) -> None:
+    run = make_run("run").path
+    out = evaluate(capsys, store, run, "--views", "center")[1]
+    saved = predictions.load(predictions.path_of(run, "val", "center"))
+    matrix = metrics.confusion_matrix(saved)
+    for row in (0, CLASSES - 1):
+        cells = [str(count) if count else "." for count in matrix[row].tolist()]
+        assert [str(row + 1), f"n0000000{row}", *cells] in [line.split() for line in out.splitlines()]
+    (result,) = json.loads((run / "evaluation.json").read_text())
+    assert result["mistakes"][0]["key"] in out
+    scores = [f"{100 * result['per_class'][2][name]:.1f}" for name in ("recall", "f1")]
+    assert any(set(scores) <= set(line.split()) for line in out.splitlines() if "n00000002" in line)
+    assert "balanced error %" in out and "macro F1 %" in out and "top-5" not in out
+
+
+def test_of_many_classes_the_worst_are_listed_unless_all_are_wanted(
+    make_run, store, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(evaluation_tables, "FEW_CLASSES", CLASSES - 1)
+    monkeypatch.setattr(evaluation_tables, "WORST_CLASSES", 2)
+    run = make_run("run").path
+    out = evaluate(capsys, store, run)[1]
+    assert "the 2 worst of 7 classes" in out and "--per-class" in out
+    assert "Most frequent confusions" in out and "Confusion matrix" not in out
+    listed = evaluate(capsys, store, run, "--per-class")[1]
+    assert "Recall and precision of each class" in listed
+    (result,) = json.loads((run / "evaluation.json").read_text())
+    worst = min(result["per_class"], key=lambda each: each["recall"])["wnid"]
+    of_classes = out.split("Recall and precision")[1].split("Most frequent")[0]
+    assert worst in of_classes and of_classes.count("n0000000") == 2
+
+
+def test_the_confusion_matrix_is_written_by_the_suffix_of_its_file(
+    make_run, store, tmp_path, capsys, monkeypatch
+) -> None:
+    run = make_run("run").path
+    table, figure = tmp_path / "new" / "matrix.csv", tmp_path / "matrix.png"
+    assert evaluate(capsys, store, run, "--confusion", table)[0] == 0
+    monkeypatch.setattr(prediction_cache, "infer_images", lambda *words: pytest.fail("tested again"))
+    assert evaluate(capsys, store, run, "--confusion", figure, "--json")[0] == 0
+    with table.open(newline="") as file:
+        header, *rows = list(csv.reader(file))
+    saved = predictions.load(predictions.path_of(run, "val", "ten"))
+    assert header == ["true class", *saved.classes]
+    assert [row[0] for row in rows] == saved.classes.tolist()
+    counts = [[int(cell) for cell in row[1:]] for row in rows]
+    assert counts == metrics.confusion_matrix(saved).tolist()
+    with Image.open(figure) as picture:
+        assert picture.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("matrix.txt", "must end in .csv or .png"), ("new.csv", "is a folder")]
+)
+def test_a_confusion_matrix_that_cannot_be_written_is_refused_before_the_test(
+    make_run, store, tmp_path, capsys, monkeypatch, name, message
+) -> None:
+    (tmp_path / "new.csv").mkdir()
+    monkeypatch.setattr(prediction_cache, "infer_images", lambda *words: pytest.fail("tested"))
+    code, _, err = evaluate(capsys, store, make_run("run").path, "--confusion", tmp_path / name)
+    assert code == 2
+    assert message in err
 
 
 def test_with_json_standard_output_holds_nothing_else(make_run, store, capsys) -> None:

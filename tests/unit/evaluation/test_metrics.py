@@ -32,7 +32,7 @@ def predictions(rows: np.ndarray, labels: np.ndarray) -> Predictions:
 @st.composite
 def scored(draw: st.DrawFn) -> Predictions:
     """Few distinct values, so that ties are common."""
-    images, classes = draw(st.integers(1, 12)), draw(st.integers(2, 9))
+    images, classes = draw(st.integers(1, 12)), draw(st.integers(2, 12))
     values = st.sampled_from([0.0625, 0.125, 0.25, 0.5])
     rows = draw(
         st.lists(st.lists(values, min_size=classes, max_size=classes), min_size=images, max_size=images)
@@ -46,7 +46,7 @@ def test_counts_equal_the_reference(shown: Predictions) -> None:
     rows, labels = shown.probabilities.tolist(), shown.labels.tolist()
     found = metrics.evaluate_predictions(shown)
     assert found.top1_errors == twin.errors(rows, labels, 1)
-    if len(shown.classes) > 5:
+    if len(shown.classes) >= 10:
         assert found.top5_errors == twin.errors(rows, labels, 5)
     else:
         assert found.top5_errors is None
@@ -62,6 +62,41 @@ def test_confusions_equal_the_reference_most_frequent_first(shown: Predictions) 
     by_wnid = {(f"n{a:08}", f"n{b:08}"): count for (a, b), count in wanted.items()}
     assert [c.images for c in found] == sorted(by_wnid.values(), reverse=True)[: metrics.SHOWN_CONFUSIONS]
     assert all(by_wnid[c.true, c.predicted] == c.images for c in found)
+
+
+@given(scored())
+def test_the_matrix_and_the_classes_count_what_was_predicted(shown: Predictions) -> None:
+    labels = shown.labels.tolist()
+    predicted = twin.predicted(shown.probabilities.tolist(), labels)
+    matrix = metrics.confusion_matrix(shown)
+    pairs = list(zip(labels, predicted, strict=True))
+    classes = range(len(shown.classes))
+    assert matrix.tolist() == [[pairs.count((a, b)) for b in classes] for a in classes]
+    found = metrics.evaluate_predictions(shown)
+    assert [each.predicted for each in found.per_class] == [predicted.count(k) for k in classes]
+    assert [each.images - each.top1_errors for each in found.per_class] == np.diag(matrix).tolist()
+
+
+@given(scored())
+def test_mistakes_are_the_wrong_images_the_most_confident_first(shown: Predictions) -> None:
+    rows, labels = shown.probabilities.tolist(), shown.labels.tolist()
+    predicted = twin.predicted(rows, labels)
+    wrong = {i: rows[i][p] for i, p in enumerate(predicted) if p != labels[i]}
+    found = metrics.evaluate_predictions(shown).mistakes
+    assert {each.key for each in found} == {f"image-{i}" for i in wrong}
+    assert [each.probability for each in found] == sorted(wrong.values(), reverse=True)
+    for each in found:
+        i = int(each.key.removeprefix("image-"))
+        assert (each.true, each.predicted) == (f"n{labels[i]:08}", f"n{predicted[i]:08}")
+        assert each.true_probability == rows[i][labels[i]]
+
+
+def test_of_many_mistakes_the_most_confident_are_kept() -> None:
+    wrong = np.linspace(0.5, 0.9, 50)
+    rows = np.stack([wrong, 1 - wrong], axis=1)
+    found = metrics.evaluate_predictions(predictions(rows, np.ones(50, np.int64))).mistakes
+    assert [each.key for each in found] == [f"image-{i}" for i in range(49, 49 - len(found), -1)]
+    assert len(found) == metrics.SHOWN_MISTAKES
 
 
 @given(scored(), st.randoms(use_true_random=False))

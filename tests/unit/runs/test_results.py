@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,10 @@ from alexnet.runs.results import (
     EvalResult,
     EvaluatedRun,
     LocalizationResult,
+    Mistake,
+    Rate,
     ViewSet,
+    balanced_rate,
     read_results,
 )
 
@@ -29,8 +34,9 @@ RESULT = EvalResult(
     top1_errors=9,
     top5_errors=None,
     nll=0.75,
-    per_class=(ClassErrors("n1", "one", 10, 4), ClassErrors("n2", "two", 20, 5)),
-    confusions=(Confusion("n1", "n2", 4),),
+    per_class=(ClassErrors("n1", "one", 10, 4, 11), ClassErrors("n2", "two", 20, 5, 19)),
+    confusions=(Confusion("n2", "n1", 5), Confusion("n1", "n2", 4)),
+    mistakes=(Mistake("two/7.jpg", "n2", "n1", 0.9, 0.05),),
     store="photos",
     store_digest="abc",
     runs=(EvaluatedRun("run", "alexnet-2012", 3, 0, "last", 18),),
@@ -58,6 +64,56 @@ def test_rates_are_listed_with_the_counts() -> None:
     assert values["localization"]["baselines"]["whole_image"]["top5_localization_error"] == 18 / 28
 
 
+def test_scores_of_classes_and_their_means_are_listed() -> None:
+    values = RESULT.to_dict()
+    one, two = values["per_class"]
+    assert (one["recall"], one["precision"], one["f1"]) == (6 / 10, 6 / 11, 12 / 21)
+    assert (two["recall"], two["precision"], two["f1"]) == (15 / 20, 15 / 19, 30 / 39)
+    assert values["balanced_error"] == pytest.approx((0.4 + 0.25) / 2)
+    assert values["balanced_interval"] == list(RESULT.balanced.interval)
+    assert values["macro_f1"] == pytest.approx((12 / 21 + 30 / 39) / 2)
+
+
+def test_a_class_without_images_is_in_no_mean() -> None:
+    classes = (*RESULT.per_class, ClassErrors("n3", "three", 0, 0, 0))
+    changed = replace(RESULT, per_class=classes)
+    assert (changed.balanced, changed.macro_f1) == (RESULT.balanced, RESULT.macro_f1)
+    assert (classes[2].recall, classes[2].precision, classes[2].f1) == (None, None, None)
+
+
+def test_a_class_of_which_nothing_was_right_has_an_f1_of_0() -> None:
+    assert ClassErrors("n1", "one", 10, 10, 0).f1 == 0
+    assert ClassErrors("n1", "one", 10, 10, 0).precision is None
+
+
+def test_the_balanced_interval_of_one_class_is_its_own() -> None:
+    assert balanced_rate([(3, 20)]) == Rate.of(3, 20)
+
+
+def test_the_balanced_interval_has_about_its_nominal_coverage() -> None:
+    rates, images = np.array([0.05, 0.3, 0.5]), np.array([200, 40, 12])
+    generator = np.random.default_rng(0)
+    held = 0
+    for errors in generator.binomial(images, rates, (2000, 3)):
+        low, high = balanced_rate(list(zip(errors.tolist(), images.tolist(), strict=True))).interval
+        held += low <= rates.mean() <= high
+    assert 0.93 <= held / 2000 <= 0.98
+
+
+def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
+    """Without mistakes and without what was predicted to be of each class."""
+    old = RESULT.to_dict() | {"format_version": 1}
+    for name in ("mistakes", "balanced_error", "balanced_interval", "macro_f1"):
+        del old[name]
+    for each in old["per_class"]:
+        for name in ("predicted", "recall", "precision", "f1"):
+            del each[name]
+    (found,) = read_results(in_file(tmp_path, old))
+    assert (found.top1, found.balanced) == (RESULT.top1, RESULT.balanced)
+    assert (found.macro_f1, found.mistakes) == (None, ())
+    assert read_results(in_file(tmp_path, found.to_dict())) == [found]
+
+
 def test_a_file_of_version_0_is_read(tmp_path: Path) -> None:
     """Without a version, with the British name of a view, phrases for baselines and `updates` missing."""
     old = RESULT.to_dict()
@@ -75,7 +131,11 @@ def test_a_file_of_version_0_is_read(tmp_path: Path) -> None:
     [
         ({"images": 31}, "the classes have 30 images and 9 errors, but the split has 31 and 9"),
         ({"top1_errors": 8}, "the classes have 30 images and 9 errors, but the split has 30 and 8"),
-        ({"format_version": 2}, "format version 2, this program reads 1: update alexnet"),
+        ({"format_version": 3}, "format version 3, this program reads 2: update alexnet"),
+        (
+            {"per_class": [asdict(each) | {"predicted": 20} for each in RESULT.per_class]},
+            "40 images were predicted to be of some class, but the split has 30",
+        ),
         ({"images": "many"}, "images must be a whole number"),
         ({"surprise": 1}, "unknown key 'surprise'"),
     ],

@@ -1,17 +1,30 @@
-"""Which classes are confused with which, and how often."""
+"""Which classes are confused with which, and how often: the most frequent pairs, and all as a matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from alexnet.data.decode import Pixels
 from alexnet.report.plots.style import COLORS, short, show
 
 PHOTOS_PER_PAIR = 4
+CLASSES_WITH_COUNTS = 30
+"""Up to this many classes, the cells of a matrix show their numbers."""
+CLASSES_WITH_NAMES = 60
+"""Up to this many classes, the rows and columns of a matrix have names."""
+_CELL_INCHES = 0.42
+_LARGEST_INCHES = 12
+_FAINTEST = 0.1
+"""Opacity of a cell with the smallest share, so that a single image can be seen."""
 _ARROW = "\N{RIGHTWARDS ARROW}"
 
 
@@ -55,3 +68,40 @@ def _draw_bars(axes: Any, pairs: Sequence[tuple[str, str, int]], images: int) ->
     axes.set_xlabel(f"of {images:,} images: true class {_ARROW} predicted class", fontsize=9)
     if not pairs:
         axes.text(0.5, 0.5, "no confusions", transform=axes.transAxes, ha="center", va="center")
+
+
+def draw_confusion_matrix(counts: npt.NDArray[np.integer], names: Sequence[str], title: str = "") -> Figure:
+    """(K, K) numbers of images as colored cells: rows are true classes, columns predicted ones.
+
+    The color is the share of the row's images, so that rare classes can be read too. `title` is the figure's.
+    """
+    size = len(counts)
+    inches = min(_LARGEST_INCHES, max(3.9, _CELL_INCHES * size))
+    figure = Figure(figsize=(inches + 2.2, inches + 2.2), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows, columns = np.nonzero(counts)
+    cells = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in zip(rows, columns, strict=True)]
+    opacities = _FAINTEST + (1 - _FAINTEST) * shares[rows, columns]
+    axes.add_collection(
+        PatchCollection(
+            cells, facecolors=[to_rgba(COLORS[5], float(each)) for each in opacities], linewidths=0
+        )
+    )
+    if size <= CLASSES_WITH_COUNTS:
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            bold = "bold" if row == column else "normal"
+            axes.text(
+                column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8, fontweight=bold
+            )
+    places = range(size) if size <= CLASSES_WITH_NAMES else ()
+    axes.set_xticks(places, [short(names[place]) for place in places], rotation=90, fontsize=8)
+    axes.set_yticks(places, [short(names[place]) for place in places], fontsize=8)
+    axes.set_xlim(-0.5, size - 0.5)
+    axes.set_ylim(size - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.tick_params(length=0)
+    axes.set_xlabel("predicted class", fontsize=9)
+    axes.set_ylabel("true class; color: share of its images", fontsize=9)
+    figure.suptitle(title, fontsize=11, wrap=True)
+    return figure

@@ -18,7 +18,7 @@ MISTAKES_SHOWN = 200
 CELL_INCHES = 0.62
 """Width of an image; with the names below it, a cell is a little higher."""
 CLASSES_PER_PHOTO = 5
-KINDS = f"correct, true class ranked 2 to {CLASSES_PER_PHOTO}, and not in top {CLASSES_PER_PHOTO}"
+KINDS = f"correct, true class ranked 2 to {CLASSES_PER_PHOTO}, and ranked lower"
 """The kinds of `choose_examples`, in the words of `verdict`."""
 _RIGHT, _WRONG = COLORS[4], COLORS[5]
 
@@ -73,7 +73,7 @@ def choose_examples(
 def verdict(true_name: str, top: Sequence[str]) -> str:
     """Description of whether the true class is first, later, or not among the predictions."""
     if true_name not in top:
-        return f"not in top {len(top)}"
+        return f"not among these {len(top)}"
     place = list(top).index(true_name) + 1
     return "correct" if place == 1 else f"true class ranked {place}"
 

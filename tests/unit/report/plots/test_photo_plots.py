@@ -118,7 +118,7 @@ def test_ties_count_against_the_model_as_in_the_errors() -> None:
     assert choose_examples(np.full((1, 3), 1 / 3), np.array([0]), each=1).tolist() == [0]
     assert verdict("a", ["a", "b"]) == "correct"
     assert verdict("b", ["a", "b"]) == "true class ranked 2"
-    assert verdict("c", ["a", "b"]) == "not in top 2"
+    assert verdict("c", ["a", "b"]) == "not among these 2"
 
 
 def test_confused_photos_are_drawn_next_to_the_bar_of_their_pair() -> None:
