@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alexnet.runs.calibration import Calibration
 from alexnet.runs.results import ClassErrors, EvalResult, EvaluatedRun, ViewSet
 
 IMAGES, CLASSES = 1000, 10
@@ -34,7 +35,7 @@ def evaluation(
         "top5_errors": 12,
         "nll": 0.5,
         "per_class": tuple(
-            ClassErrors(f"n{place}", f"class {place}", *counts)
+            ClassErrors(f"n{place:08}", f"class {place}", *counts)
             for place, counts in enumerate(zip(each, wrong, strict=True))
         ),
         "confusions": (),
@@ -43,6 +44,27 @@ def evaluation(
         "runs": tuple(EvaluatedRun(f"r{seed}", recipe, epochs, seed, "last") for seed in seeds),
     }
     return EvalResult(**{**values, **changes})
+
+
+def calibration(**changes: Any) -> Calibration:
+    """A calibration of the central view."""
+    values: dict[str, Any] = {
+        "temperature": 2.0,
+        "views": ViewSet("center"),
+        "store": "photos",
+        "store_digest": "abc",
+        "split": "val",
+        "images": 22,
+        "calibration_error_before": 0.25,
+        "calibration_error_after": 0.125,
+        "nll_before": 2.0,
+        "nll_after": 1.5,
+        "wanted_accuracy": 0.95,
+        "min_score": 0.5,
+        "kept": 10,
+        "kept_errors": 1,
+    }
+    return Calibration(**{**values, **changes})
 
 
 def write(folder: Path, *results: EvalResult) -> None:

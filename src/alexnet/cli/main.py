@@ -40,6 +40,7 @@ GROUPS = {
     "Use": {
         "predict": "Predict the classes of photos, and boxes if the model has them.",
         "similar": "Find the training images most similar to a photo.",
+        "calibrate": "Make probabilities match how often predictions are right.",
         "serve": "Start a web demo and a JSON API on this computer.",
         "export": "Write a model with its metadata to one file: .safetensors or .onnx.",
         "import": "Make a run directory from weights of torchvision or Caffe.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,10 +16,15 @@ import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
+from alexnet.io import refuse_unwritable, write_whole
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
+from alexnet.text import counted
 
 if TYPE_CHECKING:
     from alexnet.errors import AlexNetError
+    from alexnet.evaluation.class_folders import ClassFolders
+    from alexnet.evaluation.predictor import Predictor
+    from alexnet.runs.results import ViewSet
     from alexnet.tasks.base import BoxPrediction, Prediction
 
 PHOTOS_PER_CALL = 25
@@ -41,14 +48,25 @@ def command(
         typer.Option(min=1, help="Number of classes or objects per photo. [default: 5; all for a detector]"),
     ] = None,
     min_score: Annotated[
-        float | None,
+        str,
         typer.Option(
-            min=0.0,
-            max=1.0,
-            help="For a detector: minimum probability of an object at a window whose box is used. "
-            f"[default: {DEFAULT_MIN_SCORE:g}]",
+            metavar="N|auto",
+            help="`not sure` if the most probable class is less probable; auto: see `alexnet calibrate`. "
+            "For a detector: minimum probability of an object at a window whose box is used. "
+            f"[default: 0; {DEFAULT_MIN_SCORE:g} for a detector]",
         ),
+    ] = "",
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a row for each photo, instead of printing."),
     ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Copy the photos to a folder for each class in this new folder."),
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="With --out-dir: make symbolic links instead of copies.")
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     terms: Annotated[
         bool,
@@ -65,39 +83,94 @@ def command(
     probabilities at all windows whose boxes were merged.
 
     Folders are searched for photos; - reads one photo from standard input. Unreadable files are reported and
-    the others processed; the exit code is then 3.
+    the others processed; the exit code is then 3. Photos are never changed, moved or overwritten.
     """
     from alexnet.data.decode import quiet
+    from alexnet.evaluation.class_folders import ClassFolders
     from alexnet.runs.provenance import license_text
 
+    if link and out_dir is None:
+        raise CommandError("--link is for --out-dir DIR, the folder for the links")
     names = list(photo_names(images))
     predictor = alexnet.load(model, device)
-    if out is not None and not predictor.predicts_boxes:
+    boxes = predictor.predicts_boxes
+    if out is not None and not boxes:
         raise CommandError(
             f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: omit --out"
         )
+    if boxes and (table is not None or out_dir is not None):
+        raise CommandError(
+            f"{predictor.config.recipe} predicts boxes: --csv and --out-dir are for classifiers"
+        )
+    if out_dir is not None and STANDARD_INPUT in names:
+        raise CommandError("a photo from standard input has no file to copy: omit --out-dir")
+    if table is not None:
+        refuse_unwritable(table)
+    folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
     if terms:
         sys.stderr.write(license_text(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)
+    least = _min_score(min_score, predictor, chosen)
+    prints = not as_json and table is None and folders is None
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
         for start in range(0, len(names), PHOTOS_PER_CALL):
             part = names[start : start + PHOTOS_PER_CALL]
             photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in part]
             with quiet():
-                predicted = predictor.attempt(photos, chosen, top, min_score)
+                predicted = predictor.attempt(photos, chosen, top, least if boxes else None)
             for name, photo, each in zip(part, photos, predicted, strict=True):
-                result = _to_json(name, each, predictor.predicts_boxes)
+                result = _to_json(name, each, boxes)
                 if out is not None and "error" not in result:
-                    boxes = cast("list[BoxPrediction]", each)
-                    result["drawn"] = str(_draw(out, len(results), name, photo, boxes))
+                    found = cast("list[BoxPrediction]", each)
+                    result["drawn"] = str(_draw(out, len(results), name, photo, found))
+                if least is not None and "classes" in result:
+                    result["sure"] = result["classes"][0]["probability"] >= least
+                if folders is not None and "error" not in result:
+                    wnid = result["classes"][0]["wnid"] if result.get("sure", True) else None
+                    result["sorted"] = str(folders.add(Path(name), wnid))
                 results.append(result)
-                if not as_json:
+                if prints:
                     typer.echo(_text(result), nl=False)
             advance(len(part))
+    if table is not None:
+        write_whole(table, _csv(results).encode())
     if as_json:
         typer.echo(json.dumps(results, indent=2))
+    elif not prints:
+        typer.echo(_summary(results, table, folders), nl=False)
     refuse_unreadable(results)
+
+
+def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
+    """The minimum score; that of the calibration for `auto`, None if the text is empty."""
+    if not text:
+        return None
+    if text != "auto":
+        try:
+            score = float(text)
+        except ValueError:
+            score = -1.0
+        if not 0 <= score <= 1:
+            raise CommandError(f"--min-score {text} is neither a number from 0 to 1 nor auto")
+        return score
+    calibration = predictor.bundle.calibration
+    if calibration is None:
+        raise CommandError(
+            "--min-score auto needs a calibration of the present weights: type alexnet calibrate RUN --store "
+            "STORE, or a number"
+        )
+    if predictor.calibration_for(views) is None:
+        raise CommandError(
+            f"--min-score auto needs the views of the calibration: type --views {calibration.views.name}, or "
+            "calibrate again with other --views"
+        )
+    if calibration.min_score is None:
+        raise CommandError(
+            f"no minimum score reached an accuracy of {100 * calibration.wanted_accuracy:g} %: type a "
+            "number, or calibrate with a lower --accuracy"
+        )
+    return calibration.min_score
 
 
 def photo_names(images: Sequence[str]) -> Iterator[str]:
@@ -159,8 +232,41 @@ def _caption(predicted: BoxPrediction) -> str:
     return f"{predicted.name.split(',')[0]} {predicted.score:.2f}"
 
 
+def _csv(results: Sequence[dict[str, Any]]) -> str:
+    """A row for each photo: its path, the most probable class and its score, then the next classes.
+
+    WNIDs have a column if they are not the names, and so has whether a score is enough if there is a minimum.
+    """
+    predicted = [result.get("classes", []) for result in results]
+    named = any(each["wnid"] != each["name"] for classes in predicted for each in classes)
+    least = any("sure" in result for result in results)
+    most = max(1, *map(len, predicted))
+    header = ["photo", *(["wnid"] if named else []), *(["sure"] if least else []), "class", "score"]
+    header += [f"{name}_{place}" for place in range(2, most + 1) for name in ("class", "score")]
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow([*header, "error"])
+    for result, classes in zip(results, predicted, strict=True):
+        wnid = [classes[0]["wnid"] if classes else ""] if named else []
+        sure = [{True: "yes", False: "no", None: ""}[result.get("sure")]] if least else []
+        cells = [cell for each in classes for cell in (each["name"], f"{each['probability']:.6f}")]
+        cells += [""] * (2 * most - len(cells))
+        rows.writerow([result["image"], *wnid, *sure, *cells, result.get("error", "")])
+    return text.getvalue()
+
+
+def _summary(results: Sequence[dict[str, Any]], table: Path | None, folders: ClassFolders | None) -> str:
+    """Where the results of the photos are."""
+    lines = [] if table is None else [f"{table}: {counted(len(results), 'row')}"]
+    if folders is not None:
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(folders.photos.items()))
+        lines.append(f"{folders.folder}: {counted(folders.photos.total(), 'photo')}: {counts or 'none'}")
+    lines += [f"unreadable: {result['image']}: {result['error']}" for result in results if "error" in result]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _text(result: dict[str, Any]) -> str:
-    lines = [result["image"]]
+    lines = [result["image"], *(["  not sure"] if not result.get("sure", True) else [])]
     for each in result.get("classes", []):
         wnid = "" if each["wnid"] == each["name"] else f"  ({each['wnid']})"
         lines.append(f"  {100 * each['probability']:6.2f} %  {each['name']}{wnid}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
@@ -25,9 +26,10 @@ from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, sc
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import last_hidden_layer
+from alexnet.runs.calibration import Calibration, read_calibration
 from alexnet.runs.provenance import Provenance
 from alexnet.runs.results import ViewSet
-from alexnet.runs.run_dir import find_weights
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.base import Prediction, Task, task_of
 from alexnet.tasks.classification import Classification
 
@@ -185,8 +187,8 @@ class Predictor:
         A classifier predicts classes with probabilities, a localizer classes with a box each, a detector all
         objects with their boxes, in pixels of the photo. `views` as for `probabilities`; by default those of
         the task. `top` is the largest number of predictions per photo, by default five, or all for a
-        detector. `min_score`, for detectors only, is the minimum probability of an object at a window whose
-        box is used.
+        detector. `min_score` is the minimum probability of a detector's object at a window whose box is used;
+        a classifier predicts nothing for a photo whose most probable class has a lower probability.
 
         UnreadableImage for a file without a photo; CommandError for views that do not exist or do not suit
         the model.
@@ -203,7 +205,8 @@ class Predictor:
         """As `predict`, with the error in place of the predictions for a photo that cannot be read."""
         if top is not None and top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
-        task, chosen = self.task.for_photos(top, min_score), self._views(views, self.task)
+        chosen = self._views(views, self.task)
+        task = self.task.for_photos(top, min_score).calibrated(self.calibration_for(chosen))
         task.check_photos(self._bundle, chosen)
         scaled = scaled_views(self._bundle, chosen)
         found: list[list[Prediction] | AlexNetError] = []
@@ -222,12 +225,23 @@ class Predictor:
 
         `views` are a `ViewSet` or its text: a name of `evaluation.views.VIEWS` with the shorter sides in
         pixels to which photos are resized, such as `dense@256,288`. Without scales they are the model's own;
-        without a name ten crops, or the central one for a model trained without mirroring.
+        without a name ten crops, or the central one for a model trained without mirroring. Calibrated, if the
+        model was calibrated for these views.
         """
         task = Classification(self.config, len(self.classes))
-        scaled = scaled_views(self._bundle, self._views(views, task))
-        rows = [_raised(each)[0] for each in self._rows(task, _as_list(photos), scaled)]
-        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+        chosen = self._views(views, task)
+        rows = [
+            _raised(each)[0]
+            for each in self._rows(task, _as_list(photos), scaled_views(self._bundle, chosen))
+        ]
+        made = np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+        calibration = self.calibration_for(chosen)
+        return made if calibration is None else calibration.apply(made)
+
+    def calibration_for(self, views: str | ViewSet = "") -> Calibration | None:
+        """The calibration of the probabilities of these views; None if there is none for them."""
+        found, chosen = self._bundle.calibration, self._views(views, self.task)
+        return found if found is not None and found.views == chosen else None
 
     def features(self, photos: Photo | Sequence[Photo], layer: str = "") -> npt.NDArray[np.float32]:
         """(N, D) a layer's activations for the central view, flattened; by default those of the last hidden
@@ -315,7 +329,11 @@ def load(path: str | Path, device: str | torch.device = "auto", batch_size: int 
     crops in one pass. CommandError if there is nothing to load; DataError where the file is broken, newer
     than this program, or not a model file.
     """
-    return Predictor(bundle.load(find_weights(Path(path)), device), batch_size)
+    place = Path(path)
+    loaded = bundle.load(find_weights(place), device)
+    if place.is_dir():
+        loaded = replace(loaded, calibration=read_calibration(RunDir(place)))
+    return Predictor(loaded, batch_size)
 
 
 def _raised(found: _Item | AlexNetError) -> _Item:

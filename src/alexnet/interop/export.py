@@ -12,6 +12,7 @@ from alexnet.errors import CommandError, DataError
 from alexnet.interop import onnx
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle, refuse_without_packages
+from alexnet.runs.calibration import read_calibration
 from alexnet.runs.provenance import Provenance, provenance, training_progress
 from alexnet.runs.run_dir import RunDir, find_weights
 
@@ -56,7 +57,9 @@ def export(
             f"{net.config.recipe} is not a network, so ONNX cannot represent it: export to .safetensors"
         )
     if source.is_dir():
-        net = replace(net, provenance=_provenance(RunDir.open(source), checkpoint, unfinished))
+        run = RunDir.open(source)
+        calibration = read_calibration(run) if checkpoint == "last" else None
+        net = replace(net, provenance=_provenance(run, checkpoint, unfinished), calibration=calibration)
     given = {"weights_license": license, "data_terms": data_terms}
     net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
     if precision == "bfloat16":

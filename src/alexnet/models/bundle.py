@@ -1,8 +1,8 @@
 """Model files: weights and everything that is needed to use them, as safetensors or ONNX.
 
 A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
-format version, configuration, classes, preprocessing, license terms and provenance. An ONNX file holds a
-graph that includes the preprocessing, and the same texts.
+format version, configuration, classes, preprocessing, license terms, provenance and calibration. An ONNX file
+holds a graph that includes the preprocessing, and the same texts.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from alexnet.errors import CommandError, DataError
 from alexnet.hardware import choose_device
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.models.registry import build_run
+from alexnet.runs.calibration import Calibration
 from alexnet.runs.provenance import Provenance
 
 MODEL_FORMAT_VERSION = 1
@@ -56,6 +57,8 @@ class ModelBundle:
     """`code_license`, `weights_license` and `data_terms`."""
     provenance: Provenance | None = None
     """How it was trained; None in checkpoints, where the run folder shows it."""
+    calibration: Calibration | None = None
+    """Of its probabilities, if it was calibrated; None in checkpoints, as for `provenance`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Metadata:
     """The description that `Preprocessing.state` returns."""
     terms: dict[str, str]
     provenance: Provenance | None
+    calibration: Calibration | None
 
 
 def default_terms(classes: Sequence[Class]) -> dict[str, str]:
@@ -142,6 +146,7 @@ def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
         "preprocessing": bundle.preprocessing.state()[0],
         "terms": bundle.terms,
         "provenance": {} if bundle.provenance is None else bundle.provenance.to_dict(),
+        **({} if bundle.calibration is None else {"calibration": bundle.calibration.to_dict()}),
     }
     return {key: json.dumps(value) for key, value in values.items()}
 
@@ -197,6 +202,7 @@ def _bundle(model: nn.Module, metadata: Metadata, preprocessing: Preprocessing) 
         preprocessing=preprocessing,
         terms=metadata.terms,
         provenance=metadata.provenance,
+        calibration=metadata.calibration,
     )
 
 
@@ -214,12 +220,14 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
         )
     preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
     known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
+    calibrated: dict[str, Any] = json.loads(texts.get("calibration", "{}"))
     return Metadata(
         config=from_dict(RunConfig, old_names.new_config(json.loads(texts["config"]))),
         classes=[Class(**each) for each in json.loads(texts["classes"])],
         preprocessing={**preprocessing, "data": old_names.new_data(preprocessing["data"])},
         terms=old_names.new_terms(json.loads(texts["terms"])),
         provenance=Provenance.from_dict(known) if known else None,
+        calibration=Calibration.from_dict(calibrated) if calibrated else None,
     )
 
 

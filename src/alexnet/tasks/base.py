@@ -95,6 +95,7 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.views import ScaledView
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.calibration import Calibration
 from alexnet.runs.predictions import SplitPredictions
 from alexnet.runs.results import EvalResult, ViewSet
 from alexnet.tasks.config import TaskInfo, task_info
@@ -282,8 +283,12 @@ class Task(ABC, Generic[_Row, _Saved, _Metrics]):
         """This task, set to predict at most `top` classes or objects, of at least `min_score`."""
         if min_score is not None:
             raise CommandError(
-                f"{self.config.recipe} detects no objects: a minimum score is for detectors only"
+                f"{self.config.recipe} has no minimum score: only classifiers and detectors have one"
             )
+        return self
+
+    def calibrated(self, calibration: Calibration | None) -> Task[_Row, _Saved, _Metrics]:
+        """This task, set to predict calibrated class probabilities, if it predicts such."""
         return self
 
     @abstractmethod

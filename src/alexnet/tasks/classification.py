@@ -30,6 +30,7 @@ from alexnet.evaluation.metrics import TOP, evaluate_predictions
 from alexnet.evaluation.views import ScaledView
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.lenet import class_codes
+from alexnet.runs.calibration import Calibration
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult
 from alexnet.tasks.base import ClassPrediction, Loss, Prediction, Task, TestedSplit
@@ -152,6 +153,9 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
     """
 
     top: int = TOP
+    min_score: float = 0.0
+    """No class is predicted for a photo whose most probable class is less probable."""
+    calibration: Calibration | None = None
 
     @property
     def loss(self) -> Loss:
@@ -216,9 +220,14 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         return default_views(mirror)
 
     def for_photos(self, top: int | None, min_score: float | None) -> Classification:
-        """This task for at most `top` classes, by default five."""
-        super().for_photos(top, min_score)
-        return self if top is None else replace(self, top=top)
+        """This task for at most `top` classes, by default five, of photos whose score is at least
+        `min_score`.
+        """
+        return replace(self, top=top or self.top, min_score=min_score or 0.0)
+
+    def calibrated(self, calibration: Calibration | None) -> Classification:
+        """This task with calibrated probabilities."""
+        return replace(self, calibration=calibration)
 
     def predictions(
         self,
@@ -227,6 +236,10 @@ class Classification(Task[npt.NDArray[np.float32], Predictions, EvalResult]):
         scaled: Sequence[ScaledView],
         size: tuple[int, int],
     ) -> list[Prediction]:
-        """The most probable classes, ties in label order."""
+        """The most probable classes, ties in label order; none if the first one's score is too low."""
+        if self.calibration is not None:
+            row = self.calibration.apply(row[None])[0]
+        if row.max() < self.min_score:
+            return []
         best = np.argsort(-row, kind="stable")[: self.top]
         return [ClassPrediction(classes[i].wnid, classes[i].name, float(row[i])) for i in best]

@@ -148,7 +148,7 @@ class ServedModel:
         by_view = await self._batchers[views].submit(square)
         return ClassifiedPhoto(
             views=views,
-            classes=self.best(by_view.mean(axis=0), top),
+            classes=self.best(self._mean(by_view, views), top),
             square=self._square(square) if crops else None,
             crops=self._crops(by_view, views) if crops else None,
         )
@@ -160,6 +160,11 @@ class ServedModel:
             ClassProbability(wnid=classes[i].wnid, name=classes[i].name, probability=float(row[i]))
             for i in np.argsort(-row, kind="stable")[:top]
         ]
+
+    def _mean(self, by_view: npt.NDArray[np.float32], views: ViewsName) -> npt.NDArray[np.float32]:
+        """(K,) the mean over the views of (V, K), calibrated if the model was calibrated for them."""
+        mean, calibration = by_view.mean(axis=0), self.classifier.calibration_for(views)
+        return mean if calibration is None else calibration.apply(mean[None])[0]
 
     def _score(self, positions: Positions, squares: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         classifier = self.classifier

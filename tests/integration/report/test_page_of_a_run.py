@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+from alexnet.runs.results import read_results
+from alexnet.text import percentage
 
 HOSTILE = ('"><img src=x onerror=alert(1)>', "<script>alert(2)< $x", "ünï & 'co' 狗 $y \x01, \u202ereversed")
 INSIDE = (
@@ -31,7 +35,15 @@ INSIDE = (
 
 
 def test_the_page_has_all_sections_of_a_run(seen: Seen, page: Path, run: Path, tiny_store: Store) -> None:
-    for title in ("Errors", "Training", "First-layer filters", "Predictions", "Confusions", *INSIDE):
+    for title in (
+        "Errors",
+        "Training",
+        "First-layer filters",
+        "Predictions",
+        "Confusions",
+        "Calibration",
+        *INSIDE,
+    ):
         assert title in seen.text, title
     assert "paper, table 2" not in seen.text  # the classes are not ImageNet's
     assert "trained to the end: 1 epochs, 6 updates" in seen.text
@@ -55,6 +67,33 @@ def test_each_picture_of_the_page_is_kept_as_png_and_svg(seen: Seen, page: Path)
     for name in pngs:
         with Image.open(page.parent / "figures" / name) as picture:
             assert picture.width >= 900, name
+
+
+def test_the_page_of_a_calibrated_run_has_its_reliability_before_and_after(
+    run: Path, tiny_store: Store, tmp_path: Path, report
+) -> None:
+    copy = tmp_path / "calibrated"
+    shutil.copytree(run, copy, symlinks=True)
+    assert f"type alexnet calibrate {copy} --store STORE" in report(copy).text
+    found = calibrate(copy, tiny_store, CalibrateOptions(device="cpu"))
+    seen = report(copy)
+    assert f"Temperature {found.temperature:.3f}" in seen.text
+    assert "alexnet calibrate" not in seen.text
+    (described,) = [each["alt"] for each in seen.all("img") if "confidence" in each["alt"]]
+    before, after = percentage(found.calibration_error_before), percentage(found.calibration_error_after)
+    assert f"before calibration: calibration error {before}" in described
+    assert f"after calibration: calibration error {after}" in described
+
+
+def test_the_page_lists_recall_and_the_most_confident_mistakes(seen: Seen, run: Path) -> None:
+    (result,) = read_results(run)
+    assert "Recall and precision of each class" in seen.text
+    for each in result.mistakes:
+        assert each.key in seen.text
+    described = " ".join(each["alt"] for each in seen.all("img"))
+    correct = [each.images - each.top1_errors for each in result.per_class]
+    for each, count in zip(result.per_class, correct, strict=True):
+        assert f"{each.name}: {count} of {each.images} correct" in described
 
 
 def test_the_page_is_one_file_without_scripts_or_addresses(seen: Seen) -> None:

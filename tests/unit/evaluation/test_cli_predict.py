@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import sys
@@ -8,10 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from evaluations import calibration
 from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.runs.calibration import write_calibration
 
 from .conftest import jpeg
 
@@ -137,3 +140,121 @@ def test_whole_photos_at_scales_are_what_the_predictor_returns(make_run, folder,
     code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "dense")
     assert code == 2
     assert "cannot slide over photos" in err
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_csv_file_has_a_row_for_each_photo_unreadable_ones_included(
+    make_run, folder, tmp_path, capsys
+) -> None:
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    run, table = make_run("run").path, tmp_path / "new" / "table.csv"
+    code, out, err = predict(capsys, folder, "--model", run, "--csv", table, "--top", 2)
+    assert code == 3
+    assert "1 of 4 photos could not be read" in err and "bad.jpg" in err
+    assert "%" not in out and str(table) in out
+    rows = rows_of(table)
+    assert list(rows[0]) == ["photo", "class", "score", "class_2", "score_2", "error"]
+    assert [Path(row["photo"]).name for row in rows] == ["a.jpg", "bad.jpg", "b.JPEG", "c.png"]
+    assert [rows[1][name] for name in ("class", "score", "class_2")] == ["", "", ""] and rows[1]["error"]
+    loaded = alexnet.load(run)
+    for row in [rows[0], *rows[2:]]:
+        (first, second), error = loaded.predict(row["photo"], top=2)[0], row["error"]
+        assert (row["class"], row["class_2"], error) == (first.name, second.name, "")
+        assert float(row["score"]) == pytest.approx(first.probability, abs=2e-5)
+
+
+def test_below_a_minimum_score_a_photo_is_not_sure(make_run, folder, tmp_path, capsys) -> None:
+    run, table = make_run("run").path, tmp_path / "table.csv"
+    scores = {
+        str(path): alexnet.load(run).predict(path)[0][0].probability
+        for path in (folder / "a.jpg", folder / "inner/b.JPEG", folder / "inner/deeper/c.png")
+    }
+    lowest, next_lowest, _ = sorted(scores.values())
+    words = [folder, "--model", run, "--min-score", (lowest + next_lowest) / 2]
+    unsure = min(scores, key=lambda path: scores[path])
+    code, out, _ = predict(capsys, *words)
+    assert code == 0
+    assert f"{unsure}\n  not sure\n" in out and out.count("not sure") == 1
+    found = {each["image"]: each["sure"] for each in json.loads(predict(capsys, *words, "--json")[1])}
+    assert found == {path: path != unsure for path in scores}
+    predict(capsys, *words, "--csv", table)
+    assert {row["photo"]: row["sure"] for row in rows_of(table)} == {
+        path: "no" if path == unsure else "yes" for path in scores
+    }
+
+
+def test_photos_are_sorted_into_folders_and_stay_where_they_are(make_run, folder, tmp_path, capsys) -> None:
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    (folder / "inner" / "a.jpg").write_bytes(jpeg(77))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    run = make_run("run").path
+    code, out, _ = predict(capsys, folder, "--model", run, "--out-dir", tmp_path / "sorted")
+    assert code == 3
+    assert "4 photos" in out and "unreadable: " in out
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    loaded = alexnet.load(run)
+    placed = [path for path in (tmp_path / "sorted").rglob("*") if path.is_file()]
+    for path in placed:
+        assert path.parent.name == loaded.predict(path)[0][0].name
+    photos = ("a.jpg", "inner/a.jpg", "inner/b.JPEG", "inner/deeper/c.png")
+    assert sorted(path.read_bytes() for path in placed) == sorted(before[folder / each] for each in photos)
+    code, _, err = predict(capsys, folder, "--model", run, "--out-dir", tmp_path / "sorted")
+    assert (code, "is not empty" in err) == (2, True)
+
+
+def test_photos_without_a_sure_prediction_are_linked_to_a_folder_of_their_own(
+    make_run, folder, tmp_path, capsys
+) -> None:
+    words = ["--out-dir", tmp_path / "sorted", "--link", "--min-score", 1, "--json"]
+    code, out, _ = predict(capsys, folder, "--model", make_run("run").path, *words)
+    assert code == 0
+    for each in json.loads(out):
+        link = Path(each["sorted"])
+        assert link.parent == tmp_path / "sorted" / "not-sure"
+        assert link.is_symlink() and link.samefile(each["image"])
+
+
+def test_an_automatic_minimum_score_is_that_of_the_calibration(make_run, folder, capsys) -> None:
+    run = make_run("run")
+    words = [folder / "a.jpg", "--model", run.path, "--json", "--views", "center", "--min-score"]
+    code, _, err = predict(capsys, *words, "auto")
+    assert code == 2
+    assert "alexnet calibrate RUN --store STORE" in err
+    (plain,) = json.loads(predict(capsys, *words, 0)[1])
+    write_calibration(run, calibration(temperature=1.0, min_score=0.999))
+    assert json.loads(predict(capsys, *words, "auto")[1])[0]["sure"] is False
+    write_calibration(run, calibration(temperature=0.1, min_score=0.0))
+    (sharp,) = json.loads(predict(capsys, *words, "auto")[1])
+    assert sharp["sure"] is True
+    assert sharp["classes"][0]["probability"] > plain["classes"][0]["probability"]
+    code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--min-score", "auto")
+    assert code == 2
+    assert "--views center" in err
+    write_calibration(run, calibration(min_score=None))
+    code, _, err = predict(capsys, *words, "auto")
+    assert code == 2
+    assert "no minimum score reached an accuracy of 95 %" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--min-score", "1.5"], "neither a number from 0 to 1 nor auto"),
+        (["--min-score", "nan"], "neither a number from 0 to 1 nor auto"),
+        (["--min-score", "some"], "neither a number from 0 to 1 nor auto"),
+        (["--link"], "--link is for --out-dir"),
+        (["-", "--out-dir", "new"], "no file to copy"),
+    ],
+)
+def test_options_that_make_no_sense_are_one_line(
+    make_run, folder, tmp_path, monkeypatch, capsys, words, named
+) -> None:
+    run = make_run("run").path
+    monkeypatch.chdir(tmp_path)
+    code, _, err = predict(capsys, folder / "a.jpg", "--model", run, *words)
+    assert code == 2
+    assert named in err

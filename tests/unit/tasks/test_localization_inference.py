@@ -243,7 +243,7 @@ def test_models_views_and_photos_without_boxes_are_refused(
 ) -> None:
     with pytest.raises(CommandError, match="no boxes with --views ten"):
         Predictor(loaded(store)).predict([], "ten")
-    with pytest.raises(CommandError, match="detects no objects: a minimum score is for detectors"):
+    with pytest.raises(CommandError, match="has no minimum score: only classifiers and detectors"):
         Predictor(loaded(store)).predict([], min_score=0.5)
     begun = override(recipes.get("overfeat-fast"), [*SETTINGS])
     net = replace(loaded(store), config=begun, model=nn.Identity())

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from evaluations import calibration
 from http_client import send
 from odd_uploads import plain
 
 import alexnet
 from alexnet.data.store import Store
+from alexnet.runs.calibration import write_calibration
 from alexnet.tasks import detection
 from alexnet.web.served_model import open_model
 from alexnet.web.upload import read_upload
@@ -40,6 +42,26 @@ def test_the_boxes_equal_those_of_the_command(
     corners = np.array([[box[edge] for edge in ("x0", "y0", "x1", "y1")] for box in found])
     assert corners * [width, height, width, height] == pytest.approx(np.array([each.box for each in wanted]))
     assert 0 <= corners.min() <= corners.max() <= 1
+
+
+def test_probabilities_are_calibrated_for_the_views_of_the_calibration(
+    store: Store, tmp_path: Path, serve_model
+) -> None:
+    run = tiny.run(tmp_path / "run", store)
+    write_calibration(run, calibration(temperature=3.0, updates=18))
+    url = serve_model(open_model(run.path, "net"))
+    pixels = read_upload(plain()).pixels
+    loaded = alexnet.load(run.path)
+    for views in ("center", "ten"):
+        response = send(f"{url}/api/classify?views={views}", plain())
+        wanted = loaded.probabilities(pixels, views)[0]
+        found = [each["probability"] for each in response.json["classes"]]
+        assert found == pytest.approx(sorted(wanted.tolist(), reverse=True), abs=1e-5)
+    write_calibration(run, calibration(temperature=1.0, updates=18))
+    plain_ones = alexnet.load(run.path)
+    center, ten = (plain_ones.probabilities(pixels, views).max() for views in ("center", "ten"))
+    assert loaded.probabilities(pixels, "center").max() < center
+    assert loaded.probabilities(pixels, "ten").max() == ten
 
 
 def test_a_classifier_predicts_no_boxes(models) -> None:

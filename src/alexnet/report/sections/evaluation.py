@@ -10,19 +10,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, WorkError
+from alexnet.evaluation.calibration import cross_fitted, reliability
+from alexnet.evaluation.metrics import confusion_matrix, most_confident_mistakes
 from alexnet.evaluation.predictor import Predictor
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.lenet import PartialConv2d
 from alexnet.report.comparison import ComparisonRow, comparable_rows
 from alexnet.report.evaluation_tables import data_of, names_by_wnid
-from alexnet.report.plots.confusions import PHOTOS_PER_PAIR, draw_confusions
+from alexnet.report.plots.calibration import ReliabilityPanel, draw_reliability
+from alexnet.report.plots.confusions import PHOTOS_PER_PAIR, draw_confusion_matrix, draw_confusions
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.errors import Bar, draw_errors
 from alexnet.report.plots.filters import draw_filters
 from alexnet.report.plots.predictions import choose_examples, draw_mistakes, draw_predictions, verdict
 from alexnet.report.plots.style import figure_title, short
 from alexnet.report.sections.subjects import Drawn, OpenModel
+from alexnet.runs.calibration import Calibration
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult
@@ -161,6 +165,49 @@ def mistakes(on: OpenModel, made: Predictions) -> Drawn:
     title = figure_title(on.name, on.data, len(predicted))
     figure = draw_mistakes(list(on.squares(wrong.tolist())), true_names, wrong_names, title)
     return Drawn(figure, alt_text)
+
+
+def confident_mistakes(on: OpenModel, made: Predictions) -> Drawn:
+    """The misclassified validation images whose wrong class has the highest probability."""
+    chosen = most_confident_mistakes(made, PREDICTIONS_SHOWN)
+    if not chosen:
+        raise WorkError("no photo was misclassified")
+    top = [_most_probable(made.probabilities[number], made.names) for number in chosen]
+    names: list[str] = made.names[made.labels[chosen]].tolist()
+    title = f"Most confident mistakes, {figure_title(on.name, on.data, len(made.labels))}"
+    alt_text = (
+        f"The {len(chosen)} photos whose wrong class has the highest probability, with bars of the most "
+        f"probable classes. {in_words(names, top)}."
+    )
+    return Drawn(draw_predictions(list(on.squares(chosen)), names, top, title), alt_text)
+
+
+def whole_confusion_matrix(name: str, result: EvalResult, made: Predictions) -> Drawn:
+    """The numbers of images of each true class that were predicted to be of each class."""
+    counts = confusion_matrix(made)
+    names: list[str] = made.names.tolist()
+    listed = "; ".join(
+        f"{short(each)}: {counts[label, label]:,} of {counts[label].sum():,} correct"
+        for label, each in enumerate(names)
+    )
+    title = figure_title(name, data_of(result), result.images)
+    alt_text = f"Confusion matrix: rows are true classes, columns predicted ones. {listed}."
+    return Drawn(draw_confusion_matrix(counts, names, title), alt_text)
+
+
+def calibration(name: str, made: Predictions, found: Calibration | None) -> Drawn:
+    """Reliability diagrams of predictions, and of the same after the calibration, if there is one."""
+    before = reliability(made.probabilities, made.labels)
+    each = {"before calibration" if found else "not calibrated": before}
+    if found is not None:
+        after = cross_fitted(made.probabilities, made.labels)
+        each["after calibration"] = reliability(after, made.labels)
+    errors = {what: f"calibration error {percentage(one.calibration_error)}" for what, one in each.items()}
+    panels = [ReliabilityPanel(f"{what}: {errors[what]}", *one) for what, one in each.items()]
+    title = figure_title(name, f"{made.split}, views {made.views}", len(made.labels))
+    listed = "; ".join(f"{what}: {error}" for what, error in errors.items())
+    alt_text = f"Accuracy by confidence, {listed}."
+    return Drawn(draw_reliability(panels, title), alt_text)
 
 
 def confusions(

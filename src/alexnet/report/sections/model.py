@@ -19,12 +19,16 @@ from alexnet.evaluation.prediction_cache import cached_predictions
 from alexnet.evaluation.predictor import Photo, load
 from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar
-from alexnet.report.evaluation_tables import classes_table
+from alexnet.report.comparison import evaluated_predictions
+from alexnet.report.evaluation_tables import classes_table, mistakes_table
 from alexnet.report.page import Missing, Part, Picture, Section
+from alexnet.report.plots.confusions import CLASSES_WITH_COUNTS
 from alexnet.report.plots.output import embedded
 from alexnet.report.plots.predictions import KINDS
 from alexnet.report.sections import boxes, evaluation, internals
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
+from alexnet.runs import predictions
+from alexnet.runs.calibration import describe_calibration, read_calibration
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult, ViewSet
 from alexnet.runs.run_dir import RunDir
@@ -75,10 +79,11 @@ class ModelFigures:
         """One for each kind of figure that this subject has."""
         made = [self._filters()] if self.subject.weights and self._is_network else []
         if self.store is None or not self._has_model:
-            return [*made, *(self._confusions() if self._has_class_figures else [])]
+            shown = [*self._confusions(), *self._calibration()] if self._has_class_figures else []
+            return [*made, *shown]
         if not self._has_class_figures:
             return [*made, *self._boxes()]
-        made += [self._predictions(self.store), *self._confusions(), *self._boxes()]
+        made += [self._predictions(self.store), *self._confusions(), *self._calibration(), *self._boxes()]
         return [*made, *(self._internals(self.store) if self.detailed and self._is_network else [])]
 
     def missing(self) -> list[Part]:
@@ -219,11 +224,17 @@ class ModelFigures:
             parts.append(
                 self._drawn(lambda: evaluation.mistakes(self._on, self._made), "misclassified images")
             )
+        else:
+            parts.append(
+                self._drawn(
+                    lambda: evaluation.confident_mistakes(self._on, self._made), "most confident mistakes"
+                )
+            )
         return Section("Predictions", parts)
 
     def _confusions(self) -> list[Section]:
-        """The figure of confusions: with photos if there is a model and a store, else from the evaluation
-        alone.
+        """The most frequent confusions, with photos if there is a model and a store, else from the evaluation
+        alone; for not too many classes the whole matrix; recall and precision; the most confident mistakes.
         """
         result = self.result
         if result is None:
@@ -234,7 +245,41 @@ class ModelFigures:
                 return evaluation.confusions(self.label, result)
             return evaluation.confusions(self.label, result, self._on, self._made)
 
-        return [Section("Confusions", [self._drawn(make, "confusions"), classes_table(result)])]
+        parts = [self._drawn(make, "confusions"), *self._matrix(result), classes_table(result)]
+        parts += [mistakes_table(result, len(result.mistakes))] if result.mistakes else []
+        return [Section("Confusions", parts)]
+
+    def _matrix(self, result: EvalResult) -> list[Part]:
+        saved = evaluated_predictions(self.subject.path, result)
+        if saved is None or len(saved.classes) > CLASSES_WITH_COUNTS:
+            return []
+        return [
+            self._drawn(
+                lambda: evaluation.whole_confusion_matrix(self.label, result, saved), "confusion matrix"
+            )
+        ]
+
+    def _calibration(self) -> list[Section]:
+        """How often predictions of each confidence are right, before and after the calibration of the run."""
+        subject, result = self.subject, self.result
+        run = subject.run
+        found = read_calibration(run) if subject.kind == "run" else None
+        made = None
+        if found is not None:
+            path = predictions.path_of(run.path, found.split, found.views)
+            saved = predictions.load(path) if path.is_file() else None
+            made = saved if saved and saved.store_digest == found.store_digest else None
+        elif result is not None:
+            made = evaluated_predictions(subject.path, result)
+        if made is None:
+            return []
+        figure = self._drawn(partial(evaluation.calibration, self.label, made, found), "calibration")
+        if found is None:
+            command = f"alexnet calibrate {subject.original} --store STORE"
+            notes: list[Part] = [Missing(f"Its probabilities are not calibrated: type {command}.")]
+        else:
+            notes = [*describe_calibration(found)]
+        return [Section("Calibration", [figure, *notes])]
 
     def _boxes(self) -> list[Section]:
         """Predicted boxes, of models that predict any."""

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.report.plots.confusions import draw_confusions
+from alexnet.report.plots import confusions
+from alexnet.report.plots.calibration import ReliabilityPanel, draw_reliability
+from alexnet.report.plots.confusions import draw_confusion_matrix, draw_confusions
 from alexnet.report.plots.curves import draw_curves
 from alexnet.report.plots.filters import draw_filters
 from alexnet.report.plots.output import save
@@ -190,3 +192,35 @@ def test_confusions_are_bars_in_the_order_given() -> None:
     assert [bar.get_width() for bar in axes.patches] == [12, 10]
     assert [label.get_text()[0] for label in axes.get_yticklabels()] == ["4", "9"]
     assert "no confusions" in texts(draw_confusions([], images=5))
+
+
+def test_a_confusion_matrix_has_true_classes_as_rows_and_colors_by_their_share() -> None:
+    counts = np.array([[3, 1, 0], [0, 100, 0], [2, 0, 2]])
+    figure = draw_confusion_matrix(counts, ["cat, tomcat", "dog", "hen"])
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "hen"]
+    drawn = {text.get_position(): text.get_text() for text in axes.texts}
+    assert drawn == {(0, 0): "3", (1, 0): "1", (1, 1): "100", (0, 2): "2", (2, 2): "2"}
+    assert axes.get_ylim()[0] > axes.get_ylim()[1], "the first class is at the top"
+    (cells,) = axes.collections
+    opacity = dict(zip(drawn, cells.get_facecolors()[:, 3].tolist(), strict=True))
+    assert opacity[1, 1] == 1 > opacity[0, 0] > opacity[2, 2] == opacity[0, 2] > opacity[1, 0] > 0
+
+
+def test_a_matrix_of_many_classes_has_neither_numbers_nor_names(monkeypatch) -> None:
+    monkeypatch.setattr(confusions, "CLASSES_WITH_COUNTS", 3)
+    monkeypatch.setattr(confusions, "CLASSES_WITH_NAMES", 4)
+    (few,), (many,) = (draw_confusion_matrix(np.eye(n), ["x"] * n).axes for n in (4, 5))
+    assert (len(few.texts), len(few.get_xticklabels())) == (0, 4)
+    assert len(many.get_xticklabels()) == 0
+
+
+def test_a_reliability_diagram_has_bars_of_accuracy_where_there_are_images() -> None:
+    nan = float("nan")
+    panel = ReliabilityPanel("a", np.array([nan, 0.4, 0.9]), np.array([nan, 0.5, 0.6]), np.array([0, 2, 6]))
+    figure = draw_reliability([panel, panel._replace(title="b")])
+    above, other, below, _ = figure.axes
+    assert [above.get_title(), other.get_title()] == ["a", "b"]
+    bars = [(bar.get_x(), bar.get_height()) for bar in above.patches]
+    assert bars == [(pytest.approx(1 / 3), 0.5), (pytest.approx(2 / 3), 0.6)]
+    assert [bar.get_height() for bar in below.patches] == [0, 0.25, 0.75]

@@ -1,0 +1,63 @@
+"""`alexnet calibrate RUN --store STORE`: calibrated probabilities, and a score above which they are sure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.progress import progress_bar
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    store: Annotated[Path, typer.Option(help="The store with the images that the run was validated on.")],
+    accuracy: Annotated[
+        float,
+        typer.Option(metavar="N", help="Accuracy of the photos that `predict --min-score auto` keeps."),
+    ] = 0.95,
+    views: Annotated[
+        str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
+    ] = "",
+    scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; rates are fractions in [0, 1].")
+    ] = False,
+) -> None:
+    """Make a classifier's probabilities match how often it is right, on its validation images.
+
+    A single number, the temperature, is fitted (Guo et al. 2017); the predicted classes do not change. It is
+    saved in RUN/calibration.json with the smallest score at which predictions reach the wanted accuracy, for
+    `predict --min-score auto`. predict, serve and export use it.
+    """
+    from functools import partial
+    from typing import cast
+
+    from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+    from alexnet.progress import ProgressBar
+    from alexnet.runs.calibration import CALIBRATION_FILE, describe_calibration
+
+    options = CalibrateOptions(
+        views=view_set(views, scales),
+        accuracy=accuracy,
+        device=device,
+        batch_size=batch,
+        progress=cast(ProgressBar, partial(progress_bar, unit="images", silent=as_json)),
+        log=lambda line: None if as_json else _note(line),
+    )
+    found = calibrate(run, store, options)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    typer.echo("\n".join(describe_calibration(found)))
+    typer.echo(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")
+
+
+def _note(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
