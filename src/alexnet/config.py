@@ -138,6 +138,11 @@ def validate(config: RunConfig) -> RunConfig:
             training.loss != "rbf" or (model.name, model.variant) == ("lenet", "5"),
             "training.loss=rbf needs the distances that LeNet-5 outputs: type training.loss=cross-entropy",
         ),
+        (
+            training.class_weights == "none" or training.loss == "cross-entropy",
+            f"training.class_weights weighs training.loss=cross-entropy, not {training.loss}: "
+            "type training.class_weights=none, or data.sampling=balanced",
+        ),
         *task_checks(training.loss, model.name, data.scales),
         (all(0 <= event.at <= 1 for event in config.events), "`at` of each event must be in [0, 1]"),
         *(classic_checks(config.classic) if config.classic else ()),

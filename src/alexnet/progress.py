@@ -10,8 +10,11 @@ from typing import Protocol
 class Advance(Protocol):
     """Function that is called as work progresses."""
 
-    def __call__(self, count: int = 1, note: str = "") -> None:
-        """Reports that `count` more units are done; `note` is shown after the rate until the next one."""
+    def __call__(self, count: int = 1, note: str = "", total: int | None = None) -> None:
+        """Reports that `count` more units are done; `note` is shown after the rate until the next one.
+
+        `total` is a new total number of units, if it has changed.
+        """
         ...
 
 
@@ -33,5 +36,5 @@ def no_progress_bar(title: str, total: int) -> AbstractContextManager[Callable[[
     return nullcontext(lambda count: None)
 
 
-def _ignore(count: int = 1, note: str = "") -> None:
+def _ignore(count: int = 1, note: str = "", total: int | None = None) -> None:
     pass

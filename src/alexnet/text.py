@@ -12,3 +12,11 @@ def counted(count: int, noun: str) -> str:
 def percentage(fraction: float) -> str:
     """`16.7 %`; two decimals below 1 %, as in tables."""
     return f"{100 * fraction:.{2 if 0 < fraction < 0.01 else 1}f} %"
+
+
+def duration(seconds: float) -> str:
+    """`0.031 s`, `12 s`, `5 min` or `2 h 10 min`."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -59,7 +59,7 @@ def start(
     def progress(total: int, done: int) -> Iterator[Advance]:
         images = done
 
-        def advance(count: int = 1, note: str = "") -> None:
+        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
             nonlocal images
             images += count
             if count and images == stop_after * config.training.batch_size:
@@ -126,9 +126,54 @@ def test_bit_for_bit_wherever_it_is_stopped(
         assert (resumed.errors, resumed.best_top1_error) == (whole.errors, whole.best_top1_error)
 
 
+EVERY_IMAGE = ("training.last_batch=keep", "training.batch_size=10")
+BALANCED = ("data.sampling=balanced", "training.class_weights=balanced")
+
+
+@pytest.mark.parametrize("settings", [EVERY_IMAGE, BALANCED])
+def test_bit_for_bit_with_batches_of_other_sizes_and_classes(
+    tiny_store: Store, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    config = tiny.config("schedule.epochs=2", *settings)
+    whole = start(config, tiny_store, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        start(config, tiny_store, tmp_path / "stopped", minutes=0)
+    assert start(config, tiny_store, tmp_path / "stopped", resume=True).step == whole.step
+    assert lines(tmp_path / "stopped", "train") == lines(tmp_path / "whole", "train")
+    assert_same(final_state(tmp_path / "stopped"), final_state(tmp_path / "whole"))
+
+
+def test_patience_ends_the_run_and_keeps_the_best(tiny_store: Store, tmp_path: Path) -> None:
+    errors, seen = (0.5, 0.3, 0.3, 0.4, 0.1), list[str]()
+    config = tiny.config("schedule.epochs=5", "training.batch_size=24", "training.patience=2")
+
+    def evaluate_from(first: int) -> Any:
+        remaining = iter(errors[first:])
+        return lambda model: {"top1_error": next(remaining)}
+
+    result = start(config, tiny_store, tmp_path / "whole", evaluate=evaluate_from(0), log=seen.append)
+    assert (result.epochs, result.best_top1_error) == (4, 0.3)
+    assert any(line.startswith("stopped early: 2 validations without an error below 30.0 %") for line in seen)
+    (stop,) = lines(tmp_path / "whole", "early-stop")
+    assert (stop["step"], stop["waited"], stop["best_top1_error"]) == (8, 2, 0.3)
+    assert read_metrics(tmp_path / "whole" / "metrics.jsonl")[-1]["event"] == "result"
+    assert (tmp_path / "whole" / "checkpoints" / "best").readlink().name == "step-00000004"
+
+    # Stopped within the third epoch, after one validation without improvement.
+    with pytest.raises(Stopped):
+        start(config, tiny_store, tmp_path / "cut", 7, evaluate=evaluate_from(0))
+    start(config, tiny_store, tmp_path / "cut", resume=True, evaluate=evaluate_from(3))
+    assert_same(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
+
+    more = tiny.config("schedule.epochs=5", "training.batch_size=24", "training.patience=3")
+    continued = start(more, tiny_store, tmp_path / "whole", resume=True, evaluate=evaluate_from(4))
+    assert (continued.epochs, continued.best_top1_error) == (5, 0.1)
+
+
 def test_what_was_logged_after_the_checkpoint_is_logged_once(tiny_store: Store, tmp_path: Path) -> None:
     config, folder = tiny.config(), tmp_path / "run"
-    start(config, tiny_store, folder)
+    with pytest.raises(Stopped):
+        start(config, tiny_store, folder, stop_after=14)
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     (newest / "state.pt").write_bytes(b"damaged")
     messages: list[str] = []
@@ -152,6 +197,43 @@ def test_a_finished_run_continues_with_more_epochs(tiny_store: Store, tmp_path: 
     assert start(longer, tiny_store, folder, resume=True).step == 12
     start(longer, tiny_store, tmp_path / "whole")
     assert_same(final_state(folder), final_state(tmp_path / "whole"))
+
+
+def test_a_finished_run_keeps_one_state_and_the_best_weights(tiny_store: Store, tmp_path: Path) -> None:
+    errors = iter((0.3, 0.2, 0.4))
+    start(tiny.config(), tiny_store, tmp_path / "run", evaluate=lambda model: {"top1_error": next(errors)})
+    files = sorted(path.relative_to(tmp_path / "run") for path in tmp_path.glob("run/checkpoints/step-*/*"))
+    assert [str(path.relative_to("checkpoints")) for path in files] == [
+        *(f"step-00000012/{name}" for name in ("meta.json", "weights.safetensors")),
+        *(f"step-00000018/{name}" for name in ("meta.json", "state.pt", "weights.safetensors")),
+    ]
+    best = bundle.load(tmp_path / "run" / "checkpoints" / "best" / "weights.safetensors", "cpu")
+    assert not torch.equal(
+        best.model.state_dict()["fc8.bias"], final_state(tmp_path / "run")["weights"]["fc8.bias"]
+    )
+
+
+def test_a_run_of_weights_only_stays_finished_and_is_not_trained_on(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    config, folder = tiny.config("schedule.epochs=1", "schedule.name=constant"), tmp_path / "run"
+    first = start(config, tiny_store, folder, weights_only=True)
+    assert not list(folder.glob("checkpoints/*/state.pt"))
+    before = (folder / "checkpoints" / "last" / "weights.safetensors").read_bytes()
+    assert start(config, tiny_store, folder, resume=True) == first
+    longer = tiny.config("schedule.epochs=2", "schedule.name=constant")
+    with pytest.raises(CommandError, match=r"kept only its weights .* --init-from"):
+        start(longer, tiny_store, folder, resume=True)
+    assert (folder / "checkpoints" / "last" / "weights.safetensors").read_bytes() == before
+    assert RunDir(folder).config() == config
+
+
+def test_a_finished_run_becomes_smaller_later(tiny_store: Store, tmp_path: Path) -> None:
+    config, folder = tiny.config("schedule.epochs=1"), tmp_path / "run"
+    start(config, tiny_store, folder)
+    assert list(folder.glob("checkpoints/*/state.pt"))
+    start(config, tiny_store, folder, resume=True, weights_only=True)
+    assert not list(folder.glob("checkpoints/*/state.pt"))
 
 
 def test_fewer_epochs_than_are_trained_are_refused(tiny_store: Store, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ GROUPS = {
     },
     "Training": {
         "recipes": "List the recipes, or print one of them as JSON.",
+        "preview": "Draw training photos as a recipe augments them.",
+        "lr-range": "Find a learning rate by a range test, with a plot.",
         "train": "Train a recipe on a store.",
         "ensemble": "Train several models, or all of a row of the paper's table.",
         "claims": "Test a lecture's claims about AlexNet by training models.",
@@ -212,8 +214,8 @@ def _application(chosen: str) -> typer.Typer:
     )
     application.callback()(_global_options)
     for verb, line in VERBS.items():
-        # The file of a verb that is a Python keyword has a trailing underscore.
-        file = verb + "_" * keyword.iskeyword(verb)
+        # A file's name has no dash, and is no Python keyword.
+        file = verb.replace("-", "_") + "_" * keyword.iskeyword(verb)
         command = importlib.import_module(f"alexnet.cli.{file}").command if verb == chosen else _not_chosen
         application.command(verb, short_help=line, cls=_PlainHelp)(command)
     return application

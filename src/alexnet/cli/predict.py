@@ -87,7 +87,8 @@ def command(
     """
     from alexnet.data.decode import quiet
     from alexnet.evaluation.class_folders import ClassFolders
-    from alexnet.runs.provenance import license_text
+    from alexnet.runs.provenance import license_text, unfinished_note
+    from alexnet.runs.run_dir import RunDir
 
     if link and out_dir is None:
         raise CommandError("--link is for --out-dir DIR, the folder for the links")
@@ -107,6 +108,8 @@ def command(
     if table is not None:
         refuse_unwritable(table)
     folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
+    if note := unfinished_note(RunDir(model)):
+        sys.stderr.write(f"{note}\n")
     if terms:
         sys.stderr.write(license_text(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)

@@ -34,7 +34,7 @@ def progress_bar(
 
 @contextmanager
 def _nothing() -> Generator[Advance, None, None]:
-    def advance(count: int = 1, note: str = "") -> None:
+    def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
         pass
 
     yield advance
@@ -58,11 +58,11 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
         task = progress.add_task(description, total=total, completed=done, unit=unit, rate="", note="")
         pace, last_note = _Pace(time.monotonic), ""
 
-        def advance(count: int = 1, note: str = "") -> None:
+        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
             nonlocal last_note
             pace.add(count)
             last_note = note or last_note
-            progress.update(task, advance=count, rate=pace.text(), note=last_note)
+            progress.update(task, advance=count, total=total, rate=pace.text(), note=last_note)
 
         yield advance
 
@@ -72,21 +72,24 @@ def _lines(
     description: str, total: int | None, done: int, unit: str, stream: TextIO, clock: Callable[[], float]
 ) -> Generator[Advance, None, None]:
     shown, pace = clock(), _Pace(clock)
-    last_note, up_to_date = "", False
+    last_note, up_to_date, all_units = "", False, total
 
     def show() -> None:
         nonlocal shown, up_to_date
         shown, up_to_date = clock(), True
         reached = done + pace.counted
-        counts = f"{reached}" + ("" if total is None else f"/{total}") + (f" {unit}" if unit else "")
-        left = f"{_clock_time((total - reached) / pace.rate)} left" if total is not None and pace.rate else ""
+        counts = f"{reached}" + ("" if all_units is None else f"/{all_units}") + (f" {unit}" if unit else "")
+        left = ""
+        if all_units is not None and pace.rate:
+            left = f"{_clock_time((all_units - reached) / pace.rate)} left"
         parts = (f"{description}: {counts}", pace.text(), left, last_note)
         stream.write(", ".join(part for part in parts if part) + "\n")
         stream.flush()
 
-    def advance(count: int = 1, note: str = "") -> None:
-        nonlocal last_note, up_to_date
+    def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
+        nonlocal last_note, up_to_date, all_units
         pace.add(count)
+        all_units = all_units if total is None else total
         up_to_date = False
         last_note = note or last_note
         if clock() - shown >= PLAIN_INTERVAL_SECONDS:

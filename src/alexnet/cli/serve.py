@@ -11,7 +11,7 @@ import typer
 
 from alexnet.cli.progress import progress_bar
 from alexnet.hardware import choose_device, describe_device
-from alexnet.runs.run_dir import members_of
+from alexnet.runs.run_dir import RunDir, members_of
 
 
 def command(
@@ -33,6 +33,7 @@ def command(
     page offers a choice. Photos are never written to a disk. Ctrl-C stops the server.
     """
     from alexnet.data.store import Store
+    from alexnet.runs.provenance import unfinished_note
     from alexnet.web.app import make_app
     from alexnet.web.photos import StorePhotos
     from alexnet.web.served_model import add_similar, check_model_classes, open_models
@@ -47,6 +48,8 @@ def command(
             check_model_classes(models, opened)
             for path, model in zip(members, models, strict=True):
                 add_similar(model, path, opened, chosen, partial(progress_bar, unit="images"))
+        for note in filter(None, (unfinished_note(RunDir(path)) for path in members)):
+            sys.stderr.write(f"{note}\n")
         names = ", ".join(model.name for model in models)
 
         def ready(url: str) -> None:

@@ -41,8 +41,18 @@ def command(
     ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run if it exists.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
+        float | None,
+        typer.Option(
+            min=0,
+            help="Save and exit with code 75 after this many minutes; for a run that ends then: minutes=N.",
+        ),
     ] = None,
+    weights_only: Annotated[
+        bool,
+        typer.Option(
+            "--weights-only", help="Keep a finished run's weights alone: smaller, but not for more epochs."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
 ) -> None:
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume continues.
@@ -64,6 +74,7 @@ def command(
         init_layers=tuple(filter(None, init_layers.split(","))),
         resume=resume,
         minutes=minutes,
+        weights_only=weights_only,
         device=device,
         progress=training_bar,
         log=print_line,

@@ -57,6 +57,14 @@ class DataConfig:
     of the crop (Caffe)."""
     order: Literal["each-epoch", "once"] = "each-epoch"
     """Whether to shuffle in each epoch, or once for all epochs, as the 2012 source did."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """How often images come: all once in each epoch, or the same number of each class, so that those of small
+    classes come several times and those of large classes take turns. See also `training.class_weights`."""
+
+    @property
+    def repeats_images(self) -> bool:
+        """Whether an image may come several times in an epoch: random draws are then for its position."""
+        return self.sampling == "balanced"
 
     @property
     def test_scale(self) -> int:
@@ -90,6 +98,10 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
             f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for that size",
         ),
         (data.range[0] < data.range[1], "data.range must be ascending: black first, then white"),
+        (
+            data.sampling == "uniform" or data.order == "each-epoch",
+            "data.sampling=balanced needs data.order=each-epoch, or most images of large classes never come",
+        ),
         (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
         (
             0 < data.resized_area[0] <= data.resized_area[1] <= 1,

@@ -85,7 +85,8 @@ class ScaledCrops:
     ) -> None:
         """As for `ImageReader`."""
         data = self._data
-        randomness = ImageRandomness(self._seed, epoch, indices, positions).shared(data.images_per_draw)
+        drawn = positions if data.repeats_images else indices
+        randomness = ImageRandomness(self._seed, epoch, drawn, positions).shared(data.images_per_draw)
         scales = data.scales[0] + randomness.integers("scale", data.scales[1] - data.scales[0] + 1)
         places = randomness.uniform("place", 2)
         for index, scale, place, square in zip(

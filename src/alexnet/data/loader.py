@@ -21,7 +21,7 @@ from torch import Tensor
 from alexnet.data.boxes import Boxes, BoxTable
 from alexnet.data.buffers import BufferPool
 from alexnet.data.image_reader import ImageReader, StoredSquares
-from alexnet.data.randomness import epoch_order
+from alexnet.data.randomness import balanced_epoch_order, epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
 from alexnet.hardware import cpu_count
@@ -44,6 +44,8 @@ class Batch:
     """(N,) int64, on the CPU: the images' indices in the split."""
     positions: Tensor
     """(N,) int64, on the CPU: the images' positions in the epoch's order."""
+    size: int
+    """Number of images over all processes."""
     boxes: Boxes | None = None
     """The images' boxes, on the CPU, if the loader reads boxes."""
 
@@ -63,11 +65,14 @@ class Batching:
     batch_size: int
     """Images of a batch, over all processes."""
     seed: int = 0
-    order: Literal["each-epoch", "once", "sequential"] = "each-epoch"
-    """Shuffled in every epoch, the same shuffle in all epochs, or not shuffled."""
+    order: Literal["each-epoch", "once", "sequential", "balanced"] = "each-epoch"
+    """Shuffled in every epoch, the same shuffle in all epochs, not shuffled, or shuffled with the same number
+    of images of each class, of which some may come several times (`balanced_epoch_order`)."""
     drop_last: bool = False
     """Whether an incomplete last batch is dropped. Otherwise every image comes exactly once, and the shares
     of processes may be uneven or even missing."""
+    even: bool = False
+    """Whether the sizes of batches differ by one image at most, instead of a smaller last batch."""
     rank: int = 0
     """This process, which gets its contiguous share of each batch."""
     world_size: int = 1
@@ -77,17 +82,25 @@ class Batching:
         whole, rest = divmod(images, self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
-    def epoch_order(self, images: int, epoch: int) -> NDArray[np.int64]:
-        """(images,) their indices in this epoch's order."""
+    def epoch_order(self, labels: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """(N,) indices of images with these `labels` (N,) in this epoch's order."""
         if self.order == "sequential":
-            return np.arange(images)
-        return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, images)
+            return np.arange(len(labels))
+        if self.order == "balanced":
+            return balanced_epoch_order(self.seed, epoch, labels)
+        return epoch_order(self.seed, epoch if self.order == "each-epoch" else 0, len(labels))
+
+    def ends(self, images: int, number: int) -> tuple[int, int]:
+        """Position of a batch's first image, over all processes, and the one after its last."""
+        if self.even:
+            count = self.count(images)
+            return number * images // count, (number + 1) * images // count
+        return number * self.batch_size, min((number + 1) * self.batch_size, images)
 
     def share(self, images: int, number: int) -> NDArray[np.int64]:
         """Positions, in the epoch's order, of this process's share of a batch."""
-        first = number * self.batch_size
-        count = min(self.batch_size, images - first)
-        ends = [first + count * rank // self.world_size for rank in (self.rank, self.rank + 1)]
+        first, last = self.ends(images, number)
+        ends = [first + (last - first) * rank // self.world_size for rank in (self.rank, self.rank + 1)]
         return np.arange(*ends)
 
 
@@ -129,15 +142,14 @@ class Loader:
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
         """The epoch's batches from `start_batch`; DataError names a damaged image."""
-        order = self.batching.epoch_order(len(self.split), epoch)
+        order = self.order_of(epoch)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="alexnet-loader") as threads:
             pending = deque[_Pending]()
             try:
                 for number in range(start_batch, len(self)):
-                    positions = self.batching.share(len(self.split), number)
-                    if len(positions) == 0:
+                    if len(self.batching.share(len(self.split), number)) == 0:
                         continue
-                    pending.append(self._start(epoch, positions, order, threads))
+                    pending.append(self._start(epoch, number, order, threads))
                     if len(pending) > _PREFETCHED_BATCHES:
                         yield self._finish(pending.popleft())
                 while pending:
@@ -145,10 +157,26 @@ class Loader:
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
 
+    def batch_of(self, epoch: int, indices: NDArray[np.int64]) -> Batch:
+        """A batch of images (N,) of the split as they come in an epoch, on the CPU; errors as `batches`.
+
+        An image that does not come in it has its index as its position.
+        """
+        order = self.order_of(epoch).tolist()
+        found = [order.index(each) if each in order else each for each in indices.tolist()]
+        positions, images = np.array(found, np.int64), self._empty_images(len(indices))
+        self._reader(epoch, indices, positions, images.numpy())
+        return self._batch(images, indices, positions, len(indices))
+
+    def order_of(self, epoch: int) -> NDArray[np.int64]:
+        """(N,) indices of the images in the order of an epoch."""
+        return self.batching.epoch_order(self._labels, epoch)
+
     def _start(
-        self, epoch: int, positions: NDArray[np.int64], order: NDArray[np.int64], threads: ThreadPoolExecutor
+        self, epoch: int, number: int, order: NDArray[np.int64], threads: ThreadPoolExecutor
     ) -> _Pending:
-        """A batch that the threads are filling: the images at these positions of the order."""
+        """A batch that the threads are filling."""
+        positions = self.batching.share(len(self.split), number)
         indices = order[positions]
         images = self._empty_images(len(indices))
         pixels = images.numpy()
@@ -158,10 +186,15 @@ class Loader:
             threads.submit(self._reader, epoch, indices[span], positions[span], pixels[span])
             for span in spans
         ]
+        first, last = self.batching.ends(len(self.split), number)
+        return _Pending(self._batch(images, indices, positions, last - first), tasks)
+
+    def _batch(
+        self, images: Tensor, indices: NDArray[np.int64], positions: NDArray[np.int64], size: int
+    ) -> Batch:
         labels = torch.from_numpy(self._labels[indices])
         boxes = None if self._boxes is None else self._boxes.padded(indices)
-        batch = Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions), boxes)
-        return _Pending(batch, tasks)
+        return Batch(images, labels, torch.from_numpy(indices), torch.from_numpy(positions), size, boxes)
 
     def _empty_images(self, count: int) -> Tensor:
         """Pinned memory if it is copied to a GPU; torch recycles that itself, after the copy."""

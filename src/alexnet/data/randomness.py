@@ -1,5 +1,8 @@
 """Counter-based randomness: order = f(seed, epoch), augmentation = f(seed, epoch, image, name).
 
+Where an image may come several times in an epoch (`data.sampling=balanced`), its position in the epoch takes
+the place of the image.
+
 There is no generator with a state: each number is a hash of its coordinates. So it does not depend on the
 process, batch or thread that computes it, nor on what was computed before, and a resumed run gets the same
 numbers.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,8 +63,36 @@ class ImageRandomness:
 
 def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
     """(length,) the indices 0 .. length - 1 in this epoch's order."""
+    return _shuffled(_key("order", "", seed, epoch), length)
+
+
+def balanced_epoch_order(seed: int, epoch: int, labels: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(N,) indices of images with these `labels` (N,) in this epoch's order: each class equally often.
+
+    The classes take turns in one sequence over all epochs, and so do the images of each class, which are
+    shuffled again each time that all of them have come. Classes without images are left out.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+    turns = epoch * len(labels) + np.arange(len(labels))
+    chosen = np.empty(len(labels), np.int64)
+    for number, (label, images) in enumerate(zip(classes.tolist(), by_class, strict=True)):
+        mine = slice((number - epoch * len(labels)) % len(classes), None, len(classes))
+        rounds, places = np.divmod(turns[mine] // len(classes), len(images))
+        if len(rounds):
+            shuffled = np.concatenate(
+                [
+                    images[_shuffled(_key("class", str(label), seed, each), len(images))]
+                    for each in range(rounds[0], rounds[-1] + 1)
+                ]
+            )
+            chosen[mine] = shuffled[(rounds - rounds[0]) * len(images) + places]
+    return chosen[epoch_order(seed, epoch, len(labels))]
+
+
+def _shuffled(key: np.uint64, length: int) -> NDArray[np.int64]:
     counter = np.arange(1, length + 1, dtype=np.uint64)
-    return np.argsort(_mix(_key("order", "", seed, epoch) + _GOLDEN * counter), kind="stable")
+    return np.argsort(_mix(key + _GOLDEN * counter), kind="stable")
 
 
 def _key(purpose: str, name: str, seed: int, epoch: int) -> np.uint64:

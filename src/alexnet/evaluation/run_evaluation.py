@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -26,12 +27,16 @@ from alexnet.models import bundle
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.provenance import position, training_progress
+from alexnet.runs.provenance import position, unfinished_note
 from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
 from alexnet.runs.run_dir import RunDir, find_weights, is_ensemble, members_of
 from alexnet.tasks.base import task_of
 from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
+from alexnet.text import duration
+
+LONG_TEST_SECONDS = 60.0
+"""A test that takes longer is announced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class _Test:
     device: torch.device
     batch_size: int
     progress: ProgressBar
+    log: Callable[[str], None]
 
 
 def evaluate(
@@ -135,13 +141,13 @@ def evaluate_runs(
         wanted = parse_views(options.views)
         _refuse_senseless(folders, mean, weights, search_weights)
         check_run_classes(folders, opened, checkpoint)
-        for folder in folders:
-            _note_unfinished(folder, options.log)
+        for note in filter(None, map(unfinished_note, folders)) if distributed.is_main() else ():
+            options.log(note)
         if not wanted.name:
             wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
         for folder in folders:
             _note_mirrored(folder, wanted, options.log)
-        test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress)
+        test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress, options.log)
         members = [_class_predictions(folder, test, split) for folder in folders]
         results = [_evaluate_run(*each, test) for each in zip(folders, members, strict=True)]
         evaluations = list(map(Evaluation, results, members))
@@ -246,7 +252,7 @@ def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalRes
     views, split = task.own_views(test.views), predictions.split
     if views is not None:
         with _bar(f"{task.suffix.strip('-')} of {run.path.name}", test, split) as advance:
-            own = cached_predictions(task, run, test.store, split, views, _options(test, advance))
+            own = cached_predictions(task, run, test.store, split, views, _options(test, split, advance))
         result = task.add_metrics(result, own, test.store)
     if distributed.is_main():
         record(run.path, result)
@@ -255,11 +261,36 @@ def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalRes
 
 def _class_predictions(run: RunDir, test: _Test, split: str) -> Predictions:
     with _bar(f"testing {run.path.name} on {describe_device(test.device)}", test, split) as advance:
-        return class_predictions(run, test.store, split, test.views, _options(test, advance))
+        return class_predictions(run, test.store, split, test.views, _options(test, split, advance))
 
 
-def _options(test: _Test, progress: Callable[[int], None]) -> InferenceOptions:
-    return InferenceOptions(test.checkpoint, test.device, test.batch_size, progress)
+def _options(test: _Test, split: str, progress: Callable[[int], None]) -> InferenceOptions:
+    announced = announcing(progress, len(test.store.split(split)), test.views, test.log)
+    return InferenceOptions(test.checkpoint, test.device, test.batch_size, announced)
+
+
+def announcing(
+    progress: Callable[[int], None],
+    images: int,
+    views: ViewSet,
+    log: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Callable[[int], None]:
+    """`progress`, which after the first batch also logs how long the test takes, if that is long."""
+    started, begun = clock(), False
+
+    def advance(count: int) -> None:
+        nonlocal begun
+        seconds = (clock() - started) * images / (count * distributed.world_size())
+        if not begun and count < images and seconds > LONG_TEST_SECONDS and distributed.is_main():
+            shorter = "" if views.name == "center" else "; --views center is faster"
+            shorter = "; --views center takes a tenth of that" if views.name == "ten" else shorter
+            what = f"{images:,} images with the views {views}"
+            log(f"note: testing {what} takes about {duration(seconds)}{shorter}")
+        begun = True
+        progress(count)
+
+    return advance
 
 
 def _bar(title: str, test: _Test, split: str) -> AbstractContextManager[Callable[[int], None]]:
@@ -291,13 +322,6 @@ def _refuse_senseless(
     if search_weights and len(folders) == 1:
         raise CommandError("--search-weights is for several runs, but there is only one")
     ensemble.check_averaging(len(folders), weights or None, mean)
-
-
-def _note_unfinished(folder: RunDir, log: Callable[[str], None]) -> None:
-    """Logs if a run has not been trained to its end."""
-    reached = "" if folder.is_exported else training_progress(folder)
-    if reached and distributed.is_main():
-        log(f"note: {folder.path.name} is unfinished, at {reached}")
 
 
 def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -> None:

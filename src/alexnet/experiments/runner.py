@@ -31,6 +31,7 @@ from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.config import task_info
 from alexnet.text import percentage
+from alexnet.training import checkpoint
 from alexnet.training.run import create_run, differences, evaluation, train_run, write_environment
 from alexnet.training.trainer import Evaluate, TrainOptions
 from alexnet.training.transfer import InitFrom
@@ -271,4 +272,4 @@ def _keep_weights_only(run: RunDir) -> None:
     best = run.checkpoints / "best"
     if best.is_symlink() and not best.exists():
         best.unlink()
-    (last / "state.pt").unlink(missing_ok=True)
+    checkpoint.drop_state(last)

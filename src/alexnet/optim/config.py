@@ -57,6 +57,10 @@ class ScheduleConfig:
     error stops falling, as a cosine, or in four phases as in 2014."""
     epochs: int = 90
     """Passes through the training images, at least 1; 0 with `training.fit_last_layer`."""
+    minutes: float = 0.0
+    """Minutes that the run takes, with validation and checkpoints, over all resumes; 0 is as many as `epochs`
+    take. Otherwise the machine's speed decides the number of updates, and durations in epochs are shares of
+    `epochs`: with `epochs=90` and `warmup_epochs=9` a tenth of the time is warm-up."""
     warmup_epochs: float = 0.0
     """Epochs of a linear rise from 0, before any schedule."""
     step_epochs: float = 30.0
@@ -79,6 +83,11 @@ def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (schedule.epochs >= 0, "schedule.epochs must be at least 0"),
+        (schedule.minutes >= 0, "schedule.minutes must be at least 0, which is as many as the epochs take"),
+        (
+            schedule.epochs >= 1 or not schedule.minutes,
+            "schedule.minutes needs schedule.epochs=1 or more, of which other durations are shares",
+        ),
         (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
         (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
         (

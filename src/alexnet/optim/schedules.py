@@ -160,18 +160,22 @@ class Plateau(Schedule):
         return self.first_rate * self.factor ** self.phase(step)
 
 
-def make_schedule(config: ScheduleConfig, first_rate: float, steps_per_epoch: int) -> Schedule:
-    """The schedule of a run of `config.epochs` epochs."""
-    total_steps = config.epochs * steps_per_epoch
-    warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), total_steps - 1)
+def make_schedule(
+    config: ScheduleConfig, first_rate: float, steps_per_epoch: int, total_steps: int | None = None
+) -> Schedule:
+    """The schedule of a run of `config.epochs` epochs, or stretched or compressed to `total_steps` steps."""
+    # Without `total_steps` a whole number, so that all durations are those of the recipe.
+    epoch = steps_per_epoch if total_steps is None else total_steps / config.epochs
+    total_steps = config.epochs * steps_per_epoch if total_steps is None else total_steps
+    warmup_steps = min(round(config.warmup_epochs * epoch), total_steps - 1)
     match config.name:
         case "constant":
             return Schedule(first_rate, total_steps, warmup_steps)
         case "step":
-            drop_steps = max(1, round(config.step_epochs * steps_per_epoch))
+            drop_steps = max(1, round(config.step_epochs * epoch))
             return Step(first_rate, total_steps, warmup_steps, drop_steps, config.factor)
         case "milestones":
-            drops = tuple(max(1, round(epoch * steps_per_epoch)) for epoch in config.milestones)
+            drops = tuple(max(1, round(number * epoch)) for number in config.milestones)
             return Milestones(first_rate, total_steps, warmup_steps, drops, config.factor)
         case "cosine":
             return Cosine(first_rate, total_steps, warmup_steps, config.min_lr_ratio)

@@ -197,7 +197,7 @@ def alexnet_modern() -> RunConfig:
         model=ModelConfig(variant="modern"),
         optimizer=OptimizerConfig(name="adamw", lr=0.001, weight_decay=0.3, bias_lr_multiplier=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=90, warmup_epochs=2),
-        training=TrainingConfig(batch_size=64, label_smoothing=0.1),
+        training=TrainingConfig(batch_size=64, label_smoothing=0.1, last_batch="auto"),
     )
 
 
@@ -224,7 +224,7 @@ def alexnet_small() -> RunConfig:
         model=ModelConfig(variant="small", dropout=0.1),
         optimizer=OptimizerConfig(name="adamw", lr=0.002, weight_decay=0.05, bias_lr_multiplier=1.0),
         schedule=ScheduleConfig(name="cosine", epochs=90, warmup_epochs=2),
-        training=TrainingConfig(batch_size=64, label_smoothing=0.1),
+        training=TrainingConfig(batch_size=64, label_smoothing=0.1, last_batch="auto"),
     )
 
 

@@ -248,8 +248,14 @@ def _state(model: ModelFigures) -> str:
     if subject.config is not None and subject.config.classic is not None:
         work = f"{last['step']:,} encoded photos, at most {last['epoch']:,} epochs of its classifiers"
         return f"Recipe {recipe}, fitted to the end: {work}, {took}{on}."
+    stopped = [line for line in subject.log if line["event"] == "early-stop" and line["step"] == last["step"]]
+    end = (
+        f"stopped early, {stopped[-1]['waited']} validations after its best one"
+        if stopped
+        else "trained to the end"
+    )
     return (
-        f"Recipe {recipe}, trained to the end: {last['epoch']:,} epochs, "
+        f"Recipe {recipe}, {end}: {last['epoch']:,} epochs, "
         f"{last['step']:,} updates, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
     )
 

@@ -2,9 +2,10 @@
 
 Each line is one object with `event`, `step` and `epoch`. Events: `train` (mean `loss` and `error` since the
 last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `seconds`, `eta_seconds`),
-`validation` (`top1_error`, ...), `start`, `resume`, `stopped`, `learning-rate`, `checkpoint`, `warning`, and
-the names of scheduled events; the last line of a finished run is `result`. `seconds` is the training time so
-far, over all resumes.
+`validation` (`top1_error`, ...), `start`, `resume`, `stopped`, `learning-rate`, `checkpoint`, `warning`,
+`plan` (of a run by time: its `total_steps`, and the seconds of its parts), `early-stop` (`waited`),
+and the names of scheduled events; the last line of a finished run is `result`. `seconds` is the training time
+so far, over all resumes.
 """
 
 from __future__ import annotations

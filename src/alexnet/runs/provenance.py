@@ -197,7 +197,17 @@ def training_progress(run: RunDir) -> str:
         reached = Position(log[-1]["epoch"], log[-1]["step"])
     if reached.step is None:
         return "its beginning"
-    return f"epoch {reached.epoch} of {run.config().schedule.epochs}, update {reached.step:,}"
+    schedule = run.config().schedule
+    length = f"{schedule.minutes:g} minutes" if schedule.minutes else f"{schedule.epochs}"
+    return f"epoch {reached.epoch} of {length}, update {reached.step:,}"
+
+
+def unfinished_note(run: RunDir) -> str:
+    """A line about a run that is not finished; empty for finished runs and exported files."""
+    reached = training_progress(run) if run.config_file.is_file() else ""
+    if not reached:
+        return ""
+    return f"note: {run.path.name} is unfinished, at {reached}; alexnet train with --resume continues it"
 
 
 def _initialized_from(run: RunDir) -> InitialWeights | None:

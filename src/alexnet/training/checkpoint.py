@@ -2,8 +2,10 @@
 
 `RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the validated model, as a model file),
 `state.pt` (the rest: tensors and plain values, no code) and `meta.json` (position, errors, SHA-256 of the
-other two). `last` and `best` are relative links. The last checkpoint, the one before it and the best are
-kept.
+other two). `last` and `best` are relative links. While a run is trained, the last checkpoint, the one before
+it and the weights of the best are kept; of a finished run, the last one and the weights of the best.
+`state.pt` may be twice as large as the weights; without it (`drop_state`) a run can be used, but not trained
+on.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 import torch
 
 from alexnet.errors import DataError, WorkError
-from alexnet.io import file_sha256
+from alexnet.io import file_sha256, write_json
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 _PREFIX, _TEMPORARY = "step-", ".temporary-"
@@ -28,7 +30,7 @@ _PREFIX, _TEMPORARY = "step-", ".temporary-"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete, undamaged checkpoint."""
+    """A complete, undamaged checkpoint; without its state it can be used, but not trained on."""
 
     path: Path
     meta: dict[str, Any]
@@ -37,6 +39,11 @@ class Checkpoint:
     def weights(self) -> Path:
         """The model file."""
         return self.path / WEIGHTS
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it has more than weights."""
+        return STATE in self.meta["sha256"]
 
     def state(self) -> dict[str, Any]:
         """The saved state, on the CPU. DataError if the file has other contents."""
@@ -57,7 +64,7 @@ def write(
     meta: dict[str, Any],
     best: bool,
 ) -> None:
-    """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes those no longer
+    """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes what is no longer
     kept.
 
     `write_weights(path)` writes the model file. WorkError if this fails; older checkpoints are kept.
@@ -85,7 +92,7 @@ def write(
 def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
     """The newest undamaged checkpoint, or None if there is none at all; damaged ones are logged.
 
-    DataError if all are damaged.
+    Only the last one may be without its state. DataError if all are damaged.
     """
     paths = _checkpoints(folder)
     for path in paths:
@@ -96,11 +103,35 @@ def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
         except (OSError, ValueError, KeyError) as error:
             damaged = [str(error)]
         if not damaged:
-            return Checkpoint(path, meta)
+            found = Checkpoint(path, meta)
+            if found.has_state or path.resolve() == (folder / "last").resolve():
+                return found
+            continue
         log(f"{path} is damaged ({', '.join(damaged)}); using the one before it")
     if paths:
         raise DataError(f"all checkpoints in {folder} are damaged: delete {folder.parent} and train again")
     return None
+
+
+def finish(folder: Path, keep_state: bool = True) -> None:
+    """Keeps of a finished run the last checkpoint, and the weights of the best if that is another one.
+
+    Without `keep_state` only the weights of the last one are kept, too: it cannot be trained on.
+    """
+    last, best = ((folder / name).resolve() for name in ("last", "best"))
+    for path in _checkpoints(folder):
+        if path.resolve() not in (last, best):
+            _discard(path)
+        elif path.resolve() != last or not keep_state:
+            drop_state(path)
+
+
+def drop_state(path: Path) -> None:
+    """Keeps only the weights of a checkpoint; a kill leaves it with or without its state."""
+    meta = json.loads((path / META).read_text(encoding="utf-8"))
+    if meta["sha256"].pop(STATE, None):
+        write_json(path / META, meta)
+    (path / STATE).unlink(missing_ok=True)
 
 
 def _publish(temporary: Path, final: Path, best: bool) -> None:
@@ -120,13 +151,17 @@ def _publish(temporary: Path, final: Path, best: bool) -> None:
 
 
 def _prune(folder: Path, step: int) -> None:
-    """Removes all checkpoints but `step`, the one before it and the best; later ones will be made again."""
+    """Removes all checkpoints but `step`, the one before it and the best's weights; later ones will be made
+    again.
+    """
     best = (folder / "best").resolve()
     paths = _checkpoints(folder)
     here = paths.index(folder / _name(step))
     for path in [*paths[:here], *paths[here + 2 :]]:
         if path.resolve() != best:
             _discard(path)
+        else:
+            drop_state(path)
     for path in folder.glob(f"{_TEMPORARY}*"):
         _discard(path)
 

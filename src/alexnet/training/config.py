@@ -28,6 +28,10 @@ class TrainingConfig:
     """Seed of initial weights, order and augmentation."""
     batch_size: int = 128
     """Images per update, over all processes and micro-batches."""
+    last_batch: Literal["drop", "keep", "auto"] = "drop"
+    """What becomes of images that do not fill a last batch: `drop` leaves them out, others in each epoch;
+    `keep` uses all images, in one more batch, all of nearly the same size; `auto` keeps them if they are more
+    than 5 % of all images."""
     grad_accum_steps: int = 1
     """Micro-batches into which a process splits its share of a batch; the update is the same up to
     rounding."""
@@ -43,6 +47,9 @@ class TrainingConfig:
     """Whether the last layer is fitted by logistic regression before the first update, to the features of the
     other layers, whose weights come from `--init-from` (`training.last_layer`). With `schedule.epochs=0` that
     is all the training."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the loss (and in `fit_last_layer`): all 1, or in inverse proportion to their
+    numbers of training images, with a mean of 1 over the images. See also `data.sampling`."""
     label_smoothing: float = 0.0
     """Fraction of the target that is spread evenly over all classes, in [0, 1)."""
     mixup: float = 0.0
@@ -57,6 +64,8 @@ class TrainingConfig:
     """Epochs between evaluations on the validation split, at least 1."""
     log_every_steps: int = 20
     """Updates between logged lines, at least 1."""
+    patience: int = 0
+    """Evaluations in a row without a lower validation error that end the run; 0 is off."""
     checkpoint_every_minutes: float = 10.0
     """Minutes between checkpoints."""
 
@@ -65,6 +74,7 @@ def training_checks(training: TrainingConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
+        (training.patience >= 0, "training.patience must be at least 0, which is off"),
         (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
         (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
         (training.batch_size >= 1, "training.batch_size must be at least 1"),

@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
 from alexnet.data.crops import center
@@ -57,8 +58,9 @@ def fit_last_layer(
 
     It is fitted to what `forward_features` makes of the central crop of each image of `split` and, if the
     model's images are mirrored in training, of its mirror image. The penalty is the one with the lowest loss
-    on images that are held out, whole images with their mirror images. CommandError if the last layer is not
-    linear, or a class has no images.
+    on images that are held out, whole images with their mirror images. Classes have the same total weight
+    with `class_weights=balanced` or `sampling=balanced`, else that of their images. CommandError if the last
+    layer is not linear, or a class has no images.
     """
     layer = last_linear_layer(bundle.model)
     labels = split.labels.astype(np.int64)
@@ -68,8 +70,10 @@ def fit_last_layer(
     views = np.stack(rows, axis=1)
     mean, scale = views.mean((0, 1)), views.std((0, 1)) + 1e-6
     standardized = (views - mean) / scale
-    strength, error = choose_strength(standardized, labels, seed)
-    weight, bias = _coefficients(_fit(standardized, labels, strength), len(bundle.classes))
+    config = bundle.config
+    balanced = config.training.class_weights == "balanced" or config.data.sampling == "balanced"
+    strength, error = choose_strength(standardized, labels, seed, balanced)
+    weight, bias = _coefficients(_fit(standardized, labels, strength, balanced), len(bundle.classes))
     weight = weight / scale
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight))
@@ -93,9 +97,11 @@ def last_linear_layer(model: nn.Module) -> nn.Linear:
 
 
 def choose_strength(
-    features: Features, labels: npt.NDArray[np.int64], seed: int
+    features: Features, labels: npt.NDArray[np.int64], seed: int, balanced: bool = False
 ) -> tuple[float, float | None]:
     """The penalty with the lowest mean loss on held-out images, and the share of these that is wrong.
+
+    With `balanced` each class has the same weight in the fit and in the loss.
 
     `features` are (V, N, D) of V views of each image; only the first view of held-out images is predicted.
     """
@@ -110,9 +116,12 @@ def choose_strength(
     losses, errors = np.zeros(len(STRENGTHS)), np.zeros(len(STRENGTHS))
     for kept, held_out in folds:
         for number, strength in enumerate(STRENGTHS):
-            fitted = _fit(features[:, kept], labels[kept], strength)
+            fitted = _fit(features[:, kept], labels[kept], strength, balanced)
             probabilities = fitted.predict_proba(features[0, held_out])
-            losses[number] += log_loss(labels[held_out], probabilities, labels=fitted.classes_)
+            weights = compute_sample_weight("balanced", labels[held_out]) if balanced else None
+            losses[number] += log_loss(
+                labels[held_out], probabilities, labels=fitted.classes_, sample_weight=weights
+            )
             errors[number] += np.mean(probabilities.argmax(1) != labels[held_out])
     best = int(losses.argmin())
     return STRENGTHS[best], float(errors[best] / len(folds))
@@ -135,8 +144,11 @@ class _FeatureTask:
         return list(features.float().cpu().unflatten(0, (-1, len(positions))).numpy())
 
 
-def _fit(features: Features, labels: npt.NDArray[np.int64], strength: float) -> LogisticRegression:
-    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
+def _fit(
+    features: Features, labels: npt.NDArray[np.int64], strength: float, balanced: bool
+) -> LogisticRegression:
+    weights = "balanced" if balanced else None
+    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, class_weight=weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(np.concatenate(features), np.tile(labels, len(features)))

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from alexnet.text import percentage
-from alexnet.training import diagnostics
+from alexnet.text import counted, percentage
+from alexnet.training import advice, diagnostics
+from alexnet.training.pace import Pace
 from alexnet.training.plan import Plan
 from alexnet.training.step import Reading
 from alexnet.training.train_state import TrainState
@@ -29,23 +30,28 @@ class TrainingLog:
     def __init__(
         self,
         state: TrainState,
-        plan: Plan,
+        steps_per_epoch: int,
         labels: npt.NDArray[np.int32],
         event: Callable[..., None],
         log: Callable[[str], None],
     ):
-        self._state, self._plan, self._labels, self._event, self._log = state, plan, labels, event, log
-        self._starving_readings = 0
-        self._next_loss_check = diagnostics.patience_steps(plan.steps_per_epoch)
+        self._state, self._labels, self._event, self._log = state, labels, event, log
+        self._starving_readings, self._has_planned, self._has_weighed = 0, False, False
+        self._next_loss_check = diagnostics.patience_steps(steps_per_epoch)
 
     def record(
-        self, reading: Reading, step: int, seconds: float, last_batch: Callable[[], tuple[Tensor, Tensor]]
+        self,
+        reading: Reading,
+        step: int,
+        plan: Plan,
+        seconds: float,
+        last_batch: Callable[[], tuple[Tensor, Tensor]],
     ) -> None:
         """Writes the means after `step` updates and `seconds` of training, and warns if they look bad.
 
         `last_batch()` returns the inputs and targets of the last update.
         """
-        left = (self._plan.total_steps - step) * self._state.config.training.batch_size
+        left = plan.images(plan.total_steps - step)
         self._event(
             "train",
             loss=reading.loss,
@@ -57,23 +63,40 @@ class TrainingLog:
             eta_seconds=left / reading.images_per_second,
         )
         self._check_loader(reading)
-        self._check_order(reading, step)
+        self._check_order(reading, step <= plan.log_every_steps)
         self._check_loss(reading, step, last_batch)
+
+    def record_plan(self, pace: Pace, plan: Plan, step: int) -> None:
+        """Reports, with `schedule.minutes`, the updates planned after `step`; warns if the run takes long."""
+        config = self._state.config
+        if config.schedule.minutes:
+            now = "now " if self._has_planned else ""
+            self._log(f"{now}planned: {counted(plan.total_steps, 'update')}, {advice.describe_pace(pace)}")
+        if not self._has_planned:
+            self._has_planned = True
+            self._warn_of(advice.long_run(pace.seconds_left(plan, step)))
+            if config.schedule.minutes:
+                self._warn_of(advice.few_updates(config, plan.total_steps))
+
+    def check_validation(self, pace: Pace, plan: Plan, step: int) -> None:
+        """Warns once if validation takes more time than training."""
+        if not self._has_weighed and pace.update_seconds:
+            self._has_weighed = True
+            self._warn_of(advice.costly_validation(pace, plan, step, self._state.config.training))
 
     def _check_loader(self, reading: Reading) -> None:
         starving = diagnostics.is_starving(reading.data_wait_share)
         self._starving_readings = self._starving_readings + 1 if starving else 0
         if self._starving_readings == STARVING_READINGS:
-            self._warn(
+            self._warn_of(
                 f"the model waits for images {100 * reading.data_wait_share:.0f} % of the time: "
                 "prepare a raw store (--encoding raw), or use more cores for this process"
             )
 
-    def _check_order(self, reading: Reading, step: int) -> None:
+    def _check_order(self, reading: Reading, is_first: bool) -> None:
         """Checks once, at the first reading of a run, that classes are mixed."""
-        is_first = step <= self._plan.log_every_steps
         if is_first and diagnostics.is_ordered(self._labels[reading.indices.numpy()], self._labels):
-            self._warn("the first batches have few of the classes: the images are not shuffled")
+            self._warn_of("the first batches have few of the classes: the images are not shuffled")
 
     def _check_loss(
         self, reading: Reading, step: int, last_batch: Callable[[], tuple[Tensor, Tensor]]
@@ -96,15 +119,17 @@ class TrainingLog:
             label_entropy=diagnostics.entropy(self._labels[reading.indices.numpy()]),
             signals=diagnostics.measure(state.model, images, targets, state.task.loss.mean),
         )
-        self._warn(stuck.diagnosis())
+        self._warn_of(stuck.diagnosis())
 
     def _learning_rate(self, step: int) -> float:
         """Learning rate of the last of `step` updates."""
         return self._state.schedule.learning_rate(step - 1)
 
-    def _warn(self, text: str) -> None:
-        self._event("warning", text=text)
-        self._log(f"warning: {text}")
+    def _warn_of(self, text: str) -> None:
+        """Writes a warning to the metrics, and as a readable line; nothing if it is empty."""
+        if text:
+            self._event("warning", text=text)
+            self._log(f"warning: {text}")
 
 
 def describe_reading(reading: Reading, errors: dict[str, Any]) -> str:

@@ -34,17 +34,14 @@ from alexnet.tasks.base import task_of
 from alexnet.tasks.config import TASKS, task_info
 from alexnet.text import counted, percentage
 from alexnet.training import trainer
-from alexnet.training.plan import describe_left_out, make_plan
+from alexnet.training.advice import few_updates, long_warmup
+from alexnet.training.plan import describe_batches, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
 from alexnet.training.transfer import InitFrom, match, refuse_without_net
 
 LOWEST_FRACTION = 0.9e-3
 """Recipes have three drops by 10; a lower fraction means that the drops were intended for fewer epochs."""
-
-
-FEW_UPDATES = 100
-"""With fewer updates from random weights, a run is announced with a warning; `quickstart` makes 150."""
 
 VALIDATION = ("val", ViewSet("center"))
 """Split and views of validation during training; a detector uses the whole image."""
@@ -70,6 +67,14 @@ def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping
     return evaluate
 
 
+def network_config(recipe: str, settings: Sequence[str]) -> RunConfig:
+    """The configuration of a recipe with `settings` applied; CommandError if it is not that of a network."""
+    config = override(recipes.get(recipe), settings)
+    if config.classic is not None:
+        raise CommandError(f"{recipe} is not a network: type one, such as alexnet-modern")
+    return config
+
+
 def train(
     recipe: str | RunConfig,
     store: str | Path | Store,
@@ -79,6 +84,7 @@ def train(
     init_layers: Sequence[str] = (),
     resume: bool = False,
     minutes: float | None = None,
+    weights_only: bool = False,
     device: str | torch.device = "auto",
     progress: Progress = no_progress,
     log: Log = lambda line: None,
@@ -88,9 +94,10 @@ def train(
     `recipe` is a recipe's name (`alexnet.list_models()`) or a configuration; `settings` such as
     `"schedule.epochs=30"` change single fields of it. `run` must not exist, or be empty; with `resume`, an
     existing run is continued with its own configuration and `settings`. On a CPU the result is bit for bit
-    that of a run that was never stopped. `init_from` is a run directory or model file from whose weights the
-    run is initialized: all, or those of `init_layers`. `log` receives one line at a time, `progress(total,
-    done)` makes the progress bar. Under `torchrun` the processes share each batch.
+    that of a run that was never stopped. With `weights_only` a finished run keeps its weights alone and
+    cannot be trained on: it is a half to a third as large. `init_from` is a run directory or model file from
+    whose weights the run is initialized: all, or those of `init_layers`. `log` receives one line at a time,
+    `progress(total, done)` makes the progress bar. Under `torchrun` the processes share each batch.
 
     `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, if
     recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or if
@@ -114,6 +121,7 @@ def train(
             chosen,
             resume=resume,
             minutes=minutes,
+            weights_only=weights_only,
             init_from=source,
             progress=progress if distributed.is_main() else no_progress,
             log=log,
@@ -286,17 +294,19 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
     log(f"{config.recipe}: {model_description(model)}; {parameters:,} parameters, seed {training.seed}")
     whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
+    length = (
+        f"{schedule.minutes:g} minutes, epochs" if schedule.minutes else counted(schedule.epochs, "epoch")
+    )
     log(
         f"{images:,}{whole} images of {len(store.classes)} classes, "
-        f"{counted(schedule.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'update')}"
+        f"{length} of {counted(plan.steps_per_epoch, 'update')}"
     )
-    if left_out := describe_left_out(config, images, processes):
-        log(left_out)
-    if plan.total_steps < FEW_UPDATES and not training.fine_tuning and not training.fit_last_layer:
-        log(
-            f"warning: the run makes only {counted(plan.total_steps, 'update')}, too few to learn much: use "
-            "more schedule.epochs or a smaller training.batch_size"
-        )
+    if batches := describe_batches(training, images):
+        log(batches)
+    if not schedule.minutes and (warning := few_updates(config, plan.total_steps)):
+        log(f"warning: {warning}")
+    if warning := long_warmup(schedule):
+        log(f"warning: {warning}")
     if processes > 1 or training.grad_accum_steps > 1:
         log(
             f"batch {training.batch_size}: {counted(processes, 'process')} of "
@@ -350,6 +360,7 @@ FIXED = (
     "optimizer.name",
     "schedule.name",
     "training.batch_size",
+    "training.last_batch",
     "training.seed",
     "training.precision",
 )

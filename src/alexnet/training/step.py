@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from alexnet import distributed
 from alexnet.data.loader import Batch
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
 from alexnet.errors import Diverged
+from alexnet.tasks.base import Task
 from alexnet.training.train_state import TrainState
 
 _Item = TypeVar("_Item")
@@ -41,7 +43,7 @@ def update(state: TrainState, batch: Batch, epoch: int, step: int, color_noise: 
     """
     images, targets = training_batch(state, batch, epoch, color_noise)
     _seed_dropout(state, step)
-    outcome = _accumulate_gradients(state, images, targets, batch.labels.to(state.device))
+    outcome = _accumulate_gradients(state, images, targets, batch.labels.to(state.device), batch.size)
     _apply_gradients(state)
     state.ema.update(state.model, step)
     return outcome
@@ -49,20 +51,30 @@ def update(state: TrainState, batch: Batch, epoch: int, step: int, color_noise: 
 
 def training_batch(state: TrainState, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
     """The augmented inputs (N, C, crop, crop) of a batch and their targets, on the model's device."""
-    seed = state.config.training.seed
-    randomness = ImageRandomness(seed, epoch, batch.indices.numpy(), batch.positions.numpy())
-    uint8 = batch.images.to(state.device, non_blocking=True)
-    images = state.preprocessing.train_input(uint8, randomness, color_noise)
-    return state.task.targets(images, batch, randomness, state.preprocessing)
+    on_device = replace(batch, images=batch.images.to(state.device, non_blocking=True))
+    inputs, targets = augmented(state.task, state.preprocessing, on_device, epoch, color_noise)
+    return inputs, targets if state.class_weights is None else targets * state.class_weights
 
 
-def _accumulate_gradients(state: TrainState, images: Tensor, targets: Tensor, labels: Tensor) -> Outcome:
-    training = state.config.training
-    pieces = list(
-        zip(*(t.tensor_split(training.grad_accum_steps) for t in (images, targets, labels)), strict=True)
-    )
+def augmented(
+    task: Task[Any, Any, Any], preprocessing: Preprocessing, batch: Batch, epoch: int, color_noise: bool
+) -> tuple[Tensor, Tensor]:
+    """The same on the device of the batch's images, before the classes are weighed."""
+    positions = batch.positions.numpy()
+    drawn = positions if task.config.data.repeats_images else batch.indices.numpy()
+    randomness = ImageRandomness(task.config.training.seed, epoch, drawn, positions)
+    images = preprocessing.train_input(batch.images, randomness, color_noise)
+    return task.targets(images, batch, randomness, preprocessing)
+
+
+def _accumulate_gradients(
+    state: TrainState, images: Tensor, targets: Tensor, labels: Tensor, batch_size: int
+) -> Outcome:
+    """`batch_size` counts images over all processes."""
+    count = state.config.training.grad_accum_steps
+    pieces = list(zip(*(t.tensor_split(count) for t in (images, targets, labels)), strict=True))
     # Gradients of processes are averaged, not summed, hence the factor.
-    scale = distributed.world_size() / training.batch_size
+    scale = distributed.world_size() / batch_size
     state.parallel.train()
     losses: list[Tensor] = []
     errors: list[Tensor] = []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.store import Store
+from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError
 from alexnet.models.bundle import first_mismatch
 from alexnet.models.registry import build
@@ -24,6 +26,7 @@ from alexnet.tasks.base import Task, task_of
 from alexnet.text import counted
 from alexnet.training.config import TrainingConfig
 from alexnet.training.ema import ExponentialMovingAverage
+from alexnet.training.plan import smallest_batch
 
 _MIN_NORMALIZED = 2
 """Images in a micro-batch: with one, batch normalization has one value per channel after its first layer of
@@ -47,8 +50,18 @@ class TrainState:
     schedule: Schedule
     ema: ExponentialMovingAverage
     """Its `model` is validated and saved."""
+    class_weights: Tensor | None
+    """(K,) factors of the classes' probabilities in targets (`training.class_weights`), on `device`."""
     scaler: torch.amp.GradScaler
     """Keeps small float16 gradients from becoming zero; does nothing at other precisions."""
+
+    def plan_steps(self, steps_per_epoch: int, total_steps: int) -> None:
+        """Stretches or compresses the schedule to `total_steps` steps."""
+        before = self.schedule.state()
+        self.schedule = make_schedule(
+            self.config.schedule, self.config.optimizer.lr, steps_per_epoch, total_steps
+        )
+        self.schedule.load_state(before)
 
     def state(self) -> dict[str, Any]:
         """The contents of a checkpoint besides the weights of `ema.model`: tensors and plain values only."""
@@ -59,10 +72,12 @@ class TrainState:
         }
         return state | ({"model": self.model.state_dict()} if self.ema.decay else {})
 
-    def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Restores what `state` returned; `weights` are those of `ema.model`."""
+    def load(self, weights: Mapping[str, Tensor], state: Mapping[str, Any] | None) -> None:
+        """Restores what `state` returned, if there is one; `weights` are those of `ema.model`."""
         load_weights(self.ema.model, weights)
-        load_weights(self.model, state.get("model", weights))
+        load_weights(self.model, weights if state is None else state.get("model", weights))
+        if state is None:
+            return
         # Only the state: a resumed run's configuration may have other settings for the groups.
         groups = self.optimizer.state_dict()["param_groups"]
         own = own_state(self.model, self.optimizer, state["optimizer"]["state"])
@@ -82,7 +97,7 @@ def check_network(config: RunConfig, store: Store) -> nn.Module:
     with torch.device("meta"):
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     task_of(config, len(store.classes)).check(model, store)
-    _refuse_single_images(config.training, model)
+    _refuse_single_images(config.training, model, len(training_images(store, config.data)))
     refuse_alike(store)
     if config.model.tower_devices:
         devices_of_towers(config.model.tower_devices)
@@ -96,21 +111,22 @@ _LEAST_VARIANCE = 1e-6
 """In gray levels squared; rounding alone gives about 1e-11."""
 
 
-def _refuse_single_images(training: TrainingConfig, model: nn.Module) -> None:
-    """CommandError if batch normalization would get micro-batches of one image.
+def _refuse_single_images(training: TrainingConfig, model: nn.Module, images: int) -> None:
+    """CommandError if batch normalization would get micro-batches of one of the `images` images.
 
     A process's share of a batch, and a micro-batch of that share, may be smaller by one than others.
     """
     if not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
         return
     processes, batch, pieces = distributed.world_size(), training.batch_size, training.grad_accum_steps
-    if batch // (processes * pieces) >= _MIN_NORMALIZED:
+    smallest, enough = smallest_batch(training, images), processes * pieces * _MIN_NORMALIZED
+    if smallest >= enough:
         return
-    fewer = batch // (processes * _MIN_NORMALIZED)
+    fewer = smallest // (processes * _MIN_NORMALIZED)
+    # A batch is never smaller than half of this, in a run that keeps all images.
+    larger = (size for size in range(enough, 2 * enough) if _smallest(training, size, images) >= enough)
     works = (
-        f"training.grad_accum_steps={fewer}"
-        if fewer
-        else f"training.batch_size={processes * pieces * _MIN_NORMALIZED}"
+        f"training.grad_accum_steps={fewer}" if fewer else f"training.batch_size={next(larger, 2 * enough)}"
     )
     raise CommandError(
         f"training.batch_size={batch} on {counted(processes, 'process')}, each in "
@@ -118,6 +134,10 @@ def _refuse_single_images(training: TrainingConfig, model: nn.Module) -> None:
         "normalization cannot average",
         hint=f"type {works}",
     )
+
+
+def _smallest(training: TrainingConfig, batch_size: int, images: int) -> int:
+    return smallest_batch(replace(training, batch_size=batch_size), images)
 
 
 def refuse_alike(store: Store) -> None:
@@ -153,8 +173,29 @@ def build_train_state(
         optimizer=make_optimizer(model, config.optimizer),
         schedule=make_schedule(config.schedule, config.optimizer.lr, steps_per_epoch),
         ema=ExponentialMovingAverage(model, config.training.ema_decay),
+        class_weights=_class_weights(config, store, device),
         scaler=torch.amp.GradScaler(device.type, enabled=config.training.precision == "float16"),
     )
+
+
+def _class_weights(config: RunConfig, store: Store, device: torch.device) -> Tensor | None:
+    if config.training.class_weights == "none":
+        return None
+    labels = training_images(store, config.data).labels
+    return balanced_weights(labels, len(store.classes)).to(device)
+
+
+def balanced_weights(labels: npt.NDArray[np.integer[Any]], num_classes: int) -> Tensor:
+    """(K,) float32 weights in inverse proportion to the classes' numbers of images; their mean over all
+    images is 1.
+
+    The weight of a class without images is 1. Source: King and Zeng 2001, section 3.2; scikit-learn's
+    `class_weight="balanced"`.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = np.ones(num_classes, np.float32)
+    weights[counts > 0] = len(labels) / ((counts > 0).sum() * counts[counts > 0])
+    return torch.from_numpy(weights)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

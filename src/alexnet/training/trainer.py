@@ -20,7 +20,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -41,10 +41,11 @@ from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import MetricsLog, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import counted, percentage
-from alexnet.training import checkpoint
+from alexnet.training import advice, checkpoint
 from alexnet.training import plan as events
 from alexnet.training.logging import TrainingLog, describe_reading
-from alexnet.training.plan import make_plan
+from alexnet.training.pace import Pace
+from alexnet.training.plan import Plan, keeps_all_images, make_plan
 from alexnet.training.preemption import Interruption
 from alexnet.training.step import Meter, training_batch, update
 from alexnet.training.train_state import build_train_state
@@ -80,8 +81,12 @@ class TrainOptions:
     """After these the run stops, once it is saved."""
     init_from: InitFrom | None = None
     """A trained model whose weights the run is initialized from."""
+    weights_only: bool = False
+    """Whether a finished run keeps its weights alone, without the state that more epochs would need."""
     progress: Progress = no_progress
     log: Log = lambda line: None
+    clock: Callable[[], float] = time.monotonic
+    """Seconds since any fixed time; `schedule.minutes` counts them."""
 
 
 def train_network(
@@ -93,32 +98,34 @@ def train_network(
     finite; WorkError if the disk is full. The last checkpoint is kept.
     """
     device = options.device
-    trainer = Trainer(config, store, run, device, options.log)
+    trainer = Trainer(config, store, run, device, options.log, options.clock)
     resumed = options.resume and trainer.resume()
     if not resumed:
         trainer.initialize(options.init_from)
-    plan, batch_size = trainer.plan, config.training.batch_size
     with ExitStack() as stack:
         stack.enter_context(trainer.open_metrics())
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         # Processes agree on stopping, on a GPU not at every update, since this waits for the GPU.
         agree_every_steps = 20 if device.type == "cuda" else 1
         interruption = stack.enter_context(Interruption(options.minutes, agree_every_steps))
-        images = plan.total_steps * batch_size, trainer.step * batch_size
+        plan = trainer.plan
+        images = plan.images(plan.total_steps), plan.images(trainer.step)
         advance = stack.enter_context(options.progress(*images))
         trainer.log_start()
         if config.training.fit_last_layer and not resumed:
             trainer.fit_last_layer()
             trainer.validate(evaluate)
             trainer.save()
-        if plan.validates(trainer.step) and trainer.validated_step < trainer.step:
+        if trainer.plan.validates(trainer.step) and trainer.validated_step < trainer.step:
             # The run was stopped between the last update of an epoch and its validation.
             trainer.validate(evaluate)
             trainer.save()
         loader = training_loader(config, store, device, trainer.state.task.reads_boxes)
+        trainer.pace.restart()
         for epoch, batch in trainer.meter.timed(trainer.batches(loader)):
             trainer.update(batch, epoch)
-            advance(batch_size)
+            plan = trainer.follow_time()
+            advance(batch.size, total=plan.images(plan.total_steps))
             stop = interruption.wanted(trainer.step)
             if plan.logs(trainer.step) or stop:
                 advance(0, trainer.log_means(batch, epoch))
@@ -136,6 +143,8 @@ def train_network(
         trainer.event(
             "result", **result.errors, best_top1_error=result.best_top1_error, seconds=result.seconds
         )
+        if distributed.is_main():
+            checkpoint.finish(run.checkpoints, keep_state=not options.weights_only)
     return result
 
 
@@ -145,13 +154,15 @@ def training_loader(config: RunConfig, store: Store, device: torch.device, boxes
     With `boxes` a batch carries those of its images.
     """
     images = training_images(store, config.data)
+    keep = keeps_all_images(config.training, len(images))
     return Loader(
         images,
         Batching(
             config.training.batch_size,
             seed=config.training.seed,
-            order=config.data.order,
-            drop_last=True,
+            order="balanced" if config.data.sampling == "balanced" else config.data.order,
+            drop_last=not keep,
+            even=keep,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         ),
@@ -164,14 +175,25 @@ def training_loader(config: RunConfig, store: Store, device: torch.device, boxes
 class Trainer:
     """One process's part of a run; only the main process writes files and prints lines."""
 
-    def __init__(self, config: RunConfig, store: Store, run: RunDir, device: torch.device, log: Log):
+    def __init__(
+        self,
+        config: RunConfig,
+        store: Store,
+        run: RunDir,
+        device: torch.device,
+        log: Log,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         """The trainer before the first update; the initial weights are a function of the seed."""
         split = training_images(store, config.data)
         self.config, self.store, self.run, self.store_digest = config, store, run, store.digest
         self.plan = make_plan(config, len(split), distributed.world_size())
         self.state = build_train_state(config, store, device, self.plan.steps_per_epoch)
         self.log: Log = log if distributed.is_main() else _ignore
-        self.training_log = TrainingLog(self.state, self.plan, split.labels, self.event, self.log)
+        self.training_log = TrainingLog(
+            self.state, self.plan.steps_per_epoch, split.labels, self.event, self.log
+        )
+        self.pace = Pace(len(store.split("val")), clock)
         self.metrics: MetricsLog | None = None
         self.terms: Mapping[str, str] = bundle.default_terms(store.classes)
         """The license terms of the weights, which are saved with them."""
@@ -192,7 +214,10 @@ class Trainer:
         """`step` at the last validation."""
         self.improved = False
         """Whether the last validation was the best so far, and is not saved yet."""
-        self.saved_step, self.saved_at = 0, time.monotonic()
+        self.waited = 0
+        """Validations since the best one."""
+        self.saved_step, self.saved_at = 0, clock()
+        self._clock = clock
 
     @property
     def epoch(self) -> int:
@@ -201,8 +226,13 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the schedule has ended."""
-        return self.step >= self.plan.total_steps or self.state.schedule.finished
+        """Whether the schedule has ended, or the run was stopped early."""
+        return self.step >= self.plan.total_steps or self.state.schedule.finished or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether there were `training.patience` validations in a row without a lower error."""
+        return 0 < self.config.training.patience <= self.waited
 
     # Initial weights.
 
@@ -258,6 +288,8 @@ class Trainer:
             epoch, first = divmod(self.step, self.plan.steps_per_epoch)
             for batch in loader.batches(epoch, first):
                 yield epoch, batch
+                if self.finished:  # within an epoch, where the time ends
+                    return
 
     def update(self, batch: Batch, epoch: int) -> None:
         """Makes the next update, with this process's share of a batch."""
@@ -266,6 +298,31 @@ class Trainer:
         self.color_noise = events.color_noise(self.config.events, step, self.plan.total_steps)
         self.meter.add(step, update(self.state, batch, epoch, step, self.color_noise), batch.indices)
         self.step = step + 1
+        if self.state.device.type == "cuda" and not self.pace.settled:
+            torch.cuda.synchronize(self.state.device)  # to time the update instead of its start
+        self.pace.updated()
+
+    def follow_time(self) -> Plan:
+        """The plan; with `schedule.minutes` it has as many updates as fit into the time.
+
+        It changes after each update until the speed is known, and later only if the speed has changed.
+        """
+        if self.pace.settled and distributed.world_size() > 1 and not self.plan.logs(self.step):
+            return self.plan  # processes agree on it, which takes time
+        budget = 60 * self.config.schedule.minutes
+        found = distributed.broadcast_result(lambda: self.pace.forecast(self.plan, self.step, budget))
+        self._plan_steps(found.total_steps)
+        if found.is_new:
+            self.pace.settle()
+            if budget:
+                self.event("plan", total_steps=found.total_steps, **self.pace.state())
+            self.training_log.record_plan(self.pace, self.plan, self.step)
+        return self.plan
+
+    def _plan_steps(self, total: int) -> None:
+        if total != self.plan.total_steps:
+            self.plan = replace(self.plan, total_steps=total)
+            self.state.plan_steps(self.plan.steps_per_epoch, total)
 
     def _set_learning_rates(self) -> None:
         """Sets the rates of the next update, and logs what changes with it."""
@@ -312,7 +369,7 @@ class Trainer:
         """
         reading = self.meter.read()
         last_batch = partial(training_batch, self.state, batch, epoch, self.color_noise)
-        self.training_log.record(reading, self.step, self.meter.seconds, last_batch)
+        self.training_log.record(reading, self.step, self.plan, self.meter.seconds, last_batch)
         return describe_reading(reading, self.errors)
 
     # Validation.
@@ -322,13 +379,19 @@ class Trainer:
         self._refuse_broken_weights()
         model = self.state.ema.model
         distributed.copy_from_main(model.buffers())
-        self.errors = distributed.broadcast_object(dict(evaluate(model)))
+        with self.pace.validating():
+            self.errors = distributed.broadcast_object(dict(evaluate(model)))
         self.validated_step = self.step
         error = self.errors["top1_error"]
         self.improved = error < self.best_error
         self.best_error = min(error, self.best_error)
+        self.waited = 0 if self.improved else self.waited + 1
         self.state.schedule.observe(error)
         self.event("validation", **self.errors)
+        if self.stopped_early:
+            self.event("early-stop", waited=self.waited, best_top1_error=self.best_error)
+            self.log(advice.early_stop(self.waited, self.best_error))
+        self.training_log.check_validation(self.pace, self.plan, self.step)
 
     def result(self) -> TrainResult:
         """The result of the run."""
@@ -338,7 +401,7 @@ class Trainer:
 
     def save_is_due(self) -> bool:
         """Whether a checkpoint should be saved; the same in all processes."""
-        minutes = (time.monotonic() - self.saved_at) / 60
+        minutes = (self._clock() - self.saved_at) / 60
         due = self.improved or minutes >= self.config.training.checkpoint_every_minutes
         return distributed.broadcast_object(due) and self.saved_step != self.step
 
@@ -353,9 +416,10 @@ class Trainer:
             )
             write_weights = partial(bundle.save, bundle=made)
             folder, meta = self.run.checkpoints, self._meta()
-            checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
+            with self.pace.saving():
+                checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
         self.event("checkpoint", best=self.improved)
-        self.improved, self.saved_step, self.saved_at = False, self.step, time.monotonic()
+        self.improved, self.saved_step, self.saved_at = False, self.step, self._clock()
         distributed.barrier()
 
     def _refuse_broken_weights(self) -> None:
@@ -373,15 +437,19 @@ class Trainer:
             "phase": self.phase,
             "errors": self.errors,
             "best_error": None if math.isinf(self.best_error) else self.best_error,
+            "waited": self.waited,
             "seconds": self.meter.seconds,
+            "minutes": self.config.schedule.minutes,
+            "total_steps": self.plan.total_steps,
+            "pace": self.pace.state(),
             "store_digest": self.store_digest,
         }
 
     def resume(self) -> bool:
         """Restores the newest undamaged checkpoint; False if there is none yet.
 
-        CommandError if it is for another model or store, or past the last epoch; DataError if all are
-        damaged.
+        CommandError if it is for another model or store, past the last epoch, or of a finished run that kept
+        only its weights; DataError if all are damaged.
         """
         found = checkpoint.newest(self.run.checkpoints, self.log)
         if found is None:
@@ -393,22 +461,47 @@ class Trainer:
                 f"{self.run.path} was trained on another store: use that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
-        self._refuse_fewer_epochs(meta["step"])
+        self._refuse_shorter(meta)
         saved = bundle.load(found.weights, "cpu", needs_weights=True)
         check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
-        self.state.load(saved.model.state_dict(), found.state())
+        self.state.load(saved.model.state_dict(), found.state() if found.has_state else None)
         self.terms = saved.terms
         self.step = self.saved_step = meta["step"]
         self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
         self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]
+        self.waited = meta.get("waited", 0)
         self.meter = Meter(meta["seconds"])
+        self._resume_time(meta)
+        if not found.has_state and not self.finished:
+            raise CommandError(
+                f"{self.run.path} kept only its weights (--weights-only) and cannot be trained on: "
+                f"train in a new folder with --init-from {self.run.path}"
+            )
         rate = self.state.schedule.learning_rate(self.step)
         self.log(f"resumed after update {self.step:,}, in epoch {self.epoch}, learning rate {rate:g}")
         return True
 
-    def _refuse_fewer_epochs(self, step: int) -> None:
-        """CommandError if more updates were made than the schedule has."""
-        if step > self.plan.total_steps:
+    def _resume_time(self, meta: Mapping[str, Any]) -> None:
+        """Continues the clock; with `schedule.minutes`, plans the same updates, or those of other minutes."""
+        # A checkpoint of an earlier version has the time of its updates only.
+        each = meta["seconds"] / max(self.step, 1)
+        self.pace.load_state(meta.get("pace", {"used": meta["seconds"], "update_seconds": each}))
+        minutes = self.config.schedule.minutes
+        if minutes:
+            self.pace.settled = meta.get("minutes") == minutes
+            affordable = self.pace.affordable_steps(self.plan, self.step, 60 * minutes)
+            self._plan_steps(meta["total_steps"] if self.pace.settled else affordable)
+
+    def _refuse_shorter(self, meta: Mapping[str, Any]) -> None:
+        """CommandError if more updates were made than the schedule has, or more time was used."""
+        step, minutes = meta["step"], self.config.schedule.minutes
+        used = meta.get("pace", {"used": meta["seconds"]})["used"] / 60
+        if minutes and minutes != meta.get("minutes") and minutes < used:
+            raise CommandError(
+                f"{self.run.path} has been trained for {used:.1f} minutes; schedule.minutes must be "
+                f"{math.ceil(used)} or more"
+            )
+        if not minutes and step > self.plan.total_steps:
             epochs = math.ceil(step / self.plan.steps_per_epoch)
             raise CommandError(
                 f"{counted(epochs, 'epoch')} of {self.run.path} are already trained; schedule.epochs must be "

@@ -130,6 +130,33 @@ def test_length_and_dropping_of_an_incomplete_batch() -> None:
         Loader(split, Batching(21, drop_last=True))
 
 
+@pytest.mark.parametrize(("count", "sizes"), [(20, [6, 7, 7]), (16, [8, 8]), (17, [5, 6, 6]), (3, [3])])
+def test_even_batches_use_all_images_in_nearly_equal_parts(count: int, sizes: list[int]) -> None:
+    split = numbered(count)
+    batches = list(Loader(split, Batching(8, even=True)).batches(2))
+    assert [len(batch.indices) for batch in batches] == [batch.size for batch in batches] == sizes
+    assert seen(batches) == epoch_order(0, 2, count).tolist()
+    shares = [
+        list(Loader(split, Batching(8, even=True, rank=rank, world_size=2)).batches(2)) for rank in (0, 1)
+    ]
+    assert sorted(seen(shares[0]) + seen(shares[1])) == list(range(count))
+    assert {batch.size for batch in shares[1]} <= set(sizes)
+
+
+def test_balanced_batches_have_the_same_number_of_each_class() -> None:
+    split = numbered(50)
+    split.labels[:43] = 0
+    counts = np.zeros(50, int)
+    for epoch in range(2):
+        batches = list(Loader(split, Batching(8, seed=3, order="balanced")).batches(epoch))
+        assert sum(batch.size for batch in batches) == 50
+        of_each = np.bincount(torch.cat([batch.labels for batch in batches]).numpy())
+        assert of_each.max() - of_each[of_each > 0].min() <= 1
+        counts += np.bincount(seen(batches), minlength=50)
+    large = split.labels == 0
+    assert counts[large].max() == 1 < counts[~large].min()
+
+
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])
 def test_pixels_equal_the_stored_ones(encoding: str) -> None:
     split, pixels = noisy(30, 16, 16, encoding=encoding)

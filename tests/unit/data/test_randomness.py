@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import sampling
 
-from alexnet.data.randomness import ImageRandomness, epoch_order
+from alexnet.data.randomness import (
+    ImageRandomness,
+    _key,
+    _shuffled,
+    balanced_epoch_order,
+    epoch_order,
+)
 
 seeds = st.integers(0, 2**63)
 index_lists = st.lists(st.integers(0, 2**31), min_size=1, max_size=20)
@@ -112,3 +119,41 @@ def test_orders_of_epochs_and_seeds_are_unrelated() -> None:
     for other in (epoch_order(0, 1, 5000), epoch_order(1, 0, 5000), np.arange(5000)):
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.07
         assert np.mean(first == other) < 0.005
+
+
+label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=30)
+
+
+@given(seeds, st.integers(0, 6), label_lists)
+def test_balanced_epochs_are_those_of_classes_that_take_turns(
+    seed: int, epoch: int, labels: list[int]
+) -> None:
+    found = balanced_epoch_order(seed, epoch, np.array(labels))
+    unshuffled = np.empty_like(found)
+    unshuffled[epoch_order(seed, epoch, len(labels))] = np.arange(len(labels))
+
+    def shuffle(label: int, number: int) -> list[int]:
+        return _shuffled(_key("class", str(label), seed, number), labels.count(label)).tolist()
+
+    assert found[unshuffled].tolist() == sampling.balanced_epoch(labels, epoch, shuffle)
+
+
+@given(seeds, label_lists)
+def test_images_of_a_class_come_equally_often_in_the_long_run(seed: int, labels: list[int]) -> None:
+    epochs = [balanced_epoch_order(seed, epoch, np.array(labels)) for epoch in range(8)]
+    counts = np.bincount(np.concatenate(epochs), minlength=len(labels))
+    for label in set(labels):
+        of_class = counts[np.array(labels) == label]
+        assert of_class.max() - of_class.min() <= 1
+    by_class = [counts[np.array(labels) == label].sum() for label in set(labels)]
+    assert max(by_class) - min(by_class) <= 1
+    for order in epochs:
+        per_epoch = np.bincount(np.array(labels)[order], minlength=5)[sorted(set(labels))]
+        assert per_epoch.max() - per_epoch.min() <= 1
+
+
+def test_balanced_orders_depend_on_seed_and_epoch() -> None:
+    labels = np.array([0] * 30 + [1] * 10)
+    orders = [balanced_epoch_order(seed, epoch, labels).tolist() for seed, epoch in ((1, 0), (1, 1), (2, 0))]
+    assert len(set(map(tuple, orders))) == 3
+    assert balanced_epoch_order(1, 0, labels).tolist() == orders[0]

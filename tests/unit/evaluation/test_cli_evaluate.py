@@ -14,6 +14,7 @@ from alexnet.cli.main import main
 from alexnet.config import to_dict
 from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, prediction_cache, run_evaluation
+from alexnet.evaluation.run_evaluation import announcing
 from alexnet.models import registry
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.summary import summarize
@@ -288,6 +289,34 @@ def test_an_unfinished_run_is_tested_with_a_note(make_run, store, capsys) -> Non
     assert "note: run is unfinished, at epoch 2 of 3, update 9" in evaluate(capsys, store, run.path)[2]
     run.metrics_file.write_text('{"event": "result", "step": 9, "epoch": 3}\n')
     assert "unfinished" not in evaluate(capsys, store, run.path)[2]
+
+
+@pytest.mark.parametrize(
+    ("views", "hint"),
+    [
+        ("ten", "; --views center takes a tenth of that"),
+        ("dense", "; --views center is faster"),
+        ("center", ""),
+    ],
+)
+def test_a_long_test_is_announced_after_its_first_batch(views: str, hint: str) -> None:
+    now, lines, counts = [0.0], list[str](), list[int]()
+    advance = announcing(counts.append, 1000, ViewSet(views), lines.append, clock=lambda: now[0])
+    for _ in range(10):
+        now[0] += 30
+        advance(100)
+    assert lines == [f"note: testing 1,000 images with the views {views} takes about 5 min{hint}"]
+    assert counts == 10 * [100]
+
+
+def test_a_short_test_is_not_announced() -> None:
+    now, lines = [0.0], list[str]()
+    advance = announcing(lambda count: None, 1000, ViewSet("ten"), lines.append, clock=lambda: now[0])
+    now[0] += 5
+    advance(100)
+    now[0] += 500  # a later batch that takes long is no news
+    advance(100)
+    assert lines == []
 
 
 def test_an_ensemble_of_one_is_one_row(make_run, store, tmp_path, capsys) -> None:

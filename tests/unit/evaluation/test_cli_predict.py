@@ -53,6 +53,18 @@ def test_folders_are_searched_for_photos(make_run, folder, capsys) -> None:
     assert names == ["a.jpg", "b.JPEG", "c.png"]
 
 
+def test_an_unfinished_run_predicts_with_a_note(make_run, folder, capsys) -> None:
+    run = make_run("run")
+    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')
+    code, out, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--json")
+    assert code == 0 and json.loads(out)
+    assert err == (
+        "note: run is unfinished, at epoch 2 of 3, update 9; alexnet train with --resume continues it\n"
+    )
+    run.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
+    assert "unfinished" not in predict(capsys, folder / "a.jpg", "--model", run.path)[2]
+
+
 def test_text_names_each_photo_and_its_classes(make_run, folder, capsys) -> None:
     code, out, _ = predict(capsys, folder, "--model", make_run("run").path, "--top", 3)
     assert code == 0

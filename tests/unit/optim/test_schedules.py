@@ -107,6 +107,16 @@ def test_named_epochs_become_steps() -> None:
     assert make_schedule(config, 0.1, 10) == Milestones(0.1, 900, 0, (300, 505), 0.5)
 
 
+@pytest.mark.parametrize("total_steps", [450, 900, 1000, 7])
+def test_durations_are_shares_of_a_run_of_another_length(total_steps: int) -> None:
+    config = ScheduleConfig(name="step", epochs=90, step_epochs=30, warmup_epochs=9)
+    schedule = make_schedule(config, 0.1, 10, total_steps)
+    assert schedule.total_steps == total_steps
+    assert schedule.warmup_steps == round(total_steps / 10)
+    rates = {round(schedule.learning_rate(step), 9) for step in range(schedule.warmup_steps, total_steps)}
+    assert sorted(rates) == [0.001, 0.01, 0.1] or total_steps == 7
+
+
 def test_the_plateau_of_the_paper_falls_three_times() -> None:
     schedule = make_schedule(ScheduleConfig(patience_epochs=1), 0.01, 10)
     rates = []

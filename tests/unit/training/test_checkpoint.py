@@ -52,6 +52,38 @@ def test_keeps_the_last_the_one_before_and_the_best(tmp_path: Path) -> None:
     assert (tmp_path / "best").readlink() == Path("step-00000003")
 
 
+def test_only_checkpoints_to_resume_from_have_a_state(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        write(tmp_path, step, best=step == 2)
+    assert [path.parent.name for path in sorted(tmp_path.glob("step-*/state.pt"))] == [
+        "step-00000004",
+        "step-00000005",
+    ]
+    assert (tmp_path / "best" / "weights.safetensors").read_bytes() == b"weights of 2"
+    checkpoint.finish(tmp_path)
+    assert names(tmp_path) == ["best", "last", "step-00000002", "step-00000005"]
+    assert [path.parent.name for path in tmp_path.glob("step-*/state.pt")] == ["step-00000005"]
+
+
+def test_a_finished_run_may_keep_its_weights_alone(tmp_path: Path) -> None:
+    write(tmp_path, 1, best=True)
+    write(tmp_path, 2)
+    checkpoint.finish(tmp_path, keep_state=False)
+    assert not list(tmp_path.glob("step-*/state.pt"))
+    found = checkpoint.newest(tmp_path, no_news)
+    assert found is not None
+    assert (found.meta["step"], found.has_state) == (2, False)
+
+
+def test_weights_of_the_best_are_not_resumed_from(tmp_path: Path) -> None:
+    for step in range(1, 4):
+        write(tmp_path, step, best=step == 1)
+    for step in (2, 3):
+        (tmp_path / f"step-0000000{step}" / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="all checkpoints"):
+        checkpoint.newest(tmp_path, lambda line: None)
+
+
 def test_a_run_folder_can_be_moved(tmp_path: Path) -> None:
     write(tmp_path / "a", 1)
     (tmp_path / "a").rename(tmp_path / "b")

@@ -95,6 +95,26 @@ def test_the_penalty_is_chosen_on_held_out_images() -> None:
     assert choose_strength(noise[None].astype(np.float32), labels, seed=0) == (weak, error)
 
 
+@pytest.mark.parametrize("setting", ["class_weights=balanced", "sampling=balanced"])
+def test_small_classes_count_as_much_as_large_ones_if_balanced(store: Store, setting: str) -> None:
+    bundle = untrained(store, configured("mirror=no", setting))
+    split = store.split("train")
+    counts = [(label, 2 + 2 * label) for label in range(3)]
+    few = split.part(
+        np.concatenate([np.flatnonzero(split.labels == label)[:count] for label, count in counts])
+    )
+    fitted = fit_last_layer(bundle, few, seed=0)
+    with torch.no_grad():
+        pixels = torch.stack([torch.from_numpy(read_photo(few, i)) for i in range(len(few))])
+        inputs = bundle.preprocessing.test_input(pixels, np.array([[0, 0, 0]]))
+        features = bundle.model.forward_features(inputs).numpy()  # pyright: ignore[reportCallIssue]
+        found = bundle.model(inputs).softmax(1).numpy()
+    standardized = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    wanted = LogisticRegression(C=fitted.strength, max_iter=500, class_weight="balanced")
+    wanted.fit(standardized, few.labels)
+    np.testing.assert_allclose(found, wanted.predict_proba(standardized), atol=1e-4)
+
+
 def test_a_class_with_one_image_leaves_nothing_to_hold_out() -> None:
     _, error = choose_strength(np.zeros((1, 3, 2), np.float32), np.array([0, 0, 1]), seed=0)
     assert error is None

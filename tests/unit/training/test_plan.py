@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.errors import CommandError
 from alexnet.training import plan as events
 from alexnet.training.config import Event, TrainingConfig
-from alexnet.training.plan import describe_left_out, make_plan
+from alexnet.training.plan import describe_batches, make_plan, smallest_batch
 
 
 def config(**training: int) -> RunConfig:
@@ -31,7 +33,7 @@ def test_logs_also_at_validations() -> None:
 
 
 def test_too_few_images() -> None:
-    with pytest.raises(CommandError, match=r"type training.batch_size=35"):
+    with pytest.raises(CommandError, match=r"type training.batch_size=35, or training.last_batch=keep"):
         make_plan(config(batch_size=36), 35)
 
 
@@ -74,18 +76,38 @@ def test_net_145_slows_conv1_after_epoch_67_and_freezes_it_after_72() -> None:
 @pytest.mark.parametrize(
     ("batch_size", "images", "line"),
     [
-        (64, 96, "each epoch uses 64 of 96 images (*=64); *=48 uses all"),
         (
-            600,
-            997,
-            "each epoch uses 600 of 997 images (*=600); *=498 uses 996",
+            64,
+            96,
+            "each epoch uses 64 of 96 images (training.batch_size=64); training.last_batch=keep uses all",
         ),
-        (2, 3, "each epoch uses 2 of 3 images (*=2)"),
+        (2, 3, "each epoch uses 2 of 3 images (training.batch_size=2); training.last_batch=keep uses all"),
         (10, 100, ""),
         (10, 1009, ""),
     ],
 )
 def test_left_out_images_are_described_if_they_are_many(batch_size: int, images: int, line: str) -> None:
-    assert describe_left_out(config(batch_size=batch_size), images) == line.replace(
-        "*", "training.batch_size"
+    assert describe_batches(TrainingConfig(batch_size=batch_size), images) == line
+
+
+@pytest.mark.parametrize(
+    ("last_batch", "images", "updates", "smallest", "line"),
+    [
+        ("keep", 96, 2, 48, "batches of 48 images instead of 64, so that each epoch uses all 96"),
+        ("auto", 97, 2, 48, "batches of 48 or 49 images instead of 64, so that each epoch uses all 97"),
+        ("auto", 50, 1, 50, "batches of 50 images instead of 64, so that each epoch uses all 50"),
+        ("keep", 65, 2, 32, "batches of 32 or 33 images instead of 64, so that each epoch uses all 65"),
+        ("keep", 128, 2, 64, ""),
+        ("auto", 6405, 100, 64, ""),
+    ],
+)
+def test_a_last_batch_is_kept_in_batches_of_nearly_the_same_size(
+    last_batch: Literal["keep", "auto"], images: int, updates: int, smallest: int, line: str
+) -> None:
+    training = TrainingConfig(batch_size=64, last_batch=last_batch)
+    plan = make_plan(RunConfig("test", training=training), images)
+    assert (plan.steps_per_epoch, smallest_batch(training, images)) == (updates, smallest)
+    assert plan.images_per_epoch == (6400 if images == 6405 else images)
+    assert describe_batches(training, images) == (
+        f"{line} (training.last_batch={last_batch})" if line else ""
     )

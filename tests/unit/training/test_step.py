@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import tiny
 import torch
+from reference.sampling import weighted_loss
 from torch.nn import functional
 
 from alexnet.data.loader import Batch
 from alexnet.data.store import Store
 from alexnet.training.step import training_batch, update
-from alexnet.training.train_state import TrainState, build_train_state
+from alexnet.training.train_state import TrainState, balanced_weights, build_train_state
 
 NO_DROPOUT = "model.dropout=0"
 
@@ -24,7 +28,7 @@ def batch(store: Store, images: int = 8) -> Batch:
         [torch.frombuffer(bytearray(split.buffer(int(i))), dtype=torch.uint8) for i in indices]
     )
     labels = torch.tensor(split.labels[indices.numpy()], dtype=torch.int64)
-    return Batch(pixels.view(images, 72, 72, 3), labels, indices, torch.arange(images))
+    return Batch(pixels.view(images, 72, 72, 3), labels, indices, torch.arange(images), images)
 
 
 def after(store: Store, *settings: str, steps: int = 2) -> dict[str, torch.Tensor]:
@@ -57,6 +61,51 @@ def test_micro_batches_give_the_same_update_but_for_rounding(tiny_store: Store, 
     whole = after(tiny_store, NO_DROPOUT)
     split = after(tiny_store, NO_DROPOUT, f"training.grad_accum_steps={pieces}")
     assert largest_difference(whole, split) < 1e-6
+
+
+def test_a_smaller_batch_has_the_gradient_of_its_own_mean(tiny_store: Store) -> None:
+    whole, smaller = build(tiny_store, NO_DROPOUT), build(tiny_store, NO_DROPOUT, "training.batch_size=5")
+    for trained in (whole, smaller):
+        update(trained, batch(tiny_store, 5), 0, 0, color_noise=True)
+    assert largest_difference(whole.model.state_dict(), smaller.model.state_dict()) == 0
+
+
+@pytest.mark.parametrize("mixing", ["training.mixup=0", "training.label_smoothing=0.1"])
+def test_class_weights_give_classes_the_same_weight(tiny_store: Store, mixing: str) -> None:
+    settings = (NO_DROPOUT, "training.class_weights=balanced", "data.max_images=0", mixing)
+    trained = build(tiny_store, *settings)
+    training_labels = [0] * 30 + [1] * 12 + [2] * 6
+    trained.class_weights = balanced_weights(np.array(training_labels), 3)
+    plain = build(tiny_store, NO_DROPOUT, mixing)
+    given = batch(tiny_store)
+    images, targets = training_batch(plain, given, 0, True)
+    logits = plain.model(images)
+    if mixing.endswith("smoothing=0.1"):  # torch's own weights, which count the smoothed part of each class
+        wanted = functional.cross_entropy(
+            logits, targets, weight=trained.class_weights, reduction="sum"
+        ).item()
+    else:
+        losses = functional.cross_entropy(logits, given.labels, reduction="none").tolist()
+        wanted = 8 * weighted_loss(losses, given.labels.tolist(), training_labels)
+    assert update(trained, given, 0, 0, True).loss.item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_mean_weight_of_images_is_one_and_absent_classes_are_allowed() -> None:
+    labels = np.array([0] * 7 + [2] * 2 + [3])
+    weights = balanced_weights(labels, 5)
+    assert float(weights[labels].mean()) == pytest.approx(1)
+    assert weights[[1, 4]].tolist() == [1, 1]
+    assert float(7 * weights[0]) == pytest.approx(float(2 * weights[2])) == pytest.approx(float(weights[3]))
+
+
+def test_repeated_images_of_an_epoch_are_augmented_differently(tiny_store: Store) -> None:
+    trained = build(tiny_store, "data.sampling=balanced")
+    given = replace(batch(tiny_store, 4), indices=torch.full((4,), 3))
+    same = given.images[:1].expand(4, -1, -1, -1)
+    images, _ = training_batch(trained, replace(given, images=same), 0, True)
+    assert not any(torch.equal(images[0], other) for other in images[1:])
+    uniform, _ = training_batch(build(tiny_store), replace(given, images=same), 0, True)
+    assert all(torch.equal(uniform[0], other) for other in uniform[1:])
 
 
 def test_a_step_is_a_function_of_seed_and_step(tiny_store: Store) -> None:

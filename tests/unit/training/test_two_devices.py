@@ -34,7 +34,7 @@ def batch(store: Store) -> Batch:
     split, indices = store.split("train"), torch.arange(8) * 5
     pixels = [torch.frombuffer(bytearray(split.buffer(int(i))), dtype=torch.uint8) for i in indices]
     labels = torch.tensor(split.labels[indices.numpy()], dtype=torch.int64)
-    return Batch(torch.stack(pixels).view(8, 72, 72, 3), labels, indices, torch.arange(8))
+    return Batch(torch.stack(pixels).view(8, 72, 72, 3), labels, indices, torch.arange(8), 8)
 
 
 def train(trained: TrainState, store: Store, steps: range) -> TrainState:

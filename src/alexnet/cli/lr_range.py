@@ -1,0 +1,66 @@
+"""`alexnet lr-range RECIPE --store STORE --out FILE.png`: a learning-rate range test with its plot."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.progress import progress_bar
+
+
+def command(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A network of `alexnet recipes`.", autocompletion=recipe_names),
+    ],
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path(
+        "lr-range.png"
+    ),
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
+        ),
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
+    ] = None,
+    updates: Annotated[int, typer.Option(min=10, help="Number of updates.")] = 100,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+) -> None:
+    """Find a learning rate: train for 100 updates at a rate that rises from 1e-6 to 10, and plot the loss.
+
+    It stops when the loss diverges. The suggested rate is a tenth of that with the lowest loss. No run
+    directory is made. Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section
+    3.3.
+    """
+    from alexnet.data.store import Store
+    from alexnet.hardware import choose_device, describe_device
+    from alexnet.io import refuse_unwritable
+    from alexnet.report.plots.lr_range import draw_lr_range
+    from alexnet.report.plots.output import save
+    from alexnet.runs.run_dir import find_weights
+    from alexnet.training.lr_range import range_test
+    from alexnet.training.run import network_config
+    from alexnet.training.transfer import InitFrom
+
+    refuse_unwritable(out)
+    config, opened, chosen = network_config(recipe, settings or []), Store.open(store), choose_device(device)
+    source = None if init_from is None else InitFrom(find_weights(init_from))
+    sys.stdout.write(
+        f"{recipe} on {describe_device(chosen)}: {updates} updates of {config.training.batch_size} images\n"
+    )
+    with progress_bar("range test", updates, unit="updates") as advance:
+        found = range_test(config, opened, chosen, source, updates, advance)
+    title = f"{recipe}: learning-rate range test on {opened.path.name}"
+    save(draw_lr_range(found.rates, found.losses, found.smoothed, found.suggestion, title), out)
+    end = "where it diverged" if found.diverged else "where it did not diverge"
+    sys.stdout.write(
+        f"{out}: loss at rates from {found.rates[0]:.1g} to {found.rates[-1]:.2g}, {end}\n"
+        f"suggested: optimizer.lr={found.suggestion:.2g} (the recipe has {config.optimizer.lr:g})\n"
+    )

@@ -1,0 +1,51 @@
+"""`alexnet preview RECIPE --store STORE --out FILE.png`: training photos as a recipe augments them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alexnet.cli.options import recipe_names, setting_keys
+
+
+def command(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A network of `alexnet recipes`.", autocompletion=recipe_names),
+    ],
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path("preview.png"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
+        ),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Number of photos, of different classes.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of augmentations of each photo.")] = 6,
+) -> None:
+    """Draw some training photos as they are stored, as they are augmented, and their test crops.
+
+    They are what a run with this recipe, store and settings receives in its first epochs.
+    """
+    from alexnet.data.store import Store
+    from alexnet.io import refuse_unwritable
+    from alexnet.report.plots.output import save
+    from alexnet.report.plots.preview import draw_preview
+    from alexnet.training.preview import preview
+    from alexnet.training.run import network_config
+
+    refuse_unwritable(out)
+    config, opened = network_config(recipe, settings or []), Store.open(store)
+    found = preview(config, opened, photos, epochs)
+    figure = draw_preview(
+        [each.name for each in found],
+        [each.stored for each in found],
+        [each.augmented for each in found],
+        [each.tested for each in found],
+        f"{recipe} on {opened.path.name}: {config.data.input_size} of {config.data.image_size} pixels",
+    )
+    sys.stdout.write(f"{save(figure, out)}: {len(found)} photos in {epochs} epochs\n")
