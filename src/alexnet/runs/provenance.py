@@ -203,8 +203,8 @@ def training_progress(run: RunDir) -> str:
 
 
 def unfinished_note(run: RunDir) -> str:
-    """A line about a run that is not finished; empty for finished runs and exported files."""
-    reached = training_progress(run) if run.config_file.is_file() else ""
+    """A line about a run that is not finished; empty for finished ones, and for files without a log."""
+    reached = training_progress(run) if run.config_file.is_file() and run.metrics_file.is_file() else ""
     if not reached:
         return ""
     return f"note: {run.path.name} is unfinished, at {reached}; alexnet train with --resume continues it"
