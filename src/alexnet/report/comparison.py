@@ -19,8 +19,10 @@ from alexnet.published import overfeat
 from alexnet.published.alexnet import GAINS, TABLE_1, TABLE_2
 from alexnet.published.rows import BoxRow
 from alexnet.report.evaluation_tables import (
+    BALANCED,
     BASELINE_TITLES,
     averaged,
+    balanced_design,
     data_of,
     detection_views,
     measures_table,
@@ -100,6 +102,9 @@ class ComparisonRow:
     published: bool
     top1_interval: Sequence[float] | None = None
     top5_interval: Sequence[float] | None = None
+    balanced_error: float | None = None
+    """None if all classes have equally many images: it is then the top-1 error."""
+    balanced_interval: Sequence[float] | None = None
     images: int | None = None
     epochs: int | None = None
     seeds: Sequence[int] = ()
@@ -222,7 +227,7 @@ REDUCTION = (
     "row of the same run that has the same images."
 )
 COLUMNS = (
-    *("system", "data", "views", "top-1", "top-1 reduction (points)", "top-5", "images"),
+    *("system", "data", "views", "top-1", "top-1 reduction (points)", "top-5", "balanced", "images"),
     *("epochs", "seed", "source"),
 )
 
@@ -248,6 +253,7 @@ def comparison(ours: Sequence[ComparisonRow], theirs: Sequence[ComparisonRow]) -
         notes=(
             "95 % intervals in parentheses: over the evaluated images, not over seeds.",
             *([REDUCTION] if compared else []),
+            *([BALANCED] if any(row.balanced_error is not None for row in ours) else []),
             COMPARABLE,
             *(f"{note}: evaluate it again." for note in dict.fromkeys(row.stale for row in ours) if note),
             *unreadable_notes({row.data: row.left_out for row in ours}),
@@ -363,6 +369,7 @@ def _row(result: EvalResult, name: str) -> ComparisonRow:
     recipe = " + ".join(dict.fromkeys(run.recipe for run in runs))
     epochs = {run.epochs for run in runs}
     top1, top5 = (result.top1, result.top5) if result.classifies else (None, None)
+    balanced = result.balanced if result.classifies and not balanced_design(result) else None
     best = ", best checkpoint" if any(run.checkpoint != "last" for run in runs) else ""
     return ComparisonRow(
         system=recipe if len(runs) == 1 else f"{len(runs)} x {recipe}",
@@ -372,6 +379,8 @@ def _row(result: EvalResult, name: str) -> ComparisonRow:
         top5_error=top5 and top5.error,
         top1_interval=top1 and top1.interval,
         top5_interval=top5 and top5.interval,
+        balanced_error=balanced and balanced.error,
+        balanced_interval=balanced and balanced.interval,
         images=result.images,
         epochs=epochs.pop() if len(epochs) == 1 else None,
         seeds=[run.seed for run in runs if run.seed is not None],
@@ -391,6 +400,7 @@ def _cells(row: ComparisonRow) -> tuple[str, ...]:
         with_interval(row.top1_error, row.top1_interval),
         signed(row.difference, row.difference_interval),
         with_interval(row.top5_error, row.top5_interval),
+        with_interval(row.balanced_error, row.balanced_interval),
         f"{row.images:,}" if row.images else ABSENT,
         ABSENT if row.epochs is None else str(row.epochs),
         ", ".join(map(str, row.seeds)) or ABSENT,

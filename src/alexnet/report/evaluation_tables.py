@@ -14,6 +14,7 @@ WORST_CLASSES = 10
 """Classes shown of more than `FEW_CLASSES`."""
 CONFUSIONS_SHOWN = 10
 MISTAKES_SHOWN = 5
+BALANCED = "Balanced error: the mean of the errors of the classes, which differ in number of images."
 
 
 def errors_table(results: Sequence[EvalResult]) -> Table:
@@ -40,9 +41,7 @@ def errors_table(results: Sequence[EvalResult]) -> Table:
         "95 % intervals in parentheses. NLL: mean negative log-likelihood of the true class; lower is better."
     ]
     if not all(map(balanced_design, results)):
-        notes.append(
-            "Balanced error: the mean of the errors of the classes, which differ in number of images."
-        )
+        notes.append(BALANCED)
     notes += unreadable_notes({data_of(result): len(result.left_out) for result in results})
     numeric = frozenset({"macro F1 %", "NLL", "images"})
     return Table(columns, rows, numeric=numeric, notes=notes).without_empty_columns()

@@ -347,7 +347,7 @@ def _rates(values: Mapping[str, Any], images: int, names: Iterable[str]) -> dict
 _Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
-def wilson_interval(errors: int, images: int) -> tuple[float, float]:
+def wilson_interval(errors: float, images: float) -> tuple[float, float]:
     """Wilson's 95 % interval of an error rate, as fractions; valid also at 0 errors and for few images.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
@@ -364,15 +364,19 @@ def wilson_interval(errors: int, images: int) -> tuple[float, float]:
 def balanced_rate(classes: Sequence[tuple[int, int]]) -> Rate:
     """The mean of the error rates of classes, each as (errors, images), with its 95 % interval.
 
-    The interval is stratified by class: each limit is as far from the mean as the root of the sum of squares
-    of the distances of the classes' Wilson limits from their rates, divided by the number of classes. Source:
-    Zou and Donner 2008, "Construction of confidence limits about effect measures: a general approach".
+    The interval is stratified by class: it is Wilson's for the effective number of images, with which a
+    simple random sample would have the variance of the mean of the classes. For the variance, one error and
+    one right image are added to each class, since few images are often all right or all wrong. Source: Korn
+    and Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data", for effective sample sizes.
     """
-    rates = [Rate.of(errors, images) for errors, images in classes]
-    mean = math.fsum(each.error for each in rates) / len(rates)
-    below = math.hypot(*(each.error - each.interval[0] for each in rates)) / len(rates)
-    above = math.hypot(*(each.interval[1] - each.error for each in rates)) / len(rates)
-    return Rate(mean, (max(0.0, mean - below), min(1.0, mean + above)))
+    count = len(classes)
+    mean = math.fsum(errors / images for errors, images in classes) / count
+    rates = [((errors + 1) / (images + 2), images) for errors, images in classes]
+    variance = math.fsum(rate * (1 - rate) / images for rate, images in rates) / count**2
+    overall = math.fsum(rate for rate, _ in rates) / count
+    effective = overall * (1 - overall) / variance
+    return Rate(mean, wilson_interval(mean * effective, effective))
 
 
 def read_results(path: Path) -> list[EvalResult]:

@@ -81,8 +81,8 @@ def test_the_page_of_a_calibrated_run_has_its_reliability_before_and_after(
     assert "alexnet calibrate" not in seen.text
     (described,) = [each["alt"] for each in seen.all("img") if "confidence" in each["alt"]]
     before, after = percentage(found.calibration_error_before), percentage(found.calibration_error_after)
-    assert f"before calibration: calibration error {before}" in described
-    assert f"after calibration: calibration error {after}" in described
+    assert f"before: calibration error {before}" in described
+    assert f"after: calibration error {after}" in described
 
 
 def test_the_page_lists_recall_and_the_most_confident_mistakes(seen: Seen, run: Path) -> None:

@@ -134,6 +134,27 @@ def test_a_report_shows_published_rows_for_imagenets_classes_and_digits_only(run
     assert found["lenet-5", "tench"] == len(published.rows_of("lenet-5"))
 
 
+def test_errors_on_peoples_own_photos_are_compared_with_each_other_only(run: Path, capsys) -> None:
+    classes = (ClassErrors("cats", "cats", 1000, 100), ClassErrors("dogs", "dogs", 975, 198))
+    write(run, nette(per_class=classes, top5_errors=None))
+    assert main(["compare", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Errors in %: your runs") and "paper" not in shown and "top-5" not in shown
+    (row,) = lines(shown, "alexnet-2012")
+    balanced = (100 / 1000 + 198 / 975) / 2
+    assert f"{100 * balanced:.1f} (" in row and "Balanced error:" in shown
+    assert main(["compare", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["published"] == []
+    assert found["runs"][0]["balanced_error"] == pytest.approx(balanced)
+
+
+def test_classes_of_equal_size_have_no_balanced_error(run: Path, capsys) -> None:
+    write(run, nette(images=1000))
+    assert main(["compare", str(run)]) == 0
+    assert "alanced" not in capsys.readouterr().out
+
+
 def test_columns_without_a_value_are_left_out(run: Path, capsys) -> None:
     write(run, nette(recipe="lenet-modern", top5_errors=None))
     main(["compare", str(run)])

@@ -86,18 +86,29 @@ def test_a_class_of_which_nothing_was_right_has_an_f1_of_0() -> None:
     assert ClassErrors("n1", "one", 10, 10, 0).precision is None
 
 
-def test_the_balanced_interval_of_one_class_is_its_own() -> None:
-    assert balanced_rate([(3, 20)]) == Rate.of(3, 20)
+@pytest.mark.parametrize("errors", [0, 3, 20])
+def test_the_balanced_interval_of_one_class_is_its_own(errors: int) -> None:
+    found, wanted = balanced_rate([(errors, 20)]), Rate.of(errors, 20)
+    assert (found.error, *found.interval) == pytest.approx((wanted.error, *wanted.interval))
 
 
-def test_the_balanced_interval_has_about_its_nominal_coverage() -> None:
-    rates, images = np.array([0.05, 0.3, 0.5]), np.array([200, 40, 12])
+@pytest.mark.parametrize("rates", [(0.05, 0.3, 0.5), (0.02, 0.02, 0.02), (0.9, 0.5, 0.1)])
+@pytest.mark.parametrize("images", [(200, 40, 12), (15, 15, 15)])
+def test_the_balanced_interval_has_about_its_nominal_coverage(rates, images) -> None:
     generator = np.random.default_rng(0)
     held = 0
     for errors in generator.binomial(images, rates, (2000, 3)):
-        low, high = balanced_rate(list(zip(errors.tolist(), images.tolist(), strict=True))).interval
-        held += low <= rates.mean() <= high
-    assert 0.93 <= held / 2000 <= 0.98
+        low, high = balanced_rate(list(zip(errors.tolist(), images, strict=True))).interval
+        held += low <= np.mean(rates) <= high
+    assert 0.92 <= held / 2000 <= 0.985
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 30)), min_size=1))
+def test_the_balanced_interval_contains_the_error_and_lies_in_0_to_1(counts: list[tuple[int, int]]) -> None:
+    found = balanced_rate([(min(errors, images), images) for errors, images in counts])
+    low, high = found.interval
+    assert 0 <= low <= found.error + 1e-12 and found.error - 1e-12 <= high <= 1
+    assert low < high
 
 
 def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def _draw_accuracy(axes: Any, panel: ReliabilityPanel) -> None:
         marker="o",
         markersize=3.5,
         linestyle="none",
+        clip_on=False,
         color=COLORS[1],
         label="mean confidence of the bin",
     )

@@ -195,18 +195,17 @@ def whole_confusion_matrix(name: str, result: EvalResult, made: Predictions) -> 
     return Drawn(draw_confusion_matrix(counts, names, title), alt_text)
 
 
-def calibration(name: str, made: Predictions, found: Calibration | None) -> Drawn:
+def calibration(title: str, made: Predictions, found: Calibration | None) -> Drawn:
     """Reliability diagrams of predictions, and of the same after the calibration, if there is one."""
     before = reliability(made.probabilities, made.labels)
-    each = {"before calibration" if found else "not calibrated": before}
+    each = {"before" if found else "not calibrated": before}
     if found is not None:
         after = cross_fitted(made.probabilities, made.labels)
-        each["after calibration"] = reliability(after, made.labels)
+        each["after"] = reliability(after, made.labels)
     errors = {what: f"calibration error {percentage(one.calibration_error)}" for what, one in each.items()}
     panels = [ReliabilityPanel(f"{what}: {errors[what]}", *one) for what, one in each.items()]
-    title = figure_title(name, f"{made.split}, views {made.views}", len(made.labels))
     listed = "; ".join(f"{what}: {error}" for what, error in errors.items())
-    alt_text = f"Accuracy by confidence, {listed}."
+    alt_text = f"Accuracy by confidence, calibration: {listed}."
     return Drawn(draw_reliability(panels, title), alt_text)
 
 

@@ -25,10 +25,11 @@ from alexnet.report.page import Missing, Part, Picture, Section
 from alexnet.report.plots.confusions import CLASSES_WITH_COUNTS
 from alexnet.report.plots.output import embedded
 from alexnet.report.plots.predictions import KINDS
+from alexnet.report.plots.style import figure_title
 from alexnet.report.sections import boxes, evaluation, internals
 from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
 from alexnet.runs import predictions
-from alexnet.runs.calibration import describe_calibration, read_calibration
+from alexnet.runs.calibration import Calibration, describe_calibration, read_calibration
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult, ViewSet
 from alexnet.runs.run_dir import RunDir
@@ -261,25 +262,28 @@ class ModelFigures:
 
     def _calibration(self) -> list[Section]:
         """How often predictions of each confidence are right, before and after the calibration of the run."""
-        subject, result = self.subject, self.result
-        run = subject.run
-        found = read_calibration(run) if subject.kind == "run" else None
-        made = None
+        found = read_calibration(self.subject.run) if self.subject.kind == "run" else None
         if found is not None:
-            path = predictions.path_of(run.path, found.split, found.views)
-            saved = predictions.load(path) if path.is_file() else None
-            made = saved if saved and saved.store_digest == found.store_digest else None
-        elif result is not None:
-            made = evaluated_predictions(subject.path, result)
+            made, store = self._calibrated(found), found.store
+            notes: list[Part] = [*describe_calibration(found)]
+        elif self.result is not None:
+            made, store = evaluated_predictions(self.subject.path, self.result), self.result.store
+            command = f"alexnet calibrate {self.subject.original} --store STORE"
+            runs = self.subject.kind == "run"
+            notes = [Missing(f"Its probabilities are not calibrated: type {command}.")] if runs else []
+        else:
+            return []
         if made is None:
             return []
-        figure = self._drawn(partial(evaluation.calibration, self.label, made, found), "calibration")
-        if found is None:
-            command = f"alexnet calibrate {subject.original} --store STORE"
-            notes: list[Part] = [Missing(f"Its probabilities are not calibrated: type {command}.")]
-        else:
-            notes = [*describe_calibration(found)]
+        title = figure_title(self.label, f"{store} {made.split}, views {made.views}", len(made.labels))
+        figure = self._drawn(partial(evaluation.calibration, title, made, found), "calibration")
         return [Section("Calibration", [figure, *notes])]
+
+    def _calibrated(self, found: Calibration) -> Predictions | None:
+        """The saved predictions that were calibrated; None if they no longer exist."""
+        path = predictions.path_of(self.subject.run.path, found.split, found.views)
+        saved = predictions.load(path) if path.is_file() else None
+        return saved if saved is not None and saved.store_digest == found.store_digest else None
 
     def _boxes(self) -> list[Section]:
         """Predicted boxes, of models that predict any."""
