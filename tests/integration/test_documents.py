@@ -53,7 +53,7 @@ def test_own_photos_in_three_lines(newcomer: Path, capsys: pytest.CaptureFixture
     assert any(folder.name in named for folder in (newcomer / "my-photos").iterdir())
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/data.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/data.md", "docs/own-photos.md"])
 def test_python_lines_run(document: str, newcomer: Path) -> None:
     blocks = code_blocks(document, "python")
     assert blocks

@@ -106,6 +106,8 @@ def command(
         write_json(out, values)
     if confusion is not None:
         last = results[-1]
+        if not last.classifies:
+            raise CommandError(f"{name_of(last)} was not trained to predict classes: omit --confusion")
         title = figure_title(name_of(last), data_of(last), last.images)
         write_confusion_matrix(predictions, confusion, title)
     if as_json:
