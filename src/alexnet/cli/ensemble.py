@@ -122,12 +122,18 @@ def _check(members: Sequence[RunSpec]) -> None:
     """CommandError or DataError, before the first model is trained, if one does not fit its store."""
     from alexnet import distributed
     from alexnet.data.store import Store, training_images
+    from alexnet.tasks.config import task_info
     from alexnet.training.plan import make_plan
     from alexnet.training.run import VALIDATION
     from alexnet.training.train_state import check_network
 
     for member in members:
         config, opened = member.config(), Store.open(member.store)
+        if not task_info(config.training.loss).classifies:
+            raise CommandError(
+                f"{member.recipe} with training.loss={config.training.loss} is not trained to predict "
+                "classes, whose probabilities an ensemble averages: use alexnet train"
+            )
         opened.split(VALIDATION[0])
         check_network(config, opened)
         make_plan(config, len(training_images(opened, config.data)), distributed.world_size())

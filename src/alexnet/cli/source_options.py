@@ -44,6 +44,9 @@ def source_options(
             help="The class is the part of a photo's name before its number: cat of cat.0.jpg.",
         ),
     ] = False,
+    skip_unlabeled: Annotated[
+        bool, typer.Option("--skip-unlabeled", help="Leave out photos that the label file does not name.")
+    ] = False,
     splits: Annotated[
         str,
         typer.Option(
@@ -65,6 +68,7 @@ def source_options(
         label_column=label_column,
         label_numbers=None if label_numbers is None else label_numbers.value,
         labels_from_names=labels_from_names,
+        skip_unlabeled=skip_unlabeled,
         splits=parse_splits(splits),
         configuration=configuration,
     )

@@ -62,7 +62,7 @@ def command(
     from alexnet import distributed
     from alexnet.data.sources.devkit import read_any_devkit, read_devkit
     from alexnet.data.store import Store
-    from alexnet.evaluation import submission
+    from alexnet.evaluation import run_evaluation, submission
 
     if check is not None:
         sys.stdout.write(_checked(check, read_any_devkit(devkit), split))
@@ -73,9 +73,11 @@ def command(
     photos = submission.photos_of(opened.split(split))
     kit = read_devkit(devkit, photos.year)
     submission.ids_of([each.wnid for each in opened.classes], kit)  # before a model works for hours
+    folders = [RunDir.open(run, or_file=True) for run in members_of(runs)]
+    run_evaluation.check_classifies(folders, checkpoint)
     with distributed.running(chosen):
         test = _Test(opened, split, view_set(views, scales), checkpoint, chosen, batch)
-        rows = _rows(runs, kit, photos, test)
+        rows = _rows(folders, kit, photos, test)
         if not distributed.is_main():
             return
     submission.write_submission(out, rows, kit)
@@ -95,12 +97,11 @@ class _Test:
     batch_size: int
 
 
-def _rows(runs: list[Path], kit: Devkit, photos: OfficialPhotos, test: _Test) -> Ids:
+def _rows(folders: list[RunDir], kit: Devkit, photos: OfficialPhotos, test: _Test) -> Ids:
     from alexnet import distributed
     from alexnet.evaluation import ensemble, run_evaluation, submission
     from alexnet.evaluation.inference import InferenceOptions
 
-    folders = [RunDir.open(run, or_file=True) for run in members_of(runs)]
     run_evaluation.check_run_classes(folders, test.store, test.checkpoint)
     images = len(photos.order) // distributed.world_size()
     members: list[Predictions] = []

@@ -185,6 +185,15 @@ def trained_config(run: RunDir, checkpoint: str = "last") -> RunConfig:
     return bundle.load_metadata(find_weights(run.path, checkpoint)).config
 
 
+def check_classifies(runs: Sequence[RunDir], checkpoint: str = "last") -> None:
+    """CommandError for a run whose model was not trained to predict classes."""
+    for run in runs:
+        if not task_info(trained_config(run, checkpoint).training.loss).classifies:
+            raise CommandError(
+                f"{run.path} was not trained to predict classes: leave it out, or use alexnet predict"
+            )
+
+
 def check_run_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "last") -> None:
     """DataError, before any image is tested, where a run's classes are not the store's."""
     for run in runs:

@@ -253,6 +253,25 @@ def test_photos_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None
     assert source.left_out[0] == ("1 photo of train", "no label in train.csv")
 
 
+def test_photos_that_the_file_does_not_name_are_refused_until_they_are_left_out(tmp_path: Path) -> None:
+    files = {**FLAT, "train.csv": b"1.jpg,a\n2.jpg,b\n3.jpg,a\n"}
+    message = refusal(tmp_path / "refused", files)
+    assert "train.csv has no label for 1 photo such as 4.jpg: add them, or leave" in message
+    assert "--skip-unlabeled" in message
+    source = read(tmp_path / "left out", files, SourceOptions(skip_unlabeled=True))
+    assert counts(source) == {"train": {"a": 2, "b": 1}}
+    assert source.left_out == [("1 photo of train", "no label in train.csv")]
+    few = {**FLAT, "some.csv": b"name,label\n1.jpg,a\n"}
+    assert counts(read(tmp_path / "few", few, SourceOptions(skip_unlabeled=True))) == {"train": {"a": 1}}
+
+
+def test_a_test_split_with_some_labels_has_no_unlabeled_photos(tmp_path: Path) -> None:
+    files = named("train/a", "1.jpg") | named("train/b", "2.jpg") | named("test", "3.jpg", "4.jpg")
+    source = read(tmp_path, {**files, "test.csv": b"name,label\n3.jpg,b\n4.jpg,\n"})
+    assert counts(source) == {"train": {"a": 1, "b": 1}, "val": {"b": 1}}
+    assert source.left_out == [("1 photo of test", "no label in test.csv")]
+
+
 def test_a_whole_name_is_found_before_a_stem(tmp_path: Path) -> None:
     files = named("val", "1.jpg", "1.jpg.png", "p1.0.jpg", "p1.1.jpg")
     rows = b"1.jpg,ant\n1.jpg.png,bee\np1.0,ant\np1.1,bee\n"

@@ -224,6 +224,50 @@ def test_two_folders_for_one_split_are_refused_until_one_is_chosen(tmp_path: Pat
     assert [each.what for each in source.left_out] == ["val/ (6 photos)"]
 
 
+@pytest.mark.parametrize("parts", [("train_1", "train_2"), ("Training images 1", "Training images 2")])
+def test_numbered_folders_of_one_split_are_its_parts(parts: tuple[str, str], tmp_path: Path) -> None:
+    files = photos(f"{parts[0]}/a", f"{parts[0]}/b", f"{parts[1]}/a", f"{parts[1]}/b", "val/a", "val/b")
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"a": 6, "b": 6}, "val": {"a": 3, "b": 3}}
+    assert f"{parts[0]}/ and {parts[1]}/ are parts of train" in source.notes
+
+
+def test_numbered_parts_of_photos_with_one_label_file(tmp_path: Path) -> None:
+    files = (
+        named("data/train_1", "1.jpg", "2.jpg") | named("data/train_2", "3.jpg") | named("data/val", "4.jpg")
+    )
+    files["data/train.csv"] = b"name,label\n1.jpg,a\n2.jpg,b\n3.jpg,a\n"
+    files["data/val/val.csv"] = b"name,label\n4.jpg,b\n"
+    assert counts(read(tmp_path, files)) == {"train": {"a": 2, "b": 1}, "val": {"b": 1}}
+
+
+def test_folds_are_no_parts_of_splits(tmp_path: Path) -> None:
+    files = photos(
+        *(f"{split}_{fold}/{name}" for split in ("train", "test") for fold in (1, 2) for name in "ab")
+    )
+    assert "train_1/ and train_2/ may all be the train split: choose with --splits" in refusal(
+        tmp_path, files
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        (photos("a", "b"), {"configuration": "x"}, "class folders, which has no --configuration: remove it"),
+        (
+            photos("images/train") | {"labels/train/0_images_train.txt": b"0 .5 .5 .2 .2\n"},
+            {"configuration": "x"},
+            "YOLO boxes, which has no --configuration",
+        ),
+        (photos("a", "b"), {"label_column": "x"}, "--label-column x: "),
+    ],
+)
+def test_options_that_a_form_does_not_have_are_refused(
+    files: make.Photos, options: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    assert message in refusal(tmp_path, files, SourceOptions(**options))
+
+
 def test_folders_of_splits_can_be_named_whatever_they_are_called(tmp_path: Path) -> None:
     files = photos("one/a", "one/b", "two/a", "two/b")
     options = SourceOptions(splits={"train": "one", "val": "two"})

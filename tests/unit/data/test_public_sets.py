@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 from unit.data import source_makers as make
 from unit.data.test_layouts import counts, named, photos, read, refusal
 
@@ -76,14 +78,161 @@ def test_food_101(tmp_path: Path) -> None:
     assert keys(source, "val") == [f"{name}.jpg" for name in test]
 
 
+DOGS = ["n02085620-Chihuahua/n02085620_7", "n02085620-Chihuahua/n02085620_199"]
+DOGS += ["n02085782-Japanese_spaniel/n02085782_2", "n02085782-Japanese_spaniel/n02085782_3"]
+
+
+def cells(values: list[str]) -> np.ndarray:
+    """A MATLAB cell array (N, 1)."""
+    return np.array([[value] for value in values], dtype=object)
+
+
+def matlab(**variables: object) -> bytes:
+    file = io.BytesIO()
+    savemat(file, variables, do_compression=True)
+    return file.getvalue()
+
+
+def dogs_list(names: list[str]) -> bytes:
+    labels = np.array([[1.0 + (name > "n02085782")] for name in names])
+    return matlab(
+        file_list=cells([f"{name}.jpg" for name in names]), annotation_list=cells(names), labels=labels
+    )
+
+
 def test_stanford_dogs(tmp_path: Path) -> None:
-    files = named("Images/n02085620-Chihuahua", "n02085620_7.jpg", "n02085620_199.jpg")
-    files |= named("Images/n02085782-Japanese_spaniel", "n02085782_2.jpg")
-    files |= {name.replace("Images", "Annotation")[:-4]: b"<annotation></annotation>" for name in files}
-    files |= dict.fromkeys(("file_list.mat", "train_list.mat", "test_list.mat"), b"MATLAB 5.0 MAT-file")
+    files = within("Images", named("", *(f"{name}.jpg" for name in DOGS)))
+    files |= {f"Annotation/{name}": b"<annotation></annotation>" for name in DOGS}
+    files |= {"file_list.mat": dogs_list(DOGS), "train_list.mat": dogs_list(DOGS[::2])}
+    files |= {"test_list.mat": dogs_list(DOGS[1::2])}
     source = read(tmp_path, files)
-    assert counts(source) == {"train": {"n02085620-Chihuahua": 2, "n02085782-Japanese_spaniel": 1}}
+    one_each = {"n02085620-Chihuahua": 1, "n02085782-Japanese_spaniel": 1}
+    assert counts(source) == {"train": one_each, "val": one_each}
+    assert keys(source, "val") == [f"{name}.jpg" for name in DOGS[1::2]]
+    assert source.origins["train"].lists == ("train_list.mat",)
+
+
+@pytest.mark.parametrize("content", [b"MATLAB 5.0 MAT-file", b"", b"\x89HDF\r\n\x1a\n" + bytes(600)])
+def test_a_matlab_list_that_cannot_be_read_is_noted(content: bytes, tmp_path: Path) -> None:
+    files = within("Images", named("", *(f"{name}.jpg" for name in DOGS))) | {"train_list.mat": content}
+    source = read(tmp_path, files)
+    assert counts(source)["train"] == {"n02085620-Chihuahua": 2, "n02085782-Japanese_spaniel": 2}
     assert "train_list.mat may list splits, but its form is not read" in source.notes
+
+
+def cars(names: list[str], labels: list[int]) -> np.ndarray:
+    """`annotations` of the Cars devkit: a struct array (1, N); without classes if there are no labels."""
+    kinds = [(name, object) for name in ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")]
+    kinds += [("class", object)] * bool(labels) + [("fname", object)]
+    rows = [(39, 116, 569, 375, *labels[place : place + 1], name) for place, name in enumerate(names)]
+    return np.array([rows], dtype=kinds)
+
+
+def test_stanford_cars(tmp_path: Path) -> None:
+    names = [f"0000{number}.jpg" for number in range(1, 5)]
+    kinds = ["AM General Hummer SUV 2000", "Acura RL Sedan 2012"]
+    files = named("cars_train", *names) | named("cars_test", *names[:2])
+    files["devkit/cars_train_annos.mat"] = matlab(annotations=cars(names, [2, 1, 2, 2]))
+    files["devkit/cars_test_annos.mat"] = matlab(annotations=cars(names[:2], []))
+    files["devkit/cars_meta.mat"] = matlab(class_names=np.array([kinds], dtype=object))
+    files["devkit/README.txt"] = b"The Cars devkit"
+    source = read(tmp_path / "unlabeled", files)
+    assert counts(source) == {"train": {kinds[0]: 1, kinds[1]: 3}, "test": {"": 2}}
+    assert source.origins["train"].class_list == "devkit/cars_meta.mat"
+    files["devkit/cars_test_annos_withlabels.mat"] = matlab(annotations=cars(names[:2], [1, 2]))
+    source = read(tmp_path / "labeled", files)
+    assert counts(source)["val"] == {kinds[0]: 1, kinds[1]: 1}
+    assert keys(source, "val") == [f"{kinds[0]}/00001.jpg", f"{kinds[1]}/00002.jpg"]
+
+
+def test_flowers_102(tmp_path: Path) -> None:
+    names = [f"image_0000{number}.jpg" for number in range(1, 8)]
+    files = named("jpg", *names)
+    files["imagelabels.mat"] = matlab(labels=np.array([[77, 3, 77, 3, 77, 3, 77]], np.uint8))
+    splits = {"trnid": np.array([[5, 2]]), "valid": np.array([[1, 4]]), "tstid": np.array([[7, 6, 3]])}
+    files["setid.mat"] = matlab(**splits)
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"3": 1, "77": 1}, "val": {"3": 1, "77": 1}, "test": {"3": 1, "77": 2}}
+    assert keys(source, "test") == [
+        "3/jpg/image_00006.jpg",
+        "77/jpg/image_00003.jpg",
+        "77/jpg/image_00007.jpg",
+    ]
+    assert source.origins["val"].lists == ("setid.mat",)
+
+
+def test_labels_by_number_need_numbered_photos(tmp_path: Path) -> None:
+    files = named("jpg", "rose.jpg", "lily.jpg") | {"imagelabels.mat": matlab(labels=np.array([[1, 2]]))}
+    assert "2 photos outside any class folder, without labels" in refusal(tmp_path, files)
+
+
+def test_sun_397(tmp_path: Path) -> None:
+    kinds = ["a/abbey", "a/apartment_building/outdoor", "b/badlands", "b/bakery/shop"]
+    names = [f"{kind}/sun_{letter}.jpg" for kind in kinds for letter in "abc"]
+    files = within("SUN397", named("", *names))
+    files["SUN397/ClassName.txt"] = text(*(f"/{kind}" for kind in kinds))
+    source = read(tmp_path / "all", files)
+    classes = ["abbey", "apartment_building/outdoor", "badlands", "bakery/shop"]
+    assert counts(source) == {"train": dict.fromkeys(classes, 3)}
+    assert any("initials of the classes" in note for note in source.notes)
+    assert counts(read(tmp_path / "one", files, SourceOptions(class_level=1))) == {"train": {"a": 6, "b": 6}}
+    for split, letter in (("Training", "a"), ("Testing", "b")):
+        files[f"{split}_01.txt"] = text(*(f"/{name}" for name in names if name.endswith(f"{letter}.jpg")))
+    source = read(tmp_path / "listed", files)
+    assert counts(source) == {split: dict.fromkeys(classes, 1) for split in ("train", "val")}
+
+
+def test_classes_below_their_initials(tmp_path: Path) -> None:
+    source = read(tmp_path / "flat", photos("a/Apple", "a/apricot", "b/banana"))
+    assert counts(source) == {"train": {"Apple": 3, "apricot": 3, "banana": 3}}
+    deeper = photos("a/apple/red", "a/apple/green", "b/banana/ripe")
+    assert "--class-level" in refusal(tmp_path / "deep", deeper)
+
+
+def celeba(rows: list[str], header: str) -> make.Photos:
+    files = named("img_align_celeba", *(f"00000{number}.jpg" for number in range(1, len(rows) + 1)))
+    lines = (f"00000{number}.jpg{row}" for number, row in enumerate(rows, 1))
+    return files | {"list_attr_celeba.csv": text(header, *lines) if header else text(*lines)}
+
+
+def test_celeba_has_no_classes_until_an_attribute_is_chosen(tmp_path: Path) -> None:
+    files = celeba([",-1,1,-1", ",1,1,-1", ",-1,-1,1", ",1,-1,1"], "image_id,Bald,Male,Young")
+    message = refusal(tmp_path / "refused", files)
+    assert "4 photos outside any class folder" in message
+    assert "list_attr_celeba.csv: none of its columns Bald, Male, Young is known to be the label" in message
+    assert "--label-column" in message
+    source = read(tmp_path / "chosen", files, SourceOptions(label_column="Male"))
+    assert counts(source) == {"train": {"-1": 2, "1": 2}}
+    message = refusal(tmp_path / "bare", celeba([" -1 1 -1", " 1 1 -1", " -1 -1 1"], ""))
+    assert "3 columns of flags" in message
+
+
+def test_inaturalist_2017_and_2018(tmp_path: Path) -> None:
+    def document(names: list[str], kinds: dict[str, int]) -> bytes:
+        images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+        notes = [
+            {"id": n, "image_id": n, "category_id": kinds[name.split("/")[2]]} for n, name in enumerate(names)
+        ]
+        categories = [{"id": number, "name": kind} for kind, number in kinds.items()]
+        return json.dumps({"images": images, "annotations": notes, "categories": categories}).encode()
+
+    sets = {
+        "train_val_images": ("2017", {"Abudefduf saxatilis": 0, "Ardea alba": 1, "Branta canadensis": 2}),
+        "train_val2018": ("2018", {"2820": 2820, "2958": 2958, "3000": 3000}),
+    }
+    for folder, (year, kinds) in sets.items():
+        groups = dict(zip(kinds, ("Actinopterygii", "Aves", "Aves"), strict=True))
+        names = [f"{folder}/{groups[kind]}/{kind}/{n}_{kinds[kind]}.jpg" for kind in kinds for n in range(4)]
+        val = [name for name in names if name.rpartition("/")[2].startswith("3")]
+        files = named("", *names) | {f"val{year}.json": document(val, kinds)}
+        files[f"train{year}.json"] = document([name for name in names if name not in val], kinds)
+        source = read(tmp_path / year, files)
+        assert {split: sum(found.values()) for split, found in counts(source).items()} == {
+            "train": 9,
+            "val": 3,
+        }
+        assert [each.wnid for each in source.classes] == list(kinds)
+        assert source.origins["train"].class_level == 2
 
 
 def test_oxford_pets(tmp_path: Path) -> None:

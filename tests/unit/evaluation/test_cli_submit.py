@@ -23,6 +23,7 @@ from alexnet.data.synthetic import synthesize
 from alexnet.evaluation import metrics
 from alexnet.models.bundle import ModelBundle
 from alexnet.runs import predictions
+from alexnet.tasks import config as task_config
 
 from .conftest import CLASSES, SIDE, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
 
@@ -220,6 +221,15 @@ def test_several_runs_are_averaged(stores, make_run, submit, tmp_path, ilsvrc) -
         (folder / "metrics.jsonl").write_text('{"event": "result", "step": 9, "epoch": 3}\n')
     assert submit(store, tmp_path)[0] == 0
     assert (tmp_path / "out.txt").read_text() == text
+
+
+def test_a_model_that_predicts_no_classes_is_refused(stores, runs, submit, tmp_path, monkeypatch) -> None:
+    tasks = [replace(task, classifies=False) for task in task_config.TASKS]
+    monkeypatch.setattr(task_config, "TASKS", tuple(tasks))
+    code, _, error = submit(stores["wnids"], runs["wnids"])
+    assert code == 2
+    assert "was not trained to predict classes: leave it out, or use alexnet predict" in error
+    assert not (tmp_path / "out.txt").exists()
 
 
 def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_path, capsys) -> None:

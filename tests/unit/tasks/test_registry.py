@@ -149,6 +149,17 @@ def test_a_task_without_classes_is_not_served(
     assert "was not trained to predict classes" in line and "alexnet predict" in line
 
 
+def test_models_of_a_task_without_classes_are_not_averaged(
+    evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(task_config, "TASKS", (*TASKS, EXTRA))
+    words = ["ensemble", "alexnet-small", "training.loss=extra-task-brightness", "--device", "cpu"]
+    assert main([*words, "--store", str(evaluated.store.path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "is not trained to predict classes" in line and "use alexnet train" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_classifier_is_recorded_as_before(tmp_path: Path) -> None:
     """Only results of other models have the field."""
     store, run = tiny.store(tmp_path), tmp_path / "run"

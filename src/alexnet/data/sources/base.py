@@ -216,6 +216,8 @@ class SourceOptions:
     """The file that labels the photos, or several with commas between; relative to the working directory,
     else to the source."""
     label_numbers: LabelNumbers | None = None
+    skip_unlabeled: bool = False
+    """Whether photos that the label file does not name are left out; else they are refused."""
     labels_from_names: bool = False
     """Whether the class is the part of a photo's name before its number: `cat` of `cat.0.jpg`."""
     splits: Mapping[SplitName, str] = field(default_factory=dict[SplitName, str])
@@ -224,7 +226,8 @@ class SourceOptions:
     @property
     def choose_folders(self) -> bool:
         """Whether something is chosen that only photos in folders have."""
-        return bool(self.class_level or self.labels or self.labels_from_names or self.splits)
+        chosen = (self.class_level, self.labels, self.labels_from_names, self.skip_unlabeled, self.splits)
+        return any(chosen)
 
     def recorded(self, source: Path) -> dict[str, Any]:
         """The options that were chosen, for the header of the store; a label file inside the source is

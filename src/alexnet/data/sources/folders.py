@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -57,6 +58,8 @@ class Arrangement:
     """Whether the folders of the splits are in the class folders."""
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
     """Why photos directly in other folders are left out, by folder."""
+    notes: tuple[str, ...] = ()
+    """What is unusual about the folders."""
 
     def of(self, split: SplitName) -> list[Place]:
         """The places of a split."""
@@ -87,10 +90,15 @@ def arrange(survey: Survey, base: str, options: SourceOptions) -> Arrangement:
     for level in range(max((len(parts[folder]) for folder in folders), default=0)):
         found = _splits_at(level, base, folders, parts, options, tree.path.as_posix())
         if found is not None:
-            return _by_level(level, base, folders, parts, found, left_out)
+            arrangement = _by_level(level, base, folders, parts, found, left_out)
+            if options.class_level:
+                return arrangement
+            places, notes = _below_initials(arrangement.places)
+            return replace(arrangement, places=places, notes=(*arrangement.notes, *notes))
     places = [_place(folder, count, "train", base, ()) for folder, count in folders.items()]
     stripped, roots = _strip_wrappers(places, {"train": base})
-    return Arrangement(stripped, False, roots, left_out=left_out)
+    places, notes = (stripped, ()) if options.class_level else _below_initials(stripped)
+    return Arrangement(places, False, roots, left_out=left_out, notes=notes)
 
 
 def class_levels(places: Sequence[Place]) -> list[int]:
@@ -185,7 +193,7 @@ def _by_level(
     splits: Mapping[str, SplitName],
     left_out: dict[str, str],
 ) -> Arrangement:
-    assigned = dict(splits) if level else _one_folder_each(base, folders, parts, splits, left_out)
+    assigned = dict(splits) if level else _folders_of_splits(base, folders, parts, splits, left_out)
     places: list[Place] = []
     for folder, count in folders.items():
         names = parts[folder]
@@ -195,23 +203,30 @@ def _by_level(
         elif len(names) <= level or names[level] not in splits:
             left_out[folder] = "outside the folders of the splits"
     roots: dict[SplitName, str] = dict.fromkeys(SPLITS, base)
+    notes: list[str] = []
     if level == 0:
-        roots = {split: join(base, name) for name, split in assigned.items()}
+        for split in dict.fromkeys(assigned.values()):
+            own = [name for name, each in assigned.items() if each == split]
+            roots[split] = join(base, own[0]) if len(own) == 1 else base
+            if len(own) > 1:
+                notes.append(f"{' and '.join(f'{name}/' for name in own)} are parts of {split}")
     stripped, roots = _strip_wrappers(places, roots)
-    return Arrangement(stripped, True, roots, level > 0, left_out)
+    return Arrangement(stripped, True, roots, level > 0, left_out, tuple(notes))
 
 
-def _one_folder_each(
+def _folders_of_splits(
     base: str,
     folders: Mapping[str, int],
     parts: Mapping[str, tuple[str, ...]],
     splits: Mapping[str, SplitName],
     left_out: dict[str, str],
 ) -> dict[str, SplitName]:
-    """One folder for each split.
+    """The folders of each split: one, or numbered parts of one split such as `train_1` and `train_2`.
 
-    Of two test folders, of which one has class folders, that one is `val` if there is no other.
+    Of two test folders, of which one has class folders, that one is `val` if there is no other. Where several
+    splits have numbered folders, these may be folds of a cross-validation, which have photos in common.
     """
+    several = [split for split in SPLITS if sum(each == split for each in splits.values()) > 1]
     assigned: dict[str, SplitName] = {}
     for split in SPLITS:
         names = [name for name, each in splits.items() if each == split]
@@ -224,7 +239,7 @@ def _one_folder_each(
             reason = f"{labeled[0]}/ is the test split"
             left_out |= {folder: reason for folder in folders if parts[folder][:1] == (other,)}
             names = labeled
-        if len(names) > 1:
+        if len(names) > 1 and not (several == [split] and _are_numbered(names)):
             both = " and ".join(f"{name}/" for name in names)
             raise DataError(
                 f"{base or '.'}: {both} may all be the {split} split: choose with --splits, "
@@ -232,6 +247,33 @@ def _one_folder_each(
             )
         assigned |= dict.fromkeys(names, split)
     return assigned
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Whether names differ in their numbers only, and each has some."""
+    numbers = {tuple(re.findall(r"\d+", name)) for name in names}
+    return () not in numbers and len(numbers) == len(names) and len({tuple(words_of(n)) for n in names}) == 1
+
+
+def _below_initials(places: Sequence[Place]) -> tuple[list[Place], tuple[str, ...]]:
+    """Places below folders such as `a` and `b`, in which all names begin with that letter, and a note.
+
+    Classes are what is below, at whatever depth: SUN397 has `a/abbey` and `a/apartment_building/outdoor`.
+    """
+    deep = all(len(place.parts) > 1 for place in places)
+    initials = {place.parts[0].lower() for place in places} if deep else set[str]()
+    if len(initials) < 2 or not all(
+        len(place.parts[0]) == 1 and place.parts[1].lower().startswith(place.parts[0].lower())
+        for place in places
+    ):
+        return list(places), ()
+    below = [replace(p, parts=p.parts[1:], part_folders=p.part_folders[1:]) for p in places]
+    shown = sorted(initials)
+    note = f"folders {shown[0]}/ ... {shown[-1]}/ are initials of the classes below them"
+    if len({len(place.parts) for place in below}) > 1:
+        below = [replace(p, parts=("/".join(p.parts),), part_folders=(p.part_folders[-1],)) for p in below]
+        note += ", which are whole paths such as " + max((p.parts[0] for p in below), key=len)
+    return below, (note,)
 
 
 def _has_classes(folders: Mapping[str, int], parts: Mapping[str, tuple[str, ...]], name: str) -> bool:

@@ -236,9 +236,10 @@ def _known_files(tree: Tree, root: str, parent: str) -> list[int]:
 
 
 def read_named_by_wnid(opened: OpenedSource) -> Source | None:
-    """The source, with one split `train`; None without photos, or if one has no WNID in its name."""
+    """The source, with one split `train`; None without photos, if one has no WNID in its name, and if options
+    choose labels or splits."""
     tree, base = opened.tree, opened.base
-    photos = photos_in(tree, base)
+    photos = array("q") if opened.options.choose_folders else photos_in(tree, base)
     wnids = [wnid for photo in photos if (wnid := wnid_in(tree.listing.name(photo)))]
     if not photos or len(wnids) < len(photos):
         return None

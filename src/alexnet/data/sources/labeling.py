@@ -5,6 +5,7 @@ Whether labels are names, WNIDs or positions is decided for a whole column.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
@@ -70,7 +71,8 @@ def label_photos(
     usable = [table for table in tables if table.labels and not table.rejected]
     lists = class_lists(texts)
     fitting = [table for table in usable if _fits(table, classes, options, lists)]
-    chosen = _choose(fitting or usable, split, len(paths), where)
+    least = 1 if options.skip_unlabeled else math.ceil(_MOST * len(paths))
+    chosen = _choose(fitting or usable, split, least, where)
     unlabeled = {
         photo for table in tables if table.split == "test" and not table.labels for photo in table.photos
     }
@@ -128,9 +130,9 @@ def _fits(
 
 
 def _choose(
-    usable: Sequence[PhotoTable], split: SplitName | None, count: int, where: str
+    usable: Sequence[PhotoTable], split: SplitName | None, least: int, where: str
 ) -> list[PhotoTable] | None:
-    """The table for the photos or, of photos of all splits, the tables of one set that each label some.
+    """The table that labels at least so many photos or, of photos of all splits, the tables of one set.
 
     DataError if others put the photos into other classes.
     """
@@ -141,7 +143,7 @@ def _choose(
             if table.split is not None:
                 sets.setdefault(without_split(table.file), []).append(table)
         candidates += [tables for tables in sets.values() if len(tables) > 1]
-    enough = [tables for tables in candidates if len(_labeled_by(tables)) >= _MOST * count]
+    enough = [tables for tables in candidates if len(_labeled_by(tables)) >= least]
     enough = [tables for tables in enough if split and tables[0].split == split] or enough
     if not enough:
         return None
@@ -174,13 +176,13 @@ def _labeled(
         texts |= {photo: "" for photo in table.photos if photo not in texts} | dict(table.labels)
     first, files = tables[0], tuple(table.file for table in tables)
     missing = [index.path(photo) for photo in range(len(index)) if photo not in texts]
-    if missing:
+    if missing and not options.skip_unlabeled:
         name = missing[0].rpartition("/")[2]
         raise DataError(
             f"{where}: {' and '.join(files)} has no label for {counted(len(missing), 'photo')} such as "
-            f"{name}: add them, or remove the photos"
+            f"{name}: add them, or leave these photos out with --skip-unlabeled"
         )
-    column = [texts[photo] for photo in range(len(index))]
+    column = [texts.get(photo, "") for photo in range(len(index))]
     file = f"{where}: {files[0]}"
     if classes:
         meaning = to_labels(column, classes, file, options.label_numbers, lists)
@@ -251,7 +253,7 @@ def _in_order(
 
 def _refuse_other_count(text: TextFile, photos: int, classes: Sequence[Class], file: str) -> None:
     """DataError if a file is a column of classes, but not of as many as there are photos."""
-    cells = [row.cells[0] for row in text.ways[-1].rows] if text.ways else []
+    cells = [row.cells[0] for row in text.ways[-1].rows] if text.ways and not text.ways[-1].numbered else []
     known = {each.wnid for each in classes} | {each.name for each in classes}
     if cells and known.issuperset(cells):
         raise DataError(

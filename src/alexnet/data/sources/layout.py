@@ -103,6 +103,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         survey, base, arrangement.roots.values(), [place.folder for place in arrangement.places]
     )
     labeling = PhotoLabels(photos, files, options)
+    labeling.notes += arrangement.notes
     if options.labels_from_names:
         labeling.by_names()
     else:
@@ -154,11 +155,12 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
         if split not in numbers:
             continue
         own = labeling.labels[numbers[split]]
-        missing = 0 if split == "test" else int((own == NO_LABEL).sum())
+        is_unlabeled = split == "test" and not (own >= 0).any()
+        missing = 0 if is_unlabeled else int((own == NO_LABEL).sum())
         if missing:
             reason = f"no label in {' and '.join(origins[split].files)}"
             labeling.left_out.append(LeftOut(f"{counted(missing, 'photo')} of {split}", reason))
-        is_kept = (own != OUT) & ((own != NO_LABEL) | (split == "test"))
+        is_kept = (own != OUT) & ((own != NO_LABEL) | is_unlabeled)
         kept = numbers[split][is_kept]
         labeling.known += photos.files[numbers[split][~is_kept]].tolist()
         splits[split] = make_split(
@@ -168,7 +170,7 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
             arrangement.roots.get(split, base),
             labeling.classes,
         )
-    if "val" not in splits and "test" in splits and splits["test"].labels.max(initial=NO_LABEL) != NO_LABEL:
+    if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).any():
         splits["val"], origins["val"] = splits.pop("test"), origins.pop("test")
         labeling.notes.append("the test photos are used as val, since there is no other")
     splits = {split: found for split, found in splits.items() if len(found)}
@@ -245,6 +247,10 @@ def choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceOp
     if options.labels and labeled >= _MOST:
         return ClassLevel(0)
     highest = names[levels[0]]
+    # One folder beside a table of its photos holds photos of several classes, such as CelebA's.
+    naming = len({photo for table in tables for photo in table.photos}) / len(numbers)
+    if len(levels) == 1 and len(highest) == 1 and not is_wnid(highest[0]) and naming >= _MOST:
+        return ClassLevel(0)
     if len(levels) == 1 and (2 * sum(map(is_wnid, highest)) > len(highest) or options.labels):
         return ClassLevel(levels[0])
     doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)

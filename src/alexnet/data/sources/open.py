@@ -21,18 +21,25 @@ _SUPPORTED = (
 )
 
 
+_TABLES = ("image_column", "label_column", "configuration")
+_FOLDERS = tuple(each.name for each in dataclasses.fields(SourceOptions) if each.name != "configuration")
+
 _Reader = Callable[[OpenedSource], Source | None]
-_READERS: tuple[_Reader, ...] = (
-    *(parquet.read_photos, cifar.read, idx.read),
-    *(coco.read, yolo.read, voc.read),
+_READERS: tuple[tuple[_Reader, Sequence[str]], ...] = (
+    (parquet.read_photos, _TABLES),
+    (cifar.read, ("label_column",)),
+    (idx.read, ("configuration",)),
+    (coco.read, ()),
+    (yolo.read, ()),
+    (voc.read, ()),
+    (imagenet.read_kaggle, _FOLDERS),
+    (imagenet.read_tiny_imagenet, _FOLDERS),
+    (imagenet.read_named_by_wnid, ()),
+    (layout.read, _FOLDERS),
+    (parquet.read, _TABLES),
 )
-"""Readers of records and of boxes, which have files of their own; the first that returns a source is used."""
-_PHOTO_READERS: tuple[_Reader, ...] = (
-    *(imagenet.read_kaggle, imagenet.read_tiny_imagenet, imagenet.read_named_by_wnid),
-    layout.read,
-    parquet.read,
-)
-"""Readers of photos in folders, tried after these; the most general ones are the last."""
+"""Readers with the options that each has: of records and boxes, which have files of their own, then of photos
+in folders, the most general last. The first that returns a source is used."""
 
 
 def open_source(
@@ -54,34 +61,36 @@ def open_source(
 
 def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
-        return imagenet.read_tars(path) or _from_tree(open_folder(path), options)
+        source = imagenet.read_tars(path)
+        return _checked(source, options, ()) if source else _from_tree(open_folder(path), options)
     if parquet.is_table(path.name):
-        return parquet.read_files(path.parent, [path.name], options)
+        return _checked(parquet.read_files(path.parent, [path.name], options), options, _TABLES)
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is not a folder, tar or parquet file; supported are {_SUPPORTED}")
     source = imagenet.read_train_tar(path)
     if source:
-        return source
+        return _checked(source, options, ())
     source = _from_tree(open_tar(path), options)
     return dataclasses.replace(source, form=f"{source.form} in a tar")
 
 
 def _from_tree(tree: Tree, options: SourceOptions) -> Source:
     opened = OpenedSource(tree, options)
-    source = _first(_READERS, opened)
-    if source:
-        return source
-    if options.configuration:
-        raise CommandError(f"{tree.path} holds no tables or IDX files: remove --configuration")
-    source = _first(_PHOTO_READERS, opened)
-    if source:
-        return source
+    for read, known in _READERS:
+        source = read(opened)
+        if source:
+            return _checked(source, options, known)
     raise DataError(f"{tree.path}: {_found(tree)}; supported are {_SUPPORTED}")
 
 
-def _first(readers: Sequence[_Reader], opened: OpenedSource) -> Source | None:
-    return next(filter(None, (read(opened) for read in readers)), None)
+def _checked(source: Source, options: SourceOptions, known: Sequence[str]) -> Source:
+    """The source; CommandError if options are chosen that its form does not have."""
+    chosen = [name for name in options.recorded(source.path) if name not in known]
+    if chosen:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in chosen)
+        raise CommandError(f"{source.path} is read as {source.form}, which has no {listed}: remove it")
+    return source
 
 
 def _found(tree: Tree) -> str:

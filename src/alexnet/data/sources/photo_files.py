@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -226,6 +227,16 @@ class PhotoIndex:
     def path(self, number: int) -> str:
         """The path of a photo."""
         return self._paths[number]
+
+    def find_number(self, text: str) -> int | None:
+        """The photo whose name ends in this number; None unless each photo ends in a number of its own."""
+        return self._by_number.get(int(text)) if text.isdecimal() else None
+
+    @cached_property
+    def _by_number(self) -> dict[int, int]:
+        found = [re.search(r"\d+$", _stem(path)) for path in self._paths]
+        numbers = {int(match[0]): place for place, match in enumerate(found) if match}
+        return numbers if len(numbers) == len(self._paths) else {}
 
     def find(self, text: str) -> int | None:
         """The number of the one photo of that name; None if there is none, or several.

@@ -195,7 +195,7 @@ class PhotoLabels:
         others = [
             root
             for each, root in arrangement.roots.items()
-            if each != split and root != arrangement.roots[split]
+            if each != split and not self._is_above(root, arrangement.roots[split])
         ]
         return [
             text

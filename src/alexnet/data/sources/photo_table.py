@@ -39,10 +39,12 @@ _FLAG_HEADERS: dict[str, SplitName] = {
     "istesting": "test",
 }
 _CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
+_MIN_ATTRIBUTES = 3
+"""Columns of flags from which on they are attributes of the photo rather than its class."""
+_MAX_COLUMNS_NAMED = 6
+"""Columns that a message names."""
 _SAMPLE = 300
 """Rows from which the columns of a long file are guessed."""
-_NAMED = 3
-"""Rows that a message names."""
 _MIN_LISTED = 0.5
 """Fraction of the photos that must be listed for the lists to be the source's splits."""
 _MIN_ONE_LIST = 0.01
@@ -94,7 +96,8 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
         if columns is None:
             continue
         header, rows, image = columns
-        table = _table(text, index, options, header, rows, image)
+        find = index.find_number if way.numbered else index.find
+        table = _table(text, find, options, header, rows, image)
         if best is None or _quality(table) > _quality(best):
             best = table
         if best.labels and len(best.photos) == len(rows):
@@ -104,7 +107,7 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
 
 def read_column(text: TextFile, count: int) -> list[str] | None:
     """`count` labels for photos in sorted order, from a file with one column (and perhaps a header)."""
-    if not text.ways or (len(text.ways[-1].rows) - count) not in (0, 1):
+    if not text.ways or text.ways[-1].numbered or (len(text.ways[-1].rows) - count) not in (0, 1):
         return None
     cells = [row.cells[0].split(maxsplit=1)[0] for row in text.ways[-1].rows if row.cells]
     return cells[len(cells) - count :] if len(cells) >= count else None
@@ -112,9 +115,12 @@ def read_column(text: TextFile, count: int) -> list[str] | None:
 
 def read_class_names(text: TextFile) -> dict[str, str]:
     """Names of classes by number, from a file of which each line has a number and a name; else empty."""
-    if not _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]):
-        return {}
+    named_so = _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) is not None
     for way in text.ways:
+        if way.numbered == "photos" or not (
+            named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1]))
+        ):
+            continue
         for number, name in ((0, 1), (1, 0)):
             pairs = [(row.cells[number], row.cells[name]) for row in way.rows if len(row.cells) == 2]
             pairs = pairs[1:] if pairs and not pairs[0][0].isdigit() else pairs
@@ -139,8 +145,10 @@ def _image_column(
 ) -> tuple[list[str], list[Row], int] | None:
     """The header, the rows below it and the column that names photos; None if no column does."""
     rows, header = way.rows, way.header
-    if not rows:
+    if not rows or way.numbered == "classes":
         return None
+    if way.numbered == "photos":
+        return header, rows, 0
     width = max(len(row.cells) for row in rows)
     step = max(len(rows) // _SAMPLE, 1)
     sample = rows[1 - bool(header) :: step] or rows
@@ -181,7 +189,7 @@ def _matches(rows: Sequence[Row], column: int, index: PhotoIndex) -> int:
 
 def _table(
     text: TextFile,
-    index: PhotoIndex,
+    find: Callable[[str], int | None],
     options: SourceOptions,
     header: list[str],
     rows: Sequence[Row],
@@ -195,7 +203,7 @@ def _table(
     unknown: list[str] = []
     contradictions: list[str] = []
     for row in rows:
-        photo = index.find(row.cells[image]) if image < len(row.cells) else None
+        photo = find(row.cells[image]) if image < len(row.cells) else None
         if photo is None:
             unknown.append(row.cells[image] if image < len(row.cells) else "")
             continue
@@ -239,6 +247,8 @@ def _label_column(
         column = header.index(options.label_column)
         return _cells(column), header[column], ""
     if not header:
+        if len(others) >= _MIN_ATTRIBUTES and all(_are_flags(rows, column) for column in others):
+            return _no_label, "", f"it has {len(others)} columns of flags, and no header to name the classes"
         found = next(
             (column for column in sorted(others, key=lambda c: (c < image, c)) if not _are_ids(rows, column)),
             None,
@@ -262,11 +272,12 @@ def _label_column(
         return _cells(repeated[0]), header[repeated[0]], ""
     if not others:
         return _no_label, "", ""
-    columns = ", ".join(header[column] for column in others)
+    columns = ", ".join(header[column] for column in others[:_MAX_COLUMNS_NAMED])
+    more = ", ..." if len(others) > _MAX_COLUMNS_NAMED else ""
     return (
         _no_label,
         "",
-        f"none of its columns {columns} is known to be the label: choose with --label-column",
+        f"none of its columns {columns}{more} is known to be the label: choose with --label-column",
     )
 
 
@@ -309,6 +320,11 @@ def _flags(header: Sequence[str], columns: Sequence[int]) -> Reader:
         return next((header[c] for c in columns if c < len(row.cells) and float(row.cells[c] or 0)), "")
 
     return read
+
+
+def _are_flags(rows: Sequence[Row], column: int) -> bool:
+    """Whether a column of attributes holds nothing but 0 and 1, or -1 and 1."""
+    return all(row.cells[column] in ("-1", "0", "1") for row in rows if column < len(row.cells))
 
 
 def _is_flag(cell: str) -> bool:

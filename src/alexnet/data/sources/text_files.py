@@ -1,4 +1,4 @@
-"""Text files beside photos, and the rows of cells in them: CSV, TSV, blanks, JSON, JSON Lines.
+"""Text files beside photos, and the rows of cells in them: CSV, TSV, blanks, JSON, JSON Lines, MATLAB.
 
 What the cells mean is found in `photo_table`.
 """
@@ -7,30 +7,43 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
+import math
 import re
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import Survey, is_clutter
+from alexnet.data.sources.split_names import split_of
 from alexnet.data.sources.tree import join
 from alexnet.errors import CommandError, DataError
 
 _MAX_FILES = 64
 """More text files in a folder are not lists of photos, but one for each photo (such as YOLO's boxes)."""
 _MAX_BYTES = 200_000_000
-_UNREADABLE_LISTS = (".mat", ".pkl", ".pickle", ".npy", ".xlsx", ".xls", ".h5", ".hdf5")
+_UNREADABLE_LISTS = (".pkl", ".pickle", ".npy", ".xlsx", ".xls", ".h5", ".hdf5")
+MATLAB_SUFFIX = ".mat"
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".tab", ".json", ".jsonl", ".ndjson")
 """Of the files that are read as tables."""
 _SEPARATORS = ("\t", ";", ",", "|")
 _MIN_CONSISTENT = 0.9
 """Fraction of rows that must have the same number of cells for a separator to be the right one."""
+_MATLAB_FAILURES = (
+    *(ValueError, TypeError, KeyError, IndexError, OSError, OverflowError, MemoryError),
+    *(struct.error, zlib.error),
+)
+"""What scipy raises on damaged files."""
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -45,7 +58,7 @@ _PHOTO_THEN_REST = re.compile(
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file, cut into cells in every way that may be meant."""
+    """A text file or MATLAB's, cut into cells in every way that may be meant."""
 
     file: str
     encoding: str
@@ -53,7 +66,9 @@ class TextFile:
 
 
 def open_text(data: bytes, file: str) -> TextFile:
-    """The file's ways to be cut into cells; DataError if it is no text."""
+    """The file's ways to be cut into cells; DataError if it is not text or, if named so, MATLAB's."""
+    if file.lower().endswith(MATLAB_SUFFIX):
+        return TextFile(file, "utf-8", tuple(_from_matlab(data, file)))
     try:
         text, encoding = decode_text(data)
     except ValueError:
@@ -84,7 +99,8 @@ class MetadataFiles:
         listing = self._tree.listing
         files = [file for folder in self.folders for file in listing.files(folder)]
         names = [listing.path(file) for file in files]
-        return [name for name in names if name.lower().endswith(_UNREADABLE_LISTS)]
+        found = [name for name in names if name.lower().endswith(_UNREADABLE_LISTS)]
+        return [*found, *(name for name in self.no_text if name.lower().endswith(MATLAB_SUFFIX))]
 
     @cached_property
     def texts(self) -> list[TextFile]:
@@ -93,7 +109,7 @@ class MetadataFiles:
 
     @cached_property
     def no_text(self) -> list[str]:
-        """The paths of files that are named like text, but are none."""
+        """The paths of files that are named like text or MATLAB's, but are neither."""
         return [self._tree.listing.path(file) for file, text in self._opened.items() if text is None]
 
     @cached_property
@@ -109,7 +125,7 @@ class MetadataFiles:
     def _is_text(self, file: int) -> bool:
         name = self._tree.listing.name(file)
         return (
-            name.lower().endswith(TEXT_SUFFIXES)
+            name.lower().endswith((*TEXT_SUFFIXES, MATLAB_SUFFIX))
             and not is_clutter(name)
             and self._tree.size(file) <= _MAX_BYTES
         )
@@ -176,7 +192,9 @@ class Candidate:
 
     rows: Rows
     header: list[str]
-    """Names of the columns where the form itself has them (JSON); else empty."""
+    """Names of the columns where the form itself has them (JSON, MATLAB); else empty."""
+    numbered: Literal["", "photos", "classes"] = ""
+    """What numbers in the first column count, from 1, if the form itself decides that (MATLAB)."""
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
@@ -323,6 +341,73 @@ def _from_coco(document: Mapping[str, Any]) -> Iterator[Candidate]:
             for label in labels[key] or [""]
         ]
     )
+
+
+def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
+    """Struct arrays are tables, and so are vectors of the same length.
+
+    Where no vector has texts, rows are counted; vectors named by splits hold the numbers of their photos.
+    """
+    found = _matlab_variables(data, file)
+    vectors: dict[str, list[Any]] = {}
+    for name, value in found.items():
+        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            yield _records(value)
+        elif isinstance(value, list) and not any(map(_is_nested, value)):
+            vectors[name] = value
+    splits = {split: values for name, values in vectors.items() if (split := split_of(_without_id(name)))}
+    if len(splits) > 1:
+        pairs = [(number, split) for split, numbers in splits.items() for number in numbers]
+        rows = [Row(place, [_cell(number), split]) for place, (number, split) in enumerate(pairs, 1)]
+        yield Candidate(rows, ["number", "split"], "photos")
+        vectors = {name: values for name, values in vectors.items() if not split_of(_without_id(name))}
+    for length in dict.fromkeys(map(len, vectors.values())):
+        group = {name: values for name, values in vectors.items() if len(values) == length}
+        texts = [name for name, values in group.items() if any(isinstance(each, str) for each in values)]
+        columns = dict(group) if texts else {"number": list(range(1, length + 1)), **group}
+        lines = enumerate(zip(*columns.values(), strict=True), 1)
+        rows = [Row(n, [_cell(each) for each in cells]) for n, cells in lines]
+        yield Candidate(rows, list(columns), "" if texts else "photos")
+        for name in texts:
+            rows = [Row(n, [str(n), _cell(each)]) for n, each in enumerate(group[name], 1)]
+            yield Candidate(rows, ["number", name], "classes")
+
+
+def _matlab_variables(data: bytes, file: str) -> dict[str, Any]:
+    """The vectors and struct arrays in a MATLAB file, as lists of plain values or of dictionaries of them.
+
+    DataError if it cannot be read.
+    """
+    # Imported here because it takes a quarter of a second and is rarely needed.
+    from scipy.io import loadmat, whosmat
+    from scipy.io.matlab import MatReadError
+
+    content = io.BytesIO(data)
+    try:
+        names = [name for name, shape, _ in whosmat(content) if math.prod(shape) == max(shape)]
+        content.seek(0)
+        found = loadmat(content, variable_names=names, simplify_cells=True) if names else {}
+    except NotImplementedError as error:
+        raise DataError(f"{file} is of MATLAB 7.3, which is not read: save it with -v7") from error
+    except (MatReadError, *_MATLAB_FAILURES) as error:
+        raise DataError(f"{file} is not a complete MATLAB file ({error})") from error
+    listed = {name: _plain(found[name]) for name in names if name in found}
+    return {name: value if isinstance(value, list) else [value] for name, value in listed.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Python's own values: lists of arrays, whole numbers of floats."""
+    if isinstance(value, np.ndarray | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _without_id(name: str) -> str:
+    """`trnid` and `train_idx` without what they hold: `trn`, `train`."""
+    return re.sub(r"_?(ids?|idx|ind|inds|index|indices)$", "", name.lower())
 
 
 def _cell(value: Any) -> str:
