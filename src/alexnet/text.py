@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str) -> str:
     """`1 epoch`, `1,200 epochs`, `2 batches`."""
     plural = f"{noun}es" if noun.endswith(("tch", "s", "x")) else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """`a, b, c`, or `a, b, ...` if there are more than `most`."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 def percentage(fraction: float) -> str:

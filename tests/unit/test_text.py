@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet.text import counted, percentage
+from alexnet.text import counted, first_few, percentage
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,12 @@ from alexnet.text import counted, percentage
 )
 def test_a_noun_follows_its_count(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+def test_the_first_few_names_and_whether_there_are_more() -> None:
+    assert first_few(["a", "b"], 2) == "a, b"
+    assert first_few(["a", "b", "c"], 2) == "a, b, ..."
+    assert first_few([], 2) == ""
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
 from alexnet.io import refuse_unwritable, write_whole
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 if TYPE_CHECKING:
     from alexnet.errors import AlexNetError
@@ -198,7 +198,7 @@ def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:
     """DataError that lists the unreadable photos, if any."""
     unreadable = [result["image"] for result in results if "error" in result]
     if unreadable:
-        listed = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        listed = first_few(unreadable, 5)
         raise DataError(f"{len(unreadable)} of {len(results)} photos could not be read: {listed}")
 
 

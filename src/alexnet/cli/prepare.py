@@ -12,7 +12,7 @@ import typer
 import alexnet
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.source_options import with_source_options
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 if TYPE_CHECKING:
     from alexnet.data.sources import Source, SourceOptions
@@ -175,7 +175,6 @@ def _without_validation(made: Store) -> str:
     missing = sorted({*range(len(made.classes))} - {*made.split("val").labels.tolist()})
     if not missing:
         return ""
-    names = ", ".join(made.classes[label].name for label in missing[:CLASSES_NAMED])
-    more = ", ..." if len(missing) > CLASSES_NAMED else ""
-    without = f"{counted(len(missing), 'class')} without validation photos ({names}{more})"
+    names = first_few([made.classes[label].name for label in missing], CLASSES_NAMED)
+    without = f"{counted(len(missing), 'class')} without validation photos ({names})"
     return f"{without}: errors are measured on the other classes only; {how}"

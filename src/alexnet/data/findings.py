@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 FEW_PHOTOS = 10
 """Training photos of a class below which it is listed."""
@@ -161,8 +161,7 @@ def _describe_dropped(found: Findings) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > _PRINTED else ""
-    return f"{len(names):,}: {', '.join(names[:_PRINTED])}{more}"
+    return f"{len(names):,}: {first_few(names, _PRINTED)}"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from alexnet.published.imagenet import (
     IMAGENET_TRAINING_IMAGES,
     IMAGENET_VALIDATION_IMAGES,
 )
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 FIRST_CLASSES = 5
 """Classes that are named on the first line."""
@@ -122,9 +122,8 @@ def split_fields(source: Source, name: str, split: SourceSplit) -> dict[str, Any
 
 def describe_overview(found: Overview) -> list[str]:
     """The overview as lines of text."""
-    names = [each.name for each in found.classes[:FIRST_CLASSES]]
-    more = ", ..." if len(found.classes) > FIRST_CLASSES else ""
-    lines = [f"{found.path}: {found.form}; {found.label_order}: {', '.join(names)}{more}"]
+    names = first_few([each.name for each in found.classes], FIRST_CLASSES)
+    lines = [f"{found.path}: {found.form}; {found.label_order}: {names}"]
     for name, split in found.splits.items():
         lines.append(f"{name}: {_counts(split)}{_origin(found, name, split)}")
     if found.exif is not None:

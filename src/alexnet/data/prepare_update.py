@@ -24,6 +24,7 @@ from alexnet.data.sources.base import stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
 from alexnet.errors import CommandError
+from alexnet.text import first_few
 
 CLASSES_HASH, PHOTOS_HASH = "classes", "photos"
 """In a fingerprint: the hash of the classes, and that of classes, labels and keys."""
@@ -144,7 +145,8 @@ class SourceChanges:
             "new": self.new,
             "removed": self.removed,
         }
-        return ", ".join(f"{len(names):,} {kind}{_some(names)}" for kind, names in kinds.items() if names)
+        found = [(kind, names) for kind, names in kinds.items() if names]
+        return ", ".join(f"{len(names):,} {kind} ({first_few(names, _NAMED)})" for kind, names in found)
 
 
 def find_changes(
@@ -222,8 +224,3 @@ def _same_contents(split: SourceSplit, index: int, stamp: str, photo: PhotoNote)
         return content_hash(split[index]) == photo.content
     except UnreadableImage:
         return not photo.content
-
-
-def _some(names: Sequence[str]) -> str:
-    more = ", ..." if len(names) > _NAMED else ""
-    return f" ({', '.join(names[:_NAMED])}{more})"

@@ -34,7 +34,7 @@ from alexnet.data.sources.photo_files import MAX_STRAYS_NAMED, PhotoSplit, find_
 from alexnet.data.sources.split_names import SPLITS
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 OTHER_SIZE = "with boxes for another size"
 FRACTIONS = "with boxes in fractions"
@@ -254,8 +254,7 @@ def boxed_source(
     notes = list(strays)
     unused = [name for name in dict.fromkeys(form.order) if name not in used]
     if unused:
-        more = " ..." if len(unused) > _MAX_NAMED else ""
-        notes.append(f"{counted(len(unused), 'class')} without a box: {', '.join(unused[:_MAX_NAMED])}{more}")
+        notes.append(f"{counted(len(unused), 'class')} without a box: {first_few(unused, _MAX_NAMED)}")
     splits: dict[str, SourceSplit] = {}
     empty: list[int] = []
     for name in (name for name in SPLITS if photos.get(name)):

@@ -28,7 +28,7 @@ thumbnail thumbnails thumbs edges
 _MODALITIES = frozenset(_MODALITY_WORDS.split())
 """What folders beside `images` are called if they hold other images of the same photos."""
 _PART_WORDS = frozenset(("part", "parts", "batch", "chunk", "shard", "volume", "images", "imgs", "photos"))
-_NAMED = 4
+CLASSES_SHOWN = 4
 """Classes that a message names."""
 
 
@@ -418,8 +418,3 @@ def left_out_folders(survey: Survey, reasons: Mapping[str, str]) -> list[LeftOut
         LeftOut(f"{top or '.'}/ ({counted(count, 'photo')})", reason)
         for top, (count, reason) in found.items()
     ]
-
-
-def few(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")

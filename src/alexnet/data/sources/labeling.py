@@ -18,6 +18,7 @@ from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.photo_table import (
     PhotoTable,
     is_whole_number,
+    one_to_one,
     read_class_names,
     read_column,
     read_table,
@@ -109,7 +110,7 @@ def agree(tables: Sequence[PhotoTable]) -> bool:
         pairs = {(one.labels[photo], other.labels[photo]) for photo in shared}
         ones, others = {text for text, _ in pairs}, {text for _, text in pairs}
         exchanged = not ones.isdisjoint(others) and any(text != same for text, same in pairs)
-        if exchanged or not len(ones) == len(others) == len(pairs):
+        if exchanged or not one_to_one(pairs):
             return False
     return True
 

@@ -21,6 +21,7 @@ from alexnet.data.classes import NO_LABEL, Class, are_custom, is_wnid
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import LeftOut, Source, SourceOptions, SplitOrigin
 from alexnet.data.sources.folders import (
+    CLASSES_SHOWN,
     ArrangedPhotos,
     Arrangement,
     are_modalities,
@@ -28,7 +29,6 @@ from alexnet.data.sources.folders import (
     arrange,
     arranged_photos,
     class_levels,
-    few,
 )
 from alexnet.data.sources.labeling import encoding_notes
 from alexnet.data.sources.photo_files import (
@@ -40,13 +40,13 @@ from alexnet.data.sources.photo_files import (
     make_split,
 )
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
-from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists
+from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, one_to_one
 from alexnet.data.sources.split_names import SPLITS, SplitName
 from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.data.sources.voc import add_boxes
 from alexnet.errors import CommandError, DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 _CLUTTER_CLASS = re.compile(r"(\d+\.)?(background|clutter)(_google)?", re.IGNORECASE)
 _MOST = 0.9
@@ -271,7 +271,7 @@ def _agree(photos: ArrangedPhotos, numbers: Int64s, tables: Sequence[PhotoTable]
     for table in tables:
         found = ((text, names[int(photos.places[numbers[photo]])]) for photo, text in table.labels.items())
         pairs = {(text, name) for text, name in found if name is not None}
-        if not len({text for text, _ in pairs}) == len(pairs) == len({name for _, name in pairs}):
+        if not one_to_one(pairs):
             return False
     return True
 
@@ -291,7 +291,9 @@ def _several(
     tables: Sequence[PhotoTable],
 ) -> str:
     """The readings that fit, with the options that choose them."""
-    readings = [f"folders {few(each)} (--class-level {level})" for level, each in names.items()]
+    readings = [
+        f"folders {first_few(each, CLASSES_SHOWN)} (--class-level {level})" for level, each in names.items()
+    ]
     readings += [f"column {table.label_column} of {table.file} (--labels {table.file})" for table in tables]
     where = photos.survey.tree.path
     place = next(place for place in photos.arrangement.places if place.parts)

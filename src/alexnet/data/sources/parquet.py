@@ -42,7 +42,7 @@ from alexnet.data.sources.table_labels import (
 )
 from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree
 from alexnet.errors import DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 _MAX_NAMED = 5
 _PARTS_KEPT = 2
@@ -383,10 +383,8 @@ def _classes(
     kept, new = without_unused(order, labels)
     unused = [name for name in order if name not in set(kept)]
     if unused:
-        more = " ..." if len(unused) > _MAX_NAMED else ""
-        strays.append(
-            f"{counted(len(unused), 'class name')} without a photo: {', '.join(unused[:_MAX_NAMED])}{more}"
-        )
+        listed = first_few(unused, _MAX_NAMED)
+        strays.append(f"{counted(len(unused), 'class name')} without a photo: {listed}")
     return classes_from_wnids(kept), {name: new[values] for name, values in labels.items()}
 
 

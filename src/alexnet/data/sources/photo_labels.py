@@ -19,7 +19,7 @@ from alexnet.data.classes import (
 )
 from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigin
 from alexnet.data.sources.devkit import find_devkit
-from alexnet.data.sources.folders import ArrangedPhotos, Place, few, left_out_folders
+from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
 from alexnet.data.sources.labeling import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, is_clutter
 from alexnet.data.sources.photo_table import read_table
@@ -28,7 +28,7 @@ from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_text
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import XML_SUFFIX as XML_SUFFIX
 from alexnet.errors import DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 OUT = -2
 """In place of a label: the photo is left out."""
@@ -79,7 +79,8 @@ class PhotoLabels:
                 check_same_classes(self.classes, classes_from_wnids(found), what)
             absent = [name for name in label_of if name not in set(found)]
             if absent:
-                self.notes.append(f"{split} has no photo of {counted(len(absent), 'class')}: {few(absent)}")
+                shown = first_few(absent, CLASSES_SHOWN)
+                self.notes.append(f"{split} has no photo of {counted(len(absent), 'class')}: {shown}")
             names = self.photos.names_at(level)
             labels = np.array([label_of.get(name or "", OUT) for name in names], dtype=np.int32)
             numbers = self.photos.of(split)
@@ -249,7 +250,7 @@ class PhotoLabels:
         advice = f"put {FORMS} beside them"
         counts = Counter(filter(None, map(class_in_name, paths)))
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
-            advice += f", or use --labels-from-names (classes {few(sorted(counts))})"
+            advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"
         return f"{found}{''.join(f'; {reason}' for reason in reasons[:2])}: {advice}"
 
     def _refuse_empty_classes(self, split: SplitName, level: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from alexnet.data.sources.base import SourceOptions
@@ -16,7 +16,7 @@ from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
 from alexnet.data.sources.text_files import Candidate, Row, TextFile
 from alexnet.errors import DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 _IMAGE_WORDS = """
 filename filepath file path image imagename imagepath imageid imagefile img imgname photo fname name id
@@ -237,6 +237,12 @@ Reader = Callable[[Row], str]
 """Takes the text of a label from a row; empty where there is none."""
 
 
+def one_to_one(pairs: Collection[tuple[str, str]]) -> bool:
+    """Whether different pairs differ in both texts, so that each text stands for one other."""
+    ones, others = ({pair[place] for pair in pairs} for place in (0, 1))
+    return len(ones) == len(set(pairs)) == len(others)
+
+
 def _label_column(
     header: Sequence[str], rows: Sequence[Row], image: int, options: SourceOptions
 ) -> tuple[Reader, str, str]:
@@ -272,12 +278,11 @@ def _label_column(
         return _cells(repeated[0]), header[repeated[0]], ""
     if not others:
         return _no_label, "", ""
-    columns = ", ".join(header[column] for column in others[:_MAX_COLUMNS_NAMED])
-    more = ", ..." if len(others) > _MAX_COLUMNS_NAMED else ""
+    columns = first_few([header[column] for column in others], _MAX_COLUMNS_NAMED)
     return (
         _no_label,
         "",
-        f"none of its columns {columns}{more} is known to be the label: choose with --label-column",
+        f"none of its columns {columns} is known to be the label: choose with --label-column",
     )
 
 

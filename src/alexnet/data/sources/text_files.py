@@ -384,7 +384,7 @@ def _matlab_variables(data: bytes, file: str) -> dict[str, Any]:
 
     content = io.BytesIO(data)
     try:
-        names = [name for name, shape, _ in whosmat(content) if math.prod(shape) == max(shape)]
+        names = [name for name, shape, _ in whosmat(content) if math.prod(shape) == max(shape) > 1]
         content.seek(0)
         found = loadmat(content, variable_names=names, simplify_cells=True) if names else {}
     except NotImplementedError as error:
