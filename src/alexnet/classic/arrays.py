@@ -28,6 +28,11 @@ def in_kind(result: Tensor, given: Any) -> Any:
     return result if isinstance(given, Tensor) else result.cpu().numpy()
 
 
+def random_rows(rows: Tensor, count: int, seed: int) -> Tensor:
+    """(count,) numbers of random rows, each once, on their device; of all rows if there are fewer."""
+    return torch.randperm(len(rows), generator=generator(seed))[:count].to(rows.device)
+
+
 def generator(seed: int) -> torch.Generator:
     """A generator on the CPU, so that every device draws the same numbers."""
     return torch.Generator().manual_seed(seed)

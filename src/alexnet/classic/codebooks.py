@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from alexnet.classic.arrays import as_matrix, generator, in_kind
+from alexnet.classic.arrays import as_matrix, generator, in_kind, random_rows
 from alexnet.classic.sparse_coding import lasso
 
 VECTORS_AT_ONCE = 8192
@@ -123,8 +123,7 @@ class DiagonalMixture(BaseEstimator):
     def _first_means(self, rows: Tensor) -> Tensor:
         if self.means_init is not None:
             return as_matrix(self.means_init).to(rows).clone()
-        drawn = torch.randperm(len(rows), generator=generator(self.random_state))[: self.n_components]
-        return rows[drawn.to(rows.device)].clone()
+        return rows[random_rows(rows, self.n_components, self.random_state)].clone()
 
     def _log_joint(self, rows: Tensor) -> Tensor:
         weights, constants = linear_form(self.weights_, self.means_, self.covariances_)

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
-from alexnet.classic.arrays import as_matrix, generator, in_kind
+from alexnet.classic.arrays import as_matrix, in_kind, random_rows
 from alexnet.io import CannotWrite
 
 SMALLEST = 1e-7
@@ -87,7 +87,7 @@ class ProductQuantizer(TransformerMixin, BaseEstimator):
         if not 1 <= self.bits <= 8 or len(rows) == 0:
             raise ValueError(f"bits={self.bits} must be 1..8, and {len(rows)} rows at least one")
         self.n_features_in_ = rows.shape[1]
-        drawn = torch.randperm(len(rows), generator=generator(self.random_state))[: 2**self.bits]
+        drawn = random_rows(rows, 2**self.bits, self.random_state)
         parts = self._parts(rows)
         chunks = zip(parts.split(GROUPS_AT_ONCE), parts[:, drawn].split(GROUPS_AT_ONCE), strict=True)
         self.centers_ = torch.cat([_k_means(part, first.clone(), self.max_iter) for part, first in chunks])

@@ -384,8 +384,9 @@ class FeaturesError:
         target = run.target
         train, test = target.split(TRAIN), target.split(VALIDATION)
         chosen = np.sort(stratified_order(train.keys(), train.labels)[: self.per_class * len(target.classes)])
-        training = features_of(run.run, target, TRAIN, options=InferenceOptions(device=run.device))[chosen]
-        testing = features_of(run.run, target, VALIDATION, options=InferenceOptions(device=run.device))
+        options = InferenceOptions(device=run.device)
+        training = features_of(run.run, target, TRAIN, options=options)[chosen]
+        testing = features_of(run.run, target, VALIDATION, options=options)
         return MeasuredValue(linear_error(training, train.labels[chosen], testing, test.labels))
 
 

@@ -138,6 +138,12 @@ class BoxPrediction(NamedTuple):
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 in pixels of the photo, within it."""
 
+    @classmethod
+    def of(cls, kind: Class, score: float, box: Sequence[float]) -> BoxPrediction:
+        """An object of a class."""
+        x0, y0, x1, y1 = box
+        return cls(kind.wnid, kind.name, float(score), (x0, y0, x1, y1))
+
 
 Prediction: TypeAlias = ClassPrediction | BoxPrediction
 
@@ -157,6 +163,11 @@ class TestedSplit:
     """Duration of the test, reading included."""
     multiply_adds: float = 0.0
     """Multiply-adds per image, on average; 0 if they were not counted."""
+
+    @property
+    def store_labels(self) -> npt.NDArray[np.int64]:
+        """(K,) the store's label of each of the model's classes: the inverse of `columns`."""
+        return np.argsort(self.columns)
 
     def common(self) -> dict[str, Any]:
         """The fields that all `SplitPredictions` have."""

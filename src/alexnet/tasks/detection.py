@@ -207,7 +207,7 @@ class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
 
     def collect(self, rows: Sequence[FoundObjects], tested: TestedSplit) -> DetectionPredictions:
         """All objects, with labels in the store's order of classes."""
-        labels = np.argsort(tested.columns)  # from the model's to the store's
+        labels = tested.store_labels
         return DetectionPredictions(
             **tested.common(),
             images=np.repeat(np.arange(len(rows)), [len(row.labels) for row in rows]),
@@ -271,8 +271,7 @@ class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
         boxes = (row.corners * [width, height, width, height]).tolist()
         chosen = zip(row.labels.tolist(), row.scores, boxes, strict=True)
         return [
-            BoxPrediction(classes[label].wnid, classes[label].name, float(score), tuple(box))
-            for label, score, box in list(chosen)[: self.top]
+            BoxPrediction.of(classes[label], score, box) for label, score, box in list(chosen)[: self.top]
         ]
 
 

@@ -141,8 +141,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
 
     def collect(self, rows: Sequence[LocatedClasses], tested: TestedSplit) -> LocalizationPredictions:
         """Labels in the store's order of classes."""
-        # From the model's labels to the store's; the last entry stands for no class.
-        labels = np.append(np.argsort(tested.columns), NO_LABEL)
+        labels = np.append(tested.store_labels, NO_LABEL)  # the last entry stands for no class
         return LocalizationPredictions(
             **tested.common(),
             labels=labels[_stacked([row.labels for row in rows], (self.top,)).astype(np.int64)],
@@ -220,7 +219,7 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
             window = box_geometry.central_window(height, width, min(height, width))
         boxes = box_geometry.clip(box_geometry.from_window(row.corners, window)) * (2 * [width, height])
         return [
-            BoxPrediction(classes[label].wnid, classes[label].name, float(score), tuple(box))
+            BoxPrediction.of(classes[label], score, box)
             for label, box, score in zip(row.labels.tolist(), boxes.tolist(), row.scores, strict=True)
             if label != NO_LABEL
         ]

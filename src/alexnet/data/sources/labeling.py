@@ -6,6 +6,7 @@ Whether labels are names, WNIDs or positions is decided for a whole column.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
@@ -19,7 +20,6 @@ from alexnet.data.sources.photo_table import (
     PhotoTable,
     is_whole_number,
     one_to_one,
-    read_class_names,
     read_column,
     read_table,
 )
@@ -35,6 +35,7 @@ _NAMED = 3
 _COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
 FORMS = "a text file with lines `name wnid`, such as val.txt"
 """For messages about a missing label file."""
+_CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
 _NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"
 _FROM: tuple[str, str] = ("positions from 0", "positions from 1")
 _ORDER_OPTIONS: dict[str, str] = dict(zip(_FROM, ("from-0", "from-1"), strict=True))
@@ -70,7 +71,7 @@ def label_photos(
     index = PhotoIndex(paths)
     tables = [table for text in texts if (table := read_table(text, index, options)) is not None]
     usable = [table for table in tables if table.labels and not table.rejected]
-    lists = class_lists(texts)
+    lists = _class_lists(texts)
     fitting = [table for table in usable if _fits(table, classes, options, lists)]
     least = 1 if options.skip_unlabeled else math.ceil(_MOST * len(paths))
     chosen = _choose(fitting or usable, split, least, where)
@@ -84,12 +85,30 @@ def label_photos(
     return _labeled(chosen, unlabeled, index, classes, options, where, lists)
 
 
-def class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
+def _class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
     """Names of classes by number, by the file that has them."""
-    return {text.file: names for text in texts if (names := read_class_names(text))}
+    return {text.file: names for text in texts if (names := _class_names(text))}
 
 
-def refuse_contradictions(table: PhotoTable, where: str) -> None:
+def _class_names(text: TextFile) -> dict[str, str]:
+    """Names of classes by number, from a file of which each line has a number and a name; else empty."""
+    named_so = _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) is not None
+    for way in text.ways:
+        if way.numbered == "photos" or not (
+            named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1]))
+        ):
+            continue
+        for number, name in ((0, 1), (1, 0)):
+            pairs = [(row.cells[number], row.cells[name]) for row in way.rows if len(row.cells) == 2]
+            pairs = pairs[1:] if pairs and not pairs[0][0].isdigit() else pairs
+            found = dict(pairs)
+            usable = found and len(found) == len(pairs) == len(set(found.values()))
+            if usable and all(key.isdigit() and not value.isdigit() for key, value in pairs):
+                return {str(int(key)): value.strip("/") for key, value in pairs}
+    return {}
+
+
+def _refuse_contradictions(table: PhotoTable, where: str) -> None:
     """DataError that lists the lines, if a table gives a photo several labels."""
     if table.contradictions:
         count = len(table.contradictions)
@@ -100,7 +119,7 @@ def refuse_contradictions(table: PhotoTable, where: str) -> None:
         )
 
 
-def agree(tables: Sequence[PhotoTable]) -> bool:
+def _agree(tables: Sequence[PhotoTable]) -> bool:
     """Whether tables put the photos that they share into the same classes.
 
     These may have other names in another table (`cat` and 0), but not exchanged ones.
@@ -148,7 +167,7 @@ def _choose(
     enough = [tables for tables in enough if split and tables[0].split == split] or enough
     if not enough:
         return None
-    if not all(map(agree, product(*enough))):
+    if not all(map(_agree, product(*enough))):
         files = " and ".join(dict.fromkeys(table.file for tables in enough for table in tables))
         raise DataError(f"{where}: {files} label the photos differently: choose with --labels FILE")
     return max(enough, key=lambda tables: (len(_labeled_by(tables)), -len(tables), _has_words(tables[0])))
@@ -173,7 +192,7 @@ def _labeled(
 ) -> FileLabels:
     texts = dict.fromkeys(unlabeled, "")
     for table in tables:
-        refuse_contradictions(table, where)
+        _refuse_contradictions(table, where)
         texts |= {photo: "" for photo in table.photos if photo not in texts} | dict(table.labels)
     first, files = tables[0], tuple(table.file for table in tables)
     missing = [index.path(photo) for photo in range(len(index)) if photo not in texts]

@@ -38,7 +38,6 @@ _FLAG_HEADERS: dict[str, SplitName] = {
     "istest": "test",
     "istesting": "test",
 }
-_CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
 _MIN_ATTRIBUTES = 3
 """Columns of flags from which on they are attributes of the photo rather than its class."""
 _MAX_COLUMNS_NAMED = 6
@@ -111,24 +110,6 @@ def read_column(text: TextFile, count: int) -> list[str] | None:
         return None
     cells = [row.cells[0].split(maxsplit=1)[0] for row in text.ways[-1].rows if row.cells]
     return cells[len(cells) - count :] if len(cells) >= count else None
-
-
-def read_class_names(text: TextFile) -> dict[str, str]:
-    """Names of classes by number, from a file of which each line has a number and a name; else empty."""
-    named_so = _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) is not None
-    for way in text.ways:
-        if way.numbered == "photos" or not (
-            named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1]))
-        ):
-            continue
-        for number, name in ((0, 1), (1, 0)):
-            pairs = [(row.cells[number], row.cells[name]) for row in way.rows if len(row.cells) == 2]
-            pairs = pairs[1:] if pairs and not pairs[0][0].isdigit() else pairs
-            found = dict(pairs)
-            usable = found and len(found) == len(pairs) == len(set(found.values()))
-            if usable and all(key.isdigit() and not value.isdigit() for key, value in pairs):
-                return {str(int(key)): value.strip("/") for key, value in pairs}
-    return {}
 
 
 def is_whole_number(text: str) -> bool:
