@@ -114,7 +114,7 @@ _DAMAGE = (
 _BROKEN = (*_DAMAGE, RuntimeError, struct.error, zlib.error)
 ORIENTATION_TAG = 0x0112
 """Of EXIF and TIFF."""
-BoxCorners = tuple[float, float, float, float]
+_BoxCorners = tuple[float, float, float, float]
 """x0, y0, x1, y1 in fractions of a photo."""
 _POINTS: dict[int, Callable[[float, float], tuple[float, float]]] = {
     1: lambda x, y: (x, y),
@@ -411,13 +411,13 @@ def turn_pixels(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[
     return np.ascontiguousarray(pixels)
 
 
-def turn_box(corners: BoxCorners, orientation: int) -> BoxCorners:
+def turn_box(corners: _BoxCorners, orientation: int) -> _BoxCorners:
     """A box of the stored photo in the upright one."""
     x0, y0, x1, y1 = corners
     (left, top), (right, bottom) = (_POINTS[orientation](x, y) for x, y in ((x0, y0), (x1, y1)))
     return min(left, right), min(top, bottom), max(left, right), max(top, bottom)
 
 
-def turn_box_back(corners: BoxCorners, orientation: int) -> BoxCorners:
+def turn_box_back(corners: _BoxCorners, orientation: int) -> _BoxCorners:
     """A box of the upright photo in the stored one."""
     return turn_box(corners, _INVERSE.get(orientation, orientation))

@@ -30,9 +30,9 @@ _COMMENT = re.compile(rb"#[^\r\n]*")
 _CHANNELS = {b"P1": 1, b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}
 _TEXT = (b"P1", b"P2", b"P3")
 _MAX_LEVEL = 65535
-MAX_HEADER_BYTES = 65_536
+_MAX_HEADER_BYTES = 65_536
 """Of netpbm, comments included."""
-MAX_PIECES = 100_000
+_MAX_PIECES = 100_000
 """Strips or tiles of a TIFF; one of 50,000 rows in strips of one row has half as many."""
 _PIECE_TAGS = (273, 324)
 """StripOffsets and TileOffsets."""
@@ -131,7 +131,7 @@ def decode_netpbm(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8] | None:
     magic = data[:2]
     if magic not in _CHANNELS or not data[2:3].isspace():
         return None
-    (width, height, *maxima), position = read_numbers(data, 2 if magic == b"P1" else 3)
+    (width, height, *maxima), position = _read_numbers(data, 2 if magic == b"P1" else 3)
     maximum = maxima[0] if maxima else 1
     if magic not in _TEXT and maximum == 255:
         return None
@@ -155,7 +155,7 @@ def decode_netpbm(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8] | None:
     return 255 - scaled if magic == b"P1" else scaled
 
 
-def read_numbers(data: bytes, count: int) -> tuple[list[int], int]:
+def _read_numbers(data: bytes, count: int) -> tuple[list[int], int]:
     """The numbers of a header, and the position after them; BrokenNetpbm if there are not so many."""
     found: list[int] = []
     position = 2
@@ -184,15 +184,15 @@ def slowness(data: bytes) -> str:
     """Why reading a photo would take long; empty for all others."""
     if data[:2] in (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"):
         try:
-            read_numbers(data[:MAX_HEADER_BYTES], 2 if data[1:2] in b"14" else 3)
+            _read_numbers(data[:_MAX_HEADER_BYTES], 2 if data[1:2] in b"14" else 3)
         except BrokenNetpbm:
             return (
-                f"no complete header in the first {MAX_HEADER_BYTES:,} bytes"
-                if len(data) > MAX_HEADER_BYTES
+                f"no complete header in the first {_MAX_HEADER_BYTES:,} bytes"
+                if len(data) > _MAX_HEADER_BYTES
                 else ""
             )
     pieces = _tiff_pieces(data) if data[:2] in (b"II", b"MM") else 0
-    return f"a TIFF of {pieces:,} pieces, more than {MAX_PIECES:,}" if pieces > MAX_PIECES else ""
+    return f"a TIFF of {pieces:,} pieces, more than {_MAX_PIECES:,}" if pieces > _MAX_PIECES else ""
 
 
 def _tiff_pieces(data: bytes) -> int:

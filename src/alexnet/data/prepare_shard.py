@@ -62,19 +62,14 @@ class ShardTask:
 
     def make(self, split: SourceSplit, count: Callable[[], None]) -> None:
         """Writes the shard, its statistics and, last of all, its note; calls `count` after every photo."""
-        make_shard(split, self, count)
-
-
-def make_shard(split: SourceSplit, task: ShardTask, count: Callable[[], None]) -> None:
-    """Writes the shard, its statistics and, last of all, its note; calls `count` after every photo."""
-    note, statistics = ShardNote(), PixelStatistics.empty(task.settings.side, task.settings.channels)
-    final = task.folder / task.file
-    unfinished = unfinished_path(final)
-    write_shard(unfinished, _records(split, task, note, statistics, count))
-    note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
-    unfinished.replace(final)
-    write_whole(task.statistics_path, statistics.to_bytes())
-    store_notes.write_note(task.note_path, note)
+        note, statistics = ShardNote(), PixelStatistics.empty(self.settings.side, self.settings.channels)
+        final = self.folder / self.file
+        unfinished = unfinished_path(final)
+        write_shard(unfinished, _records(split, self, note, statistics, count))
+        note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
+        unfinished.replace(final)
+        write_whole(self.statistics_path, statistics.to_bytes())
+        store_notes.write_note(self.note_path, note)
 
 
 def resize(photo: Pixels, settings: PrepareSettings) -> Pixels:

@@ -35,7 +35,7 @@ from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
 from alexnet.text import counted
 
-MAX_BITS = 4
+_MAX_BITS = 4
 """Bits in which the hashes of near duplicates differ at most; unrelated photos differ in about 32."""
 _HASH_BITS = 64
 
@@ -128,7 +128,7 @@ def _near_duplicate_sets(store: Store, progress: Callable[[int], object]) -> Dup
     return duplicate_sets(differ)
 
 
-def refuse_without_imagehash() -> None:
+def _refuse_without_imagehash() -> None:
     """CommandError with the package to install if ImageHash is missing."""
     if importlib.util.find_spec("imagehash") is None:
         raise CommandError("--near-duplicates needs ImageHash: type pip install 'alexnet[duplicates]'")
@@ -143,7 +143,7 @@ def near_duplicates(
     frequencies to compare and are left out. Reads every image once; `progress(count)` is called as images are
     finished. CommandError if ImageHash is missing.
     """
-    refuse_without_imagehash()
+    _refuse_without_imagehash()
     places = [(name, index) for name in store.splits for index in range(len(store.split(name)))]
     hashes = np.zeros(len(places), np.uint64)
     varied = np.zeros(len(places), bool)
@@ -161,7 +161,7 @@ def near_duplicates(
     return sorted(found, key=lambda members: order[members[0]])
 
 
-def similar_pairs(hashes: NDArray[np.uint64], bits: int = MAX_BITS) -> NDArray[np.int64]:
+def similar_pairs(hashes: NDArray[np.uint64], bits: int = _MAX_BITS) -> NDArray[np.int64]:
     """(P, 2) the pairs i < j of hashes (N,) that differ in at most `bits` bits, ascending.
 
     Two such hashes agree in at least one of `bits` + 1 bands, so only those that share a band are compared.

@@ -30,8 +30,8 @@ _TRAIN, _VAL, _SHUFFLE, _ODD, _TEST, _SHUFFLE_TEST = range(6)
 _UNFINISHED = ".unfinished"
 _AHEAD = 64
 """Photos drawn ahead of the writer, at most: a few megabytes."""
-TRAIN_TAR = "ILSVRC2012_img_train.tar"
-DEVKIT = "ILSVRC2012_devkit_t12"
+_TRAIN_TAR = "ILSVRC2012_img_train.tar"
+_DEVKIT = "ILSVRC2012_devkit_t12"
 _ROOT_WNID = "n99999999"
 _MAT_HEADER_BYTES = 116
 """Length of the free text at the start of a MATLAB 5 file; scipy writes the date into it."""
@@ -125,7 +125,7 @@ def synthesize(
             if layout == "ilsvrc":
                 _write_ilsvrc(part, synthetic, train, _shuffled(val, seed, _SHUFFLE), draw)
                 if test_photos:
-                    write_flat_tar(part, "test", draw(test_photos))
+                    _write_flat_tar(part, "test", draw(test_photos))
             else:
                 _write_folders(part / "train", train, draw)
                 _write_folders(part / "val", val, draw)
@@ -226,10 +226,10 @@ def _write_ilsvrc(
     folder: Path, classes: list[Class], train: list[_Photo], val: list[_Photo], draw: _Draw
 ) -> None:
     by_class = itertools.groupby(train, key=lambda photo: photo.folder)
-    write_train_tar(folder, ((wnid, _named(list(photos), draw)) for wnid, photos in by_class))
-    write_flat_tar(folder, "val", draw(val))
+    _write_train_tar(folder, ((wnid, _named(list(photos), draw)) for wnid, photos in by_class))
+    _write_flat_tar(folder, "val", draw(val))
     counts = Counter(photo.label for photo in train)
-    write_devkit(
+    _write_devkit(
         folder, classes, [counts[label] for label in range(len(classes))], [photo.label for photo in val]
     )
 
@@ -245,9 +245,9 @@ def _named(photos: list[_Photo], draw: _Draw) -> Iterator[tuple[str, bytes]]:
     return zip((photo.file for photo in photos), draw(photos), strict=True)
 
 
-def write_train_tar(folder: Path, photos_of: Iterable[tuple[str, Iterable[tuple[str, bytes]]]]) -> None:
+def _write_train_tar(folder: Path, photos_of: Iterable[tuple[str, Iterable[tuple[str, bytes]]]]) -> None:
     """Writes the tar of class tars from (WNID, (file name, photo) pairs), one class in memory at a time."""
-    with tarfile.open(folder / TRAIN_TAR, "w") as tar:
+    with tarfile.open(folder / _TRAIN_TAR, "w") as tar:
         for wnid, photos in photos_of:
             class_file = io.BytesIO()
             with tarfile.open(fileobj=class_file, mode="w") as class_tar:
@@ -256,14 +256,14 @@ def write_train_tar(folder: Path, photos_of: Iterable[tuple[str, Iterable[tuple[
             _add(tar, f"{wnid}.tar", class_file.getvalue())
 
 
-def write_flat_tar(folder: Path, split: str, photos: Iterable[bytes]) -> None:
+def _write_flat_tar(folder: Path, split: str, photos: Iterable[bytes]) -> None:
     """Writes the photos of `val` or `test`, numbered in the given order, that of the ground truth."""
     with tarfile.open(folder / f"ILSVRC2012_img_{split}.tar", "w") as tar:
         for number, photo in enumerate(photos, start=1):
             _add(tar, f"ILSVRC2012_{split}_{number:08d}.JPEG", photo)
 
 
-def write_devkit(
+def _write_devkit(
     folder: Path, classes: Sequence[Class], train_counts: Sequence[int], val_labels: Sequence[int]
 ) -> None:
     """Writes the devkit of classes in label order with the label of each validation photo."""
@@ -277,8 +277,8 @@ def write_devkit(
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, data in files.items():
-            _add(tar, f"{DEVKIT}/{name}", data)
-    (folder / f"{DEVKIT}.tar.gz").write_bytes(gzip.compress(packed.getvalue(), mtime=0))
+            _add(tar, f"{_DEVKIT}/{name}", data)
+    (folder / f"{_DEVKIT}.tar.gz").write_bytes(gzip.compress(packed.getvalue(), mtime=0))
 
 
 def ilsvrc_ids(count: int) -> list[int]:

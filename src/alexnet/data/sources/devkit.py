@@ -21,7 +21,7 @@ from alexnet.data.sources.base import Labels
 from alexnet.errors import CommandError, DataError
 from alexnet.text import counted
 
-META_FILE = "meta.mat"
+_META_FILE = "meta.mat"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Devkit:
     def labels(self, photos: Sequence[str], wnids: Sequence[str], test: bool = False) -> Labels:
         """(len(photos),) labels of all validation (or test) photos, given as sorted names."""
         truth = self.test_wnids if test else self.val_wnids
-        return labels_in_order(
+        return _labels_in_order(
             truth, photos, {wnid: label for label, wnid in enumerate(wnids)}, str(self.path)
         )
 
@@ -59,7 +59,7 @@ def find_devkit(folder: Path, year: int = 2012) -> Devkit | None:
         if place.is_file() and place.name.endswith((".tar.gz", ".tgz", ".tar")):
             return _from_archive(place, folder, year)
         for data in (place, place / "data", place / place.name / "data"):
-            if (data / META_FILE).is_file() and (data / _ground_truth(year)).is_file():
+            if (data / _META_FILE).is_file() and (data / _ground_truth(year)).is_file():
                 return _parse(place, _files_in(folder, year) | _files_in(data, year), year)
     return None
 
@@ -119,7 +119,7 @@ def _ground_truth(year: int, split: str = "validation") -> str:
 
 
 def _names(year: int) -> tuple[str, str, str]:
-    return META_FILE, _ground_truth(year), _ground_truth(year, "test")
+    return _META_FILE, _ground_truth(year), _ground_truth(year, "test")
 
 
 def _files_in(folder: Path, year: int) -> dict[str, bytes]:
@@ -139,24 +139,24 @@ def _from_archive(path: Path, folder: Path, year: int) -> Devkit:
                     files[name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a complete archive ({error}): download it again") from error
-    if not {META_FILE, _ground_truth(year)} <= set(files):
+    if not {_META_FILE, _ground_truth(year)} <= set(files):
         raise DataError(
-            f"{path} holds no {META_FILE} and {_ground_truth(year)}: is it the kit for tasks 1 and 2?"
+            f"{path} holds no {_META_FILE} and {_ground_truth(year)}: is it the kit for tasks 1 and 2?"
         )
     return _parse(path, files, year)
 
 
 def _parse(path: Path, files: Mapping[str, bytes], year: int) -> Devkit:
-    leaves = sorted(_leaves(path, files[META_FILE], year))
+    leaves = sorted(_leaves(path, files[_META_FILE], year))
     wnids = {number: wnid for number, wnid, _ in leaves}
     if list(wnids) != list(range(1, len(leaves) + 1)) or len(set(wnids.values())) < len(leaves):
-        raise DataError(f"{path}: {META_FILE} does not number its {len(leaves):,} classes from 1, each once")
+        raise DataError(f"{path}: {_META_FILE} does not number its {len(leaves):,} classes from 1, each once")
     truths: list[list[str]] = []
     for name in (_ground_truth(year), _ground_truth(year, "test")):
         try:
             truths.append([wnids[int(line)] for line in files.get(name, b"").split()])
         except (ValueError, KeyError) as error:
-            raise DataError(f"{path}: {name} holds {error}, which is not a class of {META_FILE}") from error
+            raise DataError(f"{path}: {name} holds {error}, which is not a class of {_META_FILE}") from error
     return Devkit(path, year, list(wnids.values()), {wnid: words for _, wnid, words in leaves}, *truths)
 
 
@@ -175,10 +175,10 @@ def _leaves(path: Path, meta: bytes, year: int) -> list[tuple[int, str, str]]:
             (int(number), str(wnid), str(words)) for number, wnid, words, children in rows if children == 0
         ]
     except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: {META_FILE} is not that of ILSVRC-{year} ({error})") from error
+        raise DataError(f"{path}: {_META_FILE} is not that of ILSVRC-{year} ({error})") from error
 
 
-def labels_in_order(
+def _labels_in_order(
     words: Sequence[str], photos: Sequence[str], label_of: Mapping[str, int], where: str
 ) -> Labels:
     """(len(photos),) labels from one word for each photo in sorted order; DataError if they do not fit."""

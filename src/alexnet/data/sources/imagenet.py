@@ -73,8 +73,8 @@ def read_train_tar(path: Path) -> Source | None:
     if name.suffix != ".tar" or not is_wnid(name.stem):
         return None
     tree = open_tar_of_tars(path)
-    classes = read_classes(tree, "")
-    split = class_split(tree, "", classes)
+    classes = _read_classes(tree, "")
+    split = _class_split(tree, "", classes)
     return Source("official ILSVRC-2012 training tar", path, classes, {"train": split}, _strays(tree, split))
 
 
@@ -86,8 +86,8 @@ def _read_tars(folder: Path, year: int, archives: dict[str, Path]) -> Source:
     classes: list[Class] = []
     if "train" in archives:
         tree = open_tar_of_tars(archives["train"])
-        classes = read_classes(tree, "", kit.synonyms if kit else None)
-        splits["train"] = class_split(tree, "", classes)
+        classes = _read_classes(tree, "", kit.synonyms if kit else None)
+        splits["train"] = _class_split(tree, "", classes)
         strays += _strays(tree, splits["train"])
     if "val" in archives:
         tree = open_tar(archives["val"])
@@ -165,7 +165,7 @@ def _strays(tree: Tree, split: SourceSplit) -> list[str]:
     return [f"{tree.path.name}: {stray}" for stray in find_strays(tree, [split])]
 
 
-def class_names(tree: Tree, folder: str) -> list[str]:
+def _class_names(tree: Tree, folder: str) -> list[str]:
     """The class folders in label order: all subfolders but clutter, empty folders and those of annotations.
 
     If most are named by WNIDs, the others are not classes either (`duplicates`, `n01440764 (copy)`).
@@ -176,12 +176,12 @@ def class_names(tree: Tree, folder: str) -> list[str]:
     return in_label_order(wnids if 2 * len(wnids) > len(names) else names)
 
 
-def read_classes(tree: Tree, folder: str, synonyms: Mapping[str, str] | None = None) -> list[Class]:
+def _read_classes(tree: Tree, folder: str, synonyms: Mapping[str, str] | None = None) -> list[Class]:
     """The classes of the folder's subfolders, named as `classes_from_wnids` does."""
-    return classes_from_wnids(class_names(tree, folder), synonyms)
+    return classes_from_wnids(_class_names(tree, folder), synonyms)
 
 
-def class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit:
+def _class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSplit:
     """All photos in the classes' folders and their subfolders; DataError for a class without photos."""
     files = array("q")
     labels: list[np.ndarray] = []
@@ -284,7 +284,7 @@ def _box_files(tree: Tree, folder: str, classes: Sequence[Class]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class PixelBoxes:
+class _PixelBoxes:
     """At most one box per photo."""
 
     corners: npt.NDArray[np.float32]
@@ -313,7 +313,7 @@ def _with_boxes(split: PhotoSplit, box_files: Sequence[int]) -> tuple[PhotoSplit
     no_box = [float("nan")] * 4
     corners = np.array([by_name.get(name, no_box) for name in names], dtype=np.float32)
     orphans = sorted(by_name.keys() - set(names))
-    return replace(split, boxes=PixelBoxes(corners)), orphan_annotations(orphans)
+    return replace(split, boxes=_PixelBoxes(corners)), orphan_annotations(orphans)
 
 
 def _read_corners(tree: Tree, file: int) -> dict[str, list[float]]:

@@ -1,7 +1,7 @@
 """Photos in folders, of any layout: candidate readings by general rules, of which exactly one must fit.
 
 1. `photo_files.survey` counts the photos of each folder; nothing is decoded.
-2. `folders.arrange` finds the folders of splits, `choose_level` the depth of the class folders,
+2. `folders.arrange` finds the folders of splits, `_choose_level` the depth of the class folders,
    `MetadataFiles` the text files that may label or list photos.
 3. `PhotoLabels` labels the photos, `photo_table.find_lists` finds the splits that files list.
 
@@ -107,7 +107,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
     if options.labels_from_names:
         labeling.by_names()
     else:
-        found = choose_level(photos, files, options)
+        found = _choose_level(photos, files, options)
         labeling.notes += found.notes
         if found.level:
             labeling.by_folders(found.level)
@@ -219,7 +219,7 @@ def _refuse_unused_columns(labeling: PhotoLabels, options: SourceOptions) -> Non
 
 
 @dataclass(frozen=True)
-class ClassLevel:
+class _ClassLevel:
     """The depth of the class folders."""
 
     level: int
@@ -228,40 +228,40 @@ class ClassLevel:
     """Files that name the photos too, but are not used."""
 
 
-def choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceOptions) -> ClassLevel:
+def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceOptions) -> _ClassLevel:
     """The one depth that fits, or the chosen one; DataError if several fit, or a file tells otherwise."""
     arrangement, where = photos.arrangement, photos.survey.tree.path
     deepest = max(len(place.parts) for place in arrangement.places)
     if options.class_level > deepest:
         raise CommandError(f"--class-level {options.class_level}: the folders of {where} are {deepest} deep")
     if options.class_level:
-        return ClassLevel(options.class_level)
+        return _ClassLevel(options.class_level)
     found = {split: class_levels(arrangement.of(split)) for split in arrangement.splits}
     first = next((split for split, levels in found.items() if levels), None)
     if first is None:
-        return ClassLevel(0)
+        return _ClassLevel(0)
     levels, numbers = found[first], photos.of(first)
     names = {level: sorted({name for name in photos.names_at(level) if name}) for level in levels}
     tables = photos.tables(numbers, chosen_texts(photos.survey, options) or files.texts, options)
     labeled = len({photo for table in tables for photo in table.labels}) / len(numbers)
     if options.labels and labeled >= _MOST:
-        return ClassLevel(0)
+        return _ClassLevel(0)
     highest = names[levels[0]]
     # One folder beside a table of its photos holds photos of several classes, such as CelebA's.
     naming = len({photo for table in tables for photo in table.photos}) / len(numbers)
     if len(levels) == 1 and len(highest) == 1 and not is_wnid(highest[0]) and naming >= _MOST:
-        return ClassLevel(0)
+        return _ClassLevel(0)
     if len(levels) == 1 and (2 * sum(map(is_wnid, highest)) > len(highest) or options.labels):
-        return ClassLevel(levels[0])
+        return _ClassLevel(levels[0])
     doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)
     relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
     agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
     if not doubtful and (not relevant or agreeing):
-        return ClassLevel(levels[0], _unused(tables, len(numbers)))
+        return _ClassLevel(levels[0], _unused(tables, len(numbers)))
     if len(agreeing) == 1:
-        return ClassLevel(agreeing[0])
+        return _ClassLevel(agreeing[0])
     if doubtful and labeled >= _MOST:
-        return ClassLevel(0)
+        return _ClassLevel(0)
     raise DataError(_several(photos, names, relevant))
 
 

@@ -134,7 +134,7 @@ class PhotoLabels:
         self.left_out += left_out_folders(self.survey, reasons)
 
     def _names_of(self, split: SplitName) -> list[str]:
-        return [class_in_name(path) for path in self.photos.paths(self.photos.of(split))]
+        return [_class_in_name(path) for path in self.photos.paths(self.photos.of(split))]
 
     def _by_file(self, split: SplitName) -> None:
         """Labels by ILSVRC's devkit or a text file; a `test` without is unlabeled, others are a DataError."""
@@ -248,7 +248,7 @@ class PhotoLabels:
         reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
         reasons += [f"{file} is not UTF-8, UTF-16 or Latin-1 text" for file in self.files.no_text]
         advice = f"put {FORMS} beside them"
-        counts = Counter(filter(None, map(class_in_name, paths)))
+        counts = Counter(filter(None, map(_class_in_name, paths)))
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
             advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"
         return f"{found}{''.join(f'; {reason}' for reason in reasons[:2])}: {advice}"
@@ -283,7 +283,7 @@ class PhotoLabels:
                     )
 
 
-def class_in_name(path: str) -> str:
+def _class_in_name(path: str) -> str:
     """The part of a photo's name before (else after) its number: `cat` of `cat.0.jpg`; empty if none."""
     stem = path.rpartition("/")[2].rpartition(".")[0]
     before = re.fullmatch(r"(.*?)[\W_]*\d+[\W_]*(?:\(\d+\))?", stem)

@@ -27,7 +27,7 @@ unlabeled unlabelled list lists file files
 """
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 """Words that say nothing about the split, or about classes."""
-KEPT_APART = ("extra", "unsupervised", "unlabeled", "unlabelled")
+_KEPT_APART = ("extra", "unsupervised", "unlabeled", "unlabelled")
 """Splits that are never trained on unless they are renamed."""
 _PARTS = ("part", "parts", "shard", "file", "chunk", "batch", "table", "partial", "split", "splits", "tid")
 _WRITERS = ("data", "dataset", "default", "output", "parquet", "arrow", "snappy", "zstd", "gz", "gzip", "lz4")
@@ -37,7 +37,7 @@ _SHARD = re.compile(r"-\d+-of-\d+(-[0-9a-f]{6,})?$")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH = re.compile(r"(?=.*\d)[0-9a-f]{8,}|c\d{3}|\d+")
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-DEFAULT_CONFIGURATION = "default"
+_DEFAULT_CONFIGURATION = "default"
 """The configuration of files that name none."""
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 """In the order of a source."""
@@ -143,7 +143,7 @@ def place_of(path: str) -> TablePlace:
         split = split or found
         named.append(others)
     parts = ["-".join(words) for words in reversed(named)]
-    return TablePlace(split, "/".join(filter(None, parts)) or DEFAULT_CONFIGURATION)
+    return TablePlace(split, "/".join(filter(None, parts)) or _DEFAULT_CONFIGURATION)
 
 
 def _path_words(name: str) -> list[str]:
@@ -157,7 +157,7 @@ def _take_split(words: list[str]) -> tuple[str, list[str]]:
     others: list[str] = []
     for word in reversed(words):
         bare = word.rstrip("0123456789")
-        meant = split_of_word(bare) or (bare if bare in KEPT_APART else "")
+        meant = split_of_word(bare) or (bare if bare in _KEPT_APART else "")
         if meant and not split:
             split = meant
         elif bare not in _GENERIC and bare:

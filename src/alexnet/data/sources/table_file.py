@@ -20,9 +20,9 @@ from alexnet.data.decode import is_photo
 from alexnet.data.sources.base import SourceOptions
 from alexnet.errors import DataError
 
-PARQUET_SUFFIXES = (".parquet", ".pq")
-ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
-TABLE_SUFFIXES = PARQUET_SUFFIXES + ARROW_SUFFIXES
+_PARQUET_SUFFIXES = (".parquet", ".pq")
+_ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+TABLE_SUFFIXES = _PARQUET_SUFFIXES + _ARROW_SUFFIXES
 _ARROW_MAGIC = b"ARROW1"
 _compute: Any = pc
 """Its functions are made when it is imported, so that no type checker knows them."""
@@ -108,7 +108,7 @@ class TableFile:
 
     @property
     def _is_parquet(self) -> bool:
-        return self.path.name.lower().endswith(PARQUET_SUFFIXES)
+        return self.path.name.lower().endswith(_PARQUET_SUFFIXES)
 
     def _arrow(self) -> Any:
         """A reader of the mapped file: what it reads is not copied."""
@@ -130,13 +130,13 @@ def element_type(kind: Any) -> Any:
     while True:
         if isinstance(kind, pa.BaseExtensionType):
             kind = kind.storage_type
-        elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind) or is_list(kind):
+        elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind) or _is_list(kind):
             kind = kind.value_type
         else:
             return kind
 
 
-def is_list(kind: Any) -> bool:
+def _is_list(kind: Any) -> bool:
     """Whether each row holds a list, of whichever kind."""
     views = (pa.types.is_list_view, pa.types.is_large_list_view)
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, *views)
@@ -155,7 +155,7 @@ def plain(array: Any) -> Any:
         return plain(_each_chunk(array, list(map(_decoded, array.chunks)), kind.value_type))
     if pa.types.is_run_end_encoded(kind):
         return plain(_each_chunk(array, list(map(_compute.run_end_decode, array.chunks)), kind.value_type))
-    if is_list(kind):
+    if _is_list(kind):
         lengths = _compute.list_value_length(array)
         if _compute.any(_compute.not_equal(lengths, 1)).as_py():
             raise ValueError(

@@ -33,7 +33,7 @@ _MAX_FILES = 64
 """More text files in a folder are not lists of photos, but one for each photo (such as YOLO's boxes)."""
 _MAX_BYTES = 200_000_000
 _UNREADABLE_LISTS = (".pkl", ".pickle", ".npy", ".xlsx", ".xls", ".h5", ".hdf5")
-MATLAB_SUFFIX = ".mat"
+_MATLAB_SUFFIX = ".mat"
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".tab", ".json", ".jsonl", ".ndjson")
 """Of the files that are read as tables."""
 _SEPARATORS = ("\t", ";", ",", "|")
@@ -67,10 +67,10 @@ class TextFile:
 
 def open_text(data: bytes, file: str) -> TextFile:
     """The file's ways to be cut into cells; DataError if it is not text or, if named so, MATLAB's."""
-    if file.lower().endswith(MATLAB_SUFFIX):
+    if file.lower().endswith(_MATLAB_SUFFIX):
         return TextFile(file, "utf-8", tuple(_from_matlab(data, file)))
     try:
-        text, encoding = decode_text(data)
+        text, encoding = _decode_text(data)
     except ValueError:
         raise DataError(f"{file} is not UTF-8, UTF-16 or Latin-1 text") from None
     return TextFile(file, encoding, tuple(candidates(text, file)))
@@ -100,7 +100,7 @@ class MetadataFiles:
         files = [file for folder in self.folders for file in listing.files(folder)]
         names = [listing.path(file) for file in files]
         found = [name for name in names if name.lower().endswith(_UNREADABLE_LISTS)]
-        return [*found, *(name for name in self.no_text if name.lower().endswith(MATLAB_SUFFIX))]
+        return [*found, *(name for name in self.no_text if name.lower().endswith(_MATLAB_SUFFIX))]
 
     @cached_property
     def texts(self) -> list[TextFile]:
@@ -125,7 +125,7 @@ class MetadataFiles:
     def _is_text(self, file: int) -> bool:
         name = self._tree.listing.name(file)
         return (
-            name.lower().endswith((*TEXT_SUFFIXES, MATLAB_SUFFIX))
+            name.lower().endswith((*TEXT_SUFFIXES, _MATLAB_SUFFIX))
             and not is_clutter(name)
             and self._tree.size(file) <= _MAX_BYTES
         )
@@ -197,7 +197,7 @@ class Candidate:
     """What numbers in the first column count, from 1, if the form itself decides that (MATLAB)."""
 
 
-def decode_text(data: bytes) -> tuple[str, str]:
+def _decode_text(data: bytes) -> tuple[str, str]:
     """The text and its encoding: by a byte order mark, else UTF-8, else Latin-1.
 
     ValueError for bytes that are no text.
