@@ -12,7 +12,7 @@ from unit.data.test_layouts import counts, named, photos, read, refusal
 
 from alexnet.data.classes import NO_LABEL, classes_from_wnids
 from alexnet.data.sources import SourceOptions, open_source
-from alexnet.data.sources.labeling import to_labels
+from alexnet.data.sources.label_files import to_labels
 from alexnet.errors import DataError
 
 FLAT = named("train", "1.jpg", "2.jpg", "3.jpg", "4.jpg")

@@ -25,7 +25,7 @@ from alexnet.data.sources import voc
 from alexnet.data.sources.annotation import check_boxes, orphan_annotations
 from alexnet.data.sources.base import CheckedBoxes, Labels, Source, SourceOptions, SourceSplit
 from alexnet.data.sources.devkit import Devkit, find_devkit
-from alexnet.data.sources.labeling import FORMS, label_photos
+from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.layout import read_layout
 from alexnet.data.sources.photo_files import (
     OpenedSource,

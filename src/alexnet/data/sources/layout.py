@@ -30,7 +30,7 @@ from alexnet.data.sources.folders import (
     arranged_photos,
     class_levels,
 )
-from alexnet.data.sources.labeling import encoding_notes
+from alexnet.data.sources.label_files import encoding_notes
 from alexnet.data.sources.photo_files import (
     OpenedSource,
     PhotoIndex,

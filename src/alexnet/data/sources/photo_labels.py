@@ -20,7 +20,7 @@ from alexnet.data.classes import (
 from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigin
 from alexnet.data.sources.devkit import find_devkit
 from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
-from alexnet.data.sources.labeling import FORMS, label_photos
+from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, is_clutter
 from alexnet.data.sources.photo_table import read_table
 from alexnet.data.sources.split_names import SplitName, split_in
