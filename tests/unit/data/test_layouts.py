@@ -253,11 +253,15 @@ def test_folds_are_no_parts_of_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        (photos("a", "b"), {"configuration": "x"}, "class folders, which has no --configuration: remove it"),
+        (
+            photos("a", "b"),
+            {"configuration": "x"},
+            "class folders, a form without --configuration: remove it",
+        ),
         (
             photos("images/train") | {"labels/train/0_images_train.txt": b"0 .5 .5 .2 .2\n"},
             {"configuration": "x"},
-            "YOLO boxes, which has no --configuration",
+            "YOLO boxes, a form without --configuration",
         ),
         (photos("a", "b"), {"label_column": "x"}, "--label-column x: "),
     ],

@@ -89,7 +89,7 @@ def _checked(source: Source, options: SourceOptions, known: Sequence[str]) -> So
     chosen = [name for name in options.recorded(source.path) if name not in known]
     if chosen:
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in chosen)
-        raise CommandError(f"{source.path} is read as {source.form}, which has no {listed}: remove it")
+        raise CommandError(f"{source.path} is read as {source.form}, a form without {listed}: remove it")
     return source
 
 

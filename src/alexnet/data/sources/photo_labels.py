@@ -251,7 +251,7 @@ class PhotoLabels:
         counts = Counter(filter(None, map(_class_in_name, paths)))
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
             advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"
-        return f"{found}{''.join(f'; {reason}' for reason in reasons[:2])}: {advice}"
+        return f"{'; '.join([found, *reasons[:2]])}{'; or' if reasons else ':'} {advice}"
 
     def _refuse_empty_classes(self, split: SplitName, level: int) -> None:
         """DataError for a folder beside class folders that has files, but no photos.
