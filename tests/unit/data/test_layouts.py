@@ -241,6 +241,14 @@ def test_numbered_parts_of_photos_with_one_label_file(tmp_path: Path) -> None:
     assert counts(read(tmp_path, files)) == {"train": {"a": 2, "b": 1}, "val": {"b": 1}}
 
 
+@pytest.mark.parametrize("numbers", [(256, 512), (2014, 2017), (1, 3)])
+def test_sizes_and_years_are_no_parts_of_splits(numbers: tuple[int, int], tmp_path: Path) -> None:
+    files = photos(
+        *(f"{folder}/{name}" for folder in (*(f"train{n}" for n in numbers), "val") for name in "ab")
+    )
+    assert "may all be the train split: choose with --splits" in refusal(tmp_path, files)
+
+
 def test_folds_are_no_parts_of_splits(tmp_path: Path) -> None:
     files = photos(
         *(f"{split}_{fold}/{name}" for split in ("train", "test") for fold in (1, 2) for name in "ab")

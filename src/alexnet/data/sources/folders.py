@@ -250,9 +250,11 @@ def _folders_of_splits(
 
 
 def _are_numbered(names: Sequence[str]) -> bool:
-    """Whether names differ in their numbers only, and each has some."""
-    numbers = {tuple(re.findall(r"\d+", name)) for name in names}
-    return () not in numbers and len(numbers) == len(names) and len({tuple(words_of(n)) for n in names}) == 1
+    """Whether names differ only in a number that counts them from 0 or 1, unlike sizes and years do."""
+    found = [re.findall(r"\d+", name) for name in names]
+    numbers = sorted(int(each[0]) for each in found if len(each) == 1)
+    counts = [list(range(start, start + len(names))) for start in (0, 1)]
+    return numbers in counts and len({tuple(words_of(name)) for name in names}) == 1
 
 
 def _below_initials(places: Sequence[Place]) -> tuple[list[Place], tuple[str, ...]]:
