@@ -161,6 +161,15 @@ def test_flowers_102(tmp_path: Path) -> None:
     assert source.origins["val"].lists == ("setid.mat",)
 
 
+def test_lists_of_splits_by_name_in_one_matlab_file(tmp_path: Path) -> None:
+    files = within("Images", named("", *(f"{name}.jpg" for name in DOGS)))
+    lists = {"train_files": cells(DOGS[::2]), "test_files": cells(DOGS[1::2])}
+    source = read(tmp_path, files | {"lists.mat": matlab(**lists)})
+    one_each = {"n02085620-Chihuahua": 1, "n02085782-Japanese_spaniel": 1}
+    assert counts(source) == {"train": one_each, "val": one_each}
+    assert keys(source, "train") == [f"{name}.jpg" for name in DOGS[::2]]
+
+
 def test_labels_by_number_need_numbered_photos(tmp_path: Path) -> None:
     files = named("jpg", "rose.jpg", "lily.jpg") | {"imagelabels.mat": matlab(labels=np.array([[1, 2]]))}
     assert "2 photos outside any class folder, without labels" in refusal(tmp_path, files)

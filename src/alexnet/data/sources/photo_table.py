@@ -97,6 +97,8 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
         header, rows, image = columns
         find = index.find_number if way.numbered else index.find
         table = _table(text, find, options, header, rows, image)
+        if not table.photos:
+            continue
         if best is None or _quality(table) > _quality(best):
             best = table
         if best.labels and len(best.photos) == len(rows):

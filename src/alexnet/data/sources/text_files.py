@@ -346,7 +346,7 @@ def _from_coco(document: Mapping[str, Any]) -> Iterator[Candidate]:
 def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
     """Struct arrays are tables, and so are vectors of the same length.
 
-    Where no vector has texts, rows are counted; vectors named by splits hold the numbers of their photos.
+    Where no vector has texts, rows are counted; vectors named by splits hold the names or numbers of photos.
     """
     found = _matlab_variables(data, file)
     vectors: dict[str, list[Any]] = {}
@@ -357,9 +357,10 @@ def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
             vectors[name] = value
     splits = {split: values for name, values in vectors.items() if (split := split_of(_without_id(name)))}
     if len(splits) > 1:
-        pairs = [(number, split) for split, numbers in splits.items() for number in numbers]
-        rows = [Row(place, [_cell(number), split]) for place, (number, split) in enumerate(pairs, 1)]
-        yield Candidate(rows, ["number", "split"], "photos")
+        pairs = [(photo, split) for split, photos in splits.items() for photo in photos]
+        rows = [Row(place, [_cell(photo), split]) for place, (photo, split) in enumerate(pairs, 1)]
+        named = any(isinstance(photo, str) for photo, _ in pairs)
+        yield Candidate(rows, ["image" if named else "number", "split"], "" if named else "photos")
         vectors = {name: values for name, values in vectors.items() if not split_of(_without_id(name))}
     for length in dict.fromkeys(map(len, vectors.values())):
         group = {name: values for name, values in vectors.items() if len(values) == length}
