@@ -26,6 +26,7 @@ from alexnet.data.sources import Example
 from alexnet.data.sources.base import Box
 from alexnet.data.store import Store
 from alexnet.models.summary import summarize
+from alexnet.training.preview import preview
 
 CLASSES, CHANNELS = (2, 4, 10, 37), (1, 3)
 SMALL_SIDE, OVERFEAT_SIDE = 32, 72
@@ -129,6 +130,11 @@ def test_a_recipe_goes_all_the_way_or_is_refused_in_one_line(
         return
     assert code == 0, error
     assert summarize(config, classes).parameters > 0
+    if config.classic is None:
+        shown = preview(config, store, photos=2, epochs=2)
+        assert {each.augmented[1].shape for each in shown} == {
+            (config.data.input_size, config.data.input_size, channels)
+        }
     code, printed, error = run(
         ["evaluate", str(folder), "--store", str(store.path), "--views", "center", "--json"], capsys
     )

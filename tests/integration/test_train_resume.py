@@ -143,6 +143,17 @@ def test_bit_for_bit_with_batches_of_other_sizes_and_classes(
     assert_same(final_state(tmp_path / "stopped"), final_state(tmp_path / "whole"))
 
 
+def test_one_image_more_than_a_batch_is_kept_with_batch_normalization(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    """A last batch of one image would have no variance."""
+    net = ("model.variant=modern", "model.architecture.widths=[8,8,8,8,8,32,32]")
+    settings = ("training.batch_size=47", "training.last_batch=keep", "schedule.epochs=1")
+    result = start(tiny.config(*net, *settings), tiny_store, tmp_path / "run")
+    assert (result.step, result.epochs) == (2, 1)
+    assert [line["loss"] > 0 for line in lines(tmp_path / "run", "train")] == [True, True]
+
+
 def test_patience_ends_the_run_and_keeps_the_best(tiny_store: Store, tmp_path: Path) -> None:
     errors, seen = (0.5, 0.3, 0.3, 0.4, 0.1), list[str]()
     config = tiny.config("schedule.epochs=5", "training.batch_size=24", "training.patience=2")

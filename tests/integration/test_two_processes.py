@@ -18,6 +18,12 @@ from alexnet.runs.metrics_log import read_metrics
 # 9 images are divided unevenly: 4 and 5.
 SETTINGS = ("schedule.epochs=2", "training.batch_size=9", "model.dropout=0", "training.grad_accum_steps=2")
 
+EVERY_IMAGE = (
+    # 47 images in batches of 7 and 8.
+    *("training.last_batch=keep", "data.max_images=47"),
+    *("data.sampling=balanced", "training.class_weights=balanced"),
+)
+
 
 def words(store: Store, run: Path, *more: str) -> list[str]:
     settings = [*tiny.SETTINGS, *SETTINGS, *more]
@@ -37,17 +43,19 @@ def lines(run: Path, event: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("net", "devices"), [((), ()), (tiny.TOWERS, ("model.tower_devices=cpu,cpu",))], ids=["one", "two"]
+    ("net", "devices", "updates"),
+    [((), (), 10), (tiny.TOWERS, ("model.tower_devices=cpu,cpu",), 10), (EVERY_IMAGE, (), 12)],
+    ids=["one", "two", "every image"],
 )
 def test_two_processes_train_as_one(
-    tiny_store: Store, tmp_path: Path, net: tuple[str, ...], devices: tuple[str, ...]
+    tiny_store: Store, tmp_path: Path, net: tuple[str, ...], devices: tuple[str, ...], updates: int
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     assert main(words(tiny_store, one, *net)) == 0
     ended = in_two_processes(words(tiny_store, two, *net, *devices))
     assert ended.returncode == 0, ended.stderr
     assert "batch 9: 2 processes of 4.5 images" in ended.stdout
-    assert ended.stdout.count("done after 10 updates") == 1
+    assert ended.stdout.count(f"done after {updates} updates") == 1
     for of_one, of_two in zip(lines(one, "train"), lines(two, "train"), strict=True):
         assert of_two["step"] == of_one["step"]
         assert of_two["error"] == of_one["error"]

@@ -35,8 +35,8 @@ from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
 from alexnet.text import duration
 
-LONG_TEST_SECONDS = 60.0
-"""A test that takes longer is announced."""
+LONG_TEST_SECONDS, TIMED_SECONDS = 60.0, 2.0
+"""A test that takes longer is announced, and how long images are timed for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,19 +285,30 @@ def announcing(
     log: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[int], None]:
-    """`progress`, which after the first batch also logs how long the test takes, if that is long."""
-    started, begun = clock(), False
+    """`progress`, which after the first batches also logs how long the test takes, if that is long.
+
+    The first batch includes start-up and is not counted.
+    """
+    started: float | None = None
+    counted, decided = 0, not distributed.is_main()
 
     def advance(count: int) -> None:
-        nonlocal begun
-        seconds = (clock() - started) * images / (count * distributed.world_size())
-        if not begun and count < images and seconds > LONG_TEST_SECONDS and distributed.is_main():
+        nonlocal started, counted, decided
+        progress(count)
+        if started is None:
+            started = clock()
+            return
+        counted += count
+        seconds = clock() - started
+        if decided or seconds < TIMED_SECONDS:
+            return
+        decided = True
+        whole = seconds * images / (counted * distributed.world_size())
+        if whole > LONG_TEST_SECONDS:
             shorter = "" if views.name == "center" else "; --views center is faster"
             shorter = "; --views center takes a tenth of that" if views.name == "ten" else shorter
             what = f"{images:,} images with the views {views}"
-            log(f"note: testing {what} takes about {duration(seconds)}{shorter}")
-        begun = True
-        progress(count)
+            log(f"note: testing {what} takes about {duration(whole)}{shorter}")
 
     return advance
 

@@ -29,9 +29,9 @@ class TrainingConfig:
     batch_size: int = 128
     """Images per update, over all processes and micro-batches."""
     last_batch: Literal["drop", "keep", "auto"] = "drop"
-    """What becomes of images that do not fill a last batch: `drop` leaves them out, others in each epoch;
-    `keep` uses all images, in one more batch, all of nearly the same size; `auto` keeps them if they are more
-    than 5 % of all images."""
+    """What becomes of images that do not fill a last batch: `drop` leaves them out, with `data.order=each-
+    epoch` others in each epoch; `keep` uses all images, in one more batch, all of nearly the same size;
+    `auto` keeps them if they are more than 5 % of all images."""
     grad_accum_steps: int = 1
     """Micro-batches into which a process splits its share of a batch; the update is the same up to
     rounding."""

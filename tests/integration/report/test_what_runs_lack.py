@@ -108,6 +108,14 @@ def test_exported_files_ensembles_and_several_runs(
     assert "5 runs" in titles and "4 runs" in titles  # of the ensemble there are errors, but no curves
 
 
+def test_a_run_that_was_stopped_early(report, tiny_store: Store, tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "run", tiny_store)
+    stop = {"event": "early-stop", "step": 18, "epoch": 3, "waited": 2, "best_top1_error": 0.5}
+    run.metrics_file.write_text(json.dumps(stop) + '\n{"event": "result", "step": 18, "epoch": 3}\n')
+    seen = report(run.path, "--store", tiny_store.path)
+    assert "stopped early, 2 validations after its best one: 3 epochs, 18 updates" in seen.text
+
+
 def test_an_incomplete_ensemble_is_no_error(report, tiny_store: Store, tmp_path: Path) -> None:
     from alexnet.runs.run_dir import EnsembleDir, EnsembleMember
 

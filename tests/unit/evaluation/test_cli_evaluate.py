@@ -299,11 +299,11 @@ def test_an_unfinished_run_is_tested_with_a_note(make_run, store, capsys) -> Non
         ("center", ""),
     ],
 )
-def test_a_long_test_is_announced_after_its_first_batch(views: str, hint: str) -> None:
+def test_a_long_test_is_announced_once_its_speed_is_known(views: str, hint: str) -> None:
     now, lines, counts = [0.0], list[str](), list[int]()
     advance = announcing(counts.append, 1000, ViewSet(views), lines.append, clock=lambda: now[0])
-    for _ in range(10):
-        now[0] += 30
+    for seconds in (70, *9 * (30,)):  # the first batch includes start-up
+        now[0] += seconds
         advance(100)
     assert lines == [f"note: testing 1,000 images with the views {views} takes about 5 min{hint}"]
     assert counts == 10 * [100]
@@ -312,10 +312,9 @@ def test_a_long_test_is_announced_after_its_first_batch(views: str, hint: str) -
 def test_a_short_test_is_not_announced() -> None:
     now, lines = [0.0], list[str]()
     advance = announcing(lambda count: None, 1000, ViewSet("ten"), lines.append, clock=lambda: now[0])
-    now[0] += 5
-    advance(100)
-    now[0] += 500  # a later batch that takes long is no news
-    advance(100)
+    for seconds in (500, 1, 1, 500):  # neither start-up nor a later pause says how long all images take
+        now[0] += seconds
+        advance(100)
     assert lines == []
 
 

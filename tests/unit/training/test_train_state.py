@@ -83,6 +83,22 @@ def test_batch_normalization_needs_two_images_in_every_micro_batch(
     check_network(tiny.config(*settings), tiny_store)  # without batch normalization one image is enough
 
 
+@pytest.mark.parametrize(
+    ("batch", "micro_batches", "images", "works"),
+    [(1, 1, 48, "batch_size=2"), (2, 1, 47, "batch_size=3"), (5, 3, 48, "grad_accum_steps=2")],
+)
+def test_even_batches_have_two_images_in_every_micro_batch(
+    batch: int, micro_batches: int, images: int, works: str, tiny_store: Store
+) -> None:
+    settings = [
+        *(*BATCHNORM, "training.last_batch=keep", f"data.max_images={images}"),
+        *(f"training.batch_size={batch}", f"training.grad_accum_steps={micro_batches}"),
+    ]
+    with pytest.raises(CommandError, match=f"type training.{works}$"):
+        check_network(tiny.config(*settings), tiny_store)
+    check_network(tiny.config(*settings, f"training.{works}"), tiny_store)
+
+
 def test_images_of_one_color_are_refused(tiny_store: Store) -> None:
     """Stores of earlier versions may have them."""
     black = replace(tiny_store.manifest, color_covariance=3 * ((0.0, 0.0, 0.0),))
