@@ -198,8 +198,9 @@ def training_progress(run: RunDir) -> str:
     if reached.step is None:
         return "its beginning"
     schedule = run.config().schedule
-    length = f"{schedule.minutes:g} minutes" if schedule.minutes else f"{schedule.epochs}"
-    return f"epoch {reached.epoch} of {length}, update {reached.step:,}"
+    if schedule.minutes:
+        return f"epoch {reached.epoch}, update {reached.step:,} of a run of {schedule.minutes:g} minutes"
+    return f"epoch {reached.epoch} of {schedule.epochs}, update {reached.step:,}"
 
 
 def unfinished_note(run: RunDir) -> str:

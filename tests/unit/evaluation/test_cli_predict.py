@@ -14,6 +14,7 @@ from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.config import override
 from alexnet.runs.calibration import write_calibration
 
 from .conftest import jpeg
@@ -61,6 +62,9 @@ def test_an_unfinished_run_predicts_with_a_note(make_run, folder, capsys) -> Non
     assert err == (
         "note: run is unfinished, at epoch 2 of 3, update 9; alexnet train with --resume continues it\n"
     )
+    run.write_config(override(run.config(), ["schedule.minutes=10"]))
+    _, _, err = predict(capsys, folder / "a.jpg", "--model", run.path)
+    assert "is unfinished, at epoch 2, update 9 of a run of 10 minutes; " in err
     run.metrics_file.write_text('{"event": "result", "step": 18, "epoch": 3}\n')
     assert "unfinished" not in predict(capsys, folder / "a.jpg", "--model", run.path)[2]
 

@@ -62,6 +62,15 @@ def test_it_prints_its_address_and_stops_with_ctrl_c(runs, store) -> None:
     assert "Traceback" not in errors
 
 
+def test_an_unfinished_run_is_served_with_a_note(store, tmp_path) -> None:
+    run = tiny.run(tmp_path / "half", store)
+    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 1}\n')
+    with served(run.path) as (process, _, _):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert "note: half is unfinished, at epoch 3 of 3, update 18; alexnet train with --resume" in errors
+
+
 @pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="only Linux can forbid another process to write files"
 )

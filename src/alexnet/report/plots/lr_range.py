@@ -27,8 +27,7 @@ def draw_lr_range(
     )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-    low, high = min(smoothed), smoothed[0]
-    axes.set_ylim(max(0.0, low - 0.3 * (high - low) - 0.05), 1.5 * high)
+    axes.set_ylim(0.95 * min(losses), 1.5 * smoothed[0])  # what diverges may leave the figure
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     axes.grid(alpha=0.25)

@@ -38,6 +38,6 @@ def draw_preview(
         grid = part.subplots(len(names), width, squeeze=False)
         for axes_row, pictures, name in zip(grid, rows, names, strict=True):
             for axes, picture in zip(axes_row, pictures, strict=True):
-                show(axes, picture, short(name, 18) if part is parts[0] else " ")
+                show(axes, picture, short(name, 14) if part is parts[0] else " ")
     figure.suptitle(title, fontsize=11, wrap=True)
     return figure
