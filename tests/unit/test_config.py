@@ -126,6 +126,33 @@ def test_any_ending_that_one_key_has_will_do() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("sift-fv", ["class_weights=balanced"], "training.class_weights is a setting of networks"),
+        ("sift-fv", ["sampling=balanced"], "data.sampling is a setting of networks"),
+        ("sift-fv", ["minutes=5"], "schedule.minutes is a setting of networks"),
+        ("lenet-1989", ["class_weights=balanced"], "or data.sampling=balanced"),
+        ("overfeat-fast-localization", ["class_weights=balanced"], "type training.class_weights=none"),
+        ("alexnet-2012", ["sampling=balanced"], "data.sampling=balanced needs data.order=each-epoch"),
+        ("alexnet-2012", ["minutes=-1"], "schedule.minutes must be at least 0"),
+        ("alexnet-modern", ["minutes=1", "epochs=0", "fit_last_layer=yes"], "schedule.minutes needs"),
+        ("alexnet-modern", ["patience=-1"], "training.patience must be at least 0"),
+    ],
+)
+def test_settings_of_time_and_balance_that_cannot_be(recipe: str, settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        override(recipes.get(recipe), settings)
+
+
+def test_runs_of_earlier_versions_leave_out_a_last_batch() -> None:
+    values = to_dict(recipes.get("alexnet-modern"))
+    del values["training"]["last_batch"]
+    assert from_dict(RunConfig, values).training.last_batch == "drop"
+    kept = {name for name in recipes.names() if recipes.get(name).training.last_batch != "drop"}
+    assert kept == {"alexnet-modern", "alexnet-small"}
+
+
 def test_an_ending_that_a_pipeline_and_networks_have_is_the_pipelines() -> None:
     pipeline = recipes.get("sift-fv")
     changed = override(pipeline, ['channels=[{"descriptor": "hog"}]', "lr=2"])
