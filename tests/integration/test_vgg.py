@@ -17,6 +17,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.models import bundle
 from alexnet.models.vgg import FROM_A
+from alexnet.report.comparison import published_rows
 from alexnet.runs.metrics_log import read_metrics
 
 FIELDS = ("model.architecture.widths=[8,8,8,16,16,32,32]", "model.architecture.initialization=glorot")
@@ -103,5 +104,7 @@ def test_it_is_tested_at_the_middle_of_its_scales_and_is_in_the_table(
     capsys.readouterr()
     assert main(["compare", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "VGG A, S = 256 " in shown
-    assert "29.6" in shown and "VGG D" not in shown
+    assert any(line.startswith("vgg-a ") and " center " in line for line in shown.splitlines())
+    assert "VGG A" not in shown, "published errors are of ImageNet's classes"
+    published = {row.system: row.top1_error for row in published_rows(["vgg-a"])}
+    assert published["VGG A, S = 256"] == 0.296 and "VGG D" not in " ".join(published)
