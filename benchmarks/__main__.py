@@ -38,8 +38,10 @@ def command(
     ] = "auto",
 ) -> None:
     """Measure images per second, bytes and errors, with ratios to a peer in the same run."""
+    from alexnet.hardware import keep_freed_memory
     from benchmarks.timing import as_csv, write_csv
 
+    keep_freed_memory()  # as the commands of alexnet do
     for each in [name] if name else list(_Name):
         rows = _measure(each, source, device)
         sys.stdout.write(as_csv(rows))

@@ -11,6 +11,9 @@ From Python::
     predictor = alexnet.load("run")
     print(predictor.predict("photo.jpg")[0])
 
+In one call: `alexnet.fit("photos", "run", minutes=10)` prepares, trains several models, chooses and tests,
+and returns the predictor.
+
 `alexnet.Store.open(path)` opens a prepared data set; `alexnet.create_model(name, num_classes)` builds an
 untrained `torch.nn.Module`, `alexnet.list_models()` lists the names. Heavy packages such as torch are
 imported when they are first needed.
@@ -28,16 +31,20 @@ if TYPE_CHECKING:
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
+    from alexnet.fitting.estimator import AlexNetClassifier as AlexNetClassifier
+    from alexnet.fitting.fit import fit
     from alexnet.models.registry import create_model, list_models
     from alexnet.training.run import train
 
 __version__ = "0.1.0"
 __all__ = [
+    "AlexNetClassifier",
     "SourceOptions",
     "Store",
     "__version__",
     "create_model",
     "evaluate",
+    "fit",
     "list_models",
     "load",
     "models",
@@ -46,10 +53,12 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AlexNetClassifier": ("alexnet.fitting.estimator", "AlexNetClassifier"),
     "SourceOptions": ("alexnet.data.sources.base", "SourceOptions"),
     "Store": ("alexnet.data.store", "Store"),
     "create_model": ("alexnet.models.registry", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
+    "fit": ("alexnet.fitting.fit", "fit"),
     "list_models": ("alexnet.models.registry", "list_models"),
     "load": ("alexnet.evaluation.predictor", "load"),
     "prepare": ("alexnet.data.prepare", "prepare_source"),

@@ -113,7 +113,9 @@ def command(
     if as_json:
         typer.echo(json.dumps(values, indent=2))
         return
-    typer.echo("\n".join(table.text() for table in _tables(results, predictions, per_class)), nl=False)
+    typer.echo(
+        "\n".join(table.text() for table in evaluation_tables(results, predictions, per_class)), nl=False
+    )
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -140,7 +142,10 @@ def _to_json(results: Sequence[EvalResult]) -> dict[str, Any]:
     return {**last, "members": members} if members else last
 
 
-def _tables(results: Sequence[EvalResult], predictions: Predictions, per_class: bool) -> list[Table]:
+def evaluation_tables(
+    results: Sequence[EvalResult], predictions: Predictions, per_class: bool = False
+) -> list[Table]:
+    """Errors of all results, and of the last one, with its predictions, what is known about its classes."""
     from alexnet.report.confusion_matrix import confusion_matrix_table
     from alexnet.report.evaluation_tables import (
         FEW_CLASSES,

@@ -23,6 +23,7 @@ from alexnet.hardware import keep_freed_memory
 GROUPS = {
     "Start": {
         "quickstart": "Run everything once on synthetic photos, in about two minutes.",
+        "fit": "Train, choose and test a classifier of your own photos.",
     },
     "Data": {
         "fetch": "Download a public data set or published weights, verified and resumable.",

@@ -17,6 +17,7 @@ from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_nam
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
 from alexnet.io import refuse_unwritable, write_whole
+from alexnet.runs.run_dir import PRETRAINED
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.text import counted, first_few
 
@@ -35,7 +36,13 @@ def command(
     images: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
     ],
-    model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run directory or an exported file.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="RUN|FILE",
+            help="A run directory or an exported file; `pretrained` is the model that comes with alexnet.",
+        ),
+    ] = Path(PRETRAINED),
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes and save the drawings here.")
     ] = None,
@@ -157,7 +164,7 @@ def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
         if not 0 <= score <= 1:
             raise CommandError(f"--min-score {text} is neither a number from 0 to 1 nor auto")
         return score
-    calibration = predictor.bundle.calibration
+    calibration = predictor.calibration
     if calibration is None:
         raise CommandError(
             "--min-score auto needs a calibration of the present weights: type alexnet calibrate RUN --store "

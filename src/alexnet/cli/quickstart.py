@@ -102,9 +102,7 @@ def _next(out: Path) -> str:
 Done: {out} has the photos, the store and two run directories. What you can type next:
 
   your own photos, one folder per class:
-    alexnet prepare my-photos stores/mine --side 128 --val-fraction 0.2
-    alexnet train alexnet-small --store stores/mine --run runs/mine \\
-      image_size=128 input_size=112 batch_size=32 epochs=30
+    alexnet fit my-photos --run runs/mine
     alexnet predict new-photo.jpg --model runs/mine
 
   ImageNet (the official tars, the Kaggle download, folders or parquet files):

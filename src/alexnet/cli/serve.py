@@ -11,14 +11,18 @@ import typer
 
 from alexnet.cli.progress import progress_bar
 from alexnet.hardware import choose_device, describe_device
-from alexnet.runs.run_dir import RunDir, members_of
+from alexnet.runs.run_dir import PRETRAINED, RunDir, members_of
 
 
 def command(
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run directories, ensembles or exported files."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories, ensembles or exported files. By default `pretrained`, the model that "
+            "comes with alexnet.",
+        ),
+    ] = None,
     store: Annotated[
         Path | None,
         typer.Option(metavar="STORE", help="A store with photos to try and to find similar ones in."),
@@ -42,7 +46,7 @@ def command(
     with listening(port) as listener:  # first: a port that is taken is reported at once
         chosen = choose_device(device)
         opened = Store.open(store) if store else None
-        members = members_of(runs)
+        members = members_of(runs or [Path(PRETRAINED)])
         models = open_models(members, chosen)
         if opened:
             check_model_classes(models, opened)

@@ -25,6 +25,11 @@ class DataConfig:
     test_scales: tuple[int, ...] = ()
     """Shorter sides at which a whole image is tested (`evaluate --views dense`) unless others are given;
     empty is `test_scale` alone."""
+    test_size: int = 0
+    """Side to which the stored square is resized in tests, before the crops are cut; 0 keeps it as it is. So
+    a store may have more pixels than the model reads, with `cropping=random-resized`. That crop shows objects
+    larger in training than in tests of the same size; a larger one can make up for it (Touvron et al. 2019,
+    arXiv:1906.06423)."""
     cropping: Literal["random", "random-resized", "center"] = "random"
     """Training crops: a random position (paper, section 4.1), a random area and aspect ratio (Szegedy 2014),
     or the center."""
@@ -49,6 +54,13 @@ class DataConfig:
     normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
     """What is subtracted from values of 0..255; `mean-and-std` also divides by each channel's standard
     deviation. `range` uses no statistics: it maps 0..255 linearly to `data.range`."""
+    color_mean: tuple[float, ...] = ()
+    """`channel-mean` and `mean-and-std`: what is subtracted from each channel, in gray levels 0..255; empty
+    is the mean of the store's training images. With `--init-from` it is that of the model whose weights are
+    copied, unless it is set."""
+    color_std: tuple[float, ...] = ()
+    """`mean-and-std`: what each channel is divided by, in gray levels above 0; empty and `--init-from` as for
+    `color_mean`."""
     range: tuple[float, float] = (-0.1, 1.175)
     """`range`: the values of black and of white. LeCun 1998, section II.B: -0.1 and 1.175, for a mean of
     about 0 (and a variance of about 1, according to the paper; on MNIST's 28 x 28 pixels it is 0.15)."""
@@ -68,10 +80,13 @@ class DataConfig:
 
     @property
     def test_scale(self) -> int:
-        """Shorter side of an image in tests, in pixels: that of training, or the middle of its range.
+        """Shorter side of an image in tests, in pixels: `test_size`, that of training, or the middle of its
+        range.
 
         Source: Simonyan and Zisserman 2014, section 4.1.
         """
+        if self.test_size:
+            return self.test_size
         return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.image_size
 
 
@@ -91,11 +106,22 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
         ),
         (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
         *(_scale_checks(data) if any(data.scales) else ()),
+        *(_test_size_checks(data) if data.test_size else ()),
         (
             max(data.test_scales, default=0) <= 2 * data.image_size,
             f"data.test_scales={list(data.test_scales)} are more than twice "
             f"data.image_size={data.image_size}: "
             f"type data.test_scales=[{data.image_size},{3 * data.image_size // 2}], or [] for that size",
+        ),
+        *(
+            (
+                len(values) in (0, data.channels) and min(values, default=least) >= least,
+                f"{name} must be {data.channels} numbers of at least {least}, or [] for the store's",
+            )
+            for name, values, least in (
+                ("data.color_mean", data.color_mean, 0.0),
+                ("data.color_std", data.color_std, 1.0),
+            )
         ),
         (data.range[0] < data.range[1], "data.range must be ascending: black first, then white"),
         (
@@ -113,6 +139,22 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
         ),
         (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
         (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
+    ]
+
+
+def _test_size_checks(data: DataConfig) -> list[tuple[bool, str]]:
+    """What must hold for stored squares that are resized for tests."""
+    return [
+        (
+            data.input_size <= data.test_size <= 2 * data.image_size,
+            f"data.test_size={data.test_size} must be from data.input_size={data.input_size} to twice "
+            f"data.image_size={data.image_size}, or 0 for that size",
+        ),
+        (
+            data.normalization != "mean-image",
+            "data.test_size cannot use the mean image, which has one size: "
+            "type data.normalization=channel-mean",
+        ),
     ]
 
 

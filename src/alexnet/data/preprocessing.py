@@ -85,10 +85,11 @@ class Preprocessing:
                 "data.scales needs whole photos and the store holds squares: prepare one with --shape whole"
             )
         means = {"mean-image": store.mean_image, "range": lambda: data.channels * [_black(data.range)]}
+        color_mean = data.color_mean or manifest.channel_mean
         return cls(
             data=data,
-            mean=_tensor(means.get(data.normalization, lambda: manifest.channel_mean)()),
-            std=_tensor(np.sqrt(np.diag(manifest.color_covariance))),
+            mean=_tensor(means.get(data.normalization, lambda: color_mean)()),
+            std=_tensor(data.color_std or np.sqrt(np.diag(manifest.color_covariance))),
             eigenvalues=_tensor(manifest.color_eigenvalues),
             eigenvectors=_tensor(manifest.color_eigenvectors),
             resized=manifest.resized,

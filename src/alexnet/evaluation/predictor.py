@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from alexnet.config import RunConfig
-from alexnet.data.classes import Class
-from alexnet.data.crops import center
+from alexnet.data.classes import Class, check_same_classes
+from alexnet.data.crops import center, default_views
 from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb, turn_pixels
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
@@ -29,7 +29,7 @@ from alexnet.models.registry import last_hidden_layer
 from alexnet.runs.calibration import Calibration, read_calibration
 from alexnet.runs.provenance import Provenance
 from alexnet.runs.results import ViewSet
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights, members_of
 from alexnet.tasks.base import Prediction, Task, task_of
 from alexnet.tasks.classification import Classification
 
@@ -129,6 +129,8 @@ class Predictor:
         """`batch_size`: largest number of crops (photos x views) in one pass; it bounds the memory."""
         self._bundle = bundle
         self._batch_size = batch_size
+        self.calibration = bundle.calibration
+        """Applied to probabilities of the views that it was made with."""
 
     @property
     def bundle(self) -> ModelBundle:
@@ -203,10 +205,8 @@ class Predictor:
         min_score: float | None = None,
     ) -> list[list[Prediction] | AlexNetError]:
         """As `predict`, with the error in place of the predictions for a photo that cannot be read."""
-        if top is not None and top < 1:
-            raise CommandError(f"top must be at least 1, got {top}")
         chosen = self._views(views, self.task)
-        task = self.task.for_photos(top, min_score).calibrated(self.calibration_for(chosen))
+        task = self._task_for_photos(top, min_score).calibrated(self.calibration_for(chosen))
         task.check_photos(self._bundle, chosen)
         scaled = scaled_views(self._bundle, chosen)
         found: list[list[Prediction] | AlexNetError] = []
@@ -228,19 +228,14 @@ class Predictor:
         without a name ten crops, or the central one for a model trained without mirroring. Calibrated, if the
         model was calibrated for these views.
         """
-        task = Classification(self.config, len(self.classes))
-        chosen = self._views(views, task)
-        rows = [
-            _raised(each)[0]
-            for each in self._rows(task, _as_list(photos), scaled_views(self._bundle, chosen))
-        ]
+        rows = [_raised(each) for each in self._class_rows(_as_list(photos), views)]
         made = np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
-        calibration = self.calibration_for(chosen)
+        calibration = self.calibration_for(views)
         return made if calibration is None else calibration.apply(made)
 
     def calibration_for(self, views: str | ViewSet = "") -> Calibration | None:
         """The calibration of the probabilities of these views; None if there is none for them."""
-        found, chosen = self._bundle.calibration, self._views(views, self.task)
+        found, chosen = self.calibration, self._views(views, self.task)
         return found if found is not None and found.views == chosen else None
 
     def features(self, photos: Photo | Sequence[Photo], layer: str = "") -> npt.NDArray[np.float32]:
@@ -261,10 +256,23 @@ class Predictor:
             rows.append(activations[layer].flatten(1).float().cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
+    def _task_for_photos(self, top: int | None, min_score: float | None) -> Task[Any, Any, Any]:
+        if top is not None and top < 1:
+            raise CommandError(f"top must be at least 1, got {top}")
+        return self.task.for_photos(top, min_score)
+
     def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
         chosen = parse_views(views)
         default = task.default_views(self.preprocessing.data.mirror)
         return chosen if chosen.name else ViewSet(default, chosen.scales)
+
+    def _class_rows(
+        self, photos: list[Photo], views: str | ViewSet
+    ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
+        """(K,) probabilities of each photo, or why it could not be read."""
+        task = Classification(self.config, len(self.classes))
+        for each in self._rows(task, photos, scaled_views(self._bundle, self._views(views, task))):
+            yield each if isinstance(each, AlexNetError) else each[0]
 
     def _rows(
         self, task: Task[_Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
@@ -322,17 +330,63 @@ class Predictor:
             yield torch.from_numpy(np.stack(squares))
 
 
+class EnsemblePredictor(Predictor):
+    """Classifiers of the same classes: the mean of their probabilities, of all with the same views.
+
+    What else a `Predictor` has, such as features, is that of the first of them.
+    """
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        """CommandError if one of them predicts boxes, which have no mean; DataError for different classes."""
+        super().__init__(replace(members[0].bundle, calibration=None))
+        for member in members:
+            if member.predicts_boxes:
+                raise CommandError(
+                    f"{member.config.recipe} predicts boxes, which have no mean: use one model"
+                )
+            check_same_classes(members[0].classes, member.classes, "classes of the models")
+        self.members = tuple(members)
+        self._default_views = default_views(all(each.preprocessing.data.mirror for each in members))
+
+    def attempt(
+        self,
+        photos: Photo | Sequence[Photo],
+        views: str | ViewSet = "",
+        top: int | None = None,
+        min_score: float | None = None,
+    ) -> list[list[Prediction] | AlexNetError]:
+        """As `Predictor.attempt`."""
+        task = self._task_for_photos(top, min_score)
+        return [
+            each if isinstance(each, AlexNetError) else task.predictions(each, self.classes, (), (0, 0))
+            for each in self._class_rows(_as_list(photos), views)
+        ]
+
+    def _class_rows(
+        self, photos: list[Photo], views: str | ViewSet
+    ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
+        chosen = parse_views(views)
+        chosen = chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
+        for rows in zip(*(member._class_rows(photos, chosen) for member in self.members), strict=True):
+            read = [row for row in rows if not isinstance(row, AlexNetError)]
+            yield np.mean(read, axis=0) if len(read) == len(rows) else rows[0]
+
+
 def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
-    """The predictor of a run directory (its last checkpoint) or of an exported file.
+    """The predictor of a run directory (its last checkpoint), of an ensemble, or of an exported file.
 
     `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`. `batch_size` is the number of
     crops in one pass. CommandError if there is nothing to load; DataError where the file is broken, newer
     than this program, or not a model file.
     """
-    place = Path(path)
-    loaded = bundle.load(find_weights(place), device)
-    if place.is_dir():
-        loaded = replace(loaded, calibration=read_calibration(RunDir(place)))
+    members = [_load_model(each, device, batch_size) for each in members_of([Path(path)])]
+    return members[0] if len(members) == 1 else EnsemblePredictor(members)
+
+
+def _load_model(path: Path, device: str | torch.device, batch_size: int) -> Predictor:
+    loaded = bundle.load(find_weights(path), device)
+    if path.is_dir():
+        loaded = replace(loaded, calibration=read_calibration(RunDir(path)))
     return Predictor(loaded, batch_size)
 
 

@@ -12,6 +12,7 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import run_evaluation
+from alexnet.fitting.record import Fit, is_fit
 from alexnet.models.summary import summarize
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
@@ -25,6 +26,7 @@ from alexnet.report.comparison import (
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
+from alexnet.report.sections.fit import choice
 from alexnet.report.sections.model import Keep, ModelFigures, Options, drawn
 from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
 from alexnet.runs.metrics_log import has_finished, training_seconds
@@ -69,6 +71,7 @@ def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, opti
     several = sum(_has_curves(each.subject) for each in models) > 1
     sections = [
         _errors(models, options.keep),
+        *(choice(Fit.read(each.original)) for each in subjects if is_fit(each.original)),
         *_training(models, options.keep),
         *(_model(each, several and _has_curves(each.subject)) for each in models),
     ]

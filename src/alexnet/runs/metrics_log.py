@@ -78,6 +78,12 @@ def last_training_error(path: Path) -> float | None:
     return errors[-1] if errors else None
 
 
+def last_layer_strength(path: Path) -> float | None:
+    """The penalty with which the last layer was fitted; None without a log, or if it was not fitted."""
+    lines = read_metrics(path) if path.is_file() else []
+    return next((line["strength"] for line in reversed(lines) if line["event"] == "last-layer"), None)
+
+
 def was_initialized(path: Path) -> bool:
     """Whether there is a log at `path`, of a run that was initialized from other weights."""
     return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))

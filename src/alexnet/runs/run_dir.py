@@ -213,9 +213,12 @@ class EnsembleDir:
                     )
             elif not is_ensemble(path) and not all(map(is_left_over, path.iterdir())):
                 raise CommandError(f"{path} contains something else: choose another --out folder")
-            # There may be more members now.
-            write_json(folder.members_file, {"name": name, "members": [asdict(each) for each in members]})
+            folder.write(name, members)  # there may be more members now
         return folder
+
+    def write(self, name: str, members: Sequence[EnsembleMember]) -> None:
+        """Writes `ensemble.json` atomically."""
+        write_json(self.members_file, {"name": name, "members": [asdict(each) for each in members]})
 
     def voting(self) -> list[Path]:
         """The run directories whose probabilities are averaged; DataError if the training of one is not
@@ -254,10 +257,23 @@ def is_ensemble(path: Path) -> bool:
     return EnsembleDir(path).members_file.is_file()
 
 
+PRETRAINED = "pretrained"
+"""In place of a path: the model that comes with the package; `docs/pretrained.md` describes it."""
+
+
+def with_pretrained(path: Path) -> Path:
+    """The file of the model that comes with the package for `PRETRAINED`; any other path as it is."""
+    if path.name != str(path) or path.name != PRETRAINED or path.exists():
+        return path
+    return Path(__file__).parents[1] / "models" / "pretrained.safetensors"
+
+
 def members_of(paths: Sequence[Path]) -> list[Path]:
-    """Run directories and model files unchanged; an ensemble is replaced by its voting members."""
+    """Run directories and model files unchanged, `pretrained` as its file; an ensemble's voting members."""
     return [
-        member for path in paths for member in (EnsembleDir(path).voting() if is_ensemble(path) else [path])
+        member
+        for path in map(with_pretrained, paths)
+        for member in (EnsembleDir(path).voting() if is_ensemble(path) else [path])
     ]
 
 
@@ -272,6 +288,7 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
+    path = with_pretrained(path)
     if path.is_file():
         return path
     if is_ensemble(path):

@@ -65,9 +65,7 @@ def fit_last_layer(
     layer = last_linear_layer(bundle.model)
     labels = split.labels.astype(np.int64)
     _refuse_empty_classes(labels, bundle)
-    task = _FeatureTask(mirror=bundle.preprocessing.data.mirror)
-    rows = infer_images(task, bundle, split, scaled_views(bundle, ViewSet("center")), progress=progress)
-    views = np.stack(rows, axis=1)
+    views = features_of(bundle, split, bundle.preprocessing.data.mirror, progress)
     mean, scale = views.mean((0, 1)), views.std((0, 1)) + 1e-6
     standardized = (views - mean) / scale
     config = bundle.config
@@ -79,6 +77,21 @@ def fit_last_layer(
         layer.weight.copy_(torch.from_numpy(weight))
         layer.bias.copy_(torch.from_numpy(bias - weight @ mean))
     return FittedLayer(strength, len(labels), error)
+
+
+def features_of(
+    bundle: ModelBundle,
+    split: Split,
+    mirror: bool = False,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Features:
+    """(V, N, D) what `forward_features` makes of the central crop of each image.
+
+    V is 1; with `mirror` it is 2, and the second one is that of the mirror image.
+    """
+    task = _FeatureTask(mirror)
+    rows = infer_images(task, bundle, split, scaled_views(bundle, ViewSet("center")), progress=progress)
+    return np.stack(rows, axis=1)
 
 
 def last_linear_layer(model: nn.Module) -> nn.Linear:

@@ -38,7 +38,7 @@ from alexnet.training.advice import few_updates, long_warmup
 from alexnet.training.plan import describe_batches, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
-from alexnet.training.transfer import InitFrom, match, refuse_without_net
+from alexnet.training.transfer import InitFrom, match, normalized_as_source, refuse_without_net
 
 LOWEST_FRACTION = 0.9e-3
 """Recipes have three drops by 10; a lower fraction means that the drops were intended for fewer epochs."""
@@ -277,6 +277,10 @@ def _begin(
     """Makes the run directory, or opens the existing one, and logs what will be trained."""
     (config, changes), run = request.configuration(), request.run
     if changes is None:
+        if init_from is not None and _first_layer_is_copied(init_from):
+            source = bundle.load(init_from.path, "cpu", needs_weights=True)
+            own = Preprocessing.from_store(config.data, store, config.model.architecture.default_input_size)
+            config = normalized_as_source(config, own, source)
         create_run(config, store, run, device, init_from, log)
         return config
     where = describe_device(device, config.model.tower_devices)
@@ -285,6 +289,10 @@ def _begin(
         log(f"changed: {change}")
     write_environment(config, store, run, device)
     return config
+
+
+def _first_layer_is_copied(init_from: InitFrom) -> bool:
+    return not init_from.layers or "conv1" in init_from.layers
 
 
 def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -> None:

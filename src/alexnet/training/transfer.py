@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from alexnet.config import RunConfig
@@ -17,6 +18,8 @@ from alexnet.models.convert import in_rgb, normalized_as
 from alexnet.optim.param_groups import check_layers, owner, parameter_layers
 from alexnet.tasks.config import task_info
 
+BY_COLOR = ("channel-mean", "mean-and-std")
+"""The normalizations that subtract one number from each channel, a statistic of training images."""
 FIRST = "conv1.weight"
 """The name of the first layer's weights in models that have frozen layers."""
 
@@ -114,6 +117,24 @@ def match(
         )
     _check_frozen(model, source, new, known)
     return TransferReport(tuple(chosen), new, tuple(name for name in there if name not in own))
+
+
+def normalized_as_source(config: RunConfig, own: Preprocessing, source: ModelBundle) -> RunConfig:
+    """The configuration with each color's mean and standard deviation in the training of `source`.
+
+    So the first layer that is copied reads inputs like those it learned from. Unchanged if one of the two is
+    not normalized by color in the same way, the values are the same, or `config` has values of its own.
+    `own` is the preprocessing with the values of the store.
+    """
+    data, there = config.data, source.preprocessing
+    same_way = data.normalization == there.data.normalization and data.channels == there.data.channels
+    if not same_way or data.normalization not in BY_COLOR or data.color_mean or data.color_std:
+        return config
+    if torch.allclose(own.mean, there.mean) and torch.allclose(own.divisor, there.divisor):
+        return config
+    in_order = slice(None, None, -1 if there.channels == "BGR" else 1)
+    mean, std = (tuple(values.tolist()[in_order]) for values in (there.mean, there.std))
+    return replace(config, data=replace(data, color_mean=mean, color_std=std))
 
 
 def _weights_of(source: ModelBundle) -> dict[str, Tensor]:

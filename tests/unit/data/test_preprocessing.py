@@ -10,6 +10,7 @@ import pytest
 import reference.augment as twin
 import torch
 
+from alexnet.config import ConfigError, RunConfig, override
 from alexnet.data.config import DataConfig
 from alexnet.data.crops import center, ten
 from alexnet.data.preprocessing import Preprocessing
@@ -239,3 +240,28 @@ def test_a_store_of_another_side_is_refused() -> None:
         Preprocessing.from_store(DATA, fake_store(side=32))
     with pytest.raises(CommandError, match=r"data\.mean_position=center"):
         Preprocessing.from_store(replace(DATA, mean_position="crop", cropping="random-resized"), fake_store())
+
+
+def test_colors_are_normalized_by_the_configured_numbers_if_there_are_some() -> None:
+    data = replace(
+        DATA, normalization="mean-and-std", color_mean=(100.0, 110.0, 120.0), color_std=(50.0, 60.0, 70.0)
+    )
+    inputs = Preprocessing.from_store(data, fake_store()).test_input(photos(), center(SIDE, CROP))
+    middle = photos()[:, 4:20, 4:20].double()
+    wanted = (middle - torch.tensor(data.color_mean)) / torch.tensor(data.color_std)
+    assert torch.allclose(inputs.permute(0, 2, 3, 1).double(), wanted, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"data\.color_std must be 3 numbers of at least 1"):
+        override(RunConfig(""), ["normalization=mean-and-std", "color_std=[1,0,1]"])
+    with pytest.raises(ConfigError, match=r"data\.color_mean must be 3 numbers"):
+        override(RunConfig(""), ["normalization=mean-and-std", "color_mean=[1,2]"])
+
+
+def test_a_test_size_resizes_tests_only() -> None:
+    data = replace(DATA, normalization="channel-mean", cropping="random-resized", test_size=20)
+    preprocessing = Preprocessing.from_store(data, fake_store())
+    assert (preprocessing.side, preprocessing.crop) == (20, CROP)
+    assert preprocessing.train_input(photos(), RANDOMNESS).shape == (COUNT, 3, CROP, CROP)
+    with pytest.raises(ConfigError, match=r"data\.test_size=15 must be from data\.input_size=16"):
+        override(RunConfig("", data=replace(data, test_size=0)), ["test_size=15"])
+    with pytest.raises(ConfigError, match=r"data\.test_size cannot use the mean image"):
+        override(RunConfig("", data=DATA), ["test_size=20"])

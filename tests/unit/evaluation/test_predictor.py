@@ -14,7 +14,7 @@ import alexnet
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.resize import FILTERS, to_square, warp
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.predictor import Predictor
+from alexnet.evaluation.predictor import EnsemblePredictor, Predictor
 
 from .conftest import CLASSES, SIDE, jpeg, make_net, write_checkpoint
 
@@ -160,3 +160,24 @@ def test_photos_are_resized_as_the_models_own_were(net, resampling, how, resize)
     photo = np.random.default_rng(0).integers(0, 256, (150, 110, 3), dtype=np.uint8)
     square = resize(photo, SIDE, resampling)
     np.testing.assert_array_equal(classifier.probabilities([photo]), classifier.probabilities([square]))
+
+
+def test_an_ensemble_predicts_the_mean_of_its_members(net, store, photos, tmp_path: Path) -> None:
+    other = replace(net, model=make_net(store, seed=5).model)
+    members = [Predictor(net), Predictor(other)]
+    both, files = EnsemblePredictor(members), val_photos(photos)[:3]
+    for views in ("", "center"):
+        wanted = np.mean([each.probabilities(files, views) for each in members], axis=0)
+        np.testing.assert_allclose(both.probabilities(files, views), wanted, atol=1e-6)
+        best = [row[0].probability for row in both.predict(files, views, top=1)]
+        np.testing.assert_allclose(best, wanted.max(1), atol=1e-6)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    found = both.attempt([files[0], broken])
+    assert isinstance(found[1], UnreadableImage) and not isinstance(found[0], UnreadableImage)
+
+
+def test_models_of_other_classes_have_no_mean(net) -> None:
+    turned = replace(net, classes=net.classes[::-1])
+    with pytest.raises(DataError, match="classes of the models"):
+        EnsemblePredictor([Predictor(net), Predictor(turned)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class
+from alexnet.data.config import DataConfig
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
-from alexnet.training.transfer import TransferReport, transfer
+from alexnet.training.transfer import TransferReport, normalized_as_source, transfer
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
 PLAIN = replace(ALEXNET_VARIANTS["2012"], widths=(8, 8, 8, 8, 8, 16, 16))
@@ -152,3 +154,30 @@ def test_bgr_weights_are_reordered_to_rgb() -> None:
         conv1 = other.conv1(images.flip(1))
         torch.testing.assert_close(ours.conv1(images), conv1)
         assert not other.conv1(images).allclose(conv1)
+
+
+def with_colors(mean: Sequence[float], std: Sequence[float], **data: Any) -> Preprocessing:
+    return Preprocessing(
+        data=DataConfig(**{"normalization": "mean-and-std", **data}),
+        mean=torch.tensor(mean),
+        std=torch.tensor(std),
+        eigenvalues=torch.ones(3),
+        eigenvectors=torch.eye(3),
+        resized={},
+    )
+
+
+def test_colors_are_normalized_as_in_the_source() -> None:
+    there, own = with_colors((110, 120, 130), (60, 61, 62)), with_colors((90, 91, 92), (50, 51, 52))
+    source = replace(given(net(PLAIN, TEN, 0), TEN), preprocessing=there)
+    config = RunConfig("", data=own.data)
+    found = normalized_as_source(config, own, source).data
+    assert (found.color_mean, found.color_std) == ((110, 120, 130), (60, 61, 62))
+    assert normalized_as_source(config, there, source) is config  # they are already
+    chosen = RunConfig("", data=replace(own.data, color_mean=(1.0, 2.0, 3.0)))
+    assert normalized_as_source(chosen, own, source) is chosen
+    bgr = replace(source, preprocessing=replace(there, channels="BGR"))
+    assert normalized_as_source(config, own, bgr).data.color_mean == (130, 120, 110)
+    for other in ("channel-mean", "mean-image"):
+        changed = replace(own, data=replace(own.data, normalization=other))
+        assert normalized_as_source(RunConfig("", data=changed.data), changed, source).data == changed.data

@@ -1,0 +1,103 @@
+"""`alexnet fit PHOTOS --run RUN`: a tested classifier of your own photos, in the minutes given."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alexnet.cli.progress import progress_bar
+from alexnet.cli.report import write_report
+from alexnet.cli.source_options import with_source_options
+from alexnet.cli.train import print_line, training_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from alexnet.data.sources import SourceOptions
+    from alexnet.fitting.fit import FitResult
+
+SUSPECTS_SHOWN = 5
+
+
+@with_source_options
+def command(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Labeled photos in any known form.")],
+    run: Annotated[Path, typer.Option(help="The directory to create: store, models, report.")],
+    options: SourceOptions,
+    minutes: Annotated[float, typer.Option(min=0.1, help="About how long it may take.")] = 10.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue: with more minutes, or more or corrected photos.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    group_by: Annotated[
+        str, typer.Option(metavar="REGEX", help="Photos with the same match in their path stay in one split.")
+    ] = "",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train a classifier of your photos: prepare, train several models, choose among them, test, report.
+
+    Of each class, photos are held out to choose with, and others for the errors that are reported, unless the
+    photos come in such splits. RUN is then a model for `predict`, `serve`, `evaluate` and `report`.
+    """
+    from alexnet.fitting.fit import STORE, FitOptions, fit_photos
+    from alexnet.hardware import choose_device
+    from alexnet.training.preemption import stopping
+
+    def bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return progress_bar(title, total, unit="photos", silent=as_json)
+
+    chosen = FitOptions(
+        minutes=minutes,
+        seed=seed,
+        group_by=group_by,
+        source=options,
+        resume=resume,
+        device=device,
+        workers=workers,
+        progress=bar,
+    )
+    if not as_json:
+        chosen = replace(chosen, training_progress=training_bar, log=print_line)
+    with stopping("run the same command with --resume to continue"):
+        made = fit_photos(photos, run, chosen)
+    if as_json:
+        values = {
+            "fit": made.fit.to_dict(),
+            "evaluations": [each.result.to_dict() for each in made.evaluations],
+        }
+        sys.stdout.write(json.dumps(values, indent=2) + "\n")
+        return
+    sys.stdout.write(_text(run, made))
+    sys.stdout.flush()
+    page = write_report([run], run, run / STORE, choose_device(device), detailed=0)
+    sys.stdout.write(f"report: {page}\n")
+
+
+def _text(run: Path, made: FitResult) -> str:
+    """Candidates, errors, confusions, photos that are probably mislabeled, and what to type next."""
+    from alexnet.cli.evaluate import evaluation_tables
+    from alexnet.fitting.fit import MODEL_FILE, STORE
+    from alexnet.report.sections.fit import candidates_table, suspects_table
+
+    fit, last = made.fit, made.evaluations[-1]
+    tables = [candidates_table(fit)]
+    tables += evaluation_tables([each.result for each in made.evaluations], last.predictions)
+    tables += [suspects_table(fit, SUSPECTS_SHOWN)] if fit.suspects else []
+    alone = f" ({fit.chosen[0]} alone)" if len(fit.chosen) > 1 else ""
+    lines = [
+        *(table.text() for table in tables),
+        f"{fit.used_minutes:.1f} minutes. Next:",
+        f"  alexnet predict PHOTO... --model {run}",
+        f"  alexnet serve {run} --store {run / STORE}",
+        f"  alexnet fit {fit.photos} --run {run} --resume --minutes 30",
+        f"model as one file: {run / MODEL_FILE}{alone}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,183 @@
+"""The candidates of `fit`: what is worth training on so many photos in so much time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from alexnet import recipes
+from alexnet.config import RunConfig, override
+from alexnet.models.registry import build
+from alexnet.runs.run_dir import PRETRAINED
+from alexnet.text import counted
+
+LINEAR, FISHER, FINE_TUNED, SMALL, MODERN = "linear", "sift-fv", "fine-tuned", "small", "alexnet-modern"
+
+SIDES = (64, 128)
+"""Smallest and largest side of the store: the small network reads 64 pixels, `sift-fv` gains from 128."""
+INPUT, TEST_SIZE = 64, 72
+"""Pixels of a training crop of the small network, and of the square that test crops are cut from."""
+MANY = 100
+"""With so many training photos per class, a network can be trained from random weights."""
+VERY_MANY, LONG_MINUTES = 500, 30
+"""`alexnet-modern`, with 20 million weights, needs more photos per class, and more time."""
+MOST_EPOCHS, LEAST_EPOCHS = 60, 4
+"""More epochs gain little; with fewer a network from random weights learns little."""
+FISHER_COST, MODERN_COST = 11.5, 2.0
+"""Time for a photo: all of `sift-fv`, an epoch of `alexnet-modern`. The unit is one of the small network."""
+FISHER_SHARE, SCRATCH_SHARE = 0.4, 0.3
+"""Shares of the time that `sift-fv` and the networks from random weights may take."""
+_TIMED_BATCH, _TIMED_UPDATES = 32, 4
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What the choice of candidates depends on."""
+
+    train: int
+    classes: int
+    side: int
+    """Of the stored squares, in pixels."""
+
+    @property
+    def per_class(self) -> float:
+        """Mean number of training photos of a class."""
+        return self.train / self.classes
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that `train` can make, as part of a `fit`."""
+
+    name: str
+    """Of its run directory."""
+    title: str
+    config: RunConfig
+    init_from: str = ""
+    """`pretrained`, or the name of a candidate before it; empty for random weights."""
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether more time makes it better: not if it is fitted in one step."""
+        return self.config.classic is None and self.config.schedule.epochs > 0
+
+    @property
+    def described(self) -> str:
+        """Its name, what it is, and its length."""
+        schedule = self.config.schedule
+        length = f"{schedule.minutes:.1f} minutes" if schedule.minutes else counted(schedule.epochs, "epoch")
+        return f"{self.name} ({self.title}{f', {length}' if self.takes_time else ''})"
+
+
+def measure_speed(device: torch.device) -> float:
+    """Photos per second that train the small network, measured on random pixels for a second or so."""
+    model = build(recipes.get("alexnet-small").model, 10, INPUT, 3)
+    model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    images = torch.randn(_TIMED_BATCH, 3, INPUT, INPUT, device=device).to(memory_format=torch.channels_last)
+    labels = torch.zeros(_TIMED_BATCH, dtype=torch.long, device=device)
+    seconds: list[float] = []
+    for _ in range(_TIMED_UPDATES):
+        start = time.perf_counter()
+        cross_entropy(model(images), labels).backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return _TIMED_BATCH / min(seconds[1:])  # the first one also chooses algorithms
+
+
+def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[Candidate]:
+    """What to train in so many seconds, in this order; `speed` is what `measure_speed` returned.
+
+    docs/own-photos.md has the measurements behind the rule.
+    """
+    found, left = [_linear(photos, seed)], seconds
+    fisher = FISHER_COST * photos.train / speed
+    if fisher <= FISHER_SHARE * seconds:
+        found.append(_fisher(photos, seed))
+        left -= fisher
+    scratch = SCRATCH_SHARE * left
+    enough = scratch * speed / photos.train >= LEAST_EPOCHS
+    from_scratch = enough and photos.per_class >= MANY
+    if from_scratch:
+        left -= scratch
+    if left * speed / photos.train >= 1:
+        found.append(_fine_tuned(photos, seed, _Length.within(left, speed / photos.train)))
+    if from_scratch and photos.per_class >= VERY_MANY and seconds >= 60 * LONG_MINUTES:
+        found.append(_modern(photos, seed, _Length.within(scratch, speed / MODERN_COST / photos.train)))
+    elif from_scratch:
+        found.append(_small(photos, seed, _Length.within(scratch, speed / photos.train)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Length:
+    """The length of a training: a number of epochs, or a time in which about as many fit."""
+
+    epochs: int
+    minutes: float = 0.0
+
+    @classmethod
+    def within(cls, seconds: float, epochs_per_second: float) -> _Length:
+        """`MOST_EPOCHS` if they fit, else all the time."""
+        epochs = seconds * epochs_per_second
+        return cls(MOST_EPOCHS) if epochs >= MOST_EPOCHS else cls(max(1, round(epochs)), seconds / 60)
+
+    def settings(self, warmup: float) -> list[str]:
+        """With `warmup` as a fraction of the whole, and about ten validations."""
+        return [
+            f"schedule.epochs={self.epochs}",
+            f"schedule.minutes={self.minutes:.5g}",
+            f"schedule.warmup_epochs={warmup * self.epochs:.3g}",
+            f"training.evaluate_every_epochs={max(1, self.epochs // 10)}",
+        ]
+
+
+def _small_network(photos: Photos, seed: int, *others: str) -> RunConfig:
+    return override(
+        recipes.get("alexnet-small"),
+        [
+            f"data.image_size={photos.side}",
+            f"data.input_size={min(INPUT, photos.side)}",
+            f"data.test_size={TEST_SIZE}",
+            f"training.seed={seed}",
+            f"training.batch_size={_batch_size(photos)}",
+            *others,
+        ],
+    )
+
+
+def _linear(photos: Photos, seed: int) -> Candidate:
+    config = _small_network(photos, seed, "training.fit_last_layer=yes", "schedule.epochs=0")
+    return Candidate(LINEAR, "logistic regression on the pretrained network's features", config, PRETRAINED)
+
+
+def _fine_tuned(photos: Photos, seed: int, length: _Length) -> Candidate:
+    config = _small_network(photos, seed, *length.settings(0.1), "optimizer.lr=0.0005")
+    return Candidate(FINE_TUNED, "the pretrained network, all layers trained", config, LINEAR)
+
+
+def _small(photos: Photos, seed: int, length: _Length) -> Candidate:
+    config = _small_network(photos, seed, *length.settings(0.1))
+    return Candidate(SMALL, "the same network from random weights", config)
+
+
+def _modern(photos: Photos, seed: int, length: _Length) -> Candidate:
+    crop = photos.side * 7 // 8
+    settings = [f"data.image_size={photos.side}", f"data.input_size={crop}", f"training.seed={seed}"]
+    config = override(recipes.get("alexnet-modern"), [*settings, *length.settings(0.05)])
+    return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
+
+
+def _fisher(photos: Photos, seed: int) -> Candidate:
+    side = photos.side
+    settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
+    config = override(recipes.get("sift-fv"), settings)
+    return Candidate(FISHER, "SIFT and color as Fisher vectors, linear classifiers", config)
+
+
+def _batch_size(photos: Photos) -> int:
+    """About a tenth of few photos, for enough updates; 16 to 64."""
+    return min(max(photos.train // 10, 16), 64, photos.train)

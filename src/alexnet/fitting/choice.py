@@ -1,0 +1,53 @@
+"""Which candidates' probabilities are averaged: chosen on photos that none of them was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from alexnet.evaluation import ensemble
+from alexnet.evaluation.metrics import mean_nll, true_ranks
+from alexnet.runs.predictions import Predictions
+
+MOST_MEMBERS = 3
+"""An average of more would take longer to predict than it gains."""
+LEAST_GAIN = 0.02
+"""A further member must lower the loss by this fraction of it."""
+
+
+def choose(candidates: Mapping[str, Predictions]) -> tuple[str, ...]:
+    """The names of the candidates to average: the one with the lowest loss, and others that lower it further.
+
+    One candidate is added at a time, the best one first, as long as the mean's loss and its number of errors
+    become lower, or the errors stay the same. The loss is the mean of -ln(probability of the true class): on
+    few photos it is less noisy than the number of errors. Source: Caruana et al. 2004, "Ensemble selection
+    from libraries of models", section 2, without replacement.
+    """
+    rest = dict(candidates)
+    chosen: list[str] = []
+    lowest, errors = np.inf, np.inf
+    while rest and len(chosen) < MOST_MEMBERS:
+        members = [candidates[name] for name in chosen]
+        tried = {name: _mean([*members, each]) for name, each in rest.items()}
+        losses = {name: _loss(each) for name, each in tried.items()}
+        best = min(losses, key=lambda name: losses[name])
+        if losses[best] > (1 - LEAST_GAIN) * lowest or count_errors(tried[best]) > errors:
+            break
+        lowest, errors = losses[best], count_errors(tried[best])
+        chosen.append(best)
+        del rest[best]
+    return tuple(chosen)
+
+
+def count_errors(predictions: Predictions) -> int:
+    """Photos whose most probable class is wrong."""
+    return int((true_ranks(predictions.probabilities, predictions.labels) > 0).sum())
+
+
+def _mean(members: Sequence[Predictions]) -> Predictions:
+    return ensemble.mean(members)
+
+
+def _loss(predictions: Predictions) -> float:
+    return mean_nll(predictions.probabilities, predictions.labels)

@@ -1,0 +1,328 @@
+"""`alexnet.fit`: photos in any known form become a tested classifier, in the minutes given.
+
+A fit is a directory: the store of its photos, an ordinary run for each candidate, `fit.json` with what was
+chosen and why, and `ensemble.json`, which names the chosen runs, so that all commands take the directory for
+one model: that run, or the average of several. `model.safetensors` is the best of them as one file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from alexnet.data.decode import image_size
+from alexnet.data.findings import describe_findings
+from alexnet.data.inspect import describe_overview, overview
+from alexnet.data.prepare import prepare
+from alexnet.data.sources import Source, SourceOptions, open_source
+from alexnet.data.store import Store
+from alexnet.errors import AlexNetError, CommandError
+from alexnet.evaluation import ensemble
+from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.evaluation.metrics import mean_nll
+from alexnet.evaluation.predictor import Predictor, load
+from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
+from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, candidates, measure_speed
+from alexnet.fitting.choice import choose, count_errors
+from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
+from alexnet.fitting.record import CandidateResult, Fit, Suspect, is_fit
+from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
+from alexnet.hardware import choose_device, describe_device
+from alexnet.interop.export import export
+from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
+from alexnet.runs.metrics_log import has_finished, last_layer_strength, last_training_error
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.provenance import position
+from alexnet.runs.results import ViewSet
+from alexnet.runs.run_dir import PRETRAINED, EnsembleDir, EnsembleMember, RunDir
+from alexnet.text import percentage
+from alexnet.training.last_layer import DEFAULT_STRENGTH
+from alexnet.training.run import train
+
+STORE, MODEL_FILE = "store", "model.safetensors"
+SAMPLED_PHOTOS = 200
+"""Photos whose sizes choose the side of the store."""
+RESERVED = 0.15
+"""Share of the time that is kept for the test of the chosen models."""
+TEN_CROPS_COST = 4.0
+"""Time to test a photo with ten crops; the unit is that of one photo in training."""
+CENTER = ViewSet("center")
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a fit is made."""
+
+    minutes: float = 10.0
+    seed: int = 0
+    group_by: str = ""
+    """A regular expression over keys: photos with the same match stay in one split."""
+    source: SourceOptions = field(default_factory=SourceOptions)
+    resume: bool = False
+    """Whether to continue an existing fit: with more minutes, or more or corrected photos."""
+    device: str | torch.device = "auto"
+    workers: int | None = None
+    """Processes that prepare photos, by default one per core."""
+    progress: ProgressBar = no_progress_bar
+    training_progress: Progress = no_progress
+    log: Log = lambda line: None
+
+
+DEFAULTS = FitOptions()
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A finished fit."""
+
+    fit: Fit
+    evaluations: tuple[Evaluation, ...]
+    """On `test`: of each chosen run and, if there are several, of their average, which comes last."""
+
+
+def fit(
+    photos: str | Path,
+    run: str | Path | None = None,
+    *,
+    minutes: float = 10.0,
+    resume: bool = False,
+    seed: int = 0,
+    log: Log = DEFAULTS.log,
+) -> Predictor:
+    """A classifier of labeled photos, in any form that `prepare` reads, made in about so many minutes.
+
+    It is kept in the directory `run`, with its store, its errors and all candidates; without one in a new
+    temporary directory. With `resume` a fit that is there is continued. `log` receives what was understood of
+    the photos and how each candidate did. Errors as `fit_photos`.
+    """
+    place = Path(tempfile.mkdtemp(prefix="alexnet-fit-")) / "run" if run is None else Path(run)
+    fit_photos(photos, place, FitOptions(minutes=minutes, resume=resume, seed=seed, log=log))
+    return load(place)
+
+
+def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = DEFAULTS) -> FitResult:
+    """Trains several candidates on labeled photos, chooses among them, and tests what was chosen.
+
+    CommandError if `run` holds something else, or a fit without `options.resume`; Stopped at a signal, after
+    saving; otherwise errors as `open_source`, `with_three_splits`, `prepare` and `train`.
+    """
+    return _Fitting(Path(photos), Path(run), options).make()
+
+
+class _Fitting:
+    """One call of `fit_photos`."""
+
+    def __init__(self, photos: Path, run: Path, options: FitOptions) -> None:
+        self.photos, self.run, self.options, self.log = photos, run, options, options.log
+        self.start = time.monotonic()
+        self.device = choose_device(options.device)
+        self.before = self._opened()
+        self.speed = 0.0
+        """Photos per second in the training of the small network."""
+        self.directories: dict[str, str] = {}
+        """The run directory of each candidate in this call."""
+
+    def make(self) -> FitResult:
+        """The finished fit."""
+        source = open_source(self.photos, 0, self.options.source)
+        for line in describe_overview(overview(source)):
+            self.log(line)
+        store = self._prepared(with_three_splits(source, self.options.group_by))
+        state = self._begun(store)
+        predictions: dict[str, Predictions] = {}
+        for candidate in self._plan(store, state):
+            name = self.directories[candidate.name] = self._directory(candidate, state)
+            result, predictions[name] = self._trained(candidate, name, store)
+            others = (each for each in state.candidates if each.name != name)
+            state = replace(state, candidates=(*others, result))
+            state.write(self.run)
+        for each in state.candidates:  # of earlier calls
+            if each.name not in predictions:
+                predictions[each.name] = self._predictions(each.name, store)
+        chosen = choose(predictions)
+        errors = count_errors(ensemble.mean([predictions[name] for name in chosen]))
+        EnsembleDir(self.run).write(
+            self.run.name, [EnsembleMember(name=name, pretraining=False) for name in chosen]
+        )
+        views = self._test_views(len(chosen) * (state.splits[CHOICE] + state.splits[TEST]))
+        tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
+        evaluations = evaluate_runs(self.run, store, tested)
+        if len(chosen) == 1 and not views:
+            calibrate(self.run / chosen[0], store, CalibrateOptions(device=self.device))
+        export(self.run / chosen[0], self.run / MODEL_FILE)
+        used = (self.before.used_minutes if self.before else 0.0) + (time.monotonic() - self.start) / 60
+        suspects = self._suspects(store)
+        state = replace(state, chosen=chosen, errors=errors, suspects=suspects, used_minutes=used)
+        state.write(self.run)
+        return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]))
+
+    def _opened(self) -> Fit | None:
+        """The fit to continue; None for a new one."""
+        if is_fit(self.run):
+            if self.options.resume:
+                return Fit.read(self.run)
+            raise CommandError(
+                f"{self.run} is a fit: type --resume to continue it, or choose another directory with --run"
+            )
+        # Photos may be prepared already.
+        unfinished = self.options.resume and (self.run / STORE).is_dir()
+        if not unfinished:
+            RunDir.refuse_taken(self.run)
+        return None
+
+    def _begun(self, store: Store) -> Fit:
+        """What is known before the first candidate; results on the same photos are kept."""
+        known, minutes = self.before, self.options.minutes
+        state = Fit(
+            photos=str(self.photos),
+            store_digest=store.digest,
+            minutes=minutes + (known.minutes if known else 0.0),
+            seed=self.options.seed,
+            splits={name: len(store.split(name)) for name in (TRAIN, CHOICE, TEST)},
+        )
+        if known is not None and known.store_digest == store.digest:
+            finished = bool(known.chosen)
+            state = replace(state, candidates=known.candidates, round=known.round + finished)
+        elif known is not None:
+            self.log("the photos have changed: all candidates are trained again")
+            state = replace(state, round=known.round + 1)
+        state.write(self.run)
+        return state
+
+    def _test_views(self, photos: int) -> str:
+        """The default views of the chosen models, or the central crop where they would take too long."""
+        seconds = TEN_CROPS_COST * photos / self.speed
+        if seconds <= RESERVED * 60 * self.options.minutes:
+            return ""
+        self.log(
+            f"tested with the central crop only: ten crops, as `alexnet evaluate` takes them, need "
+            f"{seconds / 60:.0f} minutes"
+        )
+        return CENTER.name
+
+    def _plan(self, store: Store, state: Fit) -> list[Candidate]:
+        """The candidates to train, and three lines about them."""
+        self.speed, seconds, photos = measure_speed(self.device), self._seconds_left(), state.splits
+        known = Photos(photos[TRAIN], len(store.classes), store.side)
+        plan = candidates(known, seconds, self.speed, self.options.seed)
+        held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
+        self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
+        device = describe_device(self.device)
+        self.log(f"{device}: {self.speed:,.0f} photos/s in training; {seconds / 60:.1f} minutes for it")
+        self.log("candidates: " + "; ".join(each.described for each in plan))
+        return plan
+
+    def _prepared(self, source: Source) -> Store:
+        photos = sum(len(split) for split in source.splits.values())
+        settings = source.settings.with_choices(
+            side=self._side(source), shape="square", resize="crop", encoding="jpeg", channels=3
+        )
+        with self.options.progress("preparing", photos) as advance:
+            store = prepare(source, self.run / STORE, settings, self.options.workers, progress=advance)
+        if store.manifest.findings is not None:
+            for line in describe_findings(store.manifest.findings):
+                self.log(line)
+        return store
+
+    def _side(self, source: Source) -> int:
+        """Side of the stored squares: that of an existing store, or what the photos have, within `SIDES`."""
+        if self.before is not None:
+            return Store.open(self.run / STORE).side
+        return usual_side(source)
+
+    def _seconds_left(self) -> float:
+        """For training."""
+        return (1 - RESERVED) * 60 * self.options.minutes - (time.monotonic() - self.start)
+
+    def _directory(self, candidate: Candidate, state: Fit) -> str:
+        """The name of the candidate's run: with a number from the second round on.
+
+        What takes no time is the same in every round on the same photos.
+        """
+        done = [each.name for each in state.candidates]
+        if not candidate.takes_time and candidate.name in done:
+            return candidate.name
+        return candidate.name if state.round == 1 else f"{candidate.name}-{state.round}"
+
+    def _trained(self, candidate: Candidate, name: str, store: Store) -> tuple[CandidateResult, Predictions]:
+        """The candidate, trained as far as it is not yet, and tested on the photos that choose."""
+        start = time.monotonic()
+        place = RunDir(self.run / name)
+        if not has_finished(place.metrics_file):
+            train(
+                place.config() if place.config_file.is_file() else candidate.config,
+                store,
+                place.path,
+                init_from=self._weights(candidate, store),
+                resume=place.config_file.is_file(),
+                device=self.device,
+                weights_only=True,
+                progress=self.options.training_progress,
+            )
+        made = self._predictions(name, store)
+        reached = position(place)
+        result = CandidateResult(
+            name=name,
+            title=candidate.title,
+            recipe=candidate.config.recipe,
+            seconds=time.monotonic() - start,
+            updates=reached.step or 0,
+            epochs=reached.epoch or 0,
+            training_error=last_training_error(place.metrics_file),
+            errors=count_errors(made),
+            nll=mean_nll(made.probabilities, made.labels),
+        )
+        wrong = percentage(result.errors / len(made.labels))
+        self.log(f"{name}: {wrong} of {len(made.labels):,} held-out photos wrong, {result.seconds:.0f} s")
+        return result, made
+
+    def _predictions(self, name: str, store: Store) -> Predictions:
+        options = InferenceOptions(device=self.device)
+        return class_predictions(RunDir(self.run / name), store, CHOICE, CENTER, options)
+
+    def _weights(self, candidate: Candidate, store: Store) -> Path | None:
+        """The model to initialize from: the same candidate of an earlier round on these photos, if any.
+
+        Other photos may have been in another split then.
+        """
+        if not candidate.init_from:
+            return None
+        if candidate.takes_time and self.before is not None and self.before.store_digest == store.digest:
+            earlier = [each.name for each in self.before.candidates if each.name.startswith(candidate.name)]
+            if earlier:
+                return self.run / earlier[-1]
+        source = candidate.init_from
+        return Path(PRETRAINED) if source == PRETRAINED else self.run / self.directories[source]
+
+    def _suspects(self, store: Store) -> tuple[Suspect, ...]:
+        """Photos that are probably mislabeled."""
+        photos = sum(len(store.split(name)) for name in store.splits)
+        if photos > MOST_PHOTOS:
+            self.log(
+                f"labels are not searched for errors: that takes long with more than {MOST_PHOTOS:,} photos"
+            )
+            return ()
+        place = RunDir(self.run / self.directories[LINEAR])
+        strength = last_layer_strength(place.metrics_file) or DEFAULT_STRENGTH
+        return find_suspects(load(place.path, self.device).bundle, store, strength, self.options.seed)
+
+
+def usual_side(source: Source) -> int:
+    """Side of the stored squares: the median of the photos' shorter sides, within `SIDES`."""
+    split = source.splits[TRAIN]
+    sides: list[int] = []
+    for index in range(0, len(split), max(1, len(split) // SAMPLED_PHOTOS)):
+        try:
+            sides.append(min(image_size(split[index].image)))
+        except AlexNetError:  # `prepare` lists it
+            continue
+    return min(max(int(median(sides)) if sides else SIDES[0], SIDES[0]), SIDES[1])

@@ -1,0 +1,109 @@
+"""`RUN/fit.json`: what `fit` trained, what it chose and why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import DataError
+from alexnet.io import write_json
+from alexnet.runs.results import Rate
+from alexnet.serialization import ConfigError, from_dict, to_dict
+
+FIT_FILE = "fit.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """One candidate, trained and tested on the photos that choose."""
+
+    name: str
+    """Of its run directory, in that of the fit."""
+    title: str
+    recipe: str
+    seconds: float
+    """Of training, validation and testing together."""
+    updates: int
+    """Updates of the weights; 0 for models that are not trained by gradient descent."""
+    epochs: int
+    training_error: float | None
+    """At the end, on augmented images; None if there is none."""
+    errors: int
+    """Wrong among the photos that choose."""
+    nll: float
+    """Mean of -ln(probability of the true class) on them."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A photo whose label is probably wrong."""
+
+    split: str
+    key: str
+    label: str
+    """Its class, by name."""
+    predicted: str
+    """The class that a model predicts which was not trained on this photo."""
+    probability: float
+    """Of `predicted`."""
+    of_label: float
+    """Probability of `label`."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The contents of `fit.json`."""
+
+    photos: str
+    """Path of the photos."""
+    store_digest: str
+    minutes: float
+    """Minutes that were given, over all calls."""
+    used_minutes: float = 0.0
+    seed: int = 0
+    splits: dict[str, int] = field(default_factory=dict[str, int])
+    """Photos of each split."""
+    candidates: tuple[CandidateResult, ...] = ()
+    round: int = 1
+    """How often candidates were trained: again after a finished fit, and when photos change."""
+    chosen: tuple[str, ...] = ()
+    """The candidates whose probabilities are averaged; often one."""
+    errors: int | None = None
+    """Wrong among the photos that choose, of what was chosen; None before the choice."""
+    suspects: tuple[Suspect, ...] = ()
+    """The most suspicious first."""
+    version: int = VERSION
+
+    def rate(self, errors: int) -> Rate:
+        """A number of errors among the photos that choose."""
+        return Rate.of(errors, self.splits["val"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return to_dict(self)
+
+    def write(self, run: Path) -> None:
+        """Writes `fit.json` atomically."""
+        write_json(run / FIT_FILE, self.to_dict())
+
+    @classmethod
+    def read(cls, run: Path) -> Fit:
+        """From the directory of a fit; DataError if the file is missing, broken or of a newer version."""
+        file = run / FIT_FILE
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            if values.get("version", VERSION) > VERSION:
+                raise DataError(
+                    f"{file} has version {values['version']}, this program reads {VERSION}: update alexnet"
+                )
+            return from_dict(cls, values)
+        except (OSError, ValueError, AttributeError, ConfigError) as error:
+            raise DataError(f"{file} does not describe a fit ({error}): restore it") from error
+
+
+def is_fit(path: Path) -> bool:
+    """Whether `alexnet fit` made this directory."""
+    return (path / FIT_FILE).is_file()

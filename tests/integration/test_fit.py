@@ -1,0 +1,163 @@
+"""`alexnet fit`: from photos to a tested classifier, stopped, continued, and with other photos."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import alexnet
+from alexnet.cli.main import main
+from alexnet.data.store import Store
+from alexnet.errors import CommandError, Stopped
+from alexnet.evaluation.predictor import load
+from alexnet.fitting import fit as fitting
+from alexnet.fitting.fit import FitOptions, fit_photos
+from alexnet.fitting.record import Fit
+
+CLASSES, PER_CLASS, SIDE = 3, 15, 64
+SHORT = FitOptions(minutes=0.25, workers=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stripes of three directions, in class folders; one photo of `rows` is in the folder of `columns`."""
+    folder, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    for name, place in (("rows", y), ("columns", x), ("diagonals", x + y)):
+        (folder / name).mkdir()
+        for number in range(PER_CLASS):
+            waves = 60 * np.sin(place / random.uniform(2, 3) + random.uniform(0, 6))
+            noise = random.normal(0, 15, (SIDE, SIDE, 3))
+            pixels = (120 + waves[..., None] + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    (folder / "rows" / "0.png").rename(folder / "columns" / "moved.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("fits") / "run"
+    fit_photos(photos, run, SHORT)
+    return run
+
+
+def test_every_photo_is_in_one_split_and_only_test_photos_are_reported(fitted: Path) -> None:
+    store, made = Store.open(fitted / "store"), Fit.read(fitted)
+    keys = [store.split(name).key(i) for name in store.splits for i in range(len(store.split(name)))]
+    assert len(keys) == len(set(keys)) == CLASSES * PER_CLASS
+    assert made.splits == {name: len(store.split(name)) for name in ("train", "val", "test")}
+    (result,) = json.loads((fitted / "evaluation.json").read_text())
+    assert (result["split"], result["images"]) == ("test", made.splits["test"])
+
+
+def test_what_is_chosen_has_the_lowest_loss(fitted: Path) -> None:
+    made = Fit.read(fitted)
+    best = min(made.candidates, key=lambda each: each.nll)
+    assert made.chosen[0] == best.name
+    assert made.errors is not None and made.errors <= best.errors
+    assert {each.name for each in made.candidates} >= {"linear", "fine-tuned"}
+
+
+def test_stripes_are_told_apart_and_the_moved_photo_is_found(fitted: Path, photos: Path) -> None:
+    found = load(fitted, "cpu").predict([photos / "rows" / "3.png", photos / "diagonals" / "3.png"])
+    assert [each[0].name for each in found] == ["rows", "diagonals"]
+    (first, *_) = Fit.read(fitted).suspects
+    assert (first.key, first.label, first.predicted) == ("columns/moved.png", "columns", "rows")
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "export"])
+def test_the_directory_is_a_model_for_other_commands(
+    fitted: Path, photos: Path, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {
+        "predict": ["predict", str(photos / "rows"), "--model", str(fitted), "--json"],
+        "evaluate": ["evaluate", str(fitted), "--store", str(fitted / "store"), "--split", "val", "--json"],
+        "export": ["predict", str(photos / "rows"), "--model", str(fitted / "model.safetensors"), "--json"],
+    }[verb]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["images"] == Fit.read(fitted).splits["val"] if verb == "evaluate" else len(printed) == 14
+
+
+def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
+    with pytest.raises(CommandError, match="is a fit: type --resume to continue it"):
+        fit_photos(photos, fitted, SHORT)
+
+
+def test_a_stopped_fit_continues_where_it_stopped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, trained = tmp_path / "run", []
+    train = fitting.train
+
+    def stops_at_the_second(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        trained.append(place.name)
+        if len(trained) == 2:
+            raise Stopped("stopped by SIGTERM")
+        return train(config, store, place, **options)
+
+    monkeypatch.setattr(fitting, "train", stops_at_the_second)
+    with pytest.raises(Stopped):
+        fit_photos(photos, run, SHORT)
+    fit_photos(photos, run, FitOptions(minutes=0.25, workers=1, device="cpu", resume=True))
+    first, second, *rest = trained
+    assert (first, rest[0]) == ("linear", second) and "linear" not in rest
+    assert Fit.read(run).round == 1
+
+
+def test_more_minutes_train_again_from_the_weights_that_are_there(
+    fitted: Path, photos: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    before = (run / "linear" / "config.json").stat().st_mtime_ns
+    made = fit_photos(photos, run, FitOptions(minutes=0.25, workers=1, device="cpu", resume=True)).fit
+    names = [each.name for each in made.candidates]
+    assert {"linear", "fine-tuned", "fine-tuned-2"} <= set(names)
+    assert (run / "linear" / "config.json").stat().st_mtime_ns == before
+    assert made.minutes == pytest.approx(0.5)
+    assert made.used_minutes > Fit.read(fitted).used_minutes
+
+
+def test_corrected_photos_are_trained_on_from_the_beginning(
+    fitted: Path, photos: Path, tmp_path: Path
+) -> None:
+    corrected, run, lines = tmp_path / "photos", tmp_path / "run", []
+    shutil.copytree(photos, corrected)
+    shutil.copytree(fitted, run)
+    (corrected / "columns" / "moved.png").rename(corrected / "rows" / "0.png")
+    options = FitOptions(minutes=0.25, workers=1, device="cpu", resume=True, log=lines.append)
+    made = fit_photos(corrected, run, options).fit
+    assert "the photos have changed: all candidates are trained again" in lines
+    assert all(each.name.endswith("-2") for each in made.candidates)
+    assert not made.suspects
+    assert Store.open(run / "store").digest == made.store_digest != Fit.read(fitted).store_digest
+
+
+def test_from_python_it_returns_a_predictor(photos: Path) -> None:
+    predictor = alexnet.fit(photos, minutes=0.2)
+    assert predictor.predict(photos / "columns" / "4.png")[0][0].name == "columns"
+
+
+def test_the_command_prints_what_was_found_and_what_is_next(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(["fit", str(photos), "--run", str(run), "--minutes", "0.2", "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    for part in (
+        "class folders; 3 custom classes",
+        "photos/s in training",
+        "Candidates",
+        "Probably mislabeled",
+    ):
+        assert part in printed
+    assert f"alexnet predict PHOTO... --model {run}" in printed
+    page = (run / "report.html").read_text()
+    assert "How the model was chosen" in page and "fine-tuned" in page

@@ -1,0 +1,101 @@
+"""`AlexNetClassifier` keeps scikit-learn's contract."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from alexnet import recipes
+from alexnet.config import override
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.fitting.estimator import AlexNetClassifier
+from alexnet.models import bundle
+from alexnet.models.bundle import ModelBundle
+from alexnet.models.registry import build_run
+
+
+@cache
+def tiny_network() -> str:
+    """The path of a file with an `alexnet-small` of few maps and random weights."""
+    settings = ["model.architecture.widths=[8,8,8,8,8,8,8]", "data.input_size=32", "data.image_size=32"]
+    config = override(recipes.get("alexnet-small"), settings)
+    preprocessing = Preprocessing(
+        config.data, torch.full((3,), 120.0), torch.full((3,), 60.0), torch.ones(3), torch.eye(3), {}
+    )
+    torch.manual_seed(0)
+    path = Path(mkdtemp()) / "tiny.safetensors"
+    classes = [Class(name, name) for name in "ab"]
+    bundle.save(path, ModelBundle(build_run(config, 2).eval(), config, classes, preprocessing))
+    return str(path)
+
+
+NOT_FOR_IMAGES = {
+    "check_classifiers_train": "its data are points in the plane: images of two pixels",
+    "check_classifiers_classes": "the same",
+}
+
+
+def stripes(count: int, seed: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Images of 40 x 30 pixels with horizontal or vertical stripes, and which of them they have."""
+    random, (y, x) = np.random.default_rng(seed), np.mgrid[:40, :30]
+    labels = np.array(["rows", "columns"])[np.arange(count) % 2]
+    images = [
+        100 + 60 * np.sin((y if label == "rows" else x) / random.uniform(1.5, 2.5) + random.uniform(0, 6))
+        for label in labels
+    ]
+    pixels = np.stack(images)[..., None] + random.normal(0, 20, (count, 40, 30, channels))
+    return pixels.clip(0, 255).astype(np.uint8), labels
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_told_apart(channels: int) -> None:
+    images, labels = stripes(30, 0, channels)
+    model: Any = AlexNetClassifier(device="cpu").fit(images, labels)
+    others, truth = stripes(20, 1, channels)
+    probabilities = model.predict_proba(others)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert (model.predict(others) == truth).mean() >= 0.9
+    assert list(model.classes_) == ["columns", "rows"]
+    assert (model.classes_[probabilities.argmax(1)] == model.predict(others)).all()
+
+
+def test_gray_images_and_other_ranges_give_the_same() -> None:
+    images, labels = stripes(24, 0, 1)
+    images[0, 0, 0], images[0, 0, 1] = 0, 255
+    wanted = AlexNetClassifier(C=0.01, device="cpu").fit(images, labels).predict_proba(images)
+    for other in (
+        images[..., 0],
+        np.repeat(images, 3, 3),
+        images / 255.0,
+        images.astype(np.float32) * 4 - 100,
+    ):
+        found = AlexNetClassifier(C=0.01, device="cpu").fit(other, labels).predict_proba(other)
+        np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def test_it_works_in_cross_validation() -> None:
+    images, labels = stripes(30, 2)
+    assert cross_val_score(AlexNetClassifier(C=0.01, device="cpu"), images, labels, cv=3).mean() >= 0.8
+
+
+@pytest.mark.parametrize("shape", [(4, 10, 10, 2), (4,), (4, 2, 10, 10, 3)])
+def test_arrays_of_other_forms_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"images must|Expected 2D array"):
+        AlexNetClassifier(device="cpu").fit(np.zeros(shape), np.arange(4) % 2)
+
+
+@parametrize_with_checks(
+    [AlexNetClassifier(tiny_network(), C=0.01, device="cpu")],
+    expected_failed_checks=lambda estimator: NOT_FOR_IMAGES,
+)
+def test_the_contract_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
