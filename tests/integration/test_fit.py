@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,24 @@ from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped
 from alexnet.evaluation.predictor import load
+from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.fitting.record import Fit
 
 CLASSES, PER_CLASS, SIDE = 3, 15, 64
-SHORT = FitOptions(minutes=0.25, workers=1, device="cpu")
+MINUTES = 5.0
+OPTIONS = FitOptions(minutes=MINUTES, workers=1, device="cpu")
+RESUMED = replace(OPTIONS, resume=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
+    """Four epochs instead of sixty, and no `sift-fv`, which takes longer: the minutes are not used up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting_candidates, "MOST_EPOCHS", 4)
+        patch.setattr(fitting_candidates, "FISHER_SHARE", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +57,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fitted(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("fits") / "run"
-    fit_photos(photos, run, SHORT)
+    fit_photos(photos, run, OPTIONS)
     return run
 
 
@@ -87,7 +101,7 @@ def test_the_directory_is_a_model_for_other_commands(
 
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
     with pytest.raises(CommandError, match="is a fit: type --resume to continue it"):
-        fit_photos(photos, fitted, SHORT)
+        fit_photos(photos, fitted, OPTIONS)
 
 
 def test_a_stopped_fit_continues_where_it_stopped(
@@ -104,8 +118,8 @@ def test_a_stopped_fit_continues_where_it_stopped(
 
     monkeypatch.setattr(fitting, "train", stops_at_the_second)
     with pytest.raises(Stopped):
-        fit_photos(photos, run, SHORT)
-    fit_photos(photos, run, FitOptions(minutes=0.25, workers=1, device="cpu", resume=True))
+        fit_photos(photos, run, OPTIONS)
+    fit_photos(photos, run, RESUMED)
     first, second, *rest = trained
     assert (first, rest[0]) == ("linear", second) and "linear" not in rest
     assert Fit.read(run).round == 1
@@ -117,11 +131,11 @@ def test_more_minutes_train_again_from_the_weights_that_are_there(
     run = tmp_path / "run"
     shutil.copytree(fitted, run)
     before = (run / "linear" / "config.json").stat().st_mtime_ns
-    made = fit_photos(photos, run, FitOptions(minutes=0.25, workers=1, device="cpu", resume=True)).fit
+    made = fit_photos(photos, run, RESUMED).fit
     names = [each.name for each in made.candidates]
     assert {"linear", "fine-tuned", "fine-tuned-2"} <= set(names)
     assert (run / "linear" / "config.json").stat().st_mtime_ns == before
-    assert made.minutes == pytest.approx(0.5)
+    assert made.minutes == pytest.approx(2 * MINUTES)
     assert made.used_minutes > Fit.read(fitted).used_minutes
 
 
@@ -132,7 +146,7 @@ def test_corrected_photos_are_trained_on_from_the_beginning(
     shutil.copytree(photos, corrected)
     shutil.copytree(fitted, run)
     (corrected / "columns" / "moved.png").rename(corrected / "rows" / "0.png")
-    options = FitOptions(minutes=0.25, workers=1, device="cpu", resume=True, log=lines.append)
+    options = replace(RESUMED, log=lines.append)
     made = fit_photos(corrected, run, options).fit
     assert "the photos have changed: all candidates are trained again" in lines
     assert all(each.name.endswith("-2") for each in made.candidates)
@@ -141,7 +155,7 @@ def test_corrected_photos_are_trained_on_from_the_beginning(
 
 
 def test_from_python_it_returns_a_predictor(photos: Path) -> None:
-    predictor = alexnet.fit(photos, minutes=0.2)
+    predictor = alexnet.fit(photos, minutes=MINUTES)
     assert predictor.predict(photos / "columns" / "4.png")[0][0].name == "columns"
 
 
@@ -149,13 +163,13 @@ def test_the_command_prints_what_was_found_and_what_is_next(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert main(["fit", str(photos), "--run", str(run), "--minutes", "0.2", "--device", "cpu"]) == 0
+    assert main(["fit", str(photos), "--run", str(run), "--minutes", "5", "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     for part in (
         "class folders; 3 custom classes",
         "photos/s in training",
         "Candidates",
-        "Probably mislabeled",
+        "Labels to check",
     ):
         assert part in printed
     assert f"alexnet predict PHOTO... --model {run}" in printed

@@ -82,7 +82,7 @@ def command(
 
 
 def _text(run: Path, made: FitResult) -> str:
-    """Candidates, errors, confusions, photos that are probably mislabeled, and what to type next."""
+    """Candidates, errors, confusions, labels to check, and what to type next."""
     from alexnet.cli.evaluate import evaluation_tables
     from alexnet.fitting.fit import MODEL_FILE, STORE
     from alexnet.report.sections.fit import candidates_table, suspects_table

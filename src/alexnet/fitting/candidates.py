@@ -16,8 +16,8 @@ from alexnet.text import counted
 
 LINEAR, FISHER, FINE_TUNED, SMALL, MODERN = "linear", "sift-fv", "fine-tuned", "small", "alexnet-modern"
 
-SIDES = (64, 128)
-"""Smallest and largest side of the store: the small network reads 64 pixels, `sift-fv` gains from 128."""
+SIDES = (72, 128)
+"""Smallest and largest side of the store: the small network is tested at 72 pixels, `sift-fv` gains from 128."""
 INPUT, TEST_SIZE = 64, 72
 """Pixels of a training crop of the small network, and of the square that test crops are cut from."""
 MANY = 100

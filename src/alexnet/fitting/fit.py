@@ -304,7 +304,7 @@ class _Fitting:
         return Path(PRETRAINED) if source == PRETRAINED else self.run / self.directories[source]
 
     def _suspects(self, store: Store) -> tuple[Suspect, ...]:
-        """Photos that are probably mislabeled."""
+        """Photos whose labels should be checked."""
         photos = sum(len(store.split(name)) for name in store.splits)
         if photos > MOST_PHOTOS:
             self.log(

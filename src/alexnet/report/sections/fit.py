@@ -1,4 +1,4 @@
-"""How `alexnet fit` chose a model, and photos that are probably mislabeled."""
+"""How `alexnet fit` chose a model, and labels to check."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ def suspects_table(fit: Fit, most: int) -> Table:
         for each in shown
     ]
     numeric = ("probability %", "of its label %")
-    title = f"Probably mislabeled, {len(shown)} of {len(fit.suspects):,}"
-    notes = ("Predicted by models that were not trained on the photo.",)
+    title = f"Labels to check, {len(shown)} of {len(fit.suspects):,}"
+    notes = ("These photos look like another class to models that were not trained on them.",)
     return Table(("photo", "label", "looks like", *numeric), rows, title, frozenset(numeric), notes)
