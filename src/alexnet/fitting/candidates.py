@@ -17,7 +17,7 @@ from alexnet.text import counted
 LINEAR, FISHER, FINE_TUNED, SMALL, MODERN = "linear", "sift-fv", "fine-tuned", "small", "alexnet-modern"
 
 SIDES = (72, 128)
-"""Smallest and largest side of the store: the small network is tested at 72 pixels, `sift-fv` gains from 128."""
+"""Smallest and largest side of the store: the small network is tested at 72 pixels, 128 help `sift-fv`."""
 INPUT, TEST_SIZE = 64, 72
 """Pixels of a training crop of the small network, and of the square that test crops are cut from."""
 MANY = 100
