@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alexnet.data.sources import SourceOptions
     from alexnet.fitting.fit import FitResult
 
-SUSPECTS_SHOWN = 5
+_SUSPECTS_PRINTED = 5
 
 
 @with_source_options
@@ -90,7 +90,7 @@ def _text(run: Path, made: FitResult) -> str:
     fit, last = made.fit, made.evaluations[-1]
     tables = [candidates_table(fit)]
     tables += evaluation_tables([each.result for each in made.evaluations], last.predictions)
-    tables += [suspects_table(fit, SUSPECTS_SHOWN)] if fit.suspects else []
+    tables += [suspects_table(fit, _SUSPECTS_PRINTED)] if fit.suspects else []
     alone = f" ({fit.chosen[0]} alone)" if len(fit.chosen) > 1 else ""
     lines = [
         *(table.text() for table in tables),

@@ -32,15 +32,15 @@ def choose(candidates: Mapping[str, Predictions]) -> tuple[str, ...]:
         tried = {name: _mean([*members, each]) for name, each in rest.items()}
         losses = {name: _loss(each) for name, each in tried.items()}
         best = min(losses, key=lambda name: losses[name])
-        if losses[best] > (1 - LEAST_GAIN) * lowest or count_errors(tried[best]) > errors:
+        if losses[best] > (1 - LEAST_GAIN) * lowest or wrong_predictions(tried[best]) > errors:
             break
-        lowest, errors = losses[best], count_errors(tried[best])
+        lowest, errors = losses[best], wrong_predictions(tried[best])
         chosen.append(best)
         del rest[best]
     return tuple(chosen)
 
 
-def count_errors(predictions: Predictions) -> int:
+def wrong_predictions(predictions: Predictions) -> int:
     """Photos whose most probable class is wrong."""
     return int((true_ranks(predictions.probabilities, predictions.labels) > 0).sum())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -27,10 +26,11 @@ from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import mean_nll
+from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
 from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, candidates, measure_speed
-from alexnet.fitting.choice import choose, count_errors
+from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
 from alexnet.fitting.record import CandidateResult, Fit, Suspect, is_fit
 from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
@@ -40,11 +40,11 @@ from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.metrics_log import has_finished, last_layer_strength, last_training_error
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
-from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import PRETRAINED, EnsembleDir, EnsembleMember, RunDir
 from alexnet.text import percentage
 from alexnet.training.last_layer import DEFAULT_STRENGTH
 from alexnet.training.run import train
+from alexnet.training.trainer import Log
 
 STORE, MODEL_FILE = "store", "model.safetensors"
 SAMPLED_PHOTOS = 200
@@ -53,9 +53,6 @@ RESERVED = 0.15
 """Share of the time that is kept for the test of the chosen models."""
 TEN_CROPS_COST = 4.0
 """Time to test a photo with ten crops; the unit is that of one photo in training."""
-CENTER = ViewSet("center")
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class FitOptions:
     log: Log = lambda line: None
 
 
-DEFAULTS = FitOptions()
+_DEFAULTS = FitOptions()
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def fit(
     minutes: float = 10.0,
     resume: bool = False,
     seed: int = 0,
-    log: Log = DEFAULTS.log,
+    log: Log = _DEFAULTS.log,
 ) -> Predictor:
     """A classifier of labeled photos, in any form that `prepare` reads, made in about so many minutes.
 
@@ -109,7 +106,7 @@ def fit(
     return load(place)
 
 
-def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = DEFAULTS) -> FitResult:
+def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = _DEFAULTS) -> FitResult:
     """Trains several candidates on labeled photos, chooses among them, and tests what was chosen.
 
     CommandError if `run` holds something else, or a fit without `options.resume`; Stopped at a signal, after
@@ -149,7 +146,7 @@ class _Fitting:
             if each.name not in predictions:
                 predictions[each.name] = self._predictions(each.name, store)
         chosen = choose(predictions)
-        errors = count_errors(ensemble.mean([predictions[name] for name in chosen]))
+        errors = wrong_predictions(ensemble.mean([predictions[name] for name in chosen]))
         EnsembleDir(self.run).write(
             self.run.name, [EnsembleMember(name=name, pretraining=False) for name in chosen]
         )
@@ -278,7 +275,7 @@ class _Fitting:
             updates=reached.step or 0,
             epochs=reached.epoch or 0,
             training_error=last_training_error(place.metrics_file),
-            errors=count_errors(made),
+            errors=wrong_predictions(made),
             nll=mean_nll(made.probabilities, made.labels),
         )
         wrong = percentage(result.errors / len(made.labels))

@@ -15,9 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from alexnet.data.store import Store
 from alexnet.fitting.record import Suspect
 from alexnet.models.bundle import ModelBundle
-from alexnet.training.last_layer import features_of
+from alexnet.training.last_layer import FOLDS, last_layer_inputs
 
-FOLDS = 5
 MOST_PHOTOS = 10_000
 """With more photos the logistic regressions take many minutes."""
 MOST_SUSPECTS = 100
@@ -32,7 +31,7 @@ def find_suspects(bundle: ModelBundle, store: Store, strength: float, seed: int)
     scikit-learn's `C`. It is meant for up to `MOST_PHOTOS` photos.
     """
     places = [(name, index) for name in store.splits for index in range(len(store.split(name)))]
-    features = np.concatenate([features_of(bundle, store.split(name))[0] for name in store.splits])
+    features = np.concatenate([last_layer_inputs(bundle, store.split(name))[0] for name in store.splits])
     labels = np.concatenate([store.split(name).labels for name in store.splits]).astype(np.int64)
     probabilities = out_of_fold_probabilities(features, labels, len(store.classes), strength, seed)
     names = [each.name for each in store.classes]

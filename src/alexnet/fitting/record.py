@@ -13,7 +13,7 @@ from alexnet.runs.results import Rate
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
 FIT_FILE = "fit.json"
-VERSION = 1
+FIT_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Fit:
     """Wrong among the photos that choose, of what was chosen; None before the choice."""
     suspects: tuple[Suspect, ...] = ()
     """The most suspicious first."""
-    version: int = VERSION
+    version: int = FIT_FORMAT_VERSION
 
     def rate(self, errors: int) -> Rate:
         """A number of errors among the photos that choose."""
@@ -95,9 +95,10 @@ class Fit:
         file = run / FIT_FILE
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
-            if values.get("version", VERSION) > VERSION:
+            version = values.get("version", FIT_FORMAT_VERSION)
+            if version > FIT_FORMAT_VERSION:
                 raise DataError(
-                    f"{file} has version {values['version']}, this program reads {VERSION}: update alexnet"
+                    f"{file} has version {version}, this program reads {FIT_FORMAT_VERSION}: update alexnet"
                 )
             return from_dict(cls, values)
         except (OSError, ValueError, AttributeError, ConfigError) as error:

@@ -65,7 +65,7 @@ def fit_last_layer(
     layer = last_linear_layer(bundle.model)
     labels = split.labels.astype(np.int64)
     _refuse_empty_classes(labels, bundle)
-    views = features_of(bundle, split, bundle.preprocessing.data.mirror, progress)
+    views = last_layer_inputs(bundle, split, bundle.preprocessing.data.mirror, progress)
     mean, scale = views.mean((0, 1)), views.std((0, 1)) + 1e-6
     standardized = (views - mean) / scale
     config = bundle.config
@@ -79,7 +79,7 @@ def fit_last_layer(
     return FittedLayer(strength, len(labels), error)
 
 
-def features_of(
+def last_layer_inputs(
     bundle: ModelBundle,
     split: Split,
     mirror: bool = False,

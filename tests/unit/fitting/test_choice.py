@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.evaluation import ensemble
-from alexnet.fitting.choice import choose, count_errors
+from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 
@@ -59,5 +59,5 @@ def test_the_average_is_never_worse_than_the_best_single_one_on_the_photos_that_
         }
         chosen = choose(found)
         together = ensemble.mean([found[name] for name in chosen])
-        assert count_errors(together) <= count_errors(found[chosen[0]])
+        assert wrong_predictions(together) <= wrong_predictions(found[chosen[0]])
         assert len(chosen) == len(set(chosen)) <= 3

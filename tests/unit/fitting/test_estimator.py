@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def tiny_network() -> str:
         config.data, torch.full((3,), 120.0), torch.full((3,), 60.0), torch.ones(3), torch.eye(3), {}
     )
     torch.manual_seed(0)
-    path = Path(mkdtemp()) / "tiny.safetensors"
+    path = Path(gettempdir()) / "alexnet-tiny-network.safetensors"  # part of the tests' names
     classes = [Class(name, name) for name in "ab"]
     bundle.save(path, ModelBundle(build_run(config, 2).eval(), config, classes, preprocessing))
     return str(path)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
-from alexnet.data.sources.text_files import Candidate, Row, TextFile
+from alexnet.data.sources.text_files import WayToCut, Row, TextFile
 from alexnet.errors import DataError
 from alexnet.text import counted, first_few
 
@@ -124,7 +124,7 @@ def _header_key(text: str) -> str:
 
 
 def _image_column(
-    way: Candidate, index: PhotoIndex, options: SourceOptions
+    way: WayToCut, index: PhotoIndex, options: SourceOptions
 ) -> tuple[list[str], list[Row], int] | None:
     """The header, the rows below it and the column that names photos; None if no column does."""
     rows, header = way.rows, way.header

@@ -62,7 +62,7 @@ class TextFile:
 
     file: str
     encoding: str
-    ways: tuple[Candidate, ...] = field(repr=False)
+    ways: tuple[WayToCut, ...] = field(repr=False)
 
 
 def open_text(data: bytes, file: str) -> TextFile:
@@ -73,7 +73,7 @@ def open_text(data: bytes, file: str) -> TextFile:
         text, encoding = _decode_text(data)
     except ValueError:
         raise DataError(f"{file} is not UTF-8, UTF-16 or Latin-1 text") from None
-    return TextFile(file, encoding, tuple(candidates(text, file)))
+    return TextFile(file, encoding, tuple(ways_to_cut(text, file)))
 
 
 class MetadataFiles:
@@ -187,7 +187,7 @@ Rows = list[Row]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class WayToCut:
     """One way to cut a file into cells."""
 
     rows: Rows
@@ -217,7 +217,7 @@ def _decode_text(data: bytes) -> tuple[str, str]:
         return data.decode("cp1252", "replace"), "latin-1"
 
 
-def candidates(text: str, name: str) -> Iterator[Candidate]:
+def ways_to_cut(text: str, name: str) -> Iterator[WayToCut]:
     """Every way in which a file of that name can be cut into cells, the likeliest first."""
     if name.lower().endswith((".json", ".jsonl", ".ndjson")):
         yield from _from_json(text)
@@ -229,10 +229,10 @@ def candidates(text: str, name: str) -> Iterator[Candidate]:
     for separator in _SEPARATORS:
         rows = _separated(lines, separator)
         if rows:
-            yield Candidate(rows, [])
+            yield WayToCut(rows, [])
     for cut in (_after_photo, _at_first_blank, _at_last_blank):
-        yield Candidate([Row(number, cut(line.strip())) for number, line in lines], [])
-    yield Candidate([Row(number, [line.strip()]) for number, line in lines], [])
+        yield WayToCut([Row(number, cut(line.strip())) for number, line in lines], [])
+    yield WayToCut([Row(number, [line.strip()]) for number, line in lines], [])
 
 
 def _is_mostly_ascii(text: str) -> bool:
@@ -281,7 +281,7 @@ def _rest(text: str) -> list[str]:
     return words if all(word.replace(".", "", 1).lstrip("-").isdigit() for word in words) else [text.strip()]
 
 
-def _from_json(text: str) -> Iterator[Candidate]:
+def _from_json(text: str) -> Iterator[WayToCut]:
     """Records; images, annotations and categories (COCO, iNaturalist); names by class or classes by name."""
     try:
         document: Any = json.loads(text)
@@ -309,10 +309,10 @@ def _json_lines(text: str) -> list[Any]:
         return []
 
 
-def _records(records: Sequence[Mapping[str, Any]]) -> Candidate:
+def _records(records: Sequence[Mapping[str, Any]]) -> WayToCut:
     header = list(dict.fromkeys(name for record in records for name in record))
     header = [name for name in header if not any(_is_nested(record.get(name)) for record in records)]
-    return Candidate(
+    return WayToCut(
         [
             Row(number, [_cell(record.get(name)) for name in header])
             for number, record in enumerate(records, 1)
@@ -321,7 +321,7 @@ def _records(records: Sequence[Mapping[str, Any]]) -> Candidate:
     )
 
 
-def _from_coco(document: Mapping[str, Any]) -> Iterator[Candidate]:
+def _from_coco(document: Mapping[str, Any]) -> Iterator[WayToCut]:
     """A row per annotation: the photo's file name and the name of its category."""
     try:
         files = {each["id"]: each["file_name"] for each in document["images"]}
@@ -343,7 +343,7 @@ def _from_coco(document: Mapping[str, Any]) -> Iterator[Candidate]:
     )
 
 
-def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
+def _from_matlab(data: bytes, file: str) -> Iterator[WayToCut]:
     """Struct arrays are tables, and so are vectors of the same length.
 
     Where no vector has texts, rows are counted; vectors named by splits hold the names or numbers of photos.
@@ -360,7 +360,7 @@ def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
         pairs = [(photo, split) for split, photos in splits.items() for photo in photos]
         rows = [Row(place, [_cell(photo), split]) for place, (photo, split) in enumerate(pairs, 1)]
         named = any(isinstance(photo, str) for photo, _ in pairs)
-        yield Candidate(rows, ["image" if named else "number", "split"], "" if named else "photos")
+        yield WayToCut(rows, ["image" if named else "number", "split"], "" if named else "photos")
         vectors = {name: values for name, values in vectors.items() if not split_of(_without_id(name))}
     for length in dict.fromkeys(map(len, vectors.values())):
         group = {name: values for name, values in vectors.items() if len(values) == length}
@@ -368,10 +368,10 @@ def _from_matlab(data: bytes, file: str) -> Iterator[Candidate]:
         columns = dict(group) if texts else {"number": list(range(1, length + 1)), **group}
         lines = enumerate(zip(*columns.values(), strict=True), 1)
         rows = [Row(n, [_cell(each) for each in cells]) for n, cells in lines]
-        yield Candidate(rows, list(columns), "" if texts else "photos")
+        yield WayToCut(rows, list(columns), "" if texts else "photos")
         for name in texts:
             rows = [Row(n, [str(n), _cell(each)]) for n, each in enumerate(group[name], 1)]
-            yield Candidate(rows, ["number", name], "classes")
+            yield WayToCut(rows, ["number", name], "classes")
 
 
 def _matlab_variables(data: bytes, file: str) -> dict[str, Any]:
