@@ -207,7 +207,7 @@ def test_a_run_without_a_chance_to_learn_is_announced(
     assert main(words(tiny_store, tmp_path / "run", *settings)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "48 images of 3 classes, 3 epochs of 1 update" in lines
-    left_out = "each epoch uses 33 of 48 images (training.batch_size=33); training.batch_size=24 uses all"
+    left_out = "each epoch uses 33 of 48 images (training.batch_size=33); training.last_batch=keep uses all"
     assert left_out in lines
     assert any(line.startswith("warning: the run makes only 3 updates") for line in lines)
     assert not any("micro-batch" in line for line in lines)

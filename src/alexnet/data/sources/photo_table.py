@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
-from alexnet.data.sources.text_files import WayToCut, Row, TextFile
+from alexnet.data.sources.text_files import Row, TextFile, WayToCut
 from alexnet.errors import DataError
 from alexnet.text import counted, first_few
 
