@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from alexnet import recipes
 from alexnet.config import RunConfig, to_dict
+from alexnet.data.classes import are_custom
 from alexnet.data.manifest import Manifest
 from alexnet.errors import CommandError
 from alexnet.models.summary import Summary
@@ -201,7 +202,26 @@ def _prepare_options(manifest: Manifest) -> list[str]:
         given["--val-fraction"] = manifest.source.val_fraction
     if manifest.source.class_filter:
         given["--classes"] = manifest.source.class_filter
-    return [str(word) for pair in given.items() for word in pair]
+    if manifest.source.group_by:
+        given["--group-by"] = manifest.source.group_by
+    words = [str(word) for pair in given.items() for word in pair]
+    words += ["--drop-duplicates"] if manifest.source.drop_duplicates else []
+    if manifest.exif != are_custom(manifest.classes) and manifest.encoding == "jpeg":
+        words.append("--exif" if manifest.exif else "--no-exif")
+    return words + _source_options(manifest.source.options)
+
+
+def _source_options(chosen: Mapping[str, Any]) -> list[str]:
+    """The options that chose how the source is read, as they are typed."""
+    words: list[str] = []
+    for name, value in chosen.items():
+        words.append(f"--{name.replace('_', '-')}")
+        if isinstance(value, Mapping):
+            places = cast("Mapping[str, str]", value)
+            words.append(",".join(f"{split}={place}" for split, place in places.items()))
+        elif value is not True:
+            words.append(str(value))
+    return words
 
 
 def _text(value: Any) -> str:

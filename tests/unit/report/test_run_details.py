@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from alexnet.runs.environment import Environment
         [],
         ["--val-fraction", "0.25"],
         ["--classes", "2"],
+        ["--group-by", r"0000(\d)\.", "--val-fraction", "0.3"],
+        ["--drop-duplicates", "--no-exif"],
+        ["--class-level", "1", "--splits", "train=."],
         ["--val-fraction", "0.5", "--classes", "3", "--channels", "1", "--encoding", "raw"],
     ],
 )
@@ -35,7 +39,7 @@ def test_the_reports_commands_make_the_store_again(tmp_path: Path, words: list[s
     train = ["alexnet", "train", tiny.RECIPE, "--store", str(tmp_path / "again"), "--run", "run"]
     prepare, *_ = run_details.commands(train, "run", str(tmp_path / "again"), [], manifest, manifest.side)
     assert (
-        main([word.replace("SOURCE", str(photos)) for word in prepare.split()[1:]] + ["--workers", "1"]) == 0
+        main([word.replace("SOURCE", str(photos)) for word in shlex.split(prepare)[1:]] + ["--workers", "1"]) == 0
     )
     assert Store.open(tmp_path / "again").manifest.digest() == manifest.digest()
 
