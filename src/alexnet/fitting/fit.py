@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -50,9 +51,11 @@ STORE, MODEL_FILE = "store", "model.safetensors"
 SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
 RESERVED = 0.15
-"""Share of the time that is kept for the test of the chosen models."""
-TEN_CROPS_COST = 4.0
-"""Time to test a photo with ten crops; the unit is that of one photo in training."""
+"""Share of the time that is kept for what comes after training, at least."""
+CROP_COST, TEN_CROPS_COST = 0.4, 4.0
+"""Time to test a photo with one crop and with ten; the unit is that of one photo in training."""
+REPORT_SECONDS = 15.0
+"""For reading models, tables and the report."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class _Fitting:
         """The default views of the chosen models, or the central crop where they would take too long."""
         seconds = TEN_CROPS_COST * photos / self.speed
         if seconds <= RESERVED * 60 * self.options.minutes:
-            return ""
+            return ""  # the time kept in `_after_training`
         self.log(
             f"tested with the central crop only: ten crops, as `alexnet evaluate` takes them, need "
             f"{seconds / 60:.0f} minutes"
@@ -208,7 +211,9 @@ class _Fitting:
 
     def _plan(self, store: Store, state: Fit) -> list[Candidate]:
         """The candidates to train, and three lines about them."""
-        self.speed, seconds, photos = measure_speed(self.device), self._seconds_left(), state.splits
+        self.speed, photos = measure_speed(self.device), state.splits
+        used = time.monotonic() - self.start
+        seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
         known = Photos(photos[TRAIN], len(store.classes), store.side)
         plan = candidates(known, seconds, self.speed, self.options.seed)
         held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
@@ -236,9 +241,10 @@ class _Fitting:
             return Store.open(self.run / STORE).side
         return usual_side(source)
 
-    def _seconds_left(self) -> float:
-        """For training."""
-        return (1 - RESERVED) * 60 * self.options.minutes - (time.monotonic() - self.start)
+    def _after_training(self, photos: Mapping[str, int]) -> float:
+        """Seconds for the tests of two models with one crop, the search for wrong labels and the report."""
+        tested = 2 * photos[TEST] + min(sum(photos.values()), MOST_PHOTOS)
+        return max(RESERVED * 60 * self.options.minutes, CROP_COST * tested / self.speed + REPORT_SECONDS)
 
     def _directory(self, candidate: Candidate, state: Fit) -> str:
         """The name of the candidate's run: with a number from the second round on.

@@ -39,7 +39,8 @@ def test_the_reports_commands_make_the_store_again(tmp_path: Path, words: list[s
     train = ["alexnet", "train", tiny.RECIPE, "--store", str(tmp_path / "again"), "--run", "run"]
     prepare, *_ = run_details.commands(train, "run", str(tmp_path / "again"), [], manifest, manifest.side)
     assert (
-        main([word.replace("SOURCE", str(photos)) for word in shlex.split(prepare)[1:]] + ["--workers", "1"]) == 0
+        main([word.replace("SOURCE", str(photos)) for word in shlex.split(prepare)[1:]] + ["--workers", "1"])
+        == 0
     )
     assert Store.open(tmp_path / "again").manifest.digest() == manifest.digest()
 
