@@ -104,6 +104,13 @@ def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path)
         fit_photos(photos, fitted, OPTIONS)
 
 
+def test_a_fit_that_was_stopped_while_photos_were_prepared_is_continued(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "store").mkdir(parents=True)
+    with pytest.raises(CommandError, match="is a fit: type --resume to continue it"):
+        fit_photos(photos, tmp_path / "run", OPTIONS)
+    assert fit_photos(photos, tmp_path / "run", RESUMED).fit.chosen
+
+
 def test_a_stopped_fit_continues_where_it_stopped(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,17 +167,14 @@ class _Fitting:
 
     def _opened(self) -> Fit | None:
         """The fit to continue; None for a new one."""
-        if is_fit(self.run):
-            if self.options.resume:
-                return Fit.read(self.run)
+        begun = is_fit(self.run) or (self.run / STORE).is_dir()  # at first there are only prepared photos
+        if not begun:
+            RunDir.refuse_taken(self.run)
+        elif not self.options.resume:
             raise CommandError(
                 f"{self.run} is a fit: type --resume to continue it, or choose another directory with --run"
             )
-        # Photos may be prepared already.
-        unfinished = self.options.resume and (self.run / STORE).is_dir()
-        if not unfinished:
-            RunDir.refuse_taken(self.run)
-        return None
+        return Fit.read(self.run) if is_fit(self.run) else None
 
     def _begun(self, store: Store) -> Fit:
         """What is known before the first candidate; results on the same photos are kept."""
