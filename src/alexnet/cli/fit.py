@@ -38,6 +38,10 @@ def command(
     group_by: Annotated[
         str, typer.Option(metavar="REGEX", help="Photos with the same match in their path stay in one split.")
     ] = "",
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option("--drop-duplicates", help="Keep one of each set of copies; decodes all photos twice."),
+    ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -58,6 +62,7 @@ def command(
         minutes=minutes,
         seed=seed,
         group_by=group_by,
+        drop_duplicates=drop_duplicates,
         source=options,
         resume=resume,
         device=device,

@@ -117,6 +117,11 @@ def command(
     folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
     if note := unfinished_note(RunDir(model)):
         sys.stderr.write(f"{note}\n")
+    if str(model) == PRETRAINED:
+        sys.stderr.write(
+            f"note: the model that comes with alexnet knows {len(predictor.classes)} classes and is often "
+            "wrong; `alexnet fit PHOTOS --run RUN` makes one for your classes\n"
+        )
     if terms:
         sys.stderr.write(license_text(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)

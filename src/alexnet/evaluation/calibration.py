@@ -34,7 +34,7 @@ from alexnet.runs.calibration import Calibration, tempered, write_calibration
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.results import ViewSet
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.tasks.config import task_info
 
 SPLIT = "val"
@@ -160,7 +160,10 @@ def calibrate(
     `RUN/predictions`, or made and saved there. CommandError for a model that predicts no classes, or a file
     instead of a run; errors as `evaluate`.
     """
-    folder = RunDir.open(Path(run))
+    members = members_of([Path(run)])
+    if len(members) > 1:
+        raise CommandError(f"{run} averages {len(members)} models: only a single one is calibrated")
+    folder = RunDir.open(members[0])
     config = trained_config(folder)
     if not 0 < options.accuracy <= 1:
         raise CommandError(f"accuracy {options.accuracy:g} must be above 0 and at most 1, such as 0.95")

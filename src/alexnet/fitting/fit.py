@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 import torch
 
+from alexnet.data import store_notes
 from alexnet.data.decode import image_size
+from alexnet.data.duplicates import drop_duplicates
 from alexnet.data.findings import describe_findings
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.store import Store
-from alexnet.errors import AlexNetError, CommandError
+from alexnet.errors import AlexNetError, CommandError, DataError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
@@ -35,14 +37,14 @@ from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
 from alexnet.fitting.record import CandidateResult, Fit, Suspect, is_fit
 from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
-from alexnet.hardware import choose_device, describe_device
+from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.metrics_log import has_finished, last_layer_strength, last_training_error
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.run_dir import PRETRAINED, EnsembleDir, EnsembleMember, RunDir
-from alexnet.text import percentage
+from alexnet.text import duration, percentage
 from alexnet.training.last_layer import DEFAULT_STRENGTH
 from alexnet.training.run import train
 from alexnet.training.trainer import Log
@@ -66,6 +68,8 @@ class FitOptions:
     seed: int = 0
     group_by: str = ""
     """A regular expression over keys: photos with the same match stay in one split."""
+    drop_duplicates: bool = False
+    """Whether one photo of each set with the same pixels is kept, in all splits together."""
     source: SourceOptions = field(default_factory=SourceOptions)
     resume: bool = False
     """Whether to continue an existing fit: with more minutes, or more or corrected photos."""
@@ -136,10 +140,18 @@ class _Fitting:
         source = open_source(self.photos, 0, self.options.source)
         for line in describe_overview(overview(source)):
             self.log(line)
+        if len(source.classes) < 2:
+            raise DataError(
+                f"{self.photos} has one class, {source.classes[0].name}: add a folder of other photos"
+            )
+        if self.options.drop_duplicates:
+            known = store_notes.known_hashes(self.run / STORE)
+            workers = self.options.workers or cpu_count()
+            source = drop_duplicates(source, source.settings.with_choices(channels=3), known, workers)
         store = self._prepared(with_three_splits(source, self.options.group_by))
         state = self._begun(store)
         predictions: dict[str, Predictions] = {}
-        for candidate in self._plan(store, state):
+        for candidate in self._planned(store, state):
             name = self.directories[candidate.name] = self._directory(candidate, state)
             result, predictions[name] = self._trained(candidate, name, store)
             others = (each for each in state.candidates if each.name != name)
@@ -201,24 +213,26 @@ class _Fitting:
         if seconds <= RESERVED * 60 * self.options.minutes:
             return ""  # the time kept in `_after_training`
         self.log(
-            f"tested with the central crop only: ten crops, as `alexnet evaluate` takes them, need "
-            f"{seconds / 60:.0f} minutes"
+            f"tested with the central crop only: ten crops, as `alexnet evaluate` takes them, need about "
+            f"{duration(seconds)}"
         )
         return CENTER.name
 
-    def _plan(self, store: Store, state: Fit) -> list[Candidate]:
-        """The candidates to train, and three lines about them."""
+    def _planned(self, store: Store, state: Fit) -> Iterator[Candidate]:
+        """The candidates to train, and three lines about them: first what takes no time to speak of."""
         self.speed, photos = measure_speed(self.device), state.splits
-        used = time.monotonic() - self.start
-        seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
         known = Photos(photos[TRAIN], len(store.classes), store.side)
-        plan = candidates(known, seconds, self.speed, self.options.seed)
         held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
         device = describe_device(self.device)
-        self.log(f"{device}: {self.speed:,.0f} photos/s in training; {seconds / 60:.1f} minutes for it")
-        self.log("candidates: " + "; ".join(each.described for each in plan))
-        return plan
+        self.log(f"{device}: {self.speed:,.0f} photos/s in training")
+        yield from candidates(known, 0.0, self.speed, self.options.seed)
+        used = time.monotonic() - self.start
+        seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
+        _, *others = candidates(known, seconds, self.speed, self.options.seed)
+        named = "; ".join(each.described for each in others) or "no other candidate fits into it"
+        self.log(f"{seconds / 60:.1f} minutes for training: {named}")
+        yield from others
 
     def _prepared(self, source: Source) -> Store:
         photos = sum(len(split) for split in source.splits.values())

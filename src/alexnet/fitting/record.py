@@ -10,9 +10,9 @@ from typing import Any
 from alexnet.errors import DataError
 from alexnet.io import write_json
 from alexnet.runs.results import Rate
+from alexnet.runs.run_dir import FIT_FILE
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
-FIT_FILE = "fit.json"
 FIT_FORMAT_VERSION = 1
 
 

@@ -43,6 +43,10 @@ class TrainingConfig:
     LeNet-5 outputs."""
     fine_tuning: bool = False
     """Whether the run must be initialized from a trained model (`--init-from`)."""
+    frozen_statistics: bool = False
+    """Whether batch normalization uses the statistics that come with the weights (`--init-from`) in training
+    as in tests, instead of those of each batch. The features of few images remain what the last layer was
+    fitted to."""
     fit_last_layer: bool = False
     """Whether the last layer is fitted by logistic regression before the first update, to the features of the
     other layers, whose weights come from `--init-from` (`training.last_layer`). With `schedule.epochs=0` that

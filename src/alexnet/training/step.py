@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet import distributed
 from alexnet.data.loader import Batch
@@ -76,6 +76,10 @@ def _accumulate_gradients(
     # Gradients of processes are averaged, not summed, hence the factor.
     scale = distributed.world_size() / batch_size
     state.parallel.train()
+    if state.config.training.frozen_statistics:
+        for module in state.model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.eval()
     losses: list[Tensor] = []
     errors: list[Tensor] = []
     for number, (inputs, wanted, classes) in enumerate(pieces, start=1):

@@ -11,6 +11,7 @@ from alexnet.config import validate
 from alexnet.fitting.candidates import (
     FISHER,
     FISHER_COST,
+    FISHER_FIXED_COST,
     FISHER_SHARE,
     MANY,
     MOST_EPOCHS,
@@ -54,7 +55,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
         assert config.training.seed == 3
         assert each.name == FISHER or 1 <= config.training.batch_size <= train
         if each.name == FISHER:
-            needed += FISHER_COST * train / speed
+            needed += (FISHER_FIXED_COST + FISHER_COST * train) / speed
             assert needed <= FISHER_SHARE * seconds
         elif config.schedule.minutes:
             needed += 60 * config.schedule.minutes

@@ -154,3 +154,21 @@ def test_counts_wrong_predictions(tiny_store: Store) -> None:
     outcome = update(trained, given, 0, 0, True)
     assert outcome.images == 8
     assert int(outcome.errors) == int((given.labels != 0).sum())
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_statistics_stay_and_normalize_as_in_tests(tiny_store: Store, frozen: bool) -> None:
+    setting = f"training.frozen_statistics={'yes' if frozen else 'no'}"
+    state = build(tiny_store, "model.variant=modern", "model.dropout=0", setting)
+    made = batch(tiny_store)
+    inputs, targets = training_batch(state, made, 0, color_noise=False)
+    state.model.eval()
+    with torch.no_grad():
+        tested = state.task.loss.forward(state.model(inputs).float(), targets)
+    before = {name: value.clone() for name, value in state.model.named_buffers()}
+    weights = state.model.get_parameter("conv1.weight").detach().clone()
+    outcome = update(state, made, 0, 0, color_noise=False)
+    same = [torch.equal(before[name], value) for name, value in state.model.named_buffers()]
+    assert before and (all(same) if frozen else not any(same))
+    assert not torch.equal(weights, state.model.get_parameter("conv1.weight"))
+    assert torch.isclose(outcome.loss, tested, rtol=1e-4).item() == frozen
