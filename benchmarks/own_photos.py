@@ -2,7 +2,7 @@
 
     python -m benchmarks.own_photos PHOTOS --out DIR [--per-class 20] [--seeds 3] [--minutes 10]
 
-For each seed the photos are divided anew into test photos and others, of which `--per-class` are kept. All
+For each seed the photos are divided into test photos and others, of which `--per-class` are kept. All
 methods get the same photos and are tested on the same ones, each once:
 
 - `fit`: `alexnet fit`, which holds photos out of the training photos for its choice;

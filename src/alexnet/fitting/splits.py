@@ -14,8 +14,6 @@ TRAIN, CHOICE, TEST = "train", "val", "test"
 """`val` chooses among candidates and nothing else; errors on `test` are reported."""
 TEST_FRACTION, CHOICE_FRACTION = 0.2, 0.2
 """Of each class: what is held out for `test`, and then of the rest for `val`."""
-FEW_TESTED = 30
-"""With fewer photos to test, an error rate says little."""
 
 
 def with_three_splits(source: Source, group_by: str = "") -> Source:

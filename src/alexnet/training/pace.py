@@ -62,7 +62,7 @@ class Pace:
         self.restart()
 
     def restart(self) -> None:
-        """Measures the time of updates anew, such as where the machine's speed has changed."""
+        """Measures the time of updates again, such as where the machine's speed has changed."""
         self._since, self._paused, self._counted = self._clock(), 0.0, 0
 
     @property

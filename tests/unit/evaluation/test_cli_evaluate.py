@@ -312,7 +312,7 @@ def test_a_long_test_is_announced_once_its_speed_is_known(views: str, hint: str)
 def test_a_short_test_is_not_announced() -> None:
     now, lines = [0.0], list[str]()
     advance = announcing(lambda count: None, 1000, ViewSet("ten"), lines.append, clock=lambda: now[0])
-    for seconds in (500, 1, 1, 500):  # neither start-up nor a later pause says how long all images take
+    for seconds in (500, 1, 1, 500):  # neither start-up nor a later pause shows how long all images take
         now[0] += seconds
         advance(100)
     assert lines == []
