@@ -78,7 +78,7 @@ def test_what_is_chosen_has_the_lowest_loss(fitted: Path) -> None:
     assert {each.name for each in made.candidates} >= {"linear", "fine-tuned"}
 
 
-def test_stripes_are_told_apart_and_the_moved_photo_is_found(fitted: Path, photos: Path) -> None:
+def test_stripes_are_classified_and_the_moved_photo_is_found(fitted: Path, photos: Path) -> None:
     found = load(fitted, "cpu").predict([photos / "rows" / "3.png", photos / "diagonals" / "3.png"])
     assert [each[0].name for each in found] == ["rows", "diagonals"]
     (first, *_) = Fit.read(fitted).suspects

@@ -21,15 +21,16 @@ SIDES = (72, 128)
 INPUT, TEST_SIZE = 64, 72
 """Pixels of a training crop of the small network, and of the square that test crops are cut from."""
 MANY = 100
-"""With so many training photos per class, a network can be trained from random weights."""
+"""From so many training photos per class on, a network is trained from random weights."""
 VERY_MANY, LONG_MINUTES = 500, 30
-"""`alexnet-modern`, with 20 million weights, needs more photos per class, and more time."""
+"""From so many photos per class and minutes on, that network is `alexnet-modern`, with 20 million weights."""
 MOST_EPOCHS, LEAST_EPOCHS = 60, 4
-"""More epochs gain little; with fewer a network from random weights learns little."""
+"""Of a training, and for a network from random weights; chosen without a measurement."""
 FISHER_COST, MODERN_COST = 11.5, 2.0
-"""Time for a photo: all of `sift-fv`, an epoch of `alexnet-modern`. The unit is one of the small network."""
+"""Estimated time for a photo, in units of one photo's training in the small network: all of `sift-fv`, an
+epoch of `alexnet-modern`."""
 FISHER_FIXED_COST = 6000.0
-"""The same unit: its codebooks."""
+"""Estimated time for the codebooks of `sift-fv`, in the same unit."""
 FISHER_SHARE, SCRATCH_SHARE = 0.4, 0.3
 """Shares of the time that `sift-fv` and the networks from random weights may take."""
 _TIMED_BATCH, _TIMED_UPDATES = 32, 4
@@ -93,7 +94,7 @@ def measure_speed(device: torch.device) -> float:
 def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[Candidate]:
     """What to train in so many seconds, in this order; `speed` is what `measure_speed` returned.
 
-    docs/own-photos.md has the measurements behind the rule.
+    The limits of the rule are choices that have not been measured yet.
     """
     found, left = [_linear(photos, seed)], seconds
     fisher = (FISHER_FIXED_COST + FISHER_COST * photos.train) / speed

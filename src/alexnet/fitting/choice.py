@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from alexnet.evaluation import ensemble
-from alexnet.evaluation.metrics import mean_nll, true_ranks
+from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
 from alexnet.runs.predictions import Predictions
 
 MOST_MEMBERS = 3
-"""An average of more would take longer to predict than it gains."""
+"""Each further one makes predictions slower."""
 LEAST_GAIN = 0.02
 """A further member must lower the loss by this fraction of it."""
 
@@ -29,8 +29,8 @@ def choose(candidates: Mapping[str, Predictions]) -> tuple[str, ...]:
     lowest, errors = np.inf, np.inf
     while rest and len(chosen) < MOST_MEMBERS:
         members = [candidates[name] for name in chosen]
-        tried = {name: _mean([*members, each]) for name, each in rest.items()}
-        losses = {name: _loss(each) for name, each in tried.items()}
+        tried = {name: ensemble.mean([*members, each]) for name, each in rest.items()}
+        losses = {name: mean_nll(each.probabilities, each.labels) for name, each in tried.items()}
         best = min(losses, key=lambda name: losses[name])
         if losses[best] > (1 - LEAST_GAIN) * lowest or wrong_predictions(tried[best]) > errors:
             break
@@ -42,12 +42,4 @@ def choose(candidates: Mapping[str, Predictions]) -> tuple[str, ...]:
 
 def wrong_predictions(predictions: Predictions) -> int:
     """Photos whose most probable class is wrong."""
-    return int((true_ranks(predictions.probabilities, predictions.labels) > 0).sum())
-
-
-def _mean(members: Sequence[Predictions]) -> Predictions:
-    return ensemble.mean(members)
-
-
-def _loss(predictions: Predictions) -> float:
-    return mean_nll(predictions.probabilities, predictions.labels)
+    return count_errors(true_ranks(predictions.probabilities, predictions.labels), 1)

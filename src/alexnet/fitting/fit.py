@@ -153,13 +153,14 @@ class _Fitting:
         predictions: dict[str, Predictions] = {}
         for candidate in self._planned(store, state):
             name = self.directories[candidate.name] = self._directory(candidate, state)
+            if any(each.name == name for each in state.candidates):
+                continue
             result, predictions[name] = self._trained(candidate, name, store)
-            others = (each for each in state.candidates if each.name != name)
-            state = replace(state, candidates=(*others, result))
+            used = self._used_minutes()
+            state = replace(state, candidates=(*state.candidates, result), used_minutes=used)
             state.write(self.run)
-        for each in state.candidates:  # of earlier calls
-            if each.name not in predictions:
-                predictions[each.name] = self._predictions(each.name, store)
+        earlier = [each.name for each in state.candidates if each.name not in predictions]
+        predictions |= {name: self._predictions(name, store) for name in earlier}
         chosen = choose(predictions)
         errors = wrong_predictions(ensemble.mean([predictions[name] for name in chosen]))
         EnsembleDir(self.run).write(
@@ -171,8 +172,8 @@ class _Fitting:
         if len(chosen) == 1 and not views:
             calibrate(self.run / chosen[0], store, CalibrateOptions(device=self.device))
         export(self.run / chosen[0], self.run / MODEL_FILE)
-        used = (self.before.used_minutes if self.before else 0.0) + (time.monotonic() - self.start) / 60
         suspects = self._suspects(store)
+        used = self._used_minutes()
         state = replace(state, chosen=chosen, errors=errors, suspects=suspects, used_minutes=used)
         state.write(self.run)
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]))
@@ -195,6 +196,7 @@ class _Fitting:
             photos=str(self.photos),
             store_digest=store.digest,
             minutes=minutes + (known.minutes if known else 0.0),
+            used_minutes=self._used_minutes(),
             seed=self.options.seed,
             splits={name: len(store.split(name)) for name in (TRAIN, CHOICE, TEST)},
         )
@@ -251,6 +253,11 @@ class _Fitting:
         if self.before is not None:
             return Store.open(self.run / STORE).side
         return usual_side(source)
+
+    def _used_minutes(self) -> float:
+        """Over all calls."""
+        before = self.before.used_minutes if self.before is not None else 0.0
+        return before + (time.monotonic() - self.start) / 60
 
     def _after_training(self, photos: Mapping[str, int]) -> float:
         """Seconds for the tests of two models with one crop, the search for wrong labels and the report."""

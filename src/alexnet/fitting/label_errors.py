@@ -68,7 +68,7 @@ def suspicious(probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.in
     is suspicious if the probability of another class, its most probable one, reaches that class's threshold;
     those with the greatest difference to the probability of their own class come first. Source: Northcutt,
     Jiang, Chuang 2021, "Confident Learning", sections 3.1 and 3.2, ranked by normalized margin; there the
-    threshold has no limit, and half of the errors in classes that are easily told apart do not reach it.
+    threshold has no limit, and half of the errors in classes that are easy to distinguish do not reach it.
     """
     own = probabilities[np.arange(len(labels)), labels]
     classes = probabilities.shape[1]

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 def test_augmentations_are_those_of_training(
     tiny_store: Store, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every photo of every training batch that is previewed, too, looks the same."""
+    """Every photo of every training batch that is previewed, too, is the same."""
     inputs: list[torch.Tensor] = []
     augmented = preview_module.augmented
 

@@ -44,29 +44,45 @@ def filter_classes(source: Source, wanted: str) -> Source:
 
 
 @dataclass(frozen=True)
-class _FilteredSplit:
-    """The photos of a split whose classes are kept, relabeled."""
+class Subset:
+    """Some photos of a split, in the given order."""
 
     split: SourceSplit
     indices: npt.NDArray[np.int64]
-    new_labels: Labels
-    """By old label; `NO_LABEL` where the class is dropped."""
 
     @property
     def labels(self) -> Labels:
-        return self.new_labels[self.split.labels[self.indices]]
+        """(N,) labels of the chosen photos."""
+        return self.split.labels[self.indices]
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def key(self, index: int) -> str:
+        """The key of a chosen photo."""
         return self.split.key(int(self.indices[index]))
 
     def stamp(self, index: int) -> str | None:
+        """As for `Stamped`."""
         return stamp_of(self.split, int(self.indices[index]))
 
     def __getitem__(self, index: int) -> Example:
-        example = self.split[int(self.indices[index])]
+        return self.split[int(self.indices[index])]
+
+
+@dataclass(frozen=True)
+class _FilteredSplit(Subset):
+    """The photos of a split whose classes are kept, relabeled."""
+
+    new_labels: Labels
+    """By old label; `NO_LABEL` where the class is dropped."""
+
+    @property
+    def labels(self) -> Labels:
+        return self.new_labels[super().labels]
+
+    def __getitem__(self, index: int) -> Example:
+        example = super().__getitem__(index)
         boxes = tuple(
             box._replace(label=int(self.new_labels[box.label]))
             for box in example.boxes
@@ -145,30 +161,3 @@ def _groups(keys: list[str], pattern: str) -> list[str]:
         f"photo {key}" if match is None else f"group {match[1] if compiled.groups else match[0]}"
         for key, match in zip(keys, found, strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class Subset:
-    """Some photos of a split, in the given order."""
-
-    split: SourceSplit
-    indices: npt.NDArray[np.int64]
-
-    @property
-    def labels(self) -> Labels:
-        """(N,) labels of the chosen photos."""
-        return self.split.labels[self.indices]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def key(self, index: int) -> str:
-        """The key of a chosen photo."""
-        return self.split.key(int(self.indices[index]))
-
-    def stamp(self, index: int) -> str | None:
-        """As for `Stamped`."""
-        return stamp_of(self.split, int(self.indices[index]))
-
-    def __getitem__(self, index: int) -> Example:
-        return self.split[int(self.indices[index])]

@@ -64,4 +64,4 @@ def suspects_table(fit: Fit, most: int) -> Table:
     numeric = ("probability %", "of its label %")
     title = f"Labels to check, {len(shown)} of {len(fit.suspects):,}"
     notes = ("These photos look like another class to models that were not trained on them.",)
-    return Table(("photo", "label", "looks like", *numeric), rows, title, frozenset(numeric), notes)
+    return Table(("photo", "label", "predicted class", *numeric), rows, title, frozenset(numeric), notes)
