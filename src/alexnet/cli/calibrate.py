@@ -1,4 +1,4 @@
-"""`alexnet calibrate RUN --store STORE`: calibrated probabilities, and a score above which they are sure."""
+"""`alexnet calibrate RUN [--store STORE]`: calibrated probabilities, and a score of sure predictions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from alexnet.cli.progress import progress_bar
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    store: Annotated[Path, typer.Option(help="The store with the images that the run was validated on.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run, a fit or an ensemble.")],
+    store: Annotated[
+        Path | None,
+        typer.Option(help="The store with the validation images; by default the one used in training."),
+    ] = None,
     accuracy: Annotated[
         float,
         typer.Option(metavar="N", help="Accuracy of the photos that `predict --min-score auto` keeps."),

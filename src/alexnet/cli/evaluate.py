@@ -30,8 +30,12 @@ def command(
             help="Runs, ensembles or exported files; several are also averaged.",
         ),
     ],
-    store: Annotated[Path, typer.Option(help="The store with the images.")],
-    split: Annotated[str, typer.Option(help="The split of the store to test.")] = "val",
+    store: Annotated[
+        Path | None, typer.Option(help="The store with the images; by default the one used in training.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="The split of the store to test. By default val, or test for a fit.")
+    ] = "",
     views: Annotated[
         str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
     ] = "",

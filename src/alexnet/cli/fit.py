@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from alexnet.data.sources import SourceOptions
     from alexnet.fitting.fit import FitResult
+    from alexnet.fitting.record import Fit
+    from alexnet.runs.results import EvalResult
 
 _SUSPECTS_PRINTED = 5
 
@@ -51,8 +53,9 @@ def command(
     Of each class, photos are held out to choose with, and others for the errors that are reported, unless the
     photos come in such splits. RUN is then a model for `predict`, `serve`, `evaluate` and `report`.
     """
-    from alexnet.fitting.fit import STORE, FitOptions, fit_photos
+    from alexnet.fitting.fit import FitOptions, fit_photos
     from alexnet.hardware import choose_device
+    from alexnet.runs.run_dir import FIT_STORE
     from alexnet.training.preemption import stopping
 
     def bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -82,15 +85,16 @@ def command(
         return
     sys.stdout.write(_text(run, made))
     sys.stdout.flush()
-    page = write_report([run], run, run / STORE, choose_device(device), detailed=0)
+    page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
     sys.stdout.write(f"report: {page}\n")
 
 
 def _text(run: Path, made: FitResult) -> str:
     """Candidates, errors, confusions, labels to check, and what to type next."""
     from alexnet.cli.evaluate import evaluation_tables
-    from alexnet.fitting.fit import MODEL_FILE, STORE
+    from alexnet.fitting.fit import MODEL_FILE
     from alexnet.report.sections.fit import candidates_table, suspects_table
+    from alexnet.runs.run_dir import FIT_STORE
 
     fit, last = made.fit, made.evaluations[-1]
     tables = [candidates_table(fit)]
@@ -99,10 +103,23 @@ def _text(run: Path, made: FitResult) -> str:
     alone = f" ({fit.chosen[0]} alone)" if len(fit.chosen) > 1 else ""
     lines = [
         *(table.text() for table in tables),
+        _in_a_sentence(fit, last.result),
         f"{fit.used_minutes:.1f} minutes. Next:",
         f"  alexnet predict PHOTO... --model {run}",
-        f"  alexnet serve {run} --store {run / STORE}",
+        f"  alexnet serve {run} --store {run / FIT_STORE}",
         f"  alexnet fit {fit.photos} --run {run} --resume --minutes 30",
         f"model as one file: {run / MODEL_FILE}{alone}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
+    """What was chosen, and its error on the test photos with the interval."""
+    from alexnet.text import counted, percentage
+
+    low, high = result.top1.interval
+    model = f"the average of {' and '.join(fit.chosen)}" if len(fit.chosen) > 1 else fit.chosen[0]
+    return (
+        f"Chosen: {model}. Of {counted(result.images, 'test photo')}, {percentage(result.top1.error)} are "
+        f"classified wrongly (95 % interval: {percentage(low)} to {percentage(high)})."
+    )

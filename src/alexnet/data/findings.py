@@ -110,14 +110,14 @@ class Findings:
         )
 
 
-def describe_findings(found: Findings) -> list[str]:
-    """The findings as a few lines; none where nothing is wrong."""
+def describe_findings(found: Findings, command: str = "alexnet prepare") -> list[str]:
+    """The findings as a few lines; none where nothing is wrong. `command` is what drops duplicates."""
     lines: list[str] = []
     if found.all_alike:
         lines.append("all training photos are copies of one: there is nothing to learn from them")
     lines += describe_sets("duplicates", found.duplicates)
     if found.duplicates.sets:
-        lines.append("  `alexnet prepare --drop-duplicates` keeps one of each set")
+        lines.append(f"  `{command} --drop-duplicates` keeps one of each set")
     lines += _describe_dropped(found)
     if found.one_photo_classes:
         lines.append(f"classes of copies of one photo: {_listed(found.one_photo_classes)}")

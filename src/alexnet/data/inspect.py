@@ -125,7 +125,7 @@ def describe_overview(found: Overview) -> list[str]:
     names = first_few([each.name for each in found.classes], FIRST_CLASSES)
     lines = [f"{found.path}: {found.form}; {found.label_order}: {names}"]
     for name, split in found.splits.items():
-        lines.append(f"{name}: {_counts(split)}{_origin(found, name, split)}")
+        lines.append(f"{name}: {_counts(split)}{_origin(split.origin)}")
     if found.exif is not None:
         lines.append(f"EXIF orientation: {_EXIF[found.exif]}")
     lines += [f"left out: {each.what}: {each.reason}" for each in found.left_out[:NAMES_LISTED]]
@@ -176,10 +176,9 @@ def _counts(split: SplitOverview) -> str:
     return f"{counted(split.photos, 'photo')}{unlabeled}; {spread}"
 
 
-def _origin(found: Overview, name: str, split: SplitOverview) -> str:
-    origin = split.origin
-    if name == "val" and found.val_fraction:
-        return f"; held out, {100 * found.val_fraction:g} % of each class"
+def _origin(origin: SplitOrigin) -> str:
+    if origin.held_out:
+        return f"; held out of train, {100 * origin.held_out:.3g} % of each class"
     folder = f"{origin.folder}/" if origin.folder else "the source"
     parts = [f"listed in {' and '.join(origin.lists)}"] if origin.lists else []
     if origin.labels == "folders":
@@ -199,6 +198,8 @@ def _origin(found: Overview, name: str, split: SplitOverview) -> str:
         parts.append("classes are the photos' names before their numbers")
     elif origin.labels == "devkit":
         parts.append(f"labels from the devkit {' and '.join(origin.files)}")
+    if origin.published_as:
+        parts.append(f"the photos of {origin.published_as}, since there are no others to validate on")
     return "".join(f"; {part}" for part in parts)
 
 

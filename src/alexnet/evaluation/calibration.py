@@ -19,20 +19,20 @@ from scipy.optimize import minimize_scalar
 
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-from alexnet.evaluation import metrics
+from alexnet.evaluation import ensemble, metrics
 from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
 from alexnet.evaluation.run_evaluation import (
     check_run_classes,
     class_predictions,
     default_views_of,
+    opened_store,
     trained_config,
 )
 from alexnet.evaluation.views import parse_views
 from alexnet.hardware import choose_device, describe_device
 from alexnet.progress import ProgressBar, no_progress_bar
-from alexnet.runs.calibration import Calibration, tempered, write_calibration
+from alexnet.runs.calibration import Calibration, calibrated_updates, tempered, write_calibration
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.provenance import position
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.tasks.config import task_info
@@ -152,33 +152,40 @@ class CalibrateOptions:
 
 
 def calibrate(
-    run: str | Path, store: str | Path | Store, options: CalibrateOptions = CalibrateOptions()
+    run: str | Path,
+    store: str | Path | Store | None = None,
+    options: CalibrateOptions = CalibrateOptions(),
 ) -> Calibration:
     """Fits the temperature to the photos on which the run was validated, and writes `RUN/calibration.json`.
 
-    `alexnet.load`, `predict`, `serve` and `export` then use it. The run's predictions are read from
-    `RUN/predictions`, or made and saved there. CommandError for a model that predicts no classes, or a file
-    instead of a run; errors as `evaluate`.
+    `alexnet.load`, `predict`, `serve` and `export` then use it. For an ensemble it is that of the mean, in
+    the ensemble's directory; an ensemble of one model is that model. Predictions are read from each run's
+    folder `predictions`, or made and saved there. Without a store, the one used in training. CommandError for a
+    model that predicts no classes, or a file instead of a run; errors as `evaluate`.
     """
-    members = members_of([Path(run)])
-    if len(members) > 1:
-        raise CommandError(f"{run} averages {len(members)} models: only a single one is calibrated")
-    folder = RunDir.open(members[0])
-    config = trained_config(folder)
+    folders = [RunDir.open(each) for each in members_of([Path(run)])]
+    calibrated = folders[0] if len(folders) == 1 else RunDir(Path(run))
     if not 0 < options.accuracy <= 1:
         raise CommandError(f"accuracy {options.accuracy:g} must be above 0 and at most 1, such as 0.95")
-    if task_info(config.training.loss).predicts_boxes or not task_info(config.training.loss).classifies:
-        raise CommandError(f"{config.recipe} is not a classifier: only class probabilities are calibrated")
-    opened = store if isinstance(store, Store) else Store.open(Path(store))
+    for config in map(trained_config, folders):
+        info = task_info(config.training.loss)
+        if info.predicts_boxes or not info.classifies:
+            raise CommandError(
+                f"{config.recipe} is not a classifier: only class probabilities are calibrated"
+            )
+    opened = opened_store(store, [Path(run)])
     metrics.refuse_unlabeled(SPLIT, opened.split(SPLIT).labels)
-    check_run_classes([folder], opened)
+    check_run_classes(folders, opened)
     views = parse_views(options.views)
-    views = views if views.name else replace(views, name=default_views_of([folder]))
+    views = views if views.name else replace(views, name=default_views_of(folders))
     device = choose_device(options.device)
-    title = f"testing {folder.path.name} on {describe_device(device)}"
-    with options.progress(title, len(opened.split(SPLIT))) as advance:
-        inference = InferenceOptions("last", device, options.batch_size, advance)
-        made = class_predictions(folder, opened, SPLIT, views, inference)
+    members: list[Predictions] = []
+    for folder in folders:
+        title = f"testing {folder.path.name} on {describe_device(device)}"
+        with options.progress(title, len(opened.split(SPLIT))) as advance:
+            inference = InferenceOptions("last", device, options.batch_size, advance)
+            members.append(class_predictions(folder, opened, SPLIT, views, inference))
+    made = members[0] if len(members) == 1 else ensemble.mean(members)
     metrics.refuse_broken(made.probabilities)
     others = set(opened.splits) - {"train", SPLIT}
     if not others:
@@ -189,12 +196,12 @@ def calibrate(
     found = replace(
         fit_calibration(made, options.accuracy),
         store=opened.path.resolve().name,
-        updates=position(folder).step,
+        updates=calibrated_updates(calibrated.path),
     )
     wrong = int((metrics.true_ranks(made.probabilities, made.labels) > 0).sum())
     if found.images < FEW_PHOTOS or not wrong:
         options.log(f"warning: {found.images:,} photos, {wrong:,} of them wrong, are few to calibrate with")
-    write_calibration(folder, found)
+    write_calibration(calibrated, found)
     return found
 
 

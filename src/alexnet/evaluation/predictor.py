@@ -336,9 +336,11 @@ class EnsemblePredictor(Predictor):
     What else a `Predictor` has, such as features, is that of the first of them.
     """
 
-    def __init__(self, members: Sequence[Predictor]) -> None:
-        """CommandError if one of them predicts boxes, which have no mean; DataError for different classes."""
-        super().__init__(replace(members[0].bundle, calibration=None))
+    def __init__(self, members: Sequence[Predictor], calibration: Calibration | None = None) -> None:
+        """`calibration` is that of the mean; those of the members are not applied.
+
+        CommandError if one of them predicts boxes, which have no mean; DataError for different classes."""
+        super().__init__(replace(members[0].bundle, calibration=calibration))
         for member in members:
             if member.predicts_boxes:
                 raise CommandError(
@@ -356,17 +358,20 @@ class EnsemblePredictor(Predictor):
         min_score: float | None = None,
     ) -> list[list[Prediction] | AlexNetError]:
         """As `Predictor.attempt`."""
-        task = self._task_for_photos(top, min_score)
+        task = self._task_for_photos(top, min_score).calibrated(self.calibration_for(views))
         return [
             each if isinstance(each, AlexNetError) else task.predictions(each, self.classes, (), (0, 0))
             for each in self._class_rows(_as_list(photos), views)
         ]
 
+    def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
+        chosen = parse_views(views)
+        return chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
+
     def _class_rows(
         self, photos: list[Photo], views: str | ViewSet
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-        chosen = parse_views(views)
-        chosen = chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
+        chosen = self._views(views, self.task)
         for rows in zip(*(member._class_rows(photos, chosen) for member in self.members), strict=True):
             read = [row for row in rows if not isinstance(row, AlexNetError)]
             yield np.mean(read, axis=0) if len(read) == len(rows) else rows[0]
@@ -380,7 +385,9 @@ def load(path: str | Path, device: str | torch.device = "auto", batch_size: int 
     than this program, or not a model file.
     """
     members = [_load_model(each, device, batch_size) for each in members_of([Path(path)])]
-    return members[0] if len(members) == 1 else EnsemblePredictor(members)
+    if len(members) == 1:
+        return members[0]
+    return EnsemblePredictor(members, read_calibration(RunDir(Path(path))))
 
 
 def _load_model(path: Path, device: str | torch.device, batch_size: int) -> Predictor:

@@ -29,7 +29,7 @@ from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, unfinished_note
 from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
-from alexnet.runs.run_dir import RunDir, find_weights, is_ensemble, members_of
+from alexnet.runs.run_dir import FIT_STORE, RunDir, find_weights, is_ensemble, is_fit, members_of
 from alexnet.tasks.base import task_of
 from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
@@ -43,7 +43,8 @@ LONG_TEST_SECONDS, TIMED_SECONDS = 60.0, 2.0
 class EvaluateOptions:
     """How runs are tested."""
 
-    split: str = "val"
+    split: str = ""
+    """Empty for `test` of a fit, whose `val` chose it, else `val`."""
     views: str | ViewSet = ""
     """A `ViewSet` or its text, such as `ten` or `dense@256,288`; empty for those that suit the models."""
     checkpoint: str = "last"
@@ -85,9 +86,9 @@ class _Test:
 
 def evaluate(
     runs: str | Path | Sequence[str | Path],
-    store: str | Path | Store,
+    store: str | Path | Store | None = None,
     *,
-    split: str = "val",
+    split: str = "",
     views: str | ViewSet = "",
     checkpoint: str = "last",
     mean: str = "probabilities",
@@ -100,8 +101,9 @@ def evaluate(
 ) -> list[EvalResult]:
     """The result of each run; for several runs, or an ensemble, the last one is the result of their mean.
 
-    `runs` are run directories, directories of ensembles, or exported files. The other parameters are
-    described in `EvaluateOptions`. Predictions are averaged over the views, and over the runs.
+    `runs` are run directories, directories of ensembles, or exported files. Without a store, the one that
+    the first of them was trained on is used. The other parameters are described in `EvaluateOptions`.
+    Predictions are averaged over the views, and over the runs.
 
     Predictions are saved in `RUN/predictions` and reused as long as the run is unchanged. Each run's result
     is saved in `RUN/evaluation.json`, that of an ensemble in its own directory. Nothing is saved for exported
@@ -126,15 +128,16 @@ def evaluate(
 
 
 def evaluate_runs(
-    runs: str | Path | Sequence[str | Path], store: str | Path | Store, options: EvaluateOptions
+    runs: str | Path | Sequence[str | Path], store: str | Path | Store | None, options: EvaluateOptions
 ) -> list[Evaluation]:
     """As `evaluate`, with the predictions of each run and their mean."""
     listed = [Path(runs)] if isinstance(runs, str | Path) else list(map(Path, runs))
-    chosen, split, checkpoint = choose_device(options.device), options.split, options.checkpoint
+    chosen, checkpoint = choose_device(options.device), options.checkpoint
+    split = options.split or ("test" if all(map(is_fit, listed)) else "val")
     search_weights, weights, mean = options.search_weights, options.weights, options.mean
     _refuse_search(split, search_weights, weights)
     with distributed.running(chosen):
-        opened = store if isinstance(store, Store) else Store.open(Path(store))
+        opened = opened_store(store, listed)
         folders = [RunDir.open(run, or_file=True) for run in members_of(listed)]
         for tested in filter(None, (split, search_weights)):
             metrics.refuse_unlabeled(tested, opened.split(tested).labels)
@@ -170,6 +173,27 @@ def evaluate_runs(
         if len(listed) == 1 and distributed.is_main():
             record(listed[0], result)
         return [*evaluations, Evaluation(result, together)]
+
+
+def opened_store(store: str | Path | Store | None, runs: Sequence[Path]) -> Store:
+    """The store itself; without one, the store that the first of the runs was trained on.
+
+    CommandError if that no longer exists, or is not known.
+    """
+    if store is not None:
+        return store if isinstance(store, Store) else Store.open(Path(store))
+    if is_fit(runs[0]):
+        return Store.open(runs[0] / FIT_STORE)
+    run = RunDir.open(members_of(runs)[0], or_file=True)
+    place = "" if run.is_exported else run.environment().store_path
+    if not place or not Path(place).is_dir():
+        gone = (
+            f"the store of {runs[0]}, {place}, no longer exists"
+            if place
+            else f"the store of {runs[0]} is unknown"
+        )
+        raise CommandError(f"{gone}: type --store STORE")
+    return Store.open(Path(place))
 
 
 def class_predictions(

@@ -61,6 +61,8 @@ class Candidate:
     config: RunConfig
     init_from: str = ""
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
+    most_minutes: float = 0.0
+    """It is no candidate if its training takes longer than this; 0 if its length is known."""
 
     @property
     def takes_time(self) -> bool:
@@ -99,7 +101,7 @@ def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[
     found, left = [_linear(photos, seed)], seconds
     fisher = (FISHER_FIXED_COST + FISHER_COST * photos.train) / speed
     if fisher <= FISHER_SHARE * seconds:
-        found.append(_fisher(photos, seed))
+        found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
         left -= fisher
     scratch = SCRATCH_SHARE * left
     enough = scratch * speed / photos.train >= LEAST_EPOCHS
@@ -177,11 +179,12 @@ def _modern(photos: Photos, seed: int, length: _Length) -> Candidate:
     return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
 
 
-def _fisher(photos: Photos, seed: int) -> Candidate:
+def _fisher(photos: Photos, seed: int, most_minutes: float) -> Candidate:
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     config = override(recipes.get("sift-fv"), settings)
-    return Candidate(FISHER, "SIFT and color as Fisher vectors, linear classifiers", config)
+    title = "SIFT and color as Fisher vectors, linear classifiers"
+    return Candidate(FISHER, title, config, most_minutes=most_minutes)
 
 
 def _batch_size(photos: Photos) -> int:

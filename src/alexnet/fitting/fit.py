@@ -23,8 +23,9 @@ from alexnet.data.findings import describe_findings
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source
+from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store
-from alexnet.errors import AlexNetError, CommandError, DataError
+from alexnet.errors import AlexNetError, CommandError, DataError, Stopped
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
@@ -35,21 +36,22 @@ from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class
 from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, candidates, measure_speed
 from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
-from alexnet.fitting.record import CandidateResult, Fit, Suspect, is_fit
+from alexnet.fitting.record import CandidateResult, Fit, Suspect
 from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
+from alexnet.runs.calibration import CALIBRATION_FILE
 from alexnet.runs.metrics_log import has_finished, last_layer_strength, last_training_error
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
-from alexnet.runs.run_dir import PRETRAINED, EnsembleDir, EnsembleMember, RunDir
-from alexnet.text import duration, percentage
+from alexnet.runs.run_dir import FIT_STORE, PRETRAINED, EnsembleDir, EnsembleMember, RunDir, is_fit
+from alexnet.text import counted, duration, first_few, percentage
 from alexnet.training.last_layer import DEFAULT_STRENGTH
 from alexnet.training.run import train
 from alexnet.training.trainer import Log
 
-STORE, MODEL_FILE = "store", "model.safetensors"
+MODEL_FILE = "model.safetensors"
 SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
 RESERVED = 0.15
@@ -137,25 +139,20 @@ class _Fitting:
 
     def make(self) -> FitResult:
         """The finished fit."""
-        source = open_source(self.photos, 0, self.options.source)
+        source = self._source()
         for line in describe_overview(overview(source)):
             self.log(line)
-        if len(source.classes) < 2:
-            raise DataError(
-                f"{self.photos} has one class, {source.classes[0].name}: add a folder of other photos"
-            )
-        if self.options.drop_duplicates:
-            known = store_notes.known_hashes(self.run / STORE)
-            workers = self.options.workers or cpu_count()
-            source = drop_duplicates(source, source.settings.with_choices(channels=3), known, workers)
-        store = self._prepared(with_three_splits(source, self.options.group_by))
+        store = self._prepared(source)
         state = self._begun(store)
         predictions: dict[str, Predictions] = {}
         for candidate in self._planned(store, state):
             name = self.directories[candidate.name] = self._directory(candidate, state)
             if any(each.name == name for each in state.candidates):
                 continue
-            result, predictions[name] = self._trained(candidate, name, store)
+            trained = self._trained(candidate, name, store)
+            if trained is None:
+                continue
+            result, predictions[name] = trained
             used = self._used_minutes()
             state = replace(state, candidates=(*state.candidates, result), used_minutes=used)
             state.write(self.run)
@@ -169,10 +166,11 @@ class _Fitting:
         views = self._test_views(len(chosen) * (state.splits[CHOICE] + state.splits[TEST]))
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
-        if len(chosen) == 1 and not views:
-            calibrate(self.run / chosen[0], store, CalibrateOptions(device=self.device))
+        (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
+        if not views:
+            calibrate(self.run, store, CalibrateOptions(device=self.device))
         export(self.run / chosen[0], self.run / MODEL_FILE)
-        suspects = self._suspects(store)
+        suspects = self._suspects(source, store)
         used = self._used_minutes()
         state = replace(state, chosen=chosen, errors=errors, suspects=suspects, used_minutes=used)
         state.write(self.run)
@@ -180,14 +178,29 @@ class _Fitting:
 
     def _opened(self) -> Fit | None:
         """The fit to continue; None for a new one."""
-        begun = is_fit(self.run) or (self.run / STORE).is_dir()  # at first there are only prepared photos
+        begun = is_fit(self.run) or (self.run / FIT_STORE).is_dir()  # at first there are only prepared photos
         if not begun:
             RunDir.refuse_taken(self.run)
         elif not self.options.resume:
             raise CommandError(
                 f"{self.run} is a fit: type --resume to continue it, or choose another directory with --run"
             )
+        if self.options.resume and not begun:
+            self.log(f"there is no fit in {self.run} to continue: a new one is made")
         return Fit.read(self.run) if is_fit(self.run) else None
+
+    def _source(self) -> Source:
+        """The photos in three splits; DataError if they have one class."""
+        source = open_source(self.photos, 0, self.options.source)
+        if len(source.classes) < 2:
+            raise DataError(
+                f"{self.photos} has one class, {source.classes[0].name}: add a folder of other photos"
+            )
+        if self.options.drop_duplicates:
+            known = store_notes.known_hashes(self.run / FIT_STORE)
+            workers = self.options.workers or cpu_count()
+            source = drop_duplicates(source, source.settings.with_choices(channels=3), known, workers)
+        return with_three_splits(source, self.options.group_by)
 
     def _begun(self, store: Store) -> Fit:
         """What is known before the first candidate; results on the same photos are kept."""
@@ -242,16 +255,35 @@ class _Fitting:
             side=self._side(source), shape="square", resize="crop", encoding="jpeg", channels=3
         )
         with self.options.progress("preparing", photos) as advance:
-            store = prepare(source, self.run / STORE, settings, self.options.workers, progress=advance)
+            store = prepare(
+                source,
+                self.run / FIT_STORE,
+                settings,
+                self.options.workers,
+                progress=advance,
+                log=self.log,
+            )
+        for photo in store.manifest.unreadable:
+            self.log(f"skipped, unreadable: {photo.split}/{photo.key} ({photo.reason})")
         if store.manifest.findings is not None:
-            for line in describe_findings(store.manifest.findings):
+            for line in describe_findings(store.manifest.findings, "alexnet fit"):
                 self.log(line)
+        self._note_untested(store)
         return store
+
+    def _note_untested(self, store: Store) -> None:
+        """Reports classes without photos to choose with or to test."""
+        for split, lacks in ((CHOICE, "no photos to choose with"), (TEST, "no test photos")):
+            present = set(store.split(split).labels.tolist())
+            missing = [each.name for label, each in enumerate(store.classes) if label not in present]
+            if missing:
+                count = counted(len(missing), "class")
+                self.log(f"{count} with {lacks}, so that their errors are unknown: {first_few(missing, 5)}")
 
     def _side(self, source: Source) -> int:
         """Side of the stored squares: that of an existing store, or what the photos have, within `SIDES`."""
         if self.before is not None:
-            return Store.open(self.run / STORE).side
+            return Store.open(self.run / FIT_STORE).side
         return usual_side(source)
 
     def _used_minutes(self) -> float:
@@ -274,21 +306,34 @@ class _Fitting:
             return candidate.name
         return candidate.name if state.round == 1 else f"{candidate.name}-{state.round}"
 
-    def _trained(self, candidate: Candidate, name: str, store: Store) -> tuple[CandidateResult, Predictions]:
-        """The candidate, trained as far as it is not yet, and tested on the photos that choose."""
+    def _trained(
+        self, candidate: Candidate, name: str, store: Store
+    ) -> tuple[CandidateResult, Predictions] | None:
+        """The candidate, trained as far as it is not yet, and tested on the photos that choose.
+
+        None if its training took longer than it may.
+        """
         start = time.monotonic()
         place = RunDir(self.run / name)
         if not has_finished(place.metrics_file):
-            train(
-                place.config() if place.config_file.is_file() else candidate.config,
-                store,
-                place.path,
-                init_from=self._weights(candidate, store),
-                resume=place.config_file.is_file(),
-                device=self.device,
-                weights_only=True,
-                progress=self.options.training_progress,
-            )
+            try:
+                train(
+                    place.config() if place.config_file.is_file() else candidate.config,
+                    store,
+                    place.path,
+                    init_from=self._weights(candidate, store),
+                    resume=place.config_file.is_file(),
+                    minutes=candidate.most_minutes or None,
+                    device=self.device,
+                    weights_only=True,
+                    progress=self.options.training_progress,
+                )
+            except Stopped:
+                seconds = time.monotonic() - start
+                if not candidate.most_minutes or seconds < 60 * candidate.most_minutes:
+                    raise
+                self.log(f"{name}: not finished after {seconds:.0f} s, which is all it may take: left out")
+                return None
         made = self._predictions(name, store)
         reached = position(place)
         result = CandidateResult(
@@ -324,8 +369,8 @@ class _Fitting:
         source = candidate.init_from
         return Path(PRETRAINED) if source == PRETRAINED else self.run / self.directories[source]
 
-    def _suspects(self, store: Store) -> tuple[Suspect, ...]:
-        """Photos whose labels should be checked."""
+    def _suspects(self, source: Source, store: Store) -> tuple[Suspect, ...]:
+        """Photos whose labels should be checked, with their files in the source."""
         photos = sum(len(store.split(name)) for name in store.splits)
         if photos > MOST_PHOTOS:
             self.log(
@@ -334,7 +379,15 @@ class _Fitting:
             return ()
         place = RunDir(self.run / self.directories[LINEAR])
         strength = last_layer_strength(place.metrics_file) or DEFAULT_STRENGTH
-        return find_suspects(load(place.path, self.device).bundle, store, strength, self.options.seed)
+        found = find_suspects(load(place.path, self.device).bundle, store, strength, self.options.seed)
+        wanted = {(each.split, each.key) for each in found}
+        paths = {
+            (name, key): path_of(split, index) or ""
+            for name, split in source.splits.items()
+            for index in range(len(split))
+            if (name, key := split.key(index)) in wanted
+        }
+        return tuple(replace(each, path=paths[each.split, each.key]) for each in found)
 
 
 def usual_side(source: Source) -> int:

@@ -43,6 +43,7 @@ class Suspect:
 
     split: str
     key: str
+    """In the store."""
     label: str
     """Its class, by name."""
     predicted: str
@@ -51,6 +52,13 @@ class Suspect:
     """Of `predicted`."""
     of_label: float
     """Probability of `label`."""
+    path: str = ""
+    """Of its file, in the folder of photos; empty if it has none of its own."""
+
+    @property
+    def place(self) -> str:
+        """What tells a user which photo it is."""
+        return self.path or f"{self.split}/{self.key}"
 
 
 @dataclass(frozen=True)
@@ -103,8 +111,3 @@ class Fit:
             return from_dict(cls, values)
         except (OSError, ValueError, AttributeError, ConfigError) as error:
             raise DataError(f"{file} does not describe a fit ({error}): restore it") from error
-
-
-def is_fit(path: Path) -> bool:
-    """Whether `alexnet fit` made this directory."""
-    return (path / FIT_FILE).is_file()

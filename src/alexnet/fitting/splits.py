@@ -6,7 +6,7 @@ import dataclasses
 
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.sources import Source, SourceSplit, hold_out
-from alexnet.data.sources.base import LeftOut
+from alexnet.data.sources.base import LeftOut, SplitOrigin
 from alexnet.errors import CommandError, DataError
 from alexnet.text import counted
 
@@ -26,22 +26,18 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
     labeled = {name: split for name, split in source.splits.items() if _is_labeled(split)}
     if TRAIN not in labeled:
         raise DataError(f"{source.path} has no labeled training photos: name them with --splits train=DIR")
-    own = [labeled[name] for name in (TEST, CHOICE) if name in labeled]
-    if group_by and len(own) == 2:
+    if TEST in labeled and CHOICE in labeled and group_by:
         raise CommandError(f"{source.path} has all splits already, so --group-by changes nothing: remove it")
-    rest = dataclasses.replace(source, splits={TRAIN: labeled[TRAIN]})
-    if not own:
-        rest = hold_out(rest, TEST_FRACTION, group_by)
-        own = [rest.splits[CHOICE]] if CHOICE in rest.splits else []
-        rest = dataclasses.replace(rest, splits={TRAIN: rest.splits[TRAIN]})
-    splits = rest.splits
-    if len(own) == 1:
-        splits = hold_out(rest, CHOICE_FRACTION, group_by).splits
-    if not own or (len(own) == 1 and CHOICE not in splits):
+    kept = {name: split for name, split in labeled.items() if name in (TRAIN, CHOICE, TEST)}
+    made = dataclasses.replace(source, splits=kept)
+    if TEST not in kept:  # what the source has as `val` is tested on, since only `fit` chooses
+        made = _renamed(made if CHOICE in kept else hold_out(made, TEST_FRACTION, group_by), CHOICE, TEST)
+    if CHOICE not in made.splits:
+        made = hold_out(made, CHOICE_FRACTION, group_by)
+    if not {CHOICE, TEST} <= set(made.splits):
         raise DataError(
             f"{source.path} has too few photos to hold some out for a test: add some, three or more per class"
         )
-    choice = own[1] if len(own) == 2 else splits[CHOICE]
     unlabeled = [
         LeftOut(
             f"{name} ({counted(len(split), 'photo')})", "without labels; `alexnet predict` classifies them"
@@ -50,11 +46,22 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
         if name not in labeled
     ]
     return dataclasses.replace(
-        source,
-        splits={TRAIN: splits[TRAIN], CHOICE: choice, TEST: own[0]},
-        val_fraction=0.0 if len(own) == 2 else CHOICE_FRACTION,
-        group_by=group_by,
+        made,
+        splits={name: made.splits[name] for name in (TRAIN, CHOICE, TEST)},
+        origins={name: origin for name, origin in made.origins.items() if name in made.splits},
         left_out=[*source.left_out, *unlabeled],
+    )
+
+
+def _renamed(source: Source, old: str, new: str) -> Source:
+    """The source with another name for a split, if it has that split."""
+    if old not in source.splits:
+        return source
+    origin = dataclasses.replace(source.origins.get(old, SplitOrigin()), published_as="")
+    return dataclasses.replace(
+        source,
+        splits={new if name == old else name: split for name, split in source.splits.items()},
+        origins={new if name == old else name: each for name, each in source.origins.items()} | {new: origin},
     )
 
 

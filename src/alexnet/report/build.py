@@ -12,7 +12,7 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import run_evaluation
-from alexnet.fitting.record import Fit, is_fit
+from alexnet.fitting.record import Fit
 from alexnet.models.summary import summarize
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
@@ -26,12 +26,12 @@ from alexnet.report.comparison import (
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
-from alexnet.report.sections.fit import choice
+from alexnet.report.sections.fit import choice, labels_to_check
 from alexnet.report.sections.model import Keep, ModelFigures, Options, drawn
 from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
 from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import stale_note, training_progress
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import FIT_STORE, RunDir, is_fit
 from alexnet.tasks.config import task_info
 
 DETAILED = 3
@@ -53,11 +53,14 @@ def build_report(
     DataError if they were trained on different data, or `store` has other classes.
     """
     options = Options(device, progress_bar, keep)
+    fits = [path for path in paths if is_fit(path)]
     with TemporaryDirectory() as copies:
-        return _build(subjects_of(paths, Path(copies)), store, detailed, options)
+        return _build(subjects_of(paths, Path(copies)), fits, store, detailed, options)
 
 
-def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, options: Options) -> str:
+def _build(
+    subjects: Sequence[Subject], fits: Sequence[Path], store: Store | None, detailed: int, options: Options
+) -> str:
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
@@ -71,11 +74,16 @@ def _build(subjects: Sequence[Subject], store: Store | None, detailed: int, opti
     several = sum(_has_curves(each.subject) for each in models) > 1
     sections = [
         _errors(models, options.keep),
-        *(choice(Fit.read(each.original)) for each in subjects if is_fit(each.original)),
+        *(section for path in fits for section in _fit_sections(path, options.keep)),
         *_training(models, options.keep),
         *(_model(each, several and _has_curves(each.subject)) for each in models),
     ]
     return page(f"Report: {_named(labels)}", _lead(models), sections)
+
+
+def _fit_sections(path: Path, keep: Keep) -> list[Section]:
+    fit = Fit.read(path)
+    return [choice(fit), *labels_to_check(fit, Store.open(path / FIT_STORE), keep)]
 
 
 def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:

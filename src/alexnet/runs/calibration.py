@@ -1,4 +1,4 @@
-"""`RUN/calibration.json`: the temperature that calibrates a model's probabilities, and a minimum score."""
+"""`calibration.json` of a run or an ensemble: the temperature for its probabilities, and a minimum score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alexnet.errors import DataError
 from alexnet.io import write_json
 from alexnet.runs.provenance import position
 from alexnet.runs.results import Rate, ViewSet
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.serialization import ConfigError, from_dict, to_dict
 from alexnet.text import percentage
 
@@ -40,7 +40,7 @@ class Calibration:
     split: str
     images: int
     updates: int | None = None
-    """Updates of the calibrated checkpoint; None if unknown, as for imported weights."""
+    """Of the calibrated checkpoint, of an ensemble their sum; None if unknown, as for imported weights."""
     calibration_error_before: float
     """Expected calibration error, a fraction."""
     calibration_error_after: float
@@ -141,4 +141,11 @@ def read_calibration(run: RunDir) -> Calibration | None:
         raise DataError(
             f"{path} has no valid calibration ({error}): remove it and calibrate again"
         ) from error
-    return found if found.updates == position(run).step else None
+    return found if found.updates == calibrated_updates(run.path) else None
+
+
+def calibrated_updates(path: Path) -> int | None:
+    """Updates of a run's last checkpoint, of an ensemble the sum over its members; None if unknown."""
+    steps = [position(RunDir(member)).step for member in members_of([path])]
+    known = [step for step in steps if step is not None]
+    return sum(known) if len(known) == len(steps) else None

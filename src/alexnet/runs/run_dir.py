@@ -16,10 +16,15 @@ from alexnet.io import exclusive_lock, is_left_over, write_json
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
 
-FIT_FILE = "fit.json"
-"""In the directory of `alexnet fit`, which its `fitting.record` describes."""
+FIT_FILE, FIT_STORE = "fit.json", "store"
+"""In the directory of `alexnet fit`: what `fitting.record` describes, and the store of its photos."""
 RUNS_NAMED = 3
 """Number of runs in a folder that an error lists."""
+
+
+def is_fit(path: Path) -> bool:
+    """Whether `alexnet fit` made this directory."""
+    return (path / FIT_FILE).is_file()
 
 
 def why_no_run(path: Path) -> str:
@@ -28,7 +33,7 @@ def why_no_run(path: Path) -> str:
         return f"there is no run at {path}: type the path of a run (`alexnet train` makes one)"
     if (path / "header.json").is_file():
         return f"{path} is a store of photos: type the path of a run (`alexnet train` makes one)"
-    if (path / FIT_FILE).is_file():
+    if is_fit(path):
         return f"{path} is a fit that is not finished: type its `alexnet fit` command again with --resume"
     within = sorted(file.parent for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.json"))
     if within:

@@ -244,6 +244,7 @@ class ClassicTrainer:
                 descriptors = self.channel.descriptor.describe(photo)[0]
                 drawn = torch.randperm(len(descriptors), generator=randomness)[:per_photo]
                 parts.append(descriptors[drawn.to(descriptors.device)].clone())
+            self.advance(0, f"{self.cache.channel_name}: {len(parts):,} of {len(chosen):,} images sampled")
             self._stop_if_requested()
         return torch.cat(parts)[:wanted]
 

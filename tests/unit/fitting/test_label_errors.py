@@ -37,5 +37,10 @@ def test_no_photo_is_predicted_by_a_model_that_has_seen_it() -> None:
 
 def test_the_most_suspicious_come_first() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7], [0.3, 0.7], [0.98, 0.02]])
-    assert suspicious(probabilities, labels) == [5, 2, 1]
+    rows = [[0.9, 0.1], [0.04, 0.96], [0.01, 0.99], [0.1, 0.9], [0.3, 0.7], [0.98, 0.02]]
+    assert suspicious(np.array(rows), labels) == [2, 5, 1]
+
+
+def test_without_a_probable_other_class_a_photo_is_not_suspicious() -> None:
+    rows = np.array([[0.02, 0.49, 0.49], [0.02, 0.6, 0.38], [0.06, 0.9, 0.04]])
+    assert suspicious(rows, np.array([0, 0, 0])) == [1]

@@ -117,6 +117,10 @@ class SplitOrigin:
     """With `file`: what the labels are: class names, WNIDs, positions from 0 or 1, or class numbers."""
     class_list: str = ""
     """With class numbers: the file that names the classes."""
+    published_as: str = ""
+    """The split that the source calls it: `test` for the only photos besides those for training."""
+    held_out: float = 0.0
+    """Fraction of each training class that was held out for it; 0 for a split of the source."""
 
 
 @runtime_checkable
@@ -131,6 +135,20 @@ class Stamped(Protocol):
 def stamp_of(photos: object, index: int) -> str | None:
     """The stamp of a photo; None if the split has none, so that its contents must be compared."""
     return photos.stamp(index) if isinstance(photos, Stamped) else None
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A split that knows the files of its photos."""
+
+    def path(self, index: int) -> str | None:
+        """The photo's file, relative to the source; None if it has none of its own, as in a table."""
+        ...
+
+
+def path_of(photos: object, index: int) -> str | None:
+    """The photo's file, relative to the source; None if it has none of its own."""
+    return photos.path(index) if isinstance(photos, Located) else None
 
 
 @dataclass(frozen=True)

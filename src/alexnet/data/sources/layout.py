@@ -171,8 +171,8 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
             labeling.classes,
         )
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).any():
-        splits["val"], origins["val"] = splits.pop("test"), origins.pop("test")
-        labeling.notes.append("the test photos are used as val, since there is no other")
+        splits["val"] = splits.pop("test")
+        origins["val"] = replace(origins.pop("test"), published_as="test")
     splits = {split: found for split, found in splits.items() if len(found)}
     labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes)]
     labeling.notes += [

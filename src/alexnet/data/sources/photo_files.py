@@ -49,11 +49,14 @@ class PhotoSplit:
 
     def key(self, index: int) -> str:
         """`<wnid>/<rest of the path>`, the same for every layout; always valid UTF-8."""
-        path = self.tree.listing.path(int(self.files[index]))
-        key, label = path.removeprefix(self.folder).strip("/"), int(self.labels[index])
+        key, label = self.path(index).removeprefix(self.folder).strip("/"), int(self.labels[index])
         if label != NO_LABEL and not key.startswith(self.wnids[label] + "/"):
             key = f"{self.wnids[label]}/{key}"
         return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    def path(self, index: int) -> str:
+        """As for `Located`."""
+        return self.tree.listing.path(int(self.files[index]))
 
     def stamp(self, index: int) -> str | None:
         """As for `Stamped`: of the photo's file and of its boxes."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, stamp_of
+from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin, path_of, stamp_of
 from alexnet.data.subset import grouped_split, stratified_split
 from alexnet.errors import CommandError
 
@@ -61,6 +61,10 @@ class Subset:
     def key(self, index: int) -> str:
         """The key of a chosen photo."""
         return self.split.key(int(self.indices[index]))
+
+    def path(self, index: int) -> str | None:
+        """As for `Located`."""
+        return path_of(self.split, int(self.indices[index]))
 
     def stamp(self, index: int) -> str | None:
         """As for `Stamped`."""
@@ -133,11 +137,12 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
             )
     else:
         train, val = stratified_split(keys, photos.labels, fraction)
-    splits: dict[str, SourceSplit] = {"train": Subset(photos, train)}
+    splits: dict[str, SourceSplit] = {**source.splits, "train": Subset(photos, train)}
+    origins = dict(source.origins)
     if len(val):
-        splits["val"] = Subset(photos, val)
+        splits["val"], origins["val"] = Subset(photos, val), SplitOrigin(held_out=fraction)
     return dataclasses.replace(
-        source, splits={**source.splits, **splits}, val_fraction=fraction, group_by=group_by
+        source, splits=splits, origins=origins, val_fraction=fraction, group_by=group_by
     )
 
 

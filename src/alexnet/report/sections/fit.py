@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from alexnet.data.image_reader import read_square
+from alexnet.data.store import Store
 from alexnet.fitting.record import Fit
-from alexnet.report.page import Part, Section
+from alexnet.report.page import Section
+from alexnet.report.plots.predictions import draw_mistakes
+from alexnet.report.sections.model import Keep, drawn
+from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
 
 SUSPECTS_SHOWN = 25
 
 
 def choice(fit: Fit) -> Section:
-    """The candidates with their errors on the photos that choose, and the suspicious photos."""
-    parts: list[Part] = [candidates_table(fit)]
-    if fit.suspects:
-        parts.append(suspects_table(fit, SUSPECTS_SHOWN))
-    return Section("How the model was chosen", parts)
+    """The candidates with their errors on the photos that choose."""
+    return Section("How the model was chosen", [candidates_table(fit)])
+
+
+def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
+    """The photos whose labels are probably wrong, as pictures and as a table; none without any."""
+    shown = fit.suspects[:SUSPECTS_SHOWN]
+    if not shown:
+        return []
+
+    def make() -> Drawn:
+        squares = np.empty((len(shown), store.side, store.side, store.channels), np.uint8)
+        for each, square in zip(shown, squares, strict=True):
+            split = store.split(each.split)
+            number = next(index for index in range(len(split)) if split.key(index) == each.key)
+            read_square(split, number, square)
+        labels, predicted = [each.label for each in shown], [each.predicted for each in shown]
+        listed = "; ".join(
+            f"{label}, predicted {other}" for label, other in zip(labels, predicted, strict=True)
+        )
+        figure = draw_mistakes(list(squares), labels, predicted, "Labels to check")
+        return Drawn(figure, f"{len(shown)} photos with their labels and the predicted classes: {listed}.")
+
+    figure = drawn(make, "labels to check", keep)
+    return [Section("Labels to check", [figure, suspects_table(fit, SUSPECTS_SHOWN)])]
 
 
 def candidates_table(fit: Fit) -> Table:
@@ -53,7 +80,7 @@ def suspects_table(fit: Fit, most: int) -> Table:
     shown = fit.suspects[:most]
     rows = [
         (
-            f"{each.split}/{each.key}",
+            each.place,
             each.label,
             each.predicted,
             percent(each.probability),
@@ -62,6 +89,7 @@ def suspects_table(fit: Fit, most: int) -> Table:
         for each in shown
     ]
     numeric = ("probability %", "of its label %")
-    title = f"Labels to check, {len(shown)} of {len(fit.suspects):,}"
-    notes = ("These photos look like another class to models that were not trained on them.",)
+    some = f", {len(shown)} of {len(fit.suspects):,}" if len(shown) < len(fit.suspects) else ""
+    title = f"Labels to check{some}"
+    notes = ("For models that were not trained on these photos, another class is far more probable.",)
     return Table(("photo", "label", "predicted class", *numeric), rows, title, frozenset(numeric), notes)

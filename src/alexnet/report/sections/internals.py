@@ -28,7 +28,7 @@ from alexnet.report.plots.photo_map import draw_map
 from alexnet.report.plots.saliency import SaliencyRow, draw_saliency
 from alexnet.report.plots.style import figure_title, short
 from alexnet.report.sections.evaluation import in_words
-from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel
+from alexnet.report.sections.subjects import Drawn, OpenModel
 
 PHOTOS_SHOWN = 5
 """Number of photos in a figure of several."""
@@ -128,7 +128,7 @@ def saliency(on: OpenModel) -> Drawn:
 def photo_map(on: OpenModel, progress: Callable[[int], None] = lambda count: None) -> Drawn:
     """The validation images in a plane, by t-SNE of their features in the last hidden layer."""
     layer = last_hidden_layer(on.classifier.model)
-    vectors = features_of(on.run, on.store, SPLIT, layer, _options(on, progress))
+    vectors = features_of(on.run, on.store, on.split, layer, _options(on, progress))
     numbers = np.linspace(0, len(vectors) - 1, min(MAPPED, len(vectors))).astype(int)
     labels, how = on.photos.labels[numbers], f"t-SNE of {layer}"
     classes = [each.name for each in on.store.classes]

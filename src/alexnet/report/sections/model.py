@@ -27,7 +27,7 @@ from alexnet.report.plots.output import embedded
 from alexnet.report.plots.predictions import KINDS
 from alexnet.report.plots.style import figure_title
 from alexnet.report.sections import boxes, evaluation, internals
-from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
+from alexnet.report.sections.subjects import Drawn, OpenModel, Subject
 from alexnet.runs import predictions
 from alexnet.runs.calibration import Calibration, describe_calibration, read_calibration
 from alexnet.runs.predictions import Predictions
@@ -165,15 +165,15 @@ class ModelFigures:
     @cached_property
     def _on(self) -> OpenModel:
         assert self.store is not None
-        return OpenModel(self.subject.path, self.store, self.options.device)
+        return OpenModel(self.subject.path, self.store, self.options.device, self.subject.split)
 
     @cached_property
     def result(self) -> EvalResult | None:
-        """The evaluation that figures show: of the last checkpoint on the validation photos."""
+        """The evaluation that figures show: of the last checkpoint on the photos that are shown."""
         fits = [
             each
             for each in self.subject.results
-            if each.split == SPLIT and each.runs[0].checkpoint == "last" and each.per_class
+            if each.split == self.subject.split and each.runs[0].checkpoint == "last" and each.per_class
         ]
         return fits[0] if fits else None
 
@@ -201,7 +201,7 @@ class ModelFigures:
 
     @cached_property
     def _made(self) -> Predictions:
-        """Its predictions for the validation photos: saved ones, or computed now."""
+        """Its predictions for the photos that are shown: saved ones, or computed now."""
         assert self.store is not None
         members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
         made = [self._predictions_of(RunDir(member), self.store) for member in members]
@@ -212,11 +212,12 @@ class ModelFigures:
         return ensemble.mean(made, weights, mean or "probabilities")
 
     def _predictions_of(self, run: RunDir, store: Store) -> Predictions:
-        count, views = len(store.split(SPLIT)), self._views
-        metrics.refuse_unlabeled(SPLIT, store.split(SPLIT).labels)
+        split, views = self.subject.split, self._views
+        count = len(store.split(split))
+        metrics.refuse_unlabeled(split, store.split(split).labels)
         with self.options.progress_bar(f"predictions of {run.path.name}", count) as advance:
             options = InferenceOptions(device=self.options.device, progress=advance)
-            return run_evaluation.class_predictions(run, store, SPLIT, views, options)
+            return run_evaluation.class_predictions(run, store, split, views, options)
 
     def _predictions(self, store: Store) -> Section:
         caption = f"Views: {self._views}. Evenly chosen: {KINDS}."
@@ -304,7 +305,7 @@ class ModelFigures:
                 task,
                 self.subject.run,
                 on.store,
-                SPLIT,
+                on.split,
                 views,
                 InferenceOptions(device=self.options.device, progress=advance),
             )

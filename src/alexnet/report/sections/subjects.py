@@ -26,11 +26,11 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import Provenance, provenance
 from alexnet.runs.results import EvalResult, read_results
-from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble
+from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble, is_fit
 from alexnet.runs.snapshot import snapshot
 
 SPLIT = "val"
-"""The split whose photos are shown."""
+"""The split whose photos are shown, unless all evaluations are of another one."""
 DIGITS_SHOWN = 12
 """Number of digits of a store's digest in an error."""
 
@@ -49,6 +49,8 @@ class OpenModel:
     path: Path
     store: Store
     device: torch.device | str = "auto"
+    split: str = SPLIT
+    """The split whose photos are shown."""
 
     @cached_property
     def classifier(self) -> Predictor:
@@ -67,13 +69,13 @@ class OpenModel:
 
     @property
     def photos(self) -> Split:
-        """The validation photos."""
-        return self.store.split(SPLIT)
+        """The photos that are shown."""
+        return self.store.split(self.split)
 
     @property
     def data(self) -> str:
         """The name of these photos in titles."""
-        return f"{self.store.path.name} {SPLIT}"
+        return f"{self.store.path.name} {self.split}"
 
     @property
     def training_images(self) -> int:
@@ -136,6 +138,12 @@ class Subject:
             return bool(EnsembleDir(self.path).voting())
         except AlexNetError:
             return False
+
+    @property
+    def split(self) -> str:
+        """The split whose photos are shown: that of all evaluations, such as `test` of a fit, else `val`."""
+        tested = {each.split for each in self.results}
+        return tested.pop() if len(tested) == 1 else SPLIT
 
     @cached_property
     def weights(self) -> bundle.Metadata | None:
@@ -207,11 +215,14 @@ class Subject:
 def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
     """The subjects at `paths`, each ensemble followed by its members; unfinished runs are copied to `copies`.
 
-    CommandError if one occurs twice or is not a run, file or ensemble.
+    A fit that chose one model is that model. CommandError if one occurs twice or is not a run, file or
+    ensemble.
     """
     subjects: list[Subject] = []
     for path in paths:
-        for each in (path, *_members(path)):
+        members = _members(path)
+        alone = len(members) == 1 and is_fit(path)
+        for each in members if alone else (path, *members):
             subjects.append(_subject(each, copies / str(len(subjects))))
     places = [subject.original.resolve() for subject in subjects]
     twice = next((place for place in places if places.count(place) > 1), None)
