@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,14 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Stopped
+from alexnet.evaluation.calibration import calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.fitting.record import Fit
+from alexnet.runs.calibration import tempered
+from alexnet.runs.run_dir import EnsembleDir, EnsembleMember
 
 CLASSES, PER_CLASS, SIDE = 3, 15, 64
 MINUTES = 5.0
@@ -82,7 +86,7 @@ def test_stripes_are_classified_and_the_moved_photo_is_found(fitted: Path, photo
     found = load(fitted, "cpu").predict([photos / "rows" / "3.png", photos / "diagonals" / "3.png"])
     assert [each[0].name for each in found] == ["rows", "diagonals"]
     (first, *_) = Fit.read(fitted).suspects
-    assert (first.key, first.label, first.predicted) == ("columns/moved.png", "columns", "rows")
+    assert (first.path, first.label, first.predicted) == ("columns/moved.png", "columns", "rows")
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate", "export"])
@@ -91,12 +95,61 @@ def test_the_directory_is_a_model_for_other_commands(
 ) -> None:
     words = {
         "predict": ["predict", str(photos / "rows"), "--model", str(fitted), "--json"],
-        "evaluate": ["evaluate", str(fitted), "--store", str(fitted / "store"), "--split", "val", "--json"],
+        "evaluate": ["evaluate", str(fitted), "--json"],
         "export": ["predict", str(photos / "rows"), "--model", str(fitted / "model.safetensors"), "--json"],
     }[verb]
     assert main(words) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["images"] == Fit.read(fitted).splits["val"] if verb == "evaluate" else len(printed) == 14
+    assert printed["images"] == Fit.read(fitted).splits["test"] if verb == "evaluate" else len(printed) == 14
+
+
+def test_the_mean_of_several_candidates_is_calibrated(fitted: Path, tmp_path: Path) -> None:
+    run, names = tmp_path / "run", [each.name for each in Fit.read(fitted).candidates[:2]]
+    shutil.copytree(fitted, run)
+    EnsembleDir(run).write("run", [EnsembleMember(name=name, pretraining=False) for name in names])
+    uncalibrated = load(run, "cpu")
+    found = calibrate(run)
+    calibrated, images = load(run, "cpu"), np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    assert uncalibrated.calibration is None and calibrated.calibration == found
+    (before,), (after,) = uncalibrated.probabilities(images), calibrated.probabilities(images)
+    np.testing.assert_allclose(after, tempered(before[None], found.temperature)[0], rtol=1e-5)
+    (row,) = calibrated.predict(images)
+    assert row[0].probability == pytest.approx(float(after.max()), rel=1e-5)
+
+
+def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
+    given, lines = tmp_path / "photos", []
+    shutil.copytree(photos, given)
+    (given / "rows" / "broken.png").write_bytes(b"no photo")
+    (given / "rare").mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+        Image.fromarray(pixels).save(given / "rare" / f"{number}.png")
+    fit_photos(given, tmp_path / "run", replace(RESUMED, log=lines.append))
+    text = "\n".join(lines)
+    assert f"there is no fit in {tmp_path / 'run'} to continue: a new one is made" in text
+    assert "skipped, unreadable:" in text and "rows/broken.png" in text
+    assert "1 class with no test photos, so that their errors are unknown: rare" in text
+
+
+def test_a_candidate_that_takes_too_long_is_left_out(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting_candidates, "FISHER_SHARE", 1.0)
+    monkeypatch.setattr(fitting_candidates, "FISHER_FIXED_COST", 0.0)
+    train, clock, lines = fitting.train, [0.0], []
+
+    def slow(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        if config.classic is None:
+            return train(config, store, place, **options)
+        clock[0] += 60 * options["minutes"]
+        raise Stopped("stopped after some minutes")
+
+    monkeypatch.setattr(fitting, "train", slow)
+    monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
+    made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
+    assert "sift-fv" not in [each.name for each in made.candidates]
+    assert any(line.startswith("sift-fv: not finished after") for line in lines)
 
 
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:

@@ -160,8 +160,8 @@ def calibrate(
 
     `alexnet.load`, `predict`, `serve` and `export` then use it. For an ensemble it is that of the mean, in
     the ensemble's directory; an ensemble of one model is that model. Predictions are read from each run's
-    folder `predictions`, or made and saved there. Without a store, the one used in training. CommandError for a
-    model that predicts no classes, or a file instead of a run; errors as `evaluate`.
+    folder `predictions`, or made and saved there. Without a store, the one used in training. CommandError
+    for a model that predicts no classes, or a file instead of a run; errors as `evaluate`.
     """
     folders = [RunDir.open(each) for each in members_of([Path(run)])]
     calibrated = folders[0] if len(folders) == 1 else RunDir(Path(run))
