@@ -53,14 +53,16 @@ def build_report(
     DataError if they were trained on different data, or `store` has other classes.
     """
     options = Options(device, progress_bar, keep)
-    fits = [path for path in paths if is_fit(path)]
     with TemporaryDirectory() as copies:
-        return _build(subjects_of(paths, Path(copies)), fits, store, detailed, options)
+        models, sections = _build(subjects_of(paths, Path(copies)), store, detailed, options)
+        sections[1:1] = [each for path in paths if is_fit(path) for each in _fit_sections(path, keep)]
+        return page(f"Report: {_named(evaluation.distinct_names(paths))}", _lead(models), sections)
 
 
 def _build(
-    subjects: Sequence[Subject], fits: Sequence[Path], store: Store | None, detailed: int, options: Options
-) -> str:
+    subjects: Sequence[Subject], store: Store | None, detailed: int, options: Options
+) -> tuple[list[ModelFigures], list[Section]]:
+    """The models, and the sections: first the errors, then curves, then the models."""
     refuse_different_data(subjects)
     with_weights = [each for each in subjects if each.weights]
     if store is not None:
@@ -74,11 +76,10 @@ def _build(
     several = sum(_has_curves(each.subject) for each in models) > 1
     sections = [
         _errors(models, options.keep),
-        *(section for path in fits for section in _fit_sections(path, options.keep)),
         *_training(models, options.keep),
         *(_model(each, several and _has_curves(each.subject)) for each in models),
     ]
-    return page(f"Report: {_named(labels)}", _lead(models), sections)
+    return models, sections
 
 
 def _fit_sections(path: Path, keep: Keep) -> list[Section]:

@@ -8,12 +8,14 @@ from alexnet.data.image_reader import read_square
 from alexnet.data.store import Store
 from alexnet.fitting.record import Fit
 from alexnet.report.page import Section
-from alexnet.report.plots.predictions import draw_mistakes
+from alexnet.report.plots.predictions import draw_predictions
+from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.model import Keep, drawn
 from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
 
-SUSPECTS_SHOWN = 25
+SUSPECTS_SHOWN, SUSPECTS_DRAWN = 25, 8
+"""Photos in the table of labels to check, and in the figure."""
 
 
 def choice(fit: Fit) -> Section:
@@ -23,7 +25,7 @@ def choice(fit: Fit) -> Section:
 
 def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
     """The photos whose labels are probably wrong, as pictures and as a table; none without any."""
-    shown = fit.suspects[:SUSPECTS_SHOWN]
+    shown = fit.suspects[:SUSPECTS_DRAWN]
     if not shown:
         return []
 
@@ -33,12 +35,12 @@ def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
             split = store.split(each.split)
             number = next(index for index in range(len(split)) if split.key(index) == each.key)
             read_square(split, number, square)
-        labels, predicted = [each.label for each in shown], [each.predicted for each in shown]
-        listed = "; ".join(
-            f"{label}, predicted {other}" for label, other in zip(labels, predicted, strict=True)
+        labels = [each.label for each in shown]
+        top = [[(each.predicted, each.probability), (each.label, each.of_label)] for each in shown]
+        alt_text = (
+            f"{len(shown)} photos with bars of the predicted class and of the label. {in_words(labels, top)}."
         )
-        figure = draw_mistakes(list(squares), labels, predicted, "Labels to check")
-        return Drawn(figure, f"{len(shown)} photos with their labels and the predicted classes: {listed}.")
+        return Drawn(draw_predictions(list(squares), labels, top, "Labels to check"), alt_text)
 
     figure = drawn(make, "labels to check", keep)
     return [Section("Labels to check", [figure, suspects_table(fit, SUSPECTS_SHOWN)])]
