@@ -118,7 +118,7 @@ def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     from alexnet.text import counted, percentage
 
     low, high = result.top1.interval
-    model = f"the average of {' and '.join(fit.chosen)}" if len(fit.chosen) > 1 else fit.chosen[0]
+    model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{' and '.join(fit.chosen)}"
     return (
         f"Chosen: {model}. Of {counted(result.images, 'test photo')}, {percentage(result.top1.error)} are "
         f"classified wrongly (95 % interval: {percentage(low)} to {percentage(high)})."

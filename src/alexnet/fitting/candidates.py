@@ -117,6 +117,19 @@ def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[
     return found
 
 
+def every_candidate(photos: Photos, seconds: float, speed: float, seed: int) -> list[Candidate]:
+    """One of each kind, whatever `candidates` would choose; those that are trained get so many seconds."""
+    per_photo = speed / photos.train
+    length = _Length.within(seconds, per_photo)
+    return [
+        _linear(photos, seed),
+        _fisher(photos, seed, most_minutes=0.0),
+        _fine_tuned(photos, seed, length),
+        _small(photos, seed, length),
+        _modern(photos, seed, _Length.within(seconds, per_photo / MODERN_COST)),
+    ]
+
+
 @dataclass(frozen=True)
 class _Length:
     """The length of a training: a number of epochs, or a time in which about as many fit."""

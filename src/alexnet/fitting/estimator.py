@@ -89,6 +89,10 @@ class AlexNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked(self, images: Any, fitting: bool) -> npt.NDArray[Any]:
         """(N, H, W) or (N, H, W, C) finite numbers."""
+        if len(images) and isinstance(images[0], str | Path):
+            raise ValueError(
+                "X has paths, but AlexNetClassifier takes pixels: for photos in files use alexnet.fit"
+            )
         array = check_array(images, allow_nd=True, dtype="numeric")
         if array.ndim == 4 and array.shape[3] not in (1, 3):
             raise ValueError(f"images must be (N, H, W, 3), (N, H, W, 1) or (N, H, W), got {array.shape}")

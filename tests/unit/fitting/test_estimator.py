@@ -87,6 +87,11 @@ def test_it_works_in_cross_validation() -> None:
     assert cross_val_score(AlexNetClassifier(C=0.01, device="cpu"), images, labels, cv=3).mean() >= 0.8
 
 
+def test_paths_are_refused_with_what_takes_them() -> None:
+    with pytest.raises(ValueError, match=r"takes pixels: for photos in files use alexnet\.fit"):
+        AlexNetClassifier().fit(["a.jpg", "b.jpg"], [0, 1])
+
+
 @pytest.mark.parametrize("shape", [(4, 10, 10, 2), (4,), (4, 2, 10, 10, 3)])
 def test_arrays_of_other_forms_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"images must|Expected 2D array"):

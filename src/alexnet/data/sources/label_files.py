@@ -33,7 +33,7 @@ _MOST = 0.5
 _NAMED = 3
 """Photos or lines that a message names."""
 _COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
-FORMS = "a text file with lines `name wnid`, such as val.txt"
+FORMS = "a text file with lines `photo class`, such as val.txt"
 """For messages about a missing label file."""
 _CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
 _NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"

@@ -247,7 +247,8 @@ class PhotoLabels:
         ]
         reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
         reasons += [f"{file} is not UTF-8, UTF-16 or Latin-1 text" for file in self.files.no_text]
-        advice = f"put {FORMS} beside them"
+        folders = "the photos of each class into a folder of its own, or "
+        advice = f"put {'' if arrangement.has_splits else folders}{FORMS} beside them"
         counts = Counter(filter(None, map(_class_in_name, paths)))
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
             advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"

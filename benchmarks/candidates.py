@@ -1,0 +1,164 @@
+"""Which candidate of `alexnet fit` has the lowest error at which number of photos per class.
+
+    python -m benchmarks.candidates PHOTOS... --out DIR [--per-class 5,20,100,500] [--seeds 3] [--minutes 3]
+
+For each seed the photos are divided into test photos and others, of which `--per-class` are kept, as in
+`benchmarks.own_photos`. Each candidate is trained on them, those that gain from time for `--minutes`, and
+tested once with the central crop; so are averages of candidates. DIR/candidates.json gets a row for each; what
+is there is not measured again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+import alexnet
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.evaluation import ensemble
+from alexnet.evaluation.metrics import mean_nll
+from alexnet.evaluation.prediction_cache import CENTER
+from alexnet.evaluation.run_evaluation import class_predictions
+from alexnet.fitting.candidates import FINE_TUNED, FISHER, LINEAR, Photos, every_candidate, measure_speed
+from alexnet.fitting.choice import wrong_predictions
+from alexnet.fitting.fit import usual_side
+from alexnet.io import write_json
+from alexnet.runs.metrics_log import last_training_error
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.provenance import position
+from alexnet.runs.results import wilson_interval
+from alexnet.runs.run_dir import PRETRAINED, RunDir
+from alexnet.training.run import train
+from benchmarks.own_photos import divide
+
+RESULTS = "candidates.json"
+AVERAGES = ((LINEAR, FINE_TUNED), (LINEAR, FISHER), (LINEAR, FISHER, FINE_TUNED))
+"""Averages of probabilities that are tested, too."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate or average, trained and tested once."""
+
+    photos: str
+    per_class: int
+    """Training photos of each class; 0 for all."""
+    seed: int
+    candidate: str
+    """Of an average, the names with ` + ` between."""
+    classes: int
+    training_photos: int
+    test_photos: int
+    errors: int
+    """Wrong among the test photos."""
+    nll: float
+    """Mean of -ln(probability of the true class) on them."""
+    updates: int
+    training_error: float | None
+    """At the end, on augmented images; None if there is none."""
+    minutes: float
+    """Of training, on the wall clock."""
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Whose photos it is about."""
+        return self.photos, self.per_class, self.seed
+
+
+def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) -> Iterator[Row]:
+    """A row for each candidate and average."""
+    folder = out / f"{photos.name}-{per_class or 'all'}-{seed}"
+    division = divide(open_source(photos, 0), folder / "photos", per_class, seed)
+    side = usual_side(open_source(division.folder, 0))
+    store = alexnet.prepare(
+        division.folder, folder / "store", side=side, resize="crop", encoding="jpeg", channels=3
+    )
+    known = Photos(len(store.split("train")), len(store.classes), store.side)
+    speed = measure_speed(torch.device("cpu"))
+    made: dict[str, Predictions] = {}
+    spent: dict[str, float] = {}
+
+    def row(name: str, predictions: Predictions, used: float, updates: int, error: float | None) -> Row:
+        return Row(
+            photos=photos.name,
+            per_class=per_class,
+            seed=seed,
+            candidate=name,
+            classes=known.classes,
+            training_photos=known.train,
+            test_photos=len(predictions.labels),
+            errors=wrong_predictions(predictions),
+            nll=mean_nll(predictions.probabilities, predictions.labels),
+            updates=updates,
+            training_error=error,
+            minutes=used,
+        )
+
+    for each in every_candidate(known, 60 * minutes, speed, seed):
+        place, start = RunDir(folder / each.name), time.monotonic()
+        source = Path(PRETRAINED) if each.init_from == PRETRAINED else folder / each.init_from
+        train(
+            each.config,
+            store,
+            place.path,
+            init_from=source if each.init_from else None,
+            resume=place.config_file.is_file(),
+            device="cpu",
+            weights_only=True,
+        )
+        spent[each.name] = (time.monotonic() - start) / 60
+        made[each.name] = _tested(place, store)
+        error = last_training_error(place.metrics_file)
+        yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, error)
+    for names in AVERAGES:
+        mean = ensemble.mean([made[name] for name in names])
+        yield row(" + ".join(names), mean, sum(spent[name] for name in names), 0, None)
+
+
+def _tested(run: RunDir, store: Store) -> Predictions:
+    return class_predictions(run, store, "val", CENTER)
+
+
+def read(out: Path) -> list[Row]:
+    """The rows measured so far."""
+    file = out / RESULTS
+    return [Row(**row) for row in json.loads(file.read_text())] if file.is_file() else []
+
+
+def command(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="Sets of labeled photos.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help=f"For {RESULTS} and all runs.")],
+    per_class: Annotated[
+        str, typer.Option(help="Training photos of each class, 0 for all; several with commas.")
+    ] = "5,20,100,500",
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    minutes: Annotated[float, typer.Option(min=0.01, help="For each candidate that gains from time.")] = 3.0,
+) -> None:
+    """Measure each candidate of `alexnet fit` on sets of photos."""
+    for seed in range(seeds):
+        for each in photos:
+            for count in map(int, per_class.split(",")):
+                if (each.name, count, seed) in {row.key for row in read(out)}:
+                    continue
+                rows = list(measure(each, out, count, seed, minutes))
+                write_json(out / RESULTS, [asdict(other) for other in [*read(out), *rows]])
+                for row in rows:
+                    low, high = wilson_interval(row.errors, row.test_photos)
+                    what = f"{row.photos}, {row.per_class or 'all'} per class, seed {row.seed}"
+                    typer.echo(
+                        f"{what}, {row.candidate}: "
+                        f"{100 * row.errors / row.test_photos:.1f} % ({100 * low:.1f} to {100 * high:.1f}), "
+                        f"{row.updates:,} updates, {row.minutes:.1f} minutes"
+                    )
+
+
+if __name__ == "__main__":
+    typer.run(command)
