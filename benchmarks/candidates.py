@@ -4,8 +4,8 @@
 
 For each seed the photos are divided into test photos and others, of which `--per-class` are kept, as in
 `benchmarks.own_photos`. Each candidate is trained on them, those that gain from time for `--minutes`, and
-tested once with the central crop; so are averages of candidates. DIR/candidates.json gets a row for each; what
-is there is not measured again.
+tested once with the central crop; so are averages of candidates. DIR/candidates.json gets a row for each;
+what is there is not measured again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""Tables and figure of `fit` on public photo sets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from alexnet.io import write_json
+from benchmarks import candidates, own_photos
+from tools.own_photos import by_photos, picture, rivals
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two seeds of two methods and of two candidates, with few photos and with all."""
+    methods = [
+        own_photos.Row("waste", per_class, seed, method, 60, 100, 3, errors + seed, 1.0, 2.0)
+        for per_class in (0, 20)
+        for seed in range(2)
+        for method, errors in (("fit", 20), ("hog", 30 - per_class))
+    ]
+    found = [
+        candidates.Row("waste", per_class, seed, name, 3, 60, 100, errors + seed, 1.0, 5, 0.1, 1.0)
+        for per_class in (0, 5)
+        for seed in range(2)
+        for name, errors in (("linear", 20), ("small", 30 - 4 * per_class))
+    ]
+    folder = tmp_path / "own-photos"
+    folder.mkdir()
+    write_json(folder / own_photos.RESULTS, [asdict(row) for row in methods])
+    write_json(folder / candidates.RESULTS, [asdict(row) for row in found])
+    return tmp_path
+
+
+def test_the_lowest_mean_over_seeds_is_bold(results: Path) -> None:
+    few, whole = rivals(results).rows
+    assert few == ("waste", "20", "60", "100", "20.5 (20.0 to 21.0)", "**10.5** (10.0 to 11.0)", "-", "-")
+    assert whole[1] == "all"
+    assert whole[4:6] == ("**20.5** (20.0 to 21.0)", "30.5 (30.0 to 31.0)")
+
+
+def test_candidates_are_compared_by_photos(results: Path) -> None:
+    few, whole = by_photos(results).rows
+    cells = dict(zip(by_photos(results).columns, few, strict=True))
+    assert (cells["of each class"], cells["small"]) == ("5", "**10.5** (10.0 to 11.0)")
+    assert cells["linear"] == "20.5 (20.0 to 21.0)" and cells["sift-fv"] == "-"
+    assert whole[4] == "**20.5** (20.0 to 21.0)"
+
+
+def test_the_picture_has_a_panel_for_each_set(results: Path) -> None:
+    figure, alt_text = picture(results)
+    (panel,) = figure.axes
+    linear = panel.get_lines()[0]
+    assert linear.get_xdata().tolist() == [5, 20]
+    assert linear.get_ydata().tolist() == pytest.approx([0.205, 0.205])
+    assert "waste, small: 5: 10.5 %, 20: 30.5 %." in alt_text
+
+
+def test_without_results_nothing_is_claimed(tmp_path: Path) -> None:
+    for table in (rivals(tmp_path), by_photos(tmp_path)):
+        assert [row[0] for row in table.rows] == ["not recorded yet"]
+    assert "not recorded yet" in picture(tmp_path)[1]

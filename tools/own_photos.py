@@ -1,0 +1,133 @@
+"""`alexnet fit` on public photo sets: against what people write themselves, and its candidates by photos.
+
+Source: `results/own-photos`, written by `benchmarks.own_photos` and `benchmarks.candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from alexnet.report.plots.style import COLORS
+from alexnet.report.tables import ABSENT, Table
+from alexnet.text import percentage
+from benchmarks import candidates, own_photos
+from tools.results_io import NOT_RECORDED
+
+FOLDER = "own-photos"
+METHODS = {
+    "fit": "`alexnet fit`",
+    "hog": "HOG + logistic regression",
+    "tutorial-net": "tutorial network",
+    "alexnet-modern": "`alexnet-modern` alone",
+}
+CANDIDATES = ("linear", "fine-tuned", "small", "alexnet-modern", "sift-fv")
+"""In the order of the table and of the colors."""
+
+_Row = TypeVar("_Row", own_photos.Row, candidates.Row)
+
+
+def rivals(results: Path) -> Table:
+    """The error of each method on each set of photos, whole and with few photos."""
+    rows = own_photos.read(results / FOLDER)
+    columns = ("photos", "of each class", "training photos", "test photos", *METHODS.values())
+    body: list[Sequence[str]] = []
+    for photos, per_class in _sets(rows):
+        here = [row for row in rows if (row.photos, row.per_class) == (photos, per_class)]
+        errors = [_errors([row for row in here if row.method == method]) for method in METHODS]
+        body.append((*_described(photos, per_class, here), *_cells(errors)))
+    return _table(columns, body, "the same CPU time as `fit` for the tutorial network")
+
+
+def by_photos(results: Path) -> Table:
+    """The error of each candidate by the number of photos of each class, and of averages of candidates."""
+    rows = candidates.read(results / FOLDER)
+    averages = tuple(" + ".join(names) for names in candidates.AVERAGES)
+    columns = ("photos", "of each class", "training photos", "test photos", *CANDIDATES, *averages)
+    body: list[Sequence[str]] = []
+    for photos, per_class in _sets(rows):
+        here = [row for row in rows if (row.photos, row.per_class) == (photos, per_class)]
+        errors = [
+            _errors([row for row in here if row.candidate == name]) for name in (*CANDIDATES, *averages)
+        ]
+        body.append((*_described(photos, per_class, here), *_cells(errors)))
+    return _table(columns, body, "the central crop")
+
+
+def picture(results: Path) -> tuple[Figure, str]:
+    """The error of each candidate by the number of photos of each class, with a description."""
+    rows = candidates.read(results / FOLDER)
+    sets = list(dict.fromkeys(row.photos for row in rows))
+    figure = Figure(figsize=(4 * max(len(sets), 1), 3.6), layout="constrained")
+    described: list[str] = []
+    panels = figure.subplots(1, max(len(sets), 1), squeeze=False)[0]
+    for axes, photos in zip(panels, sets or [""], strict=True):
+        for name, color in zip(CANDIDATES, COLORS, strict=False):
+            found = [row for row in rows if (row.photos, row.candidate) == (photos, name)]
+            counts = sorted({_photos_of_class(row) for row in found})
+            errors = [_errors([row for row in found if _photos_of_class(row) == count]) for count in counts]
+            axes.plot(counts, [mean(each) for each in errors], color=color, label=name, linewidth=1.8)
+            for count, each in zip(counts, errors, strict=True):
+                axes.plot([count] * len(each), each, ".", color=color, markersize=5)
+            pairs = zip(counts, errors, strict=True)
+            listed = ", ".join(f"{count:,}: {percentage(mean(each))}" for count, each in pairs)
+            described.append(f"{photos}, {name}: {listed or NOT_RECORDED}.")
+        axes.set_xscale("log")
+        axes.set_xlabel("training photos of each class")
+        axes.set_title(photos or NOT_RECORDED, fontsize=11)
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+        axes.grid(alpha=0.25)
+    figure.axes[0].set_ylabel("top-1 error, one crop")
+    figure.axes[0].legend(fontsize=8)
+    return figure, " ".join(["Error of each candidate by training photos of each class.", *described])
+
+
+def _photos_of_class(row: candidates.Row) -> int:
+    return row.per_class or round(row.training_photos / row.classes)
+
+
+def _sets(rows: Iterable[_Row]) -> list[tuple[str, int]]:
+    """(set, photos of each class): the sets as recorded; in each the fewest photos first, all last."""
+    found = dict.fromkeys((row.photos, row.per_class) for row in rows)
+    order = list(dict.fromkeys(photos for photos, _ in found))
+    return sorted(found, key=lambda each: (order.index(each[0]), each[1] or float("inf")))
+
+
+def _described(photos: str, per_class: int, rows: Sequence[_Row]) -> tuple[str, str, str, str]:
+    row = rows[0]
+    return (
+        photos,
+        f"{per_class:,}" if per_class else "all",
+        f"{row.training_photos:,}",
+        f"{row.test_photos:,}",
+    )
+
+
+def _errors(rows: Sequence[_Row]) -> list[float]:
+    return [row.errors / row.test_photos for row in rows]
+
+
+def _cells(errors: Sequence[list[float]]) -> list[str]:
+    """Mean over seeds and its range; the lowest mean is bold."""
+    lowest = min((mean(each) for each in errors if each), default=0.0)
+    return [_cell(each, mean(each) == lowest) if each else ABSENT for each in errors]
+
+
+def _cell(errors: list[float], is_lowest: bool) -> str:
+    spread = f" ({100 * min(errors):.1f} to {100 * max(errors):.1f})" if len(errors) > 1 else ""
+    found = f"{100 * mean(errors):.1f}"
+    return f"{f'**{found}**' if is_lowest else found}{spread}"
+
+
+def _table(columns: Sequence[str], body: Sequence[Sequence[str]], what: str) -> Table:
+    empty = [(NOT_RECORDED, *[ABSENT] * (len(columns) - 1))]
+    notes = (
+        f"Top-1 errors in %, {what}: mean over seeds, with the lowest and highest of them in parentheses; "
+        "another seed is another division of the photos and other weights. Bold is the lowest mean.",
+    )
+    return Table(columns, body or empty, numeric=frozenset(columns[2:4]), notes=notes)
