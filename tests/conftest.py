@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from local_server import Server
+
+# How long an example takes depends on the machine.
+settings.register_profile("alexnet", deadline=None)
+settings.load_profile("alexnet")
 
 _REAL_IMAGES = Path(__file__).parents[2] / "shared" / "data"
 

@@ -7,9 +7,12 @@ here in the same order.
 from __future__ import annotations
 
 import os
+import socket
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -17,8 +20,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from alexnet.errors import WorkError
+
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another, which may be evaluating alone."""
+LOST_SECONDS = 2.0
+"""How long a process whose collective failed waits for a sign that another has ended."""
 
 Object = TypeVar("Object")
 
@@ -35,10 +42,40 @@ def running(device: torch.device) -> Generator[None, None, None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    peers = gather_objects((socket.gethostname(), os.getpid()))
     try:
         yield
+    except RuntimeError as error:  # of the backend, such as "Connection closed by peer"
+        ended = _ended(peers)
+        if not ended:
+            raise
+        raise WorkError(
+            f"rank {ended[0]} of {len(peers)} has ended, see its own message; this is rank {rank()}: "
+            "type the same command with --resume"
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _ended(peers: list[tuple[str, int]]) -> list[int]:
+    """The ranks on this machine whose processes have ended, or are about to: they wait a moment for that."""
+    here = [number for number, (host, _) in enumerate(peers) if host == socket.gethostname()]
+    last = time.monotonic() + LOST_SECONDS
+    while True:
+        ended = [number for number in here if number != rank() and not _is_running(peers[number][1])]
+        if ended or time.monotonic() >= last:
+            return ended
+        time.sleep(0.05)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        os.kill(process, 0)
+        stat = Path(f"/proc/{process}/stat")
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def rank() -> int:

@@ -74,6 +74,36 @@ def test_kill_9_at_random_moments(tiny_store: Store, tmp_path: Path) -> None:
     assert sorted(path.name for path in (run / "checkpoints").iterdir() if path.name[0] == ".") == []
 
 
+TERMINATED_AT = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Terminates(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Terminates())
+from alexnet.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+"""A program that receives SIGTERM when it is about to import the module named first."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["torch", "torch.nn.functional", "alexnet.training.trainer"])
+def test_sigterm_before_the_first_update_exits_75_and_resumes(
+    tiny_store: Store, tmp_path: Path, module: str
+) -> None:
+    command = words(tiny_store, tmp_path / "run", "schedule.epochs=1", "--resume")
+    program = [sys.executable, "-c", TERMINATED_AT, module, *command]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert ended.returncode == 75, ended.stderr
+    assert "stopped by SIGTERM; nothing was lost: type the same command with --resume" in ended.stderr
+    assert main(command) == 0
+
+
 @pytest.mark.slow
 def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
     run = tmp_path / "run"

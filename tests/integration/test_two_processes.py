@@ -79,3 +79,39 @@ def test_stopped_in_two_processes_it_resumes_in_one(tiny_store: Store, tmp_path:
     assert main([*words(tiny_store, run), "--resume"]) == 0
     for of_whole, of_run in zip(lines(whole, "train"), lines(run, "train"), strict=True):
         assert of_run["loss"] == pytest.approx(of_whole["loss"], rel=1e-5)
+
+
+LOSES_RANK_1 = """
+import os, signal, sys
+from alexnet import distributed
+from alexnet.cli.main import main
+
+gather, calls = distributed.gather_objects, []
+
+def gather_or_die(value):
+    calls.append(value)
+    if distributed.rank() == 1 and len(calls) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return gather(value)
+
+distributed.gather_objects = gather_or_die
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_lost_rank_is_named_by_the_others_and_the_run_resumes(tiny_store: Store, tmp_path: Path) -> None:
+    program, run = tmp_path / "program.py", tmp_path / "run"
+    program.write_text(LOSES_RANK_1)
+    command = words(tiny_store, run)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended = subprocess.run(
+        [*torchrun, "--", str(program), *command], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    ours = [line for line in ended.stderr.splitlines() if line.startswith("alexnet: ")]
+    assert ours == [
+        "alexnet: rank 1 of 2 has ended, see its own message; this is rank 0: type the same command with "
+        "--resume"
+    ]
+    assert main([*command, "--resume"]) == 0

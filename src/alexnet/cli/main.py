@@ -6,18 +6,21 @@ import importlib
 import keyword
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from enum import Enum
-from types import NoneType
+from types import FrameType, NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 import typer.core
 
 from alexnet import __version__
-from alexnet.errors import AlexNetError
+from alexnet.errors import AlexNetError, Stopped
 from alexnet.hardware import keep_freed_memory
 
 GROUPS = {
@@ -60,6 +63,20 @@ VERBS = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()
 """Each verb and its line in `--help`."""
 COMPLETION_VARIABLE = "_ALEXNET_COMPLETE"
 """Set by the completion scripts of `--install-completion`."""
+
+_AGAIN, _RESUME = "run the same command again", "type the same command with --resume"
+RESUMED_BY = {
+    "fetch": _AGAIN,
+    "prepare": _AGAIN,
+    "compose": _AGAIN,
+    "ensemble": _AGAIN,
+    "claims": _AGAIN,
+    "evaluate": _AGAIN,
+    "train": _RESUME,
+    "fit": _RESUME,
+}
+"""The verbs that SIGTERM and SIGUSR1 end with code 75 at any moment, and how each is resumed. What a verb has
+begun it saves first, with handlers of its own."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C where nothing was saved to resume from (that is `Stopped`, 75)."""
@@ -122,14 +139,15 @@ def _without_debug(words: Sequence[str]) -> tuple[list[str], bool]:
 def _run(words: list[str]) -> int:
     typed = _words_to_complete() if COMPLETION_VARIABLE in os.environ else words
     verb = next((word for word in typed if not word.startswith("-")), "")
-    program: Any = typer.main.get_command(_application(verb))
     try:
-        result = program.main(
-            args=words or ["--help"],
-            prog_name="alexnet",
-            complete_var=COMPLETION_VARIABLE,
-            standalone_mode=False,
-        )
+        with _signals_stop(verb):
+            program: Any = typer.main.get_command(_application(verb))
+            result = program.main(
+                args=words or ["--help"],
+                prog_name="alexnet",
+                complete_var=COMPLETION_VARIABLE,
+                standalone_mode=False,
+            )
     except SystemExit as done:  # typer has printed the completions
         result = done.code
     return result if isinstance(result, int) else 0
@@ -139,6 +157,31 @@ def _words_to_complete() -> list[str]:
     """The command line that a shell completes: zsh, fish and PowerShell pass the first, bash the second."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
     return line.split()[1:]
+
+
+class _SignalReceived(BaseException):
+    """SIGTERM or SIGUSR1 arrived. No `Exception`, since imports of libraries catch those."""
+
+
+@contextmanager
+def _signals_stop(verb: str) -> Generator[None]:
+    """A context in which SIGTERM and SIGUSR1 raise `Stopped` where the verb itself does not handle them."""
+    if verb not in RESUMED_BY or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        raise _SignalReceived(signal.Signals(number).name)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {number: signal.signal(number, receive) for number in numbers}
+    try:
+        yield
+    except _SignalReceived as received:
+        raise Stopped(f"stopped by {received}; nothing was lost: {RESUMED_BY[verb]}") from received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _PlainHelp(typer.core.TyperCommand):

@@ -60,12 +60,12 @@ class Interruption(AbstractContextManager["Interruption"]):
 
 @contextmanager
 def stopping(advice: str) -> Generator[None, None, None]:
-    """A context in which SIGTERM and Ctrl-C raise `Stopped`; `advice` is how to resume."""
+    """A context in which `SIGNALS` raise `Stopped`; `advice` is how to resume."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}; finished work is kept, {advice}")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     finally:

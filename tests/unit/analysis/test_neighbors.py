@@ -16,7 +16,7 @@ def vectors(seed: int, count: int, size: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 3, (count, size)).clip(0).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     stored=st.integers(1, 60),

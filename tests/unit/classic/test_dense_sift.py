@@ -74,7 +74,7 @@ def test_as_opencv_on_photos(shared_data: Path) -> None:
         assert np.quantile(found, 0.01) > 0.999
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.sampled_from([16, 20]), st.integers(3, 9))
 def test_as_the_reference(seed: int, patch: int, step: int) -> None:
     image = noise(27, seed).double()
@@ -132,7 +132,7 @@ def test_small_photos(descriptor: DenseSift | ColorMoments, side: int) -> None:
     assert found.isfinite().all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.sampled_from([16, 24]), st.integers(3, 9))
 def test_colors_as_the_reference(seed: int, patch: int, step: int) -> None:
     image = noise(40, seed).double()

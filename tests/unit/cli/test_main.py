@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from enum import StrEnum
@@ -78,6 +79,26 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(verb, capsys) -> 
     for words in (["--debug", "recipes"], ["recipes", "--debug"]):
         assert program.main(words) == 1
         assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_where_nothing_can_be_lost_is_75_and_names_what_resumes(
+    verb, capsys, monkeypatch, name
+) -> None:
+    number = getattr(signal, name)
+
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except Exception:  # libraries catch errors of their imports
+            pytest.fail("the signal was caught")
+
+    monkeypatch.setitem(program.RESUMED_BY, "recipes", "type it with --resume")
+    before = signal.getsignal(number)
+    verb(command)
+    assert program.main(["recipes"]) == 75
+    assert capsys.readouterr().err == f"alexnet: stopped by {name}; nothing was lost: type it with --resume\n"
+    assert signal.getsignal(number) == before
 
 
 def test_ctrl_c_is_130(verb, capsys) -> None:

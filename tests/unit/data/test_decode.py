@@ -173,7 +173,7 @@ INTACT |= {
 }
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(sorted(INTACT)), st.data())
 def test_damage_gives_pixels_or_unreadable_image_and_nothing_else(kind: str, data: st.DataObject) -> None:
     damaged = bytearray(INTACT[kind])

@@ -74,7 +74,7 @@ def same(one: dict[int, Any], other: dict[int, Any]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.integers(20, 120), st.integers(20, 120), st.sampled_from([1, 3]))
 def test_a_scaled_crop_equals_the_crop_of_the_resized_photo(
     data: Any, height: int, width: int, channels: int

@@ -199,7 +199,7 @@ def test_where_labels_and_splits_were_found(
 
 def test_a_held_out_split_says_so(tmp_path: Path) -> None:
     lines = describe_overview(overview(open_source(make.write(tmp_path, photos("cat", "dog", count=6)), 0.3)))
-    assert "val: 4 photos; 2 per class; held out, 30 % of each class" in lines
+    assert "val: 4 photos; 2 per class; held out of train, 30 % of each class" in lines
 
 
 def test_inspect_lists_every_class_if_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

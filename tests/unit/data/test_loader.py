@@ -63,7 +63,7 @@ def seen(batches: list[Batch]) -> list[int]:
     return [index for batch in batches for index in batch.indices.tolist()]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 5), st.booleans())
 def test_every_image_comes_once_for_any_number_of_processes(
     count: int, size: int, world: int, shuffled: bool

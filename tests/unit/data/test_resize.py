@@ -21,7 +21,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return np.abs(ours.astype(int) - theirs)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 150), st.integers(2, 150), st.integers(16, 96), st.integers(0, 2**32 - 1))
 def test_all_forms_equal_pillow_on_noise(height: int, width: int, side: int, seed: int) -> None:
     """Noise is the hardest case for rounding; smaller and larger photos, all aspects up to 75."""
@@ -32,7 +32,7 @@ def test_all_forms_equal_pillow_on_noise(height: int, width: int, side: int, see
         assert off.max() <= 3
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(20, 150), st.integers(20, 150), st.integers(0, 2**32 - 1))
 def test_any_pillow_is_within_a_gray_level_on_noise(height: int, width: int, seed: int) -> None:
     photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -88,7 +88,7 @@ def without_antialiasing(photo: np.ndarray, side: int) -> np.ndarray:
     return result
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 90), st.integers(2, 90), st.integers(8, 24), st.integers(0, 2**32 - 1))
 def test_caffes_filter_reads_four_pixels(height: int, width: int, side: int, seed: int) -> None:
     photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -96,7 +96,7 @@ def test_caffes_filter_reads_four_pixels(height: int, width: int, side: int, see
     assert np.abs(found - without_antialiasing(photo, side)).max() <= 1.5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(20, 150), st.integers(20, 150), st.integers(0, 2**32 - 1))
 def test_torchvisions_filter_is_pillows_bilinear(height: int, width: int, seed: int) -> None:
     photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -25,7 +25,7 @@ def statistics(images: np.ndarray) -> PixelStatistics:
     return counted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5), st.integers(1, 70), st.integers(0, 2**32 - 1))
 def test_statistics_equal_the_plain_formula(count: int, side: int, seed: int) -> None:
     images = some_images(count, side, seed)
@@ -43,7 +43,7 @@ def test_the_largest_products_are_exact(side: int) -> None:
 
 
 @given(st.permutations(range(6)), st.integers(0, 6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_order_and_division_of_work_change_no_bit(order: list[int], cut: int) -> None:
     images = some_images(6, 20)
     merged = statistics(images[order[:cut]]) if cut else PixelStatistics.empty(20)

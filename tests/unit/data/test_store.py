@@ -48,7 +48,7 @@ def test_every_record_is_what_was_written(folder: Path, mapped: bool) -> None:
     assert split.keys() == [f"photo-{index}" for index in range(11)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=2 * RECORDS_PER_BATCH + 3), st.data())
 def test_images_of_any_length_are_found(
     tmp_path_factory: pytest.TempPathFactory, images: list[bytes], data: st.DataObject

@@ -91,7 +91,7 @@ def test_weights_that_make_no_sense_are_refused(weights: list[float]) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_searched_weights_are_no_worse_than_equal_ones_where_they_were_searched(seed: int) -> None:
     members = [member(seed), member(seed + 1), member(seed + 2)]
     weights = ensemble.search_weights(members)

@@ -42,7 +42,7 @@ def test_photos_and_time_decide(train: int, classes: int, seconds: float, wanted
     assert names(train, classes, seconds) == wanted
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NUMBERS, st.integers(2, 300), st.floats(0, 7200), st.floats(1, 5000))
 def test_candidates_are_valid_and_fit_into_the_time(
     train: int, classes: int, seconds: float, speed: float

@@ -105,7 +105,7 @@ def test_without_zeros_around_maps_a_class_map_is_naive_windows(variant: str, cr
                 assert class_map[:, :, i, j] == pytest.approx(net(window), abs=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 7), st.integers(1, 7), st.integers(0, 2))
 def test_pooling_at_every_offset(size: int, side: int, rows: int, columns: int, more: int) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -31,7 +31,7 @@ def follow(
     return weight.detach().double(), torch.tensor(weights, dtype=torch.float64)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(RATES, st.sampled_from([0.0, 0.5, 0.9]), st.sampled_from([0.0, 5e-4, 0.1]))
 def test_double_precision_equals_the_reference_up_to_rounding(
     rates: list[float], momentum: float, decay: float
@@ -40,7 +40,7 @@ def test_double_precision_equals_the_reference_up_to_rounding(
     torch.testing.assert_close(ours, twin, rtol=1e-13, atol=1e-14)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(RATES, st.sampled_from([0.0, 0.5, 0.9]), st.sampled_from([0.0, 5e-4, 0.1]))
 def test_single_precision_only_rounds(rates: list[float], momentum: float, decay: float) -> None:
     ours, twin = follow(rates, momentum, decay, torch.float32)

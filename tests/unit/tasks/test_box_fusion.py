@@ -22,7 +22,7 @@ def boxes(seed: int, count: int) -> np.ndarray:
     return np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 24))
 def test_merging_equals_the_reference(seed: int, count: int) -> None:
     corners, scores = boxes(seed, count), np.random.default_rng(seed).uniform(0.1, 1, count)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference.lenet import equation_9
 from torch.nn import functional
@@ -19,7 +19,6 @@ def drawn(images: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Ten
     return logits, torch.randint(0, classes, (images,), generator=generator)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(2, 12), st.floats(0, 60), st.integers(0, 1000))
 def test_rbf_is_equation_9(images: int, classes: int, largest: float, seed: int) -> None:
     logits, labels = drawn(images, classes, seed)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet.tasks.classification import cutmix, mixed, mixup, soft_targets
@@ -19,7 +19,6 @@ def test_smoothing_spreads_over_all_classes() -> None:
     assert soft_targets(torch.tensor([2]), 4, 0.0)[0].tolist() == [0, 0, 1, 0]
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1))
 def test_mixup_is_a_weighted_mean(share: float) -> None:
     images, targets = batch()
@@ -29,7 +28,6 @@ def test_mixup_is_a_weighted_mean(share: float) -> None:
     torch.testing.assert_close(mixed_targets[0], share * targets[0] + (1 - share) * targets[1])
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 0.999), st.floats(0, 0.999))
 def test_cutmix_counts_the_pixels_it_replaces(share: float, row: float, column: float) -> None:
     images, targets = batch()
@@ -49,7 +47,6 @@ def test_cutmix_in_the_middle_leaves_the_share() -> None:
     assert pasted_targets[0, 0].item() == pytest.approx(0.84)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([(0.2, 0.0), (0.0, 1.0), (0.2, 1.0)]), st.integers(0, 50))
 def test_mixing_is_a_function_of_seed_epoch_and_position(alphas: tuple[float, float], position: int) -> None:
     config = TrainingConfig(mixup=alphas[0], cutmix=alphas[1])

@@ -37,7 +37,7 @@ def test_c3_reads_the_maps_of_table_1() -> None:
     np.testing.assert_allclose(layer(maps)[0].detach().numpy(), expected, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 2), st.integers(0, 1000))
 def test_with_all_pairs_it_is_the_usual_convolution(
     inputs: int, outputs: int, stride: int, seed: int

@@ -57,7 +57,7 @@ def twin_gradient(maps: Tensor, gradient: Tensor, window: LrnParams) -> Tensor:
     return exact.grad
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(windows | spatial_windows, st.integers(0, 1000), st.booleans())
 def test_layer_equals_the_loops_in_both_directions(window: LrnParams, seed: int, last: bool) -> None:
     maps, gradient = draw(window, seed, torch.float32)
@@ -71,7 +71,7 @@ def test_layer_equals_the_loops_in_both_directions(window: LrnParams, seed: int,
     torch.testing.assert_close(own.grad.double(), twin_gradient(maps, gradient, window), rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows | spatial_windows, st.integers(0, 1000))
 def test_the_closed_form_equals_the_loops(window: LrnParams, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float64)
@@ -82,7 +82,7 @@ def test_the_closed_form_equals_the_loops(window: LrnParams, seed: int) -> None:
     torch.testing.assert_close(own.grad, twin_gradient(maps, gradient, window))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(windows.filter(lambda window: window.beta == 0.75), st.integers(0, 1000))
 def test_the_kernel_equals_the_loops(window: LrnParams, seed: int) -> None:
     maps, gradient = draw(window, seed, torch.float32)
