@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
-import torch
-
 from alexnet import distributed
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import stored_size
@@ -21,6 +19,7 @@ from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views
 from alexnet.io import file_sha256
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build_run
 from alexnet.models.summary import class_map_multiply_adds, summarize
 from alexnet.runs import predictions
@@ -105,7 +104,7 @@ def multiply_adds_per_photo(config: RunConfig, scaled: Sequence[ScaledView], pho
     """
     num_classes, crop = len(photos.manifest.classes), config.data.input_size
     of_crop = summarize(config, num_classes).multiply_adds
-    with torch.device("meta"):
+    with shapes_only():
         model = build_run(config, num_classes).eval()
 
     @cache

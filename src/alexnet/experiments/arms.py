@@ -27,6 +27,7 @@ from alexnet.experiments.runner import diverged
 from alexnet.experiments.spec import RunSpec
 from alexnet.models.alexnet import READS_BOTH_TOWERS, AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.summary import summarize_model
 from alexnet.runs.metrics_log import has_finished, read_metrics, training_seconds
 from alexnet.runs.run_dir import RunDir
@@ -345,7 +346,7 @@ def for_small_photos(variant: AlexNetArchitecture, data: DataConfig) -> AlexNetA
 
 def multiply_adds(variant: AlexNetArchitecture, data: DataConfig) -> int:
     """Multiplications with a weight for one crop and ten classes."""
-    with torch.device("meta"):
+    with shapes_only():
         model = AlexNet(variant, 10, data.input_size, channels=data.channels)
         return summarize_model(model, data.input_size, data.channels).multiply_adds
 

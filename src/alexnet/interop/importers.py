@@ -21,6 +21,7 @@ from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
 from alexnet.models.bundle import ModelBundle, default_terms
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
@@ -47,7 +48,7 @@ def make_bundle(
         last = [weights[name] for name in ("fc8.bias", "fc8.weight") if name in weights]
         outputs = len(last[0]) if last else len(imagenet_classes())
         names = _classes(path, outputs, classes)
-        with torch.device("meta"):
+        with shapes_only():
             model = build(config.model, len(names), config.data.input_size)
         convert.fill(model, weights)
     terms = default_terms(names) | {"weights_license": IMPORTED_LICENSE}

@@ -27,6 +27,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import choose_device
 from alexnet.io import CannotWrite, atomic_write
+from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
 from alexnet.runs.provenance import Provenance
@@ -118,13 +119,13 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
     with _opened(path) as opened:
         metadata = _parsed(path, opened.metadata() or {})
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    with torch.device("meta"):  # saves the time of initialization
+    with shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
     weights = _under("model.", tensors)
     found = first_mismatch(weights, model.state_dict())
     if found:
         raise DataError(f"{path} has another architecture than its configuration: {found}")
-    model.to_empty(device=choose_device(device)).load_state_dict(weights)
+    give_weights(model, weights, choose_device(device))
     preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from alexnet.errors import DataError
 from alexnet.models.bundle import first_mismatch
 from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS, VGGArchitecture
+from alexnet.models.layers.init import give_weights
 
 BATCHES_SEEN = "num_batches_tracked"
 """A buffer of torch's batch normalization."""
@@ -120,9 +121,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise DataError(f"{name} has values that are not finite")
-    own = model.state_dict()
-    typed = {name: weight.to(own[name].dtype) for name, weight in weights.items()}
-    model.to_empty(device="cpu").load_state_dict(typed)
+    give_weights(model, weights, "cpu")
 
 
 def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.config import RunConfig
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.layers.lenet import PartialConv2d, RadialBasis, Subsampling
 from alexnet.models.overfeat import OverFeat
 from alexnet.models.registry import build_run
@@ -66,7 +67,7 @@ def summarize(config: RunConfig, num_classes: int | None = None) -> Summary:
     """Summary of a recipe's model at its own crop; by default with as many classes as in its paper."""
     crop, channels = config.data.input_size, config.data.channels
     num_classes = num_classes or config.model.architecture.published_classes
-    with torch.device("meta"):
+    with shapes_only():
         model = build_run(config, num_classes)
         if config.classic is not None:
             return _summarize_classic(model)

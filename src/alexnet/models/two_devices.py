@@ -16,7 +16,7 @@ from alexnet import distributed
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.fused_block import FusedBlock
-from alexnet.models.layers.init import Weighted
+from alexnet.models.layers.init import Weighted, shapes_only
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 from alexnet.text import counted
 
@@ -152,7 +152,7 @@ class _Tower(nn.Module):
         super().__init__()
         layers = _layers(model)
         *inner, last = layers
-        with torch.device("meta"):
+        with shapes_only():
             for name in inner:
                 self.add_module(name, _half_of_outputs(layers[name]))
             self.add_module(last, _half_of_inputs(layers[last], has_bias=is_first))

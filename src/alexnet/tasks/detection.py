@@ -32,6 +32,7 @@ from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import testing
 from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views_of
 from alexnet.models.bundle import ModelBundle
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.overfeat import OverFeatDetector
 from alexnet.models.registry import build_run
 from alexnet.published.imagenet import ILSVRC_BOX_MARGIN_PIXELS, ILSVRC_BOX_OVERLAP
@@ -136,7 +137,7 @@ class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
     @cached_property
     def _detector(self) -> OverFeatDetector:
         """A model without weights, for the positions of windows."""
-        with torch.device("meta"):
+        with shapes_only():
             return cast(OverFeatDetector, build_run(self.config, self.num_classes))
 
     @property
@@ -404,7 +405,7 @@ def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet
     The windows that show an object are used as its boxes and merged as usual: an upper bound for a model
     without box regression. CommandError if the split has no boxes.
     """
-    with torch.device("meta"):
+    with shapes_only():
         model = cast(OverFeatDetector, build_run(config, len(store.classes)))
     part, scaled = store.split(split), scaled_views_of(config.data, views, model.crop)
     truth, background = BoxTable.of_pictures(part), len(store.classes)

@@ -47,6 +47,7 @@ from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
 from alexnet.io import atomic_write, exclusive_lock, write_json
 from alexnet.models import bundle
+from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
 from alexnet.runs.metrics_log import MetricsLog
 from alexnet.runs.run_dir import RunDir
@@ -126,7 +127,7 @@ def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
         raise CommandError(f"{store.path} has fewer than two training photos: prepare more")
     refuse_alike(store)
     Preprocessing.from_store(config.data, store)
-    with torch.device("meta"):
+    with shapes_only():
         pipeline = Pipeline(config.classic, len(store.classes), config.data.input_size)
     for name, channel in zip(pipeline.layer_names, pipeline, strict=True):
         words, patches = channel.channel.codebook_size, len(channel.descriptor.centers(pipeline.side))

@@ -18,6 +18,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError
 from alexnet.models.bundle import first_mismatch
+from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build
 from alexnet.models.two_devices import AlexNetOnTwoDevices, devices_of_towers, whole_name
 from alexnet.optim.param_groups import check_layers, make_optimizer, parameter_groups
@@ -94,7 +95,7 @@ def check_network(config: RunConfig, store: Store) -> nn.Module:
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} has one class: training needs two or more")
     Preprocessing.from_store(config.data, store, config.model.architecture.default_input_size)
-    with torch.device("meta"):
+    with shapes_only():
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     task_of(config, len(store.classes)).check(model, store)
     _refuse_single_images(config.training, model, len(training_images(store, config.data)))

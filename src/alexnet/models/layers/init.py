@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 Weighted = nn.Conv2d | nn.Linear
+
+
+@contextmanager
+def shapes_only() -> Generator[None]:
+    """A context in which models are made on torch's device `meta`: with shapes, without weights."""
+    with torch.device("meta"), _NotDrawn():
+        yield
+
+
+class _NotDrawn(TorchFunctionMode):
+    """Leaves out random numbers, for which the device `meta` would import torch's compiler, a second long."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
+def give_weights(model: nn.Module, weights: Mapping[str, Tensor], device: torch.device | str) -> None:
+    """Copies weights, of any type of numbers, to a model of `shapes_only`, which is then on the device.
+
+    `weights` have the names and shapes of the model's `state_dict`; its types and layout are kept.
+    """
+    made = {
+        name: torch.empty_strided(each.shape, each.stride(), dtype=each.dtype, device=device)
+        for name, each in model.state_dict().items()
+    }
+    for name, tensor in made.items():
+        tensor.copy_(weights[name])
+    model.load_state_dict(made, assign=True)
 
 
 def gaussian(layer: Weighted, deviation: float, bias: float) -> None:
