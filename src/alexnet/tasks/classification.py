@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional
 
@@ -141,6 +140,7 @@ def _span(middle: float, length: int, share: float) -> tuple[int, int]:
 
 def _beta(parameter: float, uniform: float) -> float:
     """The quantile `uniform` of the distribution Beta(parameter, parameter)."""
+    from scipy.special import betaincinv  # only mixup needs it
 
     return float(betaincinv(parameter, parameter, uniform))
 
