@@ -117,6 +117,16 @@ def test_evaluations_are_those_of_then(old: Path, kept: bool, capsys: pytest.Cap
     assert not apart
 
 
+REMOVED_SHIFTS = (
+    "model.after.conv5.batchnorm.bias",
+    "model.after.fc6.batchnorm.running_mean",
+)
+"""A shift that the batch normalization of fc6 removes, and the mean that removes it. The gradient is zero up
+to rounding, which depends on the processor, and AdamW moves by the learning rate whatever its size."""
+MOST_DRIFT = 6 * 0.001
+"""Updates after the stop times the learning rate."""
+
+
 @pytest.mark.parametrize("name", ["krizhevsky-sgd", "adamw-average", "classic"])
 def test_a_stopped_run_resumes_and_ends_as_if_nothing_had_stopped_it(old: Path, name: str) -> None:
     run = old / "stopped" / name
@@ -127,7 +137,8 @@ def test_a_stopped_run_resumes_and_ends_as_if_nothing_had_stopped_it(old: Path, 
     with np.load(old / "stopped" / f"{name}-final.npz") as wanted:
         assert {*found} == {*wanted}
         for tensor in wanted:
-            np.testing.assert_allclose(found[tensor], wanted[tensor], rtol=1e-4, atol=1e-6)
+            atol = MOST_DRIFT if tensor in REMOVED_SHIFTS else 1e-6
+            np.testing.assert_allclose(found[tensor], wanted[tensor], rtol=1e-4, atol=atol)
 
 
 def test_a_folder_of_claims_is_recognized_by_settings_with_current_keys(

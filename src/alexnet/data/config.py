@@ -45,7 +45,8 @@ class DataConfig:
     """Color noise along the principal components: standard deviations x strength, then / 1.1 (source), or
     eigenvalues x strength (paper)."""
     pca_lighting_strength: float = 0.1
-    """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1)."""
+    """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1); with `source`,
+    inputs are also divided by 1 + this."""
     color_jitter: float = 0.0
     """Brightness, contrast and saturation are each multiplied by a draw from 1 -+ this, in [0, 1); 0 is
     off."""

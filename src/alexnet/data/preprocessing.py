@@ -19,7 +19,6 @@ from alexnet.data.crops import Positions, center, cut
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
 from alexnet.data.transforms import (
-    SOURCE_LIGHTING_DIVISOR,
     erase,
     jitter_factors,
     normalize,
@@ -126,7 +125,8 @@ class Preprocessing:
     def train_input(self, images: Tensor, randomness: ImageRandomness, lighting: bool = True) -> Tensor:
         """(N, C, crop, crop) float32 on the device of uint8 `images` (N, S, S, C), augmented.
 
-        `lighting=False` turns off PCA lighting, and with it the 2012 source's division by 1.1.
+        `lighting=False` turns off PCA lighting. While it is on, the 2012 source divides the input by 1 + its
+        strength, that is 1.1 (CHM release, convdata_jpeg.py).
         """
         data = self.data
         positions, squares = self._training_squares(images, randomness.shared(data.images_per_draw))
@@ -135,7 +135,7 @@ class Preprocessing:
             squares[:, None],
             self._mean_at(positions, images.device),
             self._lighting(randomness) if lit else None,
-            SOURCE_LIGHTING_DIVISOR if lit and data.pca_lighting == "source" else 1.0,
+            1 + data.pca_lighting_strength if lit and data.pca_lighting == "source" else 1.0,
             jitter_factors(randomness, data.color_jitter) if data.color_jitter > 0 else None,
         )
         if data.random_erasing > 0:

@@ -20,9 +20,6 @@ from alexnet.data.crops import Positions
 from alexnet.data.decode import luma
 from alexnet.data.randomness import ImageRandomness
 
-SOURCE_LIGHTING_DIVISOR = 1.1
-"""The 2012 source divides the whole input by this while PCA lighting is on."""
-
 _TRIES = 10
 """Number of random areas and aspect ratios that are tried for a resized crop."""
 

@@ -138,8 +138,12 @@ WEIGHT_DECAY = Arm("weight-decay", (_SLOWER, "model.dropout=0", "optimizer.weigh
 
 BIAS_0 = Arm("bias-0", change=fields(biases=(0.0,) * 8))
 _MODERN = ("data.normalization=mean-and-std",)
-KAIMING_0 = Arm("kaiming-bias-0", _MODERN, change=fields(initialization="kaiming"))
-KAIMING_1 = Arm("kaiming-bias-1", _MODERN, change=fields(initialization="kaiming-with-biases"))
+KAIMING_0 = Arm(
+    "kaiming-bias-0",
+    _MODERN,
+    change=fields(initialization="kaiming-convolutions", biases=(0.0,) * 8),
+)
+KAIMING_1 = Arm("kaiming-bias-1", _MODERN, change=fields(initialization="kaiming-convolutions"))
 """Kaiming initialization preserves the scale of a signal, and expects inputs of scale 1."""
 
 PLATEAU = Arm(
@@ -593,7 +597,7 @@ FEATURES_TRAVEL = Claim(
     id="features-travel",
     statement="A linear classifier on fc7 features learned from other classes beats the same model trained "
     "from scratch on few photos.",
-    source="the lecture; Donahue et al. 2013, DeCAF",
+    source="Donahue et al. 2013, DeCAF",
     comparisons=tuple(
         Comparison(
             id=f"{number}-a-class",

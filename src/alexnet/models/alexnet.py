@@ -174,6 +174,10 @@ class AlexNet(nn.Module):
                     init.kaiming(layer)
                 case "kaiming-with-biases":
                     init.kaiming(layer, bias)
+                case "kaiming-convolutions" if isinstance(layer, nn.Conv2d):
+                    init.kaiming(layer, bias)
+                case "kaiming-convolutions":
+                    init.gaussian(layer, std, bias)
                 case "torch":
                     init.torch_default(layer)
 
@@ -224,7 +228,12 @@ class AlexNet(nn.Module):
             case "lrn":
                 groups = architecture.towers if architecture.lrn_per_tower else 1
                 return LocalResponseNorm(
-                    k=architecture.lrn_k, alpha_convention=architecture.lrn_alpha_convention, groups=groups
+                    architecture.lrn_n,
+                    architecture.lrn_alpha,
+                    architecture.lrn_beta,
+                    architecture.lrn_k,
+                    architecture.lrn_alpha_convention,
+                    groups,
                 )
             case "spatial":
                 return SpatialResponseNorm()

@@ -71,8 +71,14 @@ class AlexNetArchitecture(_Architecture):
     """Side of the pooling windows; the stride is 2."""
     ceil_mode: bool = True
     """Whether pooling rounds the size of its output up, as torch's `ceil_mode` does."""
+    lrn_n: int = 5
+    """The constant n of response normalization across maps: the maps of a window."""
+    lrn_alpha: float = 1e-4
+    """The constant alpha of response normalization."""
+    lrn_beta: float = 0.75
+    """The constant beta, the exponent; with another one, training on a CPU is slower."""
     lrn_k: float = 2.0
-    """The constant k of response normalization across maps."""
+    """The constant k, which is added to the squares."""
     lrn_alpha_convention: Literal["mean", "sum"] = "mean"
     """Whether alpha multiplies the mean of the squares in a window (cuda-convnet, Caffe) or their sum (the
     paper's formula)."""
@@ -82,12 +88,15 @@ class AlexNetArchitecture(_Architecture):
     """The activation function of the step `relu`."""
     bottleneck: int = 0
     """Units of a linear layer between fc7 and fc8, for very many classes (2,048 in 2012); 0 is none."""
-    initialization: Literal["gaussian", "kaiming", "kaiming-with-biases", "torch"] = "gaussian"
-    """How weights are initialized. `kaiming` sets all biases to 0, whatever `biases` holds."""
+    initialization: Literal["gaussian", "kaiming", "kaiming-with-biases", "kaiming-convolutions", "torch"] = (
+        "gaussian"
+    )
+    """How weights are initialized. `kaiming` sets all biases to 0, whatever `biases` holds;
+    `kaiming-convolutions` is `gaussian` for fc6 to fc8, so that the first logits are small."""
     init_std: tuple[float, ...] = (0.01,) * 8
-    """`gaussian`: standard deviation of each layer's initial weights, fc8 included."""
+    """`gaussian`, and fc6 to fc8 of `kaiming-convolutions`: standard deviation of a layer's first weights."""
     biases: tuple[float, ...] = (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0)
-    """`gaussian` and `kaiming-with-biases`: each layer's initial bias, fc8 included."""
+    """Each layer's initial bias, fc8 included, where `initialization` does not set it."""
     dropout_form: Literal["mask", "inverted"] = "mask"
     """Dropout scales outputs at test time (`mask`, the paper's), or in training (`inverted`, torch's)."""
     without: tuple[str, ...] = ()
@@ -122,6 +131,11 @@ class AlexNetArchitecture(_Architecture):
         _refuse_below_one("widths", *self.widths)
         _refuse_below_one("towers", self.towers)
         _refuse_below_one("pool_size", self.pool_size)
+        _refuse_below_one("lrn_n", self.lrn_n)
+        if self.lrn_alpha < 0 or self.lrn_k <= 0:
+            raise ConfigError(
+                f"lrn_alpha={self.lrn_alpha} lrn_k={self.lrn_k}: alpha must be at least 0, k above 0"
+            )
         if any(width % self.towers for width in self.widths[:-2]):
             raise ConfigError(
                 f"widths={list(self.widths)} cannot be split into towers={self.towers}: "

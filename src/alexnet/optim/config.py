@@ -26,6 +26,8 @@ class OptimizerConfig:
     bias_follows_schedule: bool = True
     """If False, biases keep their initial rate when that of the weights changes, also by a layer's
     multiplier, as in 2012."""
+    bias_lr_multipliers: tuple[tuple[str, float], ...] = ()
+    """`(layer, factor)` pairs: factors of single layers' biases, in addition to `bias_lr_multiplier`."""
     lr_multipliers: tuple[tuple[str, float], ...] = ()
     """`(layer, factor)` pairs: learning-rate multipliers of single layers; 0 freezes a layer with its
     biases."""

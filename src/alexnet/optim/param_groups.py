@@ -20,15 +20,16 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     """The groups of the trained parameters for a `torch.optim.Optimizer`, in the order of the layers.
 
     In addition to torch's keys, a group has `layer`; `kind`; `factor`, the multiplier of the schedule's rate;
-    `follows_schedule`, False if the first rate is kept. CommandError if `lr_multipliers` names
-    a layer that the model does not have.
+    `follows_schedule`, False if the first rate is kept. CommandError if `lr_multipliers` or
+    `bias_lr_multipliers` names a layer that the model does not have.
     """
     groups: dict[tuple[str, ParameterKind], dict[str, Any]] = {}
     for layer, kind, parameter in _labeled(model):
         if (layer, kind) not in groups:
             groups[layer, kind] = _group(layer, kind, config)
         groups[layer, kind]["params"].append(parameter)
-    check_layers((layer for layer, _ in config.lr_multipliers), [layer for layer, _ in groups])
+    named = (*config.lr_multipliers, *config.bias_lr_multipliers)
+    check_layers((layer for layer, _ in named), [layer for layer, _ in groups])
     return list(groups.values())
 
 
@@ -45,15 +46,21 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
 
 
 def set_learning_rates(
-    optimizer: torch.optim.Optimizer, rate: float, first_rate: float, lr_multipliers: Mapping[str, float]
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    first_rate: float,
+    lr_multipliers: Mapping[str, float],
+    bias_factor: float = 1.0,
 ) -> None:
     """Sets each group's rate: `rate` (the schedule's next) or `first_rate`, times the group's factors.
 
-    `lr_multipliers` are those of events, in addition to those of the configuration; 0 freezes a layer.
+    `lr_multipliers` and `bias_factor`, that of all biases, are those of events, in addition to those of the
+    configuration; 0 freezes a layer.
     """
     for group in optimizer.param_groups:
         follows = group["follows_schedule"]
         factor = _reaching(lr_multipliers.get(group["layer"], 1.0), follows)
+        factor *= 1.0 if group["kind"] == "weight" else bias_factor
         group["lr"] = (rate if follows else first_rate) * group["factor"] * factor
 
 
@@ -88,7 +95,8 @@ def _reaching(layer_factor: float, follows_schedule: bool) -> float:
 def _group(layer: str, kind: ParameterKind, config: OptimizerConfig) -> dict[str, Any]:
     is_weight = kind == "weight"
     factor = _reaching(dict(config.lr_multipliers).get(layer, 1.0), is_weight or config.bias_follows_schedule)
-    factor *= 1.0 if is_weight else config.bias_lr_multiplier
+    if not is_weight:
+        factor *= config.bias_lr_multiplier * dict(config.bias_lr_multipliers).get(layer, 1.0)
     return {
         "params": [],
         "layer": layer,

@@ -22,9 +22,10 @@ LOCALIZATION = (
     BoxRow("OverFeat, one box for all classes, central crop", VAL, 0.40, _LOCALIZED),
     BoxRow("OverFeat, one box for all classes, two scales", VAL, 0.315, _LOCALIZED),
     BoxRow("OverFeat, one box for all classes, four scales", VAL, 0.300, _LOCALIZED),
-    BoxRow("OverFeat, a box for each class, two scales", VAL, 0.441, _LOCALIZED),
+    BoxRow("OverFeat, one box for all classes, beside the next", VAL, 0.313, _LOCALIZED),
+    BoxRow("OverFeat, a box for each class", VAL, 0.441, _LOCALIZED),
 )
-"""Top-5 errors of class and box."""
+"""Top-5 errors of class and box. The text compares 44.1 % with 31.3 %; it names no scales for the two."""
 _DETECTED = "Sermanet et al. 2013, section 5"
 DETECTION = (
     BoxRow("OverFeat, in the contest", "ILSVRC-2013 detection test", 0.194, _DETECTED),

@@ -71,7 +71,8 @@ def alexnet_2012_star() -> RunConfig:
         model=ModelConfig(variant="2012-star"),
         optimizer=OptimizerConfig(
             lr=0.001,
-            bias_lr_multiplier=20.0,  # 0.02, as in all of its stages
+            bias_lr_multiplier=20.0,  # 0.02, as in all of its stages, but for conv6
+            bias_lr_multipliers=(("conv6", 1.1),),
             bias_follows_schedule=False,
             lr_multipliers=(("conv1", 0.1),),
         ),
@@ -140,9 +141,10 @@ def caffenet() -> RunConfig:
 def alexnet_one_weird_trick() -> RunConfig:
     """The single-tower model of "One weird trick" (2014), which torchvision calls AlexNet, well trained.
 
-    No normalization, torch's own initialization, the 2012 data and update rule.
+    No normalization, torch's own initialization, the 2012 data and update rule. The learning rate of the
+    weights falls by 250 in four phases, that of the biases once by 10, at half of the schedule.
 
-    Source: Krizhevsky 2014, arXiv:1404.5997; learning rate in four phases as its released successor net 170.
+    Source: Krizhevsky 2014, arXiv:1404.5997; learning rates as in its released successor, net 170.
     Expected: ILSVRC-2012 validation, center crop, about 42.5 / 19.8 % (cuda-convnet2's one-GPU model, which
     normalizes).
     """
@@ -150,7 +152,9 @@ def alexnet_one_weird_trick() -> RunConfig:
         recipe="alexnet-one-weird-trick",
         data=DataConfig(pca_lighting="source", normalization="mean-and-std"),
         model=ModelConfig(variant="one-weird-trick"),
+        optimizer=OptimizerConfig(bias_follows_schedule=False),
         schedule=ScheduleConfig(name="four-phase", epochs=90),
+        events=(Event(at=0.5, action="bias-factor", value=0.1),),
     )
 
 

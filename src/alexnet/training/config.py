@@ -12,12 +12,12 @@ class Event:
 
     at: float
     """Fraction of the schedule, in [0, 1]."""
-    action: Literal["layer-factor", "color-noise-off"]
-    """Change a layer's learning rate, or switch `data.pca_lighting` off."""
+    action: Literal["layer-factor", "bias-factor", "color-noise-off"]
+    """Change the learning rate of a layer or of all biases, or switch `data.pca_lighting` off."""
     layer: str = ""
     """`layer-factor`: the layer's name."""
     value: float = 0.0
-    """`layer-factor`: the layer's learning-rate multiplier from then on; 0 freezes it."""
+    """`layer-factor`, `bias-factor`: the learning-rate multiplier from then on; 0 freezes."""
 
 
 @dataclass(frozen=True)

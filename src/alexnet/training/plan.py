@@ -133,6 +133,12 @@ def lr_multipliers(events: Sequence[Event], step: int, total_steps: int) -> dict
     return {event.layer: event.value for event in past}
 
 
+def bias_factor(events: Sequence[Event], step: int, total_steps: int) -> float:
+    """Learning-rate multiplier of all biases at update `step`; the latest event counts."""
+    past = sorted(_past(events, step, total_steps, "bias-factor"), key=lambda event: event.at)
+    return past[-1].value if past else 1.0
+
+
 def color_noise(events: Sequence[Event], step: int, total_steps: int) -> bool:
     """Whether color noise is on at update `step`."""
     return not _past(events, step, total_steps, "color-noise-off")

@@ -334,7 +334,8 @@ class Trainer:
         for event in events.starting(scheduled, self.step, self.plan.total_steps):
             self.event(event.action, step=self.step + 1, layer=event.layer, value=event.value)
         multipliers = events.lr_multipliers(scheduled, self.step, self.plan.total_steps)
-        set_learning_rates(self.state.optimizer, rate, schedule.first_rate, multipliers)
+        of_biases = events.bias_factor(scheduled, self.step, self.plan.total_steps)
+        set_learning_rates(self.state.optimizer, rate, schedule.first_rate, multipliers, of_biases)
 
     # Logging.
 

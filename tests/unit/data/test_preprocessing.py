@@ -50,19 +50,19 @@ def wanted_inputs(positions: Any, mean: Any, shifts: Any, divisor: Any) -> np.nd
     return np.stack([twin.training_input(image, at, CROP, mean, shift, divisor) for image, at, shift in rows])
 
 
-def test_training_input_equals_the_steps_of_the_2012_source() -> None:
+@pytest.mark.parametrize("strength", [0.1, 0.3])
+def test_training_input_equals_the_steps_of_the_2012_source(strength: float) -> None:
     store = fake_store()
-    data = replace(DATA, pca_lighting="source", images_per_draw=4)
+    data = replace(DATA, pca_lighting="source", pca_lighting_strength=strength, images_per_draw=4)
     preprocessing = Preprocessing.from_store(data, store)
     positions = random_positions(SIDE, CROP, RANDOMNESS.shared(4), mirror=True)[:, 0]
     assert len(np.unique(positions, axis=0)) == 2
     manifest = store.manifest
-    shifts = pca_lighting(
-        RANDOMNESS, np.array(manifest.color_eigenvalues), np.array(manifest.color_eigenvectors), 0.1, "source"
-    )
+    values, vectors = np.array(manifest.color_eigenvalues), np.array(manifest.color_eigenvectors)
+    shifts = pca_lighting(RANDOMNESS, values, vectors, strength, "source")
     mean = store.mean_image().astype(np.float64)
     noisy = preprocessing.train_input(photos(), RANDOMNESS)
-    np.testing.assert_allclose(noisy.numpy(), wanted_inputs(positions, mean, shifts, 1.1), atol=1e-4)
+    np.testing.assert_allclose(noisy.numpy(), wanted_inputs(positions, mean, shifts, 1 + strength), atol=1e-4)
     plain = preprocessing.train_input(photos(), RANDOMNESS, lighting=False)
     np.testing.assert_allclose(plain.numpy(), wanted_inputs(positions, mean, 0 * shifts, 1.0), atol=1e-4)
 

@@ -40,7 +40,11 @@ CHANGES: dict[Arm, set[str]] = {
     claims.NO_DROPOUT: {"optimizer.lr", "model.dropout"},
     claims.WEIGHT_DECAY: {"optimizer.lr", "model.dropout", "optimizer.weight_decay"},
     claims.BIAS_0: {"model.architecture.biases"},
-    claims.KAIMING_0: {"model.architecture.initialization", "data.normalization"},
+    claims.KAIMING_0: {
+        "model.architecture.initialization",
+        "model.architecture.biases",
+        "data.normalization",
+    },
     claims.KAIMING_1: {"model.architecture.initialization", "data.normalization"},
     claims.PLATEAU: {"schedule.name", "schedule.patience_epochs", "schedule.max_drops"},
     claims.CONSTANT_RATE: {"schedule.name"},

@@ -22,7 +22,7 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS
 
 MODEL = replace(
-    ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming-with-biases"
+    ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming-convolutions"
 )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from alexnet.config import ConfigError
 from alexnet.errors import CommandError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS
+from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
 NARROW = replace(ALEXNET_VARIANTS["2012"], widths=(8, 16, 24, 24, 16, 32, 32), initialization="kaiming")
 IMAGES = 50 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -58,13 +61,33 @@ def test_a_layer_that_every_alexnet_has_is_not_left_out(layer: str) -> None:
         net(without=(layer,))
 
 
-def test_kaimings_weights_with_the_variants_biases() -> None:
-    plain, biased = net(), net(initialization="kaiming-with-biases")
+def test_kaimings_convolutions_with_the_variants_biases_and_last_layers() -> None:
+    plain, biased = net(), net(initialization="kaiming-convolutions")
     assert not any(plain.get_parameter(f"{name}.bias").any() for name in plain.layers)
     found = [float(biased.get_parameter(f"{name}.bias").detach()[0]) for name in biased.layers]
     assert found == [0, 1, 0, 1, 1, 1, 1, 0]
-    for name in plain.layers:
+    for name in plain.layers[:5]:
         assert torch.equal(plain.get_parameter(f"{name}.weight"), biased.get_parameter(f"{name}.weight"))
+    for name, std in zip(biased.layers[5:], biased.architecture.init_std[5:], strict=True):
+        assert float(biased.get_parameter(f"{name}.weight").detach().std()) == pytest.approx(std, rel=0.15)
+
+
+def test_with_kaimings_convolutions_the_first_loss_is_that_of_chance() -> None:
+    torch.manual_seed(0)
+    model = AlexNet(replace(ALEXNET_VARIANTS["2012"], initialization="kaiming-convolutions"), 10, 64).eval()
+    images = 60 * torch.randn(16, 3, 64, 64)
+    loss = torch.nn.functional.cross_entropy(model(images), torch.arange(16) % 10)
+    assert float(loss.detach()) == pytest.approx(math.log(10), abs=0.3)
+
+
+def test_the_constants_of_response_normalization_are_settings() -> None:
+    found = net(lrn_n=2, lrn_alpha=1.0, lrn_beta=0.5, lrn_k=3.0, stages=ALEXNET_VARIANTS["2012"].stages)
+    norms = [each.params for each in found.modules() if isinstance(each, LocalResponseNorm)]
+    assert {(each.size, each.alpha, each.beta, each.k) for each in norms} == {(2, 0.5, 0.5, 3.0)}
+    with pytest.raises(ConfigError, match="lrn_n"):
+        net(lrn_n=0)
+    with pytest.raises(ConfigError, match="k above 0"):
+        net(lrn_k=0.0)
 
 
 @pytest.mark.parametrize("ceil_mode", [True, False])

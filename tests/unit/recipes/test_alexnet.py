@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from alexnet import recipes
+from alexnet.config import RunConfig
+from alexnet.models.layers.init import shapes_only
+from alexnet.models.registry import build_run
+from alexnet.optim.param_groups import make_optimizer, set_learning_rates
+from alexnet.optim.schedules import make_schedule
+from alexnet.training import plan
 
 
 def test_2012_is_net_145() -> None:
@@ -69,6 +75,39 @@ def test_star_is_fine_tuned_as_net_146_was() -> None:
         ("color-noise-off", "", 0.0, pytest.approx(38)),
     ]
     assert (config.events[0].layer, config.events[0].value) == ("fc8", 10)
+
+
+def rates_after(config: RunConfig, share: float) -> dict[tuple[str, str], float]:
+    """Learning rates by layer and kind when this share of the schedule has passed, without plateaus."""
+    with shapes_only():
+        optimizer = make_optimizer(build_run(config, 1000), config.optimizer)
+    total = 90_000
+    step = int(share * total)
+    schedule = make_schedule(config.schedule, config.optimizer.lr, total // config.schedule.epochs, total)
+    set_learning_rates(
+        optimizer,
+        schedule.learning_rate(step),
+        schedule.first_rate,
+        plan.lr_multipliers(config.events, step, total),
+        plan.bias_factor(config.events, step, total),
+    )
+    return {(group["layer"], group["kind"]): group["lr"] for group in optimizer.param_groups}
+
+
+def test_biases_of_star_end_as_in_net_146() -> None:
+    rates = rates_after(recipes.get("alexnet-2012-star"), 0.9)
+    found = {layer: rate for (layer, kind), rate in rates.items() if kind == "bias"}
+    assert found.pop("conv6") == pytest.approx(0.022)
+    assert found.pop("conv1") == 0 and rates["conv1", "weight"] == 0
+    assert found == pytest.approx(dict.fromkeys(found, 0.02))
+
+
+def test_one_weird_tricks_biases_fall_once_by_10_and_its_weights_by_250_as_in_net_170() -> None:
+    config = recipes.get("alexnet-one-weird-trick")
+    first, before, after, last = (rates_after(config, share) for share in (0.0, 0.499, 0.501, 0.999))
+    assert first["conv2", "weight"] / last["conv2", "weight"] == pytest.approx(250)
+    assert [each["conv2", "bias"] for each in (first, before)] == pytest.approx([0.02, 0.02])
+    assert [each["conv2", "bias"] for each in (after, last)] == pytest.approx([0.002, 0.002])
 
 
 def test_star_is_pre_trained_as_2012_but_for_the_schedule() -> None:

@@ -271,6 +271,8 @@ def test_a_sample_has_the_predicted_size(wanted: int, photos: int, places: int) 
         labels=torch.zeros(photos),
         channel=SimpleNamespace(descriptor=described),
         photos=lambda numbers: ((few, torch.zeros(len(few), 3, 1, 1)) for few in numbers.split(16)),
+        cache=SimpleNamespace(channel_name="channel"),
+        advance=lambda images, text: None,
         _stop_if_requested=lambda: None,
     )
     drawn = ClassicTrainer.sample_descriptors(cast(ClassicTrainer, work))

@@ -24,9 +24,10 @@ from alexnet.models.layers.fused_kernel import FusedSteps, LrnParams
 class LocalResponseNorm(nn.Module):
     """Local response normalization across neighboring maps at the same pixel.
 
-    The window of map i runs from i - floor(size / 2) over `size` maps and is cut off at the borders; with
-    `groups` towers also at the border between towers. `alpha_convention`: "mean" divides alpha by `size`, as
-    the 2012 source and torch do; "sum" is the formula as printed in the paper.
+    The window of map i begins at i - floor(size / 2) and is cut off at the borders; with `groups` towers also
+    at the border between towers. `alpha_convention`: "mean", as in the 2012 source and torch, has a window of
+    `size` maps and divides alpha by `size`; "sum" is the paper's formula, whose window ends at
+    i + floor(size / 2), so that it has one map more if `size` is even.
     Source: paper, section 3.3.
     """
 
@@ -40,8 +41,10 @@ class LocalResponseNorm(nn.Module):
         groups: int = 1,
     ):
         super().__init__()
-        divisor = size if alpha_convention == "mean" else 1
-        self.params = LrnParams(size, alpha / divisor, beta, k, groups)
+        if alpha_convention == "mean":
+            self.params = LrnParams(size, alpha / size, beta, k, groups)
+        else:
+            self.params = LrnParams(2 * (size // 2) + 1, alpha, beta, k, groups)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> the same shape, type and memory layout."""

@@ -108,6 +108,18 @@ def test_sum_convention_is_the_mean_convention_of_a_larger_alpha() -> None:
     torch.testing.assert_close(literal, LocalResponseNorm(5, alpha=5e-4)(maps))
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_sum_convention_is_the_papers_formula_from_i_minus_half_n_to_i_plus_half_n(n: int) -> None:
+    """Section 3.3: with an even n, n + 1 maps are summed."""
+    maps = 20 * torch.randn(2, 12, 3, 3, dtype=torch.float64)
+    wanted = torch.empty_like(maps)
+    for i in range(12):
+        window = maps[:, max(0, i - n // 2) : min(11, i + n // 2) + 1]
+        wanted[:, i] = maps[:, i] / (2 + 1e-2 * (window**2).sum(1)) ** 0.75
+    found = LocalResponseNorm(n, alpha=1e-2, alpha_convention="sum")(maps)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_towers_do_not_see_each_other() -> None:
     maps = 20 * torch.randn(1, 8, 3, 3)
     norm = LocalResponseNorm(alpha=0.1, groups=2)
