@@ -20,7 +20,8 @@ CLAIM_FORMAT_VERSION = 1
 """Version of a `ClaimResult` in a file. Files without a number have version 0, which had sentences as
 keys."""
 
-Verdict = Literal["held", "failed", "untested"]
+Verdict = Literal["held", "failed", "still learning", "untested"]
+"""`still learning`: nothing is concluded, since a model's training error is above `claims.TRAINED`."""
 
 
 @dataclass(frozen=True)

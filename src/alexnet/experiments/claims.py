@@ -38,6 +38,8 @@ from alexnet.published.rows import PublishedRow
 SEEDS = (0, 1, 2)
 MIN_SEEDS = 3
 """Minimum number of seeds for a verdict."""
+TRAINED = 0.05
+"""Training error at the end of a run above which its model is still learning: its errors decide nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

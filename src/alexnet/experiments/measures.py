@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,12 @@ class Measure(Protocol):
         """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
         ...
 
+    @property
+    def of_trained(self) -> bool:
+        """Whether it is about models that have finished learning, and not about how they learn, or about no
+        training at all."""
+        ...
+
     def of(self, run: ArmRun) -> MeasuredValue | None:
         """The number; None if the run diverged."""
         ...
@@ -75,6 +81,7 @@ class Measure(Protocol):
 class Last:
     """The validation error at the end of training."""
 
+    of_trained: ClassVar[bool] = True
     id: str = "validation-error"
     words: str = "validation error"
     unit: str = "points"
@@ -88,6 +95,7 @@ class Last:
 class Gap:
     """Overfitting: how much larger the error is on images that the model was not trained on."""
 
+    of_trained: ClassVar[bool] = True
     id: str = "overfitting"
     words: str = "validation error minus training error"
     unit: str = "points"
@@ -104,6 +112,7 @@ class Gap:
 class After:
     """The training error early in training."""
 
+    of_trained: ClassVar[bool] = False
     epochs: float
     """Number of epochs of the common model."""
     unit: str = "points"
@@ -130,6 +139,7 @@ class After:
 class EpochsTo:
     """Epochs until the training error has fallen to a threshold, interpolated between two validations."""
 
+    of_trained: ClassVar[bool] = False
     error: float
     unit: str = "epochs"
 
@@ -175,6 +185,7 @@ def predictions(run: ArmRun, views: str) -> Predictions:
 class ErrorOf:
     """The validation error with some views of each image."""
 
+    of_trained: ClassVar[bool] = True
     views: str
     unit: str = "points"
 
@@ -200,6 +211,7 @@ class EnsembleGain:
     With the default views: ten crops, or the center crop of models trained without mirroring.
     """
 
+    of_trained: ClassVar[bool] = True
     models: int
     unit: str = "points"
 
@@ -242,6 +254,7 @@ INPUTS, EXAMPLES = 8, 40
 class InvertedDropout:
     """The difference between predictions with units halved at test time and those of inverted dropout."""
 
+    of_trained: ClassVar[bool] = False
     id: str = "inverted-dropout"
     words: str = "difference of probabilities"
     unit: str = ""
@@ -305,6 +318,7 @@ class LinearDropout:
     regression.
     """
 
+    of_trained: ClassVar[bool] = False
     id: str = "linear-dropout"
     words: str = "relative difference of weights"
     unit: str = ""
@@ -364,6 +378,7 @@ class FeaturesError:
     classes.
     """
 
+    of_trained: ClassVar[bool] = True
     per_class: int
     unit: str = "points"
 
@@ -409,6 +424,7 @@ def linear_error(
 class UpdateSeconds:
     """The median duration of a few updates, including reading the images."""
 
+    of_trained: ClassVar[bool] = False
     id: str = "update-seconds"
     words: str = "seconds of an update"
     unit: str = "seconds"
@@ -422,6 +438,7 @@ class UpdateSeconds:
 class UpdateMegabytes:
     """Memory of an update: on a CPU all that is kept for the gradients; on a GPU the peak allocation."""
 
+    of_trained: ClassVar[bool] = False
     id: str = "update-megabytes"
     words: str = "megabytes of an update"
     unit: str = "megabytes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,11 +24,14 @@ from alexnet.experiments.claim_results import (
     MeasuredValue,
     Verdict,
 )
-from alexnet.experiments.claims import MIN_SEEDS, Claim, Comparison
+from alexnet.experiments.claims import MIN_SEEDS, TRAINED, Claim, Comparison
 from alexnet.experiments.experiment_dir import ExperimentDir
 from alexnet.experiments.measures import EnsembleGain, Measure
+from alexnet.experiments.validation import TRAINING_ERROR
 from alexnet.runs.environment import processor
+from alexnet.text import percentage
 
+_UNLESS_HELD: tuple[Verdict, ...] = ("failed", "still learning", "untested")
 COVERS_BOTH = "the interval covers values inside and outside the band"
 NO_SPREAD = "every seed gives the same number: these models have learned too little to differ"
 NOTHING_LEARNED = "no model is better than chance: train longer, or on more photos"
@@ -60,13 +63,24 @@ def judge(interval: Interval, band: Band, at_least: bool = False) -> tuple[Verdi
     return "untested", COVERS_BOTH
 
 
+def still_learning(training_errors: Mapping[str, Sequence[float]]) -> str:
+    """Which arms have a model whose training error is above `TRAINED`, with the highest; empty for none.
+
+    `training_errors` are fractions by arm, those at the end of training of each seed.
+    """
+    highest = {arm: max(errors, default=0.0) for arm, errors in training_errors.items()}
+    found = [f"{arm} {percentage(error)}" for arm, error in highest.items() if error > TRAINED]
+    return f"training errors above {100 * TRAINED:g} %: {', '.join(found)}" if found else ""
+
+
 def combine(results: Sequence[ComparisonResult]) -> tuple[Verdict, str]:
     """The verdict of a claim and its reason, from the comparisons that decide it.
 
-    Failed if any failed, held if all are held. A reason that several comparisons share is listed once.
+    Failed if any failed, held if all are held; else still learning if any is. A reason that several
+    comparisons share is listed once.
     """
     deciding = [result for result in results if result.decides]
-    for wanted in ("failed", "untested"):
+    for wanted in _UNLESS_HELD:
         by_reason: dict[str, list[str]] = {}
         for result in deciding:
             if result.verdict == wanted:
@@ -250,6 +264,14 @@ class _Compared:
         runs = [run for each in self.runs.values() for run in each]
         if self.comparison.unit == "points" and not any(map(_has_learned, runs)):
             return replace(made, interval=interval, reason=NOTHING_LEARNED)
+        measures = (self.comparison.measure, self.comparison.other_measure)
+        if any(each is not None and each.of_trained for each in measures):
+            errors = {
+                arm.name: [run.tests[-1][TRAINING_ERROR] for run in each if not run.diverged]
+                for arm, each in self.runs.items()
+            }
+            if learning := still_learning(errors):
+                return replace(made, interval=interval, verdict="still learning", reason=learning)
         verdict, reason = judge(interval, self.comparison.band, made.at_least)
         return replace(made, interval=interval, verdict=verdict, reason=reason)
 

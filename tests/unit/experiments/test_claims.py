@@ -15,6 +15,7 @@ from alexnet.experiments.arms import SAME_COST, Arm, arm_config, common, multipl
 from alexnet.experiments.claim_results import read_claim
 from alexnet.experiments.claims import CLAIMS, MIN_SEEDS, Claim, find
 from alexnet.experiments.spec import RunSpec, overrides_of
+from alexnet.experiments.verdict import combine, still_learning
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
 from alexnet.models.registry import build_run
@@ -195,7 +196,17 @@ def test_a_recorded_verdict_was_made_with_the_band_of_today(name: str) -> None:
         (each.id, each.words, each.measure.id, each.band) for each in claim.comparisons
     ]
     for each, found in zip(claim.comparisons, result.comparisons, strict=True):
-        assert found.interval is None or {arm.name for arm in each.arms} <= {*result.arms}
+        names = {arm.name for arm in each.arms}
+        assert found.interval is None or names <= {*result.arms}
+        last = {
+            name: [run.tests[-1].training_error for run in result.runs if run.arm == name and run.tests]
+            for name in names
+        }
+        trained = not still_learning(last) or not (
+            each.measure.of_trained or (each.other_measure is not None and each.other_measure.of_trained)
+        )
+        assert trained or found.verdict not in ("held", "failed")
+    assert (result.verdict, result.reason) == combine(result.comparisons)
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -23,7 +23,7 @@ from alexnet.evaluation.metrics import evaluate_predictions
 from alexnet.experiments import cost, measures
 from alexnet.experiments.arms import Arm, ArmRun, common, run_config
 from alexnet.experiments.claim_results import Band, MeasuredValue
-from alexnet.experiments.claims import ABOVE_0, LENET, RELU_CLAIM, Comparison
+from alexnet.experiments.claims import ABOVE_0, LENET, RELU_CLAIM, TRAINED, Comparison
 from alexnet.experiments.cost import kept_for_gradients, update_bytes, update_seconds
 from alexnet.experiments.experiment_dir import ExperimentDir, halves
 from alexnet.experiments.measures import After, EnsembleGain, EpochsTo, ErrorOf, Last, linear_error
@@ -212,15 +212,19 @@ def test_a_linear_classifier_learns_linear_classes() -> None:
     assert linear_error(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]) > 0.9
 
 
-def experiment(store: Store, folder: Path, numbers: dict[str, list[float]]) -> ExperimentDir:
-    """An experiment whose runs have finished, with these errors."""
+def experiment(
+    store: Store, folder: Path, numbers: dict[str, list[float]], training_error: float | None = None
+) -> ExperimentDir:
+    """An experiment whose runs have finished, with these errors, also in training unless that is given."""
     made = ExperimentDir.open(folder / "claims", store.path, None, SMALL, CPU)
     for name, errors in numbers.items():
         for seed, error in enumerate(errors):
             planned = made.arm_run(Arm(name), seed)
             run = RunDir.create(planned.run.path, planned.config)
+            in_training = error if training_error is None else training_error
+            errors = {"top1_error": error, "training_error": in_training}
             lines = [
-                {"event": "validation", "step": 1, "epoch": 1, "top1_error": error, "training_error": error},
+                {"event": "validation", "step": 1, "epoch": 1, **errors},
                 {"event": "result", "step": 1, "epoch": 1},
             ]
             run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -234,7 +238,7 @@ def compared(measure: measures.Measure, first: Arm, second: Arm, band: Band = AB
 
 def test_models_that_have_learned_nothing_give_no_verdict(store: Store, tmp_path: Path) -> None:
     guessing, learned = [0.66, 0.67, 0.65], [0.6, 0.6, 0.59]  # of three classes
-    made = experiment(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned})
+    made = experiment(store, tmp_path, {"a": guessing, "b": [0.65, 0.67, 0.67], "c": learned}, TRAINED)
     a, b, c = (Arm(name) for name in "abc")
     alike = compared(Last(), a, b, Band(-0.1, 0.1))
     found = compare(alike, made, (0, 1, 2))
@@ -243,9 +247,8 @@ def test_models_that_have_learned_nothing_give_no_verdict(store: Store, tmp_path
 
 
 def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:
-    made = experiment(
-        store, tmp_path, {"a": [0.5, 0.52, 0.51], "b": [0.4, 0.41, 0.42], "c": [0.5, 0.52, 0.51]}
-    )
+    errors = {"a": [0.5, 0.52, 0.51], "b": [0.4, 0.41, 0.42], "c": [0.5, 0.52, 0.51]}
+    made = experiment(store, tmp_path, errors, TRAINED)
     a, b, c, d = (Arm(name) for name in "abcd")
     better = compared(Last(), a, b)
     assert compare(better, made, (0, 1, 2)).verdict == "held"
@@ -265,6 +268,18 @@ def test_verdicts_of_errors(store: Store, tmp_path: Path) -> None:
         0.4,
         0.42,
     ]
+
+
+def test_models_that_are_still_learning_give_no_verdict_on_their_last_errors(
+    store: Store, tmp_path: Path
+) -> None:
+    made = experiment(store, tmp_path, {"a": [0.5, 0.52, 0.51], "b": [0.04, 0.03, 0.05]})
+    a, b = Arm("a"), Arm("b")
+    found = compare(compared(Last(), a, b), made, (0, 1, 2))
+    assert found.verdict == "still learning" and found.interval is not None
+    assert found.reason == "training errors above 5 %: a 52.0 %"
+    early = compare(compared(After(1), a, b), made, (0, 1, 2))
+    assert early.verdict == "held"
 
 
 def test_an_error_that_was_not_reached_is_named(store: Store, tmp_path: Path) -> None:

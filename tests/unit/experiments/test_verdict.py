@@ -77,6 +77,9 @@ def test_a_claim_is_held_if_all_is_and_failed_if_anything_is() -> None:
     assert combine([held, open_]) == ("untested", "c: too wide")
     assert combine([open_, result("d", "untested", "too wide"), held]) == ("untested", "c; d: too wide")
     assert combine([open_, failed, held]) == ("failed", "b")
+    learning = result("f", "still learning", "training errors above 5 %: one 20 %")
+    assert combine([open_, learning, held]) == ("still learning", "f: training errors above 5 %: one 20 %")
+    assert combine([learning, failed]) == ("failed", "b")
     assert combine([held, result("e", "failed", decides=False)]) == ("held", "")
 
 

@@ -16,7 +16,7 @@ from alexnet.experiments.claim_results import ComparisonResult
 from alexnet.report.plots.curves import rise_from_zero
 from alexnet.report.plots.style import COLORS
 
-_VERDICTS = {"held": COLORS[2], "failed": COLORS[1], "untested": "#666666"}
+_VERDICTS = {"held": COLORS[2], "failed": COLORS[1], "still learning": COLORS[4], "untested": "#666666"}
 _STYLES = ("-", "--", "-.", ":")
 _CHARACTERS = 62
 
