@@ -257,7 +257,8 @@ def check_tables(results: Path) -> None:
     long, short = tables.claims(results), tables.claims_in_short(results)
     assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
     assert long.rows[0][6] == "store, 72 pixels"
-    cell = re.escape("[store, 72 pixels](results/claims/lrn): ") + "(held, 1|failed, 0|still learning, 0|untested, 0) of 1"
+    verdicts = "(held, 1|failed, 0|still learning, 0|untested, 0) of 1"
+    cell = re.escape("[store, 72 pixels](results/claims/lrn): ") + verdicts
     assert len(short.rows) == 1 and re.fullmatch(cell, short.rows[0][-1])
     shutil.copytree(results / "claims" / "lrn", results / "claims" / "lrn-again")
     ((*_, both),) = tables.claims_in_short(results).rows
