@@ -27,7 +27,15 @@ from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import mean_nll
 from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.evaluation.run_evaluation import class_predictions
-from alexnet.fitting.candidates import FINE_TUNED, FISHER, LINEAR, Photos, every_candidate, measure_speed
+from alexnet.fitting.candidates import (
+    FINE_TUNED,
+    FISHER,
+    LINEAR,
+    LINEAR_LARGE,
+    Photos,
+    every_candidate,
+    measure_speed,
+)
 from alexnet.fitting.choice import wrong_predictions
 from alexnet.fitting.fit import usual_side
 from alexnet.io import write_json
@@ -40,7 +48,12 @@ from alexnet.training.run import train
 from benchmarks.own_photos import divide
 
 RESULTS = "candidates.json"
-AVERAGES = ((LINEAR, FINE_TUNED), (LINEAR, FISHER), (LINEAR, FISHER, FINE_TUNED))
+AVERAGES = (
+    (LINEAR, LINEAR_LARGE),
+    (LINEAR, FINE_TUNED),
+    (LINEAR, FISHER),
+    (LINEAR, LINEAR_LARGE, FINE_TUNED),
+)
 """Averages of probabilities that are tested, too."""
 
 
@@ -118,7 +131,7 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) 
         made[each.name] = _tested(place, store)
         error = last_training_error(place.metrics_file)
         yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, error)
-    for names in AVERAGES:
+    for names in (each for each in AVERAGES if set(each) <= set(made)):
         mean = ensemble.mean([made[name] for name in names])
         yield row(" + ".join(names), mean, sum(spent[name] for name in names), 0, None)
 

@@ -26,7 +26,7 @@ METHODS = {
     "tutorial-net": "tutorial network",
     "alexnet-modern": "`alexnet-modern` alone",
 }
-CANDIDATES = ("linear", "fine-tuned", "small", "alexnet-modern", "sift-fv")
+CANDIDATES = ("linear", "linear-large", "fine-tuned", "small", "alexnet-modern", "sift-fv")
 """In the order of the table and of the colors."""
 
 _Row = TypeVar("_Row", own_photos.Row, candidates.Row)

@@ -14,12 +14,15 @@ from alexnet.models.registry import build
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.text import counted
 
-LINEAR, FISHER, FINE_TUNED, SMALL, MODERN = "linear", "sift-fv", "fine-tuned", "small", "alexnet-modern"
+LINEAR, LINEAR_LARGE, FINE_TUNED = "linear", "linear-large", "fine-tuned"
+FISHER, SMALL, MODERN = "sift-fv", "small", "alexnet-modern"
 
 SIDES = (72, 128)
 """Smallest and largest side of the store: the small network is tested at 72 pixels, 128 help `sift-fv`."""
 INPUT, TEST_SIZE = 64, 72
 """Pixels of a training crop of the small network, and of the square that test crops are cut from."""
+LARGE_INPUT, LARGE_TEST_SIZE = 112, 128
+"""The same for `linear-large`: it sees details where `linear` sees whole objects."""
 MANY = 100
 """From so many training photos per class on, a network is trained from random weights."""
 VERY_MANY, LONG_MINUTES = 500, 30
@@ -31,8 +34,10 @@ FISHER_COST, MODERN_COST = 11.5, 2.0
 epoch of `alexnet-modern`."""
 FISHER_FIXED_COST = 6000.0
 """Estimated time for the codebooks of `sift-fv`, in the same unit."""
-FISHER_SHARE, SCRATCH_SHARE = 0.4, 0.3
-"""Shares of the time that `sift-fv` and the networks from random weights may take."""
+LARGE_COST = 2 / 3 * (LARGE_INPUT / INPUT) ** 2
+"""Time of a photo for `linear-large`, in the same unit: two views, forwards only."""
+LARGE_SHARE, FISHER_SHARE, SCRATCH_SHARE = 0.2, 0.4, 0.3
+"""Shares of the time that `linear-large`, `sift-fv` and the networks from random weights may take."""
 _TIMED_BATCH, _TIMED_UPDATES = 32, 4
 
 
@@ -61,6 +66,8 @@ class Candidate:
     config: RunConfig
     init_from: str = ""
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
+    test_cost: float = 1.0
+    """Time to test a photo, relative to `linear`."""
     most_minutes: float = 0.0
     """It is no candidate if its training takes longer than this; 0 if its length is known."""
 
@@ -99,6 +106,10 @@ def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[
     The limits of the rule are choices that have not been measured yet.
     """
     found, left = [_linear(photos, seed)], seconds
+    large = LARGE_COST * photos.train / speed
+    if photos.side >= LARGE_TEST_SIZE and large <= LARGE_SHARE * seconds:
+        found.append(_linear_large(photos, seed))
+        left -= large
     fisher = (FISHER_FIXED_COST + FISHER_COST * photos.train) / speed
     if fisher <= FISHER_SHARE * seconds:
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
@@ -123,6 +134,7 @@ def every_candidate(photos: Photos, seconds: float, speed: float, seed: int) -> 
     length = _Length.within(seconds, per_photo)
     return [
         _linear(photos, seed),
+        *([_linear_large(photos, seed)] if photos.side >= LARGE_TEST_SIZE else []),
         _fisher(photos, seed, most_minutes=0.0),
         _fine_tuned(photos, seed, length),
         _small(photos, seed, length),
@@ -170,6 +182,13 @@ def _small_network(photos: Photos, seed: int, *others: str) -> RunConfig:
 def _linear(photos: Photos, seed: int) -> Candidate:
     config = _small_network(photos, seed, "training.fit_last_layer=yes", "schedule.epochs=0")
     return Candidate(LINEAR, "logistic regression on the pretrained network's features", config, PRETRAINED)
+
+
+def _linear_large(photos: Photos, seed: int) -> Candidate:
+    sizes = (f"data.input_size={LARGE_INPUT}", f"data.test_size={LARGE_TEST_SIZE}")
+    config = _small_network(photos, seed, *sizes, "training.fit_last_layer=yes", "schedule.epochs=0")
+    title = f"the same with photos of {LARGE_INPUT} instead of {INPUT} pixels"
+    return Candidate(LINEAR_LARGE, title, config, PRETRAINED, test_cost=(LARGE_INPUT / INPUT) ** 2)
 
 
 def _fine_tuned(photos: Photos, seed: int, length: _Length) -> Candidate:

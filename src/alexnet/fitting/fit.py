@@ -136,6 +136,8 @@ class _Fitting:
         """Photos per second in the training of the small network."""
         self.directories: dict[str, str] = {}
         """The run directory of each candidate in this call."""
+        self.test_costs: dict[str, float] = {}
+        """By run directory."""
 
     def make(self) -> FitResult:
         """The finished fit."""
@@ -147,6 +149,7 @@ class _Fitting:
         predictions: dict[str, Predictions] = {}
         for candidate in self._planned(store, state):
             name = self.directories[candidate.name] = self._directory(candidate, state)
+            self.test_costs[name] = candidate.test_cost
             if any(each.name == name for each in state.candidates):
                 continue
             trained = self._trained(candidate, name, store)
@@ -163,7 +166,8 @@ class _Fitting:
         EnsembleDir(self.run).write(
             self.run.name, [EnsembleMember(name=name, pretraining=False) for name in chosen]
         )
-        views = self._test_views(len(chosen) * (state.splits[CHOICE] + state.splits[TEST]))
+        costs = sum(self.test_costs.get(name, 1.0) for name in chosen)
+        views = self._test_views(costs * (state.splits[CHOICE] + state.splits[TEST]))
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
@@ -222,7 +226,7 @@ class _Fitting:
         state.write(self.run)
         return state
 
-    def _test_views(self, photos: int) -> str:
+    def _test_views(self, photos: float) -> str:
         """The default views of the chosen models, or the central crop where they would take too long."""
         seconds = TEN_CROPS_COST * photos / self.speed
         if seconds <= RESERVED * 60 * self.options.minutes:
@@ -241,7 +245,8 @@ class _Fitting:
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
-        yield from candidates(known, 0.0, self.speed, self.options.seed)
+        (first,) = candidates(known, 0.0, self.speed, self.options.seed)
+        yield first
         used = time.monotonic() - self.start
         seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
         _, *others = candidates(known, seconds, self.speed, self.options.seed)

@@ -13,6 +13,9 @@ from alexnet.fitting.candidates import (
     FISHER_COST,
     FISHER_FIXED_COST,
     FISHER_SHARE,
+    LARGE_COST,
+    LARGE_SHARE,
+    LINEAR_LARGE,
     MANY,
     MOST_EPOCHS,
     Photos,
@@ -30,10 +33,10 @@ def names(train: int, classes: int, seconds: float, speed: float = 100.0) -> lis
 @pytest.mark.parametrize(
     ("train", "classes", "seconds", "wanted"),
     [
-        (120, 6, 500, ["linear", "sift-fv", "fine-tuned"]),
-        (3000, 5, 500, ["linear", "fine-tuned", "small"]),  # sift-fv would take 345 s
-        (3000, 5, 3600, ["linear", "sift-fv", "fine-tuned", "alexnet-modern"]),
-        (3000, 30, 3600, ["linear", "sift-fv", "fine-tuned", "small"]),
+        (120, 6, 500, ["linear", "linear-large", "sift-fv", "fine-tuned"]),
+        (3000, 5, 500, ["linear", "linear-large", "fine-tuned", "small"]),  # sift-fv would take 345 s
+        (3000, 5, 3600, ["linear", "linear-large", "sift-fv", "fine-tuned", "alexnet-modern"]),
+        (3000, 30, 3600, ["linear", "linear-large", "sift-fv", "fine-tuned", "small"]),
         (100_000, 100, 500, ["linear"]),  # not one epoch fits
         (120, 6, 0, ["linear"]),
     ],
@@ -55,8 +58,12 @@ def test_candidates_are_valid_and_fit_into_the_time(
         assert config.training.seed == 3
         assert each.name == FISHER or 1 <= config.training.batch_size <= train
         if each.name == FISHER:
-            needed += (FISHER_FIXED_COST + FISHER_COST * train) / speed
-            assert needed <= FISHER_SHARE * seconds
+            cost = (FISHER_FIXED_COST + FISHER_COST * train) / speed
+            assert cost <= FISHER_SHARE * seconds
+            needed += cost
+        elif each.name == LINEAR_LARGE:
+            needed += LARGE_COST * train / speed
+            assert needed <= LARGE_SHARE * seconds
         elif config.schedule.minutes:
             needed += 60 * config.schedule.minutes
         else:
@@ -70,6 +77,11 @@ def test_candidates_are_valid_and_fit_into_the_time(
     for each in found:
         assert not each.init_from or each.init_from in known
         known.add(each.name)
+
+
+def test_photos_that_were_stored_smaller_are_not_enlarged() -> None:
+    found = [each.name for each in candidates(Photos(120, 6, 100), 500, 100.0, 0)]
+    assert LINEAR_LARGE not in found and FISHER in found
 
 
 def test_speed_is_measured() -> None:
