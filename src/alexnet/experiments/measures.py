@@ -66,11 +66,9 @@ class Measure(Protocol):
         """`points` for errors, `epochs`, `seconds`, ...; empty for a bare number."""
         ...
 
-    @property
-    def of_trained(self) -> bool:
-        """Whether it is about models that have finished learning, and not about how they learn, or about no
-        training at all."""
-        ...
+    of_trained: ClassVar[bool]
+    """Whether it is about models that have finished learning, and not about how they learn, or about no
+    training at all."""
 
     def of(self, run: ArmRun) -> MeasuredValue | None:
         """The number; None if the run diverged."""
