@@ -1,7 +1,8 @@
-"""Counts and percentages in lines of text, written alike everywhere."""
+"""Counts, percentages and names in lines of text, written alike everywhere."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -14,6 +15,25 @@ def counted(count: int, noun: str) -> str:
 def first_few(names: Sequence[str], most: int) -> str:
     """`a, b, c`, or `a, b, ...` if there are more than `most`."""
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
+def printable(text: str) -> str:
+    r"""The text without what a terminal would act on: a control character becomes `\x1b`, a line break
+    `\n`, and a byte of a name that is not UTF-8 `\x80`. Spaces and letters of all scripts are unchanged.
+    """
+    return _NOT_PRINTABLE.sub(_escaped, text)
+
+
+_NOT_PRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, line separators, changes of the writing direction, and surrogates."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    # Python decodes the bytes 0x80 to 0xff of a name that is not UTF-8 as surrogates.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(found[0])[1:-1]
 
 
 def percentage(fraction: float) -> str:

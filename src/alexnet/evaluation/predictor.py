@@ -17,7 +17,16 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, check_same_classes
 from alexnet.data.crops import center, default_views
-from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb, turn_pixels
+from alexnet.data.decode import (
+    PHOTO_SUFFIXES,
+    Pixels,
+    check_size,
+    decode,
+    in_channels,
+    orientation_of,
+    rgb,
+    turn_pixels,
+)
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.errors import AlexNetError, CommandError
@@ -80,11 +89,13 @@ def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[Scal
 def pixels_of(photo: Photo) -> Pixels:
     """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo.
+    CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo,
+    and for an extreme size or shape.
     """
     if isinstance(photo, str | Path | bytes):
         return decode(photo if isinstance(photo, bytes) else _read(Path(photo)), exif=True)
     if isinstance(photo, Image.Image):
+        check_size(*photo.size)
         return turn_pixels(rgb(photo), orientation_of(photo))
     return _checked(photo)
 
@@ -110,6 +121,7 @@ def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in counts:
         raise CommandError(f"a photo must be uint8 (H, W, 3) or (H, W), got {array.dtype} {array.shape}")
+    check_size(array.shape[1], array.shape[0])
     return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))
 
 
