@@ -24,9 +24,7 @@ def printable(text: str) -> str:
     return _NOT_PRINTABLE.sub(_escaped, text)
 
 
-_NOT_PRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, changes of the writing direction, and surrogates."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.output import write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
@@ -99,7 +99,7 @@ def command(
         device=device,
         batch_size=batch,
         progress=progress,
-        log=lambda line: None if as_json else _note(line),
+        log=lambda line: None if as_json else write_notes(line),
     )
     evaluations = evaluate_runs(runs, store, options)
     if not distributed.launched_as_main():
@@ -134,10 +134,6 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(number) for number in text.split(",")) if text else ()
     except ValueError as error:
         raise CommandError(f"--weights {text} is not a list of numbers, such as 2,1,1") from error
-
-
-def _note(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 def _to_json(results: Sequence[EvalResult]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.source_options import with_source_options
 from alexnet.errors import CommandError
@@ -48,15 +49,14 @@ def command(
     if not as_json:
         found = overview(opened)
         lines = [*describe_overview(found), *(table_of_classes(found) if per_class else [])]
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+        write_lines(*lines)
     photos = sum(len(split) for split in opened.splits.values())
     with progress_bar("inspecting", photos, unit="photos", silent=as_json) as advance:
         inspection = inspect(opened, progress=advance)
     if as_json:
         sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in describe_photos(inspection))
+        write_lines(*describe_photos(inspection))
 
 
 def _inspect_store(path: Path, near_duplicates: bool, as_json: bool) -> None:
@@ -70,4 +70,4 @@ def _inspect_store(path: Path, near_duplicates: bool, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in describe_store(inspection))
+        write_lines(*describe_store(inspection))

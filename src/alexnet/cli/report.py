@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
@@ -51,7 +52,7 @@ def command(
     """
 
     page = write_report(runs, out, store, choose_device(device), detailed, figures)
-    typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    write_lines(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
 
 
 def write_report(

@@ -129,13 +129,13 @@ _TERMS = {
 }
 
 
-def license_text(terms: Mapping[str, str], known: Provenance | None) -> str:
+def license_lines(terms: Mapping[str, str], known: Provenance | None) -> list[str]:
     """One line for each term, for the origin of the weights and for each error that was measured."""
     lines = [f"{label}: {terms[name]}" for name, label in _TERMS.items() if name in terms]
     if known is not None:
         lines.append(f"origin: {_origin(known)}")
         lines += [f"evaluated: {_evaluated(each)}" for each in known.errors]
-    return "".join(f"{line}\n" for line in lines)
+    return lines
 
 
 def _origin(known: Provenance) -> str:

@@ -1,0 +1,52 @@
+"""What commands print: lines of text, in which names of files and classes cannot act on a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from alexnet.text import printable
+
+
+def write_lines(*lines: str) -> None:
+    """Writes lines to standard output at once, also into a pipe; what is not printable is escaped."""
+    _write(sys.stdout, lines)
+
+
+def write_notes(*lines: str) -> None:
+    """The same on standard error, for what is not the result of a command."""
+    _write(sys.stderr, lines)
+
+
+def _write(stream: TextIO, lines: Iterable[str]) -> None:
+    stream.write("".join(f"{printable(line)}\n" for line in lines))
+    stream.flush()
+
+
+def prepare_streams() -> None:
+    """Makes the standard streams of this process accept any text.
+
+    What their encoding lacks is escaped. A closed stream is replaced by the null device: without it, the next
+    file that is opened would have its number, and text would be written into that file.
+    """
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            mode = "r" if name == "stdin" else "w"
+            null = os.open(os.devnull, os.O_RDONLY if name == "stdin" else os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="backslashreplace"))
+        elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """Sends what is still to be written to standard output to the null device, so that nothing fails later."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
