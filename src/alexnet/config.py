@@ -42,6 +42,11 @@ class RunConfig:
     """A classic pipeline instead of a network, in which case `model` has no meaning; None for networks."""
 
 
+def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration in a file of any version; ConfigError if it is none, or if values are out of range."""
+    return validate(from_dict(RunConfig, old_names.new_config(values)))
+
+
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     """`config` with each `key=value` applied from left to right; the value is parsed as the field's type.
 

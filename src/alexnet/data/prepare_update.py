@@ -24,6 +24,7 @@ from alexnet.data.sources.base import stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
 from alexnet.errors import CommandError
+from alexnet.json_reader import read_object
 from alexnet.text import first_few
 
 CLASSES_HASH, PHOTOS_HASH = "classes", "photos"
@@ -91,7 +92,9 @@ def fingerprint_of_store(job: Job) -> Fingerprint:
     """That of the finished or unfinished store at the path; empty if there is none."""
     if not (job.path / MANIFEST_FILE).exists():
         unfinished = job.path / FINGERPRINT_FILE
-        return json.loads(unfinished.read_text()) if unfinished.exists() else {}
+        if not unfinished.exists():
+            return {}
+        return read_object(unfinished, dict, "does not describe a store", "delete the folder")
     manifest = read_manifest(job.path)
     source = manifest.source
     chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.errors import DataError
 from alexnet.io import write_json
+from alexnet.json_reader import check_version, read_object
 from alexnet.runs.provenance import position
 from alexnet.runs.results import Rate, ViewSet
 from alexnet.runs.run_dir import RunDir, members_of
-from alexnet.serialization import ConfigError, from_dict, to_dict
+from alexnet.serialization import from_dict, to_dict
 from alexnet.text import percentage
 
 CALIBRATION_FILE = "calibration.json"
@@ -78,10 +77,7 @@ class Calibration:
         """From what `to_dict` returned; ValueError, KeyError or ConfigError if it is something else."""
         made = dict(values)
         version = made.pop("format_version")
-        if version != CALIBRATION_FORMAT_VERSION:
-            raise ValueError(
-                f"format version {version}, this program reads {CALIBRATION_FORMAT_VERSION}: update alexnet"
-            )
+        check_version(version, CALIBRATION_FORMAT_VERSION)
         return from_dict(cls, {**made, "views": to_dict(ViewSet.parse(made["views"]))})
 
 
@@ -135,12 +131,9 @@ def read_calibration(run: RunDir) -> Calibration | None:
     path = run.path / CALIBRATION_FILE
     if not path.is_file():
         return None
-    try:
-        found = Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(
-            f"{path} has no valid calibration ({error}): remove it and calibrate again"
-        ) from error
+    found = read_object(
+        path, Calibration.from_dict, "has no valid calibration", "remove it and calibrate again"
+    )
     return found if found.updates == calibrated_updates(run.path) else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
-from alexnet.config import ConfigError, RunConfig, from_dict, split_setting, to_dict
+from alexnet.config import RunConfig, config_from_dict, from_dict, split_setting, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import exclusive_lock, is_left_over, write_json
+from alexnet.json_reader import as_object, read_object
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
 
@@ -129,11 +129,7 @@ class RunDir:
 
     def config(self) -> RunConfig:
         """The run's configuration; DataError if the file is not one."""
-        try:
-            values = json.loads(self.config_file.read_text(encoding="utf-8"))
-            return from_dict(RunConfig, old_names.new_config(values))
-        except (json.JSONDecodeError, ConfigError) as error:
-            raise DataError(f"{self.config_file} is not a configuration ({error}): restore it") from error
+        return read_object(self.config_file, config_from_dict, "is not a configuration", "restore it")
 
     def environment(self) -> Environment:
         """The environment in which the run was made; all fields are unknown without a file. DataError if it
@@ -171,8 +167,7 @@ class EnsembleMember:
         """From a file of any version; keys that this version does not know are ignored."""
         known = {each.name for each in fields(cls)}
         made: dict[str, Any] = {key: value for key, value in values.items() if key in known}
-        made["settings"] = tuple(old_names.new_settings(made.get("settings", ())))
-        return cls(**made)
+        return from_dict(cls, {**made, "settings": old_names.new_settings(made.get("settings", []))})
 
     def difference(self, other: EnsembleMember) -> str:
         """The differences to the other member, with the values of this one; empty if there are none."""
@@ -244,11 +239,12 @@ class EnsembleDir:
 
     def members(self) -> list[EnsembleMember]:
         """The contents of `ensemble.json`; DataError if it does not describe an ensemble."""
-        try:
-            description = json.loads(self.members_file.read_text(encoding="utf-8"))
-            return [EnsembleMember.from_dict(each) for each in description["members"]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error
+        return read_object(
+            self.members_file,
+            lambda values: [EnsembleMember.from_dict(as_object(each)) for each in values["members"]],
+            "does not describe an ensemble",
+            "restore it",
+        )
 
 
 def _difference(begun: Sequence[EnsembleMember], wanted: Sequence[EnsembleMember]) -> str:

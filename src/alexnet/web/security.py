@@ -36,7 +36,7 @@ class SecurityMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface; an exception of the application becomes a response 500 and a line in the log."""
+        """The ASGI interface; an exception becomes a response 500 and a line in the log."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
