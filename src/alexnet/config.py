@@ -43,7 +43,7 @@ class RunConfig:
 
 
 def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration in a file of any version; ConfigError if it is none, or if values are out of range."""
+    """The configuration in a file of any version; ConfigError if it is none, or values are out of range."""
     return validate(from_dict(RunConfig, old_names.new_config(values)))
 
 

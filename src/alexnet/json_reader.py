@@ -1,10 +1,11 @@
-"""Reads JSON of unknown origin: it becomes the wanted value, or one line that names the file and the reason."""
+"""Reads JSON of unknown origin: it becomes the wanted value, or an error names the file and the reason."""
 
 from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -48,10 +49,15 @@ def read_object(
 
 def read_document(path: Path, parse: Callable[[Any], _Value], problem: str, remedy: str) -> _Value:
     """The same for a file that may have something else than an object."""
-    try:
+    with refusing(path, problem, remedy):
         return parse(parse_json(_contents(path)))
-    except DataError:
-        raise
+
+
+@contextmanager
+def refusing(path: Path, problem: str, remedy: str) -> Generator[None]:
+    """Turns what parsers raise for values of another shape into a DataError that names the file."""
+    try:
+        yield
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror or error})") from error
     except NewerVersion as error:

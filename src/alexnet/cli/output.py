@@ -46,7 +46,7 @@ def prepare_streams() -> None:
 
 
 def discard_output() -> None:
-    """Sends what is still to be written to standard output to the null device, so that nothing fails later."""
+    """Sends what is still to be written to standard output to the null device."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

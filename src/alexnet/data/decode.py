@@ -155,7 +155,7 @@ class TooNarrow(UnreadableImage):
 
 
 def check_size(width: int, height: int) -> None:
-    """TooManyPixels or TooNarrow for a photo of extreme size or shape, UnreadableImage for one without pixels.
+    """TooManyPixels or TooNarrow for a photo of extreme size or shape; UnreadableImage without pixels.
 
     Every photo is checked before it is decoded.
     """

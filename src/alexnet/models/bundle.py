@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from alexnet import old_names
-from alexnet.config import RunConfig, from_dict, to_dict
-from alexnet.data.classes import Class, are_custom
+from alexnet.config import RunConfig, config_from_dict, from_dict, to_dict
+from alexnet.data.classes import Class, are_custom, different_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import choose_device
 from alexnet.io import CannotWrite, atomic_write
+from alexnet.json_reader import as_object, check_version, parse_json, refusing
 from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
@@ -119,14 +120,19 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
     with _opened(path) as opened:
         metadata = _parsed(path, opened.metadata() or {})
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    with shapes_only():
+    with _refusing(path), shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
     weights = _under("model.", tensors)
-    found = first_mismatch(weights, model.state_dict())
+    expected = model.state_dict()
+    found = first_mismatch(weights, expected)
     if found:
         raise DataError(f"{path} has another architecture than its configuration: {found}")
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point() or tensor.is_complex():
+            raise DataError(f"{path} is not a valid model file ({name} is {tensor.dtype})")
     give_weights(model, weights, choose_device(device))
-    preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
+    with _refusing(path):
+        preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 
 
@@ -214,22 +220,31 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
     missing = [name for name in _REQUIRED if name not in texts]
     if missing:
         raise DataError(f"{path} has weights but no {', '.join(missing)}: use a file that this program wrote")
-    version = json.loads(texts["format_version"])
-    if version > MODEL_FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format version {version}, this program reads {MODEL_FORMAT_VERSION}: update alexnet"
+    with _refusing(path):
+        check_version(parse_json(texts["format_version"]), MODEL_FORMAT_VERSION)
+        preprocessing = as_object(parse_json(texts["preprocessing"]))
+        known = as_object(parse_json(texts.get("provenance", "{}")))
+        calibrated = as_object(parse_json(texts.get("calibration", "{}")))
+        return Metadata(
+            config=config_from_dict(as_object(parse_json(texts["config"]))),
+            classes=different_classes(
+                [from_dict(Class, as_object(each)) for each in parse_json(texts["classes"])]
+            ),
+            preprocessing={**preprocessing, "data": old_names.new_data(as_object(preprocessing["data"]))},
+            terms=_texts(old_names.new_terms(as_object(parse_json(texts["terms"])))),
+            provenance=Provenance.from_dict(known) if known else None,
+            calibration=Calibration.from_dict(calibrated) if calibrated else None,
         )
-    preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
-    known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
-    calibrated: dict[str, Any] = json.loads(texts.get("calibration", "{}"))
-    return Metadata(
-        config=from_dict(RunConfig, old_names.new_config(json.loads(texts["config"]))),
-        classes=[Class(**each) for each in json.loads(texts["classes"])],
-        preprocessing={**preprocessing, "data": old_names.new_data(preprocessing["data"])},
-        terms=old_names.new_terms(json.loads(texts["terms"])),
-        provenance=Provenance.from_dict(known) if known else None,
-        calibration=Calibration.from_dict(calibrated) if calibrated else None,
-    )
+
+
+def _refusing(path: Path) -> AbstractContextManager[None]:
+    return refusing(path, "is not a valid model file", "use one that this program wrote")
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValueError("terms that are not text")
+    return dict(values)
 
 
 @contextmanager
@@ -259,7 +274,9 @@ def _opened(path: Path) -> Generator[Any]:
 
 def _load_onnx(path: Path) -> ModelBundle:
     metadata = _onnx_metadata(path)
-    return _bundle(OnnxModel(path), metadata, _outside_the_graph(metadata.preprocessing))
+    with _refusing(path):
+        preprocessing = _outside_the_graph(metadata.preprocessing)
+    return _bundle(OnnxModel(path), metadata, preprocessing)
 
 
 def _onnx_metadata(path: Path) -> Metadata:

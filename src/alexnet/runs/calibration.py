@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,10 @@ class Calibration:
         made = dict(values)
         version = made.pop("format_version")
         check_version(version, CALIBRATION_FORMAT_VERSION)
-        return from_dict(cls, {**made, "views": to_dict(ViewSet.parse(made["views"]))})
+        found = from_dict(cls, {**made, "views": to_dict(ViewSet.parse(made["views"]))})
+        if not (math.isfinite(found.temperature) and found.temperature > 0):
+            raise ValueError(f"temperature {found.temperature}")
+        return found
 
 
 def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:

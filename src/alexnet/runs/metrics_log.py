@@ -19,6 +19,7 @@ from typing import Any
 
 from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
+from alexnet.json_reader import as_object, parse_json, reason_of
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
@@ -100,9 +101,28 @@ def has_logged(path: Path) -> bool:
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
+            yield _event(line)
+        except (ValueError, KeyError) as error:
             if line.endswith("\n"):
-                raise DataError(f"{path} has a line that is not JSON ({error}): remove it") from error
+                raise DataError(
+                    f"{path}: line {number} is no event ({reason_of(error)}): remove it"
+                ) from error
+
+
+def _event(line: str) -> dict[str, Any]:
+    """A line of the log; ValueError or KeyError if it is something else."""
+    event = dict(as_object(parse_json(line)))
+    if not isinstance(event["event"], str):
+        raise ValueError(f"event {event['event']!r}")
+    for name in ("step", "epoch", *_NUMBERS):
+        value = event[name] if name in ("step", "epoch") else event.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise ValueError(f"{name} {value!r}")
+    return event
+
+
+_NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps")
+"""Values that are numbers wherever they are."""

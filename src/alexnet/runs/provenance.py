@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 from alexnet import __version__
+from alexnet.json_reader import as_object, read_object
 from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.serialization import from_dict
 from alexnet.text import percentage
 
 
@@ -76,24 +77,20 @@ class Provenance:
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
         """From what `to_dict` of any version gave; keys that this version does not know are ignored."""
         known = _known(cls, values)
-        known["errors"] = tuple(MeasuredErrors(**_known(MeasuredErrors, each)) for each in values["errors"])
+        known["errors"] = [_known(MeasuredErrors, as_object(each)) for each in values["errors"]]
         if imported := values.get("imported"):
-            known["imported"] = Imported.from_dict(imported)
+            known["imported"] = asdict(Imported.from_dict(as_object(imported)))
         if begun := values.get("began_with"):
-            known["init_from"] = InitialWeights(**_known(InitialWeights, begun))
+            known["init_from"] = _known(InitialWeights, as_object(begun))
         for name in ("store", "store_digest"):
             known[name] = values.get(name) or ""
-        return cls(**known)
+        return from_dict(cls, known)
 
 
 def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of fields of the dataclass `kind`; lists become tuples."""
+    """The values of fields of the dataclass `kind`."""
     names = {each.name for each in fields(kind)}
-    return {
-        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-        for name, value in values.items()
-        if name in names
-    }
+    return {name: value for name, value in values.items() if name in names}
 
 
 def provenance(run: RunDir, checkpoint: str = "last") -> Provenance:
@@ -167,8 +164,11 @@ class Position:
 def position(run: RunDir, checkpoint: str = "last") -> Position:
     """The position of a run's checkpoint; CommandError if there is none."""
     meta = find_weights(run.path, checkpoint).with_name("meta.json")
-    values = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
-    return Position(values.get("epoch"), values.get("step"))
+    return read_object(meta, _position, "is damaged", "restore it") if meta.is_file() else Position()
+
+
+def _position(values: Mapping[str, Any]) -> Position:
+    return from_dict(Position, {name: values[name] for name in ("epoch", "step") if name in values})
 
 
 def stale_note(run: RunDir, tested: EvalResult) -> str:

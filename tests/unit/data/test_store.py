@@ -183,7 +183,7 @@ def test_a_newer_version_is_refused(folder: Path) -> None:
     manifest = folder / "header.json"
     manifest.write_text(json.dumps({"version": 99, "unheard": "of"}))
     with pytest.raises(
-        DataError, match="header.json has format version 99, this program reads 1: update alexnet"
+        DataError, match=r"header\.json has format version 99, this program reads 1: update alexnet"
     ):
         Store.open(folder)
 
