@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -130,6 +132,8 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
     for name, tensor in weights.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or tensor.is_complex():
             raise DataError(f"{path} is not a valid model file ({name} is {tensor.dtype})")
+        if not math.isfinite(float(tensor.sum())):
+            raise DataError(f"{path} is not a valid model file ({name} has values that are not finite)")
     give_weights(model, weights, choose_device(device))
     with _refusing(path):
         preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
@@ -185,16 +189,42 @@ class OnnxModel(nn.Module):
 
     layer_names = (OUTPUT,)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, num_classes: int) -> None:
+        """DataError if ONNX Runtime cannot run the graph, or it is not that of a model of so many classes."""
         super().__init__()
         import onnxruntime
 
-        self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._path, self._num_classes = path, num_classes
+        with self._refusing():
+            self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [
+            [each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())
+        ]
+        if names != [[INPUT], [OUTPUT]]:
+            raise DataError(f"{path} has a graph from {names[0]} to {names[1]}, not from {INPUT} to {OUTPUT}")
         self.register_buffer("device", torch.empty(0), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K), on the CPU."""
-        return torch.from_numpy(self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})[0])
+        """Logits (N, K), on the CPU. DataError if the graph fails or has outputs of another shape."""
+        with self._refusing():
+            found = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})[0]
+        if found.shape != (len(images), self._num_classes) or found.dtype != np.float32:
+            raise DataError(f"{self._path} has outputs {found.dtype} {found.shape} for {len(images)} images")
+        return torch.from_numpy(found)
+
+    @contextmanager
+    def _refusing(self) -> Generator[None]:
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+        kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+        kinds += ("NoSuchFile", "NotFound", "RuntimeException", "NoModel", "EPFail", "EngineError")
+        try:
+            yield
+        except tuple(getattr(errors, kind) for kind in kinds) as error:
+            reason = str(error).partition("\n")[0][:300]
+            raise DataError(
+                f"{self._path} cannot be run by ONNX Runtime ({reason}): export it again"
+            ) from error
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """The logits alone: an ONNX file has no outputs of other layers."""
@@ -276,7 +306,7 @@ def _load_onnx(path: Path) -> ModelBundle:
     metadata = _onnx_metadata(path)
     with _refusing(path):
         preprocessing = _outside_the_graph(metadata.preprocessing)
-    return _bundle(OnnxModel(path), metadata, preprocessing)
+    return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
 
 
 def _onnx_metadata(path: Path) -> Metadata:
@@ -287,9 +317,11 @@ def _onnx_metadata(path: Path) -> Metadata:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path)
-    except DecodeError as error:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise DataError(f"{path} has its weights in other files: use a file that this program wrote")
     return _parsed(path, {each.key: each.value for each in model.metadata_props})
 
 
