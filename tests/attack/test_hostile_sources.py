@@ -64,7 +64,7 @@ def test_folders_that_link_to_each_other_are_refused_at_once(tmp_path: Path) -> 
         (tmp_path / f"folder{one}").mkdir()
         for other in range(7):
             (tmp_path / f"folder{one}" / f"link{other}").symlink_to(tmp_path / f"folder{other}")
-    with pytest.raises(DataError, match="links lead to .* by more than"):
+    with pytest.raises(DataError, match=r"links lead to .* by more than"):
         open_folder(tmp_path)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
-from alexnet.cli.output import write_lines, write_notes
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 
 
@@ -56,7 +55,7 @@ def command(
     )
     found = calibrate(run, store, options)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        write_document(found.to_dict())
         return
     write_lines(*describe_calibration(found))
     write_lines(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")

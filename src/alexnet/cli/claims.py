@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.output import write_lines, write_notes
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device
@@ -147,7 +146,7 @@ class _Session:
         self.log(f"next: see {folders}")
         if self.as_json:
             documents = [results[claim.id].to_dict() for claim in self.claims]
-            typer.echo(json.dumps(documents, indent=2))
+            write_document(documents)
 
     def _train_only(self, name: str, runs: Sequence[ArmRun], end: float | None) -> None:
 
@@ -206,7 +205,7 @@ class _Session:
             found = costs(runs, advance)
         where, done = describe_device(self.experiment.device), sum(run.finished for run in runs)
         if self.as_json and dry:
-            typer.echo(json.dumps(self._plan(runs, found, where), indent=2))
+            write_document(self._plan(runs, found, where))
             return
         for line in _plan_lines(found):
             self.log(line)
@@ -263,7 +262,7 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     """Prints every claim with its cost, and its verdict if there is one in the folder."""
     rows = [_listed(claim, folder) for claim in claims]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        write_document(rows)
         return
     for row in rows:
         write_lines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
-from alexnet.cli.output import write_notes
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
@@ -115,11 +114,10 @@ def command(
         title = figure_title(name_of(last), data_of(last), last.images)
         write_confusion_matrix(predictions, confusion, title)
     if as_json:
-        typer.echo(json.dumps(values, indent=2))
+        write_document(values)
         return
-    typer.echo(
-        "\n".join(table.text() for table in evaluation_tables(results, predictions, per_class)), nl=False
-    )
+    tables = evaluation_tables(results, predictions, per_class)
+    write_lines(*"\n".join(table.text() for table in tables).splitlines())
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
 from alexnet.cli.source_options import with_source_options
@@ -82,7 +80,7 @@ def command(
             "fit": made.fit.to_dict(),
             "evaluations": [each.result.to_dict() for each in made.evaluations],
         }
-        sys.stdout.write(json.dumps(values, indent=2) + "\n")
+        write_document(values)
         return
     write_lines(*_lines(run, made))
     page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)

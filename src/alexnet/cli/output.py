@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+from alexnet.errors import WorkError
 from alexnet.text import printable
 
 
 def write_lines(*lines: str) -> None:
-    """Writes lines to standard output at once, also into a pipe; what is not printable is escaped."""
+    """Writes lines to standard output at once, also into a pipe; what is not printable is escaped.
+
+    WorkError if the disk is full, as for the others.
+    """
     _write(sys.stdout, lines)
 
 
@@ -21,9 +26,19 @@ def write_notes(*lines: str) -> None:
     _write(sys.stderr, lines)
 
 
+def write_document(document: object) -> None:
+    """Writes indented JSON to standard output."""
+    _write(sys.stdout, json.dumps(document, indent=2).splitlines())
+
+
 def _write(stream: TextIO, lines: Iterable[str]) -> None:
-    stream.write("".join(f"{printable(line)}\n" for line in lines))
-    stream.flush()
+    try:
+        stream.write("".join(f"{printable(line)}\n" for line in lines))
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WorkError(f"cannot write the output ({error.strerror}): free some space") from error
 
 
 def prepare_streams() -> None:

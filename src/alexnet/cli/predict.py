@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 
 import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
-from alexnet.cli.output import write_lines, write_notes
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
 from alexnet.io import refuse_unwritable, write_whole
@@ -150,9 +149,9 @@ def command(
                     write_lines(*_lines(result))
             advance(len(part))
     if table is not None:
-        write_whole(table, _csv(results).encode())
+        write_whole(table, _csv(results).encode("utf-8", "backslashreplace"))
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        write_document(results)
     elif not prints:
         write_lines(*_summary(results, table, folders))
     refuse_unreadable(results)

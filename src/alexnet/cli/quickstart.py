@@ -51,7 +51,7 @@ def command(
     predictions = evaluation.some_predictions(OpenModel(Path(runs[0]), Store.open(out / "store")))
     save(predictions.figure, out / "predictions.png")
     figures = f"{curves}, {out / 'predictions.png'}"
-    sys.stdout.write(f"\nFigures: {figures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
+    write_lines("", f"Figures: {figures}", f"Report, for a browser: {out / PAGE}", *_next(out).splitlines())
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import AlexNetError, CommandError
@@ -81,7 +80,7 @@ def command(
         for name, each in found
     ]
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        write_document(results)
     if out is not None:
         about = f"{model.name}, {similar.layer}: nearest of {len(opened.split(split)):,} images of"
         _draw(similar, found, f"{about} {opened.path.name} {split}", out)
