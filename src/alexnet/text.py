@@ -39,6 +39,17 @@ def percentage(fraction: float) -> str:
     return f"{100 * fraction:.{2 if 0 < fraction < 0.01 else 1}f} %"
 
 
+def sized(count: float) -> str:
+    """`740 bytes`, `1.2 kB`, `34 MB`, `5.6 GB`; a unit is 1,000 of the one before it."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:,.1f} {unit}" if count < 9.95 else f"{count:,.0f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """`0.031 s`, `12 s`, `5 min` or `2 h 10 min`."""
     if seconds < 100:

@@ -13,6 +13,7 @@ from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
 from alexnet.io import refuse_unwritable, write_whole
 from alexnet.progress import ProgressBar
+from alexnet.text import sized
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ def command(
     """
 
     page = write_report(runs, out, store, choose_device(device), detailed, figures)
-    write_lines(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    write_lines(f"{page}: {sized(page.stat().st_size)}")
 
 
 def write_report(

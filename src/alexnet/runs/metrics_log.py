@@ -20,6 +20,7 @@ from typing import Any
 from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
 from alexnet.json_reader import as_object, parse_json, reason_of
+from alexnet.runs.tensorboard import EventFile
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
@@ -27,13 +28,11 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 
     def __init__(self, file: Path, tensorboard: Path, first_step: int = 0):
         """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped."""
-        from tensorboardX import SummaryWriter
-
         kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
         write_whole(file, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._stream = file.open("a", encoding="utf-8")
         purge_step = first_step + 1 if kept else None
-        self._board = SummaryWriter(str(tensorboard), purge_step=purge_step, flush_secs=10)
+        self._board = EventFile(tensorboard, purge_step)
         self._path = file
 
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
@@ -43,9 +42,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
             self._stream.flush()
         except OSError as error:
             raise WorkError(f"cannot write {self._path} ({error.strerror}): free some space") from error
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._board.add_scalar(f"{event}/{name}", value, step)
+        self._board.write(event, step, values)
 
     def close(self) -> None:
         """Flushes both."""

@@ -1,0 +1,59 @@
+"""TensorBoard's event file of a run, written in this process: a full disk is an error of the line written.
+
+tensorboardX's own writer has a thread for it, which ends with a traceback when the disk is full; the training
+would then wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alexnet.io import writing
+
+_SECONDS_UNSYNCED = 10
+_VERSION = "brain.Event:2"
+
+
+class EventFile:
+    """Appends scalars to a new event file in a folder. CannotWrite if the disk refuses, at any call."""
+
+    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+        """From `purge_step` on, if given, TensorBoard hides the events of earlier files."""
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
+        self._synced = time.monotonic()
+        with writing(self._path):
+            self._records: Any = RecordWriter(str(self._path))
+            self._write(Event(file_version=_VERSION, wall_time=time.time()))
+            if purge_step is not None:
+                started = SessionLog(status=SessionLog.START)
+                self._write(Event(step=purge_step, session_log=started, wall_time=time.time()))
+
+    def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
+        """Writes the numbers among `values` as `event/name`; every ten seconds all are synced."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        with writing(self._path):
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    summary = scalar(f"{event}/{name}", value)
+                    self._write(Event(step=step, summary=summary, wall_time=time.time()))
+            if time.monotonic() - self._synced >= _SECONDS_UNSYNCED:
+                self._records.flush()
+                self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        with writing(self._path):
+            self._records.close()
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
