@@ -166,11 +166,19 @@ def _leaves(values: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, A
             yield where + name, value
 
 
+_SMALLEST, _LARGEST = 1e-18, 1e18
+"""Products of two numbers in this range are 32-bit floating-point numbers."""
+
+
 def _refuse_not_finite(config: RunConfig) -> None:
     for key, value in flatten(config).items():
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        numbers = [
+            each for each in (value if isinstance(value, list) else [value]) if isinstance(each, float)
+        ]
+        if not all(map(math.isfinite, numbers)):
             raise ConfigError(f"{key}={value} is not a finite number")
+        if any(number and not _SMALLEST <= abs(number) <= _LARGEST for number in numbers):
+            raise ConfigError(f"{key}={value} must be 0, or between {_SMALLEST:g} and {_LARGEST:g}")
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:
