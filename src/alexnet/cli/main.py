@@ -190,8 +190,9 @@ def _signals_stop(verb: str) -> Generator[None]:
         return
 
     def receive(number: int, frame: FrameType | None) -> None:
-        raise _SignalReceived(signal.Signals(number).name)
+        stopping.stop_once(_SignalReceived(signal.Signals(number).name), number)
 
+    stopping.begin()
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     before = {number: signal.signal(number, receive) for number in numbers}
     try:
