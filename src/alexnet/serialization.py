@@ -156,6 +156,6 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
         parsed = hint(value)
     except (TypeError, ValueError, OverflowError):
         raise error from None
-    if hint is int and abs(parsed) > _MAX_INTEGER:
+    if isinstance(parsed, int) and abs(parsed) > _MAX_INTEGER:
         raise ConfigError(f"{where} must be a number of at most 64 bits")
     return parsed

@@ -7,6 +7,7 @@ holds a graph that includes the preprocessing, and the same texts.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
@@ -214,8 +215,7 @@ class OnnxModel(nn.Module):
 
     @contextmanager
     def _refusing(self) -> Generator[None]:
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
+        errors = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
         kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
         kinds += ("NoSuchFile", "NotFound", "RuntimeException", "NoModel", "EPFail", "EngineError")
         try:

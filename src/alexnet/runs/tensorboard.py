@@ -6,6 +6,7 @@ would then wait for it for ever.
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import time
@@ -24,28 +25,26 @@ class EventFile:
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         """From `purge_step` on, if given, TensorBoard hides the events of earlier files."""
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.record_writer import RecordWriter
 
+        self._events: Any = importlib.import_module("tensorboardX.proto.event_pb2")
         self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
         self._synced = time.monotonic()
         with writing(self._path):
             self._records: Any = RecordWriter(str(self._path))
-            self._write(Event(file_version=_VERSION, wall_time=time.time()))
+            self._write(file_version=_VERSION)
             if purge_step is not None:
-                started = SessionLog(status=SessionLog.START)
-                self._write(Event(step=purge_step, session_log=started, wall_time=time.time()))
+                started = self._events.SessionLog(status=self._events.SessionLog.START)
+                self._write(step=purge_step, session_log=started)
 
     def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
         """Writes the numbers among `values` as `event/name`; every ten seconds all are synced."""
-        from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
         with writing(self._path):
             for name, value in values.items():
                 if isinstance(value, int | float):
-                    summary = scalar(f"{event}/{name}", value)
-                    self._write(Event(step=step, summary=summary, wall_time=time.time()))
+                    self._write(step=step, summary=scalar(f"{event}/{name}", value))
             if time.monotonic() - self._synced >= _SECONDS_UNSYNCED:
                 self._records.flush()
                 self._synced = time.monotonic()
@@ -55,5 +54,5 @@ class EventFile:
         with writing(self._path):
             self._records.close()
 
-    def _write(self, event: Any) -> None:
-        self._records.write(event.SerializeToString())
+    def _write(self, **values: Any) -> None:
+        self._records.write(self._events.Event(wall_time=time.time(), **values).SerializeToString())
