@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mutations import TEXTS, changed_documents
+from changed_contents import TEXTS, changed_documents
 
 from alexnet.data.manifest import read_manifest
 from alexnet.errors import DataError
