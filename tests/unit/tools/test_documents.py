@@ -21,7 +21,7 @@ def write_result(root: Path, recipe: str, top1_errors: int) -> None:
     config = {
         "recipe": recipe,
         "schedule": {"epochs": 91},
-        "data": {"image_size": 128},
+        "data": {"image_size": 128, "input_size": 112},
         "training": {"seed": 0},
     }
     files = {
