@@ -10,18 +10,19 @@ import importlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alexnet.io import writing
+from alexnet.errors import WorkError
 
 _SECONDS_UNSYNCED = 10
 _VERSION = "brain.Event:2"
 
 
 class EventFile:
-    """Appends scalars to a new event file in a folder. CannotWrite if the disk refuses, at any call."""
+    """Appends scalars to a new event file in a folder. WorkError if the disk is full, at any call."""
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         """From `purge_step` on, if given, TensorBoard hides the events of earlier files."""
@@ -30,7 +31,8 @@ class EventFile:
         self._events: Any = importlib.import_module("tensorboardX.proto.event_pb2")
         self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
         self._synced = time.monotonic()
-        with writing(self._path):
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
             self._records: Any = RecordWriter(str(self._path))
             self._write(file_version=_VERSION)
             if purge_step is not None:
@@ -41,7 +43,7 @@ class EventFile:
         """Writes the numbers among `values` as `event/name`; every ten seconds all are synced."""
         from tensorboardX.summary import scalar
 
-        with writing(self._path):
+        with self._writing():
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._write(step=step, summary=scalar(f"{event}/{name}", value))
@@ -51,8 +53,16 @@ class EventFile:
 
     def close(self) -> None:
         """Writes what is left."""
-        with writing(self._path):
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
             self._records.close()
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkError(f"cannot write {self._path} ({error.strerror}): free some space") from error
 
     def _write(self, **values: Any) -> None:
         self._records.write(self._events.Event(wall_time=time.time(), **values).SerializeToString())
