@@ -54,7 +54,6 @@ class EventFile:
     def close(self) -> None:
         """Writes what is left."""
         with self._writing():
-            folder.mkdir(parents=True, exist_ok=True)
             self._records.close()
 
     @contextmanager
