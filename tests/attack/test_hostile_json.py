@@ -21,7 +21,7 @@ from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir
 
 RECORDED = Path(__file__).parents[2] / "results"
-CHANGED = 120
+CHANGED = 60
 
 READERS: dict[str, Callable[[Path], object]] = {
     "config.json": lambda folder: RunDir(folder).config(),

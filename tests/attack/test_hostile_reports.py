@@ -79,6 +79,7 @@ def test_a_figure_that_cannot_be_drawn_is_named() -> None:
         assert "\n" not in part.sentence
 
 
+@pytest.mark.slow
 def test_a_report_has_all_other_figures(tmp_path: Path) -> None:
     """All validation photos are black, and classes have hostile names."""
     generator = np.random.default_rng(0)

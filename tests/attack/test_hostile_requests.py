@@ -138,6 +138,7 @@ def test_headers_have_a_time_limit(url: str, monkeypatch) -> None:
     assert send(f"{url}/health").status == 200
 
 
+@pytest.mark.slow
 def test_few_file_handles_shut_nobody_out(run) -> None:
     """With a limit of 64 open files, 120 silent clients cost no other client its response, and no log."""
 

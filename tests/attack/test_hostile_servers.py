@@ -114,7 +114,7 @@ from pathlib import Path
 from alexnet.errors import WorkError
 from alexnet.runs.metrics_log import MetricsLog
 folder = Path(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     with MetricsLog(folder / "metrics.jsonl", folder / "tensorboard") as log:
         for step in range(100_000):

@@ -16,7 +16,7 @@ from alexnet.errors import AlexNetError, DataError
 from alexnet.models import bundle
 from alexnet.serialization import to_dict
 
-CHANGED = 60
+CHANGED = 40
 KEYS = ("format_version", "config", "classes", "preprocessing", "terms", "provenance", "calibration")
 
 
