@@ -392,7 +392,7 @@ def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
         epochs=None if imported else epochs,
         updates=position(run, checkpoint).step,
         seed=None if imported else config.training.seed,
-        checkpoint=find_weights(run.path, checkpoint).parent.name,
+        checkpoint=checkpoint,
     )
 
 

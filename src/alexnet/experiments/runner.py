@@ -9,7 +9,6 @@ any order.
 from __future__ import annotations
 
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -207,7 +206,7 @@ class Runner:
                 f"finished: {words} {percentage(error)} (best {percentage(result.best_top1_error)}) on val"
             )
         if self.for_comparison:
-            _keep_weights_only(run)
+            checkpoint.keep_last_weights(run.checkpoints)
 
     @contextmanager
     def claimed(self, spec: RunSpec, wait: bool) -> Generator[bool]:
@@ -261,15 +260,3 @@ def _begin(
     else:
         create_run(config, store, run, device, init_from)
     return resume
-
-
-def _keep_weights_only(run: RunDir) -> None:
-    """Removes what is only needed to resume: it is several times as large as the weights."""
-    last = (run.checkpoints / "last").resolve()
-    for path in run.checkpoints.glob("step-*"):
-        if path.resolve() != last:
-            shutil.rmtree(path)
-    best = run.checkpoints / "best"
-    if best.is_symlink() and not best.exists():
-        best.unlink()
-    checkpoint.drop_state(last)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from alexnet import __version__
+from alexnet.runs.checkpoints import read_meta
 from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights, has_weights
 from alexnet.text import percentage
 
 
@@ -165,10 +165,9 @@ class Position:
 
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
-    """The position of a run's checkpoint; CommandError if there is none."""
-    meta = find_weights(run.path, checkpoint).with_name("meta.json")
-    values = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
-    return Position(values.get("epoch"), values.get("step"))
+    """The position of a run's checkpoint; CommandError if there is none, DataError if it is damaged."""
+    meta = read_meta(find_weights(run.path, checkpoint).parent)
+    return Position(meta.get("epoch"), meta.get("step"))
 
 
 def stale_note(run: RunDir, tested: EvalResult) -> str:
@@ -191,7 +190,7 @@ def training_progress(run: RunDir) -> str:
     """
     if run.environment().imported is not None or has_finished(run.metrics_file):
         return ""
-    reached = position(run) if (run.checkpoints / "last").exists() else Position()
+    reached = position(run) if has_weights(run) else Position()
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     if reached.step is None and log:
         reached = Position(log[-1]["epoch"], log[-1]["step"])
