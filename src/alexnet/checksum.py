@@ -1,7 +1,7 @@
 """Checksums of small files, kept within them: a changed digit is noticed when the file is read.
 
-A JSON object has the checksum as its last entry, a list in each of its objects, a log in each of its lines: no
-kill can separate a file from its checksum. Objects without one, of earlier versions, are not checked. It
+A JSON object has the checksum as its last entry, a list in each of its objects, a log in each line: no kill can
+separate a file from its checksum. Objects without one, of earlier versions, are not checked. It
 protects against damage, not against intent. The digests of large files are in the small ones: of weights in
 `meta.json`, of shards in `header.json`.
 """
@@ -21,6 +21,7 @@ from alexnet.io import file_sha256, write_json
 
 CHECKSUM = "checksum"
 """The key of the checksum in a JSON object."""
+_RESTORE = f'restore it, or remove its entry "{CHECKSUM}" if you changed the file yourself'
 _DIGITS = 16
 """Of SHA-256, in hexadecimal: 64 bits."""
 
@@ -36,14 +37,14 @@ def with_checksum(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, CHECKSUM: _checksum(plain)}
 
 
-def without_checksum(document: Any, path: Path) -> Any:
+def without_checksum(document: Any, path: Path, hint: str = _RESTORE) -> Any:
     """What was read from the JSON file at `path`, compared with its checksums, which are removed.
 
-    Damaged if an object, or an object in a list, differs from its own.
+    Damaged, with `hint` as what to do, if an object, or an object in a list, differs from its own.
     """
     if isinstance(document, list):
-        return [_verified(each, path) for each in document]  # pyright: ignore[reportUnknownVariableType]
-    return _verified(document, path)
+        return [_verified(each, path, hint) for each in document]  # pyright: ignore[reportUnknownVariableType]
+    return _verified(document, path, hint)
 
 
 def write_json_with_checksum(path: Path, values: Mapping[str, Any]) -> None:
@@ -69,16 +70,13 @@ def _known_sha256(path: Path, inode: int, size: int, mtime_ns: int) -> str:
     return file_sha256(path)
 
 
-def _verified(value: Any, path: Path) -> Any:
+def _verified(value: Any, path: Path, hint: str) -> Any:
     if not isinstance(value, dict) or CHECKSUM not in value:
         return value  # pyright: ignore[reportUnknownVariableType]
     values: dict[str, Any] = {**value}
     wanted = values.pop(CHECKSUM)
     if wanted != _checksum(values):
-        raise Damaged(
-            f"{path} is damaged: its contents differ from its checksum; restore it, or remove the entry "
-            f'"{CHECKSUM}" if you changed the file yourself'
-        )
+        raise Damaged(f"{path} is damaged, its contents differ from its checksum", hint)
     return values
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.data.classes import Class
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.findings import Findings
 from alexnet.errors import CommandError, DataError
-from alexnet.io import write_json
 from alexnet.serialization import from_dict
 
 MANIFEST_FILE = "header.json"
@@ -203,7 +203,7 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `folder/header.json` atomically."""
-    write_json(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
+    write_json_with_checksum(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -222,7 +222,9 @@ def read_manifest(folder: Path) -> Manifest:
         kind = "another folder" if folder.is_dir() else "a file"
         raise DataError(f"{folder} is not a store ({kind}): {make}")
     try:
-        values = json.loads(path.read_bytes())
+        values = without_checksum(
+            json.loads(path.read_bytes()), path, f"delete {folder} and prepare it again"
+        )
         version = values["version"]
         if version <= VERSION:
             return _parse(values)

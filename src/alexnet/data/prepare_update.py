@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from alexnet.checksum import without_checksum
 from alexnet.data import store_notes
 from alexnet.data.classes import Class
 from alexnet.data.decode import UnreadableImage
@@ -23,7 +24,7 @@ from alexnet.data.sources import Source, SourceSplit
 from alexnet.data.sources.base import stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 from alexnet.text import first_few
 
 CLASSES_HASH, PHOTOS_HASH = "classes", "photos"
@@ -91,13 +92,22 @@ def fingerprint_of_store(job: Job) -> Fingerprint:
     """That of the finished or unfinished store at the path; empty if there is none."""
     if not (job.path / MANIFEST_FILE).exists():
         unfinished = job.path / FINGERPRINT_FILE
-        return json.loads(unfinished.read_text()) if unfinished.exists() else {}
+        return _read_fingerprint(unfinished) if unfinished.exists() else {}
     manifest = read_manifest(job.path)
     source = manifest.source
     chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)
     digests = {CLASSES_HASH: _digest_of_classes(manifest.classes), PHOTOS_HASH: source.sha256}
     apart = {"source": source.form, "options": _options(source.options), **chosen, **digests}
     return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
+
+
+def _read_fingerprint(path: Path) -> Fingerprint:
+    """That of an unfinished store; DataError if the file is damaged."""
+    hint = f"delete {path.parent} and prepare it again"
+    try:
+        return without_checksum(json.loads(path.read_text()), path, hint)
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error})", hint) from error
 
 
 def check_fingerprint(job: Job, found: Fingerprint, of_earlier_version: bool = False) -> None:

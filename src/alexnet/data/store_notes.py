@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.checksum import with_checksum, without_checksum
 from alexnet.data.decode import Pixels
 from alexnet.data.findings import DroppedPhoto, PhotoName, PhotoNote
 from alexnet.data.sources.base import Example
@@ -24,6 +25,7 @@ from alexnet.io import write_json, write_whole
 
 FOLDER = "notes"
 _DROPPED_FILE = "dropped.json"
+_MAKE_AGAIN = "delete it and prepare again"
 _HASH_DIGITS = 32
 """Of SHA-256, in hexadecimal: 128 bits."""
 
@@ -34,6 +36,8 @@ class ShardNote:
 
     bytes: int = 0
     sha256: str = ""
+    statistics_sha256: str = ""
+    """Of the file with the sums of its pixels; empty in notes made before it was recorded."""
     labels: list[int] = field(default_factory=list[int])
     odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """What is unusual, by key."""
@@ -53,17 +57,17 @@ Notes = dict[str, ShardNote]
 
 def write_note(path: Path, note: ShardNote) -> None:
     """Writes the note of one shard atomically."""
-    write_whole(path, json.dumps(asdict(note)).encode())
+    write_whole(path, json.dumps(with_checksum(asdict(note))).encode())
 
 
 def read_note(path: Path) -> ShardNote:
     """The note of a finished shard; DataError if it is damaged."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = without_checksum(json.loads(path.read_text()), path, _MAKE_AGAIN)
         values["photos"] = [PhotoNote(*photo) for photo in values["photos"]]
         return ShardNote(**values)
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): delete it and prepare again") from None
+        raise DataError(f"{path} is damaged ({error!r})", _MAKE_AGAIN) from None
 
 
 def read_all(store: Path) -> Notes:
@@ -84,7 +88,7 @@ def photos(notes: Mapping[str, ShardNote]) -> Iterator[tuple[str, PhotoNote]]:
 
 def write_dropped(store: Path, dropped: Sequence[DroppedPhoto]) -> None:
     """Writes the list of copies that are not in the store."""
-    write_json(store / FOLDER / _DROPPED_FILE, [asdict(each) for each in dropped])
+    write_json(store / FOLDER / _DROPPED_FILE, [with_checksum(asdict(each)) for each in dropped])
 
 
 def read_dropped(store: Path) -> list[DroppedPhoto] | None:
@@ -92,10 +96,14 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
     path = store / FOLDER / _DROPPED_FILE
     if not path.is_file():
         return None
-    return [
-        DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
-        for each in json.loads(path.read_text())
-    ]
+    try:
+        found = without_checksum(json.loads(path.read_text()), path, _MAKE_AGAIN)
+        return [
+            DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
+            for each in found
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error!r})", _MAKE_AGAIN) from None
 
 
 def known_hashes(store: Path) -> dict[tuple[str, str], str]:

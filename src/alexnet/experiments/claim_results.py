@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.config import RunConfig
 from alexnet.errors import DataError
-from alexnet.io import write_json
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
 CLAIM_FILE = "claim.json"
@@ -239,7 +239,7 @@ class ClaimResult:
 
 def write_claim(folder: Path, result: ClaimResult) -> None:
     """Writes `claim.json` to the folder."""
-    write_json(folder / CLAIM_FILE, result.to_dict())
+    write_json_with_checksum(folder / CLAIM_FILE, result.to_dict())
 
 
 def read_claim(folder: Path) -> ClaimResult | None:
@@ -248,7 +248,7 @@ def read_claim(folder: Path) -> ClaimResult | None:
     if not file.is_file():
         return None
     try:
-        return ClaimResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return ClaimResult.from_dict(without_checksum(json.loads(file.read_text(encoding="utf-8")), file))
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f"{file} is not a claim's result ({error}): delete it and run the claim again"

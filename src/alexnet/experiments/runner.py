@@ -20,11 +20,12 @@ from typing import Literal
 import torch
 
 from alexnet import distributed
+from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.experiments.spec import RunSpec, chain, without_dependents
-from alexnet.io import exclusive_lock, file_sha256, write_whole
+from alexnet.io import exclusive_lock, write_whole
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
@@ -116,7 +117,7 @@ class Runner:
         if not run.config_file.is_file():
             return Status("missing")
         weights = self._initial_weights(spec)
-        sha256 = file_sha256(weights) if weights is not None else ""
+        sha256 = known_sha256(weights) if weights is not None else ""
         if changes := changes_since(run, spec, self._store(spec).digest, sha256):
             return Status("stale", tuple(changes))
         if diverged(run):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.errors import DataError
-from alexnet.io import write_json
 from alexnet.runs.results import Rate
 from alexnet.runs.run_dir import FIT_FILE
 from alexnet.serialization import ConfigError, from_dict, to_dict
@@ -95,14 +95,14 @@ class Fit:
 
     def write(self, run: Path) -> None:
         """Writes `fit.json` atomically."""
-        write_json(run / FIT_FILE, self.to_dict())
+        write_json_with_checksum(run / FIT_FILE, self.to_dict())
 
     @classmethod
     def read(cls, run: Path) -> Fit:
         """From the directory of a fit; DataError if the file is missing, broken or of a newer version."""
         file = run / FIT_FILE
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
             version = values.get("version", FIT_FORMAT_VERSION)
             if version > FIT_FORMAT_VERSION:
                 raise DataError(

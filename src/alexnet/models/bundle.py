@@ -1,15 +1,21 @@
 """Model files: weights and everything that is needed to use them, as safetensors or ONNX.
 
 A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
-format version, configuration, classes, preprocessing, license terms, provenance and calibration. An ONNX file
-holds a graph that includes the preprocessing, and the same texts.
+format version, configuration, classes, preprocessing, license terms, provenance and calibration, the digest
+of the tensors and a checksum of these texts. An ONNX file holds a graph that includes the preprocessing, and
+the same texts.
+
+`load` reads no weights unchecked: a checkpoint's are compared with its `meta.json`, those of other files with
+the digest that they carry. Files of earlier versions have none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +27,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from alexnet import old_names
+from alexnet.checksum import CHECKSUM, Damaged, with_checksum
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.data.classes import Class, are_custom
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.hardware import choose_device
+from alexnet.hardware import choose_device, cpu_count
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
+from alexnet.runs.checkpoints import check_weights
 from alexnet.runs.provenance import Provenance
 
 MODEL_FORMAT_VERSION = 1
@@ -42,7 +50,10 @@ TERMS: Mapping[str, str] = {
 }
 """License terms of a model for which none were specified."""
 _IMAGENET_TERMS = "the training photos keep their own terms (ImageNet: research and teaching only)"
+TENSORS_DIGEST = "tensors_sha256"
+"""In the metadata: `tensors_digest`."""
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
+_OPTIONAL = ("provenance", "calibration", TENSORS_DIGEST)
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) ->
         with atomic_write(path) as unfinished:
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(tensors, unfinished, metadata_texts(bundle))
+            save_file(tensors, unfinished, metadata_texts(bundle, tensors_digest(tensors)))
             unfinished.chmod(mode)  # safetensors makes it unreadable for other users
     except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
@@ -111,14 +122,24 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
 
     A safetensors file's model is on `device` (errors as `choose_device`), an ONNX file's on the CPU.
     CommandError if there is no such file, or ONNX Runtime is not installed; DataError where it is not a
-    model file, is of a newer version, does not fit its own configuration, or, with `needs_weights`, is an
+    model file, is damaged, is of a newer version, does not fit its own configuration, or, with `needs_weights`, is an
     ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
         return _load_onnx(path)
+    in_checkpoint = path.is_file() and check_weights(path)
     with _opened(path) as opened:
-        metadata = _parsed(path, opened.metadata() or {})
+        texts = opened.metadata() or {}
+        metadata = _parsed(path, texts)
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    if (
+        not in_checkpoint
+        and TENSORS_DIGEST in texts
+        and json.loads(texts[TENSORS_DIGEST]) != tensors_digest(tensors)
+    ):
+        raise Damaged(
+            f"{path} is damaged: its weights differ from the digest that it carries; copy or export it again"
+        )
     with shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
     weights = _under("model.", tensors)
@@ -138,8 +159,30 @@ def load_metadata(path: Path) -> Metadata:
         return _parsed(path, opened.metadata() or {})
 
 
-def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
-    """The metadata that is saved with the tensors, as JSON texts by their names in the file."""
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256, hexadecimal, of tensors on the CPU: of the SHA-256 of each, in ascending order of names.
+
+    That of a tensor is over the text "name dtype shape", such as `model.conv1.bias torch.float32 64`, a line
+    break, and its bytes in C order. Several threads compute them.
+    """
+    with ThreadPoolExecutor(min(len(tensors), cpu_count()) or 1) as pool:
+        names = sorted(tensors)
+        digests = list(pool.map(lambda name: _tensor_digest(name, tensors[name]), names))
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _tensor_digest(name: str, tensor: Tensor) -> bytes:
+    values = tensor.contiguous().reshape(-1)
+    digest = hashlib.sha256(f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))}\n".encode())
+    digest.update(values.view(torch.uint8).numpy())
+    return digest.digest()
+
+
+def metadata_texts(bundle: ModelBundle, digest: str = "") -> dict[str, str]:
+    """The metadata that is saved with the tensors, as JSON texts by their names in the file.
+
+    `digest` is that of the tensors. The last text is a checksum of the others.
+    """
     values = {
         "format_version": MODEL_FORMAT_VERSION,
         "config": to_dict(bundle.config),
@@ -149,7 +192,14 @@ def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
         "provenance": {} if bundle.provenance is None else bundle.provenance.to_dict(),
         **({} if bundle.calibration is None else {"calibration": bundle.calibration.to_dict()}),
     }
-    return {key: json.dumps(value) for key, value in values.items()}
+    texts = {key: json.dumps(value) for key, value in values.items()}
+    texts |= {TENSORS_DIGEST: json.dumps(digest)} if digest else {}
+    return texts | {CHECKSUM: json.dumps(_checksum(texts))}
+
+
+def _checksum(texts: Mapping[str, str]) -> str:
+    """The checksum of all texts that are read, whatever their order; other programs may add their own."""
+    return with_checksum({name: texts.get(name) for name in (*_REQUIRED, *_OPTIONAL)})[CHECKSUM]
 
 
 def first_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
@@ -219,6 +269,8 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
         raise DataError(
             f"{path} has format version {version}, this program reads {MODEL_FORMAT_VERSION}: update alexnet"
         )
+    if CHECKSUM in texts and texts[CHECKSUM] != json.dumps(_checksum(texts)):
+        raise Damaged(f"{path} is damaged: its metadata differ from their checksum; copy or export it again")
     preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
     known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
     calibrated: dict[str, Any] = json.loads(texts.get("calibration", "{}"))

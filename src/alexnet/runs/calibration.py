@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.errors import DataError
-from alexnet.io import write_json
 from alexnet.runs.provenance import position
 from alexnet.runs.results import Rate, ViewSet
 from alexnet.runs.run_dir import RunDir, members_of
@@ -123,7 +123,7 @@ def describe_calibration(found: Calibration) -> list[str]:
 def write_calibration(run: RunDir, calibration: Calibration) -> Path:
     """Writes the run's `calibration.json` atomically and returns its path."""
     path = run.path / CALIBRATION_FILE
-    write_json(path, calibration.to_dict())
+    write_json_with_checksum(path, calibration.to_dict())
     return path
 
 
@@ -136,7 +136,7 @@ def read_calibration(run: RunDir) -> Calibration | None:
     if not path.is_file():
         return None
     try:
-        found = Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        found = Calibration.from_dict(without_checksum(json.loads(path.read_text(encoding="utf-8")), path))
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
         raise DataError(
             f"{path} has no valid calibration ({error}): remove it and calibrate again"

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet.checksum import Damaged, known_sha256, without_checksum
+from alexnet.errors import WorkError
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 STEP_PREFIX, REPLACED_PREFIX = "step-", ".replaced-"
 """Names of checkpoints, and of one whose place another version of the same step is about to take."""
 
+_TRIES = 5
+"""A checkpoint may be removed while it is read, rarely twice."""
 CheckpointName = Literal["last", "best"]
 
 
@@ -92,9 +95,9 @@ def read_meta(path: Path) -> dict[str, Any]:
     try:
         meta = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
     except (OSError, ValueError) as error:
-        raise Damaged(f"{file} is damaged ({error}); {_way_on(path)}") from error
+        raise Damaged(f"{file} is damaged ({error})", _way_on(path)) from error
     if not isinstance(meta, dict):
-        raise Damaged(f"{file} is damaged (it is not a JSON object); {_way_on(path)}")
+        raise Damaged(f"{file} is damaged (it is not a JSON object)", _way_on(path))
     return meta  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -104,11 +107,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         found = Checkpoint(path, read_meta(path))
         if found.step != int(_named(path)):
-            raise Damaged(f"{file} is damaged: it is of step {found.step}; {_way_on(path)}")
+            raise Damaged(f"{file} is damaged: it is of step {found.step}", _way_on(path))
         if WEIGHTS not in found.meta["sha256"]:
-            raise Damaged(f"{file} is damaged: it has no SHA-256 of {WEIGHTS}; {_way_on(path)}")
+            raise Damaged(f"{file} is damaged: it has no SHA-256 of {WEIGHTS}", _way_on(path))
     except (KeyError, TypeError) as error:
-        raise Damaged(f"{file} is damaged ({error!r}); {_way_on(path)}") from error
+        raise Damaged(f"{file} is damaged ({error!r})", _way_on(path)) from error
     return found
 
 
@@ -117,14 +120,20 @@ def find_checkpoint(folder: Path, name: CheckpointName = "last") -> Checkpoint |
 
     Damaged if a `meta.json` that decides it is.
     """
-    paths = checkpoint_folders(folder)
-    if not paths:
-        return None
-    newest = read_checkpoint(paths[0])
-    if name == "last" and newest.has_state:
-        return newest
-    found = [newest, *map(read_checkpoint, paths[1:])]
-    return last_of(found) if name == "last" else best_of(found)
+    for _ in range(_TRIES):
+        paths = checkpoint_folders(folder)
+        try:
+            found = [read_checkpoint(path) for path in paths[:1]]
+            if name == "best" or not all(each.has_state for each in found):
+                found += [read_checkpoint(path) for path in paths[1:]]
+        except Damaged:
+            if paths != checkpoint_folders(folder):
+                continue  # one was removed meanwhile, since there are newer ones
+            raise
+        if not found:
+            return None
+        return last_of(found) if name == "last" else best_of(found)
+    raise WorkError(f"{folder} is written faster than it can be read: wait until its training is finished")
 
 
 def recorded_lines(folder: Path) -> int:
@@ -166,7 +175,8 @@ def check_weights(path: Path) -> bool:
     wanted = read_meta(path.parent).get("sha256", {}).get(WEIGHTS)
     if wanted is not None and known_sha256(path) != wanted:
         raise Damaged(
-            f"{path} is damaged: its SHA-256 differs from that in {META}; {_way_on(path.parent)}"
+            f"{path} is damaged: its SHA-256 differs from that in {META}",
+            _way_on(path.parent),
         )
     return wanted is not None
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.errors import DataError
 from alexnet.hardware import cpu_count
-from alexnet.io import write_json
 from alexnet.serialization import ConfigError, from_dict
 
 RECORDED_PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
@@ -109,7 +109,7 @@ class Environment:
         if not file.is_file():
             return cls()
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
         except ValueError as error:
             raise DataError(f"{file} is not JSON ({error}): restore it") from error
         try:
@@ -134,7 +134,7 @@ class Environment:
 
     def write(self, file: Path) -> None:
         """Writes the file atomically."""
-        write_json(file, self.to_dict())
+        write_json_with_checksum(file, self.to_dict())
 
 
 def processor() -> str:

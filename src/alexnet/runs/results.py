@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
+from alexnet.checksum import without_checksum
 from alexnet.errors import DataError
 from alexnet.serialization import ConfigError, from_dict, to_dict
 
@@ -396,7 +397,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
     except ValueError as error:
         raise DataError(_no_evaluations(file, path, "is not JSON")) from error
     entries = found if isinstance(found, list) else [found]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.config import ConfigError, RunConfig, from_dict, split_setting, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.io import exclusive_lock, is_left_over, write_json
+from alexnet.io import exclusive_lock, is_left_over
 from alexnet.runs.checkpoints import WEIGHTS, CheckpointName, checkpoint_folders, find_checkpoint
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
@@ -131,7 +132,9 @@ class RunDir:
     def config(self) -> RunConfig:
         """The run's configuration; DataError if the file is not one."""
         try:
-            values = json.loads(self.config_file.read_text(encoding="utf-8"))
+            values = without_checksum(
+                json.loads(self.config_file.read_text(encoding="utf-8")), self.config_file
+            )
             return from_dict(RunConfig, old_names.new_config(values))
         except (json.JSONDecodeError, ConfigError) as error:
             raise DataError(f"{self.config_file} is not a configuration ({error}): restore it") from error
@@ -144,7 +147,7 @@ class RunDir:
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration atomically."""
-        write_json(self.config_file, to_dict(config))
+        write_json_with_checksum(self.config_file, to_dict(config))
 
     def write_environment(self, environment: Environment) -> None:
         """Writes the environment atomically."""
@@ -228,7 +231,8 @@ class EnsembleDir:
 
     def write(self, name: str, members: Sequence[EnsembleMember]) -> None:
         """Writes `ensemble.json` atomically."""
-        write_json(self.members_file, {"name": name, "members": [asdict(each) for each in members]})
+        values = {"name": name, "members": [asdict(each) for each in members]}
+        write_json_with_checksum(self.members_file, values)
 
     def voting(self) -> list[Path]:
         """The run directories whose probabilities are averaged; DataError if the training of one is not
@@ -246,7 +250,8 @@ class EnsembleDir:
     def members(self) -> list[EnsembleMember]:
         """The contents of `ensemble.json`; DataError if it does not describe an ensemble."""
         try:
-            description = json.loads(self.members_file.read_text(encoding="utf-8"))
+            text = self.members_file.read_text(encoding="utf-8")
+            description = without_checksum(json.loads(text), self.members_file)
             return [EnsembleMember.from_dict(each) for each in description["members"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error

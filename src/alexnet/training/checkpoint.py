@@ -96,8 +96,8 @@ def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
     for path in paths:
         try:
             found = read_checkpoint(path)
-        except Damaged as error:
-            log(f"{error.what}; using the one before it")
+        except Damaged:
+            log(f"{path} is damaged ({META}); using the one before it")
             continue
         if damaged := found.damaged_files():
             log(f"{path} is damaged ({', '.join(damaged)}); using the one before it")
@@ -231,7 +231,9 @@ def _undamaged(folder: Path) -> list[Checkpoint]:
 
 def _later(folder: Path, step: int) -> list[Path]:
     """The checkpoints after `step`, the newest first."""
-    return [path for path in checkpoint_folders(folder) if path.name.removeprefix(REPLACED_PREFIX) > _name(step)]
+    return [
+        path for path in checkpoint_folders(folder) if path.name.removeprefix(REPLACED_PREFIX) > _name(step)
+    ]
 
 
 def _discard_temporary(folder: Path) -> None:

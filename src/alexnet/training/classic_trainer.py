@@ -33,6 +33,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alexnet import distributed
+from alexnet.checksum import without_checksum, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
@@ -45,11 +46,11 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
-from alexnet.io import atomic_write, exclusive_lock, write_json
+from alexnet.io import atomic_write, exclusive_lock
 from alexnet.models import bundle
 from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
-from alexnet.runs.metrics_log import MetricsLog
+from alexnet.runs.metrics_log import MetricsLog, has_finished
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
@@ -82,6 +83,7 @@ def train_pipeline(
     classic = check_pipeline(config, store)
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
+        checkpoint.tidy(run.checkpoints)
         done = _finished(run, options.log) if options.resume else None
         if done is not None:
             return done
@@ -105,9 +107,7 @@ def train_pipeline(
             trainer.next_stage()
         result = trainer.validate(evaluate)
         trainer.save(run, result)
-        seconds, best = result.seconds, result.best_top1_error
-        trainer.event("result", **result.errors, best_top1_error=best, seconds=seconds)
-    cache.remove()
+        _end(run, trainer.metrics, result)
     return result
 
 
@@ -150,7 +150,21 @@ def sample_size(wanted: int, photos: int, patches: int) -> int:
 def _finished(run: RunDir, log: Log) -> TrainResult | None:
     """The result of the run if it has finished; DataError if its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, log)
-    return None if found is None else TrainResult(found.meta["step"], **found.meta["result"])
+    if found is None:
+        return None
+    result = TrainResult(found.step, **found.meta["result"])
+    with MetricsLog(run.metrics_file, run.tensorboard, found.step, found.log_lines) as metrics:
+        if not has_finished(run.metrics_file):  # it was killed after it was saved
+            _end(run, metrics, result)
+    return result
+
+
+def _end(run: RunDir, metrics: MetricsLog, result: TrainResult) -> None:
+    """Logs the result of a run whose checkpoint is saved, and removes what only training needed."""
+    values = {**result.errors, "best_top1_error": result.best_top1_error, "seconds": result.seconds}
+    metrics.write("result", result.step, result.epochs, **values)
+    checkpoint.finish(run.checkpoints, metrics.sync())
+    FeatureCache(run.path / "features", ClassicPosition("")).remove()
 
 
 @dataclass
@@ -384,7 +398,8 @@ class ClassicTrainer:
             "best_top1_error": result.best_top1_error,
             "seconds": result.seconds,
         }
-        checkpoint.write(run.checkpoints, result.step, write_weights, {}, {"result": ended}, best=True)
+        meta = {"result": ended, "log_lines": self.metrics.sync()}
+        checkpoint.write(run.checkpoints, result.step, write_weights, {}, meta, best=True)
         self.event("checkpoint", best=True)
 
     def event(self, event: str, **values: Any) -> None:
@@ -450,7 +465,8 @@ class FeatureCache:
             folder.mkdir(parents=True)
             return cls(folder, ClassicPosition(store_digest))
         try:
-            position = ClassicPosition(**json.loads(file.read_text(encoding="utf-8")))
+            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
+            position = ClassicPosition(**values)
         except (ValueError, TypeError) as error:
             raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
         if position.store_digest != store_digest:
@@ -478,7 +494,7 @@ class FeatureCache:
         now = time.monotonic()
         self.position.seconds += now - self._since
         self._since = now
-        write_json(self.folder / "state.json", asdict(self.position))
+        write_json_with_checksum(self.folder / "state.json", asdict(self.position))
 
     def begin_stage(self, stage: Stage) -> None:
         """Starts this stage of the channel."""

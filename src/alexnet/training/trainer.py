@@ -28,13 +28,13 @@ import torch
 from torch import nn
 
 from alexnet import distributed
+from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, Diverged, Stopped
-from alexnet.checksum import known_sha256
 from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates

@@ -144,7 +144,7 @@ def cut_the_header(folder: Path) -> None:
 
 def drop_a_field(folder: Path) -> None:
     values = json.loads((folder / "header.json").read_text())
-    del values["classes"]
+    del values["checksum"], values["classes"]
     (folder / "header.json").write_text(json.dumps(values))
 
 

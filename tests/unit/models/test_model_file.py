@@ -40,6 +40,7 @@ def saved(store: Store, tmp_path: Path) -> Path:
 def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch.Tensor) -> None:
     with safe_open(path, "pt") as opened:
         texts = opened.metadata()
+    del texts["checksum"], texts["tensors_sha256"]
     save_file(load_file(path) | tensors, path, texts | (metadata or {}))
 
 

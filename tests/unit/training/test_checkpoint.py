@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet.checksum import write_json_with_checksum
 from alexnet.errors import DataError, WorkError
 from alexnet.training import checkpoint
 
@@ -39,7 +40,7 @@ def test_written_values_are_read_back(tmp_path: Path) -> None:
     assert found.meta["step"] == 12
     assert found.meta["epoch"] == 1
     assert found.weights.read_bytes() == b"weights of 12"
-    state = found.state()
+    state = checkpoint.load_state(found)
     assert torch.equal(state["velocity"], STATE["velocity"])
     assert state["schedule"] == STATE["schedule"]
 
@@ -60,7 +61,7 @@ def test_only_checkpoints_to_resume_from_have_a_state(tmp_path: Path) -> None:
         "step-00000005",
     ]
     assert (tmp_path / "best" / "weights.safetensors").read_bytes() == b"weights of 2"
-    checkpoint.finish(tmp_path)
+    checkpoint.finish(tmp_path, log_lines=7)
     assert names(tmp_path) == ["best", "last", "step-00000002", "step-00000005"]
     assert [path.parent.name for path in tmp_path.glob("step-*/state.pt")] == ["step-00000005"]
 
@@ -68,7 +69,7 @@ def test_only_checkpoints_to_resume_from_have_a_state(tmp_path: Path) -> None:
 def test_a_finished_run_may_keep_its_weights_alone(tmp_path: Path) -> None:
     write(tmp_path, 1, best=True)
     write(tmp_path, 2)
-    checkpoint.finish(tmp_path, keep_state=False)
+    checkpoint.finish(tmp_path, log_lines=7, keep_state=False)
     assert not list(tmp_path.glob("step-*/state.pt"))
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
@@ -127,7 +128,7 @@ def test_a_step_is_written_again(tmp_path: Path) -> None:
     write(tmp_path, 10, state={"again": True})
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert found.state() == {"again": True}
+    assert checkpoint.load_state(found) == {"again": True}
 
 
 class Evil:
@@ -142,11 +143,11 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: py
     torch.save({"optimizer": Evil()}, folder / "state.pt")
     meta = json.loads((folder / "meta.json").read_text())
     meta["sha256"]["state.pt"] = hashlib.sha256((folder / "state.pt").read_bytes()).hexdigest()
-    (folder / "meta.json").write_text(json.dumps(meta))
+    write_json_with_checksum(folder / "meta.json", meta)
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
     with pytest.raises(DataError, match="refused"):
-        found.state()
+        checkpoint.load_state(found)
     assert not (tmp_path / "pwned").exists()
 
 
