@@ -1,9 +1,9 @@
 """Checksums of small files, kept within them: a changed digit is noticed when the file is read.
 
-A JSON object has the checksum as its last entry, a list in each of its objects, a log in each line: no kill can
-separate a file from its checksum. Objects without one, of earlier versions, are not checked. It
-protects against damage, not against intent. The digests of large files are in the small ones: of weights in
-`meta.json`, of shards in `header.json`.
+A JSON object has the checksum as its last entry, a list in each of its objects, a log in each of its lines.
+So no kill can separate a file from its checksum. Objects without one, of earlier versions, are not checked.
+It protects against damage, not against intent. The digests of large files are in the small ones: of weights
+in `meta.json`, of shards in `header.json`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alexnet.errors import DataError
 from alexnet.io import file_sha256, write_json
@@ -59,15 +58,29 @@ def has_checksum(document: Any) -> bool:
     return isinstance(document, dict) and CHECKSUM in document
 
 
+class FileVersion(NamedTuple):
+    """A file as it is now; another one when it is replaced or written again."""
+
+    path: Path
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileVersion:
+        """The version of an existing file."""
+        status = path.stat()
+        return cls(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def known_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal; computed once in a process unless the file is replaced or changed."""
-    status = os.stat(path)
-    return _known_sha256(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns)
+    return _known_sha256(FileVersion.of(path))
 
 
 @functools.lru_cache(maxsize=256)
-def _known_sha256(path: Path, inode: int, size: int, mtime_ns: int) -> str:
-    return file_sha256(path)
+def _known_sha256(version: FileVersion) -> str:
+    return file_sha256(version.path)
 
 
 def _verified(value: Any, path: Path, hint: str) -> Any:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from alexnet.checksum import Damaged, known_sha256, without_checksum, write_json_with_checksum
+from alexnet.checksum import Damaged, FileVersion, known_sha256, without_checksum, write_json_with_checksum
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, testing, view_batches
@@ -252,10 +252,9 @@ def _are_whole(path: Path, origin: Origin, images: int) -> bool:
 
 def known_rows_digest(path: Path) -> str:
     """`rows_digest` of a file, hexadecimal; computed once in a process unless the file changes."""
-    status = path.stat()
-    return _known_rows_digest(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns)
+    return _known_rows_digest(FileVersion.of(path))
 
 
 @functools.lru_cache(maxsize=256)
-def _known_rows_digest(path: Path, inode: int, size: int, mtime_ns: int) -> str:
-    return rows_digest(np.load(path, mmap_mode="r", allow_pickle=False)).hexdigest()
+def _known_rows_digest(version: FileVersion) -> str:
+    return rows_digest(np.load(version.path, mmap_mode="r", allow_pickle=False)).hexdigest()

@@ -178,10 +178,10 @@ class ApproximateIndex:
 def open_graph(
     vectors: npt.NDArray[np.float32], path: Path, progress: Callable[[int], None] = lambda count: None
 ) -> ApproximateIndex:
-    """The index in the file at `path`, which is built if it is missing or damaged; the file is memory-mapped.
+    """The index in the file at `path`, built if that is missing or damaged; the file is memory-mapped.
 
-    It must belong to exactly these vectors: code that recomputes them removes it. Its SHA-256 is in the note of
-    the file of features, if there is one. `progress` is called with numbers of vectors. CommandError if
+    It must belong to exactly these vectors: code that recomputes them removes it. Its SHA-256 is in the note
+    of the file of features, if there is one. `progress` is called with numbers of vectors. CommandError if
     usearch is not installed.
     """
     graph, file = _empty(vectors.shape[1]), note_path(path)

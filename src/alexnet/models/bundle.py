@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from alexnet import old_names
-from alexnet.checksum import CHECKSUM, Damaged, with_checksum
+from alexnet.checksum import CHECKSUM, Damaged, FileVersion, with_checksum
 from alexnet.config import RunConfig, from_dict, to_dict
 from alexnet.data.classes import Class, are_custom
 from alexnet.data.preprocessing import Preprocessing
@@ -50,6 +50,7 @@ TERMS: Mapping[str, str] = {
 }
 """License terms of a model for which none were specified."""
 _IMAGENET_TERMS = "the training photos keep their own terms (ImageNet: research and teaching only)"
+_EXPORT_AGAIN = "copy or export it again"
 TENSORS_DIGEST = "tensors_sha256"
 """In the metadata: `tensors_digest`."""
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
@@ -122,33 +123,47 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
 
     A safetensors file's model is on `device` (errors as `choose_device`), an ONNX file's on the CPU.
     CommandError if there is no such file, or ONNX Runtime is not installed; DataError where it is not a
-    model file, is damaged, is of a newer version, does not fit its own configuration, or, with `needs_weights`, is an
-    ONNX file.
+    model file, is damaged, is of a newer version, does not fit its own configuration, or, with
+    `needs_weights`, is an ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
         return _load_onnx(path)
-    in_checkpoint = path.is_file() and check_weights(path)
-    with _opened(path) as opened:
-        texts = opened.metadata() or {}
-        metadata = _parsed(path, texts)
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    if (
-        not in_checkpoint
-        and TENSORS_DIGEST in texts
-        and json.loads(texts[TENSORS_DIGEST]) != tensors_digest(tensors)
-    ):
-        raise Damaged(
-            f"{path} is damaged: its weights differ from the digest that it carries; copy or export it again"
-        )
+    with ThreadPoolExecutor(1) as pool:  # compares the weights while the model is made
+        recorded = pool.submit(lambda: path.is_file() and check_weights(path))
+        with _opened(path) as opened:
+            texts = opened.metadata() or {}
+            metadata = _parsed(path, texts)
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        compared = pool.submit(lambda: recorded.result() or _check_tensors(path, texts, tensors))
+        model = _filled(path, metadata, _under("model.", tensors), choose_device(device))
+        compared.result()
+    preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
+    return _bundle(model, metadata, preprocessing)
+
+
+def _filled(path: Path, metadata: Metadata, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """The model on the device, with these weights; DataError if they are not those of its configuration."""
     with shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
-    weights = _under("model.", tensors)
     found = first_mismatch(weights, model.state_dict())
     if found:
         raise DataError(f"{path} has another architecture than its configuration: {found}")
-    give_weights(model, weights, choose_device(device))
-    preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
-    return _bundle(model, metadata, preprocessing)
+    give_weights(model, weights, device)
+    return model
+
+
+_whole: set[FileVersion] = set()
+"""Files whose tensors were compared with their digest in this process."""
+
+
+def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+    """Damaged if the tensors of a file differ from the digest that it carries; compared once in a process."""
+    version = FileVersion.of(path)
+    if version in _whole or TENSORS_DIGEST not in texts:
+        return
+    if tensors_digest(tensors) != json.loads(texts[TENSORS_DIGEST]):
+        raise Damaged(f"{path} is damaged: its weights differ from the digest that it carries", _EXPORT_AGAIN)
+    _whole.add(version)
 
 
 def load_metadata(path: Path) -> Metadata:
@@ -270,7 +285,7 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
             f"{path} has format version {version}, this program reads {MODEL_FORMAT_VERSION}: update alexnet"
         )
     if CHECKSUM in texts and texts[CHECKSUM] != json.dumps(_checksum(texts)):
-        raise Damaged(f"{path} is damaged: its metadata differ from their checksum; copy or export it again")
+        raise Damaged(f"{path} is damaged: its metadata differ from their checksum", _EXPORT_AGAIN)
     preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
     known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
     calibrated: dict[str, Any] = json.loads(texts.get("calibration", "{}"))

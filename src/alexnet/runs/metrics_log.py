@@ -143,7 +143,7 @@ def _text(line: Mapping[str, Any]) -> str:
 
 def _count(lines: Sequence[Mapping[str, Any]]) -> int:
     """The number of lines, with those that were lost before."""
-    return sum(1 + (line.get("lines", 0) if line["event"] == _LOST else 0) for line in lines)
+    return sum(1 + (line.get("lines", 0) if line.get("event") == _LOST else 0) for line in lines)
 
 
 def _whole_lines(path: Path) -> list[str]:
@@ -166,8 +166,8 @@ def _parsed(line: str, path: Path) -> dict[str, Any]:
         event = without_checksum(json.loads(line), path)
     except json.JSONDecodeError as error:
         raise Damaged(f"{path} is damaged: it has a line that is not JSON ({error}); {_WAY_ON}") from error
-    if not isinstance(event, dict) or "event" not in event:
-        raise Damaged(f"{path} is damaged: it has a line that is not an event; {_WAY_ON}")
+    if not isinstance(event, dict):
+        raise Damaged(f"{path} is damaged: it has a line that is not a JSON object; {_WAY_ON}")
     return event  # pyright: ignore[reportUnknownVariableType]
 
 
