@@ -166,6 +166,14 @@ def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, T
     _whole.add(version)
 
 
+def has_digest(path: Path) -> bool:
+    """Whether `load` can compare a file with a digest; those of earlier versions and ONNX files have none."""
+    if _is_onnx(path):
+        return False
+    with _opened(path) as opened:
+        return check_weights(path) or TENSORS_DIGEST in (opened.metadata() or {})
+
+
 def load_metadata(path: Path) -> Metadata:
     """The contents of a model file besides its tensors, which are not read; errors as `load`."""
     if _is_onnx(path):

@@ -28,12 +28,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet import distributed
-from alexnet.checksum import without_checksum, write_json_with_checksum
+from alexnet.checksum import Damaged, without_checksum, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
@@ -516,20 +516,27 @@ class FeatureCache:
 
     def write_tensors(self, tensors: dict[str, Tensor], what: TensorFile = "") -> None:
         """Writes tensors of the channel in training, replacing earlier ones."""
+        saved = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic_write(self._tensor_file(what)) as unfinished:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
-            )
+            save_file(saved, unfinished, {bundle.TENSORS_DIGEST: bundle.tensors_digest(saved)})
 
     def read_tensors(self, what: TensorFile = "", channel: int | None = None) -> dict[str, Tensor]:
         """The tensors that `write_tensors` wrote, on the CPU; empty if there are none. DataError if the file
         is damaged.
         """
         path = self._tensor_file(what, channel)
+        if not path.is_file():
+            return {}
+        hint = f"delete {self.folder} to start again"
         try:
-            return load_file(path) if path.is_file() else {}
+            with safe_open(path, framework="pt") as opened:
+                wanted = (opened.metadata() or {}).get(bundle.TENSORS_DIGEST)  # of earlier versions: None
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise DataError(f"{path} is damaged ({error}): delete {self.folder} to start again") from error
+            raise DataError(f"{path} is damaged ({error})", hint) from error
+        if wanted is not None and wanted != bundle.tensors_digest(tensors):
+            raise Damaged(f"{path} is damaged: its tensors differ from their digest", hint)
+        return tensors
 
     def restore(self, model: Pipeline) -> None:
         """Loads what the channels of `model` have learned."""
