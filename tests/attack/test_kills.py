@@ -63,7 +63,7 @@ def test_a_kill_at_each_moment_of_a_save_leaves_a_last_and_a_best(tmp_path: Path
         assert {name: (folder / name).resolve().name for name in ("last", "best")} == dict.fromkeys(
             ("last", "best"), f"step-{last:08}"
         )
-        assert not [path for path in folder.rglob(".*")]
+        assert not list(folder.rglob(".*"))
         save(folder, 24, best=False)
         assert (step_of(folder, "last"), step_of(folder, "best")) == (24, last)
     assert seen == {12, 18}
