@@ -12,6 +12,9 @@ MOMENTS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "symlink")
 """Functions of `os` before each call of which the process may be killed."""
 
 
+_NO_PROCESS = 999_999_999
+
+
 class Killed(BaseException):
     """The simulated kill; nothing in the package catches it."""
 
@@ -44,6 +47,8 @@ def killed_at(at: int | None = None) -> Generator[Killer]:
     """
     killer = Killer(at)
     patches = {name: killer.guarded(name, getattr(os, name)) for name in MOMENTS}
+    if at is not None:
+        patches["getpid"] = lambda: _NO_PROCESS  # what it leaves is not that of a running process
     with mock.patch.multiple(os, **patches):
         try:
             yield killer

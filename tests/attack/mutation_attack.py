@@ -1,33 +1,17 @@
-"""Mutates one file at a time, and sorts what comes of it."""
+"""Damages one file at a time of a store, a run or an exported file."""
 
 from __future__ import annotations
 
 import random
 import shutil
-import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attack.mutations import MUTATIONS, Mutation, mutate
-from attack.subject import OBSERVED, Subject, attempt
-
-from alexnet.errors import AlexNetError
-
-Outcome = Literal["noticed", "harmless", "silent wrong", "traceback"]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One damaged file and its outcome."""
-
-    part: str
-    file: str
-    mutation: str
-    seed: int
-    outcome: Outcome
-    detail: str = ""
+from attack.outcomes import Trial, judged
+from attack.subject import OBSERVED, Subject
 
 
 @dataclass(frozen=True)
@@ -50,38 +34,22 @@ class MutationAttack:
                 shutil.rmtree(copy.folder)
         return cls(subject, scratch, usual)
 
-    def trials(self, part: str, seed: int, files: Sequence[Path] | None = None) -> list[Trial]:
-        """One mutation of one file of a part, for each thing that is observed of it."""
+    def trials(self, part: str, seed: int) -> list[Trial]:
+        """A random mutation of a random file of a part, for each thing that is observed of it."""
         chance = random.Random(seed)
-        file = chance.choice(files or self.subject.files(part)).relative_to(self.subject.folder)
-        return self.trial(part, file, chance.choice(MUTATIONS), seed)
+        file = chance.choice(self.subject.files(part)).relative_to(self.subject.folder)
+        return self.trials_of(part, file, chance.choice(MUTATIONS), seed)
 
-    def trial(self, part: str, file: Path, mutation: Mutation, seed: int) -> list[Trial]:
+    def trials_of(self, part: str, file: Path, mutation: Mutation, seed: int) -> list[Trial]:
         """The outcomes of a mutation of a file; none if it would not change it."""
         found: list[Trial] = []
         for observe, wanted in zip(OBSERVED[part], self.usual[part], strict=True):
             copy = self.subject.copy(self.scratch / "copy")
             try:
                 if mutate(copy.folder / file, mutation, random.Random(seed)):
-                    outcome, detail = _outcome(attempt_all(observe, copy), wanted)
-                    found.append(Trial(part, str(file), mutation.__name__, seed, outcome, detail))
+                    outcome, detail = judged(partial(observe, copy), wanted)
+                    what = f"{mutation.__name__} of {file}"
+                    found.append(Trial(f"mutation of {part}", what, seed, outcome, detail))
             finally:
                 shutil.rmtree(copy.folder)
         return found
-
-
-def attempt_all(observe: Any, copy: Subject) -> Any:
-    """As `attempt`, with other exceptions in place of what is observed."""
-    try:
-        return attempt(observe, copy)
-    except Exception:
-        return traceback.format_exc().splitlines()
-
-
-def _outcome(found: Any, wanted: Any) -> tuple[Outcome, str]:
-    if isinstance(found, AlexNetError):
-        text = str(found)
-        return ("noticed", text) if "\n" not in text else ("traceback", text)
-    if isinstance(found, list) and found[:1] == ["Traceback (most recent call last):"]:
-        return "traceback", " | ".join(found[-3:])
-    return ("harmless", "") if found == wanted else ("silent wrong", f"{found!r}"[:2000])

@@ -1,7 +1,6 @@
-"""What is attacked: a small store, a finished run, a stopped run and an exported file; and all they tell.
+"""What is attacked: a small store, a finished run, a stopped run and an exported file.
 
-`observe_...` returns what a user would get, without times. An attack holds if that is the same as before, or an
-error of the package in one line.
+`observe_...` returns what a user would get from it, without times.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.data.store_inspection import inspect_store
-from alexnet.errors import AlexNetError, Stopped
+from alexnet.errors import Stopped
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.interop.export import export
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.results import read_results
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 from alexnet.training.run import train
 
 RUN, STOPPED, STORE, EXPORT, PHOTOS = "run", "stopped", "store", "net.safetensors", "photos"
@@ -49,6 +48,7 @@ class Subject:
     def make(cls, folder: Path) -> Subject:
         """A new one, in a few seconds."""
         subject = cls(folder)
+        folder.mkdir()
         store = tiny.store(folder)
         train_here(subject, RUN)
         with contextlib.suppress(Stopped):
@@ -68,12 +68,7 @@ class Subject:
         if place.is_file():
             return [place]
         files = (path for path in place.rglob("*") if path.is_file() and not path.is_symlink())
-        return sorted(
-            path for path in files if "tensorboard" not in path.parts and path.parent.name not in LINKS
-        )
-
-
-LINKS = ("last", "best")
+        return sorted(path for path in files if "tensorboard" not in path.parts)
 
 
 def train_here(subject: Subject, name: str, resume: bool = False, minutes: float | None = None) -> Any:
@@ -156,11 +151,19 @@ def observe_run(subject: Subject) -> Any:
 
 
 def observe_resumed(subject: Subject) -> Any:
-    """The weights to which the stopped run is trained, and its log."""
+    """The stopped run trained to its end: its checkpoints, where the links point, its log, and its export."""
     result = train_here(subject, STOPPED, resume=True)
     run = RunDir.open(subject.folder / STOPPED)
-    last = alexnet.load(run.path, device="cpu")
-    return result.step, digest_of(*last.bundle.model.state_dict().values()), without_times(result.errors)
+    links = [(run.checkpoints / name).resolve().name for name in CHECKPOINTS]
+    exported = [export(run.path, subject.folder / "again.safetensors", name) for name in CHECKPOINTS]
+    log = [line for line in read_metrics(run.metrics_file) if line["event"] in ("train", "validation")]
+    return (
+        (result.step, without_times(result.errors), result.best_top1_error),
+        links,
+        [digest_of(*each.model.state_dict().values()) for each in exported],
+        without_times(log),
+        unfinished_note(run),
+    )
 
 
 def observe_export(subject: Subject) -> Any:
@@ -179,11 +182,3 @@ OBSERVED: dict[str, tuple[Callable[[Subject], Any], ...]] = {
     EXPORT: (observe_export,),
 }
 """What is observed of each part."""
-
-
-def attempt(observe: Callable[[Subject], Any], subject: Subject) -> Any:
-    """What is observed, or the error of the package; any other exception passes through."""
-    try:
-        return observe(subject)
-    except AlexNetError as error:
-        return error
